@@ -1,0 +1,268 @@
+"""Typed inputs and outputs of the part estimators.
+
+Legend: P people, H x W image, 133 COCO-WholeBody keypoints, 21 body joints, 15 joints a hand.
+Frames: pixels have x right, y down; the camera frame has x right, y down, z forward, metres.
+Rotations are matrices; local ones are relative to the kinematic parent, ``*_orient`` are in the camera frame.
+Hands come in the order left, right and always mean the person's own left and right.
+
+Every output keeps one row a person: a part that was not found has ``valid`` False and a reason, never a missing row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray
+
+PARTS = ("keypoints", "body", "hands", "face")
+"""Names of the estimator parts."""
+TRUST_PARTS = ("body", "left_hand", "right_hand", "face")
+"""Columns of ``KeypointsOutput.part_valid``."""
+BOX_SOURCES = ("manifest", "detector", "keypoints")
+"""Where a person's box may come from."""
+
+DEFAULT_FOCAL_FACTOR = 1.2
+"""Assumed focal length as a multiple of the longer image side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EstimatorInfo:
+    """What made an output: recorded in the files, so that a label can be traced."""
+
+    name: str
+    """Backend name, as in the registry."""
+    version: str
+    """Version of the backend's package or method."""
+    weights_sha256: str = ""
+    """Hash over the network weights, empty when there are none."""
+    licence: str = ""
+    """Licence of the weights."""
+
+
+def default_camera(width: int, height: int) -> tuple[float, Array]:
+    """Returns the assumed focal length (px) and principal point (2,) of a photo without calibration."""
+    return DEFAULT_FOCAL_FACTOR * max(width, height), np.array([width / 2.0, height / 2.0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageInput:
+    """One decoded photo."""
+
+    image_id: str
+    """Stable id, also the seed of simulated errors."""
+    rgb: Array
+    """(H, W, 3) uint8."""
+    focal_px: float
+    """Focal length."""
+    principal_px: Array
+    """(2,) principal point."""
+
+    def __post_init__(self) -> None:
+        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
+            raise ValueError(
+                f"image {self.image_id!r}: expected an RGB array (H, W, 3) of uint8, "
+                f"got shape {self.rgb.shape} of {self.rgb.dtype}; decode it with datasets_manifest.images"
+            )
+
+    @classmethod
+    def from_rgb(
+        cls, image_id: str, rgb: Array, focal_px: float | None = None, principal_px: Array | None = None
+    ) -> ImageInput:
+        """Builds the input of an (H, W, 3) photo; the default camera is assumed where none is given."""
+        focal, principal = default_camera(rgb.shape[1], rgb.shape[0])
+        return cls(
+            image_id=image_id,
+            rgb=rgb,
+            focal_px=focal if focal_px is None else float(focal_px),
+            principal_px=principal if principal_px is None else np.asarray(principal_px, dtype=float),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PersonBatch:
+    """People of one or several photos, as the body, hands and face estimators get them."""
+
+    images: list[Array]
+    """One (H, W, 3) uint8 reference a person; people of one photo share the object."""
+    boxes_xyxy: Array
+    """(P, 4) px."""
+    keypoints: Array
+    """(P, 133, 3) x, y in px and score in 0..1, score 0 = not seen."""
+    sigma_px: Array
+    """(P, 133) standard deviation of a keypoint, inf where not seen."""
+    focal_px: Array
+    """(P,)."""
+    principal_px: Array
+    """(P, 2)."""
+    evidence: dict[str, Array] = field(default_factory=dict)
+    """Backend-specific arrays of the keypoint stage, first dim P; NaN = not there."""
+    truth: dict[str, Array] | None = None
+    """True parameters, first dim P; only for the ``simulated`` backend."""
+    sample_ids: list[str] | None = None
+    """Stable id a person; seeds simulated errors."""
+
+    def __post_init__(self) -> None:
+        num = len(self.images)
+        wanted = {
+            "boxes_xyxy": (num, 4),
+            "keypoints": (num, 133, 3),
+            "sigma_px": (num, 133),
+            "focal_px": (num,),
+            "principal_px": (num, 2),
+        }
+        for name, shape in wanted.items():
+            got = np.shape(getattr(self, name))
+            if got != shape:
+                raise ValueError(f"person batch of {num} people: expected {name} of shape {shape}, got {got}")
+        for name, array in self.evidence.items():
+            if len(array) != num:
+                raise ValueError(f"person batch of {num} people: evidence {name!r} has {len(array)} rows")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeypointsOutput:
+    """Boxes and 2D keypoints of the people of one photo."""
+
+    boxes_xyxy: Array
+    """(P, 4) float32 px."""
+    box_source: list[str]
+    """One of ``BOX_SOURCES`` a person."""
+    scores: Array
+    """(P,) person score in 0..1."""
+    keypoints: Array
+    """(P, 133, 3) float32: x, y px and calibrated score 0..1 = P(error < 5 % of the box's longer side); 0 = not seen."""
+    sigma_px: Array
+    """(P, 133) float32 calibrated standard deviation, inf where not seen."""
+    part_valid: Array
+    """(P, 4) bool 2D trust of ``TRUST_PARTS``."""
+    valid: Array
+    """(P,) bool."""
+    reasons: list[str | None]
+    """Error code of an invalid person."""
+    evidence: dict[str, Array]
+    """float32 arrays for the later stages, first dim P; NaN = not there."""
+
+    @property
+    def num_people(self) -> int:
+        """Number of rows."""
+        return len(self.scores)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyOutput:
+    """Coarse body pose."""
+
+    valid: Array
+    """(P,) bool; False = no body found, the rotations are rest."""
+    score: Array
+    """(P,) 0..1."""
+    global_orient: Array
+    """(P, 3, 3) camera frame."""
+    body_pose: Array
+    """(P, 21, 3, 3) local."""
+    betas: Array
+    """(P, 10)."""
+    sigma_rad: Array
+    """(P, 22) standard deviation of the root and the 21 joints."""
+    reasons: list[str | None]
+    """Error code of an invalid body."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandsOutput:
+    """Coarse hand poses, order left, right."""
+
+    valid: Array
+    """(P, 2) bool; False = hand not found, the fingers are relaxed."""
+    score: Array
+    """(P, 2) 0..1."""
+    hand_pose: Array
+    """(P, 2, 15, 3, 3) local and absolute: identity = flat hand."""
+    wrist_orient: Array
+    """(P, 2, 3, 3) camera frame."""
+    sigma_rad: Array
+    """(P, 2) standard deviation of a finger joint."""
+    reasons: list[tuple[str | None, str | None]]
+    """Error codes (left, right)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaceOutput:
+    """Coarse face parameters."""
+
+    valid: Array
+    """(P,) bool; False = face not found, the face is neutral."""
+    score: Array
+    """(P,) 0..1."""
+    flame_shape: Array
+    """(P, 10)."""
+    flame_expression: Array
+    """(P, 10)."""
+    jaw_pose: Array
+    """(P, 3) rotation vector, +x opens."""
+    eye_pose: Array
+    """(P, 6) two rotation vectors."""
+    eyelids: Array
+    """(P, 2) left, right; 0 open, 1 closed."""
+    head_orient: Array
+    """(P, 3, 3) camera frame."""
+    sigma_rad: Array
+    """(P,) standard deviation of the head's orientation."""
+    reasons: list[str | None]
+    """Error code of an invalid face."""
+
+
+@runtime_checkable
+class KeypointEstimator(Protocol):
+    """Finds people and their 133 keypoints in one photo."""
+
+    info: EstimatorInfo
+
+    def estimate(self, image: ImageInput, boxes: Array | None, annotated: Array | None) -> KeypointsOutput:
+        """Estimates keypoints.
+
+        Args:
+            image: The photo.
+            boxes: (P, 4) xyxy px to keep as rows, or None to look for people.
+            annotated: (P, 133, 3) keypoints of the data set with COCO visibility flags, or None.
+        """
+        ...
+
+
+@runtime_checkable
+class BodyEstimator(Protocol):
+    """Estimates body poses of people whose boxes are known."""
+
+    info: EstimatorInfo
+
+    def estimate(self, batch: PersonBatch) -> BodyOutput:
+        """Estimates one row a person."""
+        ...
+
+
+@runtime_checkable
+class HandsEstimator(Protocol):
+    """Estimates hand poses of people whose boxes are known."""
+
+    info: EstimatorInfo
+
+    def estimate(self, batch: PersonBatch) -> HandsOutput:
+        """Estimates one row a person."""
+        ...
+
+
+@runtime_checkable
+class FaceEstimator(Protocol):
+    """Estimates face parameters of people whose boxes are known."""
+
+    info: EstimatorInfo
+
+    def estimate(self, batch: PersonBatch) -> FaceOutput:
+        """Estimates one row a person."""
+        ...

@@ -1,0 +1,71 @@
+"""Registry of estimator backends.
+
+A backend is a factory registered under (part, name). Built-in backends live in modules that are imported on first use,
+so that a heavy package is needed only by those who ask for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from model.estimators.base import PARTS
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+_FACTORIES: dict[tuple[str, str], Callable[..., Any]] = {}
+
+_BUILT_IN: dict[tuple[str, str], str] = {
+    ("keypoints", "mediapipe"): "model.estimators.mediapipe.keypoints",
+    ("body", "mediapipe"): "model.estimators.mediapipe.body",
+    ("hands", "mediapipe"): "model.estimators.mediapipe.hands_3d",
+    ("face", "mediapipe"): "model.estimators.mediapipe.face_3d",
+    ("keypoints", "annotations"): "model.estimators.annotations",
+    ("keypoints", "simulated"): "model.estimators.simulated",
+    ("body", "simulated"): "model.estimators.simulated",
+    ("hands", "simulated"): "model.estimators.simulated",
+    ("face", "simulated"): "model.estimators.simulated",
+}
+"""Module that registers a backend when it is imported."""
+
+
+def register(part: str, name: str) -> Callable[[Factory], Factory]:
+    """Returns a decorator that registers a class or function building the estimator ``name`` of ``part``."""
+    if part not in PARTS:
+        raise ValueError(f"estimator part {part!r} is unknown, expected one of {', '.join(PARTS)}")
+
+    def keep(factory: Factory) -> Factory:
+        _FACTORIES[part, name] = factory
+        return factory
+
+    return keep
+
+
+def known_backends(part: str) -> list[str]:
+    """Returns the sorted backend names of a part."""
+    return sorted({name for known, name in (*_FACTORIES, *_BUILT_IN) if known == part})
+
+
+def create(part: str, name: str, **options: Any) -> Any:
+    """Builds an estimator.
+
+    Args:
+        part: One of ``PARTS``.
+        name: Backend name, see ``known_backends``.
+        **options: Passed to the backend's factory.
+
+    Raises:
+        ValueError: Unknown part or backend, or options the backend does not take.
+    """
+    if part not in PARTS:
+        raise ValueError(f"estimator part {part!r} is unknown, expected one of {', '.join(PARTS)}")
+    if (part, name) not in _FACTORIES:
+        module = _BUILT_IN.get((part, name))
+        if module is None:
+            raise ValueError(
+                f"no {part} estimator is called {name!r}, expected one of {', '.join(known_backends(part))}; "
+                "register your own with model.estimators.register"
+            )
+        importlib.import_module(module)
+    return _FACTORIES[part, name](**options)
