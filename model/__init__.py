@@ -1,0 +1,1 @@
+"""Body models, estimators, rendering and rotation maths; knows no dataset, no flow and no user path."""

@@ -1,0 +1,65 @@
+"""Rotation helpers over `roma`: the conventions of this project, in one place.
+
+Inside the code a rotation is a matrix (..., 3, 3) acting on column vectors; in files it is an axis-angle vector
+(..., 3) in radians ("rotvec"). The 6D form is the first two columns of the matrix, one after the other: (a, b).
+"""
+
+import math
+
+import roma
+import torch
+from torch import Tensor
+
+
+def rotvec_to_rotmat(rotvec_rad: Tensor) -> Tensor:
+    """Axis-angle vectors (..., 3) -> rotation matrices (..., 3, 3)."""
+    return roma.rotvec_to_rotmat(rotvec_rad)
+
+
+def rotmat_to_rotvec(rotmat: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) -> axis-angle vectors (..., 3), angle in [0, pi]."""
+    return roma.rotmat_to_rotvec(rotmat)
+
+
+def rotmat_to_6d(rotmat: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) -> first column, then second column (..., 6)."""
+    return rotmat[..., :2].transpose(-1, -2).flatten(-2)
+
+
+def sixd_to_rotmat(sixd: Tensor) -> Tensor:
+    """Two columns (..., 6) that need not be orthonormal -> rotation matrices (..., 3, 3) by Gram-Schmidt."""
+    columns = sixd.unflatten(-1, (2, 3)).transpose(-1, -2)
+    return roma.special_gramschmidt(columns)
+
+
+def nearest_rotation(matrix: Tensor) -> Tensor:
+    """Any matrices (..., 3, 3) -> the nearest rotation in the least-squares sense (..., 3, 3)."""
+    return roma.special_procrustes(matrix)
+
+
+def geodesic_rad(rotmat_a: Tensor, rotmat_b: Tensor) -> Tensor:
+    """Angle of a^T b for rotation matrices (..., 3, 3): (...), radians in [0, pi], exact also near 0 and pi."""
+    relative = rotmat_a.transpose(-1, -2) @ rotmat_b
+    return roma.rotmat_to_rotvec(relative).norm(dim=-1)
+
+
+def mirror_rotmat(rotmat: Tensor) -> Tensor:
+    """Mirror rotations (..., 3, 3) in the x = 0 plane: M R M with M = diag(-1, 1, 1)."""
+    sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype, device=rotmat.device)
+    return rotmat * sign[:, None] * sign
+
+
+def mirror_rotvec(rotvec_rad: Tensor) -> Tensor:
+    """The same for axis-angle vectors (..., 3): (x, y, z) -> (x, -y, -z)."""
+    return rotvec_rad * torch.tensor([1.0, -1.0, -1.0], dtype=rotvec_rad.dtype, device=rotvec_rad.device)
+
+
+def rotation_about_x(angle_rad: float) -> Tensor:
+    """Rotation about the x axis (3, 3). `rotation_about_x(pi)` turns the body frame (y up) to face a y-down camera."""
+    c, s = math.cos(angle_rad), math.sin(angle_rad)
+    return torch.tensor([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+def identity_like(like: Tensor, *shape: int) -> Tensor:
+    """Identity rotations (*shape, 3, 3) with the type and device of `like`."""
+    return torch.eye(3, dtype=like.dtype, device=like.device).expand(*shape, 3, 3)
