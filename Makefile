@@ -1,0 +1,45 @@
+# Every target makes the virtual environment it needs. `make demo` and `make test` are all that a newcomer has to know.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# The four estimator parts and the solver are small: one thread each, parallelism comes from shards.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: setup demo test lint up down status clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	# torch is named in the same command as all else, so that the resolver keeps this very version.
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 --editable ".[demo,dev,smplx]"
+	# Its metadata asks for numpy<2 and jax, which it does not use; 0.10.21 is the last release that carries its models.
+	$(BIN)/python -m pip install --quiet --no-deps mediapipe==0.10.21
+	touch $@
+
+demo: $(READY)
+	$(BIN)/pear annotate
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --warnings=false
+
+up: $(READY)
+	$(BIN)/pear up
+
+down: $(READY)
+	$(BIN)/pear down
+
+status: $(READY)
+	$(BIN)/pear status
+
+clean:
+	rm -rf work labels reports metrics plots
