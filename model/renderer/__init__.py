@@ -1,0 +1,1 @@
+"""Drawing: a mesh rasteriser, the look of synthetic people, overlays for reports."""
