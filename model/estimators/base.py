@@ -136,7 +136,7 @@ class KeypointsOutput:
     scores: Array
     """(P,) person score in 0..1."""
     keypoints: Array
-    """(P, 133, 3) float32: x, y px and calibrated score 0..1 = P(error < 5 % of the box's longer side); 0 = not seen."""
+    """(P, 133, 3) float32: x, y px and score 0..1 = P(error < 5 % of the longer box side), 0 = not seen."""
     sigma_px: Array
     """(P, 133) float32 calibrated standard deviation, inf where not seen."""
     part_valid: Array

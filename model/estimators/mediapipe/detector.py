@@ -1,0 +1,107 @@
+"""Finds people: the detector on overlapping tiles, a second look at each candidate, duplicates dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.estimators.base import Array
+from model.estimators.mediapipe.graphs import Detection, Networks, Region
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetectorConfig:
+    """Settings of the person finder."""
+
+    min_score: float = 0.5
+    """Score that a detection needs, on the tiles and again on a crop centred on it."""
+    tile_levels: tuple[int, ...] = (1, 2, 4)
+    """Tiles along the longer side; neighbours overlap by half."""
+    min_tile_px: int = 100
+    """Smaller tiles are not looked at: nothing in them is large enough for a pose."""
+    second_look: tuple[float, ...] = (2.2, 2.8, 3.6)
+    """Sides of the crops of the second look, in radii of the person's circle."""
+    max_candidates: int = 40
+    """Candidates that get a second look, best first."""
+
+    def __post_init__(self) -> None:
+        if not 0.3 <= self.min_score <= 1:
+            raise ValueError(f"detector min_score must lie in 0.3..1, got {self.min_score}")
+
+
+def tiles(width: int, height: int, level: int) -> list[Region]:
+    """Returns square tiles of side max(W, H) / level that cover the photo and overlap by half."""
+    side = max(width, height) / level
+
+    def centres(length: int) -> Array:
+        if length <= side:
+            return np.array([length / 2])
+        count = int(np.ceil(2 * (length - side) / side - 1e-9)) + 1
+        return np.linspace(side / 2, length - side / 2, count)
+
+    return [Region(float(x), float(y), side) for y in centres(height) for x in centres(width)]
+
+
+def head_centre(detection: Detection) -> Array:
+    """Centre (2,) of a detection's head box, px."""
+    return (detection.head_xyxy[:2] + detection.head_xyxy[2:]) / 2
+
+
+def head_side(detection: Detection) -> float:
+    """Side of a detection's head box, px."""
+    return float(np.mean(detection.head_xyxy[2:] - detection.head_xyxy[:2]))
+
+
+def is_same_head(a: Detection, b: Detection) -> bool:
+    """Whether two detections mean one head."""
+    large, small = max(head_side(a), head_side(b)), max(min(head_side(a), head_side(b)), 1e-6)
+    return float(np.hypot(*(head_centre(a) - head_centre(b)))) < 0.5 * large and large < 2.5 * small
+
+
+def is_same_person(a: Detection, b: Detection) -> bool:
+    """Whether two detections mean one person, by the circle about the hips."""
+    large, small = max(a.radius_px, b.radius_px), max(min(a.radius_px, b.radius_px), 1e-6)
+    return float(np.hypot(*(a.hip_px - b.hip_px))) < 0.4 * large and large < 1.6 * small
+
+
+def keep_best(detections: list[Detection]) -> list[Detection]:
+    """Drops every detection that means the same person or head as a better one."""
+    kept: list[Detection] = []
+    for candidate in sorted(detections, key=lambda d: -d.score):
+        if not any(is_same_person(candidate, other) for other in kept):
+            kept.append(candidate)
+    return kept
+
+
+def look_again(networks: Networks, rgb: Array, candidate: Detection, config: DetectorConfig) -> Detection | None:
+    """Scores a candidate on crops centred on it; returns the best matching detection, None for a ghost."""
+    best = None
+    for factor in config.second_look:
+        region = Region(float(candidate.hip_px[0]), float(candidate.hip_px[1]), factor * candidate.radius_px)
+        for found in networks.detect(rgb, region):
+            matches = is_same_person(found, candidate) or is_same_head(found, candidate)
+            if matches and found.score >= config.min_score and (best is None or found.score > best.score):
+                best = found
+    return best
+
+
+def find_people(networks: Networks, rgb: Array, config: DetectorConfig) -> list[Detection]:
+    """Returns one detection a person of an (H, W, 3) photo, best first."""
+    height, width = rgb.shape[:2]
+    candidates = []
+    for level in config.tile_levels:
+        if level > 1 and max(width, height) / level < config.min_tile_px:
+            continue
+        for tile in tiles(width, height, level):
+            candidates += [d for d in networks.detect(rgb, tile) if d.score >= config.min_score]
+    candidates = [
+        d for d in candidates if 0 <= head_centre(d)[0] <= width and 0 <= head_centre(d)[1] <= height
+    ]
+    seen = [look_again(networks, rgb, d, config) for d in keep_best(candidates)[: config.max_candidates]]
+    confirmed = keep_best([d for d in seen if d is not None])
+    kept: list[Detection] = []
+    for detection in confirmed:
+        if not any(is_same_head(detection, other) for other in kept):
+            kept.append(detection)
+    return kept
