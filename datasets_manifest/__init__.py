@@ -1,0 +1,1 @@
+"""What data there is (manifests, adapters, the image decoder) and what a label is (schema, shards on disk)."""

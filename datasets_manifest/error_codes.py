@@ -1,0 +1,69 @@
+"""The closed set of reasons for which a sample or a part of it has no label, and the states of a row."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """State of a row."""
+
+    OK = "ok"
+    """Every part that was asked for is there and trusted."""
+    PARTIAL = "partial"
+    """There is a label, but at least one part (body, a hand, the face) may not supervise a model."""
+    FAILED = "failed"
+    """No label; ``error_code`` says why."""
+
+
+class BoxSource(StrEnum):
+    """Where a person's box comes from."""
+
+    MANIFEST = "manifest"
+    """The data set's own annotation."""
+    DETECTOR = "detector"
+    """Our person detector."""
+    KEYPOINTS = "keypoints"
+    """The extent of the 2D keypoints."""
+
+
+class ErrorCode(StrEnum):
+    """Why a row failed, or why a part of it is not trusted. ``ERROR_SENTENCES`` has a sentence for each."""
+
+    IMAGE_MISSING = "image_missing"
+    IMAGE_CORRUPT = "image_corrupt"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_UNSUPPORTED = "image_unsupported"
+    NO_PERSON_FOUND = "no_person_found"
+    BOX_INVALID = "box_invalid"
+    KEYPOINTS_TOO_FEW = "keypoints_too_few"
+    PERSON_OVERLAPPED = "person_overlapped"
+    BODY_NOT_FOUND = "body_not_found"
+    FIT_NOT_CONVERGED = "fit_not_converged"
+    FIT_NOT_FINITE = "fit_not_finite"
+    REPROJECTION_TOO_LARGE = "reprojection_too_large"
+    ESTIMATOR_REFUSED = "estimator_refused"
+    SOURCE_ROW_INVALID = "source_row_invalid"
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for a person: what happened and, where it helps, what to do."""
+        return ERROR_SENTENCES[self]
+
+
+ERROR_SENTENCES: dict[ErrorCode, str] = {
+    ErrorCode.IMAGE_MISSING: "The file that the data set names is not on disk; fetch it or drop the row.",
+    ErrorCode.IMAGE_CORRUPT: "The image is empty, cut short or damaged; fetch the file again.",
+    ErrorCode.IMAGE_TOO_LARGE: "The image has more pixels or bytes than allowed; resize it or raise the limit.",
+    ErrorCode.IMAGE_UNSUPPORTED: "The file is not an image of a kind that is read here; convert it to JPEG or PNG.",
+    ErrorCode.NO_PERSON_FOUND: "The detector found nobody in the image.",
+    ErrorCode.BOX_INVALID: "The person's box is empty, not finite or outside the image.",
+    ErrorCode.KEYPOINTS_TOO_FEW: "Too few keypoints of the person are seen well enough to fit a body.",
+    ErrorCode.PERSON_OVERLAPPED: "Most of the person's box lies inside another person's; limbs could be mixed up.",
+    ErrorCode.BODY_NOT_FOUND: "The body estimator gave no pose for this person.",
+    ErrorCode.FIT_NOT_CONVERGED: "The fit was still moving when its iterations were used up.",
+    ErrorCode.FIT_NOT_FINITE: "The fit gave a value that is not a finite number.",
+    ErrorCode.REPROJECTION_TOO_LARGE: "The fitted body lies too far from the person's keypoints in the image.",
+    ErrorCode.ESTIMATOR_REFUSED: "An estimator found the part but does not trust it (occluded, blurred or too small).",
+    ErrorCode.SOURCE_ROW_INVALID: "The data set's own row for this person cannot be used as it is written.",
+}

@@ -1,0 +1,130 @@
+"""The one strict image decoder: bytes in, upright RGB out, or an error with a code. Nothing half decoded gets through."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from datasets_manifest.error_codes import ErrorCode
+
+DEFAULT_MAX_PIXELS: Final = 80_000_000
+"""Largest image that is decoded (240 MB as RGB); the size is read from the header, before any pixel."""
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+"""Formats that are decoded; all others are refused."""
+
+_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
+_ORIENTATION_TAG: Final = 0x0112
+# What Pillow's parsers raise on damaged files; memory and programming errors are not among them.
+_DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError)
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; ``code`` goes into the row and ``detail`` beside it."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[ErrorCode, str]]:
+        """Keep both arguments when the error travels between processes."""
+        return ImageError, (self.code, self.detail)
+
+
+def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+    """Decode an image into upright RGB.
+
+    Grey, 16-bit (the upper byte is kept), palette, CMYK and YCbCr images become RGB; transparency is laid over white;
+    the EXIF orientation is applied, once. Of an image with several frames the first is taken.
+
+    Args:
+        data: the file's bytes.
+        name: how to call the image in an error.
+        max_pixels: width times height above which the image is refused without being decoded.
+
+    Returns:
+        (H, W, 3) uint8, C-contiguous.
+
+    Raises:
+        ImageError: image_corrupt, image_unsupported or image_too_large.
+    """
+    with _open(data, name, max_pixels) as image:
+        orientation = _orientation(image)
+        try:
+            image.load()
+        except _DECODE_ERRORS as error:
+            raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
+        rgb = _to_rgb(image, name)
+    return np.ascontiguousarray(_upright(rgb, orientation))
+
+
+def image_size(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
+    """Return (width, height) in px after EXIF orientation, from the header alone; errors as in ``decode_image``."""
+    with _open(data, name, max_pixels) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
+    """Read the header only and refuse what should not be decoded."""
+    if not data:
+        raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name} is empty (0 bytes).")
+    if not data.startswith(_SIGNATURES):
+        raise ImageError(
+            ErrorCode.IMAGE_UNSUPPORTED,
+            f"{name} begins with {bytes(data[:12])!r}, which is none of {', '.join(FORMATS)}.",
+        )
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageError(ErrorCode.IMAGE_TOO_LARGE, f"{name} is above {max_pixels} pixels ({error})") from error
+    except _DECODE_ERRORS as error:
+        raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the header cannot be read ({error}).") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise ImageError(
+            ErrorCode.IMAGE_TOO_LARGE,
+            f"{name} is {width} x {height} = {width * height} pixels, allowed are {max_pixels}.",
+        )
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1..8; 1 where it is absent or the EXIF block is damaged (the pixels are still good)."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODE_ERRORS:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 from any mode that has one clear reading as colours."""
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return np.asarray(Image.alpha_composite(white, layer))[:, :, :3]
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in ("RGB", "L", "1", "P", "CMYK", "YCbCr"):
+        return np.asarray(image.convert("RGB"))
+    raise ImageError(
+        ErrorCode.IMAGE_UNSUPPORTED, f"{name} has the pixel type {image.mode}, which has no one reading as 8-bit RGB."
+    )
+
+
+def _upright(rgb: np.ndarray, orientation: int) -> np.ndarray:
+    """Apply an EXIF orientation to (H, W, 3)."""
+    if orientation >= 5:
+        rgb = rgb.transpose(1, 0, 2)
+    flip_rows = orientation in (3, 4, 7, 8)
+    flip_columns = orientation in (2, 3, 6, 7)
+    return rgb[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
