@@ -1,11 +1,12 @@
 """A z-buffer triangle rasteriser in NumPy: which face each pixel sees, where on it, and how far away.
 
-Frame: camera, x right, y down, z forward, metres. Pixel (column i, row j) covers [i, i+1) x [j, j+1) and is sampled at its
-centre (i + 0.5, j + 0.5), so that a point projects to ``focal * x / z + principal`` with the origin in the image's corner.
+Frame: camera, x right, y down, z forward, metres. Pixel (column i, row j) covers [i, i+1) x [j, j+1) and is sampled at
+its centre (i + 0.5, j + 0.5): a point projects to ``focal * x / z + principal``, counted from the image's corner.
 
-Coverage uses homogeneous edge functions (Olano and Greer, 1997): a ray d meets triangle (a, b, c) where d.(b x c), d.(c x a)
-and d.(a x b) all have the sign of a.(b x c). Nothing is divided by depth, so a triangle that crosses the camera plane needs no
-clipping. Along one image row each edge function is linear in x: the covered pixels are one span, found in closed form.
+Coverage uses homogeneous edge functions (Olano and Greer, 1997): a ray d meets triangle (a, b, c) where d.(b x c),
+d.(c x a) and d.(a x b) all have the sign of a.(b x c). Nothing is divided by depth, so a triangle that crosses the
+camera plane needs no clipping. Along an image row each edge function is linear in x: the covered pixels are one span,
+found in closed form.
 
 Letters: V vertices, F faces, H rows, W columns, P covered pixels.
 """
@@ -21,7 +22,7 @@ EDGE_TOLERANCE_PX = 1e-6
 """Spans grow by this much, so that two faces that share an edge leave no gap between them."""
 
 DEFAULT_LIGHT = (-0.35, -0.55, -0.75)
-"""Direction from the surface towards the light, camera frame: from above, slightly from the left, from behind the camera."""
+"""Direction from the surface towards the light, camera frame: above, a little to the left, behind the camera."""
 
 
 class Raster(NamedTuple):
@@ -41,7 +42,7 @@ class Raster(NamedTuple):
 
 
 def project(points_cam: np.ndarray, focal_px: float, principal_px: np.ndarray) -> np.ndarray:
-    """Pinhole projection of (..., 3) camera-frame points to (..., 2) pixels; not finite at z = 0, mirrored behind the camera."""
+    """Pinhole projection of camera-frame points (..., 3) to pixels (..., 2); not finite at z = 0."""
     points_cam = np.asarray(points_cam, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return focal_px * points_cam[..., :2] / points_cam[..., 2:] + np.asarray(principal_px, dtype=np.float64)
