@@ -1,0 +1,1 @@
+"""Deployments: what runs, in which order, on which runner."""

@@ -1,0 +1,133 @@
+"""What a fresh Prefect server needs before the first flow run: work pool, GPU slots, crash detection, deployment.
+
+Every step may be repeated: what is there already is left alone or brought up to date.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+WORK_POOL = "local-process"
+"""Work pool named in ``prefect.yaml``; its runs are processes of this machine."""
+
+GPU_LIMIT = "gpu"
+"""Global concurrency limit whose slots a task takes while it uses a GPU."""
+
+HEARTBEAT_S = 30
+"""Interval of the sign of life of a flow run; the shortest that Prefect allows."""
+
+SILENCE_S = 90
+"""A flow run that is silent for so long is dead: three heartbeats."""
+
+AUTOMATION = "crash-zombie-flows"
+"""Name of the automation that marks silent flow runs as Crashed."""
+
+
+def provision(api_url: str, *, gpu_slots: int) -> None:
+    """Creates work pool, GPU limit and automation on the server at ``api_url``.
+
+    Raises:
+        ValueError: ``gpu_slots`` is smaller than 1.
+    """
+    if gpu_slots < 1:
+        raise ValueError(f"the number of GPU slots must be at least 1, not {gpu_slots}")
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        asyncio.run(_provision(gpu_slots))
+
+
+async def _provision(gpu_slots: int) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    async with get_client() as client:
+        with contextlib.suppress(ObjectAlreadyExists):
+            await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+        await client.upsert_global_concurrency_limit_by_name(name=GPU_LIMIT, limit=gpu_slots)
+        # A limit that somebody switched off in the UI would let every task through.
+        await client.update_global_concurrency_limit(GPU_LIMIT, GlobalConcurrencyLimitUpdate(active=True))
+
+        wanted = zombie_automation()
+        existing = await client.read_automations_by_name(AUTOMATION)
+        for automation in existing:
+            if automation.trigger.model_dump(exclude={"id"}) == wanted.trigger.model_dump(exclude={"id"}):
+                return
+            await client.delete_automation(automation.id)
+        await client.create_automation(wanted)
+
+
+def zombie_automation():
+    """The automation that marks a flow run as Crashed once its heartbeats stop without a final state.
+
+    Any other event of the run counts as a sign of life too. So a run that ends in a state of its own name, for example
+    ``Failed`` named "2 shards failed", is never crashed after the fact.
+    """
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    return AutomationCore(
+        name=AUTOMATION,
+        description=f"A flow run that is silent for {SILENCE_S} s has lost its process: Crashed, not Running for ever.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=SILENCE_S),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message=f"no heartbeat for {SILENCE_S} s: the process of this flow run is gone",
+                force=False,
+            )
+        ],
+    )
+
+
+def deploy(root: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Starts ``prefect deploy --all`` for ``<root>/prefect.yaml``; the caller waits for it and checks its exit code."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=root,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_worker(api_url: str, *, timeout_s: float) -> bool:
+    """Waits until a worker of the pool has reported to the server; False if none did in time."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        return asyncio.run(_wait_for_worker(timeout_s))
+
+
+async def _wait_for_worker(timeout_s: float) -> bool:
+    from prefect.client.orchestration import get_client
+
+    deadline = time.monotonic() + timeout_s
+    async with get_client() as client:
+        while time.monotonic() < deadline:
+            workers = await client.read_workers_for_work_pool(WORK_POOL)
+            if any(getattr(worker.status, "value", worker.status) == "ONLINE" for worker in workers):
+                return True
+            await asyncio.sleep(0.25)
+    return False
