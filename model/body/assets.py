@@ -1,0 +1,335 @@
+"""The arrays of a body model, however it was obtained: the open body, or npz files converted from licensed ones.
+
+Every size (V, F, J, S, E) comes from the arrays; nothing in this package assumes the size of a particular release.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["smplx", "flame", "mano", "smpl"]
+KINDS: tuple[Kind, ...] = ("smplx", "flame", "mano", "smpl")
+NUM_JOINTS: dict[Kind, int] = {"smplx": 55, "flame": 5, "mano": 16, "smpl": 24}
+_LARGE_SHAPE_SPACE = 300
+ROOT_PARENT = -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyAssets:
+    """One skinned body model. Arrays are numpy, float32 / int64, in the model's own rest frame, metres."""
+
+    name: str
+    """What a label file records, for example `open_body_smplx`."""
+    kind: Kind
+    """Which model family the joints and pose layout follow."""
+    sha256: str
+    """Hash of the source the arrays were read from."""
+    licence: str
+    """Short licence name, or what is known of it."""
+    v_template: NDArray[np.float32]
+    """(V, 3) rest vertices."""
+    faces: NDArray[np.int64]
+    """(F, 3) vertex ids, counter-clockwise seen from outside."""
+    shapedirs: NDArray[np.float32]
+    """(V, 3, S) displacement per unit of each shape coefficient."""
+    exprdirs: NDArray[np.float32]
+    """(V, 3, E) displacement per unit of each expression coefficient; E may be 0."""
+    posedirs: NDArray[np.float32] | None
+    """(9 (J - 1), 3 V) pose correctives on R - I of every joint but the root; None when all are zero."""
+    joint_regressor: NDArray[np.float32]
+    """(J, V) rest joints = regressor @ shaped vertices."""
+    skin_weights: NDArray[np.float32]
+    """(V, J) rows sum to 1."""
+    parents: NDArray[np.int64]
+    """(J,) parent of each joint, -1 for the root, always smaller than the joint's own index."""
+    hands_mean: NDArray[np.float32] | None = None
+    """(2, 45) left, right relaxed hand, axis-angle; (1, 45) for MANO; None without hands."""
+    hands_components: NDArray[np.float32] | None = None
+    """(2, 45, 45) or (1, 45, 45) principal directions of hand pose, one a row."""
+    landmark_vertices: NDArray[np.int64]
+    """(51, 3) the three vertices around each inner-face landmark; 0 rows when the model has none."""
+    landmark_weights: NDArray[np.float32]
+    """(51, 3) their barycentric weights."""
+    contour_vertices: NDArray[np.int64]
+    """(79, 17, 3) face outline by head yaw: row k is -k degrees for k in 0..39, row 39 + k is +k degrees."""
+    contour_weights: NDArray[np.float32]
+    """(79, 17, 3) their barycentric weights."""
+    eyelid_dirs: NDArray[np.float32] | None = None
+    """(V, 3, 2) displacement that closes the left and the right eyelid (FLAME)."""
+    keypoint_vertices: dict[str, int]
+    """Vertex ids of nose, eyes, ears, toes, heels and fingertips by name; empty when unknown."""
+    kid_template: NDArray[np.float32] | None = None
+    """(V, 3) template of a child, where the model has one (SMPL-X)."""
+
+    def __post_init__(self) -> None:
+        num_vertices, num_joints = len(self.v_template), NUM_JOINTS[self.kind]
+        expected = {
+            "v_template": (num_vertices, 3),
+            "shapedirs": (num_vertices, 3, self.shapedirs.shape[-1]),
+            "exprdirs": (num_vertices, 3, self.exprdirs.shape[-1]),
+            "joint_regressor": (num_joints, num_vertices),
+            "skin_weights": (num_vertices, num_joints),
+            "parents": (num_joints,),
+            "faces": (len(self.faces), 3),
+        }
+        if self.posedirs is not None:
+            expected["posedirs"] = (9 * (num_joints - 1), 3 * num_vertices)
+        for name, shape in expected.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"{self.name}: {name} has shape {found}, a {self.kind} model needs {shape}.")
+        for name in ("faces", "landmark_vertices", "contour_vertices"):
+            ids = getattr(self, name)
+            if ids.size and (ids.min() < 0 or ids.max() >= num_vertices):
+                raise ValueError(f"{self.name}: {name} names a vertex outside 0..{num_vertices - 1}.")
+        if np.any(self.parents[1:] >= np.arange(1, num_joints)) or np.any(self.parents[1:] < 0):
+            raise ValueError(f"{self.name}: the kinematic tree must list every parent before its children.")
+
+    @property
+    def num_vertices(self) -> int:
+        """V."""
+        return len(self.v_template)
+
+    @property
+    def num_joints(self) -> int:
+        """J."""
+        return len(self.parents)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EhmAssets:
+    """What EHM-s needs: a body, a head and how their vertices correspond."""
+
+    smplx: BodyAssets
+    """The body."""
+    flame: BodyAssets
+    """The head."""
+    head_vertex_ids: NDArray[np.int64]
+    """(V_flame,) body vertex of each head vertex."""
+    hand_vertex_ids: dict[str, NDArray[np.int64]]
+    """`left`, `right` -> (V_mano,) body vertex of each hand vertex."""
+    regions: dict[str, NDArray[np.bool_]]
+    """Named masks (V,) over body vertices (lips, ears, eyelids, eyes, inner, fingernails, head); may be empty."""
+    uv: NDArray[np.float32] | None
+    """(V, 2) one texture coordinate a body vertex, or None."""
+    sha256: str
+    """One hash for the pair, recorded in every label file."""
+
+    def __post_init__(self) -> None:
+        if self.head_vertex_ids.shape != (self.flame.num_vertices,):
+            raise ValueError(
+                f"The head correspondence lists {self.head_vertex_ids.size} vertices, the FLAME file "
+                f"{self.flame.name} has {self.flame.num_vertices}: take both from the same release."
+            )
+        if self.head_vertex_ids.min() < 0 or self.head_vertex_ids.max() >= self.smplx.num_vertices:
+            raise ValueError(
+                f"The head correspondence names vertex {self.head_vertex_ids.max()}, the SMPL-X file "
+                f"{self.smplx.name} has {self.smplx.num_vertices} vertices: take both from the same release."
+            )
+
+
+SMPLX_KEYPOINT_VERTICES: dict[str, int] = {
+    "nose": 9120, "left_eye": 9448, "right_eye": 9929, "left_ear": 6, "right_ear": 616,
+    "left_big_toe": 5770, "left_small_toe": 5780, "left_heel": 8846,
+    "right_big_toe": 8463, "right_small_toe": 8474, "right_heel": 8635,
+    "left_thumb": 5361, "left_index": 4933, "left_middle": 5058, "left_ring": 5169, "left_pinky": 5286,
+    "right_thumb": 8079, "right_index": 7669, "right_middle": 7794, "right_ring": 7905, "right_pinky": 8022,
+}  # fmt: skip
+"""Vertices the SMPL-X topology is known by; the open body is numbered so that they mean the same there."""
+MANO_KEYPOINT_VERTICES: dict[str, int] = {"thumb": 744, "index": 320, "middle": 443, "ring": 554, "pinky": 671}
+"""Fingertips of the MANO topology."""
+
+
+def from_official_layout(
+    kind: Kind,
+    data: Mapping[str, NDArray],
+    *,
+    name: str,
+    sha256: str,
+    licence: str,
+    landmarks: Mapping[str, NDArray] | None = None,
+    eyelids: NDArray | None = None,
+    kid_template: NDArray | None = None,
+    keypoint_vertices: Mapping[str, int] | None = None,
+) -> BodyAssets:
+    """Arrays named and laid out as in the published model files -> `BodyAssets`.
+
+    Args:
+        kind: Model family.
+        data: `v_template` (V, 3), `f` (F, 3), `shapedirs` (V, 3, n), `posedirs` (V, 3, 9 (J - 1)), `J_regressor` (J, V),
+            `weights` (V, J), `kintree_table` (2, J); hand and landmark arrays under their published names.
+        name: Name recorded in label files.
+        sha256: Hash of the source.
+        licence: Short licence name.
+        landmarks: `lmk_faces_idx`, `lmk_bary_coords`, `dynamic_lmk_faces_idx`, `dynamic_lmk_bary_coords` when they are
+            not in `data` (FLAME keeps them in files of their own).
+        eyelids: (V, 3, 2) eyelid displacements of FLAME.
+        kid_template: (V, 3) child template of SMPL-X.
+        keypoint_vertices: Overrides the published vertex ids.
+
+    Returns:
+        Assets whose all-zero trailing shape columns and all-zero pose correctives were dropped.
+    """
+    faces = np.asarray(data["f"]).astype(np.int64)
+    shapedirs, exprdirs = _split_shape_space(kind, np.asarray(data["shapedirs"]))
+    parents = np.asarray(data["kintree_table"])[0].astype(np.int64)
+    parents[0] = ROOT_PARENT
+    landmarks = data if landmarks is None else landmarks
+    static = _landmarks(faces, landmarks, "lmk_faces_idx", "lmk_bary_coords", (0,))
+    contour = _landmarks(faces, landmarks, "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords", (0, 17))
+    hands_mean, hands_components = _hands(data)
+    default_keypoints = {"smplx": SMPLX_KEYPOINT_VERTICES, "mano": MANO_KEYPOINT_VERTICES}.get(kind, {})
+    return BodyAssets(
+        name=name,
+        kind=kind,
+        sha256=sha256,
+        licence=licence,
+        v_template=_f32(data["v_template"]),
+        faces=faces,
+        shapedirs=_f32(_trim(shapedirs)),
+        exprdirs=_f32(_trim(exprdirs)),
+        posedirs=_pose_correctives(np.asarray(data["posedirs"])),
+        joint_regressor=_f32(data["J_regressor"]),
+        skin_weights=_f32(data["weights"]),
+        parents=parents,
+        hands_mean=hands_mean,
+        hands_components=hands_components,
+        landmark_vertices=static[0],
+        landmark_weights=static[1],
+        contour_vertices=contour[0],
+        contour_weights=contour[1],
+        eyelid_dirs=None if eyelids is None else _f32(eyelids),
+        keypoint_vertices=dict(default_keypoints if keypoint_vertices is None else keypoint_vertices),
+        kid_template=None if kid_template is None else _f32(kid_template),
+    )
+
+
+def _f32(array: NDArray) -> NDArray[np.float32]:
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _split_shape_space(kind: Kind, dirs: NDArray) -> tuple[NDArray, NDArray]:
+    """(V, 3, n) -> shape (V, 3, S), expression (V, 3, E): 300 + the rest, or halves in the small releases."""
+    if kind in ("mano", "smpl"):
+        return dirs, dirs[..., :0]
+    num_shape = _LARGE_SHAPE_SPACE if dirs.shape[-1] > _LARGE_SHAPE_SPACE else dirs.shape[-1] // 2
+    return dirs[..., :num_shape], dirs[..., num_shape:]
+
+
+def _trim(dirs: NDArray) -> NDArray:
+    used = np.flatnonzero(np.any(dirs != 0, axis=(0, 1)))
+    return dirs[..., : used[-1] + 1 if used.size else 0]
+
+
+def _pose_correctives(posedirs: NDArray) -> NDArray[np.float32] | None:
+    """(V, 3, P) -> (P, 3 V), or None when there is nothing to add."""
+    if not posedirs.any():
+        return None
+    return _f32(posedirs.reshape(-1, posedirs.shape[-1]).T)
+
+
+def _landmarks(
+    faces: NDArray[np.int64], data: Mapping[str, NDArray], ids: str, weights: str, empty: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Face index and barycentrics -> three vertex ids (..., 3) and weights (..., 3)."""
+    if ids not in data:
+        return np.zeros((*empty, 3), np.int64), np.zeros((*empty, 3), np.float32)
+    return faces[np.asarray(data[ids]).astype(np.int64)], _f32(data[weights])
+
+
+def _hands(data: Mapping[str, NDArray]) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    if "hands_meanl" in data:
+        sides = ("l", "r")
+        mean = np.stack([data[f"hands_mean{s}"] for s in sides])
+        return _f32(mean), _f32(np.stack([data[f"hands_components{s}"] for s in sides]))
+    if "hands_mean" in data:
+        return _f32(np.asarray(data["hands_mean"])[None]), _f32(np.asarray(data["hands_components"])[None])
+    return None, None
+
+
+# --- npz files of our own --------------------------------------------------------------------------------------------
+def save_body(path: Path, assets: BodyAssets) -> None:
+    """Write `assets` to a compressed npz without pickled members."""
+    arrays: dict[str, NDArray] = {}
+    for field in fields(assets):
+        value = getattr(assets, field.name)
+        if value is None:
+            continue
+        if field.name == "keypoint_vertices":
+            arrays["keypoint_names"] = np.array(list(value), dtype=np.str_)
+            arrays["keypoint_ids"] = np.array(list(value.values()), dtype=np.int64)
+        else:
+            arrays[field.name] = np.asarray(value)
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_body(path: Path, kind: Kind) -> BodyAssets:
+    """Read a file written by `save_body`; `kind` is what the caller needs it to be."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: make it with `python -m model.body.convert --{kind} FILE --out DIR`.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is not a readable npz file ({error}): convert the source file again.") from error
+    found = str(arrays.get("kind", "unknown"))
+    if found != kind:
+        raise ValueError(f"{path} holds a body of kind {found!r}, expected {kind!r}: pass the converted {kind} file.")
+    keypoints = dict(zip(arrays.pop("keypoint_names").tolist(), arrays.pop("keypoint_ids").tolist(), strict=True))
+    texts = {key: str(arrays.pop(key)) for key in ("name", "sha256", "licence")}
+    del arrays["kind"]
+    return BodyAssets(kind=kind, **texts, keypoint_vertices=keypoints, **arrays)
+
+
+def save_correspondence(path: Path, head_vertex_ids: NDArray, hand_vertex_ids: Mapping[str, NDArray]) -> None:
+    """Write which body vertices the head and the hands are."""
+    hands = {f"{side}_hand": np.asarray(ids, dtype=np.int64) for side, ids in hand_vertex_ids.items()}
+    with path.open("wb") as file:
+        np.savez_compressed(file, head=np.asarray(head_vertex_ids, dtype=np.int64), **hands)
+
+
+def load_ehm_assets(
+    folder: Path | None = None,
+    *,
+    smplx: Path | None = None,
+    flame: Path | None = None,
+    correspondence: Path | None = None,
+) -> EhmAssets:
+    """Read converted licensed files.
+
+    Args:
+        folder: Output folder of `model.body.convert`, holding smplx.npz, flame.npz and correspondence.npz.
+        smplx: Explicit path, instead of the one in `folder`; the same for `flame` and `correspondence`.
+    """
+    given = {"smplx": smplx, "flame": flame, "correspondence": correspondence}
+    if folder is None and None in given.values():
+        missing = ", ".join(key for key, path in given.items() if path is None)
+        raise ValueError(f"EHM-s needs a folder of converted files or all three paths; missing: {missing}.")
+    paths = {key: path if path is not None else Path(str(folder)) / f"{key}.npz" for key, path in given.items()}
+    body, head = load_body(paths["smplx"], "smplx"), load_body(paths["flame"], "flame")
+    if not paths["correspondence"].is_file():
+        raise ValueError(
+            f"{paths['correspondence']} does not exist: pass --head-ids (SMPL-X__FLAME_vertex_ids.npy) to the converter."
+        )
+    with np.load(paths["correspondence"], allow_pickle=False) as file:
+        head_ids = file["head"]
+        hand_ids = {side: file[f"{side}_hand"] for side in ("left", "right") if f"{side}_hand" in file.files}
+    return EhmAssets(
+        smplx=body,
+        flame=head,
+        head_vertex_ids=head_ids,
+        hand_vertex_ids=hand_ids,
+        regions={},
+        uv=None,
+        sha256=_joint_hash(body.sha256, head.sha256),
+    )
+
+
+def _joint_hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

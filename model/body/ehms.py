@@ -1,0 +1,304 @@
+"""EHM-s: a SMPL-X body that wears a FLAME head of its own scale (Algorithm 1 of the PEAR paper).
+
+The head's shape, expression, eyelids, jaw and eyes come from FLAME parameters; SMPL-X's own expression is not used. Two
+definitions of the fusion are offered.
+
+`blended`, the default, is exact, differentiable and linear up to the scale:
+    1. rest vertex = SMPL-X template + SMPL-X shape offset + w(v) * (FLAME offset - FLAME offset of the head joint),
+    2. rest vertex += w(v) * (s - 1) * (rest vertex - head joint),
+    3. linear blend skinning by SMPL-X, whose jaw and eye joints carry the FLAME jaw and eye rotations.
+    w(v) is a smooth step of the head + jaw + eye skin weights, 0 outside the FLAME region: the neck cannot tear. FLAME
+    offsets are taken relative to the head joint, which stays where the betas put it. The betas move the head too (a
+    taller person has a larger head); what FLAME adds is on top of that, and with zero FLAME parameters and s = 1 the
+    body is plain SMPL-X. The jaw and eye joints follow the FLAME offset of their own FLAME joint and scale with the
+    head; eyelids move no joint. Where FLAME and SMPL-X disagree about the mean head, this keeps SMPL-X's.
+
+`paper` is Algorithm 1 to the letter: FLAME is posed by jaw and eyes without a global pose, V_h * s - c_h + c_b replaces
+    the head vertices (c_h, c_b: the means of the eye joints of FLAME and of the shaped body), joints are regressed from
+    the fused template, and SMPL-X skins it with jaw and eyes at rest, since the head is already articulated. Because
+    c_h is not scaled, the eyes move by (s - 1) c_h, and the neck tears where the replaced region ends. Vertices that
+    should stay with the body (the lower neck, in licensed files) can be excluded.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.body import lbs, skeleton
+from model.body.assets import EhmAssets
+from model.body.flame import FLAME
+from model.body.keypoints import Frame, Keypoints
+from model.body.skinned import FlatBatch, flat_buffer, float_buffer, rows_buffer, stack_rotations
+from model.body.smplx import SMPLX
+
+Mode = Literal["blended", "paper"]
+_FLAME_HEAD_JOINT = skeleton.FLAME_JOINT_NAMES.index("neck")
+"""FLAME's neck joint is where SMPL-X has its head joint."""
+_FLAME_OF_SMPLX_JOINT = {skeleton.JAW: 2, skeleton.LEFT_EYE: 3, skeleton.RIGHT_EYE: 4}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EhmOutput:
+    """A posed EHM-s body."""
+
+    vertices: Tensor
+    """(B, V, 3) metres."""
+    joints: Tensor
+    """(B, 55, 3) metres, SMPL-X order."""
+    keypoints: Tensor
+    """(B, 133, 3) metres, COCO-WholeBody order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlendedBasis:
+    """The `blended` rest body before scaling, as one linear map of [betas, flame shape, expression, eyelids]."""
+
+    template: NDArray[np.float64]
+    """(V, 3)."""
+    dirs: NDArray[np.float64]
+    """(V, 3, K) with K = S + Sf + E + 2."""
+    joint_template: NDArray[np.float64]
+    """(55, 3)."""
+    joint_dirs: NDArray[np.float64]
+    """(55, 3, K)."""
+    head_weight: NDArray[np.float64]
+    """(V,) w(v): how much of the FLAME offset and of the head scale a vertex takes."""
+
+
+def head_weight(assets: EhmAssets) -> NDArray[np.float64]:
+    """Smooth step of the head, jaw and eye skin weights (V,), 0 outside the FLAME region."""
+    weight = assets.smplx.skin_weights[:, list(skeleton.SMPLX_HEAD_JOINTS)].astype(np.float64).sum(1).clip(0.0, 1.0)
+    inside = np.zeros(assets.smplx.num_vertices, dtype=bool)
+    inside[assets.head_vertex_ids] = True
+    return np.where(inside, weight * weight * (3.0 - 2.0 * weight), 0.0)
+
+
+def blended_basis(assets: EhmAssets, *, num_betas: int, num_flame_shape: int, num_expression: int) -> BlendedBasis:
+    """Build the linear part of the `blended` definition; the tables of a sparse forward come from here as well."""
+    body, head = assets.smplx, assets.flame
+    weight = head_weight(assets)
+    shape = body.shapedirs[..., :num_betas].astype(np.float64)
+    flame = [head.shapedirs[..., :num_flame_shape], head.exprdirs[..., :num_expression]]
+    flame_dirs = np.concatenate(flame, axis=-1).astype(np.float64)
+    flame_joint_dirs = np.einsum("jv,vck->jck", head.joint_regressor.astype(np.float64), flame_dirs)
+    eyelids = np.zeros((head.num_vertices, 3, 2)) if head.eyelid_dirs is None else head.eyelid_dirs.astype(np.float64)
+    offsets = np.concatenate([flame_dirs - flame_joint_dirs[_FLAME_HEAD_JOINT], eyelids], axis=-1)
+    head_dirs = np.zeros((body.num_vertices, 3, offsets.shape[-1]))
+    head_dirs[assets.head_vertex_ids] = offsets
+    regressor = body.joint_regressor.astype(np.float64)
+    joint_dirs = np.zeros((body.num_joints, 3, num_betas + offsets.shape[-1]))
+    joint_dirs[..., :num_betas] = np.einsum("jv,vck->jck", regressor, shape)
+    flame_columns = slice(num_betas, num_betas + flame_dirs.shape[-1])
+    for joint, flame_joint in _FLAME_OF_SMPLX_JOINT.items():
+        joint_dirs[joint, :, flame_columns] = flame_joint_dirs[flame_joint] - flame_joint_dirs[_FLAME_HEAD_JOINT]
+    return BlendedBasis(
+        template=body.v_template.astype(np.float64),
+        dirs=np.concatenate([shape, weight[:, None, None] * head_dirs], axis=-1),
+        joint_template=regressor @ body.v_template,
+        joint_dirs=joint_dirs,
+        head_weight=weight,
+    )
+
+
+class EHMs(nn.Module):
+    """Forward pass of EHM-s.
+
+    Args:
+        assets: Body, head and their correspondence.
+        num_betas: SMPL-X shape coefficients to keep; fewer when the body has fewer. The same for the next two.
+        num_flame_shape: FLAME shape coefficients.
+        num_expression: FLAME expression coefficients.
+        mode: Which definition of the fusion; see the module's text.
+        frame: Frame of `global_orient`, which decides the sign of the head's yaw when the face contour is looked up.
+        keep_body_ids: SMPL-X vertices that `paper` leaves to the body although FLAME has them (the lower neck).
+    """
+
+    rest_template: Tensor
+    rest_dirs: Tensor
+    rest_joint_template: Tensor
+    rest_joint_dirs: Tensor
+    head_weight: Tensor
+    joint_regressor: Tensor
+    replaced_body_ids: Tensor
+    replaced_head_ids: Tensor
+
+    def __init__(
+        self,
+        assets: EhmAssets,
+        *,
+        num_betas: int = 10,
+        num_flame_shape: int = 10,
+        num_expression: int = 10,
+        mode: Mode = "blended",
+        frame: Frame = "camera",
+        keep_body_ids: NDArray[np.int64] | None = None,
+    ) -> None:
+        super().__init__()
+        if mode not in ("blended", "paper"):
+            raise ValueError(f"mode is {mode!r}, expected 'blended' or 'paper'.")
+        self.assets = assets
+        self.mode: Mode = mode
+        self.frame: Frame = frame
+        self.num_betas = min(num_betas, assets.smplx.shapedirs.shape[-1])
+        self.num_flame_shape = min(num_flame_shape, assets.flame.shapedirs.shape[-1])
+        self.num_expression = min(num_expression, assets.flame.exprdirs.shape[-1])
+        self.body = SMPLX(assets.smplx, num_betas=self.num_betas, num_expression=0)
+        self.keypoints = Keypoints(assets.smplx)
+        if mode == "blended":
+            self._init_blended(assets)
+        else:
+            self._init_paper(assets, keep_body_ids)
+
+    @property
+    def faces(self) -> Tensor:
+        """(F, 3) vertex ids."""
+        return self.body.faces
+
+    def forward(
+        self,
+        *,
+        betas: Tensor | None = None,
+        body_pose: Tensor | None = None,
+        global_orient: Tensor | None = None,
+        left_hand_pose: Tensor | None = None,
+        right_hand_pose: Tensor | None = None,
+        flame_shape: Tensor | None = None,
+        flame_expression: Tensor | None = None,
+        jaw_pose: Tensor | None = None,
+        eye_pose: Tensor | None = None,
+        eyelids: Tensor | None = None,
+        head_scale: Tensor | None = None,
+        transl: Tensor | None = None,
+    ) -> EhmOutput:
+        """Pose the body; everything left out is zero, the identity or a scale of one.
+
+        Args:
+            betas: (B, S') SMPL-X shape, missing trailing coefficients are zero.
+            body_pose: (B, 21, 3, 3).
+            global_orient: (B, 3, 3) rotation of the pelvis.
+            left_hand_pose: (B, 15, 3, 3), identity is the flat hand.
+            right_hand_pose: (B, 15, 3, 3).
+            flame_shape: (B, Sf').
+            flame_expression: (B, E').
+            jaw_pose: (B, 3, 3).
+            eye_pose: (B, 2, 3, 3) left, right.
+            eyelids: (B, 2) left, right; 0 open, 1 closed; added at rest, before skinning.
+            head_scale: (B, 3) scale of the head along its own rest axes.
+            transl: (B, 3) where the pelvis joint ends up; None leaves it at its rest position.
+
+        Returns:
+            vertices (B, V, 3), joints (B, 55, 3) and keypoints (B, 133, 3).
+        """
+        batch = FlatBatch.of(
+            self.head_weight,
+            {
+                "betas": (betas, 1),
+                "body_pose": (body_pose, 3),
+                "global_orient": (global_orient, 2),
+                "left_hand_pose": (left_hand_pose, 3),
+                "right_hand_pose": (right_hand_pose, 3),
+                "flame_shape": (flame_shape, 1),
+                "flame_expression": (flame_expression, 1),
+                "jaw_pose": (jaw_pose, 2),
+                "eye_pose": (eye_pose, 3),
+                "eyelids": (eyelids, 1),
+                "head_scale": (head_scale, 1),
+                "transl": (transl, 1),
+            },
+        )
+        if eyelids is not None and self.assets.flame.eyelid_dirs is None:
+            raise ValueError(f"{self.assets.flame.name} has no eyelid directions: convert it with both eyelid files.")
+        shape = batch.coefficients("betas", betas, self.num_betas)
+        head_shape = batch.coefficients("flame_shape", flame_shape, self.num_flame_shape)
+        expression = batch.coefficients("flame_expression", flame_expression, self.num_expression)
+        lids = batch.vector("eyelids", eyelids, 2)
+        scale = None if head_scale is None else batch.vector("head_scale", head_scale, 3)
+        jaw = batch.rotations("jaw_pose", jaw_pose, 1)
+        eyes = batch.rotations("eye_pose", eye_pose, 2)
+        if self.mode == "blended":
+            rest, joints = self._blended_rest(torch.cat([shape, head_shape, expression, lids], dim=-1), scale)
+        else:
+            rest, joints = self._paper_rest(shape, torch.cat([head_shape, expression], dim=-1), lids, jaw, eyes, scale)
+            jaw, eyes = batch.rotations("jaw_pose", None, 1), batch.rotations("eye_pose", None, 2)
+        rotations = stack_rotations(
+            [
+                batch.rotations("global_orient", global_orient, 1),
+                batch.rotations("body_pose", body_pose, skeleton.NUM_BODY_JOINTS),
+                jaw,
+                eyes,
+                batch.rotations("left_hand_pose", left_hand_pose, skeleton.NUM_HAND_JOINTS),
+                batch.rotations("right_hand_pose", right_hand_pose, skeleton.NUM_HAND_JOINTS),
+            ]
+        )
+        out = self.body.skin(rest, joints, rotations, None if transl is None else batch.vector("transl", transl, 3))
+        keypoints = self.keypoints(out.vertices, out.joints, head_orient(rotations, self.body.tree), self.frame)
+        return EhmOutput(
+            vertices=batch.restore(out.vertices),
+            joints=batch.restore(out.joints),
+            keypoints=batch.restore(keypoints),
+        )
+
+    def _init_blended(self, assets: EhmAssets) -> None:
+        basis = blended_basis(
+            assets,
+            num_betas=self.num_betas,
+            num_flame_shape=self.num_flame_shape,
+            num_expression=self.num_expression,
+        )
+        self.register_buffer("rest_template", flat_buffer(basis.template), persistent=False)
+        self.register_buffer("rest_dirs", rows_buffer(basis.dirs), persistent=False)
+        self.register_buffer("rest_joint_template", flat_buffer(basis.joint_template), persistent=False)
+        self.register_buffer("rest_joint_dirs", rows_buffer(basis.joint_dirs), persistent=False)
+        self.register_buffer("head_weight", float_buffer(basis.head_weight), persistent=False)
+
+    def _blended_rest(self, coefficients: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(N, K), (N, 3) -> rest vertices (N, V, 3) and rest joints (N, 55, 3)."""
+        rest = lbs.blend(self.rest_template, self.rest_dirs, coefficients).unflatten(1, (-1, 3))
+        joints = lbs.blend(self.rest_joint_template, self.rest_joint_dirs, coefficients).unflatten(1, (-1, 3))
+        if scale is None:
+            return rest, joints
+        head = joints[:, skeleton.HEAD : skeleton.HEAD + 1]
+        grow = (scale - 1.0)[:, None]
+        rest = rest + self.head_weight[:, None] * grow * (rest - head)
+        first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
+        face = joints[:, first:last] + grow * (joints[:, first:last] - head)
+        return rest, torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
+
+    def _init_paper(self, assets: EhmAssets, keep_body_ids: NDArray[np.int64] | None) -> None:
+        self.head = FLAME(assets.flame, num_betas=self.num_flame_shape, num_expression=self.num_expression)
+        kept = np.zeros(0, np.int64) if keep_body_ids is None else keep_body_ids
+        replaced = np.flatnonzero(~np.isin(assets.head_vertex_ids, kept))
+        self.register_buffer("replaced_head_ids", torch.from_numpy(replaced), persistent=False)
+        self.register_buffer("replaced_body_ids", torch.from_numpy(assets.head_vertex_ids[replaced]), persistent=False)
+        self.register_buffer("joint_regressor", float_buffer(assets.smplx.joint_regressor), persistent=False)
+        self.register_buffer("head_weight", float_buffer(head_weight(assets)), persistent=False)
+
+    def _paper_rest(
+        self, betas: Tensor, head_coefficients: Tensor, lids: Tensor, jaw: Tensor, eyes: Tensor, scale: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Steps 1 to 3 of Algorithm 1 -> rest vertices (N, V, 3) and the joints regressed from them (N, 55, 3)."""
+        body = lbs.blend(self.body.template, self.body.dirs, betas).unflatten(1, (-1, 3))
+        body_joints = lbs.blend(self.body.joint_template, self.body.joint_dirs, betas).unflatten(1, (-1, 3))
+        has_lids = self.head.eyelid_dirs is not None
+        head_rest, head_joints = self.head.rest(head_coefficients, lids if has_lids else None)
+        still = torch.eye(3, dtype=jaw.dtype, device=jaw.device).expand(len(jaw), 2, 3, 3)
+        head = self.head.skin(head_rest, head_joints, stack_rotations([still, jaw, eyes]), None)
+        eyes_head = head.joints[:, skeleton.FLAME_EYES].mean(1, keepdim=True)
+        eyes_body = body_joints[:, skeleton.SMPLX_EYES].mean(1, keepdim=True)
+        scaled = head.vertices if scale is None else head.vertices * scale[:, None]
+        moved = scaled - eyes_head + eyes_body
+        fused = body.index_copy(1, self.replaced_body_ids, moved[:, self.replaced_head_ids])
+        return fused, self.joint_regressor @ fused
+
+
+def head_orient(rotations: Tensor, tree: lbs.KinematicTree) -> Tensor:
+    """(N, 55, 3, 3) local rotations -> orientation of the head joint (N, 3, 3)."""
+    orient, joint = rotations[:, skeleton.HEAD], tree.parents[skeleton.HEAD]
+    while joint >= 0:
+        orient = rotations[:, joint] @ orient
+        joint = tree.parents[joint]
+    return orient

@@ -1,0 +1,156 @@
+"""The part every body model shares: buffers made from assets, flat batches, shape -> joints -> skin."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.body import lbs
+from model.body.assets import BodyAssets, Kind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyOutput:
+    """A posed body."""
+
+    vertices: Tensor
+    """(B, V, 3) metres."""
+    joints: Tensor
+    """(B, J, 3) metres."""
+
+
+class SkinnedBody(nn.Module):
+    """Template, blend shapes, joint regressor and skin weights of one body model as buffers.
+
+    Joints depend linearly on the coefficients, so the regressor is applied once, here, and not in every call.
+    """
+
+    template: Tensor
+    dirs: Tensor
+    joint_template: Tensor
+    joint_dirs: Tensor
+    skin_weights: Tensor
+    posedirs: Tensor | None
+    faces: Tensor
+
+    def __init__(self, assets: BodyAssets, kind: Kind, *, num_betas: int | None, num_expression: int | None) -> None:
+        super().__init__()
+        if assets.kind != kind:
+            raise ValueError(f"{type(self).__name__} needs assets of kind {kind!r}, got {assets.name} ({assets.kind}).")
+        self.assets = assets
+        self.tree = lbs.KinematicTree.from_parents(tuple(assets.parents.tolist()))
+        self.num_betas = take(num_betas, assets.shapedirs.shape[-1], "num_betas", assets.name)
+        self.num_expression = take(num_expression, assets.exprdirs.shape[-1], "num_expression", assets.name)
+        shape, expression = assets.shapedirs[..., : self.num_betas], assets.exprdirs[..., : self.num_expression]
+        dirs = np.concatenate([shape, expression], axis=-1).astype(np.float64)
+        regressor = assets.joint_regressor.astype(np.float64)
+        self.register_buffer("template", flat_buffer(assets.v_template), persistent=False)
+        self.register_buffer("dirs", rows_buffer(dirs), persistent=False)
+        self.register_buffer("joint_template", flat_buffer(regressor @ assets.v_template), persistent=False)
+        self.register_buffer("joint_dirs", rows_buffer(np.einsum("jv,vck->jck", regressor, dirs)), persistent=False)
+        self.register_buffer("skin_weights", float_buffer(assets.skin_weights.T), persistent=False)
+        posedirs = None if assets.posedirs is None else float_buffer(assets.posedirs)
+        self.register_buffer("posedirs", posedirs, persistent=False)
+        self.register_buffer("faces", torch.from_numpy(assets.faces.copy()), persistent=False)
+
+    def pose(self, coefficients: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
+        """Flat batch: coefficients (N, K) shape then expression, rotations (N, J, 3, 3), transl (N, 3) of the root."""
+        rest = lbs.blend(self.template, self.dirs, coefficients).unflatten(1, (-1, 3))
+        joints = lbs.blend(self.joint_template, self.joint_dirs, coefficients).unflatten(1, (-1, 3))
+        return self.skin(rest, joints, rotations, transl)
+
+    def skin(self, rest: Tensor, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
+        """Flat batch: rest vertices (N, V, 3), rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) -> posed."""
+        if self.posedirs is not None:
+            rest = rest + (lbs.pose_feature(rotations) @ self.posedirs).unflatten(1, (-1, 3))
+        world, posed = lbs.forward_kinematics(rotations, rest_joints, self.tree)
+        if transl is not None:
+            posed = posed + (transl - posed[:, 0])[:, None]
+        transforms = lbs.skinning_transforms(world, posed, rest_joints)
+        return BodyOutput(vertices=lbs.skin(rest, transforms, self.skin_weights), joints=posed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlatBatch:
+    """Brings optional arguments with any leading dimensions to one flat batch, and results back."""
+
+    leading: torch.Size
+    """The common leading dimensions."""
+    like: Tensor
+    """Gives type and device to arguments that were left out."""
+
+    @classmethod
+    def of(cls, like: Tensor, arguments: Mapping[str, tuple[Tensor | None, int]]) -> "FlatBatch":
+        """Find the leading dimensions of named arguments, each given with its number of trailing dimensions."""
+        shapes = {name: t.shape[: t.dim() - trailing] for name, (t, trailing) in arguments.items() if t is not None}
+        try:
+            leading = torch.broadcast_shapes(*shapes.values()) if shapes else torch.Size()
+        except RuntimeError:
+            text = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
+            raise ValueError(f"The batch dimensions of the arguments do not agree: {text}.") from None
+        return cls(leading=leading, like=like)
+
+    def rotations(self, name: str, value: Tensor | None, num: int) -> Tensor:
+        """(..., num, 3, 3) or None = identity -> (N, num, 3, 3). With num = 1 the joint dimension is left out."""
+        trailing = (num, 3, 3) if num > 1 else (3, 3)
+        if value is None:
+            value = torch.eye(3, dtype=self.like.dtype, device=self.like.device).expand(trailing)
+        return self._flat(name, value, trailing).reshape(-1, num, 3, 3)
+
+    def vector(self, name: str, value: Tensor | None, size: int, fill: float = 0.0) -> Tensor:
+        """(..., size) or None = `fill` -> (N, size)."""
+        if value is None:
+            value = torch.full((size,), fill, dtype=self.like.dtype, device=self.like.device)
+        return self._flat(name, value, (size,))
+
+    def coefficients(self, name: str, value: Tensor | None, available: int) -> Tensor:
+        """(..., n) with n <= available, missing trailing ones are zero, None = all zero -> (N, available)."""
+        if value is None:
+            return self.vector(name, None, available)
+        num = value.shape[-1]
+        if num > available:
+            raise ValueError(f"{name} has {num} coefficients, this body has {available}: pass at most {available}.")
+        flat = self._flat(name, value, (num,))
+        return torch.nn.functional.pad(flat, (0, available - num)) if num < available else flat
+
+    def restore(self, value: Tensor) -> Tensor:
+        """(N, ...) -> (*leading, ...)."""
+        return value.reshape(*self.leading, *value.shape[1:])
+
+    def _flat(self, name: str, value: Tensor, trailing: tuple[int, ...]) -> Tensor:
+        found = tuple(value.shape[value.dim() - len(trailing) :])
+        if value.dim() < len(trailing) or found != trailing:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, expected (..., {', '.join(map(str, trailing))}).")
+        return value.expand(*self.leading, *trailing).reshape(math.prod(self.leading), *trailing)
+
+
+def take(asked: int | None, available: int, name: str, body: str) -> int:
+    """How many coefficients to use: all of them for None, never more than there are."""
+    if asked is None:
+        return available
+    if not 0 <= asked <= available:
+        raise ValueError(f"{name} = {asked}, but {body} has {available} coefficients: choose 0..{available}.")
+    return asked
+
+
+def float_buffer(array: np.ndarray) -> Tensor:
+    """Any array -> contiguous float32 tensor of its own."""
+    return torch.tensor(np.ascontiguousarray(array), dtype=torch.float32)
+
+
+def flat_buffer(array: np.ndarray) -> Tensor:
+    """(V, 3) -> (3 V,)."""
+    return float_buffer(np.asarray(array).reshape(-1))
+
+
+def rows_buffer(dirs: np.ndarray) -> Tensor:
+    """(V, 3, K) -> (K, 3 V)."""
+    return float_buffer(np.asarray(dirs).reshape(-1, dirs.shape[-1]).T)
+
+
+def stack_rotations(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate (N, j, 3, 3) parts along the joints."""
+    return torch.cat(list(parts), dim=1)

@@ -1,0 +1,54 @@
+"""SMPL: a body of 24 joints without fingers or face."""
+
+from torch import Tensor
+
+from model.body.assets import BodyAssets
+from model.body.skinned import BodyOutput, FlatBatch, SkinnedBody, stack_rotations
+
+NUM_POSED_JOINTS = 23
+"""Joints of SMPL's `body_pose`: all but the pelvis, with one joint for each whole hand."""
+
+
+class SMPL(SkinnedBody):
+    """Forward pass of SMPL."""
+
+    def __init__(self, assets: BodyAssets, *, num_betas: int | None = None) -> None:
+        super().__init__(assets, "smpl", num_betas=num_betas, num_expression=0)
+
+    def forward(
+        self,
+        *,
+        betas: Tensor | None = None,
+        global_orient: Tensor | None = None,
+        body_pose: Tensor | None = None,
+        transl: Tensor | None = None,
+    ) -> BodyOutput:
+        """Pose the body.
+
+        Args:
+            betas: (B, S').
+            global_orient: (B, 3, 3) of the pelvis.
+            body_pose: (B, 23, 3, 3).
+            transl: (B, 3) where the pelvis joint ends up; None leaves it at its rest position.
+
+        Returns:
+            vertices (B, V, 3) and joints (B, 24, 3).
+        """
+        batch = FlatBatch.of(
+            self.template,
+            {
+                "betas": (betas, 1),
+                "global_orient": (global_orient, 2),
+                "body_pose": (body_pose, 3),
+                "transl": (transl, 1),
+            },
+        )
+        rotations = stack_rotations(
+            [
+                batch.rotations("global_orient", global_orient, 1),
+                batch.rotations("body_pose", body_pose, NUM_POSED_JOINTS),
+            ]
+        )
+        coefficients = batch.coefficients("betas", betas, self.num_betas)
+        out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
+        return BodyOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
