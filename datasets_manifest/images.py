@@ -1,4 +1,4 @@
-"""The one strict image decoder: bytes in, upright RGB out, or an error with a code. Nothing half decoded gets through."""
+"""The one strict image decoder: bytes in, upright RGB out, or an error with a code. No half image gets through."""
 
 from __future__ import annotations
 

