@@ -1,0 +1,116 @@
+"""The unknowns of one person and the layout of a step of them.
+
+A state is a point on the manifold of poses; a step is a flat vector (B, P) of tangent coordinates:
+
+    root 3 | position 3 | body 63 | jaw 3 | coefficients C | log head scale 3 | left hand 45 | right hand 45
+
+Rotation steps are world-frame left perturbations: the global rotation G_j of a joint becomes exp(d) G_j while the
+local rotations of all its descendants stay. Hands step in PCA coordinates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fitting import so3
+
+NUM_BODY = 21
+"""Joints of body_pose."""
+NUM_TURNED = 23
+"""Root, 21 body joints and jaw: the joints that step as rotations (SMPL-X joints 0..22)."""
+HAND_DIM = 45
+"""PCA coordinates of one hand."""
+ROOT, POSITION, BODY, JAW = slice(0, 3), slice(3, 6), slice(6, 69), slice(69, 72)
+COEFFICIENTS_START = 72
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """Pose, shape and place of B people."""
+
+    global_orient: Tensor
+    """(B, 3, 3) pelvis rotation in the camera frame."""
+    body_pose: Tensor
+    """(B, 21, 3, 3) local rotations of SMPL-X joints 1..21."""
+    jaw_pose: Tensor
+    """(B, 3, 3)."""
+    hand_pca: Tensor
+    """(B, 2, 45) left, right; coordinates about the mean hand."""
+    coefficients: Tensor
+    """(B, C) betas, then FLAME expression, then FLAME shape."""
+    log_head_scale: Tensor
+    """(B, 3)."""
+    position: Tensor
+    """(B, 3) pelvis: x/z, y/z, log z."""
+    eye_pose: Tensor
+    """(B, 2, 3, 3); not optimised."""
+    eyelids: Tensor
+    """(B, 2); not optimised."""
+    contour_bin: Tensor
+    """(B,) int64 row of the contour tables that the face outline uses; a discrete choice, refreshed now and then."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the state."""
+        return self.position.dtype
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Where each group of unknowns lies in a step."""
+
+    num_coefficients: int
+    """Number of linear shape and expression coefficients C."""
+
+    @property
+    def coefficients(self) -> slice:
+        return slice(COEFFICIENTS_START, COEFFICIENTS_START + self.num_coefficients)
+
+    @property
+    def log_head_scale(self) -> slice:
+        return slice(self.coefficients.stop, self.num_common)
+
+    @property
+    def num_common(self) -> int:
+        """Unknowns that any keypoint may depend on: all but the fingers."""
+        return COEFFICIENTS_START + self.num_coefficients + 3
+
+    @property
+    def hands(self) -> slice:
+        return slice(self.num_common, self.size)
+
+    def hand(self, side: int) -> slice:
+        """PCA coordinates of the left (0) or right (1) hand."""
+        return slice(self.num_common + side * HAND_DIM, self.num_common + (side + 1) * HAND_DIM)
+
+    @property
+    def size(self) -> int:
+        """Length P of a step."""
+        return self.num_common + 2 * HAND_DIM
+
+
+def retract(state: State, step: Tensor, rotations: Tensor, layout: Layout) -> State:
+    """Moves a state by a step (B, P).
+
+    Args:
+        state: where to start.
+        step: tangent coordinates in the order of `Layout`.
+        rotations: (B, J, 3, 3) global joint rotations of the state.
+        layout: places of the groups.
+    """
+    world = torch.cat([step[:, ROOT], step[:, BODY], step[:, JAW]], 1).unflatten(1, (NUM_TURNED, 3))
+    local = (rotations[:, :NUM_TURNED].transpose(-1, -2) @ world[..., None]).squeeze(-1)
+    turn = so3.exp(local)
+    return State(
+        global_orient=state.global_orient @ turn[:, 0],
+        body_pose=state.body_pose @ turn[:, 1:22],
+        jaw_pose=state.jaw_pose @ turn[:, 22],
+        hand_pca=state.hand_pca + step[:, layout.hands].unflatten(1, (2, HAND_DIM)),
+        coefficients=state.coefficients + step[:, layout.coefficients],
+        log_head_scale=state.log_head_scale + step[:, layout.log_head_scale],
+        position=state.position + step[:, POSITION],
+        eye_pose=state.eye_pose,
+        eyelids=state.eyelids,
+        contour_bin=state.contour_bin,
+    )

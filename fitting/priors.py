@@ -1,0 +1,168 @@
+"""What is believed before looking at the keypoints: one residual a belief, each a pure function, each a small term.
+
+All residuals are in standard deviations. Rotation residuals are logarithms, differentiated with respect to the
+world-frame steps of `fitting.parameters`.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fitting import so3
+from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
+from fitting.sparse_body import Forward
+
+_DEG = math.pi / 180
+LEFT_KNEE, RIGHT_KNEE, LEFT_ELBOW, RIGHT_ELBOW = 3, 4, 17, 18
+"""Rows of body_pose."""
+
+
+def joint_limits_rad(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Lowest and highest axis-angle component of each body joint: two tensors (21, 3).
+
+    Wide everywhere but at the hinges: knees bend about +x, the left elbow about -y and the right one about +y, and
+    neither bends backwards by more than 5 degrees. Spine, collars, neck and head stay within 40 degrees an axis.
+    """
+    low, high = torch.full((21, 3), -1.2, dtype=dtype), torch.full((21, 3), 1.2, dtype=dtype)
+
+    def bound(rows: tuple[int, ...], lows: tuple[float, ...], highs: tuple[float, ...]) -> None:
+        for row in rows:
+            low[row], high[row] = torch.tensor(lows, dtype=dtype), torch.tensor(highs, dtype=dtype)
+
+    bound((0, 1), (-2.2, -1.0, -1.0), (1.0, 1.0, 1.0))
+    bound((LEFT_KNEE, RIGHT_KNEE), (-0.08, -0.4, -0.4), (2.5, 0.4, 0.4))
+    bound((LEFT_ELBOW,), (-0.8, -2.5, -0.5), (0.8, 0.08, 0.5))
+    bound((RIGHT_ELBOW,), (-0.8, -0.08, -0.5), (0.8, 2.5, 0.5))
+    bound((15, 16), (-1.8, -2.0, -1.9), (1.8, 2.0, 1.9))
+    bound((2, 5, 8, 9, 10, 12, 13), (-0.7,) * 3, (0.7,) * 3)
+    return low, high
+
+
+def pose_nearness(reference: Tensor, rotmat: Tensor, sigma_rad: Tensor) -> Tensor:
+    """log(R0^T R) / sigma: (..., 3) for rotations (..., 3, 3) and sigma (...)."""
+    return so3.log(reference.transpose(-1, -2) @ rotmat) / sigma_rad[..., None]
+
+
+def beyond_limits(rotvec: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """How far axis-angle components (..., 3) lie outside [low, high], signed; 0 inside."""
+    return (rotvec - high).clamp(min=0) + (rotvec - low).clamp(max=0)
+
+
+class PoseNearnessTerm:
+    """Root and body joints stay near the coarse estimate.
+
+    The Jacobian of log(R0^T R) with respect to a world-frame step is Jr^-1(phi) G^T; the Gauss-Newton matrix of the
+    isotropic residual is taken as I / sigma^2, its value at the reference. The gradient G phi / sigma^2 is exact,
+    because phi is a fixed vector of its own Jacobian.
+    """
+
+    def __init__(self, global_orient: Tensor, body_pose: Tensor, sigma_rad: Tensor):
+        """Reference root (B, 3, 3), body (B, 21, 3, 3), and standard deviations (B, 22)."""
+        self.reference = torch.cat([global_orient[:, None], body_pose], 1)
+        self.sigma_rad = sigma_rad
+
+    def take_rows(self, index: Tensor) -> "PoseNearnessTerm":
+        """The same term for some of the people."""
+        return PoseNearnessTerm(self.reference[index, 0], self.reference[index, 1:], self.sigma_rad[index])
+
+    def _residual(self, state: State) -> Tensor:
+        current = torch.cat([state.global_orient[:, None], state.body_pose], 1)
+        return pose_nearness(self.reference, current, self.sigma_rad)
+
+    def cost(self, state: State, forward: Forward) -> Tensor:
+        """(B,)."""
+        return self._residual(state).square().sum((1, 2))
+
+    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
+        """Adds this term in place."""
+        precision = 1 / self.sigma_rad[..., None]
+        pull = precision * (forward.rotations[:, :22] @ self._residual(state)[..., None]).squeeze(-1)
+        stiffness = (precision**2).expand(-1, -1, 3)
+        gradient[:, ROOT] += pull[:, 0]
+        gradient[:, BODY] += pull[:, 1:].flatten(1)
+        diagonal = hessian.diagonal(dim1=1, dim2=2)
+        diagonal[:, ROOT] += stiffness[:, 0]
+        diagonal[:, BODY] += stiffness[:, 1:].flatten(1)
+
+
+class RotvecTerm:
+    """Axis-angle beliefs on single joints: hinges and spans of the body, and a nearly closed jaw near its estimate."""
+
+    def __init__(self, limit_sigma_rad: float, jaw_mean: Tensor, jaw_sigma_rad: Tensor):
+        """Softness of the joint limits, and the jaw's expected axis-angle (B, 3) with its sigmas (3,)."""
+        self.limit_sigma_rad, self.jaw_mean, self.jaw_sigma_rad = limit_sigma_rad, jaw_mean, jaw_sigma_rad
+        self.low, self.high = joint_limits_rad(jaw_mean.dtype)
+
+    def take_rows(self, index: Tensor) -> "RotvecTerm":
+        """The same term for some of the people."""
+        return RotvecTerm(self.limit_sigma_rad, self.jaw_mean[index], self.jaw_sigma_rad)
+
+    def _residuals(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
+        rotvec = so3.log(torch.cat([state.body_pose, state.jaw_pose[:, None]], 1))
+        limits = beyond_limits(rotvec[:, :21], self.low, self.high) / self.limit_sigma_rad
+        return rotvec, limits, (rotvec[:, 21] - self.jaw_mean) / self.jaw_sigma_rad
+
+    def cost(self, state: State, forward: Forward) -> Tensor:
+        """(B,)."""
+        _, limits, jaw = self._residuals(state)
+        return limits.square().sum((1, 2)) + jaw.square().sum(1)
+
+    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
+        """Adds this term in place."""
+        rotvec, limits, jaw = self._residuals(state)
+        turn = so3.right_jacobian_inverse(rotvec) @ forward.rotations[:, 1:23].transpose(-1, -2)
+        active = turn[:, :21] * (limits != 0)[..., None] / self.limit_sigma_rad
+        gradient[:, BODY] += (active.transpose(-1, -2) @ limits[..., None]).flatten(1)
+        blocks = active.transpose(-1, -2) @ active
+        for joint in range(21):
+            place = slice(BODY.start + 3 * joint, BODY.start + 3 * joint + 3)
+            hessian[:, place, place] += blocks[:, joint]
+        jaw_rows = turn[:, 21] / self.jaw_sigma_rad[:, None]
+        gradient[:, JAW] += (jaw_rows.transpose(-1, -2) @ jaw[..., None]).squeeze(-1)
+        hessian[:, JAW, JAW] += jaw_rows.transpose(-1, -2) @ jaw_rows
+
+
+class GaussianTerm:
+    """Independent Gaussian beliefs on everything that steps by plain addition, most of them around the coarse start.
+
+    Covers the position, shape, expression, log head scale, and the hands twice: near their estimate, and near the
+    hands that people have.
+    """
+
+    def __init__(self, layout: Layout, mean: Tensor, precision: Tensor):
+        """Means (B, P) and one over the variances (B, P); 0 where there is no belief."""
+        self.layout, self.mean, self.precision = layout, mean, precision
+
+    def take_rows(self, index: Tensor) -> "GaussianTerm":
+        """The same term for some of the people."""
+        return GaussianTerm(self.layout, self.mean[index], self.precision[index])
+
+    def _offset(self, state: State) -> Tensor:
+        return linear_coordinates(state, self.layout) - self.mean
+
+    def cost(self, state: State, forward: Forward) -> Tensor:
+        """(B,)."""
+        return (self.precision * self._offset(state).square()).sum(1)
+
+    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
+        """Adds this term in place."""
+        gradient += self.precision * self._offset(state)
+        hessian.diagonal(dim1=1, dim2=2).add_(self.precision)
+
+
+def linear_coordinates(state: State, layout: Layout) -> Tensor:
+    """The additive unknowns of a state in the places of a step (B, P); zeros where rotations stand."""
+    flat = state.position.new_zeros(len(state.position), layout.size)
+    flat[:, POSITION] = state.position
+    flat[:, layout.coefficients] = state.coefficients
+    flat[:, layout.log_head_scale] = state.log_head_scale
+    flat[:, layout.hands] = state.hand_pca.flatten(1)
+    return flat
+
+
+def merge_beliefs(beliefs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Several Gaussians (mean, precision) of the same quantity as one, up to a constant cost."""
+    precision = torch.stack([belief[1] for belief in beliefs]).sum(0)
+    weighted = torch.stack([mean * weight for mean, weight in beliefs]).sum(0)
+    return weighted / precision.clamp(min=1e-12), precision

@@ -1,0 +1,238 @@
+"""Precomputed tables of the few body points that keypoints touch: joints, skin vertices and face landmarks.
+
+A keypoint that is a joint is a point rigid with its parent bone. A skin keypoint is one vertex. A face landmark is
+`C` corners (vertices with barycentric weights); C is 1 where every landmark of the body sits on a vertex, else 3.
+The 17 outline points choose their corners by the head's yaw: one of `contour bins`.
+
+Legend: N 133 keypoints, M = 65 + 68 C sparse vertices in keypoint order, J 55 joints, K contour bins, S linear
+coefficients (betas, FLAME expression, FLAME shape), Q (vertex, joint) pairs whose skin blends across the joint.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.body import skeleton
+from model.body.assets import EhmAssets
+
+NUM_TURNED = 23
+_FACE_POINTS = skeleton.FACE.stop - skeleton.FACE.start
+_HAND_STARTS = (skeleton.LEFT_HAND.start, skeleton.RIGHT_HAND.start)
+_FINGER_STARTS = (skeleton.SMPLX_LEFT_HAND.start, skeleton.SMPLX_RIGHT_HAND.start)
+_HAND_POINTS = 21
+_NEGLIGIBLE_WEIGHT = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointTables:
+    """Rest places, directions and skin weights of a set of points, each with leading dimensions (...)."""
+
+    rest: np.ndarray
+    """(..., 3) metres."""
+    directions: np.ndarray
+    """(..., 3, S)."""
+    eyelids: np.ndarray
+    """(..., 3, 2)."""
+    skin: np.ndarray
+    """(..., J) rows sum to 1."""
+    head: np.ndarray
+    """(...) share of the head scale that the point takes, 0..1."""
+    corner: np.ndarray
+    """(...) barycentric weight."""
+    correctives: np.ndarray | None
+    """(..., 3, 9 (J - 1)) pose blend shapes."""
+
+    def __getitem__(self, index: object) -> "PointTables":
+        pick = {name: getattr(self, name) for name in self.__slots__}
+        return PointTables(**{name: None if value is None else value[index] for name, value in pick.items()})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyTables:
+    """All tables of one body."""
+
+    points: PointTables
+    """(M, ...) in keypoint order; the outline's rows are those of bin 0."""
+    contour: PointTables
+    """(K, 17 C, ...)."""
+    joints: np.ndarray
+    """(J, 3) rest joints."""
+    joint_directions: np.ndarray
+    """(J, 3, S)."""
+    joint_eyelids: np.ndarray
+    """(J, 3, 2)."""
+    corners: int
+    """C."""
+    ancestors: np.ndarray
+    """(J, J): 1 where the column's joint is the row's joint or above it."""
+    pairs: np.ndarray
+    """(Q, 2) sparse vertex, joint: blended pairs of a shared vertex."""
+    contour_pairs: np.ndarray
+    """(Qc, 2) the same for outline vertices, numbered from 0 within the outline."""
+    num_groups: tuple[int, int, int]
+    """Number of betas, expression and FLAME shape coefficients: S in parts."""
+
+
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """Cubic step 3 x^2 - 2 x^3 of values clipped to 0..1."""
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+def _pad(directions: np.ndarray, count: int) -> np.ndarray:
+    """The first `count` columns, with zeros where the body has fewer."""
+    have = directions[..., :count].astype(np.float64)
+    return np.concatenate([have, np.zeros((*have.shape[:-1], count - have.shape[-1]))], -1)
+
+
+def _full_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> tuple[PointTables, np.ndarray]:
+    """Tables of every vertex of the fused body, and its joint regressor."""
+    body, face = assets.smplx, assets.flame
+    skin = body.skin_weights.astype(np.float64)
+    num_vertices = len(body.v_template)
+    on_head = np.zeros(num_vertices)
+    on_head[assets.head_vertex_ids] = 1.0
+    head = smoothstep(skin[:, list(skeleton.SMPLX_HEAD_JOINTS)].sum(1)) * on_head
+    betas, expression, shape = groups
+    face_directions = np.concatenate([_pad(face.exprdirs, expression), _pad(face.shapedirs, shape)], -1)
+    lids = np.zeros((len(face.v_template), 3, 2)) if face.eyelid_dirs is None else face.eyelid_dirs
+    on_body = np.zeros((num_vertices, 3, expression + shape + 2))
+    on_body[assets.head_vertex_ids] = np.concatenate([face_directions, lids], -1)
+    on_body *= head[:, None, None]
+    directions = np.concatenate([_pad(body.shapedirs, betas), on_body[..., :-2]], -1)
+    correctives = None
+    if body.posedirs is not None and np.any(body.posedirs):
+        correctives = body.posedirs.reshape(-1, num_vertices, 3).transpose(1, 2, 0)
+    tables = PointTables(
+        rest=body.v_template.astype(np.float64),
+        directions=directions,
+        eyelids=on_body[..., -2:],
+        skin=skin,
+        head=head,
+        corner=np.ones(num_vertices),
+        correctives=correctives,
+    )
+    return tables, body.joint_regressor.astype(np.float64)
+
+
+def _corners(ids: np.ndarray, weights: np.ndarray, corners: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vertex ids and weights (..., C): all three corners, or the one that carries everything."""
+    if corners == 3:
+        return ids.astype(np.int64), weights.astype(np.float64)
+    best = weights.argmax(-1)[..., None]
+    return np.take_along_axis(ids, best, -1).astype(np.int64), np.ones(best.shape)
+
+
+def _with_corner(tables: PointTables, weights: np.ndarray) -> PointTables:
+    values = {name: getattr(tables, name) for name in tables.__slots__} | {"corner": weights}
+    return PointTables(**values)
+
+
+def _joint_points(full: PointTables, regressor: np.ndarray, joints: list[int]) -> PointTables:
+    """Joints as points that move with their parent bone; eyes and jaw take the whole head scale."""
+    skin = np.zeros((len(joints), regressor.shape[0]))
+    skin[np.arange(len(joints)), [max(skeleton.SMPLX_PARENTS[j], 0) for j in joints]] = 1.0
+    rows = regressor[joints]
+    return PointTables(
+        rest=rows @ full.rest,
+        directions=np.einsum("jv,vcs->jcs", rows, full.directions),
+        eyelids=np.einsum("jv,vcs->jcs", rows, full.eyelids),
+        skin=skin,
+        head=np.isin(joints, skeleton.SMPLX_HEAD_JOINTS[1:]).astype(np.float64),
+        corner=np.ones(len(joints)),
+        correctives=None if full.correctives is None else np.zeros((len(joints), *full.correctives.shape[1:])),
+    )
+
+
+def _concatenate(parts: list[PointTables]) -> PointTables:
+    def join(name: str) -> np.ndarray | None:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else np.concatenate(values)
+
+    return PointTables(**{name: join(name) for name in PointTables.__slots__})
+
+
+def _clean_skin(tables: PointTables) -> PointTables:
+    """Drops weights that move nothing, so that fewer pairs count as blended; rows sum to 1 again."""
+    skin = np.where(tables.skin < _NEGLIGIBLE_WEIGHT, 0.0, tables.skin)
+    values = {name: getattr(tables, name) for name in tables.__slots__}
+    return PointTables(**(values | {"skin": skin / skin.sum(-1, keepdims=True)}))
+
+
+def _ancestors() -> np.ndarray:
+    table = np.zeros((skeleton.NUM_SMPLX_JOINTS,) * 2)
+    for joint in range(len(table)):
+        above = joint
+        while above >= 0:
+            table[joint, above] = 1.0
+            above = skeleton.SMPLX_PARENTS[above]
+    return table
+
+
+def finger_columns(vertex_of_point: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each hand: its sparse vertices (21,) and its finger joints (15,)."""
+    points = [np.arange(start, start + _HAND_POINTS) for start in _HAND_STARTS]
+    joints = [np.arange(start, start + skeleton.NUM_HAND_JOINTS) for start in _FINGER_STARTS]
+    return [(vertex_of_point[p], j) for p, j in zip(points, joints, strict=True)]
+
+
+def first_vertex_of_point(corners: int) -> np.ndarray:
+    """(133,) the first sparse vertex of each keypoint."""
+    width = np.ones(skeleton.NUM_KEYPOINTS, np.int64)
+    width[skeleton.FACE] = corners
+    return np.concatenate([[0], np.cumsum(width)[:-1]])
+
+
+def _blended_pairs(skin: np.ndarray, ancestors: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Pairs (vertex, joint) for which only a part of the vertex's weight hangs below the joint. skin (..., M, J)."""
+    below = skin @ ancestors
+    partial = (below > 0) & (below < 1 - 1e-12)
+    return np.argwhere(partial.reshape(-1, *partial.shape[-2:]).any(0) & wanted)
+
+
+def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
+    """Collects the tables of a body.
+
+    Args:
+        assets: the fused body.
+        groups: number of betas, FLAME expression and FLAME shape coefficients.
+    """
+    body = assets.smplx
+    full, regressor = _full_tables(assets, groups)
+    single = min(body.landmark_weights.max(-1).min(), body.contour_weights.max(-1).min()) > 1 - 1e-6
+    corners = 1 if single else 3
+    parts = []
+    for point in (*range(skeleton.FACE.start), *range(skeleton.FACE.stop, skeleton.NUM_KEYPOINTS)):
+        if point in skeleton.KEYPOINT_JOINT:
+            parts.append(_joint_points(full, regressor, [skeleton.KEYPOINT_JOINT[point]]))
+        else:
+            parts.append(full[[body.keypoint_vertices[skeleton.KEYPOINT_VERTEX_NAME[point]]]])
+    contour_ids, contour_weights = _corners(body.contour_vertices, body.contour_weights, corners)
+    bins = len(contour_ids)
+    contour = _clean_skin(_with_corner(full[contour_ids.reshape(bins, -1)], contour_weights.reshape(bins, -1)))
+    inner_ids, inner_weights = _corners(body.landmark_vertices, body.landmark_weights, corners)
+    inner = _with_corner(full[inner_ids.reshape(-1)], inner_weights.reshape(-1))
+    before = skeleton.FACE.start
+    points = _clean_skin(_concatenate([*parts[:before], contour[0], inner, *parts[before:]]))
+
+    ancestors = _ancestors()
+    wanted = np.zeros((len(points.rest), skeleton.NUM_SMPLX_JOINTS), bool)
+    wanted[:, :NUM_TURNED] = True
+    for vertices, joints in finger_columns(first_vertex_of_point(corners)):
+        wanted[np.ix_(vertices, joints)] = True
+    outline = slice(before, before + contour.rest.shape[1])
+    wanted[outline] = False
+    return BodyTables(
+        points=points,
+        contour=contour,
+        joints=regressor @ full.rest,
+        joint_directions=np.einsum("jv,vcs->jcs", regressor, full.directions),
+        joint_eyelids=np.einsum("jv,vcs->jcs", regressor, full.eyelids),
+        corners=corners,
+        ancestors=ancestors,
+        pairs=_blended_pairs(points.skin, ancestors, wanted),
+        contour_pairs=_blended_pairs(
+            contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] < NUM_TURNED
+        ),
+        num_groups=groups,
+    )
