@@ -16,6 +16,8 @@ class DetectorConfig:
 
     min_score: float = 0.5
     """Score that a detection needs, on the tiles and again on a crop centred on it."""
+    min_again_score: float = 0.4
+    """Score that a second crop must reach besides."""
     tile_levels: tuple[int, ...] = (1, 2, 4)
     """Tiles along the longer side; neighbours overlap by half."""
     min_tile_px: int = 100
@@ -56,7 +58,7 @@ def head_side(detection: Detection) -> float:
 def is_same_head(a: Detection, b: Detection) -> bool:
     """Whether two detections mean one head."""
     large, small = max(head_side(a), head_side(b)), max(min(head_side(a), head_side(b)), 1e-6)
-    return float(np.hypot(*(head_centre(a) - head_centre(b)))) < 0.5 * large and large < 2.5 * small
+    return float(np.hypot(*(head_centre(a) - head_centre(b)))) < 0.5 * small and large < 2.5 * small
 
 
 def is_same_person(a: Detection, b: Detection) -> bool:
@@ -75,19 +77,41 @@ def keep_best(detections: list[Detection]) -> list[Detection]:
 
 
 def look_again(networks: Networks, rgb: Array, candidate: Detection, config: DetectorConfig) -> Detection | None:
-    """Scores a candidate on crops centred on it; returns the best matching detection, None for a ghost."""
-    best = None
-    for factor in config.second_look:
-        region = Region(float(candidate.hip_px[0]), float(candidate.hip_px[1]), factor * candidate.radius_px)
-        for found in networks.detect(rgb, region):
-            matches = is_same_person(found, candidate) or is_same_head(found, candidate)
-            if matches and found.score >= config.min_score and (best is None or found.score > best.score):
-                best = found
-    return best
+    """Scores a candidate on crops centred on it, upright and along its lean.
+
+    A person is seen well at least once and again in a second crop; the pose detector's ghosts rarely are.
+
+    Returns:
+        The best matching detection, None for a ghost.
+    """
+    best, times_seen = None, 0
+
+    def worth(found: Detection) -> float:
+        return found.score - float(np.hypot(*(found.hip_px - candidate.hip_px))) / candidate.radius_px
+
+    looks = [(factor, rotation) for rotation in (0.0, candidate.rotation_rad) for factor in config.second_look]
+    for number, (factor, rotation) in enumerate(looks):
+        region = Region(float(candidate.hip_px[0]), float(candidate.hip_px[1]), factor * candidate.radius_px, rotation)
+        found = [
+            d
+            for d in networks.detect(rgb, region)
+            if d.score >= config.min_again_score and (is_same_person(d, candidate) or is_same_head(d, candidate))
+        ]
+        if found:
+            times_seen += 1
+            best = max(found if best is None else [best, *found], key=worth)
+        if best is not None and best.score >= config.min_score and times_seen >= 2:
+            return best
+        if best is None and number >= 3:
+            return None
+    return None
 
 
 def find_people(networks: Networks, rgb: Array, config: DetectorConfig) -> list[Detection]:
-    """Returns one detection a person of an (H, W, 3) photo, best first."""
+    """Returns the detections of an (H, W, 3) photo, best first.
+
+    One person may still be there twice with different circles: only the poses read from them tell (see ``keypoints``).
+    """
     height, width = rgb.shape[:2]
     candidates = []
     for level in config.tile_levels:
@@ -99,9 +123,4 @@ def find_people(networks: Networks, rgb: Array, config: DetectorConfig) -> list[
         d for d in candidates if 0 <= head_centre(d)[0] <= width and 0 <= head_centre(d)[1] <= height
     ]
     seen = [look_again(networks, rgb, d, config) for d in keep_best(candidates)[: config.max_candidates]]
-    confirmed = keep_best([d for d in seen if d is not None])
-    kept: list[Detection] = []
-    for detection in confirmed:
-        if not any(is_same_head(detection, other) for other in kept):
-            kept.append(detection)
-    return kept
+    return keep_best([d for d in seen if d is not None])

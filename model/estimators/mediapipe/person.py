@@ -1,0 +1,143 @@
+"""Everything the networks say about one person, and its arrays in the files (the evidence).
+
+Evidence arrays are float32 with the person first; NaN = not there:
+``pose_world_m`` (P, 33, 3), ``pose_px`` (P, 33, 5), ``pose_spread_px`` (P, 33), ``pose_region`` (P, 4),
+``pose_score`` (P,), ``face_px`` (P, 468, 3), ``face_score`` (P,), ``face_offset`` (P,), ``hand_world_m`` (P, 2, 21, 3),
+``hand_px`` (P, 2, 21, 3), ``hand_quality`` (P, 2), ``hand_ok`` (P, 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.estimators.base import Array, PersonBatch
+from model.estimators.mediapipe.face import find_face
+from model.estimators.mediapipe.graphs import FaceReading, Networks
+from model.estimators.mediapipe.hands import FoundHand, HandConfig, drop_shared_hand, find_hand
+from model.estimators.mediapipe.pose import PersonPose, PoseConfig, find_in_box
+
+MIN_FACE_SCORE = 0.5
+"""Score of an accepted face."""
+MAX_FACE_OFFSET = 0.35
+"""Largest distance between an accepted face and the pose's face, in face heights."""
+
+POSE_SHAPES: dict[str, tuple[int, ...]] = {
+    "pose_world_m": (33, 3),
+    "pose_px": (33, 5),
+    "pose_spread_px": (33,),
+    "pose_region": (4,),
+    "pose_score": (),
+}
+FACE_SHAPES: dict[str, tuple[int, ...]] = {"face_px": (468, 3), "face_score": (), "face_offset": ()}
+HAND_SHAPES: dict[str, tuple[int, ...]] = {
+    "hand_world_m": (2, 21, 3),
+    "hand_px": (2, 21, 3),
+    "hand_quality": (2,),
+    "hand_ok": (2,),
+}
+EVIDENCE_SHAPES = {**POSE_SHAPES, **FACE_SHAPES, **HAND_SHAPES}
+"""Shape of one person's row of every evidence array."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PersonReading:
+    """One person."""
+
+    pose: PersonPose
+    face: FaceReading | None = None
+    face_offset: float = float("nan")
+    """Distance between face and pose, in face heights."""
+    hands: tuple[FoundHand, FoundHand] | None = None
+    hand_ok: tuple[bool, bool] = (False, False)
+
+
+def read_parts(
+    networks: Networks, rgb: Array, pose: PersonPose, config: HandConfig, *, face: bool = True, hands: bool = True
+) -> PersonReading:
+    """Reads face and hands of a person whose pose is known."""
+    found_face, offset = find_face(networks, rgb, pose.landmarks) if face else (None, float("nan"))
+    if not hands:
+        return PersonReading(pose=pose, face=found_face, face_offset=offset)
+    pair = (
+        find_hand(networks, rgb, pose.landmarks, 0, config),
+        find_hand(networks, rgb, pose.landmarks, 1, config),
+    )
+    accepted = drop_shared_hand(pair, [hand.is_accepted(config) for hand in pair])
+    return PersonReading(
+        pose=pose, face=found_face, face_offset=offset, hands=pair, hand_ok=(accepted[0], accepted[1])
+    )
+
+
+def empty_evidence(num_people: int, shapes: dict[str, tuple[int, ...]] | None = None) -> dict[str, Array]:
+    """Returns evidence arrays full of NaN."""
+    shapes = EVIDENCE_SHAPES if shapes is None else shapes
+    return {name: np.full((num_people, *shape), np.nan, dtype=np.float32) for name, shape in shapes.items()}
+
+
+def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
+    """Returns the evidence arrays of the readings, NaN for None."""
+    out = empty_evidence(len(readings))
+    for i, reading in enumerate(readings):
+        if reading is None:
+            continue
+        pose = reading.pose
+        out["pose_world_m"][i], out["pose_px"][i] = pose.world_m, pose.landmarks
+        out["pose_spread_px"][i], out["pose_score"][i] = pose.spread_px, pose.score
+        region = pose.region
+        out["pose_region"][i] = [region.x_px, region.y_px, region.side_px, region.rotation_rad]
+        if reading.face is not None:
+            out["face_px"][i], out["face_score"][i] = reading.face.landmarks, reading.face.score
+            out["face_offset"][i] = reading.face_offset
+        if reading.hands is not None:
+            for side, hand in enumerate(reading.hands):
+                out["hand_world_m"][i, side], out["hand_px"][i, side] = hand.reading.world_m, hand.reading.landmarks
+                out["hand_quality"][i, side], out["hand_ok"][i, side] = hand.quality, reading.hand_ok[side]
+    return out
+
+
+def face_accepted(evidence: dict[str, Array]) -> Array:
+    """Returns (P,) whether the face was found where the pose has it; NaN counts as not found."""
+    return (evidence["face_score"] > MIN_FACE_SCORE) & (evidence["face_offset"] < MAX_FACE_OFFSET)
+
+
+def evidence_of(
+    networks: Networks,
+    batch: PersonBatch,
+    pose_config: PoseConfig,
+    hand_config: HandConfig,
+    *,
+    face: bool = False,
+    hands: bool = False,
+) -> dict[str, Array]:
+    """Returns the batch's evidence, or reads it from the photos when the keypoints came from elsewhere.
+
+    Args:
+        networks: The networks of this process.
+        batch: People with boxes.
+        pose_config: Settings of the search in a box.
+        hand_config: Settings of the hand search.
+        face: Whether the face is needed.
+        hands: Whether the hands are needed.
+    """
+    needed = {**POSE_SHAPES, **(FACE_SHAPES if face else {}), **(HAND_SHAPES if hands else {})}
+    if all(name in batch.evidence for name in needed):
+        return batch.evidence
+    readings: list[PersonReading | None] = []
+    for rgb, box in zip(batch.images, batch.boxes_xyxy, strict=True):
+        pose = find_in_box(networks, rgb, box, pose_config) if box_problem(box, rgb) is None else None
+        readings.append(
+            None if pose is None else read_parts(networks, rgb, pose, hand_config, face=face, hands=hands)
+        )
+    return to_evidence(readings)
+
+
+def box_problem(box: Array, rgb: Array) -> str | None:
+    """Returns ``box_invalid`` for an xyxy box that is not finite, too small or outside the photo, else None."""
+    height, width = rgb.shape[:2]
+    if not np.all(np.isfinite(box)):
+        return "box_invalid"
+    inside = np.clip(box, 0, [width, height, width, height])
+    too_small = inside[2] - inside[0] < 4 or inside[3] - inside[1] < 4
+    return "box_invalid" if too_small else None

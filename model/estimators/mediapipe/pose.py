@@ -1,0 +1,207 @@
+"""Reads the pose of one person: the region is searched, then disturbed to see how far the answer moves.
+
+The spread of the landmarks over slightly different regions ranks their error far better than the network's visibility.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.estimators.base import Array
+from model.estimators.mediapipe.graphs import Detection, Networks, PoseReading, Region, lean_rad
+from model.estimators.mediapipe.landmarks import POSE_FLIP
+
+REGION_FACTOR = 2.5
+"""Side of the pose region in radii of the person's circle."""
+
+DISTURBANCES: tuple[tuple[float, float, float, float, bool], ...] = (
+    (0.88, 0.1, 0.0, 0.02, False),
+    (1.15, -0.1, 0.02, 0.0, False),
+    (1.0, 0.2, -0.03, 0.0, False),
+    (1.0, -0.2, 0.0, -0.03, False),
+    (1.0, 0.0, 0.0, 0.0, True),
+    (1.15, 0.1, 0.0, 0.0, True),
+)
+"""Scale, turn (rad), shifts (shares of the side) and mirroring of the six extra regions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoseConfig:
+    """Settings of the search in a given box."""
+
+    num_finalists: int = 3
+    """Best distinct hypotheses whose spread is measured."""
+    min_score: float = 0.4
+    """Pose score below which nobody is there."""
+    min_overlap: float = 0.2
+    """Intersection over union with the given box below which someone else was found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PersonPose:
+    """Pose of one person, medians over seven regions."""
+
+    score: float
+    landmarks: Array
+    """(33, 5) x, y, z px, visibility, presence."""
+    world_m: Array
+    """(33, 3) metres about the hip centre, axes of the camera frame at the region's centre."""
+    spread_px: Array
+    """(33,) root mean square distance of the seven readings to their median."""
+    region: Region
+    value: float = 0.0
+    """How well it suits the given box; 0 when there was none."""
+
+
+def next_region(reading: PoseReading) -> Region:
+    """Returns the region that MediaPipe's tracker would look at next."""
+    hip, circle = reading.auxiliary
+    axis = circle - hip
+    return Region(float(hip[0]), float(hip[1]), REGION_FACTOR * float(np.hypot(*axis)), lean_rad(axis))
+
+
+def detection_region(detection: Detection) -> Region:
+    """Returns the pose region of a detected person."""
+    return Region(
+        float(detection.hip_px[0]),
+        float(detection.hip_px[1]),
+        REGION_FACTOR * detection.radius_px,
+        detection.rotation_rad,
+    )
+
+
+def read_pose(networks: Networks, rgb: Array, region: Region, *, iterations: int = 2) -> PoseReading:
+    """Reads a pose, moving the region to where the person turned out to be."""
+    best = reading = networks.pose(rgb, region)
+    for _ in range(iterations - 1):
+        following = next_region(reading)
+        if following.side_px < 8:
+            break
+        reading = networks.pose(rgb, following)
+        if reading.score > best.score - 0.05:
+            best = reading
+    return best
+
+
+def measure_spread(networks: Networks, rgb: Array, reading: PoseReading) -> PersonPose:
+    """Reads the pose in six more regions; returns medians and the spread."""
+    landmarks, worlds = [reading.landmarks], [reading.world_m]
+    for scale, turn, dx, dy, mirrored in DISTURBANCES:
+        region = reading.region.moved(scale=scale, turn_rad=turn, dx=dx, dy=dy)
+        other = networks.pose(rgb, region, mirrored=mirrored)
+        order = POSE_FLIP if mirrored else slice(None)
+        landmarks.append(other.landmarks[order])
+        worlds.append(other.world_m[order])
+    stack = np.stack(landmarks)
+    median = np.median(stack, axis=0)
+    squared = ((stack[..., :2] - median[:, :2]) ** 2).sum(-1)
+    return PersonPose(
+        score=reading.score,
+        landmarks=median,
+        world_m=np.median(np.stack(worlds), axis=0),
+        spread_px=np.sqrt(squared.mean(0)),
+        region=reading.region,
+    )
+
+
+def person_box(landmarks: Array, width: int, height: int, *, min_visibility: float = 0.3) -> Array:
+    """Returns the xyxy box (4,) of a person from (33, 5) landmarks, with room for the skull and the feet."""
+    points = landmarks[landmarks[:, 3] >= min_visibility, :2]
+    points = landmarks[:, :2] if len(points) < 4 else points
+    limit = np.array([width, height], dtype=float)
+    low = np.clip(points.min(0), 0, limit)
+    high = np.clip(points.max(0), 0, limit)
+    w, h = high - low
+    box = np.array([low[0] - 0.03 * w, low[1] - 0.06 * h, high[0] + 0.03 * w, high[1] + 0.03 * h])
+    return np.clip(box, 0, np.tile(limit, 2))
+
+
+def overlap(a: Array, b: Array) -> float:
+    """Intersection over union of two xyxy boxes."""
+    inner = intersection_area(a, b)
+    union = box_area(a) + box_area(b) - inner
+    return inner / union if union > 0 else 0.0
+
+
+def intersection_area(a: Array, b: Array) -> float:
+    """Area shared by two xyxy boxes, square px."""
+    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    return float(max(width, 0) * max(height, 0))
+
+
+def box_area(box: Array) -> float:
+    """Area of an xyxy box, square px."""
+    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
+
+
+def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:
+    """Returns about ten regions worth a look for the person of an xyxy box."""
+    x, y = (box[:2] + box[2:]) / 2
+    w, h = box[2:] - box[:2]
+    side = float(max(w, h))
+    found: list[Detection] = []
+    for factor in (1.15, 1.6):
+        for detection in networks.detect(rgb, Region(float(x), float(y), factor * side)):
+            head = (detection.head_xyxy[:2] + detection.head_xyxy[2:]) / 2
+            inside = bool(np.all(head > box[:2] - 0.1 * side) and np.all(head < box[2:] + 0.1 * side))
+            if inside and detection.score >= 0.3:
+                found.append(detection)
+    regions = [detection_region(d) for d in found[:4]]
+    regions += [Region(float(x), float(y + dy * h), factor * side) for dy, factor in ((0, 1.25), (0, 1.6), (0.1, 1.1))]
+    # A box that ends at the waist, or below the head: the hips lie lower.
+    regions += [Region(float(x), float(box[1] + h), 2.5 * side), Region(float(x), float(box[1] + 1.9 * h), 4.5 * side)]
+    if w > 1.2 * h:
+        regions += [Region(float(x), float(y), 1.3 * side, turn) for turn in (math.pi / 2, -math.pi / 2)]
+    else:
+        regions.append(Region(float(x), float(y), 1.3 * side, 0.35))
+    return regions
+
+
+def find_in_box(networks: Networks, rgb: Array, box: Array, config: PoseConfig) -> PersonPose | None:
+    """Returns the pose of the person whose xyxy box is given, None when no reading suits the box."""
+    height, width = rgb.shape[:2]
+    limit = np.array([width, height, width, height], dtype=float)
+    box = np.clip(box, 0, limit)
+    side = float(max(box[2:] - box[:2]))
+    readings = [read_pose(networks, rgb, region) for region in first_regions(networks, rgb, box)]
+
+    def value(reading: PoseReading) -> float:
+        found = overlap(person_box(reading.landmarks, width, height, min_visibility=0.0), box)
+        return found + 0.3 * reading.score + 0.2 * float(reading.landmarks[:, 3].mean())
+
+    finalists: list[PoseReading] = []
+    for reading in sorted(readings, key=value, reverse=True):
+        distances = [
+            np.linalg.norm(reading.landmarks[:, :2] - other.landmarks[:, :2], axis=1).mean() for other in finalists
+        ]
+        if all(distance > 0.02 * side for distance in distances):
+            finalists.append(reading)
+        if len(finalists) == config.num_finalists:
+            break
+    best: PersonPose | None = None
+    for reading in finalists:
+        if reading.score < config.min_score or (best is not None and value(reading) < best.value):
+            continue
+        pose = measure_spread(networks, rgb, reading)
+        worth = value(reading) - 8 * float(np.median(pose.spread_px)) / side
+        if best is None or worth > best.value:
+            best = PersonPose(
+                score=pose.score,
+                landmarks=pose.landmarks,
+                world_m=pose.world_m,
+                spread_px=pose.spread_px,
+                region=pose.region,
+                value=worth,
+            )
+    if best is None:
+        return None
+    found = overlap(person_box(best.landmarks, width, height, min_visibility=0.0), box)
+    return best if found >= config.min_overlap else None
+
+
+def from_detection(networks: Networks, rgb: Array, detection: Detection) -> PersonPose:
+    """Returns the pose of a detected person."""
+    return measure_spread(networks, rgb, read_pose(networks, rgb, detection_region(detection)))
