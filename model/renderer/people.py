@@ -1,7 +1,7 @@
 """Skin, clothes, hair and faces for bodies without textures: enough for a detector to take a render for a person.
 
-Everything is painted per pixel, as a function of where the pixel's point lies on the body at rest (T-pose, metres, y up,
-z forward, +x the person's left). Borders of garments are therefore smooth, whatever the size of the triangles.
+Everything is painted per pixel, as a function of where the pixel's point lies on the body at rest (T-pose, metres,
+y up, z forward, +x the person's left). Borders of garments are therefore smooth, whatever the size of the triangles.
 
 Letters: V vertices, P pixels, S segments.
 """
@@ -125,7 +125,7 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
 
 
 def garment_fields(look: Appearance, rest: RestShape, points_m: np.ndarray, on_head: np.ndarray, ears: np.ndarray):
-    """Signed fields (N,) of shirt, trousers, shoes and hair at N rest points: positive inside, about metres to the border."""
+    """Signed fields (N,) of shirt, trousers, shoes and hair at N rest points: > 0 inside, about in metres."""
     joint = rest.joints_m
     x, y, z = np.abs(points_m[:, 0]), points_m[:, 1], points_m[:, 2]
     waist = joint["pelvis"][1] + 0.02

@@ -1,0 +1,292 @@
+"""Renders the synthetic data set: coloured people of the body model whose true pose is known.
+
+A folder holds ``images/000000.jpg`` ... and, written last, ``truth.parquet`` with one row a person. Person k depends on
+the seed and on k alone, so a larger set begins with the people of a smaller one, and the same settings give the same
+bytes.
+
+Visibility of a true keypoint (the third number) is what a human annotator would mark: 0 outside the image or behind an
+occluder; 1 for body and feet even behind the person's own limbs; nose, eyes and ears only where the camera sees them;
+the points of a face or hand if the camera sees at least a third of them, else none.
+"""
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.fields import FLOATS, column, table_from_rows
+from datasets_manifest.store import Footer, is_complete, write_shard
+from model.body.ehms import EhmOutput, EHMs
+from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from model.renderer.people import RestShape, dress, light_person, sample_appearance
+from model.renderer.raster import Raster, project, rasterise
+from tasks.files import write_bytes
+from tasks.posing import pose_bodies
+from tasks.provenance import code_version
+from tasks.synthetic_pose import SampledPerson, sample_person
+from tasks.synthetic_scene import develop, draw_occluder, paint_background, place_person
+
+log = logging.getLogger(__name__)
+
+REVISION = 1
+"""Raised by hand when a change of this program changes the images or the truth."""
+
+TRUTH_FILE = "truth.parquet"
+SEEN_SHARE = 1 / 3
+"""Share of a face's or hand's points the camera must see for the part to count as annotated."""
+SKIN_TOLERANCE_M = 0.03
+"""A point this far behind the nearest surface still counts as seen: knuckles lie under the skin."""
+
+SMALLEST_SIDE_PX = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticConfig:
+    """What is rendered."""
+
+    count: int = 64
+    """Number of images, one person each."""
+    seed: int = 0
+    """Two seeds share no person."""
+    image_width: int = 512
+    """Pixels."""
+    image_height: int = 640
+    """Pixels."""
+    image_format: str = "jpeg"
+    """``jpeg`` or ``png``."""
+    occluder_share: float = 0.25
+    """Share of people with something in front of them."""
+    supersample: int = 2
+    """Rays per pixel and axis for the person."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"synthetic.count: expected at least 1, got {self.count}")
+        if self.seed < 0:
+            raise ValueError(f"synthetic.seed: expected 0 or more, got {self.seed}")
+        if min(self.image_width, self.image_height) < SMALLEST_SIDE_PX:
+            raise ValueError(
+                f"synthetic image size: expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} px, "
+                f"got {self.image_width} x {self.image_height}"
+            )
+        if self.image_format not in ("jpeg", "png"):
+            raise ValueError(f"synthetic.image_format: expected jpeg or png, got {self.image_format!r}")
+        if not 0.0 <= self.occluder_share <= 1.0:
+            raise ValueError(f"synthetic.occluder_share: expected a share from 0 to 1, got {self.occluder_share}")
+        if self.supersample not in (1, 2, 3, 4):
+            raise ValueError(f"synthetic.supersample: expected 1 to 4, got {self.supersample}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderedPerson:
+    """One image with its truth."""
+
+    rgb: np.ndarray
+    """(H, W, 3) uint8."""
+    mask: np.ndarray
+    """(H, W) bool, the person's pixels, also those behind an occluder."""
+    truth: dict
+    """Columns of TRUTH_SCHEMA but ``image``."""
+
+
+def truth_schema() -> pa.Schema:
+    """Schema of ``truth.parquet``; lists are flat float32 in C order."""
+    px, m, rad = "px", "m", "rad"
+    return pa.schema(
+        [
+            column("image", pa.string(), "path of the image relative to this file", required=True),
+            column("person", pa.int16(), "index within the image", required=True),
+            column("image_width", pa.int32(), "width", unit=px, required=True),
+            column("image_height", pa.int32(), "height", unit=px, required=True),
+            column("bbox_xyxy", FLOATS, "box of the person's pixels inside the image", unit=px, shape=(4,)),
+            column("focal_px", pa.float32(), "focal length", unit=px),
+            column("principal_px", FLOATS, "principal point", unit=px, shape=(2,)),
+            column("transl_m", FLOATS, "position of the pelvis joint, camera frame", unit=m, shape=(3,)),
+            column("global_orient", FLOATS, "root rotation, camera frame, axis-angle", unit=rad, shape=(3,)),
+            column("body_pose", FLOATS, "21 body joints, axis-angle", unit=rad, shape=(21, 3)),
+            column("left_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=rad, shape=(15, 3)),
+            column("right_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=rad, shape=(15, 3)),
+            column("betas", FLOATS, "SMPL-X shape", unit="1", shape=(10,)),
+            column("flame_shape", FLOATS, "FLAME shape", unit="1", shape=(10,)),
+            column("flame_expression", FLOATS, "FLAME expression", unit="1", shape=(10,)),
+            column("jaw_pose", FLOATS, "jaw, axis-angle", unit=rad, shape=(3,)),
+            column("eye_pose", FLOATS, "left then right eye, axis-angle", unit=rad, shape=(2, 3)),
+            column("eyelids", FLOATS, "left then right, 0 open .. 1 closed", unit="1", shape=(2,)),
+            column("head_scale", FLOATS, "EHM-s scale of the head", unit="1", shape=(3,)),
+            column("keypoints_2d", FLOATS, "x, y px and visibility 0 or 1, COCO-WholeBody order", shape=(133, 3)),
+            column("joints_cam_m", FLOATS, "55 SMPL-X joints, camera frame", unit=m, shape=(55, 3)),
+            column("crop", pa.string(), "how much of the person is framed: full, upper or head", required=True),
+            column("is_child", pa.bool_(), "small body with a large head", required=True),
+            column("has_occluder", pa.bool_(), "something covers a part of the person", required=True),
+        ]
+    )
+
+
+TRUTH_SCHEMA = truth_schema()
+
+
+def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs) -> Path:
+    """Renders the data set into a folder unless it is already there, complete and made with these settings.
+
+    Args:
+        out_dir: folder; images of an earlier, larger set in it are removed.
+        config: what to render.
+        ehm: the body model.
+
+    Returns:
+        Path of ``truth.parquet``, which exists only once every image does.
+    """
+    out_dir = Path(out_dir)
+    truth_path = out_dir / TRUTH_FILE
+    stated = _stated_config(config, ehm)
+    names = [_image_name(k, config) for k in range(config.count)]
+    if is_complete(truth_path, config_hash(stated)) and all((out_dir / name).is_file() for name in names):
+        log.info("%s is complete (%d images); nothing to render.", out_dir, config.count)
+        return truth_path
+    truth_path.unlink(missing_ok=True)
+    rest = RestShape.from_assets(ehm.assets)
+    rows = []
+    for k, name in enumerate(names):
+        person = render_person(k, config, ehm, rest)
+        write_bytes(out_dir / name, encode(person.rgb, config.image_format))
+        rows.append({"image": name, **person.truth})
+    for stale in sorted((out_dir / "images").glob("[0-9]" * 6 + ".*")):
+        if f"images/{stale.name}" not in set(names):
+            stale.unlink()
+    footer = Footer(
+        config=stated,
+        code_version=code_version(),
+        manifest={},
+        shard=TRUTH_FILE.split(".")[0],
+        body_model=stated["body_model"],
+        created_utc="1970-01-01T00:00:00+00:00",  # no clock: the same settings give the same bytes
+    )
+    write_shard(truth_path, table_from_rows(rows, TRUTH_SCHEMA), footer)
+    log.info("Rendered %d people into %s.", config.count, out_dir)
+    return truth_path
+
+
+def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:
+    assets = ehm.assets
+    body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence, "mode": ehm.mode}
+    return {"step": "synthesise", "revision": REVISION, "settings": dataclasses.asdict(config), "body_model": body}
+
+
+def _image_name(index: int, config: SyntheticConfig) -> str:
+    return f"images/{index:06d}.{'jpg' if config.image_format == 'jpeg' else 'png'}"
+
+
+def encode(rgb: np.ndarray, image_format: str) -> bytes:
+    """(H, W, 3) uint8 RGB -> JPEG (quality 92) or PNG bytes."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if image_format == "jpeg" else [cv2.IMWRITE_PNG_COMPRESSION, 6]
+    _, data = cv2.imencode(".jpg" if image_format == "jpeg" else ".png", rgb[..., ::-1], options)
+    return data.tobytes()
+
+
+def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
+    """Poses one person (batch of 1), pelvis at ``transl_m``, camera frame."""
+    values = {f.name: getattr(person, f.name) for f in dataclasses.fields(person)}
+    columns = {name: value[None] for name, value in values.items() if isinstance(value, np.ndarray)}
+    return pose_bodies(ehm, {**columns, "transl_m": np.asarray(transl_m, np.float32)[None]})
+
+
+def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShape) -> RenderedPerson:
+    """Draws person ``index`` of the data set: everything random comes from (seed, index)."""
+    rng = np.random.default_rng([config.seed, index])
+    size_hw = (config.image_height, config.image_width)
+    person = sample_person(rng, rest.joints_m)
+    look = sample_appearance(rng)
+    focal = float(
+        np.float32(max(size_hw) * (rng.uniform(1.3, 2.0) if person.crop == "head" else rng.uniform(1.0, 1.6)))
+    )
+    principal = np.array([size_hw[1] / 2, size_hw[0] / 2])
+    share = rng.uniform(*{"full": (0.6, 0.94), "upper": (0.75, 0.95), "head": (0.4, 0.7)}[person.crop])
+    shift = rng.uniform(-0.6, 0.6, 2) * (1.0, 0.5)
+    faces = np.asarray(ehm.assets.smplx.faces)
+
+    unplaced = pose_person(ehm, person, np.zeros(3)).vertices[0].numpy().astype(np.float64)
+    framed = unplaced[_framed_vertices(person.crop, rest)]
+    transl = place_person(framed, focal, principal, size_hw, share, shift).astype(np.float32)
+    body = pose_person(ehm, person, transl)
+    vertices = dress(body.vertices[0].numpy().astype(np.float64), faces, look, rest)
+
+    light = rng.normal([-0.3, -0.8, -0.8], [0.7, 0.3, 0.3])
+    ambient = float(rng.uniform(0.42, 0.65))
+    s = config.supersample
+    raster = rasterise(vertices, faces, focal * s, principal * s, (size_hw[0] * s, size_hw[1] * s))
+    layer = np.zeros((*raster.face_id.shape, 4), np.float32)
+    layer[raster.mask, :3] = light_person(look, rest, vertices, faces, raster, tuple(light), ambient)
+    layer[raster.mask, 3] = 1.0
+    layer = cv2.resize(layer, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    mask = layer[..., 3] > 0
+    bbox = mask_box(mask)
+    image = paint_background(rng, size_hw) * (1 - layer[..., 3:]) + layer[..., :3]
+    covered = np.zeros(size_hw, bool)
+    if rng.random() < config.occluder_share:
+        covered = draw_occluder(rng, image, bbox)
+    points = body.keypoints[0].numpy().astype(np.float64)
+    pixels = project(points, focal, principal)
+    seen = keypoint_visibility(points, pixels, raster, s, covered)
+    truth = {
+        "person": 0,
+        "image_width": config.image_width,
+        "image_height": config.image_height,
+        "bbox_xyxy": bbox,
+        "focal_px": focal,
+        "principal_px": principal,
+        "transl_m": transl,
+        **{f.name: getattr(person, f.name) for f in dataclasses.fields(person)},
+        "keypoints_2d": np.concatenate([pixels, seen[:, None]], axis=1),
+        "joints_cam_m": body.joints[0].numpy(),
+        "has_occluder": bool((covered & mask).any()),
+    }
+    return RenderedPerson(rgb=develop(rng, image), mask=mask, truth=truth)
+
+
+def _framed_vertices(crop: str, rest: RestShape) -> np.ndarray:
+    """(V,) mask of the vertices that must be inside the image."""
+    height = rest.points_m[:, 1]
+    if crop == "head":
+        return rest.on_head > 0.5
+    if crop == "upper":
+        return height > rest.joints_m["pelvis"][1] + 0.05
+    return np.ones(len(height), bool)
+
+
+def mask_box(mask: np.ndarray) -> np.ndarray:
+    """(4,) left, top, right, bottom of a mask's pixels, px; right and bottom are the far edges of the last pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+
+
+def keypoint_visibility(
+    points_m: np.ndarray, pixels: np.ndarray, raster: Raster, supersample: int, covered: np.ndarray
+) -> np.ndarray:
+    """Visibility (133,) 0 or 1 as described at the top of this file.
+
+    Args:
+        points_m: (133, 3) keypoints, camera frame.
+        pixels: (133, 2) their projections.
+        raster: the person, rasterised ``supersample`` times finer than the image.
+        supersample: see above.
+        covered: (H, W) what the occluder covers.
+    """
+    height, width = covered.shape
+    inside = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
+    cell = np.clip(np.floor(np.where(inside[:, None], pixels, 0)).astype(int), 0, [width - 1, height - 1])
+    free = inside & ~covered[cell[:, 1], cell[:, 0]]
+    # The farthest surface near the point: a point on the outline must not be hidden by its own neighbour.
+    farthest = cv2.dilate(np.where(raster.mask, raster.depth, 1e6).astype(np.float32), np.ones((3, 3), np.uint8))
+    fine = np.clip(np.floor(np.where(inside[:, None], pixels, 0) * supersample).astype(int), 0, None)
+    facing = free & (points_m[:, 2] < farthest[fine[:, 1], fine[:, 0]] + SKIN_TOLERANCE_M)
+    seen = free.copy()
+    seen[:5] = facing[:5]
+    for part in (FACE, LEFT_HAND, RIGHT_HAND):
+        if facing[part].mean() < SEEN_SHARE:
+            seen[part] = False
+    return seen.astype(np.float32)
