@@ -25,6 +25,8 @@ class HandConfig:
 
     max_tries: int = 8
     """Regions tried a hand, at most 15."""
+    hopeless_score: float = 0.1
+    """Score that one of the first three regions must reach for more to be tried."""
     good_quality: float = 0.93
     """Quality at which the search stops."""
     min_quality: float = 0.6
@@ -142,13 +144,14 @@ def hand_spread(networks: Networks, rgb: Array, reading: HandReading) -> float:
 def find_hand(networks: Networks, rgb: Array, pose: Array, side: int, config: HandConfig) -> FoundHand:
     """Returns the best reading of the left (0) or right (1) hand of (33, 5) pose landmarks."""
     best: tuple[float, float, float, HandReading] | None = None
-    for region in first_regions(pose, side)[: config.max_tries]:
+    for number, region in enumerate(first_regions(pose, side)[: config.max_tries]):
         reading = read_hand(networks, rgb, region)
         quality, offset = judge(reading, pose, side)
         rank = quality + 0.1 * reading.score
         if best is None or rank > best[0]:
             best = (rank, quality, offset, reading)
-        if best[1] > config.good_quality:
+        is_hopeless = number >= 2 and best[3].score < config.hopeless_score
+        if best[1] > config.good_quality or is_hopeless:
             break
     assert best is not None
     _, quality, offset, reading = best

@@ -6,7 +6,7 @@ The spread of the landmarks over slightly different regions ranks their error fa
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,7 +32,9 @@ DISTURBANCES: tuple[tuple[float, float, float, float, bool], ...] = (
 class PoseConfig:
     """Settings of the search in a given box."""
 
-    num_finalists: int = 3
+    num_refined: int = 4
+    """Best distinct hypotheses whose region is moved to where the person turned out to be."""
+    num_finalists: int = 2
     """Best distinct hypotheses whose spread is measured."""
     min_score: float = 0.4
     """Pose score below which nobody is there."""
@@ -160,46 +162,45 @@ def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:
     return regions
 
 
+def distinct(readings: list[PoseReading], min_distance_px: float, count: int) -> list[PoseReading]:
+    """Returns the first ``count`` readings that differ from every earlier one."""
+    kept: list[PoseReading] = []
+    for reading in readings:
+        distances = [np.linalg.norm(reading.landmarks[:, :2] - k.landmarks[:, :2], axis=1).mean() for k in kept]
+        if all(distance > min_distance_px for distance in distances):
+            kept.append(reading)
+        if len(kept) == count:
+            break
+    return kept
+
+
 def find_in_box(networks: Networks, rgb: Array, box: Array, config: PoseConfig) -> PersonPose | None:
     """Returns the pose of the person whose xyxy box is given, None when no reading suits the box."""
     height, width = rgb.shape[:2]
-    limit = np.array([width, height, width, height], dtype=float)
-    box = np.clip(box, 0, limit)
+    box = np.clip(box, 0, np.array([width, height, width, height], dtype=float))
     side = float(max(box[2:] - box[:2]))
-    readings = [read_pose(networks, rgb, region) for region in first_regions(networks, rgb, box)]
+
+    def overlap_of(landmarks: Array) -> float:
+        return overlap(person_box(landmarks, width, height, min_visibility=0.0), box)
 
     def value(reading: PoseReading) -> float:
-        found = overlap(person_box(reading.landmarks, width, height, min_visibility=0.0), box)
-        return found + 0.3 * reading.score + 0.2 * float(reading.landmarks[:, 3].mean())
+        return overlap_of(reading.landmarks) + 0.3 * reading.score + 0.2 * float(reading.landmarks[:, 3].mean())
 
-    finalists: list[PoseReading] = []
-    for reading in sorted(readings, key=value, reverse=True):
-        distances = [
-            np.linalg.norm(reading.landmarks[:, :2] - other.landmarks[:, :2], axis=1).mean() for other in finalists
-        ]
-        if all(distance > 0.02 * side for distance in distances):
-            finalists.append(reading)
-        if len(finalists) == config.num_finalists:
-            break
+    readings = [networks.pose(rgb, region) for region in first_regions(networks, rgb, box)]
+    first = distinct(sorted(readings, key=value, reverse=True), 0.02 * side, config.num_refined)
+    refined = [networks.pose(rgb, next_region(reading)) for reading in first if next_region(reading).side_px >= 8]
+    ranked = sorted([*first, *refined], key=value, reverse=True)
     best: PersonPose | None = None
-    for reading in finalists:
+    for reading in distinct(ranked, 0.02 * side, config.num_finalists):
         if reading.score < config.min_score or (best is not None and value(reading) < best.value):
             continue
         pose = measure_spread(networks, rgb, reading)
         worth = value(reading) - 8 * float(np.median(pose.spread_px)) / side
         if best is None or worth > best.value:
-            best = PersonPose(
-                score=pose.score,
-                landmarks=pose.landmarks,
-                world_m=pose.world_m,
-                spread_px=pose.spread_px,
-                region=pose.region,
-                value=worth,
-            )
-    if best is None:
+            best = replace(pose, value=worth)
+    if best is None or overlap_of(best.landmarks) < config.min_overlap:
         return None
-    found = overlap(person_box(best.landmarks, width, height, min_visibility=0.0), box)
-    return best if found >= config.min_overlap else None
+    return best
 
 
 def from_detection(networks: Networks, rgb: Array, detection: Detection) -> PersonPose:
