@@ -131,3 +131,31 @@ async def _wait_for_worker(timeout_s: float) -> bool:
                 return True
             await asyncio.sleep(0.25)
     return False
+
+
+def crash_unfinished(api_url: str, message: str) -> int:
+    """Marks the flow runs that the server takes for running as Crashed, when their processes are known to be gone.
+
+    Returns:
+        How many there were.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: api_url}):
+        return asyncio.run(_crash_unfinished(message))
+
+
+async def _crash_unfinished(message: str) -> int:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    unfinished = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    async with get_client() as client:
+        runs = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished)))
+        )
+        for run in runs:
+            await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+    return len(runs)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from flows import processes
 from flows.processes import Daemon
-from flows.provision import HEARTBEAT_S, WORK_POOL, deploy, provision, wait_for_worker
+from flows.provision import HEARTBEAT_S, WORK_POOL, crash_unfinished, deploy, provision, wait_for_worker
 
 DEFAULT_PORT = 4200
 PORT_VARIABLE = "PEAR_PREFECT_PORT"
@@ -213,6 +213,8 @@ def _end_all(root: Path) -> bool:
     keep = set(processes.descendants(server)) if server else set()
     others = [process for process in processes.members(state_dir) if process not in keep]
     processes.end(others, grace_s=4.0)
+    if others and server and _is_healthy(server):
+        crash_unfinished(f"{_url(server)}/api", "ended by `pear down`")
     left = [*processes.descendants(server)] if server else []
     left += [process for process in processes.members(state_dir) if process not in left]
     processes.end(left, grace_s=3.0)
