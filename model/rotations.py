@@ -5,6 +5,7 @@ Inside the code a rotation is a matrix (..., 3, 3) acting on column vectors; in 
 """
 
 import math
+from typing import cast
 
 import roma
 import torch
@@ -34,7 +35,7 @@ def sixd_to_rotmat(sixd: Tensor) -> Tensor:
 
 def nearest_rotation(matrix: Tensor) -> Tensor:
     """Any matrices (..., 3, 3) -> the nearest rotation in the least-squares sense (..., 3, 3)."""
-    return roma.special_procrustes(matrix)
+    return cast(Tensor, roma.special_procrustes(matrix))
 
 
 def geodesic_rad(rotmat_a: Tensor, rotmat_b: Tensor) -> Tensor:

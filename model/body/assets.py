@@ -3,14 +3,18 @@
 Every size (V, F, J, S, E) comes from the arrays; nothing in this package assumes the size of a particular release.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.body.open_body import layout as open_layout
+from model.body.open_body import load as open_body
 
 Kind = Literal["smplx", "flame", "mano", "smpl"]
 KINDS: tuple[Kind, ...] = ("smplx", "flame", "mano", "smpl")
@@ -161,8 +165,9 @@ def from_official_layout(
 
     Args:
         kind: Model family.
-        data: `v_template` (V, 3), `f` (F, 3), `shapedirs` (V, 3, n), `posedirs` (V, 3, 9 (J - 1)), `J_regressor` (J, V),
-            `weights` (V, J), `kintree_table` (2, J); hand and landmark arrays under their published names.
+        data: `v_template` (V, 3), `f` (F, 3), `shapedirs` (V, 3, n), `posedirs` (V, 3, 9 (J - 1)),
+            `J_regressor` (J, V), `weights` (V, J), `kintree_table` (2, J); hand and landmark arrays under their
+            published names. Without `posedirs` there are no pose correctives.
         name: Name recorded in label files.
         sha256: Hash of the source.
         licence: Short licence name.
@@ -193,7 +198,7 @@ def from_official_layout(
         faces=faces,
         shapedirs=_f32(_trim(shapedirs)),
         exprdirs=_f32(_trim(exprdirs)),
-        posedirs=_pose_correctives(np.asarray(data["posedirs"])),
+        posedirs=_pose_correctives(np.asarray(data["posedirs"])) if "posedirs" in data else None,
         joint_regressor=_f32(data["J_regressor"]),
         skin_weights=_f32(data["weights"]),
         parents=parents,
@@ -252,10 +257,45 @@ def _hands(data: Mapping[str, NDArray]) -> tuple[NDArray[np.float32] | None, NDA
     return None, None
 
 
+# --- the open body ----------------------------------------------------------------------------------------------------
+@functools.lru_cache(maxsize=1)
+def load_open_body() -> EhmAssets:
+    """The body that ships with the project (a shared object: do not change its arrays)."""
+    arrays, sidecar = open_body.load_arrays(), open_body.sidecar()
+    body, head = load_open_part("smplx"), load_open_part("flame")
+    return EhmAssets(
+        smplx=body,
+        flame=head,
+        head_vertex_ids=arrays["head_vertex_ids"],
+        hand_vertex_ids={side: arrays[f"{side}_hand_vertex_ids"] for side in ("left", "right")},
+        regions=open_body.regions(),
+        uv=arrays["uv"],
+        sha256=sidecar["sha256"],
+    )
+
+
+@functools.lru_cache(maxsize=len(open_layout.KINDS))
+def load_open_part(part: str) -> BodyAssets:
+    """One model of the open body: `smplx`, `flame`, `mano_left`, `mano_right` or `smpl`."""
+    data, sidecar = open_layout.model_dict(part), open_body.sidecar()
+    kind = cast(Kind, part.split("_")[0])
+    eyelids = np.stack([data["l_eyelid"], data["r_eyelid"]], axis=-1) if kind == "flame" else None
+    return from_official_layout(
+        kind,
+        data,
+        name=f"{sidecar['name']}_{part}",
+        sha256=sidecar["sha256"],
+        licence=sidecar["licence"],
+        eyelids=eyelids,
+        kid_template=open_body.load_arrays()["kid_template"] if kind == "smplx" else None,
+        keypoint_vertices=sidecar["keypoint_vertices"] if kind == "smplx" else {},
+    )
+
+
 # --- npz files of our own --------------------------------------------------------------------------------------------
 def save_body(path: Path, assets: BodyAssets) -> None:
     """Write `assets` to a compressed npz without pickled members."""
-    arrays: dict[str, NDArray] = {}
+    arrays: dict[str, Any] = {}
     for field in fields(assets):
         value = getattr(assets, field.name)
         if value is None:
@@ -289,7 +329,7 @@ def load_body(path: Path, kind: Kind) -> BodyAssets:
 
 def save_correspondence(path: Path, head_vertex_ids: NDArray, hand_vertex_ids: Mapping[str, NDArray]) -> None:
     """Write which body vertices the head and the hands are."""
-    hands = {f"{side}_hand": np.asarray(ids, dtype=np.int64) for side, ids in hand_vertex_ids.items()}
+    hands: dict[str, Any] = {f"{side}_hand": np.asarray(ids, dtype=np.int64) for side, ids in hand_vertex_ids.items()}
     with path.open("wb") as file:
         np.savez_compressed(file, head=np.asarray(head_vertex_ids, dtype=np.int64), **hands)
 
@@ -315,7 +355,7 @@ def load_ehm_assets(
     body, head = load_body(paths["smplx"], "smplx"), load_body(paths["flame"], "flame")
     if not paths["correspondence"].is_file():
         raise ValueError(
-            f"{paths['correspondence']} does not exist: pass --head-ids (SMPL-X__FLAME_vertex_ids.npy) to the converter."
+            f"{paths['correspondence']} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter."
         )
     with np.load(paths["correspondence"], allow_pickle=False) as file:
         head_ids = file["head"]

@@ -63,7 +63,7 @@ class SkinnedBody(nn.Module):
         return self.skin(rest, joints, rotations, transl)
 
     def skin(self, rest: Tensor, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
-        """Flat batch: rest vertices (N, V, 3), rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) -> posed."""
+        """Flat batch: rest mesh (N, V, 3), rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) -> posed."""
         if self.posedirs is not None:
             rest = rest + (lbs.pose_feature(rotations) @ self.posedirs).unflatten(1, (-1, 3))
         world, posed = lbs.forward_kinematics(rotations, rest_joints, self.tree)
