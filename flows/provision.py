@@ -20,6 +20,9 @@ WORK_POOL = "local-process"
 GPU_LIMIT = "gpu"
 """Global concurrency limit whose slots a task takes while it uses a GPU."""
 
+GPU_LEASE_S = 60
+"""A slot that its holder does not renew for so long is free again; the shortest that Prefect allows."""
+
 HEARTBEAT_S = 30
 """Interval of the sign of life of a flow run; the shortest that Prefect allows."""
 
