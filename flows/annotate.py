@@ -1,0 +1,108 @@
+"""annotate-part-labels: photos in, Parquet labels out, as a Prefect flow.
+
+    manifest -> shards -> keypoints -> body, hands, face side by side -> refine -> publish
+
+One task run is one shard x one step, called ``hands/coco/00012``. The flow only wraps plain functions: the order is in
+``flows.orchestrate``, the work in ``tasks``, the truth on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+from prefect.futures import PrefectFuture
+from prefect.states import Completed, Failed, State
+from prefect.task_runners import TaskRunner
+from prefect.tasks import Task, exponential_backoff
+
+from flows.artifacts import publish_artifacts
+from flows.orchestrate import run
+from flows.provision import GPU_LIMIT
+from flows.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
+from flows.task_runners import open_task_runner
+from tasks.config import AnnotateConfig, load_config
+from tasks.step import ShardSummary
+from tasks.steps import STEP_FUNCTIONS
+from tasks.workspace import ShardRef, Workspace
+
+FLOW_NAME = "annotate-part-labels"
+
+
+def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
+    """Wraps one step in a task whose runs are named ``<step>/<dataset>/<shard>``."""
+    function = STEP_FUNCTIONS[step]
+
+    def annotate_shard(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
+        with concurrency(GPU_LIMIT, occupy=1) if config.run.use_gpu else nullcontext():
+            return function(shard, workspace, config)
+
+    return task(
+        annotate_shard,
+        name=step,
+        description=function.__doc__,
+        tags=[step],
+        task_run_name=step + "/{shard.dataset}/{shard.index:05d}",
+        retries=retries,
+        retry_delay_seconds=exponential_backoff(BACKOFF_SECONDS),
+        retry_condition_fn=_may_pass,
+        # Finished work is recognised by the file on disk, never by Prefect's memory of it.
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+def _may_pass(_task: Task[..., Any], _run: Any, state: State) -> bool:
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, BaseException) or is_worth_a_retry(error)
+
+
+class PrefectRunner:
+    """Runs steps as task runs of the present flow run."""
+
+    def __init__(self, workspace: Workspace, config: AnnotateConfig, task_runner: TaskRunner[Any]) -> None:
+        self._workspace, self._config, self._task_runner = workspace, config, task_runner
+        self._tasks = {step: step_task(step, config.run.retries) for step in STEP_FUNCTIONS}
+
+    def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> PrefectFuture[ShardSummary]:
+        """See ``flows.runners.Runner``."""
+        parameters = {"shard": shard, "workspace": self._workspace, "config": self._config}
+        futures = [handle for handle in after if isinstance(handle, PrefectFuture)]
+        return self._task_runner.submit(self._tasks[step], parameters=parameters, wait_for=futures)
+
+
+@contextmanager
+def prefect_runner(config: AnnotateConfig, workspace: Workspace) -> Iterator[Runner]:
+    """A runner whose task runner has as many workers as the settings say, which are known only inside the flow."""
+    with open_task_runner(config.run.task_runner, config.run.workers) as task_runner:
+        yield PrefectRunner(workspace, config, task_runner)
+
+
+@flow(name=FLOW_NAME, persist_result=False)
+def annotate_part_labels(
+    datasets: list[str] | None = None,
+    params: str = "params.yaml",
+    overrides: dict[str, Any] | None = None,
+    shards: list[str] | None = None,
+) -> Any:
+    """Annotates data sets part by part and publishes their labels.
+
+    Finished shards are recognised on disk and skipped, so running it again goes on where it stopped.
+
+    Args:
+        datasets: Manifest ids or paths; those of the settings when omitted.
+        params: Settings file.
+        overrides: Dotted setting to value, for example ``{"keypoints.backend": "annotations"}``.
+        shards: Names such as ``coco/00012`` to restrict the run to.
+    """
+    config = load_config(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
+    result = run(config, partial(prefect_runner, config), get_run_logger(), shards)
+    publish_artifacts(result.failures, result.publication.worst_overlay, result.publication.failures_csv)
+    if result.failed_parts:
+        return Failed(message=result.sentence)
+    return Completed(message=result.sentence)

@@ -1,0 +1,157 @@
+"""The order of an annotation run, the same for threads of one process and for Prefect task runs.
+
+Nothing here imports Prefect, so that a run without a server starts at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_manifest.store import sweep_temporary
+from flows.pacing import submit_in_windows
+from flows.progress import Progress, clock
+from flows.runners import Handle, Runner
+from tasks.config import AnnotateConfig
+from tasks.failures import Failure, collect_failures
+from tasks.plan import DatasetPlan, plan_dataset
+from tasks.publish import Publication, publish
+from tasks.step import ShardSummary
+from tasks.steps import READS
+from tasks.workspace import STEPS, ShardRef, Workspace, parse_shard_name
+
+StartRunner = Callable[[Workspace], AbstractContextManager[Runner]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """What a run did."""
+
+    publication: Publication
+    """The published labels and what describes them."""
+    summaries: tuple[ShardSummary, ...]
+    """One a shard part."""
+    failures: tuple[Failure, ...]
+    """Every failed shard and person of the run's shards, as they are on disk."""
+    seconds: float
+    """Time of the whole run."""
+
+    @property
+    def failed_parts(self) -> int:
+        """Shard parts without a file."""
+        return sum(summary.state == "failed" for summary in self.summaries)
+
+    @property
+    def sentence(self) -> str:
+        """What came out, in a sentence or two."""
+        if not self.failed_parts:
+            return self.publication.sentence
+        shards = sorted({summary.shard.name for summary in self.summaries if summary.state == "failed"})
+        shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
+        return (
+            f"{self.publication.sentence} {len(shards)} shards failed ({shown}): the reasons are in "
+            f"{self.publication.failures_csv}; run the same command again to do just these."
+        )
+
+
+def workspace_of(config: AnnotateConfig) -> Workspace:
+    """The folders that the settings name."""
+    return Workspace(work=Path(config.output.work), labels=Path(config.output.labels))
+
+
+def run(
+    config: AnnotateConfig, start_runner: StartRunner, log: logging.Logger, only: Sequence[str] | None = None
+) -> RunResult:
+    """Plans, runs every shard part that is not done, publishes.
+
+    Args:
+        config: All settings.
+        start_runner: Gives the runner for a workspace, as a context manager.
+        log: Receives the progress.
+        only: Shard names (``coco/00012``) to restrict the run to; None for all.
+
+    Raises:
+        ValueError: Settings, manifest or shard names that make no sense; nothing was started.
+    """
+    started = time.perf_counter()
+    workspace = workspace_of(config)
+    for folder in (workspace.work, workspace.labels):
+        sweep_temporary(folder)
+    plans = [plan_dataset(source, workspace, config) for source in config.datasets]
+    for plan in plans:
+        log.info("%s: %s in %d shards", plan.manifest.id, plan.inventory.summary, len(plan.shards))
+    shards = select_shards(plans, only)
+    progress = Progress(total=len(shards) * len(STEPS), log=log)
+    with start_runner(workspace) as runner:
+        run_shards(shards, runner, progress, config.run.window)
+    failures = collect_failures(workspace, shards)
+    publication = publish(workspace, config, plans, failures, progress.summaries)
+    seconds = time.perf_counter() - started
+    log.info("run took %s; %s", clock(seconds), publication.sentence)
+    return RunResult(
+        publication=publication, summaries=tuple(progress.summaries), failures=tuple(failures), seconds=seconds
+    )
+
+
+def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> list[ShardRef]:
+    """The shards of some plans, or those of them that are named.
+
+    Raises:
+        ValueError: A name is not of the form ``coco/00012``, or no such shard is planned.
+    """
+    shards = [shard for plan in plans for shard in plan.shards]
+    if only is None:
+        return shards
+    wanted = {parse_shard_name(name) for name in only}
+    unknown = wanted - {(shard.dataset, shard.index) for shard in shards}
+    if unknown:
+        names = ", ".join(f"{dataset}/{index:05d}" for dataset, index in sorted(unknown))
+        counts = ", ".join(f"{plan.manifest.id} has {len(plan.shards)}" for plan in plans)
+        raise ValueError(f"no such shard: {names}; {counts}, numbered from 00000")
+    return [shard for shard in shards if (shard.dataset, shard.index) in wanted]
+
+
+def run_shards(shards: Sequence[ShardRef], runner: Runner, progress: Progress, window: int) -> None:
+    """Runs all steps of all shards, never more than ``window`` of them unfinished.
+
+    Shards go in blocks, and within a block step by step: whatever a step waits for was submitted well before it, so
+    that hardly a worker stands waiting.
+    """
+    handles: dict[tuple[str, ShardRef], _Reported] = {}
+
+    def submit(item: tuple[str, ShardRef]) -> _Reported:
+        step, shard = item
+        after = [handles[needed, shard].handle for needed in READS[step]]
+        handles[item] = _Reported(step=step, shard=shard, handle=runner.submit(step, shard, after), progress=progress)
+        return handles[item]
+
+    submit_in_windows(_in_blocks(shards, max(1, window // len(STEPS))), submit, window=window)
+
+
+def _in_blocks(shards: Sequence[ShardRef], size: int) -> Iterator[tuple[str, ShardRef]]:
+    for start in range(0, len(shards), size):
+        for step in STEPS:
+            for shard in shards[start : start + size]:
+                yield step, shard
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reported:
+    """A started step that tells the progress when it is over."""
+
+    step: str
+    shard: ShardRef
+    handle: Handle
+    progress: Progress
+
+    def wait(self) -> None:
+        """Waits for the end, good or bad; a failure becomes a summary, its record is on disk."""
+        try:
+            summary = self.handle.result()
+        except Exception as error:
+            summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=str(error))
+        self.progress.add(summary)

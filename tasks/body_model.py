@@ -1,0 +1,33 @@
+"""The body model of a run: loaded once a process, named in every footer."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from fitting.sparse_body import SparseBody
+from model.body.assets import EhmAssets, load_ehm_assets, load_open_body
+from model.body.ehms import EHMs
+from tasks.config import BodyModelConfig
+
+
+@lru_cache(maxsize=2)
+def ehm_assets(config: BodyModelConfig) -> EhmAssets:
+    """Arrays of the configured body.
+
+    Raises:
+        ValueError: The folder of converted licensed files is absent or incomplete; the message says what to run.
+    """
+    return load_open_body() if config.path is None else load_ehm_assets(Path(config.path))
+
+
+@lru_cache(maxsize=2)
+def sparse_body(config: BodyModelConfig) -> SparseBody:
+    """The joints and landmark points that the refinement poses."""
+    return SparseBody.from_assets(ehm_assets(config))
+
+
+@lru_cache(maxsize=2)
+def full_body(config: BodyModelConfig) -> EHMs:
+    """The whole EHM-s mesh, for pictures and error figures."""
+    return EHMs(ehm_assets(config), mode=config.head_fusion)

@@ -1,0 +1,181 @@
+"""Settings of the annotation, read from ``params.yaml`` so that DVC sees every value.
+
+Each step has a hash over its own settings, the code that made it and the hashes of what it reads. A file belongs to the
+present settings if its footer carries that hash, so a changed setting re-does just what depends on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+from fitting.refine import RefineConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EstimatorConfig:
+    """Which backend annotates a part."""
+
+    backend: str = "mediapipe"
+    """Name in the registry of model.estimators."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the backend."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyModelConfig:
+    """Which body model the labels are labels of."""
+
+    path: str | None = None
+    """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``); null: the open body."""
+    head_fusion: str = "blended"
+    """How the FLAME head joins the body: ``blended`` or ``paper`` (Algorithm 1 to the letter)."""
+
+    def __post_init__(self) -> None:
+        if self.head_fusion not in ("blended", "paper"):
+            raise ValueError(f"body_model.head_fusion: expected blended or paper, got {self.head_fusion!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """How the work is cut and spread; changes no label, so it is in no hash but for ``images_per_shard``."""
+
+    images_per_shard: int = 8
+    """Photos a shard."""
+    workers: int = 2
+    """Shard parts that run at once in one process."""
+    task_runner: str = "threads"
+    """Under Prefect: ``threads`` of the flow's process, or ``dask`` or ``ray`` (extras of those names)."""
+    use_gpu: bool = False
+    """Under Prefect: every shard part takes a slot of the concurrency limit ``gpu`` while it runs."""
+    retries: int = 2
+    """Times a shard part is tried again after an error, waiting longer each time."""
+    window: int = 64
+    """Task runs that are submitted before the flow waits for them, so that the server records every one."""
+    max_failed_share: float = 0.5
+    """Largest share of failed people with which a run still counts as good."""
+
+    def __post_init__(self) -> None:
+        for name in ("images_per_shard", "workers", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"run.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.task_runner not in ("threads", "dask", "ray"):
+            raise ValueError(f"run.task_runner: expected threads, dask or ray, got {self.task_runner!r}")
+        if not 0 <= self.max_failed_share <= 1:
+            raise ValueError(f"run.max_failed_share: expected a share from 0 to 1, got {self.max_failed_share}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputConfig:
+    """Where the results go; relative paths are relative to the folder of ``params.yaml``."""
+
+    work: str = "work"
+    """Intermediate files."""
+    labels: str = "labels"
+    """Published labels."""
+    report: str = "reports/annotate"
+    """The page a person looks at, and the picture of the error distribution."""
+    metrics: str = "metrics/annotate.json"
+    """Figures for ``dvc metrics show``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnnotateConfig:
+    """All of ``params.yaml``."""
+
+    datasets: tuple[str, ...] = ("demo_photos", "demo_people")
+    """Manifest ids, or paths of manifest files."""
+    roots: dict[str, str] = field(default_factory=dict)
+    """Data set id to folder, where the data lie elsewhere than the manifest says."""
+    keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)
+    """133 COCO-WholeBody keypoints and the people's boxes."""
+    body: EstimatorConfig = field(default_factory=EstimatorConfig)
+    """Coarse body."""
+    hands: EstimatorConfig = field(default_factory=EstimatorConfig)
+    """Coarse hands."""
+    face: EstimatorConfig = field(default_factory=EstimatorConfig)
+    """Coarse face."""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """Refinement by keypoints."""
+    body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
+    """The body the labels are labels of."""
+    run: RunConfig = field(default_factory=RunConfig)
+    """Shards and workers."""
+    output: OutputConfig = field(default_factory=OutputConfig)
+    """Folders."""
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Builds a settings dataclass from plain YAML values, nested ones included.
+
+    Args:
+        cls: The dataclass.
+        values: What the file says; missing keys keep their defaults.
+        where: Name of the place in the file, for messages.
+
+    Raises:
+        ValueError: A key is unknown, a value has the wrong type or is out of range.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where}: expected a mapping of settings, got {values!r}")
+    hints = get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{where}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint):
+            built[name] = from_mapping(hint, value, f"{where}.{name}")  # type: ignore[type-var]
+        elif isinstance(value, list):
+            built[name] = tuple(value)
+        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+            built[name] = float(value)
+        elif hint in (int, float, bool, str) and not (
+            isinstance(value, hint) and (hint is bool) == isinstance(value, bool)
+        ):
+            raise ValueError(f"{where}.{name}: expected {hint.__name__}, got {value!r}")
+        else:
+            built[name] = value
+    try:
+        return cls(**built)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] | None = None) -> AnnotateConfig:
+    """Reads the settings.
+
+    Args:
+        path: YAML file; relative output folders are taken from its folder.
+        overrides: Dotted names to values that replace those of the file, such as ``{"keypoints.backend": "annotations"}``.
+
+    Raises:
+        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
+    """
+    path = Path(path).absolute()
+    if not path.is_file():
+        raise ValueError(f"settings file {path} does not exist; give the path of a params.yaml with --params")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"settings file {path} is not valid YAML: {error}") from error
+    values = values.get("annotate", {})
+    for dotted, value in (overrides or {}).items():
+        node = values
+        *parents, last = dotted.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"override {dotted!r}: {parent} is a single value, it has no settings below it")
+        node[last] = value
+    config = from_mapping(AnnotateConfig, values, path.name)
+    output = {f.name: str(path.parent / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
+    return dataclasses.replace(config, output=OutputConfig(**output))

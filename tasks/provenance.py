@@ -1,0 +1,91 @@
+"""What decides the content of each step's files, as the footers state it."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.store import Footer, read_footer
+from tasks.body_model import ehm_assets
+from tasks.config import AnnotateConfig, EstimatorConfig
+from tasks.estimators import estimator_info
+from tasks.workspace import ShardRef, Workspace
+
+REVISIONS = {"keypoints": 1, "body": 1, "hands": 1, "face": 1, "refine": 1}
+"""Raised by hand when the code of a step changes its results, so that old files are made again."""
+
+PARTS = ("keypoints", "body", "hands", "face")
+"""Steps that an estimator does."""
+
+
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Version of the package, with the commit where the code lies in a git checkout."""
+    try:
+        released = version("pear-pipeline")
+    except PackageNotFoundError:
+        released = "unknown"
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return released
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return released
+    return f"{released}+g{commit}"
+
+
+def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:
+    """Name and hash of the body model."""
+    assets = ehm_assets(config.body_model)
+    return {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
+
+
+def _estimator(part: str, config: EstimatorConfig) -> dict[str, Any]:
+    return {"part": part, **dataclasses.asdict(estimator_info(part, config))}
+
+
+def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
+    """The canonical settings of a step: its own, its estimator's, and those of the steps it reads.
+
+    Args:
+        step: ``keypoints``, ``body``, ``hands``, ``face`` or ``refine``.
+        config: All settings.
+    """
+    stated: dict[str, Any] = {"step": step, "revision": REVISIONS[step]}
+    if step in PARTS:
+        part: EstimatorConfig = getattr(config, step)
+        stated |= {"settings": dataclasses.asdict(part), "estimator": _estimator(step, part)}
+    else:
+        stated["settings"] = {
+            "refine": dataclasses.asdict(config.refine),
+            "body": dataclasses.asdict(config.body_model),
+        }
+    if step != "keypoints":
+        if step == "refine":
+            stated["reads"] = {name: step_config(name, config) for name in PARTS}
+        else:
+            stated["reads"] = {"keypoints": config_hash(step_config("keypoints", config))}
+        stated["body_model"] = body_model_entry(config)
+    return stated
+
+
+def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, workspace: Workspace) -> Footer:
+    """The footer of a shard's file at a step; the shard's plan says which photos and annotations it is about."""
+    parts = PARTS if step == "refine" else (step,)
+    planned = read_footer(workspace.plan_path(shard)).manifest
+    return Footer(
+        config=step_config(step, config),
+        code_version=code_version(),
+        manifest={name: planned[name] for name in ("id", "version", "hash", "licence", "inputs_hash")},
+        shard=f"{shard.index:05d}",
+        body_model={} if step == "keypoints" else body_model_entry(config),
+        estimators=tuple(_estimator(part, getattr(config, part)) for part in parts),
+    )

@@ -1,0 +1,197 @@
+"""The end of a run: check the labels as a whole, count, measure, draw the page.
+
+Everything here is made from the files on disk, so it can be repeated at any time and says the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tasks.report import write_report
+
+from datasets_manifest.labels import LABEL_SCHEMA, Status
+from datasets_manifest.snapshot import check_snapshot
+from datasets_manifest.store import read_footer, read_shard
+from tasks.body_model import full_body
+from tasks.config import AnnotateConfig
+from tasks.evaluate import (
+    keypoint_errors,
+    match_people,
+    projected_keypoints,
+    reference_inventory,
+    summarise,
+    truth_errors,
+)
+from tasks.failures import Failure, failures_csv
+from tasks.files import write_text
+from tasks.photos import PhotoReader
+from tasks.plan import DatasetPlan
+from tasks.step import ShardSummary
+from tasks.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+PARTS = ("body", "left_hand", "right_hand", "face")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """What a run published."""
+
+    people: int
+    """Rows."""
+    states: dict[str, int]
+    """Rows by status."""
+    metrics: dict[str, Any]
+    """What ``dvc metrics show`` prints."""
+    report: Path
+    """The page a person looks at."""
+    failures_csv: Path
+    """Every failed shard and row."""
+    worst_overlay: bytes | None
+    """PNG of the worst samples; None without labels."""
+
+    @property
+    def sentence(self) -> str:
+        """The counts, for a log."""
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        return f"{self.people} people: {counts or 'none'}; report: {self.report}"
+
+
+def publish(
+    workspace: Workspace,
+    config: AnnotateConfig,
+    plans: Sequence[DatasetPlan],
+    failures: Sequence[Failure],
+    summaries: Sequence[ShardSummary],
+) -> Publication:
+    """Checks and describes the labels of a run.
+
+    Args:
+        workspace: Where files are.
+        config: All settings.
+        plans: The run's data sets.
+        failures: What has no label, see ``tasks.failures``.
+        summaries: What the steps reported; only their times are used, for ``work/run.json``.
+
+    Raises:
+        ValueError: The labels folder mixes settings, or a person occurs twice.
+    """
+    report = Path(config.output.report)
+    csv_path = report / "failures.csv"
+    write_text(csv_path, failures_csv(failures))
+    _write_times(workspace, summaries)
+    tables = {plan.manifest.id: _labels_of(plan, workspace) for plan in plans}
+    rows = {dataset: table.to_pylist() for dataset, table in tables.items()}
+    if not any(rows.values()):
+        write_text(Path(config.output.metrics), json.dumps({"people": 0}, indent=2) + "\n")
+        return Publication(
+            people=0, states={}, metrics={}, report=report / "index.html", failures_csv=csv_path, worst_overlay=None
+        )
+    check_snapshot(workspace.labels)
+    metrics = {dataset: _dataset_metrics(rows[dataset]) for dataset in rows if rows[dataset]}
+    for plan in plans:
+        if rows[plan.manifest.id]:
+            metrics[plan.manifest.id] |= _known_errors(plan, rows[plan.manifest.id], config)
+    write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    drawn = _draw(report, pa.concat_tables(list(tables.values())), plans, workspace, config)
+    states = Counter(row["status"] for dataset in rows.values() for row in dataset)
+    return Publication(
+        people=sum(states.values()),
+        states=dict(states),
+        metrics=metrics,
+        report=report / "index.html",
+        failures_csv=csv_path,
+        worst_overlay=drawn,
+    )
+
+
+def _labels_of(plan: DatasetPlan, workspace: Workspace) -> pa.Table:
+    """All rows of a data set's finished shards."""
+    paths = [workspace.step_path("refine", shard) for shard in plan.shards]
+    tables = [read_shard(path, LABEL_SCHEMA) for path in paths if path.is_file()]
+    return pa.concat_tables(tables) if tables else LABEL_SCHEMA.empty_table()
+
+
+def _dataset_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts, accepted parts and reprojection errors of one data set."""
+    states = Counter(row["status"] for row in rows)
+    labelled = [row for row in rows if row["status"] != Status.FAILED]
+    metrics: dict[str, Any] = {"people": len(rows)} | {str(state): states[state] for state in Status}
+    if not labelled:
+        return metrics
+    metrics["accepted"] = {part: round(float(np.mean([r[f"{part}_valid"] for r in labelled])), 4) for part in PARTS}
+    metrics["reprojection_px"] = {
+        part: round(float(np.median(values)), 3)
+        for part in PARTS
+        if (values := [row[f"reproj_{part}_px"] for row in labelled if row[f"reproj_{part}_px"] is not None])
+    }
+    relative = [row["reproj_rel"] for row in labelled if row["reproj_rel"] is not None]
+    if relative:
+        metrics["reprojection_rel"] = {
+            "median": round(float(np.median(relative)), 5),
+            "p95": round(float(np.percentile(relative, 95)), 5),
+        }
+    metrics["converged"] = round(float(np.mean([bool(row["converged"]) for row in labelled])), 4)
+    metrics["quality_median"] = round(float(np.median([row["quality"] for row in labelled])), 4)
+    return metrics
+
+
+def _known_errors(plan: DatasetPlan, rows: Sequence[Mapping[str, Any]], config: AnnotateConfig) -> dict[str, Any]:
+    """Errors against what the data set knows: misses, 3D errors of synthetic people, 2D errors of annotated ones."""
+    reference = reference_inventory(plan.manifest)
+    if reference is None:
+        return {}
+    matching = match_people(rows, reference.records)
+    body = full_body(config.body_model)
+    known: dict[str, Any] = {
+        "known_people": matching.num_known,
+        "missed_people": matching.num_known - len(matching.pairs),
+        "false_people": matching.num_labels - len(matching.pairs),
+    }
+    if truth := summarise(truth_errors(matching, body)):
+        known["against_truth"] = truth
+    if annotated := summarise(keypoint_errors(matching, projected_keypoints(matching, body))):
+        known["against_annotations"] = annotated
+    return known
+
+
+def _draw(
+    folder: Path, labels: pa.Table, plans: Sequence[DatasetPlan], workspace: Workspace, config: AnnotateConfig
+) -> bytes | None:
+    """Writes the page and the plots; returns the picture of the worst samples."""
+    readers = {plan.manifest.id: PhotoReader.of_shard(plan.shards[0], workspace) for plan in plans}
+    footers = [
+        read_footer(path) for plan in plans for s in plan.shards if (path := workspace.step_path("refine", s)).is_file()
+    ]
+    summary = write_report(
+        labels,
+        lambda dataset, _split, image: readers[dataset].read(image),
+        full_body(config.body_model),
+        folder,
+        footer=footers[0],
+    )
+    return summary.worst_overlay
+
+
+def _write_times(workspace: Workspace, summaries: Sequence[ShardSummary]) -> None:
+    """Seconds by step, and how many of them went into files: what the orchestration costs can be read off here."""
+    steps = sorted({summary.step for summary in summaries})
+    done = [summary for summary in summaries if summary.state == "done"]
+    times = {
+        step: {
+            "shards": sum(s.step == step for s in done),
+            "seconds": round(sum(s.seconds for s in done if s.step == step), 3),
+            "file_seconds": round(sum(s.file_seconds for s in done if s.step == step), 3),
+        }
+        for step in steps
+    }
+    write_text(workspace.work / "run.json", json.dumps(times, indent=2) + "\n")
