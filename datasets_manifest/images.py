@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.png_integrity import check_png
 
 DEFAULT_MAX_PIXELS: Final = 80_000_000
 """Largest image that is decoded (240 MB as RGB); the size is read from the header, before any pixel."""
@@ -41,7 +42,8 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     """Decode an image into upright RGB.
 
     Grey, 16-bit (the upper byte is kept), palette, CMYK and YCbCr images become RGB; transparency is laid over white;
-    the EXIF orientation is applied, once. Of an image with several frames the first is taken.
+    the EXIF orientation is applied, once. Of an image with several frames the first is taken. A JPEG whose middle is
+    overwritten but whose end is there cannot be told from a whole one: its format has no checksum.
 
     Args:
         data: the file's bytes.
@@ -57,6 +59,8 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image)
         try:
+            if image.format == "PNG":
+                check_png(data)
             image.load()
         except _DECODE_ERRORS as error:
             raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
@@ -97,7 +101,9 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1..8; 1 where it is absent or the EXIF block is damaged (the pixels are still good)."""
+    """EXIF orientation 1..8 still to be applied; 1 where there is none or the EXIF block is damaged."""
+    if image.format == "TIFF":  # Pillow turns these itself.
+        return 1
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except _DECODE_ERRORS:

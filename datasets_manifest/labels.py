@@ -33,6 +33,7 @@ __all__ = [
     "NUM_KEYPOINTS",
     "PART_NAMES",
     "PART_SCHEMAS",
+    "PERSON_UNKNOWN",
     "PLAN_SCHEMA",
     "SCHEMA_VERSION",
     "BoxSource",
