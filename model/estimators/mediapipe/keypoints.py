@@ -33,7 +33,7 @@ MIN_KEYPOINTS = 4
 SAME_POSE = 0.1
 """Mean landmark distance, in box sides, below which two readings are one person."""
 GHOST_SPREAD = 0.05
-"""Median spread, in sizes, above which a detection is no person."""
+"""Median spread, in sides of the pose region, above which a detection is no person."""
 COMPARABLE_AREA = 0.3
 """Area ratio above which an overlap refuses both people, else only the smaller one."""
 
@@ -42,7 +42,7 @@ def is_person(pose: PersonPose, box: Array) -> bool:
     """Whether a detected pose holds still under other regions, as people do and ghosts do not."""
     side = float(max(box[2:] - box[:2]))
     spread = float(np.median(pose.spread_px))
-    return pose.score > 0.5 and side > 8 and spread < GHOST_SPREAD * max(side, 0.64 * pose.region.side_px)
+    return pose.score > 0.5 and side > 8 and spread < GHOST_SPREAD * pose.region.side_px
 
 
 def drop_repeats(poses: list[PersonPose], boxes: list[Array]) -> list[int]:

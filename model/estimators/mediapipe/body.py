@@ -1,0 +1,112 @@
+"""Body estimator: inverse kinematics on the pose network's 3D landmarks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from model.estimators.base import Array, BodyOutput, PersonBatch
+from model.estimators.mediapipe.graphs import networks
+from model.estimators.mediapipe.hands import HandConfig
+from model.estimators.mediapipe.kinematics import HEAD, NECK, WRISTS, solve
+from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
+from model.estimators.mediapipe.person import evidence_of, face_accepted
+from model.estimators.mediapipe.pose import PoseConfig
+from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton
+from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, to_model_axes, view_ray
+from model.estimators.mediapipe.uncertainty import (
+    BASE_SHARE,
+    HIDDEN_SHARE,
+    SPREAD_FACTOR,
+    person_size_px,
+    score_from_sigma,
+)
+from model.estimators.registry import register
+
+INNER_FACE_OF_51 = FACE_OF_68[17:]
+"""Face-mesh landmark of each inner face keypoint."""
+
+SIGMA_DEG = np.array(
+    [24, 24, 24, 24, 28, 28, 12, 28, 28, 12, 20, 20, 16, 6, 6, 16, 14, 14, 14, 14, 18, 18], dtype=float
+)
+"""Standard deviation of the root and joints 1..21 of the inverse kinematics."""
+SIGMA_HEAD_DEG, SIGMA_WRIST_DEG = 12.0, 14.0
+"""The same for neck and head with a face, and for a wrist with its hand."""
+
+
+def face_points(evidence: dict[str, Array], person: int, focal_px: float, principal_px: Array) -> Array:
+    """Returns the (51, 3) inner face landmarks of a person in model axes."""
+    mesh = evidence["face_px"][person].astype(float)
+    x, y = mesh[:, :2].mean(0)
+    return to_model_axes(mesh[INNER_FACE_OF_51], view_ray(float(x), float(y), focal_px, principal_px))
+
+
+def hand_points(evidence: dict[str, Array], person: int, side: int, focal_px: float, principal_px: Array) -> Array:
+    """Returns the (21, 3) landmarks of a person's hand in model axes."""
+    x, y = evidence["hand_px"][person, side, :, :2].astype(float).mean(0)
+    world = evidence["hand_world_m"][person, side].astype(float)
+    return to_model_axes(world, view_ray(float(x), float(y), focal_px, principal_px))
+
+
+def body_score(evidence: dict[str, Array], boxes_xyxy: Array) -> Array:
+    """Mean probability (P,) that a body point is right within 5 % of the box; 0 without a pose."""
+    size = person_size_px(boxes_xyxy, evidence["pose_region"][:, 2])[:, None]
+    body = POSE_OF_BODY[:17]
+    spread, visibility = evidence["pose_spread_px"][:, body], evidence["pose_px"][:, body, 3]
+    variance = (BASE_SHARE * size) ** 2 + (SPREAD_FACTOR * spread) ** 2 + (HIDDEN_SHARE * size * (1 - visibility)) ** 2
+    return np.nan_to_num(score_from_sigma(np.sqrt(variance), size).mean(1))
+
+
+@register("body", "mediapipe")
+class MediapipeBody:
+    """SMPL-X body pose from MediaPipe; betas stay at the mean shape."""
+
+    def __init__(
+        self,
+        *,
+        pose: PoseConfig | None = None,
+        hands: HandConfig | None = None,
+        skeleton: RestSkeleton | None = None,
+    ) -> None:
+        self._pose = pose or PoseConfig()
+        self._hands = hands or HandConfig()
+        self._rest = skeleton or open_skeleton()
+        self._networks = networks()
+        self.info = self._networks.info
+
+    def estimate(self, batch: PersonBatch) -> BodyOutput:
+        """Estimates one row a person; a person without a pose stays at rest and invalid."""
+        num = len(batch)
+        evidence = evidence_of(self._networks, batch, self._pose, self._hands, face=True, hands=True)
+        found = np.isfinite(evidence["pose_world_m"]).all(axis=(1, 2)) if num else np.zeros(0, dtype=bool)
+        face_ok, hand_ok = face_accepted(evidence), evidence["hand_ok"] > 0.5
+        orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))
+        joints = np.tile(np.eye(3), (num, 21, 1, 1))
+        sigma = np.tile(np.radians(SIGMA_DEG), (num, 1))
+        for i in np.flatnonzero(found):
+            focal, principal = float(batch.focal_px[i]), batch.principal_px[i]
+            x, y = (float(v) for v in evidence["pose_region"][i, :2])
+            left, right = (hand_points(evidence, i, s, focal, principal) if hand_ok[i, s] else None for s in (0, 1))
+            pose = solve(
+                self._rest,
+                to_model_axes(evidence["pose_world_m"][i].astype(float), view_ray(x, y, focal, principal)),
+                evidence["pose_px"][i, :, 3],
+                face_points(evidence, i, focal, principal) if face_ok[i] else None,
+                (left, right),
+            )
+            orient[i], joints[i] = pose.global_orient(), pose.body_pose()
+            if face_ok[i]:
+                sigma[i, [NECK, HEAD]] = math.radians(SIGMA_HEAD_DEG)
+            for side in (0, 1):
+                if hand_ok[i, side]:
+                    sigma[i, WRISTS[side]] = math.radians(SIGMA_WRIST_DEG)
+        return BodyOutput(
+            valid=found,
+            score=np.where(found, body_score(evidence, batch.boxes_xyxy), 0.0),
+            global_orient=orient,
+            body_pose=joints,
+            betas=np.zeros((num, 10)),
+            sigma_rad=sigma,
+            reasons=[None if ok else "body_not_found" for ok in found],
+        )
