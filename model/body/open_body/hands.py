@@ -1,7 +1,8 @@
 """Hand poses made by rule: a relaxed hand, a fist, and principal components of random curls and spreads.
 
-No hand-pose data is free to use, so this is geometry, not measurement: each finger joint bends about the axis that takes
-the straight finger to the palm, and each knuckle spreads in the plane of the palm. The right hand mirrors the left.
+No hand-pose data is free to use, so this is geometry, not measurement: each finger joint bends about the axis that
+takes the straight finger to the palm, and each knuckle spreads in the plane of the palm. The right hand mirrors the
+left.
 """
 
 from dataclasses import dataclass

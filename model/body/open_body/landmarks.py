@@ -17,6 +17,12 @@ _EYES = {
     1: {"inner": 42, "up_in": 43, "up_out": 44, "outer": 45, "low_out": 46, "low_in": 47},
     -1: {"inner": 39, "up_in": 38, "up_out": 37, "outer": 36, "low_out": 41, "low_in": 40},
 }
+_CONTOUR_BEARING_DEG = np.r_[np.linspace(160, 190, 4), np.linspace(205, 270, 5)]
+"""Directions from the middle of the face: the person's right ear to the chin."""
+_PREFER_FRONT = (0.15, 0.15, 0.15, 0.15, 0.15, 0.15, 0.2, 0.3, 0.4)
+"""Metres of outline that a metre to the front is worth; more at the chin, whose underside is nearly level."""
+_HEEL_HEIGHT_M = 0.025
+"""The heel point lies below this height over the sole."""
 _BROW_RISE_M = (0.0115, 0.0145, 0.0155, 0.0135, 0.0085)
 """Height of the five brow points above the upper lid."""
 
@@ -149,8 +155,12 @@ def _mouth(face: FaceSurface) -> dict[int, int]:
     return found
 
 
-def face_contour(face: FaceSurface, static: dict[int, int], yaw_rad: float) -> list[int]:
-    """The 17 outline vertices of the face when the head is turned by a yaw about +y."""
+def _right_half_contour(face: FaceSurface, static: dict[int, int], yaw_rad: float) -> list[int]:
+    """Outline vertices 0..8 (the person's right ear to the chin) when the head is turned by a yaw about +y.
+
+    In each direction from the middle of the face: the outermost vertex that faces the viewer, rather in front than
+    behind, because the side of a face runs along the line of sight.
+    """
     v = face.vertices
     eye_corner = v[static[36]]
     centre = np.array([0, (v[static[33], 1] + v[static[62], 1]) / 2 + 0.012, eye_corner[2]])
@@ -165,14 +175,18 @@ def face_contour(face: FaceSurface, static: dict[int, int], yaw_rad: float) -> l
     bearing = np.arctan2(seen[:, 1], seen[:, 0])
     radius = np.where(facing, np.hypot(seen[:, 0], seen[:, 1]), 0)
     found = []
-    for wanted in np.radians(_CONTOUR_BEARING_DEG):
+    for wanted, prefer_front in zip(np.radians(_CONTOUR_BEARING_DEG), _PREFER_FRONT, strict=True):
         away = np.abs((bearing - wanted + np.pi) % (2 * np.pi) - np.pi)
-        found.append(int(allowed[(np.where(away < 0.12, radius, 0) - 0.02 * away).argmax()]))
+        score = np.where(away < 0.12, radius, 0) - 0.02 * away + prefer_front * seen[:, 2]
+        found.append(int(allowed[score.argmax()]))
     return found
 
 
-_CONTOUR_BEARING_DEG = np.r_[np.linspace(160, 190, 4), np.linspace(205, 335, 9), np.linspace(350, 380, 4)]
-"""Directions from the middle of the face: the person's right ear, over the chin (270), to the left ear."""
+def face_contour(face: FaceSurface, static: dict[int, int], yaw_rad: float) -> list[int]:
+    """The 17 outline vertices of the face when the head is turned by a yaw about +y; mirrored for the mirrored yaw."""
+    right = _right_half_contour(face, static, yaw_rad)
+    mirrored = face.vertices[_right_half_contour(face, static, -yaw_rad)[:-1]] * [-1, 1, 1]
+    return right + [face.nearest(point, face.skin & ~face.ears) for point in mirrored[::-1]]
 
 
 def contour_table(face: FaceSurface, static: dict[int, int]) -> np.ndarray:
@@ -205,7 +219,9 @@ def _foot(face: FaceSurface, side: str, sign: int) -> dict[str, int]:
     x, forward = v[toes, 0] * sign, v[toes, 2]
     big = x < np.percentile(x, 35)
     small = x > np.percentile(x, 85)
-    foot = np.flatnonzero(face.weights[:, SMPLX_JOINT_NAMES.index(f"{side}_ankle")] > 0.5)
+    sole = v[toes, 1].min()
+    ankle = face.weights[:, SMPLX_JOINT_NAMES.index(f"{side}_ankle")] > 0.5
+    foot = np.flatnonzero(ankle & (v[:, 1] < sole + _HEEL_HEIGHT_M))
     return {
         f"{side}_big_toe": int(toes[np.where(big, forward, -9).argmax()]),
         f"{side}_small_toe": int(toes[np.where(small, forward + 0.5 * x, -9).argmax()]),

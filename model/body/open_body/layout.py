@@ -1,7 +1,7 @@
 """The open body in the key layout of the official SMPL-X, FLAME, MANO and SMPL files.
 
-Every array comes from the same few stored ones: the part models are subsets of the whole body, so a FLAME-like head and a
-MANO-like hand coincide with the body's head and hands.
+Every array comes from the same few stored ones: the part models are subsets of the whole body, so a FLAME-like head
+and a MANO-like hand coincide with the body's head and hands.
 """
 
 from pathlib import Path

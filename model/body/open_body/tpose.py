@@ -50,7 +50,8 @@ def t_pose(
         posed_heads[bone] = posed_heads[parent] + apply(turns[parent], heads[bone] - heads[parent])
 
     rotation = np.stack([turns[bone] for bone in rig.bones], 1)
-    shift = np.stack([posed_heads[b] for b in rig.bones], 1) - apply(rotation, np.stack([heads[b] for b in rig.bones], 1))
+    starts = np.stack([heads[bone] for bone in rig.bones], 1)
+    shift = np.stack([posed_heads[bone] for bone in rig.bones], 1) - apply(rotation, starts)
     transforms = np.concatenate([rotation, shift[..., None]], -1).astype(np.float32)
     weights = skin_weights.astype(np.float32)
     posed = np.empty((len(base_vertices), len(base_ids), 3), np.float32)
