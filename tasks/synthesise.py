@@ -23,6 +23,7 @@ from datasets_manifest.fields import FLOATS, column, table_from_rows
 from datasets_manifest.store import Footer, is_complete, write_shard
 from model.body.ehms import EhmOutput, EHMs
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape, dress, light_person, sample_appearance
 from model.renderer.raster import Raster, project, rasterise
 from tasks.files import write_bytes
@@ -153,7 +154,9 @@ def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs) -> Path:
     rows = []
     for k, name in enumerate(names):
         person = render_person(k, config, ehm, rest)
-        write_bytes(out_dir / name, encode(person.rgb, config.image_format))
+        write_bytes(
+            out_dir / name, encode_jpeg(person.rgb) if config.image_format == "jpeg" else encode_png(person.rgb)
+        )
         rows.append({"image": name, **person.truth})
     for stale in sorted((out_dir / "images").glob("[0-9]" * 6 + ".*")):
         if f"images/{stale.name}" not in set(names):
@@ -179,13 +182,6 @@ def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:
 
 def _image_name(index: int, config: SyntheticConfig) -> str:
     return f"images/{index:06d}.{'jpg' if config.image_format == 'jpeg' else 'png'}"
-
-
-def encode(rgb: np.ndarray, image_format: str) -> bytes:
-    """(H, W, 3) uint8 RGB -> JPEG (quality 92) or PNG bytes."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, 92] if image_format == "jpeg" else [cv2.IMWRITE_PNG_COMPRESSION, 6]
-    _, data = cv2.imencode(".jpg" if image_format == "jpeg" else ".png", rgb[..., ::-1], options)
-    return data.tobytes()
 
 
 def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
