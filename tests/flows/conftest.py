@@ -1,0 +1,47 @@
+"""One real Prefect server for all tests of this folder that need one, in a project folder of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prefect_project import make_project
+
+from flows import server
+
+
+@pytest.fixture(scope="session")
+def project_with_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Project folder whose server and worker run."""
+    root = make_project(tmp_path_factory.mktemp("project"))
+    server.up(root, port=0, say=lambda _: None)
+    yield root
+    server.down(root, say=lambda _: None)
+
+
+@pytest.fixture
+def api(project_with_server: Path) -> Iterator[str]:
+    """Address of the server's API; flows called inside the test report to it."""
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
+
+    url = server.status(project_with_server).api_url
+    assert url is not None
+    with temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_LEVEL: "ERROR"}):
+        yield url
+
+
+@pytest.fixture
+def prefect_command(project_with_server: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs ``prefect ...`` as a person does who stands in the project folder."""
+
+    def run(*arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+        env = {k: v for k, v in server.environment(project_with_server).items() if not k.startswith("PREFECT_")}
+        return subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            cwd=project_with_server, env=env, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return run
