@@ -43,7 +43,9 @@ class KeypointJacobian:
         return full
 
 
-def keypoint_jacobian(body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor) -> KeypointJacobian:
+def keypoint_jacobian(
+    body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor
+) -> KeypointJacobian:
     """Derivative of gain * (x/z, y/z) of every keypoint.
 
     Args:
@@ -74,8 +76,12 @@ def keypoint_jacobian(body: SparseBody, state: State, forward: Forward, ray_xy: 
         place.zero_()
         place[..., axis] = depth_gain * z
         place[..., 2] = depth_gain * (forward.translation[:, None, axis] - mu * z)
-        rows[..., layout.coefficients.start :] = depth_gain[..., None] * (linear[:, :, axis] - mu[..., None] * linear[:, :, 2])
-    return KeypointJacobian(common=common, hands=_hand_block(body, forward, hand_levers, depth_gain, ray_xy, hand_extra))
+        rows[..., layout.coefficients.start :] = depth_gain[..., None] * (
+            linear[:, :, axis] - mu[..., None] * linear[:, :, 2]
+        )
+    return KeypointJacobian(
+        common=common, hands=_hand_block(body, forward, hand_levers, depth_gain, ray_xy, hand_extra)
+    )
 
 
 def _levers(body: SparseBody, state: State, forward: Forward) -> tuple[Tensor, Tensor]:
@@ -120,14 +126,14 @@ def _linear_moves(body: SparseBody, state: State, forward: Forward) -> Tensor:
     """Motion (B, M, 3, S + 3) of every sparse vertex with the coefficients and the log head scale."""
     bins, scale = state.contour_bin, forward.head_scale
     grow = (scale - 1)[:, None, :, None]
-    of_head = body.joint_directions[HEAD]
+    of_head = body.joints.directions[HEAD]
     directions, head = body.per_row("directions", bins), body.per_row("head", bins)
     shape = directions + head[..., None, None] * grow * (directions - of_head)
     size = torch.diag_embed(scale[:, None] * head[..., None] * forward.from_head)
     vertex_moves = torch.cat([shape, size], -1)
-    joint_head = body.joint_head[:, None, None]
-    joint_shape = body.joint_directions + joint_head * grow * (body.joint_directions - of_head)
-    joint_size = torch.diag_embed(scale[:, None] * body.joint_head[:, None] * forward.joints_from_head)
+    joint_head = body.joints.head[:, None, None]
+    joint_shape = body.joints.directions + joint_head * grow * (body.joints.directions - of_head)
+    joint_size = torch.diag_embed(scale[:, None] * body.joints.head[:, None] * forward.joints_from_head)
     joint_moves = torch.cat([joint_shape, joint_size], -1)
     bones = forward.rotations[:, body.parents] @ (joint_moves - joint_moves[:, body.parents])
     posed = torch.matmul(body.ancestors, (bones * body.not_root[..., None]).flatten(2)).unflatten(2, (3, -1))

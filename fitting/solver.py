@@ -176,7 +176,12 @@ def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | N
             final_cost[rows] = cost
             keep = torch.nonzero(~done).squeeze(1)
             rows, problem = rows[keep], problem.take_rows(keep)
-            state, evaluation, cost, damping = take_rows((state), keep), take_rows(evaluation, keep), cost[keep], damping[keep]
+            state, evaluation, cost, damping = (
+                take_rows((state), keep),
+                take_rows(evaluation, keep),
+                cost[keep],
+                damping[keep],
+            )
             done = done[keep]
     put_rows(best, rows, state)
     final_cost[rows] = cost

@@ -7,7 +7,6 @@ Legend: B people, N 133 keypoints, M sparse vertices, J 55 joints, S linear coef
 Frames: body model (rest) y up; camera x right, y down, z forward, metres. The pelvis lands on the translation.
 """
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,15 +15,16 @@ import torch
 from torch import Tensor
 
 from fitting import camera, so3
+from fitting.hand_prior import hand_population
 from fitting.parameters import HAND_DIM, NUM_TURNED, Layout, State
 from fitting.sparse_tables import BodyTables, PointTables, build_tables, finger_columns, first_vertex_of_point
 from model.body import skeleton
+from model.body.keypoints import contour_row
 
 if TYPE_CHECKING:
     from model.body.assets import EhmAssets
 
 HEAD = skeleton.HEAD
-_NUM_BINS_PER_SIDE = 39
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,12 +102,10 @@ class SparseBody:
         def tensor(array: np.ndarray) -> Tensor:
             return torch.as_tensor(np.ascontiguousarray(array), dtype=dtype)
 
-        self.joints, self.joint_directions = tensor(tables.joints), tensor(tables.joint_directions)
-        self.joint_eyelids, self.ancestors = tensor(tables.joint_eyelids), tensor(tables.ancestors)
-        scaled = np.zeros(skeleton.NUM_SMPLX_JOINTS)
-        scaled[list(skeleton.SMPLX_HEAD_JOINTS[1:])] = 1.0
-        self.joint_head = tensor(scaled)
+        self.joints, self.ancestors = PointTensors.from_tables(tables.joints, dtype), tensor(tables.ancestors)
         self.hands_mean, self.hands_components = tensor(hands_mean), tensor(hands_components)
+        population = hand_population(tables.joints.rest, hands_mean, hands_components)
+        self.hand_spread, self.relaxed_hand = tensor(population.spread), tensor(population.relaxed)
         self.parents = torch.as_tensor(np.maximum(np.array(skeleton.SMPLX_PARENTS), 0))
         not_root = np.ones((skeleton.NUM_SMPLX_JOINTS, 1))
         not_root[0] = 0.0
@@ -145,9 +143,10 @@ class SparseBody:
                 f"and {body.contour_vertices.shape[:2]}; convert a SMPL-X file that carries its landmark embedding"
             )
         components = body.hands_components.astype(np.float64)
-        if components.shape != (2, HAND_DIM, HAND_DIM) or np.abs(
-            components @ components.transpose(0, 2, 1) - np.eye(HAND_DIM)
-        ).max() > 1e-3:
+        if (
+            components.shape != (2, HAND_DIM, HAND_DIM)
+            or np.abs(components @ components.transpose(0, 2, 1) - np.eye(HAND_DIM)).max() > 1e-3
+        ):
             raise ValueError(f"{body.name}: hands_components must be two orthonormal {HAND_DIM} x {HAND_DIM} bases")
         tables = build_tables(assets, (num_betas, num_expression, num_flame_shape))
         return cls(tables, body.hands_mean.astype(np.float64), components, dtype)
@@ -217,7 +216,7 @@ class SparseBody:
     def contour_bin(self, state: State) -> Tensor:
         """Rows (B,) of the outline tables for the yaw at which the camera sees the head."""
         local, _ = self.local_rotations(state)
-        return contour_bin_of(self.global_rotations(local)[:, HEAD])
+        return contour_row(self.global_rotations(local)[:, HEAD].nan_to_num(), "camera")
 
     def _fixed_or_contour(self, shared: Tensor, contour: Tensor) -> Tensor:
         """Rows of all sparse vertices (B, M, ...) with those of the outline (B, 17 C, ...) put in their place."""
@@ -267,7 +266,7 @@ class SparseBody:
         from_head, joints_from_head = vertices - head, joints - head
         grow = (scale - 1)[:, None]
         vertices = vertices + self.per_row("head", bins)[..., None] * grow * from_head
-        joints = joints + self.joint_head[:, None] * grow * joints_from_head
+        joints = joints + self.joints.head[:, None] * grow * joints_from_head
         if self.points.correctives is not None:
             vertices = vertices + self._correct(local, bins)
 
@@ -297,24 +296,10 @@ class SparseBody:
     def _rest_joints(self, state: State) -> Tensor:
         """Shaped rest joints (B, J, 3)."""
         count = state.coefficients.shape[1]
-        shaped = (state.coefficients @ self.joint_directions.reshape(-1, count).T).unflatten(1, (-1, 3))
-        lids = (state.eyelids @ self.joint_eyelids.reshape(-1, 2).T).unflatten(1, (-1, 3))
-        return self.joints + shaped + lids
+        shaped = (state.coefficients @ self.joints.directions.reshape(-1, count).T).unflatten(1, (-1, 3))
+        return self.joints.rest + shaped
 
     def _correct(self, local: Tensor, bins: Tensor) -> Tensor:
         """Pose correctives of the sparse vertices (B, M, 3)."""
         identity = torch.eye(3, dtype=local.dtype, device=local.device)
         return self._displacement("correctives", (local[:, 1:] - identity).flatten(1), bins)
-
-
-def contour_bin_of(head_rotation: Tensor) -> Tensor:
-    """Row (B,) of the outline tables for head rotations (B, 3, 3) in the camera frame.
-
-    Row k is a yaw of -k degrees for k in 0..39, row 39 + k of +k degrees. The tables count yaw for a y-up camera, so
-    the half turn about x that separates the two is taken off first.
-    """
-    flipped = head_rotation * torch.tensor([1.0, -1.0, -1.0], dtype=head_rotation.dtype)[:, None]
-    cosine = torch.sqrt(flipped[:, 0, 0] ** 2 + flipped[:, 1, 0] ** 2)
-    yaw = torch.atan2(flipped[:, 2, 0], cosine) * (180 / math.pi)
-    yaw = torch.nan_to_num(yaw).clamp(-_NUM_BINS_PER_SIDE, _NUM_BINS_PER_SIDE).round().long()
-    return torch.where(yaw < 0, _NUM_BINS_PER_SIDE - yaw, yaw)

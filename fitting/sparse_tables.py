@@ -14,6 +14,7 @@ import numpy as np
 
 from model.body import skeleton
 from model.body.assets import EhmAssets
+from model.body.ehms import blended_basis
 
 NUM_TURNED = 23
 _FACE_POINTS = skeleton.FACE.stop - skeleton.FACE.start
@@ -55,12 +56,8 @@ class BodyTables:
     """(M, ...) in keypoint order; the outline's rows are those of bin 0."""
     contour: PointTables
     """(K, 17 C, ...)."""
-    joints: np.ndarray
-    """(J, 3) rest joints."""
-    joint_directions: np.ndarray
-    """(J, 3, S)."""
-    joint_eyelids: np.ndarray
-    """(J, 3, 2)."""
+    joints: PointTables
+    """(J, ...) the joints; their `head` is 1 for jaw and eyes, which scale with the head."""
     corners: int
     """C."""
     ancestors: np.ndarray
@@ -73,46 +70,59 @@ class BodyTables:
     """Number of betas, expression and FLAME shape coefficients: S in parts."""
 
 
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    """Cubic step 3 x^2 - 2 x^3 of values clipped to 0..1."""
-    x = np.clip(x, 0.0, 1.0)
-    return x * x * (3.0 - 2.0 * x)
+def _padded_columns(columns: np.ndarray, have: tuple[int, ...], want: tuple[int, ...]) -> np.ndarray:
+    """Groups of columns (..., sum have) with zeros where the body has fewer than wanted: (..., sum want)."""
+    out = np.zeros((*columns.shape[:-1], sum(want)))
+    for start_have, count, start_want in zip(np.cumsum((0, *have)), have, np.cumsum((0, *want)), strict=False):
+        out[..., start_want : start_want + count] = columns[..., start_have : start_have + count]
+    return out
 
 
-def _pad(directions: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` columns, with zeros where the body has fewer."""
-    have = directions[..., :count].astype(np.float64)
-    return np.concatenate([have, np.zeros((*have.shape[:-1], count - have.shape[-1]))], -1)
-
-
-def _full_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> tuple[PointTables, np.ndarray]:
-    """Tables of every vertex of the fused body, and its joint regressor."""
+def _full_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> tuple[PointTables, PointTables]:
+    """Tables of every vertex and every joint of the fused body; joints are rigid with their parent bone."""
     body, face = assets.smplx, assets.flame
-    skin = body.skin_weights.astype(np.float64)
-    num_vertices = len(body.v_template)
-    on_head = np.zeros(num_vertices)
-    on_head[assets.head_vertex_ids] = 1.0
-    head = smoothstep(skin[:, list(skeleton.SMPLX_HEAD_JOINTS)].sum(1)) * on_head
     betas, expression, shape = groups
-    face_directions = np.concatenate([_pad(face.exprdirs, expression), _pad(face.shapedirs, shape)], -1)
-    lids = np.zeros((len(face.v_template), 3, 2)) if face.eyelid_dirs is None else face.eyelid_dirs
-    on_body = np.zeros((num_vertices, 3, expression + shape + 2))
-    on_body[assets.head_vertex_ids] = np.concatenate([face_directions, lids], -1)
-    on_body *= head[:, None, None]
-    directions = np.concatenate([_pad(body.shapedirs, betas), on_body[..., :-2]], -1)
-    correctives = None
+    basis = blended_basis(assets, num_betas=betas, num_flame_shape=shape, num_expression=expression)
+    have = (
+        min(betas, body.shapedirs.shape[-1]),
+        min(shape, face.shapedirs.shape[-1]),
+        min(expression, face.exprdirs.shape[-1]),
+    )
+
+    def split(dirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Directions as betas, expression, shape; and eyelids."""
+        linear = _padded_columns(dirs[..., :-2], have, (betas, shape, expression))
+        parts = np.split(linear, np.cumsum((betas, shape)), axis=-1)
+        return np.concatenate([parts[0], parts[2], parts[1]], -1), dirs[..., -2:]
+
+    num_vertices, num_joints = body.num_vertices, body.num_joints
+    correctives = joint_correctives = None
     if body.posedirs is not None and np.any(body.posedirs):
         correctives = body.posedirs.reshape(-1, num_vertices, 3).transpose(1, 2, 0)
-    tables = PointTables(
-        rest=body.v_template.astype(np.float64),
+        joint_correctives = np.zeros((num_joints, *correctives.shape[1:]))
+    directions, eyelids = split(basis.dirs)
+    vertices = PointTables(
+        rest=basis.template,
         directions=directions,
-        eyelids=on_body[..., -2:],
-        skin=skin,
-        head=head,
+        eyelids=eyelids,
+        skin=body.skin_weights.astype(np.float64),
+        head=basis.head_weight,
         corner=np.ones(num_vertices),
         correctives=correctives,
     )
-    return tables, body.joint_regressor.astype(np.float64)
+    joint_directions, joint_eyelids = split(basis.joint_dirs)
+    with_parent = np.zeros((num_joints, num_joints))
+    with_parent[np.arange(num_joints), np.maximum(np.array(skeleton.SMPLX_PARENTS), 0)] = 1.0
+    joints = PointTables(
+        rest=basis.joint_template,
+        directions=joint_directions,
+        eyelids=joint_eyelids,
+        skin=with_parent,
+        head=np.isin(np.arange(num_joints), skeleton.SMPLX_HEAD_JOINTS[1:]).astype(np.float64),
+        corner=np.ones(num_joints),
+        correctives=joint_correctives,
+    )
+    return vertices, joints
 
 
 def _corners(ids: np.ndarray, weights: np.ndarray, corners: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,22 +136,6 @@ def _corners(ids: np.ndarray, weights: np.ndarray, corners: int) -> tuple[np.nda
 def _with_corner(tables: PointTables, weights: np.ndarray) -> PointTables:
     values = {name: getattr(tables, name) for name in tables.__slots__} | {"corner": weights}
     return PointTables(**values)
-
-
-def _joint_points(full: PointTables, regressor: np.ndarray, joints: list[int]) -> PointTables:
-    """Joints as points that move with their parent bone; eyes and jaw take the whole head scale."""
-    skin = np.zeros((len(joints), regressor.shape[0]))
-    skin[np.arange(len(joints)), [max(skeleton.SMPLX_PARENTS[j], 0) for j in joints]] = 1.0
-    rows = regressor[joints]
-    return PointTables(
-        rest=rows @ full.rest,
-        directions=np.einsum("jv,vcs->jcs", rows, full.directions),
-        eyelids=np.einsum("jv,vcs->jcs", rows, full.eyelids),
-        skin=skin,
-        head=np.isin(joints, skeleton.SMPLX_HEAD_JOINTS[1:]).astype(np.float64),
-        corner=np.ones(len(joints)),
-        correctives=None if full.correctives is None else np.zeros((len(joints), *full.correctives.shape[1:])),
-    )
 
 
 def _concatenate(parts: list[PointTables]) -> PointTables:
@@ -198,13 +192,13 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
         groups: number of betas, FLAME expression and FLAME shape coefficients.
     """
     body = assets.smplx
-    full, regressor = _full_tables(assets, groups)
+    full, joints = _full_tables(assets, groups)
     single = min(body.landmark_weights.max(-1).min(), body.contour_weights.max(-1).min()) > 1 - 1e-6
     corners = 1 if single else 3
     parts = []
     for point in (*range(skeleton.FACE.start), *range(skeleton.FACE.stop, skeleton.NUM_KEYPOINTS)):
         if point in skeleton.KEYPOINT_JOINT:
-            parts.append(_joint_points(full, regressor, [skeleton.KEYPOINT_JOINT[point]]))
+            parts.append(joints[[skeleton.KEYPOINT_JOINT[point]]])
         else:
             parts.append(full[[body.keypoint_vertices[skeleton.KEYPOINT_VERTEX_NAME[point]]]])
     contour_ids, contour_weights = _corners(body.contour_vertices, body.contour_weights, corners)
@@ -218,21 +212,17 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
     ancestors = _ancestors()
     wanted = np.zeros((len(points.rest), skeleton.NUM_SMPLX_JOINTS), bool)
     wanted[:, :NUM_TURNED] = True
-    for vertices, joints in finger_columns(first_vertex_of_point(corners)):
-        wanted[np.ix_(vertices, joints)] = True
+    for vertices, fingers in finger_columns(first_vertex_of_point(corners)):
+        wanted[np.ix_(vertices, fingers)] = True
     outline = slice(before, before + contour.rest.shape[1])
     wanted[outline] = False
     return BodyTables(
         points=points,
         contour=contour,
-        joints=regressor @ full.rest,
-        joint_directions=np.einsum("jv,vcs->jcs", regressor, full.directions),
-        joint_eyelids=np.einsum("jv,vcs->jcs", regressor, full.eyelids),
+        joints=joints,
         corners=corners,
         ancestors=ancestors,
         pairs=_blended_pairs(points.skin, ancestors, wanted),
-        contour_pairs=_blended_pairs(
-            contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] < NUM_TURNED
-        ),
+        contour_pairs=_blended_pairs(contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] < NUM_TURNED),
         num_groups=groups,
     )

@@ -9,6 +9,7 @@ from fitting.sparse_body import SparseBody
 from model.body import skeleton
 from model.body.assets import BodyAssets, EhmAssets
 
+
 def make_toy_assets(*, corners: bool, correctives: bool, seed: int = 0) -> EhmAssets:
     """A random body: blended skin everywhere, landmarks on one vertex or inside a triangle, optional correctives."""
     rng = np.random.default_rng(seed)

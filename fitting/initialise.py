@@ -1,0 +1,124 @@
+"""Where the refinement starts: place from linear least squares, a neutral body where the estimate is no good,
+relaxed hands where they were not seen, head and wrists from the part estimators.
+
+Frames: camera x right, y down, z forward, metres; rotations of parts are in the camera frame.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from fitting import camera, so3
+from fitting.camera import Camera
+from fitting.parameters import State
+from fitting.sparse_body import SparseBody
+from model.body import skeleton
+
+_PART_SHARE = 0.3
+"""Weight of face and hand points in the first translation: many points, little extent."""
+_SOFTNESS_SIGMA = 12.0
+_MIN_DEPTH_M = 0.3
+_START_DEPTH_M = 5.0
+_SHOULDER_DROP_RAD = 1.0
+NUM_YAWS = 8
+SPINE3, NECK, HEAD = 9, 12, 15
+WRISTS, ELBOWS = (20, 21), (18, 19)
+
+
+def solve_translation(
+    points_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera, rounds: int = 8
+) -> Tensor:
+    """Pelvis translation (B, 3) that best projects a fixed body, by reweighted linear least squares.
+
+    Args:
+        points_m: (B, N, 3) keypoints of the body relative to the pelvis, in camera axes.
+        keypoints_px: (B, N, 2).
+        precision: (B, N) one over sigma in px, 0 where not seen.
+        view: camera.
+        rounds: reweighting rounds against outliers.
+    """
+    seen = precision > 0
+    target = camera.from_pixels(torch.where(seen[..., None], keypoints_px, torch.zeros_like(keypoints_px)), view)
+    part = torch.ones_like(precision)
+    part[:, skeleton.FACE.start :] = _PART_SHARE
+    base = precision * part
+    weight = base
+    ones, zeros = torch.ones_like(precision), torch.zeros_like(precision)
+    rows = torch.stack(
+        [torch.stack([ones, zeros, -target[..., 0]], -1), torch.stack([zeros, ones, -target[..., 1]], -1)], 2
+    )
+    right = target * points_m[..., 2:] - points_m[..., :2]
+    ridge = 1e-6 * torch.eye(3, dtype=points_m.dtype, device=points_m.device)
+    translation = points_m.new_zeros(len(points_m), 3)
+    translation[:, 2] = _START_DEPTH_M
+    for _ in range(rounds):
+        weighted = rows * weight[..., None, None].square()
+        normal = torch.einsum("bnai,bnaj->bij", weighted, rows)
+        scale = normal.diagonal(dim1=1, dim2=2).sum(-1).clamp(min=1e-12)[:, None, None]
+        moment = torch.einsum("bnai,bna->bi", weighted, right)
+        translation = torch.linalg.solve(normal / scale + ridge, moment / scale[..., 0])
+        behind = translation[:, 2] < _MIN_DEPTH_M
+        translation = torch.where(behind[:, None], _pushed_out(translation), translation)
+        error = (camera.ray(points_m + translation[:, None]) - target).norm(dim=-1)
+        sigmas = error * view.focal_px[:, None] * precision
+        weight = base / (1 + (sigmas / _SOFTNESS_SIGMA).square())
+    return translation
+
+
+def _pushed_out(translation: Tensor) -> Tensor:
+    out = translation.clone()
+    out[:, 2] = _MIN_DEPTH_M
+    return out
+
+
+def neutral_body(count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Standing people with lowered arms, turned by `count` equal steps of yaw; the first faces the camera.
+
+    Returns:
+        Root rotations (count, 3, 3) in the camera frame, and body pose (21, 3, 3).
+    """
+    yaw = torch.zeros(count, 3, dtype=dtype)
+    yaw[:, 1] = torch.arange(count, dtype=dtype) * (2 * math.pi / count)
+    upright = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype))
+    rotvec = torch.zeros(21, 3, dtype=dtype)
+    rotvec[15, 2], rotvec[16, 2] = -_SHOULDER_DROP_RAD, _SHOULDER_DROP_RAD
+    return upright @ so3.exp(yaw), so3.exp(rotvec)
+
+
+def with_head(body: SparseBody, state: State, head_orient: Tensor, use: Tensor, max_angle_rad: float) -> State:
+    """Turns neck and head so that the head has the orientation (B, 3, 3) a face estimator saw, where `use` (B,) holds.
+
+    The turn from chest to head is split 40 to 60 between neck and head.
+    """
+    rotations = body.global_rotations(body.local_rotations(state)[0])
+    turn = so3.log(
+        rotations[:, SPINE3].transpose(-1, -2) @ torch.where(use[:, None, None], head_orient, rotations[:, HEAD])
+    )
+    turn = turn * (max_angle_rad / turn.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    pose = state.body_pose.clone()
+    pose[:, NECK - 1] = torch.where(use[:, None, None], so3.exp(0.4 * turn), pose[:, NECK - 1])
+    pose[:, HEAD - 1] = torch.where(use[:, None, None], so3.exp(0.6 * turn), pose[:, HEAD - 1])
+    return replace(state, body_pose=pose)
+
+
+def with_wrists(
+    body: SparseBody, state: State, wrist_orient: Tensor, use: Tensor, gate_rad: float, max_angle_rad: float
+) -> State:
+    """Takes the wrists (B, 2, 3, 3) of a hand estimator where `use` (B, 2) holds and the body agrees within `gate_rad`."""
+    rotations = body.global_rotations(body.local_rotations(state)[0])
+    pose = state.body_pose.clone()
+    for side in range(2):
+        wanted = torch.where(use[:, side, None, None], wrist_orient[:, side], rotations[:, WRISTS[side]])
+        agrees = use[:, side] & (so3.angle_between(rotations[:, WRISTS[side]], wanted) < gate_rad)
+        local = so3.limit_angle(rotations[:, ELBOWS[side]].transpose(-1, -2) @ wanted, max_angle_rad)
+        pose[:, WRISTS[side] - 1] = torch.where(agrees[:, None, None], local, pose[:, WRISTS[side] - 1])
+    return replace(state, body_pose=pose)
+
+
+def place(body: SparseBody, state: State, keypoints_px: Tensor, precision: Tensor, view: Camera) -> State:
+    """The state moved to where its body best covers the keypoints, with the outline chosen for its head yaw."""
+    state = replace(state, contour_bin=body.contour_bin(state))
+    translation = solve_translation(body.forward(state).points, keypoints_px, precision, view)
+    return replace(state, position=camera.transl_to_position(translation))

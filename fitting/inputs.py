@@ -1,0 +1,108 @@
+"""What the refinement is given: keypoints of a person, and the coarse estimates of the parts."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.body import skeleton
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observations:
+    """Keypoints of B people."""
+
+    keypoints_px: Tensor
+    """(B, 133, 2) image px; the value of a keypoint that was not seen does not matter."""
+    sigma_px: Tensor
+    """(B, 133) calibrated standard deviation, inf for a keypoint that was not seen."""
+    boxes_xyxy: Tensor | None = None
+    """(B, 4) person boxes in px, to state errors as a share of the box; None takes the extent of the keypoints."""
+
+    def __post_init__(self) -> None:
+        count = self.keypoints_px.shape[0]
+        if self.keypoints_px.shape != (count, skeleton.NUM_KEYPOINTS, 2) or self.sigma_px.shape != (
+            count,
+            skeleton.NUM_KEYPOINTS,
+        ):
+            raise ValueError(
+                f"observations need keypoints_px (B, 133, 2) and sigma_px (B, 133), got {tuple(self.keypoints_px.shape)} "
+                f"and {tuple(self.sigma_px.shape)}; use the COCO-WholeBody layout"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Coarse:
+    """Estimates of the parts for B people, before the refinement. Rows of a part that is not valid are ignored."""
+
+    global_orient: Tensor
+    """(B, 3, 3) camera frame."""
+    body_pose: Tensor
+    """(B, 21, 3, 3)."""
+    hand_pose: Tensor
+    """(B, 2, 15, 3, 3) left, right; identity is the flat hand."""
+    betas: Tensor
+    """(B, 10)."""
+    flame_shape: Tensor
+    """(B, 10)."""
+    flame_expression: Tensor
+    """(B, 10)."""
+    jaw_pose: Tensor
+    """(B, 3, 3)."""
+    eyelids: Tensor
+    """(B, 2)."""
+    eye_pose: Tensor
+    """(B, 2, 3, 3)."""
+    body_valid: Tensor
+    """(B,) bool; False starts from neutral bodies."""
+    hand_valid: Tensor
+    """(B, 2) bool; False starts from a relaxed hand."""
+    face_valid: Tensor
+    """(B,) bool; False starts from a neutral face."""
+    sigma_rad: Tensor | None = None
+    """(B, 22) standard deviation an axis of root and body joints; None takes those of the recipe."""
+    hand_sigma_rad: Tensor | None = None
+    """(B, 2) standard deviation an axis of the finger joints; None takes that of the recipe."""
+    head_orient: Tensor | None = None
+    """(B, 3, 3) head orientation in the camera frame from the face estimator, or None."""
+    wrist_orient: Tensor | None = None
+    """(B, 2, 3, 3) wrist orientation in the camera frame from the hand estimator, or None."""
+    transl_m: Tensor | None = None
+    """(B, 3) pelvis position; None, or rows of NaN, let the keypoints place the body."""
+
+    def __post_init__(self) -> None:
+        count = self.global_orient.shape[0]
+        shapes = {
+            "global_orient": (count, 3, 3),
+            "body_pose": (count, 21, 3, 3),
+            "hand_pose": (count, 2, 15, 3, 3),
+            "jaw_pose": (count, 3, 3),
+            "eye_pose": (count, 2, 3, 3),
+            "eyelids": (count, 2),
+            "body_valid": (count,),
+            "hand_valid": (count, 2),
+            "face_valid": (count,),
+        }
+        for name, shape in shapes.items():
+            found = tuple(getattr(self, name).shape)
+            if found != shape:
+                raise ValueError(f"coarse estimate {name} needs shape {shape}, got {found}")
+
+    @classmethod
+    def unknown(cls, count: int, dtype: torch.dtype = torch.float32) -> "Coarse":
+        """No estimate of any part: everything starts neutral."""
+        eye = torch.eye(3, dtype=dtype)
+        return cls(
+            global_orient=eye.expand(count, 3, 3),
+            body_pose=eye.expand(count, 21, 3, 3),
+            hand_pose=eye.expand(count, 2, 15, 3, 3),
+            betas=torch.zeros(count, 10, dtype=dtype),
+            flame_shape=torch.zeros(count, 10, dtype=dtype),
+            flame_expression=torch.zeros(count, 10, dtype=dtype),
+            jaw_pose=eye.expand(count, 3, 3),
+            eyelids=torch.zeros(count, 2, dtype=dtype),
+            eye_pose=eye.expand(count, 2, 3, 3),
+            body_valid=torch.zeros(count, dtype=torch.bool),
+            hand_valid=torch.zeros(count, 2, dtype=torch.bool),
+            face_valid=torch.zeros(count, dtype=torch.bool),
+        )

@@ -1,0 +1,90 @@
+"""The settings of the refinement, with the values that real photos were tuned on."""
+
+from dataclasses import dataclass, field
+
+from fitting.solver import SolverConfig
+
+#            pelvis hips     spine1 knees    spine2 ankles   spine3 feet     neck collars head shoulders elbows  wrists
+_POSE_DEG = (24.0, 24.0, 24.0, 12.0, 28.0, 28.0, 12.0, 28.0, 28.0, 12.0, 20.0, 20.0, 16.0, 6.0, 6.0, 16.0, 14.0, 14.0,
+             14.0, 14.0, 18.0, 18.0)  # fmt: skip
+_NEUTRAL_DEG = (15.0, 36.0, 36.0, 16.0, 49.0, 49.0, 8.0, 28.0, 28.0, 8.0, 10.0, 10.0, 16.0, 8.0, 8.0, 16.0, 49.0, 49.0,
+                49.0, 49.0, 36.0, 36.0)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefineConfig:
+    """How far the refinement trusts what. Angles in degrees; all sigmas are standard deviations of a Gaussian belief."""
+
+    graduated_iterations: int = 8
+    """Steps with the wide robust loss, which lets far-off points pull the body over."""
+    graduated_scale: float = 20.0
+    """Scale of the wide robust loss, in sigmas of a keypoint."""
+    iterations: int = 25
+    """Steps with the final robust loss, at most."""
+    robust_scale: float = 4.0
+    """Scale of the final robust loss: a point this many sigmas off loses three quarters of its pull."""
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    """Damping and stopping; its `max_iterations` is replaced by the two counts above."""
+    pose_sigma_deg: tuple[float, ...] = _POSE_DEG
+    """Root and 21 body joints about the coarse estimate, where the estimate states no sigma of its own."""
+    neutral_sigma_deg: tuple[float, ...] = _NEUTRAL_DEG
+    """The same about a neutral body, where there is no valid estimate."""
+    pose_sigma_scale: float = 1.0
+    """Factor on all pose sigmas, stated or not."""
+    hand_sigma_deg: float = 12.0
+    """Finger joints about a valid hand estimate."""
+    guessed_hand_sigma_deg: float = 25.0
+    """Finger joints about the relaxed hand, where keypoints show a hand that has no valid estimate."""
+    unseen_hand_sigma_deg: float = 3.0
+    """Finger joints about the relaxed hand where nothing shows them."""
+    min_hand_points: int = 6
+    """Keypoints of a hand (of 21) from which on they may move a hand without a valid estimate."""
+    limit_sigma_rad: float = 0.05
+    """Softness of the joint limits."""
+    beta_sigma: float = 0.7
+    """Body shape about the coarse betas."""
+    expression_sigma: float = 1.0
+    """FLAME expression about the coarse one."""
+    flame_shape_sigma: float = 0.5
+    """FLAME shape about the coarse one."""
+    log_head_scale_sigma: float = 0.10
+    """Logarithm of the head scale about 0, an axis."""
+    jaw_sigma_rad: tuple[float, float, float] = (0.2, 0.05, 0.05)
+    """Jaw about the coarse one, by axis-angle component."""
+    position_sigma_m: float = 0.17
+    """Pelvis across the view, about its start."""
+    log_depth_sigma: float = 0.25
+    """Logarithm of the pelvis depth about its start."""
+    head_limit_deg: float = 75.0
+    """Largest turn from chest to head taken from a face estimate."""
+    wrist_gate_deg: float = 80.0
+    """A hand estimate whose wrist is further than this from the body's is not believed about the wrist."""
+    wrist_limit_deg: float = 85.0
+    """Largest wrist bend taken from a hand estimate."""
+    num_yaws: int = 8
+    """Neutral bodies tried for a person without a valid body estimate."""
+    search_iterations: int = 12
+    """Final-loss steps spent on each of them before the best goes on."""
+    min_points: int = 4
+    """A person with fewer seen keypoints is left as estimated."""
+    inlier_sigma: float = 4.0
+    """A keypoint within this many sigmas of the refined body is an inlier."""
+
+    def __post_init__(self) -> None:
+        for name in ("pose_sigma_deg", "neutral_sigma_deg"):
+            values = getattr(self, name)
+            if len(values) != 22 or min(values) <= 0:
+                raise ValueError(f"{name} needs 22 positive numbers (root and 21 joints), got {values}")
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, float) and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if self.robust_scale > self.graduated_scale:
+            raise ValueError(
+                f"graduated_scale ({self.graduated_scale}) must not be below robust_scale ({self.robust_scale})"
+            )
+        if self.num_yaws < 1 or self.iterations < 0 or self.graduated_iterations < 0:
+            raise ValueError(
+                f"expected num_yaws >= 1 and no negative iteration count, got {self.num_yaws}, {self.iterations}, "
+                f"{self.graduated_iterations}"
+            )

@@ -1,0 +1,204 @@
+"""Synthetic people with known truth: poses, keypoints with noise, gaps and gross outliers, and coarse estimates with
+the error that published estimators have. For tests, the calibration of the quality score, and benchmarks.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fitting import camera as pinhole
+from fitting import so3
+from fitting.camera import Camera
+from fitting.hand_prior import sample_hands
+from fitting.inputs import Coarse, Observations
+from fitting.parameters import State
+from fitting.priors import joint_limits_rad
+from fitting.sparse_body import SparseBody
+from model.body import skeleton
+
+_DEG = math.pi / 180
+_STATURE_M = 1.7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticConfig:
+    """What the people and their estimates look like."""
+
+    noise_px: tuple[float, float] = (1.0, 3.0)
+    """Range of a person's keypoint noise, for a person 512 px tall."""
+    outlier_share: float = 0.03
+    """Share of keypoints that are 30-80 px off, at 512 px."""
+    missing_share: float = 0.10
+    """Share of keypoints that were not seen."""
+    sigma_px: float = 2.0
+    """Standard deviation stated for every keypoint, at 512 px."""
+    body_error_deg: float = 5.5
+    """Error of the coarse body joints, an axis (a mean angle of 8.8 degrees)."""
+    root_error_deg: float = 5.0
+    """The same for the root."""
+    hand_error_deg: float = 9.4
+    """The same for the fingers (15 degrees)."""
+    yaw_deg: tuple[float, float] = (-60.0, 60.0)
+    """Range of the direction people face; 180 is away from the camera."""
+    head_scale: tuple[float, float] = (0.9, 1.3)
+    """Range of the true head scale, an axis."""
+    height_px: tuple[float, float] = (200.0, 800.0)
+    """Range of a person's height."""
+    face_shape_sigma: float = 0.5
+    """Standard deviation of the true FLAME shape."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticPeople:
+    """B people: the truth, and what a pipeline would know about them."""
+
+    truth: State
+    """True state."""
+    observations: Observations
+    """Keypoints."""
+    coarse: Coarse
+    """Part estimates."""
+    camera: Camera
+    """Cameras."""
+    clean_px: Tensor
+    """(B, 133, 2) keypoints without noise."""
+    outlier: Tensor
+    """(B, 133) bool: gross outliers."""
+    height_px: Tensor
+    """(B,)."""
+
+
+def make_people(body: SparseBody, count: int, seed: int = 0, config: SyntheticConfig | None = None) -> SyntheticPeople:
+    """Draws people; the same seed gives the same people."""
+    config = config or SyntheticConfig()
+    rng = np.random.default_rng(seed)
+
+    def tensor(array: object) -> Tensor:
+        return torch.as_tensor(np.asarray(array), dtype=body.dtype)
+
+    height_px = rng.uniform(*config.height_px, count)
+    focal = np.full(count, 1600.0)
+    view = Camera(focal_px=tensor(focal), principal_px=tensor(np.tile([640.0, 480.0], (count, 1))))
+    truth = _truth(body, count, rng, config, focal * _STATURE_M / height_px)
+    clean = pinhole.project(body.forward(truth).points_cam, view)
+
+    zoom = height_px / 512
+    noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]
+    outlier = rng.random((count, 133)) < config.outlier_share
+    angle, reach = rng.uniform(0, 2 * np.pi, (count, 133)), rng.uniform(30, 80, (count, 133)) * zoom[:, None]
+    gross = np.stack([np.cos(angle), np.sin(angle)], -1) * reach[..., None]
+    noise = np.where(outlier[..., None], gross, noise)
+    seen = rng.random((count, 133)) >= config.missing_share
+    sigma = np.where(seen, (config.sigma_px * zoom)[:, None], np.inf)
+    return SyntheticPeople(
+        truth=truth,
+        observations=Observations(keypoints_px=clean + tensor(noise), sigma_px=tensor(sigma)),
+        coarse=_coarse(body, truth, rng, config),
+        camera=view,
+        clean_px=clean,
+        outlier=torch.as_tensor(outlier),
+        height_px=tensor(height_px),
+    )
+
+
+def _pose(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Everyday body poses (count, 21, 3), axis-angle."""
+    pose = rng.normal(0, 0.25, (count, 21, 3))
+    for rows, sigma in (((2, 5, 8), 0.1), ((9, 10, 12, 13), 0.06), ((11, 14), 0.17), ((6, 7), 0.12), ((3, 4), 0.04)):
+        pose[:, rows] = rng.normal(0, sigma, (count, len(rows), 3))
+    for hip, knee in ((0, 3), (1, 4)):
+        pose[:, knee, 0] = np.abs(rng.normal(0, 0.6, count))
+        pose[:, hip, 0] -= np.abs(rng.normal(0, 0.35, count))
+    for elbow, sign in ((17, -1), (18, 1)):
+        pose[:, elbow] = rng.normal(0, 0.08, (count, 3))
+        pose[:, elbow, 1] = sign * rng.uniform(0, 1.8, count)
+    pose[:, 15, 2] += rng.normal(-0.8, 0.25, count)
+    pose[:, 16, 2] += rng.normal(0.8, 0.25, count)
+    low, high = (limit.numpy() for limit in joint_limits_rad(torch.float64))
+    return np.clip(pose, low, high)
+
+
+def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: SyntheticConfig, depth: np.ndarray) -> State:
+    def tensor(array: object) -> Tensor:
+        return torch.as_tensor(np.asarray(array), dtype=body.dtype)
+
+    yaw = np.zeros((count, 3))
+    yaw[:, 1] = rng.uniform(*config.yaw_deg, count) * _DEG
+    upright = torch.diag(tensor([1.0, -1.0, -1.0]))
+    root = upright @ so3.exp(tensor(yaw)) @ so3.exp(tensor(rng.normal(0, 0.12, (count, 3))))
+    jaw = np.stack([rng.uniform(0, 0.3, count), rng.normal(0, 0.03, count), rng.normal(0, 0.02, count)], 1)
+    hands = so3.exp(tensor(sample_hands(body.tables.joints.rest, count, rng)))
+    betas, expression, shape = body.num_groups
+    coefficients = rng.normal(0, 1, (count, betas + expression + shape))
+    coefficients[:, betas + expression :] *= config.face_shape_sigma
+    place = np.stack([rng.uniform(-0.12, 0.12, count), rng.uniform(-0.06, 0.06, count), np.log(depth)], 1)
+    eye = torch.eye(3, dtype=body.dtype)
+    state = State(
+        global_orient=root,
+        body_pose=so3.exp(tensor(_pose(count, rng))),
+        jaw_pose=so3.exp(tensor(jaw)),
+        hand_pca=body.hand_coordinates(hands),
+        coefficients=tensor(coefficients),
+        log_head_scale=torch.log(tensor(rng.uniform(*config.head_scale, (count, 3)))),
+        position=tensor(place),
+        eye_pose=eye.expand(count, 2, 3, 3),
+        eyelids=torch.zeros(count, 2, dtype=body.dtype),
+        contour_bin=torch.zeros(count, dtype=torch.int64),
+    )
+    return replace(state, contour_bin=body.contour_bin(state))
+
+
+def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: SyntheticConfig) -> Coarse:
+    count = len(truth.position)
+
+    def error(sigma_deg: float, *shape: int) -> Tensor:
+        return so3.exp(torch.as_tensor(rng.normal(0, sigma_deg * _DEG, (count, *shape, 3)), dtype=body.dtype))
+
+    hands = so3.exp(body.hand_rotvec(truth.hand_pca)) @ error(config.hand_error_deg, 2, 15)
+    sigma = torch.full((count, 22), config.body_error_deg * _DEG, dtype=body.dtype)
+    sigma[:, 0] = 1.2 * config.root_error_deg * _DEG
+    blank = Coarse.unknown(count, body.dtype)
+    return replace(
+        blank,
+        global_orient=truth.global_orient @ error(config.root_error_deg),
+        body_pose=truth.body_pose @ error(config.body_error_deg, 21),
+        hand_pose=hands,
+        body_valid=torch.ones(count, dtype=torch.bool),
+        hand_valid=torch.ones(count, 2, dtype=torch.bool),
+        face_valid=torch.ones(count, dtype=torch.bool),
+        sigma_rad=sigma,
+        hand_sigma_rad=torch.full((count, 2), config.hand_error_deg * _DEG, dtype=body.dtype),
+    )
+
+
+def keep_keypoints(observations: Observations, keep: list[slice]) -> Observations:
+    """The observations with only some ranges of keypoints seen."""
+    mask = torch.zeros(skeleton.NUM_KEYPOINTS, dtype=torch.bool)
+    for part in keep:
+        mask[part] = True
+    return replace(
+        observations,
+        sigma_px=torch.where(mask, observations.sigma_px, torch.full_like(observations.sigma_px, torch.inf)),
+    )
+
+
+def similarity_aligned(points: Tensor, target: Tensor) -> Tensor:
+    """Points (B, N, 3) moved by the rotation, scale and shift that bring them closest to the target (B, N, 3)."""
+    a, b = points.double(), target.double()
+    mean_a, mean_b = a.mean(1, keepdim=True), b.mean(1, keepdim=True)
+    x, y = a - mean_a, b - mean_b
+    U, S, Vt = torch.linalg.svd(x.transpose(1, 2) @ y)
+    sign = torch.ones_like(S)
+    sign[:, 2] = torch.sign(torch.linalg.det(U @ Vt))
+    rotation = (U * sign[:, None]) @ Vt
+    scale = (S * sign).sum(1) / x.square().sum((1, 2))
+    return scale[:, None, None] * (x @ rotation) + mean_b
+
+
+def joint_error_mm(points: Tensor, target: Tensor, *, aligned: bool) -> Tensor:
+    """Mean distance (B,) of points (B, N, 3) in metres to a target, in mm; after similarity alignment if `aligned`."""
+    moved = similarity_aligned(points, target) if aligned else points.double()
+    return (moved - target.double()).norm(dim=-1).mean(1) * 1e3
