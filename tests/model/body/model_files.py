@@ -1,0 +1,44 @@
+"""Model files for the tests: the open body in published layouts, plain or with everything a licensed file can have."""
+
+import importlib.util
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from model.body.open_body.layout import model_dict
+
+_SPEC = importlib.util.spec_from_file_location("body_files", Path(__file__).parents[2] / "body_files.py")
+assert _SPEC is not None and _SPEC.loader is not None
+_BODY_FILES = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_BODY_FILES)
+write_smplx_package_files = _BODY_FILES.write_smplx_package_files
+
+
+def write_licensed_like_files(out_dir: Path, seed: int) -> Path:
+    """Like `write_smplx_package_files`, with random pose correctives and landmarks that need all three vertices."""
+    rng = np.random.default_rng(seed)
+    write_smplx_package_files(out_dir)
+    path = out_dir / "smplx/SMPLX_NEUTRAL.npz"
+    with np.load(path) as file:
+        smplx = dict(file)
+    np.savez(path, **_licensed_like(smplx, rng))
+    for target, part in (
+        ("flame/FLAME_NEUTRAL.pkl", "flame"),
+        ("mano/MANO_LEFT.pkl", "mano_left"),
+        ("mano/MANO_RIGHT.pkl", "mano_right"),
+        ("smpl/SMPL_NEUTRAL.pkl", "smpl"),
+    ):
+        model = _licensed_like(model_dict(part), rng) | {"bs_style": "lbs", "bs_type": "lrotmin"}
+        (out_dir / target).write_bytes(pickle.dumps(model, protocol=2))
+    return out_dir
+
+
+def _licensed_like(model: dict[str, np.ndarray], rng: np.random.Generator) -> dict:
+    num_joints = model["kintree_table"].shape[1]
+    shape = (*model["v_template"].shape, 9 * (num_joints - 1))
+    found = {**model, "posedirs": rng.standard_normal(shape, dtype=np.float32) * np.float32(1e-3)}
+    for key in ("lmk_bary_coords", "dynamic_lmk_bary_coords"):
+        if key in model:
+            found[key] = rng.dirichlet([1.0, 1.0, 1.0], model[key].shape[:-1])
+    return found
