@@ -172,10 +172,9 @@ def inspect(
     ),
 ) -> None:
     """Print one label and draw it over its photo."""
-    from tasks.inspect import draw_sample, find_label
-
     from flows.orchestrate import workspace_of
     from tasks.config import load_config
+    from tasks.inspect import draw_sample, find_label
 
     with one_sentence():
         config = load_config(params, parse_settings(settings))

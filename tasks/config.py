@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import yaml
+
 from fitting.refine import RefineConfig
 
 T = TypeVar("T")
@@ -155,7 +156,7 @@ def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] |
 
     Args:
         path: YAML file; relative output folders are taken from its folder.
-        overrides: Dotted names to values that replace those of the file, such as ``{"keypoints.backend": "annotations"}``.
+        overrides: Dotted names to values that replace those of the file, e.g. ``{"keypoints.backend": "annotations"}``.
 
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tasks.report import write_report
 
 from datasets_manifest.labels import LABEL_SCHEMA, Status
 from datasets_manifest.snapshot import check_snapshot
-from datasets_manifest.store import read_footer, read_shard
+from datasets_manifest.store import read_shard
+from model.renderer.overlay import encode_png, side_colours
 from tasks.body_model import full_body
 from tasks.config import AnnotateConfig
 from tasks.evaluate import (
@@ -34,6 +34,8 @@ from tasks.failures import Failure, failures_csv
 from tasks.files import write_text
 from tasks.photos import PhotoReader
 from tasks.plan import DatasetPlan
+from tasks.report import draw_label, write_report
+from tasks.status import planned_shards
 from tasks.step import ShardSummary
 from tasks.workspace import Workspace
 
@@ -89,8 +91,7 @@ def publish(
     csv_path = report / "failures.csv"
     write_text(csv_path, failures_csv(failures))
     _write_times(workspace, summaries)
-    tables = {plan.manifest.id: _labels_of(plan, workspace) for plan in plans}
-    rows = {dataset: table.to_pylist() for dataset, table in tables.items()}
+    rows = {plan.manifest.id: _labels_of(plan, workspace).to_pylist() for plan in plans}
     if not any(rows.values()):
         write_text(Path(config.output.metrics), json.dumps({"people": 0}, indent=2) + "\n")
         return Publication(
@@ -102,7 +103,7 @@ def publish(
         if rows[plan.manifest.id]:
             metrics[plan.manifest.id] |= _known_errors(plan, rows[plan.manifest.id], config)
     write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    drawn = _draw(report, pa.concat_tables(list(tables.values())), plans, workspace, config)
+    _draw(report, plans, workspace, config)
     states = Counter(row["status"] for dataset in rows.values() for row in dataset)
     return Publication(
         people=sum(states.values()),
@@ -110,7 +111,7 @@ def publish(
         metrics=metrics,
         report=report / "index.html",
         failures_csv=csv_path,
-        worst_overlay=drawn,
+        worst_overlay=_worst_overlay(rows, workspace, plans, config),
     )
 
 
@@ -164,22 +165,37 @@ def _known_errors(plan: DatasetPlan, rows: Sequence[Mapping[str, Any]], config: 
     return known
 
 
-def _draw(
-    folder: Path, labels: pa.Table, plans: Sequence[DatasetPlan], workspace: Workspace, config: AnnotateConfig
+def _draw(folder: Path, plans: Sequence[DatasetPlan], workspace: Workspace, config: AnnotateConfig) -> None:
+    """Writes the page and the picture of the error distribution."""
+    readers: dict[str, PhotoReader] = {}
+    shards = {shard.dataset: shard for shard in (*planned_shards(workspace), *(p.shards[0] for p in plans))}
+
+    def load(dataset: str, _split: str, image: str) -> np.ndarray:
+        if dataset not in readers:
+            if dataset not in shards:
+                raise FileNotFoundError(f"data set {dataset} is not planned in {workspace.work}")
+            readers[dataset] = PhotoReader.of_shard(shards[dataset], workspace)
+        return readers[dataset].read(image)
+
+    body = full_body(config.body_model)
+    write_report(workspace.labels, load, body, folder / "index.html", plot=folder / "reprojection.png")
+
+
+def _worst_overlay(
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    workspace: Workspace,
+    plans: Sequence[DatasetPlan],
+    config: AnnotateConfig,
 ) -> bytes | None:
-    """Writes the page and the plots; returns the picture of the worst samples."""
-    readers = {plan.manifest.id: PhotoReader.of_shard(plan.shards[0], workspace) for plan in plans}
-    footers = [
-        read_footer(path) for plan in plans for s in plan.shards if (path := workspace.step_path("refine", s)).is_file()
-    ]
-    summary = write_report(
-        labels,
-        lambda dataset, _split, image: readers[dataset].read(image),
-        full_body(config.body_model),
-        folder,
-        footer=footers[0],
-    )
-    return summary.worst_overlay
+    """PNG of the accepted person whose body lies furthest from the keypoints."""
+    labels = [row for own in rows.values() for row in own if row["body_valid"] and row["reproj_rel"] is not None]
+    if not labels:
+        return None
+    worst = max(labels, key=lambda row: row["reproj_rel"])
+    shard = next(plan.shards[0] for plan in plans if plan.manifest.id == worst["dataset"])
+    body = full_body(config.body_model)
+    photo = PhotoReader.of_shard(shard, workspace).read(worst["image"])
+    return encode_png(draw_label(photo, dict(worst), body, side_colours(body.assets), 320))
 
 
 def _write_times(workspace: Workspace, summaries: Sequence[ShardSummary]) -> None:

@@ -1,0 +1,55 @@
+"""Settings: what is read, what is refused, and what a change of them re-does."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.config import AnnotateConfig, RunConfig, from_mapping, load_config
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def test_the_projects_own_settings_are_valid():
+    config = load_config(PROJECT / "params.yaml")
+    assert config.datasets == ("demo_photos", "demo_people")
+    assert Path(config.output.labels) == PROJECT / "labels"
+
+
+def test_overrides_replace_nested_values(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("annotate: {keypoints: {backend: mediapipe}, run: {workers: 1}}\n")
+    config = load_config(path, {"keypoints.backend": "annotations", "run.workers": 3})
+    assert (config.keypoints.backend, config.run.workers) == ("annotations", 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"keypoint": {}}, "unknown setting keypoint"),
+        ({"run": {"workers": 0}}, "run.workers"),
+        ({"run": {"workers": "two"}}, "expected int, got 'two'"),
+        ({"run": {"workers": True}}, "expected int, got True"),
+        ({"run": {"task_runner": "slurm"}}, "threads, dask or ray"),
+        ({"body_model": {"head_fusion": "welded"}}, "blended or paper"),
+        ({"run": 3}, "expected a mapping"),
+    ],
+)
+def test_a_wrong_setting_is_named(values, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        from_mapping(AnnotateConfig, values, "params.yaml")
+
+
+def test_a_missing_settings_file_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="--params"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_an_override_below_a_plain_value_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("annotate: {datasets: [demo_photos]}\n")
+    with pytest.raises(ValueError, match="datasets is a single value"):
+        load_config(path, {"datasets.x": 1})
+
+
+def test_a_whole_number_is_a_float():
+    assert from_mapping(RunConfig, {"max_failed_share": 1}, "run").max_failed_share == 1.0
