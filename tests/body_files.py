@@ -12,9 +12,9 @@ from model.body.open_body.load import load_arrays
 def write_smplx_package_files(out_dir: Path) -> Path:
     """Write smplx/, flame/, mano/ and smpl/ folders for `smplx.create(out_dir, model_type=...)`; returns `out_dir`.
 
-    SMPL-X is an npz (`ext="npz"`), the others are pickles (`ext="pkl"`). Also there:
-    `flame/flame_static_embedding.pkl`, `flame/flame_dynamic_embedding.npy`, `flame/{l,r}_eyelid.npy`, `smplx/SMPL-X__FLAME_vertex_ids.npy`,
-    `smplx/MANO_SMPLX_vertex_ids.pkl` and `smplx/smplx_kid_template.npy`.
+    SMPL-X is an npz (`ext="npz"`), the others are pickles (`ext="pkl"`). Also there, under the official names: both
+    landmark embeddings and both eyelid arrays in `flame/`; the FLAME and MANO vertex ids and the kid template in
+    `smplx/`.
     """
     out_dir = Path(out_dir)
     write_official_layout(out_dir)

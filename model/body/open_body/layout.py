@@ -138,7 +138,7 @@ def write_official_layout(folder: Path) -> Path:
     arrays["posedirs"] = np.zeros((*arrays["v_template"].shape, 9 * (len(SMPLX_PARENTS) - 1)), np.float32)
     path = Path(folder) / "smplx" / "SMPLX_NEUTRAL.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_npz(path, arrays)
+    write_npz(path, arrays, level=1)
     return path
 
 

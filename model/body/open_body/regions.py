@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from model.body.open_body.source import sample_mask
 from model.body.open_body.topology import Topology
@@ -22,8 +23,13 @@ def find_regions(
     head_ids: np.ndarray,
     hand_ids: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Region name -> mask (V,); `template` (V, 3) and `joints` (55, 3) are the mean body in T-pose."""
-    regions = {name: sample_mask(root, name, body.uv) > level for name, level in _MASKS.items()}
+    """Region name -> mask (V,); `template` (V, 3) and `joints` (55, 3) are the mean body in T-pose.
+
+    Painted masks are made symmetric: at a texture seam the two sides of the body may read different texels.
+    """
+    painted = {name: sample_mask(root, name, body.uv) > level for name, level in _MASKS.items()}
+    _, twin = cKDTree(template).query(template * [-1, 1, 1])
+    regions = {name: mask | mask[twin] for name, mask in painted.items()}
 
     def mask(ids: np.ndarray) -> np.ndarray:
         chosen = np.zeros(len(template), bool)

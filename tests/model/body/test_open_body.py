@@ -87,7 +87,7 @@ def test_joints_of_the_parts_use_vertices_of_the_parts(arrays):
 def test_template_is_left_right_symmetric(arrays, joints):
     for name in ("v_template", "kid_template"):
         distance, _ = cKDTree(arrays[name]).query(arrays[name] * MIRROR)
-        assert distance.max() < 0.004, name
+        assert distance.max() < 1e-4, name
     assert np.abs(joints[list(skeleton.SMPLX_FLIP)] * MIRROR - joints).max() < 0.002
 
 
@@ -120,7 +120,7 @@ def test_child_is_small_with_a_large_head(arrays):
         return np.ptp(vertices[regions()["head"], 1]) / np.ptp(vertices[:, 1])
 
     assert np.ptp(arrays["kid_template"][:, 1]) < 0.75 * np.ptp(arrays["v_template"][:, 1])
-    assert head_share(arrays["kid_template"]) > 1.15 * head_share(arrays["v_template"])
+    assert head_share(arrays["kid_template"]) > 1.1 * head_share(arrays["v_template"])
 
 
 def test_expressions_move_the_head_only_and_fade_out_at_its_border(arrays):
@@ -164,7 +164,9 @@ def test_eyelids_close_their_own_eye(arrays):
 
 def test_landmarks_run_in_300w_order(landmarks):
     x, y, z = landmarks.T
-    assert (np.diff(x[0:17]) > 0).all()
+    assert (np.diff(x[0:17]) > -1e-3).all()
+    assert (np.diff(y[0:9]) < 0).all()
+    assert (np.diff(y[8:17]) > 0).all()
     assert y[0:17].argmin() == 8
     assert (np.diff(x[17:27]) > 0).all()
     assert (np.diff(y[27:31]) < 0).all()

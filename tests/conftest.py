@@ -1,0 +1,1 @@
+"""Shared by all tests; its place makes `tests/body_files.py` importable."""
