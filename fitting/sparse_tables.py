@@ -82,12 +82,12 @@ def _full_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> tuple[Point
     """Tables of every vertex and every joint of the fused body; joints are rigid with their parent bone."""
     body, face = assets.smplx, assets.flame
     betas, expression, shape = groups
-    basis = blended_basis(assets, num_betas=betas, num_flame_shape=shape, num_expression=expression)
     have = (
         min(betas, body.shapedirs.shape[-1]),
         min(shape, face.shapedirs.shape[-1]),
         min(expression, face.exprdirs.shape[-1]),
     )
+    basis = blended_basis(assets, num_betas=have[0], num_flame_shape=have[1], num_expression=have[2])
 
     def split(dirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Directions as betas, expression, shape; and eyelids."""

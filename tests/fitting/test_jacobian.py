@@ -35,3 +35,7 @@ def check(body: SparseBody) -> None:
 
 def test_jacobian_of_a_random_body_equals_autodiff(toy_body: SparseBody) -> None:
     check(toy_body)
+
+
+def test_jacobian_of_the_open_body_equals_autodiff(open_body_f64: SparseBody) -> None:
+    check(open_body_f64)

@@ -1,0 +1,114 @@
+"""Every term of the problem: its gradient against automatic differentiation, and its laws."""
+
+import pytest
+import torch
+from toy_bodies import random_state
+
+from fitting import camera, so3
+from fitting.camera import Camera
+from fitting.parameters import State, retract
+from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm, beyond_limits, joint_limits_rad, merge_beliefs
+from fitting.problem import Term
+from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
+from fitting.sparse_body import SparseBody
+
+COUNT = 3
+
+
+def make_term(kind: str, body: SparseBody) -> Term:
+    other = random_state(body, COUNT, seed=7)
+    if kind == "keypoints":
+        view = Camera(focal_px=torch.full((COUNT,), 900.0).double(), principal_px=torch.full((COUNT, 2), 300.0).double())
+        target = camera.project(body.forward(other).points_cam, view)
+        return KeypointTerm(body, target, torch.rand(COUNT, 133).double() / 50, view, 4.0)
+    if kind == "pose":
+        return PoseNearnessTerm(other.global_orient, other.body_pose, 0.1 + torch.rand(COUNT, 22).double())
+    if kind == "rotvec":
+        return RotvecTerm(0.05, so3.log(other.jaw_pose), torch.tensor([0.2, 0.05, 0.05]).double())
+    size = (COUNT, body.layout.size)
+    precision = torch.rand(size, dtype=torch.float64)
+    precision[:, 0:3] = precision[:, 6:72] = 0
+    return GaussianTerm(body.layout, torch.randn(size, dtype=torch.float64), precision)
+
+
+def cost_after(term: Term, body: SparseBody, state: State, rotations: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+    moved = retract(state, step, rotations, body.layout)
+    return term.cost(moved, body.forward(moved))
+
+
+@pytest.mark.parametrize("kind", ["keypoints", "pose", "rotvec", "gaussian"])
+def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: SparseBody) -> None:
+    torch.manual_seed(0)
+    term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
+    forward = toy_body.forward(state)
+    P = toy_body.layout.size
+    gradient, hessian = torch.zeros(COUNT, P).double(), torch.zeros(COUNT, P, P).double()
+    term.add_normal_equations(state, forward, gradient, hessian)
+    step = torch.zeros(COUNT, P, dtype=torch.float64, requires_grad=True)
+    cost_after(term, toy_body, state, forward.rotations, step).sum().backward()
+    assert step.grad is not None
+    scale = step.grad.abs().max().clamp(min=1.0)
+    assert (gradient - step.grad / 2).abs().max() / scale < 1e-8
+    assert torch.allclose(hessian, hessian.transpose(1, 2))
+    assert torch.linalg.eigvalsh(hessian).min() > -1e-6 * hessian.abs().max()
+
+
+@pytest.mark.parametrize("kind", ["keypoints", "pose", "rotvec", "gaussian"])
+def test_rows_of_a_term_are_independent(kind: str, toy_body: SparseBody) -> None:
+    torch.manual_seed(0)
+    term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
+    from fitting.rows import take_rows
+
+    index = torch.tensor([2, 0])
+    part = take_rows(state, index)
+    expected = term.cost(state, toy_body.forward(state))[index]
+    assert torch.allclose(term.take_rows(index).cost(part, toy_body.forward(part)), expected)
+
+
+def test_geman_mcclure_is_quadratic_near_zero_and_bounded_far_away() -> None:
+    squared = torch.tensor([1e-6, 1e9]).double()
+    loss, weight = geman_mcclure(squared, 4.0)
+    assert torch.allclose(loss, torch.tensor([1e-6, 16.0]).double(), rtol=1e-4)
+    assert torch.allclose(weight, torch.tensor([1.0, 0.0]).double(), atol=1e-6)
+
+
+def test_geman_mcclure_weight_is_the_derivative_of_the_loss() -> None:
+    squared = torch.linspace(0, 50, 20, dtype=torch.float64, requires_grad=True)
+    loss, weight = geman_mcclure(squared, 3.0)
+    (slope,) = torch.autograd.grad(loss.sum(), squared)
+    assert torch.allclose(slope, weight)
+
+
+def test_keypoints_that_cannot_be_used_have_no_precision() -> None:
+    sigma = torch.tensor([[2.0, torch.inf, torch.nan, 0.0, -1.0, 2.0]])
+    points = torch.zeros(1, 6, 2)
+    points[0, 5] = torch.nan
+    assert precision_of(sigma, points).tolist() == [[0.5, 0.0, 0.0, 0.0, 0.0, 0.0]]
+
+
+def test_inliers_need_to_be_seen_and_close() -> None:
+    residual = torch.tensor([[[1.0, 0.0], [9.0, 0.0], [0.0, 0.0]]])
+    assert inliers(residual, torch.tensor([[True, True, False]]), 4.0).tolist() == [[True, False, False]]
+
+
+def test_limits_are_free_inside_and_signed_outside() -> None:
+    low, high = joint_limits_rad(torch.float64)
+    assert (low < high).all()
+    inside = (low + high) / 2
+    assert beyond_limits(inside, low, high).abs().max() == 0
+    assert (beyond_limits(high + 0.1, low, high) > 0).all()
+    assert (beyond_limits(low - 0.1, low, high) < 0).all()
+
+
+def test_the_limits_allow_left_and_right_the_same() -> None:
+    """Mirroring negates the y and z components."""
+    low, high = joint_limits_rad(torch.float64)
+    for left, right in ((0, 1), (3, 4), (15, 16), (17, 18), (19, 20)):
+        assert torch.allclose(low[left, 1:], -high[right, 1:])
+        assert torch.allclose(low[left, 0], low[right, 0])
+
+
+def test_two_beliefs_merge_into_their_product() -> None:
+    mean, precision = merge_beliefs([(torch.tensor([0.0]), torch.tensor([1.0])), (torch.tensor([4.0]), torch.tensor([3.0]))])
+    assert mean.item() == pytest.approx(3.0)
+    assert precision.item() == pytest.approx(4.0)
