@@ -6,7 +6,7 @@ bytes.
 
 Visibility of a true keypoint (the third number) is what a human annotator would mark: 0 outside the image or behind an
 occluder; 1 for body and feet even behind the person's own limbs; nose, eyes and ears only where the camera sees them;
-the points of a face or hand if the camera sees at least a third of them, else none.
+the points of a face or hand if the camera sees at least half of them, else none.
 """
 
 import dataclasses
@@ -38,9 +38,9 @@ REVISION = 1
 """Raised by hand when a change of this program changes the images or the truth."""
 
 TRUTH_FILE = "truth.parquet"
-SEEN_SHARE = 1 / 3
+SEEN_SHARE = 0.5
 """Share of a face's or hand's points the camera must see for the part to count as annotated."""
-SKIN_TOLERANCE_M = 0.03
+SKIN_TOLERANCE_M = 0.02
 """A point this far behind the nearest surface still counts as seen: knuckles lie under the skin."""
 
 SMALLEST_SIDE_PX = 64
@@ -276,8 +276,9 @@ def keypoint_visibility(
     inside = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
     cell = np.clip(np.floor(np.where(inside[:, None], pixels, 0)).astype(int), 0, [width - 1, height - 1])
     free = inside & ~covered[cell[:, 1], cell[:, 0]]
-    # The farthest surface near the point: a point on the outline must not be hidden by its own neighbour.
-    farthest = cv2.dilate(np.where(raster.mask, raster.depth, 1e6).astype(np.float32), np.ones((3, 3), np.uint8))
+    # The farthest surface next to the point, since one on the outline must not be hidden by its own neighbour.
+    farthest = cv2.dilate(np.where(raster.mask, raster.depth, 0.0).astype(np.float32), np.ones((3, 3), np.uint8))
+    farthest[~raster.mask] = np.inf
     fine = np.clip(np.floor(np.where(inside[:, None], pixels, 0) * supersample).astype(int), 0, None)
     facing = free & (points_m[:, 2] < farthest[fine[:, 1], fine[:, 0]] + SKIN_TOLERANCE_M)
     seen = free.copy()

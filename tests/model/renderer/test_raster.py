@@ -15,7 +15,7 @@ PRINCIPAL = np.array([16.0, 12.0])
 
 
 def cast_rays(vertices, faces, focal, principal, size_hw, cull_back, near=1e-3):
-    """Moeller-Trumbore, one ray and one face at a time: depth (H, W), face (H, W), smallest corner weight seen (H, W)."""
+    """One ray and one face at a time: depth (H, W), face (H, W), smallest corner weight seen (H, W)."""
     depth = np.full(size_hw, np.inf)
     face_id = np.full(size_hw, -1)
     margin = np.full(size_hw, np.inf)
@@ -92,7 +92,8 @@ def test_the_nearer_face_wins_in_either_order():
     far, _ = quad(0, 32, 0, 24, 2.0)
     for first, second in ((near, far), (far, near)):
         raster = rasterise(np.concatenate([first, second]), np.concatenate([faces, faces + 4]), FOCAL, PRINCIPAL, SIZE)
-        assert raster.depth[10, 10] == pytest.approx(1.0) and raster.depth[1, 1] == pytest.approx(2.0)
+        assert raster.depth[10, 10] == pytest.approx(1.0)
+        assert raster.depth[1, 1] == pytest.approx(2.0)
 
 
 def test_faces_seen_from_behind_are_left_out_unless_asked_for():
@@ -148,7 +149,8 @@ def test_a_face_turned_to_the_light_is_brighter():
     albedo = np.full((raster.mask.sum(), 3), 128.0)
     lit = shade(raster, faces, normals, albedo, light=(0, 0, -1))
     dark = shade(raster, faces, normals, albedo, light=(0, 0, 1))
-    assert (lit > dark).all() and lit.max() <= 255
+    assert (lit > dark).all()
+    assert lit.max() <= 255
 
 
 def test_a_large_mesh_takes_well_under_a_second():
