@@ -43,7 +43,7 @@ class BodyAssets:
     """(V, 3, S) displacement per unit of each shape coefficient."""
     exprdirs: NDArray[np.float32]
     """(V, 3, E) displacement per unit of each expression coefficient; E may be 0."""
-    posedirs: NDArray[np.float32] | None
+    posedirs: NDArray[np.float32] | None = None
     """(9 (J - 1), 3 V) pose correctives on R - I of every joint but the root; None when all are zero."""
     joint_regressor: NDArray[np.float32]
     """(J, V) rest joints = regressor @ shaped vertices."""

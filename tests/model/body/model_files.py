@@ -1,18 +1,14 @@
 """Model files for the tests: the open body in published layouts, plain or with everything a licensed file can have."""
 
-import importlib.util
 import pickle
 from pathlib import Path
 
 import numpy as np
+from body_files import write_smplx_package_files
 
 from model.body.open_body.layout import model_dict
 
-_SPEC = importlib.util.spec_from_file_location("body_files", Path(__file__).parents[2] / "body_files.py")
-assert _SPEC is not None and _SPEC.loader is not None
-_BODY_FILES = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_BODY_FILES)
-write_smplx_package_files = _BODY_FILES.write_smplx_package_files
+__all__ = ["write_licensed_like_files", "write_smplx_package_files"]
 
 
 def write_licensed_like_files(out_dir: Path, seed: int) -> Path:
