@@ -58,7 +58,9 @@ def publish_artifacts(failures: Sequence[Failure], overlay: Path | bytes | None,
 
     from prefect.artifacts import create_markdown_artifact
 
-    create_markdown_artifact(markdown, key=FAILURES_KEY, description=f"{len(failures)} failures of this run")
+    create_markdown_artifact(
+        markdown, key=FAILURES_KEY, description=f"{_counted(len(failures), 'failure')} of this run"
+    )
     if picture is not None:
         source = f"`{overlay}`" if isinstance(overlay, Path) else "the report"
         create_markdown_artifact(
@@ -73,7 +75,7 @@ def failures_markdown(failures: Sequence[Failure], failures_csv: Path, *, max_ro
         return "# Nothing failed\n\nEvery shard is finished and every person has a label.\n"
     shards = {failure.shard for failure in failures}
     lines = [
-        f"# {len(failures)} failures in {len(shards)} shards",
+        f"# {_counted(len(failures), 'failure')} in {_counted(len(shards), 'shard')}",
         "",
         "| code | count |",
         "|:--|--:|",
@@ -119,6 +121,10 @@ def shrink_png(picture: bytes, *, max_bytes: int = MAX_PICTURE_BYTES) -> bytes:
         if len(data) <= max_bytes:
             return data
     raise ValueError(f"the overlay still has {len(data)} bytes at {_SIDES_PX[-1]} px, more than {max_bytes}")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _row(failure: Failure) -> str:

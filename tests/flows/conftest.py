@@ -13,11 +13,18 @@ from prefect_project import make_project
 from flows import server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the server also waits for its start, which takes minutes on a busy machine."""
+    for item in items:
+        if "project_with_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def project_with_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Project folder whose server and worker run."""
     root = make_project(tmp_path_factory.mktemp("project"))
-    server.up(root, port=0, say=lambda _: None)
+    server.up(root, port=0, timeout_s=300, say=lambda _: None)
     yield root
     server.down(root, say=lambda _: None)
 

@@ -45,7 +45,7 @@ def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
     )
     assert "000042\\_1" in second
     assert "fit\\_not\\_converged" in second
-    assert markdown.startswith("# 2 failures in 1 shards")
+    assert markdown.startswith("# 2 failures in 1 shard\n")
     assert str(tmp_path / "failures.csv") in markdown
 
 

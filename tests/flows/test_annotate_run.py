@@ -1,0 +1,167 @@
+"""A whole run on a few rendered people with simulated estimators: files, rows, what is done again, bad input."""
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datasets_manifest.snapshot import check_snapshot
+from datasets_manifest.store import read_footer
+from flows.orchestrate import run, workspace_of
+from flows.runners import LocalRunner
+from tasks.config import load_config
+from tasks.workspace import STEPS
+
+LOG = logging.getLogger("test")
+PEOPLE = 4
+MANIFEST = f"""
+id: few
+version: "1"
+licence: CC0
+access: rendered
+adapter: synthetic
+root: unused
+split: all
+layout: {{count: {PEOPLE}, seed: 3}}
+boxes: manifest
+keypoints: coco_wholebody
+purpose: test
+"""
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory):
+    """Settings file of a project folder whose data set is rendered and annotated once."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "few.yaml").write_text(MANIFEST)
+    (folder / "params.yaml").write_text(
+        f"""
+annotate:
+  datasets: [{folder / "few.yaml"}]
+  keypoints: {{backend: simulated}}
+  body: {{backend: simulated}}
+  hands: {{backend: simulated}}
+  face: {{backend: simulated}}
+  run: {{images_per_shard: 2, workers: 2, retries: 0}}
+"""
+    )
+    result = annotate(folder / "params.yaml")
+    assert not result.failed_parts, result.sentence
+    return folder / "params.yaml"
+
+
+def annotate(params, only=None, **overrides):
+    config = load_config(params, {key.replace("__", "."): value for key, value in overrides.items()})
+    return run(config, lambda workspace: LocalRunner(workspace, config, LOG), LOG, only)
+
+
+def states(result):
+    return {summary.run_name: summary.state for summary in result.summaries}
+
+
+def test_pandas_reads_the_labels_with_no_code_of_ours(rendered):
+    labels = pd.read_parquet(rendered.parent / "labels")
+    assert len(labels) == PEOPLE
+    assert np.stack(labels["body_pose"]).shape == (PEOPLE, 63)
+    assert set(labels["status"]) <= {"ok", "partial", "failed"}
+
+
+def test_labels_are_close_to_the_truth(rendered):
+    metrics = json.loads((rendered.parent / "metrics/annotate.json").read_text())["few"]
+    assert metrics["known_people"] == PEOPLE
+    assert metrics["against_truth"]["people"] == PEOPLE
+    # The simulated start is 51 mm off on average; nothing of the refined people may be anywhere near a flip.
+    assert metrics["against_truth"]["pa_mpjpe_mm"] < 45
+
+
+def test_every_file_says_how_it_was_made(rendered):
+    config = load_config(rendered)
+    for step in STEPS:
+        for path in sorted((workspace_of(config).work / "parts" / step).rglob("*.parquet")):
+            assert read_footer(path).config["step"] == step
+    footer = read_footer(next((rendered.parent / "labels").rglob("*.parquet")))
+    assert {estimator["name"] for estimator in footer.estimators} == {"simulated"}
+    assert footer.body_model["sha256"]
+    assert footer.manifest["id"] == "few"
+    assert str(rendered.parent) not in json.dumps(dict(footer.config) | dict(footer.manifest))
+
+
+def test_a_second_run_does_nothing(rendered):
+    assert set(states(annotate(rendered)).values()) == {"skipped"}
+
+
+def test_a_changed_refinement_redoes_the_refinement_only(rendered):
+    changed = states(annotate(rendered, refine__iterations=24))
+    assert {name.partition("/")[0] for name, state in changed.items() if state == "done"} == {"refine"}
+    back = states(annotate(rendered))
+    assert {name.partition("/")[0] for name, state in back.items() if state == "done"} == {"refine"}
+
+
+def test_a_changed_hand_estimator_redoes_hands_and_refinement(rendered):
+    changed = states(annotate(rendered, hands__options={"seed": 7}))
+    assert {name.partition("/")[0] for name, state in changed.items() if state == "done"} == {"hands", "refine"}
+    annotate(rendered)
+
+
+def test_one_shard_alone(rendered):
+    assert set(states(annotate(rendered, ["few/00001"]))) == {f"{step}/few/00001" for step in STEPS}
+
+
+def test_an_unknown_shard_is_named(rendered):
+    with pytest.raises(ValueError, match="few/00009"):
+        annotate(rendered, ["few/00009"])
+
+
+def test_smaller_shards_leave_no_person_twice(rendered):
+    annotate(rendered, run__images_per_shard=1)
+    assert check_snapshot(rendered.parent / "labels").num_rows == PEOPLE
+    annotate(rendered)
+    assert check_snapshot(rendered.parent / "labels").num_rows == PEOPLE
+    assert list((rendered.parent / "work/stale").rglob("labels/few/all/00003.parquet"))
+
+
+def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    whole = next((rendered.parent / "work/datasets/few/images").glob("*.jpg")).read_bytes()
+    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "empty.jpg").write_bytes(b"")
+    (photos / "page.jpg").write_text("<html>not found</html>")
+    manifest = (rendered.parent / "few.yaml").read_text().replace("id: few", "id: damaged")
+    manifest = manifest.replace("adapter: synthetic", "adapter: folder").replace("root: unused", f"root: {photos}")
+    manifest = manifest.replace(f"{{count: {PEOPLE}, seed: 3}}", "{}").replace("boxes: manifest", "boxes: detector")
+    (tmp_path / "damaged.yaml").write_text(manifest.replace("keypoints: coco_wholebody", "keypoints: none"))
+    (tmp_path / "params.yaml").write_text(
+        rendered.read_text().replace(str(rendered.parent / "few"), str(tmp_path / "damaged"))
+    )
+    result = annotate(tmp_path / "params.yaml")
+    codes = {failure.sample_id: failure.code for failure in result.failures}
+    assert codes == {
+        "damaged/all/cut.jpg#0": "image_corrupt",
+        "damaged/all/empty.jpg#0": "image_corrupt",
+        "damaged/all/page.jpg#0": "image_unsupported",
+    }
+    assert len(pd.read_parquet(tmp_path / "labels")) == 3
+    assert "damaged/00000" in (tmp_path / "reports/annotate/failures.csv").read_text()
+
+
+def test_a_shard_that_fails_is_recorded_and_the_others_go_on(rendered, tmp_path, monkeypatch):
+    import flows.runners
+
+    def broken(shard, workspace, config, whole=flows.runners.STEP_FUNCTIONS["hands"]):
+        if shard.index == 0:
+            raise RuntimeError("CUDA out of memory on device 3")
+        return whole(shard, workspace, config)
+
+    monkeypatch.setitem(flows.runners.STEP_FUNCTIONS, "hands", broken)
+    overrides = {"output__labels": str(tmp_path / "labels"), "output__work": str(tmp_path / "work")}
+    result = annotate(
+        rendered, **overrides, output__report=str(tmp_path / "r"), output__metrics=str(tmp_path / "m.json")
+    )
+    ended = states(result)
+    assert (ended["hands/few/00000"], ended["refine/few/00000"]) == ("failed", "failed")
+    assert (ended["hands/few/00001"], ended["refine/few/00001"]) == ("done", "done")
+    assert "few/00000" in result.sentence
+    assert len(pd.read_parquet(tmp_path / "labels")) == PEOPLE - 2
