@@ -7,7 +7,6 @@ CC BY 4.0 (COCO-WholeBody: for non-commercial research). An image's id is its nu
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +33,9 @@ if TYPE_CHECKING:
 PERSON_CATEGORY = 1
 LIMB_KEYPOINTS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the twelve that the usual evaluation filter asks for."""
+
+MAX_NUMBER = 1e9
+"""A coordinate or size at or above this is a slip of the annotation; it would not fit its column."""
 
 BODY_SCORES = np.array([0.0, 0.5, 1.0], dtype=np.float32)
 """Score of a body or foot point by COCO's flag: 0 not labelled, 1 labelled but hidden, 2 visible."""
@@ -179,7 +181,7 @@ def _index_images(rows: Sequence[Any]) -> tuple[dict[int, Mapping[str, Any]], li
     missing: list[Missing] = []
     for position, row in enumerate(rows):
         where = f"images[{position}]"
-        if not isinstance(row, dict) or not _is_int(row.get("id")) or not isinstance(row.get("file_name"), str):
+        if not isinstance(row, dict) or not _is_int(row.get("id")) or not _is_text(row.get("file_name")):
             missing.append(Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, "needs a whole number id and a file_name."))
         elif row["id"] in images:
             missing.append(Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, f"the id {row['id']} occurs twice."))
@@ -201,20 +203,25 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_text(value: Any) -> bool:
+    # JSON can spell half a surrogate pair, which no file name and no Parquet text can hold.
+    return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def _positive_int(value: Any) -> int | None:
-    return value if _is_int(value) and value > 0 else None
+    return value if _is_int(value) and 0 < value < MAX_NUMBER else None
 
 
 def _numbers(row: Mapping[str, Any], name: str, count: int) -> np.ndarray:
     values = row.get(name)
     if not isinstance(values, list) or len(values) != count or not all(_is_number(v) for v in values):
         got = f"{len(values)} values" if isinstance(values, list) else repr(values)
-        raise _RowError(ErrorCode.SOURCE_ROW_INVALID, f"{name} must be {count} finite numbers, got {got}.")
+        raise _RowError(ErrorCode.SOURCE_ROW_INVALID, f"{name} must be {count} numbers below 1e9, got {got}.")
     return np.array(values, dtype=np.float32)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
 
 
 def _box_xyxy(row: Mapping[str, Any]) -> np.ndarray:

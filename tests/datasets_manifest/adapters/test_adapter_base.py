@@ -1,0 +1,66 @@
+"""Reading a file of a data set: the bytes, or an image error with a code."""
+
+import os
+
+import pytest
+
+from datasets_manifest.adapters import base
+from datasets_manifest.adapters.base import Inventory, Missing, adapter_class, file_problem, read_file
+from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.images import ImageError
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A root with a file, a folder, a pipe, and a secret beside it."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    folder = tmp_path / "root"
+    (folder / "sub.jpg").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(b"bytes")
+    (folder / "link.jpg").symlink_to(tmp_path / "secret")
+    os.mkfifo(folder / "pipe.jpg")
+    return folder
+
+
+def test_a_file_is_read(root):
+    assert read_file(root, "a.jpg") == b"bytes"
+    assert file_problem(root, "a.jpg") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("gone.jpg", ErrorCode.IMAGE_MISSING),
+        ("sub.jpg", ErrorCode.IMAGE_MISSING),
+        ("pipe.jpg", ErrorCode.IMAGE_MISSING),
+        ("../secret", ErrorCode.SOURCE_ROW_INVALID),
+        ("link.jpg", ErrorCode.SOURCE_ROW_INVALID),
+        ("/etc/passwd", ErrorCode.SOURCE_ROW_INVALID),
+        ("x" * 5000, ErrorCode.SOURCE_ROW_INVALID),
+    ],
+)
+def test_anything_else_is_an_image_error(root, path, code):
+    with pytest.raises(ImageError) as caught:
+        read_file(root, path)
+    assert caught.value.code == code
+    problem = file_problem(root, path)
+    assert problem is not None
+    assert problem.code == code
+
+
+def test_a_huge_file_is_refused_unread(root, monkeypatch):
+    monkeypatch.setattr(base, "MAX_FILE_BYTES", 4)
+    with pytest.raises(ImageError) as caught:
+        read_file(root, "a.jpg")
+    assert caught.value.code == ErrorCode.IMAGE_TOO_LARGE
+
+
+def test_the_summary_counts_what_is_missing():
+    missing = (Missing.of("a", ErrorCode.IMAGE_MISSING, "x"), Missing.of("b", ErrorCode.IMAGE_MISSING, "x"))
+    summary = Inventory(records=(), missing=missing, notes={"crowds left out": 3}).summary
+    assert summary == "0 images, 0 annotated people, 3 crowds left out, 2 x image_missing"
+
+
+def test_an_unknown_adapter_gets_the_known_ones():
+    with pytest.raises(ValueError, match="known are coco, folder, synthetic"):
+        adapter_class("webdataset")

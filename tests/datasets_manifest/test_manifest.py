@@ -1,0 +1,131 @@
+"""A manifest is strict: what it does not say, or says wrongly, is named before anything is read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from datasets_manifest.adapters.base import open_adapter
+from datasets_manifest.images import decode_image
+from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids
+
+
+def content(**changes):
+    known = {
+        "id": "mine",
+        "version": "1",
+        "licence": "own photos",
+        "access": "ask me",
+        "adapter": "folder",
+        "root": "photos",
+        "split": "all",
+        "boxes": "detector",
+        "keypoints": "none",
+        "purpose": "a test",
+        "layout": {"include": ["*.jpg"]},
+    }
+    return {key: value for key, value in (known | changes).items() if value is not ...}
+
+
+def write(folder, **changes):
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(content(**changes)))
+    return path
+
+
+@pytest.mark.parametrize("name", manifest_ids())
+def test_every_manifest_of_the_project_is_valid(name):
+    manifest = load_manifest(name)
+    assert manifest.id == name
+    assert len(manifest.hash) == 64
+    assert (MANIFEST_FOLDER / f"{name}.yaml").read_text().startswith("# ")
+
+
+def test_the_manifests_that_the_readme_names_are_there():
+    assert {"demo_photos", "demo_people", "coco_wholebody_val", "my_photos"} <= set(manifest_ids())
+
+
+def test_an_unknown_id_gets_the_list_of_known_ones():
+    with pytest.raises(ValueError, match=r"no manifest 'demo_photo'; known are .*demo_people, demo_photos, my_photos"):
+        load_manifest("demo_photo")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": "red"}, "unknown key.*colour"),
+        ({"licence": ...}, "missing key.*licence"),
+        ({"version": 1.0}, "version must be a text, got 1.0"),
+        ({"purpose": " "}, "purpose must be a text"),
+        ({"adapter": "lmdb"}, "no adapter 'lmdb'; known are coco, folder, synthetic"),
+        ({"boxes": "manifest"}, "boxes is 'manifest'; adapter folder has detector"),
+        ({"boxes": "guess"}, "boxes is 'guess'"),
+        ({"keypoints": "coco"}, "keypoints is 'coco'"),
+        ({"layout": {"includes": ["a"]}}, "unknown key.*includes.*include, recursive"),
+        ({"layout": {"include": "*.jpg"}}, r"include must be a list of patterns"),
+        ({"layout": {"recursive": "yes"}}, "recursive must be true or false"),
+        ({"layout": ["a"]}, "layout must be a mapping"),
+        ({"adapter": "synthetic", "layout": {"count": 0}}, "count must be a whole number"),
+        ({"adapter": "coco", "layout": {}}, "annotations"),
+        (
+            {"adapter": "coco", "keypoints": "coco_wholebody", "layout": {"annotations": "a.json"}},
+            "keypoints is 'coco_wholebody' but boxes is 'detector'",
+        ),
+        ({"id": "../../etc"}, "id is '../../etc'"),
+        ({"id": "a/b"}, "becomes part of a path"),
+        ({"split": ".."}, "split is '..'"),
+        ({"id": "x\n"}, "becomes part of a path"),
+        ({"id": "-rf"}, "becomes part of a path"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_what_is_wrong(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        load_manifest(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "\0", "!!python/object/apply:os.system ['touch executed']"])
+def test_a_file_that_is_no_manifest_is_refused(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"Manifest x\.yaml"):
+        load_manifest("x.yaml")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_hash_covers_all_but_the_place(tmp_path):
+    manifest = load_manifest(write(tmp_path))
+    assert load_manifest(write(tmp_path), root_override="/elsewhere").hash == manifest.hash
+    assert replace(manifest, version="2").hash != manifest.hash
+    assert replace(manifest, layout={"include": ["*.png"]}).hash != manifest.hash
+
+
+def test_a_missing_folder_is_said_in_one_sentence_with_the_way_to_the_data(tmp_path):
+    manifest = load_manifest(write(tmp_path), root_override=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"the folder .*nowhere does not exist.*ask me"):
+        open_adapter(manifest)
+
+
+@pytest.mark.parametrize(
+    "root", ["package:no_such_package_here/data", "package:os;rm/x", "package:", "package:yaml.nodes/x"]
+)
+def test_data_in_a_package_that_is_not_there(tmp_path, root):
+    with pytest.raises(ValueError, match="not installed"):
+        _ = load_manifest(write(tmp_path, root=root)).root_path
+
+
+def test_the_demo_photos_are_two_pictures_of_people():
+    pytest.importorskip("skimage", reason="the demo photos lie inside scikit-image, which is not installed")
+    adapter = open_adapter(load_manifest("demo_photos"))
+    inventory = adapter.inventory()
+    assert [record.image_id for record in inventory.records] == ["astronaut.png", "camera.png"]
+    assert not inventory.missing
+    shapes = {decode_image(adapter.read(record), name=record.path).shape for record in inventory.records}
+    assert shapes == {(512, 512, 3)}
+
+
+def test_a_relative_root_is_relative_to_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert open_adapter(load_manifest(write(tmp_path))).inventory().records == ()
+    assert load_manifest("my_photos").root_path == Path("work/data/my_photos")
