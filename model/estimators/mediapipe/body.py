@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from model.estimators.base import Array, BodyOutput, PersonBatch
+from model.estimators.boxes import score_from_sigma
 from model.estimators.mediapipe.graphs import networks
 from model.estimators.mediapipe.hands import HandConfig
 from model.estimators.mediapipe.kinematics import HEAD, NECK, WRISTS, solve
@@ -20,8 +23,8 @@ from model.estimators.mediapipe.uncertainty import (
     HIDDEN_SHARE,
     SPREAD_FACTOR,
     person_size_px,
-    score_from_sigma,
 )
+from model.estimators.options import as_config
 from model.estimators.registry import register
 
 INNER_FACE_OF_51 = FACE_OF_68[17:]
@@ -65,12 +68,12 @@ class MediapipeBody:
     def __init__(
         self,
         *,
-        pose: PoseConfig | None = None,
-        hands: HandConfig | None = None,
+        pose: PoseConfig | Mapping[str, Any] | None = None,
+        hands: HandConfig | Mapping[str, Any] | None = None,
         skeleton: RestSkeleton | None = None,
     ) -> None:
-        self._pose = pose or PoseConfig()
-        self._hands = hands or HandConfig()
+        self._pose = as_config(PoseConfig, pose)
+        self._hands = as_config(HandConfig, hands)
         self._rest = skeleton or open_skeleton()
         self._networks = networks()
         self.info = self._networks.info
@@ -79,12 +82,12 @@ class MediapipeBody:
         """Estimates one row a person; a person without a pose stays at rest and invalid."""
         num = len(batch)
         evidence = evidence_of(self._networks, batch, self._pose, self._hands, face=True, hands=True)
-        found = np.isfinite(evidence["pose_world_m"]).all(axis=(1, 2)) if num else np.zeros(0, dtype=bool)
+        found = np.array([bool(np.isfinite(row).all()) for row in evidence["pose_world_m"]], dtype=bool)
         face_ok, hand_ok = face_accepted(evidence), evidence["hand_ok"] > 0.5
         orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))
         joints = np.tile(np.eye(3), (num, 21, 1, 1))
         sigma = np.tile(np.radians(SIGMA_DEG), (num, 1))
-        for i in np.flatnonzero(found):
+        for i in np.flatnonzero(found).tolist():
             focal, principal = float(batch.focal_px[i]), batch.principal_px[i]
             x, y = (float(v) for v in evidence["pose_region"][i, :2])
             left, right = (hand_points(evidence, i, s, focal, principal) if hand_ok[i, s] else None for s in (0, 1))

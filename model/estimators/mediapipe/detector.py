@@ -119,8 +119,6 @@ def find_people(networks: Networks, rgb: Array, config: DetectorConfig) -> list[
             continue
         for tile in tiles(width, height, level):
             candidates += [d for d in networks.detect(rgb, tile) if d.score >= config.min_score]
-    candidates = [
-        d for d in candidates if 0 <= head_centre(d)[0] <= width and 0 <= head_centre(d)[1] <= height
-    ]
+    candidates = [d for d in candidates if 0 <= head_centre(d)[0] <= width and 0 <= head_centre(d)[1] <= height]
     seen = [look_again(networks, rgb, d, config) for d in keep_best(candidates)[: config.max_candidates]]
     return keep_best([d for d in seen if d is not None])

@@ -6,6 +6,8 @@ Shape and expression stay zero: the refinement finds them from the keypoints.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from model.estimators.mediapipe.person import evidence_of, face_accepted
 from model.estimators.mediapipe.pose import PoseConfig
 from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton
 from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, kabsch
+from model.estimators.options import as_config
 from model.estimators.registry import register
 
 INNER_LIPS = (13, 14)
@@ -65,12 +68,12 @@ class MediapipeFace:
     def __init__(
         self,
         *,
-        pose: PoseConfig | None = None,
-        hands: HandConfig | None = None,
+        pose: PoseConfig | Mapping[str, Any] | None = None,
+        hands: HandConfig | Mapping[str, Any] | None = None,
         skeleton: RestSkeleton | None = None,
     ) -> None:
-        self._pose = pose or PoseConfig()
-        self._hands = hands or HandConfig()
+        self._pose = as_config(PoseConfig, pose)
+        self._hands = as_config(HandConfig, hands)
         self._rest = skeleton or open_skeleton()
         self._networks = networks()
         self.info = self._networks.info
@@ -82,7 +85,7 @@ class MediapipeFace:
         valid = face_accepted(evidence)
         jaw, eyelids = np.zeros((num, 3)), np.zeros((num, 2))
         orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))
-        for i in np.flatnonzero(valid):
+        for i in np.flatnonzero(valid).tolist():
             mesh = evidence["face_px"][i].astype(float)
             jaw[i, 0] = jaw_opening_rad(self._rest, mesh)
             eyelids[i] = eyelids_closed(mesh)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from model.estimators.mediapipe.person import evidence_of
 from model.estimators.mediapipe.pose import PoseConfig
 from model.estimators.mediapipe.rest import SIDES, RestSkeleton, open_skeleton
 from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, clamped, exp, swing
+from model.estimators.options import as_config
 from model.estimators.registry import register
 
 FINGER_LANDMARKS = {
@@ -64,12 +67,12 @@ class MediapipeHands:
     def __init__(
         self,
         *,
-        pose: PoseConfig | None = None,
-        hands: HandConfig | None = None,
+        pose: PoseConfig | Mapping[str, Any] | None = None,
+        hands: HandConfig | Mapping[str, Any] | None = None,
         skeleton: RestSkeleton | None = None,
     ) -> None:
-        self._pose = pose or PoseConfig()
-        self._hands = hands or HandConfig()
+        self._pose = as_config(PoseConfig, pose)
+        self._hands = as_config(HandConfig, hands)
         self._rest = skeleton or open_skeleton()
         self._networks = networks()
         self.info = self._networks.info
@@ -81,7 +84,7 @@ class MediapipeHands:
         valid = evidence["hand_ok"] > 0.5
         poses = np.tile(relaxed_hands(self._rest), (num, 1, 1, 1, 1))
         wrists = np.tile(CAMERA_FROM_MODEL, (num, 2, 1, 1))
-        for i, side in np.argwhere(valid):
+        for i, side in np.argwhere(valid).tolist():
             points = hand_points(evidence, i, side, float(batch.focal_px[i]), batch.principal_px[i])
             wrist = palm_orientation(self._rest, points, side)
             poses[i, side] = solve_fingers(self._rest, points, wrist, side)
@@ -93,7 +96,6 @@ class MediapipeHands:
             wrist_orient=wrists,
             sigma_rad=np.where(valid, SIGMA_RAD, SIGMA_RELAXED_RAD),
             reasons=[
-                (None if left else "estimator_refused", None if right else "estimator_refused")
-                for left, right in valid
+                (None if left else "estimator_refused", None if right else "estimator_refused") for left, right in valid
             ],
         )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from model.body.skeleton import BODY, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
+from model.estimators.boxes import box_area, box_problem, intersection_area, longer_side
 from model.estimators.mediapipe.detector import DetectorConfig, find_people
 from model.estimators.mediapipe.graphs import networks
 from model.estimators.mediapipe.hands import HandConfig
-from model.estimators.mediapipe.landmarks import BODY_GROUPS, FACE_OF_68, NUM_KEYPOINTS
-from model.estimators.mediapipe.person import PersonReading, box_problem, face_accepted, read_parts, to_evidence
+from model.estimators.mediapipe.landmarks import BODY_GROUPS, FACE_OF_68
+from model.estimators.mediapipe.person import PersonReading, face_accepted, read_parts, to_evidence
 from model.estimators.mediapipe.pose import (
     PersonPose,
     PoseConfig,
-    box_area,
     find_in_box,
     from_detection,
-    intersection_area,
     person_box,
 )
 from model.estimators.mediapipe.uncertainty import (
@@ -26,6 +29,7 @@ from model.estimators.mediapipe.uncertainty import (
     person_size_px,
     trusted_groups,
 )
+from model.estimators.options import as_config
 from model.estimators.registry import register
 
 MIN_KEYPOINTS = 4
@@ -92,13 +96,13 @@ class MediapipeKeypoints:
     def __init__(
         self,
         *,
-        detector: DetectorConfig | None = None,
-        pose: PoseConfig | None = None,
-        hands: HandConfig | None = None,
+        detector: DetectorConfig | Mapping[str, Any] | None = None,
+        pose: PoseConfig | Mapping[str, Any] | None = None,
+        hands: HandConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        self._detector = detector or DetectorConfig()
-        self._pose = pose or PoseConfig()
-        self._hands = hands or HandConfig()
+        self._detector = as_config(DetectorConfig, detector)
+        self._pose = as_config(PoseConfig, pose)
+        self._hands = as_config(HandConfig, hands)
         self._networks = networks()
         self.info = self._networks.info
 
@@ -109,14 +113,14 @@ class MediapipeKeypoints:
         del annotated
         rgb = image.rgb
         height, width = rgb.shape[:2]
-        problems: list[str | None]
         if boxes is None:
             poses, used = self._detect(rgb)
             found: list[PersonPose | None] = list(poses)
-            problems, source = [None] * len(found), "detector"
+            problems: list[str | None] = [None for _ in found]
+            source = "detector"
         else:
             used = np.asarray(boxes, dtype=float).reshape(-1, 4)
-            problems = [box_problem(box, rgb) for box in used]
+            problems = [box_problem(box, width, height) for box in used]
             found = [
                 None if problem else find_in_box(self._networks, rgb, box, self._pose)
                 for box, problem in zip(used, problems, strict=True)
@@ -150,7 +154,7 @@ class MediapipeKeypoints:
         groups = np.zeros((num, len(BODY_GROUPS)), dtype=bool)
         keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
         sizes = person_size_px(boxes, evidence["pose_region"][:, 2])
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(1) if num else np.zeros(0)
+        sides = longer_side(boxes)
         for i, reading in enumerate(readings):
             if reading is None:
                 continue
@@ -169,7 +173,7 @@ class MediapipeKeypoints:
         for i in range(num):
             if reasons[i] is None and readings[i] is None:
                 reasons[i] = "body_not_found"
-            elif reasons[i] is None and np.isfinite(sigma[i, :17]).sum() < MIN_KEYPOINTS:
+            elif reasons[i] is None and np.isfinite(sigma[i, BODY]).sum() < MIN_KEYPOINTS:
                 reasons[i] = "keypoints_too_few"
             elif reasons[i] is None and is_overlapped[i]:
                 reasons[i] = "person_overlapped"

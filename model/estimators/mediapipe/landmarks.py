@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-NUM_KEYPOINTS = 133
-BODY = slice(0, 17)
-FEET = slice(17, 23)
+from model.body.skeleton import LEFT_HAND, RIGHT_HAND
+
 BODY_AND_FEET = slice(0, 23)
-FACE = slice(23, 91)
-CONTOUR = slice(23, 40)
-INNER_FACE = slice(40, 91)
-HANDS = (slice(91, 112), slice(112, 133))
-"""Left and right hand."""
+HANDS = (LEFT_HAND, RIGHT_HAND)
 SMALL_TOES = (18, 21)
 """Keypoints that MediaPipe does not have."""
 
@@ -42,27 +37,6 @@ FACE_OF_68 = np.array(
     ]
 )
 """Face-mesh landmark of each of the 68 face keypoints; the jaw line approximates the silhouette."""
-
-_FACE_68_FLIP = (
-    list(range(16, -1, -1))
-    + list(range(26, 16, -1))
-    + [27, 28, 29, 30]
-    + [35, 34, 33, 32, 31]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55]
-    + [64, 63, 62, 61, 60, 67, 66, 65]
-)
-
-KEYPOINT_FLIP = np.concatenate(
-    [
-        [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15],
-        [20, 21, 22, 17, 18, 19],
-        np.array(_FACE_68_FLIP) + 23,
-        np.arange(112, 133),
-        np.arange(91, 112),
-    ]
-)
-"""Left-right swap of the 133 keypoints."""
 
 LEFT_ARM = (11, 13, 15, 17, 19)
 RIGHT_ARM = (12, 14, 16, 18, 20)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.estimators.base import Array, PersonBatch
+from model.estimators.boxes import box_problem
 from model.estimators.mediapipe.face import find_face
 from model.estimators.mediapipe.graphs import FaceReading, Networks
 from model.estimators.mediapipe.hands import FoundHand, HandConfig, drop_shared_hand, find_hand
@@ -65,9 +66,7 @@ def read_parts(
         find_hand(networks, rgb, pose.landmarks, 1, config),
     )
     accepted = drop_shared_hand(pair, [hand.is_accepted(config) for hand in pair])
-    return PersonReading(
-        pose=pose, face=found_face, face_offset=offset, hands=pair, hand_ok=(accepted[0], accepted[1])
-    )
+    return PersonReading(pose=pose, face=found_face, face_offset=offset, hands=pair, hand_ok=(accepted[0], accepted[1]))
 
 
 def empty_evidence(num_people: int, shapes: dict[str, tuple[int, ...]] | None = None) -> dict[str, Array]:
@@ -126,18 +125,7 @@ def evidence_of(
         return batch.evidence
     readings: list[PersonReading | None] = []
     for rgb, box in zip(batch.images, batch.boxes_xyxy, strict=True):
-        pose = find_in_box(networks, rgb, box, pose_config) if box_problem(box, rgb) is None else None
-        readings.append(
-            None if pose is None else read_parts(networks, rgb, pose, hand_config, face=face, hands=hands)
-        )
+        usable = box_problem(box, rgb.shape[1], rgb.shape[0]) is None
+        pose = find_in_box(networks, rgb, box, pose_config) if usable else None
+        readings.append(None if pose is None else read_parts(networks, rgb, pose, hand_config, face=face, hands=hands))
     return to_evidence(readings)
-
-
-def box_problem(box: Array, rgb: Array) -> str | None:
-    """Returns ``box_invalid`` for an xyxy box that is not finite, too small or outside the photo, else None."""
-    height, width = rgb.shape[:2]
-    if not np.all(np.isfinite(box)):
-        return "box_invalid"
-    inside = np.clip(box, 0, [width, height, width, height])
-    too_small = inside[2] - inside[0] < 4 or inside[3] - inside[1] < 4
-    return "box_invalid" if too_small else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.estimators.base import Array
+from model.estimators.boxes import overlap
 from model.estimators.mediapipe.graphs import Detection, Networks, PoseReading, Region, lean_rad
 from model.estimators.mediapipe.landmarks import POSE_FLIP
 
@@ -119,24 +120,6 @@ def person_box(landmarks: Array, width: int, height: int, *, min_visibility: flo
     w, h = high - low
     box = np.array([low[0] - 0.03 * w, low[1] - 0.06 * h, high[0] + 0.03 * w, high[1] + 0.03 * h])
     return np.clip(box, 0, np.tile(limit, 2))
-
-
-def overlap(a: Array, b: Array) -> float:
-    """Intersection over union of two xyxy boxes."""
-    inner = intersection_area(a, b)
-    union = box_area(a) + box_area(b) - inner
-    return inner / union if union > 0 else 0.0
-
-
-def intersection_area(a: Array, b: Array) -> float:
-    """Area shared by two xyxy boxes, square px."""
-    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    return float(max(width, 0) * max(height, 0))
-
-
-def box_area(box: Array) -> float:
-    """Area of an xyxy box, square px."""
-    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
 
 
 def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:

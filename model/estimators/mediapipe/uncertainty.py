@@ -8,18 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.body.skeleton import CONTOUR, FACE, NUM_KEYPOINTS
 from model.estimators.base import Array
-from model.estimators.mediapipe.landmarks import (
-    BODY_AND_FEET,
-    BODY_GROUPS,
-    CONTOUR,
-    FACE,
-    HANDS,
-    INNER_FACE,
-    NUM_KEYPOINTS,
-    POSE_OF_BODY,
-    SMALL_TOES,
-)
+from model.estimators.boxes import longer_side, score_from_sigma
+from model.estimators.mediapipe.landmarks import BODY_AND_FEET, BODY_GROUPS, HANDS, POSE_OF_BODY, SMALL_TOES
 
 REGION_SHARE = 0.64
 """Size of a person as a share of the side of the pose region."""
@@ -32,8 +24,6 @@ MAX_SPREAD = 0.06
 TRUSTED_SPREAD, TRUSTED_SPREAD_TRUNK = 0.025, 0.03
 """Largest spread of a trusted limb, and of the head and the shoulders."""
 TRUSTED_VISIBILITY = 0.3
-NEAR_SHARE = 0.05
-"""The score of a keypoint is the probability that its error is below this share of the box's longer side."""
 
 FLOOR_SHARE = np.full(23, 0.02)
 FLOOR_SHARE[:5] = 0.012
@@ -45,14 +35,7 @@ FLOOR_SHARE[13:23] = 0.025
 
 def person_size_px(boxes_xyxy: Array, region_side_px: Array) -> Array:
     """Size S (P,) of people from boxes (P, 4) and sides of their pose regions (P,)."""
-    sides = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(1)
-    return np.fmax(sides, REGION_SHARE * region_side_px)
-
-
-def score_from_sigma(sigma_px: Array, box_side_px: Array | float) -> Array:
-    """Probability that a 2D normal error of standard deviation ``sigma_px`` an axis is below 5 % of the box."""
-    with np.errstate(divide="ignore"):
-        return 1 - np.exp(-0.5 * (NEAR_SHARE * np.asarray(box_side_px) / sigma_px) ** 2)
+    return np.fmax(longer_side(boxes_xyxy), REGION_SHARE * region_side_px)
 
 
 def is_inside(points: Array, width: int, height: int, margin: float = 0.02) -> Array:
@@ -146,7 +129,7 @@ def assemble(
     if face is not None:
         points[FACE] = face
         sigma[FACE] = raw[FACE] = face_sigma(face)
-        head_floor = 0.05 * float(np.hypot(*np.ptp(points[INNER_FACE.start - 17 : FACE.stop], axis=0)))
+        head_floor = 0.05 * float(np.hypot(*np.ptp(points[FACE], axis=0)))
         sigma[:5] = np.maximum(sigma[:5], head_floor)
     for side, hand in enumerate(hands):
         if hand is not None:

@@ -1,0 +1,126 @@
+"""Keypoint backend that takes a data set's own annotations, with the uncertainty of human annotators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.body.skeleton import BODY, CONTOUR, FACE, INNER_FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
+from model.estimators.boxes import box_problem, longer_side, score_from_sigma
+from model.estimators.registry import register
+
+HANDS = (LEFT_HAND, RIGHT_HAND)
+TRUNK = (5, 6, 11, 12)
+"""Shoulders and hips."""
+
+SIGMA_SHARE = np.full(NUM_KEYPOINTS, 0.012)
+SIGMA_SHARE[5:11] = 0.02
+SIGMA_SHARE[[5, 6]] = 0.028
+SIGMA_SHARE[[11, 12]] = 0.045
+SIGMA_SHARE[13:23] = 0.025
+SIGMA_SHARE[CONTOUR] = 0.02
+SIGMA_SHARE[INNER_FACE] = 0.007
+"""Sigma of a point as a share of the box's longer side: annotators and body models disagree about joints."""
+CLICK_SHARE = 0.012
+"""How well annotators repeat a point: what the score is made of."""
+OCCLUDED, VISIBLE = 1, 2
+"""COCO's visibility flags of annotated points; 0 = not annotated."""
+OCCLUDED_FACTOR = 1.5
+MIN_BODY_POINTS, MIN_FACE_POINTS, MIN_HAND_POINTS = 4, 20, 4
+"""Annotated points below which a part is not trusted."""
+BOX_MARGIN = 0.08
+"""Room around the keypoints, in longer sides, where no box was annotated."""
+
+
+def is_annotated(keypoints: Array) -> Array:
+    """Whether points (..., 133, 3) are there: finite and flagged."""
+    return np.isfinite(keypoints).all(-1) & (np.nan_to_num(keypoints[..., 2]) > 0)
+
+
+def annotation_sigma_px(flags: Array, box_side_px: float) -> Array:
+    """Sigma (133,) from COCO visibility flags (133,): occluded points count 1.5 times, missing ones are inf."""
+    sigma = SIGMA_SHARE * box_side_px
+    return np.where(flags <= 0, np.inf, np.where(flags < VISIBLE, OCCLUDED_FACTOR * sigma, sigma))
+
+
+def box_of_keypoints(keypoints: Array, width: int, height: int) -> Array:
+    """Returns the xyxy box (4,) around the annotated points of (133, 3), NaN without any."""
+    points = keypoints[is_annotated(keypoints), :2]
+    if len(points) == 0:
+        return np.full(4, np.nan)
+    low, high = points.min(0), points.max(0)
+    margin = BOX_MARGIN * float(max(high - low))
+    return np.clip(np.concatenate([low - margin, high + margin]), 0, [width, height, width, height])
+
+
+def part_validity(seen: Array) -> Array:
+    """Returns (4,) trust of body, left hand, right hand and face from (133,) annotated points, by counts."""
+    body = seen[BODY].sum() >= MIN_BODY_POINTS and seen[list(TRUNK)].sum() >= 2
+    hands = [seen[hand].sum() >= MIN_HAND_POINTS for hand in HANDS]
+    return np.array([body, *hands, seen[FACE].sum() >= MIN_FACE_POINTS], dtype=bool)
+
+
+@register("keypoints", "annotations")
+class AnnotatedKeypoints:
+    """The keypoints of the data set, as they are."""
+
+    info = EstimatorInfo(name="annotations", version="1")
+
+    def estimate(
+        self, image: ImageInput, boxes: Array | None = None, annotated: Array | None = None
+    ) -> KeypointsOutput:
+        """Returns the annotated keypoints; see ``KeypointEstimator``.
+
+        Raises:
+            ValueError: The data set has no keypoints, or not one set a box.
+        """
+        if annotated is None:
+            raise ValueError(
+                f"image {image.image_id!r}: the keypoint backend 'annotations' needs a data set with 133 annotated "
+                "keypoints a person, this one has none; use the backend 'mediapipe'"
+            )
+        annotated = np.asarray(annotated, dtype=float)
+        if annotated.ndim != 3 or annotated.shape[1:] != (NUM_KEYPOINTS, 3):
+            raise ValueError(
+                f"image {image.image_id!r}: expected annotated keypoints (P, {NUM_KEYPOINTS}, 3), got {annotated.shape}"
+            )
+        if boxes is not None and len(boxes) != len(annotated):
+            raise ValueError(f"image {image.image_id!r}: {len(boxes)} boxes for {len(annotated)} people")
+        height, width = image.rgb.shape[:2]
+        num = len(annotated)
+        boxes = np.full((num, 4), np.nan) if boxes is None else np.array(boxes, dtype=float).reshape(-1, 4)
+        source = ["manifest"] * num
+        for i in range(num):
+            if not np.isfinite(boxes[i]).all():
+                boxes[i], source[i] = box_of_keypoints(annotated[i], width, height), "keypoints"
+        return self._output(annotated, boxes, source, width, height)
+
+    def _output(self, annotated: Array, boxes: Array, source: list[str], width: int, height: int) -> KeypointsOutput:
+        num = len(annotated)
+        seen = is_annotated(annotated)
+        keypoints = np.where(seen[..., None], np.nan_to_num(annotated), 0.0)
+        sigma, scores = np.full(seen.shape, np.inf), np.zeros(seen.shape)
+        reasons: list[str | None] = []
+        for i, side in enumerate(longer_side(boxes)):
+            problem = box_problem(boxes[i], width, height)
+            if seen[i, BODY].sum() < MIN_BODY_POINTS:
+                problem = "keypoints_too_few"
+            reasons.append(problem)
+            flags = keypoints[i, :, 2]
+            sigma[i] = annotation_sigma_px(flags, float(side)) if np.isfinite(side) else np.inf
+            click = np.where(flags < VISIBLE, OCCLUDED_FACTOR, 1.0) * CLICK_SHARE
+            scores[i] = np.where(np.isfinite(sigma[i]), score_from_sigma(click, 1.0), 0.0)
+        keypoints[..., 2] = scores
+        keypoints[scores == 0] = 0
+        valid = np.array([reason is None for reason in reasons], dtype=bool)
+        return KeypointsOutput(
+            boxes_xyxy=boxes.astype(np.float32),
+            box_source=source,
+            scores=np.ones(num),
+            keypoints=keypoints.astype(np.float32),
+            sigma_px=sigma.astype(np.float32),
+            part_valid=np.array([part_validity(row) for row in seen], dtype=bool).reshape(num, 4),
+            valid=valid,
+            reasons=reasons,
+            evidence={},
+        )
