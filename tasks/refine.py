@@ -159,6 +159,9 @@ def label_rows(parts: dict[str, list[Row]], result: RefineResult) -> list[Row]:
             continue
         trusted = np.asarray(person["part_valid"], bool)
         valid = np.asarray(result.part_valid[i].numpy(), bool) & trusted
+        if not valid.any():
+            rows.append(_failed_row(person) | _validity_state(valid, parts, i))
+            continue
         measured = {f"reproj_{part}_px": float(evidence.reproj_px[i, k]) for k, part in enumerate(PARTS)}
         rows.append(
             {name: person[name] for name in _COPIED}

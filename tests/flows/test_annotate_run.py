@@ -1,60 +1,17 @@
 """A whole run on a few rendered people with simulated estimators: files, rows, what is done again, bad input."""
 
 import json
-import logging
 
 import numpy as np
 import pandas as pd
 import pytest
+from annotated_project import PEOPLE, annotate
 
 from datasets_manifest.snapshot import check_snapshot
 from datasets_manifest.store import read_footer
-from flows.orchestrate import run, workspace_of
-from flows.runners import LocalRunner
+from flows.orchestrate import workspace_of
 from tasks.config import load_config
 from tasks.workspace import STEPS
-
-LOG = logging.getLogger("test")
-PEOPLE = 4
-MANIFEST = f"""
-id: few
-version: "1"
-licence: CC0
-access: rendered
-adapter: synthetic
-root: unused
-split: all
-layout: {{count: {PEOPLE}, seed: 3}}
-boxes: manifest
-keypoints: coco_wholebody
-purpose: test
-"""
-
-
-@pytest.fixture(scope="session")
-def rendered(tmp_path_factory):
-    """Settings file of a project folder whose data set is rendered and annotated once."""
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "few.yaml").write_text(MANIFEST)
-    (folder / "params.yaml").write_text(
-        f"""
-annotate:
-  datasets: [{folder / "few.yaml"}]
-  keypoints: {{backend: simulated}}
-  body: {{backend: simulated}}
-  hands: {{backend: simulated}}
-  face: {{backend: simulated}}
-  run: {{images_per_shard: 2, workers: 2, retries: 0}}
-"""
-    )
-    result = annotate(folder / "params.yaml")
-    assert not result.failed_parts, result.sentence
-    return folder / "params.yaml"
-
-
-def annotate(params, only=None, **overrides):
-    config = load_config(params, {key.replace("__", "."): value for key, value in overrides.items()})
-    return run(config, lambda workspace: LocalRunner(workspace, config, LOG), LOG, only)
 
 
 def states(result):
