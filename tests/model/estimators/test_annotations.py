@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from model.estimators import ImageInput, create
+
+IMAGE = ImageInput.from_rgb("photo", np.zeros((300, 400, 3), np.uint8))
+BOX = np.array([[50.0, 40.0, 150.0, 240.0]])
+
+
+def person(flag=2.0):
+    random = np.random.default_rng(0)
+    return np.concatenate([random.uniform([50, 40], [150, 240], (133, 2)), np.full((133, 1), flag)], 1)[None]
+
+
+def run(annotated, boxes=BOX):
+    return create("keypoints", "annotations").estimate(IMAGE, boxes, annotated)
+
+
+def test_points_are_kept_and_scored():
+    out = run(person())
+    np.testing.assert_allclose(out.keypoints[0, :, :2], person()[0, :, :2], rtol=1e-6)
+    assert (out.keypoints[..., 2] > 0.95).all()
+    assert out.valid.all()
+    assert out.part_valid.all()
+    assert out.box_source == ["manifest"]
+
+
+def test_sigma_is_a_share_of_the_longer_side():
+    sigma = run(person()).sigma_px[0] / 200
+    np.testing.assert_allclose(sigma[[5, 6]], 0.028, rtol=1e-5)
+    np.testing.assert_allclose(sigma[[11, 12]], 0.045, rtol=1e-5)
+    np.testing.assert_allclose(sigma[[7, 8, 9, 10]], 0.02, rtol=1e-5)
+    np.testing.assert_allclose(sigma[13:17], 0.025, rtol=1e-5)
+
+
+def test_occluded_points_are_half_as_sure_again():
+    np.testing.assert_allclose(run(person(1.0)).sigma_px, 1.5 * run(person(2.0)).sigma_px, rtol=1e-5)
+
+
+def test_missing_points_have_no_weight():
+    annotated = person()
+    annotated[0, 9, 2] = 0
+    annotated[0, 10] = np.nan
+    out = run(annotated)
+    assert np.isinf(out.sigma_px[0, [9, 10]]).all()
+    assert (out.keypoints[0, [9, 10]] == 0).all()
+    assert np.isfinite(out.keypoints).all()
+
+
+@pytest.mark.parametrize(("part", "first", "needed"), [(1, 91, 4), (2, 112, 4), (3, 23, 20)])
+def test_parts_are_trusted_by_their_number_of_points(part, first, needed):
+    annotated = person()
+    last = {1: 112, 2: 133, 3: 91}[part]
+    annotated[0, first + needed : last, 2] = 0
+    assert run(annotated).part_valid[0, part]
+    annotated[0, first + needed - 1, 2] = 0
+    assert not run(annotated).part_valid[0, part]
+
+
+def test_person_with_three_body_points_keeps_its_row_and_says_why():
+    annotated = person()
+    annotated[0, 3:17, 2] = 0
+    out = run(annotated)
+    assert out.num_people == 1
+    assert not out.valid[0]
+    assert out.reasons == ["keypoints_too_few"]
+
+
+def test_box_comes_from_the_keypoints_where_there_is_none():
+    out = run(np.concatenate([person(), person()]), np.concatenate([BOX, np.full((1, 4), np.nan)]))
+    assert out.box_source == ["manifest", "keypoints"]
+    low, high = person()[0, :, :2].min(0), person()[0, :, :2].max(0)
+    assert (out.boxes_xyxy[1, :2] <= low).all()
+    assert (out.boxes_xyxy[1, 2:] >= high).all()
+
+
+def test_box_outside_the_photo_is_refused():
+    assert run(person(), np.array([[500.0, 10, 600, 100]])).reasons == ["box_invalid"]
+
+
+def test_data_set_without_keypoints_is_told_what_to_use():
+    with pytest.raises(ValueError, match="mediapipe"):
+        run(None)
+
+
+def test_nobody_gives_no_rows():
+    out = run(np.zeros((0, 133, 3)), np.zeros((0, 4)))
+    assert out.num_people == 0
+    assert out.part_valid.shape == (0, 4)

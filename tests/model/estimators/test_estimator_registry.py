@@ -1,0 +1,42 @@
+import pytest
+
+from model.estimators import create, known_backends, register
+from model.estimators.mediapipe.pose import PoseConfig
+from model.estimators.options import as_config
+
+
+@pytest.mark.parametrize("part", ["keypoints", "body", "hands", "face"])
+def test_unknown_backend_names_the_known_ones(part):
+    with pytest.raises(ValueError, match="'openpose', expected one of .*mediapipe.*simulated"):
+        create(part, "openpose")
+
+
+def test_unknown_part_names_the_known_ones():
+    with pytest.raises(ValueError, match="keypoints, body, hands, face"):
+        create("feet", "mediapipe")
+    with pytest.raises(ValueError, match="keypoints, body, hands, face"):
+        register("feet", "mine")
+
+
+def test_annotations_are_a_keypoint_backend_only():
+    assert "annotations" in known_backends("keypoints")
+    assert "annotations" not in known_backends("body")
+
+
+def test_registered_backend_is_built_with_its_options():
+    @register("face", "test-only")
+    class Mine:
+        def __init__(self, *, threshold: float) -> None:
+            self.threshold = threshold
+
+    assert create("face", "test-only", threshold=0.25).threshold == 0.25
+
+
+def test_options_of_a_file_become_a_config():
+    assert as_config(PoseConfig, {"min_score": 0.7}).min_score == 0.7
+    assert as_config(PoseConfig, None) == PoseConfig()
+
+
+def test_unknown_option_names_the_known_ones():
+    with pytest.raises(ValueError, match="PoseConfig: expected a mapping of .*min_score"):
+        as_config(PoseConfig, {"min_scor": 0.7})
