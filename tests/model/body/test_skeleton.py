@@ -1,0 +1,56 @@
+"""The constants of the skeletons and of the 133 keypoints agree with each other."""
+
+import itertools
+
+from model.body import skeleton as s
+
+
+def test_counts_and_unique_names() -> None:
+    for names, parents, count in (
+        (s.SMPLX_JOINT_NAMES, s.SMPLX_PARENTS, 55),
+        (s.SMPL_JOINT_NAMES, s.SMPL_PARENTS, 24),
+        (s.FLAME_JOINT_NAMES, s.FLAME_PARENTS, 5),
+        (s.MANO_JOINT_NAMES, s.MANO_PARENTS, 16),
+    ):
+        assert len(names) == len(parents) == len(set(names)) == count
+        assert parents[0] == -1 and all(0 <= p < k for k, p in enumerate(parents) if k)
+    assert len(s.KEYPOINT_NAMES) == len(set(s.KEYPOINT_NAMES)) == s.NUM_KEYPOINTS
+
+
+def test_fingers_hang_on_their_wrists() -> None:
+    for k in range(25, 55):
+        name, parent = s.SMPLX_JOINT_NAMES[k], s.SMPLX_JOINT_NAMES[s.SMPLX_PARENTS[k]]
+        side = name.split("_")[0]
+        assert parent == (f"{side}_wrist" if name.endswith("1") else name[:-1] + str(int(name[-1]) - 1))
+
+
+def test_slices_name_what_they_select() -> None:
+    assert s.KEYPOINT_NAMES[s.FACE] == tuple(f"face_{k}" for k in range(68))
+    assert s.KEYPOINT_NAMES[s.FEET][0] == "left_big_toe"
+    assert s.SMPLX_JOINT_NAMES[s.SMPLX_EYES] == ("left_eye", "right_eye")
+    assert s.SMPLX_JOINT_NAMES[s.SMPLX_LEFT_HAND][0] == "left_index1"
+    assert s.FLAME_JOINT_NAMES[s.FLAME_EYES] == ("left_eye", "right_eye")
+
+
+def test_every_keypoint_has_one_source() -> None:
+    face = set(range(s.CONTOUR.start, s.INNER_FACE.stop))
+    parts = [set(s.KEYPOINT_JOINT), set(s.KEYPOINT_VERTEX_NAME), face]
+    assert set.union(*parts) == set(range(s.NUM_KEYPOINTS))
+    assert all(not a & b for a, b in itertools.combinations(parts, 2))
+
+
+def test_flips_swap_left_and_right_and_undo_themselves() -> None:
+    for flip, names in ((s.KEYPOINT_FLIP, s.KEYPOINT_NAMES), (s.SMPLX_FLIP, s.SMPLX_JOINT_NAMES)):
+        swap = {"left": "right", "right": "left"}
+        for k, name in enumerate(names):
+            assert flip[flip[k]] == k
+            side = name.split("_")[0]
+            if side in swap:
+                assert names[flip[k]] == swap[side] + name[len(side) :]
+
+
+def test_edges_join_keypoints_of_the_same_limb_once() -> None:
+    assert len(set(s.SKELETON_EDGES)) == len(s.SKELETON_EDGES)
+    assert {k for edge in s.SKELETON_EDGES for k in edge} == set(range(s.NUM_KEYPOINTS))
+    flipped = {tuple(sorted((s.KEYPOINT_FLIP[a], s.KEYPOINT_FLIP[b]))) for a, b in s.SKELETON_EDGES}
+    assert flipped == {tuple(sorted(edge)) for edge in s.SKELETON_EDGES}
