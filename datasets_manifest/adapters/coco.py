@@ -213,15 +213,17 @@ def _positive_int(value: Any) -> int | None:
 
 
 def _numbers(row: Mapping[str, Any], name: str, count: int) -> np.ndarray:
+    """(count,) float32 of a JSON list of plain numbers."""
     values = row.get(name)
-    if not isinstance(values, list) or len(values) != count or not all(_is_number(v) for v in values):
-        got = f"{len(values)} values" if isinstance(values, list) else repr(values)
-        raise _RowError(ErrorCode.SOURCE_ROW_INVALID, f"{name} must be {count} numbers below 1e9, got {got}.")
-    return np.array(values, dtype=np.float32)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+    if isinstance(values, list) and len(values) == count and set(map(type, values)) <= {int, float}:
+        try:
+            numbers = np.array(values, dtype=np.float64)
+        except OverflowError:
+            numbers = np.full(count, np.inf)
+        if (np.abs(numbers) < MAX_NUMBER).all():
+            return numbers.astype(np.float32)
+    got = f"{len(values)} values" if isinstance(values, list) else repr(values)
+    raise _RowError(ErrorCode.SOURCE_ROW_INVALID, f"{name} must be {count} numbers below 1e9, got {got}.")
 
 
 def _box_xyxy(row: Mapping[str, Any]) -> np.ndarray:
