@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from model.body.open_body.source import sample_mask
 from model.body.open_body.topology import Topology
@@ -28,7 +28,7 @@ def find_regions(
     Painted masks are made symmetric: at a texture seam the two sides of the body may read different texels.
     """
     painted = {name: sample_mask(root, name, body.uv) > level for name, level in _MASKS.items()}
-    _, twin = cKDTree(template).query(template * [-1, 1, 1])
+    _, twin = KDTree(template).query(template * [-1, 1, 1])
     regions = {name: mask | mask[twin] for name, mask in painted.items()}
 
     def mask(ids: np.ndarray) -> np.ndarray:

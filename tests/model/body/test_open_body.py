@@ -5,7 +5,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from model.body import skeleton
 from model.body.open_body.load import load_arrays, regions, sidecar
@@ -86,7 +86,7 @@ def test_joints_of_the_parts_use_vertices_of_the_parts(arrays):
 
 def test_template_is_left_right_symmetric(arrays, joints):
     for name in ("v_template", "kid_template"):
-        distance, _ = cKDTree(arrays[name]).query(arrays[name] * MIRROR)
+        distance, _ = KDTree(arrays[name]).query(arrays[name] * MIRROR)
         assert distance.max() < 1e-4, name
     assert np.abs(joints[list(skeleton.SMPLX_FLIP)] * MIRROR - joints).max() < 0.002
 

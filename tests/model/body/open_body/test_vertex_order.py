@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,9 +40,7 @@ def test_keypoints_sit_at_the_numbers_other_software_expects():
         assert np.linalg.norm(template[on_skin[name]] - template[ids[name]]) < 0.015
 
 
-def test_numbers_are_those_of_the_reference_package(pytestconfig):
-    import pytest
-
+def test_numbers_are_those_of_the_reference_package():
     reference = pytest.importorskip("smplx.vertex_ids", reason="the package smplx is not installed").vertex_ids
     assert sorted(SMPLX_NUMBERS.values()) == sorted(reference["smplx"].values())
     assert sorted(SMPL_NUMBERS.values()) == sorted(reference["smplh"].values())
