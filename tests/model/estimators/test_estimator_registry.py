@@ -7,7 +7,7 @@ from model.estimators.options import as_config
 
 @pytest.mark.parametrize("part", ["keypoints", "body", "hands", "face"])
 def test_unknown_backend_names_the_known_ones(part):
-    with pytest.raises(ValueError, match="'openpose', expected one of .*mediapipe.*simulated"):
+    with pytest.raises(ValueError, match=r"'openpose', expected one of .*mediapipe.*simulated"):
         create(part, "openpose")
 
 
@@ -38,5 +38,5 @@ def test_options_of_a_file_become_a_config():
 
 
 def test_unknown_option_names_the_known_ones():
-    with pytest.raises(ValueError, match="PoseConfig: expected a mapping of .*min_score"):
+    with pytest.raises(ValueError, match=r"PoseConfig: expected a mapping of .*min_score"):
         as_config(PoseConfig, {"min_scor": 0.7})

@@ -78,8 +78,8 @@ def test_pelvis_and_shoulders_are_recovered(seed):
     assert np.degrees(so3.angle_rad(found.G[0].T @ G[0])) < 2
     for joint in (16, 17):
         bend = so3.between_rad(X[joint + 2] - X[joint], X[joint + 4] - X[joint + 2])
-        twist = so3.log(G[16 + (joint == 17)] @ found.G[joint].T) @ so3.unit(X[joint + 2] - X[joint])
-        assert bend < np.radians(35) or abs(np.degrees(twist)) < 3 or abs(np.degrees(twist)) > 80
+        if bend > np.radians(35):
+            assert np.degrees(so3.angle_rad(found.G[joint].T @ G[joint])) < 2
 
 
 def test_upright_person_facing_the_camera_is_half_a_turn_about_x():
@@ -111,6 +111,11 @@ def test_mirrored_landmarks_give_the_mirrored_pose(seed):
     for joint in range(22):
         expected = FLIP @ pose.L[SMPLX_FLIP[joint]] @ FLIP
         assert np.degrees(so3.angle_rad(mirrored.L[joint].T @ expected)) < 3
+
+
+def finger_bones(rest, side, finger, start):
+    first = FIRST_FINGER[side] + start
+    return np.diff([*rest.joints[first : first + 3], rest.points[f"{SIDES[side]}_{finger}"]], axis=0)
 
 
 @pytest.mark.parametrize("side", [0, 1])

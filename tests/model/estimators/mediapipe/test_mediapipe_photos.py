@@ -1,0 +1,152 @@
+"""The real networks on real photos; seconds, not minutes."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from model.body.skeleton import BODY, FACE, KEYPOINT_FLIP, NUM_KEYPOINTS
+from model.estimators import ImageInput, PersonBatch, create
+from model.estimators.mediapipe.graphs import Region, networks
+from model.estimators.mediapipe.person import EVIDENCE_SHAPES
+
+pytest.importorskip("mediapipe")
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    data = pytest.importorskip("skimage.data")
+    return ImageInput.from_rgb("astronaut", np.ascontiguousarray(data.astronaut()))
+
+
+@pytest.fixture(scope="module")
+def keypoints():
+    return create("keypoints", "mediapipe")
+
+
+@pytest.fixture(scope="module")
+def found(astronaut, keypoints):
+    return keypoints.estimate(astronaut, None, None)
+
+
+def batch_of(image, found, **changes):
+    num = found.num_people
+    fields = {
+        "images": [image.rgb] * num,
+        "boxes_xyxy": found.boxes_xyxy,
+        "keypoints": found.keypoints,
+        "sigma_px": found.sigma_px,
+        "focal_px": np.full(num, image.focal_px),
+        "principal_px": np.tile(image.principal_px, (num, 1)),
+        "evidence": found.evidence,
+    }
+    return PersonBatch(**(fields | changes))
+
+
+def test_one_person_with_a_face_is_found(found):
+    assert found.num_people == 1
+    assert found.valid.all()
+    assert found.part_valid[0, 3]
+    assert found.box_source == ["detector"]
+    face = found.keypoints[0, FACE, :2]
+    assert np.all((face.mean(0) > [180, 70]) & (face.mean(0) < [270, 170]))
+
+
+def test_her_left_shoulder_is_on_our_right(found):
+    left, right = found.keypoints[0, [5, 6]]
+    assert left[2] > 0
+    assert left[0] > right[0]
+
+
+def test_unseen_points_have_no_place_no_score_and_no_weight(found):
+    unseen = np.isinf(found.sigma_px)
+    assert unseen[:, [18, 21]].all()
+    assert (found.keypoints[unseen] == 0).all()
+    assert ((found.keypoints[~unseen, 2] > 0) & (found.keypoints[~unseen, 2] <= 1)).all()
+
+
+def test_evidence_has_the_documented_shapes(found):
+    for name, shape in EVIDENCE_SHAPES.items():
+        assert found.evidence[name].shape == (1, *shape)
+        assert found.evidence[name].dtype == np.float32
+
+
+def test_body_faces_the_camera_and_head_is_upright(astronaut, found):
+    batch = batch_of(astronaut, found)
+    body, face = create("body", "mediapipe").estimate(batch), create("face", "mediapipe").estimate(batch)
+    assert body.valid.all()
+    assert body.global_orient[0, 2, 2] < -0.5  # her chest points at us: against the camera's z
+    assert face.valid.all()
+    assert face.head_orient[0, 1, 1] < -0.8  # up in the model is against the camera's y
+    assert face.jaw_pose[0, 0] > 0.02  # she smiles with her teeth showing
+    assert (face.eyelids < 0.5).all()
+
+
+def test_parts_read_the_photo_when_the_keypoints_came_from_elsewhere(astronaut, found):
+    bare = batch_of(astronaut, found, evidence={})
+    body, face = create("body", "mediapipe").estimate(bare), create("face", "mediapipe").estimate(bare)
+    hands = create("hands", "mediapipe").estimate(bare)
+    assert body.valid.all()
+    assert body.global_orient[0, 2, 2] < -0.5
+    assert face.valid.all()
+    assert hands.hand_pose.shape == (1, 2, 15, 3, 3)
+    assert all(valid or reason for valid, reason in zip(hands.valid[0], hands.reasons[0], strict=True))
+
+
+def test_mirrored_photo_gives_mirrored_face(astronaut, keypoints, found):
+    mirrored = ImageInput.from_rgb("mirrored", np.ascontiguousarray(astronaut.rgb[:, ::-1]))
+    other = keypoints.estimate(mirrored, None, None)
+    assert other.num_people == 1
+    back = other.keypoints[0][np.array(KEYPOINT_FLIP)]
+    back[:, 0] = 512 - back[:, 0]
+    distance = np.linalg.norm(back[FACE, :2] - found.keypoints[0, FACE, :2], axis=1)
+    assert np.median(distance) < 0.02 * 512
+
+
+def test_given_boxes_keep_their_rows_and_say_what_is_wrong(astronaut, keypoints):
+    boxes = np.array([[70.0, 20, 400, 512], [600, 20, 700, 200], [np.nan] * 4])
+    out = keypoints.estimate(astronaut, boxes, None)
+    assert out.num_people == 3
+    np.testing.assert_array_equal(out.valid, [True, False, False])
+    assert out.reasons == [None, "box_invalid", "box_invalid"]
+    assert out.box_source == ["manifest"] * 3
+    assert np.isfinite(out.sigma_px[0, BODY]).sum() >= 6
+    body = create("body", "mediapipe").estimate(batch_of(astronaut, out))
+    np.testing.assert_array_equal(body.valid, [True, False, False])
+    assert body.reasons == [None, "body_not_found", "body_not_found"]
+    assert np.isfinite(body.body_pose).all()
+
+
+@pytest.mark.parametrize("kind", ["black", "grey", "noise"])
+def test_nobody_is_found_where_nobody_is(keypoints, kind):
+    random = np.random.default_rng(0)
+    rgb = {
+        "black": np.zeros((240, 320, 3)),
+        "grey": np.full((240, 320, 3), 127),
+        "noise": np.clip(random.normal(127, 20, (240, 320, 3)), 0, 255),
+    }[kind].astype(np.uint8)
+    out = keypoints.estimate(ImageInput.from_rgb(kind, rgb), None, None)
+    assert out.num_people == 0
+    assert out.keypoints.shape == (0, NUM_KEYPOINTS, 3)
+    assert out.part_valid.shape == (0, 4)
+
+
+def test_tiny_photo_is_no_error(keypoints):
+    assert keypoints.estimate(ImageInput.from_rgb("dot", np.zeros((1, 1, 3), np.uint8)), None, None).num_people == 0
+
+
+def test_threads_get_what_one_thread_gets(astronaut):
+    nets, region = networks(), Region(225.0, 115.0, 160.0)
+    alone = nets.face(astronaut.rgb, region).landmarks
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.extend(nets.face(astronaut.rgb, region).landmarks for _ in range(5)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 15
+    for result in results:
+        np.testing.assert_array_equal(result, alone)
