@@ -23,6 +23,8 @@ HAIR_COLOURS = np.array(
 IRIS_COLOURS = np.array([[70, 44, 26], [104, 72, 40], [74, 98, 116], [76, 100, 70]], dtype=np.float64)
 SCLERA = (236.0, 234.0, 230.0)
 MOUTH_INSIDE = (92.0, 34.0, 34.0)
+BROW_RADIUS_M = 0.0042
+"""Half the height of a brow."""
 BORDER_M = 0.012
 """A garment reaches its full thickness this far from its border."""
 
@@ -163,8 +165,9 @@ def _distance_to_segments(points: np.ndarray, segments: np.ndarray) -> np.ndarra
     for start, end in segments:
         along = end - start
         share = np.clip((points - start) @ along / max(along @ along, 1e-12), 0.0, 1.0)
-        best = np.minimum(best, np.linalg.norm(points - start - share[:, None] * along, axis=1))
-    return best
+        offset = points - start - share[:, None] * along
+        best = np.minimum(best, np.einsum("pk,pk->p", offset, offset))
+    return np.sqrt(best)
 
 
 def _irregular(points: np.ndarray, period_m: float, phase: float) -> np.ndarray:
@@ -178,40 +181,46 @@ def paint(look: Appearance, rest: RestShape, raster: Raster, faces: np.ndarray) 
     """Unlit colours (P, 3) of the covered pixels, 0..255."""
     names = [name for name in ("ears", "lips", "inner", "eyelids", "fingernails") if name in rest.regions]
     columns = [rest.points_m, rest.on_head[:, None], rest.on_eye[:, None], *(rest.regions[n][:, None] for n in names)]
-    values = interpolate(raster, faces, np.concatenate(columns, axis=1))
+    values = interpolate(raster, faces, np.concatenate(columns, axis=1, dtype=np.float32))
     points, on_head, on_eye = values[:, :3], values[:, 3], values[:, 4]
     region = dict(zip(names, values[:, 5:].T, strict=True))
     none = np.zeros(len(points))
 
-    mottle = 1.0 + 0.035 * _irregular(points, 0.05, look.texture_phase) + 0.02 * _irregular(points, 0.013, 1.0)
-    colour = look.skin * mottle[:, None]
+    mottle = 1.0 + 0.035 * _irregular(points, 0.05, look.texture_phase)
+    colour = look.skin.astype(np.float32) * mottle[:, None]
     colour[region.get("fingernails", none) > 0.5] *= (1.03, 0.92, 0.92)
     colour[region.get("eyelids", none) > 0.5] *= (0.93, 0.89, 0.88)
     colour[region.get("lips", none) > 0.5] *= (0.86, 0.58, 0.58)
 
+    def strands(pixels: np.ndarray) -> np.ndarray:
+        return look.hair * (1.0 + 0.16 * _irregular(points[pixels], 0.012, look.texture_phase))[:, None]
+
     head = np.flatnonzero(on_head > 0.5)
-    hair_colour = look.hair * (1.0 + 0.16 * _irregular(points, 0.012, look.texture_phase))[:, None]
-    brow = head[_distance_to_segments(points[head], rest.brows_m) < 0.0042]
-    colour[brow] = 0.7 * hair_colour[brow] + 0.3 * colour[brow]
+    if len(head) and len(rest.brows_m):
+        low, high = rest.brows_m.min((0, 1)) - BROW_RADIUS_M, rest.brows_m.max((0, 1)) + BROW_RADIUS_M
+        near = head[((points[head] > low) & (points[head] < high)).all(1)]
+        brow = near[_distance_to_segments(points[near], rest.brows_m) < BROW_RADIUS_M]
+        colour[brow] = 0.7 * strands(brow) + 0.3 * colour[brow]
     colour[region.get("inner", none) > 0.5] = MOUTH_INSIDE
     eye = np.flatnonzero(on_eye > 0.5)
     colour[eye] = SCLERA
     for side in ("left", "right"):
-        centre = rest.joints_m[f"{side}_eye"]
-        offset = points[eye] - centre
+        offset = points[eye] - rest.joints_m[f"{side}_eye"]
         radius = np.hypot(offset[:, 0], offset[:, 1]) / rest.eye_radius_m
         front = offset[:, 2] > 0
         colour[eye[front & (radius < 0.5)]] = look.iris
         colour[eye[front & (radius < 0.22)]] = (12.0, 10.0, 10.0)
 
     fields = garment_fields(look, rest, points, on_head, region.get("ears", none))
-    folds = 1.0 + 0.05 * _irregular(points, 0.09, look.texture_phase) + 0.03 * _irregular(points, 0.02, 2.0)
     for name, base in (("trousers", look.trousers), ("shoes", look.shoes), ("shirt", look.shirt)):
-        worn = fields[name] > 0
-        tint = folds * (_pattern(look, points) if name == "shirt" else 1.0)
-        colour[worn] = (base * tint[:, None])[worn]
-    worn = fields["hair"] > 0
-    colour[worn] = hair_colour[worn]
+        worn = np.flatnonzero(fields[name] > 0)
+        cloth = points[worn]
+        tint = 1.0 + 0.05 * _irregular(cloth, 0.09, look.texture_phase) + 0.03 * _irregular(cloth, 0.02, 2.0)
+        if name == "shirt":
+            tint = tint * _pattern(look, cloth)
+        colour[worn] = base * tint[:, None]
+    hair = np.flatnonzero(fields["hair"] > 0)
+    colour[hair] = strands(hair)
     return np.clip(colour, 0.0, 255.0)
 
 

@@ -226,15 +226,15 @@ def shade(
         shine: strength of a soft highlight towards the viewer, 0..1.
 
     Returns:
-        (P, 3) float64 colours of the covered pixels, 0..255.
+        (P, 3) colours of the covered pixels, 0..255.
     """
-    normal = interpolate(raster, faces, normals)
+    normal = interpolate(raster, faces, np.asarray(normals, dtype=np.float32))
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    towards = np.asarray(light, dtype=np.float64)
+    towards = np.asarray(light, dtype=np.float32)
     towards = towards / np.linalg.norm(towards)
     # A quarter of the light wraps around the terminator: bodies look round instead of cut.
     diffuse = np.clip((normal @ towards + 0.25) / 1.25, 0.0, 1.0)
-    halfway = towards + np.array([0.0, 0.0, -1.0])
+    halfway = towards + np.array([0.0, 0.0, -1.0], dtype=np.float32)
     halfway /= max(float(np.linalg.norm(halfway)), 1e-9)
     highlight = np.clip(normal @ halfway, 0.0, 1.0) ** 24
     lit = albedo * (ambient + (1.0 - ambient) * diffuse)[:, None] + 255.0 * shine * highlight[:, None]

@@ -15,28 +15,22 @@ PRINCIPAL = np.array([16.0, 12.0])
 
 
 def cast_rays(vertices, faces, focal, principal, size_hw, cull_back, near=1e-3):
-    """One ray and one face at a time: depth (H, W), face (H, W), smallest corner weight seen (H, W)."""
+    """Every ray against every face: depth (H, W), face (H, W), distance of the ray to the nearest edge (H, W)."""
+    rows, columns = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
+    rays = np.stack([(columns - principal[0]) / focal, (rows - principal[1]) / focal, np.ones(size_hw)], axis=-1)
     depth = np.full(size_hw, np.inf)
     face_id = np.full(size_hw, -1)
     margin = np.full(size_hw, np.inf)
-    for row in range(size_hw[0]):
-        for column in range(size_hw[1]):
-            ray = np.array([(column + 0.5 - principal[0]) / focal, (row + 0.5 - principal[1]) / focal, 1.0])
-            for index, (a, b, c) in enumerate(vertices[faces]):
-                normal = np.cross(b - a, c - a)
-                if cull_back and normal @ ray >= 0:
-                    continue
-                system = np.stack([a, b, c], axis=1)
-                if abs(np.linalg.det(system)) < 1e-12:
-                    continue
-                weights = np.linalg.solve(system, ray)  # ray = sum w_i v_i; the hit is ray / sum(w)
-                total = weights.sum()
-                if total <= 0:
-                    continue
-                margin[row, column] = min(margin[row, column], np.abs(weights / total).min())
-                z = 1.0 / total
-                if (weights / total >= 0).all() and near <= z < depth[row, column]:
-                    depth[row, column], face_id[row, column] = z, index
+    for index, (a, b, c) in enumerate(vertices[faces]):
+        turned_away = rays @ np.cross(b - a, c - a) >= 0
+        weights = np.linalg.solve(np.stack([a, b, c], axis=1), rays.reshape(-1, 3).T).T.reshape(rays.shape)
+        total = weights.sum(-1)  # ray = sum w_i v_i; the hit is ray / sum(w)
+        asked = (total > 0) & ~(cull_back & turned_away)
+        share = weights / np.where(asked, total, 1.0)[..., None]
+        margin = np.where(asked, np.minimum(margin, np.abs(share).min(-1)), margin)
+        z = 1.0 / np.where(asked, total, 1.0)
+        nearer = asked & (share >= 0).all(-1) & (z >= near) & (z < depth)
+        depth[nearer], face_id[nearer] = z[nearer], index
     return depth, face_id, margin
 
 
