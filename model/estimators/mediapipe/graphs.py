@@ -33,6 +33,8 @@ DETECTOR_SIDE_PX = 224
 POSE_SIDE_PX = 256
 HAND_SIDE_PX = 224
 FACE_SIDE_PX = 192
+MAX_SHRINK = 8
+"""Largest factor by which a crop is averaged down; beyond, pixels are skipped."""
 
 MODEL_FILES = {
     "detector": "mediapipe/modules/pose_detection/pose_detection.tflite",
@@ -216,16 +218,20 @@ def crop(rgb: Array, region: Region, side_px: int, *, mirrored: bool = False, bl
 
     Outside the photo its edge is repeated, or black with ``black_outside`` (the detector was trained so).
     """
-    photo_from_crop = region.photo_from_unit() @ np.diag([1 / side_px, 1 / side_px, 1.0])
+    shrink = min(max(int(region.side_px / side_px), 1), MAX_SHRINK)
+    fine_px = shrink * side_px
+    photo_from_crop = region.photo_from_unit() @ np.diag([1 / fine_px, 1 / fine_px, 1.0])
     photo_from_crop = photo_from_crop @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     photo_from_crop[:, 2] -= 0.5
     out = cv2.warpAffine(
         rgb,
         photo_from_crop,
-        (side_px, side_px),
+        (fine_px, fine_px),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT if black_outside else cv2.BORDER_REPLICATE,
     )
+    if shrink > 1:  # warpAffine does not average: large photos would alias
+        out = cv2.resize(out, (side_px, side_px), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(out[:, ::-1]) if mirrored else out
 
 
