@@ -5,6 +5,7 @@ Every size (V, F, J, S, E) comes from the arrays; nothing in this package assume
 
 import functools
 import hashlib
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -316,7 +317,7 @@ def load_body(path: Path, kind: Kind) -> BodyAssets:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable npz file ({error}): convert the source file again.") from error
     found = str(arrays.get("kind", "unknown"))
     if found != kind:

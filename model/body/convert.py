@@ -133,8 +133,9 @@ class _Chumpy(_Record):
 
 class _ChumpySelect(_Record):
     def value(self) -> NDArray:
-        source, ids = np.asarray(self.field("a")), np.asarray(self.field("idxs"))
-        return source.ravel()[ids.ravel()].reshape(self.field("preferred_shape"))
+        picked = np.asarray(self.field("a")).ravel()[np.asarray(self.field("idxs")).ravel()]
+        has_shape = isinstance(self.state, dict) and "preferred_shape" in self.state
+        return picked.reshape(self.field("preferred_shape")) if has_shape else picked
 
 
 def _array(shape: Any, dtype: Any, raw: Any, order: Any) -> NDArray:
@@ -372,6 +373,9 @@ def _model_dict(kind: Kind, path: Path) -> dict[str, NDArray]:
     wrong = [key for key, array in arrays.items() if array.dtype.kind not in "iufb"]
     if wrong:
         raise ConvertError(f"{path.name} is not a {kind} model: {', '.join(wrong)} should be numbers.")
+    infinite = [key for key, array in arrays.items() if not np.isfinite(array).all()]
+    if infinite:
+        raise ConvertError(f"{path.name} is damaged: {', '.join(infinite)} holds values that are not finite.")
     num_joints = arrays["weights"].shape[-1] if arrays["weights"].ndim == 2 else 0
     if num_joints != NUM_JOINTS[kind]:
         raise ConvertError(

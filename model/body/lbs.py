@@ -108,7 +108,7 @@ def skin(vertices: Tensor, transforms: Tensor, weights: Tensor) -> Tensor:
     chunk = max(1, _CPU_CHUNK_FLOATS // (12 * num_vertices)) if on_cpu else max(1, len(vertices))
     flat = transforms.permute(0, 3, 2, 1).reshape(-1, 12, num_joints)
     posed = [_skin_chunk(v, t, weights) for v, t in zip(vertices.split(chunk), flat.split(chunk), strict=True)]
-    return posed[0] if len(posed) == 1 else torch.cat(posed)
+    return posed[0].contiguous() if len(posed) == 1 else torch.cat(posed).contiguous()
 
 
 def _skin_chunk(vertices: Tensor, transforms: Tensor, weights: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def _skin_chunk(vertices: Tensor, transforms: Tensor, weights: Tensor) -> Tensor
     x, y, z = vertices.transpose(1, 2)[:, :, None].unbind(1)
     moved = torch.addcmul(blended[:, 3], blended[:, 0], x)
     moved = torch.addcmul(moved, blended[:, 1], y)
-    return torch.addcmul(moved, blended[:, 2], z).transpose(1, 2).contiguous()
+    return torch.addcmul(moved, blended[:, 2], z).transpose(1, 2)
 
 
 def pose_feature(rotations: Tensor) -> Tensor:

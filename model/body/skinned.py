@@ -65,7 +65,7 @@ class SkinnedBody(nn.Module):
     def skin(self, rest: Tensor, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
         """Flat batch: rest mesh (N, V, 3), rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) -> posed."""
         if self.posedirs is not None:
-            rest = rest + (lbs.pose_feature(rotations) @ self.posedirs).unflatten(1, (-1, 3))
+            rest = torch.addmm(rest.flatten(1), lbs.pose_feature(rotations), self.posedirs).unflatten(1, (-1, 3))
         world, posed = lbs.forward_kinematics(rotations, rest_joints, self.tree)
         if transl is not None:
             posed = posed + (transl - posed[:, 0])[:, None]

@@ -278,6 +278,15 @@ def test_half_a_model_is_refused(tmp_path: Path) -> None:
     assert "skin_weights has shape" in _message("mano", path)
 
 
+def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    model = _official("mano_left")
+    template = model["v_template"].copy()
+    template[7] = np.nan
+    path = tmp_path / "MANO_LEFT.pkl"
+    path.write_bytes(pickle.dumps(model | {"v_template": template}, protocol=2))
+    assert "v_template holds values that are not finite" in _message("mano", path)
+
+
 # --- the whole way ----------------------------------------------------------------------------------------------------
 def test_converted_files_give_the_body_that_was_converted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     source, out = write_smplx_package_files(tmp_path / "source"), tmp_path / "out"
@@ -316,6 +325,9 @@ def test_the_command_reports_an_error_in_one_line(tmp_path: Path, capsys: pytest
 
 def test_missing_converted_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="smplx.npz does not exist"):
+        load_ehm_assets(tmp_path)
+    (tmp_path / "smplx.npz").write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(ValueError, match="smplx.npz is not a readable npz file"):
         load_ehm_assets(tmp_path)
     with pytest.raises(ValueError, match="missing: flame, correspondence"):
         load_ehm_assets(smplx=tmp_path / "smplx.npz")

@@ -178,6 +178,24 @@ def test_blended_scales_the_head_about_its_joint(assets: EhmAssets, blended: EHM
     assert torch.equal(grown.joints[others], rest.joints[others])
 
 
+def test_the_blended_face_is_the_flame_face(assets: EhmAssets, blended: EHMs) -> None:
+    """FLAME's own skinning of shape, expression, lids, jaw and eyes is the oracle where the head is all FLAME."""
+    names = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids")
+    arguments = {k: v for k, v in _arguments(4).items() if k in names}
+    out = blended(**arguments)
+    face = {k: arguments[k] for k in names[2:]}
+    head = FLAME(assets.flame, num_betas=10, num_expression=10)(
+        betas=arguments["flame_shape"], expression=arguments["flame_expression"], **face
+    )
+    whole = blended.head_weight[assets.head_vertex_ids] == 1
+    assert whole.sum() > 1000
+    ours = out.vertices[:, assets.head_vertex_ids] - out.joints[:, skeleton.HEAD, None]
+    theirs = head.vertices - head.joints[:, 1, None]
+    assert (ours - theirs)[:, whole].abs().max() < 1e-5
+    eyes = out.joints[:, skeleton.SMPLX_EYES] - out.joints[:, skeleton.HEAD, None]
+    assert (eyes - (head.joints[:, skeleton.FLAME_EYES] - head.joints[:, 1, None])).abs().max() < 1e-5
+
+
 def test_flame_parameters_leave_the_body_alone(assets: EhmAssets, blended: EHMs) -> None:
     arguments = _arguments(2)
     face = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids", "head_scale")
