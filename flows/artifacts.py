@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ MAX_ROWS = 200
 
 MAX_REASON_CHARACTERS = 240
 """Longer reasons are cut in the UI; the CSV file has them whole."""
+
+LINE_CHARACTERS = 36
+"""Width of a table cell; six columns of it fit a laptop screen."""
 
 MAX_PICTURE_BYTES = 400_000
 """A larger picture is shrunk: artifacts are stored in Prefect's database and sent with every look at the page."""
@@ -81,8 +85,8 @@ def failures_markdown(failures: Sequence[Failure], failures_csv: Path, *, max_ro
         "|:--|--:|",
         *(f"| {_cell(code)} | {count} |" for code, count in Counter(f.code for f in failures).most_common()),
         "",
-        "| shard | split | step | person | code | reason | to try again |",
-        "|:--|:--|:--|:--|:--|:--|:--|",
+        "| shard | step | person | code | reason | to try again |",
+        "|:--|:--|:--|:--|:--|:--|",
         *(_row(failure) for failure in failures[:max_rows]),
         "",
     ]
@@ -129,17 +133,23 @@ def _counted(count: int, noun: str) -> str:
 
 def _row(failure: Failure) -> str:
     person = failure.sample_id or "whole shard"
-    cells = (failure.shard, failure.split, failure.step, person, failure.code, failure.reason)
+    cells = (failure.shard, failure.step, person, failure.code, failure.reason)
     return "| " + " | ".join(_cell(cell) for cell in cells) + f" | `{_code(failure.retry)}` |"
 
 
 def _cell(text: str) -> str:
-    """One line that is shown as it is written: no table bar, markup or HTML of a file name or message takes effect."""
-    line = " ".join(text.split())
-    if len(line) > MAX_REASON_CHARACTERS:
-        line = line[: MAX_REASON_CHARACTERS - 4] + " ..."
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#!|~])", r"\\\1", line)
+    """The text as it is written, in short lines: no table bar, markup or HTML of a file name or message takes effect.
+
+    Prefect's tables do not wrap, so a long reason would push the command out of the page.
+    """
+    whole = " ".join(text.split())
+    shown = whole if len(whole) <= MAX_REASON_CHARACTERS else whole[: MAX_REASON_CHARACTERS - 4] + " ..."
+    return "<br>".join(_escape(line) for line in textwrap.wrap(shown, LINE_CHARACTERS))
+
+
+def _escape(text: str) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]()#!|~])", r"\\\1", text)
 
 
 def _code(text: str) -> str:

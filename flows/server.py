@@ -29,6 +29,8 @@ PORT_VARIABLE = "PEAR_PREFECT_PORT"
 SLOTS_VARIABLE = "PEAR_GPU_SLOTS"
 
 _HOST = "127.0.0.1"
+# SQLite answers 503 while it is locked; the waits double, so eight tries last some minutes instead of one.
+_MAX_RETRIES = 8
 _TOML_MARK = "# Written by `pear up`, removed by `pear down`."
 
 
@@ -158,7 +160,7 @@ def environment(root: Path, api_url: str | None = None) -> dict[str, str]:
         "PREFECT_HOME": str(_state_dir(root.resolve())),
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PREFECT_CLIENT_MAX_RETRIES": "10",
+        "PREFECT_CLIENT_MAX_RETRIES": str(_MAX_RETRIES),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
@@ -257,7 +259,8 @@ def _write_toml(root: Path, api_url: str, say: Callable[[str], None]) -> None:
         "# Points every `prefect` command and every flow that starts in this folder at the running server.\n"
         f'[api]\nurl = "{api_url}"\n\n'
         "# The server takes a run that is silent for three of these for dead.\n"
-        f"[flows]\nheartbeat_frequency = {HEARTBEAT_S}\n"
+        f"[flows]\nheartbeat_frequency = {HEARTBEAT_S}\n\n"
+        f"[client]\nmax_retries = {_MAX_RETRIES}\n"
     )
     partial = path.with_name("prefect.toml.partial")
     partial.write_text(text, encoding="utf-8")

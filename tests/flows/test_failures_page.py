@@ -62,7 +62,7 @@ def failed_run(api, tmp_path) -> str:
         hands.submit().wait()
         common = {"dataset": "coco", "split": "val", "shard": "coco/00012", "retry": "pear retry coco/00012"}
         failures = [
-            Failure(step="hands", sample_id="", code="shard_failed", reason="disk on fire", **common),
+            Failure(step="hands", sample_id="", code="shard_failed", reason="disk on fire " * 12, **common),
             Failure(step="refine", sample_id="42_1", code="fit_not_converged", reason="<b>moved</b> | 3 rad", **common),
         ]
         artifacts.publish_artifacts(failures, _gradient_png(), tmp_path / "failures.csv")
