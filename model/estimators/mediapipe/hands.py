@@ -35,6 +35,8 @@ class HandConfig:
     """Distance to the pose's wrist, in arm lengths."""
     max_spread: float = 0.035
     """Spread of an accepted hand, in its diagonals."""
+    min_diagonal_px: float = 16.0
+    """Size below which the fingers of a hand cannot be told apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,7 @@ class FoundHand:
             self.quality > config.min_quality
             and self.wrist_offset < config.max_wrist_offset
             and self.spread < config.max_spread
+            and diagonal(self.reading.landmarks) >= config.min_diagonal_px
         )
 
 

@@ -36,7 +36,7 @@ MIN_KEYPOINTS = 4
 """Seen body points below which a person cannot be fitted."""
 SAME_POSE = 0.1
 """Mean landmark distance, in box sides, below which two readings are one person."""
-GHOST_SPREAD = 0.05
+GHOST_SPREAD = 0.03
 """Median spread, in sides of the pose region, above which a detection is no person."""
 COMPARABLE_AREA = 0.3
 """Area ratio above which an overlap refuses both people, else only the smaller one."""

@@ -53,7 +53,7 @@ class PersonPose:
     world_m: Array
     """(33, 3) metres about the hip centre, axes of the camera frame at the region's centre."""
     spread_px: Array
-    """(33,) root mean square distance of the seven readings to their median."""
+    """(33,) median distance of the seven readings to their median."""
     region: Region
     value: float = 0.0
     """How well it suits the given box; 0 when there was none."""
@@ -100,12 +100,12 @@ def measure_spread(networks: Networks, rgb: Array, reading: PoseReading) -> Pers
         worlds.append(other.world_m[order])
     stack = np.stack(landmarks)
     median = np.median(stack, axis=0)
-    squared = ((stack[..., :2] - median[:, :2]) ** 2).sum(-1)
+    distances = np.linalg.norm(stack[..., :2] - median[:, :2], axis=-1)
     return PersonPose(
         score=reading.score,
         landmarks=median,
         world_m=np.median(np.stack(worlds), axis=0),
-        spread_px=np.sqrt(squared.mean(0)),
+        spread_px=np.median(distances, axis=0),
         region=reading.region,
     )
 

@@ -15,14 +15,14 @@ from model.estimators.mediapipe.landmarks import BODY_AND_FEET, BODY_GROUPS, HAN
 
 REGION_SHARE = 0.64
 """Size of a person as a share of the side of the pose region."""
-BASE_SHARE, SPREAD_FACTOR, HIDDEN_SHARE = 0.0094, 0.86, 0.057
+BASE_SHARE, SPREAD_FACTOR, HIDDEN_SHARE = 0.012, 1.06, 0.045
 """sigma^2 = (base S)^2 + (factor spread)^2 + (hidden S (1 - visibility))^2."""
 MIN_VISIBILITY = 0.1
 """Points below are not seen."""
 MAX_SPREAD = 0.06
 """Points that spread more are not seen."""
-TRUSTED_SPREAD, TRUSTED_SPREAD_TRUNK = 0.025, 0.03
-"""Largest spread of a trusted limb, and of the head and the shoulders."""
+TRUSTED_SPREAD, TRUSTED_SPREAD_TRUNK = 0.018, 0.0216
+"""Largest spread of a trusted limb, and of the head and the trunk."""
 TRUSTED_VISIBILITY = 0.3
 
 FLOOR_SHARE = np.full(23, 0.02)
