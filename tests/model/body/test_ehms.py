@@ -10,6 +10,7 @@ from torch import Tensor
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EhmOutput, EHMs, blended_basis
+from model.body.flame import FLAME
 from model.body.keypoints import contour_row
 from model.body.smplx import SMPLX
 from model.rotations import mirror_rotmat, rotvec_to_rotmat
