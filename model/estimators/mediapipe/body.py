@@ -31,7 +31,7 @@ INNER_FACE_OF_51 = FACE_OF_68[17:]
 """Face-mesh landmark of each inner face keypoint."""
 
 SIGMA_DEG = np.array(
-    [24, 24, 24, 24, 28, 28, 12, 28, 28, 12, 20, 20, 16, 6, 6, 16, 14, 14, 14, 14, 18, 18], dtype=float
+    [24, 24, 24, 12, 28, 28, 12, 28, 28, 12, 20, 20, 16, 6, 6, 16, 14, 14, 14, 14, 18, 18], dtype=float
 )
 """Standard deviation of the root and joints 1..21 of the inverse kinematics."""
 SIGMA_HEAD_DEG, SIGMA_WRIST_DEG = 12.0, 14.0

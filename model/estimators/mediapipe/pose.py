@@ -18,6 +18,9 @@ from model.estimators.mediapipe.landmarks import POSE_FLIP
 REGION_FACTOR = 2.5
 """Side of the pose region in radii of the person's circle."""
 
+CLEAR_SCORE = 0.8
+"""Detector score at which the box needs no guesses about truncated or lying people."""
+
 DISTURBANCES: tuple[tuple[float, float, float, float, bool], ...] = (
     (0.88, 0.1, 0.0, 0.02, False),
     (1.15, -0.1, 0.02, 0.0, False),
@@ -37,6 +40,8 @@ class PoseConfig:
     """Best distinct hypotheses whose region is moved to where the person turned out to be."""
     num_finalists: int = 2
     """Best distinct hypotheses whose spread is measured."""
+    steady_spread: float = 0.01
+    """Median spread, in box sides, at which no other hypothesis is measured."""
     min_score: float = 0.4
     """Pose score below which nobody is there."""
     min_overlap: float = 0.2
@@ -136,6 +141,8 @@ def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:
                 found.append(detection)
     regions = [detection_region(d) for d in found[:4]]
     regions += [Region(float(x), float(y + dy * h), factor * side) for dy, factor in ((0, 1.25), (0, 1.6), (0.1, 1.1))]
+    if found and found[0].score >= CLEAR_SCORE:
+        return regions
     # A box that ends at the waist, or below the head: the hips lie lower.
     regions += [Region(float(x), float(box[1] + h), 2.5 * side), Region(float(x), float(box[1] + 1.9 * h), 4.5 * side)]
     if w > 1.2 * h:
@@ -178,9 +185,12 @@ def find_in_box(networks: Networks, rgb: Array, box: Array, config: PoseConfig) 
         if reading.score < config.min_score or (best is not None and value(reading) < best.value):
             continue
         pose = measure_spread(networks, rgb, reading)
-        worth = value(reading) - 8 * float(np.median(pose.spread_px)) / side
+        spread = float(np.median(pose.spread_px)) / side
+        worth = value(reading) - 8 * spread
         if best is None or worth > best.value:
             best = replace(pose, value=worth)
+        if spread < config.steady_spread:
+            break
     if best is None or overlap_of(best.landmarks) < config.min_overlap:
         return None
     return best
