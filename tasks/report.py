@@ -5,7 +5,6 @@ all labels are read, the rest only for the people that are drawn.
 """
 
 import base64
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,36 +12,29 @@ from typing import Any
 
 import jinja2
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 
-from datasets_manifest.error_codes import ERROR_SENTENCES, ErrorCode, Status
+from datasets_manifest.error_codes import Status
 from datasets_manifest.images import ImageError
 from datasets_manifest.labels import LABEL_SCHEMA
 from datasets_manifest.store import Footer, read_footer, read_shard
 from model.body.ehms import EHMs
-from model.renderer.overlay import encode_jpeg, person_sheet, side_colours
+from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours
 from tasks.files import write_bytes, write_text
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.report_data import (
+    Columns,
+    card,
+    choose,
+    count_states,
+    list_datasets,
+    list_reasons,
+    provenance,
+    read_scalars,
+)
 from tasks.report_figures import PART_TITLES, PARTS, error_plot_png, finite, histogram_svg
 
 ImageLoader = Callable[[str, str, str], np.ndarray]
 """(dataset, split, image) -> (H, W, 3) uint8 RGB; raises ImageError or OSError where the photo cannot be had."""
-
-SCALARS = (
-    "sample_id",
-    "dataset",
-    "split",
-    "status",
-    "error_code",
-    "error_detail",
-    "reproj_rel",
-    "quality",
-    "inlier_ratio",
-    *(f"{part}_valid" for part in PARTS),
-    *(f"reproj_{part}_px" for part in PARTS),
-)
-"""Columns that are read for every person."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,26 +111,32 @@ def write_report(
     config = config or ReportConfig()
     shards, footers = _label_shards(Path(labels_dir))
     _check_body_model(ehm, footers)
-    people = _read_scalars(shards)
-    errors = {part: people[f"reproj_{part}_px"].to_numpy(float) for part in PARTS}
-    worst, random, failed = _choose(people, config)
-    budget = [config.max_bytes]
+    people = read_scalars(shards)
+    errors = {part: people[f"reproj_{part}_px"] for part in PARTS}
+    worst, random, failed = choose(
+        people,
+        num_worst=config.num_worst,
+        num_random=config.num_random,
+        num_failed=config.num_failed,
+        seed=config.seed,
+    )
+    legend = "Photo with keypoints, mesh over the photo, mesh from the side."
     groups = [
-        _group("Largest errors", "By relative reprojection error, the worst first.", people, worst),
-        _group("Drawn at random", "From all other people with a label.", people, random),
+        _group("Largest errors", f"By relative reprojection error, the worst first. {legend}", people, worst),
+        _group("Drawn at random", f"From all other people with a label. {legend}", people, random),
         _group("Failed", "Spread over the reasons; the photo alone, since there is no label.", people, failed),
     ]
+    room = config.max_bytes
     for group in groups:
-        _draw_group(group, shards, image_loader, ehm, config, budget)
-    counts = {status.value: int((people["status"] == status.value).sum()) for status in Status}
-    reasons = _reasons(people)
-    page = _render(config, people, errors, groups, reasons, counts, footers)
+        room = _draw_group(group, shards, image_loader, ehm, config, room)
+    counts, reasons = count_states(people), list_reasons(people)
+    page = _render(config, people, groups, reasons, counts, footers)
     write_text(Path(out), page)
     if plot is not None:
         write_bytes(Path(plot), error_plot_png(errors))
     return ReportSummary(
         path=Path(out),
-        num_people=len(people),
+        num_people=len(people["status"]),
         counts=counts,
         reasons={row["code"]: row["count"] for row in reasons},
         num_drawn=sum(card["image"] is not None for group in groups for card in group["cards"]),
@@ -162,80 +160,8 @@ def _check_body_model(ehm: EHMs, footers: Sequence[Footer]) -> None:
         )
 
 
-def _read_scalars(shards: Sequence[Path]) -> pd.DataFrame:
-    """The scalar columns of all shards with the place of each row: columns ``shard`` and ``row``."""
-    frames = []
-    for index, path in enumerate(shards):
-        # One file, not the folder: folder names such as split=train must not become columns.
-        frame = pq.ParquetFile(path).read(columns=list(SCALARS)).to_pandas()
-        for name in ("dataset", "split", "status", "error_code"):
-            frame[name] = frame[name].astype(object)
-        frames.append(frame.assign(shard=index, row=np.arange(len(frame))))
-    return pd.concat(frames, ignore_index=True)
-
-
-def _choose(people: pd.DataFrame, config: ReportConfig) -> tuple[list[int], list[int], list[int]]:
-    """Rows to draw: the worst, random ones of the rest, and failed ones of as many reasons as possible."""
-    labelled = people[people["status"] != Status.FAILED.value]
-    order = labelled.assign(error=labelled["reproj_rel"].astype(float).fillna(-1.0))
-    order = order.sort_values(["error", "sample_id"], ascending=[False, True])
-    worst = order.index[: config.num_worst].tolist()
-    rest = np.array(sorted(set(labelled.index) - set(worst)), dtype=int)
-    rng = np.random.default_rng(config.seed)
-    random = rng.permutation(rest)[: config.num_random].tolist()
-    failed = people[people["status"] == Status.FAILED.value].sort_values("sample_id")
-    turn = failed.groupby(failed["error_code"].astype(str)).cumcount()
-    return (
-        worst,
-        random,
-        failed.assign(turn=turn).sort_values(["turn", "error_code"]).index[: config.num_failed].tolist(),
-    )
-
-
-def _reasons(people: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row an error code: count by status, a sentence, an example; the most frequent first."""
-    given = people[people["error_code"].notna()]
-    rows = []
-    for code, group in given.groupby(given["error_code"].astype(str)):
-        example = group.iloc[0]
-        rows.append(
-            {
-                "code": code,
-                "sentence": ERROR_SENTENCES[ErrorCode(code)] if code in set(ErrorCode) else "",
-                "count": len(group),
-                "failed": int((group["status"] == Status.FAILED.value).sum()),
-                "example": example["sample_id"],
-                "detail": example["error_detail"] or "",
-            }
-        )
-    return sorted(rows, key=lambda row: (-row["count"], row["code"]))
-
-
-def _group(title: str, note: str, people: pd.DataFrame, chosen: Sequence[int]) -> dict[str, Any]:
-    return {"title": title, "note": note, "cards": [_card(people.loc[index]) for index in chosen], "left_out": 0}
-
-
-def _card(person: pd.Series) -> dict[str, Any]:
-    def number(name: str) -> float | None:
-        value = person[name]
-        return None if value is None or not np.isfinite(value) else float(value)
-
-    return {
-        "place": (int(person["shard"]), int(person["row"])),
-        "sample_id": person["sample_id"],
-        "status": person["status"],
-        "code": person["error_code"] if isinstance(person["error_code"], str) else None,
-        "detail": person["error_detail"] if isinstance(person["error_detail"], str) else "",
-        "quality": number("quality"),
-        "reproj_rel": number("reproj_rel"),
-        "inlier_ratio": number("inlier_ratio"),
-        "parts": [
-            {"title": PART_TITLES[part], "px": number(f"reproj_{part}_px"), "valid": bool(person[f"{part}_valid"])}
-            for part in PARTS
-        ],
-        "image": None,
-        "problem": "",
-    }
+def _group(title: str, note: str, people: Columns, chosen: Sequence[int]) -> dict[str, Any]:
+    return {"title": title, "note": note, "cards": [card(people, index) for index in chosen], "left_out": 0}
 
 
 def _draw_group(
@@ -244,30 +170,29 @@ def _draw_group(
     image_loader: ImageLoader,
     ehm: EHMs,
     config: ReportConfig,
-    budget: list[int],
-) -> None:
-    """Fills in the pictures of a group, one person at a time, while the page's budget (one number, updated) lasts."""
-    table, loaded = None, -1
+    room: int,
+) -> int:
+    """Fills in the pictures of a group one person at a time while there is room, bytes; returns the room left."""
     colours = side_colours(ehm.assets)
-    for card in sorted(group["cards"], key=lambda card: card["place"]):
-        if budget[0] <= 0:
-            group["left_out"] += 1
-            continue
-        shard, row = card["place"]
-        if shard != loaded:
-            table, loaded = read_shard(shards[shard], LABEL_SCHEMA), shard
-        assert table is not None
-        label = table.slice(row, 1).to_pylist()[0]
-        try:
-            photo = image_loader(label["dataset"], label["split"], label["image"])
-        except (ImageError, OSError) as error:
-            card["problem"] = f"The photo cannot be shown: {error}"
-            continue
-        sheet = draw_label(photo, label, ehm, colours, config.tile_px)
-        data = encode_jpeg(sheet, config.jpeg_quality)
-        card["image"] = "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
-        card["width"], card["height"] = sheet.shape[1], sheet.shape[0]
-        budget[0] -= len(card["image"])
+    cards = {entry["place"]: entry for entry in group["cards"]}
+    for shard in sorted({shard for shard, _ in cards}):
+        table = read_shard(shards[shard], LABEL_SCHEMA)
+        for place in sorted(place for place in cards if place[0] == shard):
+            if room <= 0:
+                group["left_out"] += 1
+                continue
+            label = table.slice(place[1], 1).to_pylist()[0]
+            try:
+                photo = image_loader(label["dataset"], label["split"], label["image"])
+            except (ImageError, OSError) as error:
+                cards[place]["problem"] = f"The photo cannot be shown: {error}"
+                continue
+            sheet = draw_label(photo, label, ehm, colours, config.tile_px)
+            data = base64.b64encode(encode_jpeg(sheet, config.jpeg_quality)).decode("ascii")
+            height, width = sheet.shape[:2]
+            cards[place] |= {"image": f"data:image/jpeg;base64,{data}", "width": width, "height": height}
+            room -= len(data)
+    return room
 
 
 def draw_label(photo: np.ndarray, label: dict[str, Any], ehm: EHMs, colours: np.ndarray, tile_px: int) -> np.ndarray:
@@ -275,13 +200,9 @@ def draw_label(photo: np.ndarray, label: dict[str, Any], ehm: EHMs, colours: np.
     height, width = photo.shape[:2]
     box = np.array([0, 0, width, height], float) if label["bbox_xyxy"] is None else np.asarray(label["bbox_xyxy"])
     keypoints = None if label["keypoints_2d"] is None else np.asarray(label["keypoints_2d"]).reshape(-1, 3)
-    needed = [
-        label[name] is not None for name in ("transl_m", "global_orient", "body_pose", "focal_px", "principal_px")
-    ]
-    if label["status"] == Status.FAILED.value or not all(needed):
-        return person_sheet(photo, box, keypoints, None, np.zeros((0, 3), int), 1.0, np.zeros(2), tile_px=tile_px)[
-            :, :tile_px
-        ]
+    needed = ("transl_m", "global_orient", "body_pose", "focal_px", "principal_px")
+    if label["status"] == Status.FAILED.value or any(label[name] is None for name in needed):
+        return person_photo(photo, box, keypoints, tile_px)
     columns = {name: np.asarray(label[name])[None] for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS) if label.get(name)}
     vertices = pose_bodies(ehm, columns).vertices[0].numpy().astype(np.float64)
     faces = np.asarray(ehm.assets.smplx.faces)
@@ -291,8 +212,7 @@ def draw_label(photo: np.ndarray, label: dict[str, Any], ehm: EHMs, colours: np.
 
 def _render(
     config: ReportConfig,
-    people: pd.DataFrame,
-    errors: dict[str, np.ndarray],
+    people: Columns,
     groups: list[dict[str, Any]],
     reasons: list[dict[str, Any]],
     counts: dict[str, int],
@@ -305,22 +225,19 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    labelled = max(counts["ok"] + counts["partial"], 1)
-    charts = [_chart(PART_TITLES[part], errors[part], "px") for part in PARTS]
-    charts.append(_chart("All inliers over the box's longer side", 100 * people["reproj_rel"].to_numpy(float), "%"))
-    charts.append(_chart("Quality", people["quality"].to_numpy(float), ""))
-    parts = [{"title": PART_TITLES[p], "count": int((people[f"{p}_valid"] == True).sum())} for p in PARTS]  # noqa: E712
+    charts = [_chart(PART_TITLES[part], people[f"reproj_{part}_px"], "px") for part in PARTS]
+    charts.append(_chart("All inliers over the box's longer side", 100 * people["reproj_rel"], "%"))
+    charts.append(_chart("Quality", people["quality"], ""))
     return environment.get_template("report.html.j2").render(
         title=config.title,
-        num_people=len(people),
+        num_people=len(people["status"]),
         counts=counts,
-        labelled=labelled,
-        parts=parts,
-        datasets=_dataset_rows(people),
+        parts=[{"title": PART_TITLES[part], "count": int(people[f"{part}_valid"].sum())} for part in PARTS],
+        datasets=list_datasets(people),
         reasons=reasons,
         charts=charts,
         groups=[group for group in groups if group["cards"]],
-        provenance=_provenance(footers),
+        provenance=provenance(footers),
     )
 
 
@@ -335,42 +252,3 @@ def _chart(title: str, values: np.ndarray, unit: str) -> dict[str, Any]:
         "median": median,
         "high": high,
     }
-
-
-def _dataset_rows(people: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for (dataset, split), group in people.groupby([people["dataset"].astype(str), people["split"].astype(str)]):
-        status = group["status"].astype(str).value_counts()
-        relative = finite(group["reproj_rel"].to_numpy(float))
-        rows.append(
-            {
-                "name": f"{dataset}/{split}",
-                "people": len(group),
-                "median": float(np.median(relative)) if len(relative) else None,
-                **{s.value: int(status.get(s.value, 0)) for s in Status},
-            }
-        )
-    return rows
-
-
-def _provenance(footers: Sequence[Footer]) -> dict[str, Any]:
-    """What made the labels; where shards differ, every value is listed."""
-
-    def distinct(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [v for k, v in enumerate(values) if v not in values[:k]]
-
-    return {
-        "config_hashes": sorted({footer.config_hash for footer in footers}),
-        "code_versions": sorted({footer.code_version for footer in footers}),
-        "body_models": distinct([dict(footer.body_model) for footer in footers if footer.body_model]),
-        "manifests": distinct([dict(footer.manifest) for footer in footers if footer.manifest]),
-        "estimators": distinct([dict(e) for footer in footers for e in footer.estimators]),
-        "schema_versions": sorted({footer.schema_version for footer in footers}),
-        "created": (min(f.created_utc for f in footers), max(f.created_utc for f in footers)),
-        "num_shards": len(footers),
-    }
-
-
-def summary_as_dict(summary: ReportSummary) -> dict[str, Any]:
-    """The summary as plain JSON values."""
-    return {**dataclasses.asdict(summary), "path": str(summary.path)}

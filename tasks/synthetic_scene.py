@@ -125,7 +125,7 @@ def draw_occluder(rng: np.random.Generator, image: np.ndarray, bbox_xyxy: np.nda
         corners = cv2.boxPoints((centre.tolist(), (2 * half).tolist(), angle))
         cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1)
     covered = mask.astype(bool)
-    texture = _colour(rng) * (0.75 + 0.5 * _noise(rng, covered.shape, int(rng.integers(8, 60))))
+    texture = _colour(rng) * (0.75 + 0.5 * _noise(rng, image.shape[:2], int(rng.integers(8, 60))))
     image[covered] = np.clip(texture, 0, 255)[covered]
     return covered
 

@@ -167,11 +167,22 @@ def side_view(
     return draw_mesh(blank, turned, faces, focal, np.full(2, size_px / 2), colours=colours, alpha=1.0)
 
 
+def person_photo(rgb: np.ndarray, bbox_xyxy: np.ndarray, keypoints: np.ndarray | None, tile_px: int) -> np.ndarray:
+    """The part of a photo around a person's box (4,) with the keypoints (133, 3), if any: (tile, tile, 3)."""
+    view = View.around(bbox_xyxy, tile_px)
+    photo = view.cut(rgb)
+    if keypoints is None:
+        return photo
+    moved = np.array(keypoints, np.float64)
+    moved[:, :2] = view.apply(moved[:, :2])
+    return draw_keypoints(photo, moved)
+
+
 def person_sheet(
     rgb: np.ndarray,
     bbox_xyxy: np.ndarray,
     keypoints: np.ndarray | None,
-    vertices_cam: np.ndarray | None,
+    vertices_cam: np.ndarray,
     faces: np.ndarray,
     focal_px: float,
     principal_px: np.ndarray,
@@ -185,23 +196,16 @@ def person_sheet(
         rgb: (H, W, 3) the whole photo.
         bbox_xyxy: (4,) the person's box.
         keypoints: (133, 3) or None.
-        vertices_cam: (V, 3) posed body, camera frame; None leaves two blank tiles.
+        vertices_cam: (V, 3) posed body, camera frame.
         faces: (F, 3).
         focal_px: focal length of the photo.
         principal_px: (2,) principal point.
         colours: (V, 3) of the mesh.
         tile_px: side of one tile.
     """
+    marked = person_photo(rgb, bbox_xyxy, keypoints, tile_px)
     view = View.around(bbox_xyxy, tile_px)
     photo = view.cut(rgb)
-    marked = photo
-    if keypoints is not None:
-        moved = np.asarray(keypoints, np.float64).copy()
-        moved[:, :2] = view.apply(moved[:, :2])
-        marked = draw_keypoints(photo, moved)
-    if vertices_cam is None:
-        blank = np.full_like(photo, BACKDROP_RGB)
-        return np.concatenate([marked, blank, blank], axis=1)
     principal = view.apply(np.asarray(principal_px))
     fitted = draw_mesh(photo, vertices_cam, faces, focal_px * view.scale, principal, colours=colours)
     return np.concatenate([marked, fitted, side_view(vertices_cam, faces, tile_px, colours=colours)], axis=1)

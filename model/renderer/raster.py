@@ -189,7 +189,8 @@ def interpolate(raster: Raster, faces: np.ndarray, values: np.ndarray) -> np.nda
     """Values (V, C) of the vertices at the covered pixels: (P, C), in the order of ``raster.mask``."""
     corners = np.asarray(faces)[raster.face_id[raster.mask]]
     weights = raster.bary[raster.mask]
-    return sum(weights[:, k, None] * values[corners[:, k]] for k in range(3))
+    first, second, third = (weights[:, k, None] * values[corners[:, k]] for k in range(3))
+    return first + second + third
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

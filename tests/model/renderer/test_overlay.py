@@ -16,6 +16,7 @@ from model.renderer.overlay import (
     draw_mesh,
     encode_jpeg,
     encode_png,
+    person_photo,
     person_sheet,
     side_colours,
     side_view,
@@ -114,7 +115,7 @@ def test_seen_from_the_side_the_nose_points_to_the_camera_on_the_right(standing)
     assert columns[head].max() > columns[neck].max()
 
 
-def test_a_sheet_has_three_tiles_and_one_photo_without_a_mesh(assets, standing):
+def test_a_sheet_shows_photo_overlay_and_side_view(assets, standing):
     vertices, faces = standing
     photo = np.full((120, 160, 3), 90, np.uint8)
     box = np.array([40, 20, 120, 110])
@@ -125,8 +126,7 @@ def test_a_sheet_has_three_tiles_and_one_photo_without_a_mesh(assets, standing):
     assert sheet.shape == (96, 288, 3)
     assert (sheet[:, 96:192] != sheet[:, :96]).any()
     assert (sheet[:, 192:] != BACKDROP_RGB).any()
-    blank = person_sheet(photo, box, None, None, *args, tile_px=96)
-    assert (blank[:, 96:] == BACKDROP_RGB).all()
+    assert np.array_equal(sheet[:, :96], person_photo(photo, box, keypoints, 96))
 
 
 def test_encoded_pictures_come_back_in_the_same_colours():
