@@ -106,7 +106,7 @@ def with_head(body: SparseBody, state: State, head_orient: Tensor, use: Tensor, 
 def with_wrists(
     body: SparseBody, state: State, wrist_orient: Tensor, use: Tensor, gate_rad: float, max_angle_rad: float
 ) -> State:
-    """Takes the wrists (B, 2, 3, 3) of a hand estimator where `use` (B, 2) holds and the body agrees within `gate_rad`."""
+    """Takes wrists (B, 2, 3, 3) of a hand estimator where `use` (B, 2) holds and the body agrees within `gate_rad`."""
     rotations = body.global_rotations(body.local_rotations(state)[0])
     pose = state.body_pose.clone()
     for side in range(2):

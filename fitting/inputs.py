@@ -26,8 +26,8 @@ class Observations:
             skeleton.NUM_KEYPOINTS,
         ):
             raise ValueError(
-                f"observations need keypoints_px (B, 133, 2) and sigma_px (B, 133), got {tuple(self.keypoints_px.shape)} "
-                f"and {tuple(self.sigma_px.shape)}; use the COCO-WholeBody layout"
+                f"observations need keypoints_px (B, 133, 2) and sigma_px (B, 133), "
+                f"got {tuple(self.keypoints_px.shape)} and {tuple(self.sigma_px.shape)}; use the COCO-WholeBody layout"
             )
 
 

@@ -87,7 +87,7 @@ def keypoint_jacobian(
 def _levers(body: SparseBody, state: State, forward: Forward) -> tuple[Tensor, Tensor]:
     """Levers of root, body and jaw (B, N, 23, 3), and of the fingers (B, 2, 21, 15, 3)."""
     bins, placed, joints = state.contour_bin, forward.vertices, forward.joints
-    below = body._fixed_or_contour(body.below.expand(len(bins), *body.below.shape), body.contour_below[bins])
+    below = body.with_outline(body.below.expand(len(bins), *body.below.shape), body.contour_below[bins])
     levers = below[..., None] * (placed[:, :, None] - joints[:, None, :NUM_TURNED])
     part = _hanging(body.pair_skin, forward, body.pair_vertex)
     of_body, vertex, joint = body.body_pair, body.pair_vertex, body.pair_joint

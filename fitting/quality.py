@@ -1,7 +1,7 @@
 """How good a refined person is, from the result alone: nothing here looks at the image or at a truth.
 
 The quality score is a monotone map of an expected 3D error, a line in four figures of the result; the line was
-calibrated on synthetic people with known truth (`calibration` marks it). Ranking is what it is good for.
+calibrated on synthetic people with known truth (`CALIBRATION`). Ranking is what it is good for.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ PART_POINTS = (
 )
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
 _MIN_BODY_POINTS, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS, _MIN_FACE_POINTS = 6, 10, 15, 30
+_MIN_ONE_SHOULDER_POINTS = 8
+"""Body points needed when a single shoulder is all that is seen of the torso."""
 _MAX_BODY_REL, _MAX_HAND_REL, _MAX_FACE_REL = 0.05, 0.12, 0.08
 _MIN_INLIER_RATIO = 0.5
 _JOINT_KEYPOINTS: dict[int, tuple[int, ...]] = {
@@ -90,7 +92,8 @@ def gather_evidence(
     count = torch.stack([inlier[:, part].sum(1) for part in PART_POINTS], 1)
     share = count / torch.stack([seen[:, part].sum(1) for part in PART_POINTS], 1).clamp(min=1)
     trusted = share >= _MIN_INLIER_RATIO
-    torso = inlier[:, list(_SHOULDERS)].all(1) | (inlier[:, list(_HIPS)].all(1) & inlier[:, list(_SHOULDERS)].any(1))
+    shoulders, hips = inlier[:, list(_SHOULDERS)].sum(1), inlier[:, list(_HIPS)].sum(1)
+    torso = (shoulders >= 1) & ((shoulders + hips >= 2) | (count[:, 0] >= _MIN_ONE_SHOULDER_POINTS))
     body = torso & (count[:, 0] >= _MIN_BODY_POINTS) & (reproj[:, 0] <= _MAX_BODY_REL * size)
     needed = torch.where(hand_estimated, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS)
     hands = [
@@ -143,8 +146,13 @@ def uncertainty(hessian: Tensor, layout: Layout, prior_sigma_rad: Tensor) -> Unc
     )
 
 
-CALIBRATION = {"offset": 10.0, "reproj_rel": 1000.0, "outliers": 40.0, "moved_rad": 60.0, "joint_sigma_rad": 100.0}
-"""Expected PA-MPJPE in mm = offset + weights . figures."""
+CALIBRATION = {"offset": 1.0, "reproj_rel": 740.0, "outliers": 64.0, "moved_rad": 85.0, "joint_sigma_rad": 63.0}
+"""Expected PA-MPJPE in mm = offset + weights . figures.
+
+Non-negative least squares on 600 synthetic people of the open body: coarse errors of 3-14 degrees an axis, noise of
+0.5-8 px, 1-8 % outliers, 5-25 % missing keypoints, a third of them upper bodies. Rank correlation with the true error
+on held-out people: 0.72. Real keypoints have coherent errors, so real errors are larger; the order is what counts.
+"""
 QUALITY_HALF_MM = 45.0
 """The expected error at which the quality is one half."""
 

@@ -4,11 +4,16 @@ from dataclasses import dataclass, field
 
 from fitting.solver import SolverConfig
 
-#            pelvis hips     spine1 knees    spine2 ankles   spine3 feet     neck collars head shoulders elbows  wrists
-_POSE_DEG = (24.0, 24.0, 24.0, 12.0, 28.0, 28.0, 12.0, 28.0, 28.0, 12.0, 20.0, 20.0, 16.0, 6.0, 6.0, 16.0, 14.0, 14.0,
-             14.0, 14.0, 18.0, 18.0)  # fmt: skip
-_NEUTRAL_DEG = (15.0, 36.0, 36.0, 16.0, 49.0, 49.0, 8.0, 28.0, 28.0, 8.0, 10.0, 10.0, 16.0, 8.0, 8.0, 16.0, 49.0, 49.0,
-                49.0, 49.0, 36.0, 36.0)  # fmt: skip
+# Order: pelvis, left and right hip, spine1, knees, spine2, ankles, spine3, feet, neck, collars, head, shoulders, elbows,
+# wrists.
+_POSE_DEG = (
+    24.0, 24.0, 24.0, 12.0, 28.0, 28.0, 12.0, 28.0, 28.0, 12.0, 20.0, 20.0,
+    16.0, 6.0, 6.0, 16.0, 14.0, 14.0, 14.0, 14.0, 18.0, 18.0,
+)  # fmt: skip
+_NEUTRAL_DEG = (
+    15.0, 36.0, 36.0, 16.0, 49.0, 49.0, 8.0, 28.0, 28.0, 8.0, 10.0, 10.0,
+    16.0, 8.0, 8.0, 16.0, 49.0, 49.0, 49.0, 49.0, 36.0, 36.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +68,10 @@ class RefineConfig:
     """Largest wrist bend taken from a hand estimate."""
     num_yaws: int = 8
     """Neutral bodies tried for a person without a valid body estimate."""
+    num_finalists: int = 3
+    """How many of them are still followed after the wide robust loss."""
     search_iterations: int = 12
-    """Final-loss steps spent on each of them before the best goes on."""
+    """Final-loss steps spent on each finalist before the best goes on."""
     min_points: int = 4
     """A person with fewer seen keypoints is left as estimated."""
     inlier_sigma: float = 4.0
@@ -83,8 +90,9 @@ class RefineConfig:
             raise ValueError(
                 f"graduated_scale ({self.graduated_scale}) must not be below robust_scale ({self.robust_scale})"
             )
-        if self.num_yaws < 1 or self.iterations < 0 or self.graduated_iterations < 0:
+        if not 1 <= self.num_finalists <= self.num_yaws:
+            raise ValueError(f"num_finalists must be 1..num_yaws ({self.num_yaws}), got {self.num_finalists}")
+        if self.iterations < 0 or self.graduated_iterations < 0:
             raise ValueError(
-                f"expected num_yaws >= 1 and no negative iteration count, got {self.num_yaws}, {self.iterations}, "
-                f"{self.graduated_iterations}"
+                f"iteration counts must not be negative, got {self.iterations} and {self.graduated_iterations}"
             )

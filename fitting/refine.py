@@ -242,7 +242,7 @@ def _check_rows(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tuple[Ten
             bad = bad | (broken if broken.dim() == 1 else broken.any(1))
             keep = (valid & finite).view(*valid.shape, *[1] * (value.dim() - valid.dim()))
             clean[name] = torch.where(keep, value, _fit_width(other, value))
-    for name, size in (("sigma_rad", 22), ("hand_sigma_rad", 2)):
+    for name in ("sigma_rad", "hand_sigma_rad"):
         value = getattr(coarse, name)
         if value is not None:
             value = value.to(dtype)
@@ -354,9 +354,15 @@ def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:
     sigma = (torch.tensor(config.neutral_sigma_deg, dtype=model.dtype) * _DEG).expand(count * yaws, -1)
     sigma = sigma * config.pose_sigma_scale
     wide = many.solve(tries, tries, sigma, config.graduated_scale, config.graduated_iterations, None)
-    tight = many.solve(wide.state, tries, sigma, config.robust_scale, config.search_iterations, None)
-    best = tight.cost.nan_to_num(torch.inf).view(count, yaws).argmin(1) + torch.arange(count) * yaws
-    return take_rows(tries, best), sigma[best]
+    finalists = config.num_finalists
+    ahead = wide.cost.nan_to_num(torch.inf).view(count, yaws).argsort(1)[:, :finalists]
+    kept = (ahead + torch.arange(count)[:, None] * yaws).flatten()
+    tries = take_rows(tries, kept)
+    tight = many.take_rows(kept).solve(
+        take_rows(wide.state, kept), tries, sigma[kept], config.robust_scale, config.search_iterations, None
+    )
+    best = tight.cost.nan_to_num(torch.inf).view(count, finalists).argmin(1) + torch.arange(count) * finalists
+    return take_rows(tries, best), sigma[:count]
 
 
 def _summarise(

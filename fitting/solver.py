@@ -57,7 +57,7 @@ class SolverConfig:
 
 
 class Problem(Protocol):
-    """B independent least-squares problems; the cost is a sum of squares, gradient and matrix are those of half of it."""
+    """B independent least-squares problems. The cost is a sum of squares; gradient and matrix are those of its half."""
 
     def evaluate(self, state: Any) -> tuple[Tensor, Any]:
         """Cost (B,), and whatever `linearise` and `retract` can reuse."""
@@ -177,7 +177,7 @@ def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | N
             keep = torch.nonzero(~done).squeeze(1)
             rows, problem = rows[keep], problem.take_rows(keep)
             state, evaluation, cost, damping = (
-                take_rows((state), keep),
+                take_rows(state, keep),
                 take_rows(evaluation, keep),
                 cost[keep],
                 damping[keep],

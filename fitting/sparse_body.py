@@ -7,8 +7,9 @@ Legend: B people, N 133 keypoints, M sparse vertices, J 55 joints, S linear coef
 Frames: body model (rest) y up; camera x right, y down, z forward, metres. The pelvis lands on the translation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -42,9 +43,11 @@ class PointTensors:
     @classmethod
     def from_tables(cls, tables: PointTables, dtype: torch.dtype) -> "PointTensors":
         """Copies numpy tables into tensors of the given type."""
-        values = {name: getattr(tables, name) for name in cls.__slots__}
-        return cls(**{k: None if v is None else torch.as_tensor(np.ascontiguousarray(v), dtype=dtype)
-                      for k, v in values.items()})  # fmt: skip
+
+        def tensor(value: Any) -> Any:
+            return None if value is None else torch.as_tensor(np.ascontiguousarray(value), dtype=dtype)
+
+        return cls(**{name: tensor(getattr(tables, name)) for name in cls.__slots__})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,7 +167,7 @@ class SparseBody:
         self.level_parents = [torch.as_tensor(place[np.array([max(parents[j], 0) for j in level])]) for level in levels]
         self.level_order = torch.as_tensor(place)
 
-    def _set_pairs(self, tensor) -> None:
+    def _set_pairs(self, tensor: Callable[[np.ndarray], Tensor]) -> None:
         """Tables of the analytic Jacobian: weight below each joint, and the pairs that blend across a joint."""
         tables = self.tables
         below, contour_below = tables.points.skin @ tables.ancestors, tables.contour.skin @ tables.ancestors
@@ -218,14 +221,14 @@ class SparseBody:
         local, _ = self.local_rotations(state)
         return contour_row(self.global_rotations(local)[:, HEAD].nan_to_num(), "camera")
 
-    def _fixed_or_contour(self, shared: Tensor, contour: Tensor) -> Tensor:
+    def with_outline(self, shared: Tensor, contour: Tensor) -> Tensor:
         """Rows of all sparse vertices (B, M, ...) with those of the outline (B, 17 C, ...) put in their place."""
         return torch.cat([shared[:, : self.outline.start], contour, shared[:, self.outline.stop :]], 1)
 
     def per_row(self, name: str, bins: Tensor) -> Tensor:
         """One of the point tables for each person: (B, M, ...)."""
         shared, contour = getattr(self.points, name), getattr(self.contour, name)[bins]
-        return self._fixed_or_contour(shared.expand(len(bins), *shared.shape), contour)
+        return self.with_outline(shared.expand(len(bins), *shared.shape), contour)
 
     def _displacement(self, table: str, weights: Tensor, bins: Tensor) -> Tensor:
         """Sum of weighted directions: (B, M, 3)."""
@@ -233,12 +236,12 @@ class SparseBody:
         num = weights.shape[1]
         moved = (weights @ shared.reshape(-1, num).T).unflatten(1, (-1, 3))
         outline = torch.bmm(contour[bins].flatten(1, 2), weights[:, :, None]).unflatten(1, (-1, 3)).squeeze(-1)
-        return self._fixed_or_contour(moved, outline)
+        return self.with_outline(moved, outline)
 
     def blend(self, transforms: Tensor, bins: Tensor) -> Tensor:
         """Skin-weighted joint transforms (B, J, 12) -> (B, M, 12)."""
         shared = torch.matmul(self.points.skin, transforms)
-        return self._fixed_or_contour(shared, torch.bmm(self.contour.skin[bins], transforms))
+        return self.with_outline(shared, torch.bmm(self.contour.skin[bins], transforms))
 
     def to_keypoints(self, values: Tensor, bins: Tensor) -> Tensor:
         """Values at sparse vertices (B, M, ...) -> at keypoints (B, N, ...): face landmarks add up their corners."""

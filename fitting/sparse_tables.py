@@ -8,7 +8,8 @@ Legend: N 133 keypoints, M = 65 + 68 C sparse vertices in keypoint order, J 55 j
 coefficients (betas, FLAME expression, FLAME shape), Q (vertex, joint) pairs whose skin blends across the joint.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,11 @@ class PointTables:
     correctives: np.ndarray | None
     """(..., 3, 9 (J - 1)) pose blend shapes."""
 
-    def __getitem__(self, index: object) -> "PointTables":
-        pick = {name: getattr(self, name) for name in self.__slots__}
-        return PointTables(**{name: None if value is None else value[index] for name, value in pick.items()})
+    def __getitem__(self, index: Any) -> "PointTables":
+        def pick(value: Any) -> Any:
+            return None if value is None else value[index]
+
+        return PointTables(**{name: pick(getattr(self, name)) for name in self.__slots__})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,13 +136,8 @@ def _corners(ids: np.ndarray, weights: np.ndarray, corners: int) -> tuple[np.nda
     return np.take_along_axis(ids, best, -1).astype(np.int64), np.ones(best.shape)
 
 
-def _with_corner(tables: PointTables, weights: np.ndarray) -> PointTables:
-    values = {name: getattr(tables, name) for name in tables.__slots__} | {"corner": weights}
-    return PointTables(**values)
-
-
 def _concatenate(parts: list[PointTables]) -> PointTables:
-    def join(name: str) -> np.ndarray | None:
+    def join(name: str) -> Any:
         values = [getattr(part, name) for part in parts]
         return None if values[0] is None else np.concatenate(values)
 
@@ -149,8 +147,7 @@ def _concatenate(parts: list[PointTables]) -> PointTables:
 def _clean_skin(tables: PointTables) -> PointTables:
     """Drops weights that move nothing, so that fewer pairs count as blended; rows sum to 1 again."""
     skin = np.where(tables.skin < _NEGLIGIBLE_WEIGHT, 0.0, tables.skin)
-    values = {name: getattr(tables, name) for name in tables.__slots__}
-    return PointTables(**(values | {"skin": skin / skin.sum(-1, keepdims=True)}))
+    return replace(tables, skin=skin / skin.sum(-1, keepdims=True))
 
 
 def _ancestors() -> np.ndarray:
@@ -203,9 +200,9 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
             parts.append(full[[body.keypoint_vertices[skeleton.KEYPOINT_VERTEX_NAME[point]]]])
     contour_ids, contour_weights = _corners(body.contour_vertices, body.contour_weights, corners)
     bins = len(contour_ids)
-    contour = _clean_skin(_with_corner(full[contour_ids.reshape(bins, -1)], contour_weights.reshape(bins, -1)))
+    contour = _clean_skin(replace(full[contour_ids.reshape(bins, -1)], corner=contour_weights.reshape(bins, -1)))
     inner_ids, inner_weights = _corners(body.landmark_vertices, body.landmark_weights, corners)
-    inner = _with_corner(full[inner_ids.reshape(-1)], inner_weights.reshape(-1))
+    inner = replace(full[inner_ids.reshape(-1)], corner=inner_weights.reshape(-1))
     before = skeleton.FACE.start
     points = _clean_skin(_concatenate([*parts[:before], contour[0], inner, *parts[before:]]))
 

@@ -6,7 +6,9 @@ import torch
 from fitting import camera, so3
 from fitting.camera import Camera
 
-VIEW = Camera(focal_px=torch.tensor([900.0, 1500.0]).double(), principal_px=torch.tensor([[320.0, 240.0], [1.0, 2.0]]).double())
+VIEW = Camera(
+    focal_px=torch.tensor([900.0, 1500.0]).double(), principal_px=torch.tensor([[320.0, 240.0], [1.0, 2.0]]).double()
+)
 
 
 def points() -> torch.Tensor:

@@ -18,7 +18,8 @@ COUNT = 3
 def make_term(kind: str, body: SparseBody) -> Term:
     other = random_state(body, COUNT, seed=7)
     if kind == "keypoints":
-        view = Camera(focal_px=torch.full((COUNT,), 900.0).double(), principal_px=torch.full((COUNT, 2), 300.0).double())
+        focal = torch.full((COUNT,), 900.0, dtype=torch.float64)
+        view = Camera(focal_px=focal, principal_px=focal[:, None].expand(-1, 2))
         target = camera.project(body.forward(other).points_cam, view)
         return KeypointTerm(body, target, torch.rand(COUNT, 133).double() / 50, view, 4.0)
     if kind == "pose":
@@ -109,6 +110,7 @@ def test_the_limits_allow_left_and_right_the_same() -> None:
 
 
 def test_two_beliefs_merge_into_their_product() -> None:
-    mean, precision = merge_beliefs([(torch.tensor([0.0]), torch.tensor([1.0])), (torch.tensor([4.0]), torch.tensor([3.0]))])
+    first, second = (torch.tensor([0.0]), torch.tensor([1.0])), (torch.tensor([4.0]), torch.tensor([3.0]))
+    mean, precision = merge_beliefs([first, second])
     assert mean.item() == pytest.approx(3.0)
     assert precision.item() == pytest.approx(4.0)

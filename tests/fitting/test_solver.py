@@ -1,5 +1,6 @@
 """The solver on problems without a body."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_inactive_rows_are_returned_as_they_came() -> None:
 def test_the_cost_never_rises() -> None:
     problem, start, _ = make()
     costs = [solve(problem, start, SolverConfig(max_iterations=n, tolerance=1e-14)).cost for n in range(6)]
-    for before, after in zip(costs[:-1], costs[1:], strict=True):
+    for before, after in itertools.pairwise(costs):
         assert (after <= before).all()
 
 

@@ -26,7 +26,7 @@ def test_keypoints_of_a_random_body_are_those_of_the_full_body(toy_assets: EhmAs
     assert max(compare(toy_assets, toy_body)) < 1e-5
 
 
-def test_keypoints_of_the_open_body_are_those_of_the_full_body(open_assets: EhmAssets, open_body_f64: SparseBody) -> None:
+def test_keypoints_of_the_open_body_are_those_of_its_mesh(open_assets: EhmAssets, open_body_f64: SparseBody) -> None:
     assert max(compare(open_assets, open_body_f64)) < 1e-5
 
 

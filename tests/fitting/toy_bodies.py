@@ -40,11 +40,20 @@ def make_toy_assets(*, corners: bool, correctives: bool, seed: int = 0) -> EhmAs
         return ids.astype(np.int64), np.ascontiguousarray(weights, dtype=np.float32)
 
     inner, contour = landmarks(51), landmarks(79, 17)
-    tips = {f"{side}_{finger}": rng.choice(np.flatnonzero(nearest == skeleton.SMPLX_JOINT_NAMES.index(f"{side}_{finger}3")))
-            for side in ("left", "right") for finger in ("thumb", "index", "middle", "ring", "pinky")}  # fmt: skip
-    names = {name for name in skeleton.KEYPOINT_VERTEX_NAME.values() if name not in tips}
-    keypoints = {name: int(rng.choice(np.flatnonzero(nearest == (10 if "toe" in name else 7)) if "toe" in name or "heel" in name else on_face))
-                 for name in sorted(names)} | {name: int(v) for name, v in tips.items()}  # fmt: skip
+
+    def vertex_of(*joint_names: str) -> int:
+        joints = [skeleton.SMPLX_JOINT_NAMES.index(name) for name in joint_names]
+        return int(rng.choice(np.flatnonzero(np.isin(nearest, joints))))
+
+    keypoints = {}
+    for name in skeleton.KEYPOINT_VERTEX_NAME.values():
+        side, _, part = name.partition("_")
+        if part in ("thumb", "index", "middle", "ring", "pinky"):
+            keypoints[name] = vertex_of(f"{name}3")
+        elif "toe" in part or part == "heel":
+            keypoints[name] = vertex_of(f"{side}_foot", f"{side}_ankle")
+        else:
+            keypoints[name] = vertex_of("head", "jaw")
     posedirs = None
     if correctives:
         posedirs = np.zeros((J - 1, 9, V, 3))
