@@ -1,20 +1,23 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from model.estimators.mediapipe import so3
 
 vectors = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(np.array)
+quick = settings(deadline=None, max_examples=50)
 far = vectors.filter(lambda v: np.linalg.norm(v) > 0.1)
 
 
+@quick
 @given(vectors)
 def test_exp_is_scipys(v):
     np.testing.assert_allclose(so3.exp(v), Rotation.from_rotvec(v).as_matrix(), atol=1e-7)
 
 
+@quick
 @given(vectors)
 def test_log_undoes_exp(v):
     R = so3.exp(v)
@@ -27,16 +30,19 @@ def test_log_of_half_a_turn():
         np.testing.assert_allclose(so3.exp(so3.log(R)), R, atol=1e-6)
 
 
+@quick
 @given(far, far)
 def test_swing_points_a_at_b(a, b):
     np.testing.assert_allclose(so3.swing(a, b) @ so3.unit(a), so3.unit(b), atol=1e-6)
 
 
+@quick
 @given(far, st.floats(-3, 3))
 def test_twist_of_a_pure_turn_is_its_angle(axis, angle):
     assert so3.twist_rad(so3.exp(so3.unit(axis) * angle), axis) == pytest.approx(angle, abs=1e-5)
 
 
+@quick
 @given(vectors)
 def test_kabsch_finds_the_rotation(v):
     points = np.random.default_rng(0).normal(size=(6, 3))
