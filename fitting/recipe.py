@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from fitting.solver import SolverConfig
 
-# Order: pelvis, left and right hip, spine1, knees, spine2, ankles, spine3, feet, neck, collars, head, shoulders, elbows,
-# wrists.
+# Order: pelvis, left and right hip, spine1, knees, spine2, ankles, spine3, feet, neck, collars, head, shoulders,
+# elbows, wrists.
 _POSE_DEG = (
     24.0, 24.0, 24.0, 12.0, 28.0, 28.0, 12.0, 28.0, 28.0, 12.0, 20.0, 20.0,
     16.0, 6.0, 6.0, 16.0, 14.0, 14.0, 14.0, 14.0, 18.0, 18.0,
@@ -18,7 +18,7 @@ _NEUTRAL_DEG = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefineConfig:
-    """How far the refinement trusts what. Angles in degrees; all sigmas are standard deviations of a Gaussian belief."""
+    """How far the refinement trusts what: the sigmas are standard deviations of Gaussian beliefs."""
 
     graduated_iterations: int = 8
     """Steps with the wide robust loss, which lets far-off points pull the body over."""
@@ -66,6 +66,8 @@ class RefineConfig:
     """A hand estimate whose wrist is further than this from the body's is not believed about the wrist."""
     wrist_limit_deg: float = 85.0
     """Largest wrist bend taken from a hand estimate."""
+    batch_size: int = 64
+    """People refined at once: bounds the memory (about 1 MB a person); larger is not faster on a CPU."""
     num_yaws: int = 8
     """Neutral bodies tried for a person without a valid body estimate."""
     num_finalists: int = 3
@@ -86,6 +88,8 @@ class RefineConfig:
             value = getattr(self, name)
             if isinstance(value, float) and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
         if self.robust_scale > self.graduated_scale:
             raise ValueError(
                 f"graduated_scale ({self.graduated_scale}) must not be below robust_scale ({self.robust_scale})"

@@ -23,7 +23,7 @@ from fitting.problem import BodyProblem
 from fitting.quality import Evidence, Uncertainty, expected_error_mm, gather_evidence, quality_score, uncertainty
 from fitting.recipe import RefineConfig
 from fitting.residuals import KeypointTerm, precision_of
-from fitting.rows import copy_rows, put_rows, repeat_rows, take_rows
+from fitting.rows import cat_rows, copy_rows, put_rows, repeat_rows, take_rows
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import Forward, SparseBody
 from model.body import skeleton
@@ -122,6 +122,20 @@ def refine(
         config: settings; the default is the recipe for photos.
     """
     config = config or RefineConfig()
+    rows = torch.arange(len(observations.keypoints_px))
+    if len(rows) == 0:
+        raise ValueError("refine got no people; skip the call for an empty shard")
+    parts = [
+        _refine_batch(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
+        for part in rows.split(config.batch_size)
+    ]
+    return cat_rows(parts)
+
+
+def _refine_batch(
+    model: SparseBody, observations: Observations, coarse: Coarse, camera: Camera, config: RefineConfig
+) -> RefineResult:
+    """`refine` for at most `batch_size` people."""
     camera = camera.to(model.dtype)
     observed = observations.keypoints_px.to(model.dtype)
     precision = precision_of(observations.sigma_px.to(model.dtype), observed)
@@ -149,10 +163,11 @@ def refine(
     job = _Job(model=model, observed=observed, precision=precision, view=camera, coarse=coarse, config=config)
     lost = torch.nonzero(usable & ~coarse.body_valid).squeeze(1)
     if len(lost):
-        found, sigma = _search_neutral(job.take_rows(lost), take_rows(start, lost))
-        start = copy_rows(start)
-        put_rows(start, lost, found)
-        pose_sigma = pose_sigma.index_copy(0, lost, sigma)
+        start, pose_sigma = copy_rows(start), pose_sigma.clone()
+        for part in lost.split(max(1, config.batch_size // config.num_yaws)):
+            found, sigma = _search_neutral(job.take_rows(part), take_rows(start, part))
+            put_rows(start, part, found)
+            pose_sigma[part] = sigma
 
     wide = job.solve(start, start, pose_sigma, config.graduated_scale, config.graduated_iterations, usable)
     final = job.solve(wide.state, start, pose_sigma, config.robust_scale, config.iterations, usable)

@@ -47,3 +47,8 @@ def copy_rows(batch: Batch) -> Batch:
 def repeat_rows(batch: Batch, times: int) -> Batch:
     """Each row `times` times, one after the other: (B, ...) -> (B * times, ...)."""
     return _map(lambda value: value.repeat_interleave(times, 0), batch)
+
+
+def cat_rows(batches: list[Batch]) -> Batch:
+    """Equally built batches, one after the other."""
+    return batches[0] if len(batches) == 1 else _map(lambda *values: torch.cat(values), *batches)

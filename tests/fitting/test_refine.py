@@ -170,6 +170,14 @@ def test_nobody_at_all_is_no_error(open_body: SparseBody) -> None:
     assert (result.status == Status.NO_DATA).all()
 
 
+def test_people_may_come_in_any_batch_size(open_body_f64: SparseBody) -> None:
+    people = make_people(open_body_f64, 5, seed=4)
+    whole = refine(open_body_f64, people.observations, people.coarse, people.camera)
+    parts = refine(open_body_f64, people.observations, people.coarse, people.camera, RefineConfig(batch_size=2))
+    assert (whole.keypoints_px - parts.keypoints_px).abs().max() < 1e-3
+    assert torch.equal(whole.status, parts.status)
+
+
 def test_search_finds_people_seen_from_behind(open_body: SparseBody) -> None:
     people = make_people(open_body, 4, seed=5, config=SyntheticConfig(yaw_deg=(150, 210)))
     result = refine(open_body, people.observations, Coarse.unknown(4), people.camera)
