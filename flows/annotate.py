@@ -23,7 +23,7 @@ from prefect.tasks import Task, exponential_backoff
 
 from flows.artifacts import publish_artifacts
 from flows.orchestrate import run
-from flows.provision import GPU_LIMIT
+from flows.provision import GPU_LEASE_S, GPU_LIMIT
 from flows.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
 from flows.task_runners import open_task_runner
 from tasks.config import AnnotateConfig, load_config
@@ -39,7 +39,8 @@ def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
     function = STEP_FUNCTIONS[step]
 
     def annotate_shard(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
-        with concurrency(GPU_LIMIT, occupy=1) if config.run.use_gpu else nullcontext():
+        slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if config.run.use_gpu else nullcontext()
+        with slot:
             return function(shard, workspace, config)
 
     return task(
