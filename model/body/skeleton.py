@@ -4,6 +4,8 @@ Joint orders are those of SMPL, SMPL-X, FLAME and MANO. Keypoints follow COCO-Wh
 (300-W order, the person's right side first), 21 left hand, 21 right hand.
 """
 
+import itertools
+
 _FINGERS_MODEL = ("index", "middle", "pinky", "ring", "thumb")
 _FINGERS_KEYPOINTS = ("thumb", "index", "middle", "ring", "pinky")
 _TRUNK = (
@@ -138,7 +140,7 @@ SMPLX_FLIP: tuple[int, ...] = _joint_flip(SMPLX_JOINT_NAMES)
 
 
 def _chain(*points: int) -> tuple[tuple[int, int], ...]:
-    return tuple(zip(points[:-1], points[1:], strict=True))
+    return tuple(itertools.pairwise(points))
 
 
 def _hand_edges(start: int) -> tuple[tuple[int, int], ...]:

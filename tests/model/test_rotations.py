@@ -78,4 +78,5 @@ def test_half_turn_faces_the_camera() -> None:
 
 def test_identity_has_the_asked_shape_and_type() -> None:
     found = identity_like(torch.zeros(1, dtype=torch.float64), 2, 4)
-    assert found.shape == (2, 4, 3, 3) and found.dtype == torch.float64
+    assert found.shape == (2, 4, 3, 3)
+    assert found.dtype == torch.float64

@@ -48,7 +48,8 @@ def test_head_correspondence_of_another_release_is_named() -> None:
 def test_the_open_body_is_one_object_and_free() -> None:
     body = load_open_body()
     assert body is load_open_body()
-    assert body.smplx.licence.startswith("CC0") and len(body.sha256) == 64
+    assert body.smplx.licence.startswith("CC0")
+    assert len(body.sha256) == 64
     assert body.smplx.posedirs is None
     np.testing.assert_allclose(body.smplx.skin_weights.sum(1), 1.0, atol=1e-5)
     np.testing.assert_allclose(body.smplx.joint_regressor.sum(1), 1.0, atol=1e-5)
@@ -73,7 +74,8 @@ def test_a_model_refuses_assets_of_another_kind(hand: BodyAssets) -> None:
 
 
 def test_hand_coefficients_become_absolute_poses(hand: BodyAssets) -> None:
-    assert hand.hands_mean is not None and hand.hands_components is not None
+    assert hand.hands_mean is not None
+    assert hand.hands_components is not None
     mean, components = hand.hands_mean[0], hand.hands_components[0]
     rest = hand_rotvec(components, mean, np.zeros((2, 12)))
     np.testing.assert_allclose(rest.reshape(2, 45), np.stack([mean, mean]))

@@ -76,7 +76,7 @@ def _hostile_pickles(sentinel: Path) -> dict[str, bytes]:
 def test_a_hostile_pickle_runs_nothing(tmp_path: Path, name: str) -> None:
     sentinel, path = tmp_path / "sentinel", tmp_path / "model.pkl"
     path.write_bytes(_hostile_pickles(sentinel)[name])
-    with pytest.raises(ConvertError, match="model.pkl"):
+    with pytest.raises(ConvertError, match=r"model\.pkl"):
         read_source(path)
     assert not sentinel.exists()
 
@@ -262,7 +262,8 @@ def test_missing_keys_are_listed_with_what_was_found(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez(path, poses=np.zeros((4, 165)), trans=np.zeros((4, 3)))
     text = _message("smplx", path)
-    assert "expected the keys v_template" in text and "found poses, trans" in text
+    assert "expected the keys v_template" in text
+    assert "found poses, trans" in text
 
 
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
@@ -319,15 +320,16 @@ def test_converted_files_give_the_body_that_was_converted(tmp_path: Path, capsys
 def test_the_command_reports_an_error_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["--smplx", str(tmp_path / "absent.npz"), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("convert: ") and error.count("\n") == 1
+    assert error.startswith("convert: ")
+    assert error.count("\n") == 1
     assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_missing_converted_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="smplx.npz does not exist"):
+    with pytest.raises(ValueError, match=r"smplx\.npz does not exist"):
         load_ehm_assets(tmp_path)
     (tmp_path / "smplx.npz").write_bytes(b"PK\x03\x04 cut")
-    with pytest.raises(ValueError, match="smplx.npz is not a readable npz file"):
+    with pytest.raises(ValueError, match=r"smplx\.npz is not a readable npz file"):
         load_ehm_assets(tmp_path)
     with pytest.raises(ValueError, match="missing: flame, correspondence"):
         load_ehm_assets(smplx=tmp_path / "smplx.npz")

@@ -310,8 +310,10 @@ def test_keypoints_are_where_their_names_say(blended: EHMs) -> None:
     assert at["left_hand_middle4"][0] > at["left_hand_middle1"][0] > at["left_hand_root"][0] > at["left_elbow"][0]
     assert at["left_ear"][0] > at["left_eye"][0] > at["nose"][0] > at["right_eye"][0] > at["right_ear"][0]
     assert at["nose"][2] > at["left_eye"][2] > at["left_ear"][2]
-    assert at["left_big_toe"][2] > at["left_heel"][2] and at["left_small_toe"][0] > at["left_big_toe"][0]
-    assert at["face_0"][0] < at["face_8"][0] < at["face_16"][0] and at["face_8"][1] < at["face_30"][1]
+    assert at["left_big_toe"][2] > at["left_heel"][2]
+    assert at["left_small_toe"][0] > at["left_big_toe"][0]
+    assert at["face_0"][0] < at["face_8"][0] < at["face_16"][0]
+    assert at["face_8"][1] < at["face_30"][1]
     assert at["face_36"][0] < at["face_39"][0] < at["face_42"][0] < at["face_45"][0]
     assert torch.allclose(at["left_hand_root"], at["left_wrist"])
 
@@ -322,7 +324,11 @@ def test_contour_row_has_one_rule_in_both_frames() -> None:
     half_turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     body, camera = contour_row(orient, "body"), contour_row(half_turn @ orient, "camera")
     assert torch.equal(body, camera)
-    assert body[60] == 0 and body[50] == 10 and body[70] == 49 and body[0] == 39 and body[-1] == 78
+    assert body[60] == 0
+    assert body[50] == 10
+    assert body[70] == 49
+    assert body[0] == 39
+    assert body[-1] == 78
 
 
 def test_a_person_who_looks_to_the_side_shows_the_far_contour(blended: EHMs) -> None:

@@ -13,7 +13,8 @@ def test_counts_and_unique_names() -> None:
         (s.MANO_JOINT_NAMES, s.MANO_PARENTS, 16),
     ):
         assert len(names) == len(parents) == len(set(names)) == count
-        assert parents[0] == -1 and all(0 <= p < k for k, p in enumerate(parents) if k)
+        assert parents[0] == -1
+        assert all(0 <= p < k for k, p in enumerate(parents) if k)
     assert len(s.KEYPOINT_NAMES) == len(set(s.KEYPOINT_NAMES)) == s.NUM_KEYPOINTS
 
 

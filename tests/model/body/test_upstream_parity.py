@@ -66,11 +66,11 @@ def body(folder: Path) -> tuple[BodyAssets, torch.nn.Module]:
 
 def _smplx_arguments() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
     pose, betas, expression = _pose(len(SMPLX_JOINT_NAMES)), _random(NUM, 10, scale=1.0), _random(NUM, 12, scale=1.0)
-    arguments = dict(
-        betas=betas, expression=expression, global_orient=pose[:, 0], body_pose=pose[:, 1:22].flatten(1),
-        jaw_pose=pose[:, 22], leye_pose=pose[:, 23], reye_pose=pose[:, 24],
-        left_hand_pose=pose[:, 25:40].flatten(1), right_hand_pose=pose[:, 40:].flatten(1),
-    )  # fmt: skip
+    arguments = {
+        "betas": betas, "expression": expression, "global_orient": pose[:, 0], "body_pose": pose[:, 1:22].flatten(1),
+        "jaw_pose": pose[:, 22], "leye_pose": pose[:, 23], "reye_pose": pose[:, 24],
+        "left_hand_pose": pose[:, 25:40].flatten(1), "right_hand_pose": pose[:, 40:].flatten(1),
+    }  # fmt: skip
     return pose, betas, expression, arguments
 
 
