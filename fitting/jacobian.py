@@ -110,7 +110,7 @@ def _levers(body: SparseBody, state: State, forward: Forward) -> tuple[Tensor, T
 def _hanging(skin: Tensor, forward: Forward, vertex: Tensor) -> Tensor:
     """The part of each blended vertex that is carried by the joints of `skin` (Q, J) or (B, Q, J): (B, Q, 3)."""
     mixed = torch.matmul(skin, forward.transforms)
-    return (mixed[..., :9].unflatten(-1, (3, 3)) @ forward.rest[:, vertex][..., None]).squeeze(-1) + mixed[..., 9:]
+    return so3.apply(mixed[..., :9].unflatten(-1, (3, 3)), forward.rest[:, vertex]) + mixed[..., 9:]
 
 
 def _turn_rows(lever: Tensor, gain: Tensor, ray_xy: Tensor) -> tuple[Tensor, Tensor]:
@@ -135,10 +135,10 @@ def _linear_moves(body: SparseBody, state: State, forward: Forward) -> Tensor:
     joint_shape = body.joints.directions + joint_head * grow * (body.joints.directions - of_head)
     joint_size = torch.diag_embed(scale[:, None] * body.joints.head[:, None] * forward.joints_from_head)
     joint_moves = torch.cat([joint_shape, joint_size], -1)
-    bones = forward.rotations[:, body.parents] @ (joint_moves - joint_moves[:, body.parents])
+    bones = so3.product(forward.rotations[:, body.parents], joint_moves - joint_moves[:, body.parents])
     posed = torch.matmul(body.ancestors, (bones * body.not_root[..., None]).flatten(2)).unflatten(2, (3, -1))
-    offsets = (posed - forward.rotations @ joint_moves).flatten(2)
-    return forward.blended @ vertex_moves + body.blend(offsets, bins).unflatten(2, (3, -1))
+    offsets = (posed - so3.product(forward.rotations, joint_moves)).flatten(2)
+    return so3.product(forward.blended, vertex_moves) + body.blend(offsets, bins).unflatten(2, (3, -1))
 
 
 def _hand_block(

@@ -213,7 +213,7 @@ class SparseBody:
         """Local rotations (B, J, 3, 3) -> rotations in the camera frame (B, J, 3, 3)."""
         chain = local[:, self.levels[0]]
         for level, parents in zip(self.levels[1:], self.level_parents[1:], strict=True):
-            chain = torch.cat([chain, chain[:, parents] @ local[:, level]], 1)
+            chain = torch.cat([chain, so3.product(chain[:, parents], local[:, level])], 1)
         return chain[:, self.level_order]
 
     def contour_bin(self, state: State) -> Tensor:
@@ -273,13 +273,13 @@ class SparseBody:
         if self.points.correctives is not None:
             vertices = vertices + self._correct(local, bins)
 
-        bones = (rotations[:, self.parents] @ (joints - joints[:, self.parents])[..., None]).squeeze(-1)
+        bones = so3.apply(rotations[:, self.parents], joints - joints[:, self.parents])
         posed = torch.matmul(self.ancestors, bones * self.not_root)
-        offsets = posed - (rotations @ joints[..., None]).squeeze(-1)
+        offsets = posed - so3.apply(rotations, joints)
         transforms = torch.cat([rotations.flatten(2), offsets], -1)
         mixed = self.blend(transforms, bins)
         blended = mixed[..., :9].unflatten(-1, (3, 3))
-        placed = (blended @ vertices[..., None]).squeeze(-1) + mixed[..., 9:]
+        placed = so3.apply(blended, vertices) + mixed[..., 9:]
         return Forward(
             local=local,
             rotations=rotations,

@@ -73,3 +73,9 @@ def test_limit_angle_keeps_small_turns_and_cuts_large_ones() -> None:
     small, large = so3.exp(rotvecs(0.5)), so3.exp(rotvecs(2.0))
     assert torch.allclose(so3.limit_angle(small, 1.0), small)
     assert torch.allclose(so3.limit_angle(large, 1.0), so3.exp(rotvecs(1.0)))
+
+
+def test_products_equal_matmul() -> None:
+    R, columns = so3.exp(rotvecs(1.0)), torch.randn(50, 3, 7).double()
+    assert torch.allclose(so3.product(R, columns), R @ columns)
+    assert torch.allclose(so3.apply(R, columns[..., 0]), (R @ columns)[..., 0])
