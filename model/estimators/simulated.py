@@ -1,7 +1,7 @@
 """Simulated estimators: the truth of a synthetic data set plus a seeded error of the size published estimators have.
 
 They let the whole pipeline run, and its gain be measured, without any network. The error of a person depends on its
-sample id alone.
+sample id and the seed alone.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ HEAD, WRISTS = 15, (20, 21)
 INFO = EstimatorInfo(name="simulated", version="1")
 
 
-def generator(sample_id: str, part: str) -> np.random.Generator:
+def generator(sample_id: str, part: str, seed: int = 0) -> np.random.Generator:
     """Random numbers of one person and part."""
-    digest = hashlib.sha256(f"{part}|{sample_id}".encode()).digest()
+    digest = hashlib.sha256(f"{part}|{sample_id}|{seed}".encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
 
 
@@ -109,6 +109,10 @@ class SimulatedKeypoints:
 
     info = INFO
 
+    def __init__(self, seed: int = 0) -> None:
+        """Another seed gives every person another error."""
+        self._seed = seed
+
     def estimate(
         self, image: ImageInput, boxes: Array | None = None, annotated: Array | None = None
     ) -> KeypointsOutput:
@@ -127,7 +131,7 @@ class SimulatedKeypoints:
         num, scale = len(annotated), height / REFERENCE_HEIGHT_PX
         keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
         for i, side in enumerate(longer_side(boxes)):
-            random = generator(f"{image.image_id}#{i}", "keypoints")
+            random = generator(f"{image.image_id}#{i}", "keypoints", self._seed)
             noise = random.uniform(*NOISE_PX, size=NUM_KEYPOINTS) * scale
             error = random.normal(size=(NUM_KEYPOINTS, 2)) * noise[:, None]
             is_outlier, is_missing = (
@@ -165,13 +169,17 @@ class SimulatedBody:
 
     info = INFO
 
+    def __init__(self, seed: int = 0) -> None:
+        """Another seed gives every person another error."""
+        self._seed = seed
+
     def estimate(self, batch: PersonBatch) -> BodyOutput:
         """Returns one row a person."""
         num = len(batch)
         orient, pose = true_rotations(batch, "global_orient", 1)[:, 0], true_rotations(batch, "body_pose", 21)
         betas = coefficients(batch, "betas")
         for i, name in enumerate(sample_ids(batch)):
-            random = generator(name, "body")
+            random = generator(name, "body", self._seed)
             orient[i] = disturbed(orient[i], ROOT_SIGMA_RAD, random)
             pose[i] = disturbed(pose[i], BODY_SIGMA_RAD, random)
             betas[i] += random.normal(scale=SHAPE_SIGMA, size=NUM_COEFFICIENTS)
@@ -192,6 +200,10 @@ class SimulatedHands:
 
     info = INFO
 
+    def __init__(self, seed: int = 0) -> None:
+        """Another seed gives every person another error."""
+        self._seed = seed
+
     def estimate(self, batch: PersonBatch) -> HandsOutput:
         """Returns one row a person."""
         num = len(batch)
@@ -199,7 +211,7 @@ class SimulatedHands:
         orient, body = true_rotations(batch, "global_orient", 1)[:, 0], true_rotations(batch, "body_pose", 21)
         wrists = global_rotations(orient, body)[:, list(WRISTS)]
         for i, name in enumerate(sample_ids(batch)):
-            random = generator(name, "hands")
+            random = generator(name, "hands", self._seed)
             pose[i] = disturbed(pose[i], HAND_SIGMA_RAD, random)
             wrists[i] = disturbed(wrists[i], ROOT_SIGMA_RAD, random)
         return HandsOutput(
@@ -218,6 +230,10 @@ class SimulatedFace:
 
     info = INFO
 
+    def __init__(self, seed: int = 0) -> None:
+        """Another seed gives every person another error."""
+        self._seed = seed
+
     def estimate(self, batch: PersonBatch) -> FaceOutput:
         """Returns one row a person."""
         num = len(batch)
@@ -227,7 +243,7 @@ class SimulatedFace:
         jaw, eyes = truth_of(batch, "jaw_pose", (3,)).copy(), truth_of(batch, "eye_pose", (6,))
         eyelids = truth_of(batch, "eyelids", (2,)).copy()
         for i, name in enumerate(sample_ids(batch)):
-            random = generator(name, "face")
+            random = generator(name, "face", self._seed)
             heads[i] = disturbed(heads[i], ROOT_SIGMA_RAD, random)
             shape[i] += random.normal(scale=SHAPE_SIGMA, size=NUM_COEFFICIENTS)
             expression[i] += random.normal(scale=EXPRESSION_SIGMA, size=NUM_COEFFICIENTS)
