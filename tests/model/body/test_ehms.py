@@ -1,5 +1,6 @@
 """Laws of EHM-s: what scaling, fusing, mirroring and moving must and must not change."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -195,6 +196,16 @@ def test_the_blended_face_is_the_flame_face(assets: EhmAssets, blended: EHMs) ->
     assert (ours - theirs)[:, whole].abs().max() < 1e-5
     eyes = out.joints[:, skeleton.SMPLX_EYES] - out.joints[:, skeleton.HEAD, None]
     assert (eyes - (head.joints[:, skeleton.FLAME_EYES] - head.joints[:, 1, None])).abs().max() < 1e-5
+
+
+def test_a_flame_direction_that_moves_the_whole_head_changes_nothing(assets: EhmAssets, blended: EHMs) -> None:
+    """FLAME offsets count from the head joint: where FLAME's origin lies in its file does not matter."""
+    shift = np.zeros_like(assets.flame.shapedirs)
+    shift[..., :10] = np.array([0.01, 0.03, -0.02])[:, None]
+    flame = dataclasses.replace(assets.flame, shapedirs=assets.flame.shapedirs + shift)
+    shifted = EHMs(dataclasses.replace(assets, flame=flame))
+    arguments = _arguments(2)
+    assert _distance(shifted(**arguments), blended(**arguments)) < 1e-5
 
 
 def test_flame_parameters_leave_the_body_alone(assets: EhmAssets, blended: EHMs) -> None:
