@@ -66,8 +66,8 @@ class RefineConfig:
     """A hand estimate whose wrist is further than this from the body's is not believed about the wrist."""
     wrist_limit_deg: float = 85.0
     """Largest wrist bend taken from a hand estimate."""
-    batch_size: int = 64
-    """People refined at once: bounds the memory (about 1 MB a person); larger is not faster on a CPU."""
+    batch_size: int = 32
+    """People refined at once: bounds the memory; more than fits the cache is slower on a CPU."""
     num_yaws: int = 8
     """Neutral bodies tried for a person without a valid body estimate."""
     num_finalists: int = 3
