@@ -27,6 +27,17 @@ MIN_IOU = 0.3
 """Smallest overlap of the boxes of one and the same person."""
 NUM_BODY_JOINTS = 22
 """Pelvis and the 21 body joints, over which MPJPE is taken."""
+WRONG_REL = 0.07
+"""A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
+BODY_GROUPS = {
+    "head": (0, 1, 2, 3, 4),
+    "torso": (5, 6, 11, 12),
+    "left_arm": (7, 9),
+    "right_arm": (8, 10),
+    "left_leg": (13, 15),
+    "right_leg": (14, 16),
+}
+"""Body keypoints by limb, in the order of the keypoint estimators' ``body_group_valid``."""
 PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 """Keypoints of each part."""
 
@@ -146,6 +157,47 @@ def keypoint_errors(matching: Matching, projected: Mapping[str, np.ndarray]) -> 
                 entry |= {f"{part}_worst_rel": float(part_distance.max())}
         errors.append(entry)
     return errors
+
+
+def acceptance(
+    matching: Matching, projected: Mapping[str, np.ndarray], trusted: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """How often a part was accepted, and how often an accepted one is wrong, against annotated keypoints.
+
+    A part (head, torso, arms, legs, face, hands) counts where at least one of its points is annotated. It is wrong if
+    its worst annotated point lies more than ``WRONG_REL`` of the box's longer side away.
+
+    Args:
+        matching: Labels with the annotated people.
+        projected: sample_id to (133, 2) px.
+        trusted: sample_id to (6,) bool, body groups that the keypoint estimator trusts; without: all of a valid body.
+
+    Returns:
+        ``parts``, ``accepted``, ``accepted_wrong``, ``refused_right``; empty without annotations.
+    """
+    counts = {"parts": 0, "accepted": 0, "accepted_wrong": 0, "refused_right": 0}
+    for row, person in matching.pairs:
+        if person.keypoints is None or person.bbox_xyxy is None:
+            continue
+        box = np.asarray(person.bbox_xyxy, np.float64)
+        side = max(box[2] - box[0], box[3] - box[1])
+        distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
+        groups = trusted.get(row["sample_id"], np.full(len(BODY_GROUPS), row["body_valid"]))
+        accepted = dict(zip(BODY_GROUPS, groups, strict=True))
+        accepted |= {part: row[f"{part}_valid"] for part in ("face", "left_hand", "right_hand")}
+        for part, points in (
+            BODY_GROUPS | {name: PART_POINTS[name] for name in accepted if name in PART_POINTS}
+        ).items():
+            index = np.arange(len(distance))[points] if isinstance(points, slice) else np.array(points)
+            seen = index[person.keypoints[index, 2] > 0]
+            if not seen.size:
+                continue
+            wrong = distance[seen].max() > WRONG_REL
+            counts["parts"] += 1
+            counts["accepted"] += bool(accepted[part])
+            counts["accepted_wrong"] += bool(accepted[part] and wrong)
+            counts["refused_right"] += bool(not accepted[part] and not wrong)
+    return {name: float(count) for name, count in counts.items()} if counts["parts"] else {}
 
 
 def summarise(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.labels import LABEL_SCHEMA, Status
+from datasets_manifest.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, Status, unpack_arrays
 from datasets_manifest.snapshot import check_snapshot
 from datasets_manifest.store import read_shard
 from model.renderer.overlay import encode_png, side_colours
 from tasks.body_model import full_body
 from tasks.config import AnnotateConfig
 from tasks.evaluate import (
+    acceptance,
     keypoint_errors,
     match_people,
     projected_keypoints,
@@ -101,7 +102,7 @@ def publish(
     metrics = {dataset: _dataset_metrics(rows[dataset]) for dataset in rows if rows[dataset]}
     for plan in plans:
         if rows[plan.manifest.id]:
-            metrics[plan.manifest.id] |= _known_errors(plan, rows[plan.manifest.id], config)
+            metrics[plan.manifest.id] |= _known_errors(plan, rows[plan.manifest.id], workspace, config)
     write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     _draw(report, plans, workspace, config)
     states = Counter(row["status"] for dataset in rows.values() for row in dataset)
@@ -146,7 +147,23 @@ def _dataset_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return metrics
 
 
-def _known_errors(plan: DatasetPlan, rows: Sequence[Mapping[str, Any]], config: AnnotateConfig) -> dict[str, Any]:
+def _trusted_groups(plan: DatasetPlan, workspace: Workspace) -> dict[str, np.ndarray]:
+    """Which limbs the keypoint estimator trusts, by sample_id, where it says so."""
+    trusted = {}
+    for shard in plan.shards:
+        path = workspace.step_path("keypoints", shard)
+        if path.is_file():
+            columns = ["sample_id", "evidence", "evidence_shape"]
+            for row in read_shard(path, KEYPOINTS_SCHEMA).select(columns).to_pylist():
+                evidence = unpack_arrays(row)
+                if "body_group_valid" in evidence:
+                    trusted[row["sample_id"]] = evidence["body_group_valid"] > 0
+    return trusted
+
+
+def _known_errors(
+    plan: DatasetPlan, rows: Sequence[Mapping[str, Any]], workspace: Workspace, config: AnnotateConfig
+) -> dict[str, Any]:
     """Errors against what the data set knows: misses, 3D errors of synthetic people, 2D errors of annotated ones."""
     reference = reference_inventory(plan.manifest)
     if reference is None:
@@ -160,8 +177,9 @@ def _known_errors(plan: DatasetPlan, rows: Sequence[Mapping[str, Any]], config: 
     }
     if truth := summarise(truth_errors(matching, body)):
         known["against_truth"] = truth
-    if annotated := summarise(keypoint_errors(matching, projected_keypoints(matching, body))):
-        known["against_annotations"] = annotated
+    projected = projected_keypoints(matching, body)
+    if annotated := summarise(keypoint_errors(matching, projected)):
+        known["against_annotations"] = annotated | acceptance(matching, projected, _trusted_groups(plan, workspace))
     return known
 
 

@@ -157,7 +157,8 @@ def label_rows(parts: dict[str, list[Row]], result: RefineResult) -> list[Row]:
         if status in _FIT_FAILED:
             rows.append(_failed_row(person) | _state(Status.FAILED, _FIT_FAILED[status]))
             continue
-        trusted = np.asarray(person["part_valid"], bool)
+        # Keypoints alone, without any body estimate, leave front and back and every depth to chance.
+        trusted = np.asarray(person["part_valid"], bool) & [parts["body"][i]["valid"], True, True, True]
         valid = np.asarray(result.part_valid[i].numpy(), bool) & trusted
         if not valid.any():
             rows.append(_failed_row(person) | _validity_state(valid, parts, i))
