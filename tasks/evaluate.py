@@ -201,7 +201,7 @@ def acceptance(
 
 
 def summarise(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean of every figure over the people that have it, and the rank correlation of quality with the true error."""
+    """Median of every figure over the people that have it, and how well quality ranks the true error."""
     if not errors:
         return {}
     names = sorted({name for entry in errors for name in entry} - {"sample_id", "quality", "body_valid"})
@@ -209,8 +209,7 @@ def summarise(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     for name in names:
         values = [entry[name] for entry in errors if entry.get(name) is not None]
         if values:
-            summary[name] = float(np.mean(values))
-            summary[f"{name}_median"] = float(np.median(values))
+            summary[name] = float(np.median(values))
     if "pa_mpjpe_mm" in names:
         summary |= _quality_rank(errors)
     return {name: round(value, 5) for name, value in summary.items()}

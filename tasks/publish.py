@@ -205,8 +205,9 @@ def _worst_overlay(
     plans: Sequence[DatasetPlan],
     config: AnnotateConfig,
 ) -> bytes | None:
-    """PNG of the accepted person whose body lies furthest from the keypoints."""
-    labels = [row for own in rows.values() for row in own if row["body_valid"] and row["reproj_rel"] is not None]
+    """PNG of the labelled person whose body lies furthest from the keypoints."""
+    every = (row for own in rows.values() for row in own)
+    labels = [row for row in every if row["status"] != Status.FAILED and row["reproj_rel"] is not None]
     if not labels:
         return None
     worst = max(labels, key=lambda row: row["reproj_rel"])
