@@ -12,17 +12,19 @@ from torch import Tensor
 
 from fitting import camera, so3
 from fitting.camera import Camera
+from fitting.inputs import Coarse
 from fitting.parameters import State
+from fitting.recipe import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
 
+_DEG = math.pi / 180
 _PART_SHARE = 0.3
 """Weight of face and hand points in the first translation: many points, little extent."""
 _SOFTNESS_SIGMA = 12.0
 _MIN_DEPTH_M = 0.3
 _START_DEPTH_M = 5.0
 _SHOULDER_DROP_RAD = 1.0
-NUM_YAWS = 8
 SPINE3, NECK, HEAD = 9, 12, 15
 WRISTS, ELBOWS = (20, 21), (18, 19)
 
@@ -122,3 +124,47 @@ def place(body: SparseBody, state: State, keypoints_px: Tensor, precision: Tenso
     state = replace(state, contour_bin=body.contour_bin(state))
     translation = solve_translation(body.forward(state).points, keypoints_px, precision, view)
     return replace(state, position=camera.transl_to_position(translation))
+
+
+def start_state(model: SparseBody, coarse: Coarse, config: RefineConfig) -> State:
+    """The coarse estimates as a state at the origin; invalid hands relaxed, head and wrists from their estimators."""
+    count = len(coarse.global_orient)
+    hands = model.hand_coordinates(coarse.hand_pose)
+    hands = torch.where(coarse.hand_valid[..., None], hands, model.relaxed_hand.expand_as(hands))
+    betas, expression, shape = model.num_groups
+    coefficients = torch.cat(
+        [
+            _columns(coarse.betas, betas),
+            _columns(coarse.flame_expression, expression),
+            _columns(coarse.flame_shape, shape),
+        ],
+        1,
+    )
+    state = State(
+        global_orient=coarse.global_orient,
+        body_pose=coarse.body_pose,
+        jaw_pose=coarse.jaw_pose,
+        hand_pca=hands,
+        coefficients=coefficients,
+        log_head_scale=coefficients.new_zeros(count, 3),
+        position=coefficients.new_zeros(count, 3),
+        eye_pose=coarse.eye_pose,
+        eyelids=coarse.eyelids,
+        contour_bin=torch.zeros(count, dtype=torch.int64),
+    )
+    if coarse.head_orient is not None:
+        use = coarse.face_valid & coarse.body_valid
+        state = with_head(model, state, coarse.head_orient, use, config.head_limit_deg * _DEG)
+    if coarse.wrist_orient is not None:
+        use = coarse.hand_valid & coarse.body_valid[:, None]
+        gate, limit = config.wrist_gate_deg * _DEG, config.wrist_limit_deg * _DEG
+        state = with_wrists(model, state, coarse.wrist_orient, use, gate, limit)
+    return state
+
+
+def _columns(value: Tensor, count: int) -> Tensor:
+    """The first `count` coefficients, padded with zeros."""
+    out = value.new_zeros(len(value), count)
+    have = min(count, value.shape[1])
+    out[:, :have] = value[:, :have]
+    return out

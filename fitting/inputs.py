@@ -1,10 +1,11 @@
 """What the refinement is given: keypoints of a person, and the coarse estimates of the parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from fitting.camera import Camera
 from model.body import skeleton
 
 
@@ -106,3 +107,43 @@ class Coarse:
             hand_valid=torch.zeros(count, 2, dtype=torch.bool),
             face_valid=torch.zeros(count, dtype=torch.bool),
         )
+
+
+def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tuple[Tensor, Coarse]:
+    """Rows (B,) whose camera or valid parts hold NaN or inf, and the estimates with invalid parts made neutral."""
+    neutral = Coarse.unknown(len(coarse.global_orient), dtype)
+    bad = ~torch.isfinite(camera.focal_px) | (camera.focal_px <= 0) | ~torch.isfinite(camera.principal_px).all(1)
+    parts = {
+        "body_valid": ("global_orient", "body_pose", "betas"),
+        "face_valid": ("flame_shape", "flame_expression", "jaw_pose", "eyelids", "eye_pose", "head_orient"),
+        "hand_valid": ("hand_pose", "wrist_orient"),
+    }
+    clean: dict[str, Tensor] = {}
+    for flag, names in parts.items():
+        valid = getattr(coarse, flag)
+        for name in names:
+            value = getattr(coarse, name)
+            if value is None:
+                continue
+            value = value.to(dtype)
+            other = getattr(neutral, name)
+            if other is None:
+                other = torch.eye(3, dtype=dtype).expand_as(value)
+            finite = torch.isfinite(value).flatten(valid.dim()).all(-1)
+            broken = valid & ~finite
+            bad = bad | (broken if broken.dim() == 1 else broken.any(1))
+            keep = (valid & finite).view(*valid.shape, *[1] * (value.dim() - valid.dim()))
+            clean[name] = torch.where(keep, value, _fit_width(other, value))
+    for name in ("sigma_rad", "hand_sigma_rad"):
+        value = getattr(coarse, name)
+        if value is not None:
+            value = value.to(dtype)
+            clean[name] = torch.where(torch.isfinite(value) & (value > 0), value, torch.full_like(value, torch.nan))
+    if coarse.transl_m is not None:
+        clean["transl_m"] = coarse.transl_m.to(dtype)
+    return bad, replace(coarse, **clean)
+
+
+def _fit_width(neutral: Tensor, value: Tensor) -> Tensor:
+    """Neutral values in the shape of `value`, for coefficient vectors of another length."""
+    return neutral if neutral.shape == value.shape else torch.zeros_like(value)

@@ -15,98 +15,23 @@ from torch import Tensor
 
 from fitting import camera as pinhole
 from fitting import initialise, so3
+from fitting.beliefs import linear_beliefs, pose_sigma_rad
 from fitting.camera import Camera
-from fitting.inputs import Coarse, Observations
-from fitting.parameters import POSITION, State
-from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm, linear_coordinates, merge_beliefs
+from fitting.inputs import Coarse, Observations, without_bad_values
+from fitting.parameters import State
+from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm
 from fitting.problem import BodyProblem
-from fitting.quality import Evidence, Uncertainty, expected_error_mm, gather_evidence, quality_score, uncertainty
+from fitting.quality import expected_error_mm, gather_evidence, quality_score, uncertainty
 from fitting.recipe import RefineConfig
 from fitting.residuals import KeypointTerm, precision_of
+from fitting.result import Parameters, RefineResult
 from fitting.rows import cat_rows, copy_rows, put_rows, repeat_rows, take_rows
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import Forward, SparseBody
-from model.body import skeleton
 
 __all__ = ["Camera", "Coarse", "Observations", "Parameters", "RefineConfig", "RefineResult", "Status", "refine"]
 
 _DEG = math.pi / 180
-_HEAD_JOINTS = (12, 15)
-_WRIST_JOINTS = (20, 21)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parameters:
-    """EHM-s parameters of B people, named as in the label files; rotations as matrices, `rotvecs` as axis-angle."""
-
-    transl_m: Tensor
-    """(B, 3) pelvis in the camera frame."""
-    global_orient: Tensor
-    """(B, 3, 3)."""
-    body_pose: Tensor
-    """(B, 21, 3, 3)."""
-    left_hand_pose: Tensor
-    """(B, 15, 3, 3), flat hand = identity."""
-    right_hand_pose: Tensor
-    """(B, 15, 3, 3)."""
-    betas: Tensor
-    """(B, 10)."""
-    flame_shape: Tensor
-    """(B, 10)."""
-    flame_expression: Tensor
-    """(B, 10)."""
-    jaw_pose: Tensor
-    """(B, 3, 3)."""
-    eye_pose: Tensor
-    """(B, 2, 3, 3)."""
-    eyelids: Tensor
-    """(B, 2)."""
-    head_scale: Tensor
-    """(B, 3)."""
-
-    def rotvecs(self) -> dict[str, Tensor]:
-        """All parameters by label column, rotations as flat axis-angle (B, 3 n), float32."""
-        columns = {}
-        for name in self.__slots__:
-            value = getattr(self, name)
-            columns[name] = (
-                so3.log(value).flatten(1) if value.shape[-2:] == (3, 3) and value.dim() > 2 else value
-            ).float()
-        return columns
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RefineResult:
-    """Refined people, and how it went, row by row."""
-
-    parameters: Parameters
-    """EHM-s parameters."""
-    keypoints_px: Tensor
-    """(B, 133, 2) keypoints of the refined body in the image."""
-    evidence: Evidence
-    """Residuals, inliers, per-part reprojection errors, part validity."""
-    uncertainty: Uncertainty
-    """Posterior standard deviations."""
-    moved_rad: Tensor
-    """(B,) mean angle between the joints (root and body) of the coarse estimate, or neutral start, and the result."""
-    iterations: Tensor
-    """(B,) int64, over both runs."""
-    status: Tensor
-    """(B,) int64 `Status`."""
-    quality: Tensor
-    """(B,) 0..1; 0 for a row that could not be refined."""
-    cost: Tensor
-    """(B,) final robust cost with priors."""
-
-    @property
-    def converged(self) -> Tensor:
-        """(B,) bool."""
-        return self.status == Status.CONVERGED
-
-    @property
-    def part_valid(self) -> Tensor:
-        """(B, 4) bool: body, left hand, right hand, face."""
-        return self.evidence.part_valid
 
 
 def refine(
@@ -139,7 +64,7 @@ def _refine_batch(
     camera = camera.to(model.dtype)
     observed = observations.keypoints_px.to(model.dtype)
     precision = precision_of(observations.sigma_px.to(model.dtype), observed)
-    bad_input, coarse = _check_rows(coarse, camera, model.dtype)
+    bad_input, coarse = without_bad_values(coarse, camera, model.dtype)
     empty = (precision > 0).sum(1) < config.min_points
     usable = ~bad_input & ~empty
     camera = Camera(
@@ -149,8 +74,8 @@ def _refine_batch(
     observed = torch.where((precision > 0)[..., None], observed, torch.zeros_like(observed))
     precision = torch.where(usable[:, None], precision, torch.zeros_like(precision))
 
-    start = _start_state(model, coarse, config)
-    pose_sigma = _pose_sigma(coarse, config)
+    start = initialise.start_state(model, coarse, config)
+    pose_sigma = pose_sigma_rad(coarse, config)
     start = initialise.place(model, start, observed, precision, camera)
     if coarse.transl_m is not None:
         given = torch.isfinite(coarse.transl_m).all(1) & coarse.body_valid
@@ -209,13 +134,14 @@ class _Job:
         """The least-squares problem with beliefs around the state `prior`."""
         config, dtype = self.config, self.model.dtype
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype)
+        mean, precision = linear_beliefs(self.model, self.coarse, self.precision, prior, config)
         return BodyProblem(
             self.model,
             [
                 KeypointTerm(self.model, self.observed, self.precision, self.view, robust_scale),
                 PoseNearnessTerm(prior.global_orient, prior.body_pose, pose_sigma),
                 RotvecTerm(config.limit_sigma_rad, so3.log(prior.jaw_pose), jaw_sigma),
-                GaussianTerm(self.model.layout, *_linear_beliefs(self, prior)),
+                GaussianTerm(self.model.layout, mean, precision),
             ],
         )
 
@@ -230,128 +156,6 @@ class _Job:
     ) -> Solution:
         settings = replace(self.config.solver, max_iterations=iterations)
         return solve(self.problem(prior, pose_sigma, robust_scale), start, settings, active)
-
-
-def _check_rows(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tuple[Tensor, Coarse]:
-    """Rows (B,) whose camera or valid parts hold NaN or inf, and the estimates with invalid parts made neutral."""
-    neutral = Coarse.unknown(len(coarse.global_orient), dtype)
-    bad = ~torch.isfinite(camera.focal_px) | (camera.focal_px <= 0) | ~torch.isfinite(camera.principal_px).all(1)
-    parts = {
-        "body_valid": ("global_orient", "body_pose", "betas"),
-        "face_valid": ("flame_shape", "flame_expression", "jaw_pose", "eyelids", "eye_pose", "head_orient"),
-        "hand_valid": ("hand_pose", "wrist_orient"),
-    }
-    clean: dict[str, Tensor] = {}
-    for flag, names in parts.items():
-        valid = getattr(coarse, flag)
-        for name in names:
-            value = getattr(coarse, name)
-            if value is None:
-                continue
-            value = value.to(dtype)
-            other = getattr(neutral, name)
-            if other is None:
-                other = torch.eye(3, dtype=dtype).expand_as(value)
-            finite = torch.isfinite(value).flatten(valid.dim()).all(-1)
-            broken = valid & ~finite
-            bad = bad | (broken if broken.dim() == 1 else broken.any(1))
-            keep = (valid & finite).view(*valid.shape, *[1] * (value.dim() - valid.dim()))
-            clean[name] = torch.where(keep, value, _fit_width(other, value))
-    for name in ("sigma_rad", "hand_sigma_rad"):
-        value = getattr(coarse, name)
-        if value is not None:
-            value = value.to(dtype)
-            clean[name] = torch.where(torch.isfinite(value) & (value > 0), value, torch.full_like(value, torch.nan))
-    if coarse.transl_m is not None:
-        clean["transl_m"] = coarse.transl_m.to(dtype)
-    return bad, replace(coarse, **clean)
-
-
-def _fit_width(neutral: Tensor, value: Tensor) -> Tensor:
-    """Neutral values in the shape of `value`, for coefficient vectors of another length."""
-    return neutral if neutral.shape == value.shape else torch.zeros_like(value)
-
-
-def _columns(value: Tensor, count: int) -> Tensor:
-    """The first `count` coefficients, padded with zeros."""
-    out = value.new_zeros(len(value), count)
-    have = min(count, value.shape[1])
-    out[:, :have] = value[:, :have]
-    return out
-
-
-def _start_state(model: SparseBody, coarse: Coarse, config: RefineConfig) -> State:
-    """The coarse estimates as a state at the origin; invalid hands relaxed, head and wrists from their estimators."""
-    count = len(coarse.global_orient)
-    hands = model.hand_coordinates(coarse.hand_pose)
-    hands = torch.where(coarse.hand_valid[..., None], hands, model.relaxed_hand.expand_as(hands))
-    betas, expression, shape = model.num_groups
-    coefficients = torch.cat(
-        [
-            _columns(coarse.betas, betas),
-            _columns(coarse.flame_expression, expression),
-            _columns(coarse.flame_shape, shape),
-        ],
-        1,
-    )
-    state = State(
-        global_orient=coarse.global_orient,
-        body_pose=coarse.body_pose,
-        jaw_pose=coarse.jaw_pose,
-        hand_pca=hands,
-        coefficients=coefficients,
-        log_head_scale=coefficients.new_zeros(count, 3),
-        position=coefficients.new_zeros(count, 3),
-        eye_pose=coarse.eye_pose,
-        eyelids=coarse.eyelids,
-        contour_bin=torch.zeros(count, dtype=torch.int64),
-    )
-    if coarse.head_orient is not None:
-        use = coarse.face_valid & coarse.body_valid
-        state = initialise.with_head(model, state, coarse.head_orient, use, config.head_limit_deg * _DEG)
-    if coarse.wrist_orient is not None:
-        use = coarse.hand_valid & coarse.body_valid[:, None]
-        gate, limit = config.wrist_gate_deg * _DEG, config.wrist_limit_deg * _DEG
-        state = initialise.with_wrists(model, state, coarse.wrist_orient, use, gate, limit)
-    return state
-
-
-def _pose_sigma(coarse: Coarse, config: RefineConfig) -> Tensor:
-    """Standard deviations (B, 22) of root and body joints about the estimate."""
-    default = torch.tensor(config.pose_sigma_deg, dtype=coarse.global_orient.dtype) * _DEG
-    default = default.expand(len(coarse.global_orient), -1)
-    if coarse.sigma_rad is None:
-        return default * config.pose_sigma_scale
-    return torch.where(torch.isnan(coarse.sigma_rad), default, coarse.sigma_rad) * config.pose_sigma_scale
-
-
-def _linear_beliefs(job: _Job, prior: State) -> tuple[Tensor, Tensor]:
-    """Mean and precision (B, P) of everything that is not a body rotation."""
-    model, config, coarse = job.model, job.config, job.coarse
-    layout, count = model.layout, len(prior.position)
-    mean, precision = linear_coordinates(prior, layout), prior.position.new_zeros(count, layout.size)
-    depth = torch.exp(prior.position[:, 2])
-    across = (depth / config.position_sigma_m).square()
-    along = torch.full_like(depth, 1 / config.log_depth_sigma**2)
-    precision[:, POSITION] = torch.stack([across, across, along], 1)
-    sigmas = (config.beta_sigma, config.expression_sigma, config.flame_shape_sigma)
-    per_column = torch.repeat_interleave(torch.tensor(sigmas, dtype=model.dtype), torch.tensor(model.num_groups))
-    precision[:, layout.coefficients] = 1 / per_column.square()
-    mean[:, layout.log_head_scale] = 0
-    precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2
-
-    seen = torch.stack([(job.precision[:, part] > 0).sum(1) for part in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)], 1)
-    shown = seen >= config.min_hand_points
-    blind = torch.where(shown, config.guessed_hand_sigma_deg, config.unseen_hand_sigma_deg) * _DEG
-    stated = torch.full_like(blind, config.hand_sigma_deg * _DEG)
-    if coarse.hand_sigma_rad is not None:
-        stated = torch.where(torch.isnan(coarse.hand_sigma_rad), stated, coarse.hand_sigma_rad)
-    sigma = torch.where(coarse.hand_valid, stated, blind).to(model.dtype)
-    near = (1 / sigma.square())[..., None].expand_as(prior.hand_pca)
-    usual = (1 / model.hand_spread.square()).expand_as(near)
-    hand_mean, hand_precision = merge_beliefs([(prior.hand_pca, near), (torch.zeros_like(near), usual)])
-    mean[:, layout.hands], precision[:, layout.hands] = hand_mean.flatten(1), hand_precision.flatten(1)
-    return mean, precision
 
 
 def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:

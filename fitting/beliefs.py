@@ -1,0 +1,63 @@
+"""What is believed about a person before the keypoints speak: how far each unknown may lie from the coarse estimate."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fitting.inputs import Coarse
+from fitting.parameters import POSITION, State
+from fitting.priors import linear_coordinates, merge_beliefs
+from fitting.recipe import RefineConfig
+from fitting.sparse_body import SparseBody
+from model.body import skeleton
+
+_DEG = math.pi / 180
+
+
+def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
+    """Standard deviations (B, 22) of root and body joints about the estimate: the stated ones, else the recipe's."""
+    default = torch.tensor(config.pose_sigma_deg, dtype=coarse.global_orient.dtype) * _DEG
+    default = default.expand(len(coarse.global_orient), -1)
+    if coarse.sigma_rad is None:
+        return default * config.pose_sigma_scale
+    return torch.where(torch.isnan(coarse.sigma_rad), default, coarse.sigma_rad) * config.pose_sigma_scale
+
+
+def linear_beliefs(
+    model: SparseBody, coarse: Coarse, keypoint_precision: Tensor, prior: State, config: RefineConfig
+) -> tuple[Tensor, Tensor]:
+    """Mean and precision (B, P) of everything that is not a rotation of root, body or jaw; zero precision there.
+
+    Args:
+        model: the body.
+        coarse: part estimates, checked.
+        keypoint_precision: (B, 133) one over sigma in px, 0 where not seen; tells which hands the keypoints show.
+        prior: the state the beliefs are about.
+        config: the sigmas.
+    """
+    layout, count = model.layout, len(prior.position)
+    mean, precision = linear_coordinates(prior, layout), prior.position.new_zeros(count, layout.size)
+    depth = torch.exp(prior.position[:, 2])
+    across = (depth / config.position_sigma_m).square()
+    along = torch.full_like(depth, 1 / config.log_depth_sigma**2)
+    precision[:, POSITION] = torch.stack([across, across, along], 1)
+    sigmas = (config.beta_sigma, config.expression_sigma, config.flame_shape_sigma)
+    per_column = torch.repeat_interleave(torch.tensor(sigmas, dtype=model.dtype), torch.tensor(model.num_groups))
+    precision[:, layout.coefficients] = 1 / per_column.square()
+    mean[:, layout.log_head_scale] = 0
+    precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2
+
+    hands = (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
+    seen = torch.stack([(keypoint_precision[:, hand] > 0).sum(1) for hand in hands], 1)
+    shown = seen >= config.min_hand_points
+    blind = torch.where(shown, config.guessed_hand_sigma_deg, config.unseen_hand_sigma_deg) * _DEG
+    stated = torch.full_like(blind, config.hand_sigma_deg * _DEG)
+    if coarse.hand_sigma_rad is not None:
+        stated = torch.where(torch.isnan(coarse.hand_sigma_rad), stated, coarse.hand_sigma_rad)
+    sigma = torch.where(coarse.hand_valid, stated, blind).to(model.dtype)
+    near = (1 / sigma.square())[..., None].expand_as(prior.hand_pca)
+    usual = (1 / model.hand_spread.square()).expand_as(near)
+    hand_mean, hand_precision = merge_beliefs([(prior.hand_pca, near), (torch.zeros_like(near), usual)])
+    mean[:, layout.hands], precision[:, layout.hands] = hand_mean.flatten(1), hand_precision.flatten(1)
+    return mean, precision
