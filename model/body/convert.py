@@ -3,10 +3,8 @@
     python -m model.body.convert --smplx SMPLX_NEUTRAL.npz --flame FLAME_NEUTRAL.pkl \\
         --head-ids SMPL-X__FLAME_vertex_ids.npy --out licensed/
 
-The official files are pickles, many written by Python 2 with chumpy objects, and a pickle can run any code when it is
-read. This module is the only place of the project that reads one. It resolves a fixed list of names, each to an inert
-stand-in of its own that stores values and calls nothing; any other name ends the reading before anything happened.
-Neither chumpy nor scipy is needed by the stand-ins, and numpy arrays are rebuilt from their bytes by this module.
+The official files are pickles, or npz files with pickled members; `model.body.restricted_pickle` reads those without
+running anything in them. What comes out needs no pickle, and nothing else of the project reads one.
 """
 
 import argparse
@@ -14,8 +12,6 @@ import hashlib
 import io
 import math
 import os
-import pickle
-import re
 import sys
 import zipfile
 import zlib
@@ -27,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout, save_body, save_correspondence
+from model.body.restricted_pickle import ConvertError, unpickle
 
 LICENCE = "registration-gated, non-commercial; see the publisher's terms"
 MAX_SOURCE_BYTES = 4 << 30
@@ -39,230 +36,6 @@ REQUIRED_KEYS: dict[Kind, tuple[str, ...]] = {
     "smpl": _BASE_KEYS,
 }
 _LANDMARK_KEYS = ("lmk_faces_idx", "lmk_bary_coords", "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
-_SIMPLE_DTYPE = re.compile(r"[<>|=]?(b1|[iuf][1248]|[SU]\d{1,6}|O8?|[bBhHiIlLqQfd?])")
-
-
-class ConvertError(ValueError):
-    """A source file cannot be converted; the text says which, why and what to do."""
-
-
-class RefusedName(ConvertError):
-    """A pickle asks for something that no body-model file needs. Nothing was run."""
-
-
-# --- inert stand-ins --------------------------------------------------------------------------------------------------
-class _Function:
-    """Wraps one harmless function so that a pickle can call it but not change it."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._call(*arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("a function has no state")
-
-
-class _Record:
-    """An object of which only the stored state matters."""
-
-    state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def field(self, *names: str) -> Any:
-        """First of `names` that the state has."""
-        for name in names:
-            if isinstance(self.state, dict) and name in self.state:
-                return _plain(self.state[name])
-        raise pickle.UnpicklingError(f"a stored object lacks {' and '.join(names)}")
-
-    def value(self) -> Any:
-        """The plain array or container that this stands for."""
-        raise pickle.UnpicklingError("a stored object has no value")
-
-
-class _Marker(_Record):
-    """Stands for `object` and `numpy.ndarray` where a pickle only names them."""
-
-
-class _DType(_Record):
-    def __init__(self, text: str = "", *_: Any) -> None:
-        if not isinstance(text, str) or not _SIMPLE_DTYPE.fullmatch(text):
-            raise pickle.UnpicklingError(f"unusual array type {text!r}")
-        self.text = text
-
-    def value(self) -> np.dtype:
-        order = ""
-        if isinstance(self.state, tuple) and len(self.state) > 4:
-            if any(part is not None for part in self.state[2:5]):
-                raise pickle.UnpicklingError("structured array type")
-            order = self.state[1] if self.state[1] in ("<", ">") else ""
-        return np.dtype(self.text if self.text[0] in "<>|=" else order + self.text)
-
-
-class _Array(_Record):
-    def value(self) -> NDArray:
-        state = self.state
-        if not isinstance(state, tuple) or len(state) not in (4, 5):
-            raise pickle.UnpicklingError("an array without content")
-        shape, dtype, is_fortran, raw = state[-4:]
-        return _array(shape, dtype, raw, "F" if is_fortran else "C")
-
-
-class _SparseByColumn(_Record):
-    def value(self) -> NDArray:
-        rows, columns = self.field("_shape", "shape")
-        return _dense(self.field("data"), self.field("indices"), self.field("indptr"), (rows, columns))
-
-
-class _SparseByRow(_Record):
-    def value(self) -> NDArray:
-        rows, columns = self.field("_shape", "shape")
-        return _dense(self.field("data"), self.field("indices"), self.field("indptr"), (columns, rows)).T
-
-
-class _Chumpy(_Record):
-    def value(self) -> NDArray:
-        return np.asarray(self.field("x"))
-
-
-class _ChumpySelect(_Record):
-    def value(self) -> NDArray:
-        picked = np.asarray(self.field("a")).ravel()[np.asarray(self.field("idxs")).ravel()]
-        has_shape = isinstance(self.state, dict) and "preferred_shape" in self.state
-        return picked.reshape(self.field("preferred_shape")) if has_shape else picked
-
-
-def _array(shape: Any, dtype: Any, raw: Any, order: Any) -> NDArray:
-    kind = dtype.value() if isinstance(dtype, _DType) else None
-    if kind is None or not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise pickle.UnpicklingError("an array with an unusual shape or type")
-    if kind.hasobject:
-        if not isinstance(raw, list) or len(raw) != math.prod(shape):
-            raise pickle.UnpicklingError("an object array whose length does not match its shape")
-        found = np.empty(len(raw), dtype=object)
-        found[:] = [_plain(item) for item in raw]
-        return found.reshape(shape)
-    data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-    if len(data) != math.prod(shape) * kind.itemsize:
-        raise pickle.UnpicklingError("an array whose length does not match its shape")
-    return np.frombuffer(data, dtype=kind).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _dense(data: NDArray, indices: NDArray, indptr: NDArray, shape: tuple[int, int]) -> NDArray:
-    """Compressed columns -> (rows, columns)."""
-    rows, columns = shape
-    counts = np.diff(indptr)
-    if len(indptr) != columns + 1 or counts.min(initial=0) < 0 or not len(data) == len(indices) == counts.sum():
-        raise pickle.UnpicklingError("a sparse matrix that contradicts itself")
-    if indices.size and (indices.min() < 0 or indices.max() >= rows):
-        raise pickle.UnpicklingError("a sparse matrix with an entry outside its shape")
-    found = np.zeros(shape)
-    np.add.at(found, (indices, np.repeat(np.arange(columns), counts)), data)
-    return found
-
-
-def _reconstruct_object(cls: Any, base: Any = None, state: Any = None) -> _Record:
-    if not (isinstance(cls, type) and issubclass(cls, _Record)):
-        raise pickle.UnpicklingError("an object of an unusual class")
-    return cls()
-
-
-def _reconstruct_array(cls: Any, shape: Any, dtype: Any) -> _Array:
-    return _Array()
-
-
-def _array_from_buffer(raw: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-    found = _Array()
-    found.state = (shape, dtype, order == "F", raw)
-    return found
-
-
-def _scalar(dtype: Any, raw: Any = b"") -> _Array:
-    found = _Array()
-    found.state = ((), dtype, False, raw)
-    return found
-
-
-def _latin1(text: Any, encoding: Any = "latin1") -> bytes:
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"unusual text encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-def _allowed_names() -> dict[tuple[str, str], Any]:
-    names: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): _Marker,
-        ("numpy", "dtype"): _DType,
-        ("_codecs", "encode"): _Function(_latin1),
-        ("collections", "OrderedDict"): _Function(lambda items=(): dict(items)),
-        ("chumpy", "Ch"): _Chumpy,
-        ("chumpy.ch", "Ch"): _Chumpy,
-        ("chumpy.reordering", "Select"): _ChumpySelect,
-    }
-    for module in ("numpy.core", "numpy._core"):
-        names[module + ".multiarray", "_reconstruct"] = _Function(_reconstruct_array)
-        names[module + ".multiarray", "scalar"] = _Function(_scalar)
-        names[module + ".numeric", "_frombuffer"] = _Function(_array_from_buffer)
-    for module in ("builtins", "__builtin__"):
-        names[module, "object"] = _Marker
-        names[module, "set"] = _Function(lambda items=(): list(items))
-    for module in ("copyreg", "copy_reg"):
-        names[module, "_reconstructor"] = _Function(_reconstruct_object)
-    for stem, cls in (("csc", _SparseByColumn), ("csr", _SparseByRow)):
-        for module in (f"scipy.sparse.{stem}", f"scipy.sparse._{stem}"):
-            names[module, f"{stem}_matrix"] = cls
-            names[module, f"{stem}_array"] = cls
-    return names
-
-
-_ALLOWED = _allowed_names()
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, source: str) -> None:
-        super().__init__(file, encoding="latin1")
-        self._source = source
-
-    def find_class(self, module: str, name: str) -> Any:
-        found = _ALLOWED.get((module, name))
-        if found is None:
-            raise RefusedName(
-                f"{self._source} asks for {module}.{name}, which no body-model file needs; nothing was run. "
-                "Delete it and get the file again from its publisher."
-            )
-        return found
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise RefusedName(f"{self._source} refers to an object outside itself; nothing was run.")
-
-
-def _plain(value: Any) -> Any:
-    """Replace stand-ins by the arrays and containers they stand for."""
-    if isinstance(value, _Record):
-        return value.value()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if isinstance(key, str)}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
-    return value
-
-
-def _unpickle(data: bytes, source: str) -> Any:
-    try:
-        return _plain(_RestrictedUnpickler(io.BytesIO(data), source).load())
-    except RefusedName:
-        raise
-    except (
-        pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, ValueError, TypeError,
-        MemoryError, OverflowError, RecursionError,
-    ) as error:  # fmt: skip
-        raise ConvertError(f"{source} is corrupt or not a model file ({error or type(error).__name__}).") from error
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -281,7 +54,7 @@ def read_source(path: Path) -> Any:
         return _read_npz(data, path.name)
     if data.startswith(b"\x93NUMPY"):
         return _read_npy(data, path.name)
-    return _unpickle(data, path.name)
+    return unpickle(data, path.name)
 
 
 def _read_npz(data: bytes, source: str) -> dict[str, Any]:
@@ -305,7 +78,7 @@ def _read_npy(data: bytes, source: str) -> Any:
         raise ConvertError(f"{source} is corrupt ({error}): download it again.") from error
     rest = data[file.tell() :]
     if dtype.hasobject:
-        found = _unpickle(rest, source)
+        found = unpickle(rest, source)
         return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
     if len(rest) != math.prod(shape) * dtype.itemsize:
         raise ConvertError(f"{source} is corrupt (its length does not match its shape): download it again.")
