@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from fitting.sparse_body import SparseBody
-from model.body.assets import EhmAssets, load_ehm_assets, load_open_body
+from model.body.asset_files import load_ehm_assets
+from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
 from tasks.config import BodyModelConfig
 

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout, save_body, save_correspondence
+from model.body.asset_files import save_body, save_correspondence
+from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout
 from model.body.restricted_pickle import ConvertError, unpickle
 
 LICENCE = "registration-gated, non-commercial; see the publisher's terms"

@@ -20,7 +20,8 @@ import torch
 from model_files import write_smplx_package_files
 
 from model.body import convert
-from model.body.assets import load_body, load_ehm_assets, load_open_body
+from model.body.asset_files import load_body, load_ehm_assets
+from model.body.assets import load_open_body
 from model.body.convert import convert_model, main, read_source
 from model.body.ehms import EHMs
 from model.body.open_body.layout import model_dict

@@ -1,0 +1,98 @@
+"""Body models as npz files of our own, without pickled members: written by the converter, read by whoever names them.
+
+A folder of converted files holds smplx.npz, flame.npz and correspondence.npz (which body vertices the head is).
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.body.assets import BodyAssets, EhmAssets, Kind
+
+
+def save_body(path: Path, assets: BodyAssets) -> None:
+    """Write `assets` to a compressed npz without pickled members."""
+    arrays: dict[str, Any] = {}
+    for field in fields(assets):
+        value = getattr(assets, field.name)
+        if value is None:
+            continue
+        if field.name == "keypoint_vertices":
+            arrays["keypoint_names"] = np.array(list(value), dtype=np.str_)
+            arrays["keypoint_ids"] = np.array(list(value.values()), dtype=np.int64)
+        else:
+            arrays[field.name] = np.asarray(value)
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def load_body(path: Path, kind: Kind) -> BodyAssets:
+    """Read a file written by `save_body`; `kind` is what the caller needs it to be."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: make it with `python -m model.body.convert --{kind} FILE --out DIR`.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a readable npz file ({error}): convert the source file again.") from error
+    found = str(arrays.get("kind", "unknown"))
+    if found != kind:
+        raise ValueError(f"{path} holds a body of kind {found!r}, expected {kind!r}: pass the converted {kind} file.")
+    keypoints = dict(zip(arrays.pop("keypoint_names").tolist(), arrays.pop("keypoint_ids").tolist(), strict=True))
+    texts = {key: str(arrays.pop(key)) for key in ("name", "sha256", "licence")}
+    del arrays["kind"]
+    return BodyAssets(kind=kind, **texts, keypoint_vertices=keypoints, **arrays)
+
+
+def save_correspondence(path: Path, head_vertex_ids: NDArray, hand_vertex_ids: Mapping[str, NDArray]) -> None:
+    """Write which body vertices the head and the hands are."""
+    hands: dict[str, Any] = {f"{side}_hand": np.asarray(ids, dtype=np.int64) for side, ids in hand_vertex_ids.items()}
+    with path.open("wb") as file:
+        np.savez_compressed(file, head=np.asarray(head_vertex_ids, dtype=np.int64), **hands)
+
+
+def load_ehm_assets(
+    folder: Path | None = None,
+    *,
+    smplx: Path | None = None,
+    flame: Path | None = None,
+    correspondence: Path | None = None,
+) -> EhmAssets:
+    """Read converted licensed files.
+
+    Args:
+        folder: Output folder of `model.body.convert`, holding smplx.npz, flame.npz and correspondence.npz.
+        smplx: Explicit path, instead of the one in `folder`; the same for `flame` and `correspondence`.
+    """
+    given = {"smplx": smplx, "flame": flame, "correspondence": correspondence}
+    if folder is None and None in given.values():
+        missing = ", ".join(key for key, path in given.items() if path is None)
+        raise ValueError(f"EHM-s needs a folder of converted files or all three paths; missing: {missing}.")
+    paths = {key: path if path is not None else Path(str(folder)) / f"{key}.npz" for key, path in given.items()}
+    body, head = load_body(paths["smplx"], "smplx"), load_body(paths["flame"], "flame")
+    if not paths["correspondence"].is_file():
+        raise ValueError(
+            f"{paths['correspondence']} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter."
+        )
+    with np.load(paths["correspondence"], allow_pickle=False) as file:
+        head_ids = file["head"]
+        hand_ids = {side: file[f"{side}_hand"] for side in ("left", "right") if f"{side}_hand" in file.files}
+    return EhmAssets(
+        smplx=body,
+        flame=head,
+        head_vertex_ids=head_ids,
+        hand_vertex_ids=hand_ids,
+        regions={},
+        uv=None,
+        sha256=_joint_hash(body.sha256, head.sha256),
+    )
+
+
+def _joint_hash(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
