@@ -43,8 +43,7 @@ def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
         with slot:
             return function(shard, workspace, config)
 
-    return task(
-        annotate_shard,
+    wrap = task(
         name=step,
         description=function.__doc__,
         tags=[step],
@@ -56,6 +55,7 @@ def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+    return wrap(annotate_shard)
 
 
 def _may_pass(_task: Task[..., Any], _run: Any, state: State) -> bool:
@@ -104,6 +104,6 @@ def annotate_part_labels(
     config = load_config(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
     result = run(config, partial(prefect_runner, config), get_run_logger(), shards)
     publish_artifacts(result.failures, result.publication.worst_overlay, result.publication.failures_csv)
-    if result.failed_parts:
+    if not result.is_good:
         return Failed(message=result.sentence)
     return Completed(message=result.sentence)

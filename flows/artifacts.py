@@ -85,8 +85,8 @@ def failures_markdown(failures: Sequence[Failure], failures_csv: Path, *, max_ro
         "|:--|--:|",
         *(f"| {_cell(code)} | {count} |" for code, count in Counter(f.code for f in failures).most_common()),
         "",
-        "| shard | step | person | code | reason | to try again |",
-        "|:--|:--|:--|:--|:--|:--|",
+        "| shard part or person | code | to try again | reason |",
+        "|:--|:--|:--|:--|",
         *(_row(failure) for failure in failures[:max_rows]),
         "",
     ]
@@ -132,9 +132,9 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _row(failure: Failure) -> str:
-    person = failure.sample_id or "whole shard"
-    cells = (failure.shard, failure.step, person, failure.code, failure.reason)
-    return "| " + " | ".join(_cell(cell) for cell in cells) + f" | `{_code(failure.retry)}` |"
+    what = failure.sample_id or f"{failure.step}/{failure.shard}"
+    # The reason comes last: on a narrow page it may run out of sight, the command may not.
+    return f"| {_cell(what)} | {_cell(failure.code)} | `{_code(failure.retry)}` | {_cell(failure.reason)} |"
 
 
 def _cell(text: str) -> str:

@@ -28,29 +28,34 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except (ValueError, ImportError, FileNotFoundError, PermissionError) as error:
+        logging.getLogger("pear").debug("trace of the error below", exc_info=True)
         typer.echo(f"pear: {error}", err=True)
         raise typer.Exit(2) from None
 
 
-def parse_settings(pairs: list[str] | None) -> dict[str, Any]:
+def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
     """``["a.b=1"]`` to ``{"a.b": 1}``; values are YAML.
 
     Raises:
-        ValueError: A pair has no ``=``.
+        ValueError: A pair has no ``=``, or its value is not YAML.
     """
     parsed = {}
     for pair in pairs or []:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ValueError(f"--set {pair!r}: expected <setting>=<value>, for example run.workers=4")
-        parsed[name.strip()] = yaml.safe_load(value)
+            raise ValueError(f"{option} {pair!r}: expected <name>=<value>, for example run.workers=4")
+        try:
+            parsed[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{option} {pair!r}: the value is not valid YAML: {error}") from error
     return parsed
 
 
 def _log() -> logging.Logger:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
     log = logging.getLogger("pear")
-    log.setLevel(logging.INFO)
+    # PEAR_DEBUG=1 shows the trace of what ends in one sentence.
+    log.setLevel(logging.DEBUG if os.environ.get("PEAR_DEBUG") else logging.INFO)
     logging.getLogger("tasks").setLevel(logging.INFO)
     return log
 
@@ -76,7 +81,7 @@ def annotate(
     With a server up (`pear up`) the run shows in its UI, else it runs in this process alone.
     """
     with one_sentence():
-        overrides = parse_settings(settings) | {f"roots.{k}": v for k, v in parse_settings(root).items()}
+        overrides = parse_settings(settings) | {f"roots.{k}": v for k, v in parse_settings(root, "--root").items()}
         if datasets:
             overrides["datasets"] = list(datasets)
         if not local and _has_server():
@@ -95,7 +100,7 @@ def _annotate_here(params: Path, overrides: dict[str, Any], shards: list[str] | 
     config = load_config(params, overrides)
     result = run(config, lambda workspace: LocalRunner(workspace, config, log), log, shards)
     typer.echo(result.sentence)
-    return not result.failed_parts
+    return result.is_good
 
 
 def _annotate_with_server(params: Path, overrides: dict[str, Any], shards: list[str] | None) -> bool:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_manifest.manifest import load_manifest
 from datasets_manifest.store import sweep_temporary
 from flows.pacing import submit_in_windows
 from flows.progress import Progress, clock
@@ -19,6 +20,7 @@ from flows.runners import Handle, Runner
 from tasks.config import AnnotateConfig
 from tasks.failures import Failure, collect_failures
 from tasks.plan import DatasetPlan, plan_dataset
+from tasks.provenance import step_config
 from tasks.publish import Publication, publish
 from tasks.step import ShardSummary
 from tasks.steps import READS
@@ -39,6 +41,18 @@ class RunResult:
     """Every failed shard and person of the run's shards, as they are on disk."""
     seconds: float
     """Time of the whole run."""
+    max_failed_share: float
+    """Largest share of failed people with which the run still counts as good."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every shard has its labels, they are one snapshot, and not too many people failed."""
+        return not self.failed_parts and not self.publication.warning and self.failed_share <= self.max_failed_share
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the people that failed."""
+        return self.publication.states.get("failed", 0) / max(self.publication.people, 1)
 
     @property
     def failed_parts(self) -> int:
@@ -48,14 +62,20 @@ class RunResult:
     @property
     def sentence(self) -> str:
         """What came out, in a sentence or two."""
+        told = [self.publication.sentence]
+        if self.failed_share > self.max_failed_share:
+            told.append(f"{self.failed_share:.0%} of the people failed, allowed are {self.max_failed_share:.0%}.")
+        if self.publication.warning:
+            told.append(self.publication.warning)
         if not self.failed_parts:
-            return self.publication.sentence
+            return " ".join(told)
         shards = sorted({summary.shard.name for summary in self.summaries if summary.state == "failed"})
         shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
-        return (
-            f"{self.publication.sentence} {len(shards)} shards failed ({shown}): the reasons are in "
-            f"{self.publication.failures_csv}; run the same command again to do just these."
+        told.append(
+            f"{len(shards)} shards failed ({shown}): the reasons are in {self.publication.failures_csv}; "
+            "run the same command again to do just these."
         )
+        return " ".join(told)
 
 
 def workspace_of(config: AnnotateConfig) -> Workspace:
@@ -64,7 +84,10 @@ def workspace_of(config: AnnotateConfig) -> Workspace:
 
 
 def run(
-    config: AnnotateConfig, start_runner: StartRunner, log: logging.Logger, only: Sequence[str] | None = None
+    config: AnnotateConfig,
+    start_runner: StartRunner,
+    log: logging.Logger | logging.LoggerAdapter,
+    only: Sequence[str] | None = None,
 ) -> RunResult:
     """Plans, runs every shard part that is not done, publishes.
 
@@ -81,7 +104,9 @@ def run(
     workspace = workspace_of(config)
     for folder in (workspace.work, workspace.labels):
         sweep_temporary(folder)
-    plans = [plan_dataset(source, workspace, config) for source in config.datasets]
+    for step in STEPS:
+        step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
+    plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
     for plan in plans:
         log.info("%s: %s in %d shards", plan.manifest.id, plan.inventory.summary, len(plan.shards))
     shards = select_shards(plans, only)
@@ -93,8 +118,25 @@ def run(
     seconds = time.perf_counter() - started
     log.info("run took %s; %s", clock(seconds), publication.sentence)
     return RunResult(
-        publication=publication, summaries=tuple(progress.summaries), failures=tuple(failures), seconds=seconds
+        publication=publication,
+        summaries=tuple(progress.summaries),
+        failures=tuple(failures),
+        seconds=seconds,
+        max_failed_share=config.run.max_failed_share,
     )
+
+
+def _once(sources: Sequence[str]) -> list[str]:
+    """The data sets of a run.
+
+    Raises:
+        ValueError: Two of them have the same id, so that their files would be the same.
+    """
+    ids = [load_manifest(source).id for source in sources]
+    repeated = sorted({name for name in ids if ids.count(name) > 1})
+    if repeated:
+        raise ValueError(f"data set {', '.join(repeated)} is named more than once; name each data set of a run once")
+    return list(sources)
 
 
 def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> list[ShardRef]:

@@ -1,8 +1,8 @@
 """Who runs the shard parts: threads of this process, or Prefect task runs.
 
-The order of work is the same for both (``flows.annotate.run_shards``); a runner only starts one step of one shard after
-some others. Without a Prefect server the local runner is used: an ephemeral server costs 7 to 20 seconds a run and
-forgets most task runs.
+The order of work is the same for both (`flows.orchestrate.run_shards`); a runner only starts one step of one shard
+after some others. Without a Prefect server the local runner is used: an ephemeral server costs 7 to 20 seconds a run
+and forgets most task runs.
 """
 
 from __future__ import annotations

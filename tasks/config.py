@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_origin, get_type_hints
 
 import yaml
 
@@ -35,7 +35,7 @@ class BodyModelConfig:
 
     path: str | None = None
     """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``); null: the open body."""
-    head_fusion: str = "blended"
+    head_fusion: Literal["blended", "paper"] = "blended"
     """How the FLAME head joins the body: ``blended`` or ``paper`` (Algorithm 1 to the letter)."""
 
     def __post_init__(self) -> None:
@@ -66,6 +66,8 @@ class RunConfig:
         for name in ("images_per_shard", "workers", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"run.{name}: expected at least 1, got {getattr(self, name)}")
+        if self.retries < 0:
+            raise ValueError(f"run.retries: expected 0 or more, got {self.retries}")
         if self.task_runner not in ("threads", "dask", "ray"):
             raise ValueError(f"run.task_runner: expected threads, dask or ray, got {self.task_runner!r}")
         if not 0 <= self.max_failed_share <= 1:
@@ -135,8 +137,14 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         hint = hints[name]
         if dataclasses.is_dataclass(hint):
             built[name] = from_mapping(hint, value, f"{where}.{name}")  # type: ignore[type-var]
-        elif isinstance(value, list):
+        elif get_origin(hint) is tuple:
+            if not isinstance(value, (list, tuple)):
+                raise ValueError(f"{where}.{name}: expected a list, got {value!r}")
             built[name] = tuple(value)
+        elif get_origin(hint) is dict:
+            if not isinstance(value, dict):
+                raise ValueError(f"{where}.{name}: expected a mapping, got {value!r}")
+            built[name] = value
         elif hint is float and isinstance(value, int) and not isinstance(value, bool):
             built[name] = float(value)
         elif hint in (int, float, bool, str) and not (
@@ -168,7 +176,9 @@ def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] |
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"settings file {path} is not valid YAML: {error}") from error
-    values = values.get("annotate", {})
+    if not isinstance(values, dict) or set(values) != {"annotate"} or not isinstance(values["annotate"], dict):
+        raise ValueError(f"settings file {path} must hold one section, `annotate:`, with the settings below it")
+    values = values["annotate"]
     for dotted, value in (overrides or {}).items():
         node = values
         *parents, last = dotted.split(".")

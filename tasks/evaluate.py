@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord, adapter_class, open_adapter
 from datasets_manifest.labels import Status
@@ -99,7 +99,7 @@ def truth_errors(matching: Matching, body: EHMs) -> list[dict[str, Any]]:
         return []
     predicted = _posed(body, [row for row, _ in pairs]).joints.numpy()
     target = _posed(body, [truth for _, truth in pairs]).joints.numpy()
-    bodies = [array[:, :NUM_BODY_JOINTS] for array in (predicted, target)]
+    bodies = predicted[:, :NUM_BODY_JOINTS], target[:, :NUM_BODY_JOINTS]
     root, aligned = mpjpe_mm(*bodies), pa_mpjpe_mm(*bodies)
     # A hand is its wrist and 15 finger joints; SMPL-X has the left fingers from 25, the right ones from 40.
     hands = {
@@ -220,7 +220,8 @@ def _quality_rank(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     pairs = [(e["quality"], e["pa_mpjpe_mm"]) for e in errors if e["quality"] is not None]
     if len({quality for quality, _ in pairs}) < 3:
         return {}
-    return {"quality_rank_correlation": float(spearmanr(*zip(*pairs, strict=True)).statistic)}
+    ranks = np.array([rankdata(values) for values in zip(*pairs, strict=True)])
+    return {"quality_rank_correlation": float(np.corrcoef(ranks)[0, 1])}
 
 
 def reference_inventory(manifest: Manifest) -> Inventory | None:

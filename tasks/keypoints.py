@@ -34,7 +34,7 @@ Row = dict[str, Any]
 
 
 def annotate_keypoints(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
-    """Annotates the keypoints of one shard: a row a person, and one row for a photo without any.
+    """Annotates the keypoints of one shard: a row a person, and one row for a photo in which nobody was found.
 
     Args:
         shard: Which shard; its plan file must be there.
@@ -51,7 +51,7 @@ def annotate_keypoints(shard: ShardRef, workspace: Workspace, config: AnnotateCo
                 rows += list(_photo_rows(list(people), estimator, reader))
         return table_from_rows(rows, KEYPOINTS_SCHEMA)
 
-    return run_step("keypoints", shard, workspace, step_footer("keypoints", config, shard, workspace), compute)
+    return run_step("keypoints", shard, workspace, lambda: step_footer("keypoints", config, shard, workspace), compute)
 
 
 def _photo_rows(people: list[Row], estimator: KeypointEstimator, reader: PhotoReader) -> Iterator[Row]:

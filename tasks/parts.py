@@ -58,7 +58,7 @@ def annotate_part(
         by_index = dict(zip(batched, own, strict=True))
         return table_from_rows([_row(person, by_index.get(i, empty)) for i, person in enumerate(people)], schema)
 
-    return run_step(step, shard, workspace, step_footer(step, config, shard, workspace), compute)
+    return run_step(step, shard, workspace, lambda: step_footer(step, config, shard, workspace), compute)
 
 
 def _row(person: Row, own: Row) -> Row:

@@ -67,6 +67,8 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
             "check the root and the layout of its manifest"
         )
+    if manifest.boxes == "manifest" and (empty := sum(not record.people for record in inventory.records)):
+        log.info("%s: %d photos without an annotated person get no row", manifest.id, empty)
     for missing in inventory.missing:
         log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason)
     step = config.run.images_per_shard

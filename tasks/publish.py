@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from datasets_manifest.images import ImageError
 from datasets_manifest.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, Status, unpack_arrays
 from datasets_manifest.snapshot import check_snapshot
 from datasets_manifest.store import read_shard
@@ -55,18 +56,20 @@ class Publication:
     """Rows by status."""
     metrics: dict[str, Any]
     """What ``dvc metrics show`` prints."""
-    report: Path
-    """The page a person looks at."""
+    report: Path | None
+    """The page a person looks at; None without labels."""
     failures_csv: Path
     """Every failed shard and row."""
     worst_overlay: bytes | None
     """PNG of the worst samples; None without labels."""
+    warning: str
+    """Why the labels folder as a whole is no snapshot; empty if it is one."""
 
     @property
     def sentence(self) -> str:
         """The counts, for a log."""
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
-        return f"{self.people} people: {counts or 'none'}; report: {self.report}"
+        return f"{self.people} people: {counts or 'none'}. Report: {self.report or 'none'}."
 
 
 def publish(
@@ -85,8 +88,9 @@ def publish(
         failures: What has no label, see ``tasks.failures``.
         summaries: What the steps reported; only their times are used, for ``work/run.json``.
 
-    Raises:
-        ValueError: The labels folder mixes settings, or a person occurs twice.
+    Returns:
+        The publication; its warning says if the labels folder mixes settings or has a person twice, as it does while
+        some shards of changed settings are still to be done.
     """
     report = Path(config.output.report)
     csv_path = report / "failures.csv"
@@ -94,11 +98,17 @@ def publish(
     _write_times(workspace, summaries)
     rows = {plan.manifest.id: _labels_of(plan, workspace).to_pylist() for plan in plans}
     if not any(rows.values()):
-        write_text(Path(config.output.metrics), json.dumps({"people": 0}, indent=2) + "\n")
+        metrics = {dataset: {"people": 0} for dataset in rows}
+        write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
         return Publication(
-            people=0, states={}, metrics={}, report=report / "index.html", failures_csv=csv_path, worst_overlay=None
+            people=0,
+            states={},
+            metrics=metrics,
+            report=None,
+            failures_csv=csv_path,
+            worst_overlay=None,
+            warning="",
         )
-    check_snapshot(workspace.labels)
     metrics = {dataset: _dataset_metrics(rows[dataset]) for dataset in rows if rows[dataset]}
     for plan in plans:
         if rows[plan.manifest.id]:
@@ -113,7 +123,17 @@ def publish(
         report=report / "index.html",
         failures_csv=csv_path,
         worst_overlay=_worst_overlay(rows, workspace, plans, config),
+        warning=_snapshot_problem(workspace),
     )
+
+
+def _snapshot_problem(workspace: Workspace) -> str:
+    """Why the labels folder may not be used as a whole; empty if it may."""
+    try:
+        check_snapshot(workspace.labels)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _labels_of(plan: DatasetPlan, workspace: Workspace) -> pa.Table:
@@ -213,7 +233,11 @@ def _worst_overlay(
     worst = max(labels, key=lambda row: row["reproj_rel"])
     shard = next(plan.shards[0] for plan in plans if plan.manifest.id == worst["dataset"])
     body = full_body(config.body_model)
-    photo = PhotoReader.of_shard(shard, workspace).read(worst["image"])
+    try:
+        photo = PhotoReader.of_shard(shard, workspace).read(worst["image"])
+    except (ImageError, OSError) as error:
+        log.warning("%s cannot be drawn: %s", worst["sample_id"], error)
+        return None
     return encode_png(draw_label(photo, dict(worst), body, side_colours(body.assets), 320))
 
 

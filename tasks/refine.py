@@ -37,6 +37,8 @@ Row = dict[str, Any]
 PARTS = ("body", "left_hand", "right_hand", "face")
 _SCHEMAS = {"keypoints": KEYPOINTS_SCHEMA, "body": BODY_SCHEMA, "hands": HANDS_SCHEMA, "face": FACE_SCHEMA}
 _COPIED = (*KEY_COLUMNS, "bbox_xyxy", "bbox_source", "keypoints_2d", "focal_px", "principal_px")
+# A fit that stalled or ran out of steps has a best iterate, which is judged by its residuals like any other; the column
+# `converged` tells.
 _FIT_FAILED = {FitStatus.NOT_FINITE: ErrorCode.FIT_NOT_FINITE, FitStatus.NO_DATA: ErrorCode.KEYPOINTS_TOO_FEW}
 
 
@@ -67,7 +69,7 @@ def refine_labels(shard: ShardRef, workspace: Workspace, config: AnnotateConfig)
         rows = [labels.get(i) or _failed_row(person) for i, person in enumerate(people)]
         return table_from_rows(rows, LABEL_SCHEMA)
 
-    return run_step("refine", shard, workspace, step_footer("refine", config, shard, workspace), compute)
+    return run_step("refine", shard, workspace, lambda: step_footer("refine", config, shard, workspace), compute)
 
 
 def _read(step: str, shard: ShardRef, workspace: Workspace) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -16,7 +18,7 @@ def set_aside(workspace: Workspace, paths: Iterable[Path]) -> list[Path]:
     Returns:
         The new places.
     """
-    folder = workspace.work / "stale" / time.strftime("%Y%m%dT%H%M%S")
+    folder = _new_folder(workspace.work / "stale")
     moved = []
     for path in paths:
         base = workspace.labels.parent if path.is_relative_to(workspace.labels) else workspace.work
@@ -25,6 +27,17 @@ def set_aside(workspace: Workspace, paths: Iterable[Path]) -> list[Path]:
         shutil.move(path, target)
         moved.append(target)
     return moved
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder of the present time that no other call has."""
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    for number in itertools.count():
+        folder = parent / (f"{stamp}-{number}" if number else stamp)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("unreachable")
 
 
 def set_shards_aside(workspace: Workspace, shards: Sequence[tuple[str, int]]) -> list[Path]:

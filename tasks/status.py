@@ -13,7 +13,7 @@ def planned_shards(workspace: Workspace) -> list[ShardRef]:
     root = workspace.work / "plan"
     return [
         ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
-        for path in sorted(root.glob("*/*/*.parquet"))
+        for path in sorted(root.glob("*/*/[0-9]*.parquet"))
     ]
 
 

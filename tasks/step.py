@@ -62,7 +62,7 @@ def run_step(
     step: str,
     shard: ShardRef,
     workspace: Workspace,
-    footer: Footer,
+    make_footer: Callable[[], Footer],
     compute: Callable[[], pa.Table],
 ) -> ShardSummary:
     """Makes the file of one shard and step unless it is there.
@@ -71,28 +71,29 @@ def run_step(
         step: Name of the step.
         shard: Which shard.
         workspace: Where files are.
-        footer: Says how the file is made, and recognises it.
+        make_footer: Gives the footer, which says how the file is made and recognises it.
         compute: Gives the table; sample failures are rows of it.
 
     Returns:
         The summary.
 
     Raises:
-        Exception: Whatever ``compute`` raises; first a record with its sentence and trace is left in ``work/failed``.
+        Exception: Whatever goes wrong; first a record with its sentence and trace is left in ``work/failed``.
     """
     started = time.perf_counter()
     path, failure = workspace.step_path(step, shard), workspace.failure_path(step, shard)
-    if is_done(path, footer):
-        failure.unlink(missing_ok=True)
-        return _summary(step, shard, "skipped", _counts_of(path), started, time.perf_counter() - started)
-    recognised = time.perf_counter()
     try:
+        footer = make_footer()
+        if is_done(path, footer):
+            failure.unlink(missing_ok=True)
+            return _summary(step, shard, "skipped", _counts_of(path), started, time.perf_counter() - started)
+        recognised = time.perf_counter()
         table = compute()
+        computed = time.perf_counter()
+        write_shard(path, table, footer)
     except Exception as error:
         _record_failure(failure, step, shard, error)
         raise
-    computed = time.perf_counter()
-    write_shard(path, table, footer)
     failure.unlink(missing_ok=True)
     file_seconds = (recognised - started) + (time.perf_counter() - computed)
     return _summary(step, shard, "done", _counts(table), started, file_seconds)

@@ -15,7 +15,7 @@ from pathlib import Path
 STEPS = ("keypoints", "body", "hands", "face", "refine")
 """Steps that a shard goes through after planning; the middle three run side by side."""
 
-_NAME = re.compile(r"^(?P<dataset>[A-Za-z0-9_.-]+)/(?P<index>\d{1,5})$")
+_NAME = re.compile(r"^(?P<dataset>[A-Za-z0-9_.-]+)/(?P<index>\d{1,9})$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)

@@ -122,3 +122,33 @@ def test_a_shard_that_fails_is_recorded_and_the_others_go_on(rendered, tmp_path,
     assert (ended["hands/few/00001"], ended["refine/few/00001"]) == ("done", "done")
     assert "few/00000" in result.sentence
     assert len(pd.read_parquet(tmp_path / "labels")) == PEOPLE - 2
+
+
+def test_a_data_set_named_twice_is_refused_before_anything_starts(rendered):
+    manifest = str(rendered.parent / "few.yaml")
+    with pytest.raises(ValueError, match="data set few is named more than once"):
+        annotate(rendered, datasets=[manifest, manifest])
+
+
+def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(rendered, tmp_path):
+    with pytest.raises(ValueError, match="hammer"):
+        annotate(rendered, hands__backend="hammer", output__work=str(tmp_path / "work"))
+    assert not (tmp_path / "work").exists()
+
+
+def test_labels_of_mixed_settings_are_told_and_not_called_good(rendered, tmp_path):
+    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    annotate(rendered, **places)
+    result = annotate(rendered, ["few/00000"], refine__iterations=24, **places)
+    assert not result.failed_parts
+    assert not result.is_good
+    assert "not a snapshot" in result.sentence
+    assert annotate(rendered, refine__iterations=24, **places).is_good
+
+
+def test_too_many_failed_people_are_told(rendered, tmp_path):
+    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    # No person has all 133 keypoints, so every one fails, but no shard.
+    result = annotate(rendered, refine__min_points=133, run__max_failed_share=0.2, **places)
+    assert not result.is_good
+    assert "100% of the people failed, allowed are 20%" in result.sentence

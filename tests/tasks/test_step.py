@@ -38,8 +38,8 @@ def workspace(tmp_path):
 
 
 def test_a_finished_shard_is_skipped_and_counted_again(workspace):
-    first = run_step("body", SHARD, workspace, footer(), table)
-    second = run_step("body", SHARD, workspace, footer(), lambda: pytest.fail("computed twice"))
+    first = run_step("body", SHARD, workspace, footer, table)
+    second = run_step("body", SHARD, workspace, footer, lambda: pytest.fail("computed twice"))
     assert (first.state, second.state) == ("done", "skipped")
     assert (first.rows, first.failed_rows) == (second.rows, second.failed_rows) == (2, 1)
     assert first.codes == {"body_not_found": 1}
@@ -47,15 +47,15 @@ def test_a_finished_shard_is_skipped_and_counted_again(workspace):
 
 @pytest.mark.parametrize("changed", [footer(settings=2), footer(inputs="b")])
 def test_other_settings_or_other_photos_redo_the_shard(workspace, changed):
-    run_step("body", SHARD, workspace, footer(), table)
-    assert run_step("body", SHARD, workspace, changed, table).state == "done"
+    run_step("body", SHARD, workspace, footer, table)
+    assert run_step("body", SHARD, workspace, lambda: changed, table).state == "done"
 
 
 def test_a_half_written_shard_is_done_again(workspace):
-    run_step("body", SHARD, workspace, footer(), table)
+    run_step("body", SHARD, workspace, footer, table)
     path = workspace.step_path("body", SHARD)
     path.write_bytes(path.read_bytes()[:200])
-    assert run_step("body", SHARD, workspace, footer(), table).state == "done"
+    assert run_step("body", SHARD, workspace, footer, table).state == "done"
 
 
 def test_a_failed_shard_leaves_a_record_until_it_succeeds(workspace):
@@ -63,11 +63,28 @@ def test_a_failed_shard_leaves_a_record_until_it_succeeds(workspace):
         raise RuntimeError("the disk of node 7 is gone")
 
     with pytest.raises(RuntimeError, match="node 7"):
-        run_step("body", SHARD, workspace, footer(), broken)
+        run_step("body", SHARD, workspace, footer, broken)
     record = workspace.failure_path("body", SHARD)
     content = json.loads(record.read_text())
     assert content["message"] == "the disk of node 7 is gone"
     assert "broken" in content["trace"]
     assert not workspace.step_path("body", SHARD).exists()
-    run_step("body", SHARD, workspace, footer(), table)
+    run_step("body", SHARD, workspace, footer, table)
     assert not record.exists()
+
+
+def test_an_estimator_that_cannot_be_built_is_on_record_too(workspace):
+    def unknown():
+        raise ValueError("no hands estimator is called hammer")
+
+    with pytest.raises(ValueError, match="hammer"):
+        run_step("hands", SHARD, workspace, unknown, table)
+    assert "hammer" in json.loads(workspace.failure_path("hands", SHARD).read_text())["message"]
+
+
+def test_a_file_that_cannot_be_written_is_on_record_too(workspace):
+    workspace.step_path("body", SHARD).parent.parent.mkdir(parents=True)
+    workspace.step_path("body", SHARD).parent.write_text("a file where a folder should be")
+    with pytest.raises(OSError, match="exist"):
+        run_step("body", SHARD, workspace, footer, table)
+    assert workspace.failure_path("body", SHARD).is_file()
