@@ -33,6 +33,7 @@ DETECTOR_SIDE_PX = 224
 POSE_SIDE_PX = 256
 HAND_SIDE_PX = 224
 FACE_SIDE_PX = 192
+FACE_DETECTOR_SIDE_PX = 128
 MAX_SHRINK = 8
 """Largest factor by which a crop is averaged down; beyond, pixels are skipped."""
 
@@ -41,6 +42,7 @@ MODEL_FILES = {
     "pose": "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
     "hand": "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
     "face": "mediapipe/modules/face_landmark/face_landmark.tflite",
+    "face_detector": "mediapipe/modules/face_detection/face_detection_short_range.tflite",
 }
 """Model files inside the package, relative to its parent folder."""
 
@@ -90,27 +92,38 @@ def _landmarks(name: str, count: int, *, side: int | None = None, output: str | 
     )
 
 
+def _detections(
+    side: int, strides: tuple[int, ...], num_boxes: int, num_keypoints: int, *, min_score: float, outputs: str
+) -> str:
+    """Anchors, decoding and suppression of a detector whose square input has the given side."""
+    stride_list = " ".join(f"strides: {stride}" for stride in strides)
+    return f"""
+node {{ calculator: "SsdAnchorsCalculator" output_side_packet: "anchors"
+  options {{ [mediapipe.SsdAnchorsCalculatorOptions.ext] {{
+    num_layers: {len(strides)} min_scale: 0.1484375 max_scale: 0.75 input_size_width: {side} input_size_height: {side}
+    anchor_offset_x: 0.5 anchor_offset_y: 0.5 {stride_list} aspect_ratios: 1.0 fixed_anchor_size: true }} }} }}
+node {{ calculator: "TensorsToDetectionsCalculator" input_stream: "TENSORS:output" input_side_packet: "ANCHORS:anchors"
+  output_stream: "DETECTIONS:raw"
+  options {{ [mediapipe.TensorsToDetectionsCalculatorOptions.ext] {{
+    num_classes: 1 num_boxes: {num_boxes} num_coords: {4 + 2 * num_keypoints} box_coord_offset: 0
+    keypoint_coord_offset: 4 num_keypoints: {num_keypoints} num_values_per_keypoint: 2 sigmoid_score: true
+    score_clipping_thresh: 100.0 reverse_output_order: true x_scale: {side} y_scale: {side} h_scale: {side}
+    w_scale: {side} min_score_thresh: {min_score} }} }} }}
+node {{ calculator: "NonMaxSuppressionCalculator" input_stream: "raw" output_stream: "{outputs}"
+  options {{ [mediapipe.NonMaxSuppressionCalculatorOptions.ext] {{
+    min_suppression_threshold: 0.3 overlap_type: INTERSECTION_OVER_UNION algorithm: WEIGHTED }} }} }}
+"""
+
+
 _POSE_ACTIVATION = "visibility_activation: SIGMOID presence_activation: SIGMOID"
 
 GRAPHS = {
     "detector": _to_tensor(DETECTOR_SIDE_PX, -1.0)
     + _inference("detector")
-    + """
-node { calculator: "SsdAnchorsCalculator" output_side_packet: "anchors"
-  options { [mediapipe.SsdAnchorsCalculatorOptions.ext] {
-    num_layers: 5 min_scale: 0.1484375 max_scale: 0.75 input_size_width: 224 input_size_height: 224
-    anchor_offset_x: 0.5 anchor_offset_y: 0.5 strides: 8 strides: 16 strides: 32 strides: 32 strides: 32
-    aspect_ratios: 1.0 fixed_anchor_size: true } } }
-node { calculator: "TensorsToDetectionsCalculator" input_stream: "TENSORS:output" input_side_packet: "ANCHORS:anchors"
-  output_stream: "DETECTIONS:raw"
-  options { [mediapipe.TensorsToDetectionsCalculatorOptions.ext] {
-    num_classes: 1 num_boxes: 2254 num_coords: 12 box_coord_offset: 0 keypoint_coord_offset: 4 num_keypoints: 4
-    num_values_per_keypoint: 2 sigmoid_score: true score_clipping_thresh: 100.0 reverse_output_order: true
-    x_scale: 224.0 y_scale: 224.0 h_scale: 224.0 w_scale: 224.0 min_score_thresh: 0.3 } } }
-node { calculator: "NonMaxSuppressionCalculator" input_stream: "raw" output_stream: "detections"
-  options { [mediapipe.NonMaxSuppressionCalculatorOptions.ext] {
-    min_suppression_threshold: 0.3 overlap_type: INTERSECTION_OVER_UNION algorithm: WEIGHTED } } }
-""",
+    + _detections(DETECTOR_SIDE_PX, (8, 16, 32, 32, 32), 2254, 4, min_score=0.3, outputs="detections"),
+    "face_detector": _to_tensor(FACE_DETECTOR_SIDE_PX, -1.0)
+    + _inference("face_detector")
+    + _detections(FACE_DETECTOR_SIDE_PX, (8, 16, 16, 16), 896, 6, min_score=0.5, outputs="detections"),
     "pose": _to_tensor(POSE_SIDE_PX, 0.0)
     + _inference("pose")
     + _split(["coarse", "score", "mask", "heat", "world"])
@@ -133,7 +146,7 @@ node { calculator: "NonMaxSuppressionCalculator" input_stream: "raw" output_stre
     + _float("score", sigmoid=True)
     + _landmarks("landmarks", NUM_FACE, side=FACE_SIDE_PX),
 }
-"""Graph configurations, as text, of the four networks."""
+"""Graph configurations, as text, of the networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +186,17 @@ class Detection:
     """Radius of the circle about the hips that holds the whole person."""
     rotation_rad: float
     """Lean of the hips-to-head axis, 0 = upright."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceDetection:
+    """One face of the face detector, in photo pixels."""
+
+    score: float
+    box_xyxy: Array
+    """(4,) box of the face, brows to chin."""
+    points: Array
+    """(6, 2) right eye, left eye, nose tip, mouth, right ear, left ear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +330,7 @@ class _Graph:
 
 
 class Networks:
-    """The four networks of a process; safe to call from several threads, one call at a time."""
+    """The networks of a process; safe to call from several threads, one call at a time."""
 
     def __init__(self) -> None:
         modules = _import_mediapipe()
@@ -322,6 +346,7 @@ class Networks:
         self._pose = _Graph(modules, GRAPHS["pose"], ["landmarks", "world", "score"])
         self._hand = _Graph(modules, GRAPHS["hand"], ["landmarks", "world", "score", "handedness"])
         self._face = _Graph(modules, GRAPHS["face"], ["landmarks", "score"])
+        self._face_detector = _Graph(modules, GRAPHS["face_detector"], ["detections"])
         digest = hashlib.sha256()
         for file in sorted(MODEL_FILES.values()):
             digest.update((root / file).read_bytes())
@@ -353,6 +378,21 @@ class Networks:
                     rotation_rad=lean_rad(axis),
                 )
             )
+        return sorted(found, key=lambda d: -d.score)
+
+    def detect_faces(self, rgb: Array, region: Region) -> list[FaceDetection]:
+        """Returns all faces that the face detector sees in a region, best first."""
+        with self._lock:
+            packets = self._face_detector(crop(rgb, region, FACE_DETECTOR_SIDE_PX, black_outside=True))
+            protos = self._face_detector.protos(packets["detections"]) if "detections" in packets else []
+        found = []
+        for proto in protos:
+            box = proto.location_data.relative_bounding_box
+            points = [[p.x, p.y] for p in proto.location_data.relative_keypoints]
+            corners = [[box.xmin, box.ymin], [box.xmin + box.width, box.ymin + box.height]]
+            placed = to_photo(np.array([*points, *corners]), region)
+            box_xyxy = np.concatenate([placed[-2:].min(0), placed[-2:].max(0)])
+            found.append(FaceDetection(score=float(proto.score[0]), box_xyxy=box_xyxy, points=placed[:-2]))
         return sorted(found, key=lambda d: -d.score)
 
     def pose(self, rgb: Array, region: Region, *, mirrored: bool = False) -> PoseReading:

@@ -10,18 +10,14 @@ import numpy as np
 from model.body.skeleton import BODY, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
 from model.estimators.boxes import box_area, box_problem, intersection_area, longer_side
-from model.estimators.mediapipe.detector import DetectorConfig, find_people
+from model.estimators.mediapipe.detector import DetectorConfig
 from model.estimators.mediapipe.graphs import networks
 from model.estimators.mediapipe.hands import HandConfig
+from model.estimators.mediapipe.heads import HeadConfig, head_points
 from model.estimators.mediapipe.landmarks import BODY_GROUPS, FACE_OF_68
-from model.estimators.mediapipe.person import PersonReading, face_accepted, read_parts, to_evidence
-from model.estimators.mediapipe.pose import (
-    PersonPose,
-    PoseConfig,
-    find_in_box,
-    from_detection,
-    person_box,
-)
+from model.estimators.mediapipe.people import people_in_boxes, people_of_photo
+from model.estimators.mediapipe.person import PersonReading, face_accepted, to_evidence
+from model.estimators.mediapipe.pose import PoseConfig
 from model.estimators.mediapipe.uncertainty import (
     assemble,
     body_points,
@@ -34,42 +30,8 @@ from model.estimators.registry import register
 
 MIN_KEYPOINTS = 4
 """Seen body points below which a person cannot be fitted."""
-SAME_POSE = 0.1
-"""Mean landmark distance, in box sides, below which two readings are one person."""
-GHOST_SPREAD = 0.03
-"""Median spread, in sides of the pose region, above which a detection is no person."""
 COMPARABLE_AREA = 0.3
 """Area ratio above which an overlap refuses both people, else only the smaller one."""
-
-
-def is_person(pose: PersonPose, box: Array) -> bool:
-    """Whether a detected pose holds still under other regions, as people do and ghosts do not."""
-    side = float(max(box[2:] - box[:2]))
-    spread = float(np.median(pose.spread_px))
-    return pose.score > 0.5 and side > 8 and spread < GHOST_SPREAD * pose.region.side_px
-
-
-def drop_repeats(poses: list[PersonPose], boxes: list[Array]) -> list[int]:
-    """Returns the indices to keep: of readings of one person the steadiest, and no small box inside a larger person."""
-    sides = [float(max(box[2:] - box[:2])) for box in boxes]
-    order = sorted(range(len(poses)), key=lambda i: float(np.median(poses[i].spread_px)) / max(sides[i], 1.0))
-    kept: list[int] = []
-    for i in order:
-        repeated = any(
-            np.linalg.norm(poses[i].landmarks[:, :2] - poses[j].landmarks[:, :2], axis=1).mean()
-            < SAME_POSE * max(sides[i], sides[j])
-            for j in kept
-        )
-        if not repeated:
-            kept.append(i)
-
-    def is_swallowed(i: int) -> bool:
-        area = box_area(boxes[i])
-        return any(
-            sides[i] < 0.5 * sides[j] and intersection_area(boxes[i], boxes[j]) > 0.8 * area for j in kept if j != i
-        )
-
-    return sorted(i for i in kept if not is_swallowed(i))
 
 
 def overlapped(boxes: Array) -> Array:
@@ -99,10 +61,12 @@ class MediapipeKeypoints:
         detector: DetectorConfig | Mapping[str, Any] | None = None,
         pose: PoseConfig | Mapping[str, Any] | None = None,
         hands: HandConfig | Mapping[str, Any] | None = None,
+        heads: HeadConfig | Mapping[str, Any] | None = None,
     ) -> None:
         self._detector = as_config(DetectorConfig, detector)
         self._pose = as_config(PoseConfig, pose)
         self._hands = as_config(HandConfig, hands)
+        self._heads = as_config(HeadConfig, heads)
         self._networks = networks()
         self.info = self._networks.info
 
@@ -113,30 +77,20 @@ class MediapipeKeypoints:
         del annotated
         rgb = image.rgb
         height, width = rgb.shape[:2]
+        readings: list[PersonReading | None] = []
         if boxes is None:
-            poses, used = self._detect(rgb)
-            found: list[PersonPose | None] = list(poses)
-            problems: list[str | None] = [None for _ in found]
-            source = "detector"
-        else:
-            used = np.asarray(boxes, dtype=float).reshape(-1, 4)
-            problems = [box_problem(box, width, height) for box in used]
-            found = [
-                None if problem else find_in_box(self._networks, rgb, box, self._pose)
-                for box, problem in zip(used, problems, strict=True)
-            ]
-            source = "manifest"
-        readings = [None if pose is None else read_parts(self._networks, rgb, pose, self._hands) for pose in found]
-        return self._output(readings, used, problems, source, width, height)
-
-    def _detect(self, rgb: Array) -> tuple[list[PersonPose], Array]:
-        height, width = rgb.shape[:2]
-        poses = [from_detection(self._networks, rgb, d) for d in find_people(self._networks, rgb, self._detector)]
-        pairs = [(pose, person_box(pose.landmarks, width, height)) for pose in poses]
-        pairs = [(pose, box) for pose, box in pairs if is_person(pose, box)]
-        kept = drop_repeats([pose for pose, _ in pairs], [box for _, box in pairs])
-        boxes = np.array([pairs[i][1] for i in kept]).reshape(-1, 4)
-        return [pairs[i][0] for i in kept], boxes
+            people, used = people_of_photo(
+                self._networks, rgb, detector=self._detector, hands=self._hands, heads=self._heads
+            )
+            readings += people
+            return self._output(readings, used, [None] * len(readings), "detector", width, height)
+        used = np.asarray(boxes, dtype=float).reshape(-1, 4)
+        problems = [box_problem(box, width, height) for box in used]
+        usable = [problem is None for problem in problems]
+        readings += people_in_boxes(
+            self._networks, rgb, used, usable, pose=self._pose, hands=self._hands, heads=self._heads
+        )
+        return self._output(readings, used, problems, "manifest", width, height)
 
     def _output(
         self,
@@ -158,18 +112,23 @@ class MediapipeKeypoints:
         for i, reading in enumerate(readings):
             if reading is None:
                 continue
-            pose = reading.pose
-            size = float(sizes[i])
-            groups[i] = trusted_groups(pose.landmarks, pose.spread_px, size, width, height)
+            if reading.pose is None:
+                body = head_points(evidence["face_px"][i], width, height)
+            else:
+                pose, size = reading.pose, float(sizes[i])
+                groups[i] = trusted_groups(pose.landmarks, pose.spread_px, size, width, height)
+                body = body_points(pose.landmarks, pose.spread_px, size, width, height)
             left, right = (evidence["hand_px"][i, s, :, :2] if hand_ok[i, s] else None for s in (0, 1))
             keypoints[i], sigma[i] = assemble(
-                body_points(pose.landmarks, pose.spread_px, size, width, height),
+                body,
                 evidence["face_px"][i, FACE_OF_68, :2] if face_ok[i] else None,
                 (left, right),
                 float(sides[i]),
             )
         reasons = list(problems)
-        is_overlapped = overlapped(boxes)
+        is_head = np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool)
+        is_overlapped = np.zeros(num, dtype=bool)
+        is_overlapped[~is_head] = overlapped(boxes[~is_head])  # a face that is seen is not covered by another's box
         for i in range(num):
             if reasons[i] is None and readings[i] is None:
                 reasons[i] = "body_not_found"
@@ -183,7 +142,7 @@ class MediapipeKeypoints:
         return KeypointsOutput(
             boxes_xyxy=boxes.astype(np.float32),
             box_source=[source] * num,
-            scores=np.nan_to_num(evidence["pose_score"]),
+            scores=np.nan_to_num(np.where(is_head, evidence["face_score"], evidence["pose_score"])),
             keypoints=keypoints.astype(np.float32),
             sigma_px=sigma.astype(np.float32),
             part_valid=np.column_stack([trusted, hand_ok, face_ok]),

@@ -44,12 +44,12 @@ EVIDENCE_SHAPES = {**POSE_SHAPES, **FACE_SHAPES, **HAND_SHAPES}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PersonReading:
-    """One person."""
+    """One person; without a pose only the head is known."""
 
-    pose: PersonPose
+    pose: PersonPose | None
     face: FaceReading | None = None
     face_offset: float = float("nan")
-    """Distance between face and pose, in face heights."""
+    """Distance between face and pose (or the face detector's box), in face heights."""
     hands: tuple[FoundHand, FoundHand] | None = None
     hand_ok: tuple[bool, bool] = (False, False)
 
@@ -81,11 +81,11 @@ def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
     for i, reading in enumerate(readings):
         if reading is None:
             continue
-        pose = reading.pose
-        out["pose_world_m"][i], out["pose_px"][i] = pose.world_m, pose.landmarks
-        out["pose_spread_px"][i], out["pose_score"][i] = pose.spread_px, pose.score
-        region = pose.region
-        out["pose_region"][i] = [region.x_px, region.y_px, region.side_px, region.rotation_rad]
+        if reading.pose is not None:
+            pose, region = reading.pose, reading.pose.region
+            out["pose_world_m"][i], out["pose_px"][i] = pose.world_m, pose.landmarks
+            out["pose_spread_px"][i], out["pose_score"][i] = pose.spread_px, pose.score
+            out["pose_region"][i] = [region.x_px, region.y_px, region.side_px, region.rotation_rad]
         if reading.face is not None:
             out["face_px"][i], out["face_score"][i] = reading.face.landmarks, reading.face.score
             out["face_offset"][i] = reading.face_offset
