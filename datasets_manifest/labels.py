@@ -82,7 +82,7 @@ def _key_columns() -> list[pa.Field]:
         column("sample_id", pa.string(), "<dataset>/<split>/<image id>#<person>, unique in a data set", required=True),
         column("dataset", pa.string(), "id of the manifest", required=True),
         column("split", pa.string(), "train, val, test or all, as the manifest says", required=True),
-        column("image", pa.string(), "path relative to the data set's root, or archive.tar::member", required=True),
+        column("image", pa.string(), "path relative to the data set's root", required=True),
         column("image_width", pa.int32(), "width after EXIF orientation; null when not known", unit=PX),
         column("image_height", pa.int32(), "height after EXIF orientation; null when not known", unit=PX),
         column("person", pa.int16(), "index within the image; 0 when the image itself failed", required=True),
@@ -155,9 +155,14 @@ def label_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expressi
             column("reproj_face_px", pa.float32(), "median residual over the face's inliers", unit=PX),
             column("reproj_rel", pa.float32(), "median residual of all inliers over the box's longer side", unit=ONE),
             column("inlier_ratio", pa.float32(), "share of the seen keypoints that are inliers", unit=ONE),
-            column("moved_rad", pa.float32(), "root mean square rotation from the coarse start", unit=RAD),
+            column(
+                "moved_rad",
+                pa.float32(),
+                "mean turn of root and body joints since the start",
+                unit=RAD,
+            ),
             column("iterations", pa.int32(), "solver steps taken", unit=ONE),
-            column("converged", pa.bool_(), "the solver stopped because nothing moved any more"),
+            column("converged", pa.bool_(), "the solver stopped because its cost no longer fell"),
             column("quality", pa.float32(), "0..1, calibrated on synthetic truth; higher = smaller error", unit=ONE),
         ]
     )

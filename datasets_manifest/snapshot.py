@@ -45,6 +45,7 @@ def check_snapshot(labels_dir: Path | str, *, expected_rows: int | None = None) 
     paths = sorted(p for p in root.rglob("*.parquet") if not any(q.startswith(".") for q in p.relative_to(root).parts))
     problems: list[str] = [] if paths else [f"There is no shard below {root}."]
     shards_by_hash: Counter[str] = Counter()
+    example: dict[str, Path] = {}
     statuses: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     first_file: dict[str, Path] = {}
@@ -56,6 +57,7 @@ def check_snapshot(labels_dir: Path | str, *, expected_rows: int | None = None) 
             problems.append(str(error))
             continue
         shards_by_hash[footer.config_hash] += 1
+        example.setdefault(footer.config_hash, path)
         states = table["status"].to_pylist()
         if states.count(Status.FAILED.value) != footer.failed_count:
             problems.append(f"Shard {path} has {states.count('failed')} failed rows, its footer {footer.failed_count}.")
@@ -68,8 +70,14 @@ def check_snapshot(labels_dir: Path | str, *, expected_rows: int | None = None) 
             first_file.setdefault(sample_id, path)
     num_rows = statuses.total()
     if len(shards_by_hash) > 1:
-        counts = ", ".join(f"{count} of {digest[:12]}" for digest, count in shards_by_hash.most_common())
-        problems.append(f"Shards of {len(shards_by_hash)} configs are mixed ({counts}); run again to bring all to one.")
+        counts = ", ".join(
+            f"{count} of {digest[:12]} such as {example[digest].relative_to(root)}"
+            for digest, count in shards_by_hash.most_common()
+        )
+        problems.append(
+            f"Shards of {len(shards_by_hash)} configs are mixed ({counts}); run all their data sets again with one "
+            "config, or move the old ones out of the folder."
+        )
     if expected_rows is not None and num_rows != expected_rows:
         problems.append(f"There are {num_rows} rows, the plan has {expected_rows}.")
     if problems:

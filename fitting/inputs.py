@@ -30,6 +30,11 @@ class Observations:
                 f"observations need keypoints_px (B, 133, 2) and sigma_px (B, 133), "
                 f"got {tuple(self.keypoints_px.shape)} and {tuple(self.sigma_px.shape)}; use the COCO-WholeBody layout"
             )
+        if self.boxes_xyxy is not None and self.boxes_xyxy.shape != (count, 4):
+            raise ValueError(
+                f"observations of {count} people need boxes_xyxy ({count}, 4) or None, "
+                f"got {tuple(self.boxes_xyxy.shape)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +88,18 @@ class Coarse:
             "body_valid": (count,),
             "hand_valid": (count, 2),
             "face_valid": (count,),
+        }
+        optional = {
+            "sigma_rad": (count, 22),
+            "hand_sigma_rad": (count, 2),
+            "head_orient": (count, 3, 3),
+            "wrist_orient": (count, 2, 3, 3),
+            "transl_m": (count, 3),
+        }
+        shapes |= {name: shape for name, shape in optional.items() if getattr(self, name) is not None}
+        # Any number of coefficients will do: missing ones are zero, those that the body lacks are left out.
+        shapes |= {
+            name: (count, getattr(self, name).shape[-1]) for name in ("betas", "flame_shape", "flame_expression")
         }
         for name, shape in shapes.items():
             found = tuple(getattr(self, name).shape)

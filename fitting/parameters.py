@@ -15,8 +15,6 @@ from torch import Tensor
 
 from fitting import so3
 
-NUM_BODY = 21
-"""Joints of body_pose."""
 NUM_TURNED = 23
 """Root, 21 body joints and jaw: the joints that step as rotations (SMPL-X joints 0..22)."""
 HAND_DIM = 45

@@ -50,6 +50,11 @@ def refine(
     rows = torch.arange(len(observations.keypoints_px))
     if len(rows) == 0:
         raise ValueError("refine got no people; skip the call for an empty shard")
+    if not len(rows) == len(coarse.global_orient) == len(camera.focal_px):
+        raise ValueError(
+            f"refine needs as many estimates and cameras as people, got keypoints of {len(rows)} people, "
+            f"{len(coarse.global_orient)} estimates and {len(camera.focal_px)} cameras"
+        )
     parts = [
         _refine_batch(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
         for part in rows.split(config.batch_size)
@@ -217,7 +222,14 @@ def _summarise(
         ],
         1,
     ).mean(1)
-    error = expected_error_mm(evidence.reproj_rel, evidence.inlier_ratio, moved, spread.joint_sigma_rad[:, 1:].mean(1))
+    error = expected_error_mm(
+        reproj_rel=evidence.reproj_rel,
+        inlier_ratio=evidence.inlier_ratio,
+        moved_rad=moved,
+        joint_sigma_rad=spread.joint_sigma_rad[:, 1:].mean(1),
+        body_sigma_rel=evidence.body_sigma_rel,
+        body_unseen=evidence.body_unseen,
+    )
     hands = so3.exp(forward.hand_rotvec)
     betas, expression, shape = state.coefficients.split(list(model.num_groups), 1)
     return RefineResult(

@@ -54,10 +54,6 @@ class KeypointTerm:
         view = Camera(focal_px=self.view.focal_px[index], principal_px=self.view.principal_px[index])
         return KeypointTerm(self.body, self.keypoints_px[index], self.precision[index], view, self.robust_scale)
 
-    def with_scale(self, robust_scale: float) -> "KeypointTerm":
-        """The same term with another robust scale."""
-        return KeypointTerm(self.body, self.keypoints_px, self.precision, self.view, robust_scale)
-
     def _residual(self, forward: Forward) -> Tensor:
         return reprojection(forward.points_cam, self.keypoints_px, self.precision, self.view)
 

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from fitting.parameters import NUM_TURNED
 from model.body import skeleton
 from model.body.assets import EhmAssets
 from model.body.ehms import blended_basis
 
-NUM_TURNED = 23
-_FACE_POINTS = skeleton.FACE.stop - skeleton.FACE.start
 _HAND_STARTS = (skeleton.LEFT_HAND.start, skeleton.RIGHT_HAND.start)
 _FINGER_STARTS = (skeleton.SMPLX_LEFT_HAND.start, skeleton.SMPLX_RIGHT_HAND.start)
 _HAND_POINTS = 21

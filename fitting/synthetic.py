@@ -18,6 +18,7 @@ from fitting.parameters import State
 from fitting.priors import joint_limits_rad
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.metrics import similarity_align
 
 _DEG = math.pi / 180
 _STATURE_M = 1.7
@@ -185,20 +186,9 @@ def keep_keypoints(observations: Observations, keep: list[slice]) -> Observation
     )
 
 
-def similarity_aligned(points: Tensor, target: Tensor) -> Tensor:
-    """Points (B, N, 3) moved by the rotation, scale and shift that bring them closest to the target (B, N, 3)."""
-    a, b = points.double(), target.double()
-    mean_a, mean_b = a.mean(1, keepdim=True), b.mean(1, keepdim=True)
-    x, y = a - mean_a, b - mean_b
-    U, S, Vt = torch.linalg.svd(x.transpose(1, 2) @ y)
-    sign = torch.ones_like(S)
-    sign[:, 2] = torch.sign(torch.linalg.det(U @ Vt))
-    rotation = (U * sign[:, None]) @ Vt
-    scale = (S * sign).sum(1) / x.square().sum((1, 2))
-    return scale[:, None, None] * (x @ rotation) + mean_b
-
-
 def joint_error_mm(points: Tensor, target: Tensor, *, aligned: bool) -> Tensor:
     """Mean distance (B,) of points (B, N, 3) in metres to a target, in mm; after similarity alignment if `aligned`."""
-    moved = similarity_aligned(points, target) if aligned else points.double()
-    return (moved - target.double()).norm(dim=-1).mean(1) * 1e3
+    moved, wanted = points.double().numpy(), target.double().numpy()
+    if aligned:
+        moved = similarity_align(moved, wanted)
+    return 1e3 * torch.from_numpy(moved - wanted).norm(dim=-1).mean(1)

@@ -5,7 +5,6 @@ Inside the code a rotation is a matrix (..., 3, 3) acting on column vectors; in 
 """
 
 import math
-from typing import cast
 
 import roma
 import torch
@@ -33,17 +32,6 @@ def sixd_to_rotmat(sixd: Tensor) -> Tensor:
     return roma.special_gramschmidt(columns)
 
 
-def nearest_rotation(matrix: Tensor) -> Tensor:
-    """Any matrices (..., 3, 3) -> the nearest rotation in the least-squares sense (..., 3, 3)."""
-    return cast(Tensor, roma.special_procrustes(matrix))
-
-
-def geodesic_rad(rotmat_a: Tensor, rotmat_b: Tensor) -> Tensor:
-    """Angle of a^T b for rotation matrices (..., 3, 3): (...), radians in [0, pi], exact also near 0 and pi."""
-    relative = rotmat_a.transpose(-1, -2) @ rotmat_b
-    return roma.rotmat_to_rotvec(relative).norm(dim=-1)
-
-
 def mirror_rotmat(rotmat: Tensor) -> Tensor:
     """Mirror rotations (..., 3, 3) in the x = 0 plane: M R M with M = diag(-1, 1, 1)."""
     sign = torch.tensor([-1.0, 1.0, 1.0], dtype=rotmat.dtype, device=rotmat.device)
@@ -59,8 +47,3 @@ def rotation_about_x(angle_rad: float) -> Tensor:
     """Rotation about the x axis (3, 3). `rotation_about_x(pi)` turns the body frame (y up) to face a y-down camera."""
     c, s = math.cos(angle_rad), math.sin(angle_rad)
     return torch.tensor([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
-
-
-def identity_like(like: Tensor, *shape: int) -> Tensor:
-    """Identity rotations (*shape, 3, 3) with the type and device of `like`."""
-    return torch.eye(3, dtype=like.dtype, device=like.device).expand(*shape, 3, 3)

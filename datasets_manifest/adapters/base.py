@@ -27,6 +27,8 @@ A = TypeVar("A", bound="Adapter")
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """An image file above this size is refused without being read."""
 
+_NO_ACCESS = "{relative} in {root} may not be read by this user; change its permissions."
+
 _MODULES = {
     "coco": "datasets_manifest.adapters.coco",
     "folder": "datasets_manifest.adapters.folder",
@@ -191,7 +193,8 @@ def read_file(root: Path, relative: str) -> bytes:
     """Return the bytes of a file inside the root.
 
     Raises:
-        ImageError: source_row_invalid (the path leads outside), image_missing or image_too_large.
+        ImageError: source_row_invalid (the path leads outside), image_missing (also where it may not be read), or
+            image_too_large.
     """
     try:
         path = inside(root, relative)
@@ -206,6 +209,8 @@ def read_file(root: Path, relative: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(ErrorCode.IMAGE_MISSING, f"{relative} is no longer in {root}.") from error
+    except PermissionError as error:
+        raise ImageError(ErrorCode.IMAGE_MISSING, _NO_ACCESS.format(relative=relative, root=root)) from error
 
 
 def file_problem(root: Path, relative: str) -> Missing | None:
@@ -214,6 +219,9 @@ def file_problem(root: Path, relative: str) -> Missing | None:
         path = inside(root, relative)
     except ValueError as error:
         return Missing.of(relative, ErrorCode.SOURCE_ROW_INVALID, str(error))
-    if not path.is_file():
-        return Missing.of(relative, ErrorCode.IMAGE_MISSING, f"not a file in {root}.")
+    try:
+        if not path.is_file():
+            return Missing.of(relative, ErrorCode.IMAGE_MISSING, f"not a file in {root}.")
+    except PermissionError:
+        return Missing.of(relative, ErrorCode.IMAGE_MISSING, _NO_ACCESS.format(relative=relative, root=root))
     return None

@@ -85,6 +85,11 @@ class CocoAdapter:
         self._manifest = manifest
         self._root = manifest.root_path
         self._layout: CocoLayout = manifest.typed_layout
+        if self._layout.require_limbs and manifest.keypoints == "none":
+            raise ValueError(
+                f"Manifest {manifest.id!r}: layout.require_limbs keeps people by their annotated limbs, but keypoints "
+                "is 'none', so nobody would be left; set keypoints to coco or coco_wholebody, or drop require_limbs."
+            )
 
     def inventory(self) -> Inventory:
         """List images and people; crowds and people without all limbs (where asked for) are left out and counted."""

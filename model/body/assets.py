@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model.body.open_body import layout as open_layout
 from model.body.open_body import load as open_body
+from model.body.open_body.vertex_order import MANO_NUMBERS, SMPLX_NUMBERS
 
 Kind = Literal["smplx", "flame", "mano", "smpl"]
 KINDS: tuple[Kind, ...] = ("smplx", "flame", "mano", "smpl")
@@ -135,18 +136,6 @@ class EhmAssets:
             )
 
 
-SMPLX_KEYPOINT_VERTICES: dict[str, int] = {
-    "nose": 9120, "left_eye": 9448, "right_eye": 9929, "left_ear": 6, "right_ear": 616,
-    "left_big_toe": 5770, "left_small_toe": 5780, "left_heel": 8846,
-    "right_big_toe": 8463, "right_small_toe": 8474, "right_heel": 8635,
-    "left_thumb": 5361, "left_index": 4933, "left_middle": 5058, "left_ring": 5169, "left_pinky": 5286,
-    "right_thumb": 8079, "right_index": 7669, "right_middle": 7794, "right_ring": 7905, "right_pinky": 8022,
-}  # fmt: skip
-"""Vertices the SMPL-X topology is known by; the open body is numbered so that they mean the same there."""
-MANO_KEYPOINT_VERTICES: dict[str, int] = {"thumb": 744, "index": 320, "middle": 443, "ring": 554, "pinky": 671}
-"""Fingertips of the MANO topology."""
-
-
 def from_official_layout(
     kind: Kind,
     data: Mapping[str, NDArray],
@@ -186,7 +175,7 @@ def from_official_layout(
     static = _landmarks(faces, landmarks, "lmk_faces_idx", "lmk_bary_coords", (0,))
     contour = _landmarks(faces, landmarks, "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords", (0, 17))
     hands_mean, hands_components = _hands(data)
-    default_keypoints = {"smplx": SMPLX_KEYPOINT_VERTICES, "mano": MANO_KEYPOINT_VERTICES}.get(kind, {})
+    default_keypoints = {"smplx": SMPLX_NUMBERS, "mano": MANO_NUMBERS}.get(kind, {})
     return BodyAssets(
         name=name,
         kind=kind,

@@ -36,7 +36,6 @@ NUM_BODY_JOINTS = 21
 """Joints of `body_pose`: SMPL-X joints 1..21 (the pelvis is `global_orient`)."""
 NUM_HAND_JOINTS = 15
 PELVIS, NECK, HEAD, JAW, LEFT_EYE, RIGHT_EYE, LEFT_WRIST, RIGHT_WRIST = 0, 12, 15, 22, 23, 24, 20, 21
-SMPLX_BODY = slice(1, 22)
 SMPLX_EYES = slice(23, 25)
 SMPLX_HEAD_JOINTS: tuple[int, ...] = (15, 22, 23, 24)
 """Head, jaw and both eyes: the joints whose skin weights define the head region."""

@@ -6,11 +6,8 @@ import pytest
 import torch
 
 from model.rotations import (
-    geodesic_rad,
-    identity_like,
     mirror_rotmat,
     mirror_rotvec,
-    nearest_rotation,
     rotation_about_x,
     rotmat_to_6d,
     rotmat_to_rotvec,
@@ -50,13 +47,6 @@ def test_any_two_columns_give_a_rotation() -> None:
     assert (torch.linalg.det(rotmat) - 1).abs().max() < 1e-9
 
 
-@pytest.mark.parametrize("angle_rad", [0.0, 1e-7, 0.3, 3.1, math.pi])
-def test_geodesic_is_the_angle_between(angle_rad: float) -> None:
-    base = rotvec_to_rotmat(_rotvecs(9))
-    axis = torch.nn.functional.normalize(_rotvecs(9), dim=-1)
-    assert (geodesic_rad(base, base @ rotvec_to_rotmat(axis * angle_rad)) - angle_rad).abs().max() < 1e-7
-
-
 def test_mirroring_agrees_in_both_forms_and_undoes_itself() -> None:
     rotvec = _rotvecs(20)
     mirrored = mirror_rotmat(rotvec_to_rotmat(rotvec))
@@ -66,17 +56,5 @@ def test_mirroring_agrees_in_both_forms_and_undoes_itself() -> None:
     assert (mirror_rotmat(mirrored) - rotvec_to_rotmat(rotvec)).abs().max() < 1e-12
 
 
-def test_nearest_rotation_undoes_noise_and_keeps_rotations() -> None:
-    rotmat = rotvec_to_rotmat(_rotvecs(20))
-    assert (nearest_rotation(rotmat) - rotmat).abs().max() < 1e-9
-    assert (nearest_rotation(rotmat * 1.7) - rotmat).abs().max() < 1e-9
-
-
 def test_half_turn_faces_the_camera() -> None:
     assert (rotation_about_x(math.pi) - torch.diag(torch.tensor([1.0, -1.0, -1.0]))).abs().max() < 1e-6
-
-
-def test_identity_has_the_asked_shape_and_type() -> None:
-    found = identity_like(torch.zeros(1, dtype=torch.float64), 2, 4)
-    assert found.shape == (2, 4, 3, 3)
-    assert found.dtype == torch.float64

@@ -1,7 +1,8 @@
 """Vertex order: the skin keypoints sit at the numbers where other software expects them.
 
 The package `smplx` has the vertex numbers of nose, eyes, ears, fingertips and feet of the official meshes built in. The
-vertices of this body are swapped so that the same numbers hit the same places; nothing of ours relies on it.
+vertices of this body are swapped so that the same numbers hit the same places. Converted official files take their
+keypoint vertices from here; for the open body they are stored beside its arrays.
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ SMPLX_NUMBERS: dict[str, int] = {
     "left_big_toe": 5770, "left_small_toe": 5780, "left_heel": 8846,
     "right_big_toe": 8463, "right_small_toe": 8474, "right_heel": 8635,
 }  # fmt: skip
+"""Name of a keypoint -> vertex of the official SMPL-X mesh."""
 SMPL_NUMBERS: dict[str, int] = {
     "nose": 332, "right_eye": 6260, "left_eye": 2800, "right_ear": 4071, "left_ear": 583,
     "right_thumb": 6191, "right_index": 5782, "right_middle": 5905, "right_ring": 6016, "right_pinky": 6133,
@@ -20,7 +22,9 @@ SMPL_NUMBERS: dict[str, int] = {
     "left_big_toe": 3216, "left_small_toe": 3226, "left_heel": 3387,
     "right_big_toe": 6617, "right_small_toe": 6624, "right_heel": 6787,
 }  # fmt: skip
+"""The same for SMPL."""
 MANO_NUMBERS: dict[str, int] = {"thumb": 744, "index": 320, "middle": 443, "ring": 554, "pinky": 671}
+"""Finger -> vertex of its tip on the official MANO mesh, the same for both hands."""
 
 
 def numbered_order(count: int, vertices: dict[str, int], numbers: dict[str, int]) -> np.ndarray:

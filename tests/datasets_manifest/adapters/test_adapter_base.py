@@ -1,6 +1,7 @@
 """Reading a file of a data set: the bytes, or an image error with a code."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,20 @@ def root(tmp_path):
     (folder / "link.jpg").symlink_to(tmp_path / "secret")
     os.mkfifo(folder / "pipe.jpg")
     return folder
+
+
+def test_a_file_that_may_not_be_read_is_a_row_not_a_crash(root, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ImageError, match="change its permissions") as caught:
+        read_file(root, "a.jpg")
+    assert caught.value.code == ErrorCode.IMAGE_MISSING
+    monkeypatch.setattr(Path, "is_file", refuse)
+    problem = file_problem(root, "a.jpg")
+    assert problem is not None
+    assert problem.code == ErrorCode.IMAGE_MISSING
 
 
 def test_a_file_is_read(root):

@@ -163,6 +163,11 @@ def test_a_file_in_another_format_is_refused(tmp_path, text):
         adapter_of(tmp_path).inventory()
 
 
+def test_a_filter_by_limbs_needs_annotated_limbs(tmp_path):
+    with pytest.raises(ValueError, match="nobody would be left"):
+        adapter_of(write(tmp_path, [person(7)]), keypoints="none", require_limbs=True)
+
+
 def test_boxes_may_be_left_to_the_detector(tmp_path):
     inventory = adapter_of(write(tmp_path, [person(1)]), boxes="detector", keypoints="none").inventory()
     assert inventory.records[0].people == ()
