@@ -173,7 +173,7 @@ CALIBRATION = {
 Non-negative least squares on 600 synthetic people of the open body: coarse errors of 3-14 degrees an axis, noise of
 0.5-8 px, 1-8 % outliers, 5-25 % missing keypoints, a third of them upper bodies. Rank correlation with the true error
 on held-out people: 0.72. The last two were set on 55 rendered people seen by the default estimators, whose errors are
-coherent and are told by the keypoints' own sigma: there the other five alone rank the error at 0.20.
+coherent and are told by the keypoints' own sigma: there the other four alone rank the error at 0.20.
 """
 QUALITY_HALF_MM = 45.0
 """The expected error at which the quality is one half."""
