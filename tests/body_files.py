@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.body.open_body.layout import model_dict, write_official_layout
+from model.body.open_body.layout import model_dict
 from model.body.open_body.load import load_arrays
 
 
@@ -17,7 +17,8 @@ def write_smplx_package_files(out_dir: Path) -> Path:
     `smplx/`.
     """
     out_dir = Path(out_dir)
-    write_official_layout(out_dir)
+    (out_dir / "smplx").mkdir(parents=True, exist_ok=True)
+    np.savez(out_dir / "smplx/SMPLX_NEUTRAL.npz", **_with_posedirs(model_dict("smplx")))
     arrays = load_arrays()
     np.save(out_dir / "smplx/smplx_kid_template.npy", arrays["kid_template"])
     np.save(out_dir / "smplx/SMPL-X__FLAME_vertex_ids.npy", arrays["head_vertex_ids"])

@@ -32,7 +32,7 @@ def test_alignment_is_no_worse_than_root_alignment():
 
 def test_mpjpe_ignores_translation_and_is_in_millimetres():
     target = rng.normal(size=(3, 14, 3))
-    moved = target + [1.0, 2.0, 3.0]
+    moved = target + np.array([1.0, 2.0, 3.0])
     moved[:, 1:] += [0.0, 0.0, 0.014]
     np.testing.assert_allclose(mpjpe_mm(moved, target), 13.0)
 

@@ -11,7 +11,7 @@ import numpy as np
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, level: int = 9) -> None:
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays so that equal arrays give equal bytes: no clock, fixed order (numpy stamps the time of day)."""
     with zipfile.ZipFile(path, "w") as archive:
         for name in sorted(arrays):
@@ -20,7 +20,7 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, level: int = 9) -
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, buffer.getvalue(), compresslevel=level)
+            archive.writestr(entry, buffer.getvalue(), compresslevel=9)
 
 
 def file_sha256(path: Path) -> str:

@@ -4,11 +4,8 @@ Every array comes from the same few stored ones: the part models are subsets of 
 and a MANO-like hand coincide with the body's head and hands.
 """
 
-from pathlib import Path
-
 import numpy as np
 
-from model.body.open_body.archive import write_npz
 from model.body.open_body.load import load_arrays
 from model.body.skeleton import FLAME_PARENTS, MANO_PARENTS, SMPL_PARENTS, SMPLX_JOINT_NAMES, SMPLX_PARENTS
 
@@ -127,19 +124,6 @@ def _smpl() -> dict[str, np.ndarray]:
         "weights": weights,
         "kintree_table": _kintree(SMPL_PARENTS),
     }
-
-
-def write_official_layout(folder: Path) -> Path:
-    """Write `<folder>/smplx/SMPLX_NEUTRAL.npz` as the package `smplx` reads it; returns that file's path.
-
-    The package reads pickles for the other models; nothing here writes pickles.
-    """
-    arrays = _smplx()
-    arrays["posedirs"] = np.zeros((*arrays["v_template"].shape, 9 * (len(SMPLX_PARENTS) - 1)), np.float32)
-    path = Path(folder) / "smplx" / "SMPLX_NEUTRAL.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_npz(path, arrays, level=1)
-    return path
 
 
 def _columns(shape: np.ndarray, expression: np.ndarray) -> np.ndarray:

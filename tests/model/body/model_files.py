@@ -1,24 +1,20 @@
-"""Model files for the tests: the open body in published layouts, plain or with everything a licensed file can have."""
+"""Model files for the tests: the open body with everything that a licensed file can have."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
-from body_files import write_smplx_package_files
 
 from model.body.open_body.layout import model_dict
 
-__all__ = ["write_licensed_like_files", "write_smplx_package_files"]
 
-
-def write_licensed_like_files(out_dir: Path, seed: int) -> Path:
-    """Like `write_smplx_package_files`, with random pose correctives and landmarks that need all three vertices."""
+def write_licensed_like_files(package_files: Path, out_dir: Path, seed: int) -> Path:
+    """The files of `package_files`, with random pose correctives and landmarks that need all three vertices."""
     rng = np.random.default_rng(seed)
-    write_smplx_package_files(out_dir)
-    path = out_dir / "smplx/SMPLX_NEUTRAL.npz"
-    with np.load(path) as file:
-        smplx = dict(file)
-    np.savez(path, **_licensed_like(smplx, rng))
+    models = ("SMPLX_NEUTRAL.npz", "FLAME_NEUTRAL.pkl", "MANO_[LR]*.pkl", "SMPL_NEUTRAL.pkl")
+    shutil.copytree(package_files, out_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*models))
+    np.savez(out_dir / "smplx/SMPLX_NEUTRAL.npz", **_licensed_like(model_dict("smplx"), rng))
     for target, part in (
         ("flame/FLAME_NEUTRAL.pkl", "flame"),
         ("mano/MANO_LEFT.pkl", "mano_left"),

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from model_files import write_smplx_package_files
 
 from model.body import convert
 from model.body.asset_files import load_body, load_ehm_assets
@@ -291,8 +290,10 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 
 # --- the whole way ----------------------------------------------------------------------------------------------------
-def test_converted_files_give_the_body_that_was_converted(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    source, out = write_smplx_package_files(tmp_path / "source"), tmp_path / "out"
+def test_converted_files_give_the_body_that_was_converted(
+    package_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    source, out = package_files, tmp_path / "out"
     code = main([
         "--smplx", f"{source}/smplx/SMPLX_NEUTRAL.npz", "--flame", f"{source}/flame/FLAME_NEUTRAL.pkl",
         "--flame-static", f"{source}/flame/flame_static_embedding.pkl",

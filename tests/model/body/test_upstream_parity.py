@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_files import write_licensed_like_files, write_smplx_package_files
+from model_files import write_licensed_like_files
 
 from model.body.assets import BodyAssets
 from model.body.convert import convert_model
@@ -32,9 +32,10 @@ SMPLX_OF_KEYPOINT = (
 
 
 @pytest.fixture(scope="module", params=["open", "licensed_like"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp(request.param)
-    return write_smplx_package_files(out) if request.param == "open" else write_licensed_like_files(out, 7)
+def folder(request: pytest.FixtureRequest, package_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param == "open":
+        return package_files
+    return write_licensed_like_files(package_files, tmp_path_factory.mktemp(request.param), seed=7)
 
 
 def _random(*shape: int, scale: float = 0.4, seed: int = 0) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from body_files import write_smplx_package_files
 from scipy.spatial.transform import Rotation
 
 from model.body.open_body.layout import KINDS, model_dict
@@ -107,9 +106,9 @@ class TestReferencePackage:
     """The package smplx loads the files and poses them as the arrays say."""
 
     @pytest.fixture(scope="class")
-    def files(self, tmp_path_factory):
+    def files(self, package_files):
         pytest.importorskip("smplx", reason="the package smplx is not installed")
-        return write_smplx_package_files(tmp_path_factory.mktemp("body"))
+        return package_files
 
     def test_smplx_rest_pose_is_the_template(self, files, models):
         import smplx
