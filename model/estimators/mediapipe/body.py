@@ -81,7 +81,7 @@ class MediapipeBody:
     def estimate(self, batch: PersonBatch) -> BodyOutput:
         """Estimates one row a person; a person without a pose stays at rest and invalid."""
         num = len(batch)
-        evidence = evidence_of(self._networks, batch, self._pose, self._hands, face=True, hands=True)
+        evidence = evidence_of(self._networks, batch, self._pose, self._hands, spread=True)
         found = np.array([bool(np.isfinite(row).all()) for row in evidence["pose_world_m"]], dtype=bool)
         face_ok, hand_ok = face_accepted(evidence), evidence["hand_ok"] > 0.5
         orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))

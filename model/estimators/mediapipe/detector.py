@@ -18,8 +18,12 @@ class DetectorConfig:
     """Score that a detection needs, on the tiles and again on a crop centred on it."""
     min_again_score: float = 0.4
     """Score that a second crop must reach besides."""
-    tile_levels: tuple[int, ...] = (1, 2, 4)
+    tile_levels: tuple[int, ...] = (1, 2, 3)
     """Tiles along the longer side; neighbours overlap by half."""
+    large_tile_levels: tuple[int, ...] = (1, 2, 4)
+    """The same for large photos, in which small people have enough pixels."""
+    large_photo_px: int = 800
+    """Longer side from which a photo is large."""
     min_tile_px: int = 100
     """Smaller tiles are not looked at: nothing in them is large enough for a pose."""
     second_look: tuple[float, ...] = (2.2, 2.8, 3.6)
@@ -114,7 +118,8 @@ def find_people(networks: Networks, rgb: Array, config: DetectorConfig) -> list[
     """
     height, width = rgb.shape[:2]
     candidates = []
-    for level in config.tile_levels:
+    is_large = max(width, height) >= config.large_photo_px
+    for level in config.large_tile_levels if is_large else config.tile_levels:
         if level > 1 and max(width, height) / level < config.min_tile_px:
             continue
         for tile in tiles(width, height, level):

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from model.estimators.base import Array, EstimatorInfo
+from model.estimators.mediapipe.stderr import without_harmless_lines
 
 NUM_POSE = 33
 NUM_POSE_AUXILIARY = 2
@@ -445,7 +446,12 @@ _NETWORKS_LOCK = threading.Lock()
 
 @functools.lru_cache(maxsize=1)
 def _networks() -> Networks:
-    return Networks()
+    with without_harmless_lines():
+        created = Networks()
+        blank, region = np.zeros((8, 8, 3), np.uint8), Region(4.0, 4.0, 8.0)
+        for first_call in (created.detect, created.detect_faces, created.pose, created.hand, created.face):
+            first_call(blank, region)  # a network says its last word at its first inference
+    return created
 
 
 def networks() -> Networks:

@@ -109,8 +109,9 @@ def evidence_of(
     *,
     face: bool = False,
     hands: bool = False,
+    spread: bool = False,
 ) -> dict[str, Array]:
-    """Returns the batch's evidence, or reads it from the photos when the keypoints came from elsewhere.
+    """Returns the batch's evidence, or reads what is needed from the photos when the keypoints came from elsewhere.
 
     Args:
         networks: The networks of this process.
@@ -119,6 +120,7 @@ def evidence_of(
         hand_config: Settings of the hand search.
         face: Whether the face is needed.
         hands: Whether the hands are needed.
+        spread: Whether the spread of the pose is needed.
     """
     needed = {**POSE_SHAPES, **(FACE_SHAPES if face else {}), **(HAND_SHAPES if hands else {})}
     if all(name in batch.evidence for name in needed):
@@ -126,6 +128,6 @@ def evidence_of(
     readings: list[PersonReading | None] = []
     for rgb, box in zip(batch.images, batch.boxes_xyxy, strict=True):
         usable = box_problem(box, rgb.shape[1], rgb.shape[0]) is None
-        pose = find_in_box(networks, rgb, box, pose_config) if usable else None
+        pose = find_in_box(networks, rgb, box, pose_config, measured=spread) if usable else None
         readings.append(None if pose is None else read_parts(networks, rgb, pose, hand_config, face=face, hands=hands))
     return to_evidence(readings)

@@ -44,6 +44,10 @@ class PoseConfig:
     """Median spread, in box sides, at which no other hypothesis is measured."""
     min_score: float = 0.4
     """Pose score below which nobody is there."""
+    clear_score: float = 0.9
+    """Pose score at which the first region ends the search, if its spread is steady and it covers the box."""
+    clear_overlap: float = 0.6
+    """Intersection over union with the given box that covers it."""
     min_overlap: float = 0.2
     """Intersection over union with the given box below which someone else was found."""
 
@@ -164,8 +168,31 @@ def distinct(readings: list[PoseReading], min_distance_px: float, count: int) ->
     return kept
 
 
-def find_in_box(networks: Networks, rgb: Array, box: Array, config: PoseConfig) -> PersonPose | None:
-    """Returns the pose of the person whose xyxy box is given, None when no reading suits the box."""
+def unmeasured(reading: PoseReading) -> PersonPose:
+    """Returns a single reading as a pose; its spread is not known (NaN)."""
+    return PersonPose(
+        score=reading.score,
+        landmarks=reading.landmarks,
+        world_m=reading.world_m,
+        spread_px=np.full(len(reading.landmarks), np.nan),
+        region=reading.region,
+    )
+
+
+def find_in_box(
+    networks: Networks, rgb: Array, box: Array, config: PoseConfig, *, measured: bool = True
+) -> PersonPose | None:
+    """Returns the pose of the person whose xyxy box is given, None when no reading suits the box.
+
+    The first region mostly does: the others are tried where the pose read there moves or does not cover the box.
+
+    Args:
+        networks: The networks of this process.
+        rgb: (H, W, 3) photo.
+        box: (4,) xyxy px.
+        config: Settings of the search.
+        measured: Whether the spread is needed; without it six readings are saved.
+    """
     height, width = rgb.shape[:2]
     box = np.clip(box, 0, np.array([width, height, width, height], dtype=float))
     side = float(max(box[2:] - box[:2]))
@@ -176,15 +203,28 @@ def find_in_box(networks: Networks, rgb: Array, box: Array, config: PoseConfig) 
     def value(reading: PoseReading) -> float:
         return overlap_of(reading.landmarks) + 0.3 * reading.score + 0.2 * float(reading.landmarks[:, 3].mean())
 
-    readings = [networks.pose(rgb, region) for region in first_regions(networks, rgb, box)]
+    regions = first_regions(networks, rgb, box)
+    clear = read_pose(networks, rgb, regions[0])
+    readings, measured_clear = [clear], None
+    if clear.score > config.clear_score and overlap_of(clear.landmarks) > config.clear_overlap:
+        if not measured:
+            return unmeasured(clear)
+        measured_clear = measure_spread(networks, rgb, clear)
+        if float(np.median(measured_clear.spread_px)) < config.steady_spread * side:
+            return replace(measured_clear, value=value(clear))
+    readings += [networks.pose(rgb, region) for region in regions]
     first = distinct(sorted(readings, key=value, reverse=True), 0.02 * side, config.num_refined)
     refined = [networks.pose(rgb, next_region(reading)) for reading in first if next_region(reading).side_px >= 8]
     ranked = sorted([*first, *refined], key=value, reverse=True)
+    if not measured:
+        likely = ranked[0].score >= config.min_score and overlap_of(ranked[0].landmarks) >= config.min_overlap
+        return unmeasured(ranked[0]) if likely else None
     best: PersonPose | None = None
     for reading in distinct(ranked, 0.02 * side, config.num_finalists):
         if reading.score < config.min_score or (best is not None and value(reading) < best.value):
             continue
-        pose = measure_spread(networks, rgb, reading)
+        known = measured_clear if reading is clear else None
+        pose = known or measure_spread(networks, rgb, reading)
         spread = float(np.median(pose.spread_px)) / side
         worth = value(reading) - 8 * spread
         if best is None or worth > best.value:

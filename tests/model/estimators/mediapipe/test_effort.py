@@ -1,0 +1,87 @@
+"""How often the networks are asked: what a photo and a person cost."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from model.estimators import ImageInput, PersonBatch, create
+from model.estimators.mediapipe.detector import DetectorConfig, find_people
+from model.estimators.mediapipe.graphs import Networks, networks
+
+pytest.importorskip("mediapipe")
+data = pytest.importorskip("skimage.data")
+BOX = np.array([[70.0, 20, 400, 512]])
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    counts = Counter()
+
+    def counted(name):
+        original = getattr(Networks, name)
+
+        def call(self, *args, **kwargs):
+            counts[name] += 1
+            return original(self, *args, **kwargs)
+
+        return call
+
+    for name in ("detect", "detect_faces", "pose", "hand", "face"):
+        monkeypatch.setattr(Networks, name, counted(name))
+    return counts
+
+
+@pytest.fixture(scope="module")
+def astronaut():
+    return ImageInput.from_rgb("astronaut", data.astronaut())
+
+
+def bare_batch(image):
+    return PersonBatch(
+        images=[image.rgb],
+        boxes_xyxy=BOX,
+        keypoints=np.zeros((1, 133, 3)),
+        sigma_px=np.full((1, 133), np.inf),
+        focal_px=np.array([image.focal_px]),
+        principal_px=image.principal_px[None],
+    )
+
+
+def test_a_small_photo_gets_fewer_tiles_than_a_large_one(calls):
+    find_people(networks(), np.zeros((480, 640, 3), np.uint8), DetectorConfig())
+    small = calls.pop("detect")
+    find_people(networks(), np.zeros((960, 1280, 3), np.uint8), DetectorConfig())
+    assert small <= 30 < calls["detect"] <= 50
+
+
+@pytest.mark.parametrize(("part", "unused"), [("body", {"hand", "face"}), ("hands", {"face"}), ("face", {"hand"})])
+def test_a_part_reads_only_what_it_needs(astronaut, calls, part, unused):
+    create(part, "mediapipe").estimate(bare_batch(astronaut))
+    assert calls["pose"] > 0
+    assert not unused & set(calls)
+
+
+def test_only_the_body_measures_the_spread_of_the_pose(astronaut, calls):
+    create("body", "mediapipe").estimate(bare_batch(astronaut))
+    with_spread = calls.pop("pose")
+    create("face", "mediapipe").estimate(bare_batch(astronaut))
+    assert calls["pose"] <= with_spread - 6
+
+
+def test_keypoints_of_the_same_backend_are_not_read_twice(astronaut, calls):
+    found = create("keypoints", "mediapipe").estimate(astronaut, BOX, None)
+    assert calls["pose"] <= 30
+    calls.clear()
+    batch = PersonBatch(
+        images=[astronaut.rgb],
+        boxes_xyxy=found.boxes_xyxy,
+        keypoints=found.keypoints,
+        sigma_px=found.sigma_px,
+        focal_px=np.array([astronaut.focal_px]),
+        principal_px=astronaut.principal_px[None],
+        evidence=found.evidence,
+    )
+    for part in ("body", "hands", "face"):
+        create(part, "mediapipe").estimate(batch)
+    assert not calls
