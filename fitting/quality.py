@@ -1,7 +1,7 @@
 """How good a refined person is, from the result alone: nothing here looks at the image or at a truth.
 
-The quality score is a monotone map of an expected 3D error, a line in four figures of the result; the line was
-calibrated on synthetic people with known truth (`CALIBRATION`). Ranking is what it is good for.
+The quality score is a monotone map of an expected 3D error, a line in six figures of the result and of its keypoints;
+the line was calibrated on people with known truth (`CALIBRATION`). Ranking is what it is good for.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,13 @@ from torch import Tensor
 from fitting.parameters import BODY, POSITION, ROOT, Layout
 from model.body import skeleton
 
-PARTS = ("body", "left_hand", "right_hand", "face")
-"""Order of per-part columns."""
 PART_POINTS = (
     slice(skeleton.BODY.start, skeleton.FEET.stop),
     skeleton.LEFT_HAND,
     skeleton.RIGHT_HAND,
     skeleton.FACE,
 )
+"""Keypoints of the four parts, in the order of per-part columns: body, left hand, right hand, face."""
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
 _MIN_BODY_POINTS, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS, _MIN_FACE_POINTS = 6, 10, 15, 30
 _MIN_ONE_SHOULDER_POINTS = 8

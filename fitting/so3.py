@@ -5,7 +5,7 @@ With the right Jacobian Jr: exp(v + d) = exp(v) exp(Jr(v) d) to first order in d
 Everything is batched, keeps the type of its input and is exact to rounding at angle 0 and close to pi.
 
 Why not `model.rotations`: the solver needs the Jacobians as well, which roma does not have, and calls exp and log in
-its inner loop, where these are a quarter to a third quicker. The tests hold both to the same oracle.
+its inner loop, where these are a quarter to a third quicker. A test holds the two together.
 """
 
 import torch

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fitting import so3
+from model import rotations
 
 ANGLES = [0.0, 1e-9, 1e-5, 1e-3, 0.05, 0.11, 1.0, 3.0, math.pi - 1e-3, math.pi - 1e-6]
 
@@ -27,6 +28,17 @@ def test_exp_gives_rotations(angle: float) -> None:
 def test_exp_equals_the_matrix_exponential(angle: float) -> None:
     v = rotvecs(angle)
     assert (so3.exp(v) - torch.linalg.matrix_exp(so3.skew(v))).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("angle", ANGLES)
+def test_exp_and_log_are_those_of_the_rest_of_the_project(angle: float, dtype: torch.dtype) -> None:
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-9
+    v = rotvecs(angle).to(dtype)
+    R = rotations.rotvec_to_rotmat(v)
+    assert (so3.exp(v) - R).abs().max() < tolerance
+    theirs = rotations.rotvec_to_rotmat(rotations.rotmat_to_rotvec(R))
+    assert (so3.exp(so3.log(R)) - theirs).abs().max() < tolerance
 
 
 @pytest.mark.parametrize("angle", ANGLES)
