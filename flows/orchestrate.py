@@ -22,7 +22,7 @@ from tasks.failures import Failure, collect_failures
 from tasks.plan import DatasetPlan, plan_dataset
 from tasks.provenance import step_config
 from tasks.publish import Publication, publish
-from tasks.step import ShardSummary
+from tasks.step import ShardSummary, record_failure
 from tasks.steps import READS
 from tasks.workspace import STEPS, ShardRef, Workspace, parse_shard_name
 
@@ -70,9 +70,10 @@ class RunResult:
         if not self.failed_parts:
             return " ".join(told)
         shards = sorted({summary.shard.name for summary in self.summaries if summary.state == "failed"})
+        counted = f"{len(shards)} shard{'s' * (len(shards) > 1)}"
         shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
         told.append(
-            f"{len(shards)} shards failed ({shown}): the reasons are in {self.publication.failures_csv}; "
+            f"{counted} failed ({shown}): the reasons are in {self.publication.failures_csv}; "
             "run the same command again to do just these."
         )
         return " ".join(told)
@@ -112,7 +113,7 @@ def run(
     shards = select_shards(plans, only)
     progress = Progress(total=len(shards) * len(STEPS), log=log)
     with start_runner(workspace) as runner:
-        run_shards(shards, runner, progress, config.run.window)
+        run_shards(shards, runner, progress, config.run.window, workspace)
     failures = collect_failures(workspace, shards)
     publication = publish(workspace, config, plans, failures, progress.summaries)
     seconds = time.perf_counter() - started
@@ -157,19 +158,24 @@ def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> l
     return [shard for shard in shards if (shard.dataset, shard.index) in wanted]
 
 
-def run_shards(shards: Sequence[ShardRef], runner: Runner, progress: Progress, window: int) -> None:
+def run_shards(
+    shards: Sequence[ShardRef], runner: Runner, progress: Progress, window: int, workspace: Workspace
+) -> None:
     """Runs all steps of all shards, never more than ``window`` of them unfinished.
 
     Shards go in blocks, and within a block step by step: whatever a step waits for was submitted well before it, so
     that hardly a worker stands waiting.
     """
-    handles: dict[tuple[str, ShardRef], _Reported] = {}
+    started: dict[tuple[str, ShardRef], _Reported] = {}
 
     def submit(item: tuple[str, ShardRef]) -> _Reported:
         step, shard = item
-        after = [handles[needed, shard].handle for needed in READS[step]]
-        handles[item] = _Reported(step=step, shard=shard, handle=runner.submit(step, shard, after), progress=progress)
-        return handles[item]
+        reads = tuple(started[needed, shard] for needed in READS[step])
+        handle = runner.submit(step, shard, [read.handle for read in reads])
+        started[item] = _Reported(
+            step=step, shard=shard, handle=handle, reads=reads, progress=progress, workspace=workspace
+        )
+        return started[item]
 
     submit_in_windows(_in_blocks(shards, max(1, window // len(STEPS))), submit, window=window)
 
@@ -181,19 +187,30 @@ def _in_blocks(shards: Sequence[ShardRef], size: int) -> Iterator[tuple[str, Sha
                 yield step, shard
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Reported:
     """A started step that tells the progress when it is over."""
 
     step: str
     shard: ShardRef
     handle: Handle
+    reads: tuple[_Reported, ...]
     progress: Progress
+    workspace: Workspace
+    has_failed: bool = False
 
     def wait(self) -> None:
-        """Waits for the end, good or bad; a failure becomes a summary, its record is on disk."""
+        """Waits for the end, good or bad. A failure becomes a summary, and is on disk whoever it was that failed."""
         try:
             summary = self.handle.result()
         except Exception as error:
+            self.has_failed = True
             summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=str(error))
+            culprit = next((read for read in self.reads if read.has_failed), None)
+            if culprit is not None:
+                message = f"not run, because {culprit.step}/{self.shard.name} failed"
+                summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=message)
+            elif not self.workspace.failure_path(self.step, self.shard).is_file():
+                # The step could not tell by itself: its worker died, or the orchestrator lost it.
+                record_failure(self.workspace, self.step, self.shard, error)
         self.progress.add(summary)

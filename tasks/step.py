@@ -92,7 +92,7 @@ def run_step(
         computed = time.perf_counter()
         write_shard(path, table, footer)
     except Exception as error:
-        _record_failure(failure, step, shard, error)
+        record_failure(workspace, step, shard, error)
         raise
     failure.unlink(missing_ok=True)
     file_seconds = (recognised - started) + (time.perf_counter() - computed)
@@ -126,7 +126,8 @@ def _summary(
     )
 
 
-def _record_failure(path: Path, step: str, shard: ShardRef, error: Exception) -> None:
+def record_failure(workspace: Workspace, step: str, shard: ShardRef, error: BaseException) -> None:
+    """Leaves a record of a shard that has no file at a step, with sentence and trace, for ``tasks.failures``."""
     record = {
         "step": step,
         "dataset": shard.dataset,
@@ -134,6 +135,6 @@ def _record_failure(path: Path, step: str, shard: ShardRef, error: Exception) ->
         "shard": shard.index,
         "error": type(error).__name__,
         "message": str(error) or type(error).__name__,
-        "trace": traceback.format_exc(),
+        "trace": "".join(traceback.format_exception(error)),
     }
-    write_text(path, json.dumps(record, indent=2))
+    write_text(workspace.failure_path(step, shard), json.dumps(record, indent=2))

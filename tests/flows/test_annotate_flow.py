@@ -1,0 +1,66 @@
+"""The flow itself against a real server: what the UI shows of a good run and of one with a failed shard."""
+
+import json
+import urllib.request
+
+import pytest
+
+from flows import annotate as annotate_module
+from flows.annotate import annotate_part_labels
+
+
+def read(api, what, body):
+    request = urllib.request.Request(
+        f"{api}/{what}/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return json.load(response)
+
+
+def places(folder):
+    return {f"output.{name}": str(folder / name) for name in ("labels", "work", "report", "metrics")}
+
+
+def run(rendered, tmp_path):
+    state = annotate_part_labels(params=str(rendered), overrides=places(tmp_path), return_state=True)
+    return state, str(state.state_details.flow_run_id)
+
+
+def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
+    state, flow_run = run(rendered, tmp_path)
+    assert state.is_completed(), state.message
+    assert "4 people" in state.message
+    found = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
+    wanted = {
+        f"{step}/few/{shard:05d}" for step in ("keypoints", "body", "hands", "face", "refine") for shard in (0, 1)
+    }
+    assert {task_run["name"] for task_run in found} == wanted
+    assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
+
+
+def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_path, monkeypatch):
+    def broken(shard, workspace, config, whole=annotate_module.STEP_FUNCTIONS["hands"]):
+        if shard.index == 1:
+            raise RuntimeError("CUDA out of memory on device 3")
+        return whole(shard, workspace, config)
+
+    monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "hands", broken)
+    state, flow_run = run(rendered, tmp_path)
+    assert state.is_failed()
+    assert "few/00001" in state.message
+    artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
+    assert "hands/few/00001" in table
+    assert "CUDA out of memory" in table
+    assert "pear retry few/00001" in table
+    assert any(artifact["key"] == "worst-fit" for artifact in artifacts)
+    failed = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
+    assert {t["name"] for t in failed if t["state_type"] == "FAILED"} == {"hands/few/00001"}
+
+
+@pytest.mark.parametrize("datasets", [["nope"], []])
+def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_path, datasets):
+    overrides = places(tmp_path) | {"datasets": ["nope"]}
+    state = annotate_part_labels(datasets=datasets, params=str(rendered), overrides=overrides, return_state=True)
+    assert state.is_failed()
+    assert "no manifest 'nope'" in state.message
