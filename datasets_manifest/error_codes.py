@@ -39,7 +39,6 @@ class ErrorCode(StrEnum):
     KEYPOINTS_TOO_FEW = "keypoints_too_few"
     PERSON_OVERLAPPED = "person_overlapped"
     BODY_NOT_FOUND = "body_not_found"
-    FIT_NOT_CONVERGED = "fit_not_converged"
     FIT_NOT_FINITE = "fit_not_finite"
     REPROJECTION_TOO_LARGE = "reprojection_too_large"
     ESTIMATOR_REFUSED = "estimator_refused"
@@ -61,7 +60,6 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.KEYPOINTS_TOO_FEW: "Too few keypoints of the person are seen well enough to fit a body.",
     ErrorCode.PERSON_OVERLAPPED: "Most of the person's box lies inside another person's; limbs could be mixed up.",
     ErrorCode.BODY_NOT_FOUND: "The body estimator gave no pose for this person.",
-    ErrorCode.FIT_NOT_CONVERGED: "The fit was still moving when its iterations were used up.",
     ErrorCode.FIT_NOT_FINITE: "The fit gave a value that is not a finite number.",
     ErrorCode.REPROJECTION_TOO_LARGE: "The fitted body lies too far from the person's keypoints in the image.",
     ErrorCode.ESTIMATOR_REFUSED: "An estimator found the part but does not trust it (occluded, blurred or too small).",

@@ -68,13 +68,6 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     return np.ascontiguousarray(_upright(rgb, orientation))
 
 
-def image_size(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> tuple[int, int]:
-    """Return (width, height) in px after EXIF orientation, from the header alone; errors as in ``decode_image``."""
-    with _open(data, name, max_pixels) as image:
-        width, height = image.size
-        return (height, width) if _orientation(image) >= 5 else (width, height)
-
-
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     """Read the header only and refuse what should not be decoded."""
     if not data:

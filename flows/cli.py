@@ -138,12 +138,12 @@ def retry(
 @app.command()
 def status(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
     """Show what is done, read from the files; and whether a server is up."""
-    from flows.orchestrate import workspace_of
-    from flows.server import status as server_status
-    from tasks.config import load_config
-    from tasks.status import status_lines
-
     with one_sentence():
+        from flows.orchestrate import workspace_of
+        from flows.server import status as server_status
+        from tasks.config import load_config
+        from tasks.status import status_lines
+
         for line in status_lines(workspace_of(load_config(params, parse_settings(settings)))):
             typer.echo(line)
         server = server_status(Path.cwd())
@@ -153,12 +153,12 @@ def status(params: Params = Path("params.yaml"), settings: Settings = None) -> N
 @app.command()
 def failures(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
     """Print every failed shard and person with its reason and the command that does it again."""
-    from flows.orchestrate import workspace_of
-    from tasks.config import load_config
-    from tasks.failures import collect_failures
-    from tasks.status import planned_shards
-
     with one_sentence():
+        from flows.orchestrate import workspace_of
+        from tasks.config import load_config
+        from tasks.failures import collect_failures
+        from tasks.status import planned_shards
+
         workspace = workspace_of(load_config(params, parse_settings(settings)))
         found = collect_failures(workspace, planned_shards(workspace))
         for failure in found:
@@ -177,11 +177,11 @@ def inspect(
     ),
 ) -> None:
     """Print one label and draw it over its photo."""
-    from flows.orchestrate import workspace_of
-    from tasks.config import load_config
-    from tasks.inspect import draw_sample, find_label
-
     with one_sentence():
+        from flows.orchestrate import workspace_of
+        from tasks.config import load_config
+        from tasks.inspect import draw_sample, find_label
+
         config = load_config(params, parse_settings(settings))
         workspace = workspace_of(config)
         row, shard = find_label(workspace, sample_id)
@@ -194,10 +194,10 @@ def inspect(
 @app.command()
 def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
     """Check the published labels as a whole: readable, one setting, every person once."""
-    from datasets_manifest.snapshot import check_snapshot
-    from tasks.config import load_config
-
     with one_sentence():
+        from datasets_manifest.snapshot import check_snapshot
+        from tasks.config import load_config
+
         snapshot = check_snapshot(load_config(params, parse_settings(settings)).output.labels)
         typer.echo(
             f"{snapshot.num_shards} shards, {snapshot.num_rows} people ({snapshot.num_ok} ok, {snapshot.num_partial} "
@@ -222,7 +222,8 @@ def down() -> None:
     """End what `pear up` started, and nothing else."""
     from flows import server
 
-    server.down(Path.cwd(), say=typer.echo)
+    with one_sentence():
+        server.down(Path.cwd(), say=typer.echo)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ def up(
         raise ValueError(f"{root} has no prefect.yaml: run `pear up` in the project folder")
     slots = gpu_slots if gpu_slots is not None else _number_from_environment(SLOTS_VARIABLE, 1, 1, 1024)
     wanted_port = port if port is not None else _number_from_environment(PORT_VARIABLE, DEFAULT_PORT, 0, 65535)
+    if not 0 <= wanted_port <= 65535:
+        raise ValueError(f"a port is a number from 0 to 65535, got {wanted_port}")
     state_dir = _state_dir(root)
     with _lock(state_dir):
         server = processes.find(state_dir, "server")

@@ -30,5 +30,5 @@ def sparse_body(config: BodyModelConfig) -> SparseBody:
 
 @lru_cache(maxsize=2)
 def full_body(config: BodyModelConfig) -> EHMs:
-    """The whole EHM-s mesh, for pictures and error figures."""
-    return EHMs(ehm_assets(config), mode=config.head_fusion)
+    """The whole EHM-s mesh, for pictures and error figures; with the blended head, as the refinement fits it."""
+    return EHMs(ehm_assets(config))

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 
@@ -35,12 +35,6 @@ class BodyModelConfig:
 
     path: str | None = None
     """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``); null: the open body."""
-    head_fusion: Literal["blended", "paper"] = "blended"
-    """How the FLAME head joins the body: ``blended`` or ``paper`` (Algorithm 1 to the letter)."""
-
-    def __post_init__(self) -> None:
-        if self.head_fusion not in ("blended", "paper"):
-            raise ValueError(f"body_model.head_fusion: expected blended or paper, got {self.head_fusion!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
 from datasets_manifest.labels import Status
 from datasets_manifest.manifest import Manifest
 from model.body.ehms import EhmOutput, EHMs
-from model.body.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.metrics import mpjpe_mm, pa_mpjpe_mm
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 
@@ -29,15 +29,6 @@ NUM_BODY_JOINTS = 22
 """Pelvis and the 21 body joints, over which MPJPE is taken."""
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
-BODY_GROUPS = {
-    "head": (0, 1, 2, 3, 4),
-    "torso": (5, 6, 11, 12),
-    "left_arm": (7, 9),
-    "right_arm": (8, 10),
-    "left_leg": (13, 15),
-    "right_leg": (14, 16),
-}
-"""Body keypoints by limb, in the order of the keypoint estimators' ``body_group_valid``."""
 PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 """Keypoints of each part."""
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.images import ImageError
-from datasets_manifest.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, Status, unpack_arrays
+from datasets_manifest.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PART_NAMES, Status, unpack_arrays
 from datasets_manifest.snapshot import check_snapshot
 from datasets_manifest.store import read_shard
 from model.renderer.overlay import encode_png, side_colours
@@ -42,8 +42,6 @@ from tasks.step import ShardSummary
 from tasks.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-PARTS = ("body", "left_hand", "right_hand", "face")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,10 +148,12 @@ def _dataset_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     metrics: dict[str, Any] = {"people": len(rows)} | {str(state): states[state] for state in Status}
     if not labelled:
         return metrics
-    metrics["accepted"] = {part: round(float(np.mean([r[f"{part}_valid"] for r in labelled])), 4) for part in PARTS}
+    metrics["accepted"] = {
+        part: round(float(np.mean([r[f"{part}_valid"] for r in labelled])), 4) for part in PART_NAMES
+    }
     metrics["reprojection_px"] = {
         part: round(float(np.median(values)), 3)
-        for part in PARTS
+        for part in PART_NAMES
         if (values := [row[f"reproj_{part}_px"] for row in labelled if row[f"reproj_{part}_px"] is not None])
     }
     relative = [row["reproj_rel"] for row in labelled if row["reproj_rel"] is not None]

@@ -19,6 +19,7 @@ from datasets_manifest.labels import (
     HANDS_SCHEMA,
     KEYPOINTS_SCHEMA,
     LABEL_SCHEMA,
+    PART_NAMES,
     ErrorCode,
     Status,
     table_from_rows,
@@ -34,7 +35,6 @@ from tasks.step import ShardSummary, run_step
 from tasks.workspace import ShardRef, Workspace
 
 Row = dict[str, Any]
-PARTS = ("body", "left_hand", "right_hand", "face")
 _SCHEMAS = {"keypoints": KEYPOINTS_SCHEMA, "body": BODY_SCHEMA, "hands": HANDS_SCHEMA, "face": FACE_SCHEMA}
 _COPIED = (*KEY_COLUMNS, "bbox_xyxy", "bbox_source", "keypoints_2d", "focal_px", "principal_px")
 # A fit that stalled or ran out of steps has a best iterate, which is judged by its residuals like any other; the column
@@ -165,12 +165,12 @@ def label_rows(parts: dict[str, list[Row]], result: RefineResult) -> list[Row]:
         if not valid.any():
             rows.append(_failed_row(person) | _validity_state(valid, parts, i))
             continue
-        measured = {f"reproj_{part}_px": float(evidence.reproj_px[i, k]) for k, part in enumerate(PARTS)}
+        measured = {f"reproj_{part}_px": float(evidence.reproj_px[i, k]) for k, part in enumerate(PART_NAMES)}
         rows.append(
             {name: person[name] for name in _COPIED}
             | {name: value[i] for name, value in columns.items()}
             | {"hand_scale": np.ones(3, np.float32)}
-            | {f"{part}_valid": bool(valid[k]) for k, part in enumerate(PARTS)}
+            | {f"{part}_valid": bool(valid[k]) for k, part in enumerate(PART_NAMES)}
             | measured
             | {
                 "reproj_rel": float(evidence.reproj_rel[i]),
@@ -189,7 +189,7 @@ def _validity_state(valid: np.ndarray, parts: dict[str, list[Row]], index: int) 
     """ok when every part may supervise, failed when none may, else partial, with the reason of each that may not."""
     if valid.all():
         return {"status": Status.OK, "error_code": None, "error_detail": None}
-    reasons = {part: _reason(part, parts, index) for part, good in zip(PARTS, valid, strict=True) if not good}
+    reasons = {part: _reason(part, parts, index) for part, good in zip(PART_NAMES, valid, strict=True) if not good}
     first = next(iter(reasons.values()))
     detail = "; ".join(f"{part}: {reason}" for part, reason in reasons.items())
     return {
@@ -211,7 +211,7 @@ def _reason(part: str, parts: dict[str, list[Row]], index: int) -> ErrorCode:
     if stated is not None:
         return ErrorCode(stated)
     person = parts["keypoints"][index]
-    if not person["part_valid"][PARTS.index(part)]:
+    if not person["part_valid"][PART_NAMES.index(part)]:
         return ErrorCode.ESTIMATOR_REFUSED
     return ErrorCode.REPROJECTION_TOO_LARGE
 
@@ -223,4 +223,4 @@ def _state(status: Status, code: ErrorCode) -> Row:
 def _failed_row(person: Row) -> Row:
     """The row of a person without a label: what is known of it, and why there is none."""
     kept = {name: person[name] for name in (*_COPIED, "status", "error_code", "error_detail")}
-    return kept | {f"{part}_valid": False for part in PARTS}
+    return kept | {f"{part}_valid": False for part in PART_NAMES}

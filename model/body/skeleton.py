@@ -157,3 +157,12 @@ SKELETON_EDGES: tuple[tuple[int, int], ...] = (
     *_hand_edges(91), *_hand_edges(112),
 )  # fmt: skip
 """Pairs of keypoints to join by a line when drawing."""
+BODY_GROUPS = {
+    "head": (0, 1, 2, 3, 4),
+    "torso": (5, 6, 11, 12),
+    "left_arm": (7, 9),
+    "right_arm": (8, 10),
+    "left_leg": (13, 15),
+    "right_leg": (14, 16),
+}
+"""Body keypoints by limb: a limb is trusted or refused as a whole."""

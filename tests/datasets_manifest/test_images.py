@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from datasets_manifest.error_codes import ErrorCode
-from datasets_manifest.images import ImageError, decode_image, image_size
+from datasets_manifest.images import ImageError, decode_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 
@@ -194,7 +194,6 @@ def test_the_eight_exif_variants_are_the_same_picture(fmt, orientation):
     with Image.open(buffer) as image:
         oracle = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     np.testing.assert_array_equal(rgb, oracle)
-    assert image_size(buffer.getvalue(), name="x") == (96, 64)
     if fmt != "JPEG":
         np.testing.assert_array_equal(rgb, photo())
 

@@ -37,12 +37,12 @@ def _table_rows(markdown: str) -> list[str]:
 
 
 def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
-    rows = [failure(), failure(sample_id="000042_1", step="refine", code="fit_not_converged", reason="moved 3 rad")]
+    rows = [failure(), failure(sample_id="000042_1", step="refine", code="fit_not_finite", reason="moved 3 rad")]
     markdown = artifacts.failures_markdown(rows, tmp_path / "failures.csv")
     first, second = _table_rows(markdown)
     assert first == "| hands/coco/00012 | shard\\_failed | `pear retry coco/00012` | disk on fire |"
     assert "000042\\_1" in second
-    assert "fit\\_not\\_converged" in second
+    assert "fit\\_not\\_finite" in second
     assert markdown.startswith("# 2 failures in 1 shard\n")
     assert str(tmp_path / "failures.csv") in markdown
 

@@ -63,7 +63,7 @@ def failed_run(api, tmp_path) -> str:
         common = {"dataset": "coco", "split": "val", "shard": "coco/00012", "retry": "pear retry coco/00012"}
         failures = [
             Failure(step="hands", sample_id="", code="shard_failed", reason="disk on fire " * 12, **common),
-            Failure(step="refine", sample_id="42_1", code="fit_not_converged", reason="<b>moved</b> | 3 rad", **common),
+            Failure(step="refine", sample_id="42_1", code="fit_not_finite", reason="<b>moved</b> | 3 rad", **common),
         ]
         artifacts.publish_artifacts(failures, _gradient_png(), tmp_path / "failures.csv")
         return Failed(message="1 of 1 shards failed")
@@ -90,7 +90,7 @@ def _assert_not_blank(picture: Path) -> np.ndarray:
 def test_the_failed_shard_is_on_the_page(api, failed_run, tmp_path):
     page = _artifact_page(api, failed_run, artifacts.FAILURES_KEY)
     dom = _browse(page, tmp_path / "profile", "--dump-dom")
-    for text in ("coco/00012", "shard_failed", "disk on fire", "pear retry coco/00012", "fit_not_converged"):
+    for text in ("coco/00012", "shard_failed", "disk on fire", "pear retry coco/00012", "fit_not_finite"):
         assert text in dom
     assert "<table" in dom
     assert "<b>moved</b>" not in dom

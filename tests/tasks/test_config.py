@@ -30,7 +30,10 @@ def test_overrides_replace_nested_values(tmp_path):
         ({"run": {"workers": "two"}}, "expected int, got 'two'"),
         ({"run": {"workers": True}}, "expected int, got True"),
         ({"run": {"task_runner": "slurm"}}, "threads, dask or ray"),
-        ({"body_model": {"head_fusion": "welded"}}, "blended or paper"),
+        ({"body_model": {"head_fusion": "paper"}}, "unknown setting head_fusion"),
+        ({"datasets": "demo_photos"}, "expected a list"),
+        ({"roots": "x"}, "expected a mapping"),
+        ({"run": {"retries": -1}}, "run.retries"),
         ({"run": 3}, "expected a mapping"),
     ],
 )

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from model.body.skeleton import BODY, NUM_KEYPOINTS
+from model.body.skeleton import BODY, BODY_GROUPS, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
 from model.estimators.boxes import box_area, box_problem, intersection_area, longer_side
 from model.estimators.mediapipe.detector import DetectorConfig
 from model.estimators.mediapipe.graphs import networks
 from model.estimators.mediapipe.hands import HandConfig
 from model.estimators.mediapipe.heads import HeadConfig, head_points
-from model.estimators.mediapipe.landmarks import BODY_GROUPS, FACE_OF_68
+from model.estimators.mediapipe.landmarks import FACE_OF_68
 from model.estimators.mediapipe.people import people_in_boxes, people_of_photo
 from model.estimators.mediapipe.person import PersonReading, face_accepted, to_evidence
 from model.estimators.mediapipe.pose import PoseConfig

@@ -44,13 +44,3 @@ RIGHT_ARM = (12, 14, 16, 18, 20)
 LEFT_LEG = (23, 25, 27, 29, 31)
 RIGHT_LEG = (24, 26, 28, 30, 32)
 """Pose landmarks: hip, knee, ankle, heel, big toe."""
-
-BODY_GROUPS = {
-    "head": (0, 1, 2, 3, 4),
-    "torso": (5, 6, 11, 12),
-    "left_arm": (7, 9),
-    "right_arm": (8, 10),
-    "left_leg": (13, 15),
-    "right_leg": (14, 16),
-}
-"""Body keypoints that are trusted or refused together."""

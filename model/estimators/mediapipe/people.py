@@ -25,7 +25,7 @@ from model.estimators.mediapipe.heads import (
 )
 from model.estimators.mediapipe.person import MAX_FACE_OFFSET, MIN_FACE_SCORE, PersonReading, read_parts
 from model.estimators.mediapipe.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
-from model.estimators.mediapipe.uncertainty import body_trusted, person_size_px, trusted_groups
+from model.estimators.mediapipe.uncertainty import is_pose_usable, person_size_px, trusted_groups
 
 SAME_POSE = 0.1
 """Mean landmark distance, in box sides, below which two readings are one person."""
@@ -73,7 +73,7 @@ def has_trusted_part(reading: PersonReading, box: Array, width: int, height: int
     if reading.pose is None or has_face(reading) or any(reading.hand_ok):
         return True
     size = float(person_size_px(box, np.array([reading.pose.region.side_px]))[0])
-    return body_trusted(trusted_groups(reading.pose.landmarks, reading.pose.spread_px, size, width, height))
+    return is_pose_usable(trusted_groups(reading.pose.landmarks, reading.pose.spread_px, size, width, height))
 
 
 def owns_face(reading: PersonReading, detection: FaceDetection) -> bool:

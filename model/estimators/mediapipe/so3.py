@@ -1,5 +1,8 @@
 """Rotations of single joints in numpy, as the inverse kinematics needs them.
 
+Each joint is solved after its parent, one person at a time, in float64: there is no batch for the tensors of
+``model.rotations``, and this package lies below ``fitting``.
+
 Convention: active rotation matrices (3, 3) on column vectors; rotation vectors in radians.
 """
 

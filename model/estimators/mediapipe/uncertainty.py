@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.body.skeleton import CONTOUR, FACE, NUM_KEYPOINTS
+from model.body.skeleton import BODY_GROUPS, CONTOUR, FACE, NUM_KEYPOINTS
 from model.estimators.base import Array
 from model.estimators.boxes import longer_side, score_from_sigma
-from model.estimators.mediapipe.landmarks import BODY_AND_FEET, BODY_GROUPS, HANDS, POSE_OF_BODY, SMALL_TOES
+from model.estimators.mediapipe.landmarks import BODY_AND_FEET, HANDS, POSE_OF_BODY, SMALL_TOES
 
 REGION_SHARE = 0.64
 """Size of a person as a share of the side of the pose region."""
@@ -100,9 +100,18 @@ def trusted_groups(pose: Array, spread_px: Array, size_px: float, width: int, he
     return np.array(out)
 
 
-def body_trusted(groups: Array) -> bool:
-    """Whether the body as a whole is trusted: the trunk or the head, and half of the groups."""
+def is_pose_usable(groups: Array) -> bool:
+    """Whether a pose is good for anything: the trunk or the head, and half of the groups."""
     return bool((groups[0] or groups[1]) and groups.sum() >= 3)
+
+
+def body_trusted(groups: Array) -> bool:
+    """Whether the body as a whole may supervise a model: the trunk, and at most two other groups in doubt.
+
+    Of 55 rendered people, those with all six groups trusted were off by 49 mm (PA-MPJPE) on average, with five by
+    75 mm, with three by 93 mm.
+    """
+    return bool(groups[1] and groups.sum() >= 4)
 
 
 def assemble(
