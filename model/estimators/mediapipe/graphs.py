@@ -1,15 +1,14 @@
 """Runs MediaPipe's networks on regions that we choose.
 
 MediaPipe's own solutions return one person a photo and choose the regions themselves. Here every network is a tiny
-calculator graph that gets a square crop; the crop and the way back to photo pixels are ours. The networks are created
-once a process and guarded by a lock.
+calculator graph that gets a square crop; the crop and the way back to photo pixels are ours. Networks are created once
+a thread and guarded by a lock.
 
 Convention: a region is a square, rotated by ``rotation`` radians (positive = clockwise on the screen).
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 import os
@@ -441,11 +440,11 @@ def lean_rad(axis: Array) -> float:
     return math.atan2(axis[0], -axis[1])
 
 
-_NETWORKS_LOCK = threading.Lock()
+_CREATION = threading.Lock()
+_OF_THREAD = threading.local()
 
 
-@functools.lru_cache(maxsize=1)
-def _networks() -> Networks:
+def _create() -> Networks:
     with without_harmless_lines():
         created = Networks()
         blank, region = np.zeros((8, 8, 3), np.uint8), Region(4.0, 4.0, 8.0)
@@ -455,6 +454,12 @@ def _networks() -> Networks:
 
 
 def networks() -> Networks:
-    """Returns the networks of this process, created on the first call."""
-    with _NETWORKS_LOCK:
-        return _networks()
+    """Returns the networks of the calling thread, created on its first call.
+
+    Each thread has its own, so that estimators built by two threads run at the same time; one that is lent to another
+    thread afterwards stays safe, because a call holds the lock of its networks.
+    """
+    if not hasattr(_OF_THREAD, "networks"):
+        with _CREATION:
+            _OF_THREAD.networks = _create()
+    return _OF_THREAD.networks
