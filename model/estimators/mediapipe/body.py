@@ -34,6 +34,10 @@ SIGMA_DEG = np.array(
     [24, 24, 24, 12, 28, 28, 12, 28, 28, 12, 20, 20, 16, 6, 6, 16, 14, 14, 14, 14, 18, 18], dtype=float
 )
 """Standard deviation of the root and joints 1..21 of the inverse kinematics."""
+SIGMA_UNSEEN_DEG = 15.0
+"""The same for a leg joint that nothing shows."""
+LEG_JOINTS = ((1, 4, 7, 10), (2, 5, 8, 11))
+"""Hip, knee, ankle and foot of the left and the right leg."""
 SIGMA_HEAD_DEG, SIGMA_WRIST_DEG = 12.0, 14.0
 """The same for neck and head with a face, and for a wrist with its hand."""
 
@@ -50,6 +54,23 @@ def hand_points(evidence: dict[str, Array], person: int, side: int, focal_px: fl
     x, y = evidence["hand_px"][person, side, :, :2].astype(float).mean(0)
     world = evidence["hand_world_m"][person, side].astype(float)
     return to_model_axes(world, view_ray(float(x), float(y), focal_px, principal_px))
+
+
+def straighten_unseen_legs(body_pose: Array, sigma_rad: Array, seen: Array) -> None:
+    """Gives legs that the photo does not show the rest pose instead of the network's guess, in place.
+
+    Args:
+        body_pose: (21, 3, 3) of one person.
+        sigma_rad: (22,) of the root and the joints.
+        seen: (133,) bool, keypoints that are seen.
+    """
+    for (hip, knee, ankle, foot), (knee_point, ankle_point) in zip(LEG_JOINTS, ((13, 15), (14, 16)), strict=True):
+        if seen[ankle_point]:
+            continue
+        unseen = (knee, ankle, foot) if seen[knee_point] else (hip, knee, ankle, foot)
+        for joint in unseen:
+            body_pose[joint - 1] = np.eye(3)
+            sigma_rad[joint] = math.radians(SIGMA_UNSEEN_DEG)
 
 
 def body_score(evidence: dict[str, Array], boxes_xyxy: Array) -> Array:
@@ -99,6 +120,7 @@ class MediapipeBody:
                 (left, right),
             )
             orient[i], joints[i] = pose.global_orient(), pose.body_pose()
+            straighten_unseen_legs(joints[i], sigma[i], np.isfinite(batch.sigma_px[i]))
             if face_ok[i]:
                 sigma[i, [NECK, HEAD]] = math.radians(SIGMA_HEAD_DEG)
             for side in (0, 1):
