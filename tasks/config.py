@@ -34,7 +34,8 @@ class BodyModelConfig:
     """Which body model the labels are labels of."""
 
     path: str | None = None
-    """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``); null: the open body."""
+    """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``), relative to the folder of
+    ``params.yaml``; null: the open body. The files' hash, not their place, goes into footers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,5 +183,7 @@ def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] |
                 raise ValueError(f"override {dotted!r}: {parent} is a single value, it has no settings below it")
         node[last] = value
     config = from_mapping(AnnotateConfig, values, path.name)
+    body_path = config.body_model.path
+    body_model = BodyModelConfig(path=None if body_path is None else str(path.parent / body_path))
     output = {f.name: str(path.parent / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
-    return dataclasses.replace(config, output=OutputConfig(**output))
+    return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output))

@@ -64,10 +64,7 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
         part: EstimatorConfig = getattr(config, step)
         stated |= {"settings": dataclasses.asdict(part), "estimator": _estimator(step, part)}
     else:
-        stated["settings"] = {
-            "refine": dataclasses.asdict(config.refine),
-            "body": dataclasses.asdict(config.body_model),
-        }
+        stated["settings"] = dataclasses.asdict(config.refine)
     if step != "keypoints":
         if step == "refine":
             stated["reads"] = {name: step_config(name, config) for name in PARTS}

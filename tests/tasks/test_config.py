@@ -56,3 +56,10 @@ def test_an_override_below_a_plain_value_is_refused(tmp_path):
 
 def test_a_whole_number_is_a_float():
     assert from_mapping(RunConfig, {"max_failed_share": 1}, "run").max_failed_share == 1.0
+
+
+def test_the_place_of_a_body_model_is_relative_to_the_settings(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("annotate: {body_model: {path: licensed}}\n")
+    assert load_config(path).body_model.path == str(tmp_path / "licensed")
+    assert load_config(path, {"body_model.path": "/models"}).body_model.path == "/models"
