@@ -197,14 +197,16 @@ def is_complete(path: Path | str, config_hash: str) -> bool:
     return footer.config_hash == config_hash
 
 
-def sweep_temporary(root: Path | str) -> list[Path]:
-    """Delete the temporary files that dead writers left anywhere under ``root``; return what was deleted.
+def sweep_temporary(root: Path | str, *, recursive: bool = True) -> list[Path]:
+    """Delete the temporary files that dead writers left under ``root``; return what was deleted.
+
+    Without ``recursive`` only the folder itself is looked at.
 
     A file stays while its writer lives: while it is locked (on any machine that shares the disk's locks), or while a
     process of its writer's id runs and the file is younger than ``STALE_SECONDS``.
     """
     swept: list[Path] = []
-    for path in sorted(Path(root).rglob(".*.partial")):
+    for path in sorted(Path(root).glob(("**/" if recursive else "") + ".*.partial")):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or not path.is_file() or path.is_symlink():
             continue

@@ -228,7 +228,7 @@ def _summarise(
         moved_rad=moved,
         joint_sigma_rad=spread.joint_sigma_rad[:, 1:].mean(1),
         body_sigma_rel=evidence.body_sigma_rel,
-        body_unseen=evidence.body_unseen,
+        joints_unseen=1 - evidence.joint_seen.to(model.dtype).mean(1),
     )
     hands = so3.exp(forward.hand_rotvec)
     betas, expression, shape = state.coefficients.split(list(model.num_groups), 1)

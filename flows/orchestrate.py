@@ -105,6 +105,8 @@ def run(
     workspace = workspace_of(config)
     for folder in (workspace.work, workspace.labels):
         sweep_temporary(folder)
+    for folder in (Path(config.output.report), Path(config.output.metrics).parent):
+        sweep_temporary(folder, recursive=False)
     for step in STEPS:
         step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
     plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]

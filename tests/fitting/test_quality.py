@@ -58,9 +58,9 @@ def test_errors_are_stated_as_a_share_of_the_box() -> None:
 
 def test_quality_falls_with_every_sign_of_trouble() -> None:
     base = {"reproj_rel": 0.005, "inlier_ratio": 0.95, "moved_rad": 0.1, "joint_sigma_rad": 0.08}
-    base |= {"body_sigma_rel": 0.01, "body_unseen": 0.05}
+    base |= {"body_sigma_rel": 0.01, "joints_unseen": 0.05}
     worse = {"reproj_rel": 0.02, "inlier_ratio": 0.6, "moved_rad": 0.4, "joint_sigma_rad": 0.3}
-    worse |= {"body_sigma_rel": 0.03, "body_unseen": 0.5}
+    worse |= {"body_sigma_rel": 0.03, "joints_unseen": 0.5}
 
     def score(values: dict[str, float]) -> float:
         return quality_score(expected_error_mm(**{k: torch.tensor([v]) for k, v in values.items()})).item()
