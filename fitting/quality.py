@@ -168,8 +168,8 @@ CALIBRATION = {
 
 The first five: non-negative least squares on 600 synthetic people of the open body, with coarse errors of 3-14
 degrees an axis, noise of 0.5-8 px, 1-8 % outliers, 5-25 % missing keypoints, a third of them upper bodies. The last two
-were set on 55 rendered people seen by the default estimators, whose errors are coherent, so that only the keypoints' own
-sigma tells of them. Rank correlation with the true error without and with these two: 0.55 and 0.70 on 288 other
+were set on 55 rendered people seen by the default estimators, whose errors are coherent, so that only the keypoints'
+own sigma tells of them. Rank correlation with the true error without and with these two: 0.55 and 0.70 on 288 other
 synthetic people, 0.20 and 0.62 on the 55 rendered ones; with them 0.75 on 59 rendered people that had no part in it.
 """
 QUALITY_HALF_MM = 45.0
