@@ -64,3 +64,22 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
     state = annotate_part_labels(datasets=datasets, params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_failed()
     assert "no manifest 'nope'" in state.message
+
+
+def test_gpu_slots_are_taken_one_at_a_time(api, rendered, tmp_path):
+    overrides = places(tmp_path) | {"run.use_gpu": True}
+    state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
+    assert state.is_completed(), state.message
+    flow_run = str(state.state_details.flow_run_id)
+    found = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
+    assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
+    assert read(api, "v2/concurrency_limits", {})[0]["active_slots"] == 0
+
+
+@pytest.mark.slow
+def test_the_flow_runs_on_dask(api, rendered, tmp_path):
+    pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
+    overrides = places(tmp_path) | {"run.task_runner": "dask"}
+    state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
+    assert state.is_completed(), state.message
+    assert "4 people" in state.message
