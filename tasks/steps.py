@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tasks.refine import refine_labels
-
 from tasks.body import annotate_body
 from tasks.config import AnnotateConfig
 from tasks.face import annotate_face
 from tasks.hands import annotate_hands
 from tasks.keypoints import annotate_keypoints
+from tasks.refine import refine_labels
 from tasks.step import ShardSummary
 from tasks.workspace import ShardRef, Workspace
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from model.estimators.base import Array, BodyOutput, PersonBatch
 from model.estimators.boxes import score_from_sigma
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hands import HandConfig
 from model.estimators.mediapipe.kinematics import HEAD, NECK, WRISTS, solve
 from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
-from model.estimators.mediapipe.person import evidence_of, face_accepted
-from model.estimators.mediapipe.pose import PoseConfig
-from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton
+from model.estimators.mediapipe.part import MediapipePart
+from model.estimators.mediapipe.person import face_accepted
 from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, to_model_axes, view_ray
 from model.estimators.mediapipe.uncertainty import (
     BASE_SHARE,
@@ -24,7 +19,6 @@ from model.estimators.mediapipe.uncertainty import (
     SPREAD_FACTOR,
     person_size_px,
 )
-from model.estimators.options import as_config
 from model.estimators.registry import register
 
 INNER_FACE_OF_51 = FACE_OF_68[17:]
@@ -83,26 +77,13 @@ def body_score(evidence: dict[str, Array], boxes_xyxy: Array) -> Array:
 
 
 @register("body", "mediapipe")
-class MediapipeBody:
+class MediapipeBody(MediapipePart):
     """SMPL-X body pose from MediaPipe; betas stay at the mean shape."""
-
-    def __init__(
-        self,
-        *,
-        pose: PoseConfig | Mapping[str, Any] | None = None,
-        hands: HandConfig | Mapping[str, Any] | None = None,
-        skeleton: RestSkeleton | None = None,
-    ) -> None:
-        self._pose = as_config(PoseConfig, pose)
-        self._hands = as_config(HandConfig, hands)
-        self._rest = skeleton or open_skeleton()
-        self._networks = networks()
-        self.info = self._networks.info
 
     def estimate(self, batch: PersonBatch) -> BodyOutput:
         """Estimates one row a person; a person without a pose stays at rest and invalid."""
         num = len(batch)
-        evidence = evidence_of(self._networks, batch, self._pose, self._hands, spread=True)
+        evidence = self.evidence(batch, spread=True)
         found = np.array([bool(np.isfinite(row).all()) for row in evidence["pose_world_m"]], dtype=bool)
         face_ok, hand_ok = face_accepted(evidence), evidence["hand_ok"] > 0.5
         orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))

@@ -6,20 +6,15 @@ Shape and expression stay zero: the refinement finds them from the keypoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from model.estimators.base import Array, FaceOutput, PersonBatch
 from model.estimators.mediapipe.body import face_points
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hands import HandConfig
-from model.estimators.mediapipe.person import evidence_of, face_accepted
-from model.estimators.mediapipe.pose import PoseConfig
-from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton
+from model.estimators.mediapipe.part import MediapipePart
+from model.estimators.mediapipe.person import face_accepted
+from model.estimators.mediapipe.rest import RestSkeleton
 from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, kabsch
-from model.estimators.options import as_config
 from model.estimators.registry import register
 
 INNER_LIPS = (13, 14)
@@ -62,26 +57,13 @@ def eyelids_closed(mesh: Array) -> Array:
 
 
 @register("face", "mediapipe")
-class MediapipeFace:
+class MediapipeFace(MediapipePart):
     """Head, jaw and eyelids from MediaPipe's face mesh."""
-
-    def __init__(
-        self,
-        *,
-        pose: PoseConfig | Mapping[str, Any] | None = None,
-        hands: HandConfig | Mapping[str, Any] | None = None,
-        skeleton: RestSkeleton | None = None,
-    ) -> None:
-        self._pose = as_config(PoseConfig, pose)
-        self._hands = as_config(HandConfig, hands)
-        self._rest = skeleton or open_skeleton()
-        self._networks = networks()
-        self.info = self._networks.info
 
     def estimate(self, batch: PersonBatch) -> FaceOutput:
         """Estimates one row a person; a face that was not found stays neutral and invalid."""
         num = len(batch)
-        evidence = evidence_of(self._networks, batch, self._pose, self._hands, face=True)
+        evidence = self.evidence(batch, face=True)
         valid = face_accepted(evidence)
         jaw, eyelids = np.zeros((num, 3)), np.zeros((num, 2))
         orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))

@@ -3,174 +3,37 @@
 MediaPipe's own solutions return one person a photo and choose the regions themselves. Here every network is a tiny
 calculator graph that gets a square crop; the crop and the way back to photo pixels are ours. Networks are created once
 a thread and guarded by a lock.
-
-Convention: a region is a square, rotated by ``rotation`` radians (positive = clockwise on the screen).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from model.estimators.base import Array, EstimatorInfo
+from model.estimators.mediapipe.graph_texts import (
+    DETECTOR_SIDE_PX,
+    FACE_DETECTOR_SIDE_PX,
+    FACE_SIDE_PX,
+    GRAPHS,
+    HAND_SIDE_PX,
+    MODEL_FILES,
+    NUM_FACE,
+    NUM_HAND,
+    NUM_POSE,
+    NUM_POSE_AUXILIARY,
+    POSE_SIDE_PX,
+)
+from model.estimators.mediapipe.regions import Region, crop, lean_rad, to_photo, turn_world
 from model.estimators.mediapipe.stderr import without_harmless_lines
 
-NUM_POSE = 33
-NUM_POSE_AUXILIARY = 2
-NUM_HAND = 21
-NUM_FACE = 468
 LICENCE = "Apache-2.0"
-
-DETECTOR_SIDE_PX = 224
-POSE_SIDE_PX = 256
-HAND_SIDE_PX = 224
-FACE_SIDE_PX = 192
-FACE_DETECTOR_SIDE_PX = 128
-MAX_SHRINK = 8
-"""Largest factor by which a crop is averaged down; beyond, pixels are skipped."""
-
-MODEL_FILES = {
-    "detector": "mediapipe/modules/pose_detection/pose_detection.tflite",
-    "pose": "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
-    "hand": "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
-    "face": "mediapipe/modules/face_landmark/face_landmark.tflite",
-    "face_detector": "mediapipe/modules/face_detection/face_detection_short_range.tflite",
-}
-"""Model files inside the package, relative to its parent folder."""
-
-
-def _to_tensor(side: int, low: float) -> str:
-    return (
-        'input_stream: "image"\n'
-        'node { calculator: "ImageToTensorCalculator" input_stream: "IMAGE:image" output_stream: "TENSORS:input"'
-        " options { [mediapipe.ImageToTensorCalculatorOptions.ext] {"
-        f" output_tensor_width: {side} output_tensor_height: {side}"
-        f" output_tensor_float_range {{ min: {low} max: 1.0 }} }} }} }}\n"
-    )
-
-
-def _inference(model: str) -> str:
-    return (
-        'node { calculator: "InferenceCalculator" input_stream: "TENSORS:input" output_stream: "TENSORS:output"'
-        f' options {{ [mediapipe.InferenceCalculatorOptions.ext] {{ model_path: "{MODEL_FILES[model]}"'
-        " delegate { xnnpack { num_threads: 1 } } } } }\n"
-    )
-
-
-def _split(names: list[str]) -> str:
-    streams = " ".join(f'output_stream: "t_{name}"' for name in names)
-    ranges = " ".join(f"ranges {{ begin: {i} end: {i + 1} }}" for i in range(len(names)))
-    return (
-        f'node {{ calculator: "SplitTensorVectorCalculator" input_stream: "output" {streams}'
-        f" options {{ [mediapipe.SplitVectorCalculatorOptions.ext] {{ {ranges} }} }} }}\n"
-    )
-
-
-def _float(name: str, *, sigmoid: bool = False) -> str:
-    options = "options { [mediapipe.TensorsToFloatsCalculatorOptions.ext] { activation: SIGMOID } }" if sigmoid else ""
-    return (
-        f'node {{ calculator: "TensorsToFloatsCalculator" input_stream: "TENSORS:t_{name}"'
-        f' output_stream: "FLOAT:{name}" {options} }}\n'
-    )
-
-
-def _landmarks(name: str, count: int, *, side: int | None = None, output: str | None = None, extra: str = "") -> str:
-    kind = "NORM_LANDMARKS" if side else "LANDMARKS"
-    size = f"input_image_width: {side} input_image_height: {side}" if side else ""
-    return (
-        f'node {{ calculator: "TensorsToLandmarksCalculator" input_stream: "TENSORS:t_{name}"'
-        f' output_stream: "{kind}:{output or name}" options {{ [mediapipe.TensorsToLandmarksCalculatorOptions.ext] {{'
-        f" num_landmarks: {count} {size} {extra} }} }} }}\n"
-    )
-
-
-def _detections(
-    side: int, strides: tuple[int, ...], num_boxes: int, num_keypoints: int, *, min_score: float, outputs: str
-) -> str:
-    """Anchors, decoding and suppression of a detector whose square input has the given side."""
-    stride_list = " ".join(f"strides: {stride}" for stride in strides)
-    return f"""
-node {{ calculator: "SsdAnchorsCalculator" output_side_packet: "anchors"
-  options {{ [mediapipe.SsdAnchorsCalculatorOptions.ext] {{
-    num_layers: {len(strides)} min_scale: 0.1484375 max_scale: 0.75 input_size_width: {side} input_size_height: {side}
-    anchor_offset_x: 0.5 anchor_offset_y: 0.5 {stride_list} aspect_ratios: 1.0 fixed_anchor_size: true }} }} }}
-node {{ calculator: "TensorsToDetectionsCalculator" input_stream: "TENSORS:output" input_side_packet: "ANCHORS:anchors"
-  output_stream: "DETECTIONS:raw"
-  options {{ [mediapipe.TensorsToDetectionsCalculatorOptions.ext] {{
-    num_classes: 1 num_boxes: {num_boxes} num_coords: {4 + 2 * num_keypoints} box_coord_offset: 0
-    keypoint_coord_offset: 4 num_keypoints: {num_keypoints} num_values_per_keypoint: 2 sigmoid_score: true
-    score_clipping_thresh: 100.0 reverse_output_order: true x_scale: {side} y_scale: {side} h_scale: {side}
-    w_scale: {side} min_score_thresh: {min_score} }} }} }}
-node {{ calculator: "NonMaxSuppressionCalculator" input_stream: "raw" output_stream: "{outputs}"
-  options {{ [mediapipe.NonMaxSuppressionCalculatorOptions.ext] {{
-    min_suppression_threshold: 0.3 overlap_type: INTERSECTION_OVER_UNION algorithm: WEIGHTED }} }} }}
-"""
-
-
-_POSE_ACTIVATION = "visibility_activation: SIGMOID presence_activation: SIGMOID"
-
-GRAPHS = {
-    "detector": _to_tensor(DETECTOR_SIDE_PX, -1.0)
-    + _inference("detector")
-    + _detections(DETECTOR_SIDE_PX, (8, 16, 32, 32, 32), 2254, 4, min_score=0.3, outputs="detections"),
-    "face_detector": _to_tensor(FACE_DETECTOR_SIDE_PX, -1.0)
-    + _inference("face_detector")
-    + _detections(FACE_DETECTOR_SIDE_PX, (8, 16, 16, 16), 896, 6, min_score=0.5, outputs="detections"),
-    "pose": _to_tensor(POSE_SIDE_PX, 0.0)
-    + _inference("pose")
-    + _split(["coarse", "score", "mask", "heat", "world"])
-    + _float("score")
-    + _landmarks("coarse", 39, side=POSE_SIDE_PX, extra=_POSE_ACTIVATION)
-    + 'node { calculator: "RefineLandmarksFromHeatmapCalculator" input_stream: "NORM_LANDMARKS:coarse"'
-    ' input_stream: "TENSORS:t_heat" output_stream: "NORM_LANDMARKS:landmarks"'
-    " options { [mediapipe.RefineLandmarksFromHeatmapCalculatorOptions.ext] { kernel_size: 7 } } }\n"
-    + _landmarks("world", 39),
-    "hand": _to_tensor(HAND_SIDE_PX, 0.0)
-    + _inference("hand")
-    + _split(["landmarks", "score", "handedness", "world"])
-    + _float("score")
-    + _float("handedness")
-    + _landmarks("landmarks", NUM_HAND, side=HAND_SIDE_PX, extra="normalize_z: 0.4")
-    + _landmarks("world", NUM_HAND),
-    "face": _to_tensor(FACE_SIDE_PX, 0.0)
-    + _inference("face")
-    + _split(["landmarks", "score"])
-    + _float("score", sigmoid=True)
-    + _landmarks("landmarks", NUM_FACE, side=FACE_SIDE_PX),
-}
-"""Graph configurations, as text, of the networks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A rotated square of a photo."""
-
-    x_px: float
-    y_px: float
-    side_px: float
-    rotation_rad: float = 0.0
-
-    def photo_from_unit(self) -> Array:
-        """Returns the (2, 3) affine map from the unit square (0..1, 0..1) to photo pixels."""
-        c, s = math.cos(self.rotation_rad) * self.side_px, math.sin(self.rotation_rad) * self.side_px
-        return np.array([[c, -s, self.x_px - (c - s) / 2], [s, c, self.y_px - (s + c) / 2]])
-
-    def moved(self, *, scale: float = 1.0, turn_rad: float = 0.0, dx: float = 0.0, dy: float = 0.0) -> Region:
-        """Returns a neighbour; ``dx`` and ``dy`` are shares of the side."""
-        return Region(
-            self.x_px + dx * self.side_px,
-            self.y_px + dy * self.side_px,
-            self.side_px * scale,
-            self.rotation_rad + turn_rad,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,47 +98,6 @@ class FaceReading:
     landmarks: Array
     """(468, 3) x, y, z in px."""
     region: Region
-
-
-def crop(rgb: Array, region: Region, side_px: int, *, mirrored: bool = False, black_outside: bool = False) -> Array:
-    """Returns the (side, side, 3) crop of a region; with ``mirrored`` its left-right mirror image.
-
-    Outside the photo its edge is repeated, or black with ``black_outside`` (the detector was trained so).
-    """
-    shrink = min(max(int(region.side_px / side_px), 1), MAX_SHRINK)
-    fine_px = shrink * side_px
-    photo_from_crop = region.photo_from_unit() @ np.diag([1 / fine_px, 1 / fine_px, 1.0])
-    photo_from_crop = photo_from_crop @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    photo_from_crop[:, 2] -= 0.5
-    out = cv2.warpAffine(
-        rgb,
-        photo_from_crop,
-        (fine_px, fine_px),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT if black_outside else cv2.BORDER_REPLICATE,
-    )
-    if shrink > 1:  # warpAffine does not average: large photos would alias
-        out = cv2.resize(out, (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(out[:, ::-1]) if mirrored else out
-
-
-def to_photo(points: Array, region: Region, *, mirrored: bool = False) -> Array:
-    """Maps (N, 2+) points of the unit square to photo px; a third column is scaled by the side."""
-    points = np.array(points, dtype=float)
-    if mirrored:
-        points[:, 0] = 1 - points[:, 0]
-    affine = region.photo_from_unit()
-    points[:, :2] = points[:, :2] @ affine[:, :2].T + affine[:, 2]
-    if points.shape[1] > 2:
-        points[:, 2] *= region.side_px
-    return points
-
-
-def turn_world(points_m: Array, region: Region, *, mirrored: bool = False) -> Array:
-    """Rotates (N, 3) world landmarks of a crop into the photo's axes."""
-    c, s = math.cos(region.rotation_rad), math.sin(region.rotation_rad)
-    points_m = points_m * (np.array([-1.0, 1.0, 1.0]) if mirrored else 1.0)
-    return points_m @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
 
 
 def _import_mediapipe() -> Any:
@@ -433,11 +255,6 @@ class Networks:
             points = self._face.landmarks(packets["landmarks"], NUM_FACE)
             score = self._face.number(packets["score"])
         return FaceReading(score=score, landmarks=to_photo(points, region), region=region)
-
-
-def lean_rad(axis: Array) -> float:
-    """Rotation of a region whose upward direction is the (2,) photo vector ``axis``; 0 = straight up."""
-    return math.atan2(axis[0], -axis[1])
 
 
 _CREATION = threading.Lock()

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from model.estimators.base import Array, HandsOutput, PersonBatch
 from model.estimators.mediapipe.body import hand_points
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hands import HandConfig
 from model.estimators.mediapipe.kinematics import FIRST_FINGER, palm_orientation
-from model.estimators.mediapipe.person import evidence_of
-from model.estimators.mediapipe.pose import PoseConfig
-from model.estimators.mediapipe.rest import SIDES, RestSkeleton, open_skeleton
+from model.estimators.mediapipe.part import MediapipePart
+from model.estimators.mediapipe.rest import SIDES, RestSkeleton
 from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, clamped, exp, swing
-from model.estimators.options import as_config
 from model.estimators.registry import register
 
 FINGER_LANDMARKS = {
@@ -61,26 +55,13 @@ def relaxed_hands(rest: RestSkeleton) -> Array:
 
 
 @register("hands", "mediapipe")
-class MediapipeHands:
+class MediapipeHands(MediapipePart):
     """SMPL-X hand poses from MediaPipe's hand landmarks; relaxed where no hand was accepted."""
-
-    def __init__(
-        self,
-        *,
-        pose: PoseConfig | Mapping[str, Any] | None = None,
-        hands: HandConfig | Mapping[str, Any] | None = None,
-        skeleton: RestSkeleton | None = None,
-    ) -> None:
-        self._pose = as_config(PoseConfig, pose)
-        self._hands = as_config(HandConfig, hands)
-        self._rest = skeleton or open_skeleton()
-        self._networks = networks()
-        self.info = self._networks.info
 
     def estimate(self, batch: PersonBatch) -> HandsOutput:
         """Estimates one row a person, left and right."""
         num = len(batch)
-        evidence = evidence_of(self._networks, batch, self._pose, self._hands, hands=True)
+        evidence = self.evidence(batch, hands=True)
         valid = evidence["hand_ok"] > 0.5
         poses = np.tile(relaxed_hands(self._rest), (num, 1, 1, 1, 1))
         wrists = np.tile(CAMERA_FROM_MODEL, (num, 2, 1, 1))

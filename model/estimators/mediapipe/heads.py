@@ -13,7 +13,8 @@ import numpy as np
 from model.estimators.base import Array
 from model.estimators.mediapipe.detector import tiles
 from model.estimators.mediapipe.face import CHIN, FOREHEAD, NOSE, head_side, read_face
-from model.estimators.mediapipe.graphs import FaceDetection, FaceReading, Networks, Region
+from model.estimators.mediapipe.graphs import FaceDetection, FaceReading, Networks
+from model.estimators.mediapipe.regions import Region
 
 REGION_FACTOR = 1.5
 """Side of the mesh's region in sides of the detector's box."""

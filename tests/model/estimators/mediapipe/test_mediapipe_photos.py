@@ -7,8 +7,9 @@ import pytest
 
 from model.body.skeleton import BODY, FACE, KEYPOINT_FLIP, NUM_KEYPOINTS
 from model.estimators import ImageInput, PersonBatch, create
-from model.estimators.mediapipe.graphs import Region, networks
+from model.estimators.mediapipe.graphs import networks
 from model.estimators.mediapipe.person import EVIDENCE_SHAPES
+from model.estimators.mediapipe.regions import Region
 
 pytest.importorskip("mediapipe")
 

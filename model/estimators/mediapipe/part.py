@@ -1,0 +1,41 @@
+"""What the body, the hands and the face estimator share: the networks, and the evidence about each person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from model.estimators.base import Array, PersonBatch
+from model.estimators.mediapipe.graphs import networks
+from model.estimators.mediapipe.hands import HandConfig
+from model.estimators.mediapipe.person import evidence_of
+from model.estimators.mediapipe.pose import PoseConfig
+from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton
+from model.estimators.options import as_config
+
+
+class MediapipePart:
+    """A part estimator on MediaPipe's landmarks.
+
+    What the keypoint step already read is used; only for keypoints of another backend are the networks run again.
+    """
+
+    def __init__(
+        self,
+        *,
+        pose: PoseConfig | Mapping[str, Any] | None = None,
+        hands: HandConfig | Mapping[str, Any] | None = None,
+        skeleton: RestSkeleton | None = None,
+    ) -> None:
+        """Takes options as mappings, as they come from a settings file."""
+        self._pose = as_config(PoseConfig, pose)
+        self._hands = as_config(HandConfig, hands)
+        self._rest = skeleton or open_skeleton()
+        self._networks = networks()
+        self.info = self._networks.info
+
+    def evidence(
+        self, batch: PersonBatch, *, spread: bool = False, hands: bool = False, face: bool = False
+    ) -> dict[str, Array]:
+        """Landmarks of every person (P, ...), NaN where there are none; the flags say what is needed."""
+        return evidence_of(self._networks, batch, self._pose, self._hands, spread=spread, hands=hands, face=face)
