@@ -30,7 +30,7 @@ test: $(READY) lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --warnings=false
+	$(BIN)/pyright
 
 up: $(READY)
 	$(BIN)/pear up
