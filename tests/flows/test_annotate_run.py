@@ -10,7 +10,9 @@ from annotated_project import PEOPLE, annotate
 from datasets_manifest.snapshot import check_snapshot
 from datasets_manifest.store import read_footer
 from flows.orchestrate import workspace_of
+from tasks.body_model import full_body
 from tasks.config import load_config
+from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 from tasks.workspace import STEPS
 
 
@@ -152,3 +154,21 @@ def test_too_many_failed_people_are_told(rendered, tmp_path):
     result = annotate(rendered, refine__min_points=133, run__max_failed_share=0.2, **places)
     assert not result.is_good
     assert "100% of the people failed, allowed are 20%" in result.sentence
+
+
+def test_a_label_posed_again_lies_on_its_keypoints(rendered):
+    """From the file alone: columns -> body -> pixels. A wrong frame, unit or order of a column shows here."""
+    rows = pd.read_parquet(rendered.parent / "labels").to_dict("records")
+    rows = [row for row in rows if row["body_valid"]]
+    assert rows
+    body = full_body(load_config(rendered).body_model)
+    names = [*ROTATION_COLUMNS, *VECTOR_COLUMNS]
+    posed = pose_bodies(body, {name: np.stack([row[name] for row in rows]) for name in names})
+    for i, row in enumerate(rows):
+        np.testing.assert_allclose(posed.joints[i, 0], row["transl_m"], atol=1e-4)
+        points = posed.keypoints[i].numpy()
+        pixels = row["focal_px"] * points[:, :2] / points[:, 2:] + row["principal_px"]
+        keypoints = row["keypoints_2d"].reshape(133, 3)
+        seen = keypoints[:23, 2] > 0
+        error = np.median(np.linalg.norm(pixels[:23] - keypoints[:23, :2], axis=1)[seen])
+        assert error < 1.5 * row["reproj_body_px"] + 0.5
