@@ -37,7 +37,7 @@ DISTURBANCES: tuple[tuple[float, float, float, float, bool], ...] = (
 class PoseConfig:
     """Settings of the search in a given box."""
 
-    num_refined: int = 4
+    num_refined: int = 2
     """Best distinct hypotheses whose region is moved to where the person turned out to be."""
     num_finalists: int = 2
     """Best distinct hypotheses whose spread is measured."""
