@@ -128,4 +128,4 @@ def test_a_relative_root_is_relative_to_the_working_folder(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     assert open_adapter(load_manifest(write(tmp_path))).inventory().records == ()
-    assert load_manifest("my_photos").root_path == Path("work/data/my_photos")
+    assert load_manifest("my_photos").root_path == Path("data/my_photos")

@@ -1,6 +1,8 @@
 """The flow itself against a real server: what the UI shows of a good run and of one with a failed shard."""
 
 import json
+import threading
+import time
 import urllib.request
 
 import pytest
@@ -66,13 +68,25 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
     assert "no manifest 'nope'" in state.message
 
 
-def test_gpu_slots_are_taken_one_at_a_time(api, rendered, tmp_path):
-    overrides = places(tmp_path) | {"run.use_gpu": True}
+@pytest.mark.parametrize(("use_gpu", "most_at_once"), [(True, 1), (False, 2)])
+def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, use_gpu, most_at_once):
+    running, seen, lock = 0, [], threading.Lock()
+
+    def watched(shard, workspace, config, whole=annotate_module.STEP_FUNCTIONS["keypoints"]):
+        nonlocal running
+        with lock:
+            running += 1
+            seen.append(running)
+        time.sleep(1.5)  # long enough for the other shard's part to start beside it, if it may
+        with lock:
+            running -= 1
+        return whole(shard, workspace, config)
+
+    monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "keypoints", watched)
+    overrides = places(tmp_path) | {"run.use_gpu": use_gpu, "run.workers": 2}
     state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_completed(), state.message
-    flow_run = str(state.state_details.flow_run_id)
-    found = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
-    assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
+    assert max(seen) == most_at_once
     assert read(api, "v2/concurrency_limits", {})[0]["active_slots"] == 0
 
 
