@@ -26,7 +26,7 @@ def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
     """Lends an idle estimator of this process, or builds one when all are in use.
 
     So a process holds as many copies of a network as it has threads that use it at once, and never loads one twice
-    for the same thread's next shard.
+    for the same thread's next shard. One that raised is not lent again.
 
     Args:
         part: ``keypoints``, ``body``, ``hands`` or ``face``.
@@ -41,11 +41,11 @@ def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
         estimator = _IDLE[key].pop() if _IDLE[key] else None
     if estimator is None:
         estimator = create(part, config.backend, **config.options)
-    try:
-        yield estimator
-    finally:
-        with _LOCK:
-            _IDLE[key].append(estimator)
+    # Not in a `finally`: an estimator that raised may be broken inside (a graph that stopped, a lost device), so it is
+    # dropped and the shard's next try builds a new one.
+    yield estimator
+    with _LOCK:
+        _IDLE[key].append(estimator)
 
 
 def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
