@@ -4,6 +4,7 @@ the error that published estimators have. For tests, the calibration of the qual
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from model.metrics import similarity_align
 
 _DEG = math.pi / 180
 _STATURE_M = 1.7
+Offset: TypeAlias = tuple[float, float, float]
+"""Metres to the side, up and forwards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +53,36 @@ class SyntheticConfig:
     """Range of a person's height."""
     face_shape_sigma: float = 0.5
     """Standard deviation of the true FLAME shape."""
+    wrong_joint_share: float = 0.0
+    """Share of coarse body joints that are grossly wrong: turned by `wrong_joint_deg` about a random axis."""
+    wrong_joint_deg: tuple[float, float] = (30.0, 70.0)
+    """Range of that turn."""
+    yaw_error_deg: float = 0.0
+    """Standard deviation of an error of the coarse root about the vertical, on top of `root_error_deg`."""
+    log_depth_error: float | None = None
+    """Standard deviation of the logarithm of the stated pelvis depth; None states no position."""
+    place_error_m: float = 0.03
+    """Standard deviation of the stated pelvis position across the view, an axis; used where a depth is stated."""
+    hip_offset_m: Offset = (0.0, 0.0, 0.0)
+    """Where annotators put the left hip, from the joint: outwards, up, forwards in the pelvis frame; the right one is
+    its mirror image. `clean_px` stays on the joint."""
+    shoulder_offset_m: Offset = (0.0, 0.0, 0.0)
+    """The same for the left shoulder, in the frame of its collar."""
+    offset_spread: float = 0.0
+    """Standard deviation of a person's factor on both offsets, about 1."""
+
+    def __post_init__(self) -> None:
+        for name in ("outlier_share", "missing_share", "wrong_joint_share"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share of 0..1, got {share}")
+
+
+HARD_START = SyntheticConfig(wrong_joint_share=0.1, yaw_error_deg=25.0, log_depth_error=0.2)
+"""Estimates that failed: a tenth of the joints 30-70 degrees off, the root 25 degrees in yaw, the depth 20 %."""
+SURFACE_ANNOTATION = SyntheticConfig(hip_offset_m=(0.02, 0.04, 0.01), shoulder_offset_m=(0.01, 0.02, 0.0))
+"""Hips (4.6 cm) and shoulders (2.2 cm) marked on the surface of the body, as in COCO, not on the joints of the model.
+Directions (hips further out and up, shoulders on top) and lengths are assumptions of a plausible size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +98,7 @@ class SyntheticPeople:
     camera: Camera
     """Cameras."""
     clean_px: Tensor
-    """(B, 133, 2) keypoints without noise."""
+    """(B, 133, 2) keypoints of the true body, without noise and annotation offsets."""
     outlier: Tensor
     """(B, 133) bool: gross outliers."""
     height_px: Tensor
@@ -73,9 +106,13 @@ class SyntheticPeople:
 
 
 def make_people(body: SparseBody, count: int, seed: int = 0, config: SyntheticConfig | None = None) -> SyntheticPeople:
-    """Draws people; the same seed gives the same people."""
+    """Draws people; the same seed gives the same people.
+
+    Gross errors of the coarse estimate and annotation offsets have a stream of their own: turning them on leaves the
+    people, the noise and the ordinary errors as they are.
+    """
     config = config or SyntheticConfig()
-    rng = np.random.default_rng(seed)
+    rng, extra = np.random.default_rng(seed), np.random.default_rng([seed, 1])
 
     def tensor(array: object) -> Tensor:
         return torch.as_tensor(np.asarray(array), dtype=body.dtype)
@@ -84,7 +121,11 @@ def make_people(body: SparseBody, count: int, seed: int = 0, config: SyntheticCo
     focal = np.full(count, 1600.0)
     view = Camera(focal_px=tensor(focal), principal_px=tensor(np.tile([640.0, 480.0], (count, 1))))
     truth = _truth(body, count, rng, config, focal * _STATURE_M / height_px)
-    clean = pinhole.project(body.forward(truth).points_cam, view)
+    posed = body.forward(truth)
+    clean = pinhole.project(posed.points_cam, view)
+    factor = 1 + config.offset_spread * extra.normal(0, 1, count)
+    offset = annotation_offset_m(posed.rotations, config) * tensor(factor)[:, None, None]
+    marked = pinhole.project(posed.points_cam + offset, view)
 
     zoom = height_px / 512
     noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]
@@ -96,8 +137,8 @@ def make_people(body: SparseBody, count: int, seed: int = 0, config: SyntheticCo
     sigma = np.where(seen, (config.sigma_px * zoom)[:, None], np.inf)
     return SyntheticPeople(
         truth=truth,
-        observations=Observations(keypoints_px=clean + tensor(noise), sigma_px=tensor(sigma)),
-        coarse=_coarse(body, truth, rng, config),
+        observations=Observations(keypoints_px=marked + tensor(noise), sigma_px=tensor(sigma)),
+        coarse=_with_gross_errors(_coarse(body, truth, rng, config), truth, extra, config),
         camera=view,
         clean_px=clean,
         outlier=torch.as_tensor(outlier),
@@ -132,9 +173,12 @@ def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: Synth
     root = upright @ so3.exp(tensor(yaw)) @ so3.exp(tensor(rng.normal(0, 0.12, (count, 3))))
     jaw = np.stack([rng.uniform(0, 0.3, count), rng.normal(0, 0.03, count), rng.normal(0, 0.02, count)], 1)
     hands = so3.exp(tensor(sample_hands(body.tables.joints.rest, count, rng)))
-    betas, expression, shape = body.num_groups
-    coefficients = rng.normal(0, 1, (count, betas + expression + shape))
-    coefficients[:, betas + expression :] *= config.face_shape_sigma
+    betas, expression, shape = body.num_groups[:3]
+    drawn = rng.normal(0, 1, (count, betas + expression + shape))
+    drawn[:, betas + expression :] *= config.face_shape_sigma
+    # Further groups say how keypoints differ from the model; the truth has no such difference.
+    coefficients = np.zeros((count, sum(body.num_groups)))
+    coefficients[:, : drawn.shape[1]] = drawn
     place = np.stack([rng.uniform(-0.12, 0.12, count), rng.uniform(-0.06, 0.06, count), np.log(depth)], 1)
     eye = torch.eye(3, dtype=body.dtype)
     state = State(
@@ -173,6 +217,57 @@ def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: Sy
         sigma_rad=sigma,
         hand_sigma_rad=torch.full((count, 2), config.hand_error_deg * _DEG, dtype=body.dtype),
     )
+
+
+def _with_gross_errors(coarse: Coarse, truth: State, rng: np.random.Generator, config: SyntheticConfig) -> Coarse:
+    """The estimate with failures that its stated sigmas know nothing of."""
+    count, dtype = len(truth.position), truth.dtype
+
+    def tensor(array: object) -> Tensor:
+        return torch.as_tensor(np.asarray(array), dtype=dtype)
+
+    axis = rng.normal(0, 1, (count, 21, 3))
+    angle = rng.uniform(*config.wrong_joint_deg, (count, 21, 1)) * _DEG
+    wrong = rng.random((count, 21, 1)) < config.wrong_joint_share
+    turn = np.where(wrong, axis / np.linalg.norm(axis, axis=-1, keepdims=True) * angle, 0)
+    yaw = np.zeros((count, 3))
+    yaw[:, 1] = rng.normal(0, config.yaw_error_deg * _DEG, count)
+    # Multiplied from the left: about the vertical of the camera, whatever the tilt of the person.
+    coarse = replace(
+        coarse,
+        body_pose=coarse.body_pose @ so3.exp(tensor(turn)),
+        global_orient=so3.exp(tensor(yaw)) @ coarse.global_orient,
+    )
+    if config.log_depth_error is None:
+        return coarse
+    depth = torch.exp(truth.position[:, 2:])
+    position = torch.cat(
+        [
+            truth.position[:, :2] + tensor(rng.normal(0, config.place_error_m, (count, 2))) / depth,
+            truth.position[:, 2:] + tensor(rng.normal(0, config.log_depth_error, (count, 1))),
+        ],
+        1,
+    )
+    return replace(coarse, transl_m=pinhole.position_to_transl(position))
+
+
+def annotation_offset_m(rotations: Tensor, config: SyntheticConfig) -> Tensor:
+    """How far annotators mark hips and shoulders from the joints of the model: (B, 133, 3), camera frame.
+
+    Args:
+        rotations: (B, J, 3, 3) joint rotations of the posed bodies in the camera frame.
+        config: the offsets in the frames of the pelvis and of the collars.
+    """
+    offset = rotations.new_zeros(len(rotations), skeleton.NUM_KEYPOINTS, 3)
+    for keypoint, joint in skeleton.KEYPOINT_JOINT.items():
+        name = skeleton.SMPLX_JOINT_NAMES[joint]
+        if not name.endswith(("_hip", "_shoulder")):
+            continue
+        own = config.hip_offset_m if name.endswith("_hip") else config.shoulder_offset_m
+        side = 1.0 if name.startswith("left") else -1.0
+        local = rotations.new_tensor([side * own[0], own[1], own[2]])
+        offset[:, keypoint] = rotations[:, skeleton.SMPLX_PARENTS[joint]] @ local
+    return offset
 
 
 def keep_keypoints(observations: Observations, keep: list[slice]) -> Observations:
