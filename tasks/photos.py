@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +21,41 @@ from tasks.workspace import ShardRef, Workspace
 @lru_cache(maxsize=8)
 def _adapter(source: str, root: str | None) -> Adapter:
     return open_adapter(load_manifest(source, root_override=None if root is None else Path(root)))
+
+
+class DecodedPhotos:
+    """The photos a process decoded last, by the hash of their bytes, so that the steps of a shard decode each once.
+
+    Threads share it. A file that changed between two steps has other bytes, and so is decoded again.
+    """
+
+    def __init__(self, max_bytes: int):
+        """Keeps at most ``max_bytes`` of pixels; the photo used longest ago goes first."""
+        self.max_bytes = max_bytes
+        self._photos: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self._num_bytes = 0
+        self._lock = threading.Lock()
+
+    def decode(self, data: bytes, name: str) -> np.ndarray:
+        """Decodes like ``datasets_manifest.images.decode_image``, or gives the array it gave before (read-only)."""
+        key = hashlib.blake2b(data, digest_size=16).digest()
+        with self._lock:
+            if key in self._photos:
+                self._photos.move_to_end(key)
+                return self._photos[key]
+        photo = decode_image(data, name=name)
+        photo.flags.writeable = False
+        with self._lock:
+            if key not in self._photos and photo.nbytes <= self.max_bytes:
+                self._photos[key] = photo
+                self._num_bytes += photo.nbytes
+                while self._num_bytes > self.max_bytes:
+                    self._num_bytes -= self._photos.popitem(last=False)[1].nbytes
+        return photo
+
+
+_DECODED = DecodedPhotos(max_bytes=256 * 2**20)
+"""Eight photos of 10 megapixels: a shard of the default size."""
 
 
 @dataclass(slots=True)
@@ -41,12 +79,12 @@ class PhotoReader:
             image: Path as the ``image`` column has it.
 
         Returns:
-            (H, W, 3) uint8 RGB, upright. People of one photo get the same array: do not write to it.
+            (H, W, 3) uint8 RGB, upright, read-only: people of one photo, and the steps of a shard, share it.
 
         Raises:
             ImageError: Missing, corrupt, too large or of an unsupported kind.
         """
         if self._last is None or self._last[0] != image:
             data = self.adapter.read(ImageRecord(image_id=image, path=image))
-            self._last = (image, decode_image(data, name=image))
+            self._last = (image, _DECODED.decode(data, image))
         return self._last[1]
