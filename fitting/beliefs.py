@@ -43,7 +43,8 @@ def linear_beliefs(
     along = torch.full_like(depth, 1 / config.log_depth_sigma**2)
     precision[:, POSITION] = torch.stack([across, across, along], 1)
     sigmas = (config.beta_sigma, config.expression_sigma, config.flame_shape_sigma)
-    per_column = torch.repeat_interleave(torch.tensor(sigmas, dtype=model.dtype), torch.tensor(model.num_groups))
+    columns = [sigma for sigma, count in zip(sigmas, model.num_groups, strict=False) for _ in range(count)]
+    per_column = torch.tensor((*columns, *config.surface_sigma_m), dtype=model.dtype, device=depth.device)
     precision[:, layout.coefficients] = 1 / per_column.square()
     mean[:, layout.log_head_scale] = 0
     precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2

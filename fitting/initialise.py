@@ -131,15 +131,8 @@ def start_state(model: SparseBody, coarse: Coarse, config: RefineConfig) -> Stat
     count = len(coarse.global_orient)
     hands = model.hand_coordinates(coarse.hand_pose)
     hands = torch.where(coarse.hand_valid[..., None], hands, model.relaxed_hand.expand_as(hands))
-    betas, expression, shape = model.num_groups
-    coefficients = torch.cat(
-        [
-            _columns(coarse.betas, betas),
-            _columns(coarse.flame_expression, expression),
-            _columns(coarse.flame_shape, shape),
-        ],
-        1,
-    )
+    surface = torch.tensor(config.surface_offset_m, dtype=model.dtype, device=coarse.betas.device)
+    coefficients = linear_coefficients(model, coarse.betas, coarse.flame_expression, coarse.flame_shape, surface)
     state = State(
         global_orient=coarse.global_orient,
         body_pose=coarse.body_pose,
@@ -160,6 +153,25 @@ def start_state(model: SparseBody, coarse: Coarse, config: RefineConfig) -> Stat
         gate, limit = config.wrist_gate_deg * _DEG, config.wrist_limit_deg * _DEG
         state = with_wrists(model, state, coarse.wrist_orient, use, gate, limit)
     return state
+
+
+def linear_coefficients(
+    model: SparseBody, betas: Tensor, expression: Tensor, shape: Tensor, surface_offset_m: Tensor | None = None
+) -> Tensor:
+    """Coefficients (B, S) of a state from those of the parts, each cut or padded with zeros to what the body has.
+
+    Args:
+        model: the body.
+        betas: (B, any) SMPL-X shape.
+        expression: (B, any) FLAME expression.
+        shape: (B, any) FLAME shape.
+        surface_offset_m: (6,) or (B, 6) from the joints to the hip and shoulder keypoints; None puts them together.
+    """
+    if surface_offset_m is None:
+        surface_offset_m = betas.new_zeros(len(betas), 0)
+    surface_offset_m = surface_offset_m.expand(len(betas), -1)
+    parts = (betas, expression, shape, surface_offset_m)
+    return torch.cat([_columns(part, count) for part, count in zip(parts, model.num_groups, strict=True)], 1)
 
 
 def _columns(value: Tensor, count: int) -> Tensor:

@@ -52,6 +52,11 @@ class RefineConfig:
     """FLAME expression about the coarse one."""
     flame_shape_sigma: float = 0.5
     """FLAME shape about the coarse one."""
+    surface_offset_m: tuple[float, ...] = (0.0,) * 6
+    """Expected place of the hip and the shoulder keypoints from their joints, three components a group: outwards, up,
+    to the front, in the frame of pelvis and collar."""
+    surface_sigma_m: tuple[float, ...] = (0.005,) * 6
+    """How far that place differs from person to person: COCO's hips and shoulders lie on the surface, not at joints."""
     log_head_scale_sigma: float = 0.10
     """Logarithm of the head scale about 0, an axis."""
     jaw_sigma_rad: tuple[float, float, float] = (0.2, 0.05, 0.05)
@@ -84,6 +89,11 @@ class RefineConfig:
             values = getattr(self, name)
             if len(values) != 22 or min(values) <= 0:
                 raise ValueError(f"{name} needs 22 positive numbers (root and 21 joints), got {values}")
+        if len(self.surface_offset_m) != 6 or len(self.surface_sigma_m) != 6 or min(self.surface_sigma_m) <= 0:
+            raise ValueError(
+                "surface_offset_m needs 6 numbers and surface_sigma_m 6 positive ones (hip and shoulder, 3 axes each), "
+                f"got {self.surface_offset_m} and {self.surface_sigma_m}"
+            )
         for name in self.__slots__:
             value = getattr(self, name)
             if isinstance(value, float) and not value > 0:

@@ -231,7 +231,7 @@ def _summarise(
         joints_unseen=1 - evidence.joint_seen.to(model.dtype).mean(1),
     )
     hands = so3.exp(forward.hand_rotvec)
-    betas, expression, shape = state.coefficients.split(list(model.num_groups), 1)
+    betas, expression, shape, _ = state.coefficients.split(list(model.num_groups), 1)
     return RefineResult(
         parameters=Parameters(
             transl_m=forward.translation,

@@ -4,8 +4,13 @@ A keypoint that is a joint is a point rigid with its parent bone. A skin keypoin
 `C` corners (vertices with barycentric weights); C is 1 where every landmark of the body sits on a vertex, else 3.
 The 17 outline points choose their corners by the head's yaw: one of `contour bins`.
 
+COCO's hips and shoulders are places on the surface that annotators and networks point at, some centimetres from the
+joints. Six more linear coefficients displace these keypoints from their joints, in metres and in the frame of the
+parent bone (pelvis, collar); with all of them zero the keypoints are the joints.
+
 Legend: N 133 keypoints, M = 65 + 68 C sparse vertices in keypoint order, J 55 joints, K contour bins, S linear
-coefficients (betas, FLAME expression, FLAME shape), Q (vertex, joint) pairs whose skin blends across the joint.
+coefficients (betas, FLAME expression, FLAME shape, surface offsets), Q (vertex, joint) pairs whose skin blends across
+the joint.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +27,10 @@ _HAND_STARTS = (skeleton.LEFT_HAND.start, skeleton.RIGHT_HAND.start)
 _FINGER_STARTS = (skeleton.SMPLX_LEFT_HAND.start, skeleton.SMPLX_RIGHT_HAND.start)
 _HAND_POINTS = 21
 _NEGLIGIBLE_WEIGHT = 1e-5
+SURFACE_KEYPOINTS = ((11, 12), (5, 6))
+"""Left and right keypoint of each group that lies on the surface and not at its joint: hips, shoulders."""
+NUM_SURFACE = 3 * len(SURFACE_KEYPOINTS)
+"""Surface offsets of a person: x outwards (mirrored between left and right), y up, z to the front, a group."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +77,8 @@ class BodyTables:
     """(Q, 2) sparse vertex, joint: blended pairs of a shared vertex."""
     contour_pairs: np.ndarray
     """(Qc, 2) the same for outline vertices, numbered from 0 within the outline."""
-    num_groups: tuple[int, int, int]
-    """Number of betas, expression and FLAME shape coefficients: S in parts."""
+    num_groups: tuple[int, int, int, int]
+    """Number of betas, expression, FLAME shape coefficients and surface offsets: S in parts."""
 
 
 def _padded_columns(columns: np.ndarray, have: tuple[int, ...], want: tuple[int, ...]) -> np.ndarray:
@@ -180,6 +189,17 @@ def _blended_pairs(skin: np.ndarray, ancestors: np.ndarray, wanted: np.ndarray) 
     return np.argwhere(partial.reshape(-1, *partial.shape[-2:]).any(0) & wanted)
 
 
+def _with_surface_columns(tables: PointTables, keypoint_rows: np.ndarray | None) -> PointTables:
+    """The tables with `NUM_SURFACE` more directions; `keypoint_rows` (133,) places keypoints, None moves no point."""
+    columns = np.zeros((*tables.directions.shape[:-1], NUM_SURFACE))
+    if keypoint_rows is not None:
+        for group, sides in enumerate(SURFACE_KEYPOINTS):
+            for keypoint, outwards in zip(sides, (1.0, -1.0), strict=True):
+                mirrored = np.diag([outwards, 1.0, 1.0])
+                columns[keypoint_rows[keypoint], :, 3 * group : 3 * group + 3] = mirrored
+    return replace(tables, directions=np.concatenate([tables.directions, columns], -1))
+
+
 def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
     """Collects the tables of a body.
 
@@ -204,6 +224,8 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
     inner = replace(full[inner_ids.reshape(-1)], corner=inner_weights.reshape(-1))
     before = skeleton.FACE.start
     points = _clean_skin(_concatenate([*parts[:before], contour[0], inner, *parts[before:]]))
+    points = _with_surface_columns(points, first_vertex_of_point(corners))
+    contour, joints = _with_surface_columns(contour, None), _with_surface_columns(joints, None)
 
     ancestors = _ancestors()
     wanted = np.zeros((len(points.rest), skeleton.NUM_SMPLX_JOINTS), bool)
@@ -220,5 +242,5 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
         ancestors=ancestors,
         pairs=_blended_pairs(points.skin, ancestors, wanted),
         contour_pairs=_blended_pairs(contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] < NUM_TURNED),
-        num_groups=groups,
+        num_groups=(*groups, NUM_SURFACE),
     )

@@ -7,6 +7,7 @@ import torch
 
 from fitting import camera as pinhole
 from fitting import so3
+from fitting.initialise import linear_coefficients
 from fitting.inputs import Coarse
 from fitting.refine import Camera, RefineConfig, RefineResult, Status, refine
 from fitting.sparse_body import SparseBody
@@ -37,7 +38,7 @@ def joints_of(body: SparseBody, people: SyntheticPeople, result: RefineResult) -
         body_pose=parameters.body_pose,
         jaw_pose=parameters.jaw_pose,
         hand_pca=body.hand_coordinates(hands),
-        coefficients=torch.cat([parameters.betas, parameters.flame_expression, parameters.flame_shape], 1),
+        coefficients=linear_coefficients(body, parameters.betas, parameters.flame_expression, parameters.flame_shape),
         log_head_scale=torch.log(parameters.head_scale),
         position=pinhole.transl_to_position(parameters.transl_m),
     )

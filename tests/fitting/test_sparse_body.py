@@ -38,6 +38,21 @@ def test_the_pelvis_lands_on_the_translation(open_body: SparseBody) -> None:
     assert open_body.forward(random_state(open_body, 4)).joints[:, 0].abs().max() == 0
 
 
+def test_surface_offsets_move_hips_and_shoulders_with_their_parent_bone(open_body_f64: SparseBody) -> None:
+    state = random_state(open_body_f64, 3)
+    offset = torch.tensor([0.03, -0.01, 0.02, -0.015, 0.025, 0.01], dtype=torch.float64)
+    moved_state = replace(state, coefficients=state.coefficients.clone())
+    moved_state.coefficients[:, -6:] = offset
+    before, after = open_body_f64.forward(state), open_body_f64.forward(moved_state)
+    assert torch.equal(before.joints, after.joints)
+    expected = torch.zeros_like(before.points)
+    for group, (keypoints, bones) in enumerate((((11, 12), (0, 0)), ((5, 6), (13, 14)))):
+        for keypoint, bone, outwards in zip(keypoints, bones, (1.0, -1.0), strict=True):
+            local = offset[3 * group : 3 * group + 3] * torch.tensor([outwards, 1.0, 1.0]).double()
+            expected[:, keypoint] = before.rotations[:, bone] @ local
+    assert torch.allclose(after.points - before.points, expected, atol=1e-12)
+
+
 def test_outline_points_change_with_the_yaw(open_body: SparseBody) -> None:
     state = random_state(open_body, 4)
     bins = open_body.contour_bin(state)
@@ -56,7 +71,7 @@ def test_hand_coordinates_round_trip(open_body_f64: SparseBody) -> None:
 
 def test_more_coefficients_than_the_body_has_are_padded_with_zeros(toy_assets: EhmAssets) -> None:
     body = SparseBody.from_assets(toy_assets, num_betas=14)
-    assert body.points.directions.shape[-1] == 34
+    assert body.points.directions.shape[-1] == 40
     assert body.points.directions[..., 10:14].abs().max() == 0
 
 

@@ -85,7 +85,7 @@ def make_toy_assets(*, corners: bool, correctives: bool, seed: int = 0) -> EhmAs
 
 
 def random_state(body: SparseBody, count: int, seed: int = 0) -> State:
-    """People in front of the camera with random pose, shape and place."""
+    """People in front of the camera with random pose, shape and place; hip and shoulder keypoints at their joints."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -106,13 +106,14 @@ def random_state(body: SparseBody, count: int, seed: int = 0) -> State:
         contour_bin=torch.zeros(count, dtype=torch.int64),
     )
     bins = torch.randint(0, 79, (count,), generator=generator)
+    state.coefficients[:, -body.num_groups[-1] :] = 0
     return State(**{name: getattr(state, name) for name in State.__slots__} | {"contour_bin": bins})
 
 
 def full_keypoints(model: EHMs, body: SparseBody, state: State) -> EhmOutput:
     """The same people through the full mesh."""
     hands = so3.exp(body.hand_rotvec(state.hand_pca))
-    betas, expression, shape = state.coefficients.split(list(body.num_groups), 1)
+    betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
     return model(
         betas=betas,
         flame_expression=expression,
