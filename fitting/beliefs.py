@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from fitting.inputs import Coarse
+from fitting.inputs import Coarse, Observations
 from fitting.parameters import POSITION, State
 from fitting.priors import linear_coordinates, merge_beliefs
 from fitting.recipe import RefineConfig
@@ -13,6 +13,7 @@ from fitting.sparse_body import SparseBody
 from model.body import skeleton
 
 _DEG = math.pi / 180
+_MIN_SURFACE_SIGMA_M = 1e-4
 
 
 def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
@@ -24,8 +25,25 @@ def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
     return torch.where(torch.isnan(coarse.sigma_rad), default, coarse.sigma_rad) * config.pose_sigma_scale
 
 
+def surface_belief(observations: Observations, config: RefineConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, 6) of the surface offsets in metres: the stated ones, else the recipe's."""
+
+    def chosen(stated: Tensor | None, default: tuple[float, ...]) -> Tensor:
+        count, device = len(observations.keypoints_px), observations.keypoints_px.device
+        usual = torch.tensor(default, dtype=dtype, device=device).expand(count, -1)
+        return usual if stated is None else torch.where(torch.isfinite(stated), stated.to(dtype), usual)
+
+    sigma = chosen(observations.surface_sigma_m, config.surface_sigma_m)
+    return chosen(observations.surface_offset_m, config.surface_offset_m), sigma.clamp(min=_MIN_SURFACE_SIGMA_M)
+
+
 def linear_beliefs(
-    model: SparseBody, coarse: Coarse, keypoint_precision: Tensor, prior: State, config: RefineConfig
+    model: SparseBody,
+    coarse: Coarse,
+    keypoint_precision: Tensor,
+    surface_sigma_m: Tensor,
+    prior: State,
+    config: RefineConfig,
 ) -> tuple[Tensor, Tensor]:
     """Mean and precision (B, P) of everything that is not a rotation of root, body or jaw; zero precision there.
 
@@ -33,6 +51,7 @@ def linear_beliefs(
         model: the body.
         coarse: part estimates, checked.
         keypoint_precision: (B, 133) one over sigma in px, 0 where not seen; tells which hands the keypoints show.
+        surface_sigma_m: (B, 6) of the places of the hip and shoulder keypoints.
         prior: the state the beliefs are about.
         config: the sigmas.
     """
@@ -44,8 +63,8 @@ def linear_beliefs(
     precision[:, POSITION] = torch.stack([across, across, along], 1)
     sigmas = (config.beta_sigma, config.expression_sigma, config.flame_shape_sigma)
     columns = [sigma for sigma, count in zip(sigmas, model.num_groups, strict=False) for _ in range(count)]
-    per_column = torch.tensor((*columns, *config.surface_sigma_m), dtype=model.dtype, device=depth.device)
-    precision[:, layout.coefficients] = 1 / per_column.square()
+    per_column = torch.tensor(columns, dtype=model.dtype, device=depth.device).expand(count, -1)
+    precision[:, layout.coefficients] = torch.cat([per_column, surface_sigma_m], 1).square().reciprocal()
     mean[:, layout.log_head_scale] = 0
     precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2
 

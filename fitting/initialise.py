@@ -126,13 +126,21 @@ def place(body: SparseBody, state: State, keypoints_px: Tensor, precision: Tenso
     return replace(state, position=camera.transl_to_position(translation))
 
 
-def start_state(model: SparseBody, coarse: Coarse, config: RefineConfig) -> State:
-    """The coarse estimates as a state at the origin; invalid hands relaxed, head and wrists from their estimators."""
+def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, config: RefineConfig) -> State:
+    """The coarse estimates as a state at the origin; invalid hands relaxed, head and wrists from their estimators.
+
+    Args:
+        model: the body.
+        coarse: part estimates, checked.
+        surface_offset_m: (B, 6) from the joints to the hip and shoulder keypoints.
+        config: settings.
+    """
     count = len(coarse.global_orient)
     hands = model.hand_coordinates(coarse.hand_pose)
     hands = torch.where(coarse.hand_valid[..., None], hands, model.relaxed_hand.expand_as(hands))
-    surface = torch.tensor(config.surface_offset_m, dtype=model.dtype, device=coarse.betas.device)
-    coefficients = linear_coefficients(model, coarse.betas, coarse.flame_expression, coarse.flame_shape, surface)
+    coefficients = linear_coefficients(
+        model, coarse.betas, coarse.flame_expression, coarse.flame_shape, surface_offset_m
+    )
     state = State(
         global_orient=coarse.global_orient,
         body_pose=coarse.body_pose,

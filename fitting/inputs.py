@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fitting.camera import Camera
+from fitting.sparse_tables import NUM_SURFACE
 from model.body import skeleton
 
 
@@ -19,6 +20,11 @@ class Observations:
     """(B, 133) calibrated standard deviation, inf for a keypoint that was not seen."""
     boxes_xyxy: Tensor | None = None
     """(B, 4) person boxes in px, to state errors as a share of the box; None takes the extent of the keypoints."""
+    surface_offset_m: Tensor | None = None
+    """(B, 6) where this source of keypoints puts hips and shoulders, from the joints: outwards, up, to the front for
+    each, in the frame of pelvis and collar. None, or rows of NaN, take the recipe's."""
+    surface_sigma_m: Tensor | None = None
+    """(B, 6) how far that differs from person to person; None, or rows of NaN, take the recipe's."""
 
     def __post_init__(self) -> None:
         count = self.keypoints_px.shape[0]
@@ -35,6 +41,13 @@ class Observations:
                 f"observations of {count} people need boxes_xyxy ({count}, 4) or None, "
                 f"got {tuple(self.boxes_xyxy.shape)}"
             )
+        for name in ("surface_offset_m", "surface_sigma_m"):
+            value = getattr(self, name)
+            if value is not None and value.shape != (count, NUM_SURFACE):
+                raise ValueError(
+                    f"observations of {count} people need {name} ({count}, {NUM_SURFACE}) or None, "
+                    f"got {tuple(value.shape)}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,9 +54,9 @@ class RefineConfig:
     """FLAME shape about the coarse one."""
     surface_offset_m: tuple[float, ...] = (0.0,) * 6
     """Expected place of the hip and the shoulder keypoints from their joints, three components a group: outwards, up,
-    to the front, in the frame of pelvis and collar."""
-    surface_sigma_m: tuple[float, ...] = (0.005,) * 6
-    """How far that place differs from person to person: COCO's hips and shoulders lie on the surface, not at joints."""
+    to the front, in the frame of pelvis and collar; where the keypoints come without such a statement."""
+    surface_sigma_m: tuple[float, ...] = (0.001,) * 6
+    """How far that place differs from person to person; the default takes unstated keypoints for the joints."""
     log_head_scale_sigma: float = 0.10
     """Logarithm of the head scale about 0, an axis."""
     jaw_sigma_rad: tuple[float, float, float] = (0.2, 0.05, 0.05)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fitting import camera as pinhole
 from fitting import initialise, so3
-from fitting.beliefs import linear_beliefs, pose_sigma_rad
+from fitting.beliefs import linear_beliefs, pose_sigma_rad, surface_belief
 from fitting.camera import Camera
 from fitting.inputs import Coarse, Observations, without_bad_values
 from fitting.parameters import State
@@ -79,7 +79,8 @@ def _refine_batch(
     observed = torch.where((precision > 0)[..., None], observed, torch.zeros_like(observed))
     precision = torch.where(usable[:, None], precision, torch.zeros_like(precision))
 
-    start = initialise.start_state(model, coarse, config)
+    surface_offset, surface_sigma = surface_belief(observations, config, model.dtype)
+    start = initialise.start_state(model, coarse, surface_offset, config)
     pose_sigma = pose_sigma_rad(coarse, config)
     start = initialise.place(model, start, observed, precision, camera)
     if coarse.transl_m is not None:
@@ -90,7 +91,15 @@ def _refine_batch(
                 given[:, None], pinhole.transl_to_position(coarse.transl_m.nan_to_num(1.0)), start.position
             ),
         )
-    job = _Job(model=model, observed=observed, precision=precision, view=camera, coarse=coarse, config=config)
+    job = _Job(
+        model=model,
+        observed=observed,
+        precision=precision,
+        surface_sigma=surface_sigma,
+        view=camera,
+        coarse=coarse,
+        config=config,
+    )
     lost = torch.nonzero(usable & ~coarse.body_valid).squeeze(1)
     if len(lost):
         start, pose_sigma = copy_rows(start), pose_sigma.clone()
@@ -113,6 +122,7 @@ class _Job:
     model: SparseBody
     observed: Tensor
     precision: Tensor
+    surface_sigma: Tensor
     view: Camera
     coarse: Coarse
     config: RefineConfig
@@ -122,6 +132,7 @@ class _Job:
             self,
             observed=self.observed[index],
             precision=self.precision[index],
+            surface_sigma=self.surface_sigma[index],
             view=take_rows(self.view, index),
             coarse=take_rows(self.coarse, index),
         )
@@ -131,6 +142,7 @@ class _Job:
             self,
             observed=repeat_rows(self.observed, times),
             precision=repeat_rows(self.precision, times),
+            surface_sigma=repeat_rows(self.surface_sigma, times),
             view=repeat_rows(self.view, times),
             coarse=repeat_rows(self.coarse, times),
         )
@@ -139,7 +151,7 @@ class _Job:
         """The least-squares problem with beliefs around the state `prior`."""
         config, dtype = self.config, self.model.dtype
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype)
-        mean, precision = linear_beliefs(self.model, self.coarse, self.precision, prior, config)
+        mean, precision = linear_beliefs(self.model, self.coarse, self.precision, self.surface_sigma, prior, config)
         return BodyProblem(
             self.model,
             [

@@ -23,10 +23,13 @@ from datasets_manifest.labels import (
     ErrorCode,
     Status,
     table_from_rows,
+    unpack_arrays,
 )
 from datasets_manifest.store import read_shard
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
+from fitting.sparse_tables import NUM_SURFACE
+from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
 from tasks.body_model import sparse_body
 from tasks.config import AnnotateConfig
 from tasks.parts import KEY_COLUMNS, to_rotmat
@@ -100,11 +103,19 @@ def _scalars(rows: Sequence[Row], column: str) -> np.ndarray:
 
 
 def observations_of(people: Sequence[Row]) -> Observations:
-    """Keypoints of (P,) people with their standard deviations, px."""
+    """Keypoints of (P,) people with their standard deviations, px, and where their source puts hips and shoulders."""
+    stated = [unpack_arrays(person) for person in people]
+
+    def surface(name: str) -> torch.Tensor:
+        unsaid = np.full(NUM_SURFACE, np.nan, np.float32)
+        return torch.from_numpy(np.stack([evidence.get(name, unsaid) for evidence in stated]))
+
     return Observations(
         keypoints_px=torch.from_numpy(_stack(people, "keypoints_2d", (133, 3))[..., :2].copy()),
         sigma_px=torch.from_numpy(_stack(people, "sigma_px", (133,), np.inf)),
         boxes_xyxy=torch.from_numpy(_stack(people, "bbox_xyxy", (4,))),
+        surface_offset_m=surface(OFFSET_EVIDENCE),
+        surface_sigma_m=surface(SIGMA_EVIDENCE),
     )
 
 

@@ -8,6 +8,7 @@ from model.body.skeleton import BODY, CONTOUR, FACE, INNER_FACE, LEFT_HAND, NUM_
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
 from model.estimators.boxes import box_problem, longer_side, score_from_sigma
 from model.estimators.registry import register
+from model.estimators.surface import COCO_ANNOTATORS
 
 HANDS = (LEFT_HAND, RIGHT_HAND)
 TRUNK = (5, 6, 11, 12)
@@ -15,12 +16,12 @@ TRUNK = (5, 6, 11, 12)
 
 SIGMA_SHARE = np.full(NUM_KEYPOINTS, 0.012)
 SIGMA_SHARE[5:11] = 0.02
-SIGMA_SHARE[[5, 6]] = 0.028
-SIGMA_SHARE[[11, 12]] = 0.045
+SIGMA_SHARE[list(TRUNK)] = 0.015
 SIGMA_SHARE[13:23] = 0.025
 SIGMA_SHARE[CONTOUR] = 0.02
 SIGMA_SHARE[INNER_FACE] = 0.007
-"""Sigma of a point as a share of the box's longer side: annotators and body models disagree about joints."""
+"""Sigma of a point as a share of the box's longer side: annotators and body models disagree about joints.
+Of shoulders and hips it is what remains beside the offset that is stated with them."""
 CLICK_SHARE = 0.012
 """How well annotators repeat a point: what the score is made of."""
 OCCLUDED, VISIBLE = 1, 2
@@ -122,5 +123,5 @@ class AnnotatedKeypoints:
             part_valid=np.array([part_validity(row) for row in seen], dtype=bool).reshape(num, 4),
             valid=valid,
             reasons=reasons,
-            evidence={},
+            evidence=COCO_ANNOTATORS.evidence(num),
         )

@@ -146,7 +146,8 @@ class KeypointsOutput:
     reasons: list[str | None]
     """Error code of an invalid person."""
     evidence: dict[str, Array]
-    """float32 arrays for the later stages, first dim P; NaN = not there."""
+    """float32 arrays for the later stages, first dim P; NaN = not there. A source that puts hips and shoulders
+    elsewhere than at the joints says so here (`model.estimators.surface`)."""
 
     @property
     def num_people(self) -> int:

@@ -27,6 +27,7 @@ from model.estimators.mediapipe.uncertainty import (
 )
 from model.estimators.options import as_config
 from model.estimators.registry import register
+from model.estimators.surface import MEDIAPIPE
 
 MIN_KEYPOINTS = 4
 """Seen body points below which a person cannot be fitted."""
@@ -137,6 +138,7 @@ class MediapipeKeypoints:
             elif reasons[i] is None and is_overlapped[i]:
                 reasons[i] = "person_overlapped"
         evidence["body_group_valid"] = groups.astype(np.float32)
+        evidence |= MEDIAPIPE.evidence(num)
         valid = np.array([reason is None for reason in reasons], dtype=bool)
         trusted = np.array([body_trusted(row) for row in groups], dtype=bool)
         return KeypointsOutput(

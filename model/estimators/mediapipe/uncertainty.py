@@ -27,10 +27,10 @@ TRUSTED_VISIBILITY = 0.3
 
 FLOOR_SHARE = np.full(23, 0.02)
 FLOOR_SHARE[:5] = 0.012
-FLOOR_SHARE[[5, 6]] = 0.028
-FLOOR_SHARE[[11, 12]] = 0.045
+FLOOR_SHARE[[5, 6, 11, 12]] = 0.014
 FLOOR_SHARE[13:23] = 0.025
-"""Least sigma of the body and foot points: where a joint lies under the skin is a matter of opinion."""
+"""Least sigma of the body and foot points: where a joint lies under the skin is a matter of opinion.
+Shoulders and hips have an offset of their own (`model.estimators.surface`), so that little of that remains."""
 
 
 def person_size_px(boxes_xyxy: Array, region_side_px: Array) -> Array:

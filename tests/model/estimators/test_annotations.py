@@ -27,10 +27,16 @@ def test_points_are_kept_and_scored():
 
 def test_sigma_is_a_share_of_the_longer_side():
     sigma = run(person()).sigma_px[0] / 200
-    np.testing.assert_allclose(sigma[[5, 6]], 0.028, rtol=1e-5)
-    np.testing.assert_allclose(sigma[[11, 12]], 0.045, rtol=1e-5)
+    np.testing.assert_allclose(sigma[[5, 6, 11, 12]], 0.015, rtol=1e-5)
     np.testing.assert_allclose(sigma[[7, 8, 9, 10]], 0.02, rtol=1e-5)
     np.testing.assert_allclose(sigma[13:17], 0.025, rtol=1e-5)
+
+
+def test_it_says_where_annotators_put_hips_and_shoulders():
+    evidence = run(person()).evidence
+    np.testing.assert_allclose(evidence["surface_offset_m"], [[0, 0, 0, -0.009, 0.012, 0]])
+    assert evidence["surface_sigma_m"].shape == (1, 6)
+    assert (evidence["surface_sigma_m"] > 0).all()
 
 
 def test_occluded_points_are_half_as_sure_again():
