@@ -1,0 +1,196 @@
+"""The face estimators ``teaser`` and ``smirk``: both read a face crop the same way, from their own checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets_manifest.error_codes import ErrorCode
+from model.body.skeleton import FACE
+from model.estimators import conversions
+from model.estimators.base import Array, EstimatorInfo, FaceOutput, PersonBatch
+from model.estimators.batching import run_in_batches
+from model.estimators.checkpoints import load_into, read_checkpoint
+from model.estimators.crops import Square, cut
+from model.estimators.options import as_config
+from model.estimators.registry import register
+from model.estimators.teaser.network import NUM_EXPRESSION, NUM_SHAPE, FaceEncoder
+from model.estimators.teaser.region import RegionConfig, face_square
+
+CROP_PX = 224
+SIGMA_DEG = 5.0
+"""Standard deviation of the head's orientation an axis. Neither paper publishes it: head-pose networks reach a mean
+absolute error of 4 degrees an angle on AFLW2000 (6DRepNet: 3.97), which is 5 degrees of a normal error."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FaceConfig:
+    """How faces are read."""
+
+    region: RegionConfig = dataclasses.field(default_factory=RegionConfig)
+    """Where the crop lies."""
+    batch_size: int = 32
+    """Crops the network takes at once."""
+    device: str = "cpu"
+    """Device of the network, as torch names it: ``cpu``, ``cuda``, ``cuda:1``."""
+    half: bool = False
+    """Half precision; needs a CUDA device."""
+    antialias: bool = True
+    """Blur photos that shrink more than 2.2-fold; upstream does not and sees such faces jagged."""
+    view_ray: bool = True
+    """The head's orientation is relative to the ray through the crop's centre; False takes it for the camera's axis."""
+    num_shape: int = 10
+    """FLAME shape coefficients to give out, of 300."""
+    num_expression: int = 10
+    """FLAME expression coefficients to give out, of 50."""
+    sigma_deg: float = SIGMA_DEG
+    """Standard deviation of the head's orientation."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"face estimator: batch_size must be at least 1, got {self.batch_size}")
+        if self.half and torch.device(self.device).type != "cuda":
+            raise ValueError(f"face estimator: half precision needs a CUDA device, got {self.device!r}")
+        for name, most in (("num_shape", NUM_SHAPE), ("num_expression", NUM_EXPRESSION)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"face estimator: {name} must lie in 0..{most}, got {getattr(self, name)}")
+        if not self.sigma_deg > 0:
+            raise ValueError(f"face estimator: sigma_deg must be positive, got {self.sigma_deg}")
+
+
+class FaceNetwork:
+    """FLAME parameters and head orientation of faces whose keypoints are known."""
+
+    name: str
+    """Backend name; also the prefix of the network in the file is ``<name>_encoder.``."""
+    tokens: bool
+    """Whether the file has the token encoder."""
+    licence: str
+    """Of the weights."""
+
+    def __init__(self, *, checkpoint_path: str, region: Mapping[str, Any] | None = None, **options: Any) -> None:
+        """Loads the network.
+
+        Args:
+            checkpoint_path: The file as upstream gives it out.
+            region: Fields of ``RegionConfig``.
+            **options: Fields of ``FaceConfig``.
+
+        Raises:
+            ValueError: The file is absent or not this network's, or an option is unknown or out of range.
+        """
+        self._config = as_config(FaceConfig, {"region": as_config(RegionConfig, region), **options})
+        self._device = torch.device(self._config.device)
+        self._dtype = torch.float16 if self._config.half else torch.float32
+        self._network, sha256 = load_network(checkpoint_path, name=self.name, tokens=self.tokens)
+        self._network.to(self._device, self._dtype)
+        self.info = EstimatorInfo(name=self.name, version="1", weights_sha256=sha256, licence=self.licence)
+
+    def estimate(self, batch: PersonBatch) -> FaceOutput:
+        """Estimates one row a person; a face with too few keypoints stays neutral and invalid."""
+        found = [(i, square) for i in range(len(batch)) if (square := self._square(batch.keypoints[i])) is not None]
+        output = _neutral(len(batch), self._config)
+        if not found:
+            return output
+        rows, squares = np.array([i for i, _ in found]), [square for _, square in found]
+        items = [(batch.images[i], square) for i, square in found]
+        read = run_in_batches(items, self._crop, self._infer, self._config.batch_size)
+        read["orient"] = self._orient(read["pose_rotvec"], squares, batch.focal_px[rows], batch.principal_px[rows])
+        finite = np.all([np.isfinite(value).reshape(len(rows), -1).all(1) for value in read.values()], axis=0)
+        for row, good in zip(rows, finite, strict=True):
+            output.reasons[row] = None if good else ErrorCode.ESTIMATOR_REFUSED
+        good = rows[finite]
+        output.valid[good] = True
+        output.score[good] = np.clip(np.nan_to_num(batch.keypoints[good][:, FACE, 2]), 0, 1).mean(1)
+        output.flame_shape[good] = read["shape"][finite, : self._config.num_shape]
+        output.flame_expression[good] = read["expression"][finite, : self._config.num_expression]
+        output.jaw_pose[good] = read["jaw_rotvec"][finite]
+        output.eyelids[good] = read["eyelids"][finite]
+        output.head_orient[good] = read["orient"][finite]
+        return output
+
+    def _square(self, keypoints: Array) -> Square | None:
+        return face_square(keypoints, self._config.region)
+
+    def _crop(self, item: tuple[Array, Square]) -> Array:
+        rgb, square = item
+        return cut(rgb, square, CROP_PX, antialias=self._config.antialias).pixels
+
+    @torch.inference_mode()
+    def _infer(self, crops: Array) -> dict[str, Array]:
+        """Runs the network on (B, 224, 224, 3) crops of 0..255."""
+        pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
+        read = self._network((pixels / 255).to(self._dtype))
+        return {field.name: getattr(read, field.name).float().cpu().numpy() for field in dataclasses.fields(read)}
+
+    def _orient(self, pose_rotvec: Array, squares: list[Square], focal_px: Array, principal_px: Array) -> Array:
+        """Head orientations (N, 3, 3) in the camera frame of the photo, of rotation vectors (N, 3) read in squares."""
+        roll = torch.tensor([square.roll_rad for square in squares], dtype=torch.float64)
+        orient = conversions.head_orient(torch.from_numpy(pose_rotvec).double(), roll)
+        if self._config.view_ray:
+            centre = torch.tensor([square.centre_px for square in squares], dtype=torch.float64)
+            focal, principal = (torch.from_numpy(np.asarray(v, dtype=float)) for v in (focal_px, principal_px))
+            orient = conversions.view_ray_rotation(centre, focal, principal) @ orient
+        return orient.numpy()
+
+
+def load_network(path: str | Path, *, name: str, tokens: bool) -> tuple[FaceEncoder, str]:
+    """Returns the encoders with the weights of a TEASER or SMIRK file, in evaluation mode, and the file's SHA-256.
+
+    The image generator that lies in the same file has no part in this.
+
+    Args:
+        path: The file.
+        name: ``teaser`` or ``smirk``.
+        tokens: Whether the network has the token encoder.
+
+    Raises:
+        ValueError: The file is absent, unreadable, or not of this network.
+    """
+    checkpoint = read_checkpoint(path)
+    with torch.device("meta"):
+        network = FaceEncoder(tokens=tokens)
+    load_into(
+        network, checkpoint.tensors, prefix=f"{name}_encoder.", ignore=(f"{name}_generator.*",), path=checkpoint.path
+    )
+    return network.eval(), checkpoint.sha256
+
+
+def _neutral(num: int, config: FaceConfig) -> FaceOutput:
+    """Rows of ``num`` people whose faces were not found."""
+    frontal = np.diag([1.0, -1.0, -1.0])
+    return FaceOutput(
+        valid=np.zeros(num, dtype=bool),
+        score=np.zeros(num),
+        flame_shape=np.zeros((num, config.num_shape)),
+        flame_expression=np.zeros((num, config.num_expression)),
+        jaw_pose=np.zeros((num, 3)),
+        eye_pose=np.zeros((num, 6)),
+        eyelids=np.zeros((num, 2)),
+        head_orient=np.tile(frontal, (num, 1, 1)),
+        sigma_rad=np.full(num, np.deg2rad(config.sigma_deg)),
+        reasons=[ErrorCode.KEYPOINTS_TOO_FEW] * num,
+    )
+
+
+@register("face", "teaser")
+class TeaserFace(FaceNetwork):
+    """TEASER, from ``TEASER.pt`` or ``TEASER_v1.pt``."""
+
+    name = "teaser"
+    tokens = True
+    licence = "none stated by the publisher: all rights reserved"
+
+
+@register("face", "smirk")
+class SmirkFace(FaceNetwork):
+    """SMIRK, from ``SMIRK_em1.pt``: the same outputs without the token encoder."""
+
+    name = "smirk"
+    tokens = False
+    licence = "MIT"

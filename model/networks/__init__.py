@@ -1,0 +1,1 @@
+"""Network architectures of the official estimators, under the parameter names of their checkpoints."""
