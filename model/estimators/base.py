@@ -21,6 +21,8 @@ PARTS = ("keypoints", "body", "hands", "face")
 """Names of the estimator parts."""
 TRUST_PARTS = ("body", "left_hand", "right_hand", "face")
 """Columns of ``KeypointsOutput.part_valid``."""
+SKELETONS = ("smplx", "smpl")
+"""Body models whose joints a pose may be about."""
 BOX_SOURCES = ("manifest", "detector", "keypoints")
 """Where a person's box may come from."""
 
@@ -173,6 +175,12 @@ class BodyOutput:
     """(P, 22) standard deviation of the root and the 21 joints."""
     reasons: list[str | None]
     """Error code of an invalid body."""
+    skeleton: str = "smplx"
+    """One of ``SKELETONS``: whose joints and betas these are. The names and parents of the 21 joints agree."""
+
+    def __post_init__(self) -> None:
+        if self.skeleton not in SKELETONS:
+            raise ValueError(f"body output: skeleton must be one of {', '.join(SKELETONS)}, got {self.skeleton!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
