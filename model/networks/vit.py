@@ -1,0 +1,145 @@
+"""Vision transformer of ViTPose, HMR2 and HaMeR, under the parameter names of their checkpoints.
+
+It differs from the plain ViT in three ways: the patch convolution pads by 2 px, there is no class token in the sequence
+but its former position is added to every token, and a last norm closes the stack.
+
+Legend: B images, H x W px, N = H/16 * W/16 tokens, C channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn, zeros
+
+NORM_EPS = 1e-6
+PATCH_PX = 16
+PATCH_PADDING_PX = 2
+MLP_RATIO = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViTConfig:
+    """Size of a vision transformer."""
+
+    width: int
+    """Channels of a token."""
+    depth: int
+    """Number of blocks."""
+    heads: int
+    """Attention heads a block."""
+    image_size: tuple[int, int] = (256, 192)
+    """Height and width of the images, px."""
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or self.heads < 1 or self.width % self.heads:
+            raise ValueError(
+                f"vision transformer: expected a depth of at least 1 and a width that its heads divide, "
+                f"got depth {self.depth}, width {self.width}, heads {self.heads}"
+            )
+        if any(side < PATCH_PX or side % PATCH_PX for side in self.image_size):
+            raise ValueError(f"vision transformer: image sides must be multiples of {PATCH_PX}, got {self.image_size}")
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of an image."""
+        return self.image_size[0] // PATCH_PX * (self.image_size[1] // PATCH_PX)
+
+
+VIT_SIZES = {
+    "S": ViTConfig(width=384, depth=12, heads=12),
+    "B": ViTConfig(width=768, depth=12, heads=12),
+    "L": ViTConfig(width=1024, depth=24, heads=16),
+    "H": ViTConfig(width=1280, depth=32, heads=16),
+}
+"""The four sizes of ViTPose."""
+
+
+def heads_of_width(width: int) -> int:
+    """Attention heads of a published network of this width, which its weights do not tell; else 64 channels a head."""
+    known = {config.width: config.heads for config in VIT_SIZES.values()}
+    return known.get(width, max(1, width // 64))
+
+
+class Attention(nn.Module):
+    """Self-attention with one projection for queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        query, key, value = self.qkv(tokens).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+
+
+class Mlp(nn.Module):
+    """Two layers with a GELU."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        return self.fc2(F.gelu(self.fc1(tokens)))
+
+
+class Block(nn.Module):
+    """Attention and MLP, each normed before and added."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.mlp = Mlp(width, MLP_RATIO * width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        tokens = tokens + self.attn(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class PatchEmbedding(nn.Module):
+    """Image to tokens, row by row."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, PATCH_PX, stride=PATCH_PX, padding=PATCH_PADDING_PX)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, N, C)."""
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+class ViT(nn.Module):
+    """Vision transformer: normalised RGB image to tokens."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(config.width)
+        self.pos_embed = nn.Parameter(zeros(1, config.num_tokens + 1, config.width))
+        self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.depth))
+        self.last_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, N, C).
+
+        Raises:
+            ValueError: The images have another size than the position table.
+        """
+        if tuple(images.shape[-2:]) != self.config.image_size:
+            raise ValueError(
+                f"vision transformer: expected images of {self.config.image_size}, got {tuple(images.shape[-2:])}"
+            )
+        tokens = self.patch_embed(images) + self.pos_embed[:, 1:] + self.pos_embed[:, :1]
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.last_norm(tokens)
