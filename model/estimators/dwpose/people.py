@@ -1,0 +1,133 @@
+"""From raw poses to the rows of people: sigma and score of every point, and which parts are trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.body.skeleton import BODY, BODY_GROUPS, FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from model.estimators.annotations import CLICK_SHARE, SIGMA_SHARE, part_validity
+from model.estimators.base import Array, KeypointsOutput
+from model.estimators.boxes import longer_side, score_from_sigma
+from model.estimators.dwpose.calibration import ScoreCalibration
+from model.estimators.dwpose.poses import RawPoses
+from model.estimators.mediapipe.keypoints import MIN_KEYPOINTS, overlapped
+from model.estimators.mediapipe.uncertainty import body_trusted, face_sigma, hand_sigma, is_inside
+
+BODY_AND_FEET = slice(0, 23)
+PART_SLICES = (LEFT_HAND, RIGHT_HAND, FACE)
+"""Parts that are hidden as a whole when they are not trusted, in the order of ``part_valid`` from column 1 on."""
+
+
+def trust_limits(calibration: ScoreCalibration) -> Array:
+    """Score (133,) that each point needs to support its part."""
+    limits = np.full(NUM_KEYPOINTS, calibration.trusted_body)
+    limits[LEFT_HAND] = limits[RIGHT_HAND] = calibration.trusted_hands
+    limits[FACE] = calibration.trusted_face
+    return limits
+
+
+def read_person(
+    points: Array,
+    raw_score: Array,
+    crop_px: float,
+    step_px: float,
+    side_px: float,
+    inside: Array,
+    calib: ScoreCalibration,
+) -> tuple[Array, Array, Array, Array]:
+    """Calibrates one person.
+
+    The sigma of a point is the largest of three: what its raw score says, one step of the network's answers, and how
+    far annotators and body models disagree about it.
+
+    Args:
+        points: (133, 2) photo px, NaN where there is none.
+        raw_score: (133,).
+        crop_px: Height of the crop.
+        step_px: Distance of two neighbouring answers.
+        side_px: Longer side of the box.
+        inside: (133,) whether a point lies in the photo.
+        calib: How raw scores are read.
+
+    Returns:
+        Keypoints (133, 3), sigma_px (133,), trusted limbs (6,) of ``BODY_GROUPS``, and part_valid (4,).
+    """
+    seen = np.isfinite(points).all(-1) & (raw_score > calib.seen) & inside
+    from_score = np.maximum(calib.share_of(raw_score) * crop_px, step_px)
+    scores = score_from_sigma(np.maximum(from_score, CLICK_SHARE * side_px), side_px) * seen
+    trusted = seen & (scores >= trust_limits(calib))
+    groups = np.array([trusted[list(members)].all() for members in BODY_GROUPS.values()])
+    part_valid = part_validity(trusted)
+    part_valid[0] &= body_trusted(groups)
+    for column, part in enumerate(PART_SLICES, start=1):
+        if not part_valid[column]:
+            seen[part] = False
+    floor = np.zeros(NUM_KEYPOINTS)
+    floor[BODY_AND_FEET] = SIGMA_SHARE[BODY_AND_FEET] * side_px
+    for part, sigma_of in zip(PART_SLICES, (hand_sigma, hand_sigma, face_sigma), strict=True):
+        if seen[part].any():
+            shown = np.where(seen[part, None], points[part], points[part][seen[part]].mean(0))
+            floor[part] = sigma_of(shown)
+    sigma = np.where(seen, np.maximum(from_score, floor), np.inf)
+    keypoints = np.where(seen[:, None], np.column_stack([points, scores]), 0.0)
+    return keypoints, sigma, groups, part_valid
+
+
+def keypoints_output(
+    *,
+    boxes: Array,
+    box_source: str,
+    scores: Array | None,
+    problems: list[str | None],
+    poses: RawPoses,
+    size: tuple[int, int],
+    calibration: ScoreCalibration,
+) -> KeypointsOutput:
+    """Makes the rows of one photo.
+
+    Args:
+        boxes: (P, 4) xyxy px.
+        box_source: Where the boxes are from.
+        scores: (P,) of the detector; None = the mean score of the body points.
+        problems: Error code of each box that cannot be used, whose poses are not read.
+        poses: (P, ...).
+        size: Width and height of the photo.
+        calibration: How raw scores are read.
+    """
+    num = len(boxes)
+    keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
+    groups, part_valid = np.zeros((num, len(BODY_GROUPS)), dtype=bool), np.zeros((num, 4), dtype=bool)
+    sides = longer_side(boxes)
+    inside = is_inside(np.nan_to_num(poses.points_px, nan=-np.inf), *size)
+    reasons = list(problems)
+    is_overlapped = overlapped(boxes)
+    for i in range(num):
+        if reasons[i] is not None:
+            continue
+        keypoints[i], sigma[i], groups[i], part_valid[i] = read_person(
+            poses.points_px[i],
+            poses.raw_score[i],
+            float(poses.crop_px[i]),
+            float(poses.step_px[i]),
+            float(sides[i]),
+            inside[i],
+            calibration,
+        )
+        if np.isfinite(sigma[i, BODY]).sum() < MIN_KEYPOINTS:
+            reasons[i] = "keypoints_too_few"
+        elif is_overlapped[i]:
+            reasons[i] = "person_overlapped"
+    return KeypointsOutput(
+        boxes_xyxy=boxes.astype(np.float32),
+        box_source=[box_source] * num,
+        scores=keypoints[:, BODY, 2].mean(1) if scores is None else np.clip(scores, 0, 1),
+        keypoints=keypoints.astype(np.float32),
+        sigma_px=sigma.astype(np.float32),
+        part_valid=part_valid,
+        valid=np.array([reason is None for reason in reasons], dtype=bool),
+        reasons=reasons,
+        evidence={
+            "body_group_valid": groups.astype(np.float32),
+            "simcc_score": poses.raw_score.astype(np.float32),
+        },
+    )
