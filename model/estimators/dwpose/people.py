@@ -12,6 +12,7 @@ from model.estimators.dwpose.calibration import ScoreCalibration
 from model.estimators.dwpose.poses import RawPoses
 from model.estimators.mediapipe.keypoints import MIN_KEYPOINTS, overlapped
 from model.estimators.mediapipe.uncertainty import body_trusted, face_sigma, hand_sigma, is_inside
+from model.estimators.surface import COCO_ANNOTATORS
 
 BODY_AND_FEET = slice(0, 23)
 PART_SLICES = (LEFT_HAND, RIGHT_HAND, FACE)
@@ -129,5 +130,6 @@ def keypoints_output(
         evidence={
             "body_group_valid": groups.astype(np.float32),
             "simcc_score": poses.raw_score.astype(np.float32),
-        },
+        }
+        | COCO_ANNOTATORS.evidence(num),
     )
