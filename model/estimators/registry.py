@@ -19,7 +19,10 @@ _FACTORIES: dict[tuple[str, str], Callable[..., Any]] = {}
 _BUILT_IN: dict[tuple[str, str], str] = {
     ("keypoints", "mediapipe"): "model.estimators.mediapipe.keypoints",
     ("body", "mediapipe"): "model.estimators.mediapipe.body",
+    ("body", "prohmr"): "model.estimators.prohmr.body",
+    ("body", "hmr2"): "model.estimators.hmr2.body",
     ("hands", "mediapipe"): "model.estimators.mediapipe.hands_3d",
+    ("hands", "hamer"): "model.estimators.hamer.hands",
     ("face", "mediapipe"): "model.estimators.mediapipe.face_3d",
     ("face", "teaser"): "model.estimators.teaser.face",
     ("face", "smirk"): "model.estimators.teaser.face",
