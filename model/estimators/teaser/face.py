@@ -16,6 +16,7 @@ from model.estimators import conversions
 from model.estimators.base import Array, EstimatorInfo, FaceOutput, PersonBatch
 from model.estimators.batching import run_in_batches
 from model.estimators.checkpoints import load_into, read_checkpoint
+from model.estimators.crop_network import CropNetworkConfig, towards_camera
 from model.estimators.crops import Square, cut
 from model.estimators.options import as_config
 from model.estimators.registry import register
@@ -29,21 +30,13 @@ absolute error of 4 degrees an angle on AFLW2000 (6DRepNet: 3.97), which is 5 de
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class FaceConfig:
-    """How faces are read."""
+class FaceConfig(CropNetworkConfig):
+    """How faces are read; ``half`` is about the whole network."""
 
     region: RegionConfig = dataclasses.field(default_factory=RegionConfig)
     """Where the crop lies."""
-    batch_size: int = 32
-    """Crops the network takes at once."""
-    device: str = "cpu"
-    """Device of the network, as torch names it: ``cpu``, ``cuda``, ``cuda:1``."""
-    half: bool = False
-    """Half precision; needs a CUDA device."""
     antialias: bool = True
     """Blur photos that shrink more than 2.2-fold; upstream does not and sees such faces jagged."""
-    view_ray: bool = True
-    """The head's orientation is relative to the ray through the crop's centre; False takes it for the camera's axis."""
     num_shape: int = 10
     """FLAME shape coefficients to give out, of 300."""
     num_expression: int = 10
@@ -52,15 +45,12 @@ class FaceConfig:
     """Standard deviation of the head's orientation."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"face estimator: batch_size must be at least 1, got {self.batch_size}")
-        if self.half and torch.device(self.device).type != "cuda":
-            raise ValueError(f"face estimator: half precision needs a CUDA device, got {self.device!r}")
+        CropNetworkConfig.__post_init__(self)
         for name, most in (("num_shape", NUM_SHAPE), ("num_expression", NUM_EXPRESSION)):
             if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"face estimator: {name} must lie in 0..{most}, got {getattr(self, name)}")
+                raise ValueError(f"FaceConfig: {name} must lie in 0..{most}, got {getattr(self, name)}")
         if not self.sigma_deg > 0:
-            raise ValueError(f"face estimator: sigma_deg must be positive, got {self.sigma_deg}")
+            raise ValueError(f"FaceConfig: sigma_deg must be positive, got {self.sigma_deg}")
 
 
 class FaceNetwork:
@@ -88,7 +78,7 @@ class FaceNetwork:
         self._device = torch.device(self._config.device)
         self._dtype = torch.float16 if self._config.half else torch.float32
         self._network, sha256 = load_network(checkpoint_path, name=self.name, tokens=self.tokens)
-        self._network.to(self._device, self._dtype)
+        self._network.requires_grad_(False).to(self._device, self._dtype)
         self.info = EstimatorInfo(name=self.name, version="1", weights_sha256=sha256, licence=self.licence)
 
     def estimate(self, batch: PersonBatch) -> FaceOutput:
@@ -131,12 +121,8 @@ class FaceNetwork:
     def _orient(self, pose_rotvec: Array, squares: list[Square], focal_px: Array, principal_px: Array) -> Array:
         """Head orientations (N, 3, 3) in the camera frame of the photo, of rotation vectors (N, 3) read in squares."""
         roll = torch.tensor([square.roll_rad for square in squares], dtype=torch.float64)
-        orient = conversions.head_orient(torch.from_numpy(pose_rotvec).double(), roll)
-        if self._config.view_ray:
-            centre = torch.tensor([square.centre_px for square in squares], dtype=torch.float64)
-            focal, principal = (torch.from_numpy(np.asarray(v, dtype=float)) for v in (focal_px, principal_px))
-            orient = conversions.view_ray_rotation(centre, focal, principal) @ orient
-        return orient.numpy()
+        orient = conversions.head_orient(torch.from_numpy(pose_rotvec).double(), roll).numpy()
+        return towards_camera(orient, squares, focal_px, principal_px) if self._config.view_ray else orient
 
 
 def load_network(path: str | Path, *, name: str, tokens: bool) -> tuple[FaceEncoder, str]:

@@ -144,10 +144,18 @@ def test_more_coefficients_on_demand(teaser_path: str) -> None:
     assert output.flame_expression.shape == (1, 50)
 
 
+def test_half_precision_stays_near(teaser_path: str, teaser: TeaserFace) -> None:
+    batch = people([photo()], [person()])
+    half = TeaserFace(checkpoint_path=teaser_path, half=True).estimate(batch)
+    np.testing.assert_allclose(half.flame_expression, teaser.estimate(batch).flame_expression, atol=0.02)
+    assert not np.array_equal(half.flame_expression, teaser.estimate(batch).flame_expression)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"half": True}, "CUDA"),
+        ({"device": "cuda"}, "CUDA"),
+        ({"sigma_deg": 0}, "sigma_deg"),
         ({"batch_size": 0}, "batch_size"),
         ({"num_expression": 51}, "num_expression"),
         ({"colour": "blue"}, "colour"),
