@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from model.body.asset_files import save_body, save_correspondence
 from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout
 from model.body.restricted_pickle import ConvertError, unpickle
+from model.body.surface_map import SurfaceMap, save_surface_map, surface_map_of_matrix
 
 LICENCE = "registration-gated, non-commercial; see the publisher's terms"
 MAX_SOURCE_BYTES = 4 << 30
@@ -193,6 +194,25 @@ def read_correspondence(head_ids: Path, hand_ids: Path | None) -> tuple[NDArray,
     return head, {side: np.asarray(hands[f"{side}_hand"]) for side in ("left", "right")}
 
 
+def read_surface_map(transfer: Path, mask: Path | None) -> SurfaceMap:
+    """smpl2smplx_deftrafo_setup.pkl and smplx_mask_ids.npy -> where the SMPL-X vertices lie on the SMPL surface.
+
+    The first half of the columns of `mtx` belongs to the vertices, the second to their normals. The mask lists the
+    SMPL-X vertices that have a counterpart.
+    """
+    data = read_source(transfer)
+    matrix = np.asarray(data.get("mtx") if isinstance(data, dict) else None)
+    if matrix.ndim != 2 or matrix.dtype.kind != "f" or matrix.shape[1] % 2:
+        raise ConvertError(f"{transfer.name} should hold `mtx`, a matrix with two columns for each SMPL vertex.")
+    used = None if mask is None else np.asarray(read_source(mask))
+    if used is not None and (used.ndim != 1 or used.dtype.kind not in "iu"):
+        raise ConvertError(f"{mask} should be one row of vertex ids, found {used.dtype} of shape {used.shape}.")
+    try:
+        return surface_map_of_matrix(matrix[:, : matrix.shape[1] // 2], used)
+    except ValueError as error:
+        raise ConvertError(f"{transfer.name}: {error}") from error
+
+
 # --- command line -----------------------------------------------------------------------------------------------------
 def main(arguments: list[str] | None = None) -> int:
     """Convert what was given; returns the exit code."""
@@ -222,6 +242,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--left-eyelid", "l_eyelid.npy"),
         ("--right-eyelid", "r_eyelid.npy"),
         ("--kid-template", "smplx_kid_template.npy"),
+        ("--smpl-to-smplx", "smpl2smplx_deftrafo_setup.pkl"),
+        ("--smplx-mask", "smplx_mask_ids.npy"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=text)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the npz files")
@@ -242,7 +264,8 @@ def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
         ("mano_right", "mano", args.mano_right, {}),
         ("smpl", "smpl", args.smpl, {}),
     ]  # fmt: skip
-    if args.head_ids is None and all(path is None for _, _, path, _ in models):
+    others = (args.head_ids, args.smpl_to_smplx)
+    if all(path is None for path in (*others, *(path for _, _, path, _ in models))):
         raise ConvertError("Nothing to convert: pass at least one model file, for example --smplx FILE.")
     args.out.mkdir(parents=True, exist_ok=True)
     written = []
@@ -258,6 +281,11 @@ def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
         target = args.out / "correspondence.npz"
         _replace(target, lambda temporary: save_correspondence(temporary, head, hands))
         written.append((target, f"{len(head)} head vertices"))
+    if args.smpl_to_smplx is not None:
+        surface = read_surface_map(args.smpl_to_smplx, args.smplx_mask)
+        target = args.out / "smpl_to_smplx.npz"
+        _replace(target, lambda temporary: save_surface_map(temporary, surface))
+        written.append((target, f"{len(surface.smplx_ids)} SMPL-X vertices on the SMPL surface"))
     return written
 
 
