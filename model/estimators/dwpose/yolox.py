@@ -62,7 +62,7 @@ def letterbox(rgb: Array, size: tuple[int, int]) -> tuple[Array, float]:
     inner = (max(int(width * factor), 1), max(int(height * factor), 1))
     canvas = np.full((size[1], size[0], 3), PAD_VALUE, np.uint8)
     scaled = rgb if inner == (width, height) else cv2.resize(rgb, inner, interpolation=cv2.INTER_LINEAR)
-    canvas[: inner[1], : inner[0]] = scaled[..., ::-1]
+    canvas[: inner[1], : inner[0]] = cv2.cvtColor(scaled, cv2.COLOR_RGB2BGR)
     return canvas, factor
 
 
