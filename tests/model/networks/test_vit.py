@@ -1,0 +1,103 @@
+"""The vision transformer: upstream's names and sizes, and its numbers against a slow version in plain steps."""
+
+import math
+
+import pytest
+import torch
+
+from model.networks.vit import VIT_SIZES, ViT, ViTConfig, heads_of_width
+
+SMALL = ViTConfig(width=12, depth=2, heads=3, image_size=(32, 48))
+
+
+def random_vit(config=SMALL, seed=0):
+    torch.manual_seed(seed)
+    network = ViT(config).double().eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.3)
+    return network
+
+
+def layer_norm(x, weight, bias):
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight + bias
+
+
+def slow_vit(state, config, image):
+    """One image (3, H, W), token by token."""
+    padded = torch.zeros(3, image.shape[1] + 4, image.shape[2] + 4, dtype=image.dtype)
+    padded[:, 2:-2, 2:-2] = image
+    table = state["pos_embed"][0]
+    tokens = []
+    for row in range(image.shape[1] // 16):
+        for column in range(image.shape[2] // 16):
+            patch = padded[:, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
+            value = (state["patch_embed.proj.weight"] * patch).sum((1, 2, 3)) + state["patch_embed.proj.bias"]
+            tokens.append(value + table[1 + len(tokens)] + table[0])
+    x = torch.stack(tokens)
+    size = config.width // config.heads
+    for block in range(config.depth):
+        p = {name.removeprefix(f"blocks.{block}."): t for name, t in state.items()}
+        normed = layer_norm(x, p["norm1.weight"], p["norm1.bias"])
+        qkv = normed @ p["attn.qkv.weight"].T + p["attn.qkv.bias"]
+        heads = []
+        for head in range(config.heads):
+            q, k, v = (
+                qkv[:, part * config.width + head * size : part * config.width + (head + 1) * size] for part in range(3)
+            )
+            share = torch.exp(q @ k.T / math.sqrt(size))
+            heads.append(share / share.sum(1, keepdim=True) @ v)
+        x = x + torch.cat(heads, 1) @ p["attn.proj.weight"].T + p["attn.proj.bias"]
+        normed = layer_norm(x, p["norm2.weight"], p["norm2.bias"])
+        hidden = normed @ p["mlp.fc1.weight"].T + p["mlp.fc1.bias"]
+        hidden = 0.5 * hidden * (1 + torch.erf(hidden / math.sqrt(2)))
+        x = x + hidden @ p["mlp.fc2.weight"].T + p["mlp.fc2.bias"]
+    return layer_norm(x, state["last_norm.weight"], state["last_norm.bias"])
+
+
+def test_same_as_the_slow_version():
+    network = random_vit()
+    images = torch.randn(3, 3, 32, 48, dtype=torch.float64)
+    expected = torch.stack([slow_vit(network.state_dict(), SMALL, image) for image in images])
+    assert torch.allclose(network(images), expected, atol=1e-10)
+
+
+def test_huge_network_has_upstreams_entries():
+    """389 entries and 630.9 million numbers: counted in HaMeR's and HMR2's code."""
+    with torch.device("meta"):
+        state = ViT(VIT_SIZES["H"]).state_dict()
+    assert len(state) == 389
+    assert sum(t.numel() for t in state.values()) == 630_912_000
+    shapes = {
+        "pos_embed": (1, 193, 1280), "patch_embed.proj.weight": (1280, 3, 16, 16), "last_norm.bias": (1280,),
+        "blocks.31.norm1.weight": (1280,), "blocks.31.attn.qkv.weight": (3840, 1280),
+        "blocks.0.attn.proj.bias": (1280,), "blocks.31.mlp.fc1.weight": (5120, 1280), "blocks.0.mlp.fc2.weight": (1280, 5120),
+    }  # fmt: skip
+    assert {name: tuple(state[name].shape) for name in shapes} == shapes
+
+
+@pytest.mark.parametrize(("size", "width", "depth"), [("S", 384, 12), ("B", 768, 12), ("L", 1024, 24)])
+def test_smaller_sizes(size, width, depth):
+    config = VIT_SIZES[size]
+    assert (config.width, config.depth) == (width, depth)
+    assert heads_of_width(width) == config.heads
+    with torch.device("meta"):
+        assert len(ViT(config).state_dict()) == 12 * depth + 5
+
+
+def test_batch_is_as_single_and_gradients_flow():
+    network = random_vit()
+    images = torch.randn(4, 3, 32, 48, dtype=torch.float64)
+    alone = torch.cat([network(image[None]) for image in images])
+    assert torch.allclose(network(images), alone, atol=1e-12)
+    network(images).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"\(32, 48\), got \(48, 32\)"):
+        random_vit()(torch.zeros(1, 3, 48, 32))
+    with pytest.raises(ValueError, match="heads"):
+        ViTConfig(width=10, depth=1, heads=3)
+    with pytest.raises(ValueError, match="multiples of 16"):
+        ViTConfig(width=12, depth=1, heads=3, image_size=(250, 192))
