@@ -1,13 +1,15 @@
-"""Closed-form derivative of the projected keypoints with respect to a step.
+"""Closed-form derivative of the projected keypoints with respect to a step, group of keypoints by group.
 
-A world-frame turn d of joint j moves a point by d x a, where the lever a is the point minus the joint; where the
-skin of the point blends across the joint, a is the part of the point that hangs below the joint. Everything linear
-(shape, expression, head scale) is pushed through the blended rotations.
+A world-frame turn d of joint j, which sits at c, moves a point x below it by d x (x - c). With P the 2 x 3 derivative
+of the projection, the two rows of that are
 
-Finger columns touch the 21 points of their own hand only, so they are kept apart: the Jacobian is one block over all
-points and the common unknowns, and one small block a hand.
+    P (d x (x - c)) = ( -P [x]x + P [c]x ) d  =  [-P [x]x | P] [I; [c]x] d
 
-Legend: B people, N 133 keypoints, M sparse vertices, Pc common unknowns. The first axis of 2 is u, v.
+so the columns of all joints are one matrix product of a 6-vector a row, which is the point's, with a 6 x 3 block a
+joint. Points of which only a part hangs below the joint get a small correction. Everything linear (shape, expression,
+head scale) is pushed through the blended rotations.
+
+Legend: B people, N keypoints of a group, n columns of a group, C corners a keypoint, J 55 joints, M sparse vertices.
 """
 
 from dataclasses import dataclass
@@ -16,180 +18,329 @@ import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.parameters import BODY, HAND_DIM, JAW, NUM_TURNED, POSITION, ROOT, Layout, State
-from fitting.sparse_body import HEAD, Forward, SparseBody
-from model.body import skeleton
+from fitting.parameters import BODY, HAND_DIM, JAW, NUM_TURNED, Layout, State
+from fitting.point_groups import FINGERS, BlendedPairs, PointGroup
+from fitting.sparse_body import HEAD, Forward, SparseBody, people_last
 
-HAND_POINTS = (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
-_FINGERS = (skeleton.SMPLX_LEFT_HAND, skeleton.SMPLX_RIGHT_HAND)
+_NUM_TURN_COLUMNS = JAW.stop
+_MIN_DEPTH_M = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeypointJacobian:
-    """d (u, v) / d step in blocks."""
+class _Rows:
+    """Projection of each point, with the people last: a row of the Jacobian is gain (w_x - ray_x w_z), and so for y."""
 
-    common: Tensor
-    """(B, 2, N, Pc) every point, all unknowns but the fingers."""
-    hands: Tensor
-    """(B, 2 [left, right], 2, 21, 45) the points of a hand, its own PCA coordinates."""
+    ray_x: Tensor
+    """(N, B) x / z."""
+    ray_y: Tensor
+    gain: Tensor
+    """(N, B) focal length times the square root of the weight, over the depth."""
 
-    def dense(self, layout: Layout) -> Tensor:
-        """The full matrix (B, 2, N, P)."""
-        B, _, N, _ = self.common.shape
-        full = self.common.new_zeros(B, 2, N, layout.size)
-        full[..., : layout.num_common] = self.common
-        for side, points in enumerate(HAND_POINTS):
-            full[:, :, points, layout.hand(side)] = self.hands[:, side]
-        return full
+    def take(self, points: slice) -> "_Rows":
+        return _Rows(ray_x=self.ray_x[points], ray_y=self.ray_y[points], gain=self.gain[points])
+
+    def pick(self, index: Tensor) -> "_Rows":
+        return _Rows(
+            ray_x=self.ray_x.index_select(0, index),
+            ray_y=self.ray_y.index_select(0, index),
+            gain=self.gain.index_select(0, index),
+        )
+
+    def of(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Rows (N, 2, ..., B) of vectors whose components are (N, ..., B)."""
+        extra = [1] * (x.dim() - 2)
+        mu, nu, gain = (v.view(len(v), *extra, -1) for v in (self.ray_x, self.ray_y, self.gain))
+        return torch.stack([(x - mu * z) * gain, (y - nu * z) * gain], 1)
+
+    def of_turns(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Rows (N, 2, 3, B) of -P [v]x for vectors with components (N, B)."""
+        mu, nu, gain = self.ray_x, self.ray_y, self.gain
+        entries = [-mu * y, z + mu * x, -y, -nu * y - z, nu * x, x]
+        return (torch.stack(entries, 1) * gain[:, None]).unflatten(1, (2, 3))
 
 
-def keypoint_jacobian(
-    body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor
-) -> KeypointJacobian:
-    """Derivative of gain * (x/z, y/z) of every keypoint.
+def keypoint_jacobian(body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor) -> list[Tensor]:
+    """Derivative of gain * (x/z, y/z) of every keypoint, for each group of the body: (B, N, 2, n).
+
+    The columns of a group are those of `body.group_columns`.
 
     Args:
         body: tables.
         state: where to differentiate.
         forward: forward pass at the state.
-        ray_xy: (B, N, 2) x/z, y/z of the keypoints.
-        gain: (B, N) factor of each point's rows: focal length, and the square root of its weight.
+        ray_xy: (B, 133, 2) x/z, y/z of the keypoints.
+        gain: (B, 133) factor of each point's rows: focal length, and the square root of its weight.
     """
-    bins = state.contour_bin
-    depth_gain = gain / forward.points_cam[..., 2].clamp(min=1e-3)
-    levers, hand_levers = _levers(body, state, forward)
-    turned = _turn_rows(levers, depth_gain[..., None], ray_xy[:, :, None])
-    linear = body.to_keypoints(_linear_moves(body, state, forward), bins)
-    layout = body.layout
-    common = gain.new_empty(*gain.shape[:1], 2, gain.shape[1], layout.num_common)
-    if body.points.correctives is not None:
-        turned, hand_extra = _add_corrective_turns(body, state, forward, depth_gain, ray_xy, turned)
-    else:
-        hand_extra = None
-    z = forward.translation[:, None, 2]
-    for axis in range(2):
-        rows, mu = common[:, axis], ray_xy[..., axis]
-        rows[..., ROOT] = turned[axis][:, :, 0]
-        rows[..., BODY] = turned[axis][:, :, 1:22].flatten(2)
-        rows[..., JAW] = turned[axis][:, :, 22]
-        place = rows[..., POSITION]
-        place.zero_()
-        place[..., axis] = depth_gain * z
-        place[..., 2] = depth_gain * (forward.translation[:, None, axis] - mu * z)
-        rows[..., layout.coefficients.start :] = depth_gain[..., None] * (
-            linear[:, :, axis] - mu[..., None] * linear[:, :, 2]
-        )
-    return KeypointJacobian(
-        common=common, hands=_hand_block(body, forward, hand_levers, depth_gain, ray_xy, hand_extra)
-    )
+    ray_x, ray_y = (people_last(value) for value in ray_xy.unbind(-1))
+    points = people_last(forward.points)
+    depth = (points[:, 2] + forward.translation[:, 2]).clamp(min=_MIN_DEPTH_M)
+    rows = _Rows(ray_x=ray_x, ray_y=ray_y, gain=people_last(gain) / depth)
+    twists = _twist_rows(rows, points)
+    turns, fingers = _turn_blocks(forward)
+    bent = None if body.points.correctives is None else _corrective_features(forward)
+    hinges = _hinges(body, forward)
+    blocks = []
+    for group in body.groups:
+        own = rows.take(group.points)
+        twist = twists[:, group.points].flatten(1, 2)
+        parts = [_turned(body, group, state, forward, own, twist, turns, bent)]
+        parts += _linear(body, group, state, forward, own, hinges)
+        if group.side is not None and body.layout.num_hand:
+            parts.append(_fingered(body, group, state, forward, own, twist, fingers, bent))
+        blocks.append(torch.cat(parts, -1))
+    return blocks
 
 
-def _levers(body: SparseBody, state: State, forward: Forward) -> tuple[Tensor, Tensor]:
-    """Levers of root, body and jaw (B, N, 23, 3), and of the fingers (B, 2, 21, 15, 3)."""
-    bins, placed, joints = state.contour_bin, forward.vertices, forward.joints
-    below = body.with_outline(body.below.expand(len(bins), *body.below.shape), body.contour_below[bins])
-    levers = below[..., None] * (placed[:, :, None] - joints[:, None, :NUM_TURNED])
-    part = _hanging(body.pair_skin, forward, body.pair_vertex)
-    of_body, vertex, joint = body.body_pair, body.pair_vertex, body.pair_joint
-    v, j = vertex[of_body], joint[of_body]
-    levers[:, v, j] = part[:, of_body] - body.below[v, j][:, None] * joints[:, j]
-    if len(body.contour_pair_joint):
-        v, j = body.contour_pair_vertex, body.contour_pair_joint
-        hanging = _hanging(body.contour_pair_skin[bins], forward, v)
-        levers[:, v, j] = hanging - below[:, v, j][..., None] * joints[:, j]
-    hand_points = torch.stack([placed[:, vertices] for vertices in body.hand_vertices], 1)
-    hand_joints = torch.stack([joints[:, fingers] for fingers in _FINGERS], 1)
-    hand = body.hand_below[..., None] * (hand_points[:, :, :, None] - hand_joints[:, :, None])
-    if len(body.hand_pairs):
-        side, point, finger = body.hand_pairs.unbind(1)
-        weight = body.hand_below[side, point, finger][:, None]
-        hand[:, side, point, finger] = part[:, ~of_body] - weight * hand_joints[:, side, finger]
-    return body.to_keypoints(levers, bins), hand
+def dense(blocks: list[Tensor], columns: list[Tensor], layout: Layout) -> Tensor:
+    """The full matrix (B, 133, 2, P) from the blocks of the groups."""
+    parts = []
+    for block, places in zip(blocks, columns, strict=True):
+        full = block.new_zeros(*block.shape[:3], layout.size)
+        full[..., places] = block
+        parts.append(full)
+    return torch.cat(parts, 1)
 
 
-def _hanging(skin: Tensor, forward: Forward, vertex: Tensor) -> Tensor:
-    """The part of each blended vertex that is carried by the joints of `skin` (Q, J) or (B, Q, J): (B, Q, 3)."""
-    mixed = torch.matmul(skin, forward.transforms)
-    return so3.apply(mixed[..., :9].unflatten(-1, (3, 3)), forward.rest[:, vertex]) + mixed[..., 9:]
+# --- turns ------------------------------------------------------------------------------------------------------------
+def _twist_rows(rows: _Rows, points: Tensor) -> Tensor:
+    """[-P [x]x | P] of every keypoint: (B, N, 2, 6)."""
+    turned = rows.of_turns(*points.unbind(1))
+    zero = torch.zeros_like(rows.gain)
+    moved = [rows.gain, zero, -rows.ray_x * rows.gain, zero, rows.gain, -rows.ray_y * rows.gain]
+    both = torch.cat([turned, torch.stack(moved, 1).unflatten(1, (2, 3))], 2)
+    return both.permute(3, 0, 1, 2).contiguous()
 
 
-def _turn_rows(lever: Tensor, gain: Tensor, ray_xy: Tensor) -> tuple[Tensor, Tensor]:
-    """Projection rows of d x lever for the three components of d: two tensors (..., 3)."""
-    x, y, z = lever.unbind(-1)
-    mu, nu = ray_xy.unbind(-1)
-    u = torch.stack([-mu * y, z + mu * x, -y], -1) * gain[..., None]
-    v = torch.stack([-nu * y - z, nu * x, x], -1) * gain[..., None]
-    return u, v
+def _turn_blocks(forward: Forward) -> tuple[Tensor, Tensor]:
+    """[I; [c]x] of root, position, body and jaw (B, 6, 72), and of the finger joints (B, 6, 90).
+
+    The position moves everything by d (translation) / d (x/z, y/z, log z) instead.
+    """
+    x, y, z = people_last(forward.joints).unbind(1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).unflatten(1, (3, 3))
+    tx, ty, tz = forward.translation.unbind(1)
+    none = zero[0]
+    place = torch.stack([tz, none, tx, none, tz, ty, none, none, tz]).view(3, 3, -1)
+
+    def columns(joints: slice) -> Tensor:
+        return cross[joints].transpose(0, 1).flatten(1, 2)
+
+    bottom = torch.cat([columns(slice(0, 1)), place, columns(slice(1, NUM_TURNED))], 1)
+    eye = torch.eye(3, dtype=x.dtype, device=x.device)
+    top = eye.repeat(1, NUM_TURNED + 1)
+    top[:, BODY.start - 3 : BODY.start] = 0
+    start, stop = FINGERS[0].start, FINGERS[1].stop
+    bottom_fingers = columns(slice(start, stop))
+
+    def block(top: Tensor, bottom: Tensor) -> Tensor:
+        return torch.cat([top[..., None].expand_as(bottom), bottom]).permute(2, 0, 1).contiguous()
+
+    return block(top, bottom), block(eye.repeat(1, stop - start), bottom_fingers)
 
 
-def _linear_moves(body: SparseBody, state: State, forward: Forward) -> Tensor:
-    """Motion (B, M, 3, S + 3) of every sparse vertex with the coefficients and the log head scale."""
-    bins, scale = state.contour_bin, forward.head_scale
-    grow = (scale - 1)[:, None, :, None]
-    of_head = body.joints.directions[HEAD]
-    directions, head = body.per_row("directions", bins), body.per_row("head", bins)
-    shape = directions + head[..., None, None] * grow * (directions - of_head)
-    size = torch.diag_embed(scale[:, None] * head[..., None] * forward.from_head)
-    vertex_moves = torch.cat([shape, size], -1)
-    joint_head = body.joints.head[:, None, None]
-    joint_shape = body.joints.directions + joint_head * grow * (body.joints.directions - of_head)
-    joint_size = torch.diag_embed(scale[:, None] * body.joints.head[:, None] * forward.joints_from_head)
-    joint_moves = torch.cat([joint_shape, joint_size], -1)
-    bones = so3.product(forward.rotations[:, body.parents], joint_moves - joint_moves[:, body.parents])
-    posed = torch.matmul(body.ancestors, (bones * body.not_root[..., None]).flatten(2)).unflatten(2, (3, -1))
-    offsets = (posed - so3.product(forward.rotations, joint_moves)).flatten(2)
-    return so3.product(forward.blended, vertex_moves) + body.blend(offsets, bins).unflatten(2, (3, -1))
-
-
-def _hand_block(
-    body: SparseBody, forward: Forward, levers: Tensor, depth_gain: Tensor, ray_xy: Tensor, extra: Tensor | None
-) -> Tensor:
-    """Finger columns (B, 2, 2, 21, 45): turns of the finger joints, chained with d (turn) / d (PCA coordinate)."""
-    gain = torch.stack([depth_gain[:, points] for points in HAND_POINTS], 1)[..., None]
-    rays = torch.stack([ray_xy[:, points] for points in HAND_POINTS], 1)[:, :, :, None]
-    rows = torch.stack(_turn_rows(levers, gain, rays), 2).flatten(-2)
-    if extra is not None:
-        rows = rows + extra
-    rotations = torch.stack([forward.rotations[:, fingers] for fingers in _FINGERS], 1)
-    directions = body.hands_components.unflatten(-1, (15, 3)).permute(0, 2, 3, 1)
-    turns = (rotations @ so3.right_jacobian(forward.hand_rotvec)) @ directions
-    return rows @ turns.reshape(*turns.shape[:2], 1, 3 * 15, HAND_DIM)
-
-
-def _add_corrective_turns(
+def _turned(
     body: SparseBody,
+    group: PointGroup,
     state: State,
     forward: Forward,
-    depth_gain: Tensor,
-    ray_xy: Tensor,
-    turned: tuple[Tensor, Tensor],
-) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """Adds what pose correctives do when a joint turns; returns the turned rows and the fingers' extra rows.
+    rows: _Rows,
+    twist: Tensor,
+    turns: Tensor,
+    bent: Tensor | None,
+) -> Tensor:
+    """Columns of position and turned joints (B, N, 2, 3 + 3 T)."""
+    block = (twist @ turns.index_select(2, group.turn_columns)).unflatten(1, (-1, 2))
+    if group.num_outline:
+        outline = group.outline_mask.index_select(0, state.contour_bin)
+        block[:, : group.num_outline] *= outline[:, :, None]
+        block[:, group.num_outline :] *= group.turn_mask[group.num_outline :, None]
+    else:
+        block *= group.turn_mask[:, None]
+    for pairs in group.pairs:
+        _correct_blended(block[..., 3:], group, pairs, state, forward, rows)
+    if bent is not None:
+        turned = group.turn_columns[3::3]
+        joints = torch.where(turned < 3, 0, (turned - 3) // 3)
+        block[..., 3:] += _corrective_rows(body, group, state, forward, rows, bent, joints)
+    return block
+
+
+def _correct_blended(
+    block: Tensor, group: PointGroup, pairs: BlendedPairs, state: State, forward: Forward, rows: _Rows
+) -> None:
+    """Adds to columns (B, N, 2, 3 T) what is wrong where only a part of a point hangs below a joint.
+
+    The columns hold b (x - c) as the lever, b the share below. The true one is h - b c, h the part of the point that
+    the joints below carry; the difference h - b x knows nothing of c.
+    """
+    skin, below = pairs.skin, pairs.below
+    if below.dim() == 2:
+        skin, below = skin.index_select(0, state.contour_bin), below.index_select(0, state.contour_bin)
+    rotations = forward.rotations.index_select(1, pairs.joints).flatten(2)
+    carriers = torch.cat([rotations, forward.offsets.index_select(1, pairs.joints)], -1)
+    mixed = people_last(torch.matmul(skin.flatten(-3, -2), carriers))
+    rest = people_last(forward.rest.index_select(1, pairs.vertex.flatten()))
+    corners = so3.apply_last(mixed[:, :9].unflatten(1, (3, 3)), rest) + mixed[:, 9:]
+    hanging = corners.unflatten(0, pairs.vertex.shape).sum(1)
+    share = below[:, None, None] if below.dim() == 1 else people_last(below)[:, None]
+    point = people_last(forward.points[:, group.points].index_select(1, pairs.point))
+    missing = hanging - share * point
+    extra = rows.pick(pairs.point).of_turns(*missing.unbind(1)).permute(3, 0, 1, 2)
+    place = block.unflatten(-1, (-1, 3)).transpose(2, 3)
+    place[:, pairs.point, pairs.slot] += extra
+
+
+# --- linear -----------------------------------------------------------------------------------------------------------
+def _hinges(body: SparseBody, forward: Forward) -> Tensor:
+    """R_parent - R of every joint (B, J, 3, 3), without the parent for the root: how offsets move with a rest joint."""
+    rotations = people_last(forward.rotations)
+    hinges = rotations.index_select(0, body.parents) * body.not_root - rotations
+    return hinges.movedim(-1, 0).contiguous()
+
+
+def _linear(
+    body: SparseBody, group: PointGroup, state: State, forward: Forward, rows: _Rows, hinges: Tensor
+) -> list[Tensor]:
+    """Columns of the coefficients (B, N, 2, L), and of the log head scale (B, N, 2, 3) where that moves the group."""
+    carried = hinges.index_select(1, group.carriers)
+    moves = so3.product(carried, group.carrier_directions)
+    head_directions = body.joints.directions[HEAD].index_select(1, group.coefficients)
+    scale = forward.head_scale
+    if group.scales:
+        # Joints and points that scale with the head take (1 + share (s - 1)) of their move relative to the head joint.
+        share = body.joints.head.index_select(0, group.carriers)[:, None, None] * scale[:, None, None]
+        from_head = forward.joints_from_head.index_select(1, group.carriers)[:, :, None]
+        grown = carried * (share - body.joints.head.index_select(0, group.carriers)[:, None, None])
+        moves = moves + so3.product(grown, group.carrier_directions - head_directions)
+        moves = torch.cat([moves, carried * share * from_head], -1)
+    if group.num_outline:
+        outline = group.outline_below.index_select(0, state.contour_bin)
+        inner = group.below[group.num_outline :].expand(len(outline), -1, -1)
+        below = torch.cat([outline, inner], 1)
+    else:
+        below = group.below
+    moves = torch.matmul(below, moves.flatten(2)).unflatten(2, (3, -1))
+    mu, nu, gain = (value.T[..., None] for value in (rows.ray_x, rows.ray_y, rows.gain))
+    x, y, z = moves.unbind(2)
+    out = torch.stack([(x - mu * z) * gain, (y - nu * z) * gain], 2)
+    _add_own_moves(body, group, state, forward, rows, head_directions, out)
+    return [out]
+
+
+def _add_own_moves(
+    body: SparseBody,
+    group: PointGroup,
+    state: State,
+    forward: Forward,
+    rows: _Rows,
+    head_directions: Tensor,
+    out: Tensor,
+) -> None:
+    """Adds to `out` (B, N, 2, L [+ 3]) what the points' own rest places do, while all joints stay."""
+    C, L = len(group.directions), len(group.coefficients)
+    blended = people_last(forward.blended[:, group.vertices])
+    if C > 1:
+        rows = rows.pick(torch.arange(len(blended), device=blended.device) // C)
+    projected = rows.of(*blended.unbind(1))
+    if not group.scales:
+        _add_directions(out, projected.permute(3, 0, 1, 2).contiguous(), group, state)
+        return
+    bins = state.contour_bin
+    head = body.points.head[group.vertices][:, None].expand(-1, len(bins))
+    weight = body.points.corner[group.vertices][:, None].expand(-1, len(bins))
+    if group.num_outline:
+        head = torch.cat([people_last(body.contour.head.index_select(0, bins)), head[C * group.num_outline :]])
+        weight = torch.cat([people_last(body.contour.corner.index_select(0, bins)), weight[C * group.num_outline :]])
+    scale = people_last(forward.head_scale)
+    grow = head[:, None, None] * (scale - 1)
+    from_head = people_last(forward.from_head[:, group.vertices])
+    sized = projected * (head * weight)[:, None, None] * (scale * from_head)[:, None]
+    joint = (projected * (grow * weight[:, None, None])).unflatten(0, (-1, C)).sum(1).permute(3, 0, 1, 2)
+    _add_directions(out, (projected * (1 + grow)).permute(3, 0, 1, 2).contiguous(), group, state)
+    out[..., :L] -= joint @ head_directions
+    out[..., L:] += sized.unflatten(0, (-1, C)).sum(1).permute(3, 0, 1, 2)
+
+
+def _add_directions(out: Tensor, projected: Tensor, group: PointGroup, state: State) -> None:
+    """Adds projected (B, N C, 2, 3) @ directions (N C, 3, L) to the first L columns of `out` (B, N, 2, ...)."""
+    C, L = len(group.directions), len(group.coefficients)
+    corners = projected.unflatten(1, (-1, C))
+    fixed, inner = corners[:, group.num_outline :], out[:, group.num_outline :, :, :L]
+    for corner in range(C):
+        for axis in range(3):
+            inner.addcmul_(fixed[:, :, corner, :, axis, None], group.directions[corner, axis, :, None])
+    if group.num_outline:
+        outline, first = corners[:, : group.num_outline], out[:, : group.num_outline, :, :L]
+        table = group.outline_directions.index_select(0, state.contour_bin)
+        for corner in range(C):
+            for axis in range(3):
+                first.addcmul_(outline[:, :, corner, :, axis, None], table[:, corner, axis, :, None])
+
+
+# --- fingers ----------------------------------------------------------------------------------------------------------
+def _fingered(
+    body: SparseBody,
+    group: PointGroup,
+    state: State,
+    forward: Forward,
+    rows: _Rows,
+    twist: Tensor,
+    fingers: Tensor,
+    bent: Tensor | None,
+) -> Tensor:
+    """Columns of the hand's own coordinates (B, N, 2, K): turns of the finger joints, chained with their coordinates."""
+    assert group.side is not None
+    side = slice(group.side * HAND_DIM, (group.side + 1) * HAND_DIM)
+    block = (twist @ fingers[..., side]).unflatten(1, (-1, 2)) * group.finger_mask[:, None]
+    for pairs in group.finger_pairs:
+        _correct_blended(block, group, pairs, state, forward, rows)
+    joints = FINGERS[group.side]
+    if bent is not None:
+        index = torch.arange(joints.start, joints.stop, device=block.device)
+        block = block + _corrective_rows(body, group, state, forward, rows, bent, index)
+    rotvec = forward.hand_rotvec[:, group.side].permute(2, 1, 0)
+    jacobian = torch.stack(so3.right_jacobian_entries(*rotvec.unbind(0)), 1).unflatten(1, (3, 3))
+    turn = so3.product_last(people_last(forward.rotations[:, joints]), jacobian).movedim(-1, 0).contiguous()
+    directions = body.hands_components[group.side, : body.layout.num_hand].T.unflatten(0, (15, 3)).contiguous()
+    return (block.flatten(1, 2) @ so3.product(turn, directions).flatten(1, 2)).unflatten(1, (-1, 2))
+
+
+# --- pose correctives -------------------------------------------------------------------------------------------------
+def _corrective_features(forward: Forward) -> Tensor:
+    """How the corrective features (the local rotations of joints 1..54) change when a joint turns: (B, 54, 3, 9)."""
+    axes = so3.skew(forward.rotations[:, 1:])
+    return (forward.local[:, 1:, None] @ axes).flatten(-2)
+
+
+def _corrective_rows(
+    body: SparseBody,
+    group: PointGroup,
+    state: State,
+    forward: Forward,
+    rows: _Rows,
+    features: Tensor,
+    joints: Tensor,
+) -> Tensor:
+    """What the correctives of some joints (T,) add to the group's columns (B, N, 2, 3 T); the root has none.
 
     Finger correctives are followed on the points of their own hand only.
     """
-    bins = state.contour_bin
-    table = body.per_row("correctives", bins).unflatten(-1, (54, 9))
-    axes = so3.skew(forward.rotations[:, 1:])
-    change = (forward.local[:, 1:, None] @ axes).flatten(-2)
-
-    def rows(points: Tensor, blended: Tensor, joints: slice) -> Tensor:
-        moved = torch.einsum("bmcjf,bjkf->bmcjk", points[..., joints, :], change[:, joints])
-        return torch.einsum("bmcd,bmdjk->bmjck", blended, moved)
-
-    def project(moved: Tensor, gain: Tensor, rays: Tensor) -> list[Tensor]:
-        return [
-            gain[..., None, None] * (moved[..., axis, :] - rays[..., axis, None, None] * moved[..., 2, :])
-            for axis in range(2)
-        ]
-
-    moved = body.to_keypoints(rows(table, forward.blended, slice(0, NUM_TURNED - 1)), bins)
-    extra = project(moved, depth_gain, ray_xy)
-    for axis in range(2):
-        turned[axis][:, :, 1:] += extra[axis]
-    hands = []
-    for vertices, points, fingers in zip(body.hand_vertices, HAND_POINTS, _FINGERS, strict=True):
-        joints = slice(fingers.start - 1, fingers.stop - 1)
-        moved = rows(table[:, vertices], forward.blended[:, vertices], joints)
-        hands.append(torch.stack(project(moved, depth_gain[:, points], ray_xy[:, points]), 1).flatten(-2))
-    return turned, torch.stack(hands, 1)
+    assert body.points.correctives is not None and body.contour.correctives is not None
+    own = joints.clamp(min=1) - 1
+    change = features.index_select(1, own) * (joints > 0)[:, None, None]
+    table = body.points.correctives[group.vertices].unflatten(-1, (-1, 9)).index_select(2, own)
+    C = table.shape[0] // group.num_points
+    first = C * group.num_outline
+    moved = torch.einsum("mctf,btkf->bmctk", table[first:], change)
+    weight = body.points.corner[group.vertices][first:, None, None, None]
+    moved = torch.einsum("bmdc,bmctk->bmdtk", forward.blended[:, group.vertices][:, first:], moved) * weight
+    if group.num_outline:
+        table = body.contour.correctives.index_select(0, state.contour_bin).unflatten(-1, (-1, 9)).index_select(3, own)
+        outline = torch.einsum("bmctf,btkf->bmctk", table, change)
+        weight = body.contour.corner.index_select(0, state.contour_bin)[..., None, None, None]
+        blended = forward.blended[:, group.vertices][:, :first]
+        outline = torch.einsum("bmdc,bmctk->bmdtk", blended, outline) * weight
+        moved = torch.cat([outline, moved], 1)
+    moved = moved.unflatten(1, (-1, C)).sum(2).flatten(3).permute(1, 2, 3, 0)
+    return rows.of(*moved.unbind(1)).permute(3, 0, 1, 2)

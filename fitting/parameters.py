@@ -2,7 +2,9 @@
 
 A state is a point on the manifold of poses; a step is a flat vector (B, P) of tangent coordinates:
 
-    root 3 | position 3 | body 63 | jaw 3 | coefficients C | log head scale 3 | left hand 45 | right hand 45
+    root 3 | position 3 | body 63 | jaw 3 | coefficients C | log head scale 3 | left hand K | right hand K
+
+Of the hands' 45 coordinates a layout may step the first K only; the others then stay where they are.
 
 Rotation steps are world-frame left perturbations: the global rotation G_j of a joint becomes exp(d) G_j while the
 local rotations of all its descendants stay. Hands step in PCA coordinates.
@@ -11,6 +13,7 @@ local rotations of all its descendants stay. Hands step in PCA coordinates.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fitting import so3
@@ -59,7 +62,13 @@ class Layout:
     """Where each group of unknowns lies in a step."""
 
     num_coefficients: int
-    """Number of linear shape and expression coefficients C."""
+    """Number of linear coefficients C: shape, expression and what else moves points by plain addition."""
+    num_hand: int = HAND_DIM
+    """Number of PCA coordinates K of each hand that step, 0..45."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.num_hand <= HAND_DIM:
+            raise ValueError(f"a hand steps 0..{HAND_DIM} coordinates, got {self.num_hand}")
 
     @property
     def coefficients(self) -> slice:
@@ -79,13 +88,14 @@ class Layout:
         return slice(self.num_common, self.size)
 
     def hand(self, side: int) -> slice:
-        """PCA coordinates of the left (0) or right (1) hand."""
-        return slice(self.num_common + side * HAND_DIM, self.num_common + (side + 1) * HAND_DIM)
+        """Stepped coordinates of the left (0) or right (1) hand."""
+        start = self.num_common + side * self.num_hand
+        return slice(start, start + self.num_hand)
 
     @property
     def size(self) -> int:
         """Length P of a step."""
-        return self.num_common + 2 * HAND_DIM
+        return self.num_common + 2 * self.num_hand
 
 
 def retract(state: State, step: Tensor, rotations: Tensor, layout: Layout) -> State:
@@ -98,13 +108,17 @@ def retract(state: State, step: Tensor, rotations: Tensor, layout: Layout) -> St
         layout: places of the groups.
     """
     world = torch.cat([step[:, ROOT], step[:, BODY], step[:, JAW]], 1).unflatten(1, (NUM_TURNED, 3))
-    local = (rotations[:, :NUM_TURNED].transpose(-1, -2) @ world[..., None]).squeeze(-1)
-    turn = so3.exp(local)
+    # G^T d, summed over the rows of G, with the people last in memory as the forward pass made it.
+    local = (rotations[:, :NUM_TURNED].movedim(0, -1) * world.movedim(0, -1)[:, :, None]).sum(1)
+    turn = torch.stack(so3.exp_entries(*local.unbind(1)), 1).unflatten(1, (3, 3))
+    before = torch.cat([state.global_orient[:, None], state.body_pose, state.jaw_pose[:, None]], 1).movedim(0, -1)
+    after = so3.product_last(before.contiguous(), turn).movedim(-1, 0)
+    fingers = step[:, layout.hands].unflatten(1, (2, layout.num_hand))
     return State(
-        global_orient=state.global_orient @ turn[:, 0],
-        body_pose=state.body_pose @ turn[:, 1:22],
-        jaw_pose=state.jaw_pose @ turn[:, 22],
-        hand_pca=state.hand_pca + step[:, layout.hands].unflatten(1, (2, HAND_DIM)),
+        global_orient=after[:, 0],
+        body_pose=after[:, 1:22],
+        jaw_pose=after[:, 22],
+        hand_pca=state.hand_pca + F.pad(fingers, (0, HAND_DIM - layout.num_hand)),
         coefficients=state.coefficients + step[:, layout.coefficients],
         log_head_scale=state.log_head_scale + step[:, layout.log_head_scale],
         position=state.position + step[:, POSITION],

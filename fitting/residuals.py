@@ -9,8 +9,8 @@ from torch import Tensor
 
 from fitting import camera
 from fitting.camera import Camera
-from fitting.jacobian import HAND_POINTS, keypoint_jacobian
-from fitting.parameters import Layout, State
+from fitting.jacobian import keypoint_jacobian
+from fitting.parameters import State
 from fitting.sparse_body import Forward, SparseBody
 
 
@@ -63,27 +63,24 @@ class KeypointTerm:
         return geman_mcclure(squared, self.robust_scale)[0].sum(1)
 
     def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
-        """Adds J^T r to the gradient (B, P) and J^T J to the hessian (B, P, P), block by block."""
-        layout: Layout = self.body.layout
+        """Adds J^T r to the gradient (B, P) and J^T J to the hessian (B, P, P), group by group.
+
+        On CUDA the products need full float32: leave TF32 off (`torch.backends.cuda.matmul.allow_tf32`), which is
+        PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest beliefs.
+        """
         residual = self._residual(forward)
         weight = geman_mcclure(residual.square().sum(-1), self.robust_scale)[1].sqrt()
         gain = self.view.focal_px[:, None] * self.precision * weight
-        jacobian = keypoint_jacobian(self.body, state, forward, camera.ray(forward.points_cam), gain)
-        weighted = (residual * weight[..., None]).transpose(1, 2)
-        common = jacobian.common.flatten(1, 2)
-        across = common.transpose(1, 2)
-        first = slice(0, layout.num_common)
-        hessian[:, first, first] += across @ common
-        gradient[:, first] += (across @ weighted.flatten(1)[..., None]).squeeze(-1)
-        for side, points in enumerate(HAND_POINTS):
-            own = layout.hand(side)
-            rows = jacobian.hands[:, side].flatten(1, 2)
-            transposed = rows.transpose(1, 2)
-            cross = transposed @ jacobian.common[:, :, points].flatten(1, 2)
-            hessian[:, own, own] += transposed @ rows
-            hessian[:, own, first] += cross
-            hessian[:, first, own] += cross.transpose(1, 2)
-            gradient[:, own] += (transposed @ weighted[:, :, points].flatten(1)[..., None]).squeeze(-1)
+        blocks = keypoint_jacobian(self.body, state, forward, camera.ray(forward.points_cam), gain)
+        weighted = residual * weight[..., None]
+        flat = hessian.view(len(hessian), -1)
+        for group, columns, block in zip(self.body.groups, self.body.group_columns, blocks, strict=True):
+            rows = block.flatten(1, 2)
+            across = rows.transpose(1, 2)
+            places = (columns[:, None] * hessian.shape[1] + columns).flatten()
+            flat.scatter_add_(1, places.expand(len(flat), -1), (across @ rows).flatten(1))
+            pull = (across @ weighted[:, group.points].reshape(len(flat), -1, 1)).squeeze(-1)
+            gradient.scatter_add_(1, columns.expand(len(flat), -1), pull)
 
 
 def precision_of(sigma_px: Tensor, keypoints_px: Tensor) -> Tensor:

@@ -3,12 +3,14 @@
 The same arithmetic as the full body in its blended mode: rest shape plus FLAME offsets on the head, the head scaled
 about the head joint, pose correctives where the body has them, linear blend skinning.
 
+Tensors have the shapes they state, people first; but in memory those of the forward pass lie with the people last, so
+that arithmetic on small matrices runs over long contiguous vectors. Only the speed depends on that.
+
 Legend: B people, N 133 keypoints, M sparse vertices, J 55 joints, S linear coefficients.
 Frames: body model (rest) y up; camera x right, y down, z forward, metres. The pelvis lands on the translation.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +19,9 @@ from torch import Tensor
 
 from fitting import camera, so3
 from fitting.hand_prior import hand_population
-from fitting.parameters import HAND_DIM, NUM_TURNED, Layout, State
-from fitting.sparse_tables import BodyTables, PointTables, build_tables, finger_columns, first_vertex_of_point
+from fitting.parameters import HAND_DIM, Layout, State
+from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
+from fitting.sparse_tables import BodyTables, PointTables, build_tables
 from model.body import skeleton
 from model.body.keypoints import contour_row
 
@@ -26,6 +29,16 @@ if TYPE_CHECKING:
     from model.body.assets import EhmAssets
 
 HEAD = skeleton.HEAD
+
+
+def people_last(value: Tensor) -> Tensor:
+    """(B, ...) -> (..., B), contiguous: free for what the forward pass made."""
+    return value.movedim(0, -1).contiguous()
+
+
+def people_first(value: Tensor) -> Tensor:
+    """(..., B) -> (B, ...) as a view."""
+    return value.movedim(-1, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,33 +54,26 @@ class PointTensors:
     correctives: Tensor | None
 
     @classmethod
-    def from_tables(cls, tables: PointTables, dtype: torch.dtype) -> "PointTensors":
-        """Copies numpy tables into tensors of the given type."""
-
-        def tensor(value: Any) -> Any:
-            return None if value is None else torch.as_tensor(np.ascontiguousarray(value), dtype=dtype)
-
-        return cls(**{name: tensor(getattr(tables, name)) for name in cls.__slots__})
+    def from_tables(cls, tables: PointTables, tensor: Any) -> "PointTensors":
+        """Copies numpy tables into tensors."""
+        values = {field.name: getattr(tables, field.name) for field in fields(cls)}
+        return cls(**{name: None if value is None else tensor(value) for name, value in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forward:
     """A posed body at its keypoints, with what its derivatives need."""
 
-    local: Tensor
-    """(B, J, 3, 3) local rotations."""
     rotations: Tensor
     """(B, J, 3, 3) joint rotations in the camera frame."""
+    offsets: Tensor
+    """(B, J, 3): a rest point x that is rigid with joint j lands on rotations[j] x + offsets[j]."""
     joints: Tensor
     """(B, J, 3) joints in the camera frame, relative to the pelvis."""
-    transforms: Tensor
-    """(B, J, 12) rotation and offset that take a rest point to its posed place, relative to the pelvis."""
     blended: Tensor
     """(B, M, 3, 3) skin-weighted rotation of each sparse vertex."""
     rest: Tensor
     """(B, M, 3) shaped and scaled rest vertices."""
-    vertices: Tensor
-    """(B, M, 3) posed sparse vertices relative to the pelvis."""
     points: Tensor
     """(B, N, 3) keypoints relative to the pelvis."""
     hand_rotvec: Tensor
@@ -80,6 +86,8 @@ class Forward:
     """(B, 3) pelvis in the camera frame."""
     head_scale: Tensor
     """(B, 3)."""
+    local: Tensor
+    """(B, J, 3, 3) local rotations."""
 
     @property
     def points_cam(self) -> Tensor:
@@ -90,37 +98,59 @@ class Forward:
 class SparseBody:
     """Tables of one body and its forward pass at the keypoints."""
 
-    def __init__(self, tables: BodyTables, hands_mean: np.ndarray, hands_components: np.ndarray, dtype: torch.dtype):
+    def __init__(
+        self,
+        tables: BodyTables,
+        hands_mean: np.ndarray,
+        hands_components: np.ndarray,
+        dtype: torch.dtype,
+        device: torch.device | str = "cpu",
+        num_hand_components: int = HAND_DIM,
+    ):
         """Use `from_assets`."""
-        self.dtype = dtype
+        self.dtype, self.device = dtype, torch.device(device)
         self.tables = tables
-        self.layout = Layout(num_coefficients=sum(tables.num_groups))
+        self._hands = (hands_mean, hands_components)
+        self.layout = Layout(num_coefficients=sum(tables.num_groups), num_hand=num_hand_components)
         self.num_groups = tables.num_groups
         self.corners = tables.corners
-        self.points = PointTensors.from_tables(tables.points, dtype)
-        self.contour = PointTensors.from_tables(tables.contour, dtype)
         self.outline = slice(skeleton.CONTOUR.start, skeleton.CONTOUR.start + tables.contour.rest.shape[1])
         self.num_vertices = len(tables.points.rest)
 
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.as_tensor(np.ascontiguousarray(array), dtype=dtype)
-
-        self.joints, self.ancestors = PointTensors.from_tables(tables.joints, dtype), tensor(tables.ancestors)
+        tensor = tensor_maker(dtype, self.device)
+        self.points = PointTensors.from_tables(tables.points, tensor)
+        self.contour = PointTensors.from_tables(tables.contour, tensor)
+        self.joints, self.ancestors = PointTensors.from_tables(tables.joints, tensor), tensor(tables.ancestors)
         self.hands_mean, self.hands_components = tensor(hands_mean), tensor(hands_components)
         population = hand_population(tables.joints.rest, hands_mean, hands_components)
         self.hand_spread, self.relaxed_hand = tensor(population.spread), tensor(population.relaxed)
-        self.parents = torch.as_tensor(np.maximum(np.array(skeleton.SMPLX_PARENTS), 0))
-        not_root = np.ones((skeleton.NUM_SMPLX_JOINTS, 1))
+        self.parents = tensor(np.maximum(np.array(skeleton.SMPLX_PARENTS), 0))
+        not_root = np.ones((skeleton.NUM_SMPLX_JOINTS, 1, 1, 1))
         not_root[0] = 0.0
         self.not_root = tensor(not_root)
-        self._set_levels()
-        self._set_pairs(tensor)
+        groups, every = build_groups(tables), np.arange(self.layout.size)
+        self.group_columns = [tensor(group_columns(group, self.layout, every)) for group in groups]
+        self.groups: list[PointGroup] = [to_tensors(group, tensor) for group in groups]  # pyright: ignore
+        # What skins the outline, which is chosen anew for each person, touches a few joints only.
+        outline_joints = np.flatnonzero(np.abs(tables.contour.skin).max((0, 1)) > 0)
+        outline_below = tables.contour.skin @ tables.ancestors
+        outline_above = np.flatnonzero(outline_below.max((0, 1)) > 0)
+        self._outline_joints, self._outline_above = tensor(outline_joints), tensor(outline_above)
+        self._outline_skin = tensor(tables.contour.skin[..., outline_joints])
+        self._outline_below = tensor(outline_below[..., outline_above])
+        self._below = tensor(tables.points.skin @ tables.ancestors)
+        both = (tables.points.directions, tables.points.eyelids)
+        self._displacements = tensor(np.concatenate(both, -1).reshape(3 * self.num_vertices, -1))
+        both = (tables.contour.directions, tables.contour.eyelids)
+        self._outline_displacements = tensor(np.concatenate(both, -1).reshape(len(tables.contour.rest), -1, both[0].shape[-1] + 2))
+        self._set_levels(tensor)
 
     @classmethod
     def from_assets(
         cls,
         assets: "EhmAssets",
         dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
         num_betas: int = 10,
         num_expression: int = 10,
         num_flame_shape: int = 10,
@@ -130,6 +160,7 @@ class SparseBody:
         Args:
             assets: the open body or converted licensed files.
             dtype: type of every tensor, float32 or float64.
+            device: where every tensor lives.
             num_betas: SMPL-X shape coefficients.
             num_expression: FLAME expression coefficients.
             num_flame_shape: FLAME shape coefficients.
@@ -152,9 +183,9 @@ class SparseBody:
         ):
             raise ValueError(f"{body.name}: hands_components must be two orthonormal {HAND_DIM} x {HAND_DIM} bases")
         tables = build_tables(assets, (num_betas, num_expression, num_flame_shape))
-        return cls(tables, body.hands_mean.astype(np.float64), components, dtype)
+        return cls(tables, body.hands_mean.astype(np.float64), components, dtype, device)
 
-    def _set_levels(self) -> None:
+    def _set_levels(self, tensor: Any) -> None:
         """Joints by depth, so that a chain of rotations is one product a level."""
         parents = skeleton.SMPLX_PARENTS
         depth = [0] * len(parents)
@@ -162,40 +193,31 @@ class SparseBody:
             depth[joint] = depth[parents[joint]] + 1
         levels = [np.flatnonzero(np.array(depth) == level) for level in range(max(depth) + 1)]
         order = np.concatenate(levels)
-        place = np.argsort(order)
-        self.levels = [torch.as_tensor(level) for level in levels]
-        self.level_parents = [torch.as_tensor(place[np.array([max(parents[j], 0) for j in level])]) for level in levels]
-        self.level_order = torch.as_tensor(place)
+        self.level_sizes = [len(level) for level in levels]
+        self.level_order, self.level_place = tensor(order), tensor(np.argsort(order))
+        self.level_parents = [
+            tensor(np.searchsorted(above, np.array([parents[joint] for joint in level])))
+            for above, level in zip(levels, levels[1:], strict=False)
+        ]
 
-    def _set_pairs(self, tensor: Callable[[np.ndarray], Tensor]) -> None:
-        """Tables of the analytic Jacobian: weight below each joint, and the pairs that blend across a joint."""
-        tables = self.tables
-        below, contour_below = tables.points.skin @ tables.ancestors, tables.contour.skin @ tables.ancestors
-        fingers = finger_columns(first_vertex_of_point(tables.corners))
-        self.below = tensor(below[:, :NUM_TURNED])
-        self.contour_below = tensor(contour_below[..., :NUM_TURNED])
-        self.hand_vertices = [torch.as_tensor(vertices) for vertices, _ in fingers]
-        self.hand_below = tensor(np.stack([below[np.ix_(v, j)] for v, j in fingers]))
-        vertex, joint = tables.pairs.T if len(tables.pairs) else np.zeros((2, 0), np.int64)
-        self.pair_skin = tensor(tables.points.skin[vertex] * tables.ancestors.T[joint])
-        self.pair_vertex, self.pair_joint = torch.as_tensor(vertex), torch.as_tensor(joint)
-        vertex, joint = tables.contour_pairs.T if len(tables.contour_pairs) else np.zeros((2, 0), np.int64)
-        self.contour_pair_skin = tensor(tables.contour.skin[:, vertex] * tables.ancestors.T[joint])
-        self.contour_pair_vertex = torch.as_tensor(vertex) + self.outline.start
-        self.contour_pair_joint = torch.as_tensor(joint)
-        self.body_pair = self.pair_joint < NUM_TURNED
-        side = (tables.pairs[:, 1] >= skeleton.SMPLX_RIGHT_HAND.start).astype(np.int64)
-        first = np.array([fingers[0][1][0], fingers[1][1][0]])[side]
-        start = np.array([fingers[0][0][0], fingers[1][0][0]])[side]
-        of_hand = ~self.body_pair.numpy()
-        hand = np.stack([side, tables.pairs[:, 0] - start, tables.pairs[:, 1] - first], 1)[of_hand]
-        self.hand_pairs = torch.as_tensor(hand)
+    def to(
+        self,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        num_hand_components: int | None = None,
+    ) -> "SparseBody":
+        """The same body elsewhere, in another type, or stepping another number of hand coordinates."""
+        device, dtype = device or self.device, dtype or self.dtype
+        num_hand = self.layout.num_hand if num_hand_components is None else num_hand_components
+        if (torch.device(device), dtype, num_hand) == (self.device, self.dtype, self.layout.num_hand):
+            return self
+        return SparseBody(self.tables, *self._hands, dtype, device, num_hand)
 
     # --- pieces -------------------------------------------------------------------------------------------------------
     def hand_rotvec(self, hand_pca: Tensor) -> Tensor:
         """PCA coordinates (B, 2, 45) -> axis-angle of the finger joints (B, 2, 15, 3)."""
-        flat = torch.einsum("bhk,hkc->bhc", hand_pca, self.hands_components) + self.hands_mean
-        return flat.unflatten(-1, (15, 3))
+        flat = torch.bmm(self.hands_components.transpose(1, 2), hand_pca.permute(1, 2, 0))
+        return (flat + self.hands_mean[..., None]).permute(2, 0, 1).unflatten(-1, (15, 3))
 
     def hand_coordinates(self, hand_pose: Tensor) -> Tensor:
         """Finger rotations (B, 2, 15, 3, 3), flat hand = identity -> PCA coordinates (B, 2, 45)."""
@@ -205,104 +227,114 @@ class SparseBody:
     def local_rotations(self, state: State) -> tuple[Tensor, Tensor]:
         """Local rotations (B, J, 3, 3) and finger axis-angles (B, 2, 15, 3)."""
         rotvec = self.hand_rotvec(state.hand_pca)
-        fingers = so3.exp(rotvec).flatten(1, 2)
-        parts = [state.global_orient[:, None], state.body_pose, state.jaw_pose[:, None], state.eye_pose, fingers]
-        return torch.cat(parts, 1), rotvec
+        fingers = so3.exp_entries(*rotvec.permute(3, 1, 2, 0).flatten(1, 2).unbind(0))
+        parts = [state.global_orient[:, None], state.body_pose, state.jaw_pose[:, None], state.eye_pose]
+        others = torch.cat(parts, 1).flatten(2).permute(1, 2, 0)
+        local = torch.cat([others, torch.stack(fingers, 1)]).unflatten(1, (3, 3))
+        return people_first(local), rotvec
 
     def global_rotations(self, local: Tensor) -> Tensor:
         """Local rotations (B, J, 3, 3) -> rotations in the camera frame (B, J, 3, 3)."""
-        chain = local[:, self.levels[0]]
-        for level, parents in zip(self.levels[1:], self.level_parents[1:], strict=True):
-            chain = torch.cat([chain, so3.product(chain[:, parents], local[:, level])], 1)
-        return chain[:, self.level_order]
+        levels = people_last(local).index_select(0, self.level_order).split(self.level_sizes)
+        chain = [levels[0]]
+        for level, parents in zip(levels[1:], self.level_parents, strict=True):
+            chain.append(so3.product_last(chain[-1].index_select(0, parents), level))
+        return people_first(torch.cat(chain).index_select(0, self.level_place))
 
     def contour_bin(self, state: State) -> Tensor:
         """Rows (B,) of the outline tables for the yaw at which the camera sees the head."""
         local, _ = self.local_rotations(state)
         return contour_row(self.global_rotations(local)[:, HEAD].nan_to_num(), "camera")
 
-    def with_outline(self, shared: Tensor, contour: Tensor) -> Tensor:
-        """Rows of all sparse vertices (B, M, ...) with those of the outline (B, 17 C, ...) put in their place."""
-        return torch.cat([shared[:, : self.outline.start], contour, shared[:, self.outline.stop :]], 1)
-
-    def per_row(self, name: str, bins: Tensor) -> Tensor:
-        """One of the point tables for each person: (B, M, ...)."""
-        shared, contour = getattr(self.points, name), getattr(self.contour, name)[bins]
-        return self.with_outline(shared.expand(len(bins), *shared.shape), contour)
-
-    def _displacement(self, table: str, weights: Tensor, bins: Tensor) -> Tensor:
-        """Sum of weighted directions: (B, M, 3)."""
-        shared, contour = getattr(self.points, table), getattr(self.contour, table)
-        num = weights.shape[1]
-        moved = (weights @ shared.reshape(-1, num).T).unflatten(1, (-1, 3))
-        outline = torch.bmm(contour[bins].flatten(1, 2), weights[:, :, None]).unflatten(1, (-1, 3)).squeeze(-1)
-        return self.with_outline(moved, outline)
-
-    def blend(self, transforms: Tensor, bins: Tensor) -> Tensor:
-        """Skin-weighted joint transforms (B, J, 12) -> (B, M, 12)."""
-        shared = torch.matmul(self.points.skin, transforms)
-        return self.with_outline(shared, torch.bmm(self.contour.skin[bins], transforms))
+    def with_outline(self, shared: Tensor, outline: Tensor) -> Tensor:
+        """Rows of all sparse vertices (M, ..., B) with those of the outline (17 C, ..., B) put in their place."""
+        return torch.cat([shared[: self.outline.start], outline, shared[self.outline.stop :]])
 
     def to_keypoints(self, values: Tensor, bins: Tensor) -> Tensor:
-        """Values at sparse vertices (B, M, ...) -> at keypoints (B, N, ...): face landmarks add up their corners."""
+        """Values at sparse vertices (M, n, B) -> at keypoints (N, n, B): face landmarks add up their corners."""
         if self.corners == 1:
             return values
         start, stop = skeleton.FACE.start, skeleton.FACE.start + 68 * self.corners
-        weights = self.per_row("corner", bins)[:, start:stop].unflatten(1, (68, self.corners))
-        face = values[:, start:stop].unflatten(1, (68, self.corners))
-        weights = weights.view(*weights.shape, *[1] * (face.dim() - 3))
-        return torch.cat([values[:, :start], (face * weights).sum(2), values[:, stop:]], 1)
+        outline = people_last(self.contour.corner.index_select(0, bins))
+        inner = self.points.corner[self.outline.stop : stop, None].expand(-1, len(bins))
+        weights = torch.cat([outline, inner])[:, None]
+        face = (values[start:stop] * weights).unflatten(0, (68, self.corners)).sum(1)
+        return torch.cat([values[:start], face, values[stop:]])
 
     # --- forward ------------------------------------------------------------------------------------------------------
     def forward(self, state: State) -> Forward:
         """Keypoints of a state."""
-        local, hand_rotvec = self.local_rotations(state)
-        rotations = self.global_rotations(local)
-        bins, scale = state.contour_bin, torch.exp(state.log_head_scale)
-        vertices = (
-            self.per_row("rest", bins)
-            + self._displacement("directions", state.coefficients, bins)
-            + self._displacement("eyelids", state.eyelids, bins)
+        local_first, hand_rotvec = self.local_rotations(state)
+        rotations_first = self.global_rotations(local_first)
+        rotations, bins = people_last(rotations_first), state.contour_bin
+        scale = torch.exp(state.log_head_scale)
+        grow = people_last(scale - 1)
+        vertices, joints = self._rest_vertices(state), self._rest_joints(state)
+        from_head, joints_from_head = vertices - joints[HEAD], joints - joints[HEAD]
+        head = self.with_outline(
+            self.points.head[:, None].expand(-1, len(bins)), people_last(self.contour.head.index_select(0, bins))
         )
-        joints = self._rest_joints(state)
-        head = joints[:, HEAD : HEAD + 1]
-        from_head, joints_from_head = vertices - head, joints - head
-        grow = (scale - 1)[:, None]
-        vertices = vertices + self.per_row("head", bins)[..., None] * grow * from_head
-        joints = joints + self.joints.head[:, None] * grow * joints_from_head
+        vertices = torch.addcmul(vertices, head[:, None] * grow, from_head)
+        joints = torch.addcmul(joints, self.joints.head[:, None, None] * grow, joints_from_head)
         if self.points.correctives is not None:
-            vertices = vertices + self._correct(local, bins)
+            vertices = vertices + self._correct(people_last(local_first), bins)
 
-        bones = so3.apply(rotations[:, self.parents], joints - joints[:, self.parents])
-        posed = torch.matmul(self.ancestors, bones * self.not_root)
-        offsets = posed - so3.apply(rotations, joints)
-        transforms = torch.cat([rotations.flatten(2), offsets], -1)
-        mixed = self.blend(transforms, bins)
-        blended = mixed[..., :9].unflatten(-1, (3, 3))
-        placed = so3.apply(blended, vertices) + mixed[..., 9:]
+        # Offsets add up along the chain: offset_j = sum over j and all joints a above it of (R_parent(a) - R_a) J_a,
+        # without the parent term for the root, whose joint lands on the origin.
+        hinges = rotations.index_select(0, self.parents) * self.not_root - rotations
+        hinge_moves = so3.apply_last(hinges, joints)
+        offsets = (self.ancestors @ hinge_moves.flatten(1)).unflatten(1, (3, -1))
+        posed = offsets + so3.apply_last(rotations, joints)
+        blended, shift = self._blend(rotations, hinge_moves, bins)
+        placed = so3.apply_last(blended, vertices) + shift
         return Forward(
-            local=local,
-            rotations=rotations,
-            joints=posed,
-            transforms=transforms,
-            blended=blended,
-            rest=vertices,
-            vertices=placed,
-            points=self.to_keypoints(placed, bins),
+            local=local_first,
+            rotations=rotations_first,
+            offsets=people_first(offsets),
+            joints=people_first(posed),
+            blended=people_first(blended),
+            rest=people_first(vertices),
+            points=people_first(self.to_keypoints(placed, bins)),
             hand_rotvec=hand_rotvec,
-            from_head=from_head,
-            joints_from_head=joints_from_head,
+            from_head=people_first(from_head),
+            joints_from_head=people_first(joints_from_head),
             translation=camera.position_to_transl(state.position),
             head_scale=scale,
         )
 
+    def _blend(self, rotations: Tensor, hinge_moves: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+        """Skin-weighted rotations (M, 3, 3, B) and offsets (M, 3, B) of the sparse vertices."""
+        turn = self.points.skin @ rotations.flatten(1)
+        shift = self._below @ hinge_moves.flatten(1)
+        near = rotations.index_select(0, self._outline_joints).flatten(1, 2).permute(2, 0, 1)
+        above = hinge_moves.index_select(0, self._outline_above).permute(2, 0, 1)
+        outline_turn = torch.bmm(self._outline_skin.index_select(0, bins), near)
+        outline_shift = torch.bmm(self._outline_below.index_select(0, bins), above)
+        return (
+            self.with_outline(turn.unflatten(1, (9, -1)), outline_turn.permute(1, 2, 0)).unflatten(1, (3, 3)),
+            self.with_outline(shift.unflatten(1, (3, -1)), outline_shift.permute(1, 2, 0)),
+        )
+
+    def _rest_vertices(self, state: State) -> Tensor:
+        """Shaped rest vertices (M, 3, B)."""
+        bins, weights = state.contour_bin, torch.cat([state.coefficients, state.eyelids], 1)
+        shared = (self._displacements @ weights.T).unflatten(0, (-1, 3)) + self.points.rest[..., None]
+        moved = torch.bmm(self._outline_displacements.index_select(0, bins), weights[..., None])
+        outline = self.contour.rest.index_select(0, bins) + moved.unflatten(1, (-1, 3)).squeeze(-1)
+        return self.with_outline(shared, outline.permute(1, 2, 0))
+
     def _rest_joints(self, state: State) -> Tensor:
-        """Shaped rest joints (B, J, 3)."""
-        count = state.coefficients.shape[1]
-        shaped = (state.coefficients @ self.joints.directions.reshape(-1, count).T).unflatten(1, (-1, 3))
-        return self.joints.rest + shaped
+        """Shaped rest joints (J, 3, B)."""
+        table = self.joints.directions.flatten(0, 1)
+        return (table @ state.coefficients.T).unflatten(0, (-1, 3)) + self.joints.rest[..., None]
 
     def _correct(self, local: Tensor, bins: Tensor) -> Tensor:
-        """Pose correctives of the sparse vertices (B, M, 3)."""
-        identity = torch.eye(3, dtype=local.dtype, device=local.device)
-        return self._displacement("correctives", (local[:, 1:] - identity).flatten(1), bins)
+        """Pose correctives of the sparse vertices (M, 3, B) for local rotations (J, 3, 3, B)."""
+        assert self.points.correctives is not None and self.contour.correctives is not None
+        identity = torch.eye(3, dtype=local.dtype, device=local.device)[..., None]
+        features = (local[1:] - identity).flatten(0, 2)
+        shared = (self.points.correctives.flatten(0, 1) @ features).unflatten(0, (-1, 3))
+        # Every bin of the outline for everybody would be 79 times the work; rows of the table are only read.
+        table = self.contour.correctives.index_select(0, bins).flatten(1, 2)
+        outline = torch.bmm(table, features.T[..., None]).unflatten(1, (-1, 3)).squeeze(-1)
+        return self.with_outline(shared, outline.permute(1, 2, 0))

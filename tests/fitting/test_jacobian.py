@@ -4,20 +4,20 @@ import torch
 from toy_bodies import random_state
 
 from fitting import camera
-from fitting.jacobian import keypoint_jacobian
+from fitting.jacobian import dense, keypoint_jacobian
 from fitting.parameters import State, retract
 from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
 
 
 def autodiff(body: SparseBody, state: State, row: int) -> torch.Tensor:
-    """d (x/z, y/z) / d step by forward-mode differentiation of the composed functions: (2, N, P)."""
+    """d (x/z, y/z) / d step by forward-mode differentiation of the composed functions: (N, 2, P)."""
     single = take_rows(state, torch.tensor([row]))
     rotations = body.forward(single).rotations
 
     def rays(step: torch.Tensor) -> torch.Tensor:
         moved = retract(single, step[None], rotations, body.layout)
-        return camera.ray(body.forward(moved).points_cam)[0].T
+        return camera.ray(body.forward(moved).points_cam)[0]
 
     return torch.func.jacfwd(rays)(torch.zeros(body.layout.size, dtype=body.dtype))
 
@@ -26,7 +26,8 @@ def check(body: SparseBody) -> None:
     state = random_state(body, 3)
     forward = body.forward(state)
     ray = camera.ray(forward.points_cam)
-    jacobian = keypoint_jacobian(body, state, forward, ray, torch.ones_like(ray[..., 0])).dense(body.layout)
+    blocks = keypoint_jacobian(body, state, forward, ray, torch.ones_like(ray[..., 0]))
+    jacobian = dense(blocks, body.group_columns, body.layout)
     for row in range(3):
         expected = autodiff(body, state, row)
         assert expected.abs().max() > 0.01
