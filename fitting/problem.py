@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fitting.arrow import Arrow
 from fitting.parameters import State, retract
 from fitting.sparse_body import Forward, SparseBody
 
@@ -30,8 +31,14 @@ class BodyProblem:
     """A sum of terms over the posed body; what the solver sees."""
 
     def __init__(self, body: SparseBody, terms: list[Term]):
-        """The body and the terms, all for the same people."""
+        """The body and the terms, all for the same people.
+
+        No term may couple the fingers of one hand with those of the other: the solver relies on it.
+        """
         self.body, self.terms = body, terms
+        layout = body.layout
+        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand)
+        self._buffers: tuple[Tensor, Tensor] | None = None
 
     def evaluate(self, state: State) -> tuple[Tensor, Forward]:
         """Cost (B,) and forward pass."""
@@ -39,9 +46,13 @@ class BodyProblem:
         return torch.stack([term.cost(state, forward) for term in self.terms]).sum(0), forward
 
     def linearise(self, state: State, evaluation: Forward) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P)."""
-        B, P = len(state.position), self.body.layout.size
-        gradient, hessian = state.position.new_zeros(B, P), state.position.new_zeros(B, P, P)
+        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); the next call writes into the same memory."""
+        if self._buffers is None:
+            B, P = len(state.position), self.body.layout.size
+            self._buffers = state.position.new_empty(B, P), state.position.new_empty(B, P, P)
+        gradient, hessian = self._buffers
+        gradient.zero_()
+        hessian.zero_()
         for term in self.terms:
             term.add_normal_equations(state, evaluation, gradient, hessian)
         return gradient, hessian
@@ -51,9 +62,14 @@ class BodyProblem:
         return retract(state, step, evaluation.rotations, self.body.layout)
 
     def refresh(self, state: State) -> State:
-        """Chooses the outline points again for the current head yaw; the same object when nothing changes."""
+        """Chooses the outline points again for the current head yaw; the same object when nothing changes.
+
+        On CUDA always a new one: to ask whether anything changed would be to wait for the device.
+        """
         bins = self.body.contour_bin(state)
-        return state if torch.equal(bins, state.contour_bin) else replace(state, contour_bin=bins)
+        if not bins.is_cuda and torch.equal(bins, state.contour_bin):
+            return state
+        return replace(state, contour_bin=bins)
 
     def take_rows(self, index: Tensor) -> "BodyProblem":
         """The problem of some of the people."""

@@ -2,16 +2,24 @@
 
 Every row of the batch is a problem of its own, with its own damping, acceptance, status and stopping. A row that turns
 bad (non-finite cost, no descent) is frozen at its last good iterate and never touches the others.
+
+Two plans of the same steps. The adaptive one stops when all rows are done and takes finished rows out of the batch: the
+least work. The fixed one always runs all its iterations over all rows and only masks: it asks the device nothing, so a
+GPU never waits for the host. Rows come out of both with the same statuses.
 """
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from fitting.arrow import Arrow, factorise, solve_factored
 from fitting.rows import choose_rows, copy_rows, put_rows, take_rows
+
+
+_MIN_DAMPING = 1e-8
 
 
 class Status(IntEnum):
@@ -47,6 +55,9 @@ class SolverConfig:
     """Iterations between updates of the problem's discrete choices."""
     compact_share: float = 0.25
     """Finished rows are taken out of the batch once they are more than this share of it."""
+    plan: Literal["auto", "adaptive", "fixed"] = "auto"
+    """`adaptive` stops early and compacts the batch, `fixed` runs all iterations without asking the device;
+    `auto` is fixed on CUDA and adaptive elsewhere."""
 
     def __post_init__(self) -> None:
         if self.max_iterations < 0 or self.damping <= 0 or self.damping_factor <= 1 or self.refresh_every < 1:
@@ -54,17 +65,28 @@ class SolverConfig:
                 f"solver settings need max_iterations >= 0, damping > 0, damping_factor > 1 and refresh_every >= 1, "
                 f"got {self.max_iterations}, {self.damping}, {self.damping_factor}, {self.refresh_every}"
             )
+        if self.plan not in ("auto", "adaptive", "fixed"):
+            raise ValueError(f"the solver's plan must be auto, adaptive or fixed, got {self.plan!r}")
+
+    def is_fixed(self, device: torch.device) -> bool:
+        """Whether the plan on this device is the fixed one."""
+        return self.plan == "fixed" or (self.plan == "auto" and device.type == "cuda")
 
 
 class Problem(Protocol):
     """B independent least-squares problems. The cost is a sum of squares; gradient and matrix are those of its half."""
+
+    @property
+    def arrow(self) -> Arrow | None:
+        """Shape of the Gauss-Newton matrix where it is known to have zeros."""
+        ...
 
     def evaluate(self, state: Any) -> tuple[Tensor, Any]:
         """Cost (B,), and whatever `linearise` and `retract` can reuse."""
         ...
 
     def linearise(self, state: Any, evaluation: Any) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P)."""
+        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); both may be overwritten by the next call."""
         ...
 
     def retract(self, state: Any, step: Tensor, evaluation: Any) -> Any:
@@ -72,7 +94,7 @@ class Problem(Protocol):
         ...
 
     def refresh(self, state: Any) -> Any:
-        """The state with its discrete choices brought up to date."""
+        """The state with its discrete choices brought up to date; the same object where none changed."""
         ...
 
     def take_rows(self, index: Tensor) -> "Problem":
@@ -94,7 +116,9 @@ class Solution:
     """(B,) int64 `Status`."""
 
 
-def damped_step(gradient: Tensor, hessian: Tensor, damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def damped_step(
+    gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Solves (H + damping diag H) step = -gradient.
 
     Returns:
@@ -103,14 +127,45 @@ def damped_step(gradient: Tensor, hessian: Tensor, damping: Tensor) -> tuple[Ten
     """
     diagonal = hessian.diagonal(dim1=1, dim2=2)
     lift = damping[:, None] * diagonal.clamp(min=torch.finfo(hessian.dtype).tiny)
-    damped = hessian.clone()
-    damped.diagonal(dim1=1, dim2=2).add_(lift)
-    factor, info = torch.linalg.cholesky_ex(damped)
-    step = -torch.cholesky_solve(gradient[..., None], factor).squeeze(-1)
-    solved = (info == 0) & torch.isfinite(step).all(1)
-    step = torch.where(solved[:, None], step, torch.zeros_like(step))
+    factor = factorise(hessian, arrow or Arrow(trunk=hessian.shape[1]), lift)
+    step = solve_factored(factor, -gradient)
+    solved = factor.solvable & torch.isfinite(step).all(1)
+    step = torch.where(solved[:, None], step, 0.0)
     predicted = (step * (lift * step - gradient)).sum(1)
     return step, predicted, solved
+
+
+@dataclass(kw_only=True, slots=True)
+class _Rows:
+    """What changes from iteration to iteration, for the rows that are still in the batch."""
+
+    problem: Problem
+    state: Any
+    evaluation: Any
+    cost: Tensor
+    damping: Tensor
+    status: Tensor
+    iterations: Tensor
+
+    @property
+    def done(self) -> Tensor:
+        return self.status != Status.ITERATION_LIMIT
+
+    def take(self, index: Tensor) -> "_Rows":
+        return _Rows(
+            problem=self.problem.take_rows(index),
+            state=take_rows(self.state, index),
+            evaluation=take_rows(self.evaluation, index),
+            cost=self.cost[index],
+            damping=self.damping[index],
+            status=self.status[index],
+            iterations=self.iterations[index],
+        )
+
+    def put(self, index: Tensor, source: "_Rows") -> None:
+        """Writes the result of some rows back."""
+        for name in ("state", "cost", "status", "iterations"):
+            put_rows(getattr(self, name), index, getattr(source, name))
 
 
 def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | None = None) -> Solution:
@@ -122,67 +177,82 @@ def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | N
         config: settings.
         active: (B,) bool; rows that are False are not touched and get `NO_DATA`.
     """
-    best = copy_rows(problem.refresh(start))
-    cost, evaluation = problem.evaluate(best)
-    size, device = len(cost), cost.device
-    final_cost = cost.clone()
-    iterations = torch.zeros(size, dtype=torch.int64, device=device)
-    status = torch.full((size,), int(Status.ITERATION_LIMIT), dtype=torch.int64, device=device)
-    status[~torch.isfinite(cost)] = Status.NOT_FINITE
+    state = copy_rows(problem.refresh(start))
+    cost, evaluation = problem.evaluate(state)
+    status = torch.where(torch.isfinite(cost), int(Status.ITERATION_LIMIT), int(Status.NOT_FINITE))
     if active is not None:
-        status[~active] = Status.NO_DATA
-    rows = torch.nonzero(status == Status.ITERATION_LIMIT).squeeze(1)
-    if len(rows) == 0 or config.max_iterations == 0:
-        return Solution(state=best, cost=final_cost, iterations=iterations, status=status)
+        status = torch.where(active, status, int(Status.NO_DATA))
+    rows = _Rows(
+        problem=problem,
+        state=state,
+        evaluation=evaluation,
+        cost=cost,
+        damping=torch.full_like(cost, config.damping),
+        status=status,
+        iterations=torch.zeros_like(status),
+    )
+    if config.is_fixed(cost.device):
+        for iteration in range(config.max_iterations):
+            _iterate(rows, iteration, config, mask_always=True)
+    else:
+        _run_adaptive(rows, config)
+    return Solution(state=rows.state, cost=rows.cost, iterations=rows.iterations, status=rows.status)
 
-    state, evaluation, cost = take_rows(best, rows), take_rows(evaluation, rows), cost[rows]
-    problem = problem.take_rows(rows)
-    damping = torch.full_like(cost, config.damping)
-    done = torch.zeros(len(rows), dtype=torch.bool, device=device)
+
+def _run_adaptive(rows: _Rows, config: SolverConfig) -> None:
+    """Iterates until all rows are done; finished rows leave the batch when they are many."""
+    whole, index = rows, torch.arange(len(rows.cost), device=rows.cost.device)
     for iteration in range(config.max_iterations):
-        if iteration and iteration % config.refresh_every == 0:
-            refreshed = problem.refresh(state)
-            if refreshed is not state:
-                new_cost, new_evaluation = problem.evaluate(refreshed)
-                usable = torch.isfinite(new_cost) & ~done
-                state = choose_rows(usable, refreshed, state)
-                evaluation = choose_rows(usable, new_evaluation, evaluation)
-                cost = torch.where(usable, new_cost, cost)
-        gradient, hessian = problem.linearise(state, evaluation)
-        step, predicted, solved = damped_step(gradient, hessian, damping)
-        trial = problem.retract(state, step, evaluation)
-        trial_cost, trial_evaluation = problem.evaluate(trial)
-        accepted = solved & ~done & (trial_cost < cost)
-        fall = torch.where(accepted, cost - trial_cost, torch.zeros_like(cost))
-        small = fall <= config.tolerance * cost
-        iterations[rows] += (~done).long()
-        good = fall > 0.5 * predicted
-        eased = torch.where(good, damping / config.damping_factor, damping)
-        damping = torch.where(accepted, eased, damping * config.damping_factor).clamp(min=1e-8)
-        state = choose_rows(accepted, trial, state)
-        evaluation = choose_rows(accepted, trial_evaluation, evaluation)
-        cost = torch.where(accepted, trial_cost, cost)
-
-        converged = ~done & ((accepted & small) | (~accepted & (predicted.abs() <= config.tolerance * cost) & solved))
-        stalled = ~done & ~converged & (damping > config.max_damping)
-        status[rows[converged]] = Status.CONVERGED
-        status[rows[stalled]] = Status.STALLED
-        done = done | converged | stalled
+        done = rows.done
         num_done = int(done.sum())
-        if num_done == len(rows) or iteration == config.max_iterations - 1:
+        if num_done == len(done):
             break
-        if num_done > config.compact_share * len(rows):
-            put_rows(best, rows, state)
-            final_cost[rows] = cost
+        if num_done > config.compact_share * len(done) or (iteration == 0 and num_done):
             keep = torch.nonzero(~done).squeeze(1)
-            rows, problem = rows[keep], problem.take_rows(keep)
-            state, evaluation, cost, damping = (
-                take_rows(state, keep),
-                take_rows(evaluation, keep),
-                cost[keep],
-                damping[keep],
-            )
-            done = done[keep]
-    put_rows(best, rows, state)
-    final_cost[rows] = cost
-    return Solution(state=best, cost=final_cost, iterations=iterations, status=status)
+            if rows is not whole:
+                whole.put(index, rows)
+            index, rows = index[keep], rows.take(keep)
+        _iterate(rows, iteration, config, mask_always=False)
+    if rows is not whole:
+        whole.put(index, rows)
+
+
+def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: bool) -> None:
+    """One damped step of every row that is not done."""
+    if iteration and iteration % config.refresh_every == 0:
+        _refresh(rows)
+    problem, cost, done = rows.problem, rows.cost, rows.done
+    gradient, hessian = problem.linearise(rows.state, rows.evaluation)
+    step, predicted, solved = damped_step(gradient, hessian, rows.damping, problem.arrow)
+    trial = problem.retract(rows.state, step, rows.evaluation)
+    trial_cost, trial_evaluation = problem.evaluate(trial)
+    accepted = solved & ~done & (trial_cost < cost)
+    fall = torch.where(accepted, cost - trial_cost, 0.0)
+    # What counts as small is a share of the cost before the step, for a fall that came true and for one foretold.
+    small = torch.where(accepted, fall, predicted.abs()) <= config.tolerance * cost
+    eased = torch.where(fall > 0.5 * predicted, rows.damping / config.damping_factor, rows.damping)
+    damping = torch.where(accepted, eased, rows.damping * config.damping_factor).clamp(min=_MIN_DAMPING)
+    converged = ~done & solved & small
+    stalled = ~done & ~converged & (damping > config.max_damping)
+    status = torch.where(converged, int(Status.CONVERGED), rows.status)
+    rows.status = torch.where(stalled, int(Status.STALLED), status)
+    rows.iterations = rows.iterations + (~done)
+    rows.damping = torch.where(done, rows.damping, damping)
+    if not mask_always and bool(accepted.all()):
+        rows.state, rows.evaluation, rows.cost = trial, trial_evaluation, trial_cost
+        return
+    rows.state = choose_rows(accepted, trial, rows.state)
+    rows.evaluation = choose_rows(accepted, trial_evaluation, rows.evaluation)
+    rows.cost = torch.where(accepted, trial_cost, cost)
+
+
+def _refresh(rows: _Rows) -> None:
+    """Brings the discrete choices of rows that are not done up to date, where the cost stays finite."""
+    refreshed = rows.problem.refresh(rows.state)
+    if refreshed is rows.state:
+        return
+    cost, evaluation = rows.problem.evaluate(refreshed)
+    usable = torch.isfinite(cost) & ~rows.done
+    rows.state = choose_rows(usable, refreshed, rows.state)
+    rows.evaluation = choose_rows(usable, evaluation, rows.evaluation)
+    rows.cost = torch.where(usable, cost, rows.cost)

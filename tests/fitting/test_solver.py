@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.optimize import least_squares
 
+from fitting.arrow import Arrow
 from fitting.solver import SolverConfig, Status, damped_step, solve
 
 CONFIG = SolverConfig(max_iterations=200, tolerance=1e-14)
@@ -19,6 +20,7 @@ class Curves:
 
     t: torch.Tensor
     y: torch.Tensor
+    arrow: Arrow | None = None
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, :1] * torch.exp(-x[:, 1:2] * self.t) + x[:, 2:] - self.y
