@@ -289,7 +289,7 @@ def _fingered(
     fingers: Tensor,
     bent: Tensor | None,
 ) -> Tensor:
-    """Columns of the hand's own coordinates (B, N, 2, K): turns of the finger joints, chained with their coordinates."""
+    """Columns of the hand's own coordinates (B, N, 2, K): turns of the finger joints times how coordinates turn them."""
     assert group.side is not None
     side = slice(group.side * HAND_DIM, (group.side + 1) * HAND_DIM)
     block = (twist @ fingers[..., side]).unflatten(1, (-1, 2)) * group.finger_mask[:, None]
@@ -326,7 +326,8 @@ def _corrective_rows(
 
     Finger correctives are followed on the points of their own hand only.
     """
-    assert body.points.correctives is not None and body.contour.correctives is not None
+    assert body.points.correctives is not None
+    assert body.contour.correctives is not None
     own = joints.clamp(min=1) - 1
     change = features.index_select(1, own) * (joints > 0)[:, None, None]
     table = body.points.correctives[group.vertices].unflatten(-1, (-1, 9)).index_select(2, own)

@@ -18,7 +18,6 @@ from torch import Tensor
 from fitting.arrow import Arrow, factorise, solve_factored
 from fitting.rows import choose_rows, copy_rows, put_rows, take_rows
 
-
 _MIN_DAMPING = 1e-8
 
 

@@ -10,6 +10,7 @@ Legend: B people, N 133 keypoints, M sparse vertices, J 55 joints, S linear coef
 Frames: body model (rest) y up; camera x right, y down, z forward, metres. The pelvis lands on the translation.
 """
 
+import itertools
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,12 @@ def people_last(value: Tensor) -> Tensor:
 def people_first(value: Tensor) -> Tensor:
     """(..., B) -> (B, ...) as a view."""
     return value.movedim(-1, 0)
+
+
+def _flat_displacements(tables: PointTables) -> np.ndarray:
+    """Directions of coefficients and eyelids, (..., M, 3, S) -> (..., 3 M, S + 2)."""
+    both = np.concatenate([tables.directions, tables.eyelids], -1)
+    return both.reshape(*both.shape[:-3], -1, both.shape[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,10 +146,8 @@ class SparseBody:
         self._outline_skin = tensor(tables.contour.skin[..., outline_joints])
         self._outline_below = tensor(outline_below[..., outline_above])
         self._below = tensor(tables.points.skin @ tables.ancestors)
-        both = (tables.points.directions, tables.points.eyelids)
-        self._displacements = tensor(np.concatenate(both, -1).reshape(3 * self.num_vertices, -1))
-        both = (tables.contour.directions, tables.contour.eyelids)
-        self._outline_displacements = tensor(np.concatenate(both, -1).reshape(len(tables.contour.rest), -1, both[0].shape[-1] + 2))
+        self._displacements = tensor(_flat_displacements(tables.points))
+        self._outline_displacements = tensor(_flat_displacements(tables.contour))
         self._set_levels(tensor)
 
     @classmethod
@@ -197,7 +202,7 @@ class SparseBody:
         self.level_order, self.level_place = tensor(order), tensor(np.argsort(order))
         self.level_parents = [
             tensor(np.searchsorted(above, np.array([parents[joint] for joint in level])))
-            for above, level in zip(levels, levels[1:], strict=False)
+            for above, level in itertools.pairwise(levels)
         ]
 
     def to(
@@ -330,7 +335,8 @@ class SparseBody:
 
     def _correct(self, local: Tensor, bins: Tensor) -> Tensor:
         """Pose correctives of the sparse vertices (M, 3, B) for local rotations (J, 3, 3, B)."""
-        assert self.points.correctives is not None and self.contour.correctives is not None
+        assert self.points.correctives is not None
+        assert self.contour.correctives is not None
         identity = torch.eye(3, dtype=local.dtype, device=local.device)[..., None]
         features = (local[1:] - identity).flatten(0, 2)
         shared = (self.points.correctives.flatten(0, 1) @ features).unflatten(0, (-1, 3))
