@@ -90,21 +90,3 @@ def solve_factored(factor: ArrowFactor, right: Tensor) -> Tensor:
     own = torch.baddbmm(own.flatten(1, 2), coupling, trunk, alpha=-1).view_as(own)
     own = torch.linalg.solve_triangular(factor.branches.mT, own, upper=True)
     return torch.cat([trunk, own.flatten(1, 2)], 1).squeeze(-1)
-
-
-def inverse_diagonal(factor: ArrowFactor) -> Tensor:
-    """Diagonal (B, P) of H^-1.
-
-    In the trunk that of S^-1 = M' M with M the inverse of the trunk's factor; in a branch that of
-    D^-1 + (L'^-1 W) S^-1 (L'^-1 W)'.
-    """
-    eye = torch.eye(factor.arrow.trunk, dtype=factor.trunk.dtype, device=factor.trunk.device)
-    inverse = torch.linalg.solve_triangular(factor.trunk, eye.expand_as(factor.trunk), upper=False)
-    trunk = inverse.square().sum(1)
-    if factor.arrow.is_dense:
-        return trunk
-    eye = torch.eye(factor.arrow.branch, dtype=factor.trunk.dtype, device=factor.trunk.device)
-    own = torch.linalg.solve_triangular(factor.branches, eye.expand_as(factor.branches), upper=False)
-    through = own.mT @ (factor.coupling @ inverse.mT[:, None])
-    branches = own.square().sum(2) + through.square().sum(3)
-    return torch.cat([trunk, branches.flatten(1)], 1)

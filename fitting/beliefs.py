@@ -18,7 +18,7 @@ _MIN_SURFACE_SIGMA_M = 1e-4
 
 def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
     """Standard deviations (B, 22) of root and body joints about the estimate: the stated ones, else the recipe's."""
-    default = torch.tensor(config.pose_sigma_deg, dtype=coarse.global_orient.dtype) * _DEG
+    default = coarse.global_orient.new_tensor(config.pose_sigma_deg) * _DEG
     default = default.expand(len(coarse.global_orient), -1)
     if coarse.sigma_rad is None:
         return default * config.pose_sigma_scale
@@ -79,5 +79,7 @@ def linear_beliefs(
     near = (1 / sigma.square())[..., None].expand_as(prior.hand_pca)
     usual = (1 / model.hand_spread.square()).expand_as(near)
     hand_mean, hand_precision = merge_beliefs([(prior.hand_pca, near), (torch.zeros_like(near), usual)])
-    mean[:, layout.hands], precision[:, layout.hands] = hand_mean.flatten(1), hand_precision.flatten(1)
+    stepped = slice(0, layout.num_hand)
+    mean[:, layout.hands] = hand_mean[:, :, stepped].flatten(1)
+    precision[:, layout.hands] = hand_precision[:, :, stepped].flatten(1)
     return mean, precision

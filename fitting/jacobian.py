@@ -289,7 +289,7 @@ def _fingered(
     fingers: Tensor,
     bent: Tensor | None,
 ) -> Tensor:
-    """Columns of the hand's own coordinates (B, N, 2, K): turns of the finger joints times how coordinates turn them."""
+    """Columns of the hand's own coordinates (B, N, 2, K): turns of its joints times how coordinates turn them."""
     assert group.side is not None
     side = slice(group.side * HAND_DIM, (group.side + 1) * HAND_DIM)
     block = (twist @ fingers[..., side]).unflatten(1, (-1, 2)) * group.finger_mask[:, None]

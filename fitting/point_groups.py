@@ -9,6 +9,7 @@ coefficients, Q pairs (keypoint, joint), K outline bins, F = 45 finger axes.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ class PointGroup:
         return self.points.stop - self.points.start
 
 
-def to_tensors(value: object, tensor: Callable[[np.ndarray], Tensor]) -> object:
+def to_tensors(value: Any, tensor: Callable[[np.ndarray], Tensor]) -> Any:
     """A group with its numpy arrays made tensors."""
     if isinstance(value, np.ndarray):
         return tensor(value)
@@ -172,27 +173,28 @@ def _build_group(tables: BodyTables, points: slice, side: int | None) -> PointGr
             found.append(_blended(outline_below, outline_skin, corner_ids[:outline], joints, 0, tables))
         return tuple(pair for pair in found if len(pair.point))
 
-    return PointGroup(
-        points=points,
-        vertices=vertices,
-        side=side,
-        num_outline=outline,
-        turn_columns=np.concatenate([np.arange(POSITION.start, POSITION.stop), _turn_columns(turned)]),
-        turn_mask=_per_axis(below[:, turned]),
-        outline_mask=_per_axis(outline_below[..., turned]),
-        finger_mask=np.zeros((N, 0)) if fingers is None else np.repeat(below[:, fingers], 3, -1),
-        coefficients=coefficients,
-        directions=(fixed * weight[outline:, :, None, None]).transpose(1, 2, 0, 3),
-        outline_directions=(by_bin * outline_weight[..., None, None]).transpose(0, 2, 3, 1, 4),
-        carriers=carriers,
-        below=below[:, carriers],
-        outline_below=outline_below[..., carriers],
-        carrier_directions=tables.joints.directions[carriers][..., coefficients],
-        scaled=np.flatnonzero(tables.joints.head[carriers] != 0),
-        scales=bool(head > 0),
-        pairs=pairs(turned),
-        finger_pairs=() if fingers is None else pairs(np.arange(fingers.start, fingers.stop)),
-    )  # pyright: ignore[reportArgumentType]
+    arrays: dict[str, Any] = {
+        "points": points,
+        "vertices": vertices,
+        "side": side,
+        "num_outline": outline,
+        "turn_columns": np.concatenate([np.arange(POSITION.start, POSITION.stop), _turn_columns(turned)]),
+        "turn_mask": _per_axis(below[:, turned]),
+        "outline_mask": _per_axis(outline_below[..., turned]),
+        "finger_mask": np.zeros((N, 0)) if fingers is None else np.repeat(below[:, fingers], 3, -1),
+        "coefficients": coefficients,
+        "directions": (fixed * weight[outline:, :, None, None]).transpose(1, 2, 0, 3),
+        "outline_directions": (by_bin * outline_weight[..., None, None]).transpose(0, 2, 3, 1, 4),
+        "carriers": carriers,
+        "below": below[:, carriers],
+        "outline_below": outline_below[..., carriers],
+        "carrier_directions": tables.joints.directions[carriers][..., coefficients],
+        "scaled": np.flatnonzero(tables.joints.head[carriers] != 0),
+        "scales": bool(head > 0),
+        "pairs": pairs(turned),
+        "finger_pairs": () if fingers is None else pairs(np.arange(fingers.start, fingers.stop)),
+    }
+    return PointGroup(**arrays)
 
 
 def _blended(
@@ -205,24 +207,29 @@ def _blended(
     point, slot = np.nonzero(partial[:, joints])
     hanging = skin[..., point, :, :] * tables.ancestors.T[joints[slot]][:, None]
     used = np.flatnonzero(np.abs(hanging).reshape(-1, hanging.shape[-1]).max(0, initial=0.0) > 0)
-    return BlendedPairs(
-        point=point + first,
-        slot=slot,
-        vertex=ids[point],
-        below=below[..., point, joints[slot]],
-        joints=used,
-        skin=hanging[..., used],
-    )  # pyright: ignore[reportArgumentType]
+    arrays: dict[str, Any] = {
+        "point": point + first,
+        "slot": slot,
+        "vertex": ids[point],
+        "below": below[..., point, joints[slot]],
+        "joints": used,
+        "skin": hanging[..., used],
+    }
+    return BlendedPairs(**arrays)
 
 
-def group_columns(group: PointGroup, layout: Layout, every: np.ndarray) -> np.ndarray:
-    """Columns of a step in the order of a group's Jacobian, for a group of numpy arrays; `every` is arange(P)."""
-    parts = [np.asarray(group.turn_columns), every[layout.coefficients][np.asarray(group.coefficients)]]
+def group_columns(group: PointGroup, layout: Layout) -> Tensor:
+    """Columns of a step (n,) in the order of a group's Jacobian."""
+
+    def run(places: slice) -> Tensor:
+        return torch.arange(places.start, places.stop, device=group.turn_columns.device)
+
+    parts = [group.turn_columns, layout.coefficients.start + group.coefficients]
     if group.scales:
-        parts.append(every[layout.log_head_scale])
+        parts.append(run(layout.log_head_scale))
     if group.side is not None:
-        parts.append(every[layout.hand(group.side)])
-    return np.concatenate(parts)
+        parts.append(run(layout.hand(group.side)))
+    return torch.cat(parts)
 
 
 def tensor_maker(dtype: torch.dtype, device: torch.device | str | None) -> Callable[[np.ndarray], Tensor]:

@@ -92,7 +92,7 @@ class RotvecTerm:
     def __init__(self, limit_sigma_rad: float, jaw_mean: Tensor, jaw_sigma_rad: Tensor):
         """Softness of the joint limits, and the jaw's expected axis-angle (B, 3) with its sigmas (3,)."""
         self.limit_sigma_rad, self.jaw_mean, self.jaw_sigma_rad = limit_sigma_rad, jaw_mean, jaw_sigma_rad
-        self.low, self.high = joint_limits_rad(jaw_mean.dtype)
+        self.low, self.high = (limit.to(jaw_mean.device) for limit in joint_limits_rad(jaw_mean.dtype))
 
     def take_rows(self, index: Tensor) -> "RotvecTerm":
         """The same term for some of the people."""
@@ -115,9 +115,8 @@ class RotvecTerm:
         active = turn[:, :21] * (limits != 0)[..., None] / self.limit_sigma_rad
         gradient[:, BODY] += (active.transpose(-1, -2) @ limits[..., None]).flatten(1)
         blocks = active.transpose(-1, -2) @ active
-        for joint in range(21):
-            place = slice(BODY.start + 3 * joint, BODY.start + 3 * joint + 3)
-            hessian[:, place, place] += blocks[:, joint]
+        body = hessian[:, BODY, BODY].unflatten(2, (21, 3)).unflatten(1, (21, 3))
+        body.diagonal(dim1=1, dim2=3).add_(blocks.permute(0, 2, 3, 1))
         jaw_rows = turn[:, 21] / self.jaw_sigma_rad[:, None]
         gradient[:, JAW] += (jaw_rows.transpose(-1, -2) @ jaw[..., None]).squeeze(-1)
         hessian[:, JAW, JAW] += jaw_rows.transpose(-1, -2) @ jaw_rows
@@ -157,7 +156,7 @@ def linear_coordinates(state: State, layout: Layout) -> Tensor:
     flat[:, POSITION] = state.position
     flat[:, layout.coefficients] = state.coefficients
     flat[:, layout.log_head_scale] = state.log_head_scale
-    flat[:, layout.hands] = state.hand_pca.flatten(1)
+    flat[:, layout.hands] = state.hand_pca[:, :, : layout.num_hand].flatten(1)
     return flat
 
 

@@ -28,6 +28,10 @@ class RefineConfig:
     """Steps with the final robust loss, at most."""
     robust_scale: float = 4.0
     """Scale of the final robust loss: a point this many sigmas off loses three quarters of its pull."""
+    fixed_iterations: tuple[int, int] = (4, 8)
+    """Steps with the wide and with the final robust loss where the solver follows its fixed plan, as on CUDA."""
+    num_hand_components: int = 45
+    """PCA coordinates of each hand that are refined, 0..45; the others stay at the estimate. Fewer are faster."""
     solver: SolverConfig = field(default_factory=SolverConfig)
     """Damping and stopping; its `max_iterations` is replaced by the two counts above."""
     pose_sigma_deg: tuple[float, ...] = _POSE_DEG
@@ -100,6 +104,10 @@ class RefineConfig:
                 raise ValueError(f"{name} must be positive, got {value}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.num_hand_components <= 45:
+            raise ValueError(f"num_hand_components must be 0..45, got {self.num_hand_components}")
+        if len(self.fixed_iterations) != 2 or min(self.fixed_iterations) < 0:
+            raise ValueError(f"fixed_iterations needs two counts that are not negative, got {self.fixed_iterations}")
         if self.robust_scale > self.graduated_scale:
             raise ValueError(
                 f"graduated_scale ({self.graduated_scale}) must not be below robust_scale ({self.robust_scale})"

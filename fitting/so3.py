@@ -129,7 +129,8 @@ def log(rotmat: Tensor) -> Tensor:
 
     At exactly pi either of the two equal axes may come out.
     """
-    return torch.stack(log_entries(rotmat.flatten(-2).unbind(-1)), -1)
+    a, b, c, d, e, f, g, h, i = rotmat.flatten(-2).unbind(-1)
+    return torch.stack(log_entries((a, b, c, d, e, f, g, h, i)), -1)
 
 
 def right_jacobian_entries(x: Tensor, y: Tensor, z: Tensor) -> Entries:

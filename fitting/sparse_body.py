@@ -11,6 +11,7 @@ Frames: body model (rest) y up; camera x right, y down, z forward, metres. The p
 """
 
 import itertools
+from copy import copy
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,8 @@ class PointTensors:
     def from_tables(cls, tables: PointTables, tensor: Any) -> "PointTensors":
         """Copies numpy tables into tensors."""
         values = {field.name: getattr(tables, field.name) for field in fields(cls)}
-        return cls(**{name: None if value is None else tensor(value) for name, value in values.items()})
+        made: dict[str, Any] = {name: None if value is None else tensor(value) for name, value in values.items()}
+        return cls(**made)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +120,6 @@ class SparseBody:
         self.dtype, self.device = dtype, torch.device(device)
         self.tables = tables
         self._hands = (hands_mean, hands_components)
-        self.layout = Layout(num_coefficients=sum(tables.num_groups), num_hand=num_hand_components)
         self.num_groups = tables.num_groups
         self.corners = tables.corners
         self.outline = slice(skeleton.CONTOUR.start, skeleton.CONTOUR.start + tables.contour.rest.shape[1])
@@ -135,9 +136,8 @@ class SparseBody:
         not_root = np.ones((skeleton.NUM_SMPLX_JOINTS, 1, 1, 1))
         not_root[0] = 0.0
         self.not_root = tensor(not_root)
-        groups, every = build_groups(tables), np.arange(self.layout.size)
-        self.group_columns = [tensor(group_columns(group, self.layout, every)) for group in groups]
-        self.groups: list[PointGroup] = [to_tensors(group, tensor) for group in groups]  # pyright: ignore
+        self.groups: list[PointGroup] = [to_tensors(group, tensor) for group in build_groups(tables)]
+        self._set_layout(num_hand_components)
         # What skins the outline, which is chosen anew for each person, touches a few joints only.
         outline_joints = np.flatnonzero(np.abs(tables.contour.skin).max((0, 1)) > 0)
         outline_below = tables.contour.skin @ tables.ancestors
@@ -205,18 +205,24 @@ class SparseBody:
             for above, level in itertools.pairwise(levels)
         ]
 
-    def to(
-        self,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-        num_hand_components: int | None = None,
-    ) -> "SparseBody":
-        """The same body elsewhere, in another type, or stepping another number of hand coordinates."""
-        device, dtype = device or self.device, dtype or self.dtype
-        num_hand = self.layout.num_hand if num_hand_components is None else num_hand_components
-        if (torch.device(device), dtype, num_hand) == (self.device, self.dtype, self.layout.num_hand):
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "SparseBody":
+        """The same body elsewhere or in another type."""
+        device, dtype = torch.device(device or self.device), dtype or self.dtype
+        if (device, dtype) == (self.device, self.dtype):
             return self
-        return SparseBody(self.tables, *self._hands, dtype, device, num_hand)
+        return SparseBody(self.tables, *self._hands, dtype, device, self.layout.num_hand)
+
+    def with_hand_components(self, num_hand_components: int) -> "SparseBody":
+        """The same body, sharing all tables, whose steps move only the first coordinates of each hand."""
+        if num_hand_components == self.layout.num_hand:
+            return self
+        other = copy(self)
+        other._set_layout(num_hand_components)
+        return other
+
+    def _set_layout(self, num_hand_components: int) -> None:
+        self.layout = Layout(num_coefficients=sum(self.tables.num_groups), num_hand=num_hand_components)
+        self.group_columns = [group_columns(group, self.layout) for group in self.groups]
 
     # --- pieces -------------------------------------------------------------------------------------------------------
     def hand_rotvec(self, hand_pca: Tensor) -> Tensor:
