@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import numpy as np
+import torch
+
 from datasets_manifest.labels import BODY_SCHEMA, ErrorCode
+from fitting.delta_theta import Composition, DeltaTheta
 from model.estimators.base import BodyOutput
 from tasks.config import AnnotateConfig
+from tasks.delta_theta import delta_theta
+from tasks.estimators import estimator_info
 from tasks.parts import annotate_part, part_state, to_rotvec
 from tasks.step import ShardSummary
 from tasks.workspace import ShardRef, Workspace
 
+_NUM_BETAS = 10
+"""Shape coefficients in a body file."""
+
 
 def annotate_body(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
-    """Annotates the bodies of one shard, see ``tasks.parts.annotate_part``."""
-    return annotate_part("body", shard, workspace, config, BODY_SCHEMA, body_rows, {"valid": False})
+    """Annotates the bodies of one shard, see ``tasks.parts.annotate_part``; SMPL poses are carried over to SMPL-X."""
+
+    def rows(output: BodyOutput) -> list[dict[str, Any]]:
+        if estimator_info("body", config.body).skeleton == "smpl":
+            transfer = delta_theta(config.body_model, workspace.work)
+            output = smplx_output(output, transfer, config.smpl_to_smplx)
+        return body_rows(output)
+
+    return annotate_part("body", shard, workspace, config, BODY_SCHEMA, rows, {"valid": False})
+
+
+def smplx_output(output: BodyOutput, transfer: DeltaTheta, composition: Composition) -> BodyOutput:
+    """SMPL poses and betas as those of SMPL-X; the orientation of the pelvis is the same in both.
+
+    Args:
+        output: What the estimator said, with SMPL's joints and betas.
+        transfer: The way from one rest pose and shape space to the other.
+        composition: How the pose is carried over.
+    """
+    pose = transfer.apply(torch.from_numpy(np.asarray(output.body_pose, np.float64)), composition)
+    betas = transfer.betas(torch.from_numpy(np.asarray(output.betas, np.float64)))
+    mapped = torch.zeros(len(betas), _NUM_BETAS, dtype=betas.dtype)
+    num = min(_NUM_BETAS, betas.shape[1])
+    mapped[:, :num] = betas[:, :num]
+    return dataclasses.replace(output, body_pose=pose.numpy(), betas=mapped.numpy())
 
 
 def body_rows(output: BodyOutput) -> list[dict[str, Any]]:

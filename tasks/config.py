@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from fitting.delta_theta import Composition
 from fitting.refine import RefineConfig
 
 T = TypeVar("T")
@@ -26,7 +27,18 @@ class EstimatorConfig:
     backend: str = "mediapipe"
     """Name in the registry of model.estimators."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the backend."""
+    """Keyword arguments of the backend. Those called ``*_path`` are files, relative to the folder of ``params.yaml``;
+    the files' hashes, not their places, go into footers."""
+
+    def within(self, folder: Path) -> EstimatorConfig:
+        """The same with the paths of its files made absolute."""
+        return dataclasses.replace(
+            self,
+            options={
+                name: str(folder / value) if name.endswith("_path") and value is not None else value
+                for name, value in self.options.items()
+            },
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,10 +115,18 @@ class AnnotateConfig:
     """Refinement by keypoints."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
     """The body the labels are labels of."""
+    smpl_to_smplx: Composition = "conjugate"
+    """How the poses of a body backend that speaks SMPL become SMPL-X poses: ``conjugate``, ``additive`` (paper eq. 9)
+    or ``copy``; see fitting/delta_theta.py. The other backends do not need it."""
     run: RunConfig = field(default_factory=RunConfig)
     """Shards and workers."""
     output: OutputConfig = field(default_factory=OutputConfig)
     """Folders."""
+
+    def __post_init__(self) -> None:
+        if self.smpl_to_smplx not in get_args(Composition):
+            known = ", ".join(get_args(Composition))
+            raise ValueError(f"smpl_to_smplx: expected one of {known}, got {self.smpl_to_smplx!r}")
 
 
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -186,4 +206,5 @@ def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] |
     body_path = config.body_model.path
     body_model = BodyModelConfig(path=None if body_path is None else str(path.parent / body_path))
     output = {f.name: str(path.parent / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
-    return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output))
+    estimators = {name: getattr(config, name).within(path.parent) for name in ("keypoints", "body", "hands", "face")}
+    return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output), **estimators)

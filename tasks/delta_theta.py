@@ -44,6 +44,12 @@ def delta_theta(config: BodyModelConfig, work: Path) -> DeltaTheta:
     return load_or_compute(work / "delta_theta", smpl, smplx, surface)
 
 
+@lru_cache(maxsize=2)
+def transfer_key(config: BodyModelConfig) -> str:
+    """Hash of everything the configured body's transfer is computed from; cheap, nothing is aligned."""
+    return cache_key(*bodies(config), AlignConfig())
+
+
 def bodies(config: BodyModelConfig) -> tuple[BodyAssets, BodyAssets, SurfaceMap]:
     """SMPL, SMPL-X and how their surfaces correspond."""
     if config.path is None:

@@ -13,6 +13,7 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.store import Footer, read_footer
 from tasks.body_model import ehm_assets
 from tasks.config import AnnotateConfig, EstimatorConfig
+from tasks.delta_theta import transfer_key
 from tasks.estimators import estimator_info
 from tasks.workspace import ShardRef, Workspace
 
@@ -52,6 +53,12 @@ def _estimator(part: str, config: EstimatorConfig) -> dict[str, Any]:
     return {"part": part, **dataclasses.asdict(estimator_info(part, config))}
 
 
+def _settings(config: EstimatorConfig) -> dict[str, Any]:
+    """Backend and options without the places of its files, for which the estimator's hash of them stands."""
+    options = {name: value for name, value in config.options.items() if not name.endswith("_path")}
+    return {"backend": config.backend, "options": options}
+
+
 def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
     """The canonical settings of a step: its own, its estimator's, and those of the steps it reads.
 
@@ -62,7 +69,9 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
     stated: dict[str, Any] = {"step": step, "revision": REVISIONS[step]}
     if step in PARTS:
         part: EstimatorConfig = getattr(config, step)
-        stated |= {"settings": dataclasses.asdict(part), "estimator": _estimator(step, part)}
+        stated |= {"settings": _settings(part), "estimator": _estimator(step, part)}
+        if step == "body" and estimator_info(step, part).skeleton == "smpl":
+            stated["smpl_to_smplx"] = {"composition": config.smpl_to_smplx, "key": transfer_key(config.body_model)}
     else:
         stated["settings"] = dataclasses.asdict(config.refine)
     if step != "keypoints":

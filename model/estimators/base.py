@@ -42,6 +42,14 @@ class EstimatorInfo:
     """Hash over the network weights, empty when there are none."""
     licence: str = ""
     """Licence of the weights."""
+    skeleton: str = "smplx"
+    """Of a body estimator: one of ``SKELETONS``, whose joints and betas its outputs are."""
+
+    def __post_init__(self) -> None:
+        if self.skeleton not in SKELETONS:
+            raise ValueError(
+                f"estimator {self.name}: skeleton must be one of {', '.join(SKELETONS)}, got {self.skeleton!r}"
+            )
 
 
 def default_camera(width: int, height: int) -> tuple[float, Array]:
@@ -159,7 +167,7 @@ class KeypointsOutput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BodyOutput:
-    """Coarse body pose."""
+    """Coarse body pose, of the skeleton that the estimator's ``info`` names; names and parents of the joints agree."""
 
     valid: Array
     """(P,) bool; False = no body found, the rotations are rest."""
@@ -175,12 +183,6 @@ class BodyOutput:
     """(P, 22) standard deviation of the root and the 21 joints."""
     reasons: list[str | None]
     """Error code of an invalid body."""
-    skeleton: str = "smplx"
-    """One of ``SKELETONS``: whose joints and betas these are. The names and parents of the 21 joints agree."""
-
-    def __post_init__(self) -> None:
-        if self.skeleton not in SKELETONS:
-            raise ValueError(f"body output: skeleton must be one of {', '.join(SKELETONS)}, got {self.skeleton!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,7 +49,6 @@ class SmplBody:
             betas=np.zeros((num, 10)),
             sigma_rad=np.tile(self.sigma_rad, (num, 1)),
             reasons=[self.no_square if square is None else ErrorCode.BODY_NOT_FOUND for square in squares],
-            skeleton="smpl",
         )
         found = [(row, square) for row, square in enumerate(squares) if square is not None]
         if not found:

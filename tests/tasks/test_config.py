@@ -35,6 +35,7 @@ def test_overrides_replace_nested_values(tmp_path):
         ({"roots": "x"}, "expected a mapping"),
         ({"run": {"retries": -1}}, "run.retries"),
         ({"run": 3}, "expected a mapping"),
+        ({"smpl_to_smplx": "average"}, "conjugate, additive, copy, got 'average'"),
     ],
 )
 def test_a_wrong_setting_is_named(values, complaint):
@@ -63,3 +64,11 @@ def test_the_place_of_a_body_model_is_relative_to_the_settings(tmp_path):
     path.write_text("annotate: {body_model: {path: licensed}}\n")
     assert load_config(path).body_model.path == str(tmp_path / "licensed")
     assert load_config(path, {"body_model.path": "/models"}).body_model.path == "/models"
+
+
+def test_the_files_of_a_backend_are_relative_to_the_settings(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("annotate: {hands: {backend: hamer, options: {checkpoint_path: hamer.ckpt, batch_size: 8}}}\n")
+    options = load_config(path).hands.options
+    assert options == {"checkpoint_path": str(tmp_path / "hamer.ckpt"), "batch_size": 8}
+    assert load_config(path, {"hands.options.checkpoint_path": None}).hands.options["checkpoint_path"] is None

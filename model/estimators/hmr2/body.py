@@ -51,7 +51,7 @@ class HMR2Body(SmplBody):
             return {"rotations": found.rotations, "betas": found.betas}
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
-        self.info = EstimatorInfo(name="hmr2", version="1", weights_sha256=sha256, licence=LICENCE)
+        self.info = EstimatorInfo(name="hmr2", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
 
     def square(self, batch: PersonBatch, row: int) -> Square | None:
         """Square around the person's box, grown to 3 : 4."""

@@ -107,7 +107,7 @@ class ProHMRBody(SmplBody):
             return found | {"spread_rad": spread_rad(poses.rotations[:, :, :22])} if len(latents) > 1 else found
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=False, config=self._config)
-        self.info = EstimatorInfo(name="prohmr", version="1", weights_sha256=sha256, licence=LICENCE)
+        self.info = EstimatorInfo(name="prohmr", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
 
     def square(self, batch: PersonBatch, row: int) -> Square | None:
         """Square around the body and feet points that are seen."""
