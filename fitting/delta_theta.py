@@ -170,7 +170,7 @@ def compute_delta_theta(
         raise ValueError(f"delta-theta needs a SMPL body, got {smpl.name} ({smpl.kind}).")
     surface.check(smpl, smplx)
     fine = rest_problem(smpl, smplx, surface, config, config.num_align_betas)
-    solution = solve(fine, fine.in_pose(), SolverConfig(max_iterations=60, tolerance=1e-9))
+    solution = solve(fine, fine.in_pose(), SolverConfig(max_iterations=60, tolerance=1e-7))
     problem = rest_problem(smpl, smplx, surface, config, config.num_betas)
     copied, state = problem.in_pose(), problem.in_pose(solution.state.rotations)
     rotations = state.rotations[0]
