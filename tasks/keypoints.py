@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -22,7 +23,14 @@ from datasets_manifest.labels import (
     table_from_rows,
 )
 from datasets_manifest.store import read_shard
-from model.estimators.base import BOX_SOURCES, ImageInput, KeypointEstimator, KeypointsOutput, default_camera
+from model.estimators.base import (
+    BOX_SOURCES,
+    BatchKeypointEstimator,
+    ImageInput,
+    KeypointEstimator,
+    KeypointsOutput,
+    default_camera,
+)
 from tasks.config import AnnotateConfig
 from tasks.estimators import borrowed
 from tasks.photos import PhotoReader
@@ -44,45 +52,89 @@ def annotate_keypoints(shard: ShardRef, workspace: Workspace, config: AnnotateCo
 
     def compute() -> pa.Table:
         plan = read_shard(workspace.plan_path(shard), PLAN_SCHEMA).to_pylist()
-        rows: list[Row] = []
+        reader = PhotoReader.of_shard(shard, workspace)
+        photos = [_Photo.read(list(people), reader) for _, people in groupby(plan, key=lambda row: row["image"])]
         with borrowed("keypoints", config.keypoints) as estimator:
-            reader = PhotoReader.of_shard(shard, workspace)
-            for _, people in groupby(plan, key=lambda row: row["image"]):
-                rows += list(_photo_rows(list(people), estimator, reader))
+            found = _estimate(estimator, [photo for photo in photos if photo.image is not None])
+            name = estimator.info.name
+        rows = [row for photo in photos for row in photo.rows(found.get(id(photo)), name)]
         return table_from_rows(rows, KEYPOINTS_SCHEMA)
 
     return run_step("keypoints", shard, workspace, lambda: step_footer("keypoints", config, shard, workspace), compute)
 
 
-def _photo_rows(people: list[Row], estimator: KeypointEstimator, reader: PhotoReader) -> Iterator[Row]:
-    """Rows of one photo: those the plan already refused, then one a person that the estimator gives."""
-    refused = [row for row in people if row["status"] == Status.FAILED]
-    asked = [row for row in people if row["status"] != Status.FAILED]
-    yield from (_failed(row, row["error_code"], row["error_detail"]) for row in refused)
-    if not asked:
-        return
-    try:
-        rgb = reader.read(asked[0]["image"])
-    except ImageError as error:
-        yield from (_failed(row, error.code, error.detail) for row in asked)
-        return
-    image = _image_input(asked[0], rgb)
-    known = asked[0]["person"] != PERSON_UNKNOWN
-    boxes = _stack(asked, "bbox_xyxy", (4,)) if known else None
-    annotated = _with_flags(_stack(asked, "keypoints_2d", (133, 3))) if known else None
-    found = estimator.estimate(image, boxes, annotated)
-    if known and found.num_people != len(asked):
-        raise RuntimeError(
-            f"{image.image_id}: {len(asked)} people were given to the keypoint estimator {estimator.info.name}, "
-            f"{found.num_people} came back"
-        )
-    if found.num_people == 0:
-        detail = f"no person was found in {rgb.shape[1]} x {rgb.shape[0]} pixels"
-        yield _failed(asked[0] | _size(rgb), ErrorCode.NO_PERSON_FOUND, detail)
-        return
-    for index in range(found.num_people):
-        source = asked[index] if known else asked[0]
-        yield _person_row(source, index if not known else source["person"], image, found, index)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Photo:
+    """The planned people of one photo, and the photo if it can be read."""
+
+    refused: list[Row]
+    """People whom the plan already refused."""
+    asked: list[Row]
+    """The others: known people, or one row that stands for whoever is there."""
+    image: ImageInput | None = None
+    """None when nobody is asked for, or the photo cannot be read."""
+    error: ImageError | None = None
+    """Why it cannot."""
+
+    @classmethod
+    def read(cls, people: list[Row], reader: PhotoReader) -> _Photo:
+        refused = [row for row in people if row["status"] == Status.FAILED]
+        asked = [row for row in people if row["status"] != Status.FAILED]
+        if not asked:
+            return cls(refused=refused, asked=asked)
+        try:
+            rgb = reader.read(asked[0]["image"])
+        except ImageError as error:
+            return cls(refused=refused, asked=asked, error=error)
+        return cls(refused=refused, asked=asked, image=_image_input(asked[0], rgb))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the data set names the people."""
+        return self.asked[0]["person"] != PERSON_UNKNOWN
+
+    @property
+    def boxes(self) -> np.ndarray | None:
+        """(P, 4) boxes of the known people, if the data set has them."""
+        return _stack(self.asked, "bbox_xyxy", (4,)) if self.is_known else None
+
+    @property
+    def annotated(self) -> np.ndarray | None:
+        """(P, 133, 3) keypoints of the known people, if the data set has them."""
+        return _with_flags(_stack(self.asked, "keypoints_2d", (133, 3))) if self.is_known else None
+
+    def rows(self, found: KeypointsOutput | None, estimator: str) -> Iterator[Row]:
+        """Rows of the photo: those the plan already refused, then one a person that the estimator gave."""
+        yield from (_failed(row, row["error_code"], row["error_detail"]) for row in self.refused)
+        if self.error is not None:
+            yield from (_failed(row, self.error.code, self.error.detail) for row in self.asked)
+        if self.image is None or found is None:
+            return
+        if self.is_known and found.num_people != len(self.asked):
+            raise RuntimeError(
+                f"{self.image.image_id}: {len(self.asked)} people were given to the keypoint estimator {estimator}, "
+                f"{found.num_people} came back"
+            )
+        if found.num_people == 0:
+            height, width = self.image.rgb.shape[:2]
+            detail = f"no person was found in {width} x {height} pixels"
+            yield _failed(self.asked[0] | _size(self.image.rgb), ErrorCode.NO_PERSON_FOUND, detail)
+        for index in range(found.num_people):
+            source = self.asked[index] if self.is_known else self.asked[0]
+            person = source["person"] if self.is_known else index
+            yield _person_row(source, person, self.image, found, index)
+
+
+def _estimate(estimator: KeypointEstimator, photos: list[_Photo]) -> dict[int, KeypointsOutput]:
+    """Output of each photo by its ``id``; the photos share the batches of an estimator that takes several at once."""
+    images = [photo.image for photo in photos if photo.image is not None]
+    if isinstance(estimator, BatchKeypointEstimator):
+        outputs = estimator.estimate_batch(images, [photo.boxes for photo in photos])
+    else:
+        outputs = [
+            estimator.estimate(image, photo.boxes, photo.annotated) for image, photo in zip(images, photos, strict=True)
+        ]
+    return {id(photo): output for photo, output in zip(photos, outputs, strict=True)}
 
 
 def _image_input(row: Row, rgb: np.ndarray) -> ImageInput:

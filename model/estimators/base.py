@@ -10,6 +10,7 @@ Every output keeps one row a person: a part that was not found has ``valid`` Fal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -243,6 +244,15 @@ class KeypointEstimator(Protocol):
             boxes: (P, 4) xyxy px to keep as rows, or None to look for people.
             annotated: (P, 133, 3) keypoints of the data set with COCO visibility flags, or None.
         """
+        ...
+
+
+@runtime_checkable
+class BatchKeypointEstimator(KeypointEstimator, Protocol):
+    """A keypoint estimator whose networks take people of several photos at once."""
+
+    def estimate_batch(self, images: Sequence[ImageInput], boxes: Sequence[Array | None]) -> list[KeypointsOutput]:
+        """Estimates keypoints of several photos, one output a photo; boxes as for ``estimate``."""
         ...
 
 
