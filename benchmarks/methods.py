@@ -1,0 +1,146 @@
+"""The methods of the benchmark, under the names of its command line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+from benchmarks import adamw, lbfgs
+from benchmarks.full_mesh import FullMesh
+from benchmarks.trial import Outcome, Trial, refine_trial
+from benchmarks.unknowns import mesh_pose, sparse_pose
+from fitting.recipe import RefineConfig
+from fitting.rows import cat_rows
+from fitting.sparse_body import SparseBody
+from model.body.ehms import EHMs
+
+FEW_COMPONENTS = 12
+"""Hand components of the fast setting."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """The body in the forms that the methods pose it in."""
+
+    body: SparseBody
+    """Sparse tables."""
+    ehms: EHMs
+    """The full body."""
+    dense: FullMesh
+    """All vertices, posed as trackers do."""
+    lean: FullMesh
+    """All vertices, posed by `EHMs`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """One row of the table."""
+
+    label: str
+    """Name in the table."""
+    run: Callable[[Bench, Trial, int | None], Outcome]
+    """Refines one batch of people; the number ends it after so many steps."""
+    batch: int
+    """People at once."""
+    steps: int = 0
+    """Steps of a method of fixed length; 0 for one that stops by itself."""
+    share: str = "some"
+    """How many people it gets: `all`, `some` or `few`."""
+
+    def run_all(self, bench: Bench, trial: Trial, stop_after: int | None = None) -> Outcome:
+        """All people of a trial, batch by batch."""
+        return cat_rows([self.run(bench, part, stop_after) for part in trial.split(self.batch)])
+
+
+def baselines(batch: int = 64) -> dict[str, Method]:
+    """The methods to beat; `batch` people at once but for L-BFGS."""
+    tracker = adamw.Schedule(steps=adamw.TRACKER_STEPS, rates=adamw.TRACKER_RATES)
+    photo = replace(tracker, steps=adamw.TRACKER_IMAGE_STEPS)
+    tuned = adamw.Schedule(steps=adamw.TUNED_STEPS, rates=adamw.TUNED_RATES, cosine=True)
+
+    def own_loss(schedule: adamw.Schedule, mesh: str) -> Callable[[Bench, Trial, int | None], Outcome]:
+        def run(bench: Bench, trial: Trial, stop_after: int | None) -> Outcome:
+            return adamw.run_adamw(trial, _pose(bench, mesh), adamw.tracker_loss(trial), schedule, stop_after)
+
+        return run
+
+    def our_loss(
+        schedule: adamw.Schedule, mesh: str, *, graduated: bool
+    ) -> Callable[[Bench, Trial, int | None], Outcome]:
+        def run(bench: Bench, trial: Trial, stop_after: int | None) -> Outcome:
+            loss = adamw.objective_loss(trial, schedule.steps, graduated=graduated)
+            return adamw.run_adamw(trial, _pose(bench, mesh), loss, schedule, stop_after)
+
+        return run
+
+    def newton(bench: Bench, trial: Trial, stop_after: int | None) -> Outcome:
+        return lbfgs.run_lbfgs(trial, mesh_pose(bench.dense), stop_after or lbfgs.ITERATIONS)
+
+    def method(label: str, run: Callable[[Bench, Trial, int | None], Outcome], steps: int) -> Method:
+        return Method(label=label, run=run, batch=batch, steps=steps)
+
+    return {
+        "tracker": method("(a) EHM-Tracker AdamW 1001, mesh", own_loss(tracker, "dense"), tracker.steps),
+        "tracker-101": method("EHM-Tracker AdamW 101, mesh", own_loss(photo, "dense"), photo.steps),
+        "tracker-ehms": method(
+            "EHM-Tracker AdamW 1001, `EHMs` mesh", own_loss(tracker, "lean"), tracker.steps
+        ),
+        "tracker-sparse": method(
+            "EHM-Tracker AdamW 1001, sparse forward", own_loss(tracker, "sparse"), tracker.steps
+        ),
+        "rates-sparse": method(
+            "its rates, our objective, 1001, sparse",
+            our_loss(tracker, "sparse", graduated=False),
+            tracker.steps,
+        ),
+        "tuned-sparse": method(
+            "(b) AdamW tuned, our objective, 1000, sparse", our_loss(tuned, "sparse", graduated=True), tuned.steps
+        ),
+        "tuned-mesh": method(
+            "AdamW tuned, our objective, 1000, mesh",
+            our_loss(tuned, "dense", graduated=True),
+            tuned.steps,
+        ),
+        "lbfgs": Method(
+            label="(c) L-BFGS strong Wolfe, camera + 5 x 30, mesh", run=newton, batch=1, share="few"
+        ),
+    }  # fmt: skip
+
+
+def ours(batches: list[int]) -> dict[str, Method]:
+    """The refinement at several batch sizes, and its variants at the first of them."""
+
+    def run(change: Callable[[RefineConfig], RefineConfig]) -> Callable[[Bench, Trial, int | None], Outcome]:
+        def refined(bench: Bench, trial: Trial, stop_after: int | None) -> Outcome:
+            return refine_trial(replace(trial, config=change(trial.config)))
+
+        return refined
+
+    found = {}
+    for batch in batches:
+        share = "all" if batch > 1 else "few"
+        found[f"ours-{batch}"] = Method(
+            label="ours, 45 hand components",
+            run=run(lambda config, batch=batch: replace(config, batch_size=batch)),
+            batch=batch,
+            share=share,
+        )
+    if "num_hand_components" in {field.name for field in fields(RefineConfig)}:
+        for batch in batches:
+            share = "all" if batch > 1 else "few"
+            found[f"ours12-{batch}"] = Method(
+                label="ours, 12 hand components",
+                run=run(lambda config, batch=batch: with_few_components(config, batch)),
+                batch=batch,
+                share=share,
+            )
+    return found
+
+
+def with_few_components(config: RefineConfig, batch: int) -> RefineConfig:
+    """The settings with `FEW_COMPONENTS` stepped components a hand."""
+    return replace(config, batch_size=batch, **{"num_hand_components": FEW_COMPONENTS})
+
+
+def _pose(bench: Bench, mesh: str):
+    if mesh == "sparse":
+        return sparse_pose(bench.body)
+    return mesh_pose(bench.dense if mesh == "dense" else bench.lean)

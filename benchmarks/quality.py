@@ -1,0 +1,247 @@
+"""What the quality score and the stated uncertainties are worth, on synthetic people with known truth.
+
+    python -m benchmarks.quality                 the tables of docs/benchmarks.md, under three minutes
+    python -m benchmarks.quality --people 96     faster, coarser
+
+Two tables. Ranking: rank correlation with the true PA-MPJPE of the quality score, and of the error that the model
+itself expects; the limit is the correlation that the model's expectation would have if the model were exactly right,
+for errors differ by luck even where the expectation is the same. Stated uncertainty: error over stated sigma, root mean
+square; 1 is right, more is overconfident.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+
+from fitting import camera, so3
+from fitting.inputs import Observations
+from fitting.quality import figures_of
+from fitting.refine import RefineResult, refine
+from fitting.sparse_body import SparseBody
+from fitting.synthetic import (
+    HARD_START,
+    SyntheticConfig,
+    SyntheticPeople,
+    joint_error_mm,
+    keep_keypoints,
+    make_people,
+)
+from model.body.assets import load_open_body
+
+Array = NDArray[np.float64]
+BAD_MM = 60.0
+"""PA-MPJPE from which on a person counts as bad."""
+NUM_MIXES = 12
+"""Mixtures that a heterogeneous set is made of."""
+UPPER_BODY = [slice(0, 13), slice(23, 133)]
+"""Keypoints of somebody cut off below the hips."""
+_LUCK_DRAWS = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """Refined people with their true errors."""
+
+    error_mm: Array
+    """(B,) PA-MPJPE."""
+    expected_mm: Array
+    """(B,) calibrated expectation; quality falls with it."""
+    model_mm: Array
+    """(B,) what the model itself expects."""
+    spread_mm: Array
+    """(B,) how far the model expects the error to differ from that by luck."""
+    figures: Array
+    """(B, F) `fitting.quality.figures_of`."""
+    z_square: dict[str, Array]
+    """(B,) mean square of error over stated sigma, by part."""
+
+
+def rank_correlation(first: Array, second: Array) -> float:
+    """Spearman's."""
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+def auc(score: Array, is_bad: NDArray[np.bool_]) -> float:
+    """Probability that a bad one has a higher score than a good one; NaN without either."""
+    bad, good = int(is_bad.sum()), int((~is_bad).sum())
+    if not bad or not good:
+        return float("nan")
+    return float((rankdata(score)[is_bad].sum() - bad * (bad + 1) / 2) / (bad * good))
+
+
+def precision_at(score: Array, error: Array, share: float) -> float:
+    """Share of the people kept by the lowest scores that are among the people of the lowest errors."""
+    count = max(1, round(share * len(score)))
+    return len(set(np.argsort(score)[:count]) & set(np.argsort(error)[:count])) / count
+
+
+def limit_of(model_mm: Array, spread_mm: Array, seed: int = 0) -> float:
+    """Rank correlation of the model's expectation with errors drawn from the model itself."""
+    rng = np.random.default_rng(seed)
+    draws = model_mm * np.exp(rng.normal(0, 1, (_LUCK_DRAWS, len(model_mm))) * spread_mm / model_mm)
+    return float(np.mean([rank_correlation(model_mm, draw) for draw in draws]))
+
+
+def mixed(
+    body: SparseBody, count: int, seed: int, *, is_stated: bool
+) -> Iterator[tuple[SyntheticPeople, Observations]]:
+    """People of many kinds: noise 0.5-8 px, coarse errors 2-9 degrees, 1-8 % outliers, 5-25 % missing, every third
+    cut off below the hips. With `is_stated` False nothing states its true error: 2 px and the recipe's sigmas.
+    """
+    for k in range(NUM_MIXES):
+        draw = np.random.default_rng([seed, k]).random(4)
+        noise, error = 0.5 + 7.5 * draw[0], 2 + 7 * draw[1]
+        config = SyntheticConfig(
+            noise_px=(noise, noise),
+            sigma_px=max(noise, 1.0) if is_stated else 2.0,
+            outlier_share=0.01 + 0.07 * draw[2],
+            missing_share=0.05 + 0.20 * draw[3],
+            body_error_deg=error,
+            root_error_deg=error,
+            hand_error_deg=1.5 * error,
+        )
+        people = make_people(body, max(2, count // NUM_MIXES), seed=100 * seed + k, config=config)
+        if not is_stated:
+            people = replace(people, coarse=replace(people.coarse, sigma_rad=None, hand_sigma_rad=None))
+        yield people, keep_keypoints(people.observations, UPPER_BODY) if k % 3 == 0 else people.observations
+
+
+def _one_kind(
+    body: SparseBody, count: int, seed: int, config: SyntheticConfig, keep: list[slice] | None = None
+) -> Iterator[tuple[SyntheticPeople, Observations]]:
+    people = make_people(body, count, seed=seed, config=config)
+    yield people, people.observations if keep is None else keep_keypoints(people.observations, keep)
+
+
+Kind = Callable[[SparseBody, int, int], Iterator[tuple[SyntheticPeople, Observations]]]
+KINDS: dict[str, Kind] = {
+    "one kind": lambda body, count, seed: _one_kind(body, count, seed, SyntheticConfig()),
+    "upper bodies": lambda body, count, seed: _one_kind(body, count, seed, SyntheticConfig(), UPPER_BODY),
+    "failed estimates": lambda body, count, seed: _one_kind(body, count, seed, HARD_START),
+    "many kinds": lambda body, count, seed: mixed(body, count, seed, is_stated=True),
+    "many kinds, errors unstated": lambda body, count, seed: mixed(body, count, seed, is_stated=False),
+}
+"""Rows of the table of ranking."""
+
+
+def score(body: SparseBody, people: SyntheticPeople, observations: Observations) -> Scored:
+    """Refines people and compares with their truth."""
+    result = refine(body, observations, people.coarse, people.camera)
+    truth, parameters, spread = people.truth, result.parameters, result.uncertainty
+    posed = replace(
+        truth,
+        global_orient=parameters.global_orient,
+        body_pose=parameters.body_pose,
+        coefficients=truth.coefficients.index_copy(1, torch.arange(parameters.betas.shape[1]), parameters.betas),
+        log_head_scale=parameters.head_scale.log(),
+        position=camera.transl_to_position(parameters.transl_m),
+    )
+    joints, true_joints = body.forward(posed).joints[:, :22], body.forward(truth).joints[:, :22]
+    figures = figures_of(result.evidence, spread, result.moved)
+
+    def numpy(values: Tensor) -> Array:
+        return values.double().numpy()
+
+    return Scored(
+        error_mm=numpy(joint_error_mm(joints, true_joints, aligned=True)),
+        expected_mm=numpy(result.expected_error_mm),
+        model_mm=numpy(spread.pa_mpjpe_mm),
+        spread_mm=numpy(spread.pa_mpjpe_spread_mm),
+        figures=np.stack([numpy(values) for values in figures.values()], 1),
+        z_square={name: numpy(values) for name, values in _z_square(body, people, result).items()},
+    )
+
+
+def _z_square(body: SparseBody, people: SyntheticPeople, result: RefineResult) -> dict[str, Tensor]:
+    """Mean square (B,) of error over stated sigma, by part."""
+    truth, found, spread = people.truth, result.parameters, result.uncertainty
+    turn = so3.log(found.body_pose.transpose(-1, -2) @ truth.body_pose).square().mean(-1)
+    root = so3.log(found.global_orient.transpose(-1, -2) @ truth.global_orient).square().mean(-1)
+    joints = turn / spread.joint_sigma_rad[:, 1:].square()
+    hands = body.hand_coordinates(torch.stack([found.left_hand_pose, found.right_hand_pose], 1))
+    depth = found.transl_m[:, 2].log() - truth.position[:, 2]
+    head = (found.head_scale.log() - truth.log_head_scale).square().mean(1)
+    return {
+        "root": root / spread.joint_sigma_rad[:, 0].square(),
+        "hips, spine": joints[:, [0, 1, 2, 5, 8]].mean(1),
+        "knees, ankles, feet": joints[:, [3, 4, 6, 7, 9, 10]].mean(1),
+        "neck, head": joints[:, [11, 14]].mean(1),
+        "collars, shoulders": joints[:, [12, 13, 15, 16]].mean(1),
+        "elbows, wrists": joints[:, 17:].mean(1),
+        "fingers": ((hands - truth.hand_pca).square().mean(2) / spread.hand_sigma_rad.square()).mean(1),
+        "log depth": (depth / spread.log_depth_sigma).square(),
+        "log head scale": head / spread.log_head_scale_sigma.square(),
+    }
+
+
+def together(parts: list[Scored]) -> Scored:
+    """Several sets as one."""
+    return Scored(
+        error_mm=np.concatenate([part.error_mm for part in parts]),
+        expected_mm=np.concatenate([part.expected_mm for part in parts]),
+        model_mm=np.concatenate([part.model_mm for part in parts]),
+        spread_mm=np.concatenate([part.spread_mm for part in parts]),
+        figures=np.concatenate([part.figures for part in parts]),
+        z_square={name: np.concatenate([part.z_square[name] for part in parts]) for name in parts[0].z_square},
+    )
+
+
+def ranking_row(name: str, scored: Scored) -> str:
+    """One line of the first table."""
+    error, expected = scored.error_mm, scored.expected_mm
+    best = error[np.argsort(expected)[: len(error) // 2]].mean()
+    cells = [
+        name,
+        f"{len(error)}",
+        f"{error.mean():.1f}",
+        f"{expected.mean():.1f} / {scored.model_mm.mean():.1f}",
+        f"{rank_correlation(expected, error):.2f}",
+        f"{rank_correlation(scored.model_mm, error):.2f}",
+        f"{limit_of(scored.model_mm, scored.spread_mm):.2f}",
+        f"{auc(expected, error > BAD_MM):.2f} ({100 * (error > BAD_MM).mean():.0f} %)",
+        f"{precision_at(expected, error, 0.5):.2f} / {precision_at(expected, error, 0.8):.2f}",
+        f"{best:.1f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(head: list[str], rows: list[str]) -> str:
+    """Markdown."""
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *rows])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=288, help="people of each kind")
+    parser.add_argument("--seed", type=int, default=77, help="seed of the people; those of CALIBRATION have 0")
+    options = parser.parse_args(arguments)
+    if options.people < 2 * NUM_MIXES:
+        parser.error(f"--people must be at least {2 * NUM_MIXES}, got {options.people}")
+    torch.set_num_threads(1)
+    body = SparseBody.from_assets(load_open_body())
+    scored = {
+        name: together([score(body, *people) for people in kind(body, options.people, options.seed)])
+        for name, kind in KINDS.items()
+    }
+    head = ["people", "number", "PA-MPJPE mm", "expected / by the model", "quality", "model alone", "limit"]
+    head += [f"AUC > {BAD_MM:.0f} mm (share)", "precision, best 50 / 80 %", "PA of the best half"]
+    print(table(head, [ranking_row(name, part) for name, part in scored.items()]))
+    print()
+    names = ["one kind", "upper bodies", "many kinds"]
+    parts = scored["one kind"].z_square
+    rows = [
+        "| " + " | ".join([part, *(f"{np.sqrt(scored[name].z_square[part].mean()):.2f}" for name in names)]) + " |"
+        for part in parts
+    ]
+    print(table(["error / stated sigma", *names], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""One benchmark problem: synthetic people, the state all methods start from, and the objective they are scored with."""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from fitting import camera as pinhole
+from fitting import initialise, so3
+from fitting.beliefs import pose_sigma_rad, surface_belief
+from fitting.camera import Camera
+from fitting.parameters import State
+from fitting.recipe import RefineConfig
+from fitting.refine import _Job, refine
+from fitting.residuals import KeypointTerm, geman_mcclure, precision_of, reprojection
+from fitting.result import Parameters
+from fitting.rows import take_rows
+from fitting.sparse_body import Forward, SparseBody
+from fitting.synthetic import SyntheticConfig, SyntheticPeople, make_people
+from model.body import skeleton
+
+BODY_PART, FACE_PART, HAND_PART = slice(0, 23), skeleton.FACE, slice(91, 133)
+"""Rows of the 133 keypoints: body with feet, face, both hands."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """B people for every method to refine."""
+
+    body: SparseBody
+    """Tables of the body."""
+    people: SyntheticPeople
+    """Truth, keypoints and coarse estimates."""
+    start: State
+    """The coarse estimates, placed in front of the camera: where every method starts."""
+    config: RefineConfig
+    """Settings of the refinement; they define the objective as well."""
+
+    @property
+    def count(self) -> int:
+        """Number of people B."""
+        return len(self.start.position)
+
+    def take_rows(self, index: Tensor) -> "Trial":
+        """The same for some of the people."""
+        return replace(self, people=take_rows(self.people, index), start=take_rows(self.start, index))
+
+    def first(self, count: int) -> "Trial":
+        """The first people."""
+        return self.take_rows(torch.arange(min(count, self.count), device=self.start.position.device))
+
+    def split(self, size: int) -> list["Trial"]:
+        """Batches of people."""
+        rows = torch.arange(self.count, device=self.start.position.device)
+        return [self.take_rows(part) for part in rows.split(size)]
+
+    @property
+    def pixel_scale(self) -> Tensor:
+        """(B,) factor from image pixels to pixels of a person 512 px tall."""
+        return 512 / self.people.height_px
+
+
+def make_trial(
+    body: SparseBody,
+    count: int,
+    *,
+    seed: int = 0,
+    people: SyntheticConfig | None = None,
+    config: RefineConfig | None = None,
+    focal_factor: float = 1.0,
+) -> Trial:
+    """Draws people and places their coarse estimates.
+
+    Args:
+        body: the body.
+        count: number of people.
+        seed: of the draw.
+        people: what the people and their estimates look like.
+        config: settings of the refinement.
+        focal_factor: the focal length that the methods are told, as a factor of the true one.
+    """
+    config = config or RefineConfig()
+    drawn = make_people(body, count, seed, people)
+    told = Camera(focal_px=drawn.camera.focal_px * focal_factor, principal_px=drawn.camera.principal_px)
+    drawn = replace(drawn, camera=told)
+    # A refinement of no steps returns what the refinement starts from.
+    idle = replace(config, iterations=0, graduated_iterations=0)
+    placed = refine(body, drawn.observations, drawn.coarse, told, idle).parameters
+    surface = surface_belief(drawn.observations, config, body.dtype)[0]
+    start = initialise.start_state(body, drawn.coarse, surface, config)
+    start = replace(
+        start,
+        global_orient=placed.global_orient,
+        body_pose=placed.body_pose,
+        position=pinhole.transl_to_position(placed.transl_m),
+    )
+    start = replace(start, contour_bin=body.contour_bin(start))
+    return Trial(body=body, people=drawn, start=start, config=config)
+
+
+class Objective:
+    """The cost that the refinement minimises, for methods that bring their own forward pass and their own steps."""
+
+    def __init__(self, trial: Trial):
+        """Beliefs are taken about the start of the trial."""
+        self.body, self.config = trial.body, trial.config
+        dtype, observations = trial.body.dtype, trial.people.observations
+        self.observed = observations.keypoints_px.to(dtype)
+        self.precision = precision_of(observations.sigma_px.to(dtype), self.observed)
+        self.view = trial.people.camera.to(dtype)
+        job = _Job(
+            model=trial.body,
+            observed=self.observed,
+            precision=self.precision,
+            surface_sigma=surface_belief(observations, trial.config, dtype)[1],
+            view=self.view,
+            coarse=trial.people.coarse,
+            config=trial.config,
+        )
+        sigma = pose_sigma_rad(trial.people.coarse, trial.config)
+        self.problem = job.problem(trial.start, sigma, trial.config.robust_scale)
+        self.priors = [term for term in self.problem.terms if not isinstance(term, KeypointTerm)]
+
+    def keypoint_cost(self, points_cam_m: Tensor, robust_scale: float, weight: Tensor | float = 1.0) -> Tensor:
+        """Robust reprojection (B,) of keypoints (B, 133, 3); `weight` (133,) multiplies each keypoint."""
+        squared = reprojection(points_cam_m, self.observed, self.precision, self.view).square().sum(-1)
+        return (geman_mcclure(squared, robust_scale)[0] * weight).sum(1)
+
+    def prior_cost(self, state: State) -> Tensor:
+        """All beliefs (B,). They look at the state alone, which saves the baselines a forward pass."""
+        return torch.stack([term.cost(state, cast(Forward, None)) for term in self.priors]).sum(0)
+
+    @torch.no_grad()
+    def final_cost(self, state: State) -> Tensor:
+        """Cost (B,) as the refinement states it for its own results."""
+        state = replace(state, contour_bin=self.body.contour_bin(state))
+        return self.problem.evaluate(state)[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a method made of a trial."""
+
+    parameters: Parameters
+    """Refined people."""
+    keypoints_px: Tensor
+    """(B, 133, 2) their keypoints."""
+    cost: Tensor
+    """(B,) final value of the objective of the refinement."""
+    converged: Tensor | None = None
+    """(B,) bool; None for a method of a fixed number of steps."""
+
+
+@torch.no_grad()
+def outcome_of(trial: Trial, state: State) -> Outcome:
+    """Scores a state that a method ended in."""
+    body = trial.body
+    state = replace(state, contour_bin=body.contour_bin(state))
+    return Outcome(
+        parameters=parameters_of(body, state),
+        keypoints_px=pinhole.project(body.forward(state).points_cam, trial.people.camera.to(body.dtype)),
+        cost=Objective(trial).final_cost(state),
+    )
+
+
+def parameters_of(body: SparseBody, state: State) -> Parameters:
+    """A state under the names of the label files."""
+    hands = so3.exp(body.hand_rotvec(state.hand_pca))
+    betas, expression, shape = state.coefficients.split(list(body.num_groups), 1)[:3]
+    return Parameters(
+        transl_m=pinhole.position_to_transl(state.position),
+        global_orient=state.global_orient,
+        body_pose=state.body_pose,
+        left_hand_pose=hands[:, 0],
+        right_hand_pose=hands[:, 1],
+        betas=betas,
+        flame_shape=shape,
+        flame_expression=expression,
+        jaw_pose=state.jaw_pose,
+        eye_pose=state.eye_pose,
+        eyelids=state.eyelids,
+        head_scale=torch.exp(state.log_head_scale),
+    )
+
+
+def refine_trial(trial: Trial) -> Outcome:
+    """The refinement itself, in batches of its own `batch_size`."""
+    people = trial.people
+    result = refine(trial.body, people.observations, people.coarse, people.camera, trial.config)
+    return Outcome(
+        parameters=result.parameters, keypoints_px=result.keypoints_px, cost=result.cost, converged=result.converged
+    )
