@@ -17,17 +17,20 @@ from fitting import camera as pinhole
 from fitting import initialise, so3
 from fitting.beliefs import linear_beliefs, pose_sigma_rad, surface_belief
 from fitting.camera import Camera
+from fitting.evidence import face_turn_rad, gather_evidence
 from fitting.inputs import Coarse, Observations, without_bad_values
+from fitting.moved import measure_moved
 from fitting.parameters import State
 from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm
 from fitting.problem import BodyProblem
-from fitting.quality import expected_error_mm, gather_evidence, quality_score, uncertainty
+from fitting.quality import expected_error_mm, figures_of, quality_score
 from fitting.recipe import RefineConfig
 from fitting.residuals import KeypointTerm, precision_of
 from fitting.result import Parameters, RefineResult
 from fitting.rows import cat_rows, copy_rows, put_rows, repeat_rows, take_rows
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import Forward, SparseBody
+from fitting.uncertainty import prior_precision, uncertainty
 
 __all__ = ["Camera", "Coarse", "Observations", "Parameters", "RefineConfig", "RefineResult", "Status", "refine"]
 
@@ -213,6 +216,7 @@ def _summarise(
     """Result of the refined states; rows that were not refined keep their start and are valid in no part."""
     model, state = job.model, final.state
     forward: Forward = model.forward(state)
+    before = model.forward(start)
     keypoints_px = pinhole.project(forward.points_cam, job.view)
     boxes = observations.boxes_xyxy
     evidence = gather_evidence(
@@ -222,26 +226,18 @@ def _summarise(
         inlier_sigma=job.config.inlier_sigma,
         boxes_xyxy=None if boxes is None else boxes.to(model.dtype),
         hand_estimated=job.coarse.hand_valid,
+        face_turn=face_turn_rad(forward),
+        estimated_turn=face_turn_rad(before),
     )
     refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
     evidence = replace(evidence, part_valid=evidence.part_valid & refined[:, None])
-    _, hessian = job.problem(start, pose_sigma, job.config.robust_scale).linearise(state, forward)
-    spread = uncertainty(hessian, model.layout, pose_sigma)
-    moved = torch.cat(
-        [
-            so3.angle_between(start.global_orient, state.global_orient)[:, None],
-            so3.angle_between(start.body_pose, state.body_pose),
-        ],
-        1,
-    ).mean(1)
-    error = expected_error_mm(
-        reproj_rel=evidence.reproj_rel,
-        inlier_ratio=evidence.inlier_ratio,
-        moved_rad=moved,
-        joint_sigma_rad=spread.joint_sigma_rad[:, 1:].mean(1),
-        body_sigma_rel=evidence.body_sigma_rel,
-        joints_unseen=1 - evidence.joint_seen.to(model.dtype).mean(1),
-    )
+    problem = job.problem(start, pose_sigma, job.config.robust_scale)
+    _, hessian = problem.linearise(state, forward)
+    _, linear = linear_beliefs(model, job.coarse, job.precision, job.surface_sigma, start, job.config)
+    beliefs = prior_precision(model.layout, pose_sigma, job.config.jaw_sigma_rad, linear)
+    spread = uncertainty(hessian, beliefs, model, forward)
+    moved = measure_moved(start, before, state, forward)
+    error = expected_error_mm(figures_of(evidence, spread, moved))
     hands = so3.exp(forward.hand_rotvec)
     betas, expression, shape, _ = state.coefficients.split(list(model.num_groups), 1)
     return RefineResult(
@@ -262,9 +258,11 @@ def _summarise(
         keypoints_px=keypoints_px,
         evidence=evidence,
         uncertainty=spread,
-        moved_rad=moved,
+        moved=moved,
+        expected_error_mm=error,
         iterations=iterations,
         status=status,
         quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
         cost=final.cost,
+        term_costs={type(term).__name__: term.cost(state, forward) for term in problem.terms},
     )

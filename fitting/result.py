@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fitting import so3
-from fitting.quality import Evidence, Uncertainty
+from fitting.evidence import Evidence
+from fitting.moved import Moved
 from fitting.solver import Status
+from fitting.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,24 +60,37 @@ class RefineResult:
     keypoints_px: Tensor
     """(B, 133, 2) keypoints of the refined body in the image."""
     evidence: Evidence
-    """Residuals, inliers, per-part reprojection errors, part validity."""
+    """Residuals, inliers, per-part reprojection errors in px and as a share of the box, part validity."""
     uncertainty: Uncertainty
-    """Posterior standard deviations."""
-    moved_rad: Tensor
-    """(B,) mean angle between the joints (root and body) of the coarse estimate, or neutral start, and the result."""
+    """Posterior standard deviations, what the keypoints did not determine, and the 3D error the model expects."""
+    moved: Moved
+    """Distance from the coarse estimate, or neutral start, by joint and part."""
     iterations: Tensor
     """(B,) int64, over both runs."""
     status: Tensor
     """(B,) int64 `Status`."""
+    expected_error_mm: Tensor
+    """(B,) expected PA-MPJPE, calibrated; what `quality` is made of. NaN where there are no figures."""
     quality: Tensor
     """(B,) 0..1; 0 for a row that could not be refined."""
     cost: Tensor
     """(B,) final robust cost with priors."""
+    term_costs: dict[str, Tensor]
+    """(B,) what each term of the problem adds to that cost, in squared standard deviations, by the name of its class:
+    KeypointTerm (robust reprojection), PoseNearnessTerm, RotvecTerm (joint limits, jaw), GaussianTerm (all else)."""
 
     @property
     def converged(self) -> Tensor:
         """(B,) bool."""
         return self.status == Status.CONVERGED
+
+    @property
+    def moved_rad(self) -> Tensor:
+        """(B,) mean angle between the joints (root and body) of the coarse estimate, or neutral start, and the result.
+
+        0 where nothing was refined.
+        """
+        return self.moved.mean_rad
 
     @property
     def part_valid(self) -> Tensor:

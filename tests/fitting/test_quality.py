@@ -1,74 +1,141 @@
-"""Evidence and quality, from residuals alone."""
+"""The score: what it falls with, what it does not depend on, and what it is worth."""
 
+from dataclasses import replace
+
+import numpy as np
+import pytest
 import torch
 
-from fitting.quality import expected_error_mm, gather_evidence, quality_score
+from benchmarks.quality import KINDS, limit_of, rank_correlation, score, together
+from fitting.camera import Camera
+from fitting.quality import CALIBRATION, expected_error_mm, figures_of, quality_score
+from fitting.refine import RefineResult, refine
+from fitting.sparse_body import SparseBody
+from fitting.synthetic import SyntheticConfig, SyntheticPeople, keep_keypoints, make_people
+
+GOOD = {"model_mm": 15.0, "estimate_error_rad": 0.1, "body_sigma_rel": 0.01, "reproj_rel": 0.004}
+GOOD |= {"joints_unseen": 0.05, "outliers": 0.05}
+BAD = {"model_mm": 60.0, "estimate_error_rad": 0.4, "body_sigma_rel": 0.03, "reproj_rel": 0.02}
+BAD |= {"joints_unseen": 0.5, "outliers": 0.4}
 
 
-def evidence(seen: list[slice], error_px: float = 1.0, boxes: torch.Tensor | None = None):
-    points = 100 * torch.rand(1, 133, 2, generator=torch.Generator().manual_seed(0))
-    points[0, 5:13] += 300
-    precision = torch.zeros(1, 133)
-    for part in seen:
-        precision[:, part] = 0.5
-    return gather_evidence(
-        keypoints_px=points + torch.tensor([error_px, 0.0]),
-        observed_px=points,
-        precision=precision,
-        inlier_sigma=4.0,
-        boxes_xyxy=boxes,
-        hand_estimated=torch.tensor([[True, False]]),
-    )
+@pytest.fixture(scope="module")
+def people(open_body_f64: SparseBody) -> SyntheticPeople:
+    return make_people(open_body_f64, 8, seed=21)
 
 
-def test_everything_seen_is_valid() -> None:
-    found = evidence([slice(0, 133)])
-    assert found.part_valid.all()
-    assert found.joint_seen.all()
-    assert torch.allclose(found.reproj_px, torch.ones(1, 4), atol=1e-3)
+@pytest.fixture(scope="module")
+def refined(open_body_f64: SparseBody, people: SyntheticPeople) -> RefineResult:
+    return refine(open_body_f64, people.observations, people.coarse, people.camera)
 
 
-def test_nothing_seen_is_invalid_and_has_no_figures() -> None:
-    found = evidence([])
-    assert not found.part_valid.any()
-    assert torch.isnan(found.reproj_px).all()
-    assert found.inlier_ratio.item() == 0
+def score_of(figures: dict[str, float]) -> float:
+    return quality_score(expected_error_mm({k: torch.tensor([v]) for k, v in figures.items()})).item()
 
 
-def test_residuals_beyond_the_threshold_are_no_evidence() -> None:
-    assert not evidence([slice(0, 133)], error_px=20.0).part_valid.any()
-
-
-def test_a_hand_without_an_estimate_needs_more_keypoints() -> None:
-    found = evidence([slice(0, 23), slice(91, 103), slice(112, 124)])
-    assert found.part_valid[0].tolist() == [True, True, False, False]
-
-
-def test_a_face_alone_says_nothing_about_limbs() -> None:
-    found = evidence([slice(0, 5), slice(23, 91)])
-    assert found.part_valid[0].tolist() == [False, False, False, True]
-    assert found.joint_seen[0, [12, 15]].all()
-    assert not found.joint_seen[0, [16, 17, 18, 19, 4, 5]].any()
-
-
-def test_errors_are_stated_as_a_share_of_the_box() -> None:
-    found = evidence([slice(0, 133)], boxes=torch.tensor([[0.0, 0.0, 50.0, 200.0]]))
-    assert torch.allclose(found.reproj_rel, torch.tensor([1 / 200]), atol=1e-5)
-
-
-def test_quality_falls_with_every_sign_of_trouble() -> None:
-    base = {"reproj_rel": 0.005, "inlier_ratio": 0.95, "moved_rad": 0.1, "joint_sigma_rad": 0.08}
-    base |= {"body_sigma_rel": 0.01, "joints_unseen": 0.05}
-    worse = {"reproj_rel": 0.02, "inlier_ratio": 0.6, "moved_rad": 0.4, "joint_sigma_rad": 0.3}
-    worse |= {"body_sigma_rel": 0.03, "joints_unseen": 0.5}
-
-    def score(values: dict[str, float]) -> float:
-        return quality_score(expected_error_mm(**{k: torch.tensor([v]) for k, v in values.items()})).item()
-
-    assert 0 < score(worse) < score(base) < 1
-    for name, value in worse.items():
-        assert score(base | {name: value}) < score(base)
+@pytest.mark.parametrize("name", CALIBRATION)
+def test_quality_falls_with_every_sign_of_trouble(name: str) -> None:
+    assert 0 < score_of(BAD) < score_of(GOOD | {name: BAD[name]}) < score_of(GOOD) < 1
 
 
 def test_quality_without_figures_is_zero() -> None:
     assert quality_score(torch.tensor([torch.nan])).item() == 0
+    assert score_of(GOOD | {"model_mm": float("nan")}) == 0
+
+
+def test_the_score_can_be_made_from_the_result_alone(refined: RefineResult) -> None:
+    error = expected_error_mm(figures_of(refined.evidence, refined.uncertainty, refined.moved))
+    assert torch.equal(error, refined.expected_error_mm)
+    assert torch.equal(quality_score(error), refined.quality)
+
+
+def test_nothing_depends_on_the_size_of_the_image(
+    open_body_f64: SparseBody, people: SyntheticPeople, refined: RefineResult
+) -> None:
+    zoom = 2.5
+    observations = replace(
+        people.observations,
+        keypoints_px=zoom * people.observations.keypoints_px,
+        sigma_px=zoom * people.observations.sigma_px,
+    )
+    camera = Camera(focal_px=zoom * people.camera.focal_px, principal_px=zoom * people.camera.principal_px)
+    large = refine(open_body_f64, observations, people.coarse, camera)
+    assert torch.allclose(large.quality, refined.quality, atol=1e-3)
+    assert torch.allclose(large.evidence.reproj_part_rel, refined.evidence.reproj_part_rel, rtol=0.02)
+    assert torch.allclose(large.evidence.reproj_px, zoom * refined.evidence.reproj_px, rtol=0.02)
+    assert torch.allclose(large.uncertainty.pa_mpjpe_mm, refined.uncertainty.pa_mpjpe_mm, rtol=0.02)
+
+
+def test_a_perfect_fit_scores_high(open_body_f64: SparseBody) -> None:
+    exact = SyntheticConfig(
+        noise_px=(0.0, 0.0),
+        sigma_px=0.2,
+        outlier_share=0,
+        missing_share=0,
+        body_error_deg=0.2,
+        root_error_deg=0.2,
+        hand_error_deg=0.2,
+    )
+    people = make_people(open_body_f64, 6, seed=3, config=exact)
+    result = refine(open_body_f64, people.observations, people.coarse, people.camera)
+    assert result.quality.min() > 0.95
+    assert result.expected_error_mm.max() < 10
+
+
+def test_the_expected_error_grows_with_the_noise(open_body_f64: SparseBody) -> None:
+    means = []
+    for noise in (0.5, 2.0, 8.0):
+        config = SyntheticConfig(noise_px=(noise, noise), sigma_px=noise)
+        people = make_people(open_body_f64, 6, seed=4, config=config)
+        result = refine(open_body_f64, people.observations, people.coarse, people.camera)
+        means.append((result.uncertainty.pa_mpjpe_mm.mean().item(), result.quality.mean().item()))
+    errors, qualities = zip(*means, strict=True)
+    assert errors[0] < errors[1] < errors[2]
+    assert qualities[0] > qualities[1] > qualities[2]
+
+
+def test_missing_legs_cost_quality(open_body_f64: SparseBody, people: SyntheticPeople, refined: RefineResult) -> None:
+    upper = keep_keypoints(people.observations, [slice(0, 11), slice(23, 133)])
+    result = refine(open_body_f64, upper, people.coarse, people.camera)
+    assert (result.quality < refined.quality).all()
+    assert (result.uncertainty.mpjpe_mm > refined.uncertainty.mpjpe_mm).all()
+
+
+def test_what_each_term_costs_adds_up(refined: RefineResult) -> None:
+    assert set(refined.term_costs) == {"KeypointTerm", "PoseNearnessTerm", "RotvecTerm", "GaussianTerm"}
+    assert torch.allclose(torch.stack(list(refined.term_costs.values())).sum(0), refined.cost)
+
+
+def test_a_fit_that_stays_has_not_moved(open_body_f64: SparseBody, people: SyntheticPeople) -> None:
+    nothing = keep_keypoints(people.observations, [])
+    result = refine(open_body_f64, nothing, people.coarse, people.camera)
+    for values in (result.moved.joints_rad, result.moved.hands_rad, result.moved.head_rad, result.moved.joints_mm):
+        assert values.abs().max() < 1e-4
+    assert (result.quality == 0).all()
+
+
+def test_distance_from_the_estimate_by_part(people: SyntheticPeople, refined: RefineResult) -> None:
+    moved = refined.moved
+    assert torch.allclose(moved.mean_rad, refined.moved_rad)
+    assert torch.allclose(22 * moved.mean_rad, 21 * moved.body_rad + moved.root_rad)
+    assert (moved.joints_mm[:, 0] == 0).all()
+    assert moved.joints_mm[:, 1:].min() > 0
+    turned = (people.coarse.body_pose.transpose(-1, -2) @ refined.parameters.body_pose).diagonal(dim1=-2, dim2=-1)
+    assert torch.allclose(moved.joints_rad[:, 1:].cos(), (turned.sum(-1) - 1) / 2, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "least"), [("many kinds", 0.6), ("many kinds, errors unstated", 0.4)])
+def test_quality_ranks_people_of_many_kinds(open_body: SparseBody, kind: str, least: float) -> None:
+    """The filter must mean something where people differ: good and bad starts, sharp and blurred, whole and cut off."""
+    scored = together([score(open_body, *people) for people in KINDS[kind](open_body, 240, 5)])
+    assert rank_correlation(scored.expected_mm, scored.error_mm) > least
+    assert abs(np.log(scored.expected_mm.mean() / scored.error_mm.mean())) < 0.35
+
+
+@pytest.mark.slow
+def test_within_one_kind_the_ranking_is_at_the_limit_of_luck(open_body: SparseBody) -> None:
+    scored = together([score(open_body, *people) for people in KINDS["one kind"](open_body, 240, 6)])
+    limit = limit_of(scored.model_mm, scored.spread_mm)
+    assert limit < 0.45
+    assert rank_correlation(scored.expected_mm, scored.error_mm) > limit - 0.2

@@ -1,0 +1,157 @@
+"""What the refined keypoints say about a fit: residuals, inliers, and which parts are seen well enough to supervise."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fitting.sparse_body import HEAD, Forward
+from model.body import skeleton
+
+PART_POINTS = (
+    slice(skeleton.BODY.start, skeleton.FEET.stop),
+    skeleton.LEFT_HAND,
+    skeleton.RIGHT_HAND,
+    skeleton.FACE,
+)
+"""Keypoints of the four parts, in the order of per-part columns: body, left hand, right hand, face."""
+_SHOULDERS, _HIPS = (5, 6), (11, 12)
+_MIN_BODY_POINTS, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS, _MIN_FACE_POINTS = 6, 10, 15, 30
+_MIN_ONE_SHOULDER_POINTS = 8
+"""Body points needed when a single shoulder is all that is seen of the torso."""
+_MAX_BODY_REL, _MAX_HAND_REL, _MAX_FACE_REL = 0.05, 0.12, 0.08
+_MIN_INLIER_RATIO = 0.5
+MAX_FACE_TURN_RAD = 100 * math.pi / 180
+"""Largest angle between where the fitted head looks and where the camera is. A profile has 90 degrees and shows half a
+face; further round, face points are guesses of the estimator. The 10 degrees allow for the error of the fitted head.
+"""
+MAX_ESTIMATED_TURN_RAD = 120 * math.pi / 180
+"""The same for the head before the fit. A frontal face made up on the back of a head turns the fitted head round, even
+past what a neck can do: the estimate of the body, within 20 degrees, has to agree that there is a face to be seen."""
+_JOINT_KEYPOINTS: dict[int, tuple[int, ...]] = {
+    0: (11, 12), 1: (13,), 2: (14,), 3: (5, 6), 4: (15,), 5: (16,), 6: (5, 6), 7: (17, 18, 19), 8: (20, 21, 22),
+    9: (5, 6), 10: (17, 18), 11: (20, 21), 12: (0, 1, 2, 3, 4, *range(23, 91)), 13: (5,), 14: (6,),
+    15: (0, 1, 2, 3, 4, *range(23, 91)), 16: (7,), 17: (8,), 18: (9, 91), 19: (10, 112), 20: tuple(range(92, 112)),
+    21: tuple(range(113, 133)),
+}  # fmt: skip
+"""Keypoints below each of the 22 joints that show how it is turned."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """Residuals of B people, summed up by part."""
+
+    residual_px: Tensor
+    """(B, 133) distance to the observed keypoint, NaN where none was seen."""
+    inlier: Tensor
+    """(B, 133) bool."""
+    reproj_px: Tensor
+    """(B, 4) median over the inliers of body, left hand, right hand, face; NaN without inliers."""
+    reproj_part_rel: Tensor
+    """(B, 4) the same as a share of the longer side of the person's box."""
+    reproj_rel: Tensor
+    """(B,) median over all inliers as a share of the longer side of the box."""
+    inlier_ratio: Tensor
+    """(B,) share of the seen keypoints that are inliers."""
+    inlier_part_ratio: Tensor
+    """(B, 4) the same by part; 0 where none was seen."""
+    face_turn_rad: Tensor
+    """(B,) angle between the fitted head's forward axis and the direction to the camera: 0 frontal, pi from behind."""
+    body_sigma_rel: Tensor
+    """(B,) mean stated sigma of the seen body keypoints as a share of the longer side of the box; 0 without any."""
+    part_valid: Tensor
+    """(B, 4) bool: seen well enough to supervise a model."""
+    joint_seen: Tensor
+    """(B, 22) bool: some inlier shows how the joint is turned; the others stayed at their prior."""
+
+
+def _masked_median(values: Tensor, mask: Tensor) -> Tensor:
+    """Median of the values (B, N) where the mask holds, NaN for rows without any."""
+    return torch.where(mask, values, torch.full_like(values, torch.nan)).nanmedian(1).values
+
+
+def _extent(points: Tensor, mask: Tensor) -> Tensor:
+    """Longer side (B,) of the box around the points (B, N, 2) where the mask holds."""
+    big = torch.finfo(points.dtype).max / 4
+    low = torch.where(mask[..., None], points, torch.full_like(points, big)).amin(1)
+    high = torch.where(mask[..., None], points, torch.full_like(points, -big)).amax(1)
+    return (high - low).amax(1).clamp(min=1.0)
+
+
+def face_turn_rad(forward: Forward) -> Tensor:
+    """Angle (B,) between the forward axis of the head, +z of its rest frame, and the direction to the camera."""
+    head = forward.joints[:, HEAD] + forward.translation
+    along = -(forward.rotations[:, HEAD, :, 2] * head).sum(1)
+    return torch.acos((along / head.norm(dim=1).clamp(min=1e-9)).clamp(-1.0, 1.0))
+
+
+def _mean_sigma(precision: Tensor) -> Tensor:
+    """Mean of 1 / precision (B, N) over the seen keypoints, (B,); 0 for rows without any."""
+    seen = precision > 0
+    sigma = torch.where(seen, 1 / torch.where(seen, precision, torch.ones_like(precision)), torch.zeros_like(precision))
+    return sigma.sum(1) / seen.sum(1).clamp(min=1)
+
+
+def gather_evidence(
+    *,
+    keypoints_px: Tensor,
+    observed_px: Tensor,
+    precision: Tensor,
+    inlier_sigma: float,
+    boxes_xyxy: Tensor | None,
+    hand_estimated: Tensor,
+    face_turn: Tensor,
+    estimated_turn: Tensor,
+) -> Evidence:
+    """Sums up the residuals of refined keypoints.
+
+    Args:
+        keypoints_px: (B, 133, 2) of the refined body.
+        observed_px: (B, 133, 2) of the image.
+        precision: (B, 133) one over sigma in 1/px, 0 for a keypoint that was not seen.
+        inlier_sigma: residual in sigmas up to which a keypoint is an inlier.
+        boxes_xyxy: (B, 4) px, or None for the extent of the seen keypoints.
+        hand_estimated: (B, 2) bool; a hand without an estimate of its own needs more keypoints to be trusted.
+        face_turn: (B,) `face_turn_rad`; a face seen from behind is not valid, whatever keypoints there are.
+        estimated_turn: (B,) the same before the fit.
+    """
+    seen = precision > 0
+    distance = torch.where(seen[..., None], keypoints_px - observed_px, torch.zeros_like(keypoints_px)).norm(dim=-1)
+    inlier = seen & (distance * precision <= inlier_sigma)
+    reproj = torch.stack([_masked_median(distance[:, part], inlier[:, part]) for part in PART_POINTS], 1)
+    if boxes_xyxy is None:
+        size = _extent(keypoints_px, seen)
+    else:
+        size = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).amax(1).clamp(min=1.0)
+    count = torch.stack([inlier[:, part].sum(1) for part in PART_POINTS], 1)
+    share = count / torch.stack([seen[:, part].sum(1) for part in PART_POINTS], 1).clamp(min=1)
+    trusted = share >= _MIN_INLIER_RATIO
+    shoulders, hips = inlier[:, list(_SHOULDERS)].sum(1), inlier[:, list(_HIPS)].sum(1)
+    torso = (shoulders >= 1) & ((shoulders + hips >= 2) | (count[:, 0] >= _MIN_ONE_SHOULDER_POINTS))
+    body = torso & (count[:, 0] >= _MIN_BODY_POINTS) & (reproj[:, 0] <= _MAX_BODY_REL * size)
+    needed = torch.where(hand_estimated, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS)
+    hands = [
+        (count[:, 1 + side] >= needed[:, side])
+        & (
+            reproj[:, 1 + side]
+            <= _MAX_HAND_REL * _extent(keypoints_px[:, PART_POINTS[1 + side]], seen[:, PART_POINTS[1 + side]])
+        )
+        for side in range(2)
+    ]
+    face_size = _extent(keypoints_px[:, skeleton.FACE], seen[:, skeleton.FACE])
+    face = (count[:, 3] >= _MIN_FACE_POINTS) & (reproj[:, 3] <= _MAX_FACE_REL * face_size)
+    face = face & (face_turn <= MAX_FACE_TURN_RAD) & (estimated_turn <= MAX_ESTIMATED_TURN_RAD)
+    return Evidence(
+        residual_px=torch.where(seen, distance, torch.full_like(distance, torch.nan)),
+        inlier=inlier,
+        reproj_px=reproj,
+        reproj_part_rel=reproj / size[:, None],
+        reproj_rel=_masked_median(distance, inlier) / size,
+        inlier_ratio=inlier.sum(1) / seen.sum(1).clamp(min=1),
+        inlier_part_ratio=share,
+        face_turn_rad=face_turn,
+        body_sigma_rel=_mean_sigma(precision[:, skeleton.BODY]) / size,
+        part_valid=torch.stack([body, *hands, face], 1) & trusted,
+        joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in _JOINT_KEYPOINTS.values()], 1),
+    )

@@ -1,0 +1,214 @@
+"""What the keypoints did not determine: standard deviations from the final normal matrix (Laplace approximation).
+
+The inverse of the Gauss-Newton matrix is the covariance of a Gaussian around the result, provided that keypoints and
+beliefs state their own noise correctly. Pushed through the derivative of the joints it gives the 3D error that the
+model itself expects, in mm. Finger coordinates couple to all else through their own block only, so they are eliminated
+first (Schur complement) and no matrix of the full size is inverted.
+
+Legend: B people, P unknowns, Pc common unknowns (all but the fingers), K = 22 root and body joints.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fitting import so3
+from fitting.moved import NUM_JOINTS
+from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout
+from fitting.sparse_body import Forward, SparseBody
+
+_DEPTH_FACTOR, _HEAD_SCALE_FACTOR = 1.4, 1.2
+"""Stated over computed sigma of log depth and log head scale, so that error over sigma is 1 on synthetic people: their
+shapes and head scales spread wider than the beliefs about them, which hardly touches the pose. Rotations of root, body
+and fingers need no factor (0.9-1.1)."""
+_SMALL_BLOCK = 16
+"""Size up to which a Cholesky factor beats halving; the optimum is flat."""
+_MEAN_TO_RMS = 0.86
+"""E|v| / sqrt(E|v|^2) of a 3D Gaussian error: 0.92 if it is the same along all axes, 0.80 if it is along one only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Uncertainty:
+    """Standard deviations of a Gaussian around the result; a ratio is after / before the keypoints: 1 if they said
+    nothing, near 0 if they said all. NaN where the matrix cannot be inverted.
+    """
+
+    joint_sigma_rad: Tensor
+    """(B, 22) root mean square over the three axes of root and body joints."""
+    hand_sigma_rad: Tensor
+    """(B, 2) root mean square over the coordinates of left and right fingers."""
+    log_depth_sigma: Tensor
+    """(B,) relative uncertainty of the pelvis depth."""
+    log_head_scale_sigma: Tensor
+    """(B,) root mean square over the three axes of the head scale's logarithm."""
+    joint_ratio: Tensor
+    """(B, 22) sigma of each joint after / before."""
+    hand_ratio: Tensor
+    """(B, 2) sigma of the fingers after / before, left and right."""
+    depth_ratio: Tensor
+    """(B,) sigma of the log depth after / before."""
+    shape_ratio: Tensor
+    """(B,) mean over the linear coefficients (body shape, expression, face shape) of after / before."""
+    head_scale_ratio: Tensor
+    """(B,) mean over the three axes of after / before."""
+    joint_sigma_mm: Tensor
+    """(B, 22) expected distance of each joint from its true place, pelvis on pelvis."""
+    mpjpe_mm: Tensor
+    """(B,) mean of it over the 22 joints."""
+    pa_mpjpe_mm: Tensor
+    """(B,) the same after the best similarity alignment: the part of the error that no rotation, scale and shift of
+    the whole body explains."""
+    pa_mpjpe_spread_mm: Tensor
+    """(B,) standard deviation of the aligned error about its expectation: it differs by so much by mere luck, which
+    bounds what any score can rank."""
+
+    @property
+    def conditioning(self) -> Tensor:
+        """(B,) mean ratio over the body joints: 1 means the keypoints said nothing about the pose."""
+        return self.joint_ratio[:, 1:].mean(1)
+
+
+def prior_precision(layout: Layout, pose_sigma_rad: Tensor, jaw_sigma_rad: tuple[float, ...], linear: Tensor) -> Tensor:
+    """One over the variances (B, P) of all unknowns before the keypoints.
+
+    Args:
+        layout: places of the unknowns.
+        pose_sigma_rad: (B, 22) beliefs about root and body joints.
+        jaw_sigma_rad: (3,) beliefs about the jaw.
+        linear: (B, P) precision of everything that is not a rotation of root, body or jaw.
+    """
+    precision = linear.clone()
+    joints = (1 / pose_sigma_rad.square())[..., None].expand(-1, -1, 3)
+    precision[:, ROOT], precision[:, BODY] = joints[:, 0], joints[:, 1:].flatten(1)
+    precision[:, JAW] = 1 / linear.new_tensor(jaw_sigma_rad).square()
+    return precision
+
+
+def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forward) -> Uncertainty:
+    """Covariance of the result of B people.
+
+    Args:
+        hessian: (B, P, P) Gauss-Newton matrix at the result, beliefs included. Left and right fingers do not couple.
+        prior: (B, P) `prior_precision`.
+        body: tables of the body.
+        forward: the result.
+    """
+    layout = body.layout
+    common, hands = marginal_roots(hessian, layout)
+    variance = torch.cat([common.square().sum(1), hands.flatten(1)], 1)
+    before = 1 / prior.clamp(min=torch.finfo(prior.dtype).tiny)
+
+    def by_joint(values: Tensor) -> Tensor:
+        return torch.cat([values[:, ROOT], values[:, BODY]], 1).unflatten(1, (NUM_JOINTS, 3)).mean(-1)
+
+    def by_hand(values: Tensor) -> Tensor:
+        return torch.stack([values[:, layout.hand(side)].mean(1) for side in range(2)], 1)
+
+    ratio = (variance / before).sqrt().clamp(max=1.0)
+    depth = POSITION.stop - 1
+    spread, shape = joint_roots_m(common, body, forward)
+    distance = _mean_distance(spread)
+    aligned = _mean_distance(shape).mean(1)
+    return Uncertainty(
+        joint_sigma_rad=by_joint(variance).sqrt(),
+        hand_sigma_rad=by_hand(variance).sqrt(),
+        log_depth_sigma=_DEPTH_FACTOR * variance[:, depth].sqrt(),
+        log_head_scale_sigma=_HEAD_SCALE_FACTOR * variance[:, layout.log_head_scale].mean(1).sqrt(),
+        joint_ratio=(by_joint(variance) / by_joint(before)).sqrt().clamp(max=1.0),
+        hand_ratio=(by_hand(variance) / by_hand(before)).sqrt().clamp(max=1.0),
+        depth_ratio=ratio[:, depth],
+        shape_ratio=ratio[:, layout.coefficients].mean(1),
+        head_scale_ratio=ratio[:, layout.log_head_scale].mean(1),
+        joint_sigma_mm=1e3 * distance,
+        mpjpe_mm=1e3 * distance.mean(1),
+        pa_mpjpe_mm=1e3 * aligned,
+        pa_mpjpe_spread_mm=1e3 * aligned * _relative_spread(shape),
+    )
+
+
+def whitening(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower triangular E (..., N, N) with E^T E = matrix^-1, and whether there is one (...).
+
+    Halves the matrix until a block is small, which leaves nearly all the work to matrix products: on a CPU twice as
+    fast as a batched Cholesky factor and its inverse.
+    """
+    size = matrix.shape[-1]
+    if size <= _SMALL_BLOCK:
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        eye = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
+        return torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False), info == 0
+    half = size // 2
+    first, first_good = whitening(matrix[..., :half, :half])
+    cross = first @ matrix[..., :half, half:]
+    second, second_good = whitening(matrix[..., half:, half:] - cross.transpose(-1, -2) @ cross)
+    root = torch.zeros_like(matrix)
+    root[..., :half, :half], root[..., half:, half:] = first, second
+    root[..., half:, :half] = -second @ (cross.transpose(-1, -2) @ first)
+    return root, first_good & second_good
+
+
+def marginal_roots(hessian: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Root E (B, Pc, Pc) of the covariance E^T E of the common unknowns, and the variances (B, 2, Ph) of the fingers.
+
+    With H = [[C, N^T], [N, F]] the covariance of the common unknowns is (C - N^T F^-1 N)^-1. The variances are those of
+    F^-1, the wrist held: letting it go would raise the sigmas of the fingers by 3 %.
+    """
+    first = slice(0, layout.num_common)
+    fingers = torch.stack([hessian[:, layout.hand(side), layout.hand(side)] for side in range(2)], 1)
+    cross = torch.stack([hessian[:, layout.hand(side), first] for side in range(2)], 1)
+    finger_root, fingers_good = whitening(fingers)
+    stacked = (finger_root @ cross).flatten(1, 2)
+    root, good = whitening(hessian[:, first, first] - stacked.transpose(1, 2) @ stacked)
+    good = (good & fingers_good.all(1))[:, None, None]
+    nan = torch.full((), torch.nan, dtype=hessian.dtype, device=hessian.device)
+    return torch.where(good, root, nan), torch.where(good, finger_root.square().sum(2), nan)
+
+
+def joint_derivative(body: SparseBody, forward: Forward) -> Tensor:
+    """Derivative (B, 66, Q) of the 22 joints relative to the pelvis, with respect to the unknowns up to the last
+    coefficient, Q = 72 + C. Place, jaw and head scale do not move them.
+    """
+    layout, joints = body.layout, forward.joints[:, :NUM_JOINTS]
+    derivative = joints.new_zeros(len(joints), NUM_JOINTS, 3, layout.coefficients.stop)
+    below = body.ancestors[:NUM_JOINTS, :NUM_JOINTS, None]
+    # A turn d of joint j moves a joint k below it by d x (p_k - p_j) = [p_k - p_j]^T d.
+    turns = so3.skew(below * (joints[:, :, None] - joints[:, None])).transpose(-1, -2).transpose(2, 3)
+    derivative[..., ROOT], derivative[..., BODY] = turns[..., 0, :], turns[..., 1:, :].flatten(-2)
+    rest = body.joints.directions
+    bones = so3.product(forward.rotations[:, body.parents[:NUM_JOINTS]], (rest - rest[body.parents])[:NUM_JOINTS])
+    bones[:, 0] = 0
+    moves = body.ancestors[:NUM_JOINTS, :NUM_JOINTS] @ bones.flatten(2)
+    derivative[..., layout.coefficients] = moves.unflatten(-1, (3, -1))
+    return derivative.flatten(1, 2)
+
+
+def similarity_directions(joints: Tensor) -> Tensor:
+    """Orthonormal basis (B, 3 K, 7) of the moves of joints (B, K, 3) under shift, rotation and scaling of the whole."""
+    centred = joints - joints.mean(1, keepdim=True)
+    shift = torch.eye(3, dtype=joints.dtype, device=joints.device).expand(*joints.shape[:2], 3, 3)
+    moves = torch.cat([shift, so3.skew(centred), centred[..., None]], -1).flatten(1, 2)
+    return torch.linalg.qr(moves).Q
+
+
+def joint_roots_m(root: Tensor, body: SparseBody, forward: Forward) -> tuple[Tensor, Tensor]:
+    """Roots V (B, 66, Pc) of the covariance V V^T of the 22 joints: pelvis on pelvis, and aligned by similarity."""
+    derivative = joint_derivative(body, forward)
+    spread = derivative @ root[:, :, : derivative.shape[2]].transpose(1, 2)
+    whole = similarity_directions(forward.joints[:, :NUM_JOINTS])
+    return spread, spread - whole @ (whole.transpose(1, 2) @ spread)
+
+
+def _mean_distance(root: Tensor) -> Tensor:
+    """Expected length (B, 22) of the error of each joint, from a root of its covariance."""
+    return _MEAN_TO_RMS * root.unflatten(1, (NUM_JOINTS, 3)).square().sum((2, 3)).sqrt()
+
+
+def _relative_spread(root: Tensor) -> Tensor:
+    """Standard deviation over mean (B,) of the root mean square joint error.
+
+    The sum of squares q of Gaussians with covariance S has variance 2 |S|^2 about tr S; its square root varies by half
+    as much.
+    """
+    covariance = root @ root.transpose(1, 2)
+    return 0.5 * (2 * covariance.square().sum((1, 2))).sqrt() / covariance.diagonal(dim1=1, dim2=2).sum(1)

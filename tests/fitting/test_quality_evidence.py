@@ -1,0 +1,143 @@
+"""Evidence from residuals alone, and which parts it makes valid."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fitting import camera as pinhole
+from fitting.evidence import MAX_ESTIMATED_TURN_RAD, MAX_FACE_TURN_RAD, Evidence, face_turn_rad, gather_evidence
+from fitting.refine import Observations, RefineResult, refine
+from fitting.sparse_body import SparseBody
+from fitting.synthetic import SyntheticConfig, SyntheticPeople, make_people
+from model.body import skeleton
+
+
+def evidence(
+    seen: list[slice], error_px: float = 1.0, boxes: torch.Tensor | None = None, turns: tuple[float, float] = (0.0, 0.0)
+) -> Evidence:
+    points = 100 * torch.rand(1, 133, 2, generator=torch.Generator().manual_seed(0))
+    points[0, 5:13] += 300
+    precision = torch.zeros(1, 133)
+    for part in seen:
+        precision[:, part] = 0.5
+    return gather_evidence(
+        keypoints_px=points + torch.tensor([error_px, 0.0]),
+        observed_px=points,
+        precision=precision,
+        inlier_sigma=4.0,
+        boxes_xyxy=boxes,
+        hand_estimated=torch.tensor([[True, False]]),
+        face_turn=torch.tensor(turns[:1]),
+        estimated_turn=torch.tensor(turns[1:]),
+    )
+
+
+def test_everything_seen_is_valid() -> None:
+    found = evidence([slice(0, 133)])
+    assert found.part_valid.all()
+    assert found.joint_seen.all()
+    assert torch.allclose(found.reproj_px, torch.ones(1, 4), atol=1e-3)
+
+
+def test_nothing_seen_is_invalid_and_has_no_figures() -> None:
+    found = evidence([])
+    assert not found.part_valid.any()
+    assert torch.isnan(found.reproj_px).all()
+    assert found.inlier_ratio.item() == 0
+
+
+def test_residuals_beyond_the_threshold_are_no_evidence() -> None:
+    assert not evidence([slice(0, 133)], error_px=20.0).part_valid.any()
+
+
+def test_a_hand_without_an_estimate_needs_more_keypoints() -> None:
+    found = evidence([slice(0, 23), slice(91, 103), slice(112, 124)])
+    assert found.part_valid[0].tolist() == [True, True, False, False]
+
+
+def test_a_face_alone_says_nothing_about_limbs() -> None:
+    found = evidence([slice(0, 5), slice(23, 91)])
+    assert found.part_valid[0].tolist() == [False, False, False, True]
+    assert found.joint_seen[0, [12, 15]].all()
+    assert not found.joint_seen[0, [16, 17, 18, 19, 4, 5]].any()
+
+
+def test_errors_are_stated_as_a_share_of_the_box() -> None:
+    found = evidence([slice(0, 133)], boxes=torch.tensor([[0.0, 0.0, 50.0, 200.0]]))
+    assert torch.allclose(found.reproj_rel, torch.tensor([1 / 200]), atol=1e-5)
+    assert torch.allclose(found.reproj_part_rel, torch.full((1, 4), 1 / 200), atol=1e-5)
+
+
+def test_inlier_shares_by_part_add_up() -> None:
+    found = evidence([slice(0, 23), slice(91, 103)])
+    assert found.inlier_part_ratio[0].tolist() == [1, 1, 0, 0]
+    assert found.inlier_ratio.item() == 1
+
+
+def test_a_face_counts_up_to_the_profile() -> None:
+    turns = [0.0, torch.pi / 2, MAX_FACE_TURN_RAD - 0.01, MAX_FACE_TURN_RAD + 0.01, torch.pi]
+    valid = [evidence([slice(0, 133)], turns=(turn, turn)).part_valid[0].tolist() for turn in turns]
+    assert valid == [[True] * 4, [True] * 4, [True] * 4, [True, True, True, False], [True, True, True, False]]
+
+
+def test_a_face_that_the_estimate_had_behind_the_head_does_not_count() -> None:
+    inside, outside = MAX_ESTIMATED_TURN_RAD - 0.01, MAX_ESTIMATED_TURN_RAD + 0.01
+    assert evidence([slice(0, 133)], turns=(0.5, inside)).part_valid[0, 3]
+    assert not evidence([slice(0, 133)], turns=(0.5, outside)).part_valid[0, 3]
+
+
+def people_facing(body: SparseBody, *yaw_deg: float) -> SyntheticPeople:
+    return make_people(body, 16, seed=31, config=SyntheticConfig(yaw_deg=(yaw_deg[0], yaw_deg[-1])))
+
+
+def refined(body: SparseBody, people: SyntheticPeople, observations: Observations | None = None) -> RefineResult:
+    return refine(body, observations or people.observations, people.coarse, people.camera)
+
+
+@pytest.mark.parametrize("yaw_deg", [-180.0, -60.0, 0.0, 60.0, 120.0])
+def test_the_turn_of_a_head_is_its_yaw(open_body_f64: SparseBody, yaw_deg: float) -> None:
+    people = people_facing(open_body_f64, yaw_deg)
+    turn = face_turn_rad(open_body_f64.forward(people.truth)) * 180 / torch.pi
+    # Tilt, trunk and neck add some 20 degrees of their own, to any side.
+    assert abs(turn.median().item() - abs(yaw_deg)) < 25
+
+
+def test_faces_seen_from_behind_are_invalid(open_body: SparseBody) -> None:
+    """The keypoints are those of the turned head: all of the face is seen, as if through the skull."""
+    people = people_facing(open_body, 150, 210)
+    result = refined(open_body, people)
+    assert result.evidence.inlier_part_ratio[:, 3].min() > 0.5
+    assert not result.part_valid[:, 3].any()
+    assert result.part_valid[:, 0].double().mean() > 0.8
+
+
+def test_profiles_keep_their_faces(open_body: SparseBody) -> None:
+    people = people_facing(open_body, 55, 80)
+    turn = face_turn_rad(open_body.forward(people.truth)) * 180 / torch.pi
+    profiles = (turn > 60) & (turn < 95)
+    assert profiles.sum() >= 8
+    assert refined(open_body, people).part_valid[profiles, 3].all()
+
+
+def test_a_frontal_face_made_up_on_the_back_of_a_head_is_invalid(open_body: SparseBody) -> None:
+    """Some estimators draw a face that looks into the camera wherever they are told that a head is."""
+    people = people_facing(open_body, 160, 200)
+    front = people_facing(open_body, 0, 0)
+    face = slice(skeleton.FACE.start, skeleton.FACE.stop)
+    made_up = front.clean_px[:, face] - front.clean_px[:, face].mean(1, keepdim=True)
+    made_up = made_up * (people.height_px / front.height_px)[:, None, None]
+    keypoints = people.observations.keypoints_px.clone()
+    keypoints[:, face] = made_up + people.clean_px[:, face].mean(1, keepdim=True)
+    result = refined(open_body, people, replace(people.observations, keypoints_px=keypoints))
+    assert not result.part_valid[:, 3].any()
+
+
+def test_the_turn_does_not_change_along_the_ray(open_body_f64: SparseBody) -> None:
+    """Further away on the same ray the camera sees the same side of the head."""
+    people = people_facing(open_body_f64, 80)
+    near = open_body_f64.forward(people.truth)
+    head = near.joints[:, skeleton.HEAD] + near.translation
+    far = replace(near, translation=near.translation + 2 * head)
+    assert torch.allclose(face_turn_rad(near), face_turn_rad(far))
+    assert torch.isfinite(pinhole.project(far.points_cam, people.camera)).all()
