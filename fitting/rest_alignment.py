@@ -107,6 +107,10 @@ class RestProblem:
     """(N,) sum to 1."""
     config: AlignConfig
 
+    @property
+    def arrow(self) -> None:
+        """The Gauss-Newton matrix is full."""
+
     def in_pose(self, rotations: Tensor | None = None) -> RestState:
         """The state of a pose (1, 21, 3, 3), or of rest, with shape and place by linear least squares."""
         if rotations is None:
