@@ -71,7 +71,8 @@ def test_huge_network_has_upstreams_entries():
     shapes = {
         "pos_embed": (1, 193, 1280), "patch_embed.proj.weight": (1280, 3, 16, 16), "last_norm.bias": (1280,),
         "blocks.31.norm1.weight": (1280,), "blocks.31.attn.qkv.weight": (3840, 1280),
-        "blocks.0.attn.proj.bias": (1280,), "blocks.31.mlp.fc1.weight": (5120, 1280), "blocks.0.mlp.fc2.weight": (1280, 5120),
+        "blocks.0.attn.proj.bias": (1280,), "blocks.31.mlp.fc1.weight": (5120, 1280),
+        "blocks.0.mlp.fc2.weight": (1280, 5120),
     }  # fmt: skip
     assert {name: tuple(state[name].shape) for name in shapes} == shapes
 
