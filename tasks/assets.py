@@ -99,6 +99,32 @@ def convert_command(waiting: Sequence[AssetRow], by_id: Mapping[str, AssetRow], 
     return shlex.join(["python", "-m", "model.body.convert", "--out", str(root), *flags])
 
 
+def asset_lines(rows: Sequence[AssetRow], root: str | Path) -> list[str]:
+    """Returns a table of the rows as text: place, state, what it is for, hash, licence, and where a file comes from.
+
+    Below it, a line for each file that is there but cannot be used or is not the published version.
+
+    Args:
+        rows: Of ``inspect_assets``.
+        root: The same folder.
+    """
+    table = [("file", "state", "needed for", "sha256 (published)", "licence", "where it comes from")]
+    for row in rows:
+        if row.problem is None:
+            state = "found" if row.found else "not needed"
+        else:
+            state = "unusable" if row.found else ("to convert" if row.asset.made_from else "missing")
+        purpose = " ".join(text for text in (row.asset.part, row.asset.backend) if text)
+        place = os.path.relpath(row.path, root)
+        known = f"({row.asset.sha256[:12]})" if row.asset.sha256 else ""
+        sha256 = row.sha256[:12] if row.sha256 else known
+        table.append((place, state, purpose, sha256, row.asset.licence, row.asset.source))
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
+    lines = ["  ".join([*map(str.ljust, line[:-1], widths), line[-1]]).rstrip() for line in table]
+    said = [(row, row.problem if row.found and row.problem else row.note) for row in rows]
+    return lines + [f"{os.path.relpath(row.path, root)}: {text}" for row, text in said if text is not None]
+
+
 def backend_options(rows: Sequence[AssetRow], part: str, backend: str) -> dict[str, str]:
     """Returns the options that give a backend the paths of its files, for ``params.yaml``."""
     return {

@@ -4,10 +4,12 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from model.body import convert
 from model.estimators.asset_table import BODIES, BY_ID, OFFICIAL, PAPER_BACKENDS, needed_ids
-from tasks.assets import AssetRow, backend_options, blocking, inspect_assets, next_step
+from tasks.assets import AssetRow, asset_lines, backend_options, blocking, inspect_assets, next_step
 
 
 def put(root: Path, *ids: str, content: bytes = b"numbers") -> None:
@@ -130,3 +132,40 @@ def test_a_damaged_file_that_nobody_needs_does_not_block(tmp_path: Path) -> None
     put(tmp_path, "smirk", content=b"")
     assert blocking(inspect_assets(tmp_path)) == []
     assert blocking(inspect_assets(tmp_path, {**PAPER_BACKENDS, "face": "smirk"})) != []
+
+
+def test_the_table_has_a_line_a_file_and_one_for_what_is_wrong_with_it(tmp_path: Path) -> None:
+    put(tmp_path, "hamer", content=b"")
+    put(tmp_path, "teaser")
+    rows = inspect_assets(tmp_path)
+    lines = asset_lines(rows, tmp_path)
+    shown = {line.split()[0]: line for line in lines[1 : len(rows) + 1]}
+    assert set(shown) == {row.asset.place for row in rows}
+    assert "unusable" in shown["hamer/hamer.ckpt"]
+    assert " found " in shown["teaser/TEASER.pt"]
+    assert hashlib.sha256(b"numbers").hexdigest()[:12] in shown["teaser/TEASER.pt"]
+    assert lines[-1] == "hamer/hamer.ckpt: the file is empty: get it again"
+
+
+def test_the_command_fails_with_the_next_step_until_all_is_there(tmp_path: Path) -> None:
+    def command(*options: str):
+        return CliRunner().invoke(app, ["assets", "--root", str(tmp_path), *options])
+
+    assert command().exit_code == 0
+    missing = command("--check")
+    assert missing.exit_code == 1
+    assert "next: dwpose.pose" in missing.output
+    assert f"{len(needed_ids())} needed files are missing" in missing.output
+    put(tmp_path, *WEIGHTS, *BODY_FILES)
+    complete = command("--check")
+    assert complete.exit_code == 0
+    assert "every needed file is there" in complete.output
+
+
+def test_the_command_asks_for_what_the_settings_use(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("annotate: {face: {backend: smirk}}\n")
+    answer = CliRunner().invoke(app, ["assets", "--params", str(params), "--root", str(tmp_path), "--check"])
+    assert answer.exit_code == 1
+    assert "1 needed files are missing" in answer.output
+    assert "next: smirk" in answer.output
