@@ -5,6 +5,7 @@ world-frame steps of `fitting.parameters`.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -44,6 +45,36 @@ def pose_nearness(reference: Tensor, rotmat: Tensor, sigma_rad: Tensor) -> Tenso
     return so3.log(reference.transpose(-1, -2) @ rotmat) / sigma_rad[..., None]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrongJoints:
+    """How often, and how far, a coarse estimate of a joint fails."""
+
+    share: float
+    """Share of joints whose estimate is plainly wrong, 0..1 without the ends."""
+    factor: float
+    """Standard deviation of a wrong joint over that of a good one, above 1."""
+
+
+def mixture_loss(squared: Tensor, wrong: WrongJoints | None) -> tuple[Tensor, Tensor]:
+    """Loss and weight of a rotation whose error is Gaussian with one standard deviation, or seldom with a larger one.
+
+    Twice the negative logarithm of (1 - share) N(0, 1) + share N(0, factor^2) in three dimensions, 0 at 0. The weight
+    is its derivative: nearly 1 while the small Gaussian explains the residual, 1 / factor^2 beyond, so that a wrong
+    joint still has a belief, a wide one, where the keypoints do not determine it.
+
+    Args:
+        squared: (...) squared norms of residuals in (small) standard deviations.
+        wrong: share and factor; None is a plain Gaussian.
+    """
+    if wrong is None:
+        return squared, torch.ones_like(squared)
+    gain = 1 - 1 / wrong.factor**2
+    log_odds = math.log((1 - wrong.share) / wrong.share) + 3 * math.log(wrong.factor)
+    excess = squared * (gain / 2) - log_odds
+    loss = squared - 2 * torch.nn.functional.softplus(excess) + 2 * math.log1p(math.exp(-log_odds))
+    return loss, 1 - gain * torch.sigmoid(excess)
+
+
 def beyond_limits(rotvec: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """How far axis-angle components (..., 3) lie outside [low, high], signed; 0 inside."""
     return (rotvec - high).clamp(min=0) + (rotvec - low).clamp(max=0)
@@ -55,16 +86,20 @@ class PoseNearnessTerm:
     The Jacobian of log(R0^T R) with respect to a world-frame step is Jr^-1(phi) G^T; the Gauss-Newton matrix of the
     isotropic residual is taken as I / sigma^2, its value at the reference. The gradient G phi / sigma^2 is exact,
     because phi is a fixed vector of its own Jacobian.
+
+    The loss of a joint is that of `mixture_loss`: a coarse estimate errs by some degrees in most joints and is plainly
+    wrong in a few, which must not hold the fit back.
     """
 
-    def __init__(self, global_orient: Tensor, body_pose: Tensor, sigma_rad: Tensor):
-        """Reference root (B, 3, 3), body (B, 21, 3, 3), and standard deviations (B, 22)."""
+    def __init__(self, global_orient: Tensor, body_pose: Tensor, sigma_rad: Tensor, wrong: "WrongJoints | None" = None):
+        """Reference root (B, 3, 3), body (B, 21, 3, 3), standard deviations (B, 22), and what is known of failures."""
         self.reference = torch.cat([global_orient[:, None], body_pose], 1)
-        self.sigma_rad = sigma_rad
+        self.sigma_rad, self.wrong = sigma_rad, wrong
 
     def take_rows(self, index: Tensor) -> "PoseNearnessTerm":
         """The same term for some of the people."""
-        return PoseNearnessTerm(self.reference[index, 0], self.reference[index, 1:], self.sigma_rad[index])
+        reference = self.reference[index]
+        return PoseNearnessTerm(reference[:, 0], reference[:, 1:], self.sigma_rad[index], self.wrong)
 
     def _residual(self, state: State) -> Tensor:
         current = torch.cat([state.global_orient[:, None], state.body_pose], 1)
@@ -72,13 +107,14 @@ class PoseNearnessTerm:
 
     def cost(self, state: State, forward: Forward) -> Tensor:
         """(B,)."""
-        return self._residual(state).square().sum((1, 2))
+        return mixture_loss(self._residual(state).square().sum(-1), self.wrong)[0].sum(1)
 
     def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
         """Adds this term in place."""
-        precision = 1 / self.sigma_rad[..., None]
-        pull = precision * (forward.rotations[:, :22] @ self._residual(state)[..., None]).squeeze(-1)
-        stiffness = (precision**2).expand(-1, -1, 3)
+        residual, precision = self._residual(state), 1 / self.sigma_rad[..., None]
+        weight = mixture_loss(residual.square().sum(-1, keepdim=True), self.wrong)[1]
+        pull = weight * precision * (forward.rotations[:, :22] @ residual[..., None]).squeeze(-1)
+        stiffness = (weight * precision**2).expand(-1, -1, 3)
         gradient[:, ROOT] += pull[:, 0]
         gradient[:, BODY] += pull[:, 1:].flatten(1)
         diagonal = hessian.diagonal(dim1=1, dim2=2)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from fitting.priors import WrongJoints
 from fitting.solver import SolverConfig
 
 # Order: pelvis, left and right hip, spine1, knees, spine2, ankles, spine3, feet, neck, collars, head, shoulders,
@@ -17,14 +18,24 @@ _NEUTRAL_DEG = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LossScales:
+    """Scales of the robust losses of one run, in standard deviations."""
+
+    keypoint: float
+    """Of a keypoint."""
+    wrong_joints: WrongJoints | None
+    """Failures of the coarse estimate of a joint."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RefineConfig:
     """How far the refinement trusts what: the sigmas are standard deviations of Gaussian beliefs."""
 
-    graduated_iterations: int = 8
+    graduated_iterations: int = 12
     """Steps with the wide robust loss, which lets far-off points pull the body over."""
     graduated_scale: float = 20.0
     """Scale of the wide robust loss, in sigmas of a keypoint."""
-    iterations: int = 25
+    iterations: int = 30
     """Steps with the final robust loss, at most."""
     robust_scale: float = 4.0
     """Scale of the final robust loss: a point this many sigmas off loses three quarters of its pull."""
@@ -40,6 +51,11 @@ class RefineConfig:
     """The same about a neutral body, where there is no valid estimate."""
     pose_sigma_scale: float = 1.0
     """Factor on all pose sigmas, stated or not."""
+    wrong_joint_share: float = 0.1
+    """Share of root and body joints whose coarse estimate is plainly wrong; 0 believes them all. Used with the final
+    loss only: under the wide one, keypoints that are still far off would make good joints look wrong."""
+    wrong_joint_factor: float = 6.0
+    """How many times the sigma of a good joint such a joint may be off."""
     hand_sigma_deg: float = 12.0
     """Finger joints about a valid hand estimate."""
     guessed_hand_sigma_deg: float = 25.0
@@ -88,6 +104,18 @@ class RefineConfig:
     inlier_sigma: float = 4.0
     """A keypoint within this many sigmas of the refined body is an inlier."""
 
+    @property
+    def wide_loss(self) -> LossScales:
+        """Losses of the first run."""
+        return LossScales(keypoint=self.graduated_scale, wrong_joints=None)
+
+    @property
+    def final_loss(self) -> LossScales:
+        """Losses of the second run."""
+        share, factor = self.wrong_joint_share, self.wrong_joint_factor
+        wrong = WrongJoints(share=share, factor=factor) if share > 0 else None
+        return LossScales(keypoint=self.robust_scale, wrong_joints=wrong)
+
     def __post_init__(self) -> None:
         for name in ("pose_sigma_deg", "neutral_sigma_deg"):
             values = getattr(self, name)
@@ -100,8 +128,13 @@ class RefineConfig:
             )
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, float) and not value > 0:
+            if isinstance(value, float) and name != "wrong_joint_share" and not value > 0:
                 raise ValueError(f"{name} must be positive, got {value}")
+        if not 0 <= self.wrong_joint_share < 1 or self.wrong_joint_factor <= 1:
+            raise ValueError(
+                "wrong_joint_share must lie in 0..1 (1 excluded) and wrong_joint_factor above 1, "
+                f"got {self.wrong_joint_share} and {self.wrong_joint_factor}"
+            )
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
         if not 0 <= self.num_hand_components <= 45:

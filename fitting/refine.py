@@ -24,7 +24,7 @@ from fitting.parameters import State
 from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm
 from fitting.problem import BodyProblem
 from fitting.quality import expected_error_mm, figures_of, quality_score
-from fitting.recipe import RefineConfig
+from fitting.recipe import LossScales, RefineConfig
 from fitting.residuals import KeypointTerm, precision_of
 from fitting.result import Parameters, RefineResult
 from fitting.rows import cat_rows, copy_rows, put_rows, repeat_rows, take_rows
@@ -111,8 +111,8 @@ def _refine_batch(
             put_rows(start, part, found)
             pose_sigma[part] = sigma
 
-    wide = job.solve(start, start, pose_sigma, config.graduated_scale, config.graduated_iterations, usable)
-    final = job.solve(wide.state, start, pose_sigma, config.robust_scale, config.iterations, usable)
+    wide = job.solve(start, start, pose_sigma, config.wide_loss, config.graduated_iterations, usable)
+    final = job.solve(wide.state, start, pose_sigma, config.final_loss, config.iterations, usable)
     status = torch.where(bad_input, int(Status.NOT_FINITE), final.status)
     status = torch.where(empty & ~bad_input, int(Status.NO_DATA), status)
     return _summarise(job, start, final, pose_sigma, status, wide.iterations + final.iterations, observations)
@@ -150,7 +150,7 @@ class _Job:
             coarse=repeat_rows(self.coarse, times),
         )
 
-    def problem(self, prior: State, pose_sigma: Tensor, robust_scale: float) -> BodyProblem:
+    def problem(self, prior: State, pose_sigma: Tensor, loss: LossScales) -> BodyProblem:
         """The least-squares problem with beliefs around the state `prior`."""
         config, dtype = self.config, self.model.dtype
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype)
@@ -158,8 +158,8 @@ class _Job:
         return BodyProblem(
             self.model,
             [
-                KeypointTerm(self.model, self.observed, self.precision, self.view, robust_scale),
-                PoseNearnessTerm(prior.global_orient, prior.body_pose, pose_sigma),
+                KeypointTerm(self.model, self.observed, self.precision, self.view, loss.keypoint),
+                PoseNearnessTerm(prior.global_orient, prior.body_pose, pose_sigma, loss.wrong_joints),
                 RotvecTerm(config.limit_sigma_rad, so3.log(prior.jaw_pose), jaw_sigma),
                 GaussianTerm(self.model.layout, mean, precision),
             ],
@@ -170,12 +170,12 @@ class _Job:
         start: State,
         prior: State,
         pose_sigma: Tensor,
-        robust_scale: float,
+        loss: LossScales,
         iterations: int,
         active: Tensor | None,
     ) -> Solution:
         settings = replace(self.config.solver, max_iterations=iterations)
-        return solve(self.problem(prior, pose_sigma, robust_scale), start, settings, active)
+        return solve(self.problem(prior, pose_sigma, loss), start, settings, active)
 
 
 def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:
@@ -192,13 +192,13 @@ def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:
     tries = initialise.place(model, tries, many.observed, many.precision, many.view)
     sigma = (torch.tensor(config.neutral_sigma_deg, dtype=model.dtype) * _DEG).expand(count * yaws, -1)
     sigma = sigma * config.pose_sigma_scale
-    wide = many.solve(tries, tries, sigma, config.graduated_scale, config.graduated_iterations, None)
+    wide = many.solve(tries, tries, sigma, config.wide_loss, config.graduated_iterations, None)
     finalists = config.num_finalists
     ahead = wide.cost.nan_to_num(torch.inf).view(count, yaws).argsort(1)[:, :finalists]
     kept = (ahead + torch.arange(count)[:, None] * yaws).flatten()
     tries = take_rows(tries, kept)
     tight = many.take_rows(kept).solve(
-        take_rows(wide.state, kept), tries, sigma[kept], config.robust_scale, config.search_iterations, None
+        take_rows(wide.state, kept), tries, sigma[kept], config.final_loss, config.search_iterations, None
     )
     best = tight.cost.nan_to_num(torch.inf).view(count, finalists).argmin(1) + torch.arange(count) * finalists
     return take_rows(tries, best), sigma[:count]
@@ -231,7 +231,7 @@ def _summarise(
     )
     refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
     evidence = replace(evidence, part_valid=evidence.part_valid & refined[:, None])
-    problem = job.problem(start, pose_sigma, job.config.robust_scale)
+    problem = job.problem(start, pose_sigma, job.config.final_loss)
     _, hessian = problem.linearise(state, forward)
     _, linear = linear_beliefs(model, job.coarse, job.precision, job.surface_sigma, start, job.config)
     beliefs = prior_precision(model.layout, pose_sigma, job.config.jaw_sigma_rad, linear)

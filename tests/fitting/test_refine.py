@@ -12,6 +12,7 @@ from fitting.inputs import Coarse
 from fitting.refine import Camera, RefineConfig, RefineResult, Status, refine
 from fitting.sparse_body import SparseBody
 from fitting.synthetic import (
+    HARD_START,
     SURFACE_ANNOTATION,
     SyntheticConfig,
     SyntheticPeople,
@@ -77,6 +78,22 @@ def test_body_is_recovered(open_body: SparseBody, people: SyntheticPeople, refin
     assert end.mean() < 20
     assert (end < start).all()
     assert error_mm(open_body, people, refined, aligned=False).mean() < 40
+
+
+def test_joints_whose_estimate_is_plainly_wrong_are_recovered(open_body: SparseBody) -> None:
+    people = make_people(open_body, 32, seed=1, config=HARD_START)
+    believing = RefineConfig(wrong_joint_share=0.0)
+    doubting, plain = (
+        error_mm(
+            open_body,
+            people,
+            refine(open_body, people.observations, people.coarse, people.camera, config),
+            aligned=False,
+        )
+        for config in (RefineConfig(), believing)
+    )
+    assert doubting.mean() < 45
+    assert doubting.mean() < 0.95 * plain.mean()
 
 
 def test_keypoints_are_reached_in_spite_of_outliers(people: SyntheticPeople, refined: RefineResult) -> None:
@@ -245,6 +262,8 @@ def test_labels_are_float32_axis_angle(refined: RefineResult) -> None:
         ("pose_sigma_deg", (1.0,)),
         ("num_finalists", 9),
         ("iterations", -1),
+        ("wrong_joint_share", 1.0),
+        ("wrong_joint_factor", 1.0),
         ("surface_sigma_m", (0.01,) * 5),
     ],
 )

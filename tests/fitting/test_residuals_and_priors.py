@@ -7,7 +7,16 @@ from toy_bodies import random_state
 from fitting import camera, so3
 from fitting.camera import Camera
 from fitting.parameters import State, retract
-from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm, beyond_limits, joint_limits_rad, merge_beliefs
+from fitting.priors import (
+    GaussianTerm,
+    PoseNearnessTerm,
+    RotvecTerm,
+    WrongJoints,
+    beyond_limits,
+    joint_limits_rad,
+    merge_beliefs,
+    mixture_loss,
+)
 from fitting.problem import Term
 from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
 from fitting.sparse_body import SparseBody
@@ -22,8 +31,10 @@ def make_term(kind: str, body: SparseBody) -> Term:
         view = Camera(focal_px=focal, principal_px=focal[:, None].expand(-1, 2))
         target = camera.project(body.forward(other).points_cam, view)
         return KeypointTerm(body, target, torch.rand(COUNT, 133).double() / 50, view, 4.0)
-    if kind == "pose":
-        return PoseNearnessTerm(other.global_orient, other.body_pose, 0.1 + torch.rand(COUNT, 22).double())
+    if kind in ("pose", "pose or wrong"):
+        wrong = WrongJoints(share=0.1, factor=6.0) if kind == "pose or wrong" else None
+        sigma = 0.1 + torch.rand(COUNT, 22).double()
+        return PoseNearnessTerm(other.global_orient, other.body_pose, sigma, wrong)
     if kind == "rotvec":
         return RotvecTerm(0.05, so3.log(other.jaw_pose), torch.tensor([0.2, 0.05, 0.05]).double())
     size = (COUNT, body.layout.size)
@@ -37,7 +48,7 @@ def cost_after(term: Term, body: SparseBody, state: State, rotations: torch.Tens
     return term.cost(moved, body.forward(moved))
 
 
-@pytest.mark.parametrize("kind", ["keypoints", "pose", "rotvec", "gaussian"])
+@pytest.mark.parametrize("kind", ["keypoints", "pose", "pose or wrong", "rotvec", "gaussian"])
 def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: SparseBody) -> None:
     torch.manual_seed(0)
     term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
@@ -54,7 +65,7 @@ def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: Sparse
     assert torch.linalg.eigvalsh(hessian).min() > -1e-6 * hessian.abs().max()
 
 
-@pytest.mark.parametrize("kind", ["keypoints", "pose", "rotvec", "gaussian"])
+@pytest.mark.parametrize("kind", ["keypoints", "pose", "pose or wrong", "rotvec", "gaussian"])
 def test_rows_of_a_term_are_independent(kind: str, toy_body: SparseBody) -> None:
     torch.manual_seed(0)
     term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
@@ -78,6 +89,27 @@ def test_geman_mcclure_weight_is_the_derivative_of_the_loss() -> None:
     loss, weight = geman_mcclure(squared, 3.0)
     (slope,) = torch.autograd.grad(loss.sum(), squared)
     assert torch.allclose(slope, weight)
+
+
+def test_the_mixture_is_the_logarithm_of_its_density() -> None:
+    squared, wrong = (
+        torch.linspace(0, 400, 50, dtype=torch.float64, requires_grad=True),
+        WrongJoints(share=0.1, factor=6),
+    )
+    loss, weight = mixture_loss(squared, wrong)
+    density = 0.9 * torch.exp(-squared / 2) + 0.1 / 6**3 * torch.exp(-squared / 72)
+    assert torch.allclose(loss, -2 * torch.log(density / (0.9 + 0.1 / 6**3)))
+    (slope,) = torch.autograd.grad(loss.sum(), squared)
+    assert torch.allclose(slope, weight)
+    assert weight[0] > 0.99
+    assert weight[-1].item() == pytest.approx(1 / 36)
+
+
+def test_without_wrong_joints_the_loss_is_quadratic() -> None:
+    squared = torch.tensor([0.0, 3.0, 1e4])
+    loss, weight = mixture_loss(squared, None)
+    assert torch.equal(loss, squared)
+    assert torch.equal(weight, torch.ones(3))
 
 
 def test_keypoints_that_cannot_be_used_have_no_precision() -> None:
