@@ -158,6 +158,8 @@ def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, con
         state = with_head(model, state, coarse.head_orient, use, config.head_limit_deg * _DEG)
     if coarse.wrist_orient is not None:
         use = coarse.hand_valid & coarse.body_valid[:, None]
+        if coarse.hand_score is not None:
+            use = use & ~(coarse.hand_score < config.wrist_min_score)
         gate, limit = config.wrist_gate_deg * _DEG, config.wrist_limit_deg * _DEG
         state = with_wrists(model, state, coarse.wrist_orient, use, gate, limit)
     return state
@@ -180,6 +182,42 @@ def linear_coefficients(
     surface_offset_m = surface_offset_m.expand(len(betas), -1)
     parts = (betas, expression, shape, surface_offset_m)
     return torch.cat([_columns(part, count) for part, count in zip(parts, model.num_groups, strict=True)], 1)
+
+
+def seen_from_behind(
+    model: SparseBody,
+    state: State,
+    coarse: Coarse,
+    keypoints_px: Tensor,
+    precision: Tensor,
+    view: Camera,
+    max_angle_rad: float,
+) -> Tensor:
+    """People (B,) whose head faces away from the camera for all that is known before the fit.
+
+    The coarse body must be valid, its head turned by more than the angle from the direction to the camera, and no valid
+    face estimate may see the face. A face estimate without an orientation counts as seeing it.
+
+    Args:
+        model: the body.
+        state: the start; where it stands does not matter.
+        coarse: part estimates, checked.
+        keypoints_px: (B, 133, 2); their mean gives the direction to the camera.
+        precision: (B, 133) 0 for keypoints that were not seen.
+        view: cameras.
+        max_angle_rad: largest angle of a face that can be seen.
+    """
+    seen = (precision > 0).to(keypoints_px.dtype)[..., None]
+    middle = (keypoints_px * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
+    ray = torch.nn.functional.pad(camera.from_pixels(middle, view)[:, 0], (0, 1), value=1.0)
+    to_camera = -ray / ray.norm(dim=1, keepdim=True)
+
+    def is_away(head: Tensor) -> Tensor:
+        return (head[:, :, 2] * to_camera).sum(1) < math.cos(max_angle_rad)
+
+    away = is_away(model.global_rotations(model.local_rotations(state)[0])[:, HEAD]) & coarse.body_valid
+    face_seen = coarse.face_valid if coarse.head_orient is None else coarse.face_valid & ~is_away(coarse.head_orient)
+    return away & ~face_seen
 
 
 def _columns(value: Tensor, count: int) -> Tensor:

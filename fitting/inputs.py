@@ -86,6 +86,8 @@ class Coarse:
     """(B, 3, 3) head orientation in the camera frame from the face estimator, or None."""
     wrist_orient: Tensor | None = None
     """(B, 2, 3, 3) wrist orientation in the camera frame from the hand estimator, or None."""
+    hand_score: Tensor | None = None
+    """(B, 2) the hand estimator's own score, 0..1; None, or NaN, leaves the wrists to the angle alone."""
     transl_m: Tensor | None = None
     """(B, 3) pelvis position; None, or rows of NaN, let the keypoints place the body."""
 
@@ -107,6 +109,7 @@ class Coarse:
             "hand_sigma_rad": (count, 2),
             "head_orient": (count, 3, 3),
             "wrist_orient": (count, 2, 3, 3),
+            "hand_score": (count, 2),
             "transl_m": (count, 3),
         }
         shapes |= {name: shape for name, shape in optional.items() if getattr(self, name) is not None}

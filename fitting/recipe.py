@@ -89,8 +89,13 @@ class RefineConfig:
     """Largest turn from chest to head taken from a face estimate."""
     wrist_gate_deg: float = 80.0
     """A hand estimate whose wrist is further than this from the body's is not believed about the wrist."""
+    wrist_min_score: float = 0.3
+    """A hand estimate with a lower score of its own is not believed about the wrist."""
     wrist_limit_deg: float = 85.0
     """Largest wrist bend taken from a hand estimate."""
+    face_away_deg: float = 110.0
+    """Where the coarse head is turned further from the camera, and no face estimate says otherwise, face keypoints are
+    taken for invented: networks see faces on the backs of heads."""
     batch_size: int = 32
     """People refined at once: bounds the memory; more than fits the cache is slower on a CPU."""
     num_yaws: int = 8

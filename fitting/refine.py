@@ -31,10 +31,12 @@ from fitting.rows import cat_rows, copy_rows, put_rows, repeat_rows, take_rows
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import Forward, SparseBody
 from fitting.uncertainty import prior_precision, uncertainty
+from model.body import skeleton
 
 __all__ = ["Camera", "Coarse", "Observations", "Parameters", "RefineConfig", "RefineResult", "Status", "refine"]
 
 _DEG = math.pi / 180
+_FIRST_EAR = 3
 
 
 def refine(
@@ -84,6 +86,8 @@ def _refine_batch(
 
     surface_offset, surface_sigma = surface_belief(observations, config, model.dtype)
     start = initialise.start_state(model, coarse, surface_offset, config)
+    behind = initialise.seen_from_behind(model, start, coarse, observed, precision, camera, config.face_away_deg * _DEG)
+    precision = torch.where(behind[:, None] & face_keypoints(precision.device), torch.zeros_like(precision), precision)
     pose_sigma = pose_sigma_rad(coarse, config)
     start = initialise.place(model, start, observed, precision, camera)
     if coarse.transl_m is not None:
@@ -116,6 +120,14 @@ def _refine_batch(
     status = torch.where(bad_input, int(Status.NOT_FINITE), final.status)
     status = torch.where(empty & ~bad_input, int(Status.NO_DATA), status)
     return _summarise(job, start, final, pose_sigma, status, wide.iterations + final.iterations, observations)
+
+
+def face_keypoints(device: torch.device) -> Tensor:
+    """(133,) bool: what only a visible face shows, nose, eyes and the 68 landmarks; ears are seen from behind too."""
+    mask = torch.zeros(skeleton.NUM_KEYPOINTS, dtype=torch.bool, device=device)
+    mask[:_FIRST_EAR] = True
+    mask[skeleton.FACE] = True
+    return mask
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -149,6 +149,7 @@ def coarse_of(parts: dict[str, list[Row]]) -> Coarse:
         hand_pose=both("hand_pose", (15, 3)),
         wrist_orient=both("wrist_orient", (3,)),
         hand_sigma_rad=torch.from_numpy(hand_sigma),
+        hand_score=torch.from_numpy(np.stack([_scalars(hands, f"{side}_score") for side in ("left", "right")], 1)),
         hand_valid=torch.stack([_flags(hands, f"{side}_valid") for side in ("left", "right")], 1),
         flame_shape=torch.from_numpy(_stack(face, "flame_shape", (10,))),
         flame_expression=torch.from_numpy(_stack(face, "flame_expression", (10,))),

@@ -1,10 +1,15 @@
 """Starting points."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 from toy_bodies import random_state
 
 from fitting import camera, initialise, so3
 from fitting.camera import Camera
+from fitting.inputs import Coarse
+from fitting.recipe import RefineConfig
 from fitting.sparse_body import SparseBody
 
 WRISTS = [20, 21]
@@ -49,6 +54,27 @@ def test_the_head_takes_the_orientation_of_the_face(open_body_f64: SparseBody) -
     assert torch.equal(moved.body_pose[2], state.body_pose[2])
     neck, head = so3.log(moved.body_pose[0, 11]), so3.log(moved.body_pose[0, 14])
     assert torch.allclose(neck / 0.4, head / 0.6)
+
+
+@pytest.mark.parametrize(("score", "taken"), [(0.9, True), (0.1, False), (float("nan"), True)])
+def test_a_wrist_of_a_hand_with_a_low_score_is_not_taken(open_body: SparseBody, score: float, taken: bool) -> None:
+    bent = so3.exp(torch.tensor([0.3, 0.0, 0.0]))
+    coarse = Coarse.unknown(1)
+    root, pose = initialise.neutral_body(1, torch.float32)
+    rotations = open_body.global_rotations(torch.cat([root[:, None], pose[None], torch.eye(3).expand(1, 33, 3, 3)], 1))
+    coarse = replace(
+        coarse,
+        global_orient=root,
+        body_pose=pose[None],
+        body_valid=torch.ones(1, dtype=torch.bool),
+        hand_valid=torch.ones(1, 2, dtype=torch.bool),
+        wrist_orient=rotations[:, WRISTS] @ bent,
+        hand_score=torch.tensor([[score, 1.0]]),
+    )
+    state = initialise.start_state(open_body, coarse, torch.zeros(1, 6), RefineConfig())
+    turned = so3.angle_between(state.body_pose[:, [19, 20]], pose[None, [19, 20]])[0]
+    assert turned[1].item() == pytest.approx(0.3, abs=1e-4)
+    assert turned[0].item() == pytest.approx(0.3 if taken else 0.0, abs=1e-3)
 
 
 def test_a_wrist_is_taken_only_where_the_body_agrees(open_body_f64: SparseBody) -> None:

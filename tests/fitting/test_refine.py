@@ -232,6 +232,60 @@ def test_search_finds_people_seen_from_behind(open_body: SparseBody) -> None:
     assert clean_error(people, result)[:, :23].median() < 3
 
 
+def from_behind(body: SparseBody) -> SyntheticPeople:
+    """People who look away, with a face that a network invented on the backs of their heads."""
+    people = make_people(body, 8, seed=7, config=SyntheticConfig(yaw_deg=(165, 195)))
+    keypoints = people.observations.keypoints_px.clone()
+    middle = people.clean_px[:, skeleton.FACE].mean(1, keepdim=True)
+    for part in (slice(0, 3), skeleton.FACE):
+        mirrored = 2 * middle - keypoints[:, part]
+        keypoints[:, part] = torch.stack([mirrored[..., 0], keypoints[:, part, 1]], -1)
+    return replace(
+        people,
+        observations=replace(people.observations, keypoints_px=keypoints),
+        coarse=replace(people.coarse, face_valid=torch.zeros(8, dtype=torch.bool)),
+    )
+
+
+def test_a_face_invented_on_the_back_of_a_head_is_left_out(open_body: SparseBody) -> None:
+    people = from_behind(open_body)
+    without = keep_keypoints(people.observations, [slice(3, 23), slice(91, 133)])
+    expected = refine(open_body, without, people.coarse, people.camera)
+    result = refine(open_body, people.observations, people.coarse, people.camera)
+    assert torch.equal(result.parameters.body_pose, expected.parameters.body_pose)
+    assert not result.part_valid[:, 3].any()
+    misled = refine(open_body, people.observations, people.coarse, people.camera, RefineConfig(face_away_deg=180.0))
+    neck = [11, 14]
+    turned = [
+        so3.angle_between(fit.parameters.body_pose[:, neck], people.truth.body_pose[:, neck]).mean()
+        for fit in (result, misled)
+    ]
+    assert turned[0] < turned[1]
+
+
+def test_a_face_estimate_that_sees_the_face_overrules_the_body(open_body: SparseBody) -> None:
+    people = from_behind(open_body)
+    facing = torch.diag(torch.tensor([1.0, -1.0, -1.0])).expand(8, 3, 3)
+    coarse = replace(people.coarse, face_valid=torch.ones(8, dtype=torch.bool), head_orient=facing)
+    result = refine(open_body, people.observations, coarse, people.camera)
+    assert torch.isfinite(result.evidence.residual_px[:, skeleton.FACE]).any(1).all()
+
+
+def test_body_alone_leaves_face_and_hands_at_their_priors(open_body: SparseBody, people: SyntheticPeople) -> None:
+    nothing = torch.zeros(32, dtype=torch.bool)
+    coarse = replace(people.coarse, hand_valid=nothing[:, None].expand(-1, 2), face_valid=nothing)
+    result = refine(open_body, keep_keypoints(people.observations, [slice(0, 23)]), coarse, people.camera)
+    assert result.part_valid[:, 0].double().mean() > 0.9
+    assert not result.part_valid[:, 1:].any()
+    assert error_mm(open_body, people, result, aligned=True).mean() < 25
+    relaxed = so3.exp(open_body.hand_rotvec(open_body.relaxed_hand[None]))[0]
+    for side, hand in enumerate((result.parameters.left_hand_pose, result.parameters.right_hand_pose)):
+        assert so3.angle_between(hand, relaxed[side]).max() < 5 * DEGREE
+    # Nose, eyes and ears are skin of the face: they say little of its shape, nothing of its expression.
+    assert result.parameters.flame_expression.abs().max() < 0.5
+    assert so3.log(result.parameters.jaw_pose).norm(dim=-1).max() < 3 * DEGREE
+
+
 def test_an_invalid_part_may_hold_anything(open_body: SparseBody, people: SyntheticPeople) -> None:
     coarse = replace(
         people.coarse,
