@@ -20,6 +20,9 @@ from tasks.workspace import ShardRef, Workspace
 REVISIONS = {"keypoints": 3, "body": 2, "hands": 1, "face": 1, "refine": 3}
 """Raised by hand when the code of a step changes its results, so that old files are made again."""
 
+_RUN_OPTIONS = ("device", "batch_size", "num_threads")
+"""Options of the backends that change the speed, not the result."""
+
 PARTS = ("keypoints", "body", "hands", "face")
 """Steps that an estimator does."""
 
@@ -54,8 +57,9 @@ def _estimator(part: str, config: EstimatorConfig) -> dict[str, Any]:
 
 
 def _settings(config: EstimatorConfig) -> dict[str, Any]:
-    """Backend and options without the places of its files, for which the estimator's hash of them stands."""
-    options = {name: value for name, value in config.options.items() if not name.endswith("_path")}
+    """Backend and options that decide a result: not the places of its files, for which the estimator's hash of them
+    stands, nor where and in what batches it runs."""
+    options = {k: v for k, v in config.options.items() if not k.endswith("_path") and k not in _RUN_OPTIONS}
     return {"backend": config.backend, "options": options}
 
 

@@ -1,11 +1,11 @@
 """Bodies that a backend states as SMPL are written as SMPL-X."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from upstream_checkpoints import write_checkpoint
 
 from fitting.delta_theta import DeltaTheta
 from model.estimators.base import BodyOutput
@@ -14,9 +14,6 @@ from tasks.body import body_rows, smplx_output
 from tasks.config import AnnotateConfig, EstimatorConfig
 from tasks.delta_theta import delta_theta
 from tasks.provenance import step_config
-
-sys.path.append(str(Path(__file__).parents[1] / "model" / "estimators"))
-from upstream_checkpoints import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +51,17 @@ def test_pose_and_shape_are_carried_over_and_the_rest_stays(transfer: DeltaTheta
 
 
 def test_the_footer_tells_of_the_weights_and_the_transfer_but_not_of_places(tmp_path: Path) -> None:
-    def stated(name: str, seed: int = 0, **config: str) -> dict:
+    def stated(name: str, seed: int = 0, batch_size: int = 8, **config: str) -> dict:
         path = tmp_path / name
         if not path.exists():
             write_checkpoint(path, "hmr2", seed=seed)
-        body = EstimatorConfig(backend="hmr2", options={"checkpoint_path": str(path)})
+        body = EstimatorConfig(backend="hmr2", options={"checkpoint_path": str(path), "batch_size": batch_size})
         return step_config("body", AnnotateConfig(body=body, **config))  # pyright: ignore[reportArgumentType]
 
     here = stated("here.ckpt")
     (tmp_path / "there.ckpt").write_bytes((tmp_path / "here.ckpt").read_bytes())
     assert stated("there.ckpt") == here
+    assert stated("here.ckpt", batch_size=3) == here
     assert stated("other.ckpt", seed=1) != here
     assert stated("here.ckpt", smpl_to_smplx="additive") != here
     assert here["smpl_to_smplx"]["composition"] == "conjugate"
