@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from upstream_checkpoints import mean_pose, regressor
 
 from model.estimators.regressor_files import HAMER, HMR2
 from model.networks.cross_decoder import DecoderConfig
 from model.networks.pose_regressor import PoseRegressor, RegressorConfig, config_of
 from model.networks.vit import VIT_SIZES
 from model.rotations import sixd_to_rotmat
-from tests.model.estimators.upstream_checkpoints import mean_pose, regressor
 
 
 @pytest.mark.parametrize(("file", "num_pose"), [(HMR2, 144), (HAMER, 96)])

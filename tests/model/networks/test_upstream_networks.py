@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from upstream_checkpoints import mean_pose, randomise
 
 from model.estimators.prohmr.network import ProHMRNetwork
 from model.estimators.prohmr.network import config_of as prohmr_config
 from model.estimators.regressor_files import HAMER, HMR2
 from model.networks.pose_regressor import PoseRegressor, config_of
-from tests.model.estimators.upstream_checkpoints import mean_pose, randomise
 
 pytestmark = [pytest.mark.upstream, pytest.mark.timeout(900)]
 TOLERANCE = 1e-4

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from upstream_checkpoints import write_checkpoint
 
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
 from model.estimators import create
@@ -16,7 +17,6 @@ from model.estimators.crop_network import normalised
 from model.estimators.crops import PORTRAIT, cut, keypoint_box, square_of_box
 from model.rotations import mirror_rotmat
 from tests.model.estimators.people import mirrored, people
-from tests.model.estimators.upstream_checkpoints import write_checkpoint
 
 
 @pytest.fixture(scope="module")

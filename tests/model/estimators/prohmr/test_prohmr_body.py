@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import roma
 import torch
+from upstream_checkpoints import TINY_PROHMR, prohmr, write_checkpoint
 
 from model.estimators import create
 from model.estimators.base import BodyEstimator
@@ -14,7 +15,6 @@ from model.estimators.crops import cut, keypoint_box, square_of_box
 from model.estimators.prohmr.body import spread_rad
 from model.estimators.prohmr.network import SIZE_KEYS, ProHMRConfig, ProHMRNetwork, config_of
 from tests.model.estimators.people import people
-from tests.model.estimators.upstream_checkpoints import TINY_PROHMR, prohmr, write_checkpoint
 
 
 @pytest.fixture(scope="module")
