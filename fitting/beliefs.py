@@ -18,7 +18,8 @@ _MIN_SURFACE_SIGMA_M = 1e-4
 
 def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
     """Standard deviations (B, 22) of root and body joints about the estimate: the stated ones, else the recipe's."""
-    default = coarse.global_orient.new_tensor(config.pose_sigma_deg) * _DEG
+    orient = coarse.global_orient
+    default = torch.tensor(config.pose_sigma_deg, dtype=orient.dtype, device=orient.device) * _DEG
     default = default.expand(len(coarse.global_orient), -1)
     if coarse.sigma_rad is None:
         return default * config.pose_sigma_scale

@@ -151,7 +151,7 @@ def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, con
         position=coefficients.new_zeros(count, 3),
         eye_pose=coarse.eye_pose,
         eyelids=coarse.eyelids,
-        contour_bin=torch.zeros(count, dtype=torch.int64),
+        contour_bin=torch.zeros(count, dtype=torch.int64, device=coefficients.device),
     )
     if coarse.head_orient is not None:
         use = coarse.face_valid & coarse.body_valid

@@ -123,28 +123,28 @@ class Coarse:
                 raise ValueError(f"coarse estimate {name} needs shape {shape}, got {found}")
 
     @classmethod
-    def unknown(cls, count: int, dtype: torch.dtype = torch.float32) -> "Coarse":
+    def unknown(cls, count: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "Coarse":
         """No estimate of any part: everything starts neutral."""
-        eye = torch.eye(3, dtype=dtype)
+        eye = torch.eye(3, dtype=dtype, device=device)
         return cls(
             global_orient=eye.expand(count, 3, 3),
             body_pose=eye.expand(count, 21, 3, 3),
             hand_pose=eye.expand(count, 2, 15, 3, 3),
-            betas=torch.zeros(count, 10, dtype=dtype),
-            flame_shape=torch.zeros(count, 10, dtype=dtype),
-            flame_expression=torch.zeros(count, 10, dtype=dtype),
+            betas=torch.zeros(count, 10, dtype=dtype, device=device),
+            flame_shape=torch.zeros(count, 10, dtype=dtype, device=device),
+            flame_expression=torch.zeros(count, 10, dtype=dtype, device=device),
             jaw_pose=eye.expand(count, 3, 3),
-            eyelids=torch.zeros(count, 2, dtype=dtype),
+            eyelids=torch.zeros(count, 2, dtype=dtype, device=device),
             eye_pose=eye.expand(count, 2, 3, 3),
-            body_valid=torch.zeros(count, dtype=torch.bool),
-            hand_valid=torch.zeros(count, 2, dtype=torch.bool),
-            face_valid=torch.zeros(count, dtype=torch.bool),
+            body_valid=torch.zeros(count, dtype=torch.bool, device=device),
+            hand_valid=torch.zeros(count, 2, dtype=torch.bool, device=device),
+            face_valid=torch.zeros(count, dtype=torch.bool, device=device),
         )
 
 
 def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tuple[Tensor, Coarse]:
     """Rows (B,) whose camera or valid parts hold NaN or inf, and the estimates with invalid parts made neutral."""
-    neutral = Coarse.unknown(len(coarse.global_orient), dtype)
+    neutral = Coarse.unknown(len(coarse.global_orient), dtype, coarse.global_orient.device)
     bad = ~torch.isfinite(camera.focal_px) | (camera.focal_px <= 0) | ~torch.isfinite(camera.principal_px).all(1)
     parts = {
         "body_valid": ("global_orient", "body_pose", "betas"),
@@ -161,7 +161,7 @@ def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tu
             value = value.to(dtype)
             other = getattr(neutral, name)
             if other is None:
-                other = torch.eye(3, dtype=dtype).expand_as(value)
+                other = torch.eye(3, dtype=dtype, device=value.device).expand_as(value)
             finite = torch.isfinite(value).flatten(valid.dim()).all(-1)
             broken = valid & ~finite
             bad = bad | (broken if broken.dim() == 1 else broken.any(1))

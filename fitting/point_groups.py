@@ -124,7 +124,7 @@ def _moving(table: np.ndarray | None) -> np.ndarray:
     """(54,) which joints' correctives move any of the points (..., 3, 9 * 54)."""
     if table is None:
         return np.zeros(skeleton.NUM_SMPLX_JOINTS - 1, bool)
-    return (np.abs(table) > 0).reshape(-1, skeleton.NUM_SMPLX_JOINTS - 1, 9).any((0, 2))
+    return np.asarray((np.abs(table) > 0).reshape(-1, skeleton.NUM_SMPLX_JOINTS - 1, 9).any((0, 2)))
 
 
 def build_groups(tables: BodyTables) -> list[PointGroup]:
@@ -203,7 +203,7 @@ def _blended(
     """Blended pairs of keypoints with `below` ([K,] N, J), corner weights ([K,] N, C, J) and vertices (N, C)."""
     partial = (below > 0) & (below < _WHOLE)
     if below.ndim == 3:
-        partial = partial.any(0)
+        partial = np.asarray(partial.any(0))
     point, slot = np.nonzero(partial[:, joints])
     hanging = skin[..., point, :, :] * tables.ancestors.T[joints[slot]][:, None]
     used = np.flatnonzero(np.abs(hanging).reshape(-1, hanging.shape[-1]).max(0, initial=0.0) > 0)
@@ -232,11 +232,11 @@ def group_columns(group: PointGroup, layout: Layout) -> Tensor:
     return torch.cat(parts)
 
 
-def tensor_maker(dtype: torch.dtype, device: torch.device | str | None) -> Callable[[np.ndarray], Tensor]:
+def tensor_maker(dtype: torch.dtype, device: torch.device | str) -> Callable[[np.ndarray], Tensor]:
     """Makes tensors of numpy arrays: numbers in `dtype`, indices as int64."""
 
     def tensor(array: np.ndarray) -> Tensor:
         kind = torch.int64 if array.dtype.kind in "iu" else dtype
-        return torch.as_tensor(np.ascontiguousarray(array), dtype=kind, device=device)
+        return torch.as_tensor(np.ascontiguousarray(array), dtype=kind).to(device)
 
     return tensor

@@ -64,10 +64,10 @@ class BodyProblem:
     def refresh(self, state: State) -> State:
         """Chooses the outline points again for the current head yaw; the same object when nothing changes.
 
-        On CUDA always a new one: to ask whether anything changed would be to wait for the device.
+        On an accelerator always a new one: to ask whether anything changed would be to wait for the device.
         """
         bins = self.body.contour_bin(state)
-        if not bins.is_cuda and torch.equal(bins, state.contour_bin):
+        if bins.device.type == "cpu" and torch.equal(bins, state.contour_bin):
             return state
         return replace(state, contour_bin=bins)
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import torch
+
 from fitting.priors import WrongJoints
 from fitting.solver import SolverConfig
 
@@ -39,7 +41,7 @@ class RefineConfig:
     """Steps with the final robust loss, at most."""
     robust_scale: float = 4.0
     """Scale of the final robust loss: a point this many sigmas off loses three quarters of its pull."""
-    fixed_iterations: tuple[int, int] = (4, 8)
+    fixed_iterations: tuple[int, int] = (5, 12)
     """Steps with the wide and with the final robust loss where the solver follows its fixed plan, as on CUDA."""
     num_hand_components: int = 45
     """PCA coordinates of each hand that are refined, 0..45; the others stay at the estimate. Fewer are faster."""
@@ -120,6 +122,12 @@ class RefineConfig:
         share, factor = self.wrong_joint_share, self.wrong_joint_factor
         wrong = WrongJoints(share=share, factor=factor) if share > 0 else None
         return LossScales(keypoint=self.robust_scale, wrong_joints=wrong)
+
+    def iteration_limits(self, device: torch.device) -> tuple[int, int]:
+        """Steps at most with the wide and with the final robust loss on a device."""
+        if self.solver.is_fixed(device):
+            return self.fixed_iterations
+        return self.graduated_iterations, self.iterations
 
     def __post_init__(self) -> None:
         for name in ("pose_sigma_deg", "neutral_sigma_deg"):

@@ -52,7 +52,8 @@ def refine(
         config: settings; the default is the recipe for photos.
     """
     config = config or RefineConfig()
-    rows = torch.arange(len(observations.keypoints_px))
+    model = model.with_hand_components(config.num_hand_components)
+    rows = torch.arange(len(observations.keypoints_px), device=model.device)
     if len(rows) == 0:
         raise ValueError("refine got no people; skip the call for an empty shard")
     if not len(rows) == len(coarse.global_orient) == len(camera.focal_px):
@@ -115,8 +116,9 @@ def _refine_batch(
             put_rows(start, part, found)
             pose_sigma[part] = sigma
 
-    wide = job.solve(start, start, pose_sigma, config.wide_loss, config.graduated_iterations, usable)
-    final = job.solve(wide.state, start, pose_sigma, config.final_loss, config.iterations, usable)
+    most_wide, most_final = config.iteration_limits(model.device)
+    wide = job.solve(start, start, pose_sigma, config.wide_loss, most_wide, usable)
+    final = job.solve(wide.state, start, pose_sigma, config.final_loss, most_final, usable)
     status = torch.where(bad_input, int(Status.NOT_FINITE), final.status)
     status = torch.where(empty & ~bad_input, int(Status.NO_DATA), status)
     return _summarise(job, start, final, pose_sigma, status, wide.iterations + final.iterations, observations)
@@ -165,7 +167,7 @@ class _Job:
     def problem(self, prior: State, pose_sigma: Tensor, loss: LossScales) -> BodyProblem:
         """The least-squares problem with beliefs around the state `prior`."""
         config, dtype = self.config, self.model.dtype
-        jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype)
+        jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype, device=self.model.device)
         mean, precision = linear_beliefs(self.model, self.coarse, self.precision, self.surface_sigma, prior, config)
         return BodyProblem(
             self.model,
@@ -194,7 +196,8 @@ def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:
     """The best of several neutral bodies for each person: its unrefined state, and its pose sigmas (B, 22)."""
     config, model = job.config, job.model
     count, yaws = len(start.position), config.num_yaws
-    root, pose = initialise.neutral_body(yaws, model.dtype)
+    root, pose = (part.to(model.device) for part in initialise.neutral_body(yaws, model.dtype))
+    people = torch.arange(count, device=model.device)
     tries, many = repeat_rows(start, yaws), job.repeat_rows(yaws)
     tries = replace(
         tries,
@@ -202,17 +205,17 @@ def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:
         body_pose=pose.expand(count * yaws, -1, -1, -1),
     )
     tries = initialise.place(model, tries, many.observed, many.precision, many.view)
-    sigma = (torch.tensor(config.neutral_sigma_deg, dtype=model.dtype) * _DEG).expand(count * yaws, -1)
-    sigma = sigma * config.pose_sigma_scale
+    sigma = torch.tensor(config.neutral_sigma_deg, dtype=model.dtype, device=model.device)
+    sigma = (sigma * (_DEG * config.pose_sigma_scale)).expand(count * yaws, -1)
     wide = many.solve(tries, tries, sigma, config.wide_loss, config.graduated_iterations, None)
     finalists = config.num_finalists
     ahead = wide.cost.nan_to_num(torch.inf).view(count, yaws).argsort(1)[:, :finalists]
-    kept = (ahead + torch.arange(count)[:, None] * yaws).flatten()
+    kept = (ahead + people[:, None] * yaws).flatten()
     tries = take_rows(tries, kept)
     tight = many.take_rows(kept).solve(
         take_rows(wide.state, kept), tries, sigma[kept], config.final_loss, config.search_iterations, None
     )
-    best = tight.cost.nan_to_num(torch.inf).view(count, finalists).argmin(1) + torch.arange(count) * finalists
+    best = tight.cost.nan_to_num(torch.inf).view(count, finalists).argmin(1) + people * finalists
     return take_rows(tries, best), sigma[:count]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 Batch = TypeVar("Batch")
 
 
-def _map(function: Any, *batches: Any) -> Any:
+def map_tensors(function: Any, *batches: Any) -> Any:
     """Applies `function` to the tensors of equally built batches and rebuilds the container."""
     first = batches[0]
     if first is None:
@@ -17,38 +17,39 @@ def _map(function: Any, *batches: Any) -> Any:
     if isinstance(first, Tensor):
         return function(*batches)
     if isinstance(first, dict):
-        return {key: _map(function, *(batch[key] for batch in batches)) for key in first}
+        return {key: map_tensors(function, *(batch[key] for batch in batches)) for key in first}
     if is_dataclass(first) and not isinstance(first, type):
         names = [field.name for field in fields(first)]
-        return type(first)(**{name: _map(function, *(getattr(batch, name) for batch in batches)) for name in names})
+        columns = {name: [getattr(batch, name) for batch in batches] for name in names}
+        return type(first)(**{name: map_tensors(function, *column) for name, column in columns.items()})
     raise TypeError(f"a batch is a tensor, a dict or a dataclass of tensors, got {type(first).__name__}")
 
 
 def take_rows(batch: Batch, index: Tensor) -> Batch:
     """Rows `index` (R,) of every tensor of the batch, as copies."""
-    return _map(lambda value: value.index_select(0, index), batch)
+    return map_tensors(lambda value: value.index_select(0, index), batch)
 
 
 def choose_rows(mask: Tensor, yes: Batch, no: Batch) -> Batch:
     """Row by row: `yes` where the mask (B,) holds, else `no`. A NaN of the row that is not chosen does not pass."""
-    return _map(lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), yes, no)
+    return map_tensors(lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), yes, no)
 
 
 def put_rows(target: Batch, index: Tensor, source: Batch) -> None:
     """Writes the rows of `source` (R, ...) into the rows `index` (R,) of `target`, in place."""
-    _map(lambda a, b: a.index_copy_(0, index, b), target, source)
+    map_tensors(lambda a, b: a.index_copy_(0, index, b), target, source)
 
 
 def copy_rows(batch: Batch) -> Batch:
     """A copy that shares no memory with the batch."""
-    return _map(torch.clone, batch)
+    return map_tensors(torch.clone, batch)
 
 
 def repeat_rows(batch: Batch, times: int) -> Batch:
     """Each row `times` times, one after the other: (B, ...) -> (B * times, ...)."""
-    return _map(lambda value: value.repeat_interleave(times, 0), batch)
+    return map_tensors(lambda value: value.repeat_interleave(times, 0), batch)
 
 
 def cat_rows(batches: list[Batch]) -> Batch:
     """Equally built batches, one after the other."""
-    return batches[0] if len(batches) == 1 else _map(lambda *values: torch.cat(values), *batches)
+    return batches[0] if len(batches) == 1 else map_tensors(lambda *values: torch.cat(values), *batches)

@@ -56,7 +56,7 @@ class SolverConfig:
     """Finished rows are taken out of the batch once they are more than this share of it."""
     plan: Literal["auto", "adaptive", "fixed"] = "auto"
     """`adaptive` stops early and compacts the batch, `fixed` runs all iterations without asking the device;
-    `auto` is fixed on CUDA and adaptive elsewhere."""
+    `auto` is adaptive on the CPU and fixed elsewhere."""
 
     def __post_init__(self) -> None:
         if self.max_iterations < 0 or self.damping <= 0 or self.damping_factor <= 1 or self.refresh_every < 1:
@@ -69,7 +69,7 @@ class SolverConfig:
 
     def is_fixed(self, device: torch.device) -> bool:
         """Whether the plan on this device is the fixed one."""
-        return self.plan == "fixed" or (self.plan == "auto" and device.type == "cuda")
+        return self.plan == "fixed" or (self.plan == "auto" and device.type != "cpu")
 
 
 class Problem(Protocol):
