@@ -1,12 +1,12 @@
 """The methods of the benchmark, under the names of its command line."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from benchmarks import adamw, lbfgs
 from benchmarks.full_mesh import FullMesh
 from benchmarks.trial import Outcome, Trial, refine_trial
-from benchmarks.unknowns import mesh_pose, sparse_pose
+from benchmarks.unknowns import Pose, mesh_pose, sparse_pose
 from fitting.recipe import RefineConfig
 from fitting.rows import cat_rows
 from fitting.sparse_body import SparseBody
@@ -106,41 +106,40 @@ def baselines(batch: int = 64) -> dict[str, Method]:
 
 
 def ours(batches: list[int]) -> dict[str, Method]:
-    """The refinement at several batch sizes, and its variants at the first of them."""
+    """The refinement with all and with few hand components and by its fixed plan, at several batch sizes."""
 
-    def run(change: Callable[[RefineConfig], RefineConfig]) -> Callable[[Bench, Trial, int | None], Outcome]:
-        def refined(bench: Bench, trial: Trial, stop_after: int | None) -> Outcome:
-            return refine_trial(replace(trial, config=change(trial.config)))
+    def method(label: str, batch: int, change: Callable[[RefineConfig], RefineConfig]) -> Method:
+        def run(bench: Bench, trial: Trial, stop_after: int | None) -> Outcome:
+            return refine_trial(trial, replace(change(trial.config), batch_size=batch))
 
-        return refined
+        return Method(label=label, run=run, batch=batch, share="all" if batch > 1 else "few")
 
-    found = {}
-    for batch in batches:
-        share = "all" if batch > 1 else "few"
-        found[f"ours-{batch}"] = Method(
-            label="ours, 45 hand components",
-            run=run(lambda config, batch=batch: replace(config, batch_size=batch)),
-            batch=batch,
-            share=share,
-        )
-    if "num_hand_components" in {field.name for field in fields(RefineConfig)}:
-        for batch in batches:
-            share = "all" if batch > 1 else "few"
-            found[f"ours12-{batch}"] = Method(
-                label="ours, 12 hand components",
-                run=run(lambda config, batch=batch: with_few_components(config, batch)),
-                batch=batch,
-                share=share,
-            )
-    return found
+    variants: dict[str, tuple[str, Callable[[RefineConfig], RefineConfig]]] = {
+        "ours": ("ours, 45 hand components", lambda config: config),
+        "ours12": ("ours, 12 hand components", with_few_components),
+        "ours12-fixed": (
+            "ours, 12 hand components, fixed plan",
+            lambda config: with_fixed_plan(with_few_components(config)),
+        ),
+    }
+    return {
+        f"{name}-{batch}": method(label, batch, change)
+        for name, (label, change) in variants.items()
+        for batch in batches
+    }
 
 
-def with_few_components(config: RefineConfig, batch: int) -> RefineConfig:
+def with_few_components(config: RefineConfig) -> RefineConfig:
     """The settings with `FEW_COMPONENTS` stepped components a hand."""
-    return replace(config, batch_size=batch, **{"num_hand_components": FEW_COMPONENTS})
+    return replace(config, num_hand_components=FEW_COMPONENTS)
 
 
-def _pose(bench: Bench, mesh: str):
+def with_fixed_plan(config: RefineConfig) -> RefineConfig:
+    """The settings with a fixed number of steps, as on CUDA."""
+    return replace(config, solver=replace(config.solver, plan="fixed"))
+
+
+def _pose(bench: Bench, mesh: str) -> Pose:
     if mesh == "sparse":
         return sparse_pose(bench.body)
     return mesh_pose(bench.dense if mesh == "dense" else bench.lean)

@@ -1,7 +1,7 @@
 """One benchmark problem: synthetic people, the state all methods start from, and the objective they are scored with."""
 
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -81,11 +81,11 @@ def make_trial(
         focal_factor: the focal length that the methods are told, as a factor of the true one.
     """
     config = config or RefineConfig()
-    drawn = make_people(body, count, seed, people)
+    drawn: SyntheticPeople = to_device(make_people(body.to("cpu"), count, seed, people), body.device)
     told = Camera(focal_px=drawn.camera.focal_px * focal_factor, principal_px=drawn.camera.principal_px)
     drawn = replace(drawn, camera=told)
     # A refinement of no steps returns what the refinement starts from.
-    idle = replace(config, iterations=0, graduated_iterations=0)
+    idle = replace(config, iterations=0, graduated_iterations=0, solver=replace(config.solver, plan="adaptive"))
     placed = refine(body, drawn.observations, drawn.coarse, told, idle).parameters
     surface = surface_belief(drawn.observations, config, body.dtype)[0]
     start = initialise.start_state(body, drawn.coarse, surface, config)
@@ -97,6 +97,16 @@ def make_trial(
     )
     start = replace(start, contour_bin=body.contour_bin(start))
     return Trial(body=body, people=drawn, start=start, config=config)
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Every tensor of a dataclass, or of one inside it, on another device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if is_dataclass(batch) and not isinstance(batch, type):
+        moved = {field.name: to_device(getattr(batch, field.name), device) for field in fields(batch)}
+        return type(batch)(**moved)
+    return batch
 
 
 class Objective:
@@ -119,7 +129,7 @@ class Objective:
             config=trial.config,
         )
         sigma = pose_sigma_rad(trial.people.coarse, trial.config)
-        self.problem = job.problem(trial.start, sigma, trial.config.robust_scale)
+        self.problem = job.problem(trial.start, sigma, trial.config.final_loss)
         self.priors = [term for term in self.problem.terms if not isinstance(term, KeypointTerm)]
 
     def keypoint_cost(self, points_cam_m: Tensor, robust_scale: float, weight: Tensor | float = 1.0) -> Tensor:
@@ -184,10 +194,39 @@ def parameters_of(body: SparseBody, state: State) -> Parameters:
     )
 
 
-def refine_trial(trial: Trial) -> Outcome:
-    """The refinement itself, in batches of its own `batch_size`."""
-    people = trial.people
-    result = refine(trial.body, people.observations, people.coarse, people.camera, trial.config)
+def state_of_parameters(body: SparseBody, parameters: Parameters, start: State) -> State:
+    """The state that parameters stand for; keypoint offsets, which they do not carry, are those of the start."""
+    groups = list(body.num_groups)
+    linear = [parameters.betas, parameters.flame_expression, parameters.flame_shape]
+    linear += list(start.coefficients.split(groups, 1)[3:])
+    hands = torch.stack([parameters.left_hand_pose, parameters.right_hand_pose], 1)
+    state = replace(
+        start,
+        global_orient=parameters.global_orient,
+        body_pose=parameters.body_pose,
+        jaw_pose=parameters.jaw_pose,
+        hand_pca=body.hand_coordinates(hands),
+        coefficients=torch.cat(linear, 1),
+        log_head_scale=torch.log(parameters.head_scale),
+        position=pinhole.transl_to_position(parameters.transl_m),
+    )
+    return replace(state, contour_bin=body.contour_bin(state))
+
+
+def refine_trial(trial: Trial, config: RefineConfig | None = None) -> Outcome:
+    """The refinement itself, in batches of its own `batch_size`.
+
+    Args:
+        trial: people.
+        config: settings to refine with, where they differ from those of the trial. The cost is the trial's all the
+            same: a refinement of fewer unknowns states one that lacks the beliefs about the others.
+    """
+    people, used = trial.people, config or trial.config
+    result = refine(trial.body, people.observations, people.coarse, people.camera, used)
+    cost = result.cost
+    if used.num_hand_components != trial.config.num_hand_components:
+        end = state_of_parameters(trial.body, result.parameters, trial.start)
+        cost = Objective(trial).final_cost(end)
     return Outcome(
-        parameters=result.parameters, keypoints_px=result.keypoints_px, cost=result.cost, converged=result.converged
+        parameters=result.parameters, keypoints_px=result.keypoints_px, cost=cost, converged=result.converged
     )
