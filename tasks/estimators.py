@@ -1,4 +1,4 @@
-"""Estimators of one worker process: built once, lent to one thread at a time."""
+"""Estimators of one worker process: built once, lent to one thread at a time or, where they allow it, to all."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from typing import Any
 from model.estimators import EstimatorInfo, create
 from tasks.config import EstimatorConfig
 
-_IDLE: dict[tuple[str, str], list[Any]] = defaultdict(list)
-_INFO: dict[tuple[str, str], EstimatorInfo] = {}
+_Key = tuple[str, str]
+_SHARED: dict[_Key, Any] = {}
+_IDLE: dict[_Key, list[Any]] = defaultdict(list)
+_INFO: dict[_Key, EstimatorInfo] = {}
+_BUILDING: dict[_Key, threading.Lock] = defaultdict(threading.Lock)
 _LOCK = threading.Lock()
 
 
-def _key(part: str, config: EstimatorConfig) -> tuple[str, str]:
+def _key(part: str, config: EstimatorConfig) -> _Key:
     return part, json.dumps([config.backend, config.options], sort_keys=True)
 
 
 @contextmanager
 def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
-    """Lends an idle estimator of this process, or builds one when all are in use.
+    """Lends an estimator of this process, or builds one.
 
-    So a process holds as many copies of a network as it has threads that use it at once, and never loads one twice
-    for the same thread's next shard. One that raised is not lent again.
+    One whose attribute ``shareable`` is true (``model.estimators.base``) is built once and lent to every thread that
+    asks: a network of gigabytes lies in memory once. Of the others a process holds as many as it has threads that use
+    them at once, and never builds one twice for the same thread's next shard. One that raised is not lent again.
 
     Args:
         part: ``keypoints``, ``body``, ``hands`` or ``face``.
@@ -37,15 +41,20 @@ def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
         ImportError: The backend's package is not installed; the message names the extra to install.
     """
     key = _key(part, config)
-    with _LOCK:
-        estimator = _IDLE[key].pop() if _IDLE[key] else None
+    estimator = _taken(key)
     if estimator is None:
-        estimator = create(part, config.backend, **config.options)
-    # Not in a `finally`: an estimator that raised may be broken inside (a graph that stopped, a lost device), so it is
-    # dropped and the shard's next try builds a new one.
-    yield estimator
+        estimator = _built(key, part, config)
+    try:
+        yield estimator
+    except BaseException:
+        # It may be broken inside (a graph that stopped, a lost device): the shard's next try builds a new one.
+        with _LOCK:
+            if _SHARED.get(key) is estimator:
+                del _SHARED[key]
+        raise
     with _LOCK:
-        _IDLE[key].append(estimator)
+        if not _is_shareable(estimator):
+            _IDLE[key].append(estimator)
 
 
 def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
@@ -55,3 +64,29 @@ def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
         with borrowed(part, config) as estimator:
             _INFO[key] = estimator.info
     return _INFO[key]
+
+
+def _is_shareable(estimator: Any) -> bool:
+    return bool(getattr(estimator, "shareable", False))
+
+
+def _taken(key: _Key) -> Any | None:
+    """The shared estimator, or an idle one, or None."""
+    with _LOCK:
+        if key in _SHARED:
+            return _SHARED[key]
+        return _IDLE[key].pop() if _IDLE[key] else None
+
+
+def _built(key: _Key, part: str, config: EstimatorConfig) -> Any:
+    """A new estimator. Threads build one after the other, so that the second finds what the first made to share."""
+    with _LOCK:
+        building = _BUILDING[key]
+    with building:
+        estimator = _taken(key)
+        if estimator is None:
+            estimator = create(part, config.backend, **config.options)
+            if _is_shareable(estimator):
+                with _LOCK:
+                    _SHARED[key] = estimator
+        return estimator

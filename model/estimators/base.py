@@ -5,6 +5,10 @@ Frames: pixels have x right, y down; the camera frame has x right, y down, z for
 Rotations are matrices; local ones are relative to the kinematic parent, ``*_orient`` are in the camera frame.
 Hands come in the order left, right and always mean the person's own left and right.
 
+An estimator whose ``estimate`` several threads may call at once says so by an attribute ``shareable = True``; a process
+then holds one of it. Torch modules that only run forward and onnxruntime sessions allow that; whatever keeps something
+between calls does not.
+
 Every output keeps one row a person: a part that was not found has ``valid`` False and a reason, never a missing row.
 """
 

@@ -24,6 +24,7 @@ NUM_BODY_POINTS = 17
 class SmplBody:
     """A network that gives ``rotations`` (B, 24, 3, 3) and ``betas`` (B, 10), perhaps ``spread_rad`` (B, 22)."""
 
+    shareable = True
     info: EstimatorInfo
     no_square: ErrorCode
     """Why a person has no crop."""

@@ -1,12 +1,19 @@
 """The pool of a worker's estimators."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from upstream_checkpoints import write_checkpoint
 
 from model.estimators.registry import register
 from tasks.config import EstimatorConfig
 from tasks.estimators import borrowed
+from tests.model.estimators.people import people
 
 BACKEND = EstimatorConfig(backend="test_pool")
+SHARED = EstimatorConfig(backend="test_shared_pool")
+THREADS = 4
 
 
 @register("face", "test_pool")
@@ -16,7 +23,32 @@ class Counted:
     built = 0
 
     def __init__(self) -> None:
-        Counted.built += 1
+        type(self).built += 1
+
+
+@register("face", "test_shared_pool")
+class Shared(Counted):
+    """Stands for one that several threads may use at once, and that is still loading when they all come."""
+
+    shareable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        threading.Event().wait(0.05)
+
+
+def ask_at_once(config: EstimatorConfig) -> list[object]:
+    """What threads get that hold an estimator at the same time."""
+    everyone = threading.Barrier(THREADS)
+
+    def use() -> object:
+        everyone.wait(10)
+        with borrowed("face", config) as estimator:
+            everyone.wait(10)
+            return estimator
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [future.result() for future in [pool.submit(use) for _ in range(THREADS)]]
 
 
 def test_an_estimator_is_built_once_and_lent_again() -> None:
@@ -35,3 +67,40 @@ def test_an_estimator_that_raised_is_not_lent_again() -> None:
     with borrowed("face", BACKEND) as first, borrowed("face", BACKEND) as second:
         assert broken is not first
         assert broken is not second
+
+
+def test_threads_that_ask_at_once_share_what_may_be_shared() -> None:
+    Shared.built = 0
+    assert len(set(map(id, ask_at_once(SHARED)))) == 1
+    assert Shared.built == 1
+    assert len(set(map(id, ask_at_once(BACKEND)))) == THREADS
+
+
+def test_a_shared_estimator_that_raised_is_built_anew_for_those_who_come_later() -> None:
+    with borrowed("face", SHARED) as held:
+        with pytest.raises(RuntimeError, match="device lost"), borrowed("face", SHARED):
+            raise RuntimeError("device lost")
+        with borrowed("face", SHARED) as fresh:
+            assert fresh is not held
+    with borrowed("face", SHARED) as later:
+        assert later is fresh
+
+
+def test_threads_on_one_network_get_what_one_thread_gets(tmp_path) -> None:
+    write_checkpoint(tmp_path / "checkpoint.pt", "prohmr")
+    config = EstimatorConfig(
+        backend="prohmr", options={"checkpoint_path": str(tmp_path / "checkpoint.pt"), "batch_size": 2}
+    )
+    batches = [people(3, seed) for seed in range(THREADS)]
+
+    def betas(batch):
+        with borrowed("body", config) as estimator:
+            return id(estimator), estimator.estimate(batch).betas
+
+    alone = [betas(batch) for batch in batches]
+    with ThreadPoolExecutor(THREADS) as pool:
+        together = list(pool.map(betas, batches))
+    assert len({made_by for made_by, _ in alone + together}) == 1
+    for (_, one), (_, other) in zip(alone, together, strict=True):
+        assert abs(one - other).max() < 1e-6
+    assert abs(alone[0][1] - alone[1][1]).max() > 1e-3

@@ -71,6 +71,7 @@ class DwposeKeypoints:
         self._batch_size = batch_size
         self._calibration = calibration_of(kind, calibration)
         self._kind = kind
+        self.shareable = route == "onnx"  # mmpose makes no promise about threads.
         runtime: dict[str, Any] = {"device": device, "num_threads": num_threads}
         self._pose: PoseReader
         if route == "mmpose":

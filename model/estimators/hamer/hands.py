@@ -61,6 +61,8 @@ class HamerConfig(CropNetworkConfig):
 class HamerHands:
     """Hand poses from HaMeR; the mean pose where no hand is seen."""
 
+    shareable = True
+
     def __init__(self, *, checkpoint_path: str, **options: Any) -> None:
         """Loads the network.
 

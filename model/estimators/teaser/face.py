@@ -62,6 +62,7 @@ class FaceNetwork:
     """Whether the file has the token encoder."""
     licence: str
     """Of the weights."""
+    shareable = True
 
     def __init__(self, *, checkpoint_path: str, region: Mapping[str, Any] | None = None, **options: Any) -> None:
         """Loads the network.
