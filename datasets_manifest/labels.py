@@ -49,8 +49,8 @@ __all__ = [
     "unpack_arrays",
 ]
 
-SCHEMA_VERSION = 1
-"""Version of every schema in this file; it rises with any change of a column."""
+SCHEMA_VERSION = 2
+"""Version of every schema in this file; it rises with any change of a column. 2: labels have `joint_seen`."""
 
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
@@ -155,6 +155,12 @@ def label_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expressi
             column("reproj_face_px", pa.float32(), "median residual over the face's inliers", unit=PX),
             column("reproj_rel", pa.float32(), "median residual of all inliers over the box's longer side", unit=ONE),
             column("inlier_ratio", pa.float32(), "share of the seen keypoints that are inliers", unit=ONE),
+            column(
+                "joint_seen",
+                FLAGS,
+                "root and 21 body joints: does some inlier keypoint show how it is turned; if not, it is at its prior",
+                shape=(22,),
+            ),
             column(
                 "moved_rad",
                 pa.float32(),

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from datasets_manifest.canonical import canonical_json, config_hash
 from datasets_manifest.labels import SCHEMA_VERSION, Status
+from datasets_manifest.upgrades import UPGRADES
 
 __all__ = [
     "FOOTER_KEYS",
@@ -58,9 +59,6 @@ FOOTER_KEYS = (
     "created_utc",
 )
 """Keys of the Parquet key-value metadata of every shard; each value is JSON."""
-
-UPGRADES: dict[int, Callable[[pa.Table], pa.Table]] = {}
-"""Schema version v -> function that turns a table of version v into one of version v + 1."""
 
 STALE_SECONDS = 3600.0
 """A temporary file that nobody holds is swept after this time even if a process with its writer's id is alive."""

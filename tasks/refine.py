@@ -187,6 +187,7 @@ def label_rows(parts: dict[str, list[Row]], result: RefineResult) -> list[Row]:
             | {
                 "reproj_rel": float(evidence.reproj_rel[i]),
                 "inlier_ratio": float(evidence.inlier_ratio[i]),
+                "joint_seen": evidence.joint_seen[i].numpy(),
                 "moved_rad": float(result.moved_rad[i]),
                 "iterations": int(result.iterations[i]),
                 "converged": bool(result.converged[i]),

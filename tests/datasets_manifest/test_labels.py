@@ -33,6 +33,7 @@ LABEL_LENGTHS = {
     "eyelids": 2,
     "head_scale": 3,
     "hand_scale": 3,
+    "joint_seen": 22,
 }
 PUBLISHED_COLUMNS = set(LABEL_LENGTHS) | {
     "sample_id",

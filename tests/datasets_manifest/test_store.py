@@ -173,6 +173,14 @@ def test_an_older_version_is_upgraded_where_there_is_a_way(tmp_path, monkeypatch
     assert read_shard(path, LABEL_SCHEMA).equals(label_table())
 
 
+def test_labels_of_version_1_are_read_without_the_flags_that_they_lack(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_shard(path, label_table().drop_columns(["joint_seen"]), footer(schema_version=1))
+    back = read_shard(path, LABEL_SCHEMA)
+    assert back["joint_seen"].null_count == back.num_rows
+    assert back.equals(label_table())
+
+
 def test_other_columns_are_named(tmp_path):
     path = tmp_path / "a.parquet"
     write_shard(path, label_table(), footer())

@@ -61,6 +61,7 @@ def label_row(index, truth, **changes):
         "converged": True,
         "iterations": 8,
         "moved_rad": 0.1,
+        "joint_seen": np.ones(22, bool),
     }
     return {**row, **changes}
 

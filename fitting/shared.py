@@ -1,0 +1,122 @@
+"""One person in several photos, or frames of a video: rows that share body shape, face shape and head scale.
+
+Every row is fitted on its own first. What its keypoints say about the shared unknowns is its normal matrix with all its
+other unknowns eliminated (a Schur complement), without the beliefs about the shared ones, which may count only once a
+person. The information of a person's rows adds up, the beliefs join, and one solve gives the shared values:
+
+    (P + sum_i S_i) x = P m + sum_i (S_i x_i + P (x_i - m))
+
+with belief precision P and mean m, row i's own fit x_i and information S_i: a row's fit balances its keypoints against
+the belief, so its keypoints alone pull with P (x_i - m). For a linear problem this is the joint optimum. The rows are
+then fitted again with the shared unknowns held there.
+
+Legend: B rows, P unknowns, C shared unknowns, N people.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fitting.parameters import Layout, State
+
+_HELD_PRECISION = 1e8
+"""One over the variance of a shared unknown that is held: a standard deviation of 1e-4."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Belief:
+    """Independent Gaussians about the shared unknowns of B rows."""
+
+    mean: Tensor
+    """(B, C)."""
+    precision: Tensor
+    """(B, C) one over the variances."""
+
+
+def shared_columns(layout: Layout, num_groups: tuple[int, int, int, int]) -> Tensor:
+    """Places (C,) in a step of betas, FLAME shape and log head scale; expression and surface offsets are a row's own."""
+    betas, expression, shape, _ = num_groups
+    start = layout.coefficients.start
+    face = start + betas + expression
+    scale = layout.log_head_scale
+    return torch.cat(
+        [torch.arange(start, start + betas), torch.arange(face, face + shape), torch.arange(scale.start, scale.stop)]
+    )
+
+
+def person_rows(person_index: Tensor) -> tuple[Tensor, int]:
+    """Rows (B,) numbered by person from 0, and the number of people."""
+    people, number = person_index.unique(return_inverse=True)
+    return number, len(people)
+
+
+def information(hessian: Tensor, columns: Tensor, precision: Tensor) -> Tensor:
+    """What the keypoints of each row say about the shared unknowns: (B, C, C), positive semi-definite.
+
+    Args:
+        hessian: (B, P, P) normal matrices at the rows' own fits, with all beliefs.
+        columns: (C,) places of the shared unknowns.
+        precision: (B, C) of the beliefs about them, which are taken out again.
+    """
+    mask = torch.ones(hessian.shape[1], dtype=torch.bool, device=hessian.device)
+    mask[columns] = False
+    rest = torch.nonzero(mask).squeeze(1)
+    own, cross, other = (
+        hessian[:, columns[:, None], columns],
+        hessian[:, rest[:, None], columns],
+        hessian[:, rest[:, None], rest],
+    )
+    factor, info = torch.linalg.cholesky_ex(other)
+    weighted = torch.linalg.solve_triangular(factor, cross, upper=False)
+    known = own - weighted.transpose(1, 2) @ weighted - torch.diag_embed(precision)
+    usable = (info == 0) & torch.isfinite(known).all((1, 2))
+    values, vectors = torch.linalg.eigh(torch.where(usable[:, None, None], known, torch.zeros_like(known)))
+    return vectors @ (values.clamp(min=0)[..., None] * vectors.transpose(1, 2))
+
+
+def fuse(own: Tensor, known: Tensor, belief: Belief, person: Tensor, num_people: int, use: Tensor) -> Tensor:
+    """Shared unknowns (B, C) of every row, equal for the rows of a person.
+
+    Args:
+        own: (B, C) values of the rows' own fits.
+        known: (B, C, C) `information` of the rows.
+        belief: about the shared unknowns; a person takes the mean over the rows.
+        person: (B,) number of the person, 0..num_people - 1.
+        num_people: N.
+        use: (B,) rows that were fitted; the others take the person's values and add nothing.
+    """
+    weight = use.to(own.dtype)[:, None]
+    own = torch.where(use[:, None], own, belief.mean)
+
+    def total(values: Tensor) -> Tensor:
+        return values.new_zeros(num_people, *values.shape[1:]).index_add_(0, person, values)
+
+    count = total(torch.ones_like(weight))
+    mean, precision = total(belief.mean) / count, total(belief.precision) / count
+    pull = (known @ own[..., None]).squeeze(-1) + belief.precision * (own - belief.mean)
+    left = total(known * weight[..., None]) + torch.diag_embed(precision)
+    right = total(pull * weight) + precision * mean
+    values = torch.linalg.solve(left, right)
+    return values[person]
+
+
+def shared_values(state: State, layout: Layout, columns: Tensor) -> Tensor:
+    """Shared unknowns (B, C) of a state."""
+    flat = torch.cat([state.coefficients, state.log_head_scale], 1)
+    return flat[:, columns - layout.coefficients.start]
+
+
+def with_shared(state: State, layout: Layout, columns: Tensor, values: Tensor) -> State:
+    """The state with the shared unknowns (B, C) put in."""
+    flat = torch.cat([state.coefficients, state.log_head_scale], 1).clone()
+    flat[:, columns - layout.coefficients.start] = values
+    coefficients, scale = flat.split([layout.num_coefficients, 3], 1)
+    return replace(state, coefficients=coefficients, log_head_scale=scale)
+
+
+def held(mean: Tensor, precision: Tensor, columns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Beliefs (B, P) about all additive unknowns with the shared ones held at values (B, C)."""
+    mean, precision = mean.clone(), precision.clone()
+    mean[:, columns], precision[:, columns] = values, _HELD_PRECISION
+    return mean, precision
