@@ -79,7 +79,11 @@ class ActNorm(_Step):
 
 
 class LULinear(_Step):
-    """y = L U x + b; L has ones on its diagonal, U positive numbers."""
+    """y = L U x + b; L has ones on its diagonal, U positive numbers.
+
+    Until September 2021 the fork of nflows transposed both factors and left the shift out in the forward direction, and
+    only there. The published weights are older: their densities of given poses need care, their poses do not.
+    """
 
     def __init__(self, features: int) -> None:
         super().__init__()
