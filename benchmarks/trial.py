@@ -214,19 +214,16 @@ def state_of_parameters(body: SparseBody, parameters: Parameters, start: State) 
 
 
 def refine_trial(trial: Trial, config: RefineConfig | None = None) -> Outcome:
-    """The refinement itself, in batches of its own `batch_size`.
-
-    Args:
-        trial: people.
-        config: settings to refine with, where they differ from those of the trial. The cost is the trial's all the
-            same: a refinement of fewer unknowns states one that lacks the beliefs about the others.
-    """
-    people, used = trial.people, config or trial.config
-    result = refine(trial.body, people.observations, people.coarse, people.camera, used)
-    cost = result.cost
-    if used.num_hand_components != trial.config.num_hand_components:
-        end = state_of_parameters(trial.body, result.parameters, trial.start)
-        cost = Objective(trial).final_cost(end)
+    """The refinement itself, in batches of its own `batch_size`; `config` replaces the settings of the trial."""
+    people = trial.people
+    result = refine(trial.body, people.observations, people.coarse, people.camera, config or trial.config)
     return Outcome(
-        parameters=result.parameters, keypoints_px=result.keypoints_px, cost=cost, converged=result.converged
+        parameters=result.parameters, keypoints_px=result.keypoints_px, cost=result.cost, converged=result.converged
     )
+
+
+def with_full_cost(trial: Trial, outcome: Outcome) -> Outcome:
+    """The outcome with the cost of the trial's settings: a refinement of fewer unknowns states one that lacks the
+    beliefs about the others."""
+    state = state_of_parameters(trial.body, outcome.parameters, trial.start)
+    return replace(outcome, cost=Objective(trial).final_cost(state))
