@@ -27,6 +27,8 @@ class Arrow:
     """n."""
     branch: int = 0
     """k."""
+    reach: Tensor | None = None
+    """(n, r) int64 unknowns of the trunk that each branch meets; None is all of them."""
 
     @property
     def is_dense(self) -> bool:
@@ -47,7 +49,7 @@ class ArrowFactor:
     branches: Tensor
     """(B, n, k, k) lower factors L."""
     coupling: Tensor
-    """(B, n, k, t) W."""
+    """(B, n, k, r) W, columns in the order of the arrow's reach."""
     solvable: Tensor
     """(B,) bool: positive definite."""
 
@@ -67,10 +69,18 @@ def factorise(hessian: Tensor, arrow: Arrow, lift: Tensor | None = None) -> Arro
     if lift is not None:
         blocks.diagonal(dim1=2, dim2=3).add_(lift[:, t:].unflatten(1, (arrow.num_branches, arrow.branch)))
     branches, branch_info = torch.linalg.cholesky_ex(blocks)
-    below = torch.stack([hessian[:, s, :t] for s in slices], 1)
+    if arrow.reach is None:
+        below = torch.stack([hessian[:, s, :t] for s in slices], 1)
+    else:
+        below = torch.stack([hessian[:, s, :t].index_select(2, r) for s, r in zip(slices, arrow.reach, strict=True)], 1)
     coupling = torch.linalg.solve_triangular(branches, below, upper=False)
-    rows = coupling.flatten(1, 2)
-    trunk = torch.baddbmm(trunk, rows.transpose(1, 2), rows, alpha=-1)
+    if arrow.reach is None:
+        rows = coupling.flatten(1, 2)
+        trunk = torch.baddbmm(trunk, rows.transpose(1, 2), rows, alpha=-1)
+    else:
+        places = (arrow.reach[:, :, None] * t + arrow.reach[:, None]).flatten()
+        taken = (coupling.mT @ coupling).flatten(1)
+        trunk.view(len(trunk), -1).scatter_add_(1, places.expand(len(trunk), -1), -taken)
     factor, info = torch.linalg.cholesky_ex(trunk)
     solvable = (info == 0) & (branch_info == 0).all(1)
     return ArrowFactor(arrow=arrow, trunk=factor, branches=branches, coupling=coupling, solvable=solvable)
@@ -84,9 +94,16 @@ def solve_factored(factor: ArrowFactor, right: Tensor) -> Tensor:
         return torch.cholesky_solve(column, factor.trunk).squeeze(-1)
     own = column[:, t:].unflatten(1, (arrow.num_branches, arrow.branch))
     own = torch.linalg.solve_triangular(factor.branches, own, upper=False)
-    coupling = factor.coupling.flatten(1, 2)
-    trunk = torch.baddbmm(column[:, :t], coupling.transpose(1, 2), own.flatten(1, 2), alpha=-1)
-    trunk = torch.cholesky_solve(trunk, factor.trunk)
-    own = torch.baddbmm(own.flatten(1, 2), coupling, trunk, alpha=-1).view_as(own)
+    pull = (factor.coupling.mT @ own).squeeze(-1)
+    if arrow.reach is None:
+        trunk = right[:, :t] - pull.sum(1)
+    else:
+        trunk = right[:, :t].scatter_add(1, arrow.reach.flatten().expand(len(right), -1), -pull.flatten(1))
+    trunk = torch.cholesky_solve(trunk[..., None], factor.trunk)
+    if arrow.reach is None:
+        met = trunk[:, None]
+    else:
+        met = trunk.index_select(1, arrow.reach.flatten()).unflatten(1, (arrow.num_branches, -1))
+    own = own - factor.coupling @ met
     own = torch.linalg.solve_triangular(factor.branches.mT, own, upper=True)
     return torch.cat([trunk, own.flatten(1, 2)], 1).squeeze(-1)

@@ -33,11 +33,11 @@ class BodyProblem:
     def __init__(self, body: SparseBody, terms: list[Term]):
         """The body and the terms, all for the same people.
 
-        No term may couple the fingers of one hand with those of the other: the solver relies on it.
+        Only keypoints may couple fingers with anything else, and no term those of two hands: the solver relies on it.
         """
         self.body, self.terms = body, terms
         layout = body.layout
-        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand)
+        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=body.hand_reach)
         self._buffers: tuple[Tensor, Tensor] | None = None
 
     def evaluate(self, state: State) -> tuple[Tensor, Forward]:

@@ -223,6 +223,9 @@ class SparseBody:
     def _set_layout(self, num_hand_components: int) -> None:
         self.layout = Layout(num_coefficients=sum(self.tables.num_groups), num_hand=num_hand_components)
         self.group_columns = [group_columns(group, self.layout) for group in self.groups]
+        met = [columns[: len(columns) - num_hand_components] for columns in self.group_columns[-2:]]
+        # Hands of different builds would meet different numbers of unknowns; then all of them are taken.
+        self.hand_reach = torch.stack(met) if len(met[0]) == len(met[1]) else None
 
     # --- pieces -------------------------------------------------------------------------------------------------------
     def hand_rotvec(self, hand_pca: Tensor) -> Tensor:

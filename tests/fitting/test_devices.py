@@ -88,15 +88,24 @@ def test_twelve_hand_components_leave_the_rest_at_the_estimate(open_body: Sparse
     assert result.converged.double().mean() > 0.95
 
 
-def test_an_arrow_is_solved_like_the_dense_matrix() -> None:
+@pytest.mark.parametrize("reach", [None, torch.tensor([[0, 1, 2, 4], [6, 1, 2, 3]])])
+def test_an_arrow_is_solved_like_the_dense_matrix(reach: torch.Tensor | None) -> None:
     torch.manual_seed(0)
-    arrow = Arrow(trunk=7, num_branches=2, branch=4)
+    arrow = Arrow(trunk=7, num_branches=2, branch=4, reach=reach)
     root = torch.randn(5, 15, 15, dtype=torch.float64)
     dense = torch.zeros(5, 15, 15, dtype=torch.float64)
     left, right = torch.arange(11), torch.cat([torch.arange(7), torch.arange(11, 15)])
     for columns in (left, right):
         block = root[:, :, columns]
         dense[:, columns[:, None], columns] += block.transpose(1, 2) @ block
+    if reach is not None:
+        dense *= 0.1
+        for branch, met in zip(arrow.branch_slices(), reach, strict=True):
+            apart = torch.ones(7, dtype=torch.bool)
+            apart[met] = False
+            dense[:, branch, :7] *= ~apart
+            dense[:, :7, branch] *= (~apart)[:, None]
+        dense += 20 * torch.eye(15, dtype=torch.float64)
     lift = torch.rand(5, 15, dtype=torch.float64)
     vector = torch.randn(5, 15, dtype=torch.float64)
     expected = torch.linalg.solve(dense + torch.diag_embed(lift), vector)
