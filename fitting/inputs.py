@@ -17,7 +17,8 @@ class Observations:
     keypoints_px: Tensor
     """(B, 133, 2) image px; the value of a keypoint that was not seen does not matter."""
     sigma_px: Tensor
-    """(B, 133) calibrated standard deviation, inf for a keypoint that was not seen."""
+    """(B, 133) calibrated standard deviation of an axis, gross outliers apart, inf for a keypoint that was not seen;
+    `model.estimators.base.KeypointsOutput` says what the backends state."""
     boxes_xyxy: Tensor | None = None
     """(B, 4) person boxes in px, to state errors as a share of the box; None takes the extent of the keypoints."""
     surface_offset_m: Tensor | None = None

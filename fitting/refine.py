@@ -28,6 +28,7 @@ from fitting.recipe import LossScales, RefineConfig
 from fitting.residuals import KeypointTerm, precision_of
 from fitting.result import Parameters, RefineResult
 from fitting.rows import cat_rows, copy_rows, put_rows, repeat_rows, take_rows
+from fitting.shared import Belief, fuse, hold, information, person_rows, shared_columns, shared_values, with_shared
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import Forward, SparseBody
 from fitting.uncertainty import prior_precision, uncertainty
@@ -40,7 +41,12 @@ _FIRST_EAR = 3
 
 
 def refine(
-    model: SparseBody, observations: Observations, coarse: Coarse, camera: Camera, config: RefineConfig | None = None
+    model: SparseBody,
+    observations: Observations,
+    coarse: Coarse,
+    camera: Camera,
+    config: RefineConfig | None = None,
+    person_index: Tensor | None = None,
 ) -> RefineResult:
     """Refines a batch of people.
 
@@ -50,6 +56,8 @@ def refine(
         coarse: part estimates with validity flags.
         camera: one pinhole a person.
         config: settings; the default is the recipe for photos.
+        person_index: (B,) int64; rows with the same number are one person, in several frames say, and share body shape,
+            face shape and head scale (`fitting.shared`). None: every row is a person of its own.
     """
     config = config or RefineConfig()
     model = model.with_hand_components(config.num_hand_components)
@@ -61,17 +69,38 @@ def refine(
             f"refine needs as many estimates and cameras as people, got keypoints of {len(rows)} people, "
             f"{len(coarse.global_orient)} estimates and {len(camera.focal_px)} cameras"
         )
-    parts = [
-        _refine_batch(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
+    if person_index is not None and (person_index.shape != (len(rows),) or person_index.is_floating_point()):
+        raise ValueError(
+            f"person_index needs one integer a row, ({len(rows)},), "
+            f"got {tuple(person_index.shape)} of {person_index.dtype}"
+        )
+    fits = [
+        _fit_batch(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
         for part in rows.split(config.batch_size)
     ]
-    return cat_rows(parts)
+    if person_index is not None:
+        fits = _fit_shared(fits, person_index.to(model.device))
+    return cat_rows([_summarise(fit) for fit in fits])
 
 
-def _refine_batch(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fit:
+    """A batch that was fitted: what went in, and what came out."""
+
+    job: "_Job"
+    start: State
+    pose_sigma: Tensor
+    usable: Tensor
+    status: Tensor
+    iterations: Tensor
+    final: Solution
+    boxes_xyxy: Tensor | None
+
+
+def _fit_batch(
     model: SparseBody, observations: Observations, coarse: Coarse, camera: Camera, config: RefineConfig
-) -> RefineResult:
-    """`refine` for at most `batch_size` people."""
+) -> _Fit:
+    """Fits at most `batch_size` people, each row on its own."""
     camera = camera.to(model.dtype)
     observed = observations.keypoints_px.to(model.dtype)
     precision = precision_of(observations.sigma_px.to(model.dtype), observed)
@@ -121,7 +150,54 @@ def _refine_batch(
     final = job.solve(wide.state, start, pose_sigma, config.final_loss, most_final, usable)
     status = torch.where(bad_input, int(Status.NOT_FINITE), final.status)
     status = torch.where(empty & ~bad_input, int(Status.NO_DATA), status)
-    return _summarise(job, start, final, pose_sigma, status, wide.iterations + final.iterations, observations)
+    return _Fit(
+        job=job,
+        start=start,
+        pose_sigma=pose_sigma,
+        usable=usable,
+        status=status,
+        iterations=wide.iterations + final.iterations,
+        final=final,
+        boxes_xyxy=observations.boxes_xyxy,
+    )
+
+
+def _fit_shared(fits: list[_Fit], person_index: Tensor) -> list[_Fit]:
+    """The batches fitted again, with what the rows of one person share held at what all of them say together."""
+    model = fits[0].job.model
+    columns = shared_columns(model.layout, model.num_groups).to(model.device)
+    own, known, means, precisions = [], [], [], []
+    for fit in fits:
+        mean, precision = (value[:, columns] for value in fit.job.linear_beliefs(fit.start))
+        state = fit.final.state
+        problem = fit.job.problem(fit.start, fit.pose_sigma, fit.job.config.final_loss)
+        hessian = problem.linearise(state, model.forward(state))[1]
+        own.append(shared_values(state, model.layout, columns))
+        known.append(information(hessian, columns, precision))
+        means.append(mean)
+        precisions.append(precision)
+    person, num_people = person_rows(person_index)
+    belief = Belief(mean=torch.cat(means), precision=torch.cat(precisions))
+    use = torch.cat([fit.usable & (fit.status != Status.NOT_FINITE) for fit in fits])
+    values = fuse(torch.cat(own), torch.cat(known), belief, person, num_people, use)
+    sizes = [len(fit.status) for fit in fits]
+    return [_fit_held(fit, columns, part) for fit, part in zip(fits, values.split(sizes), strict=True)]
+
+
+def _fit_held(fit: _Fit, columns: Tensor, values: Tensor) -> _Fit:
+    """A batch fitted again from where it is, with the shared unknowns held at values (B, C)."""
+    layout, job = fit.job.model.layout, replace(fit.job, shared=values)
+    state = with_shared(fit.final.state, layout, columns, values)
+    final = job.solve(state, fit.start, fit.pose_sigma, job.config.final_loss, job.config.iterations, fit.usable)
+    # The belief that holds them is tight, not rigid: what rounding leaves of their steps is taken back.
+    final = replace(final, state=with_shared(final.state, layout, columns, values))
+    return replace(
+        fit,
+        job=job,
+        final=final,
+        status=torch.where(fit.usable, final.status, fit.status),
+        iterations=fit.iterations + final.iterations,
+    )
 
 
 def face_keypoints(device: torch.device) -> Tensor:
@@ -143,6 +219,8 @@ class _Job:
     view: Camera
     coarse: Coarse
     config: RefineConfig
+    shared: Tensor | None = None
+    """(B, C) values at which the unknowns that a person's rows share are held; None: every row is on its own."""
 
     def take_rows(self, index: Tensor) -> "_Job":
         return replace(
@@ -168,7 +246,7 @@ class _Job:
         """The least-squares problem with beliefs around the state `prior`."""
         config, dtype = self.config, self.model.dtype
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype, device=self.model.device)
-        mean, precision = linear_beliefs(self.model, self.coarse, self.precision, self.surface_sigma, prior, config)
+        mean, precision = self.linear_beliefs(prior)
         return BodyProblem(
             self.model,
             [
@@ -178,6 +256,14 @@ class _Job:
                 GaussianTerm(self.model.layout, mean, precision),
             ],
         )
+
+    def linear_beliefs(self, prior: State) -> tuple[Tensor, Tensor]:
+        """Mean and precision (B, P) of the additive unknowns."""
+        beliefs = linear_beliefs(self.model, self.coarse, self.precision, self.surface_sigma, prior, self.config)
+        if self.shared is None:
+            return beliefs
+        columns = shared_columns(self.model.layout, self.model.num_groups).to(self.model.device)
+        return hold(*beliefs, columns, self.shared)
 
     def solve(
         self,
@@ -219,21 +305,14 @@ def _search_neutral(job: _Job, start: State) -> tuple[State, Tensor]:
     return take_rows(tries, best), sigma[:count]
 
 
-def _summarise(
-    job: _Job,
-    start: State,
-    final: Solution,
-    pose_sigma: Tensor,
-    status: Tensor,
-    iterations: Tensor,
-    observations: Observations,
-) -> RefineResult:
+def _summarise(fit: _Fit) -> RefineResult:
     """Result of the refined states; rows that were not refined keep their start and are valid in no part."""
+    job, start, final, pose_sigma, status = fit.job, fit.start, fit.final, fit.pose_sigma, fit.status
     model, state = job.model, final.state
     forward: Forward = model.forward(state)
     before = model.forward(start)
     keypoints_px = pinhole.project(forward.points_cam, job.view)
-    boxes = observations.boxes_xyxy
+    boxes = fit.boxes_xyxy
     evidence = gather_evidence(
         keypoints_px=keypoints_px,
         observed_px=job.observed,
@@ -248,7 +327,7 @@ def _summarise(
     evidence = replace(evidence, part_valid=evidence.part_valid & refined[:, None])
     problem = job.problem(start, pose_sigma, job.config.final_loss)
     _, hessian = problem.linearise(state, forward)
-    _, linear = linear_beliefs(model, job.coarse, job.precision, job.surface_sigma, start, job.config)
+    _, linear = job.linear_beliefs(start)
     beliefs = prior_precision(model.layout, pose_sigma, job.config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, beliefs, model, forward)
     moved = measure_moved(start, before, state, forward)
@@ -275,7 +354,7 @@ def _summarise(
         uncertainty=spread,
         moved=moved,
         expected_error_mm=error,
-        iterations=iterations,
+        iterations=fit.iterations,
         status=status,
         quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
         cost=final.cost,

@@ -35,7 +35,7 @@ class Belief:
 
 
 def shared_columns(layout: Layout, num_groups: tuple[int, int, int, int]) -> Tensor:
-    """Places (C,) in a step of betas, FLAME shape and log head scale; expression and surface offsets are a row's own."""
+    """Places (C,) in a step of betas, FLAME shape and log head scale; expression and surface offsets differ by row."""
     betas, expression, shape, _ = num_groups
     start = layout.coefficients.start
     face = start + betas + expression
@@ -86,17 +86,17 @@ def fuse(own: Tensor, known: Tensor, belief: Belief, person: Tensor, num_people:
         num_people: N.
         use: (B,) rows that were fitted; the others take the person's values and add nothing.
     """
-    weight = use.to(own.dtype)[:, None]
-    own = torch.where(use[:, None], own, belief.mean)
 
     def total(values: Tensor) -> Tensor:
         return values.new_zeros(num_people, *values.shape[1:]).index_add_(0, person, values)
 
-    count = total(torch.ones_like(weight))
-    mean, precision = total(belief.mean) / count, total(belief.precision) / count
+    weight = use.to(own.dtype)[:, None]
+    believed = torch.where(total(weight)[person] > 0, weight, torch.ones_like(weight))
+    count = total(believed)
+    mean, precision = total(belief.mean * believed) / count, total(belief.precision * believed) / count
     pull = (known @ own[..., None]).squeeze(-1) + belief.precision * (own - belief.mean)
-    left = total(known * weight[..., None]) + torch.diag_embed(precision)
-    right = total(pull * weight) + precision * mean
+    left = total(torch.where(use[:, None, None], known, torch.zeros_like(known))) + torch.diag_embed(precision)
+    right = total(torch.where(use[:, None], pull, torch.zeros_like(pull))) + precision * mean
     values = torch.linalg.solve(left, right)
     return values[person]
 
@@ -115,7 +115,7 @@ def with_shared(state: State, layout: Layout, columns: Tensor, values: Tensor) -
     return replace(state, coefficients=coefficients, log_head_scale=scale)
 
 
-def held(mean: Tensor, precision: Tensor, columns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def hold(mean: Tensor, precision: Tensor, columns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Beliefs (B, P) about all additive unknowns with the shared ones held at values (B, C)."""
     mean, precision = mean.clone(), precision.clone()
     mean[:, columns], precision[:, columns] = values, _HELD_PRECISION

@@ -142,7 +142,14 @@ class PersonBatch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeypointsOutput:
-    """Boxes and 2D keypoints of the people of one photo."""
+    """Boxes and 2D keypoints of the people of one photo.
+
+    ``sigma_px`` is what the refinement weighs a point by, so every backend calibrates it: sigma^2 is the mean squared
+    error of an axis of points that are no gross outliers, against the place that the backend means. ``mediapipe`` takes
+    it from the spread under other regions, visibility and size (``mediapipe/uncertainty.py``), ``annotations`` from
+    shares of the box by kind of point and visibility, ``simulated`` states the noise that it adds. A backend with bare
+    scores has to map them to sigmas; a score is not one.
+    """
 
     boxes_xyxy: Array
     """(P, 4) float32 px."""
