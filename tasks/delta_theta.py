@@ -8,6 +8,7 @@ Workers that start together may each compute it; they write the same content, wh
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 import zlib
 from functools import lru_cache
@@ -25,13 +26,15 @@ from tasks.config import BodyModelConfig
 from tasks.files import write_bytes
 
 _HASH_CHARS = 16
+_ONE_AT_A_TIME = threading.Lock()
 MAX_CACHE_BYTES = 1 << 20
 """A good file has some 10 kB."""
 
 
-@lru_cache(maxsize=2)
 def delta_theta(config: BodyModelConfig, work: Path) -> DeltaTheta:
-    """Transfer for the configured body, once a process.
+    """Transfer for the configured body, once a process; threads that ask meanwhile wait.
+
+    They must: the alignment differentiates forward, and torch keeps the level of that for the whole process.
 
     Args:
         config: the body; a folder of licensed files needs smpl.npz and smpl_to_smplx.npz beside smplx.npz.
@@ -40,6 +43,12 @@ def delta_theta(config: BodyModelConfig, work: Path) -> DeltaTheta:
     Raises:
         ValueError: A file is absent; the message says what to run.
     """
+    with _ONE_AT_A_TIME:
+        return _delta_theta(config, work)
+
+
+@lru_cache(maxsize=2)
+def _delta_theta(config: BodyModelConfig, work: Path) -> DeltaTheta:
     smpl, smplx, surface = bodies(config)
     return load_or_compute(work / "delta_theta", smpl, smplx, surface)
 

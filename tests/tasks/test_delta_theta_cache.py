@@ -162,6 +162,32 @@ def test_workers_that_start_together_all_get_a_whole_one(tmp_path: Path, bodies,
     assert same(cache.load_or_compute(tmp_path, *bodies), results[0])
 
 
+def test_threads_of_a_worker_compute_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Torch keeps the state of forward differentiation for the whole process: two alignments at once break each other."""
+    at_once, most, results = [], [], []
+
+    def compute(smpl, smplx, surface, config):
+        at_once.append(1)
+        most.append(len(at_once))
+        threading.Event().wait(0.05)
+        at_once.pop()
+        return made_up(smpl, smplx, surface, config, seed=0)
+
+    monkeypatch.setattr(cache, "compute_delta_theta", compute)
+
+    def ask(work: Path) -> None:
+        results.append(cache.delta_theta(BodyModelConfig(), work))
+
+    # Two work folders: even those who compute different files must wait.
+    threads = [threading.Thread(target=ask, args=(tmp_path / str(k % 2),)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 6
+    assert most == [1, 1]
+
+
 def test_licensed_folder_is_read_by_its_names(tmp_path: Path, bodies):
     config = BodyModelConfig(path=str(tmp_path))
     with pytest.raises(ValueError, match=r"smpl\.npz does not exist"):
@@ -182,5 +208,5 @@ def test_licensed_folder_is_read_by_its_names(tmp_path: Path, bodies):
 def test_open_body_end_to_end(tmp_path: Path):
     first = cache.delta_theta(BodyModelConfig(), tmp_path)
     assert first.aligned_error_m < 1e-3 < first.copied_error_m
-    cache.delta_theta.cache_clear()
+    cache._delta_theta.cache_clear()
     assert same(cache.delta_theta(BodyModelConfig(), tmp_path), first)
