@@ -169,6 +169,9 @@ def test_head_alone_makes_a_valid_face_and_no_valid_body(open_body: SparseBody, 
     result = refine(open_body, observations, people.coarse, people.camera)
     assert result.part_valid[:, 3].all()
     assert not result.part_valid[:, :3].any()
+    assert not result.evidence.joint_seen[:, [1, 2, 4, 5, 7, 8, 10, 11, *range(16, 22)]].any()
+    turned = so3.angle_between(result.parameters.body_pose, people.coarse.body_pose)
+    assert turned[:, [3, 4, 6, 7, 9, 10, *range(15, 21)]].max() < 2 * DEGREE
     assert clean_error(people, result)[:, skeleton.FACE].median() < 1.0
     assert torch.isfinite(result.parameters.transl_m).all()
 
