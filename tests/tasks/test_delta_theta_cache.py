@@ -163,7 +163,7 @@ def test_workers_that_start_together_all_get_a_whole_one(tmp_path: Path, bodies,
 
 
 def test_threads_of_a_worker_compute_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Torch keeps the state of forward differentiation for the whole process: two alignments at once break each other."""
+    """Torch keeps the state of forward differentiation for the process: two alignments at once break each other."""
     at_once, most, results = [], [], []
 
     def compute(smpl, smplx, surface, config):
