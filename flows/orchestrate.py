@@ -17,7 +17,7 @@ from datasets_manifest.store import sweep_temporary
 from flows.pacing import submit_in_windows
 from flows.progress import Progress, clock
 from flows.runners import Handle, Runner
-from tasks.config import AnnotateConfig
+from tasks.config import AnnotateConfig, RunConfig
 from tasks.failures import Failure, collect_failures
 from tasks.plan import DatasetPlan, plan_dataset
 from tasks.provenance import step_config
@@ -27,6 +27,9 @@ from tasks.steps import READS
 from tasks.workspace import STEPS, ShardRef, Workspace, parse_shard_name
 
 StartRunner = Callable[[Workspace], AbstractContextManager[Runner]]
+
+_BLOCK_PER_WORKER = 2
+"""Shards a worker that take their steps together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +118,7 @@ def run(
     shards = select_shards(plans, only)
     progress = Progress(total=len(shards) * len(STEPS), log=log)
     with start_runner(workspace) as runner:
-        run_shards(shards, runner, progress, config.run.window, workspace)
+        run_shards(shards, runner, progress, config.run, workspace)
     failures = collect_failures(workspace, shards)
     publication = publish(workspace, config, plans, failures, progress.summaries)
     seconds = time.perf_counter() - started
@@ -161,13 +164,15 @@ def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> l
 
 
 def run_shards(
-    shards: Sequence[ShardRef], runner: Runner, progress: Progress, window: int, workspace: Workspace
+    shards: Sequence[ShardRef], runner: Runner, progress: Progress, config: RunConfig, workspace: Workspace
 ) -> None:
-    """Runs all steps of all shards, never more than ``window`` of them unfinished.
+    """Runs all steps of all shards, never more than ``config.window`` of them unfinished.
 
     Shards go in blocks, and within a block step by step: whatever a step waits for was submitted well before it, so
-    that hardly a worker stands waiting.
+    that hardly a worker stands waiting. Blocks of two shards a worker are enough for that, and small enough that the
+    photos of a block are still decoded when its later steps come.
     """
+    size = max(1, min(config.window // len(STEPS), _BLOCK_PER_WORKER * config.workers))
     started: dict[tuple[str, ShardRef], _Reported] = {}
 
     def submit(item: tuple[str, ShardRef]) -> _Reported:
@@ -179,7 +184,7 @@ def run_shards(
         )
         return started[item]
 
-    submit_in_windows(_in_blocks(shards, max(1, window // len(STEPS))), submit, window=window)
+    submit_in_windows(_in_blocks(shards, size), submit, window=config.window)
 
 
 def _in_blocks(shards: Sequence[ShardRef], size: int) -> Iterator[tuple[str, ShardRef]]:

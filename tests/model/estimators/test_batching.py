@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from model.estimators import batching
 from model.estimators.batching import run_in_batches
 
 
@@ -52,6 +53,17 @@ def test_the_next_crops_are_made_while_the_network_works() -> None:
         return {"x": crops}
 
     run_in_batches([0, 1], crop, infer, 1)
+
+
+def test_crops_of_a_batch_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "CROP_THREADS", 2)
+    both = threading.Barrier(2)
+
+    def crop(item: int) -> np.ndarray:
+        both.wait(timeout=30)
+        return np.array(item)
+
+    assert run_in_batches([0, 1, 2, 3], crop, squares, 2)["square"].tolist() == [0, 1, 4, 9]
 
 
 def test_an_error_of_a_crop_or_of_the_network_comes_out() -> None:

@@ -1,0 +1,32 @@
+"""Photos are decoded once a shard, however many steps read them."""
+
+from collections import Counter
+
+from annotated_project import PEOPLE, annotate
+
+import flows.orchestrate
+import tasks.photos
+from tasks.photos import DecodedPhotos
+
+
+def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monkeypatch):
+    decoded = Counter()
+
+    def decode(data, name, whole=tasks.photos.decode_image):
+        decoded[name] += 1
+        return whole(data, name=name)
+
+    def publish(*arguments, whole=flows.orchestrate.publish):
+        counts.update(decoded)  # The report decodes again, later.
+        return whole(*arguments)
+
+    counts = Counter()
+    room_for_two = 2 * 640 * 512 * 3
+    monkeypatch.setattr(tasks.photos, "_DECODED", DecodedPhotos(max_bytes=room_for_two))
+    monkeypatch.setattr(tasks.photos, "decode_image", decode)
+    monkeypatch.setattr(flows.orchestrate, "publish", publish)
+    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    result = annotate(rendered, **places, run__images_per_shard=1, run__workers=1)
+    assert not result.failed_parts, result.sentence
+    assert len(counts) == PEOPLE
+    assert set(counts.values()) == {1}
