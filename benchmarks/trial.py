@@ -10,9 +10,10 @@ from fitting import camera as pinhole
 from fitting import initialise, so3
 from fitting.beliefs import pose_sigma_rad, surface_belief
 from fitting.camera import Camera
+from fitting.job import Job
 from fitting.parameters import State
 from fitting.recipe import RefineConfig
-from fitting.refine import _Job, refine
+from fitting.refine import refine
 from fitting.residuals import KeypointTerm, geman_mcclure, precision_of, reprojection
 from fitting.result import Parameters
 from fitting.rows import take_rows
@@ -119,7 +120,7 @@ class Objective:
         self.observed = observations.keypoints_px.to(dtype)
         self.precision = precision_of(observations.sigma_px.to(dtype), self.observed)
         self.view = trial.people.camera.to(dtype)
-        job = _Job(
+        job = Job(
             model=trial.body,
             observed=self.observed,
             precision=self.precision,

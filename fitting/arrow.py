@@ -34,6 +34,11 @@ class Arrow:
     def is_dense(self) -> bool:
         return self.num_branches * self.branch == 0
 
+    @property
+    def num_met(self) -> int:
+        """Unknowns of the trunk that a branch meets."""
+        return self.trunk if self.reach is None else self.reach.shape[1]
+
     def branch_slices(self) -> list[slice]:
         starts = [self.trunk + number * self.branch for number in range(self.num_branches)]
         return [slice(start, start + self.branch) for start in starts]
@@ -41,46 +46,68 @@ class Arrow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArrowFactor:
-    """Cholesky factor of an arrow matrix."""
+    """Cholesky factor of an arrow matrix, each block grown to T, K or R, multiples of `_ALIGNMENT`."""
 
     arrow: Arrow
     trunk: Tensor
-    """(B, t, t) lower factor of the Schur complement."""
+    """(B, T, T) lower factor of the Schur complement."""
     branches: Tensor
-    """(B, n, k, k) lower factors L."""
+    """(B, n, K, K) lower factors L."""
     coupling: Tensor
-    """(B, n, k, r) W, columns in the order of the arrow's reach."""
+    """(B, n, K, R) W, columns in the order of the arrow's reach."""
     solvable: Tensor
     """(B,) bool: positive definite."""
 
 
+_ALIGNMENT = 16
+"""LAPACK's kernels work on 64 bytes at once and treat what is before the first such border apart. Blocks are grown to
+multiples of it, with ones on the diagonal, so that every person's blocks lie alike and the result does not depend, in
+the last bit, on the place in the batch."""
+
+
+def _grown(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
+def _block(hessian: Tensor, part: slice, lift: Tensor | None, out: Tensor) -> None:
+    """Writes a diagonal block of hessian, `lift` added to its diagonal, into zeros (B, K, K), and ones behind it."""
+    size = part.stop - part.start
+    out[:, :size, :size] = hessian[:, part, part]
+    diagonal = out.diagonal(dim1=1, dim2=2)
+    diagonal[:, size:] = 1
+    if lift is not None:
+        diagonal[:, :size] += lift[:, part]
+
+
 def factorise(hessian: Tensor, arrow: Arrow, lift: Tensor | None = None) -> ArrowFactor:
     """Factor of hessian (B, P, P), with `lift` (B, P) added to its diagonal; the input stays as it is."""
-    t = arrow.trunk
-    trunk = hessian[:, :t, :t].clone()
-    if lift is not None:
-        trunk.diagonal(dim1=1, dim2=2).add_(lift[:, :t])
+    count, t, n, k = len(hessian), arrow.trunk, arrow.num_branches, arrow.branch
+    T, K = _grown(t), _grown(k)
+    trunk = hessian.new_zeros(count, T, T)
+    _block(hessian, slice(0, t), lift, trunk)
     if arrow.is_dense:
         factor, info = torch.linalg.cholesky_ex(trunk)
-        none = hessian.new_zeros(len(hessian), 0, 0, 0)
+        none = hessian.new_zeros(count, 0, 0, 0)
         return ArrowFactor(arrow=arrow, trunk=factor, branches=none, coupling=none, solvable=info == 0)
-    slices = arrow.branch_slices()
-    blocks = torch.stack([hessian[:, s, s] for s in slices], 1)
-    if lift is not None:
-        blocks.diagonal(dim1=2, dim2=3).add_(lift[:, t:].unflatten(1, (arrow.num_branches, arrow.branch)))
+    blocks = hessian.new_zeros(count, n, K, K)
+    R = _grown(arrow.num_met)
+    below = hessian.new_zeros(count, n, K, R)
+    for number, part in enumerate(arrow.branch_slices()):
+        _block(hessian, part, lift, blocks[:, number])
+        met = hessian[:, part, :t]
+        if arrow.reach is not None:
+            met = met.index_select(2, arrow.reach[number])
+        below[:, number, :k, : arrow.num_met] = met
     branches, branch_info = torch.linalg.cholesky_ex(blocks)
-    if arrow.reach is None:
-        below = torch.stack([hessian[:, s, :t] for s in slices], 1)
-    else:
-        below = torch.stack([hessian[:, s, :t].index_select(2, r) for s, r in zip(slices, arrow.reach, strict=True)], 1)
     coupling = torch.linalg.solve_triangular(branches, below, upper=False)
+    taken = coupling.mT @ coupling
     if arrow.reach is None:
-        rows = coupling.flatten(1, 2)
-        trunk = torch.baddbmm(trunk, rows.transpose(1, 2), rows, alpha=-1)
+        trunk[:, :t, :t] -= taken[:, :, :t, :t].sum(1)
     else:
-        places = (arrow.reach[:, :, None] * t + arrow.reach[:, None]).flatten()
-        taken = (coupling.mT @ coupling).flatten(1)
-        trunk.view(len(trunk), -1).scatter_add_(1, places.expand(len(trunk), -1), -taken)
+        # The columns that R has more hold zeros, which may be added anywhere.
+        reach = torch.nn.functional.pad(arrow.reach, (0, R - arrow.num_met))
+        places = (reach[:, :, None] * T + reach[:, None]).flatten()
+        trunk.view(count, -1).scatter_add_(1, places.expand(count, -1), -taken.flatten(1))
     factor, info = torch.linalg.cholesky_ex(trunk)
     solvable = (info == 0) & (branch_info == 0).all(1)
     return ArrowFactor(arrow=arrow, trunk=factor, branches=branches, coupling=coupling, solvable=solvable)
@@ -88,22 +115,26 @@ def factorise(hessian: Tensor, arrow: Arrow, lift: Tensor | None = None) -> Arro
 
 def solve_factored(factor: ArrowFactor, right: Tensor) -> Tensor:
     """H^-1 right for right sides (B, P)."""
-    t, arrow = factor.arrow.trunk, factor.arrow
-    column = right[..., None]
+    arrow, count = factor.arrow, len(right)
+    t, n, k, met = arrow.trunk, arrow.num_branches, arrow.branch, arrow.num_met
+    trunk = right.new_zeros(count, factor.trunk.shape[1], 1)
+    trunk[:, :t, 0] = right[:, :t]
     if arrow.is_dense:
-        return torch.cholesky_solve(column, factor.trunk).squeeze(-1)
-    own = column[:, t:].unflatten(1, (arrow.num_branches, arrow.branch))
+        return torch.cholesky_solve(trunk, factor.trunk)[:, :t, 0]
+    own = right.new_zeros(*factor.branches.shape[:3], 1)
+    own[:, :, :k, 0] = right[:, t:].unflatten(1, (n, k))
     own = torch.linalg.solve_triangular(factor.branches, own, upper=False)
-    pull = (factor.coupling.mT @ own).squeeze(-1)
+    pull = (factor.coupling.mT @ own)[:, :, :met, 0]
     if arrow.reach is None:
-        trunk = right[:, :t] - pull.sum(1)
+        trunk[:, :t, 0] -= pull.sum(1)
     else:
-        trunk = right[:, :t].scatter_add(1, arrow.reach.flatten().expand(len(right), -1), -pull.flatten(1))
-    trunk = torch.cholesky_solve(trunk[..., None], factor.trunk)
+        trunk[..., 0].scatter_add_(1, arrow.reach.flatten().expand(count, -1), -pull.flatten(1))
+    trunk = torch.cholesky_solve(trunk, factor.trunk)[:, :t]
+    reached = right.new_zeros(count, n, factor.coupling.shape[-1], 1)
     if arrow.reach is None:
-        met = trunk[:, None]
+        reached[:, :, :met] = trunk[:, None]
     else:
-        met = trunk.index_select(1, arrow.reach.flatten()).unflatten(1, (arrow.num_branches, -1))
-    own = own - factor.coupling @ met
+        reached[:, :, :met] = trunk.index_select(1, arrow.reach.flatten()).unflatten(1, (n, -1))
+    own = own - factor.coupling @ reached
     own = torch.linalg.solve_triangular(factor.branches.mT, own, upper=True)
-    return torch.cat([trunk, own.flatten(1, 2)], 1).squeeze(-1)
+    return torch.cat([trunk[..., 0], own[:, :, :k, 0].flatten(1)], 1)

@@ -69,6 +69,17 @@ def linear_beliefs(
     mean[:, layout.log_head_scale] = 0
     precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2
 
+    hand_mean, hand_precision = hand_belief(model, coarse, keypoint_precision, prior, config)
+    stepped = slice(0, layout.num_hand)
+    mean[:, layout.hands] = hand_mean[:, :, stepped].flatten(1)
+    precision[:, layout.hands] = hand_precision[:, :, stepped].flatten(1)
+    return mean, precision
+
+
+def hand_belief(
+    model: SparseBody, coarse: Coarse, keypoint_precision: Tensor, prior: State, config: RefineConfig
+) -> tuple[Tensor, Tensor]:
+    """Mean and precision (B, 2, 45) of the hands' coordinates: near their estimate, and near the hands people have."""
     hands = (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
     seen = torch.stack([(keypoint_precision[:, hand] > 0).sum(1) for hand in hands], 1)
     shown = seen >= config.min_hand_points
@@ -79,8 +90,4 @@ def linear_beliefs(
     sigma = torch.where(coarse.hand_valid, stated, blind).to(model.dtype)
     near = (1 / sigma.square())[..., None].expand_as(prior.hand_pca)
     usual = (1 / model.hand_spread.square()).expand_as(near)
-    hand_mean, hand_precision = merge_beliefs([(prior.hand_pca, near), (torch.zeros_like(near), usual)])
-    stepped = slice(0, layout.num_hand)
-    mean[:, layout.hands] = hand_mean[:, :, stepped].flatten(1)
-    precision[:, layout.hands] = hand_precision[:, :, stepped].flatten(1)
-    return mean, precision
+    return merge_beliefs([(prior.hand_pca, near), (torch.zeros_like(near), usual)])

@@ -59,7 +59,9 @@ class _Rows:
         return (torch.stack(entries, 1) * gain[:, None]).unflatten(1, (2, 3))
 
 
-def keypoint_jacobian(body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor) -> list[Tensor]:
+def keypoint_jacobian(
+    body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor, last_column: Tensor | None = None
+) -> list[Tensor]:
     """Derivative of gain * (x/z, y/z) of every keypoint, for each group of the body: (B, N, 2, n).
 
     The columns of a group are those of `body.group_columns`.
@@ -70,6 +72,7 @@ def keypoint_jacobian(body: SparseBody, state: State, forward: Forward, ray_xy: 
         forward: forward pass at the state.
         ray_xy: (B, 133, 2) x/z, y/z of the keypoints.
         gain: (B, 133) factor of each point's rows: focal length, and the square root of its weight.
+        last_column: (B, 133, 2) values to put behind the columns of every group, such as residuals; None is nothing.
     """
     ray_x, ray_y = (people_last(value) for value in ray_xy.unbind(-1))
     points = people_last(forward.points)
@@ -87,6 +90,8 @@ def keypoint_jacobian(body: SparseBody, state: State, forward: Forward, ray_xy: 
         parts += _linear(body, group, state, forward, own, hinges)
         if group.side is not None and body.layout.num_hand:
             parts.append(_fingered(body, group, state, forward, own, twist, fingers, bent))
+        if last_column is not None:
+            parts.append(last_column[:, group.points, :, None])
         blocks.append(torch.cat(parts, -1))
     return blocks
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
+from fitting.problem import NormalEquations
 from fitting.sparse_body import Forward
 
 _DEG = math.pi / 180
@@ -109,8 +110,9 @@ class PoseNearnessTerm:
         """(B,)."""
         return mixture_loss(self._residual(state).square().sum(-1), self.wrong)[0].sum(1)
 
-    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
         """Adds this term in place."""
+        gradient, hessian = normal.gradient, normal.hessian
         residual, precision = self._residual(state), 1 / self.sigma_rad[..., None]
         weight = mixture_loss(residual.square().sum(-1, keepdim=True), self.wrong)[1]
         pull = weight * precision * (forward.rotations[:, :22] @ residual[..., None]).squeeze(-1)
@@ -144,8 +146,9 @@ class RotvecTerm:
         _, limits, jaw = self._residuals(state)
         return limits.square().sum((1, 2)) + jaw.square().sum(1)
 
-    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
         """Adds this term in place."""
+        gradient, hessian = normal.gradient, normal.hessian
         rotvec, limits, jaw = self._residuals(state)
         turn = so3.right_jacobian_inverse(rotvec) @ forward.rotations[:, 1:23].transpose(-1, -2)
         active = turn[:, :21] * (limits != 0)[..., None] / self.limit_sigma_rad
@@ -180,8 +183,9 @@ class GaussianTerm:
         """(B,)."""
         return (self.precision * self._offset(state).square()).sum(1)
 
-    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
         """Adds this term in place."""
+        gradient, hessian = normal.gradient, normal.hessian
         gradient += self.precision * self._offset(state)
         hessian.diagonal(dim1=1, dim2=2).add_(self.precision)
 

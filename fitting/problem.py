@@ -11,6 +11,30 @@ from fitting.parameters import State, retract
 from fitting.sparse_body import Forward, SparseBody
 
 
+class NormalEquations:
+    """Normal equations of B people as one product: [J r]^T [J r] of the residuals r and their Jacobian J.
+
+    The Gauss-Newton matrix and the gradient are parts of it, so that a term adds both with one matrix product. A
+    product of a matrix with a vector would depend, in the last bit, on where a person lies in memory; this does not.
+    """
+
+    def __init__(self, count: int, size: int, like: Tensor):
+        """Zeros for `count` people and P = `size` unknowns, of the type and on the device of `like`."""
+        self.augmented = like.new_zeros(count, size + 1, size + 1)
+        """(B, P + 1, P + 1); the last row and column belong to the residuals. Only the row is kept complete."""
+        self.size = size
+
+    @property
+    def hessian(self) -> Tensor:
+        """Gauss-Newton matrix (B, P, P): a view."""
+        return self.augmented[:, : self.size, : self.size]
+
+    @property
+    def gradient(self) -> Tensor:
+        """Half the gradient (B, P): a view."""
+        return self.augmented[:, self.size, : self.size]
+
+
 class Term(Protocol):
     """One residual of the problem, for a batch of people."""
 
@@ -18,8 +42,8 @@ class Term(Protocol):
         """Sum of (robust) squares (B,)."""
         ...
 
-    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
-        """Adds half the gradient (B, P) and the Gauss-Newton matrix (B, P, P) of the cost, in place."""
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
+        """Adds half the gradient and the Gauss-Newton matrix of the cost, in place."""
         ...
 
     def take_rows(self, index: Tensor) -> "Term":
@@ -38,7 +62,7 @@ class BodyProblem:
         self.body, self.terms = body, terms
         layout = body.layout
         self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=body.hand_reach)
-        self._buffers: tuple[Tensor, Tensor] | None = None
+        self._normal: NormalEquations | None = None
 
     def evaluate(self, state: State) -> tuple[Tensor, Forward]:
         """Cost (B,) and forward pass."""
@@ -47,15 +71,13 @@ class BodyProblem:
 
     def linearise(self, state: State, evaluation: Forward) -> tuple[Tensor, Tensor]:
         """Gradient (B, P) and Gauss-Newton matrix (B, P, P); the next call writes into the same memory."""
-        if self._buffers is None:
-            B, P = len(state.position), self.body.layout.size
-            self._buffers = state.position.new_empty(B, P), state.position.new_empty(B, P, P)
-        gradient, hessian = self._buffers
-        gradient.zero_()
-        hessian.zero_()
+        if self._normal is None:
+            self._normal = NormalEquations(len(state.position), self.body.layout.size, state.position)
+        else:
+            self._normal.augmented.zero_()
         for term in self.terms:
-            term.add_normal_equations(state, evaluation, gradient, hessian)
-        return gradient, hessian
+            term.add_to(self._normal, state, evaluation)
+        return self._normal.gradient, self._normal.hessian
 
     def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:
         """The state moved by a step (B, P)."""

@@ -30,6 +30,18 @@ class LossScales:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One run of the solver."""
+
+    loss: LossScales
+    """Robust losses."""
+    iterations: int
+    """Steps at most."""
+    tolerance: float
+    """A person is done when a step lowers the cost by less than this share."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RefineConfig:
     """How far the refinement trusts what: the sigmas are standard deviations of Gaussian beliefs."""
 
@@ -37,6 +49,8 @@ class RefineConfig:
     """Steps with the wide robust loss, which lets far-off points pull the body over."""
     graduated_scale: float = 20.0
     """Scale of the wide robust loss, in sigmas of a keypoint."""
+    graduated_tolerance: float = 0.01
+    """Where a person's wide run ends: it only has to come near, a tighter one costs steps and changes no result."""
     iterations: int = 30
     """Steps with the final robust loss, at most."""
     robust_scale: float = 4.0
@@ -44,9 +58,10 @@ class RefineConfig:
     fixed_iterations: tuple[int, int] = (5, 12)
     """Steps with the wide and with the final robust loss where the solver follows its fixed plan, as on CUDA."""
     num_hand_components: int = 45
-    """PCA coordinates of each hand that are refined, 0..45; the others stay at the estimate. Fewer are faster."""
+    """PCA coordinates of each hand that are refined, 0..45; fewer are faster. The others stay where they are likely,
+    between the estimate and the hands that people have."""
     solver: SolverConfig = field(default_factory=SolverConfig)
-    """Damping and stopping; its `max_iterations` is replaced by the two counts above."""
+    """Damping and stopping; `max_iterations` and, in the wide run, `tolerance` are replaced by those above."""
     pose_sigma_deg: tuple[float, ...] = _POSE_DEG
     """Root and 21 body joints about the coarse estimate, where the estimate states no sigma of its own."""
     neutral_sigma_deg: tuple[float, ...] = _NEUTRAL_DEG
@@ -112,22 +127,21 @@ class RefineConfig:
     """A keypoint within this many sigmas of the refined body is an inlier."""
 
     @property
-    def wide_loss(self) -> LossScales:
-        """Losses of the first run."""
-        return LossScales(keypoint=self.graduated_scale, wrong_joints=None)
-
-    @property
     def final_loss(self) -> LossScales:
-        """Losses of the second run."""
+        """Losses of the second run, which are those of the result."""
         share, factor = self.wrong_joint_share, self.wrong_joint_factor
         wrong = WrongJoints(share=share, factor=factor) if share > 0 else None
         return LossScales(keypoint=self.robust_scale, wrong_joints=wrong)
 
-    def iteration_limits(self, device: torch.device) -> tuple[int, int]:
-        """Steps at most with the wide and with the final robust loss on a device."""
-        if self.solver.is_fixed(device):
-            return self.fixed_iterations
-        return self.graduated_iterations, self.iterations
+    def stages(self, device: torch.device) -> tuple[Stage, Stage]:
+        """The run with the wide robust loss and the final one, as a device does them."""
+        most = self.graduated_iterations, self.iterations
+        most_wide, most_final = self.fixed_iterations if self.solver.is_fixed(device) else most
+        wide = LossScales(keypoint=self.graduated_scale, wrong_joints=None)
+        return (
+            Stage(loss=wide, iterations=most_wide, tolerance=self.graduated_tolerance),
+            Stage(loss=self.final_loss, iterations=most_final, tolerance=self.solver.tolerance),
+        )
 
     def __post_init__(self) -> None:
         for name in ("pose_sigma_deg", "neutral_sigma_deg"):

@@ -11,6 +11,7 @@ from fitting import camera
 from fitting.camera import Camera
 from fitting.jacobian import keypoint_jacobian
 from fitting.parameters import State
+from fitting.problem import NormalEquations
 from fitting.sparse_body import Forward, SparseBody
 
 
@@ -62,8 +63,8 @@ class KeypointTerm:
         squared = self._residual(forward).square().sum(-1)
         return geman_mcclure(squared, self.robust_scale)[0].sum(1)
 
-    def add_normal_equations(self, state: State, forward: Forward, gradient: Tensor, hessian: Tensor) -> None:
-        """Adds J^T r to the gradient (B, P) and J^T J to the hessian (B, P, P), group by group.
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
+        """Adds [J r]^T [J r] of the weighted residuals, group by group.
 
         On CUDA the products need full float32: leave TF32 off (`torch.backends.cuda.matmul.allow_tf32`), which is
         PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest beliefs.
@@ -71,16 +72,15 @@ class KeypointTerm:
         residual = self._residual(forward)
         weight = geman_mcclure(residual.square().sum(-1), self.robust_scale)[1].sqrt()
         gain = self.view.focal_px[:, None] * self.precision * weight
-        blocks = keypoint_jacobian(self.body, state, forward, camera.ray(forward.points_cam), gain)
         weighted = residual * weight[..., None]
-        flat = hessian.view(len(hessian), -1)
-        for group, columns, block in zip(self.body.groups, self.body.group_columns, blocks, strict=True):
+        blocks = keypoint_jacobian(self.body, state, forward, camera.ray(forward.points_cam), gain, weighted)
+        flat = normal.augmented.flatten(1)
+        last = normal.size
+        for columns, block in zip(self.body.group_columns, blocks, strict=True):
             rows = block.flatten(1, 2)
-            across = rows.transpose(1, 2)
-            places = (columns[:, None] * hessian.shape[1] + columns).flatten()
-            flat.scatter_add_(1, places.expand(len(flat), -1), (across @ rows).flatten(1))
-            pull = (across @ weighted[:, group.points].reshape(len(flat), -1, 1)).squeeze(-1)
-            gradient.scatter_add_(1, columns.expand(len(flat), -1), pull)
+            own = torch.nn.functional.pad(columns, (0, 1), value=last)
+            places = (own[:, None] * (last + 1) + own).flatten()
+            flat.scatter_add_(1, places.expand(len(flat), -1), (rows.transpose(1, 2) @ rows).flatten(1))
 
 
 def precision_of(sigma_px: Tensor, keypoints_px: Tensor) -> Tensor:

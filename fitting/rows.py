@@ -53,3 +53,9 @@ def repeat_rows(batch: Batch, times: int) -> Batch:
 def cat_rows(batches: list[Batch]) -> Batch:
     """Equally built batches, one after the other."""
     return batches[0] if len(batches) == 1 else map_tensors(lambda *values: torch.cat(values), *batches)
+
+
+def grown_index(count: int, multiple: int, device: torch.device) -> Tensor:
+    """Rows 0 .. count - 1, then row 0 again until their number is a multiple."""
+    index = torch.arange(-(-count // multiple) * multiple, device=device)
+    return torch.where(index < count, index, 0)

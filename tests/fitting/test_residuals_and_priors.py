@@ -17,7 +17,7 @@ from fitting.priors import (
     merge_beliefs,
     mixture_loss,
 )
-from fitting.problem import Term
+from fitting.problem import NormalEquations, Term
 from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
 from fitting.sparse_body import SparseBody
 
@@ -54,8 +54,9 @@ def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: Sparse
     term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
     forward = toy_body.forward(state)
     P = toy_body.layout.size
-    gradient, hessian = torch.zeros(COUNT, P).double(), torch.zeros(COUNT, P, P).double()
-    term.add_normal_equations(state, forward, gradient, hessian)
+    normal = NormalEquations(COUNT, P, state.position)
+    term.add_to(normal, state, forward)
+    gradient, hessian = normal.gradient, normal.hessian
     step = torch.zeros(COUNT, P, dtype=torch.float64, requires_grad=True)
     cost_after(term, toy_body, state, forward.rotations, step).sum().backward()
     assert step.grad is not None

@@ -1,0 +1,73 @@
+"""From fitted states to the result: parameters under their label names, evidence, uncertainty and quality."""
+
+from dataclasses import replace
+
+import torch
+
+from fitting import camera as pinhole
+from fitting import so3
+from fitting.evidence import face_turn_rad, gather_evidence
+from fitting.fit import Fit
+from fitting.moved import measure_moved
+from fitting.quality import expected_error_mm, figures_of, quality_score
+from fitting.result import Parameters, RefineResult
+from fitting.solver import Status
+from fitting.sparse_body import Forward
+from fitting.uncertainty import prior_precision, uncertainty
+
+
+def summarise(fit: Fit) -> RefineResult:
+    """Result of the refined states; rows that were not refined keep their start and are valid in no part."""
+    job, start, final, pose_sigma, status = fit.job, fit.start, fit.final, fit.pose_sigma, fit.status
+    model, state = job.model, final.state
+    forward: Forward = model.forward(state)
+    before = model.forward(start)
+    keypoints_px = pinhole.project(forward.points_cam, job.view)
+    boxes = fit.boxes_xyxy
+    evidence = gather_evidence(
+        keypoints_px=keypoints_px,
+        observed_px=job.observed,
+        precision=job.precision,
+        inlier_sigma=job.config.inlier_sigma,
+        boxes_xyxy=None if boxes is None else boxes.to(model.dtype),
+        hand_estimated=job.coarse.hand_valid,
+        face_turn=face_turn_rad(forward),
+        estimated_turn=face_turn_rad(before),
+    )
+    refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
+    evidence = replace(evidence, part_valid=evidence.part_valid & refined[:, None])
+    problem = job.problem(start, pose_sigma, job.config.final_loss)
+    _, hessian = problem.linearise(state, forward)
+    _, linear = job.linear_beliefs(start)
+    beliefs = prior_precision(model.layout, pose_sigma, job.config.jaw_sigma_rad, linear)
+    spread = uncertainty(hessian, beliefs, model, forward)
+    moved = measure_moved(start, before, state, forward)
+    error = expected_error_mm(figures_of(evidence, spread, moved))
+    hands = so3.exp(forward.hand_rotvec)
+    betas, expression, shape, _ = state.coefficients.split(list(model.num_groups), 1)
+    return RefineResult(
+        parameters=Parameters(
+            transl_m=forward.translation,
+            global_orient=state.global_orient,
+            body_pose=state.body_pose,
+            left_hand_pose=hands[:, 0],
+            right_hand_pose=hands[:, 1],
+            betas=betas,
+            flame_shape=shape,
+            flame_expression=expression,
+            jaw_pose=state.jaw_pose,
+            eye_pose=state.eye_pose,
+            eyelids=state.eyelids,
+            head_scale=forward.head_scale,
+        ),
+        keypoints_px=keypoints_px,
+        evidence=evidence,
+        uncertainty=spread,
+        moved=moved,
+        expected_error_mm=error,
+        iterations=fit.iterations,
+        status=status,
+        quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
+        cost=final.cost,
+        term_costs={type(term).__name__: term.cost(state, forward) for term in problem.terms},
+    )
