@@ -86,7 +86,7 @@ def in_a_loop(run: Run, shard: Shard, who: Sequence[Who]) -> None:
 def measure(way, run: Run, shard: Shard, who: Sequence[Who], options: argparse.Namespace) -> Row:
     """Seconds of a way, and the shares of them outside networks."""
     device = torch.device(options.device)
-    way(run, shard, who[:1])
+    way(run, shard, who[: options.batch] if way is in_batches else who[:1])  # Whole batches first: memory is kept.
     with network_clock(device) as clock:
         begin = time.perf_counter()
         _, seconds = timed(lambda: way(run, shard, who), device)

@@ -21,8 +21,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of RGB in 0..1."""
 CPU_BATCH = 8
-"""The activations of the first layers are then below 32 MB. The C library gives larger ones back to the system after
-each layer, and getting them anew makes the face networks half as slow again."""
+"""Larger batches take more memory on a CPU and no less time (``benchmarks/estimators.py``)."""
 GPU_BATCH = 32
 
 

@@ -93,7 +93,7 @@ def test_the_clock_counts_a_network_that_raises_and_refuses_other_threads():
 
 
 def test_shares_are_those_of_the_work():
-    shard, options = make_shard(2, 1, (64, 48)), SimpleNamespace(device="cpu", threads=1)
+    shard, options = make_shard(2, 1, (64, 48)), SimpleNamespace(device="cpu", threads=1, batch=1)
     network = Slow(0.03)
 
     def run(shard, photos, who):
