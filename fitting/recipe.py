@@ -71,7 +71,7 @@ class RefineConfig:
     wrong_joint_share: float = 0.1
     """Share of root and body joints whose coarse estimate is plainly wrong; 0 believes them all. Used with the final
     loss only: under the wide one, keypoints that are still far off would make good joints look wrong."""
-    wrong_joint_factor: float = 6.0
+    wrong_joint_factor: float = 3.0
     """How many times the sigma of a good joint such a joint may be off."""
     hand_sigma_deg: float = 12.0
     """Finger joints about a valid hand estimate."""
@@ -94,7 +94,7 @@ class RefineConfig:
     to the front, in the frame of pelvis and collar; where the keypoints come without such a statement."""
     surface_sigma_m: tuple[float, ...] = (0.001,) * 6
     """How far that place differs from person to person; the default takes unstated keypoints for the joints."""
-    log_head_scale_sigma: float = 0.10
+    log_head_scale_sigma: float = 0.12
     """Logarithm of the head scale about 0, an axis."""
     jaw_sigma_rad: tuple[float, float, float] = (0.2, 0.05, 0.05)
     """Jaw about the coarse one, by axis-angle component."""
