@@ -11,7 +11,16 @@ from fitting.job import Job
 from fitting.parameters import State
 from fitting.prepare import prepare
 from fitting.recipe import RefineConfig
-from fitting.shared import Belief, fuse, information, person_rows, shared_columns, shared_values, with_shared
+from fitting.shared import (
+    Belief,
+    fuse,
+    information,
+    of_the_others,
+    person_rows,
+    shared_columns,
+    shared_values,
+    with_shared,
+)
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
 
@@ -79,8 +88,10 @@ def fit_shared(fits: list[Fit], person_index: Tensor) -> list[Fit]:
     belief = Belief(mean=torch.cat(means), precision=torch.cat(precisions))
     use = torch.cat([fit.usable & (fit.status != Status.NOT_FINITE) for fit in fits])
     values = fuse(torch.cat(own), torch.cat(known), belief, person, num_people, use)
+    others = of_the_others(torch.cat(known), person, num_people, use)
     sizes = [len(fit.status) for fit in fits]
-    return [_fit_held(fit, columns, part) for fit, part in zip(fits, values.split(sizes), strict=True)]
+    parts = zip(fits, values.split(sizes), others.split(sizes), strict=True)
+    return [_fit_held(replace(fit, job=replace(fit.job, others=more)), columns, part) for fit, part, more in parts]
 
 
 def _fit_held(fit: Fit, columns: Tensor, values: Tensor) -> Fit:

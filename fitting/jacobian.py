@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.camera import NEAR_M
 from fitting.parameters import BODY, HAND_DIM, JAW, NUM_TURNED, Layout, State
 from fitting.point_groups import FINGERS, BlendedPairs, PointGroup
 from fitting.sparse_body import HEAD, Forward, SparseBody, people_last
 
 _NUM_TURN_COLUMNS = JAW.stop
-_MIN_DEPTH_M = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,9 +74,11 @@ def keypoint_jacobian(
         gain: (B, 133) factor of each point's rows: focal length, and the square root of its weight.
         last_column: (B, 133, 2) values to put behind the columns of every group, such as residuals; None is nothing.
     """
-    ray_x, ray_y = (people_last(value) for value in ray_xy.unbind(-1))
     points = people_last(forward.points)
-    depth = (points[:, 2] + forward.translation[:, 2]).clamp(min=_MIN_DEPTH_M)
+    depth = points[:, 2] + forward.translation[:, 2]
+    # Points before the near plane are projected as if they were on it, so their depth does not move them.
+    ray_x, ray_y = (torch.where(depth < NEAR_M, 0.0, people_last(value)) for value in ray_xy.unbind(-1))
+    depth = depth.clamp(min=NEAR_M)
     rows = _Rows(ray_x=ray_x, ray_y=ray_y, gain=people_last(gain) / depth)
     twists = _twist_rows(rows, points)
     turns, fingers = _turn_blocks(forward)

@@ -40,6 +40,8 @@ class Job:
     """Settings."""
     shared: Tensor | None = None
     """(B, C) values at which the unknowns that a person's rows share are held; None: every row is on its own."""
+    others: Tensor | None = None
+    """(B, C, C) what the other rows of the person say about them, beside `shared`."""
 
     def take_rows(self, index: Tensor) -> "Job":
         """The same for some of the people."""

@@ -14,31 +14,35 @@ from fitting import so3
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
 from fitting.problem import NormalEquations
 from fitting.sparse_body import Forward
+from model.body import skeleton
 
 _DEG = math.pi / 180
-LEFT_KNEE, RIGHT_KNEE, LEFT_ELBOW, RIGHT_ELBOW = 3, 4, 17, 18
-"""Rows of body_pose."""
+_WIDE = ((-1.2,) * 3, (1.2,) * 3)
+_STIFF = ((-0.7,) * 3, (0.7,) * 3)
+_HIP = ((-2.2, -1.0, -1.0), (1.0, 1.0, 1.0))
+_KNEE = ((-0.08, -0.4, -0.4), (2.5, 0.4, 0.4))
+_SHOULDER = ((-1.8, -2.0, -1.9), (1.8, 2.0, 1.9))
+_LIMITS_RAD: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    **dict.fromkeys(("left_hip", "right_hip"), _HIP),
+    **dict.fromkeys(("left_knee", "right_knee"), _KNEE),
+    **dict.fromkeys(("spine1", "spine2", "spine3", "left_foot", "right_foot", "left_collar", "right_collar"), _STIFF),
+    **dict.fromkeys(("left_shoulder", "right_shoulder"), _SHOULDER),
+    "left_elbow": ((-0.8, -2.5, -0.5), (0.8, 0.08, 0.5)),
+    "right_elbow": ((-0.8, -0.08, -0.5), (0.8, 2.5, 0.5)),
+}
+"""Lowest and highest axis-angle components; joints that are not named have the wide limits."""
 
 
 def joint_limits_rad(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Lowest and highest axis-angle component of each body joint: two tensors (21, 3).
 
-    Wide everywhere but at the hinges: knees bend about +x, the left elbow about -y and the right one about +y, and
-    neither bends backwards by more than 5 degrees. Spine, collars, neck and head stay within 40 degrees an axis.
+    Knees bend about +x, the left elbow about -y and the right one about +y, and neither bends backwards by more than 5
+    degrees. Spine, collars and feet stay within 40 degrees an axis; neck, head, ankles and wrists within 69, so that
+    neck and head together turn as far as people can.
     """
-    low, high = torch.full((21, 3), -1.2, dtype=dtype), torch.full((21, 3), 1.2, dtype=dtype)
-
-    def bound(rows: tuple[int, ...], lows: tuple[float, ...], highs: tuple[float, ...]) -> None:
-        for row in rows:
-            low[row], high[row] = torch.tensor(lows, dtype=dtype), torch.tensor(highs, dtype=dtype)
-
-    bound((0, 1), (-2.2, -1.0, -1.0), (1.0, 1.0, 1.0))
-    bound((LEFT_KNEE, RIGHT_KNEE), (-0.08, -0.4, -0.4), (2.5, 0.4, 0.4))
-    bound((LEFT_ELBOW,), (-0.8, -2.5, -0.5), (0.8, 0.08, 0.5))
-    bound((RIGHT_ELBOW,), (-0.8, -0.08, -0.5), (0.8, 2.5, 0.5))
-    bound((15, 16), (-1.8, -2.0, -1.9), (1.8, 2.0, 1.9))
-    bound((2, 5, 8, 9, 10, 12, 13), (-0.7,) * 3, (0.7,) * 3)
-    return low, high
+    names = skeleton.SMPLX_JOINT_NAMES[1:22]
+    low, high = zip(*(_LIMITS_RAD.get(name, _WIDE) for name in names), strict=True)
+    return torch.tensor(low, dtype=dtype), torch.tensor(high, dtype=dtype)
 
 
 def pose_nearness(reference: Tensor, rotmat: Tensor, sigma_rad: Tensor) -> Tensor:

@@ -101,6 +101,16 @@ def fuse(own: Tensor, known: Tensor, belief: Belief, person: Tensor, num_people:
     return values[person]
 
 
+def of_the_others(known: Tensor, person: Tensor, num_people: int, use: Tensor) -> Tensor:
+    """What the other rows of each row's person say about the shared unknowns: (B, C, C).
+
+    Added to a row's own normal matrix it makes the marginal posterior of that row, as in the joint problem.
+    """
+    used = torch.where(use[:, None, None], known, torch.zeros_like(known))
+    total = used.new_zeros(num_people, *used.shape[1:]).index_add_(0, person, used)
+    return total[person] - used
+
+
 def shared_values(state: State, layout: Layout, columns: Tensor) -> Tensor:
     """Shared unknowns (B, C) of a state."""
     flat = torch.cat([state.coefficients, state.log_head_scale], 1)

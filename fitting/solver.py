@@ -54,7 +54,8 @@ class SolverConfig:
     max_damping: float = 1e6
     """A row whose damping passes this is stalled."""
     tolerance: float = 1e-3
-    """A row is done when an accepted step lowers its cost by less than this share."""
+    """A row is done when an accepted step lowers its cost by less than this share, or when a step at the first damping
+    or less is foretold to, and rounding rejects it."""
     refresh_every: int = 5
     """Iterations between updates of the problem's discrete choices."""
     compact_share: float = 0.25
@@ -239,8 +240,10 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     trial_cost, trial_evaluation = problem.evaluate(trial)
     accepted = solved & ~done & (trial_cost < cost)
     fall = torch.where(accepted, cost - trial_cost, 0.0)
-    # What counts as small is a share of the cost before the step, for a fall that came true and for one foretold.
-    small = torch.where(accepted, fall, predicted.abs()) <= config.tolerance * cost
+    # What counts as small is a share of the cost before the step, for a fall that came true and for one foretold. A
+    # foretold one counts only while the damping is low: a high damping foretells a small fall anywhere.
+    foretold = torch.where(rows.damping <= config.damping, predicted.abs(), torch.inf)
+    small = torch.where(accepted, fall, foretold) <= config.tolerance * cost
     eased = torch.where(fall > 0.5 * predicted, rows.damping / config.damping_factor, rows.damping)
     damping = torch.where(accepted, eased, rows.damping * config.damping_factor).clamp(min=_MIN_DAMPING)
     converged = ~done & solved & small

@@ -11,13 +11,15 @@ from fitting.fit import Fit
 from fitting.moved import measure_moved
 from fitting.quality import expected_error_mm, figures_of, quality_score
 from fitting.result import Parameters, RefineResult
+from fitting.shared import shared_columns
 from fitting.solver import Status
 from fitting.sparse_body import Forward
 from fitting.uncertainty import prior_precision, uncertainty
 
 
 def summarise(fit: Fit) -> RefineResult:
-    """Result of the refined states; rows that were not refined keep their start and are valid in no part."""
+    """Result of the refined states; rows that were not refined are valid in no part and keep their start, or
+    what they share with other rows of their person."""
     job, start, final, pose_sigma, status = fit.job, fit.start, fit.final, fit.pose_sigma, fit.status
     model, state = job.model, final.state
     forward: Forward = model.forward(state)
@@ -36,9 +38,15 @@ def summarise(fit: Fit) -> RefineResult:
     )
     refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
     evidence = replace(evidence, part_valid=evidence.part_valid & refined[:, None])
-    problem = job.problem(start, pose_sigma, job.config.final_loss)
+    # Of rows that share unknowns the beliefs proper count here, not the ones that held them during the run.
+    own = replace(job, shared=None)
+    problem = own.problem(start, pose_sigma, job.config.final_loss)
     _, hessian = problem.linearise(state, forward)
-    _, linear = job.linear_beliefs(start)
+    if job.others is not None:
+        columns = shared_columns(model.layout, model.num_groups).to(model.device)
+        hessian[:, columns[:, None], columns] += job.others
+    _, linear = own.linear_beliefs(start)
+    term_costs = {type(term).__name__: term.cost(state, forward) for term in problem.terms}
     beliefs = prior_precision(model.layout, pose_sigma, job.config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, beliefs, model, forward)
     moved = measure_moved(start, before, state, forward)
@@ -68,6 +76,6 @@ def summarise(fit: Fit) -> RefineResult:
         iterations=fit.iterations,
         status=status,
         quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
-        cost=final.cost,
-        term_costs={type(term).__name__: term.cost(state, forward) for term in problem.terms},
+        cost=final.cost if job.shared is None else torch.stack(list(term_costs.values())).sum(0),
+        term_costs=term_costs,
     )

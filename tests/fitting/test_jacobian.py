@@ -1,5 +1,8 @@
 """The analytic Jacobian against automatic differentiation."""
 
+import math
+from dataclasses import replace
+
 import torch
 from toy_bodies import random_state
 
@@ -22,8 +25,12 @@ def autodiff(body: SparseBody, state: State, row: int) -> torch.Tensor:
     return torch.func.jacfwd(rays)(torch.zeros(body.layout.size, dtype=body.dtype))
 
 
-def check(body: SparseBody) -> None:
+def check(body: SparseBody, depth_m: float | None = None) -> None:
     state = random_state(body, 3)
+    if depth_m is not None:
+        position = state.position.clone()
+        position[:, 2] = math.log(depth_m)
+        state = replace(state, position=position)
     forward = body.forward(state)
     ray = camera.ray(forward.points_cam)
     blocks = keypoint_jacobian(body, state, forward, ray, torch.ones_like(ray[..., 0]))
@@ -40,3 +47,11 @@ def test_jacobian_of_a_random_body_equals_autodiff(toy_body: SparseBody) -> None
 
 def test_jacobian_of_the_open_body_equals_autodiff(open_body_f64: SparseBody) -> None:
     check(open_body_f64)
+
+
+def test_jacobian_before_the_near_plane_equals_autodiff(toy_body: SparseBody) -> None:
+    """A body that the camera stands inside of: some points are in front of it, some closer than it projects."""
+    depth = toy_body.forward(random_state(toy_body, 3)).points[..., 2] + 0.2
+    assert (depth < camera.NEAR_M).any()
+    assert (depth > camera.NEAR_M).any()
+    check(toy_body, depth_m=0.2)

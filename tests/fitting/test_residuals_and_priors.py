@@ -20,6 +20,7 @@ from fitting.priors import (
 from fitting.problem import NormalEquations, Term
 from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
 from fitting.sparse_body import SparseBody
+from model.body import skeleton
 
 COUNT = 3
 
@@ -147,3 +148,17 @@ def test_two_beliefs_merge_into_their_product() -> None:
     mean, precision = merge_beliefs([first, second])
     assert mean.item() == pytest.approx(3.0)
     assert precision.item() == pytest.approx(4.0)
+
+
+def test_limits_belong_to_the_joints_they_name() -> None:
+    low, high = joint_limits_rad(torch.float64)
+    span = {name: (high - low)[row] for row, name in enumerate(skeleton.SMPLX_JOINT_NAMES[1:22])}
+    for stiff in ("spine1", "spine2", "spine3", "left_collar", "right_collar", "left_foot", "right_foot"):
+        assert (span[stiff] == 1.4).all()
+    for wide in ("neck", "head", "left_wrist", "right_ankle"):
+        assert (span[wide] == 2.4).all()
+    row = skeleton.SMPLX_JOINT_NAMES.index
+    assert high[row("left_knee") - 1, 0] > 2
+    assert low[row("left_knee") - 1, 0] > -0.1
+    assert high[row("left_elbow") - 1, 1] < 0.1
+    assert low[row("right_elbow") - 1, 1] > -0.1

@@ -152,3 +152,16 @@ def test_numbers_that_are_no_index_are_refused(open_body: SparseBody) -> None:
     people = make_people(open_body, 2, seed=0)
     with pytest.raises(ValueError, match="person_index"):
         refine(open_body, people.observations, people.coarse, people.camera, person_index=torch.zeros(3).long())
+
+
+def test_what_is_stated_about_shared_unknowns_is_what_all_frames_say(
+    open_body: SparseBody, two_people: SyntheticPeople, together: RefineResult
+) -> None:
+    """Eight frames know up to sqrt(8) times as well as one: so much where the frames, not the prior, decide."""
+    alone = refine(open_body, two_people.observations, two_people.coarse, two_people.camera)
+    ratio = together.uncertainty.log_head_scale_sigma / alone.uncertainty.log_head_scale_sigma
+    assert ratio.min() > 8**-0.5
+    assert ratio.max() < 0.8
+    assert (together.uncertainty.head_scale_ratio < alone.uncertainty.head_scale_ratio).all()
+    assert (together.uncertainty.shape_ratio < alone.uncertainty.shape_ratio).all()
+    assert torch.allclose(torch.stack(list(together.term_costs.values())).sum(0), together.cost)

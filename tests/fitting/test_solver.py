@@ -132,3 +132,34 @@ def test_a_singular_row_gets_no_step_and_the_others_do() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="damping"):
         SolverConfig(damping=0.0)
+
+
+@dataclass
+class Uphill:
+    """A problem whose derivative is wrong by its sign: no step lowers the cost."""
+
+    arrow: Arrow | None = None
+
+    def evaluate(self, state: dict) -> tuple[torch.Tensor, dict]:
+        return (state["x"] - 3).square().sum(1) + 1, {}
+
+    def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
+        return 3 - state["x"], torch.eye(1).expand(len(state["x"]), 1, 1)
+
+    def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:
+        return {"x": state["x"] + step}
+
+    def refresh(self, state: dict) -> dict:
+        return state
+
+    def take_rows(self, index: torch.Tensor) -> "Uphill":
+        return self
+
+
+@pytest.mark.parametrize("plan", ["adaptive", "fixed"])
+def test_a_row_that_no_step_improves_is_stalled_not_converged(plan: str) -> None:
+    start = {"x": torch.tensor([[0.0], [1.0]])}
+    settings = SolverConfig(max_iterations=50, plan=plan)  # pyright: ignore[reportArgumentType]
+    solution = solve(Uphill(), start, settings)
+    assert (solution.status == Status.STALLED).all()
+    assert torch.equal(solution.state["x"], start["x"])
