@@ -51,7 +51,8 @@ TUNED_RATES = dict.fromkeys(TRACKER_RATES, 0.01) | {
     "surface": 1e-3,
 }
 """Best of a search by decades and halves on synthetic people."""
-WEIGHT_DECAY = 0.01
+TRACKER_DECAY = 0.01
+"""Default of `torch.optim.AdamW`, which the tracker leaves as it is."""
 TRACKER_STEPS, TRACKER_IMAGE_STEPS, TUNED_STEPS = 1001, 101, 1000
 CROP_PX = 1024
 """Side of EHM-Tracker's body crop, in whose pixels its loss is measured."""
@@ -72,6 +73,9 @@ class Schedule:
     """Steps to take."""
     rates: dict[str, float]
     """Learning rate of each unknown."""
+    weight_decay: float = 0.0
+    """Decay a step, as a share of the rate. It pulls the unknowns themselves, depth included, so only the schedule of
+    which it is a part has it."""
     cosine: bool = False
     """Whether the rates fall to zero along a cosine."""
 
@@ -155,7 +159,7 @@ def run_adamw(trial: Trial, pose: Pose, loss: Loss, schedule: Schedule, stop_aft
     unknowns = unknowns_of(trial.body, trial.start)
     optimiser = torch.optim.AdamW(
         [{"params": [value], "lr": schedule.rates[name]} for name, value in unknowns.items()],
-        weight_decay=WEIGHT_DECAY,
+        weight_decay=schedule.weight_decay,
     )
     state = trial.start
     for step in range(schedule.steps if stop_after is None else min(stop_after, schedule.steps)):

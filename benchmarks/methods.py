@@ -52,7 +52,7 @@ class Method:
 
 def baselines(batch: int = 64) -> dict[str, Method]:
     """The methods to beat; `batch` people at once but for L-BFGS."""
-    tracker = adamw.Schedule(steps=adamw.TRACKER_STEPS, rates=adamw.TRACKER_RATES)
+    tracker = adamw.Schedule(steps=adamw.TRACKER_STEPS, rates=adamw.TRACKER_RATES, weight_decay=adamw.TRACKER_DECAY)
     photo = replace(tracker, steps=adamw.TRACKER_IMAGE_STEPS)
     tuned = adamw.Schedule(steps=adamw.TUNED_STEPS, rates=adamw.TUNED_RATES, cosine=True)
 

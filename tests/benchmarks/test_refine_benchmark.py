@@ -84,7 +84,7 @@ def test_the_trackers_schedule_has_its_published_rates() -> None:
         "flame_shape": 2e-5, "expression": 1e-3, "jaw": 1e-3, "surface": 0.0,
     }  # fmt: skip
     assert published == adamw.TRACKER_RATES
-    assert adamw.WEIGHT_DECAY == 0.01
+    assert adamw.TRACKER_DECAY == 0.01
     assert (adamw.TRACKER_STEPS, adamw.TRACKER_IMAGE_STEPS) == (1001, 101)
 
 
