@@ -6,6 +6,7 @@ present settings if its footer carries that hash, so a changed setting re-does j
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ import yaml
 
 from fitting.delta_theta import Composition
 from fitting.refine import RefineConfig
+from model.estimators.base import PARTS
+from tasks.asset_paths import DEFAULT_ROOT, with_table_paths
 
 T = TypeVar("T")
 
@@ -28,17 +31,26 @@ class EstimatorConfig:
     """Name in the registry of model.estimators."""
     options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backend. Those called ``*_path`` are files, relative to the folder of ``params.yaml``;
-    the files' hashes, not their places, go into footers."""
+    the files' hashes, not their places, go into footers. One that is not named lies where ``pear assets`` says, below
+    ``body_model.path`` or ``licensed``; null is no file."""
 
-    def within(self, folder: Path) -> EstimatorConfig:
-        """The same with the paths of its files made absolute."""
-        return dataclasses.replace(
-            self,
-            options={
-                name: str(folder / value) if name.endswith("_path") and value is not None else value
-                for name, value in self.options.items()
-            },
-        )
+    def within(self, folder: Path, part: str) -> EstimatorConfig:
+        """The same with the paths of its files made absolute.
+
+        Args:
+            folder: What they are relative to.
+            part: Name of these settings, for messages.
+
+        Raises:
+            ValueError: A path is not text.
+        """
+        options = dict(self.options)
+        for name, value in options.items():
+            if name.endswith("_path") and value not in (None, ""):
+                if not isinstance(value, str):
+                    raise ValueError(f"{part}.options.{name}: expected the path of a file or null, got {value!r}")
+                options[name] = str(folder / value)
+        return dataclasses.replace(self, options=options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,12 +186,15 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ValueError(f"{where}: {error}") from error
 
 
-def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] | None = None) -> AnnotateConfig:
+def load_config(
+    path: str | Path = "params.yaml", overrides: Mapping[str, Any] | None = None, *, asset_root: Path | None = None
+) -> AnnotateConfig:
     """Reads the settings.
 
     Args:
         path: YAML file; relative output folders are taken from its folder.
-        overrides: Dotted names to values that replace those of the file, e.g. ``{"keypoints.backend": "annotations"}``.
+        overrides: As for ``build_config``.
+        asset_root: As for ``build_config``.
 
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
@@ -193,18 +208,57 @@ def load_config(path: str | Path = "params.yaml", overrides: Mapping[str, Any] |
         raise ValueError(f"settings file {path} is not valid YAML: {error}") from error
     if not isinstance(values, dict) or set(values) != {"annotate"} or not isinstance(values["annotate"], dict):
         raise ValueError(f"settings file {path} must hold one section, `annotate:`, with the settings below it")
-    values = values["annotate"]
-    for dotted, value in (overrides or {}).items():
-        node = values
+    return build_config(values["annotate"], path.parent, path.name, overrides, asset_root=asset_root)
+
+
+def build_config(
+    values: Mapping[str, Any],
+    folder: Path,
+    where: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    asset_root: Path | None = None,
+) -> AnnotateConfig:
+    """Builds the settings from plain values.
+
+    Args:
+        values: What stands below ``annotate:``.
+        folder: What relative paths are relative to.
+        where: Name of the file, for messages.
+        overrides: Dotted names to values that replace those of the file, e.g. ``{"keypoints.backend": "annotations"}``.
+            Another backend of a part does not get the options that the file has for the one it replaces.
+        asset_root: Folder of the licensed files that ``options`` name no path of; None:
+            ``body_model.path``, then ``licensed``.
+
+    Raises:
+        ValueError: A setting is unknown or out of range.
+    """
+    config = from_mapping(AnnotateConfig, _overridden(values, overrides or {}), where)
+    body_path = config.body_model.path
+    body_model = BodyModelConfig(path=None if body_path is None else str(folder / body_path))
+    output = {f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
+    here = [] if body_model.path is None else [Path(body_model.path)]
+    roots = [*here, folder / DEFAULT_ROOT] if asset_root is None else [asset_root.absolute()]
+    estimators = {}
+    for part in PARTS:
+        estimator: EstimatorConfig = getattr(config, part).within(folder, part)
+        options = with_table_paths(part, estimator.backend, estimator.options, roots)
+        estimators[part] = dataclasses.replace(estimator, options=options)
+    return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output), **estimators)
+
+
+def _overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    replaced = copy.deepcopy(dict(values))
+    for part in PARTS:
+        own, backend = replaced.get(part), overrides.get(f"{part}.backend")
+        if isinstance(own, dict) and backend not in (None, own.get("backend", EstimatorConfig().backend)):
+            own.pop("options", None)
+    for dotted, value in overrides.items():
+        node = replaced
         *parents, last = dotted.split(".")
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise ValueError(f"override {dotted!r}: {parent} is a single value, it has no settings below it")
         node[last] = value
-    config = from_mapping(AnnotateConfig, values, path.name)
-    body_path = config.body_model.path
-    body_model = BodyModelConfig(path=None if body_path is None else str(path.parent / body_path))
-    output = {f.name: str(path.parent / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
-    estimators = {name: getattr(config, name).within(path.parent) for name in ("keypoints", "body", "hands", "face")}
-    return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output), **estimators)
+    return replaced

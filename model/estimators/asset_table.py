@@ -52,7 +52,9 @@ class AssetFile:
     backend: str = ""
     """Backend of the part that reads it; empty for the body model and the evaluation."""
     option: str = ""
-    """Option of the backend that takes its path; empty when the usual route has no use for it."""
+    """Option of the backend that takes its path."""
+    route: str = ""
+    """Value of the backend's option ``route`` that it is read with; empty: with any."""
     licence: str
     """Terms, in a few words."""
     source: str
@@ -114,6 +116,7 @@ WEIGHTS: tuple[AssetFile, ...] = (
     _dwpose(
         "dwpose.pose",
         POSE_FILE,
+        route="onnx",
         sha256="724f4ff2439ed61afb86fb8a1951ec39c6220682803b4a8bd4f598cd913b1843",
         num_bytes=134_399_116,
     ),
@@ -123,8 +126,8 @@ WEIGHTS: tuple[AssetFile, ...] = (
         sha256="7860ae79de6c89a3c1eb72ae9a2756c0ccfbe04b7791bb5880afabd97855a411",
         num_bytes=216_746_733,
     ),
-    _dwpose("dwpose.mmpose", MMPOSE_CHECKPOINT_FILE, option="", sha256="2438fd99", optional=True),
-    _dwpose("dwpose.mmpose_config", MMPOSE_CONFIG_FILE, option="", optional=True),
+    _dwpose("dwpose.mmpose", MMPOSE_CHECKPOINT_FILE, route="mmpose", sha256="2438fd99", optional=True),
+    _dwpose("dwpose.mmpose_config", MMPOSE_CONFIG_FILE, route="mmpose", optional=True),
     _weights(
         "prohmr",
         "body",

@@ -7,7 +7,8 @@ so that a heavy package is needed only by those who ask for it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from model.estimators.base import PARTS
@@ -74,4 +75,15 @@ def create(part: str, name: str, **options: Any) -> Any:
                 "register your own with model.estimators.register"
             )
         importlib.import_module(module)
-    return _FACTORIES[part, name](**options)
+    factory = _FACTORIES[part, name]
+    _check_options(part, name, factory, options)
+    return factory(**options)
+
+
+def _check_options(part: str, name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        known = [option for option, at in signature.parameters.items() if at.kind is not at.VAR_KEYWORD]
+        raise ValueError(f"{part} estimator {name!r}: {error}; its options are {', '.join(known) or 'none'}") from error

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from model.estimators import create
 from tasks.config import AnnotateConfig, RunConfig, from_mapping, load_config
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -72,3 +73,69 @@ def test_the_files_of_a_backend_are_relative_to_the_settings(tmp_path):
     options = load_config(path).hands.options
     assert options == {"checkpoint_path": str(tmp_path / "hamer.ckpt"), "batch_size": 8}
     assert load_config(path, {"hands.options.checkpoint_path": None}).hands.options["checkpoint_path"] is None
+
+
+PAPER = PROJECT / "params.paper.yaml"
+
+
+@pytest.fixture
+def paper(tmp_path):
+    """The paper's settings in a folder of their own, which has no other file."""
+    path = tmp_path / PAPER.name
+    path.write_bytes(PAPER.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("part", "backend", "place"),
+    [("body", "hmr2", "hmr2/epoch=35-step=1000000.ckpt"), ("face", "smirk", "smirk/SMIRK_em1.pt")],
+)
+def test_another_backend_of_the_recipe_reads_its_own_file(paper, tmp_path, part, backend, place):
+    config = getattr(load_config(paper, {f"{part}.backend": backend}), part)
+    assert config.options == {"checkpoint_path": str(tmp_path / "licensed" / place)}
+    with pytest.raises(ValueError, match=place.partition("/")[2].replace("+", ".")):
+        create(part, backend, **config.options)
+
+
+def test_mediapipe_in_the_recipe_gets_no_option_of_dwpose(paper):
+    config = load_config(paper, {"keypoints.backend": "mediapipe"}).keypoints
+    assert config.options == {}
+    create("keypoints", "mediapipe", **config.options)
+
+
+@pytest.mark.parametrize("first", ["body.backend", "body.options.device"])
+def test_options_that_come_with_another_backend_stay(paper, first):
+    overrides = {"body.backend": "hmr2", "body.options.device": "cuda"}
+    overrides = {first: overrides[first], **overrides}
+    assert load_config(paper, overrides).body.options["device"] == "cuda"
+
+
+def test_the_same_backend_keeps_its_options(paper):
+    paper.write_text("annotate: {body: {backend: hmr2, options: {checkpoint_path: a.ckpt, half: true}}}\n")
+    kept = load_config(paper, {"body.backend": "hmr2"}).body.options
+    assert kept == {"checkpoint_path": str(paper.parent / "a.ckpt"), "half": True}
+
+
+def test_files_lie_with_the_bodies_or_in_licensed_under_any_published_name(paper, tmp_path):
+    for place in ("bodies/teaser/TEASER_v1.pt", "licensed/hamer/hamer.ckpt"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).touch()
+    config = load_config(paper, {"body_model.path": "bodies"})
+    assert config.face.options["checkpoint_path"] == str(tmp_path / "bodies/teaser/TEASER_v1.pt")
+    assert config.hands.options["checkpoint_path"] == str(tmp_path / "licensed/hamer/hamer.ckpt")
+    assert config.body.options["checkpoint_path"] == str(tmp_path / "bodies/prohmr/checkpoint.pt")
+
+
+def test_null_is_no_file_and_the_route_chooses_the_files(paper):
+    options = load_config(paper, {"keypoints.options.detector_path": None}).keypoints.options
+    assert options["detector_path"] is None
+    assert options["pose_path"].endswith("dw-ll_ucoco_384.onnx")
+    options = load_config(paper, {"keypoints.options.route": "mmpose"}).keypoints.options
+    assert options["pose_path"].endswith(".pth")
+    assert options["config_path"].endswith("384x288.py")
+
+
+def test_an_empty_path_stays_empty_and_a_number_is_named(paper):
+    assert load_config(paper, {"body.options.checkpoint_path": ""}).body.options["checkpoint_path"] == ""
+    with pytest.raises(ValueError, match=r"body\.options\.checkpoint_path: expected the path of a file or null, got 3"):
+        load_config(paper, {"body.options.checkpoint_path": 3})

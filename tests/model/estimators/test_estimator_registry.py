@@ -32,6 +32,20 @@ def test_registered_backend_is_built_with_its_options():
     assert create("face", "test-only", threshold=0.25).threshold == 0.25
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [({"pose_path": "x", "size": 1}, "unexpected keyword argument 'pose_path'"), ({}, "'size'")]
+)
+def test_options_that_do_not_fit_name_part_backend_and_the_known_ones(options, said):
+    @register("face", "test-only-sized")
+    class Mine:
+        def __init__(self, *, size: int, colour: str = "red") -> None: ...
+
+    with pytest.raises(
+        ValueError, match=rf"face estimator 'test-only-sized': .*{said}.*; its options are size, colour"
+    ):
+        create("face", "test-only-sized", **options)
+
+
 def test_options_of_a_file_become_a_config():
     assert as_config(PoseConfig, {"min_score": 0.7}).min_score == 0.7
     assert as_config(PoseConfig, None) == PoseConfig()
