@@ -207,30 +207,23 @@ def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> N
 
 @app.command()
 def assets(
-    params: Annotated[Path | None, typer.Option("--params", help="Settings; default: the paper's recipe.")] = None,
+    params: Annotated[
+        Path | None, typer.Option("--params", help="Settings; default: params.paper.yaml, or the paper's recipe.")
+    ] = None,
     settings: Settings = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of the files; default: licensed.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of files without a path in the settings.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Fail, with the next step, while a file is missing.")] = False,
     hashes: Annotated[bool, typer.Option(help="Hash what is there: some seconds a gigabyte.")] = True,
 ) -> None:
-    """List every file that the paper's recipe needs: there or not, where it goes, its licence, who gives it out."""
+    """List every file that a recipe needs: there or not, where it goes, its licence, who gives it out."""
     with one_sentence():
-        from model.estimators.asset_table import PAPER_BACKENDS
-        from tasks.assets import asset_lines, blocking, inspect_assets, next_step
-        from tasks.config import load_config
+        from tasks.assets import asset_lines, count_sentence, inspect_settings, next_step, recipe
 
-        backends, licensed_body = PAPER_BACKENDS, True
-        if params is not None or settings:
-            config = load_config(params or Path("params.yaml"), parse_settings(settings))
-            backends = {part: getattr(config, part).backend for part in PAPER_BACKENDS}
-            licensed_body = config.body_model.path is not None
-            root = root or (Path(config.body_model.path) if config.body_model.path else None)
-        root = root or Path("licensed")
-        rows = inspect_assets(root, backends, licensed_body=licensed_body, hash_files=hashes)
+        config, root = recipe(params, parse_settings(settings), root, Path.cwd())
+        rows = inspect_settings(config, root, hash_files=hashes)
         for line in asset_lines(rows, root):
             typer.echo(line)
-        missing = blocking(rows)
-        typer.echo(f"{len(missing)} needed files are missing" if missing else "every needed file is there")
+        typer.echo(count_sentence(rows))
         step = next_step(rows, root)
         if step is not None:
             typer.echo(f"next: {step}")

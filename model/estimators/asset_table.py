@@ -31,6 +31,11 @@ PAPER_BACKENDS: Mapping[str, str] = MappingProxyType(
 MPI = "registration, non-commercial research, no redistribution (Max Planck Institute for Intelligent Systems)"
 RESEARCH = "research use; no licence of its own"
 CONVERTED = "that of the official file it is made from"
+UNSTATED = "none stated: all rights reserved"
+SHORT_LICENCES: Mapping[str, str] = MappingProxyType(
+    {MPI: "MPI", RESEARCH: "research", CONVERTED: "as official", UNSTATED: "none"}
+)
+"""Licences that take a sentence, in a word."""
 SMPLX_SITE = "https://smpl-x.is.tue.mpg.de (sign in, Downloads)"
 FLAME_SITE = "https://flame.is.tue.mpg.de (sign in, Downloads)"
 
@@ -161,7 +166,7 @@ WEIGHTS: tuple[AssetFile, ...] = (
         "teaser/TEASER.pt",
         other_names=("TEASER_v1.pt", "Teaser.pt"),
         holds="TEASER, face parameters",
-        licence="none stated: all rights reserved",
+        licence=UNSTATED,
         source="the Google Drive folder that https://github.com/julia-cherry/Teaser_official names (file id "
         "1SjYuCfDf5ElxK3VNvcF7KPBR57EIRDSY in its quick_install.sh)",
     ),

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from model.body import convert
 from model.estimators.asset_table import BODIES, BY_ID, OFFICIAL, PAPER_BACKENDS, needed_ids
-from tasks.assets import AssetRow, asset_lines, backend_options, blocking, inspect_assets, next_step
+from tasks.assets import AssetRow, asset_lines, blocking, inspect_assets, next_step
 
 
 def put(root: Path, *ids: str, content: bytes = b"numbers") -> None:
@@ -91,7 +91,6 @@ def test_another_published_name_is_accepted(tmp_path: Path) -> None:
     row = row_of(inspect_assets(tmp_path), "teaser")
     assert row.found
     assert row.path.name == "TEASER_v1.pt"
-    assert backend_options([row], "face", "teaser") == {"checkpoint_path": str(row.path)}
 
 
 def test_size_and_hash_are_those_of_the_file(tmp_path: Path) -> None:
@@ -155,7 +154,9 @@ def test_the_command_fails_with_the_next_step_until_all_is_there(tmp_path: Path)
     missing = command("--check")
     assert missing.exit_code == 1
     assert "next: dwpose.pose" in missing.output
-    assert f"{len(needed_ids())} needed files are missing" in missing.output
+    assert (
+        f"needed files: {len(needed_ids()) - len(BODY_FILES)} missing, {len(BODY_FILES)} to convert" in missing.output
+    )
     put(tmp_path, *WEIGHTS, *BODY_FILES)
     complete = command("--check")
     assert complete.exit_code == 0
@@ -167,5 +168,74 @@ def test_the_command_asks_for_what_the_settings_use(tmp_path: Path) -> None:
     params.write_text("annotate: {face: {backend: smirk}}\n")
     answer = CliRunner().invoke(app, ["assets", "--params", str(params), "--root", str(tmp_path), "--check"])
     assert answer.exit_code == 1
-    assert "1 needed files are missing" in answer.output
+    assert "needed files: 1 missing\n" in answer.output
     assert "next: smirk" in answer.output
+
+
+def ask(tmp_path: Path, *options: str):
+    return CliRunner().invoke(app, ["assets", "--check", *options])
+
+
+def params_of(tmp_path: Path, text: str) -> str:
+    (tmp_path / "settings.yaml").write_text(f"annotate: {{{text}}}\n")
+    return str(tmp_path / "settings.yaml")
+
+
+def test_the_path_of_the_settings_is_looked_at_not_the_place_of_the_table(tmp_path: Path) -> None:
+    put(tmp_path / "licensed", "teaser")
+    params = params_of(tmp_path, "face: {backend: teaser}")
+    assert ask(tmp_path, "--params", params).exit_code == 0
+    elsewhere = ask(tmp_path, "--params", params, "--set", "face.options.checkpoint_path=nowhere.pt")
+    assert elsewhere.exit_code == 1
+    assert f"put it at {tmp_path / 'nowhere.pt'}" in elsewhere.output
+    (tmp_path / "nowhere.pt").write_bytes(b"numbers")
+    assert ask(tmp_path, "--params", params, "--set", "face.options.checkpoint_path=nowhere.pt").exit_code == 0
+
+
+def test_a_file_that_the_settings_turn_off_is_not_needed(tmp_path: Path) -> None:
+    put(tmp_path / "licensed", "dwpose.pose")
+    params = params_of(tmp_path, "keypoints: {backend: dwpose}")
+    assert ask(tmp_path, "--params", params).exit_code == 1
+    assert ask(tmp_path, "--params", params, "--set", "keypoints.options.detector_path=null").exit_code == 0
+
+
+def test_the_route_asks_for_its_own_files(tmp_path: Path) -> None:
+    params = params_of(tmp_path, "keypoints: {backend: dwpose, options: {route: mmpose, detector_path: null}}")
+    assert "needed files: 2 missing" in ask(tmp_path, "--params", params).output
+
+
+@pytest.mark.parametrize("with_file", [True, False])
+def test_settings_alone_change_the_papers_recipe(tmp_path: Path, monkeypatch, with_file: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("annotate: {}\n")
+    if with_file:
+        (tmp_path / "params.paper.yaml").write_bytes((Path(__file__).parents[2] / "params.paper.yaml").read_bytes())
+    put(tmp_path / "licensed", *WEIGHTS, *BODY_FILES)
+    (tmp_path / "licensed" / BY_ID["prohmr"].place).unlink()
+    assert "prohmr" in ask(tmp_path).output.partition("next: ")[2]
+    put(tmp_path / "licensed", "hmr2")
+    answer = ask(tmp_path, "--set", "body.backend=hmr2")
+    assert answer.exit_code == 0, answer.output
+    assert "hamer" in answer.output
+
+
+def test_what_a_recipe_can_do_without_is_optional(tmp_path: Path) -> None:
+    rows = inspect_assets(tmp_path)
+    lines = {line.split()[-1]: line for line in asset_lines(rows, tmp_path)}
+    assert " optional " in lines["official.flame-static"]
+    assert " not needed " in lines["smirk"]
+    put(tmp_path, "flame")
+    assert (
+        " not needed "
+        in {line.split()[-1]: line for line in asset_lines(inspect_assets(tmp_path), tmp_path)}["official.flame-static"]
+    )
+
+
+def test_lines_fit_a_wide_window_and_say_every_licence_and_source_in_full() -> None:
+    rows = inspect_assets("licensed")
+    lines = asset_lines(rows, "licensed")
+    assert max(map(len, lines)) < 200
+    text = "\n".join(lines)
+    for row in rows:
+        assert row.asset.licence in text
+        assert row.asset.source in text
