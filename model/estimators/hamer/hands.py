@@ -104,6 +104,7 @@ class HamerHands:
             if (square := self.square(batch.keypoints[row], side)) is not None
         ]
         valid, score = np.zeros((num, 2), dtype=bool), np.zeros((num, 2))
+        reasons: list[list[str | None]] = [[ErrorCode.KEYPOINTS_TOO_FEW] * 2 for _ in range(num)]
         poses = np.tile(self._relaxed, (num, 1, 1, 1, 1))
         wrists = np.tile(rotation_about_x(math.pi).double().numpy(), (num, 2, 1, 1))
         if hands:
@@ -113,6 +114,8 @@ class HamerHands:
             finite = np.isfinite(rotations).reshape(len(rows), -1).all(1)
             at = rows[finite], sides[finite]
             valid[at] = True
+            for row, side, good in zip(rows.tolist(), sides.tolist(), finite.tolist(), strict=True):
+                reasons[row][side] = None if good else ErrorCode.ESTIMATOR_REFUSED
             poses[at], wrists[at] = rotations[finite, 1:], rotations[finite, 0]
             scores = np.stack([batch.keypoints[:, points, 2] for points in HAND_POINTS], 1)
             score[at] = np.clip(np.nan_to_num(scores[at]), 0, 1).mean(1)
@@ -122,10 +125,7 @@ class HamerHands:
             hand_pose=poses,
             wrist_orient=wrists,
             sigma_rad=np.where(valid, SIGMA_RAD, SIGMA_RELAXED_RAD),
-            reasons=[
-                (None if left else ErrorCode.ESTIMATOR_REFUSED, None if right else ErrorCode.ESTIMATOR_REFUSED)
-                for left, right in valid
-            ],
+            reasons=[(left, right) for left, right in reasons],
         )
 
     def _rotations(self, batch: PersonBatch, rows: Array, sides: Array, squares: list[Square]) -> Array:

@@ -82,12 +82,30 @@ def test_too_few_keypoints_are_no_hand(estimator):
     batch.keypoints[1, RIGHT_HAND.start + 3 : RIGHT_HAND.stop, 2] = 0.25
     found = estimator.estimate(batch)
     assert found.valid.tolist() == [[False, True], [True, False], [True, True]]
-    assert found.reasons == [("estimator_refused", None), (None, "estimator_refused"), (None, None)]
+    assert found.reasons == [("keypoints_too_few", None), (None, "keypoints_too_few"), (None, None)]
     assert found.score[~found.valid].tolist() == [0, 0]
     assert (found.score[found.valid] > 0.5).all()
     assert np.allclose(found.hand_pose[0, 0], np.eye(3))
     assert np.allclose(found.wrist_orient[0, 0], np.diag([1, -1, -1]), atol=1e-6)
     assert found.sigma_rad[0, 0] > found.sigma_rad[0, 1] > math.radians(5)
+
+
+def test_an_answer_that_is_not_finite_is_refused(checkpoint, monkeypatch):
+    estimator = create("hands", "hamer", checkpoint_path=checkpoint)
+    run = estimator._network.run
+
+    def broken(plans):
+        rotations = run(plans)["rotations"]
+        rotations[0, 3] = np.nan
+        return {"rotations": rotations}
+
+    monkeypatch.setattr(estimator._network, "run", broken)
+    batch = people(2)
+    batch.keypoints[1, LEFT_HAND, 2] = 0
+    found = estimator.estimate(batch)
+    assert found.valid.tolist() == [[False, True], [False, True]]
+    assert found.reasons == [("estimator_refused", None), ("keypoints_too_few", None)]
+    assert np.isfinite(found.hand_pose).all()
 
 
 def test_nobody_has_hands(estimator):
