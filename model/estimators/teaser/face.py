@@ -20,10 +20,12 @@ from model.estimators.crop_network import CropNetworkConfig, towards_camera
 from model.estimators.crops import Square, cut
 from model.estimators.options import as_config
 from model.estimators.registry import register
-from model.estimators.teaser.network import NUM_EXPRESSION, NUM_SHAPE, FaceEncoder
+from model.estimators.teaser.network import FaceEncoder
 from model.estimators.teaser.region import RegionConfig, face_square
 
 CROP_PX = 224
+NUM_COEFFICIENTS = 10
+"""FLAME shape and expression coefficients that the labels have; the networks read 300 and 50."""
 SIGMA_DEG = 5.0
 """Standard deviation of the head's orientation an axis. Neither paper publishes it: head-pose networks reach a mean
 absolute error of 4 degrees an angle on AFLW2000 (6DRepNet: 3.97), which is 5 degrees of a normal error."""
@@ -37,18 +39,11 @@ class FaceConfig(CropNetworkConfig):
     """Where the crop lies."""
     antialias: bool = True
     """Blur photos that shrink more than 2.2-fold; upstream does not and sees such faces jagged."""
-    num_shape: int = 10
-    """FLAME shape coefficients to give out, of 300."""
-    num_expression: int = 10
-    """FLAME expression coefficients to give out, of 50."""
     sigma_deg: float = SIGMA_DEG
     """Standard deviation of the head's orientation."""
 
     def __post_init__(self) -> None:
         CropNetworkConfig.__post_init__(self)
-        for name, most in (("num_shape", NUM_SHAPE), ("num_expression", NUM_EXPRESSION)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"FaceConfig: {name} must lie in 0..{most}, got {getattr(self, name)}")
         if not self.sigma_deg > 0:
             raise ValueError(f"FaceConfig: sigma_deg must be positive, got {self.sigma_deg}")
 
@@ -98,8 +93,8 @@ class FaceNetwork:
         good = rows[finite]
         output.valid[good] = True
         output.score[good] = np.clip(np.nan_to_num(batch.keypoints[good][:, FACE, 2]), 0, 1).mean(1)
-        output.flame_shape[good] = read["shape"][finite, : self._config.num_shape]
-        output.flame_expression[good] = read["expression"][finite, : self._config.num_expression]
+        output.flame_shape[good] = read["shape"][finite, :NUM_COEFFICIENTS]
+        output.flame_expression[good] = read["expression"][finite, :NUM_COEFFICIENTS]
         output.jaw_pose[good] = read["jaw_rotvec"][finite]
         output.eyelids[good] = read["eyelids"][finite]
         output.head_orient[good] = read["orient"][finite]
@@ -154,8 +149,8 @@ def _neutral(num: int, config: FaceConfig) -> FaceOutput:
     return FaceOutput(
         valid=np.zeros(num, dtype=bool),
         score=np.zeros(num),
-        flame_shape=np.zeros((num, config.num_shape)),
-        flame_expression=np.zeros((num, config.num_expression)),
+        flame_shape=np.zeros((num, NUM_COEFFICIENTS)),
+        flame_expression=np.zeros((num, NUM_COEFFICIENTS)),
         jaw_pose=np.zeros((num, 3)),
         eye_pose=np.zeros((num, 6)),
         eyelids=np.zeros((num, 2)),

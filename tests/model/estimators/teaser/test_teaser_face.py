@@ -137,11 +137,11 @@ def test_smirk_is_teaser_without_tokens(teaser: TeaserFace, tmp_path) -> None:
     assert smirk.info.weights_sha256 != teaser.info.weights_sha256
 
 
-def test_more_coefficients_on_demand(teaser_path: str) -> None:
-    estimator = create("face", "teaser", checkpoint_path=teaser_path, num_shape=300, num_expression=50)
-    output = estimator.estimate(people([photo()], [person()]))
-    assert output.flame_shape.shape == (1, 300)
-    assert output.flame_expression.shape == (1, 50)
+def test_coefficients_are_as_many_as_the_labels_have(teaser_path: str) -> None:
+    output = create("face", "teaser", checkpoint_path=teaser_path).estimate(people([photo()], [person()]))
+    assert output.flame_shape.shape == output.flame_expression.shape == (1, 10)
+    with pytest.raises(ValueError, match="num_shape"):
+        create("face", "teaser", checkpoint_path=teaser_path, num_shape=50)
 
 
 def test_half_precision_stays_near(teaser_path: str, teaser: TeaserFace) -> None:
@@ -157,7 +157,6 @@ def test_half_precision_stays_near(teaser_path: str, teaser: TeaserFace) -> None
         ({"device": "cuda"}, "CUDA"),
         ({"sigma_deg": 0}, "sigma_deg"),
         ({"batch_size": 0}, "batch_size"),
-        ({"num_expression": 51}, "num_expression"),
         ({"colour": "blue"}, "colour"),
         ({"region": {"margin": 2}}, "margin"),
     ],
