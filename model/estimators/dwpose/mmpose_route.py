@@ -6,7 +6,9 @@ time, and scores a little off those of the ONNX file. Its pins want an environme
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,8 @@ class MmposePose:
         checkpoint_path = found_file(checkpoint_path, MMPOSE_CHECKPOINT_FILE)
         self._apis, configs = import_mmpose()
         config = configs.Config.fromfile(str(config_path))
+        # Test settings decide scores as weights do; what the file inherits is in the loaded one.
+        stated = json.dumps(config.to_dict(), sort_keys=True, default=str)
         # The backbone is asked of mmdet, though mmpose has the same one; and its start weights would be downloaded.
         config.model.backbone.pop("_scope_", None)
         config.model.backbone.pop("init_cfg", None)
@@ -70,7 +74,7 @@ class MmposePose:
         checkpoint = read_checkpoint(checkpoint_path)  # mmengine's own reader would run what the file asks for
         load_into(self._model, checkpoint.tensors, path=checkpoint_path, ignore=("data_preprocessor.*",))
         self._model.eval()
-        self.sha256 = checkpoint.sha256
+        self.sha256 = f"{checkpoint.sha256}+{hashlib.sha256(stated.encode()).hexdigest()}"
 
     def read(self, images: Sequence[Array], boxes_xyxy: Array, image_of: Array) -> RawPoses:
         """Reads people, photo by photo; see ``PoseReader``."""

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 import types
 
@@ -16,11 +17,15 @@ class Config(dict):
 
     __getattr__ = dict.__getitem__
 
+    def to_dict(self):
+        return dict(self)
+
     @classmethod
     def fromfile(cls, path):
         backbone = cls(type="CSPNeXt", _scope_="mmdet", init_cfg=cls(checkpoint="https://weights"))
         num = 17 if "body" in path else 133
-        return cls(codec=cls(input_size=(288, 384)), model=cls(backbone=backbone, head=cls(out_channels=num)))
+        model = cls(backbone=backbone, head=cls(out_channels=num), test_cfg=cls(flip_test="flip" in path))
+        return cls(codec=cls(input_size=(288, 384)), model=model)
 
 
 class Apis:
@@ -96,7 +101,17 @@ def test_configuration_of_another_network_is_refused(apis, files, tmp_path):
 def test_route_is_an_option_of_the_backend(apis, files):
     estimator = DwposeKeypoints(route="mmpose", config_path=files[0], pose_path=files[1])
     assert estimator.info.version == "1-dwpose-mmpose"
-    assert len(estimator.info.weights_sha256) == 64
+    weights, config = estimator.info.weights_sha256.split("+")
+    assert weights == hashlib.sha256(files[1].read_bytes()).hexdigest()
+    assert len(config) == 64
+
+
+def test_another_configuration_of_the_same_weights_is_another_estimator(apis, files, tmp_path):
+    (tmp_path / "flip.py").write_text("")
+    (tmp_path / "copy.py").write_text("")
+    plain = MmposePose(*files, device="cpu").sha256
+    assert MmposePose(tmp_path / "copy.py", files[1], device="cpu").sha256 == plain, "its place does not matter"
+    assert MmposePose(tmp_path / "flip.py", files[1], device="cpu").sha256 != plain
 
 
 def test_missing_package_names_the_extra(files, monkeypatch):
