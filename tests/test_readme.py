@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 
 from datasets_manifest.manifest import manifest_ids
 from flows.cli import app
+from model.estimators import create
+from model.estimators.asset_table import OFFICIAL
+from tasks.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,6 +37,27 @@ def test_manifests_that_are_named_exist():
     named = re.findall(r"pear annotate (\w+)(?= |$)", SHELL, re.MULTILINE)
     assert named
     assert set(named) <= set(manifest_ids())
+
+
+def test_official_body_files_are_named_by_their_flags_and_places():
+    command = SHELL.partition("-m model.body.convert ")[2].partition(".venv")[0]
+    given = re.findall(r"(--[\w-]+) \$in/(\S+)", command)
+    table = {asset.flag: asset.place for asset in OFFICIAL}
+    assert {flag: f"official/{name}" for flag, name in given} == {flag: table[flag] for flag, _ in given}
+    assert {asset.flag for asset in OFFICIAL if not asset.optional} <= {flag for flag, _ in given}
+
+
+def test_backends_that_are_swapped_in_the_recipe_fit_it():
+    swaps = re.findall(r"`--set (\w+\.backend)=(\w+)`", README)
+    assert len(swaps) >= 3
+    for name, backend in swaps:
+        part = name.partition(".")[0]
+        options = getattr(load_config(ROOT / "params.paper.yaml", {name: backend}), part).options
+        try:
+            create(part, backend, **options)
+        except ValueError as error:  # Nobody's weights need to be here, but nothing else may be wrong.
+            if str(ROOT / "licensed" / backend) not in str(error):
+                raise
 
 
 def test_ci_runs_the_readmes_own_test_command():

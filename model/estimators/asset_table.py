@@ -298,6 +298,11 @@ EVALUATION: tuple[AssetFile, ...] = (
 )
 """Files of the metrics, which annotation does not read."""
 
+SMPL_BACKENDS = ("prohmr", "hmr2")
+"""Body backends whose poses are SMPL's."""
+SMPL_BODIES = ("smpl", "smpl_to_smplx")
+"""Converted files that only they need."""
+
 ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *EVALUATION)
 """All files, in the order in which to get them."""
 BY_ID: Mapping[str, AssetFile] = MappingProxyType({asset.id: asset for asset in ASSETS})
@@ -312,4 +317,6 @@ def needed_ids(backends: Mapping[str, str] = PAPER_BACKENDS, *, licensed_body: b
     """
     weights = {asset.id for asset in WEIGHTS if backends.get(asset.part) == asset.backend and not asset.optional}
     bodies = {asset.id for asset in (*BODIES, *OFFICIAL) if licensed_body and not asset.optional}
+    if backends.get("body") not in SMPL_BACKENDS:
+        bodies -= {name for body in BODIES if body.id in SMPL_BODIES for name in (body.id, *body.made_from)}
     return frozenset(weights | bodies)

@@ -53,3 +53,11 @@ def test_a_recipe_needs_the_weights_of_its_backends_only() -> None:
 
 def test_the_open_body_with_mediapipe_needs_nothing() -> None:
     assert needed_ids(dict.fromkeys(PAPER_BACKENDS, "mediapipe"), licensed_body=False) == frozenset()
+
+
+def test_smpl_is_needed_for_the_backends_that_speak_it_only() -> None:
+    smpl = {"smpl", "smpl_to_smplx", "official.smpl", "official.smpl-to-smplx"}
+    assert smpl <= needed_ids({**PAPER_BACKENDS, "body": "hmr2"})
+    needed = needed_ids({**PAPER_BACKENDS, "body": "mediapipe"})
+    assert not smpl & needed
+    assert {"smplx", "official.smplx", "flame"} <= needed
