@@ -33,7 +33,7 @@ from model.estimators.base import (
 )
 from tasks.config import AnnotateConfig
 from tasks.estimators import borrowed
-from tasks.photos import PhotoReader
+from tasks.photos import PhotoReader, in_chunks
 from tasks.provenance import step_footer
 from tasks.step import ShardSummary, run_step
 from tasks.workspace import ShardRef, Workspace
@@ -53,11 +53,12 @@ def annotate_keypoints(shard: ShardRef, workspace: Workspace, config: AnnotateCo
     def compute() -> pa.Table:
         plan = read_shard(workspace.plan_path(shard), PLAN_SCHEMA).to_pylist()
         reader = PhotoReader.of_shard(shard, workspace)
-        photos = [_Photo.read(list(people), reader) for _, people in groupby(plan, key=lambda row: row["image"])]
+        photos = (_Photo.read(list(people), reader) for _, people in groupby(plan, key=lambda row: row["image"]))
+        rows: list[Row] = []
         with borrowed("keypoints", config.keypoints) as estimator:
-            found = _estimate(estimator, [photo for photo in photos if photo.image is not None])
-            name = estimator.info.name
-        rows = [row for photo in photos for row in photo.rows(found.get(id(photo)), name)]
+            for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb):
+                found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
+                rows += [row for photo in chunk for row in photo.rows(found.get(id(photo)), estimator.info.name)]
         return table_from_rows(rows, KEYPOINTS_SCHEMA)
 
     return run_step("keypoints", shard, workspace, lambda: step_footer("keypoints", config, shard, workspace), compute)

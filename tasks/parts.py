@@ -1,12 +1,13 @@
 """Body, hands and face of a shard: what the three part steps have in common.
 
-Each reads the shard's keypoints, hands the people it can work on to its estimator in one batch, and writes one row for
-every row it read: a person that failed before keeps its reason, a part that was not found says so.
+Each reads the shard's keypoints, hands the people it can work on to its estimator, as many photos at once as memory is
+given for, and writes one row for every row it read: a person that failed before keeps its reason, a part that was not
+found says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from model.estimators.base import PersonBatch
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from tasks.config import AnnotateConfig
 from tasks.estimators import borrowed
-from tasks.photos import PhotoReader
+from tasks.photos import PhotoReader, in_chunks
 from tasks.provenance import step_footer
 from tasks.step import ShardSummary, run_step
 from tasks.workspace import ShardRef, Workspace
@@ -52,10 +53,10 @@ def annotate_part(
 
     def compute() -> pa.Table:
         people = read_shard(workspace.step_path("keypoints", shard), KEYPOINTS_SCHEMA).to_pylist()
-        batch, batched = person_batch(people, shard, workspace)
+        by_index: dict[int, Row] = {}
         with borrowed(step, getattr(config, step)) as estimator:
-            own = rows_of(estimator.estimate(batch)) if batched else []
-        by_index = dict(zip(batched, own, strict=True))
+            for batch, batched in person_batches(people, shard, workspace):
+                by_index |= dict(zip(batched, rows_of(estimator.estimate(batch)), strict=True))
         return table_from_rows([_row(person, by_index.get(i, empty)) for i, person in enumerate(people)], schema)
 
     return run_step(step, shard, workspace, lambda: step_footer(step, config, shard, workspace), compute)
@@ -90,47 +91,63 @@ def to_rotmat(rotvecs_rad: np.ndarray) -> np.ndarray:
     return rotvec_to_rotmat(torch.from_numpy(np.ascontiguousarray(rotvecs_rad, np.float32))).numpy()
 
 
-def person_batch(people: list[Row], shard: ShardRef, workspace: Workspace) -> tuple[PersonBatch, list[int]]:
-    """Puts the people that have keypoints into one batch.
+def person_batches(people: list[Row], shard: ShardRef, workspace: Workspace) -> Iterator[tuple[PersonBatch, list[int]]]:
+    """Puts the people that have keypoints into batches whose photos memory is given for.
 
     Args:
         people: Rows of the keypoints file.
         shard: Their shard.
         workspace: Where files are.
 
-    Returns:
-        The batch and, for each person in it, the index of the row.
+    Yields:
+        A batch and, for each person in it, the index of the row.
     """
+    kept = [index for index, person in enumerate(people) if person["status"] != Status.FAILED]
+    rows = [people[index] for index in kept]
+    evidence = _stacked([unpack_arrays(row) for row in rows])
+    truth = _truth(rows, shard, workspace) if rows else None
     reader = PhotoReader.of_shard(shard, workspace)
-    images: list[Any] = []
-    batched: list[int] = []
-    for index, person in enumerate(people):
-        if person["status"] == Status.FAILED:
-            continue
-        try:
-            images.append(reader.read(person["image"]))
-        except ImageError as error:
-            # The keypoint step decoded this very file: that it changed under the run is no sample's fault.
-            message = f"{person['sample_id']}: {error}; the photo was readable when its keypoints were made"
-            raise RuntimeError(message) from error
-        batched.append(index)
-    rows = [people[index] for index in batched]
+    decoded = ((at, _photo(row, reader)) for at, row in enumerate(rows))
+    for chunk in in_chunks(decoded, lambda item: item[1]):
+        first, last = chunk[0][0], chunk[-1][0] + 1
+        batch = _batch(
+            rows[first:last],
+            [photo for _, photo in chunk],
+            {name: array[first:last] for name, array in evidence.items()},
+            None if truth is None else {name: array[first:last] for name, array in truth.items()},
+        )
+        yield batch, kept[first:last]
 
+
+def _photo(person: Row, reader: PhotoReader) -> np.ndarray:
+    try:
+        return reader.read(person["image"])
+    except ImageError as error:
+        # The keypoint step decoded this very file: that it changed under the run is no sample's fault.
+        message = f"{person['sample_id']}: {error}; the photo was readable when its keypoints were made"
+        raise RuntimeError(message) from error
+
+
+def _batch(
+    rows: list[Row],
+    images: list[np.ndarray],
+    evidence: dict[str, np.ndarray],
+    truth: dict[str, np.ndarray] | None,
+) -> PersonBatch:
     def stack(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.array([np.reshape(row[name], shape) for row in rows], np.float32).reshape(len(rows), *shape)
 
-    batch = PersonBatch(
+    return PersonBatch(
         images=images,
         boxes_xyxy=stack("bbox_xyxy", (4,)),
         keypoints=stack("keypoints_2d", (133, 3)),
         sigma_px=stack("sigma_px", (133,)),
         focal_px=np.array([row["focal_px"] for row in rows], np.float32),
         principal_px=stack("principal_px", (2,)),
-        evidence=_stacked([unpack_arrays(row) for row in rows]),
-        truth=_truth(rows, shard, workspace),
+        evidence=evidence,
+        truth=truth,
         sample_ids=[row["sample_id"] for row in rows],
     )
-    return batch, batched
 
 
 def _stacked(arrays: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

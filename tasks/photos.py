@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from datasets_manifest.images import decode_image
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.store import read_footer
 from tasks.workspace import ShardRef, Workspace
+
+Item = TypeVar("Item")
 
 
 @lru_cache(maxsize=8)
@@ -26,7 +30,11 @@ def _adapter(source: str, root: str | None) -> Adapter:
 class DecodedPhotos:
     """The photos a process decoded last, by the hash of their bytes, so that the steps of a shard decode each once.
 
-    Threads share it. A file that changed between two steps has other bytes, and so is decoded again.
+    That holds while the photos of the shards in progress fit into ``max_bytes``; photos of larger shards are decoded
+    again in each step, and so are those of steps that run in other processes. Threads share it. Beside it a step holds
+    the chunk of photos that it works on (``in_chunks``) and, while the next one is made, that one, so that the photos
+    of a process take no more than ``max_bytes`` and, a worker, twice ``CHUNK_BYTES`` and a photo, however large a shard
+    is. A file that changed between two steps has other bytes, and so is decoded again.
     """
 
     def __init__(self, max_bytes: int):
@@ -55,10 +63,33 @@ class DecodedPhotos:
 
 
 _DECODED = DecodedPhotos(max_bytes=2**30)
-"""A shard of 64 photos of 5 megapixels, or a thousand photos of COCO.
+"""A shard of 64 photos of 5 megapixels, or a thousand photos of COCO."""
+CHUNK_BYTES = 2**28
+"""Pixels that a step works on at a time: 300 photos of COCO, 7 of 12 megapixels."""
 
-The batch of a step holds the photos of its shard at once anyway, and they are the same arrays.
-"""
+
+def in_chunks(items: Iterable[Item], photo_of: Callable[[Item], np.ndarray | None]) -> Iterator[list[Item]]:
+    """Cuts items into runs whose photos take at most ``CHUNK_BYTES``, or into single photos where one is larger.
+
+    Args:
+        items: Made one by one, so that one photo beyond the chunk is decoded at most.
+        photo_of: The decoded photo of an item, None where it has none; neighbours with the same array share it.
+
+    Yields:
+        Neighbouring items, at least one.
+    """
+    chunk: list[Item] = []
+    num_bytes, last = 0, None
+    for item in items:
+        photo = photo_of(item)
+        size = 0 if photo is None or photo is last else photo.nbytes
+        if num_bytes and num_bytes + size > CHUNK_BYTES:
+            yield chunk
+            chunk, num_bytes, size = [], 0, 0 if photo is None else photo.nbytes
+        chunk.append(item)
+        num_bytes, last = num_bytes + size, last if photo is None else photo
+    if chunk:
+        yield chunk
 
 
 @dataclass(slots=True)

@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+import pyarrow.parquet as pq
 from annotated_project import PEOPLE, annotate
 
 import flows.orchestrate
+import tasks.parts
 import tasks.photos
 from tasks.photos import DecodedPhotos
 
@@ -30,3 +32,22 @@ def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monke
     assert not result.failed_parts, result.sentence
     assert len(counts) == PEOPLE
     assert set(counts.values()) == {1}
+
+
+def test_photos_one_by_one_give_the_same_files(rendered, tmp_path, monkeypatch):
+    sizes = []
+
+    def batch(rows, *arguments, whole=tasks.parts._batch):
+        sizes.append(len(rows))
+        return whole(rows, *arguments)
+
+    monkeypatch.setattr(tasks.photos, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(tasks.parts, "_batch", batch)
+    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    assert not annotate(rendered, **places).failed_parts
+    assert sizes == [1] * PEOPLE * 3, "body, hands and face"
+    made = sorted((tmp_path / "work/parts").rglob("*.parquet"))
+    assert len(made) == 4 * PEOPLE // 2
+    for path in made:
+        at_once = rendered.parent / "work" / path.relative_to(tmp_path / "work")
+        assert pq.read_table(path).equals(pq.read_table(at_once)), path.name

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+import tasks.photos
 from datasets_manifest.images import ImageError, decode_image
-from tasks.photos import DecodedPhotos
+from tasks.photos import DecodedPhotos, in_chunks
 
 SIDE = 64
 NUM_BYTES = SIDE * SIDE * 3
@@ -48,3 +49,25 @@ def test_a_broken_photo_is_refused_every_time() -> None:
     for _ in range(2):
         with pytest.raises(ImageError):
             photos.decode(b"no photo", "0")
+
+
+def test_chunks_are_bounded_in_order_and_made_when_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr(tasks.photos, "CHUNK_BYTES", 25)
+    made = []
+
+    def items():
+        for size in (10, 10, None, 10, 40, 5, 5):
+            made.append(size)
+            yield size, None if size is None else np.zeros(size, np.uint8)
+
+    chunks = in_chunks(items(), lambda item: item[1])
+    assert [size for size, _ in next(chunks)] == [10, 10, None]
+    assert len(made) == 4, "one photo beyond the chunk"
+    assert [[size for size, _ in chunk] for chunk in chunks] == [[10], [40], [5, 5]]
+
+
+def test_a_photo_that_people_share_counts_once(monkeypatch) -> None:
+    monkeypatch.setattr(tasks.photos, "CHUNK_BYTES", 25)
+    shared, other = np.zeros(20, np.uint8), np.zeros(20, np.uint8)
+    assert [len(chunk) for chunk in in_chunks([shared, shared, shared, other], lambda photo: photo)] == [3, 1]
+    assert list(in_chunks([], lambda photo: photo)) == []
