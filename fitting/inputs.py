@@ -85,6 +85,8 @@ class Coarse:
     """(B, 2) standard deviation an axis of the finger joints; None takes that of the recipe."""
     head_orient: Tensor | None = None
     """(B, 3, 3) head orientation in the camera frame from the face estimator, or None."""
+    head_sigma_rad: Tensor | None = None
+    """(B,) standard deviation an axis of `head_orient`; None, or NaN, takes that of the recipe."""
     wrist_orient: Tensor | None = None
     """(B, 2, 3, 3) wrist orientation in the camera frame from the hand estimator, or None."""
     hand_score: Tensor | None = None
@@ -109,6 +111,7 @@ class Coarse:
             "sigma_rad": (count, 22),
             "hand_sigma_rad": (count, 2),
             "head_orient": (count, 3, 3),
+            "head_sigma_rad": (count,),
             "wrist_orient": (count, 2, 3, 3),
             "hand_score": (count, 2),
             "transl_m": (count, 3),
@@ -168,7 +171,7 @@ def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tu
             bad = bad | (broken if broken.dim() == 1 else broken.any(1))
             keep = (valid & finite).view(*valid.shape, *[1] * (value.dim() - valid.dim()))
             clean[name] = torch.where(keep, value, _fit_width(other, value))
-    for name in ("sigma_rad", "hand_sigma_rad"):
+    for name in ("sigma_rad", "hand_sigma_rad", "head_sigma_rad"):
         value = getattr(coarse, name)
         if value is not None:
             value = value.to(dtype)

@@ -8,9 +8,10 @@ from torch import Tensor
 from fitting import so3
 from fitting.beliefs import linear_beliefs
 from fitting.camera import Camera
+from fitting.initialise import SEEN_JOINTS, believed_orientations
 from fitting.inputs import Coarse
 from fitting.parameters import State
-from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm
+from fitting.priors import GaussianTerm, OrientationTerm, PoseNearnessTerm, RotvecTerm
 from fitting.problem import BodyProblem
 from fitting.recipe import LossScales, RefineConfig, Stage
 from fitting.residuals import KeypointTerm
@@ -70,15 +71,15 @@ class Job:
         config, dtype = self.config, self.model.dtype
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=dtype, device=self.model.device)
         mean, precision = self.linear_beliefs(prior)
-        return BodyProblem(
-            self.model,
-            [
-                KeypointTerm(self.model, self.observed, self.precision, self.view, loss.keypoint),
-                PoseNearnessTerm(prior.global_orient, prior.body_pose, pose_sigma, loss.wrong_joints),
-                RotvecTerm(config.limit_sigma_rad, so3.log(prior.jaw_pose), jaw_sigma),
-                GaussianTerm(self.model.layout, mean, precision),
-            ],
-        )
+        terms = [
+            KeypointTerm(self.model, self.observed, self.precision, self.view, loss.keypoint),
+            PoseNearnessTerm(prior.global_orient, prior.body_pose, pose_sigma, loss.wrong_joints),
+            RotvecTerm(config.limit_sigma_rad, so3.log(prior.jaw_pose), jaw_sigma),
+            GaussianTerm(self.model.layout, mean, precision),
+        ]
+        if self.coarse.head_orient is not None or self.coarse.wrist_orient is not None:
+            terms.append(OrientationTerm(SEEN_JOINTS, *believed_orientations(self.model, self.coarse, config)))
+        return BodyProblem(self.model, terms)
 
     def linear_beliefs(self, prior: State) -> tuple[Tensor, Tensor]:
         """Mean and precision (B, P) of the additive unknowns."""

@@ -128,6 +128,52 @@ class PoseNearnessTerm:
         diagonal[:, BODY] += stiffness[:, 1:].flatten(1)
 
 
+class OrientationTerm:
+    """Head and wrists stay near the orientation in the camera frame that their own estimators saw.
+
+    A world-frame step of a joint turns all that hangs below it, so a joint and those above it have the same columns:
+    the Jacobian of log(R0^T G) is Jr^-1(phi) G^T for each, and the Gauss-Newton matrix is taken as I / sigma^2, as in
+    `PoseNearnessTerm`.
+    """
+
+    def __init__(self, joints: tuple[int, ...], reference: Tensor, precision: Tensor):
+        """SMPL-X joints (K), their orientations (B, K, 3, 3), and one over their sigmas (B, K) in 1/rad, 0 for none."""
+        self.joints, self.reference, self.precision = joints, reference, precision
+        self._columns = [_columns_above(joint).to(reference.device) for joint in joints]
+
+    def take_rows(self, index: Tensor) -> "OrientationTerm":
+        """The same term for some of the people."""
+        return OrientationTerm(self.joints, self.reference[index], self.precision[index])
+
+    def _residual(self, forward: Forward) -> tuple[Tensor, Tensor]:
+        current = forward.rotations[:, list(self.joints)]
+        return current, so3.log(self.reference.transpose(-1, -2) @ current) * self.precision[..., None]
+
+    def cost(self, state: State, forward: Forward) -> Tensor:
+        """(B,)."""
+        return self._residual(forward)[1].square().sum((1, 2))
+
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
+        """Adds this term in place."""
+        current, residual = self._residual(forward)
+        pull = (current @ residual[..., None]).squeeze(-1) * self.precision[..., None]
+        for k, columns in enumerate(self._columns):
+            num = len(columns) // 3
+            normal.gradient[:, columns] += pull[:, k].repeat(1, num)
+            block = torch.eye(3, dtype=pull.dtype, device=pull.device).repeat(num, num)
+            normal.hessian[:, columns[:, None], columns] += self.precision[:, k, None, None].square() * block
+
+
+def _columns_above(joint: int) -> Tensor:
+    """Places in a step of the turns of a body joint and all above it: (3 n,)."""
+    columns: list[int] = []
+    while joint >= 0:
+        start = ROOT.start if joint == 0 else BODY.start + 3 * (joint - 1)
+        columns += range(start, start + 3)
+        joint = skeleton.SMPLX_PARENTS[joint]
+    return torch.tensor(columns)
+
+
 class RotvecTerm:
     """Axis-angle beliefs on single joints: hinges and spans of the body, and a nearly closed jaw near its estimate."""
 

@@ -104,6 +104,10 @@ class RefineConfig:
     """Logarithm of the pelvis depth about its start."""
     head_limit_deg: float = 75.0
     """Largest turn from chest to head taken from a face estimate."""
+    head_orient_sigma_deg: float = 10.0
+    """Orientation of the head in the camera frame about that of a face estimate that states no sigma."""
+    wrist_orient_sigma_deg: float = 20.0
+    """Orientation of a wrist in the camera frame about that of a hand estimate."""
     wrist_gate_deg: float = 80.0
     """A hand estimate whose wrist is further than this from the body's is not believed about the wrist."""
     wrist_min_score: float = 0.3

@@ -157,6 +157,7 @@ def coarse_of(parts: dict[str, list[Row]]) -> Coarse:
         eye_pose=rotations(face, "eye_pose", (2, 3)),
         eyelids=torch.from_numpy(_stack(face, "eyelids", (2,))),
         head_orient=rotations(face, "head_orient", (3,)),
+        head_sigma_rad=torch.from_numpy(_scalars(face, "sigma_rad")),
         face_valid=_flags(face, "valid"),
     )
 

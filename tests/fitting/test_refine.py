@@ -329,6 +329,32 @@ def test_settings_out_of_range_are_refused(field: str, value: object) -> None:
         RefineConfig(**{field: value})  # pyright: ignore[reportArgumentType]
 
 
+def test_head_and_wrists_are_believed_as_far_as_their_estimators_state(
+    open_body: SparseBody, people: SyntheticPeople
+) -> None:
+    """No keypoint shows a wrist's twist without its fingers: the hand estimator tells it."""
+    truth = open_body.forward(people.truth).rotations
+    observations = keep_keypoints(people.observations, [slice(0, 23)])
+
+    def errors(sigma_deg: float | None) -> tuple[float, float]:
+        coarse = people.coarse
+        if sigma_deg is not None:
+            sigma = torch.full((32,), sigma_deg * DEGREE)
+            coarse = replace(coarse, head_orient=truth[:, 15], head_sigma_rad=sigma, wrist_orient=truth[:, 20:22])
+        config = RefineConfig(wrist_orient_sigma_deg=sigma_deg or 90.0)
+        found = refine(open_body, observations, coarse, people.camera, config).parameters
+        state = replace(people.truth, global_orient=found.global_orient, body_pose=found.body_pose)
+        apart = so3.angle_between(open_body.forward(state).rotations, truth) / DEGREE
+        return apart[:, 15].mean().item(), apart[:, 20:22].mean().item()
+
+    (head, wrist), (close_head, close_wrist) = errors(None), errors(1.0)
+    loose_head, loose_wrist = errors(60.0)
+    assert close_head < 2 < head
+    assert close_wrist < 2 < wrist
+    assert close_head < loose_head
+    assert close_wrist < loose_wrist
+
+
 def test_fingers_that_are_not_refined_are_those_people_have(open_body: SparseBody, people: SyntheticPeople) -> None:
     """With 12 of 45 coordinates refined the others lie between estimate and population, whatever the keypoints say."""
     config = RefineConfig(num_hand_components=12)

@@ -9,6 +9,7 @@ from fitting.camera import Camera
 from fitting.parameters import State, retract
 from fitting.priors import (
     GaussianTerm,
+    OrientationTerm,
     PoseNearnessTerm,
     RotvecTerm,
     WrongJoints,
@@ -38,6 +39,9 @@ def make_term(kind: str, body: SparseBody) -> Term:
         return PoseNearnessTerm(other.global_orient, other.body_pose, sigma, wrong)
     if kind == "rotvec":
         return RotvecTerm(0.05, so3.log(other.jaw_pose), torch.tensor([0.2, 0.05, 0.05]).double())
+    if kind == "orientation":
+        reference = so3.exp(torch.randn(COUNT, 3, 3, dtype=torch.float64))
+        return OrientationTerm((15, 20, 21), reference, torch.rand(COUNT, 3, dtype=torch.float64))
     size = (COUNT, body.layout.size)
     precision = torch.rand(size, dtype=torch.float64)
     precision[:, 0:3] = precision[:, 6:72] = 0
@@ -49,7 +53,7 @@ def cost_after(term: Term, body: SparseBody, state: State, rotations: torch.Tens
     return term.cost(moved, body.forward(moved))
 
 
-@pytest.mark.parametrize("kind", ["keypoints", "pose", "pose or wrong", "rotvec", "gaussian"])
+@pytest.mark.parametrize("kind", ["keypoints", "pose", "pose or wrong", "rotvec", "orientation", "gaussian"])
 def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: SparseBody) -> None:
     torch.manual_seed(0)
     term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
@@ -67,7 +71,7 @@ def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: Sparse
     assert torch.linalg.eigvalsh(hessian).min() > -1e-6 * hessian.abs().max()
 
 
-@pytest.mark.parametrize("kind", ["keypoints", "pose", "pose or wrong", "rotvec", "gaussian"])
+@pytest.mark.parametrize("kind", ["keypoints", "pose", "pose or wrong", "rotvec", "orientation", "gaussian"])
 def test_rows_of_a_term_are_independent(kind: str, toy_body: SparseBody) -> None:
     torch.manual_seed(0)
     term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
