@@ -111,10 +111,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         tensors, layout = _read_safetensors(path), "safetensors"
     else:
         tensors, layout = _tensors_of(_read_torch(path), path)
+    return Checkpoint(tensors=tensors, sha256=sha256_of(path), layout=layout, path=path)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the hash of a file as it is now, read once as long as it stays so."""
     stat = path.stat()
-    return Checkpoint(
-        tensors=tensors, sha256=file_sha256(path, stat.st_size, stat.st_mtime_ns), layout=layout, path=path
-    )
+    return file_sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)

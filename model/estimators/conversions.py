@@ -4,7 +4,8 @@ Frames: the camera frame ("CV") has x right, y down, z forward; an estimator's y
 Rotations are matrices (..., 3, 3) unless named otherwise. A crop is a square of the photo with centre (..., 2) px and
 side (...,) px, turned clockwise on the screen by its roll. ``Rz(roll)`` turns x towards y.
 
-What belongs to the whole body lies where bodies are posed: wrists and the head's turn in ``fitting.initialise``.
+What belongs to the whole body lies where bodies are posed: wrists and the head's turn in ``fitting.initialise``, the
+translation between the pelvis joints of SMPL and SMPL-X in ``fitting.delta_theta``.
 """
 
 from __future__ import annotations
@@ -77,19 +78,6 @@ def smplx_body_pose(smpl_body_pose: Tensor) -> Tensor:
     if smpl_body_pose.shape[-3:] != (23, 3, 3):
         raise ValueError(f"expected SMPL body poses (..., 23, 3, 3), got {tuple(smpl_body_pose.shape)}")
     return smpl_body_pose[..., :NUM_SMPLX_BODY_JOINTS, :, :]
-
-
-def pelvis_position(transl_m: Tensor, rest_pelvis_m: Tensor) -> Tensor:
-    """Pelvis joint (..., 3) in the camera frame of a model moved by ``transl_m``, wherever its root rotation points.
-
-    SMPL and SMPL-X turn about the pelvis joint, which is not at their origin.
-    """
-    return transl_m + rest_pelvis_m
-
-
-def smplx_translation(transl_m: Tensor, smpl_rest_pelvis_m: Tensor, smplx_rest_pelvis_m: Tensor) -> Tensor:
-    """Translation (..., 3) that puts SMPL-X's pelvis joint where SMPL's is: t + J0(SMPL) - J0(SMPL-X)."""
-    return pelvis_position(transl_m, smpl_rest_pelvis_m) - smplx_rest_pelvis_m
 
 
 # --- head -------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +61,3 @@ def found_file(path: str | Path | None, file: UpstreamFile) -> Path:
     if not Path(path).is_file():
         raise ValueError(f"{file.option} {path} is not a file: {advice}")
     return Path(path)
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file as hexadecimal text."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.dwpose.files import UpstreamFile, file_sha256, found_file
+from model.estimators.checkpoints import sha256_of
+from model.estimators.dwpose.files import UpstreamFile, found_file
 
 EXTRA = "pip install -e '.[dwpose]'"
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -90,7 +91,7 @@ class OnnxNetwork:
                 f"{', '.join(self._session.get_providers())}; install the CUDA and cuDNN libraries that this "
                 "onnxruntime-gpu was built for, or set device to 'cpu'"
             )
-        self.sha256 = file_sha256(self.path)
+        self.sha256 = sha256_of(self.path)
         inputs = self._session.get_inputs()
         shapes = [_shape(one.shape) for one in inputs]
         if len(inputs) != 1 or len(shapes[0]) != 4 or inputs[0].type not in _FLOATS:

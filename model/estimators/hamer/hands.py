@@ -111,7 +111,7 @@ class HamerHands:
             rows, sides = np.array([hand[:2] for hand in hands]).T
             squares = [square for _, _, square in hands]
             rotations = self._rotations(batch, rows, sides, squares)
-            finite = np.isfinite(rotations).reshape(len(rows), -1).all(1)
+            finite = np.asarray(np.isfinite(rotations).reshape(len(rows), -1).all(1))
             at = rows[finite], sides[finite]
             valid[at] = True
             for row, side, good in zip(rows.tolist(), sides.tolist(), finite.tolist(), strict=True):

@@ -15,10 +15,6 @@ from model.rotations import (
     sixd_to_rotmat,
 )
 
-SMPL_PELVIS_M = (-0.0018, -0.2233, 0.0282)
-SMPLX_PELVIS_M = (0.0031, -0.3514, 0.0120)
-"""Published rest positions of the pelvis joint at mean shape."""
-
 
 def random(*shape: int, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
@@ -82,15 +78,6 @@ def test_smplx_takes_the_first_21_joints_of_smpl() -> None:
     assert torch.equal(conversions.smplx_body_pose(pose), pose[:, :21])
     with pytest.raises(ValueError, match="23, 3, 3"):
         conversions.smplx_body_pose(pose[:, :21])
-
-
-def test_both_models_have_their_pelvis_at_the_same_place() -> None:
-    smpl, smplx = torch.tensor(SMPL_PELVIS_M), torch.tensor(SMPLX_PELVIS_M)
-    moved = conversions.smplx_translation(torch.zeros(3), smpl, smplx)
-    assert torch.allclose(moved, torch.tensor([-0.0049, 0.1281, 0.0162]), atol=1e-4)
-    position = torch.tensor([0.1, -0.4, 3.0])
-    moved = conversions.smplx_translation(position - smpl, smpl, smplx)
-    assert torch.allclose(conversions.pelvis_position(moved, smplx), position)
 
 
 # --- head -------------------------------------------------------------------------------------------------------------
