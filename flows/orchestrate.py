@@ -18,9 +18,10 @@ from flows.pacing import submit_in_windows
 from flows.progress import Progress, clock
 from flows.runners import Handle, Runner
 from tasks.config import AnnotateConfig, RunConfig
+from tasks.estimators import borrowed
 from tasks.failures import Failure, collect_failures
 from tasks.plan import DatasetPlan, plan_dataset
-from tasks.provenance import step_config
+from tasks.provenance import PARTS, step_config
 from tasks.publish import Publication, publish
 from tasks.step import ShardSummary, record_failure
 from tasks.steps import READS
@@ -112,6 +113,10 @@ def run(
         sweep_temporary(folder, recursive=False)
     for step in STEPS:
         step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
+    if config.run.task_runner == "threads":
+        for part in PARTS:
+            with borrowed(part, getattr(config, part)):
+                pass  # So does a file of another network; the threads then share what was loaded.
     plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
     for plan in plans:
         log.info("%s: %s in %d shards", plan.manifest.id, plan.inventory.summary, len(plan.shards))

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from model.estimators import EstimatorInfo, create
+from model.estimators.registry import describe
 from tasks.config import EstimatorConfig
 
 _Key = tuple[str, str]
@@ -58,11 +59,18 @@ def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
 
 
 def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
-    """Returns name, version, hash and licence of a backend, as they go into every footer."""
+    """Returns name, version, hash and licence of a backend, as they go into every footer.
+
+    A backend that can tell from its files (``model.estimators.registry.describe``) is not built for that: the process
+    may never need its network.
+    """
     key = _key(part, config)
     if key not in _INFO:
-        with borrowed(part, config) as estimator:
-            _INFO[key] = estimator.info
+        info = describe(part, config.backend, **config.options)
+        if info is None:
+            with borrowed(part, config) as estimator:
+                info = estimator.info
+        _INFO[key] = info
     return _INFO[key]
 
 

@@ -104,14 +104,27 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         ValueError: The file is missing, is no checkpoint, asks for code, or holds no tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"checkpoint {path} does not exist; `pear assets` says where each file comes from")
+    path = _existing(path)
     if path.suffix == ".safetensors":
         tensors, layout = _read_safetensors(path), "safetensors"
     else:
         tensors, layout = _tensors_of(_read_torch(path), path)
     return Checkpoint(tensors=tensors, sha256=sha256_of(path), layout=layout, path=path)
+
+
+def checkpoint_sha256(path: str | Path) -> str:
+    """Returns the hash that ``read_checkpoint`` gives, without reading a tensor.
+
+    Raises:
+        ValueError: The file is missing.
+    """
+    return sha256_of(_existing(path))
+
+
+def _existing(path: str | Path) -> Path:
+    if not Path(path).is_file():
+        raise ValueError(f"checkpoint {path} does not exist; `pear assets` says where each file comes from")
+    return Path(path)
 
 
 def sha256_of(path: Path) -> str:

@@ -65,6 +65,26 @@ def create(part: str, name: str, **options: Any) -> Any:
     Raises:
         ValueError: Unknown part or backend, or options the backend does not take.
     """
+    factory = _factory(part, name)
+    _check_options(part, name, factory, options)
+    return factory(**options)
+
+
+def describe(part: str, name: str, **options: Any) -> Any | None:
+    """Returns the ``EstimatorInfo`` of the estimator that ``create`` would build, or None if only building it tells.
+
+    A factory that can tell, from its files' hashes, has a class method ``describe`` with the same options.
+
+    Raises:
+        ValueError: As for ``create``, and a file that is not there.
+    """
+    factory = _factory(part, name)
+    _check_options(part, name, factory, options)
+    tell = getattr(factory, "describe", None)
+    return None if tell is None else tell(**options)
+
+
+def _factory(part: str, name: str) -> Callable[..., Any]:
     if part not in PARTS:
         raise ValueError(f"estimator part {part!r} is unknown, expected one of {', '.join(PARTS)}")
     if (part, name) not in _FACTORIES:
@@ -75,9 +95,7 @@ def create(part: str, name: str, **options: Any) -> Any:
                 "register your own with model.estimators.register"
             )
         importlib.import_module(module)
-    factory = _FACTORIES[part, name]
-    _check_options(part, name, factory, options)
-    return factory(**options)
+    return _FACTORIES[part, name]
 
 
 def _check_options(part: str, name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -4,11 +4,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
+from face_checkpoints import face_tensors
 from upstream_checkpoints import write_checkpoint
 
-from model.estimators.registry import register
+from model.estimators.registry import create, register
 from tasks.config import EstimatorConfig
-from tasks.estimators import borrowed
+from tasks.estimators import borrowed, estimator_info
 from tests.model.estimators.people import people
 
 BACKEND = EstimatorConfig(backend="test_pool")
@@ -104,3 +106,22 @@ def test_threads_on_one_network_get_what_one_thread_gets(tmp_path) -> None:
     for (_, one), (_, other) in zip(alone, together, strict=True):
         assert abs(one - other).max() < 1e-6
     assert abs(alone[0][1] - alone[1][1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("part", "backend"),
+    [("body", "prohmr"), ("body", "hmr2"), ("hands", "hamer"), ("face", "teaser"), ("face", "smirk")],
+)
+def test_a_footer_needs_the_hash_of_the_weights_not_the_network(part, backend, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "weights.pt"
+    if part == "face":
+        torch.save(face_tensors(backend), path)
+    else:
+        write_checkpoint(path, backend)
+    config = EstimatorConfig(backend=backend, options={"checkpoint_path": str(path)})
+    with monkeypatch.context() as nothing_is_built:
+        nothing_is_built.setattr("tasks.estimators.create", None)
+        told = estimator_info(part, config)
+    assert told == create(part, backend, **config.options).info
+    with pytest.raises(ValueError, match="does not exist"):
+        estimator_info(part, EstimatorConfig(backend=backend, options={"checkpoint_path": str(tmp_path / "absent")}))

@@ -17,6 +17,7 @@ from torch import Tensor
 from datasets_manifest.error_codes import ErrorCode
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
 from model.estimators.base import Array, EstimatorInfo, HandsOutput, PersonBatch
+from model.estimators.checkpoints import checkpoint_sha256
 from model.estimators.conversions import left_hand_from_mirrored
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPlan, towards_camera
 from model.estimators.crops import PORTRAIT, Square, keypoint_box, square_of_box
@@ -82,7 +83,17 @@ class HamerHands:
             return {"rotations": network(crops).rotations}
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
-        self.info = EstimatorInfo(name="hamer", version="1", weights_sha256=sha256, licence=LICENCE)
+        self.info = self._info(sha256)
+
+    @classmethod
+    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
+        """What ``info`` of such an estimator says; loads no network."""
+        del options
+        return cls._info(checkpoint_sha256(checkpoint_path))
+
+    @classmethod
+    def _info(cls, sha256: str) -> EstimatorInfo:
+        return EstimatorInfo(name="hamer", version="1", weights_sha256=sha256, licence=LICENCE)
 
     def square(self, keypoints: Array, side: int) -> Square | None:
         """Where a hand's crop lies, or None with too few keypoints.

@@ -12,6 +12,7 @@ from torch import Tensor
 from datasets_manifest.error_codes import ErrorCode
 from model.estimators.base import EstimatorInfo, PersonBatch
 from model.estimators.boxes import box_problem
+from model.estimators.checkpoints import checkpoint_sha256
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.crops import PORTRAIT, Square, square_of_box
 from model.estimators.options import as_config
@@ -51,7 +52,17 @@ class HMR2Body(SmplBody):
             return {"rotations": found.rotations, "betas": found.betas}
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
-        self.info = EstimatorInfo(name="hmr2", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
+        self.info = self._info(sha256)
+
+    @classmethod
+    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
+        """What ``info`` of such an estimator says; loads no network."""
+        del options
+        return cls._info(checkpoint_sha256(checkpoint_path))
+
+    @classmethod
+    def _info(cls, sha256: str) -> EstimatorInfo:
+        return EstimatorInfo(name="hmr2", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
 
     def square(self, batch: PersonBatch, row: int) -> Square | None:
         """Square around the person's box, grown to 3 : 4."""

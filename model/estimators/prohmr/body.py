@@ -14,7 +14,7 @@ from torch import Tensor
 
 from datasets_manifest.error_codes import ErrorCode
 from model.estimators.base import EstimatorInfo, PersonBatch
-from model.estimators.checkpoints import load_into, read_checkpoint, require_keys
+from model.estimators.checkpoints import checkpoint_sha256, load_into, read_checkpoint, require_keys
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.crops import Square, keypoint_box, square_of_box
 from model.estimators.options import as_config
@@ -107,7 +107,17 @@ class ProHMRBody(SmplBody):
             return found | {"spread_rad": spread_rad(poses.rotations[:, :, :22])} if len(latents) > 1 else found
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=False, config=self._config)
-        self.info = EstimatorInfo(name="prohmr", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
+        self.info = self._info(sha256)
+
+    @classmethod
+    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
+        """What ``info`` of such an estimator says; loads no network."""
+        del options
+        return cls._info(checkpoint_sha256(checkpoint_path))
+
+    @classmethod
+    def _info(cls, sha256: str) -> EstimatorInfo:
+        return EstimatorInfo(name="prohmr", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
 
     def square(self, batch: PersonBatch, row: int) -> Square | None:
         """Square around the body and feet points that are seen."""

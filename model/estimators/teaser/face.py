@@ -15,7 +15,7 @@ from model.body.skeleton import FACE
 from model.estimators import conversions
 from model.estimators.base import Array, EstimatorInfo, FaceOutput, PersonBatch
 from model.estimators.batching import run_in_batches
-from model.estimators.checkpoints import load_into, read_checkpoint
+from model.estimators.checkpoints import checkpoint_sha256, load_into, read_checkpoint
 from model.estimators.crop_network import CropNetworkConfig, towards_camera
 from model.estimators.crops import Square, cut
 from model.estimators.options import as_config
@@ -75,7 +75,17 @@ class FaceNetwork:
         self._dtype = torch.float16 if self._config.half else torch.float32
         self._network, sha256 = load_network(checkpoint_path, name=self.name, tokens=self.tokens)
         self._network.requires_grad_(False).to(self._device, self._dtype)
-        self.info = EstimatorInfo(name=self.name, version="1", weights_sha256=sha256, licence=self.licence)
+        self.info = self._info(sha256)
+
+    @classmethod
+    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
+        """What ``info`` of such an estimator says; loads no network."""
+        del options
+        return cls._info(checkpoint_sha256(checkpoint_path))
+
+    @classmethod
+    def _info(cls, sha256: str) -> EstimatorInfo:
+        return EstimatorInfo(name=cls.name, version="1", weights_sha256=sha256, licence=cls.licence)
 
     def estimate(self, batch: PersonBatch) -> FaceOutput:
         """Estimates one row a person; a face with too few keypoints stays neutral and invalid."""
