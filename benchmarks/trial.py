@@ -10,6 +10,7 @@ from fitting import camera as pinhole
 from fitting import initialise, so3
 from fitting.beliefs import pose_sigma_rad, surface_belief
 from fitting.camera import Camera
+from fitting.forward import Forward
 from fitting.job import Job
 from fitting.parameters import State
 from fitting.recipe import RefineConfig
@@ -17,7 +18,7 @@ from fitting.refine import refine
 from fitting.residuals import KeypointTerm, geman_mcclure, precision_of, reprojection
 from fitting.result import Parameters
 from fitting.rows import take_rows
-from fitting.sparse_body import Forward, SparseBody
+from fitting.sparse_body import SparseBody
 from fitting.synthetic import SyntheticConfig, SyntheticPeople, make_people
 from model.body import skeleton
 

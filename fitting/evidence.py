@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fitting.sparse_body import HEAD, Forward
+from fitting.forward import Forward
+from fitting.sparse_body import HEAD
 from model.body import skeleton
 
 PART_POINTS = (

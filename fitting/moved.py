@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.forward import Forward
 from fitting.parameters import State
-from fitting.sparse_body import HEAD, Forward
+from fitting.sparse_body import HEAD
 
 NUM_JOINTS = 22
 """Root and body joints: those of MPJPE."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.forward import Forward
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
 from fitting.problem import NormalEquations
-from fitting.sparse_body import Forward
 from model.body import skeleton
 
 _DEG = math.pi / 180

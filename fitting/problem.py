@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from fitting.arrow import Arrow
+from fitting.forward import Forward
 from fitting.parameters import State, retract
-from fitting.sparse_body import Forward, SparseBody
+from fitting.sparse_body import SparseBody
 
 
 class NormalEquations:

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from fitting import camera
 from fitting.camera import Camera
+from fitting.forward import Forward
 from fitting.jacobian import keypoint_jacobian
 from fitting.parameters import State
 from fitting.problem import NormalEquations
-from fitting.sparse_body import Forward, SparseBody
+from fitting.sparse_body import SparseBody
 
 
 def reprojection(points_cam_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera) -> Tensor:

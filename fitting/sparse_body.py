@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fitting import camera, so3
+from fitting.forward import Forward, people_first, people_last
 from fitting.hand_prior import hand_population
 from fitting.parameters import HAND_DIM, Layout, State
 from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
     from model.body.assets import EhmAssets
 
 HEAD = skeleton.HEAD
-
-
-def people_last(value: Tensor) -> Tensor:
-    """(B, ...) -> (..., B), contiguous: free for what the forward pass made."""
-    return value.movedim(0, -1).contiguous()
-
-
-def people_first(value: Tensor) -> Tensor:
-    """(..., B) -> (B, ...) as a view."""
-    return value.movedim(-1, 0)
 
 
 def _flat_displacements(tables: PointTables) -> np.ndarray:
@@ -67,41 +58,6 @@ class PointTensors:
         values = {field.name: getattr(tables, field.name) for field in fields(cls)}
         made: dict[str, Any] = {name: None if value is None else tensor(value) for name, value in values.items()}
         return cls(**made)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forward:
-    """A posed body at its keypoints, with what its derivatives need."""
-
-    rotations: Tensor
-    """(B, J, 3, 3) joint rotations in the camera frame."""
-    offsets: Tensor
-    """(B, J, 3): a rest point x that is rigid with joint j lands on rotations[j] x + offsets[j]."""
-    joints: Tensor
-    """(B, J, 3) joints in the camera frame, relative to the pelvis."""
-    blended: Tensor
-    """(B, M, 3, 3) skin-weighted rotation of each sparse vertex."""
-    rest: Tensor
-    """(B, M, 3) shaped and scaled rest vertices."""
-    points: Tensor
-    """(B, N, 3) keypoints relative to the pelvis."""
-    hand_rotvec: Tensor
-    """(B, 2, 15, 3) axis-angle of the finger joints."""
-    from_head: Tensor
-    """(B, M, 3) unscaled rest vertices relative to the head joint."""
-    joints_from_head: Tensor
-    """(B, J, 3) unscaled rest joints relative to the head joint."""
-    translation: Tensor
-    """(B, 3) pelvis in the camera frame."""
-    head_scale: Tensor
-    """(B, 3)."""
-    local: Tensor
-    """(B, J, 3, 3) local rotations."""
-
-    @property
-    def points_cam(self) -> Tensor:
-        """(B, N, 3) keypoints in the camera frame, metres."""
-        return self.points + self.translation[:, None]
 
 
 class SparseBody:

@@ -8,12 +8,12 @@ from fitting import camera as pinhole
 from fitting import so3
 from fitting.evidence import face_turn_rad, gather_evidence
 from fitting.fit import Fit
+from fitting.forward import Forward
 from fitting.moved import measure_moved
 from fitting.quality import expected_error_mm, figures_of, quality_score
 from fitting.result import Parameters, RefineResult
 from fitting.shared import shared_columns
 from fitting.solver import Status
-from fitting.sparse_body import Forward
 from fitting.uncertainty import prior_precision, uncertainty
 
 

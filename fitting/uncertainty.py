@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.forward import Forward
 from fitting.moved import NUM_JOINTS
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout
-from fitting.sparse_body import Forward, SparseBody
+from fitting.sparse_body import SparseBody
 
 _DEPTH_FACTOR, _HEAD_SCALE_FACTOR = 1.4, 1.2
 """Stated over computed sigma of log depth and log head scale, so that error over sigma is 1 on synthetic people: their
