@@ -80,7 +80,10 @@ def _block(hessian: Tensor, part: slice, lift: Tensor | None, out: Tensor) -> No
 
 
 def factorise(hessian: Tensor, arrow: Arrow, lift: Tensor | None = None) -> ArrowFactor:
-    """Factor of hessian (B, P, P), with `lift` (B, P) added to its diagonal; the input stays as it is."""
+    """Factor of hessian (B, P, P), with `lift` (B, P) added to its diagonal; the input stays as it is.
+
+    What is no longer needed is let go at once: here a refinement needs the most memory.
+    """
     count, t, n, k = len(hessian), arrow.trunk, arrow.num_branches, arrow.branch
     T, K = _grown(t), _grown(k)
     trunk = hessian.new_zeros(count, T, T)
@@ -99,7 +102,9 @@ def factorise(hessian: Tensor, arrow: Arrow, lift: Tensor | None = None) -> Arro
             met = met.index_select(2, arrow.reach[number])
         below[:, number, :k, : arrow.num_met] = met
     branches, branch_info = torch.linalg.cholesky_ex(blocks)
+    del blocks
     coupling = torch.linalg.solve_triangular(branches, below, upper=False)
+    del below
     taken = coupling.mT @ coupling
     if arrow.reach is None:
         trunk[:, :t, :t] -= taken[:, :, :t, :t].sum(1)
@@ -107,7 +112,8 @@ def factorise(hessian: Tensor, arrow: Arrow, lift: Tensor | None = None) -> Arro
         # The columns that R has more hold zeros, which may be added anywhere.
         reach = torch.nn.functional.pad(arrow.reach, (0, R - arrow.num_met))
         places = (reach[:, :, None] * T + reach[:, None]).flatten()
-        trunk.view(count, -1).scatter_add_(1, places.expand(count, -1), -taken.flatten(1))
+        trunk.view(count, -1).scatter_add_(1, places.expand(count, -1), taken.neg_().flatten(1))
+    del taken
     factor, info = torch.linalg.cholesky_ex(trunk)
     solvable = (info == 0) & (branch_info == 0).all(1)
     return ArrowFactor(arrow=arrow, trunk=factor, branches=branches, coupling=coupling, solvable=solvable)

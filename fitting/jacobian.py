@@ -12,6 +12,8 @@ head scale) is pushed through the blended rotations.
 Legend: B people, N keypoints of a group, n columns of a group, C corners a keypoint, J 55 joints, M sparse vertices.
 """
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
@@ -28,8 +30,8 @@ _NUM_TURN_COLUMNS = JAW.stop
 
 def keypoint_jacobian(
     body: SparseBody, state: State, forward: Forward, ray_xy: Tensor, gain: Tensor, last_column: Tensor | None = None
-) -> list[Tensor]:
-    """Derivative of gain * (x/z, y/z) of every keypoint, for each group of the body: (B, N, 2, n).
+) -> Iterator[Tensor]:
+    """Derivative of gain * (x/z, y/z) of every keypoint, for each group of the body in turn: (B, N, 2, n).
 
     The columns of a group are those of `body.group_columns`.
 
@@ -51,7 +53,6 @@ def keypoint_jacobian(
     turns, fingers = _turn_blocks(forward)
     bent = None if body.points.correctives is None else _corrective_features(forward)
     hinges = hinges_of(body, forward)
-    blocks = []
     for group in body.groups:
         own = rows.take(group.points)
         twist = twists[:, group.points].flatten(1, 2)
@@ -61,11 +62,10 @@ def keypoint_jacobian(
             parts.append(_fingered(body, group, state, forward, own, twist, fingers, bent))
         if last_column is not None:
             parts.append(last_column[:, group.points, :, None])
-        blocks.append(torch.cat(parts, -1))
-    return blocks
+        yield torch.cat(parts, -1)
 
 
-def dense(blocks: list[Tensor], columns: list[Tensor], layout: Layout) -> Tensor:
+def dense(blocks: Iterable[Tensor], columns: list[Tensor], layout: Layout) -> Tensor:
     """The full matrix (B, 133, 2, P) from the blocks of the groups."""
     parts = []
     for block, places in zip(blocks, columns, strict=True):

@@ -95,5 +95,6 @@ class BodyProblem:
         return replace(state, contour_bin=bins)
 
     def take_rows(self, index: Tensor) -> "BodyProblem":
-        """The problem of some of the people."""
+        """The problem of some of the people; the memory of this one's equations is let go, they are the larger part."""
+        self._normal = None
         return BodyProblem(self.body, [term.take_rows(index) for term in self.terms])

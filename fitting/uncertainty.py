@@ -9,6 +9,7 @@ Legend: B people, P unknowns, Pc common unknowns (all but the fingers), K = 22 r
 """
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -17,12 +18,16 @@ from fitting import so3
 from fitting.forward import Forward
 from fitting.moved import NUM_JOINTS
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout
+from fitting.rows import cat_rows, map_tensors
+from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
 
 _DEPTH_FACTOR, _HEAD_SCALE_FACTOR = 1.4, 1.2
 """Stated over computed sigma of log depth and log head scale, so that error over sigma is 1 on synthetic people: their
 shapes and head scales spread wider than the beliefs about them, which hardly touches the pose. Rotations of root, body
 and fingers need no factor (0.9-1.1)."""
+_CHUNK = 2 * ROW_MULTIPLE
+"""People whose covariance is computed at once on a CPU."""
 _SMALL_BLOCK = 16
 """Size up to which a Cholesky factor beats halving; the optimum is flat."""
 _MEAN_TO_RMS = 0.86
@@ -87,7 +92,7 @@ def prior_precision(layout: Layout, pose_sigma_rad: Tensor, jaw_sigma_rad: tuple
 
 
 def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forward) -> Uncertainty:
-    """Covariance of the result of B people.
+    """Covariance of the result of B people; on a CPU a few people at a time, for the sake of memory.
 
     Args:
         hessian: (B, P, P) Gauss-Newton matrix at the result, beliefs included. Left and right fingers do not couple.
@@ -95,6 +100,15 @@ def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forwa
         body: tables of the body.
         forward: the result.
     """
+    size = _CHUNK if hessian.device.type == "cpu" else len(hessian)
+    parts = [slice(start, start + size) for start in range(0, len(hessian), size)]
+    return cat_rows(
+        [_covariance(hessian[part], prior[part], body, map_tensors(itemgetter(part), forward)) for part in parts]
+    )
+
+
+def _covariance(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forward) -> Uncertainty:
+    """`uncertainty` of all people at once."""
     layout = body.layout
     common, hands = marginal_roots(hessian, layout)
     variance = torch.cat([common.square().sum(1), hands.flatten(1)], 1)
