@@ -22,10 +22,9 @@ from fitting.rows import cat_rows, map_tensors
 from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
 
-_DEPTH_FACTOR, _HEAD_SCALE_FACTOR = 1.4, 1.2
-"""Stated over computed sigma of log depth and log head scale, so that error over sigma is 1 on synthetic people: their
-shapes and head scales spread wider than the beliefs about them, which hardly touches the pose. Rotations of root, body
-and fingers need no factor (0.9-1.1)."""
+_DEPTH_FACTOR = 1.4
+"""Stated over computed sigma of log depth, so that error over sigma is 1 on synthetic people: their shapes spread wider
+than the belief about them, which hardly touches the pose. Rotations and the head scale need no factor (1.0)."""
 _CHUNK = 2 * ROW_MULTIPLE
 """People whose covariance is computed at once on a CPU."""
 _SMALL_BLOCK = 16
@@ -129,7 +128,7 @@ def _covariance(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forwa
         joint_sigma_rad=by_joint(variance).sqrt(),
         hand_sigma_rad=by_hand(variance).sqrt(),
         log_depth_sigma=_DEPTH_FACTOR * variance[:, depth].sqrt(),
-        log_head_scale_sigma=_HEAD_SCALE_FACTOR * variance[:, layout.log_head_scale].mean(1).sqrt(),
+        log_head_scale_sigma=variance[:, layout.log_head_scale].mean(1).sqrt(),
         joint_ratio=(by_joint(variance) / by_joint(before)).sqrt().clamp(max=1.0),
         hand_ratio=(by_hand(variance) / by_hand(before)).sqrt().clamp(max=1.0),
         depth_ratio=ratio[:, depth],
