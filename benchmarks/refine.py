@@ -1,7 +1,7 @@
 """Compares the refinement with the methods it replaces, all on the same people and from the same start, in one run.
 
     python -m benchmarks.refine                       the table of docs/benchmarks.md
-    python -m benchmarks.refine --quick               two minutes; slow methods timed over a few steps
+    python -m benchmarks.refine --quick               fewer people; slow methods timed over a few steps
     python -m benchmarks.refine --start hard          coarse estimates that failed
     python -m benchmarks.refine --ablate              what single parts of the method are worth
     python -m benchmarks.refine --device cuda --batch 1024 4096
