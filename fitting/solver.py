@@ -124,12 +124,25 @@ class Solution:
 def damped_step(
     gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Solves (H + damping diag H) step = -gradient.
+    """Solves (H + damping diag H) step = -gradient; on a CPU a few rows at a time, for the sake of memory.
 
     Returns:
         The step (B, P), the fall of the cost that the model predicts (B,), and which rows could be solved (B,).
         A row without a solution gets a zero step.
     """
+    size = 2 * ROW_MULTIPLE if hessian.device.type == "cpu" else len(hessian)
+    parts = [
+        _damped_step(*part, arrow)
+        for part in zip(gradient.split(size), hessian.split(size), damping.split(size), strict=True)
+    ]
+    step, predicted, solved = zip(*parts, strict=True)
+    return torch.cat(step), torch.cat(predicted), torch.cat(solved)
+
+
+def _damped_step(
+    gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`damped_step` of all rows at once."""
     diagonal = hessian.diagonal(dim1=1, dim2=2)
     lift = damping[:, None] * diagonal.clamp(min=torch.finfo(hessian.dtype).tiny)
     factor = factorise(hessian, arrow or Arrow(trunk=hessian.shape[1]), lift)
