@@ -40,6 +40,7 @@ def busy(seconds):
         pass
 
 
+@pytest.mark.slow
 def test_a_report_has_a_row_a_network_with_all_figures(tmp_path, capsys):
     parts = ["pose", "detector", "prohmr", "hamer", "smirk"]
     words = ["--photos", "2", "--people", "1", "--batch", "2", "--loop", "1", "--out", str(tmp_path / "out")]

@@ -68,7 +68,7 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
     assert "no manifest 'nope'" in state.message
 
 
-@pytest.mark.parametrize(("use_gpu", "most_at_once"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(("use_gpu", "most_at_once"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)])
 def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, use_gpu, most_at_once):
     running, seen, lock = 0, [], threading.Lock()
 
