@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.trial import BODY_PART, FACE_PART, HAND_PART, Trial, parameters_of
+from benchmarks.trial import BODY_PART, FACE_PART, HAND_PART, Trial
 from fitting.result import Parameters
+from fitting.summary import parameters_of
 from model.body import skeleton
 from model.body.ehms import EHMs
 from model.metrics import mpjpe_mm, pa_mpjpe_mm

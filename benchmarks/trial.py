@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fitting import camera as pinhole
-from fitting import initialise, so3
+from fitting import initialise
 from fitting.beliefs import pose_sigma_rad, surface_belief
 from fitting.camera import Camera
 from fitting.forward import Forward
@@ -19,6 +19,7 @@ from fitting.residuals import KeypointTerm, geman_mcclure, precision_of, reproje
 from fitting.result import Parameters
 from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
+from fitting.summary import parameters_of
 from fitting.synthetic import SyntheticConfig, SyntheticPeople, make_people
 from model.body import skeleton
 
@@ -173,26 +174,6 @@ def outcome_of(trial: Trial, state: State) -> Outcome:
         parameters=parameters_of(body, state),
         keypoints_px=pinhole.project(body.forward(state).points_cam, trial.people.camera.to(body.dtype)),
         cost=Objective(trial).final_cost(state),
-    )
-
-
-def parameters_of(body: SparseBody, state: State) -> Parameters:
-    """A state under the names of the label files."""
-    hands = so3.exp(body.hand_rotvec(state.hand_pca))
-    betas, expression, shape = state.coefficients.split(list(body.num_groups), 1)[:3]
-    return Parameters(
-        transl_m=pinhole.position_to_transl(state.position),
-        global_orient=state.global_orient,
-        body_pose=state.body_pose,
-        left_hand_pose=hands[:, 0],
-        right_hand_pose=hands[:, 1],
-        betas=betas,
-        flame_shape=shape,
-        flame_expression=expression,
-        jaw_pose=state.jaw_pose,
-        eye_pose=state.eye_pose,
-        eyelids=state.eyelids,
-        head_scale=torch.exp(state.log_head_scale),
     )
 
 

@@ -10,10 +10,12 @@ from fitting.evidence import face_turn_rad, gather_evidence
 from fitting.fit import Fit
 from fitting.forward import Forward
 from fitting.moved import measure_moved
+from fitting.parameters import State
 from fitting.quality import expected_error_mm, figures_of, quality_score
 from fitting.result import Parameters, RefineResult
 from fitting.shared import shared_columns
 from fitting.solver import Status
+from fitting.sparse_body import SparseBody
 from fitting.uncertainty import prior_precision, uncertainty
 
 
@@ -51,23 +53,8 @@ def summarise(fit: Fit) -> RefineResult:
     spread = uncertainty(hessian, beliefs, model, forward)
     moved = measure_moved(start, before, state, forward)
     error = expected_error_mm(figures_of(evidence, spread, moved))
-    hands = so3.exp(forward.hand_rotvec)
-    betas, expression, shape, _ = state.coefficients.split(list(model.num_groups), 1)
     return RefineResult(
-        parameters=Parameters(
-            transl_m=forward.translation,
-            global_orient=state.global_orient,
-            body_pose=state.body_pose,
-            left_hand_pose=hands[:, 0],
-            right_hand_pose=hands[:, 1],
-            betas=betas,
-            flame_shape=shape,
-            flame_expression=expression,
-            jaw_pose=state.jaw_pose,
-            eye_pose=state.eye_pose,
-            eyelids=state.eyelids,
-            head_scale=forward.head_scale,
-        ),
+        parameters=parameters_of(model, state),
         keypoints_px=keypoints_px,
         evidence=evidence,
         uncertainty=spread,
@@ -78,4 +65,24 @@ def summarise(fit: Fit) -> RefineResult:
         quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
         cost=final.cost if job.shared is None else torch.stack(list(term_costs.values())).sum(0),
         term_costs=term_costs,
+    )
+
+
+def parameters_of(body: SparseBody, state: State) -> Parameters:
+    """A state under the names of the label files."""
+    hands = so3.exp(body.hand_rotvec(state.hand_pca))
+    betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
+    return Parameters(
+        transl_m=pinhole.position_to_transl(state.position),
+        global_orient=state.global_orient,
+        body_pose=state.body_pose,
+        left_hand_pose=hands[:, 0],
+        right_hand_pose=hands[:, 1],
+        betas=betas,
+        flame_shape=shape,
+        flame_expression=expression,
+        jaw_pose=state.jaw_pose,
+        eye_pose=state.eye_pose,
+        eyelids=state.eyelids,
+        head_scale=torch.exp(state.log_head_scale),
     )

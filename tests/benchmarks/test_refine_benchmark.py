@@ -18,12 +18,12 @@ from benchmarks.trial import (
     Trial,
     make_trial,
     outcome_of,
-    parameters_of,
     refine_trial,
     state_of_parameters,
     with_full_cost,
 )
 from benchmarks.unknowns import mesh_pose, sparse_pose, state_of, unknowns_of
+from fitting.summary import parameters_of
 
 torch.set_num_threads(1)
 
