@@ -1,0 +1,55 @@
+"""What one training step is given: crops of people, their labels in the frame of the crop, and what of them is valid.
+
+Legend: B people, C side of the crop in px.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from torch import Tensor, device
+
+from model.regressor.parameters import EhmParameters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingBatch:
+    """B people, collated."""
+
+    crops: Tensor
+    """(B, 3, C, C) uint8 RGB."""
+    target: EhmParameters
+    """Labels, relative to the camera of the crop (augmented like the crop)."""
+    keypoints_2d: Tensor
+    """(B, 133, 3) COCO-WholeBody x, y in -0.5 .. 0.5 of the crop (0 is its centre) and a score; 0 is not seen."""
+    body_valid: Tensor
+    """(B,) bool: may the body supervise."""
+    left_hand_valid: Tensor
+    """(B,) bool."""
+    right_hand_valid: Tensor
+    """(B,) bool."""
+    face_valid: Tensor
+    """(B,) bool."""
+    joint_seen: Tensor
+    """(B, 22) bool, root and 21 body joints: is its turn known, or is it at its prior."""
+    weight: Tensor
+    """(B,) factor on everything this person supervises, from the label's quality; 1 is full."""
+    sample_ids: tuple[str, ...]
+    """B sample ids, for messages and pictures."""
+    crop_from_image: Tensor
+    """(B, 2, 3) float64 affine from px of the upright photo to px of the crop; it mirrors where the crop does."""
+
+    def to(self, target: device | str, *, non_blocking: bool = False) -> TrainingBatch:
+        """The same on another device."""
+        moved = {
+            field.name: value.to(target, non_blocking=non_blocking)
+            for field in dataclasses.fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        parameters = self.target.map(lambda tensor: tensor.to(target, non_blocking=non_blocking))
+        return dataclasses.replace(self, target=parameters, **moved)
+
+    def __len__(self) -> int:
+        """Number of people."""
+        return len(self.weight)

@@ -1,0 +1,1 @@
+"""Stage 1: label files in, a trained regressor out."""
