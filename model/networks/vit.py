@@ -17,6 +17,7 @@ NORM_EPS = 1e-6
 PATCH_PX = 16
 PATCH_PADDING_PX = 2
 MLP_RATIO = 4
+INIT_STD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +32,12 @@ class ViTConfig:
     """Attention heads a block."""
     image_size: tuple[int, int] = (256, 192)
     """Height and width of the images, px."""
+    drop_path: float = 0.0
+    """Share of images for which the deepest block's branches are skipped in training; it rises linearly from 0."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.drop_path < 1:
+            raise ValueError(f"vision transformer: drop_path must be 0 or more and below 1, got {self.drop_path}")
         if self.depth < 1 or self.heads < 1 or self.width % self.heads:
             raise ValueError(
                 f"vision transformer: expected a depth of at least 1 and a width that its heads divide, "
@@ -91,10 +96,11 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each normed before and added."""
+    """Attention and MLP, each normed before and added; in training both are skipped for a share of the images."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, drop_path: float = 0.0) -> None:
         super().__init__()
+        self.drop_path = drop_path
         self.norm1 = nn.LayerNorm(width, eps=NORM_EPS)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
@@ -102,8 +108,15 @@ class Block(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, N, C) -> (B, N, C)."""
-        tokens = tokens + self.attn(self.norm1(tokens))
-        return tokens + self.mlp(self.norm2(tokens))
+        tokens = tokens + self._skipped(self.attn(self.norm1(tokens)))
+        return tokens + self._skipped(self.mlp(self.norm2(tokens)))
+
+    def _skipped(self, branch: Tensor) -> Tensor:
+        """Stochastic depth (Huang et al. 2016): zero for a share of the images, larger for the others."""
+        if not self.training or self.drop_path == 0:
+            return branch
+        keep = 1 - self.drop_path
+        return branch * branch.new_empty(len(branch), 1, 1).bernoulli_(keep).div_(keep)
 
 
 class PatchEmbedding(nn.Module):
@@ -126,8 +139,20 @@ class ViT(nn.Module):
         self.config = config
         self.patch_embed = PatchEmbedding(config.width)
         self.pos_embed = nn.Parameter(zeros(1, config.num_tokens + 1, config.width))
-        self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.depth))
+        shares = [config.drop_path * block / max(1, config.depth - 1) for block in range(config.depth)]
+        self.blocks = nn.ModuleList(Block(config.width, config.heads, share) for share in shares)
         self.last_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+
+    def initialise(self) -> None:
+        """Random weights to train from: all linear layers and the position table normal with deviation 0.02 (ViTPose).
+
+        The patch convolution keeps PyTorch's own start, as upstream.
+        """
+        nn.init.trunc_normal_(self.pos_embed, std=INIT_STD)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=INIT_STD)
+                nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, N, C).

@@ -94,13 +94,29 @@ class RegressorConfig:
         size = (self.crop_px, self.crop_px - 2 * self.side_px)
         named = self.backbone
         if named.size:
-            return dataclasses.replace(VIT_SIZES[named.size], image_size=size)
-        return ViTConfig(width=named.width, depth=named.depth, heads=named.heads, image_size=size)
+            return dataclasses.replace(VIT_SIZES[named.size], image_size=size, drop_path=named.drop_path)
+        return ViTConfig(
+            width=named.width, depth=named.depth, heads=named.heads, image_size=size, drop_path=named.drop_path
+        )
 
     @property
     def cross_decoder(self) -> DecoderConfig:
         """The decoder, which reads tokens of the backbone's width."""
         return DecoderConfig(context_width=self.vit.width, **dataclasses.asdict(self.decoder))
+
+    def differences(self, other: RegressorConfig) -> list[str]:
+        """Where two networks differ, as ``name here / there``; empty if the weights of one mean the same in the other.
+
+        A size by name equals its figures. How often blocks are skipped in training does not count.
+        """
+        sides = [config._architecture() for config in (self, other)]
+        return [f"{name} {sides[0][name]} / {sides[1][name]}" for name in sides[0] if sides[0][name] != sides[1][name]]
+
+    def _architecture(self) -> dict[str, Any]:
+        figures = {f"backbone {name}": getattr(self.vit, name) for name in ("width", "depth", "heads")}
+        figures |= {f"decoder {name}": value for name, value in dataclasses.asdict(self.decoder).items()}
+        rest = {name: value for name, value in self.to_dict().items() if name not in ("backbone", "decoder")}
+        return figures | rest
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they go into a checkpoint's metadata."""

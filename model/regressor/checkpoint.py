@@ -1,0 +1,157 @@
+"""A regressor as the bytes of a ``.safetensors`` file, which runs nothing when it is read and says what it is.
+
+All metadata is one canonical JSON under one name: equal content gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from datasets_manifest.canonical import canonical_json
+from model.estimators.checkpoints import load_into
+from model.regressor.config import RegressorConfig
+from model.regressor.network import EhmRegressor
+
+METADATA_NAME = "pear"
+"""Name of the metadata in the file's header."""
+FORMAT = "ehm-regressor/1"
+"""Says that a file is a regressor, and the version of names and metadata."""
+LENGTH_BYTES = 8
+"""A safetensors file begins with the length of its JSON header, little-endian."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointMeta:
+    """What a regressor's file says about it."""
+
+    config: RegressorConfig
+    """Size of the network."""
+    step: int = 0
+    """Training steps it has seen."""
+    snapshot_hashes: tuple[str, ...] = ()
+    """Hash of each label set it was trained with."""
+    body_model: Mapping[str, Any] = field(default_factory=dict)
+    """name and sha256 of the body model whose parameters it speaks of."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """All settings of the training, plain values."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Held-out metrics, plain finite values."""
+    code_version: str = ""
+    """Version of this package that wrote it."""
+    format: str = FORMAT
+    """Kind and version of the file."""
+
+
+def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
+    """Named tensors and metadata as the bytes of a safetensors file; the same content gives the same bytes.
+
+    Args:
+        tensors: On any device; tensors may share memory.
+        metadata: Plain values.
+
+    Raises:
+        ValueError: The metadata holds a value that is not plain, or not finite.
+    """
+    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(own, {METADATA_NAME: canonical_json(metadata)})
+
+
+def unpack(data: bytes, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata of ``pack``.
+
+    Args:
+        data: The bytes of a file.
+        source: What to call the file in an error.
+
+    Raises:
+        ValueError: The bytes are cut short, no safetensors file, or without this package's metadata.
+    """
+    length = int.from_bytes(data[:LENGTH_BYTES], "little")
+    try:
+        tensors = safetensors.torch.load(data)
+        header = json.loads(data[LENGTH_BYTES : LENGTH_BYTES + length])
+        found = header.get("__metadata__", {}).get(METADATA_NAME)
+        metadata = None if found is None else json.loads(found)
+    except (safetensors.SafetensorError, UnicodeDecodeError, json.JSONDecodeError, KeyError) as error:
+        raise ValueError(f"{source} is no safetensors file or is cut short ({error})") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(
+            f"{source} has tensors but not the metadata {METADATA_NAME!r} that training writes; it is not a checkpoint "
+            "of this package"
+        )
+    return tensors, metadata
+
+
+def save_regressor(
+    network: EhmRegressor, meta: CheckpointMeta, *, tensors: Mapping[str, Tensor] | None = None
+) -> bytes:
+    """A network and its metadata as the bytes of a file.
+
+    Args:
+        network: The network.
+        meta: Its ``config`` is the network's.
+        tensors: Other values of the network's state, for example averaged weights; None takes its own.
+
+    Raises:
+        ValueError: Settings or names differ from the network's, or the metadata is not plain.
+    """
+    if differences := meta.config.differences(network.config):
+        raise ValueError(f"metadata does not describe the network: {'; '.join(differences)}")
+    state = dict(network.state_dict())
+    if tensors is not None:
+        if set(tensors) != set(state):
+            raise ValueError(f"tensors to save: other names than the network's: {sorted(set(tensors) ^ set(state))}")
+        state = dict(tensors)
+    return pack(state, {**dataclasses.asdict(meta), "config": meta.config.to_dict()})
+
+
+def load_regressor(
+    data: bytes, *, source: str, expected: RegressorConfig | None = None
+) -> tuple[EhmRegressor, CheckpointMeta]:
+    """The network in a file, on the CPU in evaluation mode, and what the file says about it.
+
+    Args:
+        data: The bytes of the file.
+        source: What to call the file in an error.
+        expected: Settings that the network must have; None takes those of the file. How often blocks are skipped in
+            training does not count.
+
+    Raises:
+        ValueError: Not a regressor's file, or one of another architecture than expected, or its tensors are not those
+            of its settings.
+    """
+    tensors, metadata = unpack(data, source)
+    meta = read_meta(metadata, source)
+    if expected is not None and (differences := expected.differences(meta.config)):
+        raise ValueError(f"checkpoint {source} is another network: {'; '.join(differences)} (expected, then the file)")
+    with torch.device("meta"):
+        network = EhmRegressor(meta.config)
+    return load_into(network, tensors, path=source).eval(), meta
+
+
+def read_meta(metadata: Mapping[str, Any], source: str) -> CheckpointMeta:
+    """Metadata of ``unpack`` as a value.
+
+    Raises:
+        ValueError: It is not a regressor's, or its settings are not known.
+    """
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"checkpoint {source} is of the format {metadata.get('format')!r}, expected {FORMAT!r}")
+    names = {entry.name for entry in dataclasses.fields(CheckpointMeta)}
+    if set(metadata) != names:
+        raise ValueError(f"checkpoint {source}: entries of the metadata differ: {sorted(set(metadata) ^ names)}")
+    try:
+        config = RegressorConfig.from_dict(metadata["config"])
+    except ValueError as error:
+        raise ValueError(f"checkpoint {source}: {error}") from error
+    hashes = tuple(metadata["snapshot_hashes"])
+    return CheckpointMeta(**{**metadata, "config": config, "snapshot_hashes": hashes})

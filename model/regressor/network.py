@@ -1,0 +1,175 @@
+"""The regressor: one crop to all parameters of EHM-s and the crop's camera.
+
+A vision transformer turns the crop into tokens, one zero token reads them through cross-attention (HMR2), and two heads
+add linear read-outs of it to mean parameters: the SMPL-X head says body, hands, shape and camera, the FLAME head all of
+the face.
+
+Legend: B crops of C x C px, D channels of the decoder's token, S, F, E numbers of SMPL-X shape, FLAME shape and
+expression coefficients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.networks.cross_decoder import CrossDecoder
+from model.networks.vit import ViT
+from model.regressor.config import RegressorConfig
+from model.regressor.mean_parameters import MeanParameters, neutral
+from model.regressor.parameters import EhmParameters
+from model.rotations import sixd_to_rotmat
+
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's red, green and blue, 0..1."""
+READOUT_GAIN = 0.01
+"""Gain of the read-outs' Xavier weights in HMR2: an untrained network says the mean."""
+POSITION_STD = 0.02
+BODY_END, LEFT_HAND_END = 22, 37
+"""Ends of root and body, and of the left hand, in the 52 rotations of the SMPL-X head."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What the regressor says about B crops."""
+
+    parameters: EhmParameters
+    """B people, relative to the cameras of their crops."""
+    camera: Tensor
+    """(B, 3) s, tx, ty: the pelvis is at (tx, ty, 2 focal_sides / s) m; ``model.regressor.camera`` projects."""
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """uint8 RGB crops (B, 3, H, W) -> float32, mean 0 and deviation 1 over ImageNet; on the device of the crops.
+
+    Raises:
+        ValueError: Not (B, 3, H, W) of uint8.
+    """
+    if crops.dtype != torch.uint8 or crops.ndim != 4 or crops.shape[1] != 3:
+        raise ValueError(f"crops: expected (B, 3, H, W) of uint8, got {tuple(crops.shape)} of {crops.dtype}")
+    # Numbers instead of a tensor of means: nothing has to be copied to the device.
+    channels = zip(crops.unbind(1), IMAGE_MEAN, IMAGE_STD, strict=True)
+    return torch.stack([channel.float() * (1 / (255 * std)) - mean / std for channel, mean, std in channels], 1)
+
+
+class Readout(nn.Module):
+    """A linear layer whose result is added to a mean."""
+
+    mean: Tensor
+
+    def __init__(self, width: int, mean: Tensor) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, mean.numel())
+        self.register_buffer("mean", mean.detach().clone().float())
+        nn.init.xavier_uniform_(self.linear.weight, gain=READOUT_GAIN)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, read: Tensor) -> Tensor:
+        """(B, D) -> (B, *shape of the mean)."""
+        return self.mean + self.linear(read).unflatten(-1, self.mean.shape)
+
+
+class SmplxHead(nn.Module):
+    """Body, hands, shape and camera."""
+
+    def __init__(self, width: int, mean: MeanParameters) -> None:
+        super().__init__()
+        self.pose = Readout(width, mean.pose)
+        self.betas = Readout(width, mean.betas)
+        self.camera = Readout(width, mean.camera)
+
+
+class FlameHead(nn.Module):
+    """Head orientation, jaw, eyes, eyelids, face shape, expression and the scale of the head."""
+
+    def __init__(self, width: int, mean: MeanParameters) -> None:
+        super().__init__()
+        self.head_orient = Readout(width, mean.head_orient)
+        self.jaw_pose = Readout(width, mean.jaw_pose)
+        self.eye_pose = Readout(width, mean.eye_pose)
+        self.eyelids = Readout(width, mean.eyelids)
+        self.flame_shape = Readout(width, mean.flame_shape)
+        self.flame_expression = Readout(width, mean.flame_expression)
+        self.head_scale = Readout(width, mean.head_scale)
+
+
+class EhmRegressor(nn.Module):
+    """Normalised RGB crop to EHM-s parameters; the backbone has random weights until it is given others."""
+
+    def __init__(self, config: RegressorConfig, mean: MeanParameters | None = None) -> None:
+        """Builds the network.
+
+        Args:
+            config: Its size.
+            mean: What the read-outs are added to; None is ``neutral``. It is kept like weights.
+
+        Raises:
+            ValueError: The mean parameters are of another size.
+        """
+        super().__init__()
+        mean = neutral(config) if mean is None else mean
+        mean.check(config)
+        self.config = config
+        self.backbone = ViT(config.vit)
+        self.backbone.initialise()
+        self.decoder = CrossDecoder(config.cross_decoder)
+        nn.init.trunc_normal_(self.decoder.pos_embedding, std=POSITION_STD)
+        self.smplx_head = SmplxHead(config.decoder.width, mean)
+        self.flame_head = FlameHead(config.decoder.width, mean)
+
+    def forward(self, crops: Tensor) -> Prediction:
+        """(B, 3, C, C) crops from ``normalise`` -> parameters of B people.
+
+        The backbone may be of another type than the heads, or under autocast; all behind it works in the heads' own
+        type (float32): the 6D rotations need it.
+
+        Raises:
+            ValueError: The crops have another size, or are not normalised yet.
+        """
+        side, cut = self.config.crop_px, self.config.side_px
+        if tuple(crops.shape[1:]) != (3, side, side) or not crops.is_floating_point():
+            raise ValueError(
+                f"regressor: expected normalised float crops of (B, 3, {side}, {side}), got {tuple(crops.shape)} of "
+                f"{crops.dtype}"
+            )
+        tokens = self.backbone(crops[..., cut : side - cut].to(self.backbone.pos_embed.dtype))
+        if not _has_autocast(tokens):
+            return self.heads(tokens)
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.heads(tokens)
+
+    def heads(self, tokens: Tensor) -> Prediction:
+        """(B, N, C) tokens of the backbone -> parameters of B people."""
+        tokens = tokens.to(self.decoder.pos_embedding.dtype)
+        read = self.decoder(tokens.new_zeros(len(tokens), 1, 1), tokens)[:, 0]
+        smplx, flame = self.smplx_head, self.flame_head
+        pose = sixd_to_rotmat(smplx.pose(read))
+        parameters = EhmParameters(
+            global_orient=pose[:, 0],
+            body_pose=pose[:, 1:BODY_END],
+            left_hand_pose=pose[:, BODY_END:LEFT_HAND_END],
+            right_hand_pose=pose[:, LEFT_HAND_END:],
+            betas=smplx.betas(read),
+            head_orient=sixd_to_rotmat(flame.head_orient(read)),
+            jaw_pose=sixd_to_rotmat(flame.jaw_pose(read)),
+            eye_pose=sixd_to_rotmat(flame.eye_pose(read)),
+            eyelids=flame.eyelids(read),
+            flame_shape=flame.flame_shape(read),
+            flame_expression=flame.flame_expression(read),
+            head_scale=flame.head_scale(read),
+        )
+        return Prediction(parameters=parameters, camera=smplx.camera(read))
+
+    @property
+    def mean(self) -> MeanParameters:
+        """What the read-outs are added to."""
+        heads = {**dict(self.smplx_head.named_children()), **dict(self.flame_head.named_children())}
+        return MeanParameters(**{name: readout.get_buffer("mean") for name, readout in heads.items()})
+
+
+def _has_autocast(tensor: Tensor) -> bool:
+    """The meta device, where shapes are tried out, has no autocast."""
+    return torch.amp.is_autocast_available(tensor.device.type)
