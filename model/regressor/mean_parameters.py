@@ -180,7 +180,9 @@ def of_labels(
     def turn(values: Tensor, valid: Tensor, otherwise: Tensor) -> Tensor:
         if not bool(valid.any()):
             return otherwise
-        return rotmat_to_6d(roma.special_procrustes(values[valid].double().mean(0))).float().cpu()
+        closest = roma.special_procrustes(values[valid].double().mean(0))
+        assert isinstance(closest, Tensor)  # It returns a pair if asked for singular values.
+        return rotmat_to_6d(closest).float().cpu()
 
     trunk = torch.cat([labels.global_orient[:, None], labels.body_pose], 1)
     split = trunk.shape[1]
