@@ -25,6 +25,8 @@ class BoxSource(StrEnum):
     """Our person detector."""
     KEYPOINTS = "keypoints"
     """The extent of the 2D keypoints."""
+    IMAGE = "image"
+    """The whole image: it was said to show one person (predictions only)."""
 
 
 class ErrorCode(StrEnum):
@@ -43,6 +45,9 @@ class ErrorCode(StrEnum):
     REPROJECTION_TOO_LARGE = "reprojection_too_large"
     ESTIMATOR_REFUSED = "estimator_refused"
     SOURCE_ROW_INVALID = "source_row_invalid"
+    VIDEO_UNREADABLE = "video_unreadable"
+    VIDEO_TRUNCATED = "video_truncated"
+    PREDICTION_NOT_FINITE = "prediction_not_finite"
 
     @property
     def sentence(self) -> str:
@@ -64,4 +69,7 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.REPROJECTION_TOO_LARGE: "The fitted body lies too far from the person's keypoints in the image.",
     ErrorCode.ESTIMATOR_REFUSED: "An estimator found the part but does not trust it (occluded, blurred or too small).",
     ErrorCode.SOURCE_ROW_INVALID: "The data set's own row for this person cannot be used as it is written.",
+    ErrorCode.VIDEO_UNREADABLE: "The file cannot be opened as a video or holds no frame; convert it to MP4 (H.264).",
+    ErrorCode.VIDEO_TRUNCATED: "The video ends before the length that it states; fetch the file again.",
+    ErrorCode.PREDICTION_NOT_FINITE: "The network gave a value that is not a finite number; use another precision.",
 }
