@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from datasets_manifest.labels import LABEL_SCHEMA, Status
-from datasets_manifest.store import ShardError, read_footer, read_shard
+from datasets_manifest.store import Footer, ShardError, read_footer, read_shard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +33,19 @@ class Snapshot:
     """Failed rows by error code."""
 
 
-def check_snapshot(labels_dir: Path | str, *, expected_rows: int | None = None) -> Snapshot:
+def check_snapshot(
+    labels_dir: Path | str,
+    *,
+    expected_rows: int | None = None,
+    visit: Callable[[Path, Footer, pa.Table], None] | None = None,
+) -> Snapshot:
     """Read every shard below ``labels_dir`` and count its rows.
 
     Args:
         labels_dir: folder of one run's labels.
         expected_rows: number of rows that the plan asks for, to prove that none is lost.
+        visit: called with each shard that can be read, in the order of their paths, so that who needs the rows as well
+            reads them once; a ShardError of it is one of the problems.
 
     Raises:
         ValueError: a shard is unreadable or disagrees with its footer, configs are mixed, a sample occurs twice, or
@@ -53,6 +63,8 @@ def check_snapshot(labels_dir: Path | str, *, expected_rows: int | None = None) 
         try:
             footer = read_footer(path)
             table = read_shard(path, LABEL_SCHEMA)
+            if visit is not None:
+                visit(path, footer, table)
         except ShardError as error:
             problems.append(str(error))
             continue
