@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,9 @@ FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
 _ORIENTATION_TAG: Final = 0x0112
+# EXIF orientations whose rows or columns run backwards, after rows and columns are swapped where it is 5 or more.
+_ROWS_FLIPPED: Final = (3, 4, 7, 8)
+_COLUMNS_FLIPPED: Final = (2, 3, 6, 7)
 # What Pillow's parsers raise on damaged files; memory and programming errors are not among them.
 _DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError)
 
@@ -36,6 +40,23 @@ class ImageError(ValueError):
     def __reduce__(self) -> tuple[type[ImageError], tuple[ErrorCode, str]]:
         """Keep both arguments when the error travels between processes."""
         return ImageError, (self.code, self.detail)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReducedImage:
+    """An upright image that may be smaller than its file says.
+
+    Positions count from the corner: p px of the whole upright image lies at ``p / reduction + offset_px`` of ``rgb``.
+    """
+
+    rgb: np.ndarray
+    """(h, w, 3) uint8, C-contiguous."""
+    reduction: int
+    """1, 2, 4 or 8."""
+    offset_px: tuple[float, float]
+    """x, y; below 1, and not 0 only where a turned image has a last block that is not whole."""
+    size_px: tuple[int, int]
+    """Width and height of the whole upright image."""
 
 
 def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
@@ -56,16 +77,48 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     Raises:
         ImageError: image_corrupt, image_unsupported or image_too_large.
     """
+    return decode_reduced(data, name=name, reduction=1, max_pixels=max_pixels).rgb
+
+
+def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> ReducedImage:
+    """Decode like ``decode_image``, and where the format allows it only as finely as asked for.
+
+    A JPEG keeps the low frequencies of each block of 8 x 8 px then: it decodes several times as fast, and as strictly,
+    since all of its data is read nevertheless. Other formats are decoded whole.
+
+    Args:
+        data: the file's bytes.
+        name: how to call the image in an error.
+        reduction: 1, 2, 4 or 8; the result may be reduced less, never more.
+        max_pixels: as for ``decode_image``, of the whole image.
+
+    Raises:
+        ImageError: as ``decode_image``.
+        ValueError: another reduction.
+    """
+    if reduction not in (1, 2, 4, 8):
+        raise ValueError(f"reduction: expected 1, 2, 4 or 8, got {reduction}")
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image)
+        width, height = image.size
+        done = 1
         try:
             if image.format == "PNG":
                 check_png(data)
+            if image.format == "JPEG" and reduction > 1:
+                drafted = image.draft(None, (max(width // reduction, 1), max(height // reduction, 1)))
+                done = 1 if drafted is None else round(width / drafted[1][2])
             image.load()
         except _DECODE_ERRORS as error:
             raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
-        rgb = _to_rgb(image, name)
-    return np.ascontiguousarray(_upright(rgb, orientation))
+        rgb = np.ascontiguousarray(_upright(_to_rgb(image, name), orientation))
+    if orientation >= 5:
+        width, height = height, width
+    offset = (
+        rgb.shape[1] - width / done if orientation in _COLUMNS_FLIPPED else 0.0,
+        rgb.shape[0] - height / done if orientation in _ROWS_FLIPPED else 0.0,
+    )
+    return ReducedImage(rgb=rgb, reduction=done, offset_px=offset, size_px=(width, height))
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
@@ -113,7 +166,9 @@ def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
     if image.mode.startswith("I;16"):
         grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode in ("RGB", "L", "1", "P", "CMYK", "YCbCr"):
+    if image.mode == "RGB":
+        return np.asarray(image)
+    if image.mode in ("L", "1", "P", "CMYK", "YCbCr"):
         return np.asarray(image.convert("RGB"))
     raise ImageError(
         ErrorCode.IMAGE_UNSUPPORTED, f"{name} has the pixel type {image.mode}, which has no one reading as 8-bit RGB."
@@ -124,6 +179,4 @@ def _upright(rgb: np.ndarray, orientation: int) -> np.ndarray:
     """Apply an EXIF orientation to (H, W, 3)."""
     if orientation >= 5:
         rgb = rgb.transpose(1, 0, 2)
-    flip_rows = orientation in (3, 4, 7, 8)
-    flip_columns = orientation in (2, 3, 6, 7)
-    return rgb[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return rgb[:: -1 if orientation in _ROWS_FLIPPED else 1, :: -1 if orientation in _COLUMNS_FLIPPED else 1]

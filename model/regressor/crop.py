@@ -122,7 +122,7 @@ def _blocks(low: float, high: float, block: int, size: int) -> tuple[int, int]:
 
 
 def _average_blocks(piece: Array, block: int) -> Array:
-    """Means (ceil(h / block), ceil(w / block), 3) of blocks; the last row and column are repeated into a whole block."""
+    """Means (ceil(h / block), ceil(w / block), 3); the last row and column are repeated into a whole block."""
     bottom, right = -piece.shape[0] % block, -piece.shape[1] % block
     if bottom or right:
         piece = cv2.copyMakeBorder(piece, 0, bottom, 0, right, cv2.BORDER_REPLICATE)

@@ -1,0 +1,137 @@
+"""Left and right exchanged: the parameters of the person whom the mirrored photo shows.
+
+Mirror plane is x = 0 of the camera, of the body at rest and of every joint (M = diag(-1, 1, 1)): a rotation becomes
+M R M, and left and right joints swap. Shape and expression coefficients have no such rule. The mirrored shape of
+coefficients c has the coefficients A c where the basis allows it; A comes from the body's own vertices by least
+squares, and its residual says how well that holds.
+
+Legend: B people, S, F, E numbers of SMPL-X shape, FLAME shape and expression coefficients, V vertices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from model.body.assets import EhmAssets
+from model.body.skeleton import KEYPOINT_FLIP, SMPLX_FLIP
+from model.estimators.base import Array
+from model.regressor.parameters import EhmParameters
+from model.rotations import mirror_rotmat
+
+MAX_RESIDUAL = 0.1
+"""Root mean square distance between the mirrored shape and the best one of the basis, over the size of the shape's
+offsets: above it the basis has no mirror of its own."""
+_BODY_FLIP = [k - 1 for k in SMPLX_FLIP[1:22]]
+_NUM_SEEN = 22
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoefficientMirror:
+    """Linear maps from the coefficients of a person to those of the mirror image, and how well they hold."""
+
+    betas: Tensor
+    """(S, S)."""
+    flame_shape: Tensor
+    """(F, F)."""
+    flame_expression: Tensor
+    """(E, E)."""
+    betas_residual: float
+    """Relative: 0 is exact, 1 is no mirror at all. The same for the next two."""
+    shape_residual: float
+    """Of the FLAME shape."""
+    expression_residual: float
+    """Of the FLAME expression."""
+
+    @property
+    def body_allowed(self) -> bool:
+        """Whether the betas of a mirrored person are known."""
+        return self.betas_residual <= MAX_RESIDUAL
+
+    @property
+    def face_allowed(self) -> bool:
+        """Whether shape and expression of a mirrored face are known; if not, mirrored faces must not supervise."""
+        return max(self.shape_residual, self.expression_residual) <= MAX_RESIDUAL
+
+    @classmethod
+    def of(cls, assets: EhmAssets, *, num_betas: int, num_flame_shape: int, num_expression: int) -> CoefficientMirror:
+        """Fits the maps to a body.
+
+        Args:
+            assets: The body of the labels.
+            num_betas: S; a body with fewer leaves the rest as they are. The same for the next two.
+            num_flame_shape: F.
+            num_expression: E.
+        """
+        body, head = assets.smplx, assets.flame
+        betas, betas_residual = _fit(body.v_template, body.shapedirs, num_betas)
+        shape, shape_residual = _fit(head.v_template, head.shapedirs, num_flame_shape)
+        expression, expression_residual = _fit(head.v_template, head.exprdirs, num_expression)
+        return cls(
+            betas=betas,
+            flame_shape=shape,
+            flame_expression=expression,
+            betas_residual=betas_residual,
+            shape_residual=shape_residual,
+            expression_residual=expression_residual,
+        )
+
+
+def mirror_parameters(parameters: EhmParameters, mirror: CoefficientMirror) -> EhmParameters:
+    """The people of the mirrored photo.
+
+    Args:
+        parameters: B people, orientations relative to the camera that is mirrored.
+        mirror: Maps of the coefficients.
+    """
+    return EhmParameters(
+        global_orient=mirror_rotmat(parameters.global_orient),
+        body_pose=mirror_rotmat(parameters.body_pose[:, _BODY_FLIP]),
+        left_hand_pose=mirror_rotmat(parameters.right_hand_pose),
+        right_hand_pose=mirror_rotmat(parameters.left_hand_pose),
+        betas=parameters.betas @ mirror.betas.to(parameters.betas).T,
+        head_orient=mirror_rotmat(parameters.head_orient),
+        jaw_pose=mirror_rotmat(parameters.jaw_pose),
+        eye_pose=mirror_rotmat(parameters.eye_pose.flip(1)),
+        eyelids=parameters.eyelids.flip(1),
+        flame_shape=parameters.flame_shape @ mirror.flame_shape.to(parameters.flame_shape).T,
+        flame_expression=parameters.flame_expression @ mirror.flame_expression.to(parameters.flame_expression).T,
+        head_scale=parameters.head_scale,
+    )
+
+
+def mirror_keypoints(keypoints: Array) -> Array:
+    """Keypoints (..., 133, 3) in crop coordinates (0 is the centre, ``keypoints_in_crop``) of the mirrored crop.
+
+    For keypoints that were moved by the transform of the mirrored crop already, use ``KEYPOINT_FLIP`` alone.
+    """
+    return keypoints[..., KEYPOINT_FLIP, :] * np.array([-1, 1, 1], keypoints.dtype)
+
+
+def mirror_joint_flags(flags: Array) -> Array:
+    """Flags (..., 22) of root and body joints, left and right exchanged."""
+    return flags[..., SMPLX_FLIP[:_NUM_SEEN]]
+
+
+def mirrored_vertices(template: Array) -> Array:
+    """For each vertex (V, 3) of a symmetric body at rest, the one nearest to its mirror image (V,)."""
+    vertices = np.asarray(template, np.float64)
+    return cKDTree(vertices).query(vertices * [-1.0, 1.0, 1.0])[1]
+
+
+def _fit(template: Array, directions: Array, count: int) -> tuple[Tensor, float]:
+    """The map (count, count) and its relative residual for directions (V, 3, K)."""
+    used = min(count, directions.shape[-1])
+    full = np.eye(count)
+    if not used:
+        return torch.from_numpy(full).float(), 0.0
+    basis = np.asarray(directions[..., :used], np.float64)
+    mirrored = basis[mirrored_vertices(template)] * np.array([-1.0, 1.0, 1.0])[:, None]
+    flat, wanted = basis.reshape(-1, used), mirrored.reshape(-1, used)
+    full[:used, :used] = np.linalg.lstsq(flat, wanted, rcond=None)[0]
+    residual = np.linalg.norm(flat @ full[:used, :used] - wanted) / max(float(np.linalg.norm(wanted)), 1e-12)
+    return torch.from_numpy(full).float(), float(residual)

@@ -1,0 +1,249 @@
+"""From a label row, its decoded photo and a draw of the augmentation to what the regressor is trained on.
+
+``make_sample`` does what belongs to one person: the cut, its colours, the keypoints. ``collate`` turns the rotations of
+all people of a batch at once: to matrices, into the camera of the crop (``model.regressor.camera``), and mirrored
+where the crop is.
+
+Legend: B people, C side of the crop in px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.body.skeleton import (
+    FACE,
+    HEAD,
+    JAW,
+    KEYPOINT_FLIP,
+    LEFT_HAND,
+    RIGHT_HAND,
+    SMPLX_EYES,
+    SMPLX_LEFT_HAND,
+    SMPLX_PARENTS,
+    SMPLX_RIGHT_HAND,
+)
+from model.estimators.base import Array
+from model.regressor.augment import VISIBLE_SHARE, Augmentation
+from model.regressor.batch import TrainingBatch
+from model.regressor.camera import crop_orient
+from model.regressor.crop import crop_transform, cut_crop, keypoints_in_crop
+from model.regressor.flip import CoefficientMirror, mirror_joint_flags, mirror_parameters
+from model.regressor.parameters import EhmParameters
+from model.rotations import rotvec_to_rotmat
+
+NUM_SEEN_JOINTS = 22
+"""Root and body joints."""
+PART_INSIDE_SHARE = 0.5
+"""A hand or face supervises only if this share of its seen keypoints is inside what the network reads."""
+_BODY, _LEFT, _RIGHT, _FACE = range(4)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelRow:
+    """What training reads of one row of the label files; image coordinates in px of the upright photo."""
+
+    sample_id: str
+    """For messages."""
+    image: str
+    """Path in the data set."""
+    size_px: tuple[int, int]
+    """Width and height of the photo that was annotated; 0 where not known."""
+    box_xyxy: Array
+    """(4,)."""
+    keypoints_2d: Array
+    """(133, 3) x, y and score."""
+    focal_px: float
+    """Of the photo."""
+    principal_px: Array
+    """(2,)."""
+    rotvecs: Array
+    """(55, 3) axis-angle of all joints, SMPL-X order: root in the photo's camera frame, jaw and eyes from FLAME."""
+    betas: Array
+    """(S,)."""
+    flame_shape: Array
+    """(F,)."""
+    flame_expression: Array
+    """(E,)."""
+    eyelids: Array
+    """(2,)."""
+    head_scale: Array
+    """(3,)."""
+    part_valid: Array
+    """(4,) bool: body, left hand, right hand, face."""
+    joint_seen: Array
+    """(22,) bool."""
+    weight: float = 1.0
+    """Factor on what the row supervises."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One person, cut; the label's rotations are not turned yet."""
+
+    row: LabelRow
+    """The label, as it is in the file."""
+    augmentation: Augmentation
+    """What was drawn."""
+    crop: Array
+    """(3, C, C) uint8 RGB."""
+    crop_from_image: Array
+    """(2, 3) float64."""
+    keypoints_2d: Array
+    """(133, 3) float32, crop coordinates, left and right exchanged where it is mirrored."""
+    part_valid: Array
+    """(4,) bool, likewise; a part that is not inside the crop is not valid."""
+    joint_seen: Array
+    """(22,) bool, likewise."""
+
+
+def make_sample(
+    row: LabelRow,
+    rgb: Array,
+    augmentation: Augmentation,
+    crop_px: int,
+    *,
+    reduction: int = 1,
+    offset_px: tuple[float, float] = (0.0, 0.0),
+    mirrored_faces: bool = True,
+) -> Sample:
+    """Cuts one person.
+
+    Args:
+        row: The label.
+        rgb: (h, w, 3) uint8, the photo or a reduced photo.
+        augmentation: Where and how.
+        crop_px: C.
+        reduction: As for ``cut_crop``.
+        offset_px: As for ``cut_crop``.
+        mirrored_faces: Whether the face of a mirrored crop may supervise (``CoefficientMirror.face_allowed``).
+    """
+    mirrored = augmentation.mirrored
+    crop_from_image = crop_transform(augmentation.square, crop_px, mirrored=mirrored)
+    pixels = cut_crop(rgb, crop_from_image, crop_px, reduction=reduction, offset_px=offset_px)
+    if augmentation.gains != (1.0, 1.0, 1.0):
+        levels = np.arange(256)[:, None] * np.asarray(augmentation.gains)
+        pixels = cv2.LUT(pixels, np.rint(levels).clip(0, 255).astype(np.uint8)[None])
+    keypoints = keypoints_in_crop(row.keypoints_2d, crop_from_image, crop_px)
+    part_valid, joint_seen = _inside(row.part_valid, keypoints), row.joint_seen
+    if mirrored:
+        keypoints, joint_seen = keypoints[list(KEYPOINT_FLIP)], mirror_joint_flags(joint_seen)
+        part_valid = part_valid[[_BODY, _RIGHT, _LEFT, _FACE]]
+        part_valid[_FACE] &= mirrored_faces
+    return Sample(
+        row=row,
+        augmentation=augmentation,
+        crop=np.stack(cv2.split(pixels)),
+        crop_from_image=crop_from_image,
+        keypoints_2d=keypoints,
+        part_valid=part_valid,
+        joint_seen=joint_seen,
+    )
+
+
+def collate(samples: Sequence[Sample], mirror: CoefficientMirror | None = None) -> TrainingBatch:
+    """B people as one batch on the CPU.
+
+    Args:
+        samples: At least one, of equal numbers of coefficients.
+        mirror: How coefficients are mirrored.
+
+    Raises:
+        ValueError: A crop is mirrored and ``mirror`` is not given.
+    """
+    rows = [sample.row for sample in samples]
+    mirrored = torch.tensor([sample.augmentation.mirrored for sample in samples])
+    parameters = _in_crop_camera(label_parameters(rows), samples)
+    if mirrored.any():
+        if mirror is None:
+            raise ValueError("a crop is mirrored, so how this body's coefficients are mirrored must be given")
+        parameters = _where(mirrored, mirror_parameters(parameters, mirror), parameters)
+    valid = torch.from_numpy(np.stack([sample.part_valid for sample in samples]))
+    return TrainingBatch(
+        crops=torch.from_numpy(np.stack([sample.crop for sample in samples])),
+        target=parameters,
+        keypoints_2d=torch.from_numpy(np.stack([sample.keypoints_2d for sample in samples])),
+        body_valid=valid[:, _BODY].clone(),
+        left_hand_valid=valid[:, _LEFT].clone(),
+        right_hand_valid=valid[:, _RIGHT].clone(),
+        face_valid=valid[:, _FACE].clone(),
+        joint_seen=torch.from_numpy(np.stack([sample.joint_seen for sample in samples])),
+        weight=torch.tensor([row.weight for row in rows], dtype=torch.float32),
+        sample_ids=tuple(row.sample_id for row in rows),
+        crop_from_image=torch.from_numpy(np.stack([sample.crop_from_image for sample in samples])),
+    )
+
+
+def label_parameters(rows: Sequence[LabelRow]) -> EhmParameters:
+    """The labels of B rows, orientations relative to the camera of the photo.
+
+    ``head_orient`` is the turn of the head joint that the body's joints add up to.
+    """
+    rotations = rotvec_to_rotmat(_stacked([row.rotvecs for row in rows]))
+    return EhmParameters(
+        global_orient=rotations[:, 0],
+        body_pose=rotations[:, 1:NUM_SEEN_JOINTS],
+        left_hand_pose=rotations[:, SMPLX_LEFT_HAND],
+        right_hand_pose=rotations[:, SMPLX_RIGHT_HAND],
+        betas=_stacked([row.betas for row in rows]),
+        head_orient=_head_orient(rotations),
+        jaw_pose=rotations[:, JAW],
+        eye_pose=rotations[:, SMPLX_EYES],
+        eyelids=_stacked([row.eyelids for row in rows]),
+        flame_shape=_stacked([row.flame_shape for row in rows]),
+        flame_expression=_stacked([row.flame_expression for row in rows]),
+        head_scale=_stacked([row.head_scale for row in rows]),
+    )
+
+
+def _head_orient(rotations: Tensor) -> Tensor:
+    """Turn of the head joint (B, 3, 3) from the local rotations (B, 55, 3, 3)."""
+    turn, joint = rotations[:, HEAD], SMPLX_PARENTS[HEAD]
+    while joint >= 0:
+        turn, joint = rotations[:, joint] @ turn, SMPLX_PARENTS[joint]
+    return turn
+
+
+def _in_crop_camera(parameters: EhmParameters, samples: Sequence[Sample]) -> EhmParameters:
+    squares = [sample.augmentation.square for sample in samples]
+    camera = (
+        torch.tensor([square.centre_px for square in squares], dtype=torch.float32),
+        torch.tensor([sample.row.focal_px for sample in samples], dtype=torch.float32),
+        _stacked([sample.row.principal_px for sample in samples]),
+        torch.tensor([square.roll_rad for square in squares], dtype=torch.float32),
+    )
+    turned = {name: crop_orient(getattr(parameters, name), *camera) for name in ("global_orient", "head_orient")}
+    return EhmParameters(**{**parameters.named(), **turned})
+
+
+def _where(choice: Tensor, first: EhmParameters, second: EhmParameters) -> EhmParameters:
+    """Row by row one or the other; choice (B,)."""
+    other = second.named()
+    return EhmParameters(
+        **{
+            name: torch.where(choice.reshape(-1, *[1] * (value.dim() - 1)), value, other[name])
+            for name, value in first.named().items()
+        }
+    )
+
+
+def _inside(part_valid: Array, keypoints: Array) -> Array:
+    """Flags (4,) without the hands and the face that lie mostly outside what the network reads."""
+    valid = np.array(part_valid, bool)
+    seen = keypoints[:, 2] > 0
+    inside = (np.abs(keypoints[:, 0]) <= VISIBLE_SHARE / 2) & (np.abs(keypoints[:, 1]) <= 0.5)
+    for part, points in ((_LEFT, LEFT_HAND), (_RIGHT, RIGHT_HAND), (_FACE, FACE)):
+        num_seen = seen[points].sum()
+        if num_seen and (seen & inside)[points].sum() < PART_INSIDE_SHARE * num_seen:
+            valid[part] = False
+    return valid
+
+
+def _stacked(arrays: Sequence[Array]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))
