@@ -51,6 +51,13 @@ class CheckpointMeta:
     """Kind and version of the file."""
 
 
+_KINDS: dict[str, type] = {
+    "format": str, "config": dict, "step": int, "snapshot_hashes": list, "body_model": dict, "training": dict,
+    "metrics": dict, "code_version": str,
+}  # fmt: skip
+"""Entries of the metadata and what JSON makes of them."""
+
+
 def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
     """Named tensors and metadata as the bytes of a safetensors file; the same content gives the same bytes.
 
@@ -61,7 +68,15 @@ def pack(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> bytes:
     Raises:
         ValueError: The metadata holds a value that is not plain, or not finite.
     """
-    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    own: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for name, tensor in tensors.items():
+        kept = tensor.detach().cpu().contiguous()
+        # Only what shares memory is copied: a training's state is several times its network.
+        if kept.untyped_storage().data_ptr() in storages:
+            kept = kept.clone()
+        storages.add(kept.untyped_storage().data_ptr())
+        own[name] = kept
     return safetensors.torch.save(own, {METADATA_NAME: canonical_json(metadata)})
 
 
@@ -105,7 +120,7 @@ def save_regressor(
         ValueError: Settings or names differ from the network's, or the metadata is not plain.
     """
     if differences := meta.config.differences(network.config):
-        raise ValueError(f"metadata does not describe the network: {'; '.join(differences)}")
+        raise ValueError(f"metadata does not describe the network to save: {'; '.join(differences)}")
     state = dict(network.state_dict())
     if tensors is not None:
         if set(tensors) != set(state):
@@ -132,7 +147,7 @@ def load_regressor(
     tensors, metadata = unpack(data, source)
     meta = read_meta(metadata, source)
     if expected is not None and (differences := expected.differences(meta.config)):
-        raise ValueError(f"checkpoint {source} is another network: {'; '.join(differences)} (expected, then the file)")
+        raise ValueError(f"checkpoint {source} is another network: {'; '.join(differences)}")
     with torch.device("meta"):
         network = EhmRegressor(meta.config)
     return load_into(network, tensors, path=source).eval(), meta
@@ -146,9 +161,13 @@ def read_meta(metadata: Mapping[str, Any], source: str) -> CheckpointMeta:
     """
     if metadata.get("format") != FORMAT:
         raise ValueError(f"checkpoint {source} is of the format {metadata.get('format')!r}, expected {FORMAT!r}")
-    names = {entry.name for entry in dataclasses.fields(CheckpointMeta)}
-    if set(metadata) != names:
-        raise ValueError(f"checkpoint {source}: entries of the metadata differ: {sorted(set(metadata) ^ names)}")
+    if odd := sorted(set(metadata) ^ set(_KINDS)):
+        raise ValueError(f"checkpoint {source}: entries of the metadata differ: {', '.join(map(repr, odd))}")
+    for name, kind in _KINDS.items():
+        if not isinstance(metadata[name], kind):
+            raise ValueError(
+                f"checkpoint {source}: {name} of the metadata is {metadata[name]!r}, not a {kind.__name__}"
+            )
     try:
         config = RegressorConfig.from_dict(metadata["config"])
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,12 +106,14 @@ class RegressorConfig:
         return DecoderConfig(context_width=self.vit.width, **dataclasses.asdict(self.decoder))
 
     def differences(self, other: RegressorConfig) -> list[str]:
-        """Where two networks differ, as ``name here / there``; empty if the weights of one mean the same in the other.
+        """Says where another network is not as these settings expect; empty if its weights mean the same here.
 
         A size by name equals its figures. How often blocks are skipped in training does not count.
         """
-        sides = [config._architecture() for config in (self, other)]
-        return [f"{name} {sides[0][name]} / {sides[1][name]}" for name in sides[0] if sides[0][name] != sides[1][name]]
+        expected, found = self._architecture(), other._architecture()
+        return [
+            f"{name} is {found[name]}, expected {expected[name]}" for name in expected if found[name] != expected[name]
+        ]
 
     def _architecture(self) -> dict[str, Any]:
         figures = {f"backbone {name}": getattr(self.vit, name) for name in ("width", "depth", "heads")}
@@ -123,12 +126,14 @@ class RegressorConfig:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> RegressorConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> RegressorConfig:
         """The settings from ``to_dict``.
 
         Raises:
             ValueError: A setting is unknown or out of range.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"settings of a regressor: expected names and values, got {values!r}")
         try:
             backbone = BackboneConfig(**values.get("backbone", {}))
             decoder = ReadoutConfig(**values.get("decoder", {}))

@@ -1,5 +1,6 @@
 """The vision transformer: upstream's names and sizes, and its numbers against a slow version in plain steps."""
 
+import dataclasses
 import math
 
 import pytest
@@ -102,3 +103,45 @@ def test_wrong_sizes_are_refused():
         ViTConfig(width=10, depth=1, heads=3)
     with pytest.raises(ValueError, match="multiples of 16"):
         ViTConfig(width=12, depth=1, heads=3, image_size=(250, 192))
+
+
+def test_start_is_upstreams():
+    """Linear layers and positions: deviation 0.02, no offset; norms: the identity."""
+    torch.manual_seed(0)
+    network = ViT(ViTConfig(width=96, depth=2, heads=3, image_size=(128, 128)))
+    network.initialise()
+    state = network.state_dict()
+    for name, tensor in state.items():
+        if name == "pos_embed" or ("norm" not in name and "patch" not in name and tensor.ndim == 2):
+            assert abs(float(tensor.std()) - 0.02) < 0.001, name
+            assert float(tensor.abs().max()) < 0.12, name
+        elif "norm" in name:
+            assert torch.equal(tensor, torch.full_like(tensor, float(name.endswith("weight")))), name
+        elif "patch" not in name:
+            assert not bool(tensor.any()), name
+
+
+def test_a_branch_is_skipped_for_its_share_of_the_images():
+    """An image has the whole branch, enlarged so that the mean stays, or nothing of it."""
+    block = random_vit(dataclasses.replace(SMALL, drop_path=0.25)).blocks[1]
+    with torch.no_grad():
+        for parameter in block.mlp.parameters():
+            parameter.zero_()
+    tokens = torch.randn(1, 6, 12, dtype=torch.float64).expand(4000, -1, -1)
+    whole = block.eval()(tokens) - tokens
+    torch.manual_seed(0)
+    share = (block.train()(tokens) - tokens) / whole
+    kept = share[:, 0, 0] > 0.5
+    assert torch.allclose(share, torch.where(kept, 1 / 0.75, 0.0).double()[:, None, None].expand_as(share), atol=1e-6)
+    assert abs(float(kept.double().mean()) - 0.75) < 0.03
+
+
+def test_skipping_only_while_training():
+    network = random_vit(dataclasses.replace(SMALL, drop_path=0.9))
+    images = torch.randn(8, 3, 32, 48, dtype=torch.float64)
+    plain = random_vit()
+    assert torch.equal(network(images), plain(images))
+    torch.manual_seed(0)
+    assert not torch.equal(network.train()(images), plain(images))
+    with pytest.raises(ValueError, match="drop_path must be 0 or more and below 1, got 1"):
+        dataclasses.replace(SMALL, drop_path=1.0)

@@ -1,0 +1,226 @@
+"""Regressors as bytes: what comes back is what went in, and every wrong file is one clear sentence."""
+
+import dataclasses
+import json
+import random
+
+import pytest
+import safetensors.torch
+import torch
+
+from model.regressor.checkpoint import CheckpointMeta, load_regressor, pack, save_regressor, unpack
+from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
+from model.regressor.mean_parameters import MeanParameters, shapes
+from model.regressor.network import EhmRegressor
+
+TINY = RegressorConfig(
+    backbone=BackboneConfig(size="", width=32, depth=1, heads=2, drop_path=0.1),
+    decoder=ReadoutConfig(width=32, depth=1, heads=1, hidden=32),
+    crop_px=64,
+    side_px=8,
+)
+META = CheckpointMeta(
+    config=TINY,
+    step=1200,
+    snapshot_hashes=("ab" * 32, "cd" * 32),
+    body_model={"name": "open", "sha256": "ef" * 32},
+    training={"optimiser": {"lr": 1e-5}, "seed": 0, "weights": None},
+    metrics={"pa_mpjpe_mm": 61.5},
+    code_version="0.1.0",
+)
+
+
+def regressor(config=TINY, seed=0):
+    torch.manual_seed(seed)
+    mean = MeanParameters(**{name: torch.randn(shape) for name, shape in shapes(config).items()})
+    return EhmRegressor(config, mean)
+
+
+def replaced(data, **changes):
+    """The same file with other metadata."""
+    tensors, metadata = unpack(data, "x")
+    return pack(tensors, {name: value for name, value in (metadata | changes).items() if value is not ...})
+
+
+# --- what comes back --------------------------------------------------------------------------------------------------
+def test_round_trip():
+    network = regressor()
+    found, meta = load_regressor(save_regressor(network, META), source="x", expected=TINY)
+    assert meta == META
+    assert found.config == TINY
+    assert not found.training
+    state = network.state_dict()
+    assert found.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in found.state_dict().items())
+    assert all(torch.equal(t, getattr(network.mean, name)) for name, t in found.mean.named().items())
+    assert all(parameter.requires_grad for parameter in found.parameters())
+    crops = torch.randn(2, 3, 64, 64)
+    assert torch.equal(found(crops).camera, network.eval()(crops).camera)
+
+
+def test_equal_content_gives_equal_bytes():
+    first, second = (save_regressor(regressor(), META) for _ in range(2))
+    assert first == second
+    assert first != save_regressor(regressor(seed=1), META)
+    assert save_regressor(*load_regressor(first, source="x")) == first
+
+
+def test_other_values_can_be_saved():
+    network, averaged = regressor(), {name: tensor + 1 for name, tensor in regressor().state_dict().items()}
+    found, _ = load_regressor(save_regressor(network, META, tensors=averaged), source="x")
+    assert all(torch.equal(tensor, averaged[name]) for name, tensor in found.state_dict().items())
+    with pytest.raises(ValueError, match=r"other names .*backbone\.pos_embed"):
+        save_regressor(network, META, tensors={k: t for k, t in averaged.items() if k != "backbone.pos_embed"})
+
+
+def test_metadata_must_describe_the_network():
+    with pytest.raises(ValueError, match="num_betas is 10, expected 11"):
+        save_regressor(regressor(), dataclasses.replace(META, config=dataclasses.replace(TINY, num_betas=11)))
+
+
+def test_any_reader_of_safetensors_reads_it():
+    network = regressor()
+    tensors = safetensors.torch.load(save_regressor(network, META))
+    assert tensors.keys() == network.state_dict().keys()
+
+
+# --- a training's state -----------------------------------------------------------------------------------------------
+def test_pack_keeps_every_kind_of_tensor():
+    torch.manual_seed(0)
+    base = torch.randn(6, 4)
+    tensors = {
+        "view": base[1:3], "base": base, "transposed": base.T, "again": base, "expanded": base[:1].expand(5, 4),
+        "number": torch.tensor(3.5), "empty": torch.zeros(0, 3), "empty too": torch.zeros(0),
+        "rng": torch.get_rng_state(), "steps": torch.tensor([2**40]),
+        "flags": torch.tensor([True, False]), "half": base.half(), "bfloat": base.bfloat16(), "double": base.double(),
+        "parameter": torch.nn.Parameter(base.clone()), "strided": torch.randn(2, 3, 4, 5)[:, ::2, 1:],
+    }  # fmt: skip
+    metadata = {"step": 3, "nested": {"list": [1, 2.5, None, "ä"], "flag": True}}
+    found, told = unpack(pack(tensors, metadata), "x")
+    assert told == metadata
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype, name
+        assert torch.equal(found[name], tensor.detach()), name
+
+
+def test_pack_without_tensors():
+    assert unpack(pack({}, {"step": 0}), "x") == ({}, {"step": 0})
+
+
+def test_what_comes_back_can_be_written_to():
+    tensors, _ = unpack(pack({"a": torch.zeros(3)}, {}), "x")
+    tensors["a"].add_(1)
+    assert tensors["a"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), object()])
+def test_metadata_is_plain_and_finite(value):
+    with pytest.raises(ValueError, match="loss"):
+        pack({}, {"loss": value})
+
+
+# --- wrong files ------------------------------------------------------------------------------------------------------
+def test_files_cut_short():
+    data = save_regressor(regressor(), META)
+    for length in (0, 1, 7, 8, 9, 100, 5000, len(data) // 2, len(data) - 1):
+        with pytest.raises(ValueError, match=r"^checkpoint\.st is no safetensors file or is cut short"):
+            load_regressor(data[:length], source="checkpoint.st")
+
+
+@pytest.mark.parametrize(
+    "data", [b"hello, this is text and no tensors", b"\x80\x02}q\x00.", b"PK\x03\x04" + bytes(500)]
+)
+def test_other_files(data):
+    with pytest.raises(ValueError, match="x is no safetensors file"):
+        unpack(data, "x")
+
+
+def test_damaged_headers_are_one_sentence():
+    """Whatever bit of the header flips, either the same kind of error or a readable file comes out."""
+    data = pack({"weight": torch.arange(4.0), "bias": torch.zeros(2)}, {"format": "y", "step": 1})
+    length = int.from_bytes(data[:8], "little")
+    draw, messages = random.Random(0), []
+    for _ in range(400):
+        damaged = bytearray(data)
+        damaged[draw.randrange(8 + length)] ^= 1 << draw.randrange(8)
+        try:
+            unpack(bytes(damaged), "x")
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 200
+    assert {message.partition(" has ")[0].partition(" is no safetensors ")[0] for message in messages} == {"x"}
+
+
+def test_tensors_of_somebody_else():
+    with pytest.raises(ValueError, match="has tensors but not the metadata 'pear'"):
+        unpack(safetensors.torch.save({"a": torch.zeros(1)}), "x")
+    with pytest.raises(ValueError, match="has tensors but not the metadata 'pear'"):
+        unpack(safetensors.torch.save({"a": torch.zeros(1)}, {"format": "pt"}), "x")
+
+
+def test_a_training_state_is_no_regressor():
+    with pytest.raises(ValueError, match=r"x is of the format 'training/1', expected 'ehm-regressor/1'"):
+        load_regressor(pack({}, {"format": "training/1"}), source="x")
+    with pytest.raises(ValueError, match="format None"):
+        load_regressor(pack({}, {}), source="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step": ...}, "entries of the metadata differ: 'step'"),
+        ({"colour": "red"}, "entries of the metadata differ: 'colour'"),
+        ({"config": TINY.to_dict() | {"colour": 3}}, "colour"),
+        ({"config": TINY.to_dict() | {"focal_sides": -1.0}}, "focal_sides"),
+        ({"config": "B"}, "config"),
+        ({"config": {"backbone": "B"}}, "settings of a regressor"),
+        ({"step": "many"}, "step"),
+        ({"snapshot_hashes": 3}, "snapshot_hashes"),
+        ({"metrics": []}, "metrics"),
+    ],
+)
+def test_unknown_metadata(changes, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_regressor(replaced(save_regressor(regressor(), META), **changes), source="some.st")
+    assert "some.st" in str(caught.value)
+
+
+def test_another_architecture_names_both_sides():
+    data = save_regressor(regressor(), META)
+    expected = RegressorConfig(
+        backbone=BackboneConfig(size="B"), decoder=TINY.decoder, crop_px=64, side_px=8, focal_sides=12.0
+    )
+    with pytest.raises(ValueError) as caught:
+        load_regressor(data, source="x", expected=expected)
+    assert str(caught.value) == (
+        "checkpoint x is another network: backbone width is 32, expected 768; backbone depth is 1, expected 12; "
+        "backbone heads is 2, expected 12; focal_sides is 19.53125, expected 12.0"
+    )
+
+
+def test_what_only_training_needs_is_no_difference():
+    other = dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, drop_path=0.5))
+    network, _ = load_regressor(save_regressor(regressor(), META), source="x", expected=other)
+    assert network.config == TINY
+    by_name = RegressorConfig(backbone=BackboneConfig(size="S"))
+    by_figures = RegressorConfig(backbone=BackboneConfig(size="", width=384, depth=12, heads=12))
+    assert by_name.differences(by_figures) == []
+
+
+def test_tensors_that_do_not_fit_are_listed():
+    data = save_regressor(regressor(), META)
+    tensors, metadata = unpack(data, "x")
+    without = {name: tensor for name, tensor in tensors.items() if name != "smplx_head.betas.mean"}
+    for found, message in (
+        (without, "1 missing: smplx_head.betas.mean"),
+        (tensors | {"smplx_head.offsets.mean": torch.zeros(1)}, "1 unexpected: smplx_head.offsets.mean"),
+        (tensors | {"flame_head.eyelids.mean": torch.zeros(3)}, r"flame_head.eyelids.mean \(3,\) instead of \(2,\)"),
+        (tensors | {"flame_head.eyelids.mean": torch.full((2,), torch.inf)}, "1 not finite: flame_head.eyelids.mean"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            load_regressor(pack(found, metadata), source="x")
+
+
+def test_settings_round_trip_through_json():
+    assert RegressorConfig.from_dict(json.loads(json.dumps(TINY.to_dict()))) == TINY
