@@ -167,7 +167,11 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         elif get_origin(hint) is tuple:
             if not isinstance(value, (list, tuple)):
                 raise ValueError(f"{where}.{name}: expected a list, got {value!r}")
-            built[name] = tuple(value)
+            kind = get_args(hint)[0]
+            built[name] = tuple(
+                from_mapping(kind, entry, f"{where}.{name}[{i}]") if dataclasses.is_dataclass(kind) else entry
+                for i, entry in enumerate(value)
+            )
         elif get_origin(hint) is dict:
             if not isinstance(value, dict):
                 raise ValueError(f"{where}.{name}: expected a mapping, got {value!r}")

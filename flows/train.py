@@ -1,0 +1,82 @@
+"""train-regressor: labels in, one network out, as a Prefect flow.
+
+    people -> train/<run> -> publish
+
+The flow only wraps plain functions: the order is in ``flows.training``, the work in ``tasks.training``, the truth on
+disk. The training runs in processes of its own, started by torchrun; they end when the flow run does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.sync import concurrency
+from prefect.states import Completed, Failed
+
+from flows.provision import GPU_LEASE_S, GPU_LIMIT
+from flows.torchrun import TrainingFailed
+from flows.train_artifacts import publish_train_artifacts
+from flows.training import run_training
+from tasks.training.settings import TrainConfig, load_train_config
+
+FLOW_NAME = "train-regressor"
+PROGRESS_S = 10.0
+"""Shortest time between two looks of the progress bar."""
+
+
+def run_stage(name: str, function: Callable[[], Any]) -> Any:
+    """Runs a function as a task run of that name."""
+    wrapped = task(function, name=name.split("/")[0], task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    return wrapped()
+
+
+class ProgressBar:
+    """The share of the steps that is done, on the page of the flow run."""
+
+    def __init__(self) -> None:
+        self._artifact: Any = None
+        self._last = 0.0
+
+    def __call__(self, step: int, total: int) -> None:
+        """Moves the bar, not more often than every ``PROGRESS_S``."""
+        share = 100.0 * step / total
+        if self._artifact is None:
+            self._artifact = create_progress_artifact(progress=share, description="steps of the training")
+        elif step == total or time.monotonic() - self._last >= PROGRESS_S:
+            update_progress_artifact(artifact_id=self._artifact, progress=share)
+        else:
+            return
+        self._last = time.monotonic()
+
+
+@flow(name=FLOW_NAME, persist_result=False)
+def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any] | None = None) -> Any:
+    """Trains the regressor on published labels, or goes on where the run of the same settings stopped.
+
+    Args:
+        params: Settings file with a section ``train``.
+        overrides: Dotted setting to value, for example ``{"steps": 1000}``.
+    """
+    config = load_train_config(params, overrides)
+    slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if _uses_gpu(config) else nullcontext()
+    try:
+        with slot:
+            result = run_training(config, get_run_logger(), stage=run_stage, on_progress=ProgressBar())
+    except (ValueError, TrainingFailed) as error:
+        return Failed(message=str(error))
+    publish_train_artifacts(result)
+    return Completed(message=result.sentence)
+
+
+def _uses_gpu(config: TrainConfig) -> bool:
+    if config.run.device == "auto":
+        import torch
+
+        return torch.cuda.is_available()
+    return config.run.device == "cuda"

@@ -1,0 +1,118 @@
+"""The processes of one training: who am I, and what all of us say together.
+
+torchrun tells each process its rank by environment variables. One process alone needs no group: every function here
+then answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for the others, longer than an evaluation or a checkpoint of the slowest takes."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """This process among all of them."""
+
+    rank: int
+    """0 is the one that writes."""
+    size: int
+    """Number of processes."""
+    device: torch.device
+    """Where this process computes."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes files and says what happens."""
+        return self.rank == 0
+
+
+@contextlib.contextmanager
+def joined(device: str = "auto") -> Iterator[World]:
+    """Joins the other processes of this training, nccl on GPUs, gloo on a CPU; leaves them at the end.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``auto``: the GPU if there is one.
+
+    Raises:
+        ValueError: A GPU is asked for, but there are fewer than processes.
+    """
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    world = World(rank=rank, size=size, device=choose_device(device, local_rank))
+    if world.device.type == "cuda":
+        torch.cuda.set_device(world.device)
+    if size == 1:
+        yield world
+        return
+    backend = "nccl" if world.device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        yield world
+    finally:
+        dist.destroy_process_group()
+
+
+def choose_device(device: str, local_rank: int) -> torch.device:
+    """The device of a process.
+
+    Raises:
+        ValueError: As for ``joined``.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "cpu" or (device == "auto" and count == 0):
+        return torch.device("cpu")
+    if local_rank >= count:
+        raise ValueError(
+            f"process {local_rank} of this machine has no GPU: there are {count}; set processes to {count}"
+        )
+    return torch.device("cuda", local_rank)
+
+
+def summed(values: Tensor, world: World) -> Tensor:
+    """The sum of a tensor over all processes, on each of them."""
+    if world.size == 1:
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total
+
+
+def gathered(value: Any, world: World) -> list[Any]:
+    """One value of each process, in the order of ranks, on each of them; small things only, they are pickled."""
+    if world.size == 1:
+        return [value]
+    values: list[Any] = [None] * world.size
+    dist.all_gather_object(values, value)
+    return values
+
+
+def die_with_parent() -> None:
+    """Asks Linux to end this process when the one that started it dies, however that happens; elsewhere does nothing.
+
+    A trainer whose flow run was killed would go on writing checkpoints that nobody watches.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)

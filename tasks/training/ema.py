@@ -1,0 +1,54 @@
+"""A slow average of the weights: the network that is evaluated and given out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+WARM_UP_STEPS = 10
+"""The decay after t steps is at most (1 + t) / (10 + t), so that the random start is soon forgotten (as in TensorFlow's
+``ExponentialMovingAverage`` with `num_updates`)."""
+
+
+class WeightAverage:
+    """Exponential moving average of a network's parameters; buffers, which are not trained, are not averaged.
+
+    Args:
+        network: Its weights are where the average starts.
+        decay: Share of the old average that a step keeps; 0 makes the average the network itself.
+
+    Raises:
+        ValueError: The decay is not in 0 .. 1.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"ema_decay: expected 0 or more and below 1, got {decay}")
+        self.decay = decay
+        self.tensors = {name: value.detach().clone() for name, value in network.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Moves the average towards the weights after the step of this number, which counts from 1."""
+        decay = min(self.decay, (1 + step) / (WARM_UP_STEPS + step))
+        parameters = dict(network.named_parameters())
+        old = list(self.tensors.values())
+        torch._foreach_lerp_(old, [parameters[name].detach() for name in self.tensors], 1 - decay)
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over a stored average in place.
+
+        Raises:
+            KeyError: A weight is missing; ``checkpoints.load_state`` has checked that.
+        """
+        for name, value in self.tensors.items():
+            value.copy_(tensors[name])
+
+    @torch.no_grad()
+    def copy_to(self, network: nn.Module) -> None:
+        """Overwrites the weights of another network of the same architecture."""
+        for name, parameter in network.named_parameters():
+            parameter.copy_(self.tensors[name])

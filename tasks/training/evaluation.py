@@ -1,0 +1,205 @@
+"""How far predictions on held-out people are from their labels, beside what the mean pose alone would give.
+
+    mpjpe_mm, pa_mpjpe_mm   22 joints, pelvis to pelvis, and after similarity alignment; people with a valid body
+    hand_pa_pve_mm          vertices of a hand after similarity alignment of that hand; every valid hand
+    head_canonical_mm       mean distance of FLAME's vertices, head and neck at rest, scale one, eye midpoints together
+    head_scaled_mm          the same with the head's scale
+    orient_deg              turn between the pelvis orientations in the crop's camera, median
+
+A person whose part is not valid does not count in the figures of that part.
+
+Legend: B people, V vertices.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from model.body.assets import EhmAssets
+from model.body.flame import FLAME
+from model.body.keypoint_body import KeypointBody
+from model.metrics import mpjpe_mm, pa_mpjpe_mm
+from model.regressor.batch import TrainingBatch
+from model.regressor.config import RegressorConfig
+from model.regressor.mean_parameters import MeanParameters
+from model.regressor.network import BODY_END, LEFT_HAND_END, EhmRegressor, normalise
+from model.regressor.parameters import EhmParameters
+from model.regressor.targets import neutral_where_invalid
+from model.rotations import sixd_to_rotmat
+from tasks.training.distributed import World, gathered
+
+NUM_BODY_JOINTS = 22
+"""Pelvis and the 21 body joints."""
+_EYES = slice(3, 5)
+"""FLAME's eye joints."""
+MEASURES = ("pa_mpjpe_mm", "mpjpe_mm", "hand_pa_pve_mm", "head_canonical_mm", "head_scaled_mm", "orient_deg")
+MEAN_POSE = "mean_pose_"
+"""Prefix of the figures of the mean parameters."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Errors:
+    """Errors of some people; NaN where the label says nothing of that part."""
+
+    sample_ids: tuple[str, ...]
+    """B sample ids."""
+    values: Mapping[str, np.ndarray]
+    """Measure to (B,), or (B, 2) for what there are two of."""
+
+
+class Ruler:
+    """Measures predictions against labels.
+
+    Args:
+        assets: The body of the labels.
+        config: Numbers of coefficients.
+        device: Where bodies are posed.
+    """
+
+    def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
+        hands = assets.hand_vertex_ids
+        self._num_left = len(hands["left"])
+        self._body = KeypointBody(
+            assets,
+            num_betas=config.num_betas,
+            num_flame_shape=config.num_flame_shape,
+            num_expression=config.num_expression,
+            extra_vertex_ids=np.concatenate([hands["left"], hands["right"]]),
+        ).to(device)
+        self._flame = FLAME(
+            assets.flame, num_betas=config.num_flame_shape, num_expression=config.num_expression
+        ).to(device)  # fmt: skip
+
+    @torch.no_grad()
+    def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
+        """Errors of predictions (B) against the labels of a batch (B)."""
+        label = neutral_where_invalid(batch)  # what is not valid may be anything, and must not end the alignment
+        found, known = (self._body(**people.body_arguments()) for people in (said, label))
+        joints, target = (_numpy(out.joints[:, :NUM_BODY_JOINTS]) for out in (found, known))
+        body = _numpy(batch.body_valid)
+        values = {
+            "mpjpe_mm": np.where(body, mpjpe_mm(joints, target), np.nan),
+            "pa_mpjpe_mm": np.where(body, pa_mpjpe_mm(joints, target), np.nan),
+            "hand_pa_pve_mm": self._hands(_numpy(found.extra_vertices), _numpy(known.extra_vertices), batch),
+        }
+        turn = roma.rotmat_geodesic_distance(said.global_orient, label.global_orient)
+        values["orient_deg"] = np.where(body, np.degrees(_numpy(turn)), np.nan)
+        face = _numpy(batch.face_valid)
+        heads = self._head(said), self._head(label)
+        values["head_canonical_mm"] = np.where(face, _distance_mm(*heads), np.nan)
+        scaled = (head * people.head_scale[:, None] for head, people in zip(heads, (said, label), strict=True))
+        values["head_scaled_mm"] = np.where(face & body, _distance_mm(*scaled), np.nan)
+        return Errors(sample_ids=batch.sample_ids, values=values)
+
+    def _hands(self, found: np.ndarray, known: np.ndarray, batch: TrainingBatch) -> np.ndarray:
+        sides = (slice(0, self._num_left), slice(self._num_left, None))
+        valid = (batch.left_hand_valid, batch.right_hand_valid)
+        return np.stack(
+            [
+                np.where(_numpy(flag), pa_mpjpe_mm(found[:, side], known[:, side]), np.nan)
+                for side, flag in zip(sides, valid, strict=True)
+            ],
+            axis=1,
+        )
+
+    def _head(self, people: EhmParameters) -> Tensor:
+        """(B, V, 3) vertices of FLAME about the midpoint of the eyes, unit scale, not turned."""
+        out = self._flame(
+            betas=people.flame_shape,
+            expression=people.flame_expression,
+            jaw_pose=people.jaw_pose,
+            eye_pose=people.eye_pose,
+            eyelids=None if self._flame.eyelid_dirs is None else people.eyelids,
+        )
+        return out.vertices - out.joints[:, _EYES].mean(1, keepdim=True)
+
+
+def mean_people(mean: MeanParameters, count: int) -> EhmParameters:
+    """The mean parameters for each of some people."""
+    pose = sixd_to_rotmat(mean.pose)
+    one = EhmParameters(
+        global_orient=pose[0],
+        body_pose=pose[1:BODY_END],
+        left_hand_pose=pose[BODY_END:LEFT_HAND_END],
+        right_hand_pose=pose[LEFT_HAND_END:],
+        betas=mean.betas,
+        head_orient=sixd_to_rotmat(mean.head_orient),
+        jaw_pose=sixd_to_rotmat(mean.jaw_pose),
+        eye_pose=sixd_to_rotmat(mean.eye_pose),
+        eyelids=mean.eyelids,
+        flame_shape=mean.flame_shape,
+        flame_expression=mean.flame_expression,
+        head_scale=mean.head_scale,
+    )
+    return one.map(lambda value: value.expand(count, *value.shape))
+
+
+@torch.no_grad()
+def evaluate(
+    network: EhmRegressor, batches: Iterable[TrainingBatch], ruler: Ruler, world: World
+) -> dict[str, float | int | None]:
+    """Errors of a network and of its mean parameters on held-out people.
+
+    Args:
+        network: On this process' device.
+        batches: This process' share of the people.
+        ruler: On the same device.
+        world: The processes that share the people.
+
+    Returns:
+        ``people``, the means of the module's measures (the median of `orient_deg`) and the same of the mean pose under
+        ``mean_pose_<measure>``; None where no person has that part. On each process.
+    """
+    was_training = network.training
+    network.eval()
+    own: list[tuple[Errors, Errors]] = []
+    for batch in batches:
+        placed = batch.to(world.device)
+        said = network(normalise(placed.crops)).parameters
+        own.append((ruler.errors(said, placed), ruler.errors(mean_people(network.mean, len(placed)), placed)))
+    network.train(was_training)
+    pairs = [pair for share in gathered(own, world) for pair in share]
+    found = summarise([pair[0] for pair in pairs])
+    mean = summarise([pair[1] for pair in pairs])
+    return found | {f"{MEAN_POSE}{name}": mean[name] for name in MEASURES}
+
+
+def summarise(errors: Sequence[Errors]) -> dict[str, float | int | None]:
+    """One figure a measure, the same however the people were spread over processes."""
+    ids = [sample_id for entry in errors for sample_id in entry.sample_ids]
+    order = np.argsort(np.array(ids, dtype=object), kind="stable") if ids else np.zeros(0, int)
+    figures: dict[str, float | int | None] = {"people": len(ids)}
+    for name in MEASURES:
+        values = np.concatenate([entry.values[name] for entry in errors])[order].ravel() if ids else np.zeros(0)
+        values = values[np.isfinite(values)]
+        middle = np.median if name == "orient_deg" else np.mean
+        figures[name] = round(float(middle(values)), 4) if len(values) else None
+    return figures
+
+
+def _distance_mm(points: Tensor, target: Tensor) -> np.ndarray:
+    return 1e3 * _numpy(torch.linalg.vector_norm(points - target, dim=-1).mean(1))
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def rows_of(batch: TrainingBatch, rows: Sequence[int]) -> TrainingBatch:
+    """Some people of a batch."""
+    index = torch.as_tensor(list(rows), device=batch.weight.device)
+    taken = {
+        field.name: value[index]
+        for field in dataclasses.fields(batch)
+        if isinstance(value := getattr(batch, field.name), Tensor)
+    }
+    sample_ids = tuple(batch.sample_ids[row] for row in rows)
+    target = batch.target.map(lambda tensor: tensor[index])
+    return dataclasses.replace(batch, target=target, sample_ids=sample_ids, **taken)

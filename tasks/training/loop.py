@@ -1,0 +1,328 @@
+"""The training itself: one step after the other, and what happens in between.
+
+Nothing here remembers anything random: weights are drawn from the seed, a sample from the seed and its position, the
+blocks that a step skips from the seed and the step. So a state of weights, average and moments is all that an exact
+resume needs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from datasets_manifest.canonical import canonical_json
+from model.body.keypoint_body import KeypointBody
+from model.regressor.batch import TrainingBatch
+from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from model.regressor.network import EhmRegressor
+from tasks.body_model import full_body
+from tasks.files import write_bytes, write_text
+from tasks.provenance import code_version
+from tasks.training.checkpoints import Trained, load_newest, save_state
+from tasks.training.curves import Board, Curve, Meter, draw_row, named_values, non_finite, open_board
+from tasks.training.distributed import World, gathered, summed
+from tasks.training.ema import WeightAverage
+from tasks.training.evaluation import MEASURES, Ruler, evaluate, rows_of
+from tasks.training.objective import Objective
+from tasks.training.optimiser import build_optimiser, learning_rate, set_learning_rate
+from tasks.training.people import TrainingPeople
+from tasks.training.pictures import overlay_sheet
+from tasks.training.plan import TrainingPlan
+from tasks.training.settings import to_plain
+from tasks.training.start import first_weights
+
+log = logging.getLogger(__name__)
+
+PICTURED_PEOPLE = 8
+"""Validation people on a sheet of overlays."""
+NAMED_PEOPLE = 8
+"""People whom a message names at most."""
+
+
+class NotFinite(ValueError):
+    """A loss or a gradient was not finite; the sentence says when, what, and of whom."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Trainer:
+    """One process of a training."""
+
+    plan: TrainingPlan
+    """What to do."""
+    world: World
+    """This process among all."""
+    people: TrainingPeople
+    """Batches."""
+    objective: Objective
+    """Network, body, loss."""
+    trained: Trained
+    """What the training changes."""
+    step: int = 0
+    """Steps that are done."""
+    meter: Meter
+    """Means since the last row of the curve."""
+
+    @classmethod
+    def start(cls, plan: TrainingPlan, world: World, people: TrainingPeople) -> Trainer:
+        """Builds the network and goes on from the newest state of the run, if there is one.
+
+        Raises:
+            ValueError: The state is damaged or of another run, or the backbone's weights do not fit.
+        """
+        config = plan.config
+        if config.precision == "tf32":
+            torch.set_float32_matmul_precision("high")
+        network = first_weights(config, people).to(world.device)
+        body = KeypointBody(
+            plan.assets,
+            num_betas=config.network.num_betas,
+            num_flame_shape=config.network.num_flame_shape,
+            num_expression=config.network.num_expression,
+        ).to(world.device)
+        trained = Trained(
+            network=network,
+            average=WeightAverage(network, config.ema_decay),
+            optimiser=build_optimiser(network, config.optimiser),
+        )
+        step, meter = load_newest(plan.folder.checkpoints, trained, plan.run_hash)
+        return cls(
+            plan=plan,
+            world=world,
+            people=people,
+            objective=Objective(network, body, config.loss, config.precision),
+            trained=trained,
+            step=step,
+            meter=meter,
+        )
+
+    @property
+    def network(self) -> EhmRegressor:
+        """The network that is trained."""
+        return self.objective.network
+
+    def run(self) -> None:
+        """All steps that are left.
+
+        Raises:
+            NotFinite: Nothing of that step has changed a weight; the states on disk are from before it.
+        """
+        config, first = self.plan.config, self.step
+        records = _Records.open(self.plan, first) if self.world.is_first else None
+        self.objective.train()
+        whole: nn.Module = self.objective
+        if self.world.size > 1:
+            whole = DistributedDataParallel(self.objective, broadcast_buffers=False, find_unused_parameters=True)
+        if first:
+            _say(self.world, f"goes on after step {first}")
+        clock = _Clock(first_step=first, num_steps=config.steps)
+        for batch in self.people.training_batches(first):
+            if self.step >= config.steps:
+                break
+            values = self._one_step(whole, batch.to(self.world.device, non_blocking=True))
+            self.meter.add(values)
+            if self._is_due(config.every.log):
+                row = {"step": self.step, "lr": self._lr(self.step - 1), **self.meter.take()}
+                if records is not None:
+                    records.curve.append(row)
+                    draw_row(records.board, "train", row)
+                    _say(self.world, clock.line(self.step, row, config.global_batch))
+            if self._is_due(config.every.evaluate):
+                self._evaluate(records)
+            if self._is_due(config.every.pictures) and records is not None:
+                self._draw()
+            if self._is_due(config.every.checkpoint) and self.world.is_first:
+                self._save()
+        if self.step < config.steps:
+            raise RuntimeError(f"the batches ended after step {self.step} of {config.steps}")
+        if records is not None:
+            self._finish(records)
+
+    def _one_step(self, whole: nn.Module, batch: TrainingBatch) -> dict[str, float]:
+        """Forward, backward and one update; the values are means over all processes."""
+        config = self.plan.config
+        torch.manual_seed(_step_seed(config.seed, self.step, self.world.rank))
+        optimiser = self.trained.optimiser
+        set_learning_rate(optimiser, self._lr(self.step))
+        optimiser.zero_grad(set_to_none=True)
+        loss, terms = whole(batch)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip_norm)
+        own = torch.stack([loss.detach(), *terms.values()]).double()
+        shared = summed(own, self.world) / self.world.size
+        # The only wait for the device in a step: nothing that is not finite may reach the weights.
+        values = named_values(["loss", *terms, "grad_norm"], torch.cat([shared, norm.detach().double()[None]]))
+        if bad := non_finite(values):
+            self._stop(batch, bad, own)
+        optimiser.step()
+        self.step += 1
+        self.trained.average.update(self.network, self.step)
+        return values
+
+    def _stop(self, batch: TrainingBatch, bad: list[str], own: Tensor) -> None:
+        """Raises NotFinite, on all processes with the same sentence: each looks for the culprits of its own share."""
+        is_own = not bool(torch.isfinite(own).all())
+        culprits = [name for share in gathered(self._culprits(batch) if is_own else [], self.world) for name in share]
+        everyone = [name for share in gathered(list(batch.sample_ids), self.world) for name in share]
+        if culprits:
+            whose = f"because of {_listed(culprits)}"
+        else:
+            whose = f"in a batch of {_listed(everyone)}"
+        raise NotFinite(
+            f"step {self.step + 1}: {', '.join(bad)} not finite, {whose}; training has stopped, no weight was changed; "
+            "look at these labels, or lower optimiser.lr and go on from the last checkpoint"
+        )
+
+    @torch.no_grad()
+    def _culprits(self, batch: TrainingBatch) -> list[str]:
+        """People whose own loss is not finite."""
+        found = []
+        for row, sample_id in enumerate(batch.sample_ids):
+            loss, _ = self.objective(rows_of(batch, [row]))
+            if not bool(torch.isfinite(loss)):
+                found.append(sample_id)
+        return found
+
+    def _lr(self, step: int) -> float:
+        return learning_rate(self.plan.config.optimiser, step, self.plan.config.steps)
+
+    def _is_due(self, interval: int) -> bool:
+        return self.step % interval == 0 or self.step == self.plan.config.steps
+
+    def _averaged(self) -> EhmRegressor:
+        """A network with the averaged weights."""
+        network = EhmRegressor(self.network.config).to(self.world.device)
+        network.load_state_dict(self.network.state_dict())
+        self.trained.average.copy_to(network)
+        return network.eval()
+
+    def _evaluate(self, records: _Records | None) -> None:
+        if not self.plan.validation:
+            return
+        started = time.perf_counter()
+        ruler = Ruler(self.plan.assets, self.plan.config.network, self.world.device)
+        found = evaluate(self._averaged(), self.people.validation_batches(), ruler, self.world)
+        if records is not None:
+            row = {"step": self.step, **found}
+            records.evaluations.append(row)
+            draw_row(records.board, "held_out", row)
+            said = ", ".join(
+                f"{name} {found[name]:.1f} (mean pose {found[f'mean_pose_{name}']:.1f})"
+                for name in MEASURES
+                if found[name] is not None
+            )
+            _say(self.world, f"held out: {said} [{time.perf_counter() - started:.0f} s]")
+
+    def _draw(self) -> None:
+        batch = self.people.pictured(PICTURED_PEOPLE)
+        if batch is not None:
+            sheet = overlay_sheet(self._averaged(), batch, full_body(self.plan.config.body_model))
+            write_bytes(self.plan.folder.picture(self.step), sheet)
+
+    def _save(self) -> None:
+        save_state(
+            self.plan.folder.checkpoints,
+            self.trained,
+            step=self.step,
+            run_hash=self.plan.run_hash,
+            meter=self.meter,
+            keep=self.plan.config.every.keep,
+        )
+
+    def _finish(self, records: _Records) -> None:
+        config, folder = self.plan.config, self.plan.folder
+        last = {name: value for name, value in (records.evaluations.rows or [{}])[-1].items() if value is not None}
+        metrics = {"loss": records.curve.rows[-1]["loss"], **last, "step": self.step}
+        meta = CheckpointMeta(
+            config=config.network,
+            step=self.step,
+            snapshot_hashes=self.plan.snapshot_hashes,
+            body_model=dict(self.plan.body_model),
+            training=config.deciding(),
+            metrics=metrics,
+            code_version=code_version(),
+        )
+        write_bytes(folder.final, save_regressor(self._averaged(), meta))
+        summary = {"run_hash": self.plan.run_hash, "steps": self.step, "metrics": metrics, "config": to_plain(config)}
+        write_text(folder.summary, canonical_json(summary) + "\n")
+        folder.failure.unlink(missing_ok=True)
+        if records.board is not None:
+            records.board.close()
+        _say(self.world, f"finished: {folder.final}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Records:
+    """What the first process writes."""
+
+    curve: Curve
+    evaluations: Curve
+    board: Board | None
+
+    @classmethod
+    def open(cls, plan: TrainingPlan, first: int) -> _Records:
+        board = open_board(plan.folder.tensorboard, first)
+        if board is None:
+            log.warning(
+                "no TensorBoard curves: the extra `train` is not installed; the curve is in %s", plan.folder.curve
+            )
+        return cls(
+            curve=Curve(plan.folder.curve, first),
+            evaluations=Curve(plan.folder.evaluations, first),
+            board=board,
+        )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Clock:
+    """Speed and time left."""
+
+    first_step: int
+    num_steps: int
+    _started: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def line(self, step: int, row: dict[str, Any], people: int) -> str:
+        """A line for the log."""
+        elapsed = time.perf_counter() - self._started
+        a_step = elapsed / max(step - self.first_step, 1)
+        left = datetime.timedelta(seconds=round(a_step * (self.num_steps - step)))
+        return (
+            f"[{step}/{self.num_steps}] loss {row['loss']:.5g}, gradient {row['grad_norm']:.3g}, lr {row['lr']:.3g}, "
+            f"{people / a_step:.1f} people/s, {left} left"
+        )
+
+
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """Different for every step and process; torch takes 64 bits."""
+    return (seed * 1_000_003 + step) * 4096 + rank
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:NAMED_PEOPLE])
+    return shown if len(names) <= NAMED_PEOPLE else f"{shown} and {len(names) - NAMED_PEOPLE} more"
+
+
+def _say(world: World, line: str) -> None:
+    if world.is_first:
+        log.info("%s", line)
+
+
+def train(plan: TrainingPlan, world: World, people: TrainingPeople) -> None:
+    """Trains to the end, from the beginning or from where the run stopped; see ``Trainer``.
+
+    Raises:
+        ValueError: A state does not fit, or NotFinite.
+    """
+    Trainer.start(plan, world, people).run()
+
+
+__all__ = ["NotFinite", "Trainer", "train"]

@@ -1,0 +1,70 @@
+"""The folder of one training run, named by what decides its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+HASH_CHARACTERS = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFolder:
+    """Where a run keeps its files. The same settings on the same labels have the same folder, so they go on there."""
+
+    root: Path
+    """``<output.runs>/<first characters of the run's hash>``."""
+
+    @classmethod
+    def of(cls, runs: Path | str, run_hash: str) -> RunFolder:
+        """The folder of a run by its hash."""
+        return cls(root=Path(runs) / run_hash[:HASH_CHARACTERS])
+
+    @property
+    def request(self) -> Path:
+        """What the worker processes are told: the settings as JSON."""
+        return self.root / "run.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the training states."""
+        return self.root / "checkpoints"
+
+    @property
+    def curve(self) -> Path:
+        """One JSON object a line and a logged step."""
+        return self.root / "curve.jsonl"
+
+    @property
+    def evaluations(self) -> Path:
+        """One JSON object a line and an evaluation."""
+        return self.root / "evaluations.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder for ``tensorboard --logdir``."""
+        return self.root / "tensorboard"
+
+    @property
+    def pictures(self) -> Path:
+        """Folder of the sample overlays."""
+        return self.root / "pictures"
+
+    @property
+    def final(self) -> Path:
+        """The network that is given out: averaged weights and metadata."""
+        return self.root / "regressor.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        """What the finished run says of itself; written last, so its presence means finished."""
+        return self.root / "summary.json"
+
+    @property
+    def failure(self) -> Path:
+        """The sentence with which the last try ended, if it ended badly."""
+        return self.root / "failure.txt"
+
+    def picture(self, step: int) -> Path:
+        """The overlays after a step."""
+        return self.pictures / f"step-{step:08d}.png"

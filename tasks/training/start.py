@@ -1,0 +1,80 @@
+"""The network before its first step: mean parameters, random weights from the seed, a backbone from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from model.estimators.checkpoints import read_checkpoint
+from model.regressor.backbone_weights import backbone_tensors
+from model.regressor.camera import crop_orient
+from model.regressor.crop import crop_square
+from model.regressor.mean_parameters import MeanParameters, from_smpl_mean, neutral, of_labels
+from model.regressor.network import EhmRegressor
+from model.regressor.parameters import EhmParameters
+from model.regressor.sample import LabelRow, label_parameters
+from tasks.training.people import TrainingPeople
+from tasks.training.settings import TrainConfig
+
+MEAN_LABELS = 4000
+"""Labels whose mean is taken, spread evenly over those that are learnt from."""
+
+
+def first_weights(config: TrainConfig, people: TrainingPeople) -> EhmRegressor:
+    """The network with which a training begins, on the CPU; the same in every process.
+
+    Raises:
+        ValueError: The files that the settings name hold something else.
+    """
+    torch.manual_seed(config.seed)
+    network = EhmRegressor(config.network, _mean(config, people))
+    if config.backbone_weights is not None:
+        checkpoint = read_checkpoint(config.backbone_weights)
+        tensors = backbone_tensors(
+            checkpoint.tensors, config.network.vit, expert=config.backbone_expert, source=config.backbone_weights
+        )
+        network.backbone.load_state_dict(tensors)
+    return network
+
+
+def _mean(config: TrainConfig, people: TrainingPeople) -> MeanParameters:
+    if config.mean == "neutral":
+        return neutral(config.network)
+    if config.mean == "labels":
+        return mean_of_rows(people.some_rows(MEAN_LABELS), config)
+    path = Path(config.mean)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return from_smpl_mean(dict(arrays), config.network)
+    except (OSError, EOFError) as error:
+        raise ValueError(f"mean: {path} is no .npz file of arrays: {error}") from error
+
+
+def mean_of_rows(rows: list[LabelRow], config: TrainConfig) -> MeanParameters:
+    """The mean of labels as the network sees them: orientations relative to the camera of the plain crop."""
+    seen = crop_parameters(rows)
+    valid = torch.from_numpy(np.stack([row.part_valid for row in rows]))
+    return of_labels(
+        seen,
+        config.network,
+        body_valid=valid[:, 0],
+        left_hand_valid=valid[:, 1],
+        right_hand_valid=valid[:, 2],
+        face_valid=valid[:, 3],
+    )
+
+
+def crop_parameters(rows: list[LabelRow]) -> EhmParameters:
+    """Labels with the orientations that the camera of each person's plain crop sees."""
+    people = label_parameters(rows)
+    squares = [crop_square(row.box_xyxy) for row in rows]
+    camera = (
+        torch.tensor([square.centre_px for square in squares], dtype=torch.float32),
+        torch.tensor([row.focal_px for row in rows], dtype=torch.float32),
+        torch.from_numpy(np.stack([row.principal_px for row in rows]).astype(np.float32)),
+        torch.zeros(len(rows)),
+    )
+    turned = {name: crop_orient(getattr(people, name), *camera) for name in ("global_orient", "head_orient")}
+    return EhmParameters(**{**people.named(), **turned})
