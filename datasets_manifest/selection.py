@@ -85,7 +85,7 @@ class Selection:
     path: Path
     """Folder they were read from."""
     table: pa.Table
-    """Rows in the order of the shards' paths; columns as ``selection_columns.supervising_schema``, no nulls, one chunk a column."""
+    """Rows in the order of the shards' paths; columns as ``selection_columns.supervising_schema``, without nulls."""
     snapshot: Snapshot
     """What the folder holds as a whole."""
     snapshot_hash: str
@@ -291,10 +291,9 @@ def _reasons(table: pa.Table, rule: LabelFilter) -> list[str]:
 
 
 def _box_sides(table: pa.Table) -> np.ndarray:
-    """(N,) longer side of the box, px; 0 where there is none."""
-    boxes = [[0.0] * 4 if box is None else box for box in table["bbox_xyxy"].to_pylist()]
-    corners = np.array(boxes, np.float64).reshape(-1, 4)
-    return (corners[:, 2:] - corners[:, :2]).max(1, initial=0.0)
+    """(N,) longer side of the box, px; not a number where there is none."""
+    corners = [pc.list_element(table["bbox_xyxy"], k).to_numpy().astype(np.float64) for k in range(4)]
+    return np.maximum(corners[2] - corners[0], corners[3] - corners[1])
 
 
 def _check_counts(root: Path, num_kept: int, dropped: Counter[str], max_share: float) -> None:

@@ -97,7 +97,7 @@ def check_lengths(path: Path, table: pa.Table, schema: pa.Schema) -> None:
 
 
 def gaps(table: pa.Table) -> list[str]:
-    """What a row lacks of the parts that it says are valid: ``no <column>``, or that it is not finite; empty if none."""
+    """What each row lacks of the parts it says are valid: ``no <column>`` or ``<column> is not finite``, or empty."""
     found = [""] * table.num_rows
     needed = {part: table[f"{part}_valid"].to_numpy(zero_copy_only=False).astype(bool) for part in PART_NAMES}
     wanted = [(name, np.ones(table.num_rows, bool)) for name in _ALWAYS]

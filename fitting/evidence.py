@@ -30,7 +30,7 @@ face; further round, face points are guesses of the estimator. The 10 degrees al
 MAX_ESTIMATED_TURN_RAD = 120 * math.pi / 180
 """The same for the head before the fit. A frontal face made up on the back of a head turns the fitted head round, even
 past what a neck can do: the estimate of the body, within 20 degrees, has to agree that there is a face to be seen."""
-_JOINT_KEYPOINTS: dict[int, tuple[int, ...]] = {
+JOINT_KEYPOINTS: dict[int, tuple[int, ...]] = {
     0: (11, 12), 1: (13,), 2: (14,), 3: (5, 6), 4: (15,), 5: (16,), 6: (5, 6), 7: (17, 18, 19), 8: (20, 21, 22),
     9: (5, 6), 10: (17, 18), 11: (20, 21), 12: (0, 1, 2, 3, 4, *range(23, 91)), 13: (5,), 14: (6,),
     15: (0, 1, 2, 3, 4, *range(23, 91)), 16: (7,), 17: (8,), 18: (9, 91), 19: (10, 112), 20: tuple(range(92, 112)),
@@ -154,5 +154,5 @@ def gather_evidence(
         face_turn_rad=face_turn,
         body_sigma_rel=_mean_sigma(precision[:, skeleton.BODY]) / size,
         part_valid=torch.stack([body, *hands, face], 1) & trusted,
-        joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in _JOINT_KEYPOINTS.values()], 1),
+        joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in JOINT_KEYPOINTS.values()], 1),
     )

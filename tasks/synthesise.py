@@ -4,33 +4,35 @@ A folder holds ``images/000000.jpg`` ... and, written last, ``truth.parquet`` wi
 the seed and on k alone, so a larger set begins with the people of a smaller one, and the same settings give the same
 bytes.
 
-Visibility of a true keypoint (the third number) is what a human annotator would mark: 0 outside the image or behind an
-occluder; 1 for body and feet even behind the person's own limbs; nose, eyes and ears only where the camera sees them;
-the points of a face or hand if the camera sees at least half of them, else none.
+The third number of a true keypoint is its visibility, as ``tasks/synthetic_visibility.py`` describes it.
 """
 
 import dataclasses
 import logging
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
+import torch
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.fields import FLOATS, column, table_from_rows
 from datasets_manifest.store import Footer, is_complete, write_shard
 from model.body.ehms import EhmOutput, EHMs
-from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape, dress, light_person, sample_appearance
-from model.renderer.raster import Raster, project, rasterise
+from model.renderer.raster import project, rasterise
 from tasks.files import write_bytes
 from tasks.posing import pose_bodies
 from tasks.provenance import code_version
-from tasks.synthetic_pose import SampledPerson, sample_person
+from tasks.synthetic_pose import CROP_SHARES, CROPS, SampledPerson, sample_person
 from tasks.synthetic_scene import develop, draw_occluder, paint_background, place_person
+from tasks.synthetic_visibility import keypoint_visibility, mask_box
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +40,6 @@ REVISION = 1
 """Raised by hand when a change of this program changes the images or the truth."""
 
 TRUTH_FILE = "truth.parquet"
-SEEN_SHARE = 0.5
-"""Share of a face's or hand's points the camera must see for the part to count as annotated."""
-SKIN_TOLERANCE_M = 0.02
-"""A point this far behind the nearest surface still counts as seen: knuckles lie under the skin."""
-
 SMALLEST_SIDE_PX = 64
 
 
@@ -64,6 +61,8 @@ class SyntheticConfig:
     """Share of people with something in front of them."""
     supersample: int = 2
     """Rays per pixel and axis for the person."""
+    crop_shares: tuple[float, ...] = CROP_SHARES
+    """Share of people of whom the camera shows all, the upper body, and the head."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -81,6 +80,12 @@ class SyntheticConfig:
             raise ValueError(f"synthetic.occluder_share: expected a share from 0 to 1, got {self.occluder_share}")
         if self.supersample not in (1, 2, 3, 4):
             raise ValueError(f"synthetic.supersample: expected 1 to 4, got {self.supersample}")
+        shares = self.crop_shares
+        if len(shares) != len(CROPS) or min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-6:
+            raise ValueError(
+                f"synthetic.crop_shares: expected {len(CROPS)} shares ({', '.join(CROPS)}) that add up to 1, "
+                f"got {list(shares)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,17 +136,24 @@ def truth_schema() -> pa.Schema:
 TRUTH_SCHEMA = truth_schema()
 
 
-def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs) -> Path:
+def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, *, jobs: int = 1) -> Path:
     """Renders the data set into a folder unless it is already there, complete and made with these settings.
 
     Args:
         out_dir: folder; images of an earlier, larger set in it are removed.
         config: what to render.
         ehm: the body model.
+        jobs: processes that render; the files are the same byte for byte for any number. More than 1 need a program
+            that new processes can import (``if __name__ == "__main__":`` around what starts it).
 
     Returns:
         Path of ``truth.parquet``, which exists only once every image does.
+
+    Raises:
+        ValueError: ``jobs`` is below 1.
     """
+    if jobs < 1:
+        raise ValueError(f"jobs: expected at least 1 process, got {jobs}")
     out_dir = Path(out_dir)
     truth_path = out_dir / TRUTH_FILE
     stated = _stated_config(config, ehm)
@@ -150,14 +162,7 @@ def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs) -> Path:
         log.info("%s is complete (%d images); nothing to render.", out_dir, config.count)
         return truth_path
     truth_path.unlink(missing_ok=True)
-    rest = RestShape.from_assets(ehm.assets)
-    rows = []
-    for k, name in enumerate(names):
-        person = render_person(k, config, ehm, rest)
-        write_bytes(
-            out_dir / name, encode_jpeg(person.rgb) if config.image_format == "jpeg" else encode_png(person.rgb)
-        )
-        rows.append({"image": name, **person.truth})
+    rows = _render_files(out_dir, config, ehm, jobs)
     for stale in sorted((out_dir / "images").glob("[0-9]" * 6 + ".*")):
         if f"images/{stale.name}" not in set(names):
             stale.unlink()
@@ -174,10 +179,70 @@ def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs) -> Path:
     return truth_path
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Renderer:
+    """What a process needs in order to render any person of a set."""
+
+    out_dir: Path
+    config: SyntheticConfig
+    ehm: EHMs
+    rest: RestShape
+
+    def write(self, index: int) -> dict:
+        """Renders one person into its file and returns its row of the truth."""
+        name = _image_name(index, self.config)
+        person = render_person(index, self.config, self.ehm, self.rest)
+        encode = encode_jpeg if self.config.image_format == "jpeg" else encode_png
+        write_bytes(self.out_dir / name, encode(person.rgb))
+        return {"image": name, **person.truth}
+
+
+_of_this_process: list[_Renderer] = []
+"""The renderer of a process that was started for it."""
+
+
+def _render_files(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) -> list[dict]:
+    """Writes every image and returns the rows of the truth in their order."""
+    renderer = _Renderer(out_dir=out_dir, config=config, ehm=ehm, rest=RestShape.from_assets(ehm.assets))
+    if jobs == 1:
+        threads = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1)  # a sum that is split among threads can have other last bits
+            return list(_logged(map(renderer.write, range(config.count)), config.count))
+        finally:
+            torch.set_num_threads(threads)
+    # Not forked: a child of a process whose torch has run threads can wait for ever for threads it does not have.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start_process, initargs=(renderer,)) as pool:
+        rows = pool.map(_write_in_process, range(config.count), chunksize=max(1, min(8, config.count // (4 * jobs))))
+        return list(_logged(rows, config.count))
+
+
+def _start_process(renderer: _Renderer) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _of_this_process.append(renderer)
+
+
+def _write_in_process(index: int) -> dict:
+    return _of_this_process[0].write(index)
+
+
+def _logged(rows: Iterable[dict], count: int) -> Iterator[dict]:
+    """The same rows; says how far it is at every tenth."""
+    for done, row in enumerate(rows, 1):
+        yield row
+        if done % max(1, count // 10) == 0 and done < count:
+            log.info("Rendered %d of %d people.", done, count)
+
+
 def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:
     assets = ehm.assets
     body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence, "mode": ehm.mode}
-    return {"step": "synthesise", "revision": REVISION, "settings": dataclasses.asdict(config), "body_model": body}
+    settings = dataclasses.asdict(config)
+    if config.crop_shares == CROP_SHARES:
+        del settings["crop_shares"]  # a set with the usual shares is the same whether or not they are stated
+    return {"step": "synthesise", "revision": REVISION, "settings": settings, "body_model": body}
 
 
 def _image_name(index: int, config: SyntheticConfig) -> str:
@@ -195,7 +260,7 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
     """Draws person ``index`` of the data set: everything random comes from (seed, index)."""
     rng = np.random.default_rng([config.seed, index])
     size_hw = (config.image_height, config.image_width)
-    person = sample_person(rng, rest.joints_m)
+    person = sample_person(rng, rest.joints_m, config.crop_shares)
     look = sample_appearance(rng)
     focal = float(
         np.float32(max(size_hw) * (rng.uniform(1.3, 2.0) if person.crop == "head" else rng.uniform(1.0, 1.6)))
@@ -252,38 +317,3 @@ def _framed_vertices(crop: str, rest: RestShape) -> np.ndarray:
     if crop == "upper":
         return height > rest.joints_m["pelvis"][1] + 0.05
     return np.ones(len(height), bool)
-
-
-def mask_box(mask: np.ndarray) -> np.ndarray:
-    """(4,) left, top, right, bottom of a mask's pixels, px; right and bottom are the far edges of the last pixels."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
-
-
-def keypoint_visibility(
-    points_m: np.ndarray, pixels: np.ndarray, raster: Raster, supersample: int, covered: np.ndarray
-) -> np.ndarray:
-    """Visibility (133,) 0 or 1 as described at the top of this file.
-
-    Args:
-        points_m: (133, 3) keypoints, camera frame.
-        pixels: (133, 2) their projections.
-        raster: the person, rasterised ``supersample`` times finer than the image.
-        supersample: see above.
-        covered: (H, W) what the occluder covers.
-    """
-    height, width = covered.shape
-    inside = (pixels >= 0).all(1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
-    cell = np.clip(np.floor(np.where(inside[:, None], pixels, 0)).astype(int), 0, [width - 1, height - 1])
-    free = inside & ~covered[cell[:, 1], cell[:, 0]]
-    # The farthest surface next to the point, since one on the outline must not be hidden by its own neighbour.
-    farthest = cv2.dilate(np.where(raster.mask, raster.depth, 0.0).astype(np.float32), np.ones((3, 3), np.uint8))
-    farthest[~raster.mask] = np.inf
-    fine = np.clip(np.floor(np.where(inside[:, None], pixels, 0) * supersample).astype(int), 0, None)
-    facing = free & (points_m[:, 2] < farthest[fine[:, 1], fine[:, 0]] + SKIN_TOLERANCE_M)
-    seen = free.copy()
-    seen[:5] = facing[:5]
-    for part in (FACE, LEFT_HAND, RIGHT_HAND):
-        if facing[part].mean() < SEEN_SHARE:
-            seen[part] = False
-    return seen.astype(np.float32)

@@ -3,7 +3,7 @@
 Rotations are axis-angle in the body's rest frame (T-pose, y up, z forward, +x the person's left), SMPL-X joint order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ FACING_CAMERA = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
 
 CROPS = ("full", "upper", "head")
 """How much of the person the camera shows."""
+
+CROP_SHARES = (0.65, 0.22, 0.13)
+"""Share of people with each of CROPS."""
 
 MAX_TRIES = 25
 """Poses are drawn again, at most so often, while limbs run into each other."""
@@ -75,9 +78,11 @@ class SampledPerson:
     """One of CROPS."""
 
 
-def sample_person(rng: np.random.Generator, joints_m: Mapping[str, np.ndarray]) -> SampledPerson:
-    """Draws a person; ``joints_m`` are the rest joints of the body (name -> (3,) metres)."""
-    crop = str(rng.choice(CROPS, p=[0.65, 0.22, 0.13]))
+def sample_person(
+    rng: np.random.Generator, joints_m: Mapping[str, np.ndarray], crop_shares: Sequence[float] = CROP_SHARES
+) -> SampledPerson:
+    """Draws a person; ``joints_m`` are the rest joints of the body (name -> (3,) metres), ``crop_shares`` as CROPS."""
+    crop = str(rng.choice(CROPS, p=list(crop_shares)))
     is_child = bool(rng.random() < 0.12)
     yaw = _sample_yaw(rng)
     if crop == "head":
