@@ -1,0 +1,33 @@
+"""Rotations of all 55 SMPL-X joints from the regressor's parameters, without a body model: the skeleton is enough."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from model.body.skeleton import SMPLX_PARENTS
+from model.regressor.parameters import EhmParameters
+
+
+def local_rotations(parameters: EhmParameters) -> Tensor:
+    """(B, 55, 3, 3) relative to the parent joint; the pelvis relative to the camera."""
+    return torch.cat(
+        [
+            parameters.global_orient[:, None],
+            parameters.body_pose,
+            parameters.jaw_pose[:, None],
+            parameters.eye_pose,
+            parameters.left_hand_pose,
+            parameters.right_hand_pose,
+        ],
+        1,
+    )
+
+
+def global_rotations(local: Tensor) -> Tensor:
+    """Local rotations (B, 55, 3, 3) chained from the pelvis: every joint relative to the camera."""
+    chained: list[Tensor] = []
+    for joint, parent in enumerate(SMPLX_PARENTS):
+        own = local[:, joint]
+        chained.append(own if parent < 0 else chained[parent] @ own)
+    return torch.stack(chained, 1)

@@ -1,0 +1,191 @@
+"""Prediction undoes what training does to labels: a network that tells the truth about crops gives the true people."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from known_people import TINY, crop_points, label_row, truthful
+from regressor_batches import random_parameters
+
+from model.body import lbs
+from model.body.assets import load_open_body
+from model.body.keypoint_body import KeypointBody
+from model.body.skeleton import SMPLX_PARENTS
+from model.regressor.camera import project as project_in_crop
+from model.regressor.crop import crop_transform
+from model.regressor.joint_rotations import global_rotations, local_rotations
+from model.regressor.network import EhmRegressor
+from model.regressor.predict import PhotoPeople, Predictor
+from model.regressor.sample import label_parameters
+from model.renderer.raster import project
+from model.rotations import rotmat_to_rotvec
+
+SIZE = (960, 720)
+PLACES = np.array([[0.0, 0.1, 6.0], [-2.2, 0.0, 6.5], [2.0, -1.0, 8.0], [0.4, 0.2, 3.5]])
+"""In the middle, at both sides, and near; metres in the photo's camera."""
+FOCALS = (1152.0, 1152.0, 900.0, 1500.0)
+
+
+@pytest.fixture(scope="module")
+def body():
+    return KeypointBody(load_open_body())
+
+
+@pytest.fixture(scope="module")
+def people(body):
+    """Labels of four people and a photo each."""
+    parameters = random_parameters(len(PLACES), seed=4)
+    rotvecs = rotmat_to_rotvec(local_rotations(parameters)).numpy()
+    rows = [label_row(parameters, rotvecs, k, PLACES[k], SIZE, FOCALS[k], body) for k in range(len(PLACES))]
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8) for _ in rows]
+    return rows, [cv2.GaussianBlur(image, (0, 0), 3) for image in noise]
+
+
+def asked(people):
+    rows, photos = people
+    return [
+        PhotoPeople(rgb=rgb, boxes_xyxy=row.box_xyxy[None], focal_px=row.focal_px, principal_px=row.principal_px)
+        for row, rgb in zip(rows, photos, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module", params=["with body", "without body"])
+def predicted(request, people, body):
+    """What comes out, the network that was asked, and the crops of training."""
+    network, crops = truthful(TINY, *people, body)
+    predictor = Predictor(network, body=body if request.param == "with body" else None, batch_size=3)
+    return predictor.predict_photos(asked(people)), network, crops
+
+
+def test_the_network_sees_the_crops_of_training(predicted):
+    _, network, crops = predicted
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    seen = torch.cat(network.crops) * std + torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    assert torch.equal((seen * 255).round().to(torch.uint8), crops)
+
+
+def test_a_truthful_network_gives_the_true_parameters(predicted, people):
+    truth = label_parameters(people[0]).named()
+    for name, expected in truth.items():
+        found = torch.cat([getattr(one.parameters, name) for one in predicted[0]])
+        assert torch.allclose(found, expected, atol=2e-5), name
+
+
+def test_people_are_placed_where_they_stand(predicted):
+    with_body = predicted[0][0].joints_m is not None
+    for one, place in zip(predicted[0], PLACES, strict=True):
+        error = np.linalg.norm(one.transl_m[0].numpy() - place) / np.linalg.norm(place)
+        assert error < (0.02 if with_body else 0.07), (one.transl_m, place)
+
+
+def test_the_pelvis_is_seen_where_the_camera_of_the_crop_says(predicted):
+    """With a body all joints have a say, so the pelvis alone may be off, but not by much."""
+    network = predicted[1]
+    shown = project_in_crop(torch.zeros(4, 1, 3), network.camera_told, TINY.focal_sides)[:, 0].numpy()
+    for k, one in enumerate(predicted[0]):
+        pixel = project(one.transl_m[0].numpy(), one.focal_px, one.principal_px)
+        square = one.squares[0]
+        at = crop_points(pixel[None], crop_transform(square, TINY.crop_px), TINY.crop_px)[0]
+        assert np.abs(at - shown[k]).max() < (1e-5 if one.joints_m is None else 0.03)
+
+
+def test_keypoints_are_seen_where_the_camera_of_the_crop_says(people, body):
+    network, _ = truthful(TINY, *people, body)
+    found = Predictor(network, body=body).predict_photos(asked(people))
+    posed = body(**network.parameters_told.body_arguments())
+    shown = project_in_crop(posed.keypoints - posed.joints[:, :1], network.camera_told, TINY.focal_sides).numpy()
+    for k, one in enumerate(found):
+        at = crop_points(one.keypoints_px[0], crop_transform(one.squares[0], TINY.crop_px), TINY.crop_px)
+        error = np.linalg.norm(at - shown[k], axis=-1)
+        # The crop's camera is far away, the photo's is not: that part of the difference no placing can take away.
+        assert np.median(error) < 0.02
+        label = people[0][k].keypoints_2d[:, :2]
+        off = np.median(np.linalg.norm(one.keypoints_px[0] - label, axis=-1)) / one.squares[0].side_px
+        assert off < (0.004 if PLACES[k][2] > 5 else 0.012)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_photos_and_batches_do_not_mix_people(people, batch_size):
+    torch.manual_seed(0)
+    network = EhmRegressor(TINY).eval()
+    rows, photos = people
+    boxes = np.stack([row.box_xyxy for row in rows])
+    many = [
+        PhotoPeople(rgb=photos[0], boxes_xyxy=boxes[:1]),
+        PhotoPeople(rgb=photos[1], boxes_xyxy=np.zeros((0, 4))),
+        PhotoPeople(rgb=photos[2], boxes_xyxy=boxes[1:]),
+    ]
+    together = Predictor(network, batch_size=batch_size).predict_photos(many)
+    assert [len(one) for one in together] == [1, 0, 3]
+    for photo, result in zip(many, together, strict=True):
+        for k, box in enumerate(photo.boxes_xyxy):
+            alone = Predictor(network).predict(photo.rgb, box[None])
+            for name, value in alone.parameters.named().items():
+                assert torch.allclose(getattr(result.parameters, name)[k], value[0], atol=1e-5), name
+            assert torch.allclose(result.transl_m[k], alone.transl_m[0], rtol=1e-4)
+            assert result.squares[k] == alone.squares[0]
+
+
+def test_nobody_anywhere(body):
+    photo = np.zeros((64, 64, 3), np.uint8)
+    nobody = Predictor(EhmRegressor(TINY).eval(), body=body).predict(photo, np.zeros((0, 4)))
+    assert len(nobody) == 0
+    assert nobody.is_finite.shape == (0,)
+    assert nobody.keypoints_px.shape == (0, 133, 2)
+    assert nobody.parameters.body_pose.shape == (0, 21, 3, 3)
+
+
+def test_bf16_is_close(people):
+    torch.manual_seed(0)
+    network = EhmRegressor(TINY).eval()
+    rows, photos = people
+    exact, rough = (
+        Predictor(network, precision=p).predict(photos[0], rows[0].box_xyxy[None]) for p in ("fp32", "bf16")
+    )
+    difference = (exact.parameters.body_pose - rough.parameters.body_pose).abs().max()
+    assert 0 < difference < 0.02
+    assert rough.parameters.body_pose.dtype == torch.float32
+
+
+def test_a_person_who_is_not_finite_is_marked_and_harms_nobody(people, body):
+    network, _ = truthful(TINY, *people, body)
+    network.parameters_told.betas[1] = torch.nan
+    found = Predictor(network, body=body).predict_photos(asked(people))
+    assert [one.is_finite.tolist() for one in found] == [[True], [False], [True], [True]]
+    assert torch.isfinite(found[2].joints_m).all()
+
+
+@pytest.mark.parametrize("box", [[0, 0, np.nan, 10], [5, 5, 6, 6], [2000, 0, 2100, 50], [30, 30, 10, 10]])
+def test_a_box_that_is_none_is_refused(box):
+    with pytest.raises(ValueError, match=r"box .* is not finite, too small or outside its photo \(64 x 48 px\)"):
+        Predictor(EhmRegressor(TINY)).predict(np.zeros((48, 64, 3), np.uint8), np.array([box]))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"precision": "fp16"}, "expected one of fp32, tf32, bf16, got 'fp16'"),
+        ({"batch_size": 0}, "batch_size: expected at least 1"),
+        ({"device": "cuda:77"}, "device 'cuda:77' cannot be used here"),
+        ({"device": "gpu"}, "device 'gpu' cannot be used here"),
+    ],
+)
+def test_impossible_settings_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Predictor(EhmRegressor(TINY), **wrong)
+
+
+def test_a_body_of_other_coefficients_is_refused(body):
+    network = EhmRegressor(dataclasses.replace(TINY, num_betas=7))
+    with pytest.raises(ValueError, match=r"gives 7 coefficients \(num_betas\), the body model takes 10"):
+        Predictor(network, body=body)
+
+
+def test_rotations_are_those_of_the_body_model():
+    local = local_rotations(random_parameters(3, seed=1))
+    tree = lbs.KinematicTree.from_parents(SMPLX_PARENTS)
+    world, _ = lbs.forward_kinematics(local, torch.zeros(3, 55, 3), tree)
+    assert torch.allclose(global_rotations(local), world[..., :3, :3], atol=1e-6)
