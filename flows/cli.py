@@ -1,4 +1,4 @@
-"""The ``pear`` command: annotate photos, predict people. A mistake ends in one sentence and exit code 2."""
+"""The ``pear`` command: annotate photos, train, predict people. A mistake ends in one sentence and exit code 2."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import typer
 from flows.annotate_commands import annotate, failures, inspect, retry, status, verify
 from flows.assets_command import assets
 from flows.server_commands import down, up
+from flows.train_command import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-COMMANDS = (annotate, retry, status, failures, inspect, verify, assets, up, down)
+COMMANDS = (annotate, retry, status, failures, inspect, verify, train, assets, up, down)
 """In the order of ``pear --help``."""
 
 for command in COMMANDS:
