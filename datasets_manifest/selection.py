@@ -18,45 +18,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datasets_manifest.error_codes import Status
-from datasets_manifest.labels import PART_NAMES, label_schema
-from datasets_manifest.selection_columns import check_conventions, check_lengths, filled, gaps
+from datasets_manifest.label_filter import LabelFilter, reasons_to_drop
+from datasets_manifest.labels import label_schema
+from datasets_manifest.selection_columns import check_conventions, check_lengths, filled
 from datasets_manifest.snapshot import Snapshot, check_snapshot
 from datasets_manifest.store import Footer, ShardError
 
+__all__ = ["TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "select_labels"]
+
 TEST_SPLIT = "test"
 """Rows of this split are read only if they are asked for by name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelFilter:
-    """Which rows may supervise."""
-
-    min_quality: float = 0.0
-    """Rows of a lower quality are left out, and where it is above 0 also rows that state none."""
-    statuses: tuple[str, ...] = (Status.OK.value, Status.PARTIAL.value)
-    """States of the rows that are taken; a failed row has no label."""
-    require: tuple[str, ...] = PART_NAMES
-    """Parts (body, left_hand, right_hand, face) of which at least one must be valid."""
-    min_box_px: float = 0.0
-    """Smallest longer side of a person's box, in pixels of the photo."""
-    splits: tuple[str, ...] = ()
-    """Splits to read; empty: all, which is refused where one of them is `test`."""
-
-    def __post_init__(self) -> None:
-        for name in ("statuses", "require", "splits"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-                raise ValueError(f"{name}: expected a list of names, got {value!r}")
-            object.__setattr__(self, name, tuple(value))
-        if not 0 <= self.min_quality <= 1:
-            raise ValueError(f"min_quality: expected 0 to 1, got {self.min_quality}")
-        if not (0 <= self.min_box_px < math.inf):
-            raise ValueError(f"min_box_px: expected 0 or more, got {self.min_box_px}")
-        for name, known in (("statuses", (Status.OK.value, Status.PARTIAL.value)), ("require", PART_NAMES)):
-            value = getattr(self, name)
-            if not value or set(value) - set(known):
-                raise ValueError(f"{name}: expected one or more of {', '.join(known)}, got {', '.join(value) or value}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,7 +196,7 @@ class _Reader:
         self.splits.update(table["split"].to_pylist())
         if self.rule.splits:
             table = table.filter(pc.is_in(table["split"], pa.array(self.rule.splits, pa.string())))
-        reasons = np.array(_reasons(table, self.rule), dtype=object)
+        reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
         self.dropped.update(reason for reason in reasons if reason)
         kept = table.filter(pa.array([not reason for reason in reasons], type=pa.bool_()))
         self.tables.append(filled(kept, self.schema))
@@ -261,39 +232,6 @@ class _Reader:
                 f"Labels in {self.root} have the splits {', '.join(sorted(self.splits))}, asked for is "
                 f"{', '.join(self.rule.splits)}."
             )
-
-
-def _reasons(table: pa.Table, rule: LabelFilter) -> list[str]:
-    """Why each row is left out, the first reason that holds; empty where it is kept."""
-    statuses, codes = table["status"].to_pylist(), table["error_code"].to_pylist()
-    valid = np.stack([table[f"{part}_valid"].to_numpy(zero_copy_only=False) for part in PART_NAMES], 1).astype(bool)
-    required = valid[:, [PART_NAMES.index(part) for part in rule.require]].any(1)
-    quality = table["quality"].to_numpy(zero_copy_only=False).astype(float)
-    absent = gaps(table)
-    sides = _box_sides(table)
-    reasons: list[str] = []
-    for i, status in enumerate(statuses):
-        if status == Status.FAILED:
-            reasons.append(f"failed with {codes[i]}")
-        elif status not in rule.statuses:
-            reasons.append(f"status {status}")
-        elif not required[i]:
-            reasons.append(f"no valid {' or '.join(rule.require)}")
-        elif absent[i]:
-            reasons.append(absent[i])
-        elif rule.min_quality > 0 and not quality[i] >= rule.min_quality:
-            reasons.append(f"quality below {rule.min_quality:g}")
-        elif sides[i] < rule.min_box_px:
-            reasons.append(f"box smaller than {rule.min_box_px:g} px")
-        else:
-            reasons.append("")
-    return reasons
-
-
-def _box_sides(table: pa.Table) -> np.ndarray:
-    """(N,) longer side of the box, px; not a number where there is none."""
-    corners = [pc.list_element(table["bbox_xyxy"], k).to_numpy().astype(np.float64) for k in range(4)]
-    return np.maximum(corners[2] - corners[0], corners[3] - corners[1])
 
 
 def _check_counts(root: Path, num_kept: int, dropped: Counter[str], max_share: float) -> None:

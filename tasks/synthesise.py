@@ -41,6 +41,8 @@ REVISION = 1
 
 TRUTH_FILE = "truth.parquet"
 SMALLEST_SIDE_PX = 64
+PEOPLE_A_PROCESS = 32
+"""Fewer people are not worth the seconds that a process takes to start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,8 +145,8 @@ def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, *, jobs: int =
         out_dir: folder; images of an earlier, larger set in it are removed.
         config: what to render.
         ehm: the body model.
-        jobs: processes that render; the files are the same byte for byte for any number. More than 1 need a program
-            that new processes can import (``if __name__ == "__main__":`` around what starts it).
+        jobs: processes that render, fewer for a small set; the files are the same byte for byte for any number. More
+            than 1 need a program that new processes can import (``if __name__ == "__main__":`` around what starts it).
 
     Returns:
         Path of ``truth.parquet``, which exists only once every image does.
@@ -204,7 +206,8 @@ _of_this_process: list[_Renderer] = []
 def _render_files(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) -> list[dict]:
     """Writes every image and returns the rows of the truth in their order."""
     renderer = _Renderer(out_dir=out_dir, config=config, ehm=ehm, rest=RestShape.from_assets(ehm.assets))
-    if jobs == 1:
+    processes = min(jobs, max(1, config.count // PEOPLE_A_PROCESS))
+    if processes == 1:
         threads = torch.get_num_threads()
         try:
             torch.set_num_threads(1)  # a sum that is split among threads can have other last bits
@@ -213,8 +216,10 @@ def _render_files(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) 
             torch.set_num_threads(threads)
     # Not forked: a child of a process whose torch has run threads can wait for ever for threads it does not have.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_start_process, initargs=(renderer,)) as pool:
-        rows = pool.map(_write_in_process, range(config.count), chunksize=max(1, min(8, config.count // (4 * jobs))))
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_process, initargs=(renderer,)) as pool:
+        rows = pool.map(
+            _write_in_process, range(config.count), chunksize=max(1, min(8, config.count // (4 * processes)))
+        )
         return list(_logged(rows, config.count))
 
 
