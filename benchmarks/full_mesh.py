@@ -70,13 +70,8 @@ class FullMesh:
 
     def _dense(self, coefficients: Tensor, scale: Tensor, local: Tensor, transl: Tensor) -> Mesh:
         ehms, count = self.ehms, len(local)
-        rest = lbs.blend(ehms.rest_template, ehms.rest_dirs, coefficients).unflatten(1, (-1, 3))
-        joints = lbs.blend(ehms.rest_joint_template, ehms.rest_joint_dirs, coefficients).unflatten(1, (-1, 3))
-        head, grow = joints[:, skeleton.HEAD, None], (scale - 1)[:, None]
-        rest = rest + ehms.head_weight[:, None] * grow * (rest - head)
-        first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
-        face = joints[:, first:last] + grow * (joints[:, first:last] - head)
-        joints = torch.cat([joints[:, :first], face, joints[:, last:]], 1)
+        joints, head = ehms.blended_joints(coefficients, scale)
+        rest = ehms.blended_mesh(coefficients, scale, head).transpose(1, 2)
         assert self.correctives is not None
         rest = rest + (lbs.pose_feature(local) @ self.correctives).unflatten(1, (-1, 3))
 

@@ -214,20 +214,11 @@ def rest_problem(
         torch.from_numpy(array.astype(np.float64)) for array in (smpl.v_template, smpl.shapedirs[..., :NUM_SMPL_BETAS])
     )
     body = SMPLX(smplx, num_betas=min(num_betas, smplx.shapedirs.shape[-1]), num_expression=0).double()
+    body.keep_vertices(torch.from_numpy(used.smplx_ids))
     return RestProblem(
-        body=_with_vertices(body, torch.from_numpy(used.smplx_ids)),
+        body=body,
         target=surface_points(used, template),
         target_dirs=surface_points(used, dirs.movedim(-1, 0)).movedim(0, -1),
         weights=torch.from_numpy(weights[kept] / weights[kept].sum()),
         config=config,
     )
-
-
-def _with_vertices(body: SMPLX, ids: Tensor) -> SMPLX:
-    """Leaves a body these vertices (N,) only. Its joints stay: they were regressed from all when it was made."""
-    columns = (3 * ids[:, None] + torch.arange(3)).flatten()
-    body.template, body.dirs = body.template[columns], body.dirs[:, columns]
-    body.skin_weights = body.skin_weights[:, ids]
-    if body.posedirs is not None:
-        body.posedirs = body.posedirs[:, columns]
-    return body

@@ -32,7 +32,7 @@ from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.flame import FLAME
 from model.body.keypoints import Frame, Keypoints
-from model.body.skinned import FlatBatch, flat_buffer, float_buffer, rows_buffer, stack_rotations
+from model.body.skinned import FlatBatch, Skeleton, flat_buffer, float_buffer, rows_buffer, stack_rotations
 from model.body.smplx import SMPLX
 
 Mode = Literal["blended", "paper"]
@@ -219,27 +219,29 @@ class EHMs(nn.Module):
         scale = None if head_scale is None else batch.vector("head_scale", head_scale, 3)
         jaw = batch.rotations("jaw_pose", jaw_pose, 1)
         eyes = batch.rotations("eye_pose", eye_pose, 2)
-        if self.mode == "blended":
-            rest, joints = self._blended_rest(torch.cat([shape, head_shape, expression, lids], dim=-1), scale)
-        else:
-            rest, joints = self._paper_rest(shape, torch.cat([head_shape, expression], dim=-1), lids, jaw, eyes, scale)
-            jaw, eyes = batch.rotations("jaw_pose", None, 1), batch.rotations("eye_pose", None, 2)
+        is_blended = self.mode == "blended"
+        still = None if is_blended else batch.rotations("jaw_pose", None, 1)
         rotations = stack_rotations(
             [
                 batch.rotations("global_orient", global_orient, 1),
                 batch.rotations("body_pose", body_pose, skeleton.NUM_BODY_JOINTS),
-                jaw,
-                eyes,
+                *([jaw, eyes] if still is None else [still, still, still]),
                 batch.rotations("left_hand_pose", left_hand_pose, skeleton.NUM_HAND_JOINTS),
                 batch.rotations("right_hand_pose", right_hand_pose, skeleton.NUM_HAND_JOINTS),
             ]
         )
-        out = self.body.skin(rest, joints, rotations, None if transl is None else batch.vector("transl", transl, 3))
-        keypoints = self.keypoints(out.vertices, out.joints, head_orient(rotations, self.body.tree), self.frame)
+        root = None if transl is None else batch.vector("transl", transl, 3)
+        if is_blended:
+            coefficients = torch.cat([shape, head_shape, expression, lids], dim=-1)
+            skinned, posed = self._blended(coefficients, scale, rotations, root)
+        else:
+            face = torch.cat([head_shape, expression], dim=-1)
+            skinned, posed = self._paper(shape, face, lids, jaw, eyes, scale, rotations, root)
+        orient = posed.orientations[:, skeleton.HEAD]
         return EhmOutput(
-            vertices=batch.restore(out.vertices),
-            joints=batch.restore(out.joints),
-            keypoints=batch.restore(keypoints),
+            vertices=batch.restore(skinned),
+            joints=batch.restore(posed.joints),
+            keypoints=batch.restore(self.keypoints(skinned, posed.joints, orient, self.frame)),
         )
 
     def _init_blended(self, assets: EhmAssets) -> None:
@@ -249,24 +251,50 @@ class EHMs(nn.Module):
             num_flame_shape=self.num_flame_shape,
             num_expression=self.num_expression,
         )
-        self.register_buffer("rest_template", flat_buffer(basis.template), persistent=False)
-        self.register_buffer("rest_dirs", rows_buffer(basis.dirs), persistent=False)
+        # All x of the mesh, then all y, then all z: what is done to vertices runs over contiguous rows.
+        self.register_buffer("rest_template", flat_buffer(basis.template.T), persistent=False)
+        self.register_buffer("rest_dirs", rows_buffer(basis.dirs.swapaxes(0, 1)), persistent=False)
         self.register_buffer("rest_joint_template", flat_buffer(basis.joint_template), persistent=False)
         self.register_buffer("rest_joint_dirs", rows_buffer(basis.joint_dirs), persistent=False)
         self.register_buffer("head_weight", float_buffer(basis.head_weight), persistent=False)
 
-    def _blended_rest(self, coefficients: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(N, K), (N, 3) -> rest vertices (N, V, 3) and rest joints (N, 55, 3)."""
-        rest = lbs.blend(self.rest_template, self.rest_dirs, coefficients).unflatten(1, (-1, 3))
+    def blended_joints(self, coefficients: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(N, K), (N, 3) -> rest joints (N, 55, 3), the face's moved by the scale, and the head joint (N, 3, 1)."""
         joints = lbs.blend(self.rest_joint_template, self.rest_joint_dirs, coefficients).unflatten(1, (-1, 3))
-        if scale is None:
-            return rest, joints
         head = joints[:, skeleton.HEAD : skeleton.HEAD + 1]
-        grow = (scale - 1.0)[:, None]
-        rest = rest + self.head_weight[:, None] * grow * (rest - head)
-        first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
-        face = joints[:, first:last] + grow * (joints[:, first:last] - head)
-        return rest, torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
+        if scale is not None:
+            first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
+            face = joints[:, first:last] + (scale - 1.0)[:, None] * (joints[:, first:last] - head)
+            joints = torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
+        return joints, head.transpose(1, 2)
+
+    def blended_mesh(self, coefficients: Tensor, scale: Tensor | None, head: Tensor) -> Tensor:
+        """(N, K), (N, 3), head joint (N, 3, 1) -> rest vertices, coordinate by coordinate (N, 3, V)."""
+        rest = lbs.blend(self.rest_template, self.rest_dirs, coefficients).unflatten(1, (3, -1))
+        if scale is None:
+            return rest
+        return torch.addcmul(rest, self.head_weight * (scale - 1.0)[..., None], rest - head)
+
+    def _blended(
+        self, coefficients: Tensor, scale: Tensor | None, rotations: Tensor, root: Tensor | None
+    ) -> tuple[Tensor, Skeleton]:
+        """The `blended` definition -> vertices (N, V, 3) and the posed skeleton."""
+        body = self.body
+        joints, head = self.blended_joints(coefficients, scale)
+        posed = body.articulate(joints, rotations, root)
+        correctives = body.correctives(rotations)
+        on_cpu = coefficients.device.type == "cpu"
+        # On a CPU a few people at a time, so that what lies between coefficients and vertices stays in the cache.
+        chunk = lbs.cpu_chunk(len(self.head_weight)) if on_cpu else max(1, len(coefficients))
+        vertices = []
+        for first in range(0, max(1, len(coefficients)), chunk):
+            rows = slice(first, first + chunk)
+            rest = self.blended_mesh(coefficients[rows], None if scale is None else scale[rows], head[rows])
+            mesh = rest.transpose(1, 2)
+            if correctives is not None:
+                mesh = mesh + correctives[rows]
+            vertices.append(lbs.skin(mesh, posed.transforms[rows], body.skin_weights, body.skin_support))
+        return vertices[0] if len(vertices) == 1 else torch.cat(vertices), posed
 
     def _init_paper(self, assets: EhmAssets, keep_body_ids: NDArray[np.int64] | None) -> None:
         self.head = FLAME(assets.flame, num_betas=self.num_flame_shape, num_expression=self.num_expression)
@@ -277,10 +305,18 @@ class EHMs(nn.Module):
         self.register_buffer("joint_regressor", float_buffer(assets.smplx.joint_regressor), persistent=False)
         self.register_buffer("head_weight", float_buffer(head_weight(assets)), persistent=False)
 
-    def _paper_rest(
-        self, betas: Tensor, head_coefficients: Tensor, lids: Tensor, jaw: Tensor, eyes: Tensor, scale: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Steps 1 to 3 of Algorithm 1 -> rest vertices (N, V, 3) and the joints regressed from them (N, 55, 3)."""
+    def _paper(
+        self,
+        betas: Tensor,
+        head_coefficients: Tensor,
+        lids: Tensor,
+        jaw: Tensor,
+        eyes: Tensor,
+        scale: Tensor | None,
+        rotations: Tensor,
+        root: Tensor | None,
+    ) -> tuple[Tensor, Skeleton]:
+        """Algorithm 1 -> vertices (N, V, 3) and the posed skeleton; the rotations' jaw and eyes are at rest."""
         body = lbs.blend(self.body.template, self.body.dirs, betas).unflatten(1, (-1, 3))
         body_joints = lbs.blend(self.body.joint_template, self.body.joint_dirs, betas).unflatten(1, (-1, 3))
         has_lids = self.head.eyelid_dirs is not None
@@ -292,7 +328,10 @@ class EHMs(nn.Module):
         scaled = head.vertices if scale is None else head.vertices * scale[:, None]
         moved = scaled - eyes_head + eyes_body
         fused = body.index_copy(1, self.replaced_body_ids, moved[:, self.replaced_head_ids])
-        return fused, self.joint_regressor @ fused
+        posed = self.body.articulate(self.joint_regressor @ fused, rotations, root)
+        correctives = self.body.correctives(rotations)
+        fused = fused if correctives is None else fused + correctives
+        return lbs.skin(fused, posed.transforms, self.body.skin_weights, self.body.skin_support), posed
 
 
 def head_orient(rotations: Tensor, tree: lbs.KinematicTree) -> Tensor:

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from model.body import lbs
 from model.body.assets import BodyAssets, Kind
 
+_DENSE_SHARE = 0.2
+"""From this share of skin weights above zero on, one dense product is as fast as adding up those that are not zero."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BodyOutput:
@@ -20,6 +23,18 @@ class BodyOutput:
     """(B, V, 3) metres."""
     joints: Tensor
     """(B, J, 3) metres."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skeleton:
+    """Posed joints, and what they do to the mesh."""
+
+    orientations: Tensor
+    """(N, J, 3, 3) in the model frame."""
+    joints: Tensor
+    """(N, J, 3) metres."""
+    transforms: Tensor
+    """(N, J, 3, 4) from rest vertices to posed ones."""
 
 
 class SkinnedBody(nn.Module):
@@ -52,6 +67,7 @@ class SkinnedBody(nn.Module):
         self.register_buffer("joint_template", flat_buffer(regressor @ assets.v_template), persistent=False)
         self.register_buffer("joint_dirs", rows_buffer(np.einsum("jv,vck->jck", regressor, dirs)), persistent=False)
         self.register_buffer("skin_weights", float_buffer(assets.skin_weights.T), persistent=False)
+        self.skin_support = _support(self.skin_weights)
         posedirs = None if assets.posedirs is None else float_buffer(assets.posedirs)
         self.register_buffer("posedirs", posedirs, persistent=False)
         self.register_buffer("faces", torch.from_numpy(assets.faces.copy()), persistent=False)
@@ -64,13 +80,43 @@ class SkinnedBody(nn.Module):
 
     def skin(self, rest: Tensor, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
         """Flat batch: rest mesh (N, V, 3), rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) -> posed."""
-        if self.posedirs is not None:
-            rest = torch.addmm(rest.flatten(1), lbs.pose_feature(rotations), self.posedirs).unflatten(1, (-1, 3))
+        correctives = self.correctives(rotations)
+        if correctives is not None:
+            rest = rest + correctives
+        posed = self.articulate(rest_joints, rotations, transl)
+        vertices = lbs.skin(rest, posed.transforms, self.skin_weights, self.skin_support)
+        return BodyOutput(vertices=vertices, joints=posed.joints)
+
+    def correctives(self, rotations: Tensor) -> Tensor | None:
+        """(N, J, 3, 3) -> what the pose adds to the rest mesh (N, V, 3), None where the body has no correctives."""
+        if self.posedirs is None:
+            return None
+        return (lbs.pose_feature(rotations) @ self.posedirs).unflatten(1, (-1, 3))
+
+    def articulate(self, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> Skeleton:
+        """Flat batch: rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) of the root -> posed joints."""
         world, posed = lbs.forward_kinematics(rotations, rest_joints, self.tree)
         if transl is not None:
             posed = posed + (transl - posed[:, 0])[:, None]
         transforms = lbs.skinning_transforms(world, posed, rest_joints)
-        return BodyOutput(vertices=lbs.skin(rest, transforms, self.skin_weights), joints=posed)
+        return Skeleton(orientations=world, joints=posed, transforms=transforms)
+
+    def keep_vertices(self, ids: Tensor) -> None:
+        """Leaves the body these vertices (M,) only, and dense skinning, which has forward-mode derivatives.
+
+        Joints stay where all vertices had put them; faces mean nothing any more.
+        """
+        columns = (3 * ids[:, None] + torch.arange(3, device=ids.device)).flatten()
+        self.template, self.dirs = self.template[columns], self.dirs[:, columns]
+        self.skin_weights = self.skin_weights[:, ids]
+        self.skin_support = None
+        if self.posedirs is not None:
+            self.posedirs = self.posedirs[:, columns]
+
+
+def _support(weights: Tensor) -> lbs.SkinSupport | None:
+    """Worth it where most of the weights (J, V) are zero."""
+    return lbs.SkinSupport(weights) if int((weights != 0).sum()) < _DENSE_SHARE * weights.numel() else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
