@@ -209,7 +209,8 @@ def test_vitpose_plus_plus_itself():
     theirs = module.ViTMoE(
         img_size=(256, 192), patch_size=16, embed_dim=384, depth=12, num_heads=12, ratio=1, mlp_ratio=4, qkv_bias=True,
         num_expert=6, part_features=192,
-    ).eval()  # fmt: skip
+    )  # fmt: skip
+    theirs.eval()
     with torch.no_grad():
         for name, parameter in theirs.named_parameters():
             if "norm" not in name:
