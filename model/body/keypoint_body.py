@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
-from model.body.ehms import blended_basis, head_orient
+from model.body.ehms import blended_basis
 from model.body.keypoints import Frame, Keypoints
 from model.body.skinned import flat_buffer, float_buffer, rows_buffer, stack_rotations
 
@@ -157,7 +157,7 @@ class KeypointBody(nn.Module):
         if transl is not None:
             joints = joints + (transl - joints[:, 0])[:, None]
         vertices = lbs.skin(rest, lbs.skinning_transforms(world, joints, rest_joints), self.skin_weights)
-        keypoints = self.keypoints(vertices, joints, head_orient(rotations, self.tree), self.frame)
+        keypoints = self.keypoints(vertices, joints, world[:, skeleton.HEAD], self.frame)
         return KeypointOutput(joints=joints, keypoints=keypoints, extra_vertices=vertices[:, self.extra_rows])
 
     def _rest(self, coefficients: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,13 +27,15 @@ def contour_row(head_orient: Tensor, frame: Frame) -> Tensor:
         frame: Frame that the orientation is expressed in.
 
     Returns:
-        (N,) int64; row k is a yaw of -k degrees for k in 0..39, row 39 + k one of +k degrees.
+        (N,) int64; row k is a yaw of -k degrees for k in 0..39, row 39 + k one of +k degrees; 0 where the orientation
+        is not finite.
     """
     r00, r10, r20 = head_orient.detach()[..., 0].unbind(-1)
     if frame == "camera":
         r10, r20 = -r10, -r20
     yaw_deg = torch.atan2(-r20, torch.hypot(r00, r10)) * (180.0 / math.pi)
-    row = torch.round(-yaw_deg).clamp(-MAX_CONTOUR_YAW_DEG, MAX_CONTOUR_YAW_DEG).long()
+    # An orientation that is not a number makes the points so too; as an index it would be out of bounds.
+    row = torch.round(-yaw_deg).nan_to_num(0.0).clamp(-MAX_CONTOUR_YAW_DEG, MAX_CONTOUR_YAW_DEG).long()
     return torch.where(row < 0, MAX_CONTOUR_YAW_DEG - row, row)
 
 

@@ -31,7 +31,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -39,9 +38,7 @@ from torch import Tensor
 from model.body import skeleton
 from model.regressor.batch import TrainingBatch
 from model.regressor.camera import project
-
-if TYPE_CHECKING:
-    from model.regressor.network import Prediction
+from model.regressor.network import Prediction
 
 _TRUNK = (0, 3, 6, 9)
 """Pelvis and spine: `body_valid` vouches for them as a whole."""

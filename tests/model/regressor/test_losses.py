@@ -1,0 +1,370 @@
+"""Laws of the loss: zero at the target, deaf to what is not valid, the same for a batch and for its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from regressor_batches import (
+    PART_FIELDS,
+    overwritten,
+    prediction_of,
+    random_batch,
+    random_camera,
+    random_parameters,
+    rows,
+)
+from torch import Tensor
+
+from model.body import skeleton
+from model.body.assets import load_open_body
+from model.body.keypoint_body import KeypointBody
+from model.regressor.batch import TrainingBatch
+from model.regressor.camera import project
+from model.regressor.losses import WEIGHT_NAMES, LossConfig, LossTerms, known_points, regressor_loss
+from model.regressor.parameters import EhmParameters
+from model.regressor.targets import posed_target
+
+FOCAL_SIDES = 5000 / 256
+EVERYTHING = dataclasses.replace(LossConfig(), **{name: 0.5 + 0.1 * k for k, name in enumerate(WEIGHT_NAMES)})
+"""All weights different, none zero."""
+FLAGS = ("body_valid", "left_hand_valid", "right_hand_valid", "face_valid")
+
+
+@pytest.fixture(scope="module")
+def body() -> KeypointBody:
+    return KeypointBody(load_open_body())
+
+
+def loss_of(
+    parameters: EhmParameters,
+    camera: Tensor,
+    batch: TrainingBatch,
+    body: KeypointBody,
+    config: LossConfig = EVERYTHING,
+) -> LossTerms:
+    """From parameters to the loss, as in training."""
+    posed = body(**parameters.body_arguments())
+    prediction = prediction_of(parameters, camera)
+    target = posed_target(batch, body)
+    return regressor_loss(prediction, posed.joints, posed.keypoints, batch, *target, config, FOCAL_SIDES)
+
+
+def gradient_of(parameters: EhmParameters, camera: Tensor, batch: TrainingBatch, body: KeypointBody) -> list[Tensor]:
+    leaves = parameters.map(lambda tensor: tensor.detach().clone().requires_grad_())
+    view = camera.clone().requires_grad_()
+    total = loss_of(leaves, view, batch, body).total
+    inputs = [*leaves.named().values(), view]
+    return list(torch.autograd.grad(total, inputs, materialize_grads=True, allow_unused=True))
+
+
+def seen_by(batch: TrainingBatch, camera: Tensor, body: KeypointBody) -> TrainingBatch:
+    """The batch with the keypoints that its own labels show."""
+    posed = body(**batch.target.body_arguments())
+    shown = project(posed.keypoints - posed.joints[:, :1], camera, FOCAL_SIDES)
+    return dataclasses.replace(batch, keypoints_2d=torch.cat([shown, batch.keypoints_2d[..., 2:]], -1))
+
+
+def without(batch: TrainingBatch, flag: str) -> TrainingBatch:
+    changes = {flag: torch.zeros(len(batch), dtype=torch.bool)}
+    return dataclasses.replace(batch, **changes)
+
+
+# --- what it measures -------------------------------------------------------------------------------------------------
+def test_it_is_zero_at_the_target(body: KeypointBody) -> None:
+    camera = random_camera(3)
+    batch = seen_by(random_batch(3), camera, body)
+    found = loss_of(batch.target, camera, batch, body)
+    assert found.total == 0, found.terms
+    assert set(found.terms) == {
+        *("global_orient", "body_pose", "betas", "left_hand_pose", "right_hand_pose", "head_orient", "jaw_pose"),
+        *("eye_pose", "eyelids", "flame_shape", "flame_expression", "head_scale", "body_3d", "left_hand_3d"),
+        *("right_hand_3d", "face_3d", "body_2d", "left_hand_2d", "right_hand_2d", "face_2d"),
+    }
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(EhmParameters)])
+def test_every_parameter_is_charged_for(body: KeypointBody, name: str) -> None:
+    camera = random_camera(2)
+    batch = seen_by(random_batch(2), camera, body)
+    changes = {name: getattr(random_parameters(2, seed=5), name)}
+    found = loss_of(dataclasses.replace(batch.target, **changes), camera, batch, body)
+    assert found.terms[name] > 1e-3
+    others = {field.name for field in dataclasses.fields(EhmParameters)} - {name}
+    assert all(found.terms[other] == 0 for other in others)
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms(body: KeypointBody) -> None:
+    found = loss_of(random_parameters(3, 1), random_camera(3), random_batch(3), body)
+    expected = sum(EVERYTHING.weight_of(name) * float(term) for name, term in found.terms.items())
+    assert float(found.total) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_term_of_weight_zero_is_measured_and_not_charged(body: KeypointBody) -> None:
+    config = dataclasses.replace(EVERYTHING, body_3d=0.0)
+    given = random_parameters(2, 1), random_camera(2), random_batch(2), body
+    with_it, without_it = loss_of(*given), loss_of(*given, config)
+    assert without_it.terms["body_3d"] == with_it.terms["body_3d"] > 0
+    expected = float(with_it.total - EVERYTHING.body_3d * with_it.terms["body_3d"])
+    assert float(without_it.total) == pytest.approx(expected, rel=1e-5)
+
+
+def oracle(parameters: EhmParameters, camera: Tensor, joints: Tensor, keypoints: Tensor, batch: TrainingBatch,
+           target_joints: Tensor, target_keypoints: Tensor) -> float:  # fmt: skip
+    """HMR2's loss with HaMeR's hands and a FLAME L1, one person and one number at a time, in numpy."""
+    said = {name: value.numpy() for name, value in parameters.named().items()}
+    label = {name: value.numpy() for name, value in batch.target.named().items()}
+    total = 0.0
+    for b in range(len(batch)):
+        is_body, is_face = bool(batch.body_valid[b]), bool(batch.face_valid[b])
+        seen = batch.joint_seen[b].tolist()
+        person = 0.0
+        if is_body:
+            if seen[0]:
+                person += 0.001 * np.sum((said["global_orient"][b] - label["global_orient"][b]) ** 2)
+            for k in range(21):
+                if seen[k + 1]:
+                    person += 0.001 * np.sum((said["body_pose"][b, k] - label["body_pose"][b, k]) ** 2)
+            person += 0.0005 * np.sum((said["betas"][b] - label["betas"][b]) ** 2)
+        for side, wrist, start in (("left", 20, 91), ("right", 21, 112)):
+            if not getattr(batch, f"{side}_hand_valid")[b]:
+                continue
+            person += 0.001 * np.sum((said[f"{side}_hand_pose"][b] - label[f"{side}_hand_pose"][b]) ** 2)
+            for k in range(start + 1, start + 21):
+                ours = keypoints[b, k] - joints[b, wrist]
+                person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, wrist])).sum()
+        if is_face:
+            for name in ("head_orient", "jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression"):
+                person += 0.001 * np.abs(said[name][b] - label[name][b]).sum()
+            for k in (*range(5), *range(40, 91)):
+                ours = keypoints[b, k] - joints[b, 15]
+                person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, 15])).sum()
+            if is_body:
+                person += 0.001 * np.abs(said["head_scale"][b] - label["head_scale"][b]).sum()
+        if is_body:
+            for k in range(1, 22):
+                chain, parent = [], skeleton.SMPLX_PARENTS[k]
+                while parent > 0:
+                    chain.append(parent)
+                    parent = skeleton.SMPLX_PARENTS[parent]
+                if all(seen[a] for a in chain if a not in (3, 6, 9)):
+                    ours = joints[b, k] - joints[b, 0]
+                    person += 0.05 * np.abs(ours - (target_joints[b, k] - target_joints[b, 0])).sum()
+            chains = (1, 4, 7, 10), (1, 4, 7, 10), (1, 4, 7), (2, 5, 8, 11), (2, 5, 8, 11), (2, 5, 8)
+            for k, chain in zip(range(17, 23), chains, strict=True):
+                if all(seen[a] for a in chain):
+                    ours = keypoints[b, k] - joints[b, 0]
+                    person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, 0])).sum()
+        s, tx, ty = camera[b].tolist()
+        for k in range(133):
+            flag = "body" if k < 23 else "face" if k < 91 else "left_hand" if k < 112 else "right_hand"
+            if getattr(batch, f"{flag}_valid")[b]:
+                x, y, z = (keypoints[b, k] - joints[b, 0]).tolist()
+                depth = z + 2 * FOCAL_SIDES / s
+                u, v, score = batch.keypoints_2d[b, k].tolist()
+                apart = abs(FOCAL_SIDES * (x + tx) / depth - u) + abs(FOCAL_SIDES * (y + ty) / depth - v)
+                person += 0.01 * score * apart
+        total += person * float(batch.weight[b])
+    return float(total) / len(batch)
+
+
+def test_hmr2_weights_give_the_loss_of_a_slow_obvious_version(body: KeypointBody) -> None:
+    num = 6
+    batch = random_batch(num, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(7)
+    flags = {flag: torch.rand(num, generator=generator) < 0.6 for flag in FLAGS}
+    seen = torch.rand(num, 22, generator=generator) < 0.8
+    weight = torch.rand(num, generator=generator, dtype=torch.float64)
+    batch = dataclasses.replace(batch, **flags, joint_seen=seen, weight=weight)
+    assert all(0 < int(flag.sum()) < num for flag in flags.values())
+    parameters, camera = random_parameters(num, 1, dtype=torch.float64), random_camera(num, dtype=torch.float64)
+    precise = KeypointBody(load_open_body()).double()
+    posed, target = precise(**parameters.body_arguments()), posed_target(batch, precise)
+    found = regressor_loss(
+        prediction_of(parameters, camera), posed.joints, posed.keypoints, batch, *target, LossConfig.hmr2(), FOCAL_SIDES
+    )
+    expected = oracle(parameters, camera, posed.joints, posed.keypoints, batch, *target)
+    assert float(found.total) == pytest.approx(expected, rel=1e-10)
+
+
+def test_gradient_of_the_loss() -> None:
+    """With respect to everything the network and the body say."""
+    batch = random_batch(2, dtype=torch.float64)
+    batch = dataclasses.replace(batch, face_valid=torch.tensor([True, False]))
+    said = random_parameters(2, 3, dtype=torch.float64)
+    points = [torch.randn(2, n, 3, dtype=torch.float64, requires_grad=True) for n in (55, 133)]
+    target_joints, target_keypoints = (torch.randn(2, n, 3, dtype=torch.float64) for n in (55, 133))
+    leaves = [value.requires_grad_() for value in said.named().values()]
+    camera = random_camera(2, dtype=torch.float64).requires_grad_()
+
+    def total(view: Tensor, joints: Tensor, keypoints: Tensor, *values: Tensor) -> Tensor:
+        parameters = EhmParameters(**dict(zip(said.named(), values, strict=True)))
+        said_now = prediction_of(parameters, view), joints, keypoints
+        return regressor_loss(*said_now, batch, target_joints, target_keypoints, EVERYTHING, FOCAL_SIDES).total
+
+    assert torch.autograd.gradcheck(total, (camera, *points, *leaves), fast_mode=True, eps=1e-7, atol=1e-5)
+
+
+def test_descending_it_leads_to_the_target(body: KeypointBody) -> None:
+    camera = random_camera(2)
+    batch = seen_by(random_batch(2), camera, body)
+    start = random_parameters(2, 9)
+    leaves = {name: value.clone().requires_grad_() for name, value in start.named().items()}
+    view = (camera + 0.1).requires_grad_()
+    optimiser = torch.optim.Adam([*leaves.values(), view], lr=0.05)
+    totals = []
+    for _ in range(25):
+        loss = loss_of(EhmParameters(**leaves), view, batch, body, LossConfig.hmr2()).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        totals.append(float(loss.detach()))
+    assert totals[-1] < 0.25 * totals[0]
+
+
+# --- what may not be heard --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("part", list(PART_FIELDS))
+@pytest.mark.parametrize("value", [3.0, float("nan"), float("inf")])
+def test_a_part_that_is_not_valid_changes_neither_loss_nor_gradient(
+    body: KeypointBody, part: str, value: float
+) -> None:
+    """In 2D the part's points are spoiled as well. A body that is not valid still carries the head: it is finite."""
+    said, camera = random_parameters(3, 1), random_camera(3)
+    batch = without(random_batch(3), f"{part}_valid")
+    spoiled = overwritten(batch, part, value)
+    if part == "body":  # a body that is finite carries the others; compare with one that is as absent
+        batch = overwritten(batch, part, float("nan"))
+        spoiled = overwritten(batch, part, float("nan") if value == 3.0 else value)
+    points = {"body": slice(0, 23), "face": skeleton.FACE, "left_hand": skeleton.LEFT_HAND}
+    keypoints = batch.keypoints_2d.clone()
+    keypoints[:, points.get(part, skeleton.RIGHT_HAND)] = value
+    spoiled = dataclasses.replace(spoiled, keypoints_2d=keypoints)
+    before, after = loss_of(said, camera, batch, body), loss_of(said, camera, spoiled, body)
+    assert before.total.isfinite()
+    assert before.total == after.total
+    for one, other in zip(
+        gradient_of(said, camera, batch, body), gradient_of(said, camera, spoiled, body), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_an_invalid_part_is_not_charged_for(body: KeypointBody, flag: str) -> None:
+    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
+    terms = loss_of(said, camera, without(batch, flag), body).terms
+    part = flag.removesuffix("_valid")
+    silent = {*PART_FIELDS[part], f"{part}_3d", f"{part}_2d"} | ({"head_scale"} & set(terms) if part in ("body", "face") else set())  # noqa: E501  # fmt: skip
+    assert {name for name, term in terms.items() if term == 0} == silent
+
+
+def test_a_joint_that_was_not_seen_is_not_compared(body: KeypointBody) -> None:
+    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
+    seen = batch.joint_seen.clone()
+    seen[:, 4] = False
+    batch = dataclasses.replace(batch, joint_seen=seen)
+    pose = batch.target.body_pose.clone()
+    pose[:, 3] = torch.eye(3)
+    bent = dataclasses.replace(batch, target=dataclasses.replace(batch.target, body_pose=pose))
+    before, after = loss_of(said, camera, batch, body), loss_of(said, camera, bent, body)
+    assert before.terms["body_pose"] == after.terms["body_pose"]
+    torch.testing.assert_close(before.total, after.total, rtol=1e-6, atol=0)
+
+
+def test_a_limb_is_known_as_far_as_it_was_seen() -> None:
+    """The left knee was not seen: ankle, foot and the points on them are not known, the rest is."""
+    seen = torch.ones(1, 22, dtype=torch.bool)
+    seen[0, 4] = False
+    known = known_points(seen)[0]
+    unknown = {skeleton.SMPLX_JOINT_NAMES[k + 1] for k in range(21) if not known[k]}
+    assert unknown == {"left_ankle", "left_foot"}
+    assert known[21:].tolist() == [False, False, False, True, True, True]
+
+
+def test_the_trunk_counts_as_seen() -> None:
+    seen = torch.zeros(1, 22, dtype=torch.bool)
+    known = {skeleton.SMPLX_JOINT_NAMES[k + 1] for k in known_points(seen)[0, :21].nonzero()[:, 0].tolist()}
+    assert known == {"left_hip", "right_hip", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar"}
+
+
+@pytest.mark.parametrize("part", list(PART_FIELDS))
+def test_a_valid_label_that_is_not_finite_is_not_hidden(body: KeypointBody, part: str) -> None:
+    batch = overwritten(random_batch(2), part, float("nan"))
+    assert loss_of(random_parameters(2, 1), random_camera(2), batch, body).total.isnan()
+
+
+def test_2d_points_of_invalid_parts_count_when_asked_for(body: KeypointBody) -> None:
+    said, camera, batch = random_parameters(2, 1), random_camera(2), without(random_batch(2), "left_hand_valid")
+    config = dataclasses.replace(EVERYTHING, invalid_parts_in_2d=True)
+    terms = loss_of(said, camera, batch, body, config).terms
+    assert terms["left_hand_2d"] > 0
+    assert terms["left_hand_3d"] == 0
+
+
+# --- scores, weights, shares ------------------------------------------------------------------------------------------
+def test_the_score_weighs_a_2d_point(body: KeypointBody) -> None:
+    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
+    half = dataclasses.replace(batch, keypoints_2d=batch.keypoints_2d * torch.tensor([1.0, 1.0, 0.5]))
+    before, after = (loss_of(said, camera, b, body).terms for b in (batch, half))
+    for name, term in before.items():
+        torch.testing.assert_close(after[name], term * (0.5 if name.endswith("_2d") else 1.0))
+
+
+def test_points_below_the_least_score_do_not_count(body: KeypointBody) -> None:
+    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
+    keypoints = batch.keypoints_2d.clone()
+    keypoints[:, ::2, 2] = 0.6
+    config, low = dataclasses.replace(EVERYTHING, min_score=0.7), dataclasses.replace(batch, keypoints_2d=keypoints)
+    gone = keypoints.clone()
+    gone[:, ::2] = 0.0
+    expected = loss_of(said, camera, dataclasses.replace(batch, keypoints_2d=gone), body).total
+    assert loss_of(said, camera, low, body, config).total == expected
+
+
+def test_a_persons_weight_is_on_everything(body: KeypointBody) -> None:
+    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
+    alone = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([1.0, 0.0])), body)
+    half = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([0.5, 0.0])), body)
+    first = loss_of(said.map(lambda t: t[:1]), camera[:1], rows(batch, slice(0, 1)), body)
+    torch.testing.assert_close(alone.total, first.total / 2)
+    torch.testing.assert_close(half.total, alone.total / 2)
+
+
+def test_the_mean_over_equal_shares_is_the_whole_batch(body: KeypointBody) -> None:
+    """Also when people of whom little is valid are spread unevenly."""
+    said, camera, batch = random_parameters(6, 1), random_camera(6), random_batch(6)
+    batch = dataclasses.replace(batch, face_valid=torch.tensor([True, False, False, True, True, True]))
+    whole = gradient_of(said, camera, batch, body)
+    shares = [slice(0, 3), slice(3, 6)]
+    parts = [gradient_of(said.map(lambda t, s=s: t[s]), camera[s], rows(batch, s), body) for s in shares]
+    for k, gradient in enumerate(whole):
+        together = torch.cat([part[k] for part in parts]) / 2
+        torch.testing.assert_close(together, gradient, rtol=1e-5, atol=1e-6)
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+def test_presets() -> None:
+    hmr2, paper = LossConfig.hmr2(), LossConfig.paper()
+    assert (hmr2.body_3d, hmr2.body_2d, hmr2.body_pose, hmr2.betas) == (0.05, 0.01, 0.001, 0.0005)
+    assert (paper.body_3d, paper.body_2d, paper.body_pose, paper.flame_shape) == (0.05, 0.01, 0.001, 0.001)
+    assert paper.global_orient == 0
+    assert paper.min_score == 0.7
+    assert LossConfig.smoke().weight_of("left_hand_3d") == LossConfig.smoke().hand_3d
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"body_3d": -0.1}, r"body_3d: expected a weight of 0 or more, got -0.1"),
+        ({"betas": math.nan}, r"betas: expected a weight of 0 or more, got nan"),
+        ({"face_2d": math.inf}, r"face_2d: expected a weight of 0 or more, got inf"),
+        ({"min_score": 1.0}, r"min_score: expected 0 or more and below 1, got 1.0"),
+        (dict.fromkeys(WEIGHT_NAMES, 0.0), "all weights of the loss are 0"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LossConfig(**settings)
