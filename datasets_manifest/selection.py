@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.fields import field_note
 from datasets_manifest.label_filter import LabelFilter, reasons_to_drop
 from datasets_manifest.labels import label_schema
 from datasets_manifest.selection_columns import check_conventions, check_lengths, filled
@@ -88,15 +89,13 @@ class Selection:
         Raises:
             KeyError: There is no such column.
         """
-        field_ = self.table.schema.field(name)
-        column = self.table[name].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0) if column.num_chunks else pa.array([], type=field_.type)
-        if not pa.types.is_fixed_size_list(field_.type):
-            return column.to_numpy(zero_copy_only=False)
-        flat = column.flatten().to_numpy(zero_copy_only=False)
-        shape = tuple(int(n) for n in (field_.metadata or {})[b"shape"].decode().split("x"))
-        return flat.reshape(-1, *shape)
+        column = self.table[name]
+        # One chunk is taken as it is: combining would copy it.
+        values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        if not pa.types.is_fixed_size_list(values.type):
+            return values.to_numpy(zero_copy_only=False)
+        shape = [int(n) for n in field_note(self.table.schema.field(name), "shape").split("x")]
+        return values.flatten().to_numpy(zero_copy_only=False).reshape(-1, *shape)
 
 
 def select_labels(
