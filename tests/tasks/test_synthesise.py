@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datasets_manifest.images import decode_image
-from datasets_manifest.store import read_shard
+from datasets_manifest.store import read_footer, read_shard
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, KEYPOINT_JOINT
@@ -62,6 +62,40 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one(rendered, truth, tmp_pat
     assert rows == truth[:2]
     for row in rows:
         assert (tmp_path / row["image"]).read_bytes() == (rendered / row["image"]).read_bytes()
+
+
+def test_usual_crop_shares_need_not_be_stated(rendered, truth):
+    assert "crop_shares" not in read_footer(rendered / "truth.parquet").config["settings"]
+    assert [row["crop"] for row in truth] == [
+        str(np.random.default_rng([SMALL.seed, k]).choice(CROPS, p=[0.65, 0.22, 0.13])) for k in range(SMALL.count)
+    ]
+
+
+def test_crop_shares_decide_how_much_is_framed(rest):
+    people = [sample_person(np.random.default_rng([2, k]), rest.joints_m, (0.0, 0.25, 0.75)) for k in range(60)]
+    crops = [person.crop for person in people]
+    assert set(crops) == {"upper", "head"}
+    assert 33 <= crops.count("head") <= 57
+
+
+def test_crop_shares_are_part_of_the_settings(tmp_path, ehm):
+    config = dataclasses.replace(SMALL, count=1, crop_shares=(0.0, 0.0, 1.0))
+    synthesise(tmp_path, config, ehm)
+    assert read_footer(tmp_path / "truth.parquet").config["settings"]["crop_shares"] == [0.0, 0.0, 1.0]
+    assert read_shard(tmp_path / "truth.parquet", TRUTH_SCHEMA)["crop"].to_pylist() == ["head"]
+
+
+@pytest.mark.slow
+def test_any_number_of_processes_gives_the_same_bytes(rendered, tmp_path, ehm, monkeypatch):
+    monkeypatch.setattr(module, "PEOPLE_A_PROCESS", 1)
+    for jobs in (2, 3):
+        synthesise(tmp_path / str(jobs), SMALL, ehm, jobs=jobs)
+        assert contents(tmp_path / str(jobs)) == contents(rendered)
+
+
+def test_no_process_is_refused(tmp_path, ehm):
+    with pytest.raises(ValueError, match="jobs: expected at least 1 process, got 0"):
+        synthesise(tmp_path, SMALL, ehm, jobs=0)
 
 
 def test_another_seed_gives_other_people(truth, ehm, rest):
@@ -194,7 +228,18 @@ def test_bending_brings_the_fingertips_to_the_palm(ehm, rest, side):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"count": 0}, {"seed": -1}, {"image_width": 8}, {"image_format": "gif"}, {"occluder_share": 2.0}]
+    "bad",
+    [
+        {"count": 0},
+        {"seed": -1},
+        {"image_width": 8},
+        {"image_format": "gif"},
+        {"occluder_share": 2.0},
+        {"crop_shares": (0.5, 0.5)},
+        {"crop_shares": (0.5, 0.6, 0.1)},
+        {"crop_shares": (1.2, -0.2, 0.0)},
+        {"crop_shares": (float("nan"), 0.5, 0.5)},
+    ],
 )
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
