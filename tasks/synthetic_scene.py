@@ -6,8 +6,6 @@ Images are (H, W, 3) float RGB 0..255; pixel (column i, row j) has its centre at
 import cv2
 import numpy as np
 
-from model.renderer.raster import project
-
 NEAREST_M = 0.25
 """No part of a person comes closer to the camera."""
 
@@ -32,13 +30,14 @@ def place_person(
     """
     height, width = size_hw
     middle = 0.5 * (points_m.max(0) + points_m.min(0))
-    centred = points_m - middle
+    centred = np.ascontiguousarray((points_m - middle).T)  # (3, N): extremes of a row are much faster than of a column
     distance = focal_px * np.ptp(points_m[:, 1]) / (height_share * height) + np.ptp(points_m[:, 2]) / 2
     offset = np.zeros(3)
     for _ in range(12):
-        offset[2] = max(distance, NEAREST_M - centred[:, 2].min())
-        pixels = project(centred + offset, focal_px, principal_px)
-        low, high = pixels.min(0), pixels.max(0)
+        offset[2] = max(distance, NEAREST_M - centred[2].min())
+        depth = centred[2] + offset[2]
+        pixels = [focal_px * (centred[k] + offset[k]) / depth + principal_px[k] for k in range(2)]
+        low, high = np.array([[axis.min(), axis.max()] for axis in pixels]).T
         extent = high - low
         ratio = max(extent[1] / (height_share * height), extent[0] / (0.96 * width))
         room = np.maximum(np.array([width, height]) - extent, 0.0) / 2
