@@ -131,10 +131,11 @@ def from_smpl_mean(arrays: Mapping[str, object], config: RegressorConfig) -> Mea
     rows = pose.view(24, 6)
     columns = sixd_from_interleaved(rows)
     if not _orthonormal(columns):
-        hint = "they are orthonormal when read as column after column" if _orthonormal(rows) else "in no known layout"
+        other = "but read column after column they are: it has to be stored the other way round"
+        hint = other if _orthonormal(rows) else "nor are they read column after column: it is another file"
         raise ValueError(
-            f"mean parameters: pose is expected as 24 rotations of two orthonormal columns stored row by row "
-            f"(a1 b1 a2 b2 a3 b3) as in SPIN's smpl_mean_params.npz, but they are not orthonormal so; {hint}"
+            "mean parameters: pose must hold 24 rotations stored row by row (a1 b1 a2 b2 a3 b3), as SPIN's "
+            f"smpl_mean_params.npz does; read so, its columns are not orthonormal, {hint}"
         )
     base = neutral(config)
     mean = torch.cat([columns[:NUM_SMPL_POSE_JOINTS], base.pose[NUM_SMPL_POSE_JOINTS:]])
