@@ -21,6 +21,8 @@ VISIBLE_SHARE = PORTRAIT[0] / PORTRAIT[1]
 """Share of the crop's width that the network reads."""
 SEEN_SCORE = 0.3
 """Score from which a keypoint helps to frame an extreme crop."""
+NEEDED_SHARE = 0.6
+"""Share of a region's keypoints that must be seen: two of an arm's three, three of the torso's four."""
 LARGEST_SHARE = 0.85
 """An extreme crop whose side is a larger share of the plain one's is no extreme crop."""
 
@@ -48,7 +50,7 @@ class Region:
     share: float
     """How often it is chosen, relative to the other regions that are seen."""
     needed: tuple[int, ...]
-    """Keypoints of which at least half must be seen."""
+    """Keypoints of which ``NEEDED_SHARE`` must be seen."""
     framed: tuple[int, ...]
     """Keypoints whose extent is framed."""
     margin: float = 1.2
@@ -213,7 +215,7 @@ def _region(choice: float, plain: Square, keypoints: Array) -> tuple[str, Square
     found: list[tuple[str, Square]] = []
     for name, region in REGIONS.items():
         framed = [k for k in region.framed if seen[k]]
-        if 2 * seen[list(region.needed)].sum() < len(region.needed) or len(framed) < 2:
+        if seen[list(region.needed)].mean() < NEEDED_SHARE or len(framed) < 2:
             continue
         points = keypoints[framed, :2]
         square = crop_square(np.concatenate([points.min(0), points.max(0)]), margin=region.margin)
