@@ -6,12 +6,13 @@ import typer
 
 from flows.annotate_commands import annotate, failures, inspect, retry, status, verify
 from flows.assets_command import assets
+from flows.predict_command import predict
 from flows.server_commands import down, up
 from flows.train_command import train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-COMMANDS = (annotate, retry, status, failures, inspect, verify, train, assets, up, down)
+COMMANDS = (annotate, retry, status, failures, inspect, verify, train, predict, assets, up, down)
 """In the order of ``pear --help``."""
 
 for command in COMMANDS:

@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tasks.step import ShardSummary
+if TYPE_CHECKING:
+    from tasks.step import ShardSummary
 
 
 def clock(seconds: float) -> str:

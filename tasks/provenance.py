@@ -52,11 +52,12 @@ def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:
     return {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
 
 
-def _estimator(part: str, config: EstimatorConfig) -> dict[str, Any]:
+def estimator_entry(part: str, config: EstimatorConfig) -> dict[str, Any]:
+    """What made an output, as footers list it."""
     return {"part": part, **dataclasses.asdict(estimator_info(part, config))}
 
 
-def _settings(config: EstimatorConfig) -> dict[str, Any]:
+def estimator_settings(config: EstimatorConfig) -> dict[str, Any]:
     """Backend and options that decide a result: not the places of its files, for which the estimator's hash of them
     stands, nor where and in what batches it runs."""
     options = {k: v for k, v in config.options.items() if not k.endswith("_path") and k not in _RUN_OPTIONS}
@@ -73,7 +74,7 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
     stated: dict[str, Any] = {"step": step, "revision": REVISIONS[step]}
     if step in PARTS:
         part: EstimatorConfig = getattr(config, step)
-        stated |= {"settings": _settings(part), "estimator": _estimator(step, part)}
+        stated |= {"settings": estimator_settings(part), "estimator": estimator_entry(step, part)}
         if step == "body" and estimator_info(step, part).skeleton == "smpl":
             stated["smpl_to_smplx"] = {"composition": config.smpl_to_smplx, "key": transfer_key(config.body_model)}
     else:
@@ -97,5 +98,5 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, workspace: W
         manifest={name: planned[name] for name in ("id", "version", "hash", "licence", "inputs_hash")},
         shard=f"{shard.index:05d}",
         body_model={} if step == "keypoints" else body_model_entry(config),
-        estimators=tuple(_estimator(part, getattr(config, part)) for part in parts),
+        estimators=tuple(estimator_entry(part, getattr(config, part)) for part in parts),
     )

@@ -79,6 +79,8 @@ class PhotoPrediction:
     def is_finite(self) -> Array:
         """(P,) bool: is every number of the person finite."""
         numbers = [*self.parameters.named().values(), self.transl_m, self.crop_camera]
+        if self.joints_m is not None and self.keypoints_px is not None:
+            numbers += [self.joints_m, torch.from_numpy(self.keypoints_px)]
         return torch.stack([value.flatten(1).isfinite().all(1) for value in numbers]).all(0).numpy()
 
     def __len__(self) -> int:

@@ -7,29 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from video_files import FPS, SIZE, STEP, write_video
 
 from datasets_manifest.video import FrameChoice, StatedLength, VideoError, read_frames, stated_length
 
-NUM_FRAMES, FPS, SIZE = 20, 10, (96, 64)
-STEP = 12
-"""Grey levels between two frames."""
-
-
-def write_video(path, code="MJPG", num_frames=NUM_FRAMES):
-    """Frame i is i * STEP grey, its left half red only."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), FPS, SIZE)
-    assert writer.isOpened()
-    for i in range(num_frames):
-        frame = np.full((SIZE[1], SIZE[0], 3), i * STEP, np.uint8)
-        frame[:, : SIZE[0] // 2, :2] = 0
-        writer.write(frame)
-    writer.release()
-    return path
+NUM_FRAMES = 20
 
 
 @pytest.fixture(scope="module", params=["clip.avi", "clip.mp4", "clip.mkv"])
 def video(request, tmp_path_factory):
-    return write_video(tmp_path_factory.mktemp("video") / request.param, "MJPG" if "avi" in request.param else "mp4v")
+    path = tmp_path_factory.mktemp("video") / request.param
+    return write_video(path, NUM_FRAMES, "MJPG" if path.suffix == ".avi" else "mp4v")
 
 
 def grey(frame):
@@ -75,7 +63,7 @@ def test_no_more_frames_a_second_than_asked_for(rate, fps, seconds):
 
 @pytest.mark.parametrize("share", [0.5, 0.75])
 def test_a_video_that_was_cut_gives_its_frames_and_then_says_so(tmp_path, share):
-    whole = write_video(tmp_path / "whole.mkv", "mp4v")
+    whole = write_video(tmp_path / "whole.mkv", NUM_FRAMES, "mp4v")
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
     seen = []
@@ -86,7 +74,7 @@ def test_a_video_that_was_cut_gives_its_frames_and_then_says_so(tmp_path, share)
 
 
 def test_frames_before_the_cut_are_there(tmp_path):
-    whole = write_video(tmp_path / "whole.mkv", "mp4v")
+    whole = write_video(tmp_path / "whole.mkv", NUM_FRAMES, "mp4v")
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: int(0.6 * whole.stat().st_size)])
     frames = read_frames(cut, name="clip")
@@ -96,7 +84,7 @@ def test_frames_before_the_cut_are_there(tmp_path):
 @pytest.mark.parametrize("name", ["cut.mp4", "noise.mp4", "text.avi", "empty.mkv"])
 def test_what_is_no_video_is_said_once_and_nothing_else_is_printed(tmp_path, capfd, name):
     content = {
-        "cut.mp4": lambda: write_video(tmp_path / "whole.mp4", "mp4v").read_bytes()[:-700],
+        "cut.mp4": lambda: write_video(tmp_path / "whole.mp4", NUM_FRAMES, "mp4v").read_bytes()[:-700],
         "noise.mp4": lambda: np.random.default_rng(0).bytes(5000),
         "text.avi": lambda: b"this is a text",
         "empty.mkv": lambda: b"",

@@ -1,0 +1,71 @@
+"""What is drawn and written of predicted people: the mesh over the photo, and mesh files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from model.body.ehms import EHMs
+from model.regressor.predict import PhotoPrediction
+from model.renderer.mesh_files import MeshFormat, encode_meshes
+from model.renderer.overlay import draw_mesh, encode_jpeg, side_colours
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posed:
+    """P bodies of one photo."""
+
+    vertices_cam: np.ndarray
+    """(P, V, 3) camera frame of the photo, metres."""
+    persons: tuple[int, ...]
+    """Index of each in the rows."""
+
+
+class Painter:
+    """Poses whole bodies and gives pictures and mesh files of them."""
+
+    def __init__(self, body: EHMs) -> None:
+        """Takes the body that the network speaks of."""
+        self.body = body
+        self._faces = np.asarray(body.assets.smplx.faces)
+        self._colours = side_colours(body.assets)
+
+    @torch.inference_mode()
+    def pose(self, prediction: PhotoPrediction, persons: list[int]) -> Posed:
+        """Whole bodies of the people whose numbers are finite; ``persons`` (P,) are the indices in the rows."""
+        finite = prediction.is_finite
+        chosen = torch.from_numpy(np.flatnonzero(finite))
+        kept = tuple(person for person, is_kept in zip(persons, finite, strict=True) if is_kept)
+        if not kept:
+            return Posed(vertices_cam=np.zeros((0, len(self._colours), 3), np.float32), persons=())
+        arguments = prediction.parameters.map(lambda tensor: tensor[chosen]).body_arguments()
+        if self.body.assets.flame.eyelid_dirs is None:
+            del arguments["eyelids"]
+        posed = self.body(**arguments, transl=prediction.transl_m[chosen])
+        return Posed(vertices_cam=posed.vertices.numpy(), persons=kept)
+
+    def overlay(self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed, *, supersample: int = 2) -> bytes:
+        """JPEG of the photo (H, W, 3) with all bodies over it; ``supersample`` is that of ``draw_mesh``."""
+        if not posed.persons:
+            return encode_jpeg(rgb)
+        num, num_vertices = posed.vertices_cam.shape[:2]
+        faces = (self._faces + num_vertices * np.arange(num)[:, None, None]).reshape(-1, 3)
+        drawn = draw_mesh(
+            rgb,
+            posed.vertices_cam.reshape(-1, 3),
+            faces,
+            prediction.focal_px,
+            prediction.principal_px,
+            colours=np.tile(self._colours, (num, 1)),
+            supersample=supersample,
+        )
+        return encode_jpeg(drawn)
+
+    def meshes(self, posed: Posed, form: MeshFormat) -> bytes | None:
+        """One file of all bodies, or None if there is nobody."""
+        if not posed.persons:
+            return None
+        names = [f"person{person}" for person in posed.persons]
+        return encode_meshes(posed.vertices_cam, self._faces, names, form=form, colours=self._colours)
