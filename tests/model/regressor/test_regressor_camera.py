@@ -100,6 +100,24 @@ def test_the_pelvis_is_seen_in_the_photo_where_the_crop_shows_it() -> None:
     torch.testing.assert_close(in_photo(found[:, None], place), of_crop(shown, place, side), rtol=0, atol=1e-8)
 
 
+def test_something_flat_across_the_ray_has_the_area_in_the_photo_that_it_has_in_the_crop() -> None:
+    """Wherever the crop is: the stretch along the radius and the one across it are shared out."""
+    place = crops(12)
+    camera = torch.tensor([[0.9, 0.0, 0.0]], dtype=torch.float64).expand(12, 3)
+    side = torch.full((12,), 200.0, dtype=torch.float64)
+    edges = 1e-4 * torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+    points = edges.double().expand(12, 4, 3)
+    found = crop_camera.photo_translation(camera, side_px=side, focal_sides=FOCAL_SIDES, **place)
+    placed = points @ crop_camera.photo_rotation(**place).transpose(1, 2) + found[:, None]
+
+    def area(corners: Tensor) -> Tensor:
+        diagonals = corners[:, :2] - corners[:, 2:]
+        return torch.linalg.det(diagonals)
+
+    shown = side[:, None, None] * crop_camera.project(points, camera, FOCAL_SIDES)
+    torch.testing.assert_close(area(in_photo(placed, place)), area(shown), rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("fitted", [False, True])
 def test_a_far_body_is_seen_in_the_photo_where_the_crop_shows_it(fitted: bool) -> None:
     """A small crop is a far person: what is left is the photo's stretch towards its edges, 1 / cos of the angle."""
