@@ -8,13 +8,14 @@ used by several threads.
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from datasets_manifest.adapters.base import file_problem, read_file
+from datasets_manifest.adapters.base import MAX_FILE_BYTES, file_problem, read_file
 from datasets_manifest.error_codes import ErrorCode
 from datasets_manifest.images import ImageError
 from datasets_manifest.paths import inside
@@ -118,9 +119,16 @@ class _FolderSource:
     holder: dict[str, str] = field(repr=False)
     """Member to the tar file at the top of the folder that has it."""
 
+    folders: dict[str, Path | None] = field(default_factory=dict, repr=False)
+    """Folders below the root that were looked at: where they really are, None for one that is not inside the root."""
+
     def read(self, image: str) -> bytes:
         place = self._place(image)
-        return read_file(self.root, image) if place is None else place[0].read(place[1])
+        if place is not None:
+            return place[0].read(place[1])
+        data = self._plain_file(image)
+        # A link, and whatever cannot be read, takes the slower way, which follows it or has a sentence for it.
+        return read_file(self.root, image) if data is None else data
 
     def exists(self, image: str) -> bool:
         try:
@@ -148,9 +156,28 @@ class _FolderSource:
         if MEMBER_MARK in image:
             archive, _, member = image.partition(MEMBER_MARK)
             return self._archive(archive, image), member
-        if image in self.holder and file_problem(self.root, image) is not None:
+        if image in self.holder and not (os.path.lexists(self.root / image) and file_problem(self.root, image) is None):
             return self.archives[self.holder[image]], image
         return None
+
+    def _plain_file(self, image: str) -> bytes | None:
+        """Bytes of a regular file in a folder that is known to lie inside the root; None for anything else."""
+        folder, _, name = image.rpartition("/")
+        if folder not in self.folders:
+            try:
+                self.folders[folder] = inside(self.root, folder or ".")
+            except ValueError:
+                self.folders[folder] = None
+        place = self.folders[folder]
+        if place is None or image.startswith("/") or name in ("", ".", "..") or "\0" in name or "\\" in name:
+            return None
+        try:
+            with open(place / name, "rb", buffering=0, opener=_open_no_link) as file:
+                state = os.fstat(file.fileno())
+                is_usable = stat.S_ISREG(state.st_mode) and state.st_size <= MAX_FILE_BYTES
+                return file.readall() if is_usable else None
+        except OSError:
+            return None
 
     def _archive(self, name: str, image: str) -> TarArchive:
         if name not in self.archives:
@@ -159,6 +186,11 @@ class _FolderSource:
             except ValueError as error:
                 raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {error}") from error
         return self.archives[name]
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    # Without waiting: a pipe is no photo, but opening one waits for its writer.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _holders(root: Path, archives: dict[str, TarArchive]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from test_tar_archive import write_tar
 
+from datasets_manifest.adapters.base import read_file
 from datasets_manifest.error_codes import ErrorCode
 from datasets_manifest.image_sources import check_images, missing_images, open_images
 from datasets_manifest.images import ImageError
@@ -135,3 +136,41 @@ def test_vanished_photos_stop_before_training(folder):
     (folder / "deep/b.jpg").unlink()
     with pytest.raises(ValueError, match=r"1 of 3 photos that the labels in labels/demo .* such as deep/b\.jpg"):
         check_images(selection_of([*PHOTOS, "a.jpg"]), source)
+
+
+def test_pipes_folders_and_huge_files_are_no_photos(folder, monkeypatch):
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "folder.jpg").mkdir()
+    source = open_images(folder)
+    for name in ("pipe.jpg", "folder.jpg"):
+        with pytest.raises(ImageError, match="is not a file in"):
+            source.read(name)
+    for module in ("datasets_manifest.image_sources", "datasets_manifest.adapters.base"):
+        monkeypatch.setattr(f"{module}.MAX_FILE_BYTES", 3)
+    with pytest.raises(ImageError, match="has 5 bytes, allowed are 3"):
+        source.read("a.jpg")
+
+
+def test_a_link_inside_the_folder_is_followed(folder):
+    (folder / "link.jpg").symlink_to("deep/b.jpg")
+    (folder / "other").symlink_to("deep")
+    source = open_images(folder)
+    assert source.read("link.jpg") == source.read("other/b.jpg") == b"second"
+
+
+def test_the_cheap_way_to_a_file_is_as_strict_as_the_careful_one(folder):
+    (folder.parent / "beside").mkdir()
+    (folder.parent / "beside/s.jpg").write_bytes(b"secret")
+    (folder / "out").symlink_to(folder.parent / "beside")
+    source = open_images(folder)
+    names = ["out/s.jpg", "deep/../a.jpg", "..", ".", "", "a.jpg/", "a\\b.jpg", "deep/x\0.jpg", "/a.jpg", "//a.jpg"]
+    for name in [*names, *PHOTOS, "./a.jpg", "deep//b.jpg"]:
+        try:
+            expected = read_file(folder, name)
+        except ImageError as error:
+            expected = str(error)
+        for _ in range(2):
+            try:
+                assert source.read(name) == expected
+            except ImageError as error:
+                assert str(error) == expected
