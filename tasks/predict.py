@@ -97,10 +97,12 @@ def predict(
     out = Path(config.out)
     sources = find_sources(inputs, without=out)
     network, meta, digest = read_checkpoint(Path(config.checkpoint))
-    _clear(out / "people", overwrite=config.overwrite)
+    before = _present(out / "people", overwrite=config.overwrite)
     progress = PredictProgress(shots_expected=count_shots(sources, config.frames))
     with ExitStack() as stack:
         run = _Run(config, network, meta, digest, stack)
+        for path in before:  # Not before everything that the run needs is there.
+            path.unlink()
         rows: list[Row] = []
         for batch in _batches(sources, config.frames):
             new = run.rows(batch)
@@ -139,15 +141,19 @@ def _batches(sources: Sequence[Source], frames: FrameChoice) -> Iterator[list[Sh
             yield chunk[first : first + SHOTS_AT_ONCE]
 
 
-def _clear(folder: Path, *, overwrite: bool) -> None:
+def _present(folder: Path, *, overwrite: bool) -> list[Path]:
+    """Files of an earlier run.
+
+    Raises:
+        ValueError: There are some, and they are not to be overwritten.
+    """
     present = sorted(folder.glob("*.parquet"))
     if present and not overwrite:
         raise ValueError(
             f"{folder} already holds {len(present)} file(s) of predictions; name another folder with --out, or say "
             "--overwrite to replace them"
         )
-    for path in present:
-        path.unlink()
+    return present
 
 
 class _Run:

@@ -250,7 +250,13 @@ def test_overwriting_leaves_nothing_of_the_run_before(folder, tmp_path, monkeypa
     monkeypatch.setattr(module, "ROWS_PER_FILE", 1)
     config = settings(folder, tmp_path)
     predict([str(folder / "in/a_three.png")], config)
-    predict([str(folder / "in/b_nobody.png")], dataclasses.replace(config, overwrite=True))
+    again = dataclasses.replace(config, overwrite=True)
+    with pytest.raises(ValueError, match="no keypoints estimator"):
+        predict(
+            [str(folder / "in/b_nobody.png")], dataclasses.replace(again, keypoints=EstimatorConfig(backend="none"))
+        )
+    assert len(pd.read_parquet(tmp_path / "people")) == 3, "a run that cannot begin deletes nothing"
+    predict([str(folder / "in/b_nobody.png")], again)
     assert len(pd.read_parquet(tmp_path / "people")) == 1
 
 

@@ -100,3 +100,23 @@ def label_row(
         part_valid=np.ones(4, bool),
         joint_seen=np.ones(22, bool),
     )
+
+
+def rendered_row(truth: dict) -> LabelRow:
+    """The label of a person of the synthetic set, all keypoints known."""
+    names = ("global_orient", "body_pose", "jaw_pose", "eye_pose", "left_hand_pose", "right_hand_pose")
+    keypoints = np.array(truth["keypoints_2d"], np.float64)
+    keypoints[:, 2] = 1
+    vectors = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "principal_px")
+    return LabelRow(
+        sample_id="made/test/0#0",
+        image="0.png",
+        size_px=(truth["image_width"], truth["image_height"]),
+        box_xyxy=np.array(truth["bbox_xyxy"]),
+        keypoints_2d=keypoints,
+        focal_px=truth["focal_px"],
+        rotvecs=np.concatenate([np.reshape(truth[name], (-1, 3)) for name in names]).astype(np.float32),
+        part_valid=np.ones(4, bool),
+        joint_seen=np.ones(22, bool),
+        **{name: np.asarray(truth[name], np.float64) for name in vectors},
+    )
