@@ -21,8 +21,8 @@ def standing(score=0.9):
         part = name.split("_")[-1]
         side = 1 if name.startswith("left") else -1 if name.startswith("right") else 0
         points[k, :2] = places[part][0] + side * spread.get(part, 25), places[part][1]
-    points[17:23, :2] = (180, 520) + rng.normal(0, 12, (6, 2))
-    points[FACE, :2] = (180, 95) + rng.normal(0, 12, (68, 2))
+    points[17:23, :2] = rng.normal((180, 520), 12, (6, 2))
+    points[FACE, :2] = rng.normal((180, 95), 12, (68, 2))
     for start, wrist in ((91, 9), (112, 10)):
         points[start : start + 21, :2] = points[wrist, :2] + (0, 15) + rng.normal(0, 8, (21, 2))
     points[:, 2] = score
