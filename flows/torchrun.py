@@ -58,6 +58,8 @@ def run_processes(
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     # torchrun would set 1 and say so at length; the worker sets the number of its threads itself.
     env["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
+    # Threads that spin while they wait take the cores from those that work, where there are more threads than cores.
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     process = subprocess.Popen(
         training_command(folder.request, processes),
         env=env,

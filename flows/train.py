@@ -32,8 +32,8 @@ PROGRESS_S = 10.0
 
 def run_stage(name: str, function: Callable[[], Any]) -> Any:
     """Runs a function as a task run of that name."""
-    wrapped = task(function, name=name.split("/")[0], task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
-    return wrapped()
+    wrap = task(name=name.split("/")[0], task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    return wrap(function)()
 
 
 class ProgressBar:

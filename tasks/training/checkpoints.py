@@ -4,7 +4,7 @@ A file appears whole or not at all, so whatever ends a run, its newest checkpoin
 the very numbers that a run without a break gives. The state of random generators is not needed: everything random
 follows from the seed and the step (see tasks/training/loop.py).
 
-    network.<name>      weights and buffers
+    module.<name>       weights and buffers
     average.<name>      their exponential moving average
     adam.<kind>.<name>  AdamW's count, first and second moment of a parameter
 """
@@ -36,12 +36,12 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 class Trained:
     """What a training changes."""
 
-    network: nn.Module
-    """The network."""
+    module: nn.Module
+    """The network, and what is trained beside it."""
     average: WeightAverage
     """Its averaged weights."""
     optimiser: torch.optim.Optimizer
-    """AdamW over the network's parameters."""
+    """AdamW over its parameters."""
 
 
 def state_path(folder: Path, step: int) -> Path:
@@ -76,7 +76,7 @@ def save_state(folder: Path, trained: Trained, *, step: int, run_hash: str, mete
 
 
 def load_newest(folder: Path, trained: Trained, run_hash: str) -> tuple[int, Meter]:
-    """Puts the newest state of a folder into network, average and optimiser.
+    """Puts the newest state of a folder into module, average and optimiser.
 
     Returns:
         Steps that are done, and the meter; 0 and an empty one where there is no state yet.
@@ -95,7 +95,7 @@ def load_newest(folder: Path, trained: Trained, run_hash: str) -> tuple[int, Met
 
 
 def load_state(path: Path, trained: Trained, run_hash: str) -> dict[str, Any]:
-    """Puts one state into network, average and optimiser.
+    """Puts one state into module, average and optimiser.
 
     Returns:
         ``step``, ``meter`` and what else the file states.
@@ -113,23 +113,23 @@ def load_state(path: Path, trained: Trained, run_hash: str) -> dict[str, Any]:
         )
     _check_names(path, tensors, trained)
     with torch.no_grad():
-        trained.network.load_state_dict({name: tensors[f"network.{name}"] for name in trained.network.state_dict()})
+        trained.module.load_state_dict({name: tensors[f"module.{name}"] for name in trained.module.state_dict()})
         trained.average.load({name: tensors[f"average.{name}"] for name in trained.average.tensors})
     _load_moments(trained, tensors)
     return stated
 
 
 def _tensors(trained: Trained) -> dict[str, Tensor]:
-    named = {f"network.{name}": value for name, value in trained.network.state_dict().items()}
+    named = {f"module.{name}": value for name, value in trained.module.state_dict().items()}
     named |= {f"average.{name}": value for name, value in trained.average.tensors.items()}
-    for name, parameter in trained.network.named_parameters():
+    for name, parameter in trained.module.named_parameters():
         moments: Mapping[str, Tensor] = trained.optimiser.state.get(parameter, {})
         named |= {f"adam.{kind}.{name}": moments[kind] for kind in _MOMENTS if kind in moments}
     return named
 
 
 def _check_names(path: Path, tensors: Mapping[str, Tensor], trained: Trained) -> None:
-    wanted = {f"network.{name}": value for name, value in trained.network.state_dict().items()}
+    wanted = {f"module.{name}": value for name, value in trained.module.state_dict().items()}
     wanted |= {f"average.{name}": value for name, value in trained.average.tensors.items()}
     wrong = [name for name, value in wanted.items() if name not in tensors or tensors[name].shape != value.shape]
     if wrong:
@@ -142,7 +142,7 @@ def _check_names(path: Path, tensors: Mapping[str, Tensor], trained: Trained) ->
 def _load_moments(trained: Trained, tensors: Mapping[str, Tensor]) -> None:
     """Moments of parameters that have had no gradient yet are not in the file, and stay absent."""
     trained.optimiser.state.clear()
-    for name, parameter in trained.network.named_parameters():
+    for name, parameter in trained.module.named_parameters():
         moments = {kind: tensors[key] for kind in _MOMENTS if (key := f"adam.{kind}.{name}") in tensors}
         if moments:
             trained.optimiser.state[parameter] = {

@@ -124,7 +124,7 @@ class Meter:
 
 
 def open_board(folder: Path, first_step: int) -> Board | None:
-    """TensorBoard's writer; None where the extra ``train`` is not installed. Points from `first_step` on are redrawn."""
+    """TensorBoard's writer; points from `first_step` on are redrawn. None without the extra ``train``."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -48,7 +48,7 @@ class WeightAverage:
             value.copy_(tensors[name])
 
     @torch.no_grad()
-    def copy_to(self, network: nn.Module) -> None:
-        """Overwrites the weights of another network of the same architecture."""
+    def copy_to(self, network: nn.Module, prefix: str = "") -> None:
+        """Overwrites the weights of a module of the same names, but for a prefix that the average has before them."""
         for name, parameter in network.named_parameters():
-            parameter.copy_(self.tensors[name])
+            parameter.copy_(self.tensors[prefix + name])

@@ -30,7 +30,7 @@ from tasks.training.curves import Board, Curve, Meter, draw_row, named_values, n
 from tasks.training.distributed import World, gathered, summed
 from tasks.training.ema import WeightAverage
 from tasks.training.evaluation import MEASURES, Ruler, evaluate, rows_of
-from tasks.training.objective import Objective
+from tasks.training.objective import NETWORK, Objective
 from tasks.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 from tasks.training.people import TrainingPeople
 from tasks.training.pictures import overlay_sheet
@@ -86,17 +86,18 @@ class Trainer:
             num_flame_shape=config.network.num_flame_shape,
             num_expression=config.network.num_expression,
         ).to(world.device)
+        objective = Objective(network, body, config.loss, config.precision, config.token_keypoints).to(world.device)
         trained = Trained(
-            network=network,
-            average=WeightAverage(network, config.ema_decay),
-            optimiser=build_optimiser(network, config.optimiser),
+            module=objective,
+            average=WeightAverage(objective, config.ema_decay),
+            optimiser=build_optimiser(objective, config.optimiser),
         )
         step, meter = load_newest(plan.folder.checkpoints, trained, plan.run_hash)
         return cls(
             plan=plan,
             world=world,
             people=people,
-            objective=Objective(network, body, config.loss, config.precision),
+            objective=objective,
             trained=trained,
             step=step,
             meter=meter,
@@ -153,7 +154,7 @@ class Trainer:
         optimiser.zero_grad(set_to_none=True)
         loss, terms = whole(batch)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), config.optimiser.clip_norm)
         own = torch.stack([loss.detach(), *terms.values()]).double()
         shared = summed(own, self.world) / self.world.size
         # The only wait for the device in a step: nothing that is not finite may reach the weights.
@@ -162,7 +163,7 @@ class Trainer:
             self._stop(batch, bad, own)
         optimiser.step()
         self.step += 1
-        self.trained.average.update(self.network, self.step)
+        self.trained.average.update(self.objective, self.step)
         return values
 
     def _stop(self, batch: TrainingBatch, bad: list[str], own: Tensor) -> None:
@@ -199,11 +200,11 @@ class Trainer:
         """A network with the averaged weights."""
         network = EhmRegressor(self.network.config).to(self.world.device)
         network.load_state_dict(self.network.state_dict())
-        self.trained.average.copy_to(network)
+        self.trained.average.copy_to(network, NETWORK)
         return network.eval()
 
     def _evaluate(self, records: _Records | None) -> None:
-        if not self.plan.validation:
+        if not self.people.has_validation:
             return
         started = time.perf_counter()
         ruler = Ruler(self.plan.assets, self.plan.config.network, self.world.device)

@@ -7,9 +7,15 @@ from torch import Tensor, nn
 
 from model.body.keypoint_body import KeypointBody
 from model.regressor.batch import TrainingBatch
-from model.regressor.losses import LossConfig, LossTerms, regressor_loss
+from model.regressor.losses import LossConfig, regressor_loss
 from model.regressor.network import EhmRegressor, normalise
 from model.regressor.targets import posed_target
+from model.regressor.token_keypoints import TokenKeypoints
+
+TOKEN_TERM = "token_keypoints"
+"""Name of the term that only the training has."""
+NETWORK = "network."
+"""What stands before the names of the network's weights."""
 
 
 class Objective(nn.Module):
@@ -24,12 +30,17 @@ class Objective(nn.Module):
         loss: Terms and weights.
         precision: ``fp32``, ``tf32`` or ``bf16``; only the last changes anything here: the backbone's products are
             then made in bfloat16.
+        token_keypoints: Weight of ``model.regressor.token_keypoints``; at 0 there is no such layer.
     """
 
-    def __init__(self, network: EhmRegressor, body: KeypointBody, loss: LossConfig, precision: str) -> None:
+    def __init__(
+        self, network: EhmRegressor, body: KeypointBody, loss: LossConfig, precision: str, token_keypoints: float = 0.0
+    ) -> None:
         super().__init__()
         self.network, self.body, self.loss = network, body, loss
         self.precision = precision
+        self.token_weight = token_keypoints
+        self.tokens = TokenKeypoints(network.config) if token_keypoints else None
 
     def forward(self, batch: TrainingBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its terms without gradient, each a mean over the rows.
@@ -37,17 +48,21 @@ class Objective(nn.Module):
         Raises:
             ValueError: The crops are not of the network's size.
         """
-        terms = self.terms(batch)
-        return terms.total, {name: value.detach() for name, value in terms.terms.items()}
-
-    def terms(self, batch: TrainingBatch) -> LossTerms:
-        """See ``forward``."""
-        crops = normalise(batch.crops)
+        config = self.network.config
+        crops = normalise(batch.crops)[..., config.side_px : config.crop_px - config.side_px]
         with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            prediction = self.network(crops)
+            tokens = self.network.backbone(crops)
+        # Rotations, camera and body need float32, whatever the backbone worked in.
+        prediction = self.network.heads(tokens)
         posed = self.body(**prediction.parameters.body_arguments())
         target_joints, target_keypoints = posed_target(batch, self.body)
-        return regressor_loss(
+        found = regressor_loss(
             prediction, posed.joints, posed.keypoints, batch, target_joints, target_keypoints, self.loss,
-            self.network.config.focal_sides,
+            config.focal_sides,
         )  # fmt: skip
+        total, terms = found.total, {name: value.detach() for name, value in found.terms.items()}
+        if self.tokens is not None:
+            located = self.tokens(tokens, batch.keypoints_2d, batch.weight)
+            total = total + self.token_weight * located
+            terms[TOKEN_TERM] = located.detach()
+        return total, terms

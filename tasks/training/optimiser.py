@@ -76,7 +76,7 @@ def build_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        share = config.backbone_lr_share if name.startswith("backbone.") else 1.0
+        share = config.backbone_lr_share if "backbone." in name else 1.0
         if share == 0:
             parameter.requires_grad_(False)
         if not parameter.requires_grad:

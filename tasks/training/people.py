@@ -50,7 +50,7 @@ class TrainingPeople:
             config.seed,
             mirror=mirror,
             weigh_by_quality=config.weigh_by_quality,
-            replace_broken=config.max_broken_share > 0,
+            max_broken_share=config.max_broken_share,
         )
         self._validation = None
         if plan.validation:
@@ -73,9 +73,13 @@ class TrainingPeople:
             world_size=self._world.size,
             num_workers=config.run.loader_workers,
             pin_memory=self._world.device.type == "cuda",
-            max_broken_share=config.max_broken_share,
         )
         return iter(loader)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is somebody to evaluate on."""
+        return self._validation is not None
 
     def validation_batches(self) -> Iterator[TrainingBatch]:
         """This process' share of the validation people, each once, not augmented, on the CPU."""

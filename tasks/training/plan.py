@@ -25,7 +25,7 @@ from tasks.training.settings import TrainConfig
 from tasks.truth_labels import synthetic_people
 
 REVISION = 1
-"""Raised by hand when a change of this program changes the result of a training, so that old runs are not gone on with."""
+"""Raised by hand when a change of this program changes what a training comes to: no old run is then gone on with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -151,6 +151,8 @@ class TrainConfig:
     """Which expert of a ViTPose++ checkpoint."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Terms and weights."""
+    token_keypoints: float = 0.0
+    """Weight of the loss of model/regressor/token_keypoints.py, for backbones that begin at random."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How crops are varied."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -180,6 +182,8 @@ class TrainConfig:
         for name in ("max_dropped_share", "max_broken_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        if not self.token_keypoints >= 0:
+            raise ValueError(f"token_keypoints: expected a weight of 0 or more, got {self.token_keypoints}")
         if self.max_validation_people < 1:
             raise ValueError(f"max_validation_people: expected at least 1, got {self.max_validation_people}")
         if not self.datasets and not self.synthetic.train:

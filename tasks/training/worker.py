@@ -60,6 +60,7 @@ def run(request: Path) -> None:
     with joined(config.run.device) as world:
         if world.device.type == "cpu":
             torch.use_deterministic_algorithms(True)
+            torch.utils.deterministic.fill_uninitialized_memory = False
         plan = open_plan(config)
         train(plan, world, TrainingPeople(plan, world))
 

@@ -1,0 +1,67 @@
+"""A help for training from random weights: every keypoint says which image token it lies in.
+
+A linear layer gives each token a score for each keypoint; over the tokens of an image the scores are a distribution
+(softmax), and the loss is the negative log of what it gives to the token that the keypoint is in. This teaches the
+backbone where things are, which the few numbers behind the decoder teach it very slowly. A backbone that comes from a
+keypoint estimator knows it already. The layer is no part of the regressor and is not given out.
+
+Legend: B people, N = h x w tokens of the middle part of the crop, K keypoints, C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from model.body.skeleton import FACE, KEYPOINT_NAMES, LEFT_HAND, RIGHT_HAND
+from model.networks.vit import PATCH_PX
+from model.regressor.config import RegressorConfig
+
+FACE_SHARE, HAND_SHARE = 0.2, 0.5
+"""How much a point of the face or of a hand counts beside one of the body: there are many, in few tokens."""
+
+
+class TokenKeypoints(nn.Module):
+    """Tokens to the scores of 133 keypoints.
+
+    Args:
+        config: Size of the crop and of the backbone.
+    """
+
+    shares: Tensor
+
+    def __init__(self, config: RegressorConfig) -> None:
+        super().__init__()
+        shares = torch.ones(len(KEYPOINT_NAMES))
+        shares[FACE] = FACE_SHARE
+        shares[LEFT_HAND] = shares[RIGHT_HAND] = HAND_SHARE
+        self.register_buffer("shares", shares, persistent=False)
+        self.rows = config.crop_px // PATCH_PX
+        self.columns = (config.crop_px - 2 * config.side_px) // PATCH_PX
+        self.crop_px, self.side_px = config.crop_px, config.side_px
+        self.linear = nn.Linear(config.vit.width, len(KEYPOINT_NAMES))
+
+    def forward(self, tokens: Tensor, keypoints: Tensor, weight: Tensor) -> Tensor:
+        """Mean over the B people of the mean loss over a person's seen keypoints; 0 for one without any.
+
+        Args:
+            tokens: (B, N, C) of the backbone, of any float type.
+            keypoints: (B, K, 3) x, y in -0.5 .. 0.5 of the crop and a score, which weighs a keypoint; those outside
+                the middle part do not count.
+            weight: (B,) factor on a person.
+        """
+        scores = self.linear(tokens.to(self.linear.weight.dtype)).log_softmax(1)
+        place, inside = self.cells(keypoints)
+        loss = -scores.transpose(1, 2).gather(2, place[..., None])[..., 0]
+        counted = torch.where(inside, keypoints[..., 2], 0.0) * self.shares
+        person = (loss * counted).sum(1) / counted.sum(1).clamp(min=1.0)
+        return (person * weight).mean()
+
+    def cells(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Index (B, K) of the token that each keypoint (B, K, 3) lies in, and whether it is seen and in any (B, K)."""
+        pixels = (keypoints[..., :2] + 0.5) * self.crop_px
+        column = ((pixels[..., 0] - self.side_px) / PATCH_PX).floor()
+        row = (pixels[..., 1] / PATCH_PX).floor()
+        inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows) & (keypoints[..., 2] > 0)
+        place = torch.where(inside, row * self.columns + column, 0.0).long()
+        return place, inside
