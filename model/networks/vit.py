@@ -17,7 +17,10 @@ NORM_EPS = 1e-6
 PATCH_PX = 16
 PATCH_PADDING_PX = 2
 MLP_RATIO = 4
-INIT_STD = 0.02
+PATCH_STD = 0.02
+"""Deviation of a random patch convolution: with Xavier weights the pixels would outshout the position table."""
+TABLE_BASE = 1e4
+"""Longest wave of the position table, in patches, over 2 pi (Vaswani et al. 2017)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +134,22 @@ class PatchEmbedding(nn.Module):
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
+def sine_cosine_table(rows: int, columns: int, width: int) -> Tensor:
+    """Positions of a grid of patches (rows * columns, width): a half of the channels for the row, one for the column.
+
+    Of each half, one part is sines and one cosines, of wave lengths in geometric progression.
+
+    Raises:
+        ValueError: The width is no multiple of 4.
+    """
+    if width % 4:
+        raise ValueError(f"a sine-cosine position table needs a width that is a multiple of 4, got {width}")
+    rate = TABLE_BASE ** -(torch.arange(width // 4) / (width // 4))
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [place.reshape(-1, 1) * rate for place in (row, column)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], 1)
+
+
 class ViT(nn.Module):
     """Vision transformer: normalised RGB image to tokens."""
 
@@ -144,15 +163,21 @@ class ViT(nn.Module):
         self.last_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
 
     def initialise(self) -> None:
-        """Random weights to train from: all linear layers and the position table normal with deviation 0.02 (ViTPose).
+        """Random weights to train from, as MAE starts (He et al. 2022): Xavier linear layers, a sine-cosine table.
 
-        The patch convolution keeps PyTorch's own start, as upstream.
+        The position table says from the first step which patch is where; normal numbers of deviation 0.02, ViTPose's
+        own start, are drowned by the patches, and so are weights of that deviation in a narrow network.
         """
-        nn.init.trunc_normal_(self.pos_embed, std=INIT_STD)
+        rows, columns = (side // PATCH_PX for side in self.config.image_size)
+        with torch.no_grad():
+            self.pos_embed.zero_()
+            self.pos_embed[0, 1:] = sine_cosine_table(rows, columns, self.config.width)
         for module in self.blocks.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=INIT_STD)
+                nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        nn.init.trunc_normal_(self.patch_embed.proj.weight, std=PATCH_STD)
+        nn.init.zeros_(self.patch_embed.proj.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, N, C).
