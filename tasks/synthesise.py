@@ -9,16 +9,13 @@ The third number of a true keypoint is its visibility, as ``tasks/synthetic_visi
 
 import dataclasses
 import logging
-import multiprocessing
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
-import torch
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.fields import FLOATS, column, table_from_rows
@@ -27,8 +24,9 @@ from model.body.ehms import EhmOutput, EHMs
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape, dress, light_person, sample_appearance
 from model.renderer.raster import project, rasterise
-from tasks.files import write_bytes
+from tasks.files import alone_in, write_bytes
 from tasks.posing import pose_bodies
+from tasks.processes import call_in_processes
 from tasks.provenance import code_version
 from tasks.synthetic_pose import CROP_SHARES, CROPS, SampledPerson, sample_person
 from tasks.synthetic_scene import develop, draw_occluder, paint_background, place_person
@@ -141,6 +139,8 @@ TRUTH_SCHEMA = truth_schema()
 def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, *, jobs: int = 1) -> Path:
     """Renders the data set into a folder unless it is already there, complete and made with these settings.
 
+    Of several processes that ask for one folder at once, one renders and the others wait for it.
+
     Args:
         out_dir: folder; images of an earlier, larger set in it are removed.
         config: what to render.
@@ -156,7 +156,11 @@ def synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, *, jobs: int =
     """
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1 process, got {jobs}")
-    out_dir = Path(out_dir)
+    with alone_in(Path(out_dir)):
+        return _synthesise(Path(out_dir), config, ehm, jobs)
+
+
+def _synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) -> Path:
     truth_path = out_dir / TRUTH_FILE
     stated = _stated_config(config, ehm)
     names = [_image_name(k, config) for k in range(config.count)]
@@ -199,38 +203,11 @@ class _Renderer:
         return {"image": name, **person.truth}
 
 
-_of_this_process: list[_Renderer] = []
-"""The renderer of a process that was started for it."""
-
-
 def _render_files(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) -> list[dict]:
     """Writes every image and returns the rows of the truth in their order."""
     renderer = _Renderer(out_dir=out_dir, config=config, ehm=ehm, rest=RestShape.from_assets(ehm.assets))
     processes = min(jobs, max(1, config.count // PEOPLE_A_PROCESS))
-    if processes == 1:
-        threads = torch.get_num_threads()
-        try:
-            torch.set_num_threads(1)  # a sum that is split among threads can have other last bits
-            return list(_logged(map(renderer.write, range(config.count)), config.count))
-        finally:
-            torch.set_num_threads(threads)
-    # Not forked: a child of a process whose torch has run threads can wait for ever for threads it does not have.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start_process, initargs=(renderer,)) as pool:
-        rows = pool.map(
-            _write_in_process, range(config.count), chunksize=max(1, min(8, config.count // (4 * processes)))
-        )
-        return list(_logged(rows, config.count))
-
-
-def _start_process(renderer: _Renderer) -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    _of_this_process.append(renderer)
-
-
-def _write_in_process(index: int) -> dict:
-    return _of_this_process[0].write(index)
+    return list(_logged(call_in_processes(renderer.write, config.count, processes), config.count))
 
 
 def _logged(rows: Iterable[dict], count: int) -> Iterator[dict]:

@@ -1,6 +1,8 @@
 """The synthetic data set: same settings, same bytes; the truth is true; the pictures show what it says."""
 
 import dataclasses
+import os
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from model.body.skeleton import FACE, KEYPOINT_JOINT
 from model.renderer.people import RestShape
 from model.renderer.raster import project
 from tasks import synthesise as module
+from tasks.files import alone_in
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 from tasks.synthesise import TRUTH_SCHEMA, SyntheticConfig, render_person, synthesise
 from tasks.synthetic_pose import BODY_LIMITS_RAD, CROPS, finger_axes, limb_overlap_m, posed_joints, sample_person
@@ -109,6 +112,22 @@ def test_a_complete_folder_is_left_alone(rendered, ehm, monkeypatch):
 
     monkeypatch.setattr(module, "render_person", refuse)
     synthesise(rendered, SMALL, ehm)
+
+
+def test_of_two_processes_one_renders_and_one_waits(tmp_path, ehm):
+    config = dataclasses.replace(SMALL, count=1)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with alone_in(tmp_path):
+            os.write(writer, b"1")
+            time.sleep(0.5)
+            (tmp_path / "freed").touch()
+        os._exit(0)
+    os.read(reader, 1)
+    synthesise(tmp_path, config, ehm)
+    assert (tmp_path / "freed").exists()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_lost_image_is_rendered_again(rendered, ehm, tmp_path):
