@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from datasets_manifest.image_sources import ImageSource
 from datasets_manifest.images import ImageError, ReducedImage, decode_reduced
 from datasets_manifest.selection import Selection
-from model.regressor.augment import AugmentConfig, draw
+from model.regressor.augment import Augmentation, AugmentConfig, draw
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.crop import decode_reduction
@@ -156,10 +156,14 @@ class RegressorDataset(Dataset[TrainingBatch]):
                     ) from error
                 row = (row + 1) % len(self.rows[index])
 
+    def augmentation(self, row: LabelRow, position: int) -> Augmentation:
+        """How a row is augmented at a position."""
+        rng = np.random.default_rng([self.seed, _AUGMENT, position])
+        return draw(rng, self.augment, row.box_xyxy, row.keypoints_2d)
+
     def _sample(self, index: int, number: int, position: int) -> Sample:
         row = self.rows[index][number]
-        rng = np.random.default_rng([self.seed, _AUGMENT, position])
-        augmentation = draw(rng, self.augment, row.box_xyxy, row.keypoints_2d)
+        augmentation = self.augmentation(row, position)
         photo = self._photo(index, row, decode_reduction(augmentation.square, self.config.crop_px))
         return make_sample(
             row,
