@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from datasets_manifest.video import FrameChoice
-from model.regressor.predict import Precision
+from model.regressor.runtime import Precision
 from model.renderer.mesh_files import MeshFormat
 from tasks.config import BodyModelConfig, EstimatorConfig
 from tasks.predict_people import BoxRule

@@ -52,7 +52,7 @@ def truthful(config: RegressorConfig, rows: list[LabelRow], photos: list[np.ndar
     points = (joints.keypoints - joints.joints[:, :1])[:, BODY].double()
     cameras = [camera_of(points[k].numpy(), batch.keypoints_2d[k, BODY].numpy(), config) for k in range(len(rows))]
     network = TruthfulNetwork(config, batch.target, torch.tensor(np.stack(cameras), dtype=torch.float32))
-    return network, batch.crops
+    return network.eval(), batch.crops
 
 
 def camera_of(points_m: np.ndarray, shown: np.ndarray, config: RegressorConfig) -> np.ndarray:

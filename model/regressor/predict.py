@@ -7,11 +7,10 @@ Legend: P people of a photo, C side of a crop in px.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -27,9 +26,9 @@ from model.regressor.config import RegressorConfig
 from model.regressor.crop import crop_square, crop_transform, cut_crop
 from model.regressor.network import EhmRegressor, normalise
 from model.regressor.parameters import EhmParameters
+from model.regressor.runtime import Precision, for_precision, numerics
 from model.renderer.raster import project
 
-Precision = Literal["fp32", "tf32", "bf16"]
 PLACING_JOINTS = 25
 """Root, body, jaw and eyes place a body in its photo; thirty finger joints would outvote them."""
 
@@ -111,19 +110,22 @@ class Predictor:
                 pelvis alone, which is less exact for near ones, and no body model is touched.
 
         Raises:
-            ValueError: Precision, batch size or device are not possible here, or the body has other coefficients.
+            ValueError: Precision, batch size or device are not possible here, the network is in training mode, or
+                the body has other coefficients.
         """
         if precision not in get_args(Precision):
             raise ValueError(f"precision: expected one of {', '.join(get_args(Precision))}, got {precision!r}")
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         self.device = usable_device(device)
-        self.network, self.body, self.batch_size = network, body, batch_size
+        if network.training:
+            raise ValueError("the network is in training mode: call eval() before it predicts")
+        self.network, self.body, self.batch_size = for_precision(network, precision), body, batch_size
         self.precision: Precision = precision
         if body is not None:
             check_coefficients(network.config, body)
             body.to(self.device)
-        network.to(self.device)
+        self.network.to(self.device)
 
     def predict(
         self, rgb: Array, boxes_xyxy: Array, focal_px: float | None = None, principal_px: Array | None = None
@@ -159,7 +161,7 @@ class Predictor:
         size = config.crop_px
         cut = [cut_crop(photo.rgb, crop_transform(square, size), size) for photo, square in people]
         crops = torch.from_numpy(np.stack(cut).transpose(0, 3, 1, 2)).to(self.device)
-        with _working_precision(self.precision, self.device):
+        with numerics(self.precision, self.device):
             prediction = self.network(normalise(crops))
         parameters, camera = prediction.parameters.map(Tensor.float), prediction.camera.float()
         cameras = [photo.camera() for photo, _ in people]
@@ -256,17 +258,6 @@ def check_coefficients(config: RegressorConfig, body: KeypointBody) -> None:
                 f"the network gives {getattr(config, name)} coefficients ({name}), the body model takes "
                 f"{getattr(body, name)}; use the body model that the network was trained with"
             )
-
-
-@contextlib.contextmanager
-def _working_precision(precision: Precision, device: torch.device) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
-    try:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def _squares(photo: PhotoPeople) -> tuple[Square, ...]:

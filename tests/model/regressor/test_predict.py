@@ -161,7 +161,7 @@ def test_a_person_who_is_not_finite_is_marked_and_harms_nobody(people, body):
 @pytest.mark.parametrize("box", [[0, 0, np.nan, 10], [5, 5, 6, 6], [2000, 0, 2100, 50], [30, 30, 10, 10]])
 def test_a_box_that_is_none_is_refused(box):
     with pytest.raises(ValueError, match=r"box .* is not finite, too small or outside its photo \(64 x 48 px\)"):
-        Predictor(EhmRegressor(TINY)).predict(np.zeros((48, 64, 3), np.uint8), np.array([box]))
+        Predictor(EhmRegressor(TINY).eval()).predict(np.zeros((48, 64, 3), np.uint8), np.array([box]))
 
 
 @pytest.mark.parametrize(
@@ -175,11 +175,16 @@ def test_a_box_that_is_none_is_refused(box):
 )
 def test_impossible_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Predictor(EhmRegressor(TINY), **wrong)
+        Predictor(EhmRegressor(TINY).eval(), **wrong)
+
+
+def test_a_network_in_training_is_refused():
+    with pytest.raises(ValueError, match="training mode"):
+        Predictor(EhmRegressor(TINY).train())
 
 
 def test_a_body_of_other_coefficients_is_refused(body):
-    network = EhmRegressor(dataclasses.replace(TINY, num_betas=7))
+    network = EhmRegressor(dataclasses.replace(TINY, num_betas=7)).eval()
     with pytest.raises(ValueError, match=r"gives 7 coefficients \(num_betas\), the body model takes 10"):
         Predictor(network, body=body)
 
