@@ -22,13 +22,13 @@ Rotations are compared as matrices throughout (B.1): an axis-angle vector jumps 
 who faces the camera is. To first order a matrix differs by twice what its axis-angle vector does, in L1.
 The scale of the head is known only against a body, so it takes both flags. Points of the face outline are no points of
 the skin, they depend on where the head looks: they count in 2D, where they are observed, and not in 3D.
+3D differences are along the camera's axes or, with ``local_frames``, along those of the joint the part hangs on.
 
 Legend: B people, N points.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,118 +38,18 @@ from torch import Tensor
 from model.body import skeleton
 from model.regressor.batch import TrainingBatch
 from model.regressor.camera import project
+from model.regressor.loss_config import LossConfig
 from model.regressor.network import Prediction
+from model.regressor.parameters import EhmParameters
+from model.regressor.targets import neutral_where_invalid
 
+_WRISTS = (skeleton.LEFT_WRIST, skeleton.RIGHT_WRIST)
 _TRUNK = (0, 3, 6, 9)
 """Pelvis and spine: `body_valid` vouches for them as a whole."""
 _HEAD = slice(0, 5)
 """Nose, eyes and ears among the body's keypoints."""
 _FEET_JOINT = (10, 10, 7, 11, 11, 8)
 """The joint that carries each of the six feet points: toes the foot, heels the ankle."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LossConfig:
-    """Weight of every term of the module's table, and which 2D points count."""
-
-    global_orient: float = 0.001
-    """Pelvis."""
-    body_pose: float = 0.001
-    """21 body joints."""
-    betas: float = 0.0005
-    """SMPL-X shape."""
-    hand_pose: float = 0.001
-    """15 joints of either hand."""
-    head_orient: float = 0.001
-    """The head's rotation in the camera frame."""
-    jaw_pose: float = 0.001
-    """Jaw."""
-    eye_pose: float = 0.001
-    """Both eyes."""
-    eyelids: float = 0.001
-    """Both eyelids."""
-    flame_shape: float = 0.001
-    """FLAME shape."""
-    flame_expression: float = 0.001
-    """FLAME expression."""
-    head_scale: float = 0.001
-    """Scale of the head."""
-    body_3d: float = 0.05
-    """Joints and feet, metres."""
-    hand_3d: float = 0.05
-    """Points of either hand, metres."""
-    face_3d: float = 0.05
-    """Points of the face, metres."""
-    body_2d: float = 0.01
-    """Body and feet, sides of the crop."""
-    hand_2d: float = 0.01
-    """Points of either hand, sides of the crop."""
-    face_2d: float = 0.01
-    """Points of the face, sides of the crop."""
-    min_score: float = 0.0
-    """2D points that score this or less do not count."""
-    invalid_parts_in_2d: bool = False
-    """Do observed 2D points count of parts whose 3D may not supervise."""
-
-    def __post_init__(self) -> None:
-        for name in WEIGHT_NAMES:
-            weight = getattr(self, name)
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"{name}: expected a weight of 0 or more, got {weight}")
-        if not any(getattr(self, name) for name in WEIGHT_NAMES):
-            raise ValueError("all weights of the loss are 0: nothing would be learnt")
-        if not 0 <= self.min_score < 1:
-            raise ValueError(f"min_score: expected 0 or more and below 1, got {self.min_score}")
-
-    @classmethod
-    def hmr2(cls) -> LossConfig:
-        """HMR2's weights for the body, HaMeR's equal ones for the hands; FLAME as in PEAR's release.
-
-        HMR2's adversarial prior is left out, there being no motion-capture poses to learn it from.
-        """
-        return cls()
-
-    @classmethod
-    def paper(cls) -> LossConfig:
-        """PEAR's release: parameters .001, 3D .05, 2D .01 above a score of .7, and no term on the pelvis' rotation.
-
-        The release does not compare the head's rotation either; equation 3 names it and it stays, since nothing else
-        would teach it.
-        """
-        return cls(global_orient=0.0, betas=0.001, min_score=0.7)
-
-    @classmethod
-    def smoke(cls) -> LossConfig:
-        """For a few thousand steps of a small network from scratch: parameters weigh more, they need no camera."""
-        return cls(
-            global_orient=0.1,
-            body_pose=0.05,
-            betas=0.005,
-            hand_pose=0.02,
-            head_orient=0.05,
-            jaw_pose=0.02,
-            eye_pose=0.02,
-            eyelids=0.02,
-            flame_shape=0.005,
-            flame_expression=0.005,
-            head_scale=0.05,
-            body_3d=0.2,
-            hand_3d=0.2,
-            face_3d=0.1,
-            body_2d=0.1,
-            hand_2d=0.05,
-            face_2d=0.02,
-        )
-
-    def weight_of(self, term: str) -> float:
-        """Weight of a term of the table; left and right hand share one."""
-        return getattr(self, term.replace("left_", "").replace("right_", ""))
-
-
-WEIGHT_NAMES = tuple(
-    field.name for field in dataclasses.fields(LossConfig) if field.name not in ("min_score", "invalid_parts_in_2d")
-)
-"""Settings that are weights of terms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +90,12 @@ def regressor_loss(
     pelvis = predicted_joints[:, : skeleton.PELVIS + 1]
     projected = project(predicted_keypoints - pelvis, prediction.camera, focal_sides)
     people = _parameter_terms(prediction, batch)
-    people |= _terms_3d(predicted_joints, predicted_keypoints, batch, target_joints, target_keypoints)
+    said, label = (predicted_joints, predicted_keypoints), (target_joints, target_keypoints)
+    if config.local_frames:
+        frames = part_frames(prediction.parameters), part_frames(neutral_where_invalid(batch))
+    else:
+        frames = None
+    people |= _terms_3d(said, label, batch, frames)
     people |= _terms_2d(projected, batch, config)
     weights = {name: config.weight_of(name) for name in people}
     terms = {name: (loss * batch.weight).sum() / len(batch) for name, loss in people.items()}
@@ -224,15 +129,31 @@ def _parameter_terms(prediction: Prediction, batch: TrainingBatch) -> dict[str, 
     }
 
 
+def part_frames(parameters: EhmParameters) -> dict[int, Tensor]:
+    """Orientation (B, 3, 3) in the camera frame of the joints that parts hang on: pelvis, head and both wrists."""
+    found = {skeleton.PELVIS: parameters.global_orient}
+
+    def orient(joint: int) -> Tensor:
+        if joint not in found:
+            found[joint] = orient(skeleton.SMPLX_PARENTS[joint]) @ parameters.body_pose[:, joint - 1]
+        return found[joint]
+
+    return {joint: orient(joint) for joint in (skeleton.PELVIS, skeleton.HEAD, *_WRISTS)}
+
+
 def _terms_3d(
-    joints: Tensor, keypoints: Tensor, batch: TrainingBatch, target_joints: Tensor, target_keypoints: Tensor
+    said: tuple[Tensor, Tensor],
+    label: tuple[Tensor, Tensor],
+    batch: TrainingBatch,
+    frames: tuple[dict[int, Tensor], dict[int, Tensor]] | None,
 ) -> dict[str, Tensor]:
-    """Each part relative to the joint that carries it: name -> (B,)."""
+    """Joints and keypoints of both sides, each part relative to the joint it hangs on: name -> (B,)."""
 
     def part(root: int, points: Callable[[Tensor, Tensor], Tensor], mask: Tensor) -> Tensor:
-        said = points(joints, keypoints) - joints[:, root : root + 1]
-        label = points(target_joints, target_keypoints) - target_joints[:, root : root + 1]
-        return _summed(said, label, mask, torch.abs)
+        ours, theirs = (points(*side) - side[0][:, root : root + 1] for side in (said, label))
+        if frames is not None:
+            ours, theirs = ours @ frames[0][root], theirs @ frames[1][root]
+        return _summed(ours, theirs, mask, torch.abs)
 
     def body(joints: Tensor, keypoints: Tensor) -> Tensor:
         return torch.cat([joints[:, 1 : skeleton.NUM_BODY_JOINTS + 1], keypoints[:, skeleton.FEET]], 1)

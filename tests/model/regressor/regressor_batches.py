@@ -7,11 +7,19 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from model.body.keypoint_body import KeypointBody
 from model.regressor.batch import TrainingBatch
+from model.regressor.camera import project
+from model.regressor.loss_config import WEIGHT_NAMES, LossConfig
+from model.regressor.losses import LossTerms, regressor_loss
 from model.regressor.network import Prediction
 from model.regressor.parameters import EhmParameters
+from model.regressor.targets import posed_target
 from model.rotations import rotvec_to_rotmat
 
+FOCAL_SIDES = 5000 / 256
+EVERYTHING = dataclasses.replace(LossConfig(), **{name: 0.5 + 0.1 * k for k, name in enumerate(WEIGHT_NAMES)})
+"""All weights different, none zero."""
 PART_FIELDS = {
     "body": ("global_orient", "body_pose", "betas"),
     "left_hand": ("left_hand_pose",),
@@ -95,3 +103,37 @@ def overwritten(batch: TrainingBatch, part: str, value: float) -> TrainingBatch:
     names = PART_FIELDS[part] + (("head_scale",) if part in ("body", "face") else ())
     changes = {name: torch.full_like(getattr(batch.target, name), value) for name in names}
     return dataclasses.replace(batch, target=dataclasses.replace(batch.target, **changes))
+
+
+def loss_of(
+    parameters: EhmParameters,
+    camera: Tensor,
+    batch: TrainingBatch,
+    body: KeypointBody,
+    config: LossConfig = EVERYTHING,
+) -> LossTerms:
+    """From parameters to the loss, as in training."""
+    posed = body(**parameters.body_arguments())
+    prediction = prediction_of(parameters, camera)
+    target = posed_target(batch, body)
+    return regressor_loss(prediction, posed.joints, posed.keypoints, batch, *target, config, FOCAL_SIDES)
+
+
+def gradient_of(parameters: EhmParameters, camera: Tensor, batch: TrainingBatch, body: KeypointBody) -> list[Tensor]:
+    leaves = parameters.map(lambda tensor: tensor.detach().clone().requires_grad_())
+    view = camera.clone().requires_grad_()
+    total = loss_of(leaves, view, batch, body).total
+    inputs = [*leaves.named().values(), view]
+    return list(torch.autograd.grad(total, inputs, materialize_grads=True, allow_unused=True))
+
+
+def seen_by(batch: TrainingBatch, camera: Tensor, body: KeypointBody) -> TrainingBatch:
+    """The batch with the keypoints that its own labels show."""
+    posed = body(**batch.target.body_arguments())
+    shown = project(posed.keypoints - posed.joints[:, :1], camera, FOCAL_SIDES)
+    return dataclasses.replace(batch, keypoints_2d=torch.cat([shown, batch.keypoints_2d[..., 2:]], -1))
+
+
+def without(batch: TrainingBatch, flag: str) -> TrainingBatch:
+    changes = {flag: torch.zeros(len(batch), dtype=torch.bool)}
+    return dataclasses.replace(batch, **changes)

@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 import torch
 from regressor_batches import (
-    PART_FIELDS,
+    EVERYTHING,
+    FOCAL_SIDES,
+    gradient_of,
+    loss_of,
     overwritten,
     prediction_of,
     random_batch,
     random_camera,
     random_parameters,
     rows,
+    seen_by,
+    without,
 )
 from torch import Tensor
 
@@ -24,54 +29,17 @@ from model.body import skeleton
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
 from model.regressor.batch import TrainingBatch
-from model.regressor.camera import project
-from model.regressor.losses import WEIGHT_NAMES, LossConfig, LossTerms, known_points, regressor_loss
+from model.regressor.loss_config import WEIGHT_NAMES, LossConfig
+from model.regressor.losses import regressor_loss
 from model.regressor.parameters import EhmParameters
 from model.regressor.targets import posed_target
 
-FOCAL_SIDES = 5000 / 256
-EVERYTHING = dataclasses.replace(LossConfig(), **{name: 0.5 + 0.1 * k for k, name in enumerate(WEIGHT_NAMES)})
-"""All weights different, none zero."""
 FLAGS = ("body_valid", "left_hand_valid", "right_hand_valid", "face_valid")
 
 
 @pytest.fixture(scope="module")
 def body() -> KeypointBody:
     return KeypointBody(load_open_body())
-
-
-def loss_of(
-    parameters: EhmParameters,
-    camera: Tensor,
-    batch: TrainingBatch,
-    body: KeypointBody,
-    config: LossConfig = EVERYTHING,
-) -> LossTerms:
-    """From parameters to the loss, as in training."""
-    posed = body(**parameters.body_arguments())
-    prediction = prediction_of(parameters, camera)
-    target = posed_target(batch, body)
-    return regressor_loss(prediction, posed.joints, posed.keypoints, batch, *target, config, FOCAL_SIDES)
-
-
-def gradient_of(parameters: EhmParameters, camera: Tensor, batch: TrainingBatch, body: KeypointBody) -> list[Tensor]:
-    leaves = parameters.map(lambda tensor: tensor.detach().clone().requires_grad_())
-    view = camera.clone().requires_grad_()
-    total = loss_of(leaves, view, batch, body).total
-    inputs = [*leaves.named().values(), view]
-    return list(torch.autograd.grad(total, inputs, materialize_grads=True, allow_unused=True))
-
-
-def seen_by(batch: TrainingBatch, camera: Tensor, body: KeypointBody) -> TrainingBatch:
-    """The batch with the keypoints that its own labels show."""
-    posed = body(**batch.target.body_arguments())
-    shown = project(posed.keypoints - posed.joints[:, :1], camera, FOCAL_SIDES)
-    return dataclasses.replace(batch, keypoints_2d=torch.cat([shown, batch.keypoints_2d[..., 2:]], -1))
-
-
-def without(batch: TrainingBatch, flag: str) -> TrainingBatch:
-    changes = {flag: torch.zeros(len(batch), dtype=torch.bool)}
-    return dataclasses.replace(batch, **changes)
 
 
 # --- what it measures -------------------------------------------------------------------------------------------------
@@ -226,82 +194,54 @@ def test_descending_it_leads_to_the_target(body: KeypointBody) -> None:
     assert totals[-1] < 0.25 * totals[0]
 
 
-# --- what may not be heard --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("part", list(PART_FIELDS))
-@pytest.mark.parametrize("value", [3.0, float("nan"), float("inf")])
-def test_a_part_that_is_not_valid_changes_neither_loss_nor_gradient(
-    body: KeypointBody, part: str, value: float
+# --- local frames -----------------------------------------------------------------------------------------------------
+LOCAL = dataclasses.replace(EVERYTHING, local_frames=True)
+TERMS_3D = {"body_3d", "left_hand_3d", "right_hand_3d", "face_3d"}
+
+
+@pytest.mark.parametrize(
+    ("joint", "moved"),
+    [("pelvis", set()), ("left_wrist", set()), ("head", set()), ("left_elbow", {"body_3d"}), ("neck", {"body_3d"})],
+)
+def test_in_local_frames_the_turn_of_what_carries_a_part_does_not_count(
+    body: KeypointBody, joint: str, moved: set[str]
 ) -> None:
-    """In 2D the part's points are spoiled as well. A body that is not valid still carries the head: it is finite."""
-    said, camera = random_parameters(3, 1), random_camera(3)
-    batch = without(random_batch(3), f"{part}_valid")
-    spoiled = overwritten(batch, part, value)
-    if part == "body":  # a body that is finite carries the others; compare with one that is as absent
-        batch = overwritten(batch, part, float("nan"))
-        spoiled = overwritten(batch, part, float("nan") if value == 3.0 else value)
-    points = {"body": slice(0, 23), "face": skeleton.FACE, "left_hand": skeleton.LEFT_HAND}
-    keypoints = batch.keypoints_2d.clone()
-    keypoints[:, points.get(part, skeleton.RIGHT_HAND)] = value
-    spoiled = dataclasses.replace(spoiled, keypoints_2d=keypoints)
-    before, after = loss_of(said, camera, batch, body), loss_of(said, camera, spoiled, body)
-    assert before.total.isfinite()
-    assert before.total == after.total
-    for one, other in zip(
-        gradient_of(said, camera, batch, body), gradient_of(said, camera, spoiled, body), strict=True
+    """The turn of the pelvis is no error of any part, that of an elbow is the body's and not the hand's."""
+    camera = random_camera(2)
+    batch = seen_by(random_batch(2), camera, body)
+    pose, orient = batch.target.body_pose.clone(), batch.target.global_orient
+    turned = random_parameters(2, 8)
+    index = skeleton.SMPLX_JOINT_NAMES.index(joint)
+    if index:
+        pose[:, index - 1] = turned.body_pose[:, index - 1]
+    else:
+        orient = turned.global_orient
+    said = dataclasses.replace(batch.target, body_pose=pose, global_orient=orient)
+    local, plain = (loss_of(said, camera, batch, body, config).terms for config in (LOCAL, EVERYTHING))
+    assert {name for name in TERMS_3D if local[name] > 1e-3} == moved
+    assert {name for name in TERMS_3D if plain[name] > 1e-3} > moved
+    assert all(local[name] == plain[name] for name in plain if name not in TERMS_3D)
+
+
+def test_in_local_frames_fingers_and_faces_count(body: KeypointBody) -> None:
+    camera = random_camera(2)
+    batch = seen_by(random_batch(2), camera, body)
+    other = random_parameters(2, 8)
+    for name, term in (
+        ("left_hand_pose", "left_hand_3d"),
+        ("right_hand_pose", "right_hand_3d"),
+        ("jaw_pose", "face_3d"),
     ):
-        assert torch.equal(one, other)
+        changes = {name: getattr(other, name)}
+        terms = loss_of(dataclasses.replace(batch.target, **changes), camera, batch, body, LOCAL).terms
+        assert {name for name in TERMS_3D if terms[name] > 1e-3} == {term}
 
 
-@pytest.mark.parametrize("flag", FLAGS)
-def test_an_invalid_part_is_not_charged_for(body: KeypointBody, flag: str) -> None:
-    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
-    terms = loss_of(said, camera, without(batch, flag), body).terms
-    part = flag.removesuffix("_valid")
-    silent = {*PART_FIELDS[part], f"{part}_3d", f"{part}_2d"} | ({"head_scale"} & set(terms) if part in ("body", "face") else set())  # noqa: E501  # fmt: skip
-    assert {name for name, term in terms.items() if term == 0} == silent
-
-
-def test_a_joint_that_was_not_seen_is_not_compared(body: KeypointBody) -> None:
-    said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
-    seen = batch.joint_seen.clone()
-    seen[:, 4] = False
-    batch = dataclasses.replace(batch, joint_seen=seen)
-    pose = batch.target.body_pose.clone()
-    pose[:, 3] = torch.eye(3)
-    bent = dataclasses.replace(batch, target=dataclasses.replace(batch.target, body_pose=pose))
-    before, after = loss_of(said, camera, batch, body), loss_of(said, camera, bent, body)
-    assert before.terms["body_pose"] == after.terms["body_pose"]
-    torch.testing.assert_close(before.total, after.total, rtol=1e-6, atol=0)
-
-
-def test_a_limb_is_known_as_far_as_it_was_seen() -> None:
-    """The left knee was not seen: ankle, foot and the points on them are not known, the rest is."""
-    seen = torch.ones(1, 22, dtype=torch.bool)
-    seen[0, 4] = False
-    known = known_points(seen)[0]
-    unknown = {skeleton.SMPLX_JOINT_NAMES[k + 1] for k in range(21) if not known[k]}
-    assert unknown == {"left_ankle", "left_foot"}
-    assert known[21:].tolist() == [False, False, False, True, True, True]
-
-
-def test_the_trunk_counts_as_seen() -> None:
-    seen = torch.zeros(1, 22, dtype=torch.bool)
-    known = {skeleton.SMPLX_JOINT_NAMES[k + 1] for k in known_points(seen)[0, :21].nonzero()[:, 0].tolist()}
-    assert known == {"left_hip", "right_hip", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar"}
-
-
-@pytest.mark.parametrize("part", list(PART_FIELDS))
-def test_a_valid_label_that_is_not_finite_is_not_hidden(body: KeypointBody, part: str) -> None:
-    batch = overwritten(random_batch(2), part, float("nan"))
-    assert loss_of(random_parameters(2, 1), random_camera(2), batch, body).total.isnan()
-
-
-def test_2d_points_of_invalid_parts_count_when_asked_for(body: KeypointBody) -> None:
-    said, camera, batch = random_parameters(2, 1), random_camera(2), without(random_batch(2), "left_hand_valid")
-    config = dataclasses.replace(EVERYTHING, invalid_parts_in_2d=True)
-    terms = loss_of(said, camera, batch, body, config).terms
-    assert terms["left_hand_2d"] > 0
-    assert terms["left_hand_3d"] == 0
+def test_in_local_frames_an_absent_body_does_not_spoil_the_hands(body: KeypointBody) -> None:
+    batch = overwritten(without(random_batch(2), "body_valid"), "body", float("nan"))
+    found = loss_of(random_parameters(2, 1), random_camera(2), batch, body, LOCAL)
+    assert found.total.isfinite()
+    assert found.terms["left_hand_3d"] > 0
 
 
 # --- scores, weights, shares ------------------------------------------------------------------------------------------

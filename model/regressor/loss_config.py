@@ -1,0 +1,119 @@
+"""Weights of the loss, and which observations count."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+_NO_WEIGHTS = ("min_score", "invalid_parts_in_2d", "local_frames")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """Weight of every term of the table in ``model.regressor.losses``, and how points are compared."""
+
+    global_orient: float = 0.001
+    """Pelvis."""
+    body_pose: float = 0.001
+    """21 body joints."""
+    betas: float = 0.0005
+    """SMPL-X shape."""
+    hand_pose: float = 0.001
+    """15 joints of either hand."""
+    head_orient: float = 0.001
+    """The head's rotation in the camera frame."""
+    jaw_pose: float = 0.001
+    """Jaw."""
+    eye_pose: float = 0.001
+    """Both eyes."""
+    eyelids: float = 0.001
+    """Both eyelids."""
+    flame_shape: float = 0.001
+    """FLAME shape."""
+    flame_expression: float = 0.001
+    """FLAME expression."""
+    head_scale: float = 0.001
+    """Scale of the head."""
+    body_3d: float = 0.05
+    """Joints and feet, metres."""
+    hand_3d: float = 0.05
+    """Points of either hand, metres."""
+    face_3d: float = 0.05
+    """Points of the face, metres."""
+    body_2d: float = 0.01
+    """Body and feet, sides of the crop."""
+    hand_2d: float = 0.01
+    """Points of either hand, sides of the crop."""
+    face_2d: float = 0.01
+    """Points of the face, sides of the crop."""
+    min_score: float = 0.0
+    """2D points that score this or less do not count."""
+    invalid_parts_in_2d: bool = False
+    """Do observed 2D points count of parts whose 3D may not supervise."""
+    local_frames: bool = False
+    """Compare 3D points as the joint they hang on sees them, not as the camera does: pose apart from the turn of the
+    pelvis, wrist or head. While that turn is unknown, the camera's view of a limb teaches its median, not its pose."""
+
+    def __post_init__(self) -> None:
+        for name in WEIGHT_NAMES:
+            weight = getattr(self, name)
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"{name}: expected a weight of 0 or more, got {weight}")
+        if not any(getattr(self, name) for name in WEIGHT_NAMES):
+            raise ValueError("all weights of the loss are 0: nothing would be learnt")
+        if not 0 <= self.min_score < 1:
+            raise ValueError(f"min_score: expected 0 or more and below 1, got {self.min_score}")
+
+    @classmethod
+    def hmr2(cls) -> LossConfig:
+        """HMR2's weights for the body, HaMeR's equal ones for the hands; FLAME as in PEAR's release.
+
+        HMR2's adversarial prior is left out, there being no motion-capture poses to learn it from.
+        """
+        return cls()
+
+    @classmethod
+    def paper(cls) -> LossConfig:
+        """PEAR's release: parameters .001, 3D .05, 2D .01 above a score of .7, and no term on the pelvis' rotation.
+
+        The release does not compare the head's rotation either; equation 3 names it and it stays, since nothing else
+        would teach it.
+        """
+        return cls(global_orient=0.0, betas=0.001, min_score=0.7)
+
+    @classmethod
+    def smoke(cls) -> LossConfig:
+        """For a small network from scratch and some thousand steps on rendered people.
+
+        At the mean person of that set the terms add up to about 1: an eighth each from the turn of the pelvis, the
+        body's pose, its points in 3D, 2D points together and the scale of the head, which decides about the size of
+        the head's error; the hands' poses and points a seventh together; a sixteenth or less from each of the others.
+        """
+        return cls(
+            global_orient=0.043,
+            body_pose=0.015,
+            betas=0.0044,
+            hand_pose=0.012,
+            head_orient=0.025,
+            jaw_pose=0.092,
+            eye_pose=0.019,
+            eyelids=0.082,
+            flame_shape=0.013,
+            flame_expression=0.0047,
+            head_scale=0.65,
+            body_3d=0.016,
+            hand_3d=0.065,
+            face_3d=0.089,
+            body_2d=0.0054,
+            hand_2d=0.0011,
+            face_2d=0.00067,
+            local_frames=True,
+        )
+
+    def weight_of(self, term: str) -> float:
+        """Weight of a term of the table; left and right hand share one."""
+        return getattr(self, term.replace("left_", "").replace("right_", ""))
+
+
+WEIGHT_NAMES = tuple(field.name for field in dataclasses.fields(LossConfig) if field.name not in _NO_WEIGHTS)
+"""Settings that are weights of terms."""
