@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from model.networks.vit import VIT_SIZES, ViT, ViTConfig, heads_of_width
+from model.networks.vit import VIT_SIZES, ViT, ViTConfig, heads_of_width, sine_cosine_table
 
 SMALL = ViTConfig(width=12, depth=2, heads=3, image_size=(32, 48))
 

@@ -217,7 +217,7 @@ def test_same_seed_same_weights_other_seed_others():
 
     first, again, other = built(1), built(1), built(2)
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["backbone.pos_embed"], other["backbone.pos_embed"])
+    assert not torch.equal(first["backbone.patch_embed.proj.weight"], other["backbone.patch_embed.proj.weight"])
 
 
 def test_drop_path_reaches_the_blocks():
