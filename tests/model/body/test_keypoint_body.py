@@ -51,14 +51,14 @@ def arguments(num: int, seed: int = 0, *, turn: float = 1.0) -> dict[str, Tensor
     }
 
 
-@pytest.mark.parametrize("num", [1, 7])
+@pytest.mark.parametrize("num", [1, 4])
 def test_points_are_those_of_the_whole_body(assets: EhmAssets, num: int) -> None:
     assert_same_points(assets, num, torch.float32, 1e-6)
 
 
 def test_points_are_those_of_the_whole_body_with_correctives(with_correctives: EhmAssets) -> None:
     """In double precision: hundreds of terms a coordinate add up in another order."""
-    assert_same_points(with_correctives, 3, torch.float64, 1e-12)
+    assert_same_points(with_correctives, 2, torch.float64, 1e-12)
 
 
 def assert_same_points(assets: EhmAssets, num: int, dtype: torch.dtype, tolerance: float) -> None:
@@ -80,8 +80,8 @@ def test_correctives_move_the_keypoints(assets: EhmAssets, with_correctives: Ehm
 
 
 def test_gradients_are_those_of_the_whole_body(with_correctives: EhmAssets) -> None:
-    given = {name: value.double().requires_grad_() for name, value in arguments(2).items()}
-    pull = torch.randn(2, 133, 3, dtype=torch.float64)
+    given = {name: value.double().requires_grad_() for name, value in arguments(1).items()}
+    pull = torch.randn(1, 133, 3, dtype=torch.float64)
     bodies = EHMs(with_correctives).double(), KeypointBody(with_correctives).double()
     whole, few = (torch.autograd.grad((body(**given).keypoints * pull).sum(), list(given.values())) for body in bodies)
     for name, one, other in zip(given, whole, few, strict=True):

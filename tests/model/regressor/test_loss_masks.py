@@ -32,7 +32,7 @@ def body() -> KeypointBody:
 
 
 @pytest.mark.parametrize("part", list(PART_FIELDS))
-@pytest.mark.parametrize("value", [3.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [3.0, float("nan")])
 def test_a_part_that_is_not_valid_changes_neither_loss_nor_gradient(
     body: KeypointBody, part: str, value: float
 ) -> None:

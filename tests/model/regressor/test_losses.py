@@ -185,13 +185,13 @@ def test_descending_it_leads_to_the_target(body: KeypointBody) -> None:
     view = (camera + 0.1).requires_grad_()
     optimiser = torch.optim.Adam([*leaves.values(), view], lr=0.05)
     totals = []
-    for _ in range(25):
+    for _ in range(12):
         loss = loss_of(EhmParameters(**leaves), view, batch, body, LossConfig.hmr2()).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         totals.append(float(loss.detach()))
-    assert totals[-1] < 0.25 * totals[0]
+    assert totals[-1] < 0.4 * totals[0]
 
 
 # --- local frames -----------------------------------------------------------------------------------------------------
