@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -11,6 +12,9 @@ from model.body.ehms import EHMs
 from model.regressor.predict import PhotoPrediction
 from model.renderer.mesh_files import MeshFormat, encode_meshes
 from model.renderer.overlay import draw_mesh, encode_jpeg, side_colours
+
+MAX_OVERLAY_PX = 1600
+"""Longer side of an overlay: enough to look at, and the rasteriser's memory grows with the pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +51,18 @@ class Painter:
         return Posed(vertices_cam=posed.vertices.numpy(), persons=kept)
 
     def overlay(self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed, *, supersample: int = 2) -> bytes:
-        """JPEG of the photo (H, W, 3) with all bodies over it; ``supersample`` is that of ``draw_mesh``."""
+        """JPEG of the photo with all bodies over it, nearer ones in front, made smaller where it is very large.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            prediction: Its camera counts.
+            posed: The bodies.
+            supersample: Rays per pixel and axis.
+        """
+        scale = min(1.0, MAX_OVERLAY_PX / max(rgb.shape[:2]))
+        if scale < 1:
+            size = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
+            rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
         if not posed.persons:
             return encode_jpeg(rgb)
         num, num_vertices = posed.vertices_cam.shape[:2]
@@ -56,8 +71,8 @@ class Painter:
             rgb,
             posed.vertices_cam.reshape(-1, 3),
             faces,
-            prediction.focal_px,
-            prediction.principal_px,
+            prediction.focal_px * scale,
+            prediction.principal_px * scale,
             colours=np.tile(self._colours, (num, 1)),
             supersample=supersample,
         )

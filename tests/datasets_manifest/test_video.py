@@ -1,6 +1,7 @@
 """Videos: every frame once and in order, and one clear error for a file that is no video or not all of one."""
 
 import pickle
+import struct
 
 import cv2
 import numpy as np
@@ -59,6 +60,22 @@ def test_no_more_frames_a_second_than_asked_for(rate, fps, seconds):
     chosen = [t for i, t in enumerate(times) if choice.wants(i, t, times[i - 1] if i else None)]
     assert len(chosen) <= times[-1] * fps + 1.001
     assert len(chosen) >= min(len(times), int(times[-1] * min(fps, rate)))
+
+
+def test_a_video_that_was_filmed_upright_is_upright(tmp_path):
+    """Telephones write the sensor's picture and how to turn it; here a quarter turn clockwise."""
+    path = write_video(tmp_path / "clip.mp4", 3, "mp4v")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"tkhd") + 4 + 4 + 5 * 4 + 8 + 4 * 2
+    one = 1 << 16
+    assert struct.unpack(">9i", data[place : place + 36]) == (one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    data[place : place + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, SIZE[1] * one, 0, 1 << 30)
+    path.write_bytes(data)
+    frame = list(read_frames(path, name="clip"))[2]
+    assert frame.rgb.shape == (SIZE[0], SIZE[1], 3)
+    red = frame.rgb[..., 0].astype(int) - frame.rgb[..., 1]
+    assert red[: SIZE[0] // 2 - 8].mean() > 15, "the left half is now the upper one"
+    assert abs(red[SIZE[0] // 2 + 8 :].mean()) < 5
 
 
 @pytest.mark.parametrize("share", [0.5, 0.75])

@@ -15,6 +15,7 @@ from model.body.keypoint_body import KeypointBody
 from model.regressor.predict import PhotoPeople, Predictor
 from model.renderer.people import RestShape
 from model.renderer.raster import rasterise
+from tasks import predict_pictures as module
 from tasks.predict_pictures import Painter
 from tasks.synthesise import SyntheticConfig, render_person
 
@@ -92,6 +93,16 @@ def test_people_of_one_photo_hide_each_other_by_distance(rendered, predicted, eh
     with_far_one = cv2.imdecode(np.frombuffer(painter.overlay(clear, prediction, both), np.uint8), 1)
     # Twice as far and twice as large is the same picture: the far one is hidden to the last pixel.
     assert np.abs(alone.astype(int) - with_far_one).mean() < 1.0
+
+
+def test_a_large_photo_gives_the_same_picture_smaller(rendered, predicted, monkeypatch):
+    painter, people = predicted
+    whole = decode_image(painter.overlay(rendered[0].rgb, *people[0]), name="overlay")
+    monkeypatch.setattr(module, "MAX_OVERLAY_PX", 80)
+    small = decode_image(painter.overlay(rendered[0].rgb, *people[0]), name="overlay")
+    assert small.shape == (60, 80, 3)
+    shrunk = cv2.resize(whole, (80, 60), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - shrunk).mean() < 5
 
 
 def test_an_empty_photo_is_given_back(rendered, predicted):
