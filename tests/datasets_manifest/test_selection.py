@@ -144,9 +144,14 @@ def test_more_than_the_stated_share_is_never_dropped_silently(tmp_path, rng):
     write(tmp_path, [person(n, rng) for n in range(7)] + [failed(n, rng) for n in range(7, 10)])
     assert select(tmp_path, max_dropped_share=0.3).num_rows == 7
     with pytest.raises(
-        ValueError, match=r"3 of 10 rows .* left out \(3 x failed with fit_not_finite\), .* share of 0\.2"
+        ValueError, match=r"3 of 10 rows .* left out \(3 x failed with fit_not_finite\), .* share of 0\.25"
     ):
-        select(tmp_path, max_dropped_share=0.29 - 0.09)
+        select(tmp_path, max_dropped_share=0.25)
+
+
+def test_exactly_the_stated_share_may_be_dropped(tmp_path, rng):
+    write(tmp_path, [person(n, rng) for n in range(71)] + [failed(n, rng) for n in range(71, 100)])
+    assert select(tmp_path, max_dropped_share=0.29).num_rows == 71
 
 
 def test_an_empty_result_says_why(tmp_path, rng):
