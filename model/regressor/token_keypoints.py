@@ -39,7 +39,8 @@ class TokenKeypoints(nn.Module):
         self.rows = config.crop_px // PATCH_PX
         self.columns = (config.crop_px - 2 * config.side_px) // PATCH_PX
         self.crop_px, self.side_px = config.crop_px, config.side_px
-        self.linear = nn.Linear(config.vit.width, len(KEYPOINT_NAMES))
+        # A bias would add the same to all tokens, which a softmax over the tokens does not see.
+        self.linear = nn.Linear(config.vit.width, len(KEYPOINT_NAMES), bias=False)
 
     def forward(self, tokens: Tensor, keypoints: Tensor, weight: Tensor) -> Tensor:
         """Mean over the B people of the mean loss over a person's seen keypoints; 0 for one without any.

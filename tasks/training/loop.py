@@ -119,7 +119,10 @@ class Trainer:
         self.objective.train()
         whole: nn.Module = self.objective
         if self.world.size > 1:
-            whole = DistributedDataParallel(self.objective, broadcast_buffers=False, find_unused_parameters=True)
+            # No buffer ever changes, so there is nothing to keep equal.
+            buffers = [name for name, _ in self.objective.named_buffers()]
+            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.objective, buffers)
+            whole = DistributedDataParallel(self.objective, find_unused_parameters=True)
         if first:
             _say(self.world, f"goes on after step {first}")
         clock = _Clock(first_step=first, num_steps=config.steps)

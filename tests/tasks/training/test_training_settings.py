@@ -1,4 +1,4 @@
-"""Settings of a training: presets load, mistakes end in a sentence, and what decides a run is told from what does not."""
+"""Settings of a training: presets load, mistakes end in a sentence, what decides a run is told from what does not."""
 
 from __future__ import annotations
 

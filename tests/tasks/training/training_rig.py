@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from datasets_manifest.canonical import config_hash
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
+from tasks.training.distributed import World
 from tasks.training.evaluation import rows_of
+from tasks.training.plan import TrainingPlan
+from tasks.training.settings import from_plain
 
 TINY = RegressorConfig(
     backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
@@ -83,6 +88,9 @@ class NoisePeople:
     spoil_at: int = -1
     """Step whose second person has a label that is not finite."""
 
+    has_pictures: bool = False
+    """Whether somebody is to be drawn, which takes a second."""
+
     def training_batches(self, first_step: int) -> Iterator[TrainingBatch]:
         """All batches from a step on."""
         for step in range(first_step, self.steps):
@@ -107,6 +115,32 @@ class NoisePeople:
         batches = [random_batch(4, 7), random_batch(4, 8)]
         yield from batches[self.rank :: self.size]
 
-    def pictured(self, count: int) -> TrainingBatch:
+    def pictured(self, count: int) -> TrainingBatch | None:
         """The first validation people."""
+        if not self.has_pictures:
+            return None
         return rows_of(random_batch(4, 7), range(min(count, 2)))
+
+
+def noise_plan(folder: Path, **settings: object) -> TrainingPlan:
+    """A plan without labels, for ``NoisePeople``; its files go below a folder."""
+    stated = {
+        "datasets": [{"path": "none", "images": "none"}],
+        "network": TINY.to_dict(),
+        "mean": "neutral",
+        "optimiser": {"lr": 1e-3, "warmup_steps": 3},
+        "run": {"batch_size": 4, "loader_workers": 0, "threads": 1},
+        "every": {"log": 1, "checkpoint": 2, "evaluate": 100, "pictures": 100},
+        **settings,
+    }
+    config = from_plain(stated)
+    output = {f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
+    config = dataclasses.replace(config, output=dataclasses.replace(config.output, **output))
+    return TrainingPlan(
+        config=config, training=(), validation=(), body_model={"name": "open"}, run_hash=config_hash(config.deciding())
+    )
+
+
+def alone() -> World:
+    """One process on the CPU."""
+    return World(rank=0, size=1, device=torch.device("cpu"))

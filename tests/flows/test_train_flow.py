@@ -1,0 +1,192 @@
+"""A whole training by its real processes: killed and gone on with, refused, spread over two, cancelled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+import yaml
+
+from flows.torchrun import TrainingFailed, run_processes, training_command
+from flows.training import run_training
+from model.regressor.checkpoint import unpack
+from tasks.files import write_text
+from tasks.training import worker
+from tasks.training.curves import read_rows
+from tasks.training.plan import TrainingPlan, open_plan
+from tasks.training.settings import TrainConfig, load_train_config, to_plain
+
+LOG = logging.getLogger("test")
+SETTINGS = {
+    "synthetic": {"train": 6, "validation": 2, "image_px": 96, "folder": "people"},
+    "network": {
+        "backbone": {"size": "", "width": 32, "depth": 1, "heads": 2},
+        "decoder": {"width": 32, "depth": 1, "heads": 1, "hidden": 32},
+        "crop_px": 64,
+        "side_px": 8,
+    },
+    "optimiser": {"lr": 1e-3},
+    "steps": 12,
+    "run": {"batch_size": 2, "device": "cpu", "loader_workers": 0, "threads": 1},
+    "every": {"log": 1, "checkpoint": 2, "evaluate": 100, "pictures": 100},
+}
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings file beside people who are rendered once."""
+    root = tmp_path_factory.mktemp("training")
+    (root / "params.train.yaml").write_text(yaml.safe_dump({"train": SETTINGS}))
+    return root
+
+
+def settings_of(folder: Path, name: str, **overrides: object) -> TrainConfig:
+    config = load_train_config(folder / "params.train.yaml", overrides)
+    output = {f.name: str(folder / name / f.name) for f in dataclasses.fields(config.output)}
+    return dataclasses.replace(config, output=dataclasses.replace(config.output, **output))
+
+
+def start(plan: TrainingPlan) -> subprocess.Popen[str]:
+    write_text(plan.folder.request, json.dumps(to_plain(plan.config)))
+    return subprocess.Popen(
+        training_command(plan.folder.request, plan.config.run.processes),
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def wait_for_row(plan: TrainingPlan, step: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not plan.folder.curve.is_file() or plan.folder.curve.read_text().count("\n") < step:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+
+
+def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path) -> None:
+    straight = open_plan(settings_of(folder, "straight"))
+    write_text(straight.folder.request, json.dumps(to_plain(straight.config)))
+    worker.run(straight.folder.request)
+    plan = open_plan(settings_of(folder, "killed"))
+    process = start(plan)
+    wait_for_row(plan, 3, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not plan.folder.summary.exists()
+    result = run_training(settings_of(folder, "killed"), LOG)
+    assert read_rows(plan.folder.curve) == read_rows(straight.folder.curve)
+    weights = [unpack(run.folder.final.read_bytes(), "final")[0] for run in (plan, straight)]
+    assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+    assert result.metrics["people"] == 2
+    before = plan.folder.final.stat().st_mtime_ns
+    run_training(settings_of(folder, "killed"), LOG)  # it has finished: nothing is trained again
+    assert plan.folder.final.stat().st_mtime_ns == before
+
+
+def test_a_vanished_photo_stops_before_anything_starts(folder: Path, tmp_path: Path) -> None:
+    config = settings_of(folder, "vanished")
+    plan = open_plan(config)
+    photo = plan.training[0].images.root / plan.training[0].selection.table["image"][0].as_py()
+    moved = photo.rename(tmp_path / photo.name)
+    no_people = dataclasses.replace(config.synthetic, train=0, validation=0)
+    try:
+        with pytest.raises(ValueError, match=r"1 of \d photos .* are not in"):
+            open_plan(dataclasses.replace(config, synthetic=no_people, datasets=(_labels_of(plan),)))
+    finally:
+        moved.rename(photo)
+
+
+def test_people_who_are_learnt_from_are_not_evaluated_on(folder: Path) -> None:
+    config = settings_of(folder, "leak")
+    with pytest.raises(ValueError, match="are also among those to learn from"):
+        open_plan(dataclasses.replace(config, validation=(_labels_of(open_plan(config)),)))
+
+
+def _labels_of(plan: TrainingPlan):
+    from datasets_manifest.selection import LabelSet
+
+    people = plan.training[0]
+    return LabelSet(path=str(people.selection.path), images=str(people.images.root))
+
+
+@pytest.mark.slow
+def test_a_workers_sentence_becomes_the_callers(folder: Path) -> None:
+    plan = open_plan(settings_of(folder, "refused"))
+    write_text(plan.folder.request, json.dumps(to_plain(plan.config) | {"steps": -1}))
+    with pytest.raises(ValueError, match="steps: expected at least 1, got -1"):
+        run_processes(plan.folder, 1, LOG)
+
+
+@pytest.mark.slow
+def test_two_processes_by_torchrun_finish_and_are_killed_as_one(folder: Path) -> None:
+    config = settings_of(
+        folder, "two", **{"run.processes": 2, "run.batch_size": 1, "steps": 400, "every.checkpoint": 50}
+    )
+    plan = open_plan(config)
+    process = start(plan)
+    wait_for_row(plan, 2, process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.kill()  # torchrun itself, which then can end nobody
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    result = run_training(dataclasses.replace(config, steps=20), LOG)
+    assert result.metrics["step"] == 20
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_is_told_with_its_last_lines(folder: Path) -> None:
+    plan = open_plan(settings_of(folder, "dies", steps=2000))
+    write_text(plan.folder.request, json.dumps(to_plain(plan.config)))
+
+    def kill(step: int, _total: int) -> None:
+        if step == 2:
+            os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
+
+    with pytest.raises(TrainingFailed, match="signal 9"):
+        run_processes(plan.folder, 1, LOG, kill)
+
+
+@pytest.mark.slow
+def test_the_flow_shows_its_result_and_ends_its_processes_when_it_is_terminated(folder: Path, api: str) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.train import train_regressor
+
+    params = str(folder / "params.train.yaml")
+    with temporary_settings({PREFECT_API_URL: api}):
+        state = train_regressor(params=params, overrides={"steps": 4}, return_state=True)
+    assert state.is_completed(), state.message
+    assert "of the mean pose" in state.message
+    code = "import sys; from flows.train import train_regressor as t; t(params=sys.argv[1], overrides={'steps': 5000})"
+    env = {**os.environ, "PREFECT_API_URL": api, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code, params], env=env, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    workers: list[psutil.Process] = []
+    while not workers and time.monotonic() < deadline:
+        children = psutil.Process(process.pid).children(recursive=True)
+        workers = [child for child in children if "tasks.training.worker" in " ".join(child.cmdline())]
+        time.sleep(0.1)
+    assert workers
+    process.terminate()
+    process.wait(timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
