@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.jpeg import decode_whole_jpeg
 from datasets_manifest.png_integrity import check_png
 
 DEFAULT_MAX_PIXELS: Final = 80_000_000
@@ -77,14 +78,14 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     Raises:
         ImageError: image_corrupt, image_unsupported or image_too_large.
     """
-    return decode_reduced(data, name=name, reduction=1, max_pixels=max_pixels).rgb
+    return _decode(data, name, 1, max_pixels, fast=False).rgb
 
 
 def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> ReducedImage:
     """Decode like ``decode_image``, and where the format allows it only as finely as asked for.
 
-    A JPEG keeps the low frequencies of each block of 8 x 8 px then: it decodes several times as fast, and as strictly,
-    since all of its data is read nevertheless. Other formats are decoded whole.
+    A JPEG keeps the low frequencies of each block of 8 x 8 px then: it decodes faster, and as strictly, since all of
+    its data is read nevertheless. Other formats are decoded whole.
 
     Args:
         data: the file's bytes.
@@ -98,20 +99,28 @@ def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = 
     """
     if reduction not in (1, 2, 4, 8):
         raise ValueError(f"reduction: expected 1, 2, 4 or 8, got {reduction}")
+    return _decode(data, name, reduction, max_pixels, fast=True)
+
+
+def _decode(data: bytes, name: str, reduction: int, max_pixels: int, *, fast: bool) -> ReducedImage:
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image)
         width, height = image.size
-        done = 1
-        try:
-            if image.format == "PNG":
-                check_png(data)
-            if image.format == "JPEG" and reduction > 1:
-                drafted = image.draft(None, (max(width // reduction, 1), max(height // reduction, 1)))
-                done = 1 if drafted is None else round(width / drafted[1][2])
-            image.load()
-        except _DECODE_ERRORS as error:
-            raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
-        rgb = np.ascontiguousarray(_upright(_to_rgb(image, name), orientation))
+        is_jpeg = image.format == "JPEG"
+        done = _jpeg_reduction(width, height, reduction) if is_jpeg else 1
+        size = (-(-height // done), -(-width // done), 3)
+        rgb = decode_whole_jpeg(data, done) if fast and is_jpeg and image.mode == "RGB" else None
+        if rgb is None or rgb.shape != size:
+            try:
+                if image.format == "PNG":
+                    check_png(data)
+                if done > 1:
+                    image.draft(None, (width // done, height // done))
+                image.load()
+            except _DECODE_ERRORS as error:
+                raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
+            rgb = _to_rgb(image, name)
+    rgb = np.ascontiguousarray(_upright(rgb, orientation))
     if orientation >= 5:
         width, height = height, width
     offset = (
@@ -119,6 +128,13 @@ def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = 
         rgb.shape[0] - height / done if orientation in _ROWS_FLIPPED else 0.0,
     )
     return ReducedImage(rgb=rgb, reduction=done, offset_px=offset, size_px=(width, height))
+
+
+def _jpeg_reduction(width: int, height: int, reduction: int) -> int:
+    """The reduction that leaves at least one pixel of a whole block."""
+    while reduction > min(width, height):
+        reduction //= 2
+    return reduction
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:

@@ -1,6 +1,7 @@
 """A reduced decode shows the same picture, where it says, and is as strict as a whole one."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from datasets_manifest.error_codes import ErrorCode
 from datasets_manifest.images import ImageError, decode_image, decode_reduced
+from datasets_manifest.jpeg import decode_whole_jpeg
 
 
 def ramp(height, width):
@@ -88,3 +90,66 @@ def test_tiny_images_are_reduced_less(width, height):
 def test_another_reduction_is_refused():
     with pytest.raises(ValueError, match="expected 1, 2, 4 or 8, got 3"):
         decode_reduced(encode(ramp(8, 8)), name="x", reduction=3)
+
+
+def test_the_fast_way_gives_pillows_pixels():
+    noise = np.random.default_rng(1).integers(0, 255, (40, 50, 3), np.uint8)
+    rgb = np.asarray(Image.fromarray(noise).resize((321, 203)))
+    for options in ({"quality": 90}, {"quality": 60, "restart_marker_rows": 1}, {"quality": 95, "subsampling": 0}):
+        data = encode(rgb, **options)
+        for reduction in (1, 2, 4, 8):
+            with Image.open(io.BytesIO(data)) as image:
+                image.draft(None, (321 // reduction, 203 // reduction))
+                expected = np.asarray(image)
+            assert np.abs(decode_whole_jpeg(data, reduction).astype(int) - expected).max() <= 1
+
+
+def test_the_fast_way_leaves_files_without_an_end_alone():
+    data = encode(ramp(64, 80), quality=90)
+    thumbnail = encode(ramp(16, 16))
+    with_thumbnail = data[:2] + b"\xff\xe2" + struct.pack(">H", len(thumbnail) + 2) + thumbnail + data[2:]
+    assert decode_whole_jpeg(with_thumbnail, 1) is not None
+    # The end of the thumbnail, which lies before the scan, is not the end of the photo.
+    for cut in (with_thumbnail[:-2], with_thumbnail[:-200], with_thumbnail[: len(thumbnail) + 30], data[:40], data[:3]):
+        assert decode_whole_jpeg(cut, 1) is None
+
+
+def test_a_jpeg_without_its_last_mark_is_pillows_to_judge():
+    data = encode(ramp(64, 80), quality=90)
+    for cut in (data[:-2], data[:-1]):
+        try:
+            expected = decode_image(cut, name="x")
+        except ImageError:
+            with pytest.raises(ImageError):
+                decode_reduced(cut, name="x", reduction=1)
+        else:
+            np.testing.assert_array_equal(decode_reduced(cut, name="x", reduction=1).rgb, expected)
+
+
+def test_damaged_jpegs_fare_as_with_the_strict_decoder():
+    data = encode(ramp(72, 96), quality=80)
+    rng = np.random.default_rng(2)
+    refused = 0
+    for trial in range(150):
+        damaged = bytearray(data)
+        start = int(rng.integers(2, len(data) - 10))
+        count = int(rng.integers(1, 40))
+        if trial % 3 == 0:
+            del damaged[start : start + count]
+        else:
+            damaged[start : start + count] = rng.integers(0, 256, count, np.uint8).tobytes()
+        if trial % 5 == 0:
+            damaged = damaged[: int(rng.integers(start, len(data)))]
+        expected, found = outcome(decode_image, damaged), outcome(decode_reduced, damaged, reduction=1)
+        assert found == expected
+        refused += isinstance(expected, ErrorCode)
+    assert 10 < refused < 140
+
+
+def outcome(decode, data, **options):
+    """The code of the error, or the pixels."""
+    try:
+        image = decode(bytes(data), name="x", **options)
+    except ImageError as error:
+        return error.code
+    return (image if isinstance(image, np.ndarray) else image.rgb).tobytes()
