@@ -28,12 +28,32 @@ def place_person(
         height_share: height of the points' box over the image's height; their width never exceeds 0.96 of the image's.
         shift_share: (2,) offset of the box's centre from the image's, as a share of the free room, -1..1.
     """
-    height, width = size_hw
     middle = 0.5 * (points_m.max(0) + points_m.min(0))
     centred = np.ascontiguousarray((points_m - middle).T)  # (3, N): extremes of a row are much faster than of a column
-    distance = focal_px * np.ptp(points_m[:, 1]) / (height_share * height) + np.ptp(points_m[:, 2]) / 2
     offset = np.zeros(3)
-    for _ in range(12):
+    # The step that goes straight to its goal at a distance overshoots, ever further, where a hand is close to the
+    # camera and the rest far from it; there it is measured at the nearest point.
+    for is_close in (False, True):
+        offset, has_some = _framed(centred, focal_px, principal_px, size_hw, height_share, shift_share, is_close)
+        if has_some:
+            break
+    return offset - middle
+
+
+def _framed(
+    centred: np.ndarray,
+    focal_px: float,
+    principal_px: np.ndarray,
+    size_hw: tuple[int, int],
+    height_share: float,
+    shift_share: np.ndarray,
+    is_close: bool,
+) -> tuple[np.ndarray, bool]:
+    """Offset (3,) of points (3, N) around the origin, and whether any of them comes to lie inside the image."""
+    height, width = size_hw
+    distance = focal_px * np.ptp(centred[1]) / (height_share * height) + np.ptp(centred[2]) / 2
+    offset = np.zeros(3)
+    for _ in range(48 if is_close else 12):
         offset[2] = max(distance, NEAREST_M - centred[2].min())
         depth = centred[2] + offset[2]
         pixels = [focal_px * (centred[k] + offset[k]) / depth + principal_px[k] for k in range(2)]
@@ -42,9 +62,11 @@ def place_person(
         ratio = max(extent[1] / (height_share * height), extent[0] / (0.96 * width))
         room = np.maximum(np.array([width, height]) - extent, 0.0) / 2
         target = np.array([width, height]) / 2 + np.asarray(shift_share) * room
-        offset[:2] += (target - 0.5 * (low + high)) * offset[2] / focal_px
+        offset[:2] += (target - 0.5 * (low + high)) * (depth.min() if is_close else offset[2]) / focal_px
         distance = offset[2] * ratio
-    return offset - middle
+    depth = centred[2] + offset[2]
+    x, y = (focal_px * (centred[k] + offset[k]) / depth + principal_px[k] for k in range(2))
+    return offset, bool(((x > 0) & (x < width) & (y > 0) & (y < height)).any())
 
 
 def _noise(rng: np.random.Generator, size_hw: tuple[int, int], cells: int) -> np.ndarray:

@@ -268,3 +268,12 @@ def test_impossible_settings_are_refused(bad):
 def test_truth_can_be_read_without_our_code(rendered):
     frame = pq.ParquetFile(rendered / "truth.parquet").read().to_pandas()
     assert np.stack(frame["body_pose"]).shape == (SMALL.count, 63)
+
+
+@pytest.mark.parametrize("index", [2968, 9899])
+def test_a_hand_close_to_the_camera_leaves_the_person_in_the_image(index, ehm, rest):
+    """Straight steps to the goal overshoot ever further for these two; they were outside of their own image."""
+    config = SyntheticConfig(count=1, seed=100, image_width=256, image_height=256, supersample=1)
+    person = render_person(index, config, ehm, rest)
+    assert person.mask.mean() > 0.2
+    assert person.truth["keypoints_2d"][:, 2].sum() > 40
