@@ -39,6 +39,7 @@ def test_the_plain_network_has_no_other_attention_left(models: Models) -> None:
     assert not kinds & {"Attention", "SelfAttention", "CrossAttention"}
 
 
+@pytest.mark.slow
 def test_a_report_has_every_part_with_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = main(
         ["--quick", "--calls", "5", "--batch", "2", "--out", str(tmp_path / "out"), "--modes", "eager", "graph"]
