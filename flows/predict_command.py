@@ -85,10 +85,10 @@ def predict(
             **values,
         )
         done = run(inputs, config, ProgressLine())
-    doubtful = f" ({done.doubtful} of them doubtful)" if done.doubtful else ""
+    doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
     typer.echo(
-        f"{done.people} people{doubtful} in {done.shots} photos and frames, {done.failed} rows without a prediction, "
-        f"{clock(done.seconds)}: {out / 'people'}"
+        f"photos and frames: {done.shots}, people: {done.people}{doubtful}, rows without a prediction: {done.failed}, "
+        f"time: {clock(done.seconds)}, results: {out / 'people'}"
     )
     raise typer.Exit(0 if done.people else 1)
 

@@ -41,7 +41,7 @@ def test_one_photo_as_one_person(pear, tmp_path):
     words = ("--boxes", "whole", "--rotations-only", "--device", "cpu")
     answer = pear("photo.png", "--checkpoint", "net.safetensors", "--out", str(tmp_path), *words)
     assert answer.exit_code == 0, answer.output
-    assert "1 people in 1 photos and frames, 0 rows without a prediction" in answer.stdout
+    assert "photos and frames: 1, people: 1, rows without a prediction: 0," in answer.stdout
     assert len(pd.read_parquet(tmp_path / "people")) == 1
 
 
@@ -77,7 +77,7 @@ def test_nobody_in_the_end_is_no_success(pear, folder, tmp_path):
     words = ("--boxes", "whole", "--rotations-only", "--out", str(tmp_path))
     answer = pear("broken.jpg", "--checkpoint", "net.safetensors", *words)
     assert answer.exit_code == 1
-    assert "0 people in 1 photos and frames, 1 rows without a prediction" in answer.stdout
+    assert "photos and frames: 1, people: 0, rows without a prediction: 1," in answer.stdout
 
 
 def test_progress_says_how_long_it_will_take(capsys):
