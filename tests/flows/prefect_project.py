@@ -31,11 +31,22 @@ def annotate_part_labels(datasets: list[str] | None = None, params: str = "param
             future.result()
 '''
 
+STAND_IN_TRAINING = '''
+"""Same name and parameters as the training flow of the project; does nothing."""
+from prefect import flow
+
+
+@flow(name="train-regressor")
+def train_regressor(params: str = "params.train.yaml", overrides: dict | None = None):
+    return params
+'''
+
 
 def make_project(root: Path) -> Path:
-    """A folder with the project's own prefect.yaml and settings, and the stand-in flow."""
+    """A folder with the project's own prefect.yaml and settings, and the stand-in flows."""
     (root / "flows").mkdir(parents=True)
     (root / "flows" / "annotate.py").write_text(STAND_IN_FLOW, encoding="utf-8")
+    (root / "flows" / "train.py").write_text(STAND_IN_TRAINING, encoding="utf-8")
     for name in ("prefect.yaml", "pyproject.toml"):
         shutil.copy(PROJECT / name, root / name)
     return root

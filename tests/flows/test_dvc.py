@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def project(rendered, tmp_path):
     """A DVC project of its own with this project's stage and the small rendered data set, nothing annotated."""
     stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
+    stage["stages"] = {"annotate": stage["stages"]["annotate"]}
     stage["stages"]["annotate"]["cmd"] = f"{BIN / 'pear'} annotate --local"
     stage["stages"]["annotate"].pop("deps")
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(stage))

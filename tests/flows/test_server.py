@@ -36,13 +36,15 @@ def _get(url: str, body: dict | None = None):
     raise AssertionError("unreachable")
 
 
-def test_prefect_yaml_names_the_flow_and_no_machine():
+def test_prefect_yaml_names_the_flows_and_no_machine():
     text = (PROJECT / "prefect.yaml").read_text(encoding="utf-8")
-    (deployment,) = yaml.safe_load(text)["deployments"]
-    path, function = deployment["entrypoint"].split(":")
-    tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
-    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert (deployment["name"], deployment["work_pool"]["name"]) == ("local", provision.WORK_POOL)
+    deployments = yaml.safe_load(text)["deployments"]
+    assert len(deployments) == 2
+    for deployment in deployments:
+        path, function = deployment["entrypoint"].split(":")
+        tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
+        assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert (deployment["name"], deployment["work_pool"]["name"]) == ("local", provision.WORK_POOL)
     assert str(Path.home()) not in text
 
 

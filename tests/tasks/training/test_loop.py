@@ -66,6 +66,19 @@ def test_the_loss_of_one_batch_falls(tmp_path: Path) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_half_precision_is_in_the_backbone_alone(tmp_path: Path) -> None:
+    batch, found = random_batch(4, 3), {}
+    for precision in ("fp32", "bf16"):
+        plan = noise_plan(tmp_path, precision=precision)
+        trainer = Trainer.start(plan, alone(), NoisePeople(steps=1, batch_size=4))
+        loss, _ = trainer.objective.eval()(batch)
+        loss.backward()
+        found[precision] = loss.detach()
+        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in trainer.network.parameters())
+    assert found["bf16"] != found["fp32"]
+    torch.testing.assert_close(found["bf16"], found["fp32"], rtol=1e-2, atol=0)
+
+
 def test_what_is_not_finite_stops_at_once_and_names_the_person(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=STEPS)
     with pytest.raises(NotFinite, match=r"step 5: loss, betas, .*because of noise/all/1004_1#0;") as stopped:
