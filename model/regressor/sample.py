@@ -127,9 +127,11 @@ def make_sample(
     mirrored = augmentation.mirrored
     crop_from_image = crop_transform(augmentation.square, crop_px, mirrored=mirrored)
     pixels = cut_crop(rgb, crop_from_image, crop_px, reduction=reduction, offset_px=offset_px)
+    planes = cv2.split(pixels)
     if augmentation.gains != (1.0, 1.0, 1.0):
-        levels = np.arange(256)[:, None] * np.asarray(augmentation.gains)
-        pixels = cv2.LUT(pixels, np.rint(levels).clip(0, 255).astype(np.uint8)[None])
+        planes = [
+            cv2.convertScaleAbs(plane, alpha=gain) for plane, gain in zip(planes, augmentation.gains, strict=True)
+        ]
     keypoints = keypoints_in_crop(row.keypoints_2d, crop_from_image, crop_px)
     part_valid, joint_seen = _inside(row.part_valid, keypoints), row.joint_seen
     if mirrored:
@@ -139,7 +141,7 @@ def make_sample(
     return Sample(
         row=row,
         augmentation=augmentation,
-        crop=np.stack(cv2.split(pixels)),
+        crop=np.stack(planes),
         crop_from_image=crop_from_image,
         keypoints_2d=keypoints,
         part_valid=part_valid,
