@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.body.skeleton import FACE, KEYPOINT_NAMES, LEFT_HAND, RIGHT_HAND
-from model.networks.vit import PATCH_PX
+from model.networks.vit import PATCH_PADDING_PX, PATCH_PX
 from model.regressor.config import RegressorConfig
 
 FACE_SHARE, HAND_SHARE = 0.2, 0.5
@@ -59,8 +59,11 @@ class TokenKeypoints(nn.Module):
         return (person * weight).mean()
 
     def cells(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
-        """Index (B, K) of the token that each keypoint (B, K, 3) lies in, and whether it is seen and in any (B, K)."""
-        pixels = (keypoints[..., :2] + 0.5) * self.crop_px
+        """Index (B, K) of the token that each keypoint (B, K, 3) lies in, and whether it is seen and in any (B, K).
+
+        The patch convolution pads: token i sees columns 16 i - 2 to 16 i + 13 of the middle part.
+        """
+        pixels = (keypoints[..., :2] + 0.5) * self.crop_px + PATCH_PADDING_PX
         column = ((pixels[..., 0] - self.side_px) / PATCH_PX).floor()
         row = (pixels[..., 1] / PATCH_PX).floor()
         inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows) & (keypoints[..., 2] > 0)
