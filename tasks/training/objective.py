@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from model.body.keypoint_body import KeypointBody
 from model.regressor.batch import TrainingBatch
-from model.regressor.losses import LossConfig, regressor_loss
+from model.regressor.loss_config import LossConfig
+from model.regressor.losses import regressor_loss
 from model.regressor.network import EhmRegressor, normalise
 from model.regressor.targets import posed_target
 from model.regressor.token_keypoints import TokenKeypoints

@@ -14,7 +14,7 @@ import yaml
 from datasets_manifest.selection import LabelFilter, LabelSet
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
-from model.regressor.losses import LossConfig
+from model.regressor.loss_config import LossConfig
 from tasks.config import BodyModelConfig, from_mapping
 from tasks.training.optimiser import OptimiserConfig
 

@@ -27,6 +27,8 @@ def test_the_papers_preset_states_the_papers_figures() -> None:
     assert (config.optimiser.lr, config.optimiser.weight_decay, config.network.vit.width) == (1e-5, 1e-4, 768)
     assert config.loss == type(config.loss).paper()
     assert config.augment == type(config.augment).hmr2()
+    assert load_train_config(ROOT / "params.train-hmr2.yaml").loss == type(config.loss).hmr2()
+    assert load_train_config(ROOT / "params.train.yaml").loss == type(config.loss).smoke()
 
 
 def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
