@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> int:
         return MENDABLE
     die_with_parent()
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
+    logging.getLogger("tasks.synthesise").setLevel(logging.WARNING)  # who started us has said it
     request = Path(arguments[0])
     is_first = int(os.environ.get("RANK", "0")) == 0
     try:
