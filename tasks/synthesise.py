@@ -34,7 +34,7 @@ from tasks.synthetic_visibility import keypoint_visibility, mask_box
 
 log = logging.getLogger(__name__)
 
-REVISION = 1
+REVISION = 2
 """Raised by hand when a change of this program changes the images or the truth."""
 
 TRUTH_FILE = "truth.parquet"
