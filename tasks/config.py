@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +170,9 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
                 raise ValueError(f"{where}.{name}: expected a list, got {value!r}")
             kind = get_args(hint)[0]
             built[name] = tuple(
-                from_mapping(kind, entry, f"{where}.{name}[{i}]") if dataclasses.is_dataclass(kind) else entry
+                from_mapping(kind, entry, f"{where}.{name}[{i}]")
+                if dataclasses.is_dataclass(kind)
+                else (_from_text(entry) if kind is float else entry)
                 for i, entry in enumerate(value)
             )
         elif get_origin(hint) is dict:
@@ -178,6 +181,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             built[name] = value
         elif hint is float and isinstance(value, int) and not isinstance(value, bool):
             built[name] = float(value)
+        elif hint is float and isinstance(_from_text(value), float):
+            built[name] = _from_text(value)
         elif hint in (int, float, bool, str) and not (
             isinstance(value, hint) and (hint is bool) == isinstance(value, bool)
         ):
@@ -188,6 +193,17 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         return cls(**built)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _from_text(value: Any) -> Any:
+    """The number that a text states, anything else as it is: without a point, 2e-4 is text to YAML 1.1."""
+    if not isinstance(value, str):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    return number if math.isfinite(number) else value
 
 
 def load_config(

@@ -228,7 +228,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         package = importlib.import_module("safetensors.torch")
     except ImportError as error:
         raise ValueError(f"checkpoint {path} needs the package safetensors: pip install safetensors") from error
-    return package.load_file(path)
+    try:
+        return package.load_file(path)
+    except importlib.import_module("safetensors").SafetensorError as error:
+        raise ValueError(f"checkpoint {path} is cut short or no safetensors file ({error})") from error
 
 
 def _read_torch(path: Path) -> Any:
@@ -249,7 +252,8 @@ def _read_torch(path: Path) -> Any:
     except ValueError:
         raise
     except (UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, AttributeError, OSError) as error:
-        raise ValueError(f"checkpoint {path} is cut short or no PyTorch checkpoint ({error})") from error
+        first, _, _ = str(error).partition("\n")  # further lines are advice about trusting the file
+        raise ValueError(f"checkpoint {path} is cut short or no PyTorch checkpoint ({first})") from error
 
 
 def _is_inert(name: str) -> bool:

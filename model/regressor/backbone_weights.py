@@ -82,8 +82,9 @@ def _check_size(found: Mapping[str, Tensor], config: ViTConfig, source: str) -> 
         "width": (found[POSITIONS].shape[-1], config.width),
         "depth": (num_blocks(found, "blocks"), config.depth),
     }
-    if any(file != asked for file, asked in sides.values()):
-        told = ", ".join(f"{name} {file} where the settings ask for {asked}" for name, (file, asked) in sides.items())
+    differing = {name: (file, asked) for name, (file, asked) in sides.items() if file != asked}
+    if differing:
+        told = ", ".join(f"{name} {file} where the settings ask for {asked}" for name, (file, asked) in differing.items())
         raise ValueError(
             f"{source} is another vision transformer: {told}; choose the backbone of the file, or its file"
         )

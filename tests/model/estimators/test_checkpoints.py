@@ -174,3 +174,13 @@ def test_safetensors(tmp_path):
     state = dict(small().state_dict())
     package.save_file(state, tmp_path / "a.safetensors")
     assert same(read_checkpoint(tmp_path / "a.safetensors").tensors, state)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize("content", [b"", b"short", bytes(500)])
+def test_a_damaged_file_is_one_sentence_with_its_name(tmp_path, suffix, content):
+    path = tmp_path / f"bad.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint .*bad\..* is cut short or no ") as refused:
+        read_checkpoint(path)
+    assert "\n" not in str(refused.value)
