@@ -84,7 +84,9 @@ def _check_size(found: Mapping[str, Tensor], config: ViTConfig, source: str) -> 
     }
     differing = {name: (file, asked) for name, (file, asked) in sides.items() if file != asked}
     if differing:
-        told = ", ".join(f"{name} {file} where the settings ask for {asked}" for name, (file, asked) in differing.items())
+        told = ", ".join(
+            f"{name} {file} where the settings ask for {asked}" for name, (file, asked) in differing.items()
+        )
         raise ValueError(
             f"{source} is another vision transformer: {told}; choose the backbone of the file, or its file"
         )

@@ -12,7 +12,7 @@ follows from the seed and the step (see tasks/training/loop.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,26 @@ def list_states(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found)
 
 
-def save_state(folder: Path, trained: Trained, *, step: int, run_hash: str, meter: Meter, keep: int) -> Path:
+def save_state(
+    folder: Path,
+    trained: Trained,
+    *,
+    step: int,
+    run_hash: str,
+    meter: Meter,
+    broken: Iterable[str] = (),
+    keep: int,
+) -> Path:
     """Writes the state after `step` steps and removes all but the newest `keep` files.
+
+    Args:
+        folder: Where the states of the run are.
+        trained: What is written.
+        step: Steps that are done.
+        run_hash: Of the run.
+        meter: Means since the last row of the curve.
+        broken: Ids of the rows that were stepped over so far (``tasks.training.broken_rows``).
+        keep: How many files stay.
 
     Raises:
         OSError: The disk is full, for example; the older files stay.
@@ -67,6 +85,7 @@ def save_state(folder: Path, trained: Trained, *, step: int, run_hash: str, mete
         "step": step,
         "run_hash": run_hash,
         "meter": meter.to_dict(),
+        "broken": sorted(broken),
     }
     path = state_path(folder, step)
     write_bytes(path, pack(_tensors(trained), stated))
@@ -75,23 +94,24 @@ def save_state(folder: Path, trained: Trained, *, step: int, run_hash: str, mete
     return path
 
 
-def load_newest(folder: Path, trained: Trained, run_hash: str) -> tuple[int, Meter]:
+def load_newest(folder: Path, trained: Trained, run_hash: str) -> tuple[int, Meter, list[str]]:
     """Puts the newest state of a folder into module, average and optimiser.
 
     Returns:
-        Steps that are done, and the meter; 0 and an empty one where there is no state yet.
+        Steps that are done, the meter, and the ids of the rows that were stepped over; 0 and empty ones where there is
+        no state yet.
 
     Raises:
         ValueError: The file is damaged, or of another run.
     """
     states = list_states(folder)
     if not states:
-        return 0, Meter()
+        return 0, Meter(), []
     step, path = states[-1]
     stated = load_state(path, trained, run_hash)
     if stated["step"] != step:
         raise ValueError(f"{path}: named as step {step}, but it holds step {stated['step']}; delete the file")
-    return step, Meter.from_dict(stated["meter"])
+    return step, Meter.from_dict(stated["meter"]), list(stated.get("broken", ()))
 
 
 def load_state(path: Path, trained: Trained, run_hash: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +11,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from model.regressor.batch import TrainingBatch
+from tasks.training.broken_rows import BrokenRows
 from tasks.training.dataset import BrokenPhoto, RegressorDataset, TrainingDataError
-
-log = logging.getLogger(__name__)
 
 PREFETCHED = 3
 """Batches that a worker has ready or in work."""
@@ -54,10 +51,10 @@ class _Steps(Dataset[_Made]):
 class TrainingLoader:
     """Iterates over the batches of a range of steps, once; see ``build_loader``."""
 
-    def __init__(self, loader: DataLoader[_Made], max_broken: int, num_rows: int) -> None:
-        self._loader, self._max_broken, self._num_rows = loader, max_broken, num_rows
-        self.broken: dict[str, str] = {}
-        """Sample ids of the rows that were stepped over so far, and why."""
+    def __init__(self, loader: DataLoader[_Made], broken: BrokenRows) -> None:
+        self._loader = loader
+        self.broken = broken
+        """The rows that were stepped over so far."""
 
     def __len__(self) -> int:
         """Number of steps."""
@@ -73,19 +70,8 @@ class TrainingLoader:
             if made.batch is None:
                 raise TrainingDataError(made.sentence)
             for photo in made.broken:
-                self._count(photo)
+                self.broken.add(photo)
             yield made.batch
-
-    def _count(self, photo: BrokenPhoto) -> None:
-        if photo.sample_id in self.broken:
-            return
-        self.broken[photo.sample_id] = photo.sentence
-        log.warning("Replaced by the next row: %s", photo.sentence)
-        if len(self.broken) > self._max_broken:
-            raise TrainingDataError(
-                f"{len(self.broken)} of {self._num_rows} rows have photos that cannot be used, allowed are "
-                f"{self._max_broken}; the last: {photo.sentence}"
-            )
 
 
 def build_loader(
@@ -98,6 +84,7 @@ def build_loader(
     world_size: int = 1,
     num_workers: int = 0,
     pin_memory: bool = False,
+    broken: BrokenRows | None = None,
 ) -> TrainingLoader:
     """Batches of one process.
 
@@ -113,6 +100,7 @@ def build_loader(
         world_size: Number of processes.
         num_workers: Processes that decode and cut; 0 does it here.
         pin_memory: Batches in page-locked memory, for copies to a GPU beside its work.
+        broken: Counts the rows whose photos cannot be used; None counts from 0 and in this process alone.
 
     Raises:
         ValueError: A setting is out of range.
@@ -134,7 +122,9 @@ def build_loader(
         worker_init_fn=_begin_worker,
         prefetch_factor=PREFETCHED if num_workers else None,
     )
-    return TrainingLoader(loader, math.floor(dataset.max_broken_share * len(dataset)), len(dataset))
+    if broken is None:
+        broken = BrokenRows(len(dataset), dataset.max_broken_share)
+    return TrainingLoader(loader, broken)
 
 
 def _as_it_is(made: Any) -> Any:

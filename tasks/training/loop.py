@@ -7,11 +7,9 @@ resume needs.
 
 from __future__ import annotations
 
-import datetime
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +25,7 @@ from tasks.body_model import full_body
 from tasks.files import write_bytes, write_text
 from tasks.provenance import code_version
 from tasks.training.checkpoints import Trained, load_newest, save_state
-from tasks.training.curves import Board, Curve, Meter, draw_row, named_values, non_finite, open_board
+from tasks.training.curves import Meter, draw_row, named_values, non_finite
 from tasks.training.distributed import World, gathered, summed
 from tasks.training.ema import WeightAverage
 from tasks.training.evaluation import MEASURES, Ruler, evaluate, rows_of
@@ -36,6 +34,7 @@ from tasks.training.optimiser import build_optimiser, learning_rate, set_learnin
 from tasks.training.people import TrainingPeople
 from tasks.training.pictures import overlay_sheet
 from tasks.training.plan import TrainingPlan
+from tasks.training.records import Clock, Records
 from tasks.training.settings import to_plain
 from tasks.training.start import first_weights
 
@@ -78,8 +77,8 @@ class Trainer:
             ValueError: The state is damaged or of another run, or the backbone's weights do not fit.
         """
         config = plan.config
-        if config.precision == "tf32":
-            torch.set_float32_matmul_precision("high")
+        torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = config.precision == "tf32"  # PyTorch's own default is True
         network = first_weights(config, people).to(world.device)
         body = KeypointBody(
             plan.assets,
@@ -93,7 +92,8 @@ class Trainer:
             average=WeightAverage(objective, config.ema_decay),
             optimiser=build_optimiser(objective, config.optimiser),
         )
-        step, meter = load_newest(plan.folder.checkpoints, trained, plan.run_hash)
+        step, meter, broken = load_newest(plan.folder.checkpoints, trained, plan.run_hash)
+        people.broken.resume(broken)
         return cls(
             plan=plan,
             world=world,
@@ -114,9 +114,10 @@ class Trainer:
 
         Raises:
             NotFinite: Nothing of that step has changed a weight; the states on disk are from before it.
+            TrainingDataError: A photo cannot be used, or more of them than allowed.
         """
         config, first = self.plan.config, self.step
-        records = _Records.open(self.plan, first) if self.world.is_first else None
+        records = Records.open(self.plan, first) if self.world.is_first else None
         self.objective.train()
         whole: nn.Module = self.objective
         if self.world.size > 1:
@@ -128,12 +129,14 @@ class Trainer:
             whole = DistributedDataParallel(self.objective, find_unused_parameters=some_unused)
         if first:
             _say(self.world, f"goes on after step {first}")
-        clock = _Clock(first_step=first, num_steps=config.steps)
+        clock = Clock(first_step=first, num_steps=config.steps)
         for batch in self.people.training_batches(first):
             if self.step >= config.steps:
                 break
             values = self._one_step(whole, batch.to(self.world.device, non_blocking=True))
             self.meter.add(values)
+            if self._is_due(config.every.log) or self._is_due(config.every.checkpoint):
+                self._count_broken()
             if self._is_due(config.every.log):
                 row = {"step": self.step, "lr": self._lr(self.step - 1), **self.meter.take()}
                 if records is not None:
@@ -172,6 +175,14 @@ class Trainer:
         self.trained.average.update(self.objective, self.step)
         return values
 
+    def _count_broken(self) -> None:
+        """Tells all processes which photos each could not use, so that the share that is allowed is one of all rows."""
+        broken = self.people.broken
+        if broken.max_rows:
+            for news in gathered(broken.news(), self.world):
+                broken.take(news)
+            broken.check()
+
     def _stop(self, batch: TrainingBatch, bad: list[str], own: Tensor) -> None:
         """Raises NotFinite, on all processes with the same sentence: each looks for the culprits of its own share."""
         is_own = not bool(torch.isfinite(own).all())
@@ -209,7 +220,7 @@ class Trainer:
         self.trained.average.copy_to(network, NETWORK)
         return network.eval()
 
-    def _evaluate(self, records: _Records | None) -> None:
+    def _evaluate(self, records: Records | None) -> None:
         if not self.people.has_validation:
             return
         started = time.perf_counter()
@@ -239,10 +250,11 @@ class Trainer:
             step=self.step,
             run_hash=self.plan.run_hash,
             meter=self.meter,
+            broken=self.people.broken.sentences,
             keep=self.plan.config.every.keep,
         )
 
-    def _finish(self, records: _Records) -> None:
+    def _finish(self, records: Records) -> None:
         config, folder = self.plan.config, self.plan.folder
         last = {name: value for name, value in (records.evaluations.rows or [{}])[-1].items() if value is not None}
         metrics = {"loss": records.curve.rows[-1]["loss"], **last, "step": self.step}
@@ -256,56 +268,18 @@ class Trainer:
             code_version=code_version(),
         )
         write_bytes(folder.final, save_regressor(self._averaged(), meta))
-        summary = {"run_hash": self.plan.run_hash, "steps": self.step, "metrics": metrics, "config": to_plain(config)}
+        summary = {
+            "run_hash": self.plan.run_hash,
+            "steps": self.step,
+            "metrics": metrics,
+            "replaced_people": sorted(self.people.broken.sentences),
+            "config": to_plain(config),
+        }
         write_text(folder.summary, canonical_json(summary) + "\n")
         folder.failure.unlink(missing_ok=True)
         if records.board is not None:
             records.board.close()
         _say(self.world, f"finished: {folder.final}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Records:
-    """What the first process writes."""
-
-    curve: Curve
-    evaluations: Curve
-    board: Board | None
-
-    @classmethod
-    def open(cls, plan: TrainingPlan, first: int) -> _Records:
-        board = open_board(plan.folder.tensorboard, first)
-        if board is None:
-            log.warning(
-                "no TensorBoard curves: the extra `train` is not installed; the curve is in %s", plan.folder.curve
-            )
-        return cls(
-            curve=Curve(plan.folder.curve, first),
-            evaluations=Curve(plan.folder.evaluations, first),
-            board=board,
-        )
-
-
-@dataclass(kw_only=True, slots=True)
-class _Clock:
-    """Speed and time left."""
-
-    first_step: int
-    num_steps: int
-    _started: float = 0.0
-
-    def __post_init__(self) -> None:
-        self._started = time.perf_counter()
-
-    def line(self, step: int, row: dict[str, Any], people: int) -> str:
-        """A line for the log."""
-        elapsed = time.perf_counter() - self._started
-        a_step = elapsed / max(step - self.first_step, 1)
-        left = datetime.timedelta(seconds=round(a_step * (self.num_steps - step)))
-        return (
-            f"[{step}/{self.num_steps}] loss {row['loss']:.5g}, gradient {row['grad_norm']:.3g}, lr {row['lr']:.3g}, "
-            f"{people / a_step:.1f} people/s, {left} left"
-        )
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

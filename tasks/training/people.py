@@ -10,6 +10,7 @@ from model.regressor.augment import AugmentConfig
 from model.regressor.batch import TrainingBatch
 from model.regressor.flip import CoefficientMirror
 from model.regressor.sample import LabelRow
+from tasks.training.broken_rows import BrokenRows
 from tasks.training.dataset import RegressorDataset
 from tasks.training.distributed import World
 from tasks.training.evaluation import rows_of
@@ -52,6 +53,8 @@ class TrainingPeople:
             weigh_by_quality=config.weigh_by_quality,
             max_broken_share=config.max_broken_share,
         )
+        self.broken = BrokenRows(len(self._training), config.max_broken_share)
+        """The people to learn from whose photos cannot be used, as far as this process knows."""
         self._validation = None
         if plan.validation:
             plain = AugmentConfig.none()
@@ -73,6 +76,7 @@ class TrainingPeople:
             world_size=self._world.size,
             num_workers=config.run.loader_workers,
             pin_memory=self._world.device.type == "cuda",
+            broken=self.broken,
         )
         return iter(loader)
 

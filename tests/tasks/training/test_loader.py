@@ -6,6 +6,7 @@ from labelled_photos import labelled_photos
 
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
+from tasks.training.broken_rows import BrokenRows
 from tasks.training.dataset import RegressorDataset, TrainingDataError
 from tasks.training.loader import build_loader
 
@@ -68,10 +69,39 @@ def test_broken_photos_are_counted_up_to_the_stated_share(tmp_path, workers):
         (tmp_path / "photos" / f"{k:03d}.jpg").unlink()
     loader = build_loader(data, num_steps=6, batch_size=5, num_workers=workers)
     assert all(len(batch) == 5 for batch in loader)
-    assert sorted(loader.broken) == ["small/train/001.jpg#0", "small/train/004.jpg#0"]
+    assert sorted(loader.broken.sentences) == ["small/train/001.jpg#0", "small/train/004.jpg#0"]
     (tmp_path / "photos" / "007.jpg").unlink()
     with pytest.raises(TrainingDataError, match=r"^3 of 10 rows have photos that cannot be used, allowed are 2"):
         list(build_loader(data, num_steps=6, batch_size=5, num_workers=workers))
+
+
+def test_the_share_of_broken_photos_is_one_of_all_processes_and_all_parts_of_a_run(tmp_path):
+    data = dataset(labelled_photos(tmp_path, 8), max_broken_share=0.3)
+    for k in (0, 2, 4, 6):
+        (tmp_path / "photos" / f"{k:03d}.jpg").unlink()
+    ranks = [BrokenRows(8, 0.3) for _ in range(4)]
+    for rank, own in enumerate(ranks):
+        loader = build_loader(data, num_steps=2, batch_size=1, rank=rank, world_size=4, broken=own)
+        assert len(list(loader)) == 2  # no process alone meets more than the two that are allowed
+    news = [own.news() for own in ranks]
+    said = []
+    for own in ranks:
+        for other in news:
+            own.take(other)
+        with pytest.raises(TrainingDataError, match=r"^[34] of 8 rows .* allowed are 2; the last: small/train/00"):
+            own.check()
+        said.append(set(own.sentences))
+    assert all(one == said[0] for one in said)
+    assert not ranks[0].news()
+    again = BrokenRows(8, 0.3)
+    again.resume(sorted(said[0])[:2])
+    loader = build_loader(data, first_step=0, num_steps=8, batch_size=1, broken=again)
+    with pytest.raises(TrainingDataError, match=r"^3 of 8 rows .* allowed are 2; the last: small/train/00"):
+        list(loader)
+
+
+def test_exactly_the_allowed_share_of_rows_may_be_broken():
+    assert BrokenRows(100, 0.29).max_rows == 29
 
 
 def test_errors_of_the_program_are_not_taken_for_bad_photos(tmp_path, monkeypatch):

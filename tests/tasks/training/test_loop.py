@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,19 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None
         trainer._one_step(trainer.objective, random_batch(4, 3))
     assert torch.equal(weight.detach(), before)
     assert trainer.step == 0
+
+
+def test_a_run_that_goes_on_remembers_the_photos_that_could_not_be_used(tmp_path: Path) -> None:
+    plan = noise_plan(tmp_path, steps=STEPS, max_broken_share=0.3)
+    broken_at = {0: "noise/a#0", 1: "noise/b#0", 4: "noise/c#0", 6: "noise/d#0"}
+    with pytest.raises(Killed):
+        train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4, broken_at=broken_at))
+    with pytest.raises(ValueError, match=r"^4 of 10 rows have photos that cannot be used, allowed are 3; .*noise/d#0"):
+        train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4, broken_at=broken_at))
+    del broken_at[6]
+    train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4, broken_at=broken_at))
+    summary = json.loads(plan.folder.summary.read_text())
+    assert summary["replaced_people"] == ["noise/a#0", "noise/b#0", "noise/c#0"]
 
 
 def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:

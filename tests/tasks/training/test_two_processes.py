@@ -59,6 +59,7 @@ def test_gradients_and_weights_are_those_of_one_process(tmp_path: Path, monkeypa
     held = [read_rows(next((tmp_path / name).rglob("evaluations.jsonl")))[-1] for name in ("one", "two")]
     assert held[0]["people"] == held[1]["people"] == 8
     assert held[1]["mean_pose_pa_mpjpe_mm"] == held[0]["mean_pose_pa_mpjpe_mm"]
+    assert [found["broken"] for found in two] == 2 * [["noise/met_by_0#0", "noise/met_by_1#0"]]
 
 
 @pytest.mark.slow

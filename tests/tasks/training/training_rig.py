@@ -14,6 +14,8 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
+from tasks.training.broken_rows import BrokenRows
+from tasks.training.dataset import BrokenPhoto
 from tasks.training.distributed import World
 from tasks.training.evaluation import rows_of
 from tasks.training.plan import TrainingPlan
@@ -90,6 +92,10 @@ class NoisePeople:
 
     has_pictures: bool = False
     """Whether somebody is to be drawn, which takes a second."""
+    broken: BrokenRows = dataclasses.field(default_factory=lambda: BrokenRows(10, 0.3))
+    """Rows whose photos cannot be used: 3 of 10 are allowed."""
+    broken_at: dict[int, str] = dataclasses.field(default_factory=dict)
+    """Step to the row that this process meets there."""
 
     def training_batches(self, first_step: int) -> Iterator[TrainingBatch]:
         """All batches from a step on."""
@@ -98,6 +104,9 @@ class NoisePeople:
             if step == self.spoil_at:
                 batch.target.betas[1] = np.nan
                 batch.body_valid[1] = True
+            if step in self.broken_at:
+                name = self.broken_at[step]
+                self.broken.add(BrokenPhoto(sample_id=name, sentence=f"{name}: cut short"))
             share = self.batch_size // self.size
             yield rows_of(batch, range(self.rank * share, (self.rank + 1) * share))
 

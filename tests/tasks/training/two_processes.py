@@ -22,6 +22,7 @@ SETTINGS = {
     "loss": {"head_orient": 0.0},
     "optimiser": {"lr": 1e-3, "clip_norm": 1e6},
     "token_keypoints": 0.5,
+    "max_broken_share": 0.5,
 }
 
 
@@ -31,7 +32,14 @@ def first_gradient_and_curve(folder: Path, processes: int, spoil_at: int = -1) -
         assert world.size == processes
         run = {"processes": processes, "batch_size": GLOBAL_BATCH // processes, "loader_workers": 0}
         plan = noise_plan(folder, **SETTINGS, run=run, every={"log": 1})
-        people = NoisePeople(steps=STEPS, batch_size=GLOBAL_BATCH, rank=world.rank, size=world.size, spoil_at=spoil_at)
+        people = NoisePeople(
+            steps=STEPS,
+            batch_size=GLOBAL_BATCH,
+            rank=world.rank,
+            size=world.size,
+            spoil_at=spoil_at,
+            broken_at={1: f"noise/met_by_{world.rank}#0"},
+        )
         trainer = Trainer.start(plan, world, people)
         gradients: dict[str, torch.Tensor] = {}
 
@@ -43,7 +51,8 @@ def first_gradient_and_curve(folder: Path, processes: int, spoil_at: int = -1) -
 
         trainer.trained.optimiser.register_step_pre_hook(keep)
         trainer.run()
-        return {"gradients": gradients, "weights": dict(trainer.network.state_dict())}
+        broken = sorted(people.broken.sentences)
+        return {"gradients": gradients, "weights": dict(trainer.network.state_dict()), "broken": broken}
 
 
 def outcome(folder: Path, spoil_at: int) -> dict:
