@@ -25,7 +25,9 @@ from datasets_manifest.selection_columns import check_conventions, check_lengths
 from datasets_manifest.snapshot import Snapshot, check_snapshot
 from datasets_manifest.store import Footer, ShardError
 
-__all__ = ["TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "select_labels"]
+__all__ = [
+    "TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "check_splits", "select_labels",
+]  # fmt: skip
 
 TEST_SPLIT = "test"
 """Rows of this split are read only if they are asked for by name."""
@@ -68,6 +70,8 @@ class Selection:
     """Id, version, hash and licence of the data set."""
     dropped: Mapping[str, int]
     """Rows of the asked splits that are not in the table, by reason."""
+    splits: tuple[str, ...]
+    """All splits that the folder has, asked for or not."""
 
     @property
     def num_rows(self) -> int:
@@ -149,6 +153,7 @@ def select_labels(
         body_model=dict(footer.body_model),
         manifest=dict(footer.manifest),
         dropped=dict(reader.dropped),
+        splits=tuple(sorted(reader.splits)),
     )
 
 
@@ -166,6 +171,21 @@ def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:
                 f"{_body(other.body_model)}; a model is trained on labels of one body, so annotate one of them again."
             )
     return first.body_model
+
+
+def check_splits(selections: Sequence[Selection], asked: Sequence[str]) -> None:
+    """Refuses a name of a split that none of several data sets has: nobody would miss its rows.
+
+    Raises:
+        ValueError: There is such a name.
+    """
+    present = {split for selection in selections for split in selection.splits}
+    unknown = [split for split in asked if split not in present]
+    if unknown:
+        raise ValueError(
+            f"No label set has the split {' or '.join(unknown)} that the filter asks for; present are "
+            f"{', '.join(sorted(present))}."
+        )
 
 
 @dataclass(kw_only=True, slots=True)

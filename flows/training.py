@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.torchrun import Progress, run_processes
 from tasks.files import write_text
+from tasks.training.checkpoints import list_states
 from tasks.training.plan import TrainingPlan, open_plan
 from tasks.training.publish import TrainResult, publish_run
 from tasks.training.settings import TrainConfig, to_plain
@@ -52,7 +53,19 @@ def run_training(
 
 
 def is_finished(plan: TrainingPlan) -> bool:
-    """Whether the run of these settings has been trained to its end."""
-    if not plan.folder.summary.is_file():
-        return False
-    return json.loads(plan.folder.summary.read_text(encoding="utf-8"))["steps"] >= plan.config.steps
+    """Whether the run of these settings has been trained to its end.
+
+    Raises:
+        ValueError: It has been trained beyond that.
+    """
+    done = 0
+    if plan.folder.summary.is_file():
+        done = json.loads(plan.folder.summary.read_text(encoding="utf-8"))["steps"]
+    steps = plan.config.steps
+    reached = max([done, *(step for step, _ in list_states(plan.folder.checkpoints))])
+    if reached > steps:
+        raise ValueError(
+            f"steps: the run in {plan.folder.root} has been trained for {reached} steps, {steps} cannot be had from it; set "
+            f"steps to {reached} or more, or name another folder with output.runs"
+        )
+    return done == steps

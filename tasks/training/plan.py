@@ -14,12 +14,14 @@ import pyarrow as pa
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.image_sources import check_images, open_images
-from datasets_manifest.selection import LabelSet, check_same_body, select_labels
+from datasets_manifest.selection import LabelSet, check_same_body, check_splits, select_labels
 from model.body.assets import EhmAssets
 from model.estimators.checkpoints import checkpoint_sha256
+from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from tasks.body_model import ehm_assets, full_body
 from tasks.synthesise import SyntheticConfig
 from tasks.training.dataset import LabelledPhotos
+from tasks.training.mean_file import read_mean_file
 from tasks.training.run_folder import RunFolder
 from tasks.training.settings import TrainConfig
 from tasks.truth_labels import synthetic_people
@@ -64,12 +66,32 @@ class TrainingPlan:
         said += [f"evaluates on {people.selection.sentence}" for people in self.validation]
         config = self.config
         people = sum(entry.selection.num_rows for entry in self.training)
+        if config.augment.flip_share > 0:
+            said.append(self._mirror_line())
         said.append(
             f"{config.steps} steps of {config.global_batch} people ({config.run.processes} processes), "
             f"{config.steps * config.global_batch / max(people, 1):.1f} times each of {people} people; "
             f"run {self.folder.root.name}"
         )
         return said
+
+    def _mirror_line(self) -> str:
+        """How well this body's coefficients can be mirrored, and what that means for the crops that are."""
+        network = self.config.network
+        mirror = CoefficientMirror.of(
+            self.assets,
+            num_betas=network.num_betas,
+            num_flame_shape=network.num_flame_shape,
+            num_expression=network.num_expression,
+        )
+        line = (
+            f"{self.config.augment.flip_share:.0%} of the crops are mirrored; of what the coefficients do, their "
+            f"mirror image leaves unexplained: betas {mirror.betas_residual:.1%}, FLAME shape {mirror.shape_residual:.1%}, "
+            f"expression {mirror.expression_residual:.1%}"
+        )
+        if mirror.face_allowed:
+            return line
+        return f"{line}; above {MAX_RESIDUAL:.0%} in the face, so the faces of mirrored crops do not supervise"
 
 
 def rendered_people(config: TrainConfig) -> tuple[list[LabelSet], list[LabelSet]]:
@@ -107,12 +129,16 @@ def open_plan(config: TrainConfig) -> TrainingPlan:
         path = getattr(config, name)
         if path not in (None, "labels", "neutral") and not Path(path).is_file():
             raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
+    if config.mean not in ("labels", "neutral"):
+        read_mean_file(config.mean)
     rendered, rendered_validation = rendered_people(config)
     assets = ehm_assets(config.body_model)
     body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
     training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))
     validation = tuple(_open(entry, config, body) for entry in (*config.validation, *rendered_validation))
-    check_same_body([people.selection for people in (*training, *validation)])
+    everybody = [people.selection for people in (*training, *validation)]
+    check_same_body(everybody)
+    check_splits(everybody, config.filter.splits)
     _check_apart(training, validation)
     validation = tuple(_shortened(people, config.max_validation_people) for people in validation)
     stated = {

@@ -41,7 +41,7 @@ class SyntheticPeopleConfig:
     """Where they are kept, relative to the settings file."""
 
     def __post_init__(self) -> None:
-        for name in ("train", "validation"):
+        for name in ("train", "validation", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if self.image_px < 64:
@@ -71,7 +71,8 @@ class IntervalConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProcessConfig:
-    """How the work is spread. Only `processes` times `batch_size` changes a result."""
+    """How the work is spread. Only `processes` times `batch_size` changes a result, but where blocks are dropped
+    (`network.backbone.drop_path` above 0): each process draws its own, so then `processes` alone changes it as well."""
 
     processes: int = 1
     """torchrun processes, one a GPU."""
@@ -184,6 +185,8 @@ class TrainConfig:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
         if not self.token_keypoints >= 0:
             raise ValueError(f"token_keypoints: expected a weight of 0 or more, got {self.token_keypoints}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {self.seed}")
         if self.max_validation_people < 1:
             raise ValueError(f"max_validation_people: expected at least 1, got {self.max_validation_people}")
         if not self.datasets and not self.synthetic.train:
@@ -197,13 +200,16 @@ class TrainConfig:
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the result, as plain values: not the places of files and not how work is spread.
 
-        The length counts only where the learning rate depends on it, so that a finished run can be made longer.
+        The length counts only where the learning rate depends on it, so that a finished run can be made longer. The
+        number of processes counts only where blocks are dropped (see ``ProcessConfig``).
         """
         values = dataclasses.asdict(self)
         for name in ("datasets", "validation", "body_model", "backbone_weights", "run", "every", "output"):
             values.pop(name)
         values["synthetic"].pop("folder")
         values["global_batch"] = self.global_batch
+        if self.network.backbone.drop_path > 0:
+            values["processes"] = self.run.processes
         values["weights"] = [dataset.weight for dataset in self.datasets]
         if self.mean not in ("labels", "neutral"):
             values["mean"] = "file"

@@ -10,7 +10,7 @@ import pytest
 from test_store import footer
 
 from datasets_manifest.labels import LABEL_SCHEMA, PART_NAMES, label_schema, table_from_rows
-from datasets_manifest.selection import LabelFilter, LabelSet, check_same_body, select_labels
+from datasets_manifest.selection import LabelFilter, LabelSet, check_same_body, check_splits, select_labels
 from datasets_manifest.selection_columns import COLUMNS, supervising_schema
 from datasets_manifest.store import shard_path, write_shard
 
@@ -171,6 +171,16 @@ def test_the_test_split_is_for_who_asks_for_it(tmp_path, rng):
     assert select(tmp_path, LabelFilter(splits=("test",))).num_rows == 1
     with pytest.raises(ValueError, match=r"the splits test, train, asked for is val"):
         select(tmp_path, LabelFilter(splits=("val",)))
+
+
+def test_a_split_that_no_set_has_is_refused_by_name(tmp_path, rng):
+    write(tmp_path / "a", [person(0, rng)])
+    write(tmp_path / "b", [person(0, rng, split="val")])
+    found = [select(tmp_path / name, LabelFilter(splits=("train", "val", "trian"))) for name in "ab"]
+    with pytest.raises(ValueError, match=r"No label set has the split trian .*; present are train, val\.$"):
+        check_splits(found, ("train", "val", "trian"))
+    check_splits(found, ("train", "val"))
+    check_splits(found, ())
 
 
 def test_rows_of_other_splits_are_not_dropped_rows(tmp_path, rng):

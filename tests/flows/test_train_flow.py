@@ -98,6 +98,9 @@ def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path)
     before = plan.folder.final.stat().st_mtime_ns
     run_training(settings_of(folder, "killed"), LOG)  # it has finished: nothing is trained again
     assert plan.folder.final.stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match=r"^steps: the run in .* has been trained for 12 steps, 8 cannot be had from"):
+        run_training(settings_of(folder, "killed", steps=8), LOG)
+    assert plan.folder.final.stat().st_mtime_ns == before
 
 
 def test_a_vanished_photo_stops_before_anything_starts(folder: Path, tmp_path: Path) -> None:
@@ -111,6 +114,12 @@ def test_a_vanished_photo_stops_before_anything_starts(folder: Path, tmp_path: P
             open_plan(dataclasses.replace(config, synthetic=no_people, datasets=(_labels_of(plan),)))
     finally:
         moved.rename(photo)
+
+
+def test_a_split_that_nobody_has_stops_before_anything_starts(folder: Path) -> None:
+    config = settings_of(folder, "splits", **{"filter.splits": ["train", "val", "trian"]})
+    with pytest.raises(ValueError, match=r"No label set has the split trian .*present are train, val"):
+        open_plan(config)
 
 
 def test_people_who_are_learnt_from_are_not_evaluated_on(folder: Path) -> None:

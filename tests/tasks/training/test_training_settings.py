@@ -52,6 +52,8 @@ def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"datasets": [{"path": "a"}]}, r"datasets\[0\]"),
         ({"datasets": [{"path": "a", "images": "b", "size": 3}]}, "unknown setting size"),
         ({"steps.more": 1}, "steps is a single value"),
+        ({"seed": -1}, "seed: expected 0 or more, got -1"),
+        ({"synthetic.seed": -1}, "seed: expected 0 or more, got -1"),
         ({"every.log": 0}, "log: expected at least 1, got 0"),
     ],
 )
@@ -70,6 +72,13 @@ def test_spreading_the_same_batch_over_processes_is_the_same_run() -> None:
     two = _config(run={"processes": 2, "batch_size": 4, "loader_workers": 0})
     assert one.deciding() == two.deciding()
     assert one.deciding() != _config(run={"processes": 2, "batch_size": 8}).deciding()
+
+
+def test_where_blocks_are_dropped_each_process_draws_its_own_so_the_spread_decides() -> None:
+    network = {"backbone": {"drop_path": 0.1}}
+    one = _config(run={"processes": 1, "batch_size": 8}, network=network)
+    two = _config(run={"processes": 2, "batch_size": 4}, network=network)
+    assert one.deciding() != two.deciding()
 
 
 def test_a_constant_rate_lets_a_run_be_made_longer_and_a_cosine_does_not() -> None:
