@@ -24,8 +24,9 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/pear annotate
 
+# One process a core; a file's tests stay in one process, since they share what is slow to make.
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
