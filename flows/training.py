@@ -65,7 +65,7 @@ def is_finished(plan: TrainingPlan) -> bool:
     reached = max([done, *(step for step, _ in list_states(plan.folder.checkpoints))])
     if reached > steps:
         raise ValueError(
-            f"steps: the run in {plan.folder.root} has been trained for {reached} steps, {steps} cannot be had from it; set "
-            f"steps to {reached} or more, or name another folder with output.runs"
+            f"steps: the run in {plan.folder.root} has been trained for {reached} steps, {steps} cannot be had from "
+            f"it; set steps to {reached} or more, or name another folder with output.runs"
         )
     return done == steps

@@ -27,7 +27,8 @@ from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.regressor.checkpoint import CheckpointMeta, load_regressor
 from model.regressor.network import EhmRegressor
-from model.regressor.predict import PhotoPeople, Predictor
+from model.regressor.photo_people import PhotoPeople
+from model.regressor.predict import Predictor
 from model.renderer.mesh_files import MESH_SUFFIX
 from tasks.body_model import ehm_assets
 from tasks.estimators import borrowed

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from model.body.ehms import EHMs
-from model.regressor.predict import PhotoPrediction
+from model.regressor.photo_people import PhotoPrediction
 from model.renderer.mesh_files import MeshFormat, encode_meshes
 from model.renderer.overlay import draw_mesh, encode_jpeg, side_colours
 

@@ -11,7 +11,7 @@ from datasets_manifest.error_codes import ErrorCode, Status
 from datasets_manifest.predictions import prediction_id
 from model.regressor.joint_rotations import global_rotations, local_rotations
 from model.regressor.parameters import EhmParameters
-from model.regressor.predict import PhotoPrediction
+from model.regressor.photo_people import PhotoPrediction
 from model.rotations import rotmat_to_rotvec
 from tasks.predict_inputs import Shot
 from tasks.predict_people import FoundPeople

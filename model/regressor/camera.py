@@ -24,6 +24,9 @@ MIN_SCALE = 0.1
 MIN_DEPTH_M = 0.1
 """Points nearer than this, or behind the camera, are projected as if they were this far away."""
 
+MIN_DECIDING = 4
+"""Fewer points than this do not place a person: neighbours among them say little about the distance."""
+
 
 def distance_m(scale: Tensor, focal_sides: float) -> Tensor:
     """Distance t_z = 2 focal_sides / s of the pelvis (...,), positive for every s.
@@ -56,6 +59,11 @@ def project(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
     """
     moved = points_m + crop_translation(camera, focal_sides)[:, None]
     return focal_sides * moved[..., :2] / moved[..., 2:].clamp(min=MIN_DEPTH_M)
+
+
+def is_shown(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
+    """Which points the crop shows (B, N), bool; the arguments are those of ``project``."""
+    return (project(points_m, camera, focal_sides).abs() <= 0.5).all(-1)
 
 
 def photo_rotation(centre_px: Tensor, focal_px: Tensor, principal_px: Tensor, roll_rad: Tensor) -> Tensor:
@@ -131,13 +139,14 @@ def fitted_photo_translation(
     principal_px: Tensor,
     roll_rad: Tensor,
     focal_sides: float,
+    deciding: Tensor | None = None,
 ) -> Tensor:
-    """Position (..., 3) of the pelvis in the photo's camera that shows all points best where the crop shows them.
+    """Position (..., 3) of the pelvis in the photo's camera that shows the points best where the crop shows them.
 
     The crop's picture is nearly orthographic, the photo's is not: of a person who is near or at the edge, near limbs
     come out larger. The points' places in the crop are carried into the photo, and the translation is the linear least
     squares solution of x (Z + t_z) = X + t_x, y (Z + t_z) = Y + t_y over them, which ``photo_translation`` approaches
-    as the distance grows.
+    as the distance grows. Where that is no place before the camera, it is the one of ``photo_translation``.
 
     Args:
         points_crop_m: (..., N, 3) relative to the pelvis, in the crop's camera; two points or more that are not one.
@@ -148,6 +157,7 @@ def fitted_photo_translation(
         principal_px: (..., 2).
         roll_rad: (...,).
         focal_sides: focal length of the crop in its sides.
+        deciding: (..., N) bool, the points that have a say; None all. Where fewer than ``MIN_DECIDING`` have, all have.
     """
     moved = points_crop_m + crop_translation(camera, focal_sides)[..., None, :]
     shown = focal_sides * moved[..., :2] / moved[..., 2:].clamp(min=MIN_DEPTH_M)
@@ -158,7 +168,14 @@ def fitted_photo_translation(
     points = points_crop_m @ rotation.transpose(-1, -2)
     # Normal equations of the rows [1, 0, -x] t = x Z - X and [0, 1, -y] t = y Z - Y: t_x and t_y are eliminated.
     right = ray * points[..., 2:] - points[..., :2]
-    ray_mean, right_mean = ray.mean(-2), right.mean(-2)
+    if deciding is None:
+        deciding = torch.ones_like(ray[..., 0], dtype=torch.bool)
+    deciding = deciding | (deciding.sum(-1, keepdim=True) < MIN_DECIDING)
+    weight = deciding.to(ray)[..., None]
+    weight = weight / weight.sum(-2, keepdim=True)
+    ray_mean, right_mean = (weight * ray).sum(-2), (weight * right).sum(-2)
     ray_rest, right_rest = ray - ray_mean[..., None, :], right - right_mean[..., None, :]
-    depth = -(ray_rest * right_rest).sum((-1, -2)) / (ray_rest * ray_rest).sum((-1, -2))
-    return torch.cat([right_mean + depth[..., None] * ray_mean, depth[..., None]], -1)
+    depth = -(weight * ray_rest * right_rest).sum((-1, -2)) / (weight * ray_rest * ray_rest).sum((-1, -2))
+    fitted = torch.cat([right_mean + depth[..., None] * ray_mean, depth[..., None]], -1)
+    by_pelvis = photo_translation(camera, centre_px, side_px, focal_px, principal_px, roll_rad, focal_sides)
+    return torch.where((depth > MIN_DEPTH_M)[..., None], fitted, by_pelvis)

@@ -86,8 +86,8 @@ class TrainingPlan:
         )
         line = (
             f"{self.config.augment.flip_share:.0%} of the crops are mirrored; of what the coefficients do, their "
-            f"mirror image leaves unexplained: betas {mirror.betas_residual:.1%}, FLAME shape {mirror.shape_residual:.1%}, "
-            f"expression {mirror.expression_residual:.1%}"
+            f"mirror image leaves unexplained: betas {mirror.betas_residual:.1%}, FLAME shape "
+            f"{mirror.shape_residual:.1%}, expression {mirror.expression_residual:.1%}"
         )
         if mirror.face_allowed:
             return line

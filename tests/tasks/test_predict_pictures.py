@@ -12,7 +12,8 @@ from datasets_manifest.images import decode_image
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
-from model.regressor.predict import PhotoPeople, Predictor
+from model.regressor.photo_people import PhotoPeople
+from model.regressor.predict import Predictor
 from model.renderer.people import RestShape
 from model.renderer.raster import rasterise
 from tasks import predict_pictures as module

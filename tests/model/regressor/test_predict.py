@@ -6,21 +6,25 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from known_people import TINY, crop_points, label_row, truthful
+from known_people import TINY, camera_of, crop_points, label_row, truthful
 from regressor_batches import random_parameters
 
 from model.body import lbs
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
-from model.body.skeleton import SMPLX_PARENTS
+from model.body.skeleton import FACE, SMPLX_PARENTS
+from model.regressor import predict
 from model.regressor.camera import project as project_in_crop
-from model.regressor.crop import crop_transform
+from model.regressor.crop import crop_square, crop_transform
 from model.regressor.joint_rotations import global_rotations, local_rotations
+from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
-from model.regressor.predict import PhotoPeople, Predictor
+from model.regressor.photo_people import PhotoPeople
+from model.regressor.predict import Predictor
+from model.regressor.runtime import mode_problem
 from model.regressor.sample import label_parameters
 from model.renderer.raster import project
-from model.rotations import rotmat_to_rotvec
+from model.rotations import rotmat_to_rotvec, sixd_to_rotmat
 
 SIZE = (960, 720)
 PLACES = np.array([[0.0, 0.1, 6.0], [-2.2, 0.0, 6.5], [2.0, -1.0, 8.0], [0.4, 0.2, 3.5]])
@@ -42,6 +46,24 @@ def people(body):
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8) for _ in rows]
     return rows, [cv2.GaussianBlur(image, (0, 0), 3) for image in noise]
+
+
+def neutral_people(count):
+    """Upright people who face the camera."""
+    mean = neutral(TINY)
+    pose = sixd_to_rotmat(mean.pose).expand(count, -1, 3, 3)
+    head = sixd_to_rotmat(mean.head_orient).expand(count, 3, 3)
+    return dataclasses.replace(
+        random_parameters(count, seed=0).map(torch.zeros_like),
+        global_orient=pose[:, 0],
+        body_pose=pose[:, 1:22],
+        left_hand_pose=pose[:, 22:37],
+        right_hand_pose=pose[:, 37:],
+        head_orient=head,
+        jaw_pose=torch.eye(3).expand(count, 3, 3),
+        eye_pose=torch.eye(3).expand(count, 2, 3, 3),
+        head_scale=torch.ones(count, 3),
+    )
 
 
 def asked(people):
@@ -107,6 +129,32 @@ def test_keypoints_are_seen_where_the_camera_of_the_crop_says(people, body):
         assert off < (0.004 if PLACES[k][2] > 5 else 0.012)
 
 
+@pytest.mark.parametrize(("distance_m", "worst"), [(0.6, 0.04), (1.0, 0.03), (2.0, 0.015)])
+def test_a_head_is_drawn_where_its_crop_shows_it(body, distance_m, worst):
+    """Legs that nobody sees have no say in where the head is."""
+    parameters = neutral_people(1)
+    rooted = body(**parameters.body_arguments())
+    head = (rooted.joints[0, 15] - rooted.joints[0, 0]).numpy()
+    place = np.array([0.05, 0.0, distance_m]) - head
+    rotvecs = rotmat_to_rotvec(local_rotations(parameters)).numpy()
+    row = label_row(parameters, rotvecs, 0, place, SIZE, 1152.0, body)
+    face = row.keypoints_2d[FACE, :2]
+    middle, half = (face.min(0) + face.max(0)) / 2, 0.75 * np.ptp(face, axis=0)
+    row = dataclasses.replace(row, box_xyxy=np.concatenate([middle - half, middle + half]))
+    photo = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    network, _ = truthful(TINY, [row], [photo], body)
+    posed = body(**network.parameters_told.body_arguments())
+    points = (posed.keypoints - posed.joints[:, :1])[0].double().numpy()
+    square = crop_square(row.box_xyxy)
+    shown = crop_points(row.keypoints_2d[:, :2], crop_transform(square, TINY.crop_px), TINY.crop_px)
+    inside = (np.abs(shown) < 0.5).all(1)
+    assert 60 < inside.sum() < 110
+    network.camera_told[0] = torch.tensor(camera_of(points[inside], shown[inside], TINY))
+    found = Predictor(network, body=body).predict(photo, row.box_xyxy[None], row.focal_px, row.principal_px)
+    off = np.linalg.norm(found.keypoints_px[0] - row.keypoints_2d[:, :2], axis=1)[inside] / square.side_px
+    assert np.median(off) < worst
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 def test_photos_and_batches_do_not_mix_people(people, batch_size):
     torch.manual_seed(0)
@@ -136,6 +184,45 @@ def test_nobody_anywhere(body):
     assert nobody.is_finite.shape == (0,)
     assert nobody.keypoints_px.shape == (0, 133, 2)
     assert nobody.parameters.body_pose.shape == (0, 21, 3, 3)
+
+
+def test_other_modes_always_run_whole_batches_and_give_the_same_people(people, monkeypatch):
+    """The mode is only handed on: here it runs as written."""
+    rows, photos = people
+    boxes = np.stack([row.box_xyxy for row in rows])
+    torch.manual_seed(0)
+    network = EhmRegressor(TINY).eval()
+    expected = Predictor(network, batch_size=3).predict(photos[0], boxes)
+    counts, modes = [], []
+
+    def accelerated(function, example_inputs, *, mode, precision):
+        def run(crops):
+            counts.append(len(crops))
+            return function(crops)
+
+        modes.append(mode)
+        run(*example_inputs)
+        return run
+
+    monkeypatch.setattr(predict, "accelerate", accelerated)
+    found = Predictor(network, batch_size=3, mode="graph").predict(photos[0], boxes)
+    assert (modes, counts) == (["graph"], [3, 3, 3])
+    assert len(found) == len(boxes) == 4
+    assert torch.allclose(found.parameters.body_pose, expected.parameters.body_pose, atol=1e-5)
+    assert torch.allclose(found.transl_m, expected.transl_m, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(mode_problem("compile", torch.device("cpu")) is not None, reason="there is no C++ compiler")
+def test_compiled_is_the_same(people):
+    rows, photos = people
+    torch.manual_seed(0)
+    network = EhmRegressor(TINY).eval()
+    eager, compiled = (
+        Predictor(network, mode=mode, batch_size=2).predict(photos[0], rows[0].box_xyxy[None])
+        for mode in ("eager", "compile")
+    )
+    assert torch.allclose(eager.parameters.body_pose, compiled.parameters.body_pose, atol=1e-4)
 
 
 def test_bf16_is_close(people):
@@ -171,6 +258,9 @@ def test_a_box_that_is_none_is_refused(box):
         ({"batch_size": 0}, "batch_size: expected at least 1"),
         ({"device": "cuda:77"}, "device 'cuda:77' cannot be used here"),
         ({"device": "gpu"}, "device 'gpu' cannot be used here"),
+        ({"device": "meta"}, "device 'meta' cannot be used here"),
+        ({"mode": "fast"}, "mode: expected one of eager, compile, graph, got 'fast'"),
+        ({"mode": "graph"}, "mode 'graph' is not possible: a CUDA graph needs"),
     ],
 )
 def test_impossible_settings_are_refused(wrong, message):

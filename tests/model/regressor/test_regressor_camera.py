@@ -211,3 +211,30 @@ def test_gradient_of_the_projection() -> None:
     camera = random_camera(2, dtype=torch.float64).requires_grad_()
     points = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda p, c: crop_camera.project(p, c, FOCAL_SIDES), (points, camera))
+
+
+def test_only_the_points_that_decide_place_somebody() -> None:
+    place, camera, points = crops(8), random_camera(8, dtype=torch.float64), people(8)
+    given = {"camera": camera, "side_px": torch.full((8,), 600.0, dtype=torch.float64), **place}
+    given["focal_sides"] = FOCAL_SIDES
+    deciding = torch.arange(points.shape[1]).expand(8, -1) < 9
+    found = crop_camera.fitted_photo_translation(points, **given, deciding=deciding)
+    torch.testing.assert_close(found, crop_camera.fitted_photo_translation(points[:, :9], **given))
+    moved = torch.where(deciding[..., None], points, points + 0.5)
+    torch.testing.assert_close(crop_camera.fitted_photo_translation(moved, **given, deciding=deciding), found)
+    everybody = crop_camera.fitted_photo_translation(points, **given)
+    assert not torch.allclose(found, everybody)
+    too_few = torch.arange(points.shape[1]).expand(8, -1) < 3
+    torch.testing.assert_close(crop_camera.fitted_photo_translation(points, **given, deciding=too_few), everybody)
+
+
+def test_somebody_whom_no_fit_puts_before_the_camera_is_placed_by_the_pelvis() -> None:
+    """A crop that shows a body far larger than the photo could: the best fit would be behind the camera."""
+    place, points = crops(200), people(200)
+    camera = random_camera(200, dtype=torch.float64)
+    camera[:, 0] = 6.0
+    given = {"camera": camera, "side_px": torch.full((200,), 1300.0, dtype=torch.float64), **place}
+    given["focal_sides"] = FOCAL_SIDES
+    found = crop_camera.fitted_photo_translation(points, **given)
+    assert (found[:, 2] > crop_camera.MIN_DEPTH_M).all()
+    assert (found == crop_camera.photo_translation(**given)).all(-1).any()

@@ -1,0 +1,157 @@
+"""People of photos: what prediction takes, what it gives, and what lies between.
+
+Legend: P people of a photo, B people of one or several photos.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.body.skeleton import NUM_BODY_JOINTS, NUM_HAND_JOINTS, NUM_KEYPOINTS, NUM_SMPLX_JOINTS
+from model.estimators.base import Array, default_camera
+from model.estimators.crops import Square
+from model.regressor.config import RegressorConfig
+from model.regressor.parameters import EhmParameters
+from model.renderer.raster import project
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhotoPeople:
+    """A photo and where its people are."""
+
+    rgb: Array
+    """(H, W, 3) uint8."""
+    boxes_xyxy: Array
+    """(P, 4) px; P may be 0."""
+    focal_px: float | None = None
+    """Focal length; None is assumed as everywhere in this project (``default_camera``)."""
+    principal_px: Array | None = None
+    """(2,) principal point; None is the middle."""
+
+    def camera(self) -> tuple[float, Array]:
+        """Focal length and principal point (2,), assumed where they are not given."""
+        focal, principal = default_camera(self.rgb.shape[1], self.rgb.shape[0])
+        given = principal if self.principal_px is None else np.asarray(self.principal_px, np.float64)
+        return focal if self.focal_px is None else float(self.focal_px), given
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhotoPrediction:
+    """The people of one photo; tensors are float32 on the CPU."""
+
+    parameters: EhmParameters
+    """P people; ``global_orient`` and ``head_orient`` are relative to the photo's camera."""
+    transl_m: Tensor
+    """(P, 3) position of the pelvis joint in the photo's camera."""
+    crop_camera: Tensor
+    """(P, 3) s, tx, ty as the network said it."""
+    squares: tuple[Square, ...]
+    """What the network saw."""
+    focal_px: float
+    """Focal length of the photo."""
+    principal_px: Array
+    """(2,) its principal point."""
+    joints_m: Tensor | None
+    """(P, 55, 3) in the photo's camera; None without a body."""
+    keypoints_px: Array | None
+    """(P, 133, 2) in the photo; None without a body."""
+
+    @property
+    def is_finite(self) -> Array:
+        """(P,) bool: is every number of the person finite."""
+        numbers = [*self.parameters.named().values(), self.transl_m, self.crop_camera]
+        if self.joints_m is not None and self.keypoints_px is not None:
+            numbers += [self.joints_m, torch.from_numpy(self.keypoints_px)]
+        return torch.stack([value.flatten(1).isfinite().all(1) for value in numbers]).all(0).numpy()
+
+    def __len__(self) -> int:
+        """Number of people."""
+        return len(self.squares)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedPeople:
+    """People of one or several photos, each in the camera of its photo."""
+
+    parameters: EhmParameters
+    """B people."""
+    transl_m: Tensor
+    """(B, 3) position of the pelvis joint."""
+    camera: Tensor
+    """(B, 3) of the crops."""
+    joints_m: Tensor | None = None
+    """(B, 55, 3)."""
+    keypoints_m: Tensor | None = None
+    """(B, 133, 3)."""
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> PlacedPeople:
+        """The same with a function applied to every tensor."""
+        names = ("transl_m", "camera", "joints_m", "keypoints_m")
+        found = {name: value for name in names if (value := getattr(self, name)) is not None}
+        moved = {name: function(value) for name, value in found.items()}
+        return dataclasses.replace(self, parameters=self.parameters.map(function), **moved)
+
+    def on_cpu(self) -> PlacedPeople:
+        """The same on the CPU."""
+        return self.map(Tensor.cpu)
+
+    def part(self, rows: slice) -> PlacedPeople:
+        """Some of them."""
+        return self.map(lambda tensor: tensor[rows])
+
+    @classmethod
+    def joined(cls, batches: Sequence[PlacedPeople]) -> PlacedPeople:
+        """The people of all batches, one after the other."""
+        names = ("transl_m", "camera", "joints_m", "keypoints_m")
+        found = {name: [getattr(batch, name) for batch in batches] for name in names}
+        parameters = {
+            name: torch.cat([getattr(batch.parameters, name) for batch in batches])
+            for name in batches[0].parameters.named()
+        }
+        merged = {name: torch.cat(values) for name, values in found.items() if values[0] is not None}
+        return cls(parameters=EhmParameters(**parameters), **merged)
+
+    @classmethod
+    def nobody(cls, config: RegressorConfig, *, with_points: bool) -> PlacedPeople:
+        """No people, with the shapes of those of a network."""
+        shapes = {
+            "global_orient": (3, 3),
+            "body_pose": (NUM_BODY_JOINTS, 3, 3),
+            "left_hand_pose": (NUM_HAND_JOINTS, 3, 3),
+            "right_hand_pose": (NUM_HAND_JOINTS, 3, 3),
+            "betas": (config.num_betas,),
+            "head_orient": (3, 3),
+            "jaw_pose": (3, 3),
+            "eye_pose": (2, 3, 3),
+            "eyelids": (2,),
+            "flame_shape": (config.num_flame_shape,),
+            "flame_expression": (config.num_expression,),
+            "head_scale": (3,),
+        }
+        return cls(
+            parameters=EhmParameters(**{name: torch.zeros(0, *shape) for name, shape in shapes.items()}),
+            transl_m=torch.zeros(0, 3),
+            camera=torch.zeros(0, 3),
+            joints_m=torch.zeros(0, NUM_SMPLX_JOINTS, 3) if with_points else None,
+            keypoints_m=torch.zeros(0, NUM_KEYPOINTS, 3) if with_points else None,
+        )
+
+    def in_photo(self, photo: PhotoPeople, squares: tuple[Square, ...]) -> PhotoPrediction:
+        """All of them as the people of one photo, whom the network saw in these squares."""
+        focal, principal = photo.camera()
+        return PhotoPrediction(
+            parameters=self.parameters,
+            transl_m=self.transl_m,
+            crop_camera=self.camera,
+            squares=squares,
+            focal_px=focal,
+            principal_px=principal,
+            joints_m=self.joints_m,
+            keypoints_px=None if self.keypoints_m is None else project(self.keypoints_m.numpy(), focal, principal),
+        )
