@@ -44,6 +44,7 @@ class ErrorCode(StrEnum):
     FIT_NOT_FINITE = "fit_not_finite"
     REPROJECTION_TOO_LARGE = "reprojection_too_large"
     ESTIMATOR_REFUSED = "estimator_refused"
+    ESTIMATOR_FAILED = "estimator_failed"
     SOURCE_ROW_INVALID = "source_row_invalid"
     VIDEO_UNREADABLE = "video_unreadable"
     VIDEO_TRUNCATED = "video_truncated"
@@ -68,6 +69,7 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.FIT_NOT_FINITE: "The fit gave a value that is not a finite number.",
     ErrorCode.REPROJECTION_TOO_LARGE: "The fitted body lies too far from the person's keypoints in the image.",
     ErrorCode.ESTIMATOR_REFUSED: "An estimator found the part but does not trust it (occluded, blurred or too small).",
+    ErrorCode.ESTIMATOR_FAILED: "An estimator ended with an error on the image; the row's detail is what it said.",
     ErrorCode.SOURCE_ROW_INVALID: "The data set's own row for this person cannot be used as it is written.",
     ErrorCode.VIDEO_UNREADABLE: "The file cannot be opened as a video or holds no frame; convert it to MP4 (H.264).",
     ErrorCode.VIDEO_TRUNCATED: "The video ends before the length that it states; fetch the file again.",

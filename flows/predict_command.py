@@ -47,6 +47,9 @@ def predict(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU if there is one.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, tf32 or bf16.")] = "fp32",
+    mode: Annotated[
+        str, typer.Option(help="eager; compile (needs a C++ compiler) or graph (CUDA): faster for many photos.")
+    ] = "eager",
     batch_size: Annotated[int, typer.Option(help="People in a batch of the network.")] = 32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace predictions in the folder.")] = False,
 ) -> None:
@@ -75,6 +78,7 @@ def predict(
             "focal_px": focal,
             "device": device,
             "precision": precision,
+            "mode": mode,
             "batch_size": batch_size,
             "overwrite": overwrite,
         }

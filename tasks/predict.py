@@ -34,6 +34,7 @@ from tasks.body_model import ehm_assets
 from tasks.estimators import borrowed
 from tasks.files import write_bytes
 from tasks.photos import in_chunks
+from tasks.predict_folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
 from tasks.predict_inputs import Shot, Source, count_shots, find_sources, shots
 from tasks.predict_people import FoundPeople, find_people, whole_image
 from tasks.predict_pictures import Painter
@@ -96,28 +97,33 @@ def predict(
         FileNotFoundError: There is no such checkpoint.
     """
     out = Path(config.out)
+    check_folder(out)
     sources = find_sources(inputs, without=out)
     network, meta, digest = read_checkpoint(Path(config.checkpoint))
-    before = _present(out / "people", overwrite=config.overwrite)
+    named = {source.path.resolve() for source in sources}
+    before = earlier_results(out, overwrite=config.overwrite, keep=named)
     progress = PredictProgress(shots_expected=count_shots(sources, config.frames))
     with ExitStack() as stack:
         run = _Run(config, network, meta, digest, stack)
         for path in before:  # Not before everything that the run needs is there.
             path.unlink()
+        (out / PEOPLE).mkdir(parents=True, exist_ok=True)
         rows: list[Row] = []
-        for batch in _batches(sources, config.frames):
-            new = run.rows(batch)
-            progress.add(new)
-            progress.shots += len(batch)
-            rows += new
-            while len(rows) >= ROWS_PER_FILE:
-                run.write(rows[:ROWS_PER_FILE], progress.files)
-                rows, progress.files = rows[ROWS_PER_FILE:], progress.files + 1
-            if on_progress is not None:
-                on_progress(progress)
-        if rows:
-            run.write(rows, progress.files)
-            progress.files += 1
+        try:
+            for batch in _batches(sources, config.frames):
+                new = run.rows(batch)
+                progress.add(new)
+                progress.shots += len(batch)
+                rows += new
+                while len(rows) >= ROWS_PER_FILE:
+                    run.write(rows[:ROWS_PER_FILE], progress.files)
+                    rows, progress.files = rows[ROWS_PER_FILE:], progress.files + 1
+                if on_progress is not None:
+                    on_progress(progress)
+        finally:  # Whatever ends the run, what was predicted is not lost.
+            if rows:
+                run.write(rows, progress.files)
+                progress.files += 1
     return progress
 
 
@@ -129,7 +135,7 @@ def read_checkpoint(path: Path) -> tuple[EhmRegressor, CheckpointMeta, str]:
         ValueError: The file is no checkpoint, or not of a network of its own settings.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} is not a file; training writes one as regressor.safetensors")
+        raise FileNotFoundError(f"checkpoint {path} is not a file; training writes runs/regressor.safetensors")
     data = path.read_bytes()
     network, meta = load_regressor(data, source=str(path))
     return network, meta, hashlib.sha256(data).hexdigest()
@@ -142,21 +148,6 @@ def _batches(sources: Sequence[Source], frames: FrameChoice) -> Iterator[list[Sh
             yield chunk[first : first + SHOTS_AT_ONCE]
 
 
-def _present(folder: Path, *, overwrite: bool) -> list[Path]:
-    """Files of an earlier run.
-
-    Raises:
-        ValueError: There are some, and they are not to be overwritten.
-    """
-    present = sorted(folder.glob("*.parquet"))
-    if present and not overwrite:
-        raise ValueError(
-            f"{folder} already holds {len(present)} file(s) of predictions; name another folder with --out, or say "
-            "--overwrite to replace them"
-        )
-    return present
-
-
 class _Run:
     """What stays the same over all photos of a run."""
 
@@ -167,7 +158,12 @@ class _Run:
         self.schema = _schema(config, network)
         body, self.painter = _bodies(config, network, meta)
         self.predictor = Predictor(
-            network, device=config.device, precision=config.precision, batch_size=config.batch_size, body=body
+            network,
+            device=config.device,
+            precision=config.precision,
+            mode=config.mode,
+            batch_size=config.batch_size,
+            body=body,
         )
         uses_backend = config.boxes == "keypoints"
         self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
@@ -176,7 +172,7 @@ class _Run:
     def rows(self, batch: Sequence[Shot]) -> list[Row]:
         """Rows of a few photos, whose pictures and meshes are written on the way."""
         read = [(shot, shot.rgb) for shot in batch if shot.rgb is not None]
-        found = self._find([f"{shot.source.name}@{shot.frame}" for shot, _ in read], [rgb for _, rgb in read])
+        found = self._find([shot.name for shot, _ in read], [rgb for _, rgb in read])
         people = [
             PhotoPeople(rgb=rgb, boxes_xyxy=one.boxes_xyxy[one.usable], focal_px=self.config.focal_px)
             for (_, rgb), one in zip(read, found, strict=True)
@@ -190,7 +186,7 @@ class _Run:
                 continue
             one, prediction = by_shot[id(shot)]
             if not len(one):
-                rows.append(empty_row(shot))
+                rows.append(empty_row(shot, one))
             rows += person_rows(shot, one, prediction, rotations_only=self.config.rotations_only)
             if self.painter is not None:
                 persons = [person for person, is_usable in enumerate(one.usable) if is_usable]
@@ -198,15 +194,15 @@ class _Run:
                 if self.config.overlays:
                     rays = 1 if shot.source.is_video else 2
                     picture = self.painter.overlay(shot.rgb, prediction, posed, supersample=rays)
-                    self._save("overlays", shot, ".jpg", picture)
+                    self._save(OVERLAYS, shot, ".jpg", picture)
                 if self.config.meshes is not None:
                     data = self.painter.meshes(posed, self.config.meshes)
-                    self._save("meshes", shot, MESH_SUFFIX[self.config.meshes], data)
+                    self._save(MESHES, shot, MESH_SUFFIX[self.config.meshes], data)
         return rows
 
     def write(self, rows: Sequence[Row], index: int) -> None:
         """Writes one Parquet file."""
-        path = Path(self.config.out) / "people" / f"{index:05d}.parquet"
+        path = Path(self.config.out) / PEOPLE / f"{index:05d}.parquet"
         footer = dataclasses.replace(self.footer, shard=path.stem)
         write_shard(path, table_from_rows(rows, self.schema), footer)
 
@@ -232,6 +228,7 @@ class _Run:
             "frames": dataclasses.asdict(config.frames),
             "focal_px": config.focal_px,
             "precision": config.precision,
+            "mode": config.mode,
             "rotations_only": config.rotations_only,
             "body_model": dict(self.meta.body_model),
         }

@@ -16,6 +16,7 @@ from datasets_manifest.error_codes import ErrorCode
 from datasets_manifest.images import ImageError, decode_image
 from datasets_manifest.video import SUFFIXES as VIDEO_SUFFIXES
 from datasets_manifest.video import FrameChoice, VideoError, read_frames, stated_length
+from tasks.predict_folder import RESULTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,11 @@ class Shot:
     """Why the file, or the rest of a video, could not be read."""
 
     @property
+    def name(self) -> str:
+        """For messages."""
+        return self.source.name if self.frame is None else f"{self.source.name}, frame {self.frame}"
+
+    @property
     def label(self) -> str:
         """Name without suffix of what is written for it."""
         return self.source.label if self.frame is None else f"{self.source.label}/{self.frame:06d}"
@@ -64,19 +70,27 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
 
     Args:
         inputs: As they were typed.
-        without: Folder whose files are left out: where the results go.
+        without: Where the results go: those that are there are left out, unless a file is named itself.
 
     Raises:
         ValueError: An input does not exist, or nothing is found.
     """
+    results = () if without is None else tuple((without / name).resolve() for name in RESULTS)
     paths: dict[str, Path] = {}
+    num_results = 0
     for given in inputs:
         for path in _matches(given):
-            found = _below(path) if path.is_dir() else [path]
-            for one in found:
+            for one in _below(path) if path.is_dir() else [path]:
                 whole = one.resolve()
-                if without is None or not whole.is_relative_to(without.resolve()):
+                if one != Path(given) and any(whole.is_relative_to(folder) for folder in results):
+                    num_results += 1
+                else:
                     paths.setdefault(str(whole), one)
+    if not paths and num_results:
+        raise ValueError(
+            f"all {num_results} photos and videos in {', '.join(inputs)} are results of an earlier run in {without}; "
+            "name the photos themselves, or other results with --out"
+        )
     if not paths:
         kinds = ", ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES}))
         raise ValueError(f"no photo or video in {', '.join(inputs)}: expected files of the kinds {kinds}")
@@ -136,14 +150,21 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _labelled(paths: list[Path]) -> list[Source]:
-    """Names what is written: the path without suffix where that is unique, else with it, else numbered."""
+    """Names what is written: the path without suffix where that is unique, else with it, else numbered.
+
+    The frames of a video go into a folder of its name, so no photo may lie in a folder of that name.
+    """
     plain = [Path(*[part for part in path.parts if part not in ("..", path.anchor)]) for path in paths]
     stems = Counter(path.with_suffix("") for path in plain)
+    folders = {_text(folder) for path in plain for folder in path.parents}
     labels: dict[str, Path] = {}
     for path, own in zip(paths, plain, strict=True):
+        taken = folders if own.suffix.lower() in VIDEO_SUFFIXES else ()
         label = _text(own.with_suffix("")) if stems[own.with_suffix("")] == 1 else _text(own)
+        if label in taken:
+            label = _text(own)
         number = 1
-        while label in labels:
+        while label in labels or label in taken:
             number += 1
             label = f"{_text(own)}-{number}"
         labels[label] = path

@@ -28,9 +28,11 @@ def unread_row(shot: Shot) -> Row:
     return _key(shot, 0) | _failed(shot.error.code, shot.error.detail)
 
 
-def empty_row(shot: Shot) -> Row:
+def empty_row(shot: Shot, found: FoundPeople) -> Row:
     """The row of a photo or frame without people."""
     size = _size(shot)
+    if found.failure is not None:
+        return _key(shot, 0) | size | _failed(ErrorCode.ESTIMATOR_FAILED, found.failure)
     detail = f"no person was found in {size['image_width']} x {size['image_height']} pixels"
     return _key(shot, 0) | size | _failed(ErrorCode.NO_PERSON_FOUND, detail)
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from datasets_manifest.video import FrameChoice
-from model.regressor.runtime import Precision
+from model.regressor.runtime import Mode, Precision
 from model.renderer.mesh_files import MeshFormat
 from tasks.config import BodyModelConfig, EstimatorConfig
 from tasks.predict_people import BoxRule
+
+WITHOUT_PIXELS = ("annotations", "simulated")
+"""Keypoint backends that need a data set's own keypoints."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,8 @@ class PredictConfig:
     """Where the network runs."""
     precision: Precision = "fp32"
     """fp32, tf32 or bf16."""
+    mode: Mode = "eager"
+    """``eager``; ``compile`` (needs a C++ compiler) and ``graph`` (CUDA) prepare the network for one size of batch."""
     batch_size: int = 32
     """People in a batch of the network."""
     overwrite: bool = False
@@ -48,6 +53,13 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.boxes not in get_args(BoxRule):
             raise ValueError(f"boxes: expected one of {', '.join(get_args(BoxRule))}, got {self.boxes!r}")
+        if self.boxes == "keypoints" and self.keypoints.backend in WITHOUT_PIXELS:
+            raise ValueError(
+                f"the keypoint backend {self.keypoints.backend!r} finds nobody in a photo: it repeats what a data set "
+                "states; choose another backend, or boxes whole"
+            )
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"mode: expected one of {', '.join(get_args(Mode))}, got {self.mode!r}")
         if self.meshes is not None and self.meshes not in get_args(MeshFormat):
             raise ValueError(f"meshes: expected one of {', '.join(get_args(MeshFormat))}, got {self.meshes!r}")
         if self.rotations_only and (self.meshes is not None or self.overlays):

@@ -178,4 +178,4 @@ def fitted_photo_translation(
     depth = -(weight * ray_rest * right_rest).sum((-1, -2)) / (weight * ray_rest * ray_rest).sum((-1, -2))
     fitted = torch.cat([right_mean + depth[..., None] * ray_mean, depth[..., None]], -1)
     by_pelvis = photo_translation(camera, centre_px, side_px, focal_px, principal_px, roll_rad, focal_sides)
-    return torch.where((depth > MIN_DEPTH_M)[..., None], fitted, by_pelvis)
+    return torch.where((depth <= MIN_DEPTH_M)[..., None], by_pelvis, fitted)  # what is not finite stays so

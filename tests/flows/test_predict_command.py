@@ -57,6 +57,10 @@ def test_one_photo_as_one_person(pear, tmp_path):
         (["photo.png", "--checkpoint", "net.safetensors", "--backend", "nobody"], "no keypoints estimator is called"),
         (["photo.png", "--checkpoint", "net.safetensors", "--device", "warp"], "device 'warp' cannot be used here"),
         (["photo.png", "--checkpoint", "net.safetensors", "--precision", "fp8"], "expected one of fp32, tf32, bf16"),
+        (
+            ["photo.png", "--checkpoint", "net.safetensors", "--mode", "graph", "--device", "cpu"],
+            "needs tensors on a CUDA",
+        ),
         (["photo.png", "--checkpoint", "net.safetensors", "--option", "x"], "--option 'x': expected <name>=<value>"),
         (["photo.png", "--checkpoint", "net.safetensors", "--body-model", "none"], "none"),
         (["photo.png", "--checkpoint", "net.safetensors", "--rotations-only", "--overlays"], "no mesh is computed"),

@@ -32,6 +32,23 @@ def test_a_folder_gives_photos_and_videos_below_it_but_not_the_results(folder):
     assert [source.is_video for source in found] == [False, False, True, False]
 
 
+def test_a_file_that_is_named_is_taken_from_the_folder_of_the_results(folder):
+    assert names(find_sources(["in/a.jpg"], without=folder / "in")) == ["in/a.jpg"]
+    assert names(find_sources(["in"], without=folder / "in")) == [
+        "in/a.jpg",
+        "in/b.png",
+        "in/walk.avi",
+        "in/deep/a.JPG",
+        "in/out/overlays/a.jpg",
+    ]
+    assert names(find_sources(["in/out/overlays/a.jpg"], without=folder / "in/out")) == ["in/out/overlays/a.jpg"]
+    for given in ("in/out", "in/out/**/*.jpg"):
+        with pytest.raises(
+            ValueError, match=r"^all 1 photos and videos in .* are results of an earlier run in .*in/out;"
+        ):
+            find_sources([given], without=folder / "in/out")
+
+
 def test_patterns_files_and_folders_give_each_file_once(folder):
     assert names(find_sources(["in/*.jpg", str(folder / "in/a.jpg"), "in/deep/a.JPG", "in/deep"])) == [
         "in/a.jpg",
@@ -72,6 +89,25 @@ def test_names_of_what_is_written_are_unique_and_stay_in_the_output_folder(folde
     assert len(set(labels)) == len(labels)
     for label in labels:
         assert (folder / "out" / label).resolve().is_relative_to(folder / "out")
+
+
+def test_frames_of_a_video_do_not_fall_among_the_photos_of_a_folder_of_its_name(folder):
+    (folder / "in/walk").mkdir()
+    for name in ("000000.jpg", "000001.jpg"):
+        cv2.imwrite(str(folder / "in/walk" / name), np.zeros((8, 8, 3), np.uint8))
+    found = find_sources(["in"], without=folder / "in/out")
+    labels = [shot.label for source in found for shot in shots(source, FrameChoice())]
+    assert len(set(labels)) == len(labels) == 3 + 2 + 6
+    assert "in/walk.avi/000000" in labels
+    (folder / "in/walk.avi.d").mkdir()
+    found = find_sources(["in/walk.avi", "in/walk/000000.jpg"])
+    assert [source.label for source in found] == ["in/walk.avi", "in/walk/000000"]
+
+
+def test_messages_name_a_photo_by_its_name_and_a_frame_by_its_number(folder):
+    sources = find_sources(["in/walk.avi", "in/a.jpg"])
+    told = [shot.name for source in sources for shot in shots(source, FrameChoice(every=5))]
+    assert told == ["in/walk.avi, frame 0", "in/walk.avi, frame 5", "in/a.jpg"]
 
 
 def test_frames_come_with_number_and_time_and_are_counted_before(folder):

@@ -49,6 +49,8 @@ class BoxesByWidth:
     info = EstimatorInfo(name="by_width", version="1")
 
     def estimate(self, image, boxes, annotated):
+        if image.rgb.shape[1] == 70:
+            raise RuntimeError(f"{image.image_id} is too much for it")
         people = BY_WIDTH[image.rgb.shape[1]]
         num = len(people)
         return KeypointsOutput(
@@ -260,6 +262,47 @@ def test_overwriting_leaves_nothing_of_the_run_before(folder, tmp_path, monkeypa
     assert len(pd.read_parquet(tmp_path / "people")) == 1
 
 
+def test_overwriting_removes_the_pictures_and_meshes_of_the_run_before_and_nothing_else(folder, tmp_path):
+    config = settings(folder, tmp_path / "out", overlays=True, meshes="obj")
+    predict([str(folder / "in/a_three.png")], config)
+    (tmp_path / "out/overlays/notes.txt").write_text("mine")
+    made = {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert made == {".parquet", ".jpg", ".obj", ".txt"}
+    predict([str(folder / "in/b_nobody.png")], settings(folder, tmp_path / "out", rotations_only=True, overwrite=True))
+    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(left) == ["00000.parquet", "notes.txt"]
+
+
+def test_a_photo_on_which_the_backend_fails_has_a_row_and_harms_no_other(folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, width in (("a", 96), ("b", 70), ("c", 80)):
+        photo(tmp_path / f"in/{name}.png", width)
+    done = predict([str(tmp_path / "in")], settings(folder, tmp_path / "out", rotations_only=True))
+    table = pd.read_parquet(tmp_path / "out/people")
+    assert (done.shots, done.people, done.failed) == (3, 3, 2)
+    (row,) = table[table["error_code"] == "estimator_failed"].to_dict("records")
+    assert row["source"].endswith("in/b.png")
+    assert row["error_detail"] == f"RuntimeError: {row['source']} is too much for it"
+
+
+def test_a_run_that_is_broken_off_keeps_the_rows_it_has(folder, tmp_path, monkeypatch):
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "SHOTS_AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        predict([str(folder / "in")], settings(folder, tmp_path, rotations_only=True), stop)
+    table = pd.read_parquet(tmp_path / "people")
+    assert list(table["status"]) == ["ok", "partial", "failed"]
+
+
+def test_a_file_in_place_of_the_folder_of_results_is_said_before_anything_is_read(folder, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    for out in (tmp_path / "out", tmp_path / "out/deeper/folder"):
+        with pytest.raises(ValueError, match=r"/out is a file, the results need a folder; name another one with --out"):
+            predict([str(folder / "in/a_three.png")], settings(folder, out, checkpoint="gone"))
+
+
 def test_another_body_is_refused_with_both_names(folder, tmp_path):
     (tmp_path / "other.safetensors").write_bytes(checkpoint(sha256="0123456789abcdef"))
     config = settings(folder, tmp_path / "out", checkpoint=str(tmp_path / "other.safetensors"))
@@ -291,6 +334,9 @@ def test_numbers_that_are_not_finite_become_a_row(folder, tmp_path):
         ({"meshes": "ply"}, "meshes: expected one of gltf, obj, got 'ply'"),
         ({"rotations_only": True, "overlays": True}, "no mesh is computed"),
         ({"focal_px": 0.0}, "focal_px: expected more than 0, got 0.0"),
+        ({"mode": "fast"}, "mode: expected one of eager, compile, graph, got 'fast'"),
+        ({"keypoints": EstimatorConfig(backend="annotations")}, "'annotations' finds nobody in a photo"),
+        ({"keypoints": EstimatorConfig(backend="simulated")}, "'simulated' finds nobody in a photo"),
     ],
 )
 def test_settings_that_cannot_be_name_field_and_value(wrong, message):
