@@ -169,12 +169,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
             if not isinstance(value, (list, tuple)):
                 raise ValueError(f"{where}.{name}: expected a list, got {value!r}")
             kind = get_args(hint)[0]
-            built[name] = tuple(
-                from_mapping(kind, entry, f"{where}.{name}[{i}]")
-                if dataclasses.is_dataclass(kind)
-                else (_from_text(entry) if kind is float else entry)
-                for i, entry in enumerate(value)
-            )
+            built[name] = tuple(_entry(kind, entry, f"{where}.{name}[{i}]") for i, entry in enumerate(value))
         elif get_origin(hint) is dict:
             if not isinstance(value, dict):
                 raise ValueError(f"{where}.{name}: expected a mapping, got {value!r}")
@@ -193,6 +188,13 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         return cls(**built)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+def _entry(kind: type, value: Any, where: str) -> Any:
+    """An entry of a list of settings."""
+    if dataclasses.is_dataclass(kind):
+        return from_mapping(kind, value, where)
+    return _from_text(value) if kind is float else value
 
 
 def _from_text(value: Any) -> Any:

@@ -28,7 +28,8 @@ from tasks.training.checkpoints import Trained, load_newest, save_state
 from tasks.training.curves import Meter, draw_row, named_values, non_finite
 from tasks.training.distributed import World, gathered, summed
 from tasks.training.ema import WeightAverage
-from tasks.training.evaluation import MEASURES, Ruler, evaluate, rows_of
+from tasks.training.evaluation import MEASURES, Ruler, evaluate
+from tasks.training.not_finite import NotFinite, find_culprits
 from tasks.training.objective import NETWORK, Objective
 from tasks.training.optimiser import build_optimiser, learning_rate, set_learning_rate
 from tasks.training.people import TrainingPeople
@@ -42,12 +43,6 @@ log = logging.getLogger(__name__)
 
 PICTURED_PEOPLE = 8
 """Validation people on a sheet of overlays."""
-NAMED_PEOPLE = 8
-"""People whom a message names at most."""
-
-
-class NotFinite(ValueError):
-    """A loss or a gradient was not finite; the sentence says when, what, and of whom."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -186,26 +181,12 @@ class Trainer:
     def _stop(self, batch: TrainingBatch, bad: list[str], own: Tensor) -> None:
         """Raises NotFinite, on all processes with the same sentence: each looks for the culprits of its own share."""
         is_own = not bool(torch.isfinite(own).all())
-        culprits = [name for share in gathered(self._culprits(batch) if is_own else [], self.world) for name in share]
-        everyone = [name for share in gathered(list(batch.sample_ids), self.world) for name in share]
-        if culprits:
-            whose = f"because of {_listed(culprits)}"
-        else:
-            whose = f"in a batch of {_listed(everyone)}"
-        raise NotFinite(
-            f"step {self.step + 1}: {', '.join(bad)} not finite, {whose}; training has stopped, no weight was changed; "
-            "look at these labels, or lower optimiser.lr and go on from the last checkpoint"
+        found = find_culprits(self.objective, batch) if is_own else []
+        culprits, everyone = (
+            [name for share in gathered(names, self.world) for name in share]
+            for names in (found, list(batch.sample_ids))
         )
-
-    @torch.no_grad()
-    def _culprits(self, batch: TrainingBatch) -> list[str]:
-        """People whose own loss is not finite."""
-        found = []
-        for row, sample_id in enumerate(batch.sample_ids):
-            loss, _ = self.objective(rows_of(batch, [row]))
-            if not bool(torch.isfinite(loss)):
-                found.append(sample_id)
-        return found
+        raise NotFinite.of(self.step + 1, bad, culprits, everyone)
 
     def _lr(self, step: int) -> float:
         return learning_rate(self.plan.config.optimiser, step, self.plan.config.steps)
@@ -285,11 +266,6 @@ class Trainer:
 def _step_seed(seed: int, step: int, rank: int) -> int:
     """Different for every step and process; torch takes 64 bits."""
     return (seed * 1_000_003 + step) * 4096 + rank
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMED_PEOPLE])
-    return shown if len(names) <= NAMED_PEOPLE else f"{shown} and {len(names) - NAMED_PEOPLE} more"
 
 
 def _say(world: World, line: str) -> None:

@@ -72,6 +72,6 @@ class Objective(nn.Module):
         return total, terms
 
 
-def _attention(device: torch.device) -> AbstractContextManager[None]:
+def _attention(device: torch.device) -> AbstractContextManager[object]:
     """On a CPU, plain products: the fused kernel's backward pass takes a third of a step of a small network there."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
