@@ -176,7 +176,8 @@ def test_heads_stay_in_float32(how):
             found = flat(network(crops))
     for name, tensor in found.items():
         assert tensor.dtype == torch.float32, name
-        assert torch.allclose(tensor, exact[name], atol=0.3), name
+        assert (tensor - exact[name]).norm() < 0.03 * exact[name].norm(), name
+        assert not torch.equal(tensor, exact[name]), name  # the backbone itself does not stay
     for name in ROTATIONS:
         assert torch.allclose(found[name] @ found[name].mT, torch.eye(3).expand_as(found[name]), atol=1e-5), name
 
