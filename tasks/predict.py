@@ -28,7 +28,7 @@ from model.body.keypoint_body import KeypointBody
 from model.regressor.checkpoint import CheckpointMeta, load_regressor
 from model.regressor.network import EhmRegressor
 from model.regressor.photo_people import PhotoPeople
-from model.regressor.predict import Predictor
+from model.regressor.predict import Predictor, check_coefficients
 from model.renderer.mesh_files import MESH_SUFFIX
 from tasks.body_model import ehm_assets
 from tasks.estimators import borrowed
@@ -276,6 +276,8 @@ def _bodies(
     size = network.config
     betas, flame_shape, expression = size.num_betas, size.num_flame_shape, size.num_expression
     points = KeypointBody(assets, num_betas=betas, num_flame_shape=flame_shape, num_expression=expression)
+    whose = {"network_name": f"checkpoint {config.checkpoint}", "body_name": f"the body model {assets.smplx.name}"}
+    check_coefficients(size, points, **whose)
     if not config.overlays and config.meshes is None:
         return points, None
     return points, Painter(EHMs(assets, num_betas=betas, num_flame_shape=flame_shape, num_expression=expression))

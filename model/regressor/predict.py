@@ -174,8 +174,16 @@ def usable_device(device: torch.device | str) -> torch.device:
     return wanted
 
 
-def check_coefficients(config: RegressorConfig, body: KeypointBody) -> None:
+def check_coefficients(
+    config: RegressorConfig, body: KeypointBody, *, network_name: str = "the network", body_name: str = "the body model"
+) -> None:
     """Refuses a body that does not have the coefficients that a network speaks of.
+
+    Args:
+        config: Size of the network.
+        body: The body.
+        network_name: Where the network comes from, for the sentence.
+        body_name: The same of the body.
 
     Raises:
         ValueError: Some number differs.
@@ -183,7 +191,7 @@ def check_coefficients(config: RegressorConfig, body: KeypointBody) -> None:
     for name in ("num_betas", "num_flame_shape", "num_expression"):
         if getattr(config, name) != getattr(body, name):
             raise ValueError(
-                f"the network gives {getattr(config, name)} coefficients ({name}), the body model takes "
+                f"{network_name} gives {getattr(config, name)} coefficients ({name}), {body_name} takes "
                 f"{getattr(body, name)}; use the body model that the network was trained with"
             )
 

@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -65,6 +66,10 @@ def joined(device: str = "auto") -> Iterator[World]:
     dist.init_process_group(backend, timeout=TIMEOUT)
     try:
         yield world
+    except BaseException as error:
+        # The frames of the error hold what uses the group (DDP's reducer). Freed after the group it can wait for ever.
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         dist.destroy_process_group()
 

@@ -16,6 +16,7 @@ from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
 from model.regressor.loss_config import LossConfig
 from tasks.config import BodyModelConfig, from_mapping
+from tasks.synthetic_pose import CROP_SHARES
 from tasks.training.optimiser import OptimiserConfig
 
 PRECISIONS = ("fp32", "tf32", "bf16")
@@ -35,7 +36,7 @@ class SyntheticPeopleConfig:
     """Side of the square photos."""
     seed: int = 1
     """Of the people to learn from; those to evaluate on have the next one."""
-    crop_shares: tuple[float, float, float] = (0.65, 0.22, 0.13)
+    crop_shares: tuple[float, float, float] = CROP_SHARES
     """Shares of whole, upper and head-only framings."""
     folder: str = "work/synthetic_people"
     """Where they are kept, relative to the settings file."""

@@ -212,6 +212,20 @@ def test_other_modes_always_run_whole_batches_and_give_the_same_people(people, m
     assert torch.allclose(found.transl_m, expected.transl_m, rtol=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_graph_is_the_same(people):
+    rows, photos = people
+    torch.manual_seed(0)
+    network = EhmRegressor(TINY).eval()
+    boxes = np.stack([row.box_xyxy for row in rows])
+    eager, graph = (
+        Predictor(network, device="cuda", mode=mode, batch_size=3).predict(photos[0], boxes)
+        for mode in ("eager", "graph")
+    )
+    assert torch.allclose(eager.parameters.body_pose, graph.parameters.body_pose, atol=1e-4)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(mode_problem("compile", torch.device("cpu")) is not None, reason="there is no C++ compiler")
 def test_compiled_is_the_same(people):
