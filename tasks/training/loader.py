@@ -85,6 +85,7 @@ def build_loader(
     num_workers: int = 0,
     pin_memory: bool = False,
     broken: BrokenRows | None = None,
+    start_method: str = "fork",
 ) -> TrainingLoader:
     """Batches of one process.
 
@@ -101,6 +102,8 @@ def build_loader(
         num_workers: Processes that decode and cut; 0 does it here.
         pin_memory: Batches in page-locked memory, for copies to a GPU beside its work.
         broken: Counts the rows whose photos cannot be used; None counts from 0 and in this process alone.
+        start_method: How the workers begin: ``fork`` shares the labels; ``forkserver`` copies them, for callers with
+            threads or servers of their own, which a fork does not survive.
 
     Raises:
         ValueError: A setting is out of range.
@@ -121,6 +124,7 @@ def build_loader(
         collate_fn=_as_it_is,
         worker_init_fn=_begin_worker,
         prefetch_factor=PREFETCHED if num_workers else None,
+        multiprocessing_context=start_method if num_workers else None,
     )
     if broken is None:
         broken = BrokenRows(len(dataset), dataset.max_broken_share)

@@ -1,4 +1,7 @@
-"""Batches do not depend on the number of processes, workers or where a run begins again."""
+"""Batches do not depend on the number of processes, workers or where a run begins again.
+
+Workers begin by a fork server: other tests leave a Prefect client in this process, which a fork does not survive.
+"""
 
 import pytest
 import torch
@@ -28,7 +31,7 @@ def same(first, second):
 def test_workers_change_nothing(tmp_path):
     data = dataset(labelled_photos(tmp_path, 5, 2))
     alone = [content(b) for b in build_loader(data, num_steps=5, batch_size=3)]
-    helped = [content(b) for b in build_loader(data, num_steps=5, batch_size=3, num_workers=2)]
+    helped = [content(b) for b in build_loader(data, num_steps=5, batch_size=3, num_workers=2, start_method="forkserver")]
     assert len(alone) == len(helped) == 5
     assert all(same(a, b) for a, b in zip(alone, helped, strict=True))
 
@@ -56,7 +59,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path):
 def test_a_vanished_photo_stops_with_one_sentence(tmp_path, workers):
     data = dataset(labelled_photos(tmp_path, 3))
     (tmp_path / "photos" / "002.jpg").unlink()
-    loader = build_loader(data, num_steps=3, batch_size=3, num_workers=workers)
+    loader = build_loader(data, num_steps=3, batch_size=3, num_workers=workers, start_method="forkserver")
     with pytest.raises(TrainingDataError, match=r"^small/train/002.jpg#0: its photo") as error:
         list(loader)
     assert "\n" not in str(error.value)
@@ -67,12 +70,12 @@ def test_broken_photos_are_counted_up_to_the_stated_share(tmp_path, workers):
     data = dataset(labelled_photos(tmp_path, 10), max_broken_share=0.2)
     for k in (1, 4):
         (tmp_path / "photos" / f"{k:03d}.jpg").unlink()
-    loader = build_loader(data, num_steps=6, batch_size=5, num_workers=workers)
+    loader = build_loader(data, num_steps=6, batch_size=5, num_workers=workers, start_method="forkserver")
     assert all(len(batch) == 5 for batch in loader)
     assert sorted(loader.broken.sentences) == ["small/train/001.jpg#0", "small/train/004.jpg#0"]
     (tmp_path / "photos" / "007.jpg").unlink()
     with pytest.raises(TrainingDataError, match=r"^3 of 10 rows have photos that cannot be used, allowed are 2"):
-        list(build_loader(data, num_steps=6, batch_size=5, num_workers=workers))
+        list(build_loader(data, num_steps=6, batch_size=5, num_workers=workers, start_method="forkserver"))
 
 
 def test_the_share_of_broken_photos_is_one_of_all_processes_and_all_parts_of_a_run(tmp_path):
