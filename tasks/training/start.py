@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -15,6 +13,7 @@ from model.regressor.mean_parameters import MeanParameters, from_smpl_mean, neut
 from model.regressor.network import EhmRegressor
 from model.regressor.parameters import EhmParameters
 from model.regressor.sample import LabelRow, label_parameters
+from tasks.training.mean_file import read_mean_file
 from tasks.training.people import TrainingPeople
 from tasks.training.settings import TrainConfig
 
@@ -44,12 +43,7 @@ def _mean(config: TrainConfig, people: TrainingPeople) -> MeanParameters:
         return neutral(config.network)
     if config.mean == "labels":
         return mean_of_rows(people.some_rows(MEAN_LABELS), config)
-    path = Path(config.mean)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return from_smpl_mean(dict(arrays), config.network)
-    except (OSError, EOFError) as error:
-        raise ValueError(f"mean: {path} is no .npz file of arrays: {error}") from error
+    return from_smpl_mean(read_mean_file(config.mean), config.network)
 
 
 def mean_of_rows(rows: list[LabelRow], config: TrainConfig) -> MeanParameters:

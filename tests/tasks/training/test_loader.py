@@ -31,7 +31,9 @@ def same(first, second):
 def test_workers_change_nothing(tmp_path):
     data = dataset(labelled_photos(tmp_path, 5, 2))
     alone = [content(b) for b in build_loader(data, num_steps=5, batch_size=3)]
-    helped = [content(b) for b in build_loader(data, num_steps=5, batch_size=3, num_workers=2, start_method="forkserver")]
+    helped = [
+        content(b) for b in build_loader(data, num_steps=5, batch_size=3, num_workers=2, start_method="forkserver")
+    ]
     assert len(alone) == len(helped) == 5
     assert all(same(a, b) for a, b in zip(alone, helped, strict=True))
 
