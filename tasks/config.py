@@ -222,15 +222,28 @@ def load_config(
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
     path = Path(path).absolute()
+    return build_config(read_section(path, "annotate"), path.parent, path.name, overrides, asset_root=asset_root)
+
+
+def read_section(path: Path, section: str) -> dict[str, Any]:
+    """The one section of a settings file, as YAML gives it.
+
+    Args:
+        path: YAML file.
+        section: Name of its only key.
+
+    Raises:
+        ValueError: The file is missing or not YAML, or holds anything else.
+    """
     if not path.is_file():
-        raise ValueError(f"settings file {path} does not exist; give the path of a params.yaml with --params")
+        raise ValueError(f"settings file {path} does not exist; give its path with --params")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"settings file {path} is not valid YAML: {error}") from error
-    if not isinstance(values, dict) or set(values) != {"annotate"} or not isinstance(values["annotate"], dict):
-        raise ValueError(f"settings file {path} must hold one section, `annotate:`, with the settings below it")
-    return build_config(values["annotate"], path.parent, path.name, overrides, asset_root=asset_root)
+    if not isinstance(values, dict) or set(values) != {section} or not isinstance(values[section], dict):
+        raise ValueError(f"settings file {path} must hold one section, `{section}:`, with the settings below it")
+    return values[section]
 
 
 def build_config(
@@ -275,6 +288,16 @@ def _overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict
         own, backend = replaced.get(part), overrides.get(f"{part}.backend")
         if isinstance(own, dict) and backend not in (None, own.get("backend", EstimatorConfig().backend)):
             own.pop("options", None)
+    return with_overrides(replaced, overrides)
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings with some replaced, each by its dotted name; the given ones stay as they are.
+
+    Raises:
+        ValueError: A name leads below a single value.
+    """
+    replaced = copy.deepcopy(dict(values))
     for dotted, value in overrides.items():
         node = replaced
         *parents, last = dotted.split(".")

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datasets_manifest.selection import LabelFilter, LabelSet
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
 from model.regressor.loss_config import LossConfig
-from tasks.config import BodyModelConfig, from_mapping
+from tasks.config import BodyModelConfig, from_mapping, read_section, with_overrides
 from tasks.synthetic_pose import CROP_SHARES
 from tasks.training.optimiser import OptimiserConfig
 
@@ -230,28 +227,8 @@ def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = No
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
     path = Path(path).absolute()
-    if not path.is_file():
-        raise ValueError(f"settings file {path} does not exist; give the path of a params.train.yaml with --params")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"settings file {path} is not valid YAML: {error}") from error
-    if not isinstance(values, dict) or set(values) != {SECTION} or not isinstance(values[SECTION], dict):
-        raise ValueError(f"settings file {path} must hold one section, `{SECTION}:`, with the settings below it")
-    return _placed(from_mapping(TrainConfig, _replaced(values[SECTION], overrides or {}), path.name), path.parent)
-
-
-def _replaced(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    replaced = copy.deepcopy(dict(values))
-    for dotted, value in overrides.items():
-        node = replaced
-        *parents, last = dotted.split(".")
-        for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
-                raise ValueError(f"override {dotted!r}: {parent} is a single value, it has no settings below it")
-        node[last] = value
-    return replaced
+    values = with_overrides(read_section(path, SECTION), overrides or {})
+    return _placed(from_mapping(TrainConfig, values, path.name), path.parent)
 
 
 def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
