@@ -20,6 +20,7 @@ from datasets_manifest.store import Footer, is_complete, read_footer, read_shard
 from fitting.evidence import JOINT_KEYPOINTS
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
 from tasks.provenance import code_version
 from tasks.synthesise import TRUTH_FILE, TRUTH_SCHEMA, SyntheticConfig, synthesise
 
@@ -40,20 +41,7 @@ _COPIED = (
     "focal_px",
     "principal_px",
 )
-_POSE = (
-    "transl_m",
-    "global_orient",
-    "body_pose",
-    "left_hand_pose",
-    "right_hand_pose",
-    "betas",
-    "flame_shape",
-    "flame_expression",
-    "jaw_pose",
-    "eye_pose",
-    "eyelids",
-    "head_scale",
-)
+_POSE = (*ROTATION_COLUMNS, *VECTOR_COLUMNS)
 
 
 def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "synthetic", split: str = "all") -> Path:
