@@ -39,12 +39,10 @@ from model.body.assets import load_open_body
 from model.body.skeleton import KEYPOINT_FLIP
 from model.estimators.crops import invert_affine
 from model.regressor.augment import AugmentConfig
-from model.regressor.camera import crop_orient
 from model.regressor.config import RegressorConfig
 from model.regressor.crop import crop_transform, keypoints_in_crop
 from model.regressor.flip import CoefficientMirror, mirror_parameters
-from model.regressor.parameters import EhmParameters
-from model.regressor.sample import label_parameters
+from model.regressor.sample import in_crop_camera, label_parameters
 from tasks.training.dataset import LabelledPhotos, RegressorDataset
 from tasks.training.loader import build_loader
 
@@ -83,7 +81,7 @@ class PlainDataset(Dataset[dict[str, Any]]):
         pixels = (pixels * torch.tensor(augmentation.gains)[:, None, None]).clamp(0, 1)
         pixels = (pixels - MEAN[:, None, None]) / STD[:, None, None]
         keypoints = keypoints_in_crop(row.keypoints_2d, affine, size)
-        parameters = self._turned(label_parameters([row]), augmentation.square, row.focal_px, row.principal_px)
+        parameters = in_crop_camera(label_parameters([row]), [row], [augmentation.square])
         if augmentation.mirrored:
             keypoints = keypoints[list(KEYPOINT_FLIP)]
             assert like.mirror is not None
@@ -96,17 +94,6 @@ class PlainDataset(Dataset[dict[str, Any]]):
             "sample_id": row.sample_id,
             **{name: value[0] for name, value in parameters.named().items()},
         }
-
-    @staticmethod
-    def _turned(parameters: EhmParameters, square: Any, focal_px: float, principal_px: Any) -> EhmParameters:
-        camera = (
-            torch.tensor([square.centre_px], dtype=torch.float32),
-            torch.tensor([focal_px]),
-            torch.tensor(np.array(principal_px))[None],
-            torch.tensor([square.roll_rad], dtype=torch.float32),
-        )
-        turned = {name: crop_orient(getattr(parameters, name), *camera) for name in ("global_orient", "head_orient")}
-        return EhmParameters(**{**parameters.named(), **turned})
 
 
 def texture(width: int, height: int, seed: int) -> np.ndarray:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from model.body import skeleton
 from model.body.assets import EhmAssets
-from model.body.ehms import EhmOutput, EHMs, blended_basis
+from model.body.blended_head import blended_basis
+from model.body.ehms import EhmOutput, EHMs
 from model.body.open_body.layout import model_dict
 from model.body.skinned import float_buffer
 from model.networks import cross_decoder, vit

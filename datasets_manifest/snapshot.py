@@ -93,8 +93,8 @@ def check_snapshot(
     if expected_rows is not None and num_rows != expected_rows:
         problems.append(f"There are {num_rows} rows, the plan has {expected_rows}.")
     if problems:
-        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"Labels in {root} are not a snapshot:\n" + "\n".join(problems[:10]) + more)
+        more = f" ... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        raise ValueError(f"Labels in {root} are not a snapshot: " + " ".join(problems[:10]) + more)
     return Snapshot(
         config_hash=next(iter(shards_by_hash)),
         num_shards=len(paths),

@@ -21,7 +21,7 @@ import numpy as np
 from fitting.parameters import NUM_TURNED
 from model.body import skeleton
 from model.body.assets import EhmAssets
-from model.body.ehms import blended_basis
+from model.body.blended_head import blended_basis
 
 _HAND_STARTS = (skeleton.LEFT_HAND.start, skeleton.RIGHT_HAND.start)
 _FINGER_STARTS = (skeleton.SMPLX_LEFT_HAND.start, skeleton.SMPLX_RIGHT_HAND.start)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
-from model.body.ehms import blended_basis
+from model.body.blended_head import blended_basis
 from model.body.keypoints import Frame, Keypoints
 from model.body.skinned import flat_buffer, float_buffer, rows_buffer, stack_rotations
 

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from model.body.assets import EhmAssets
-from model.body.skeleton import KEYPOINT_FLIP, SMPLX_FLIP
+from model.body.skeleton import SMPLX_FLIP
 from model.estimators.base import Array
 from model.regressor.parameters import EhmParameters
 from model.rotations import mirror_rotmat
@@ -102,14 +102,6 @@ def mirror_parameters(parameters: EhmParameters, mirror: CoefficientMirror) -> E
         flame_expression=parameters.flame_expression @ mirror.flame_expression.to(parameters.flame_expression).T,
         head_scale=parameters.head_scale,
     )
-
-
-def mirror_keypoints(keypoints: Array) -> Array:
-    """Keypoints (..., 133, 3) in crop coordinates (0 is the centre, ``keypoints_in_crop``) of the mirrored crop.
-
-    For keypoints that were moved by the transform of the mirrored crop already, use ``KEYPOINT_FLIP`` alone.
-    """
-    return keypoints[..., KEYPOINT_FLIP, :] * np.array([-1, 1, 1], keypoints.dtype)
 
 
 def mirror_joint_flags(flags: Array) -> Array:

@@ -24,6 +24,14 @@ def local_rotations(parameters: EhmParameters) -> Tensor:
     )
 
 
+def joint_orientation(local: Tensor, joint: int) -> Tensor:
+    """Local rotations (B, 55, 3, 3) chained from the pelvis to one joint: (B, 3, 3) relative to the camera."""
+    turn, parent = local[:, joint], SMPLX_PARENTS[joint]
+    while parent >= 0:
+        turn, parent = local[:, parent] @ turn, SMPLX_PARENTS[parent]
+    return turn
+
+
 def global_rotations(local: Tensor) -> Tensor:
     """Local rotations (B, 55, 3, 3) chained from the pelvis: every joint relative to the camera."""
     chained: list[Tensor] = []

@@ -26,15 +26,16 @@ from model.body.skeleton import (
     RIGHT_HAND,
     SMPLX_EYES,
     SMPLX_LEFT_HAND,
-    SMPLX_PARENTS,
     SMPLX_RIGHT_HAND,
 )
 from model.estimators.base import Array
+from model.estimators.crops import Square
 from model.regressor.augment import VISIBLE_SHARE, Augmentation
 from model.regressor.batch import TrainingBatch
 from model.regressor.camera import crop_orient
 from model.regressor.crop import crop_transform, cut_crop, keypoints_in_crop
 from model.regressor.flip import CoefficientMirror, mirror_joint_flags, mirror_parameters
+from model.regressor.joint_rotations import joint_orientation
 from model.regressor.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
 
@@ -161,7 +162,7 @@ def collate(samples: Sequence[Sample], mirror: CoefficientMirror | None = None) 
     """
     rows = [sample.row for sample in samples]
     mirrored = torch.tensor([sample.augmentation.mirrored for sample in samples])
-    parameters = _in_crop_camera(label_parameters(rows), samples)
+    parameters = in_crop_camera(label_parameters(rows), rows, [sample.augmentation.square for sample in samples])
     if mirrored.any():
         if mirror is None:
             raise ValueError("a crop is mirrored, so how this body's coefficients are mirrored must be given")
@@ -194,7 +195,7 @@ def label_parameters(rows: Sequence[LabelRow]) -> EhmParameters:
         left_hand_pose=rotations[:, SMPLX_LEFT_HAND],
         right_hand_pose=rotations[:, SMPLX_RIGHT_HAND],
         betas=_stacked([row.betas for row in rows]),
-        head_orient=_head_orient(rotations),
+        head_orient=joint_orientation(rotations, HEAD),
         jaw_pose=rotations[:, JAW],
         eye_pose=rotations[:, SMPLX_EYES],
         eyelids=_stacked([row.eyelids for row in rows]),
@@ -204,20 +205,18 @@ def label_parameters(rows: Sequence[LabelRow]) -> EhmParameters:
     )
 
 
-def _head_orient(rotations: Tensor) -> Tensor:
-    """Turn of the head joint (B, 3, 3) from the local rotations (B, 55, 3, 3)."""
-    turn, joint = rotations[:, HEAD], SMPLX_PARENTS[HEAD]
-    while joint >= 0:
-        turn, joint = rotations[:, joint] @ turn, SMPLX_PARENTS[joint]
-    return turn
+def in_crop_camera(parameters: EhmParameters, rows: Sequence[LabelRow], squares: Sequence[Square]) -> EhmParameters:
+    """The same B people with the orientations that the cameras of their crops see (``crop_orient``).
 
-
-def _in_crop_camera(parameters: EhmParameters, samples: Sequence[Sample]) -> EhmParameters:
-    squares = [sample.augmentation.square for sample in samples]
+    Args:
+        parameters: Orientations relative to the camera of the photo.
+        rows: Whose photo.
+        squares: Where the crops lie in it, with their roll.
+    """
     camera = (
         torch.tensor([square.centre_px for square in squares], dtype=torch.float32),
-        torch.tensor([sample.row.focal_px for sample in samples], dtype=torch.float32),
-        _stacked([sample.row.principal_px for sample in samples]),
+        torch.tensor([row.focal_px for row in rows], dtype=torch.float32),
+        _stacked([row.principal_px for row in rows]),
         torch.tensor([square.roll_rad for square in squares], dtype=torch.float32),
     )
     turned = {name: crop_orient(getattr(parameters, name), *camera) for name in ("global_orient", "head_orient")}

@@ -14,10 +14,13 @@ Legend: B people, V vertices.
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import roma
 import torch
 from torch import Tensor
@@ -52,6 +55,36 @@ class Errors:
     """B sample ids."""
     values: Mapping[str, np.ndarray]
     """Measure to (B,), or (B, 2) for what there are two of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """Errors of a network and of its mean parameters on the same people."""
+
+    network: Errors
+    """Of each person."""
+    mean_pose: Errors
+    """Likewise."""
+
+    @property
+    def figures(self) -> dict[str, float | int | None]:
+        """``people``, the means of the module's measures (the median of `orient_deg`) and the same of the mean pose
+        under ``mean_pose_<measure>``; None where no person has that part."""
+        found = {"people": len(self.network.sample_ids), **summarise(self.network)}
+        return found | {f"{MEAN_POSE}{name}": value for name, value in summarise(self.mean_pose).items()}
+
+    def parquet(self) -> bytes:
+        """One row a person as the bytes of a file: ``sample_id`` and the columns of ``figures``, those of the hands
+        with ``left_`` and ``right_`` before them; null where the label says nothing of that part."""
+        columns: dict[str, pa.Array] = {"sample_id": pa.array(self.network.sample_ids, pa.string())}
+        for prefix, errors in (("", self.network), (MEAN_POSE, self.mean_pose)):
+            for name, values in errors.values.items():
+                sides = ("left_", "right_") if values.ndim == 2 else ("",)
+                for side, column in zip(sides, values.reshape(len(values), len(sides)).T, strict=True):
+                    columns[f"{prefix}{side}{name}"] = pa.array(column, pa.float32(), mask=~np.isfinite(column))
+        data = io.BytesIO()
+        pq.write_table(pa.table(columns), data)
+        return data.getvalue()
 
 
 class Ruler:
@@ -142,9 +175,7 @@ def mean_people(mean: MeanParameters, count: int) -> EhmParameters:
 
 
 @torch.no_grad()
-def evaluate(
-    network: EhmRegressor, batches: Iterable[TrainingBatch], ruler: Ruler, world: World
-) -> dict[str, float | int | None]:
+def evaluate(network: EhmRegressor, batches: Iterable[TrainingBatch], ruler: Ruler, world: World) -> HeldOut:
     """Errors of a network and of its mean parameters on held-out people.
 
     Args:
@@ -154,8 +185,7 @@ def evaluate(
         world: The processes that share the people.
 
     Returns:
-        ``people``, the means of the module's measures (the median of `orient_deg`) and the same of the mean pose under
-        ``mean_pose_<measure>``; None where no person has that part. On each process.
+        Of the people of all processes, ordered by sample id; on each process.
     """
     was_training = network.training
     network.eval()
@@ -166,18 +196,24 @@ def evaluate(
         own.append((ruler.errors(said, placed), ruler.errors(mean_people(network.mean, len(placed)), placed)))
     network.train(was_training)
     pairs = [pair for share in gathered(own, world) for pair in share]
-    found = summarise([pair[0] for pair in pairs])
-    mean = summarise([pair[1] for pair in pairs])
-    return found | {f"{MEAN_POSE}{name}": mean[name] for name in MEASURES}
+    return HeldOut(network=joined([pair[0] for pair in pairs]), mean_pose=joined([pair[1] for pair in pairs]))
 
 
-def summarise(errors: Sequence[Errors]) -> dict[str, float | int | None]:
-    """One figure a measure, the same however the people were spread over processes."""
+def joined(errors: Sequence[Errors]) -> Errors:
+    """The people of several batches ordered by sample id, the same however they were spread over processes."""
+    if not errors:
+        return Errors(sample_ids=(), values={})
     ids = [sample_id for entry in errors for sample_id in entry.sample_ids]
-    order = np.argsort(np.array(ids, dtype=object), kind="stable") if ids else np.zeros(0, int)
-    figures: dict[str, float | int | None] = {"people": len(ids)}
+    order = np.argsort(np.array(ids, dtype=object), kind="stable")
+    values = {name: np.concatenate([entry.values[name] for entry in errors])[order] for name in MEASURES}
+    return Errors(sample_ids=tuple(ids[i] for i in order), values=values)
+
+
+def summarise(errors: Errors) -> dict[str, float | None]:
+    """One figure a measure, over those who have that part."""
+    figures: dict[str, float | None] = {}
     for name in MEASURES:
-        values = np.concatenate([entry.values[name] for entry in errors])[order].ravel() if ids else np.zeros(0)
+        values = np.ravel(errors.values.get(name, ()))
         values = values[np.isfinite(values)]
         middle = np.median if name == "orient_deg" else np.mean
         figures[name] = round(float(middle(values)), 4) if len(values) else None

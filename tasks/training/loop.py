@@ -28,7 +28,7 @@ from tasks.training.checkpoints import Trained, load_newest, save_state
 from tasks.training.curves import Meter, draw_row, named_values, non_finite
 from tasks.training.distributed import World, gathered, summed
 from tasks.training.ema import WeightAverage
-from tasks.training.evaluation import MEASURES, Ruler, evaluate
+from tasks.training.evaluation import MEAN_POSE, MEASURES, Ruler, evaluate
 from tasks.training.not_finite import NotFinite, find_culprits
 from tasks.training.objective import NETWORK, Objective
 from tasks.training.optimiser import build_optimiser, learning_rate, set_learning_rate
@@ -208,13 +208,15 @@ class Trainer:
         ruler = Ruler(self.plan.assets, self.plan.config.network, self.world.device)
         found = evaluate(self._averaged(), self.people.validation_batches(), ruler, self.world)
         if records is not None:
-            row = {"step": self.step, **found}
+            write_bytes(self.plan.folder.held_out, found.parquet())
+            figures = found.figures
+            row = {"step": self.step, **figures}
             records.evaluations.append(row)
             draw_row(records.board, "held_out", row)
             said = ", ".join(
-                f"{name} {found[name]:.1f} (mean pose {found[f'mean_pose_{name}']:.1f})"
+                f"{name} {figures[name]:.1f} (mean pose {figures[f'{MEAN_POSE}{name}']:.1f})"
                 for name in MEASURES
-                if found[name] is not None
+                if figures[name] is not None
             )
             _say(self.world, f"held out: {said} [{time.perf_counter() - started:.0f} s]")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.files import write_bytes, write_text
 from tasks.training.curves import curve_plot_png, read_rows, rows_to_csv
-from tasks.training.evaluation import MEAN_POSE, MEASURES
+from tasks.training.evaluation import MEAN_POSE, MEASURES, HeldOut, joined
 from tasks.training.run_folder import RunFolder
 from tasks.training.settings import TrainOutputConfig
 
@@ -61,8 +61,11 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
     write_bytes(Path(output.checkpoint), folder.final.read_bytes())
     write_text(Path(output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     write_text(Path(output.curve), rows_to_csv(rows))
-    # DVC wants the file even where nothing was held out.
+    # DVC wants both files even where nothing was held out.
     write_text(Path(output.evaluations), rows_to_csv(evaluations) if evaluations else "step\n")
+    nobody = HeldOut(network=joined([]), mean_pose=joined([]))
+    people = folder.held_out.read_bytes() if folder.held_out.is_file() else nobody.parquet()
+    write_bytes(Path(output.held_out), people)
     write_bytes(Path(output.plot), curve_plot_png(rows, evaluations, PLOTTED))
     pictures = sorted(folder.pictures.glob("step-*.png"))
     if pictures:

@@ -41,6 +41,11 @@ class RunFolder:
         return self.root / "evaluations.jsonl"
 
     @property
+    def held_out(self) -> Path:
+        """Errors of every validation person at the last evaluation, Parquet."""
+        return self.root / "held_out.parquet"
+
+    @property
     def tensorboard(self) -> Path:
         """Folder for ``tensorboard --logdir``."""
         return self.root / "tensorboard"

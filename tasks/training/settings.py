@@ -109,6 +109,8 @@ class TrainOutputConfig:
     """Losses by step, for ``dvc plots``."""
     evaluations: str = "metrics/train_evaluations.csv"
     """Held-out errors by step, for ``dvc plots``."""
+    held_out: str = "reports/train/held_out.parquet"
+    """Errors of every held-out person at the last evaluation: whom the network fails."""
     plot: str = "reports/train/curve.png"
     """Both as a picture."""
     overlays: str = "reports/train/overlays.png"
@@ -146,6 +148,9 @@ class TrainConfig:
     backbone_weights: str | None = None
     """Checkpoint of a backbone to begin with (ViTPose, HMR2, HaMeR or ours), relative to the settings file; null begins
     at random."""
+    backbone_image_px: tuple[int, int] | None = None
+    """Height and width of the images that checkpoint was trained on, where they are not those of this network: its
+    position table is then interpolated. Without it another size is refused."""
     backbone_expert: int | None = None
     """Which expert of a ViTPose++ checkpoint."""
     loss: LossConfig = field(default_factory=LossConfig)

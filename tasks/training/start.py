@@ -7,12 +7,10 @@ import torch
 
 from model.estimators.checkpoints import read_checkpoint
 from model.regressor.backbone_weights import backbone_tensors
-from model.regressor.camera import crop_orient
 from model.regressor.crop import crop_square
 from model.regressor.mean_parameters import MeanParameters, from_smpl_mean, neutral, of_labels
 from model.regressor.network import EhmRegressor
-from model.regressor.parameters import EhmParameters
-from model.regressor.sample import LabelRow, label_parameters
+from model.regressor.sample import LabelRow, in_crop_camera, label_parameters
 from tasks.training.mean_file import read_mean_file
 from tasks.training.people import TrainingPeople
 from tasks.training.settings import TrainConfig
@@ -32,7 +30,11 @@ def first_weights(config: TrainConfig, people: TrainingPeople) -> EhmRegressor:
     if config.backbone_weights is not None:
         checkpoint = read_checkpoint(config.backbone_weights)
         tensors = backbone_tensors(
-            checkpoint.tensors, config.network.vit, expert=config.backbone_expert, source=config.backbone_weights
+            checkpoint.tensors,
+            config.network.vit,
+            expert=config.backbone_expert,
+            image_size=config.backbone_image_px,
+            source=config.backbone_weights,
         )
         network.backbone.load_state_dict(tensors)
     return network
@@ -48,7 +50,7 @@ def _mean(config: TrainConfig, people: TrainingPeople) -> MeanParameters:
 
 def mean_of_rows(rows: list[LabelRow], config: TrainConfig) -> MeanParameters:
     """The mean of labels as the network sees them: orientations relative to the camera of the plain crop."""
-    seen = crop_parameters(rows)
+    seen = in_crop_camera(label_parameters(rows), rows, [crop_square(row.box_xyxy) for row in rows])
     valid = torch.from_numpy(np.stack([row.part_valid for row in rows]))
     return of_labels(
         seen,
@@ -58,17 +60,3 @@ def mean_of_rows(rows: list[LabelRow], config: TrainConfig) -> MeanParameters:
         right_hand_valid=valid[:, 2],
         face_valid=valid[:, 3],
     )
-
-
-def crop_parameters(rows: list[LabelRow]) -> EhmParameters:
-    """Labels with the orientations that the camera of each person's plain crop sees."""
-    people = label_parameters(rows)
-    squares = [crop_square(row.box_xyxy) for row in rows]
-    camera = (
-        torch.tensor([square.centre_px for square in squares], dtype=torch.float32),
-        torch.tensor([row.focal_px for row in rows], dtype=torch.float32),
-        torch.from_numpy(np.stack([row.principal_px for row in rows]).astype(np.float32)),
-        torch.zeros(len(rows)),
-    )
-    turned = {name: crop_orient(getattr(people, name), *camera) for name in ("global_orient", "head_orient")}
-    return EhmParameters(**{**people.named(), **turned})

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets, load_open_body
-from model.body.ehms import EhmOutput, EHMs, blended_basis
+from model.body.blended_head import blended_basis
+from model.body.ehms import EhmOutput, EHMs
 from model.body.flame import FLAME
 from model.body.keypoints import contour_row
 from model.body.smplx import SMPLX

@@ -12,7 +12,6 @@ from model.body.skeleton import KEYPOINT_FLIP, SMPLX_FLIP
 from model.regressor.flip import (
     CoefficientMirror,
     mirror_joint_flags,
-    mirror_keypoints,
     mirror_parameters,
     mirrored_vertices,
 )
@@ -128,12 +127,7 @@ def test_more_coefficients_than_the_body_has(assets):
     torch.testing.assert_close(mirror.flame_shape[-1, -1], torch.tensor(1.0))
 
 
-def test_keypoints_and_flags_change_sides():
-    keypoints = np.random.default_rng(0).normal(size=(133, 3)).astype(np.float32)
-    flipped = mirror_keypoints(keypoints)
-    assert flipped[5, 0] == -keypoints[6, 0]
-    assert flipped[91, 2] == keypoints[112, 2]
-    np.testing.assert_array_equal(mirror_keypoints(flipped), keypoints)
+def test_joint_flags_change_sides():
     flags = np.zeros(22, bool)
     flags[1] = True
     assert mirror_joint_flags(flags)[2]

@@ -41,7 +41,7 @@ def test_token_is_the_one_that_sees_the_pixel(head, place):
     image = torch.zeros(1, 3, 64, 64)
     image[:, :, int(place[1]), int(place[0])] = 1.0
     lit = embed(image[..., 8:-8])[0, :, 0].detach().nonzero()[:, 0].tolist()
-    token, offset, inside = head.cells(keypoints_at(*place))
+    token, _, inside = head.cells(keypoints_at(*place))
     assert [int(token[0, 0])] == lit
     assert bool(inside.all())
 

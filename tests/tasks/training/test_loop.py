@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from training_rig import NoisePeople, alone, noise_plan, random_batch
@@ -160,6 +161,8 @@ def test_a_finished_run_gives_out_its_average_with_metadata_curves_and_pictures(
     assert result.overlays is not None
     assert result.overlays.read_bytes().startswith(b"\x89PNG")
     assert Path(plan.config.output.curve).read_text().startswith("step,lr,loss,")
+    held_out = pd.read_parquet(plan.config.output.held_out)
+    assert held_out.pa_mpjpe_mm.mean() == pytest.approx(meta.metrics["pa_mpjpe_mm"], abs=1e-3)
 
 
 def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:
