@@ -62,7 +62,7 @@ class SyntheticConfig:
     supersample: int = 2
     """Rays per pixel and axis for the person."""
     crop_shares: tuple[float, ...] = CROP_SHARES
-    """Share of people of whom the camera shows all, the upper body, and the head."""
+    """Share of people of whom the camera shows all, the upper body, the head, the left hand and the right hand."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -86,6 +86,28 @@ class SyntheticConfig:
                 f"synthetic.crop_shares: expected {len(CROPS)} shares ({', '.join(CROPS)}) that add up to 1, "
                 f"got {list(shares)}"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Framing:
+    """How a part of a person is brought into the image."""
+
+    share: tuple[float, float]
+    """Least and largest share of the image's side that the part takes."""
+    focal_sides: tuple[float, float]
+    """Least and largest focal length in sides of the image."""
+
+
+_HAND = Framing(share=(0.35, 0.65), focal_sides=(8.0, 12.0))
+"""From two metres, most of the time: nearer, other parts of the person could be beside the lens or behind it."""
+FRAMINGS = {
+    "full": Framing(share=(0.6, 0.94), focal_sides=(1.0, 1.6)),
+    "upper": Framing(share=(0.75, 0.95), focal_sides=(1.0, 1.6)),
+    "head": Framing(share=(0.4, 0.7), focal_sides=(1.3, 2.0)),
+    "left_hand": _HAND,
+    "right_hand": _HAND,
+}
+"""Of each of CROPS."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +148,7 @@ def truth_schema() -> pa.Schema:
             column("head_scale", FLOATS, "EHM-s scale of the head", unit="1", shape=(3,)),
             column("keypoints_2d", FLOATS, "x, y px and visibility 0 or 1, COCO-WholeBody order", shape=(133, 3)),
             column("joints_cam_m", FLOATS, "55 SMPL-X joints, camera frame", unit=m, shape=(55, 3)),
-            column("crop", pa.string(), "how much of the person is framed: full, upper or head", required=True),
+            column("crop", pa.string(), "how much of the person is framed: full, upper, head, left_hand or right_hand", required=True),
             column("is_child", pa.bool_(), "small body with a large head", required=True),
             column("has_occluder", pa.bool_(), "something covers a part of the person", required=True),
         ]
@@ -244,16 +266,15 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
     size_hw = (config.image_height, config.image_width)
     person = sample_person(rng, rest.joints_m, config.crop_shares)
     look = sample_appearance(rng)
-    focal = float(
-        np.float32(max(size_hw) * (rng.uniform(1.3, 2.0) if person.crop == "head" else rng.uniform(1.0, 1.6)))
-    )
+    framing = FRAMINGS[person.crop]
+    focal = float(np.float32(max(size_hw) * rng.uniform(*framing.focal_sides)))
     principal = np.array([size_hw[1] / 2, size_hw[0] / 2])
-    share = rng.uniform(*{"full": (0.6, 0.94), "upper": (0.75, 0.95), "head": (0.4, 0.7)}[person.crop])
+    share = rng.uniform(*framing.share)
     shift = rng.uniform(-0.6, 0.6, 2) * (1.0, 0.5)
     faces = np.asarray(ehm.assets.smplx.faces)
 
     unplaced = pose_person(ehm, person, np.zeros(3)).vertices[0].numpy().astype(np.float64)
-    framed = unplaced[_framed_vertices(person.crop, rest)]
+    framed = unplaced[_framed_vertices(person.crop, rest, ehm)]
     transl = place_person(framed, focal, principal, size_hw, share, shift).astype(np.float32)
     body = pose_person(ehm, person, transl)
     vertices = dress(body.vertices[0].numpy().astype(np.float64), faces, look, rest)
@@ -291,11 +312,13 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
     return RenderedPerson(rgb=develop(rng, image), mask=mask, truth=truth)
 
 
-def _framed_vertices(crop: str, rest: RestShape) -> np.ndarray:
+def _framed_vertices(crop: str, rest: RestShape, ehm: EHMs) -> np.ndarray:
     """(V,) mask of the vertices that must be inside the image."""
     height = rest.points_m[:, 1]
     if crop == "head":
         return rest.on_head > 0.5
+    if crop in ("left_hand", "right_hand"):
+        return np.isin(np.arange(len(height)), ehm.assets.hand_vertex_ids[crop.removesuffix("_hand")])
     if crop == "upper":
         return height > rest.joints_m["pelvis"][1] + 0.05
     return np.ones(len(height), bool)

@@ -14,11 +14,14 @@ from model.body.skeleton import SMPLX_JOINT_NAMES, SMPLX_PARENTS
 FACING_CAMERA = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
 """Root rotation of an upright person who looks into the camera (camera frame: y down, z forward)."""
 
-CROPS = ("full", "upper", "head")
+CROPS = ("full", "upper", "head", "left_hand", "right_hand")
 """How much of the person the camera shows."""
 
-CROP_SHARES = (0.65, 0.22, 0.13)
+CROP_SHARES = (0.65, 0.22, 0.13, 0.0, 0.0)
 """Share of people with each of CROPS."""
+
+YAW_SHARE = {"head": 0.6, "left_hand": 0.5, "right_hand": 0.5}
+"""How much of the turn away from the camera is left in a close-up: from behind, it would show hair and backs only."""
 
 MAX_TRIES = 25
 """Poses are drawn again, at most so often, while limbs run into each other."""
@@ -85,8 +88,7 @@ def sample_person(
     crop = str(rng.choice(CROPS, p=list(crop_shares)))
     is_child = bool(rng.random() < 0.12)
     yaw = _sample_yaw(rng)
-    if crop == "head":
-        yaw *= 0.6  # close-ups from behind carry no information
+    yaw *= YAW_SHARE.get(crop, 1.0)
     tilt = Rotation.from_rotvec(rng.normal(0.0, 0.08, 3))
     pitch = Rotation.from_rotvec([rng.normal(0.05, 0.12), 0.0, 0.0])  # camera a little above or below
     orient = pitch * FACING_CAMERA * Rotation.from_rotvec([0.0, yaw, 0.0]) * tilt

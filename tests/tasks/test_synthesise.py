@@ -12,7 +12,7 @@ from datasets_manifest.images import decode_image
 from datasets_manifest.store import read_footer, read_shard
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
-from model.body.skeleton import FACE, KEYPOINT_JOINT
+from model.body.skeleton import FACE, KEYPOINT_JOINT, LEFT_HAND, RIGHT_HAND
 from model.renderer.people import RestShape
 from model.renderer.raster import project
 from tasks import synthesise as module
@@ -70,22 +70,36 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one(rendered, truth, tmp_pat
 def test_usual_crop_shares_need_not_be_stated(rendered, truth):
     assert "crop_shares" not in read_footer(rendered / "truth.parquet").config["settings"]
     assert [row["crop"] for row in truth] == [
-        str(np.random.default_rng([SMALL.seed, k]).choice(CROPS, p=[0.65, 0.22, 0.13])) for k in range(SMALL.count)
+        str(np.random.default_rng([SMALL.seed, k]).choice(CROPS[:3], p=[0.65, 0.22, 0.13])) for k in range(SMALL.count)
     ]
 
 
 def test_crop_shares_decide_how_much_is_framed(rest):
-    people = [sample_person(np.random.default_rng([2, k]), rest.joints_m, (0.0, 0.25, 0.75)) for k in range(60)]
+    people = [sample_person(np.random.default_rng([2, k]), rest.joints_m, (0.0, 0.25, 0.75, 0.0, 0.0)) for k in range(60)]
     crops = [person.crop for person in people]
     assert set(crops) == {"upper", "head"}
     assert 33 <= crops.count("head") <= 57
 
 
 def test_crop_shares_are_part_of_the_settings(tmp_path, ehm):
-    config = dataclasses.replace(SMALL, count=1, crop_shares=(0.0, 0.0, 1.0))
+    config = dataclasses.replace(SMALL, count=1, crop_shares=(0.0, 0.0, 1.0, 0.0, 0.0))
     synthesise(tmp_path, config, ehm)
-    assert read_footer(tmp_path / "truth.parquet").config["settings"]["crop_shares"] == [0.0, 0.0, 1.0]
+    assert read_footer(tmp_path / "truth.parquet").config["settings"]["crop_shares"] == [0.0, 0.0, 1.0, 0.0, 0.0]
     assert read_shard(tmp_path / "truth.parquet", TRUTH_SCHEMA)["crop"].to_pylist() == ["head"]
+
+
+@pytest.mark.parametrize(("crop", "hand"), [("left_hand", LEFT_HAND), ("right_hand", RIGHT_HAND)])
+def test_a_close_up_shows_that_hand(crop, hand, ehm, rest):
+    config = dataclasses.replace(SMALL, crop_shares=tuple(float(name == crop) for name in CROPS))
+    close, seen = 0, 0
+    for index in range(16):
+        truth = render_person(index, config, ehm, rest).truth
+        points = truth["keypoints_2d"][hand]
+        span = np.ptp(points[:, :2], axis=0).max() / max(SMALL.image_height, SMALL.image_width)
+        close += 0.25 < span < 1.2
+        seen += points[:, 2].mean() > 0.5
+    assert close >= 14
+    assert seen >= 11
 
 
 @pytest.mark.slow
@@ -213,7 +227,7 @@ def test_faces_are_marked_from_the_front_and_not_from_behind(ehm, rest):
 
 def test_people_are_varied(rest):
     people = [sample_person(np.random.default_rng([7, k]), rest.joints_m) for k in range(120)]
-    assert {person.crop for person in people} == set(CROPS)
+    assert {person.crop for person in people} == {"full", "upper", "head"}
     assert 3 <= sum(person.is_child for person in people) <= 40
     scales = np.stack([person.head_scale for person in people])
     assert scales.min() >= 0.8
@@ -254,10 +268,10 @@ def test_bending_brings_the_fingertips_to_the_palm(ehm, rest, side):
         {"image_width": 8},
         {"image_format": "gif"},
         {"occluder_share": 2.0},
-        {"crop_shares": (0.5, 0.5)},
-        {"crop_shares": (0.5, 0.6, 0.1)},
-        {"crop_shares": (1.2, -0.2, 0.0)},
-        {"crop_shares": (float("nan"), 0.5, 0.5)},
+        {"crop_shares": (0.5, 0.3, 0.2)},
+        {"crop_shares": (0.5, 0.6, 0.1, 0.0, 0.0)},
+        {"crop_shares": (1.2, -0.2, 0.0, 0.0, 0.0)},
+        {"crop_shares": (float("nan"), 0.5, 0.5, 0.0, 0.0)},
     ],
 )
 def test_impossible_settings_are_refused(bad):

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from model.networks.cross_decoder import CrossDecoder, DecoderConfig
+from model.networks.cross_decoder import CrossAttention, CrossDecoder, DecoderConfig
 
 SMALL = DecoderConfig(context_width=10, width=12, depth=2, heads=2, hidden=9)
 
@@ -53,6 +53,14 @@ def test_same_as_the_slow_version():
     context = torch.randn(3, 7, 10, dtype=torch.float64)
     expected = torch.stack([slow_decoder(network.state_dict(), SMALL, image) for image in context])
     assert torch.allclose(network(torch.zeros(3, 1, 1, dtype=torch.float64), context), expected, atol=1e-10)
+
+
+def test_several_tokens_read_as_one_by_one():
+    torch.manual_seed(1)
+    attention = CrossAttention(12, 2, 10).double()
+    tokens, context = torch.randn(3, 4, 12, dtype=torch.float64), torch.randn(3, 7, 10, dtype=torch.float64)
+    each = [attention(tokens[:, k : k + 1], context) for k in range(4)]
+    assert torch.allclose(attention(tokens, context), torch.cat(each, 1), atol=1e-12)
 
 
 def test_published_size_has_upstreams_entries():
