@@ -148,7 +148,7 @@ def truth_schema() -> pa.Schema:
             column("head_scale", FLOATS, "EHM-s scale of the head", unit="1", shape=(3,)),
             column("keypoints_2d", FLOATS, "x, y px and visibility 0 or 1, COCO-WholeBody order", shape=(133, 3)),
             column("joints_cam_m", FLOATS, "55 SMPL-X joints, camera frame", unit=m, shape=(55, 3)),
-            column("crop", pa.string(), "how much of the person is framed: full, upper, head, left_hand or right_hand", required=True),
+            column("crop", pa.string(), "what is framed: full, upper, head, left_hand or right_hand", required=True),
             column("is_child", pa.bool_(), "small body with a large head", required=True),
             column("has_occluder", pa.bool_(), "something covers a part of the person", required=True),
         ]

@@ -75,7 +75,8 @@ def test_usual_crop_shares_need_not_be_stated(rendered, truth):
 
 
 def test_crop_shares_decide_how_much_is_framed(rest):
-    people = [sample_person(np.random.default_rng([2, k]), rest.joints_m, (0.0, 0.25, 0.75, 0.0, 0.0)) for k in range(60)]
+    shares = (0.0, 0.25, 0.75, 0.0, 0.0)
+    people = [sample_person(np.random.default_rng([2, k]), rest.joints_m, shares) for k in range(60)]
     crops = [person.crop for person in people]
     assert set(crops) == {"upper", "head"}
     assert 33 <= crops.count("head") <= 57
