@@ -29,7 +29,8 @@ from tasks.body_model import full_body
 from tasks.config import AnnotateConfig
 from tasks.provenance import code_version
 from tasks.retry import set_aside
-from tasks.synthesise import SyntheticConfig, synthesise
+from tasks.synthesise import synthesise
+from tasks.synthetic_person import SyntheticConfig
 from tasks.workspace import STEPS, ShardRef, Workspace
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from model.body.ehms import EHMs
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
 from tasks.provenance import code_version
-from tasks.synthesise import TRUTH_FILE, TRUTH_SCHEMA, SyntheticConfig, synthesise
+from tasks.synthesise import TRUTH_FILE, TRUTH_SCHEMA, synthesise
+from tasks.synthetic_person import SyntheticConfig
 
 REVISION = 1
 """Raised by hand when a change of this program changes the labels."""

@@ -19,7 +19,7 @@ from model.body.assets import EhmAssets
 from model.estimators.checkpoints import checkpoint_sha256
 from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from tasks.body_model import ehm_assets, full_body
-from tasks.synthesise import SyntheticConfig
+from tasks.synthetic_person import SyntheticConfig
 from tasks.training.dataset import LabelledPhotos
 from tasks.training.mean_file import read_mean_file
 from tasks.training.run_folder import RunFolder

@@ -18,7 +18,7 @@ from model.renderer.people import RestShape
 from model.renderer.raster import rasterise
 from tasks import predict_pictures as module
 from tasks.predict_pictures import Painter
-from tasks.synthesise import SyntheticConfig, render_person
+from tasks.synthetic_person import SyntheticConfig, render_person
 
 CONFIG = SyntheticConfig(image_width=160, image_height=120, supersample=1, occluder_share=0.0, seed=5)
 PEOPLE = (2, 3)

@@ -19,7 +19,7 @@ from model.renderer.people import RestShape
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
 from tasks.report import ReportConfig, write_report
 from tasks.report_figures import PARTS, histogram, histogram_svg
-from tasks.synthesise import SyntheticConfig, render_person
+from tasks.synthetic_person import SyntheticConfig, render_person
 
 RENDER = SyntheticConfig(count=4, image_width=96, image_height=128, supersample=1)
 SMALL = ReportConfig(num_worst=2, num_random=2, num_failed=3, tile_px=64)

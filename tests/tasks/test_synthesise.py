@@ -18,7 +18,8 @@ from model.renderer.raster import project
 from tasks import synthesise as module
 from tasks.files import alone_in
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
-from tasks.synthesise import TRUTH_SCHEMA, SyntheticConfig, render_person, synthesise
+from tasks.synthesise import TRUTH_SCHEMA, synthesise
+from tasks.synthetic_person import SyntheticConfig, render_person
 from tasks.synthetic_pose import BODY_LIMITS_RAD, CROPS, finger_axes, limb_overlap_m, posed_joints, sample_person
 
 SMALL = SyntheticConfig(count=6, image_width=96, image_height=128, supersample=1, occluder_share=0.5)

@@ -18,7 +18,8 @@ from model.body.ehms import EHMs
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.renderer.raster import project
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
-from tasks.synthesise import TRUTH_SCHEMA, SyntheticConfig
+from tasks.synthesise import TRUTH_SCHEMA
+from tasks.synthetic_person import SyntheticConfig
 from tasks.truth_labels import label_truth, synthetic_people
 
 SMALL = SyntheticConfig(count=12, image_width=96, image_height=128, supersample=1, occluder_share=0.5, seed=3)
