@@ -15,7 +15,8 @@ from fitting import camera, so3
 from fitting.parameters import State
 from fitting.sparse_body import SparseBody
 from model.body import lbs, skeleton
-from model.body.ehms import EHMs, head_orient
+from model.body.ehms import EHMs
+from model.regressor.joint_rotations import joint_orientation
 
 _SURFACE_SIDES = (((11, 1.0), (12, -1.0)), ((5, 1.0), (6, -1.0)))
 """Left and right keypoint, and sign of the outward axis, of hips and shoulders."""
@@ -83,7 +84,7 @@ class FullMesh:
         blended = torch.matmul(self.skin.expand(count, -1, -1), transforms).unflatten(2, (4, 4))
         homogeneous = torch.cat([rest, torch.ones_like(rest[..., :1])], -1)
         vertices = torch.matmul(blended, homogeneous[..., None])[..., :3, 0]
-        keypoints = ehms.keypoints(vertices, posed, head_orient(local, ehms.body.tree), "camera")
+        keypoints = ehms.keypoints(vertices, posed, joint_orientation(local, skeleton.HEAD), "camera")
         return Mesh(keypoints=keypoints, joints=posed, vertices=vertices)
 
     def _surface(self, offset_m: Tensor, local: Tensor) -> Tensor:
