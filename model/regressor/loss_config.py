@@ -85,8 +85,8 @@ class LossConfig:
     def smoke(cls) -> LossConfig:
         """For a small network from scratch and some thousand steps on rendered people.
 
-        At the mean person of that set the hands make up two fifths of their sum, turn, pose and points of the body a
-        quarter, the head three tenths. What a small crop does not show (shape, expression, eyes) weighs little, since
+        At the mean person of that set the hands make up two fifths of their sum, the body and the head three tenths
+        each. What a small crop does not show (shape, expression, eyes) weighs little, since
         its gradient is noise; so do the 2D points of hands and face, which in a close-up depend on where the rest of
         the body is thought to be.
         """
