@@ -4,9 +4,14 @@
     hand_pa_pve_mm          vertices of a hand after similarity alignment of that hand; every valid hand
     head_canonical_mm       mean distance of FLAME's vertices, head and neck at rest, scale one, eye midpoints together
     head_scaled_mm          the same with the head's scale
+    head_posed_mm           mean distance of the head's vertices in the body as it is posed, eye midpoints together
+    head_pa_mm              FLAME's vertices at rest, scale one, after similarity alignment: the form of the face alone
     orient_deg              turn between the pelvis orientations in the crop's camera, median
 
 A person whose part is not valid does not count in the figures of that part.
+
+No picture of a head tells its size in metres, so head_canonical_mm holds much that nobody can see: `head_pa_mm` takes
+size, place and turn out of it, as for hands.
 
 Legend: B people, V vertices.
 """
@@ -28,6 +33,7 @@ from torch import Tensor
 from model.body.assets import EhmAssets
 from model.body.flame import FLAME
 from model.body.keypoint_body import KeypointBody
+from model.body.skeleton import LEFT_EYE, RIGHT_EYE
 from model.metrics import mpjpe_mm, pa_mpjpe_mm
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
@@ -42,7 +48,16 @@ NUM_BODY_JOINTS = 22
 """Pelvis and the 21 body joints."""
 _EYES = slice(3, 5)
 """FLAME's eye joints."""
-MEASURES = ("pa_mpjpe_mm", "mpjpe_mm", "hand_pa_pve_mm", "head_canonical_mm", "head_scaled_mm", "orient_deg")
+MEASURES = (
+    "pa_mpjpe_mm",
+    "mpjpe_mm",
+    "hand_pa_pve_mm",
+    "head_canonical_mm",
+    "head_scaled_mm",
+    "head_posed_mm",
+    "head_pa_mm",
+    "orient_deg",
+)
 MEAN_POSE = "mean_pose_"
 """Prefix of the figures of the mean parameters."""
 
@@ -97,14 +112,14 @@ class Ruler:
     """
 
     def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
-        hands = assets.hand_vertex_ids
-        self._num_left = len(hands["left"])
+        parts = [assets.hand_vertex_ids["left"], assets.hand_vertex_ids["right"], assets.head_vertex_ids]
+        self._part_sizes = [len(ids) for ids in parts]
         self._body = KeypointBody(
             assets,
             num_betas=config.num_betas,
             num_flame_shape=config.num_flame_shape,
             num_expression=config.num_expression,
-            extra_vertex_ids=np.concatenate([hands["left"], hands["right"]]),
+            extra_vertex_ids=np.concatenate(parts),
         ).to(device)
         self._flame = FLAME(
             assets.flame, num_betas=config.num_flame_shape, num_expression=config.num_expression
@@ -116,11 +131,12 @@ class Ruler:
         label = neutral_where_invalid(batch)  # what is not valid may be anything, and must not end the alignment
         found, known = (self._body(**people.body_arguments()) for people in (said, label))
         joints, target = (_numpy(out.joints[:, :NUM_BODY_JOINTS]) for out in (found, known))
+        *hands, head = zip(*(out.extra_vertices.split(self._part_sizes, 1) for out in (found, known)), strict=True)
         body = _numpy(batch.body_valid)
         values = {
             "mpjpe_mm": np.where(body, mpjpe_mm(joints, target), np.nan),
             "pa_mpjpe_mm": np.where(body, pa_mpjpe_mm(joints, target), np.nan),
-            "hand_pa_pve_mm": self._hands(_numpy(found.extra_vertices), _numpy(known.extra_vertices), batch),
+            "hand_pa_pve_mm": _hands(hands, batch),
         }
         turn = roma.rotmat_geodesic_distance(said.global_orient, label.global_orient)
         values["orient_deg"] = np.where(body, np.degrees(_numpy(turn)), np.nan)
@@ -129,18 +145,11 @@ class Ruler:
         values["head_canonical_mm"] = np.where(face, _distance_mm(*heads), np.nan)
         scaled = (head * people.head_scale[:, None] for head, people in zip(heads, (said, label), strict=True))
         values["head_scaled_mm"] = np.where(face & body, _distance_mm(*scaled), np.nan)
+        eyes = (out.joints[:, [LEFT_EYE, RIGHT_EYE]].mean(1, keepdim=True) for out in (found, known))
+        posed = (vertices - middle for vertices, middle in zip(head, eyes, strict=True))
+        values["head_posed_mm"] = np.where(face & body, _distance_mm(*posed), np.nan)
+        values["head_pa_mm"] = np.where(face, pa_mpjpe_mm(*(_numpy(vertices) for vertices in heads)), np.nan)
         return Errors(sample_ids=batch.sample_ids, values=values)
-
-    def _hands(self, found: np.ndarray, known: np.ndarray, batch: TrainingBatch) -> np.ndarray:
-        sides = (slice(0, self._num_left), slice(self._num_left, None))
-        valid = (batch.left_hand_valid, batch.right_hand_valid)
-        return np.stack(
-            [
-                np.where(_numpy(flag), pa_mpjpe_mm(found[:, side], known[:, side]), np.nan)
-                for side, flag in zip(sides, valid, strict=True)
-            ],
-            axis=1,
-        )
 
     def _head(self, people: EhmParameters) -> Tensor:
         """(B, V, 3) vertices of FLAME about the midpoint of the eyes, unit scale, not turned."""
@@ -218,6 +227,18 @@ def summarise(errors: Errors) -> dict[str, float | None]:
         middle = np.median if name == "orient_deg" else np.mean
         figures[name] = round(float(middle(values)), 4) if len(values) else None
     return figures
+
+
+def _hands(hands: Sequence[tuple[Tensor, Tensor]], batch: TrainingBatch) -> np.ndarray:
+    """(B, 2) of the left and the right hand, each (found, known) vertices."""
+    valid = (batch.left_hand_valid, batch.right_hand_valid)
+    return np.stack(
+        [
+            np.where(_numpy(flag), pa_mpjpe_mm(*(_numpy(vertices) for vertices in hand)), np.nan)
+            for hand, flag in zip(hands, valid, strict=True)
+        ],
+        axis=1,
+    )
 
 
 def _distance_mm(points: Tensor, target: Tensor) -> np.ndarray:

@@ -14,7 +14,7 @@ from tasks.training.evaluation import MEAN_POSE, MEASURES, HeldOut, joined
 from tasks.training.run_folder import RunFolder
 from tasks.training.settings import TrainOutputConfig
 
-PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_scaled_mm", "head_canonical_mm")
+PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm")
 """Held-out errors that are drawn."""
 _SHOWN_ROWS = 12
 

@@ -76,6 +76,9 @@ def test_errors_are_those_of_the_whole_body(assets, ruler, batch, said):
         for column, side in enumerate(("left", "right")):
             hand = [out.vertices[k, assets.hand_vertex_ids[side]].numpy() for out in (ours, theirs)]
             assert found.values["hand_pa_pve_mm"][k, column] == pytest.approx(aligned_distance_mm(*hand), rel=1e-3)
+        heads = (out.vertices[k, assets.head_vertex_ids] - out.joints[k, 23:25].mean(0) for out in (ours, theirs))
+        expected = 1e3 * float(torch.sub(*heads).norm(dim=-1).mean())
+        assert found.values["head_posed_mm"][k] == pytest.approx(expected, rel=1e-3)
 
 
 def test_head_errors_are_flame_s(assets, ruler, batch, said):
@@ -97,6 +100,17 @@ def test_head_errors_are_flame_s(assets, ruler, batch, said):
         ("head_scaled_mm", ours * our_scale - theirs * their_scale),
     ):
         np.testing.assert_allclose(found[name], 1e3 * difference.norm(dim=-1).mean(1), rtol=1e-4)
+    aligned = [aligned_distance_mm(ours[k].numpy(), theirs[k].numpy()) for k in range(COUNT)]
+    np.testing.assert_allclose(found["head_pa_mm"], aligned, rtol=1e-3)
+
+
+def test_the_size_of_a_head_does_not_change_the_form_of_its_face(ruler, batch):
+    """`head_pa_mm` is what a picture of a face can show; the head's scale and turn are not in it."""
+    bigger = dataclasses.replace(batch.target, head_scale=batch.target.head_scale * 1.2)
+    found = ruler.errors(bigger, batch).values
+    assert found["head_pa_mm"].max() < 0.05
+    assert found["head_scaled_mm"].min() > 5.0
+    assert found["head_posed_mm"].min() > 5.0
 
 
 def test_each_figure_sees_its_own_part_only(ruler, batch, said):
@@ -104,12 +118,14 @@ def test_each_figure_sees_its_own_part_only(ruler, batch, said):
         values = ruler.errors(dataclasses.replace(batch.target, **changes), batch).values
         return {name for name, value in values.items() if np.max(value) > 0.1}
 
-    legs = batch.target.body_pose.clone()
-    legs[:, :12] = said.body_pose[:, :12]
-    assert errors_of(body_pose=legs) == {"mpjpe_mm", "pa_mpjpe_mm"}
-    assert errors_of(head_scale=said.head_scale) == {"head_scaled_mm"}
-    assert errors_of(jaw_pose=said.jaw_pose) == {"head_scaled_mm", "head_canonical_mm"}
-    assert errors_of(global_orient=turned(batch.target.global_orient, 0.3)) == {"mpjpe_mm", "orient_deg"}
+    knees = batch.target.body_pose.clone()
+    knees[:, 3:5] = said.body_pose[:, 3:5]
+    assert errors_of(body_pose=knees) == {"mpjpe_mm", "pa_mpjpe_mm"}
+    head = {"head_scaled_mm", "head_canonical_mm", "head_posed_mm", "head_pa_mm"}
+    assert errors_of(head_scale=said.head_scale) == {"head_scaled_mm", "head_posed_mm"}
+    assert errors_of(jaw_pose=said.jaw_pose) == head
+    turn = turned(batch.target.global_orient, 0.3)
+    assert errors_of(global_orient=turn) == {"mpjpe_mm", "orient_deg", "head_posed_mm"}
     assert errors_of(head_orient=said.head_orient) == set()
     left = ruler.errors(dataclasses.replace(batch.target, left_hand_pose=said.left_hand_pose), batch).values
     assert left["hand_pa_pve_mm"][:, 0].min() > 0.5
