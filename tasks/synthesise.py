@@ -25,7 +25,7 @@ from tasks.files import alone_in, write_bytes
 from tasks.processes import call_in_processes
 from tasks.provenance import code_version
 from tasks.synthetic_person import SyntheticConfig, render_person
-from tasks.synthetic_pose import CROP_SHARES
+from tasks.synthetic_pose import CROP_SHARES, CROPS
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def truth_schema() -> pa.Schema:
             column("head_scale", FLOATS, "EHM-s scale of the head", unit="1", shape=(3,)),
             column("keypoints_2d", FLOATS, "x, y px and visibility 0 or 1, COCO-WholeBody order", shape=(133, 3)),
             column("joints_cam_m", FLOATS, "55 SMPL-X joints, camera frame", unit=m, shape=(55, 3)),
-            column("crop", pa.string(), "what is framed: full, upper, head, left_hand or right_hand", required=True),
+            column("crop", pa.string(), f"what is framed: {', '.join(CROPS)}", required=True),
             column("is_child", pa.bool_(), "small body with a large head", required=True),
             column("has_occluder", pa.bool_(), "something covers a part of the person", required=True),
         ]

@@ -39,7 +39,8 @@ class SyntheticConfig:
     supersample: int = 2
     """Rays per pixel and axis for the person."""
     crop_shares: tuple[float, ...] = CROP_SHARES
-    """Share of people of whom the camera shows all, the upper body, the head, the left hand and the right hand."""
+    """Share of people with each of CROPS: of whom the camera shows all, the upper body, the head and what is around it,
+    the left hand, the right hand, and a face that fills the picture."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -83,6 +84,7 @@ FRAMINGS = {
     "head": Framing(share=(0.4, 0.7), focal_sides=(1.3, 2.0)),
     "left_hand": _HAND,
     "right_hand": _HAND,
+    "face": Framing(share=(0.75, 0.95), focal_sides=(2.0, 3.0)),
 }
 """Of each of CROPS."""
 
@@ -161,7 +163,7 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
 def _framed_vertices(crop: str, rest: RestShape, ehm: EHMs) -> np.ndarray:
     """(V,) mask of the vertices that must be inside the image."""
     height = rest.points_m[:, 1]
-    if crop == "head":
+    if crop in ("head", "face"):
         return rest.on_head > 0.5
     if crop in ("left_hand", "right_hand"):
         return np.isin(np.arange(len(height)), ehm.assets.hand_vertex_ids[crop.removesuffix("_hand")])

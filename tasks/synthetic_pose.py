@@ -14,13 +14,13 @@ from model.body.skeleton import SMPLX_JOINT_NAMES, SMPLX_PARENTS
 FACING_CAMERA = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
 """Root rotation of an upright person who looks into the camera (camera frame: y down, z forward)."""
 
-CROPS = ("full", "upper", "head", "left_hand", "right_hand")
+CROPS = ("full", "upper", "head", "left_hand", "right_hand", "face")
 """How much of the person the camera shows."""
 
-CROP_SHARES = (0.65, 0.22, 0.13, 0.0, 0.0)
+CROP_SHARES = (0.65, 0.22, 0.13, 0.0, 0.0, 0.0)
 """Share of people with each of CROPS."""
 
-YAW_SHARE = {"head": 0.6, "left_hand": 0.5, "right_hand": 0.5}
+YAW_SHARE = {"head": 0.6, "left_hand": 0.5, "right_hand": 0.5, "face": 0.35}
 """How much of the turn away from the camera is left in a close-up: from behind, it would show hair and backs only."""
 
 MAX_TRIES = 25

@@ -33,8 +33,9 @@ class SyntheticPeopleConfig:
     """Side of the square photos."""
     seed: int = 1
     """Of the people to learn from; those to evaluate on have the next one."""
-    crop_shares: tuple[float, float, float, float, float] = CROP_SHARES
-    """Shares of people of whom the camera shows all, the upper body, the head, the left hand and the right hand."""
+    crop_shares: tuple[float, float, float, float, float, float] = CROP_SHARES
+    """Shares of people of whom the camera shows all, the upper body, the head and what is around it, the left hand, the
+    right hand, and a face that fills the picture."""
     folder: str = "work/synthetic_people"
     """Where they are kept, relative to the settings file."""
 

@@ -76,7 +76,7 @@ def test_usual_crop_shares_need_not_be_stated(rendered, truth):
 
 
 def test_crop_shares_decide_how_much_is_framed(rest):
-    shares = (0.0, 0.25, 0.75, 0.0, 0.0)
+    shares = (0.0, 0.25, 0.75, 0.0, 0.0, 0.0)
     people = [sample_person(np.random.default_rng([2, k]), rest.joints_m, shares) for k in range(60)]
     crops = [person.crop for person in people]
     assert set(crops) == {"upper", "head"}
@@ -84,9 +84,9 @@ def test_crop_shares_decide_how_much_is_framed(rest):
 
 
 def test_crop_shares_are_part_of_the_settings(tmp_path, ehm):
-    config = dataclasses.replace(SMALL, count=1, crop_shares=(0.0, 0.0, 1.0, 0.0, 0.0))
+    config = dataclasses.replace(SMALL, count=1, crop_shares=(0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
     synthesise(tmp_path, config, ehm)
-    assert read_footer(tmp_path / "truth.parquet").config["settings"]["crop_shares"] == [0.0, 0.0, 1.0, 0.0, 0.0]
+    assert read_footer(tmp_path / "truth.parquet").config["settings"]["crop_shares"] == [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
     assert read_shard(tmp_path / "truth.parquet", TRUTH_SCHEMA)["crop"].to_pylist() == ["head"]
 
 
@@ -102,6 +102,19 @@ def test_a_close_up_shows_that_hand(crop, hand, ehm, rest):
         seen += points[:, 2].mean() > 0.5
     assert close >= 14
     assert seen >= 11
+
+
+def test_a_face_fills_its_picture_and_looks_into_it(ehm, rest):
+    """From the side at most, so that there is something to learn from it; larger than where the head is framed."""
+    spans, seen = {}, 0
+    for crop in ("head", "face"):
+        config = dataclasses.replace(SMALL, crop_shares=tuple(float(name == crop) for name in CROPS))
+        people = [render_person(index, config, ehm, rest).truth["keypoints_2d"][FACE] for index in range(16)]
+        spans[crop] = np.median([np.ptp(points[:, 1]) / SMALL.image_height for points in people])
+        seen = sum(points[:, 2].mean() > 0.5 for points in people)
+    assert 0.3 < spans["face"] < 0.8
+    assert spans["face"] > 1.3 * spans["head"]
+    assert seen >= 13
 
 
 @pytest.mark.slow
@@ -271,9 +284,9 @@ def test_bending_brings_the_fingertips_to_the_palm(ehm, rest, side):
         {"image_format": "gif"},
         {"occluder_share": 2.0},
         {"crop_shares": (0.5, 0.3, 0.2)},
-        {"crop_shares": (0.5, 0.6, 0.1, 0.0, 0.0)},
-        {"crop_shares": (1.2, -0.2, 0.0, 0.0, 0.0)},
-        {"crop_shares": (float("nan"), 0.5, 0.5, 0.0, 0.0)},
+        {"crop_shares": (0.5, 0.6, 0.1, 0.0, 0.0, 0.0)},
+        {"crop_shares": (1.2, -0.2, 0.0, 0.0, 0.0, 0.0)},
+        {"crop_shares": (float("nan"), 0.5, 0.5, 0.0, 0.0, 0.0)},
     ],
 )
 def test_impossible_settings_are_refused(bad):

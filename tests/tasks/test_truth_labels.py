@@ -23,7 +23,7 @@ from tasks.synthetic_person import SyntheticConfig
 from tasks.truth_labels import label_truth, synthetic_people
 
 SMALL = SyntheticConfig(count=12, image_width=96, image_height=128, supersample=1, occluder_share=0.5, seed=3)
-SHARES = (0.4, 0.3, 0.3, 0.0, 0.0)
+SHARES = (0.4, 0.3, 0.3, 0.0, 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
