@@ -18,6 +18,12 @@ NORM_EPS = 1e-6
 PATCH_PX = 16
 PATCH_PADDING_PX = 2
 MLP_RATIO = 4
+STEMS = ("patches", "convolutions")
+"""A token from a patch by one linear layer, as in every published checkpoint; or from overlapping convolutions, which
+learn where things are from far fewer images where training begins at random (Xiao et al. 2021, "Early convolutions help
+transformers see better")."""
+STEM_SHARES = (8, 4, 2, 1)
+"""The four convolutions of a stem have the width over these as channels."""
 PATCH_STD = 0.02
 """Deviation of a random patch convolution: with Xavier weights the pixels would outshout the position table."""
 TABLE_BASE = 1e4
@@ -38,8 +44,17 @@ class ViTConfig:
     """Height and width of the images, px."""
     drop_path: float = 0.0
     """Share of images for which the deepest block's branches are skipped in training; it rises linearly from 0."""
+    stem: str = "patches"
+    """How pixels become tokens: one of STEMS."""
 
     def __post_init__(self) -> None:
+        if self.stem not in STEMS:
+            raise ValueError(f"vision transformer: expected a stem of {', '.join(STEMS)}, got {self.stem!r}")
+        if self.stem == "convolutions" and self.width % STEM_SHARES[0]:
+            raise ValueError(
+                f"vision transformer: a stem of convolutions needs a width that {STEM_SHARES[0]} divides, "
+                f"got {self.width}"
+            )
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"vision transformer: drop_path must be 0 or more and below 1, got {self.drop_path}")
         if self.depth < 1 or self.heads < 1 or self.width % self.heads:
@@ -135,6 +150,38 @@ class PatchEmbedding(nn.Module):
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
+class ConvolutionalStem(nn.Module):
+    """Image to tokens, row by row, by four convolutions that halve the picture each.
+
+    The last is even-sided, so that a token looks about 16 i + 4, close to the 16 i + 5.5 of a padded patch.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = [3, *(width // share for share in STEM_SHARES)]
+        kernels = (3, 3, 3, 4)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(source, target, kernel, stride=2, padding=1)
+            for source, target, kernel in zip(channels[:-1], channels[1:], kernels, strict=True)
+        )
+
+    def initialise(self) -> None:
+        """Each layer keeps the variance of what it is given (He et al. 2015)."""
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv2d)
+            assert convolution.bias is not None
+            nn.init.kaiming_normal_(convolution.weight)
+            nn.init.zeros_(convolution.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, N, C)."""
+        seen = images.contiguous(memory_format=torch.channels_last)
+        *inner, last = self.convolutions
+        for convolution in inner:
+            seen = F.gelu(convolution(seen))
+        return last(seen).flatten(2).transpose(1, 2)
+
+
 def sine_cosine_table(rows: int, columns: int, width: int) -> Tensor:
     """Positions of a grid of patches (rows * columns, width): a half of the channels for the row, one for the column.
 
@@ -157,7 +204,7 @@ class ViT(nn.Module):
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embed = PatchEmbedding(config.width)
+        self.patch_embed = (PatchEmbedding if config.stem == "patches" else ConvolutionalStem)(config.width)
         self.pos_embed = nn.Parameter(zeros(1, config.num_tokens + 1, config.width))
         shares = [config.drop_path * block / max(1, config.depth - 1) for block in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config.width, config.heads, share) for share in shares)
@@ -177,6 +224,9 @@ class ViT(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        if isinstance(self.patch_embed, ConvolutionalStem):
+            self.patch_embed.initialise()
+            return
         nn.init.trunc_normal_(self.patch_embed.proj.weight, std=PATCH_STD)
         if self.patch_embed.proj.bias is not None:
             nn.init.zeros_(self.patch_embed.proj.bias)

@@ -26,6 +26,8 @@ PREFIXES = ("backbone.", "")
 """What may stand before the names of the backbone."""
 POSITIONS = "pos_embed"
 PATCHES = "patch_embed.proj.weight"
+STEM_MARKS = {"patches": PATCHES, "convolutions": "patch_embed.convolutions.0.weight"}
+"""A tensor by which each of ``model.networks.vit.STEMS`` is known."""
 EXPERT_NAMES = ("COCO", "AIC", "MPII", "AP-10K", "APT-36K", "COCO-WholeBody")
 """Data of ViTPose++'s experts 0..5, in the order of its tools/model_split.py."""
 _EXPERT = re.compile(r"(?P<mlp>blocks\.\d+\.mlp)\.experts\.(?P<expert>\d+)\.(?P<part>weight|bias)")
@@ -53,7 +55,8 @@ def backbone_tensors(
         ValueError: No such transformer in the file; another width, depth, MLP or position table than ``config``; the
             file has experts and none is chosen, or another way round; names missing or unknown; not finite.
     """
-    prefix = next((prefix for prefix in PREFIXES if prefix + PATCHES in tensors), None)
+    marks = [(prefix, stem) for prefix in PREFIXES for stem, mark in STEM_MARKS.items() if prefix + mark in tensors]
+    prefix, stem = marks[0] if marks else (None, "")
     if prefix is None or prefix + POSITIONS not in tensors:
         shown = ", ".join(list(tensors)[:4]) or "nothing"
         raise ValueError(
@@ -68,7 +71,7 @@ def backbone_tensors(
         found = {name: tensor for name, tensor in found.items() if name not in heads}
     if dropped:
         log.info("%s: taking the backbone only, dropping %s", source, ", ".join(dropped))
-    _check_size(found, config, source)
+    _check_size(found, stem, config, source)
     found = _with_expert(found, config, expert, source)
     found[POSITIONS] = _positions(found[POSITIONS], config, image_size, source)
     with torch.device("meta"):
@@ -77,8 +80,9 @@ def backbone_tensors(
     return network.state_dict()
 
 
-def _check_size(found: Mapping[str, Tensor], config: ViTConfig, source: str) -> None:
+def _check_size(found: Mapping[str, Tensor], stem: str, config: ViTConfig, source: str) -> None:
     sides = {
+        "stem": (stem, config.stem),
         "width": (found[POSITIONS].shape[-1], config.width),
         "depth": (num_blocks(found, "blocks"), config.depth),
     }

@@ -28,6 +28,9 @@ class BackboneConfig:
     """Attention heads a block."""
     drop_path: float = 0.0
     """Share of blocks that the deepest layer skips while training, rising linearly from 0 at the first."""
+    stem: str = "patches"
+    """How pixels become tokens: ``patches``, as in every published checkpoint, or ``convolutions``, for a backbone that
+    begins at random (``model.networks.vit.STEMS``)."""
 
     def __post_init__(self) -> None:
         figures = (self.width, self.depth, self.heads)
@@ -95,10 +98,10 @@ class RegressorConfig:
         size = (self.crop_px, self.crop_px - 2 * self.side_px)
         named = self.backbone
         if named.size:
-            return dataclasses.replace(VIT_SIZES[named.size], image_size=size, drop_path=named.drop_path)
-        return ViTConfig(
-            width=named.width, depth=named.depth, heads=named.heads, image_size=size, drop_path=named.drop_path
-        )
+            figures = VIT_SIZES[named.size]
+        else:
+            figures = ViTConfig(width=named.width, depth=named.depth, heads=named.heads)
+        return dataclasses.replace(figures, image_size=size, drop_path=named.drop_path, stem=named.stem)
 
     @property
     def cross_decoder(self) -> DecoderConfig:
@@ -116,7 +119,7 @@ class RegressorConfig:
         ]
 
     def _architecture(self) -> dict[str, Any]:
-        figures = {f"backbone {name}": getattr(self.vit, name) for name in ("width", "depth", "heads")}
+        figures = {f"backbone {name}": getattr(self.vit, name) for name in ("width", "depth", "heads", "stem")}
         figures |= {f"decoder {name}": value for name, value in dataclasses.asdict(self.decoder).items()}
         rest = {name: value for name, value in self.to_dict().items() if name not in ("backbone", "decoder")}
         return figures | rest

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from model.networks.vit import VIT_SIZES, ViT, ViTConfig, heads_of_width, sine_cosine_table
+from model.networks.vit import VIT_SIZES, ConvolutionalStem, ViT, ViTConfig, heads_of_width, sine_cosine_table
 
 SMALL = ViTConfig(width=12, depth=2, heads=3, image_size=(32, 48))
 
@@ -121,6 +121,43 @@ def test_random_start():
             assert not bool(tensor.any()), name
     assert not bool(state["pos_embed"][:, 0].any())
     assert torch.equal(state["pos_embed"][0, 1:], sine_cosine_table(8, 6, 96))
+
+
+def test_tokens_of_convolutions_lie_where_those_of_patches_do():
+    """A dot changes the token of its patch most, and those far from it not at all."""
+    torch.manual_seed(0)
+    stem = ConvolutionalStem(32).double()
+    stem.initialise()
+    still = torch.zeros(1, 3, 128, 96, dtype=torch.float64)
+    for row, column in ((0, 0), (2, 4), (7, 5)):
+        dotted = still.clone()
+        dotted[..., 16 * row + 2 : 16 * row + 7, 16 * column + 2 : 16 * column + 7] = 1.0
+        change = (stem(dotted) - stem(still)).detach().norm(dim=-1).unflatten(1, (8, 6))[0]
+        assert divmod(int(change.argmax()), 6) == (row, column)
+        rows, columns = torch.meshgrid(torch.arange(8), torch.arange(6), indexing="ij")
+        far = (rows - row).abs().maximum((columns - column).abs()) > 1
+        assert float(change[far].abs().max()) == 0.0
+
+
+def test_a_stem_of_convolutions_keeps_the_rest_of_the_network():
+    config = ViTConfig(width=32, depth=2, heads=2, image_size=(32, 48))
+    by_patches, by_convolutions = (ViT(dataclasses.replace(config, stem=stem)) for stem in ("patches", "convolutions"))
+    names = [{n for n in network.state_dict() if "patch_embed" not in n} for network in (by_patches, by_convolutions)]
+    assert names[0] == names[1]
+    by_convolutions.initialise()
+    tokens = by_convolutions.patch_embed(torch.randn(64, 3, 32, 48)).detach()
+    assert tokens.shape == (64, 6, 32)
+    assert 0.3 < float(tokens.std()) < 3.0  # neither drowned by the position table nor drowning it
+    by_convolutions(torch.randn(2, 3, 32, 48)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in by_convolutions.patch_embed.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"stem": "fourier"}, "fourier"), ({"stem": "convolutions", "width": 12}, "8 divides")]
+)
+def test_impossible_stems_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        dataclasses.replace(SMALL, **changes)
 
 
 def test_position_table_tells_distances_apart():

@@ -57,6 +57,19 @@ def same(found, state):
     return found.keys() == state.keys() and all(torch.equal(found[name], state[name]) for name in state)
 
 
+def test_a_stem_of_convolutions_loads_where_it_is_asked_for_and_nowhere_else():
+    by_convolutions = ViTConfig(width=16, depth=2, heads=2, image_size=(64, 48), stem="convolutions")
+    by_patches = ViTConfig(width=16, depth=2, heads=2, image_size=(64, 48))
+    state = random_state(config=by_convolutions)
+    assert same(backbone_tensors(prefixed(state), by_convolutions, source="x"), state)
+    for config, other, said in (
+        (by_patches, state, "stem convolutions where the settings ask for patches"),
+        (by_convolutions, random_state(config=by_patches), "stem patches where the settings ask for convolutions"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            backbone_tensors(prefixed(other), config, source="x")
+
+
 HEADS = {"keypoint_head.final_layer.weight": torch.zeros(17, 3), "associate_keypoint_heads.0.x": torch.zeros(1)}
 CRITIC = {"smpl_head.decpose.weight": torch.zeros(2, 2), "discriminator.x": torch.zeros(1), "smpl.y": torch.zeros(1)}
 

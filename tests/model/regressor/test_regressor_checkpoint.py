@@ -208,6 +208,11 @@ def test_what_only_training_needs_is_no_difference():
     assert by_name.differences(by_figures) == []
 
 
+def test_another_stem_is_a_difference():
+    other = dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, stem="convolutions"))
+    assert TINY.differences(other) == ["backbone stem is convolutions, expected patches"]
+
+
 def test_tensors_that_do_not_fit_are_listed():
     data = save_regressor(regressor(), META)
     tensors, metadata = unpack(data, "x")
