@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 _NO_WEIGHTS = ("min_score", "invalid_parts_in_2d", "local_frames")
+_POINTS_3D, _POINTS_2D = ("body_3d", "hand_3d", "face_3d", "face_form"), ("body_2d", "hand_2d", "face_2d")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,8 @@ class LossConfig:
     """Points of either hand, metres."""
     face_3d: float = 0.05
     """Points of the face, metres."""
+    face_form: float = 0.0
+    """Points of the face without their place, turn and size, which is 1: what a picture of the face alone shows."""
     body_2d: float = 0.01
     """Body and feet, sides of the crop."""
     hand_2d: float = 0.01
@@ -85,10 +88,9 @@ class LossConfig:
     def smoke(cls) -> LossConfig:
         """For a small network from scratch and some thousand steps on rendered people.
 
-        At the mean person of that set the hands make up two fifths of their sum, the body and the head three tenths
-        each. What a small crop does not show (shape, expression, eyes) weighs little, since
-        its gradient is noise; so do the 2D points of hands and face, which in a close-up depend on where the rest of
-        the body is thought to be.
+        Faces are learnt by their form, which a close-up shows, more than by where their points are in metres, which it
+        does not. 2D points of hands and faces count as much as HMR2's: with a tenth of that, close-ups are drawn at the
+        size of whole people.
         """
         return cls(
             global_orient=0.043,
@@ -96,20 +98,27 @@ class LossConfig:
             betas=0.003,
             hand_pose=0.04,
             head_orient=0.025,
-            jaw_pose=0.2,
-            eye_pose=0.01,
+            jaw_pose=0.4,
+            eye_pose=0.02,
             eyelids=0.06,
-            flame_shape=0.012,
-            flame_expression=0.006,
+            flame_shape=0.05,
+            flame_expression=0.015,
             head_scale=0.65,
             body_3d=0.03,
             hand_3d=0.2,
-            face_3d=0.2,
+            face_3d=0.05,
+            face_form=0.12,
             body_2d=0.02,
-            hand_2d=0.002,
-            face_2d=0.0015,
+            hand_2d=0.01,
+            face_2d=0.01,
             local_frames=True,
         )
+
+    @property
+    def reaches_every_readout(self) -> bool:
+        """Whether each read-out of the network has a term of its own: every parameter, and points for the camera."""
+        own = [name for name in WEIGHT_NAMES if name not in _POINTS_3D + _POINTS_2D]
+        return all(getattr(self, name) for name in own) and any(getattr(self, name) for name in _POINTS_2D)
 
     def weight_of(self, term: str) -> float:
         """Weight of a term of the table; left and right hand share one."""

@@ -16,12 +16,15 @@ difference, clipping does.
 | `body_3d` (2) | absolute difference from the pelvis, 21 joints, 6 feet points | `body_valid`, limb seen so far |
 | `left_hand_3d`, `right_hand_3d` (2) | absolute difference from the wrist, 20 points | the hand's flag |
 | `face_3d` | absolute difference from the head joint: nose, eyes, ears, 51 inner points | `face_valid` |
+| `face_form` | the same points about their middle, turned with the head, of size one | `face_valid` |
 | `body_2d` (2), `face_2d` (5), `left_hand_2d`, `right_hand_2d` (2) | score times absolute difference | its flag |
 
 Rotations are compared as matrices throughout (B.1): an axis-angle vector jumps at half a turn, which is where a person
 who faces the camera is. To first order a matrix differs by twice what its axis-angle vector does, in L1.
 The scale of the head is known only against a body, so it takes both flags. Points of the face outline are no points of
 the skin, they depend on where the head looks: they count in 2D, where they are observed, and not in 3D.
+How large a face is in metres no picture of it tells, and where its points are from the head joint depends on that:
+`face_form` (not in the paper) leaves what can be seen, the form.
 3D differences are along the camera's axes or, with ``local_frames``, along those of the joint the part hangs on.
 
 Legend: B people, N points.
@@ -48,6 +51,8 @@ _TRUNK = (0, 3, 6, 9)
 """Pelvis and spine: `body_valid` vouches for them as a whole."""
 _HEAD = slice(0, 5)
 """Nose, eyes and ears among the body's keypoints."""
+_SMALLEST_FACE_M = 1e-3
+"""Points of a face closer together than this have no form."""
 _FEET_JOINT = (10, 10, 7, 11, 11, 8)
 """The joint that carries each of the six feet points: toes the foot, heels the ankle."""
 
@@ -91,11 +96,9 @@ def regressor_loss(
     projected = project(predicted_keypoints - pelvis, prediction.camera, focal_sides)
     people = _parameter_terms(prediction, batch)
     said, label = (predicted_joints, predicted_keypoints), (target_joints, target_keypoints)
-    if config.local_frames:
-        frames = part_frames(prediction.parameters), part_frames(neutral_where_invalid(batch))
-    else:
-        frames = None
-    people |= _terms_3d(said, label, batch, frames)
+    frames = part_frames(prediction.parameters), part_frames(neutral_where_invalid(batch))
+    people |= _terms_3d(said, label, batch, frames if config.local_frames else None)
+    people["face_form"] = _face_form(said, label, batch, frames)
     people |= _terms_2d(projected, batch, config)
     weights = {name: config.weight_of(name) for name in people}
     terms = {name: (loss * batch.weight).sum() / len(batch) for name, loss in people.items()}
@@ -158,9 +161,6 @@ def _terms_3d(
     def body(joints: Tensor, keypoints: Tensor) -> Tensor:
         return torch.cat([joints[:, 1 : skeleton.NUM_BODY_JOINTS + 1], keypoints[:, skeleton.FEET]], 1)
 
-    def face(_: Tensor, keypoints: Tensor) -> Tensor:
-        return torch.cat([keypoints[:, _HEAD], keypoints[:, skeleton.INNER_FACE]], 1)
-
     def hand(side: slice) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda _, keypoints: keypoints[:, side.start + 1 : side.stop]
 
@@ -169,8 +169,33 @@ def _terms_3d(
         "body_3d": part(skeleton.PELVIS, body, known),
         "left_hand_3d": part(skeleton.LEFT_WRIST, hand(skeleton.LEFT_HAND), batch.left_hand_valid),
         "right_hand_3d": part(skeleton.RIGHT_WRIST, hand(skeleton.RIGHT_HAND), batch.right_hand_valid),
-        "face_3d": part(skeleton.HEAD, face, batch.face_valid),
+        "face_3d": part(skeleton.HEAD, lambda _, keypoints: _face_points(keypoints), batch.face_valid),
     }
+
+
+def _face_points(keypoints: Tensor) -> Tensor:
+    """(B, 133, 3) -> (B, 56, 3) those on the skin of the head."""
+    return torch.cat([keypoints[:, _HEAD], keypoints[:, skeleton.INNER_FACE]], 1)
+
+
+def _face_form(
+    said: tuple[Tensor, Tensor],
+    label: tuple[Tensor, Tensor],
+    batch: TrainingBatch,
+    frames: tuple[dict[int, Tensor], dict[int, Tensor]],
+) -> Tensor:
+    """(B,) summed absolute difference of the face's points without place, turn and size."""
+    ours, theirs = (
+        _form(_face_points(side[1]) @ turns[skeleton.HEAD]) for side, turns in zip((said, label), frames, strict=True)
+    )
+    return _summed(ours, theirs, batch.face_valid, torch.abs)
+
+
+def _form(points: Tensor) -> Tensor:
+    """(B, N, 3) about their middle, divided by their root mean square distance from it."""
+    centred = points - points.mean(1, keepdim=True)
+    size = centred.square().sum(-1).mean(1).clamp(min=_SMALLEST_FACE_M**2).sqrt()
+    return centred / size[:, None, None]
 
 
 def known_points(joint_seen: Tensor) -> Tensor:

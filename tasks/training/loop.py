@@ -19,7 +19,6 @@ from datasets_manifest.canonical import canonical_json
 from model.body.keypoint_body import KeypointBody
 from model.regressor.batch import TrainingBatch
 from model.regressor.checkpoint import CheckpointMeta, save_regressor
-from model.regressor.loss_config import WEIGHT_NAMES
 from model.regressor.network import EhmRegressor
 from tasks.body_model import full_body
 from tasks.files import write_bytes, write_text
@@ -120,7 +119,7 @@ class Trainer:
             buffers = [name for name, _ in self.objective.named_buffers()]
             DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.objective, buffers)
             # A term of weight 0 may leave a read-out without a gradient, for which nobody must wait.
-            some_unused = not all(getattr(config.loss, name) for name in WEIGHT_NAMES)
+            some_unused = not config.loss.reaches_every_readout
             whole = DistributedDataParallel(self.objective, find_unused_parameters=some_unused)
         if first:
             _say(self.world, f"goes on after step {first}")

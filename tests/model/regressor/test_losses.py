@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from typing import Any
@@ -51,7 +52,7 @@ def test_it_is_zero_at_the_target(body: KeypointBody) -> None:
     assert set(found.terms) == {
         *("global_orient", "body_pose", "betas", "left_hand_pose", "right_hand_pose", "head_orient", "jaw_pose"),
         *("eye_pose", "eyelids", "flame_shape", "flame_expression", "head_scale", "body_3d", "left_hand_3d"),
-        *("right_hand_3d", "face_3d", "body_2d", "left_hand_2d", "right_hand_2d", "face_2d"),
+        *("right_hand_3d", "face_3d", "face_form", "body_2d", "left_hand_2d", "right_hand_2d", "face_2d"),
     }
 
 
@@ -244,6 +245,41 @@ def test_in_local_frames_an_absent_body_does_not_spoil_the_hands(body: KeypointB
     assert found.terms["left_hand_3d"] > 0
 
 
+# --- the form of a face -----------------------------------------------------------------------------------------------
+def test_the_form_of_a_face_has_no_place_turn_or_size(body: KeypointBody) -> None:
+    """What moves, turns or enlarges the head is no error of it; what the face does is."""
+    camera = random_camera(2)
+    batch = seen_by(random_batch(2), camera, body)
+    target, other = batch.target, random_parameters(2, 8)
+
+    def form(**changes: Tensor) -> float:
+        said = dataclasses.replace(target, **changes)
+        return float(loss_of(said, camera, batch, body).terms["face_form"])
+
+    assert form(head_scale=1.3 * target.head_scale) < 1e-3
+    assert form(global_orient=other.global_orient, body_pose=other.body_pose) < 1e-3
+    for name in ("jaw_pose", "flame_shape", "flame_expression"):
+        assert form(**{name: getattr(other, name)}) > 0.3
+
+
+def test_the_form_of_a_face_is_measured_as_a_slow_version_does(body: KeypointBody) -> None:
+    batch, said = random_batch(2), random_parameters(2, 1)
+    posed, target = body(**said.body_arguments()), posed_target(batch, body)
+    expected = 0.0
+    for k in range(2):
+        shapes = []
+        for person, points in ((said, posed.keypoints), (batch.target, target[1])):
+            turn = person.global_orient[k].numpy()
+            for joint in (3, 6, 9, 12, 15):
+                turn = turn @ person.body_pose[k, joint - 1].numpy()
+            face = points[k, [*range(5), *range(40, 91)]].numpy() @ turn
+            face = face - face.mean(0)
+            shapes.append(face / np.sqrt((face**2).sum(1).mean()))
+        expected += float(batch.weight[k]) * np.abs(shapes[0] - shapes[1]).sum() / 2
+    found = loss_of(said, random_camera(2), batch, body).terms["face_form"]
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
 # --- scores, weights, shares ------------------------------------------------------------------------------------------
 def test_the_score_weighs_a_2d_point(body: KeypointBody) -> None:
     said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
@@ -275,14 +311,16 @@ def test_a_persons_weight_is_on_everything(body: KeypointBody) -> None:
 
 def test_the_mean_over_equal_shares_is_the_whole_batch(body: KeypointBody) -> None:
     """Also when people of whom little is valid are spread unevenly."""
-    said, camera, batch = random_parameters(6, 1), random_camera(6), random_batch(6)
+    body = copy.deepcopy(body).double()
+    said, camera = random_parameters(6, 1, dtype=torch.float64), random_camera(6, dtype=torch.float64)
+    batch = random_batch(6, dtype=torch.float64)
     batch = dataclasses.replace(batch, face_valid=torch.tensor([True, False, False, True, True, True]))
     whole = gradient_of(said, camera, batch, body)
     shares = [slice(0, 3), slice(3, 6)]
     parts = [gradient_of(said.map(lambda t, s=s: t[s]), camera[s], rows(batch, s), body) for s in shares]
     for k, gradient in enumerate(whole):
         together = torch.cat([part[k] for part in parts]) / 2
-        torch.testing.assert_close(together, gradient, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(together, gradient, rtol=1e-9, atol=1e-12)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
@@ -292,7 +330,15 @@ def test_presets() -> None:
     assert (paper.body_3d, paper.body_2d, paper.body_pose, paper.flame_shape) == (0.05, 0.01, 0.001, 0.001)
     assert paper.global_orient == 0
     assert paper.min_score == 0.7
+    assert hmr2.face_form == paper.face_form == 0  # not theirs
     assert LossConfig.smoke().weight_of("left_hand_3d") == LossConfig.smoke().hand_3d
+
+
+def test_which_weights_leave_no_read_out_without_a_gradient() -> None:
+    assert LossConfig.hmr2().reaches_every_readout
+    assert not LossConfig.paper().reaches_every_readout  # nothing is said of the pelvis' rotation
+    assert not LossConfig(body_2d=0.0, hand_2d=0.0, face_2d=0.0).reaches_every_readout  # nor here of the camera
+    assert LossConfig(body_2d=0.0, hand_2d=0.0, body_3d=0.0).reaches_every_readout
 
 
 @pytest.mark.parametrize(
