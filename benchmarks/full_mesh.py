@@ -42,7 +42,8 @@ class FullMesh:
         self.ehms, self.body, self.dense = ehms, body, dense
         skin = ehms.body.skin_weights.T.contiguous()
         self.skin = skin
-        correctives = ehms.body.posedirs
+        table = ehms.assets.smplx.posedirs
+        correctives = None if table is None else torch.from_numpy(table).to(skin)
         if correctives is None and dense:
             correctives = skin.new_zeros(9 * (skeleton.NUM_SMPLX_JOINTS - 1), 3 * len(skin))
         self.correctives = correctives

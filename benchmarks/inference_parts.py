@@ -179,7 +179,7 @@ def work_of(part: str, models: Models, inputs: Inputs, precision: Precision) -> 
         on_cpu = support is not None and inputs.crops.device.type == "cpu"
         skin = list(support.buffers()) if support is not None and on_cpu else [body.body.skin_weights]
         kept = [body.rest_template, body.rest_dirs, body.head_weight, *skin]
-        kept += [] if body.body.posedirs is None else [body.body.posedirs]
+        kept += [] if body.rest_posedirs is None else [body.rest_posedirs]
         results = people * 12 * len(body.head_weight)  # Three floats a vertex.
         moved = bytes_of([*kept, *(models.normals.buffers() if part == "animation" else [])])
         return Work(flops=flops_of(lambda: function(argument)), bytes=moved + results * (1 + (part == "animation")))

@@ -95,9 +95,9 @@ class PlainBody(nn.Module):
         super().__init__()
         sizes = {name: getattr(body, name) for name in ("num_betas", "num_flame_shape", "num_expression")}
         basis = blended_basis(body.assets, **sizes)
-        correctives = body.body.posedirs
-        if correctives is None:
-            correctives = torch.zeros(_NUM_POSE_FEATURES, 3 * len(basis.template))
+        table = body.assets.smplx.posedirs
+        if table is None:
+            table = np.zeros((_NUM_POSE_FEATURES, 3 * len(basis.template)))
         for name, value in (
             ("template", float_buffer(basis.template)),
             ("dirs", float_buffer(basis.dirs)),
@@ -105,7 +105,7 @@ class PlainBody(nn.Module):
             ("joint_dirs", float_buffer(basis.joint_dirs)),
             ("head_weight", float_buffer(basis.head_weight)),
             ("weights", body.body.skin_weights.T.contiguous()),
-            ("posedirs", correctives.clone()),
+            ("posedirs", float_buffer(table)),
         ):
             self.register_buffer(name, value, persistent=False)
         self.keypoints, self.frame = copy.deepcopy(body.keypoints), body.frame

@@ -68,6 +68,7 @@ class EHMs(nn.Module):
     rest_dirs: Tensor
     rest_joint_template: Tensor
     rest_joint_dirs: Tensor
+    rest_posedirs: Tensor | None
     head_weight: Tensor
     joint_regressor: Tensor
     replaced_body_ids: Tensor
@@ -204,6 +205,11 @@ class EHMs(nn.Module):
         self.register_buffer("rest_joint_template", flat_buffer(basis.joint_template), persistent=False)
         self.register_buffer("rest_joint_dirs", rows_buffer(basis.joint_dirs), persistent=False)
         self.register_buffer("head_weight", float_buffer(basis.head_weight), persistent=False)
+        correctives = self.body.posedirs
+        if correctives is not None:
+            correctives = correctives.unflatten(1, (-1, 3)).transpose(1, 2).flatten(1).contiguous()
+            self.body.posedirs = None  # by far the largest table: one copy, in the order of the rest mesh
+        self.register_buffer("rest_posedirs", correctives, persistent=False)
 
     def blended_joints(self, coefficients: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
         """(N, K), (N, 3) -> rest joints (N, 55, 3), the face's moved by the scale, and the head joint (N, 3, 1)."""
@@ -229,7 +235,9 @@ class EHMs(nn.Module):
         body = self.body
         joints, head = self.blended_joints(coefficients, scale)
         posed = body.articulate(joints, rotations, root)
-        correctives = body.correctives(rotations)
+        # For all people at once: the table does not fit into a cache, and would be read again for every few of them.
+        table = self.rest_posedirs
+        bent = None if table is None else (lbs.pose_feature(rotations) @ table).unflatten(1, (3, -1))
         on_cpu = coefficients.device.type == "cpu"
         # On a CPU a few people at a time, so that what lies between coefficients and vertices stays in the cache.
         chunk = lbs.cpu_chunk(len(self.head_weight)) if on_cpu else max(1, len(coefficients))
@@ -237,9 +245,8 @@ class EHMs(nn.Module):
         for first in range(0, max(1, len(coefficients)), chunk):
             rows = slice(first, first + chunk)
             rest = self.blended_mesh(coefficients[rows], None if scale is None else scale[rows], head[rows])
+            rest = rest if bent is None else rest + bent[rows]
             mesh = rest.transpose(1, 2)
-            if correctives is not None:
-                mesh = mesh + correctives[rows]
             vertices.append(lbs.skin(mesh, posed.transforms[rows], body.skin_weights, body.skin_support))
         return vertices[0] if len(vertices) == 1 else torch.cat(vertices), posed
 
