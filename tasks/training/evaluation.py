@@ -3,7 +3,9 @@
     mpjpe_mm, pa_mpjpe_mm   22 joints, pelvis to pelvis, and after similarity alignment; people with a valid body
     hand_pa_pve_mm          vertices of a hand after similarity alignment of that hand; every valid hand
     head_canonical_mm       mean distance of FLAME's vertices, head and neck at rest, scale one, eye midpoints together
-    head_scaled_mm          the same with the head's scale
+    lip_max_mm              of the same the farthest of the lips' vertices, the root of the lip vertex error (LVE) of
+                            MeshTalk and the paper; where the body says which vertices are lips
+    head_scaled_mm          head_canonical_mm with the head's scale
     head_posed_mm           mean distance of the head's vertices in the body as it is posed, eye midpoints together
     head_pa_mm              FLAME's vertices at rest, scale one, after similarity alignment: the form of the face alone
     orient_deg              turn between the pelvis orientations in the crop's camera, median
@@ -53,6 +55,7 @@ MEASURES = (
     "mpjpe_mm",
     "hand_pa_pve_mm",
     "head_canonical_mm",
+    "lip_max_mm",
     "head_scaled_mm",
     "head_posed_mm",
     "head_pa_mm",
@@ -114,6 +117,8 @@ class Ruler:
     def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
         parts = [assets.hand_vertex_ids["left"], assets.hand_vertex_ids["right"], assets.head_vertex_ids]
         self._part_sizes = [len(ids) for ids in parts]
+        lips = assets.regions.get("lips", np.zeros(0, np.bool_))
+        self._lips = np.flatnonzero(lips[assets.head_vertex_ids]) if lips.size else np.zeros(0, np.int64)
         self._body = KeypointBody(
             assets,
             num_betas=config.num_betas,
@@ -143,6 +148,8 @@ class Ruler:
         face = _numpy(batch.face_valid)
         heads = self._head(said), self._head(label)
         values["head_canonical_mm"] = np.where(face, _distance_mm(*heads), np.nan)
+        lips = [vertices[:, self._lips] for vertices in heads]
+        values["lip_max_mm"] = np.where(face, _farthest_mm(*lips), np.nan)
         scaled = (head * people.head_scale[:, None] for head, people in zip(heads, (said, label), strict=True))
         values["head_scaled_mm"] = np.where(face & body, _distance_mm(*scaled), np.nan)
         eyes = (out.joints[:, [LEFT_EYE, RIGHT_EYE]].mean(1, keepdim=True) for out in (found, known))
@@ -243,6 +250,13 @@ def _hands(hands: Sequence[tuple[Tensor, Tensor]], batch: TrainingBatch) -> np.n
 
 def _distance_mm(points: Tensor, target: Tensor) -> np.ndarray:
     return 1e3 * _numpy(torch.linalg.vector_norm(points - target, dim=-1).mean(1))
+
+
+def _farthest_mm(points: Tensor, target: Tensor) -> np.ndarray:
+    """(B,) NaN where there are no points."""
+    if points.shape[1] == 0:
+        return np.full(len(points), np.nan)
+    return 1e3 * _numpy(torch.linalg.vector_norm(points - target, dim=-1).amax(1))
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

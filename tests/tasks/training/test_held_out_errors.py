@@ -100,6 +100,9 @@ def test_head_errors_are_flame_s(assets, ruler, batch, said):
         ("head_scaled_mm", ours * our_scale - theirs * their_scale),
     ):
         np.testing.assert_allclose(found[name], 1e3 * difference.norm(dim=-1).mean(1), rtol=1e-4)
+    lips = np.isin(assets.head_vertex_ids, np.flatnonzero(assets.regions["lips"]))
+    assert 50 < lips.sum() < 1000
+    np.testing.assert_allclose(found["lip_max_mm"], 1e3 * (ours - theirs)[:, lips].norm(dim=-1).amax(1), rtol=1e-4)
     aligned = [aligned_distance_mm(ours[k].numpy(), theirs[k].numpy()) for k in range(COUNT)]
     np.testing.assert_allclose(found["head_pa_mm"], aligned, rtol=1e-3)
 
@@ -121,7 +124,7 @@ def test_each_figure_sees_its_own_part_only(ruler, batch, said):
     knees = batch.target.body_pose.clone()
     knees[:, 3:5] = said.body_pose[:, 3:5]
     assert errors_of(body_pose=knees) == {"mpjpe_mm", "pa_mpjpe_mm"}
-    head = {"head_scaled_mm", "head_canonical_mm", "head_posed_mm", "head_pa_mm"}
+    head = {"head_scaled_mm", "head_canonical_mm", "head_posed_mm", "head_pa_mm", "lip_max_mm"}
     assert errors_of(head_scale=said.head_scale) == {"head_scaled_mm", "head_posed_mm"}
     assert errors_of(jaw_pose=said.jaw_pose) == head
     turn = turned(batch.target.global_orient, 0.3)
@@ -130,6 +133,13 @@ def test_each_figure_sees_its_own_part_only(ruler, batch, said):
     left = ruler.errors(dataclasses.replace(batch.target, left_hand_pose=said.left_hand_pose), batch).values
     assert left["hand_pa_pve_mm"][:, 0].min() > 0.5
     assert left["hand_pa_pve_mm"][:, 1].max() < 0.05
+
+
+def test_a_body_that_names_no_lips_has_no_lip_error(assets, batch, said):
+    nameless = dataclasses.replace(assets, regions={})
+    values = Ruler(nameless, TINY).errors(said, batch).values
+    assert np.isnan(values["lip_max_mm"]).all()
+    assert np.isfinite(values["head_canonical_mm"]).all()
 
 
 def test_orientation_is_an_angle(ruler, batch):
