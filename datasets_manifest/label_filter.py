@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from datasets_manifest.error_codes import Status
 from datasets_manifest.labels import PART_NAMES
-from datasets_manifest.selection_columns import gaps
+from datasets_manifest.selection_columns import gaps, has_body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +52,7 @@ def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
     required = np.logical_or.reduce([valid[:, PART_NAMES.index(part)] for part in rule.require])
     quality = np.asarray(table["quality"].to_numpy(zero_copy_only=False), np.float64)
     absent = gaps(table)
+    faceless = valid[:, 3] & ~valid[:, :3].any(1) & ~has_body(table)
     poor = ~(quality >= rule.min_quality) if rule.min_quality > 0 else np.zeros(len(quality), bool)
     small = _box_sides(table) < rule.min_box_px
     reasons: list[str] = []
@@ -64,6 +65,8 @@ def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
             reasons.append(f"no valid {' or '.join(rule.require)}")
         elif absent[i]:
             reasons.append(absent[i])
+        elif faceless[i]:
+            reasons.append("a face without a body, so without a turn of the head")
         elif poor[i]:
             reasons.append(f"quality below {rule.min_quality:g}")
         elif small[i]:

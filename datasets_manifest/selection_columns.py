@@ -109,6 +109,11 @@ def gaps(table: pa.Table) -> list[str]:
     return found
 
 
+def has_body(table: pa.Table) -> np.ndarray:
+    """(N,) rows that state how the body is turned, valid or not: the head of a face is turned with it."""
+    return ~np.any([_absent(table[name]) | _not_finite(table[name]) for name in ("global_orient", "body_pose")], axis=0)
+
+
 def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """COLUMNS of a table with every gap filled and lists as fixed-size lists, which have one matrix behind them."""
     fields = [_fixed(schema.field(name)) for name in COLUMNS]

@@ -90,9 +90,10 @@ def predict(
         )
         done = run(inputs, config, ProgressLine())
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
+    unread = f" and {done.unread} that cannot be read" if done.unread else ""
     typer.echo(
-        f"photos and frames: {done.shots}, people: {done.people}{doubtful}, rows without a prediction: {done.failed}, "
-        f"time: {clock(done.seconds)}, results: {out / 'people'}"
+        f"photos and frames: {done.shots - done.unread}{unread}, people: {done.people}{doubtful}, "
+        f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {out / 'people'}"
     )
     raise typer.Exit(0 if done.people else 1)
 

@@ -12,7 +12,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -160,41 +161,43 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     unknown = sorted(set(values) - known)
     if unknown:
         raise ValueError(f"{where}: unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    built: dict[str, Any] = {}
-    for name, value in values.items():
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint):
-            built[name] = from_mapping(hint, value, f"{where}.{name}")  # type: ignore[type-var]
-        elif get_origin(hint) is tuple:
-            if not isinstance(value, (list, tuple)):
-                raise ValueError(f"{where}.{name}: expected a list, got {value!r}")
-            kind = get_args(hint)[0]
-            built[name] = tuple(_entry(kind, entry, f"{where}.{name}[{i}]") for i, entry in enumerate(value))
-        elif get_origin(hint) is dict:
-            if not isinstance(value, dict):
-                raise ValueError(f"{where}.{name}: expected a mapping, got {value!r}")
-            built[name] = value
-        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
-            built[name] = float(value)
-        elif hint is float and isinstance(_from_text(value), float):
-            built[name] = _from_text(value)
-        elif hint in (int, float, bool, str) and not (
-            isinstance(value, hint) and (hint is bool) == isinstance(value, bool)
-        ):
-            raise ValueError(f"{where}.{name}: expected {hint.__name__}, got {value!r}")
-        else:
-            built[name] = value
+    built = {name: _value(hints[name], value, f"{where}.{name}") for name, value in values.items()}
     try:
         return cls(**built)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _entry(kind: type, value: Any, where: str) -> Any:
-    """An entry of a list of settings."""
-    if dataclasses.is_dataclass(kind):
-        return from_mapping(kind, value, where)
-    return _from_text(value) if kind is float else value
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """A setting of the type that is asked for, or the sentence that it is none."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in parts:
+            return None
+        (hint,) = (part for part in parts if part is not NoneType)  # settings are a type or, at most, null beside it
+        return _value(hint, value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(hint, value, where)  # type: ignore[type-var]
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{where}: expected a list, got {value!r}")
+        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        if len(kinds) != len(value):
+            raise ValueError(f"{where}: expected a list of {len(kinds)}, got {list(value)!r}")
+        return tuple(
+            _value(kind, entry, f"{where}[{i}]") for i, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+        )
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where}: expected a mapping, got {value!r}")
+        return value
+    if hint is float:
+        value = _from_text(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+    if hint in (int, float, bool, str) and not (isinstance(value, hint) and (hint is bool) == isinstance(value, bool)):
+        raise ValueError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
 
 
 def _from_text(value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -45,6 +46,8 @@ from tasks.provenance import code_version, estimator_entry, estimator_settings
 REVISION = 1
 """Raised by hand when the code changes results."""
 ROWS_PER_FILE = 4096
+log = logging.getLogger(__name__)
+
 SHOTS_AT_ONCE = 32
 """Photos whose people share the batches of the networks."""
 
@@ -56,7 +59,9 @@ class PredictProgress:
     shots_expected: int = 0
     """Photos and frames, as far as the videos' headers tell."""
     shots: int = 0
-    """Photos and frames that are done."""
+    """Photos and frames that are done, and what could not be read."""
+    unread: int = 0
+    """Those of them that are a file, or the rest of a video, that could not be read."""
     people: int = 0
     """People who were predicted."""
     doubtful: int = 0
@@ -114,6 +119,7 @@ def predict(
                 new = run.rows(batch)
                 progress.add(new)
                 progress.shots += len(batch)
+                progress.unread += sum(shot.rgb is None for shot in batch)
                 rows += new
                 while len(rows) >= ROWS_PER_FILE:
                     run.write(rows[:ROWS_PER_FILE], progress.files)
@@ -181,7 +187,8 @@ class _Run:
         by_shot = {id(shot): pair for (shot, _), pair in zip(read, zip(found, predictions, strict=True), strict=True)}
         rows: list[Row] = []
         for shot in batch:
-            if shot.rgb is None:
+            if shot.error is not None:
+                log.warning("%s cannot be read: %s", shot.name, shot.error.detail)
                 rows.append(unread_row(shot))
                 continue
             one, prediction = by_shot[id(shot)]

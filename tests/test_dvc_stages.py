@@ -1,9 +1,12 @@
 """What dvc.yaml names exists: DVC says so only when somebody runs the stage."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tasks.training.settings import load_train_config
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -23,6 +26,15 @@ def test_settings_of_a_stage_are_in_their_file(name):
         for key in dotted.split("."):
             assert key in node, f"{dotted} is not in {file}"
             node = node[key]
+
+
+def test_what_the_training_writes_is_what_its_stage_names():
+    config = load_train_config(ROOT / "params.train.yaml")
+    written = {Path(getattr(config.output, f.name)).relative_to(ROOT).as_posix() for f in fields(config.output)}
+    stage = STAGES["train"]
+    named = {path for kind in ("outs", "metrics", "plots") for entry in stage[kind] for path in entry}
+    assert named == written - {"runs/train"}  # states of runs are no results
+    assert [*STAGES["people"]["outs"][0]] == [Path(config.synthetic.folder).relative_to(ROOT).as_posix()]
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -14,7 +14,7 @@ difference, clipping does.
 | `eyelids`, `flame_shape`, `flame_expression` (3) | absolute difference | `face_valid` |
 | `head_scale` (3) | absolute difference | `face_valid` and `body_valid` |
 | `body_3d` (2) | absolute difference from the pelvis, 21 joints, 6 feet points | `body_valid`, limb seen so far |
-| `left_hand_3d`, `right_hand_3d` (2) | absolute difference from the wrist, 20 points | the hand's flag |
+| `left_hand_3d`, `right_hand_3d` (2) | absolute difference from the wrist, 20 points | the hand's flag, and below |
 | `face_3d` | absolute difference from the head joint: nose, eyes, ears, 51 inner points | `face_valid` |
 | `face_form` | the same points about their middle, turned with the head, of size one | `face_valid` |
 | `body_2d` (2), `face_2d` (5), `left_hand_2d`, `right_hand_2d` (2) | score times absolute difference | its flag |
@@ -25,7 +25,8 @@ The scale of the head is known only against a body, so it takes both flags. Poin
 the skin, they depend on where the head looks: they count in 2D, where they are observed, and not in 3D.
 How large a face is in metres no picture of it tells, and where its points are from the head joint depends on that:
 `face_form` (not in the paper) leaves what can be seen, the form.
-3D differences are along the camera's axes or, with ``local_frames``, along those of the joint the part hangs on.
+3D differences are along the camera's axes or, with ``local_frames``, along those of the joint the part hangs on. Along
+the camera's axes those of a hand depend on the turn of the wrist, which only `body_valid` vouches for.
 
 Legend: B people, N points.
 """
@@ -165,10 +166,12 @@ def _terms_3d(
         return lambda _, keypoints: keypoints[:, side.start + 1 : side.stop]
 
     known = batch.body_valid[:, None] & known_points(batch.joint_seen)
+    hands = batch.left_hand_valid, batch.right_hand_valid
+    left, right = hands if frames is not None else (hand & batch.body_valid for hand in hands)
     return {
         "body_3d": part(skeleton.PELVIS, body, known),
-        "left_hand_3d": part(skeleton.LEFT_WRIST, hand(skeleton.LEFT_HAND), batch.left_hand_valid),
-        "right_hand_3d": part(skeleton.RIGHT_WRIST, hand(skeleton.RIGHT_HAND), batch.right_hand_valid),
+        "left_hand_3d": part(skeleton.LEFT_WRIST, hand(skeleton.LEFT_HAND), left),
+        "right_hand_3d": part(skeleton.RIGHT_WRIST, hand(skeleton.RIGHT_HAND), right),
         "face_3d": part(skeleton.HEAD, lambda _, keypoints: _face_points(keypoints), batch.face_valid),
     }
 

@@ -7,6 +7,9 @@ fingers. This teaches the backbone where things are, which the few numbers behin
 backbone that comes from a keypoint estimator knows it already. The layers are no part of the regressor and are not
 given out.
 
+Every observed point counts by its score, also one of a part whose 3D label is not valid: where it was seen in the
+picture does not depend on that label.
+
 Legend: B people, N = h x w tokens of the middle part of the crop, K keypoints, C channels.
 """
 

@@ -124,13 +124,13 @@ class Meter:
 
 
 def open_board(folder: Path, first_step: int) -> Board | None:
-    """TensorBoard's writer; points from `first_step` on are redrawn. None without the extra ``train``."""
+    """TensorBoard's writer; points behind `first_step` are drawn anew. None without the extra ``train``."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    return SummaryWriter(str(folder), purge_step=first_step or None, flush_secs=30)  # type: ignore[return-value]
+    return SummaryWriter(str(folder), purge_step=first_step + 1, flush_secs=30)  # type: ignore[return-value]
 
 
 def draw_row(board: Board | None, group: str, row: Row) -> None:

@@ -42,6 +42,7 @@ from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters
 from model.regressor.network import BODY_END, LEFT_HAND_END, EhmRegressor, normalise
 from model.regressor.parameters import EhmParameters
+from model.regressor.runtime import numerics
 from model.regressor.targets import neutral_where_invalid
 from model.rotations import sixd_to_rotmat
 from tasks.training.distributed import World, gathered
@@ -132,7 +133,11 @@ class Ruler:
 
     @torch.no_grad()
     def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
-        """Errors of predictions (B) against the labels of a batch (B)."""
+        """Errors of predictions (B) against the labels of a batch (B); in float32 whatever the process is set to."""
+        with numerics("fp32", batch.weight.device):
+            return self._errors(said, batch)
+
+    def _errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
         label = neutral_where_invalid(batch)  # what is not valid may be anything, and must not end the alignment
         found, known = (self._body(**people.body_arguments()) for people in (said, label))
         joints, target = (_numpy(out.joints[:, :NUM_BODY_JOINTS]) for out in (found, known))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -139,6 +140,8 @@ class Trainer:
                     _say(self.world, clock.line(self.step, row, config.global_batch))
             if self._is_due(config.every.evaluate):
                 self._evaluate(records)
+                if records is not None:
+                    write_bytes(self.plan.folder.newest, self._network_file(self._metrics(records)))
             if self._is_due(config.every.pictures) and records is not None:
                 self._draw()
             if self._is_due(config.every.checkpoint) and self.world.is_first:
@@ -236,20 +239,31 @@ class Trainer:
             keep=self.plan.config.every.keep,
         )
 
-    def _finish(self, records: Records) -> None:
-        config, folder = self.plan.config, self.plan.folder
+    def _metrics(self, records: Records) -> dict[str, float | int]:
+        """The last loss that was logged and the last held-out errors."""
         last = {name: value for name, value in (records.evaluations.rows or [{}])[-1].items() if value is not None}
-        metrics = {"loss": records.curve.rows[-1]["loss"], **last, "step": self.step}
+        losses = {"loss": records.curve.rows[-1]["loss"]} if records.curve.rows else {}
+        return {**losses, **last, "step": self.step}
+
+    def _network_file(self, metrics: Mapping[str, float | int]) -> bytes:
+        """The averaged network with what has to be known about it."""
+        validation = [people.selection.snapshot_hash for people in self.plan.validation]
         meta = CheckpointMeta(
-            config=config.network,
+            config=self.plan.config.network,
             step=self.step,
             snapshot_hashes=self.plan.snapshot_hashes,
             body_model=dict(self.plan.body_model),
-            training=config.deciding(),
-            metrics=metrics,
+            training=self.plan.config.deciding() | {"validation_snapshots": validation},
+            metrics=dict(metrics),
             code_version=code_version(),
         )
-        write_bytes(folder.final, save_regressor(self._averaged(), meta))
+        return save_regressor(self._averaged(), meta)
+
+    def _finish(self, records: Records) -> None:
+        config, folder = self.plan.config, self.plan.folder
+        metrics = self._metrics(records)
+        write_bytes(folder.final, self._network_file(metrics))
+        folder.newest.unlink(missing_ok=True)
         summary = {
             "run_hash": self.plan.run_hash,
             "steps": self.step,

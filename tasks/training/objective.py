@@ -13,6 +13,7 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.loss_config import LossConfig
 from model.regressor.losses import regressor_loss
 from model.regressor.network import EhmRegressor, normalise
+from model.regressor.runtime import numerics
 from model.regressor.targets import posed_target
 from model.regressor.token_keypoints import TokenKeypoints
 
@@ -32,8 +33,8 @@ class Objective(nn.Module):
         network: Crops to parameters.
         body: Poses predictions and labels; it has no weights.
         loss: Terms and weights.
-        precision: ``fp32``, ``tf32`` or ``bf16``; only the last changes anything here: the backbone's products are
-            then made in bfloat16.
+        precision: ``fp32``, ``tf32`` or ``bf16``: the backbone's products are then made in bfloat16. ``tf32`` is a
+            setting of the process (``Trainer.start``); bodies are posed in float32 whatever it is.
         token_keypoints: Weight of ``model.regressor.token_keypoints``; at 0 there is no such layer.
     """
 
@@ -58,8 +59,9 @@ class Objective(nn.Module):
             tokens = self.network.backbone(crops)
         # Rotations, camera and body need float32, whatever the backbone worked in.
         prediction = self.network.heads(tokens)
-        posed = self.body(**prediction.parameters.body_arguments())
-        target_joints, target_keypoints = posed_target(batch, self.body)
+        with numerics("fp32", crops.device):  # tf32 moves points by half a millimetre
+            posed = self.body(**prediction.parameters.body_arguments())
+            target_joints, target_keypoints = posed_target(batch, self.body)
         found = regressor_loss(
             prediction, posed.joints, posed.keypoints, batch, target_joints, target_keypoints, self.loss,
             config.focal_sides,

@@ -58,7 +58,15 @@ class TrainingPeople:
         self._validation = None
         if plan.validation:
             plain = AugmentConfig.none()
-            self._validation = RegressorDataset(plan.validation, plain, network, config.seed, shuffle=False)
+            self._validation = RegressorDataset(
+                plan.validation,
+                plain,
+                network,
+                config.seed,
+                shuffle=False,
+                max_broken_share=config.max_broken_share,
+            )
+            self._broken_validation = BrokenRows(len(self._validation), config.max_broken_share)
 
     def training_batches(self, first_step: int) -> Iterator[TrainingBatch]:
         """This process' batches from a step, counted from 0, to the last, on the CPU.
@@ -86,7 +94,13 @@ class TrainingPeople:
         return self._validation is not None
 
     def validation_batches(self) -> Iterator[TrainingBatch]:
-        """This process' share of the validation people, each once, not augmented, on the CPU."""
+        """This process' share of the validation people, each once, not augmented, on the CPU.
+
+        One whose photo cannot be used gives way to the next, who then counts twice, within ``max_broken_share``.
+
+        Raises:
+            TrainingDataError: A photo cannot be used, or more of them than allowed.
+        """
         if self._validation is None:
             return
         count, world = len(self._validation), self._world
@@ -98,6 +112,7 @@ class TrainingPeople:
             rank=world.rank,
             world_size=world.size,
             num_workers=self._config.run.loader_workers,
+            broken=self._broken_validation,
         )
         for step, batch in enumerate(loader):
             # Beyond the last row the positions begin again: those people were seen already.

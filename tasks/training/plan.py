@@ -145,6 +145,7 @@ def open_plan(config: TrainConfig) -> TrainingPlan:
         "revision": REVISION,
         "settings": config.deciding(),
         "snapshots": [people.selection.snapshot_hash for people in training],
+        "validation": [people.selection.snapshot_hash for people in validation],
         "body_model": body["sha256"],
         "files": [_file_hash(config.backbone_weights), _file_hash(config.mean)],
     }

@@ -61,6 +61,11 @@ class RunFolder:
         return self.root / "regressor.safetensors"
 
     @property
+    def newest(self) -> Path:
+        """The network after the last evaluation, like ``final``: a run that is not finished can be tried out."""
+        return self.root / "regressor-newest.safetensors"
+
+    @property
     def summary(self) -> Path:
         """What the finished run says of itself; written last, so its presence means finished."""
         return self.root / "summary.json"

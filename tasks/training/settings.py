@@ -193,6 +193,11 @@ class TrainConfig:
             raise ValueError(f"seed: expected 0 or more, got {self.seed}")
         if self.max_validation_people < 1:
             raise ValueError(f"max_validation_people: expected at least 1, got {self.max_validation_people}")
+        for name in ("backbone_image_px", "backbone_expert"):
+            if getattr(self, name) is not None and self.backbone_weights is None:
+                raise ValueError(
+                    f"{name}: says how to read backbone_weights, which are not given; give them or leave it out"
+                )
         if not self.datasets and not self.synthetic.train:
             raise ValueError("datasets: nothing to learn from; name a folder of labels, or set synthetic.train")
 

@@ -87,6 +87,12 @@ def test_work_counts_products_and_weights(models: Models) -> None:
     weights = 4 * sum(parameter.numel() for parameter in models.network.backbone.parameters())
     assert work.bytes == weights + 4 * (inputs.images.numel() + inputs.tokens.numel())
     assert work.bytes - half.bytes == weights / 2
+    tokens, width = 12, 32  # 64 x 48 px, one block: patches, four linear layers, two products of attention
+    linear = tokens * (3 * 16 * 16 * width + 3 * width * width + width * width + 2 * 4 * width * width)
+    assert work.flops == 2 * 2 * (linear + 2 * tokens * tokens * width)
+    heads = (models.network.decoder, models.network.smplx_head, models.network.flame_head)
+    weights = 4 * sum(parameter.numel() for module in heads for parameter in module.parameters())
+    assert work_of("decoder", models, inputs, "fp32").bytes == weights + 4 * inputs.tokens.numel()
     total = work_of("total", models, inputs, "fp32")
     parts = [work_of(part, models, inputs, "fp32") for part in ("encoder", "decoder", "body")]
     assert total.flops == sum(part.flops for part in parts)

@@ -94,6 +94,25 @@ def test_every_row_is_kept_or_counted_with_its_first_reason(tmp_path, rng):
     assert only_ok.num_rows + sum(only_ok.dropped.values()) == 9
 
 
+def test_a_face_without_a_body_is_counted_and_not_kept(tmp_path, rng):
+    """Nothing says how its head is turned, so it would supervise nothing; a hand or a stated turn is enough."""
+    alone = dict.fromkeys(("body_valid", "left_hand_valid", "right_hand_valid"), False)
+    empty = dict.fromkeys(("global_orient", "body_pose"))
+    write(
+        tmp_path,
+        [
+            person(0, rng, **alone, **empty),
+            person(1, rng, **alone),
+            person(2, rng, **alone | {"left_hand_valid": True}, **empty),
+        ],
+    )
+    selection = select(tmp_path)
+    assert selection.dropped == {"a face without a body, so without a turn of the head": 1}
+    assert selection.table["image"].to_pylist() == ["1.jpg", "2.jpg"]
+    with pytest.raises(ValueError, match=r"1 of 3 rows"):
+        select(tmp_path, max_dropped_share=0.2)
+
+
 def test_columns_come_back_as_matrices(tmp_path, rng):
     rows = [person(n, rng) for n in range(3)]
     write(tmp_path, rows[:2])

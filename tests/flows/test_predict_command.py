@@ -76,12 +76,14 @@ def test_a_mistake_is_one_sentence(pear, tmp_path, words, sentence):
     assert not (tmp_path / "out").exists()
 
 
-def test_nobody_in_the_end_is_no_success(pear, folder, tmp_path):
+def test_nobody_in_the_end_is_no_success(pear, folder, tmp_path, caplog):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     words = ("--boxes", "whole", "--rotations-only", "--out", str(tmp_path))
     answer = pear("broken.jpg", "--checkpoint", "net.safetensors", *words)
     assert answer.exit_code == 1
-    assert "photos and frames: 1, people: 0, rows without a prediction: 1," in answer.stdout
+    assert "photos and frames: 0 and 1 that cannot be read, people: 0, rows without a prediction: 1," in answer.stdout
+    (said,) = [record.message for record in caplog.records if "cannot be read" in record.message]
+    assert said.startswith("broken.jpg cannot be read: ")
 
 
 def test_progress_says_how_long_it_will_take(capsys):

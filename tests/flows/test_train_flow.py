@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 
+from datasets_manifest.selection import LabelSet
 from flows.torchrun import TrainingFailed, run_processes, training_command
 from flows.training import run_training
 from model.regressor.checkpoint import unpack
@@ -128,9 +129,23 @@ def test_people_who_are_learnt_from_are_not_evaluated_on(folder: Path) -> None:
         open_plan(dataclasses.replace(config, validation=(_labels_of(open_plan(config)),)))
 
 
-def _labels_of(plan: TrainingPlan):
-    from datasets_manifest.selection import LabelSet
+def test_another_validation_set_is_another_run(folder: Path) -> None:
+    """Else its figures would be those of the people before."""
+    config = settings_of(folder, "validation")
+    rendered = open_plan(config)
+    labels = [
+        LabelSet(path=str(p.selection.path), images=str(p.images.root))
+        for p in (*rendered.training, *rendered.validation)
+    ]
+    nobody = dataclasses.replace(config.synthetic, train=0, validation=0)
+    plans = [
+        open_plan(dataclasses.replace(config, synthetic=nobody, datasets=(labels[0],), validation=validation))
+        for validation in ((), (labels[1],))
+    ]
+    assert plans[0].run_hash != plans[1].run_hash
 
+
+def _labels_of(plan: TrainingPlan):
     people = plan.training[0]
     return LabelSet(path=str(people.selection.path), images=str(people.images.root))
 

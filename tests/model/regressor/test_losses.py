@@ -103,7 +103,7 @@ def oracle(parameters: EhmParameters, camera: Tensor, joints: Tensor, keypoints:
             if not getattr(batch, f"{side}_hand_valid")[b]:
                 continue
             person += 0.001 * np.sum((said[f"{side}_hand_pose"][b] - label[f"{side}_hand_pose"][b]) ** 2)
-            for k in range(start + 1, start + 21):
+            for k in range(start + 1, start + 21) if is_body else ():
                 ours = keypoints[b, k] - joints[b, wrist]
                 person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, wrist])).sum()
         if is_face:
@@ -243,6 +243,21 @@ def test_in_local_frames_an_absent_body_does_not_spoil_the_hands(body: KeypointB
     found = loss_of(random_parameters(2, 1), random_camera(2), batch, body, LOCAL)
     assert found.total.isfinite()
     assert found.terms["left_hand_3d"] > 0
+
+
+def test_hands_without_a_body_have_no_direction_in_the_camera(body: KeypointBody) -> None:
+    """An absent body is all zeros in a label, upside down in the camera: a hand must not be turned after it."""
+    batch = without(random_batch(2), "body_valid")
+    empty = dataclasses.replace(
+        batch.target, global_orient=torch.eye(3).expand(2, 3, 3), body_pose=torch.eye(3).expand(2, 21, 3, 3)
+    )
+    said, batch = batch.target, dataclasses.replace(batch, target=empty)  # right but for what nobody knows
+    for config in (EVERYTHING, LOCAL):
+        terms = loss_of(said, random_camera(2), batch, body, config).terms
+        assert terms["left_hand_3d"] < 1e-3
+        assert terms["right_hand_3d"] < 1e-3
+    wrong = dataclasses.replace(said, left_hand_pose=random_parameters(2, 8).left_hand_pose)
+    assert loss_of(wrong, random_camera(2), batch, body, LOCAL).terms["left_hand_3d"] > 1e-2
 
 
 # --- the form of a face -----------------------------------------------------------------------------------------------

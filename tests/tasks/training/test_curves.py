@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.training.curves import Curve, Meter, curve_plot_png, non_finite, read_rows, rows_to_csv
+from tasks.training.curves import Curve, Meter, curve_plot_png, non_finite, open_board, read_rows, rows_to_csv
 
 
 def test_rows_that_the_state_does_not_know_are_dropped(tmp_path: Path) -> None:
@@ -33,6 +33,17 @@ def test_another_broken_line_ends_in_a_sentence(tmp_path: Path) -> None:
     path.write_text('nonsense\n{"step": 2}\n')
     with pytest.raises(ValueError, match="line 1: expected a JSON object with a step"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("first", [0, 20])
+def test_a_run_that_goes_on_draws_each_point_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """TensorBoard hides what was drawn at the purge step and behind it; the state's own step is not drawn again."""
+    from torch.utils import tensorboard
+
+    asked = {}
+    monkeypatch.setattr(tensorboard, "SummaryWriter", lambda folder, **options: asked.update(options))
+    open_board(tmp_path / "board", first)
+    assert asked["purge_step"] == first + 1
 
 
 def test_a_figure_that_is_not_finite_is_refused(tmp_path: Path) -> None:

@@ -116,6 +116,22 @@ def test_a_run_that_goes_on_remembers_the_photos_that_could_not_be_used(tmp_path
     assert summary["replaced_people"] == ["noise/a#0", "noise/b#0", "noise/c#0"]
 
 
+def test_a_network_can_be_had_before_the_run_has_finished(tmp_path: Path) -> None:
+    """After each evaluation, with everything that the finished one says of itself; then that one takes its place."""
+    plan = noise_plan(tmp_path, steps=STEPS, every={"log": 1, "checkpoint": 2, "evaluate": 3})
+    with pytest.raises(Killed):
+        train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4))
+    assert not plan.folder.final.exists()
+    _, early = load_regressor(plan.folder.newest.read_bytes(), source="newest")
+    assert (early.step, early.metrics["step"], early.metrics["people"]) == (3, 3, 8)
+    train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4))
+    assert not plan.folder.newest.exists()
+    _, last = load_regressor(plan.folder.final.read_bytes(), source="final")
+    assert last.step == STEPS
+    assert early.training == last.training
+    assert early.body_model == last.body_model
+
+
 def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=6, every={"checkpoint": 1, "keep": 2, "log": 6})
     train(plan, alone(), NoisePeople(steps=6, batch_size=4))

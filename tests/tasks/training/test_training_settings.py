@@ -55,6 +55,14 @@ def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"seed": -1}, "seed: expected 0 or more, got -1"),
         ({"synthetic.seed": -1}, "seed: expected 0 or more, got -1"),
         ({"every.log": 0}, "log: expected at least 1, got 0"),
+        ({"backbone_weights": 3}, "backbone_weights: expected str, got 3"),
+        ({"body_model.path": 3}, "body_model.path: expected str, got 3"),
+        ({"backbone_image_px": 256}, "backbone_image_px: expected a list, got 256"),
+        ({"backbone_image_px": [256]}, r"backbone_image_px: expected a list of 2, got \[256\]"),
+        ({"backbone_expert": "three"}, "backbone_expert: expected int, got 'three'"),
+        ({"backbone_expert": 3}, "backbone_expert: says how to read backbone_weights, which are not given"),
+        ({"synthetic.crop_shares": [1.0]}, r"crop_shares: expected a list of 6, got \[1.0\]"),
+        ({"optimiser.betas": ["a", "b"]}, r"betas\[0\]: expected float, got 'a'"),
     ],
 )
 def test_a_mistake_ends_in_a_sentence(overrides: dict, said: str) -> None:
