@@ -50,9 +50,11 @@ def normalise(crops: Tensor) -> Tensor:
     """
     if crops.dtype != torch.uint8 or crops.ndim != 4 or crops.shape[1] != 3:
         raise ValueError(f"crops: expected (B, 3, H, W) of uint8, got {tuple(crops.shape)} of {crops.dtype}")
+    found = crops.to(torch.float32, memory_format=torch.contiguous_format)
     # Numbers instead of a tensor of means: nothing has to be copied to the device.
-    channels = zip(crops.unbind(1), IMAGE_MEAN, IMAGE_STD, strict=True)
-    return torch.stack([channel.float() * (1 / (255 * std)) - mean / std for channel, mean, std in channels], 1)
+    for channel, mean, std in zip(found.unbind(1), IMAGE_MEAN, IMAGE_STD, strict=True):
+        channel.mul_(1 / (255 * std)).sub_(mean / std)
+    return found
 
 
 class Readout(nn.Module):
