@@ -187,7 +187,8 @@ class _Run:
         by_shot = {id(shot): pair for (shot, _), pair in zip(read, zip(found, predictions, strict=True), strict=True)}
         rows: list[Row] = []
         for shot in batch:
-            if shot.error is not None:
+            if shot.rgb is None:
+                assert shot.error is not None
                 log.warning("%s cannot be read: %s", shot.name, shot.error.detail)
                 rows.append(unread_row(shot))
                 continue
