@@ -52,7 +52,7 @@ def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
     required = np.logical_or.reduce([valid[:, PART_NAMES.index(part)] for part in rule.require])
     quality = np.asarray(table["quality"].to_numpy(zero_copy_only=False), np.float64)
     absent = gaps(table)
-    faceless = valid[:, 3] & ~valid[:, :3].any(1) & ~has_body(table)
+    bodiless = valid[:, 3] & ~valid[:, :3].any(1) & ~has_body(table)
     poor = ~(quality >= rule.min_quality) if rule.min_quality > 0 else np.zeros(len(quality), bool)
     small = _box_sides(table) < rule.min_box_px
     reasons: list[str] = []
@@ -65,7 +65,7 @@ def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
             reasons.append(f"no valid {' or '.join(rule.require)}")
         elif absent[i]:
             reasons.append(absent[i])
-        elif faceless[i]:
+        elif bodiless[i]:
             reasons.append("a face without a body, so without a turn of the head")
         elif poor[i]:
             reasons.append(f"quality below {rule.min_quality:g}")

@@ -43,11 +43,11 @@ from tasks.predict_rows import Row, empty_row, person_rows, unread_row
 from tasks.predict_settings import PredictConfig
 from tasks.provenance import code_version, estimator_entry, estimator_settings
 
+log = logging.getLogger(__name__)
+
 REVISION = 1
 """Raised by hand when the code changes results."""
 ROWS_PER_FILE = 4096
-log = logging.getLogger(__name__)
-
 SHOTS_AT_ONCE = 32
 """Photos whose people share the batches of the networks."""
 

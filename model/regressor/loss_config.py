@@ -89,8 +89,7 @@ class LossConfig:
         """For a small network from scratch and some thousand steps on rendered people.
 
         Faces are learnt by their form, which a close-up shows, more than by where their points are in metres, which it
-        does not. 2D points of hands and faces count as much as HMR2's: with a fifth of that, close-ups are drawn at the
-        size of whole people.
+        does not. 2D points of hands and faces count as much as HMR2's, so that close-ups teach the camera.
         """
         return cls(
             global_orient=0.043,
