@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from benchmarks.synthetic_people import SURFACE_ANNOTATION, SyntheticConfig
 from fitting.recipe import RefineConfig
-from fitting.synthetic import SURFACE_ANNOTATION, SyntheticConfig
 
 _FAR = 1e4
 

@@ -32,21 +32,21 @@ from torch.utils.data import Dataset, default_collate
 
 from benchmarks.measure import timed
 from benchmarks.table import Column, Row, markdown, number
-from datasets_manifest.image_sources import open_images
-from datasets_manifest.labels import LABEL_SCHEMA, table_from_rows
-from datasets_manifest.selection import select_labels
-from datasets_manifest.store import Footer, shard_path, write_shard
+from datasets_manifest.schema.labels import LABEL_SCHEMA, table_from_rows
+from datasets_manifest.shards.selection import select_labels
+from datasets_manifest.shards.store import Footer, shard_path, write_shard
+from datasets_manifest.sources.image_sources import open_images
 from model.body.assets import load_open_body
 from model.body.skeleton import KEYPOINT_FLIP
-from model.estimators.crops import invert_affine
+from model.imaging.crop import crop_transform, keypoints_in_crop
+from model.imaging.squares import invert_affine
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
-from model.regressor.crop import crop_transform, keypoints_in_crop
 from model.regressor.flip import CoefficientMirror, mirror_parameters
 from model.regressor.network import normalise
 from model.regressor.sample import in_crop_camera, label_parameters
-from tasks.training.dataset import LabelledPhotos, RegressorDataset
-from tasks.training.loader import build_loader
+from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
+from tasks.training.regressor.loader import build_loader
 
 SEED = 0
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

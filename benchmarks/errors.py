@@ -12,7 +12,7 @@ from fitting.result import Parameters
 from fitting.summary import parameters_of
 from model.body import skeleton
 from model.body.ehms import EHMs
-from model.metrics import mpjpe_mm, pa_mpjpe_mm
+from model.metrics.joints import mpjpe_mm, pa_mpjpe_mm
 
 Array = NDArray[np.float64]
 NUM_BODY = 22

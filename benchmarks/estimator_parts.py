@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.network_files import write_network
 from benchmarks.onnx_networks import has_onnx, write_detector, write_pose
-from datasets_manifest.images import decode_image
+from datasets_manifest.sources.images import decode_image
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.estimators import ImageInput, PersonBatch, create
 from model.estimators.base import Array, default_camera

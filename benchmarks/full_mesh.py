@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fitting import camera, so3
+from fitting import so3
 from fitting.parameters import State
 from fitting.sparse_body import SparseBody
 from model.body import lbs, skeleton
 from model.body.ehms import EHMs
+from model.imaging import camera
 from model.regressor.joint_rotations import joint_orientation
 
 _SURFACE_SIDES = (((11, 1.0), (12, -1.0)), ((5, 1.0), (6, -1.0)))

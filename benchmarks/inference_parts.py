@@ -13,8 +13,8 @@ from benchmarks.inference_clock import Call, Work, bytes_of, flops_of
 from benchmarks.inference_plain import PlainBody, SmplxPackage, has_smplx, plain_network
 from model.body.ehms import EhmOutput, EHMs
 from model.body.normals import VertexNormals
+from model.body.parameters import EhmParameters
 from model.regressor.network import EhmRegressor, normalise
-from model.regressor.parameters import EhmParameters
 from model.regressor.runtime import Mode, Precision, accelerate, for_precision
 from model.rotations import rotvec_to_rotmat
 

@@ -14,11 +14,11 @@ from model.body import skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
 from model.body.ehms import EhmOutput, EHMs
-from model.body.open_body.layout import model_dict
+from model.body.open_body.builder.layout import model_dict
+from model.body.parameters import EhmParameters
 from model.body.skinned import float_buffer
 from model.networks import cross_decoder, vit
 from model.regressor.network import EhmRegressor
-from model.regressor.parameters import EhmParameters
 
 _NUM_POSE_FEATURES = 9 * (skeleton.NUM_SMPLX_JOINTS - 1)
 

@@ -19,12 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from fitting import camera, so3
-from fitting.inputs import Observations
-from fitting.quality import figures_of
-from fitting.refine import RefineResult, refine
-from fitting.sparse_body import SparseBody
-from fitting.synthetic import (
+from benchmarks.synthetic_people import (
     HARD_START,
     SyntheticConfig,
     SyntheticPeople,
@@ -32,7 +27,13 @@ from fitting.synthetic import (
     keep_keypoints,
     make_people,
 )
+from fitting import so3
+from fitting.inputs import Observations
+from fitting.quality import figures_of
+from fitting.refine import RefineResult, refine
+from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
+from model.imaging import camera
 
 Array = NDArray[np.float64]
 BAD_MM = 60.0

@@ -25,10 +25,10 @@ from benchmarks.errors import errors_of, summarise
 from benchmarks.full_mesh import FullMesh
 from benchmarks.measure import peak_growth_bytes, timed
 from benchmarks.methods import Bench, Method, baselines, ours
+from benchmarks.synthetic_people import HARD_START, SyntheticConfig
 from benchmarks.table import ERRORS, SPEED, Row, markdown
 from benchmarks.trial import Outcome, Trial, make_trial, outcome_of, with_full_cost
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import HARD_START, SyntheticConfig
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 

@@ -6,10 +6,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from fitting import camera as pinhole
+from benchmarks.synthetic_people import SyntheticConfig, SyntheticPeople, make_people
 from fitting import initialise
 from fitting.beliefs import pose_sigma_rad, surface_belief
-from fitting.camera import Camera
 from fitting.forward import Forward
 from fitting.job import Job
 from fitting.parameters import State
@@ -20,8 +19,9 @@ from fitting.result import Parameters
 from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
 from fitting.summary import parameters_of
-from fitting.synthetic import SyntheticConfig, SyntheticPeople, make_people
 from model.body import skeleton
+from model.imaging import camera as pinhole
+from model.imaging.camera import Camera
 
 BODY_PART, FACE_PART, HAND_PART = slice(0, 23), skeleton.FACE, slice(91, 133)
 """Rows of the 133 keypoints: body with feet, face, both hands."""

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.full_mesh import FullMesh, Mesh
-from fitting import camera, so3
+from fitting import so3
 from fitting.parameters import State
 from fitting.sparse_body import SparseBody
+from model.imaging import camera
 
 Unknowns: TypeAlias = dict[str, Tensor]
 Pose: TypeAlias = Callable[[State], Mesh]

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.camera import Camera
 from fitting.inputs import Coarse, Observations
 from fitting.job import Job
 from fitting.parameters import State
@@ -23,6 +22,7 @@ from fitting.shared import (
 )
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
+from model.imaging.camera import Camera
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,13 +10,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fitting import camera, so3
-from fitting.camera import Camera
+from fitting import so3
 from fitting.inputs import Coarse
 from fitting.parameters import State
 from fitting.recipe import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.imaging import camera
+from model.imaging.camera import Camera
 
 _DEG = math.pi / 180
 _PART_SHARE = 0.3

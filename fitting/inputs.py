@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.camera import Camera
 from fitting.sparse_tables import NUM_SURFACE
 from model.body import skeleton
+from model.imaging.camera import Camera
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

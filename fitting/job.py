@@ -7,7 +7,6 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.beliefs import linear_beliefs
-from fitting.camera import Camera
 from fitting.initialise import SEEN_JOINTS, believed_orientations
 from fitting.inputs import Coarse
 from fitting.parameters import State
@@ -19,6 +18,7 @@ from fitting.rows import repeat_rows, take_rows
 from fitting.shared import hold, shared_columns
 from fitting.solver import Solution, solve
 from fitting.sparse_body import SparseBody
+from model.imaging.camera import Camera
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting import camera as pinhole
 from fitting import initialise
 from fitting.beliefs import hand_belief, pose_sigma_rad, surface_belief
-from fitting.camera import Camera
 from fitting.inputs import Coarse, Observations, without_bad_values
 from fitting.job import Job
 from fitting.parameters import State
@@ -19,6 +17,8 @@ from fitting.rows import copy_rows, grown_index, put_rows, repeat_rows, take_row
 from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.imaging import camera as pinhole
+from model.imaging.camera import Camera
 
 _DEG = math.pi / 180
 _FIRST_EAR = 3

@@ -12,7 +12,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fitting.camera import Camera
 from fitting.fit import fit_batch, fit_shared
 from fitting.inputs import Coarse, Observations
 from fitting.recipe import RefineConfig
@@ -21,6 +20,7 @@ from fitting.rows import cat_rows, grown_index, take_rows
 from fitting.solver import ROW_MULTIPLE, Status
 from fitting.sparse_body import SparseBody
 from fitting.summary import summarise
+from model.imaging.camera import Camera
 
 __all__ = ["Camera", "Coarse", "Observations", "Parameters", "RefineConfig", "RefineResult", "Status", "refine"]
 

@@ -7,13 +7,13 @@ of the keypoint, so a residual of 1 is what noise alone would do.
 import torch
 from torch import Tensor
 
-from fitting import camera
-from fitting.camera import Camera
 from fitting.forward import Forward
 from fitting.jacobian import keypoint_jacobian
 from fitting.parameters import State
 from fitting.problem import NormalEquations
 from fitting.sparse_body import SparseBody
+from model.imaging import camera
+from model.imaging.camera import Camera
 
 
 def reprojection(points_cam_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera) -> Tensor:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fitting import camera, so3
+from fitting import so3
 from fitting.forward import Forward, people_first, people_last
 from fitting.hand_prior import hand_population
 from fitting.parameters import HAND_DIM, Layout, State
@@ -27,6 +27,7 @@ from fitting.point_groups import PointGroup, build_groups, group_columns, tensor
 from fitting.sparse_tables import BodyTables, PointTables, build_tables
 from model.body import skeleton
 from model.body.keypoints import contour_row
+from model.imaging import camera
 
 if TYPE_CHECKING:
     from model.body.assets import EhmAssets

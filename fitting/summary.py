@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import torch
 
-from fitting import camera as pinhole
 from fitting import so3
 from fitting.evidence import face_turn_rad, gather_evidence
 from fitting.fit import Fit
@@ -17,6 +16,7 @@ from fitting.shared import shared_columns
 from fitting.solver import Status
 from fitting.sparse_body import SparseBody
 from fitting.uncertainty import prior_precision, uncertainty
+from model.imaging import camera as pinhole
 
 
 def summarise(fit: Fit) -> RefineResult:

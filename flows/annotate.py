@@ -3,7 +3,7 @@
     manifest -> shards -> keypoints -> body, hands, face side by side -> refine -> publish
 
 One task run is one shard x one step, called ``hands/coco/00012``. The flow only wraps plain functions: the order is in
-``flows.orchestrate``, the work in ``tasks``, the truth on disk.
+``flows.run.orchestrate``, the work in ``tasks``, the truth on disk.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner
 from prefect.tasks import Task, exponential_backoff
 
-from flows.artifacts import publish_artifacts
-from flows.orchestrate import run
-from flows.provision import GPU_LEASE_S, GPU_LIMIT
-from flows.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
-from flows.task_runners import open_task_runner
-from tasks.config import AnnotateConfig, load_config
-from tasks.step import ShardSummary
-from tasks.steps import STEP_FUNCTIONS
-from tasks.workspace import ShardRef, Workspace
+from flows.run.artifacts import publish_artifacts
+from flows.run.orchestrate import run
+from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
+from flows.run.task_runners import open_task_runner
+from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
+from tasks.annotate.settings import AnnotateConfig, load_config
+from tasks.annotate.step import ShardSummary
+from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.workspace import ShardRef, Workspace
 
 FLOW_NAME = "annotate-part-labels"
 
@@ -71,7 +71,7 @@ class PrefectRunner:
         self._tasks = {step: step_task(step, config.run.retries) for step in STEP_FUNCTIONS}
 
     def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> PrefectFuture[ShardSummary]:
-        """See ``flows.runners.Runner``."""
+        """See ``flows.run.runners.Runner``."""
         parameters = {"shard": shard, "workspace": self._workspace, "config": self._config}
         futures = [handle for handle in after if isinstance(handle, PrefectFuture)]
         return self._task_runner.submit(self._tasks[step], parameters=parameters, wait_for=futures)

@@ -2,8 +2,8 @@
 
     people -> train/<run> -> publish
 
-The flow only wraps plain functions: the order is in ``flows.training``, the work in ``tasks.training``, the truth on
-disk. The training runs in processes of its own, started by torchrun; they end when the flow run does.
+The flow only wraps plain functions: the order is in ``flows.run.training``, the work in ``tasks.training``, the truth
+on disk. The training runs in processes of its own, started by torchrun; they end when the flow run does.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, Failed
 
-from flows.provision import GPU_LEASE_S, GPU_LIMIT
-from flows.torchrun import TrainingFailed
-from flows.train_artifacts import publish_train_artifacts
-from flows.training import run_training
-from tasks.training.settings import TrainConfig, load_train_config
+from flows.run.torchrun import TrainingFailed
+from flows.run.train_artifacts import publish_train_artifacts
+from flows.run.training import run_training
+from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
+from tasks.training.regressor.settings import TrainConfig, load_train_config
 
 FLOW_NAME = "train-regressor"
 PROGRESS_S = 10.0

@@ -1,7 +1,6 @@
 """The three laws of the house: imports point down, nothing untrusted is unpickled, no word about this machine."""
 
 import ast
-import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -66,9 +65,3 @@ def test_tracked_files_name_no_folder_of_a_machine():
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         assert not re.search(r"(?<![\w.])/(home|root|Users|work)/\w+/", text), name
-
-
-def test_no_two_test_files_share_a_name():
-    """pytest imports them by their name alone, and refuses the second."""
-    names = sorted(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
-    assert [name for name, other in itertools.pairwise(names) if name == other] == []

@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from datasets_manifest.manifest import manifest_ids
-from flows.cli import app
+from flows.cli.app import app
 from model.estimators import create
-from model.estimators.asset_table import OFFICIAL
-from tasks.config import load_config
+from model.licensed_files import OFFICIAL
+from tasks.annotate.settings import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from datasets_manifest.error_codes import ErrorCode
-from datasets_manifest.images import ImageError
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.images import ImageError
 
 if TYPE_CHECKING:
     from datasets_manifest.manifest import Manifest

@@ -24,8 +24,8 @@ from datasets_manifest.adapters.base import (
     read_file,
     register,
 )
-from datasets_manifest.error_codes import ErrorCode
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.error_codes import ErrorCode
 
 if TYPE_CHECKING:
     from datasets_manifest.manifest import Manifest

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, file_problem, read_file, register
-from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode
 
 if TYPE_CHECKING:
     from datasets_manifest.manifest import Manifest

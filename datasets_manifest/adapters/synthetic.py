@@ -1,4 +1,4 @@
-"""Rendered people with known truth: ``images/`` and ``truth.parquet``, as ``tasks/synthesise.py`` writes them.
+"""Rendered people with known truth: ``images/`` and ``truth.parquet``, as ``tasks/synthetic/render.py`` writes them.
 
 The people are made up, the pictures are ours: no licence binds their use. An image's id is its path without suffix.
 """
@@ -24,8 +24,8 @@ from datasets_manifest.adapters.base import (
     read_file,
     register,
 )
-from datasets_manifest.error_codes import ErrorCode
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.error_codes import ErrorCode
 
 if TYPE_CHECKING:
     from datasets_manifest.manifest import Manifest

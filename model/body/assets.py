@@ -11,9 +11,9 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from model.body.open_body import layout as open_layout
 from model.body.open_body import load as open_body
-from model.body.open_body.vertex_order import MANO_NUMBERS, SMPLX_NUMBERS
+from model.body.open_body.builder import layout as open_layout
+from model.body.open_body.builder.vertex_order import MANO_NUMBERS, SMPLX_NUMBERS
 
 Kind = Literal["smplx", "flame", "mano", "smpl"]
 KINDS: tuple[Kind, ...] = ("smplx", "flame", "mano", "smpl")

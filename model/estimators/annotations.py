@@ -6,9 +6,9 @@ import numpy as np
 
 from model.body.skeleton import BODY, CONTOUR, FACE, INNER_FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
-from model.estimators.boxes import box_problem, longer_side, score_from_sigma
 from model.estimators.registry import register
 from model.estimators.surface import COCO_ANNOTATORS
+from model.imaging.boxes import box_problem, longer_side, score_from_sigma
 
 HANDS = (LEFT_HAND, RIGHT_HAND)
 TRUNK = (5, 6, 11, 12)

@@ -79,7 +79,7 @@ class ImageInput:
         if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
             raise ValueError(
                 f"image {self.image_id!r}: expected an RGB array (H, W, 3) of uint8, "
-                f"got shape {self.rgb.shape} of {self.rgb.dtype}; decode it with datasets_manifest.images"
+                f"got shape {self.rgb.shape} of {self.rgb.dtype}; decode it with datasets_manifest.sources.images"
             )
 
     @classmethod

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from model.estimators import conversions
 from model.estimators.base import Array
 from model.estimators.batching import run_in_batches
-from model.estimators.crops import Square, cut
+from model.imaging.squares import Square, cut
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from model.estimators.checkpoints import load_into, num_blocks, read_checkpoint, require_keys
 from model.networks.pose_regressor import PoseRegressor, config_of, size_keys
+from model.weights import load_into, num_blocks, read_checkpoint, require_keys
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

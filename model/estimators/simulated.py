@@ -24,8 +24,8 @@ from model.estimators.base import (
     KeypointsOutput,
     PersonBatch,
 )
-from model.estimators.boxes import box_problem, longer_side, score_from_sigma
 from model.estimators.registry import register
+from model.imaging.boxes import box_problem, longer_side, score_from_sigma
 
 BODY_SIGMA_RAD = math.radians(5.5)
 """Error of a body joint, an axis."""

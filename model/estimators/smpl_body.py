@@ -10,11 +10,11 @@ import math
 import numpy as np
 import torch
 
-from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode
 from model.estimators.base import Array, BodyOutput, EstimatorInfo, PersonBatch
 from model.estimators.conversions import smplx_body_pose
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPlan, towards_camera
-from model.estimators.crops import Square
+from model.imaging.squares import Square
 from model.rotations import rotation_about_x
 
 NUM_BODY_POINTS = 17

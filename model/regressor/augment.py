@@ -14,8 +14,8 @@ import numpy as np
 
 from model.body.skeleton import FACE, FEET, KEYPOINT_NAMES, LEFT_HAND, RIGHT_HAND
 from model.estimators.base import Array
-from model.estimators.crops import PORTRAIT, Square, apply_affine, crop_affine
-from model.regressor.crop import crop_square
+from model.imaging.crop import crop_square
+from model.imaging.squares import PORTRAIT, Square, apply_affine, crop_affine
 
 VISIBLE_SHARE = PORTRAIT[0] / PORTRAIT[1]
 """Share of the crop's width that the network reads."""

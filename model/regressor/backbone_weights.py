@@ -2,7 +2,7 @@
 
 Known layouts: ViTPose (``backbone.*`` beside a keypoint head), ViTPose++ (the same with experts), HMR2's
 ``vitpose_backbone.pth`` (no prefix), training checkpoints of HMR2 and HaMeR and this package's regressors
-(``backbone.*`` beside heads). ``model.estimators.checkpoints.read_checkpoint`` reads the files.
+(``backbone.*`` beside heads). ``model.weights.read_checkpoint`` reads the files.
 
 Legend: N tokens, C channels, P of them from an expert.
 """
@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.estimators.checkpoints import load_into, num_blocks
 from model.networks.vit import PATCH_PX, ViT, ViTConfig
+from model.weights import load_into, num_blocks
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, device
 
-from model.regressor.parameters import EhmParameters
+from model.body.parameters import EhmParameters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from datasets_manifest.canonical import canonical_json
-from model.estimators.checkpoints import load_into
 from model.regressor.config import RegressorConfig
 from model.regressor.network import EhmRegressor
+from model.weights import load_into
 
 METADATA_NAME = "pear"
 """Name of the metadata in the file's header."""

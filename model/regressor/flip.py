@@ -18,9 +18,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from model.body.assets import EhmAssets
+from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_FLIP
 from model.estimators.base import Array
-from model.regressor.parameters import EhmParameters
 from model.rotations import mirror_rotmat
 
 MAX_RESIDUAL = 0.1

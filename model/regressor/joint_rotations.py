@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_PARENTS
-from model.regressor.parameters import EhmParameters
 
 
 def local_rotations(parameters: EhmParameters) -> Tensor:

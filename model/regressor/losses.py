@@ -40,11 +40,11 @@ import torch
 from torch import Tensor
 
 from model.body import skeleton
+from model.body.parameters import EhmParameters
+from model.imaging.crop_camera import project
 from model.regressor.batch import TrainingBatch
-from model.regressor.camera import project
 from model.regressor.loss_config import LossConfig
 from model.regressor.network import Prediction
-from model.regressor.parameters import EhmParameters
 from model.regressor.targets import neutral_where_invalid
 
 _WRISTS = (skeleton.LEFT_WRIST, skeleton.RIGHT_WRIST)

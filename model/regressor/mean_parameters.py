@@ -17,10 +17,10 @@ import roma
 import torch
 from torch import Tensor
 
+from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_JOINT_NAMES
 from model.estimators.conversions import rotation_about_z, sixd_from_interleaved
 from model.regressor.config import NUM_POSE_JOINTS, RegressorConfig
-from model.regressor.parameters import EhmParameters
 from model.rotations import rotation_about_x, rotmat_to_6d
 
 NEUTRAL_CAMERA = (0.9, 0.0, 0.0)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from model.body.parameters import EhmParameters
 from model.networks.cross_decoder import CrossDecoder
 from model.networks.vit import ViT
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters, neutral
-from model.regressor.parameters import EhmParameters
 from model.rotations import sixd_to_rotmat
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -39,7 +39,7 @@ class Prediction:
     parameters: EhmParameters
     """B people, relative to the cameras of their crops."""
     camera: Tensor
-    """(B, 3) s, tx, ty: the pelvis is at (tx, ty, 2 focal_sides / s) m; ``model.regressor.camera`` projects."""
+    """(B, 3) s, tx, ty: the pelvis is at (tx, ty, 2 focal_sides / s) m; ``model.imaging.crop_camera`` projects."""
 
 
 def normalise(crops: Tensor) -> Tensor:

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.body.parameters import EhmParameters
 from model.body.skeleton import NUM_BODY_JOINTS, NUM_HAND_JOINTS, NUM_KEYPOINTS, NUM_SMPLX_JOINTS
 from model.estimators.base import Array, default_camera
-from model.estimators.crops import Square
+from model.imaging.squares import Square
 from model.regressor.config import RegressorConfig
-from model.regressor.parameters import EhmParameters
 from model.renderer.raster import project
 
 

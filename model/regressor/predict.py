@@ -17,11 +17,11 @@ from torch import Tensor
 
 from model.body.keypoint_body import KeypointBody
 from model.estimators.base import Array
-from model.estimators.boxes import box_problem
-from model.estimators.crops import Square
-from model.regressor.camera import fitted_photo_translation, is_shown, photo_orient, photo_translation
+from model.imaging.boxes import box_problem
+from model.imaging.crop import crop_square, crop_transform, cut_crop
+from model.imaging.crop_camera import fitted_photo_translation, is_shown, photo_orient, photo_translation
+from model.imaging.squares import Square
 from model.regressor.config import RegressorConfig
-from model.regressor.crop import crop_square, crop_transform, cut_crop
 from model.regressor.network import EhmRegressor, Prediction, normalise
 from model.regressor.photo_people import PhotoPeople, PhotoPrediction, PlacedPeople
 from model.regressor.runtime import Mode, Precision, accelerate, for_precision

@@ -1,7 +1,7 @@
 """From a label row, its decoded photo and a draw of the augmentation to what the regressor is trained on.
 
 ``make_sample`` does what belongs to one person: the cut, its colours, the keypoints. ``collate`` turns the rotations of
-all people of a batch at once: to matrices, into the camera of the crop (``model.regressor.camera``), and mirrored
+all people of a batch at once: to matrices, into the camera of the crop (``model.imaging.crop_camera``), and mirrored
 where the crop is.
 
 Legend: B people, C side of the crop in px.
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.body.parameters import EhmParameters
 from model.body.skeleton import (
     FACE,
     HEAD,
@@ -29,14 +30,13 @@ from model.body.skeleton import (
     SMPLX_RIGHT_HAND,
 )
 from model.estimators.base import Array
-from model.estimators.crops import Square
+from model.imaging.crop import crop_transform, cut_crop, keypoints_in_crop
+from model.imaging.crop_camera import crop_orient
+from model.imaging.squares import Square
 from model.regressor.augment import VISIBLE_SHARE, Augmentation
 from model.regressor.batch import TrainingBatch
-from model.regressor.camera import crop_orient
-from model.regressor.crop import crop_transform, cut_crop, keypoints_in_crop
 from model.regressor.flip import CoefficientMirror, mirror_joint_flags, mirror_parameters
 from model.regressor.joint_rotations import joint_orientation
-from model.regressor.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
 
 NUM_SEEN_JOINTS = 22

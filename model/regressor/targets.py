@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from model.body.keypoint_body import KeypointBody
+from model.body.parameters import EhmParameters
 from model.regressor.batch import TrainingBatch
-from model.regressor.parameters import EhmParameters
 
 _BODY = ("global_orient", "body_pose", "betas")
 _FACE = ("jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression")

@@ -1,1 +1,1 @@
-"""Stage 1: label files in, a trained regressor out."""
+"""Training: one engine, one experiment a folder."""

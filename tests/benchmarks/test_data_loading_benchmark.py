@@ -7,7 +7,7 @@ from model.body.assets import load_open_body
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
 from model.regressor.flip import CoefficientMirror
-from tasks.training.dataset import RegressorDataset
+from tasks.training.regressor.dataset import RegressorDataset
 
 
 def test_both_loaders_give_the_same_people(tmp_path):

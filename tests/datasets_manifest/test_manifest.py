@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from datasets_manifest.adapters.base import open_adapter
-from datasets_manifest.images import decode_image
 from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids
+from datasets_manifest.sources.images import decode_image
 
 
 def content(**changes):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting import initialise, so3
 from fitting.beliefs import pose_sigma_rad
-from fitting.camera import Camera
 from fitting.inputs import Coarse
 from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm
 from fitting.problem import BodyProblem
@@ -14,8 +14,8 @@ from fitting.residuals import KeypointTerm
 from fitting.rows import map_tensors
 from fitting.solver import SolverConfig, solve
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import SyntheticPeople, make_people
 from model.body.assets import EhmAssets
+from model.imaging.camera import Camera
 
 FIXED = RefineConfig(solver=SolverConfig(plan="fixed"))
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from toy_bodies import random_state
 
-from fitting import camera, initialise, so3
-from fitting.camera import Camera
+from fitting import initialise, so3
 from fitting.inputs import Coarse
 from fitting.recipe import RefineConfig
 from fitting.sparse_body import SparseBody
+from model.imaging import camera
+from model.imaging.camera import Camera
 
 WRISTS = [20, 21]
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fitting.camera import Camera
 from fitting.inputs import Coarse, Observations, without_bad_values
 from fitting.refine import refine
 from fitting.sparse_body import SparseBody
+from model.imaging.camera import Camera
 
 
 @pytest.mark.parametrize(

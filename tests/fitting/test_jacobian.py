@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch
 from toy_bodies import random_state
 
-from fitting import camera
 from fitting.jacobian import dense, keypoint_jacobian
 from fitting.parameters import State, retract
 from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
+from model.imaging import camera
 
 
 def autodiff(body: SparseBody, state: State, row: int) -> torch.Tensor:

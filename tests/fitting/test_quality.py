@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from benchmarks.quality import KINDS, limit_of, rank_correlation, score, together
-from fitting.camera import Camera
+from benchmarks.synthetic_people import SyntheticConfig, SyntheticPeople, keep_keypoints, make_people
 from fitting.quality import CALIBRATION, expected_error_mm, figures_of, quality_score
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import SyntheticConfig, SyntheticPeople, keep_keypoints, make_people
+from model.imaging.camera import Camera
 
 GOOD = {"model_mm": 15.0, "estimate_error_rad": 0.1, "body_sigma_rel": 0.01, "reproj_rel": 0.004}
 GOOD |= {"joints_unseen": 0.05, "outliers": 0.05}

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fitting import camera as pinhole
+from benchmarks.synthetic_people import SyntheticConfig, SyntheticPeople, make_people
 from fitting.evidence import MAX_ESTIMATED_TURN_RAD, MAX_FACE_TURN_RAD, Evidence, face_turn_rad, gather_evidence
 from fitting.refine import Observations, RefineResult, refine
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import SyntheticConfig, SyntheticPeople, make_people
 from model.body import skeleton
+from model.imaging import camera as pinhole
 
 
 def evidence(

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.synthetic_people import SyntheticPeople, joint_error_mm, keep_keypoints, make_people
 from fitting import so3
 from fitting.parameters import Layout, retract
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import SyntheticPeople, joint_error_mm, keep_keypoints, make_people
 from fitting.uncertainty import (
     joint_derivative,
     joint_roots_m,
@@ -18,7 +18,7 @@ from fitting.uncertainty import (
     uncertainty,
     whitening,
 )
-from model.metrics import similarity_align
+from model.metrics.joints import similarity_align
 
 
 def spd(count: int, size: int, seed: int = 0) -> torch.Tensor:

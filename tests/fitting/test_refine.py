@@ -5,13 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fitting import camera as pinhole
-from fitting import so3
-from fitting.initialise import linear_coefficients
-from fitting.inputs import Coarse
-from fitting.refine import Camera, RefineConfig, RefineResult, Status, refine
-from fitting.sparse_body import SparseBody
-from fitting.synthetic import (
+from benchmarks.synthetic_people import (
     HARD_START,
     SURFACE_ANNOTATION,
     SyntheticConfig,
@@ -20,7 +14,13 @@ from fitting.synthetic import (
     keep_keypoints,
     make_people,
 )
+from fitting import so3
+from fitting.initialise import linear_coefficients
+from fitting.inputs import Coarse
+from fitting.refine import Camera, RefineConfig, RefineResult, Status, refine
+from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.imaging import camera as pinhole
 
 FACE_AND_HANDS = [skeleton.FACE, skeleton.LEFT_HAND, skeleton.RIGHT_HAND]
 DEGREE = torch.pi / 180

@@ -4,8 +4,7 @@ import pytest
 import torch
 from toy_bodies import random_state
 
-from fitting import camera, so3
-from fitting.camera import Camera
+from fitting import so3
 from fitting.parameters import State, retract
 from fitting.priors import (
     GaussianTerm,
@@ -22,6 +21,8 @@ from fitting.problem import NormalEquations, Term
 from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.imaging import camera
+from model.imaging.camera import Camera
 
 COUNT = 3
 

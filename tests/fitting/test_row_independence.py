@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting.refine import RefineConfig, RefineResult, Status, refine
 from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import SyntheticPeople, make_people
 
 
 def refined(body: SparseBody, people: SyntheticPeople, rows: torch.Tensor, batch_size: int = 256) -> RefineResult:

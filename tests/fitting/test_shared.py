@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fitting import camera
+from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting.parameters import Layout
 from fitting.refine import RefineResult, Status, refine
 from fitting.rows import cat_rows, take_rows
 from fitting.shared import Belief, fuse, information, person_rows, shared_columns
 from fitting.sparse_body import SparseBody
-from fitting.synthetic import SyntheticPeople, make_people
+from model.imaging import camera
 
 FRAMES = 8
 DOUBLE = torch.float64

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prefect_project import make_project
 
-from flows import server
+from flows.server import local_server as server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,15 +17,15 @@ import pytest
 import torch
 import yaml
 
-from datasets_manifest.selection import LabelSet
-from flows.torchrun import TrainingFailed, run_processes, training_command
-from flows.training import run_training
+from datasets_manifest.files import write_text
+from datasets_manifest.shards.selection import LabelSet
+from flows.run.torchrun import TrainingFailed, run_processes, training_command
+from flows.run.training import run_training
 from model.regressor.checkpoint import unpack
-from tasks.files import write_text
-from tasks.training import worker
-from tasks.training.curves import read_rows
-from tasks.training.plan import TrainingPlan, open_plan
-from tasks.training.settings import TrainConfig, load_train_config, to_plain
+from tasks.training.engine import worker
+from tasks.training.engine.curves import read_rows
+from tasks.training.regressor.plan import TrainingPlan, open_plan
+from tasks.training.regressor.settings import TrainConfig, load_train_config, to_plain
 
 LOG = logging.getLogger("test")
 SETTINGS = {
@@ -207,7 +207,7 @@ def test_the_flow_shows_its_result_and_ends_its_processes_when_it_is_terminated(
     workers: list[psutil.Process] = []
     while not workers and time.monotonic() < deadline:
         children = psutil.Process(process.pid).children(recursive=True)
-        workers = [child for child in children if "tasks.training.worker" in " ".join(child.cmdline())]
+        workers = [child for child in children if "tasks.training.engine.worker" in " ".join(child.cmdline())]
         time.sleep(0.1)
     assert workers
     process.terminate()

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from face_checkpoints import face_tensors
+from photo_people import people
 from upstream_checkpoints import write_checkpoint
 
 from model.estimators.registry import create, register
-from tasks.config import EstimatorConfig
+from tasks.annotate.settings import EstimatorConfig
 from tasks.estimators import borrowed, estimator_info
-from tests.model.estimators.people import people
 
 BACKEND = EstimatorConfig(backend="test_pool")
 SHARED = EstimatorConfig(backend="test_shared_pool")

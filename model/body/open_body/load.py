@@ -46,7 +46,7 @@ def load_arrays() -> dict[str, np.ndarray]:
     if digest != sidecar()["sha256"]:
         raise ValueError(
             f"{ARRAYS_FILE} does not match {SIDECAR_FILE}: expected sha256 {sidecar()['sha256']}, got {digest}; "
-            "check out both files again or rebuild them with `python -m model.body.open_body.build`"
+            "check out both files again or rebuild them with `python -m model.body.open_body.builder.build`"
         )
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return unpack(dict(archive))

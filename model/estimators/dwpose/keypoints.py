@@ -10,7 +10,6 @@ import numpy as np
 
 from model.body.skeleton import NUM_KEYPOINTS
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
-from model.estimators.boxes import box_problem
 from model.estimators.dwpose.calibration import ScoreCalibration, calibration_of
 from model.estimators.dwpose.files import DETECTOR_FILE, LICENCE, POSE_FILE
 from model.estimators.dwpose.mmpose_route import MmposePose
@@ -20,6 +19,7 @@ from model.estimators.dwpose.sessions import OnnxNetwork
 from model.estimators.dwpose.yolox import PersonDetector, YoloxConfig
 from model.estimators.options import as_config
 from model.estimators.registry import register
+from model.imaging.boxes import box_problem
 
 METHOD_VERSION = "1"
 """Of the steps around the networks."""

@@ -17,9 +17,9 @@ import numpy as np
 
 from model.body.skeleton import NUM_KEYPOINTS
 from model.estimators.base import Array
-from model.estimators.checkpoints import load_into, read_checkpoint
 from model.estimators.dwpose.files import MMPOSE_CHECKPOINT_FILE, MMPOSE_CONFIG_FILE, found_file
 from model.estimators.dwpose.poses import RawPoses, geometry
+from model.weights import load_into, read_checkpoint
 
 
 def import_mmpose() -> tuple[Any, Any]:

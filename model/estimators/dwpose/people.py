@@ -7,12 +7,12 @@ import numpy as np
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 from model.estimators.annotations import CLICK_SHARE, SIGMA_SHARE, part_validity
 from model.estimators.base import Array, KeypointsOutput
-from model.estimators.boxes import longer_side, score_from_sigma
 from model.estimators.dwpose.calibration import ScoreCalibration
 from model.estimators.dwpose.poses import RawPoses
 from model.estimators.mediapipe.keypoints import MIN_KEYPOINTS, overlapped
 from model.estimators.mediapipe.uncertainty import body_trusted, face_sigma, hand_sigma, is_inside
 from model.estimators.surface import COCO_ANNOTATORS
+from model.imaging.boxes import longer_side, score_from_sigma
 
 BODY_AND_FEET = slice(0, 23)
 PART_SLICES = (LEFT_HAND, RIGHT_HAND, FACE)

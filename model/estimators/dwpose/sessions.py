@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.checkpoints import sha256_of
 from model.estimators.dwpose.files import UpstreamFile, found_file
+from model.weights import sha256_of
 
 EXTRA = "pip install -e '.[dwpose]'"
 _FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

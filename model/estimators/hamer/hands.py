@@ -14,19 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
 from model.estimators.base import Array, EstimatorInfo, HandsOutput, PersonBatch
-from model.estimators.checkpoints import checkpoint_sha256
 from model.estimators.conversions import left_hand_from_mirrored
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPlan, towards_camera
-from model.estimators.crops import PORTRAIT, Square, keypoint_box, square_of_box
 from model.estimators.options import as_config
 from model.estimators.published_error import FINGER_M, turn_rad
 from model.estimators.registry import register
 from model.estimators.regressor_files import HAMER, load_regressor
+from model.imaging.squares import PORTRAIT, Square, keypoint_box, square_of_box
 from model.networks.pose_regressor import CROP_PX
 from model.rotations import rotation_about_x
+from model.weights import checkpoint_sha256
 
 LICENCE = "code MIT; weights for research, made with MANO (non-commercial)"
 BOX_SCALE = 2.0

@@ -9,18 +9,18 @@ from typing import Any
 
 from torch import Tensor
 
-from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode
 from model.estimators.base import EstimatorInfo, PersonBatch
-from model.estimators.boxes import box_problem
-from model.estimators.checkpoints import checkpoint_sha256
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
-from model.estimators.crops import PORTRAIT, Square, square_of_box
 from model.estimators.options import as_config
 from model.estimators.published_error import body_sigma_rad
 from model.estimators.registry import register
 from model.estimators.regressor_files import HMR2, load_regressor
 from model.estimators.smpl_body import SmplBody
+from model.imaging.boxes import box_problem
+from model.imaging.squares import PORTRAIT, Square, square_of_box
 from model.networks.pose_regressor import CROP_PX
+from model.weights import checkpoint_sha256
 
 LICENCE = "code MIT; weights for research, made with SMPL (non-commercial)"
 JOINT_ERROR_M = 0.0543

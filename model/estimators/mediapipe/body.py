@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from model.estimators.base import Array, BodyOutput, PersonBatch
-from model.estimators.boxes import score_from_sigma
 from model.estimators.mediapipe.kinematics import HEAD, NECK, WRISTS, solve
 from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
 from model.estimators.mediapipe.part import MediapipePart
@@ -20,6 +19,7 @@ from model.estimators.mediapipe.uncertainty import (
     person_size_px,
 )
 from model.estimators.registry import register
+from model.imaging.boxes import score_from_sigma
 
 INNER_FACE_OF_51 = FACE_OF_68[17:]
 """Face-mesh landmark of each inner face keypoint."""

@@ -1,4 +1,7 @@
-"""Reads the face of one person, starting at the head of the pose."""
+"""Face estimator: head orientation, jaw opening and eyelids from the dense face landmarks.
+
+Shape and expression stay zero: the refinement finds them from the keypoints.
+"""
 
 from __future__ import annotations
 
@@ -6,73 +9,79 @@ import math
 
 import numpy as np
 
-from model.estimators.base import Array
-from model.estimators.mediapipe.graphs import FaceReading, Networks
-from model.estimators.mediapipe.regions import Region
+from model.estimators.base import Array, FaceOutput, PersonBatch
+from model.estimators.mediapipe.body import face_points
+from model.estimators.mediapipe.part import MediapipePart
+from model.estimators.mediapipe.person import face_accepted
+from model.estimators.mediapipe.rest import RestSkeleton
+from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, kabsch
+from model.estimators.registry import register
 
-FOREHEAD, CHIN, NOSE = 10, 152, 1
-"""Face landmarks on the axis of the face."""
-RIGHT_EYE_OUTER, LEFT_EYE_OUTER = 33, 263
-"""Face landmarks at the outer corners of the eyes."""
-
-GOOD_SCORE = 0.95
-"""Score at which the search stops."""
-
-
-def next_region(reading: FaceReading) -> Region:
-    """Returns the region of a face that was just read: 1.5 times its box, upright along the eyes."""
-    points = reading.landmarks[:, :2]
-    eyes = points[LEFT_EYE_OUTER] - points[RIGHT_EYE_OUTER]
-    low, high = points.min(0), points.max(0)
-    x, y = (low + high) / 2
-    return Region(float(x), float(y), 1.5 * float(max(high - low)), math.atan2(eyes[1], eyes[0]))
-
-
-def read_face(networks: Networks, rgb: Array, region: Region, *, iterations: int = 3) -> FaceReading:
-    """Reads a face, moving the region to where the face turned out to be."""
-    best = reading = networks.face(rgb, region)
-    for _ in range(iterations - 1):
-        following = next_region(reading)
-        if following.side_px < 4:
-            break
-        reading = networks.face(rgb, following)
-        if reading.score > best.score - 0.02:
-            best = reading
-    return best
+INNER_LIPS = (13, 14)
+"""Face-mesh landmarks: middle of the upper and of the lower lip, inside."""
+EYE_CORNERS = (33, 263)
+"""Face-mesh landmarks: outer corners of the right and left eye."""
+EYES = (((386, 374), (385, 380), (263, 362)), ((159, 145), (158, 153), (33, 133)))
+"""Left and right eye: two pairs of upper and lower lid, then outer and inner corner."""
+REST_EYE_CORNERS, REST_UPPER_LIP, REST_LOWER_LIP, JAW = (19, 28), 45, 49, 22
+"""Rest face landmarks among the 51 and the jaw's joint."""
+MAX_JAW_RAD = 0.6
+OPEN_EYE, CLOSED_EYE = 0.25, 0.08
+"""Height of the eye's opening against its width, open and closed."""
+SIGMA_RAD = math.radians(6)
+"""Standard deviation of the head's orientation."""
 
 
-def face_offset(face: FaceReading, pose: Array) -> float:
-    """Distance between the face's centre and that of the pose's (33, 2+) face, in face heights."""
-    points = face.landmarks[:, :2]
-    centre = points[[NOSE, CHIN, FOREHEAD]].mean(0)
-    expected = pose[[0, 9, 10, 2, 5], :2].mean(0)
-    length = float(np.hypot(*(points[FOREHEAD] - points[CHIN])))
-    return float(np.hypot(*(centre - expected))) / max(length, 1e-6)
+def jaw_opening_rad(rest: RestSkeleton, mesh: Array) -> float:
+    """Angle of the jaw that opens the lips of a (468, 3) mesh as far as seen.
+
+    Distances are taken in 3D, so that a nod does not open the mouth; the eyes' outer corners give the scale.
+    """
+    width = float(np.linalg.norm(mesh[EYE_CORNERS[0]] - mesh[EYE_CORNERS[1]]))
+    rest_width = float(np.linalg.norm(rest.face[REST_EYE_CORNERS[0]] - rest.face[REST_EYE_CORNERS[1]]))
+    gap_m = float(np.linalg.norm(mesh[INNER_LIPS[0]] - mesh[INNER_LIPS[1]])) * rest_width / max(width, 1e-6)
+    rest_gap_m = float(np.linalg.norm(rest.face[REST_UPPER_LIP] - rest.face[REST_LOWER_LIP]))
+    radius_m = float(np.linalg.norm(rest.face[REST_LOWER_LIP] - rest.joints[JAW]))
+    sine = np.clip((gap_m - rest_gap_m) / (2 * radius_m), 0, 1)
+    return float(min(2 * math.asin(sine), MAX_JAW_RAD))
 
 
-def head_side(pose: Array) -> float:
-    """Size of the head, px, from (33, 2+) pose landmarks; the shoulders and trunk bound it for profiles."""
-    points = pose[:, :2]
-    ears = np.hypot(*(points[7] - points[8]))
-    shoulders = np.hypot(*(points[11] - points[12]))
-    trunk = np.hypot(*(points[11] + points[12] - points[23] - points[24])) / 2
-    return float(max(1.25 * ears, 0.42 * max(shoulders, 0.62 * trunk)))
+def eyelids_closed(mesh: Array) -> Array:
+    """Closure (2,) of the left and right eye of a (468, 3) mesh, 0 open to 1 closed."""
+    out = []
+    for *lids, (outer, inner) in EYES:
+        width = float(np.linalg.norm(mesh[outer] - mesh[inner]))
+        height = float(np.mean([np.linalg.norm(mesh[upper] - mesh[lower]) for upper, lower in lids]))
+        out.append((OPEN_EYE - height / max(width, 1e-6)) / (OPEN_EYE - CLOSED_EYE))
+    return np.clip(out, 0, 1)
 
 
-def find_face(networks: Networks, rgb: Array, pose: Array) -> tuple[FaceReading, float]:
-    """Returns the best face near the head of (33, 5) pose landmarks and its offset in face heights."""
-    points = pose[:, :2]
-    size = head_side(pose)
-    x, y = (points[7] + points[8] + points[0]) / 3
-    roll = math.atan2(points[2, 1] - points[5, 1], points[2, 0] - points[5, 0])
-    best: tuple[float, FaceReading, float] | None = None
-    for factor, rotation in ((2.2, roll), (1.5, roll), (2.2, 0.0), (3.0, 0.0)):
-        reading = read_face(networks, rgb, Region(float(x), float(y), factor * size, rotation))
-        offset = face_offset(reading, pose)
-        worth = reading.score * (0.2 if offset > 1 else 1.0)
-        if best is None or worth > best[0]:
-            best = (worth, reading, offset)
-        if best[0] > GOOD_SCORE:
-            break
-    assert best is not None
-    return best[1], best[2]
+@register("face", "mediapipe")
+class MediapipeFace(MediapipePart):
+    """Head, jaw and eyelids from MediaPipe's face mesh."""
+
+    def estimate(self, batch: PersonBatch) -> FaceOutput:
+        """Estimates one row a person; a face that was not found stays neutral and invalid."""
+        num = len(batch)
+        evidence = self.evidence(batch, face=True)
+        valid = face_accepted(evidence)
+        jaw, eyelids = np.zeros((num, 3)), np.zeros((num, 2))
+        orient = np.tile(CAMERA_FROM_MODEL, (num, 1, 1))
+        for i in np.flatnonzero(valid).tolist():
+            mesh = evidence["face_px"][i].astype(float)
+            jaw[i, 0] = jaw_opening_rad(self._rest, mesh)
+            eyelids[i] = eyelids_closed(mesh)
+            points = face_points(evidence, i, float(batch.focal_px[i]), batch.principal_px[i])
+            orient[i] = CAMERA_FROM_MODEL @ kabsch(self._rest.face, points)
+        return FaceOutput(
+            valid=valid,
+            score=np.where(valid, np.nan_to_num(evidence["face_score"]), 0.0),
+            flame_shape=np.zeros((num, 10)),
+            flame_expression=np.zeros((num, 10)),
+            jaw_pose=jaw,
+            eye_pose=np.zeros((num, 6)),
+            eyelids=eyelids,
+            head_orient=orient,
+            sigma_rad=np.full(num, SIGMA_RAD),
+            reasons=[None if ok else "estimator_refused" for ok in valid],
+        )

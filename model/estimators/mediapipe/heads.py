@@ -12,7 +12,7 @@ import numpy as np
 
 from model.estimators.base import Array
 from model.estimators.mediapipe.detector import tiles
-from model.estimators.mediapipe.face import CHIN, FOREHEAD, NOSE, head_side, read_face
+from model.estimators.mediapipe.face_landmarks import CHIN, FOREHEAD, NOSE, head_side, read_face
 from model.estimators.mediapipe.graphs import FaceDetection, FaceReading, Networks
 from model.estimators.mediapipe.regions import Region
 

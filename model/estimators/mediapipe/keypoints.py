@@ -9,10 +9,9 @@ import numpy as np
 
 from model.body.skeleton import BODY, BODY_GROUPS, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
-from model.estimators.boxes import box_area, box_problem, intersection_area, longer_side
 from model.estimators.mediapipe.detector import DetectorConfig
 from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hands import HandConfig
+from model.estimators.mediapipe.hand_landmarks import HandConfig
 from model.estimators.mediapipe.heads import HeadConfig, head_points
 from model.estimators.mediapipe.landmarks import FACE_OF_68
 from model.estimators.mediapipe.people import people_in_boxes, people_of_photo
@@ -28,6 +27,7 @@ from model.estimators.mediapipe.uncertainty import (
 from model.estimators.options import as_config
 from model.estimators.registry import register
 from model.estimators.surface import MEDIAPIPE
+from model.imaging.boxes import box_area, box_problem, intersection_area, longer_side
 
 MIN_KEYPOINTS = 4
 """Seen body points below which a person cannot be fitted."""

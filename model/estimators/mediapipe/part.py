@@ -7,7 +7,7 @@ from typing import Any
 
 from model.estimators.base import Array, PersonBatch
 from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hands import HandConfig
+from model.estimators.mediapipe.hand_landmarks import HandConfig
 from model.estimators.mediapipe.person import evidence_of
 from model.estimators.mediapipe.pose import PoseConfig
 from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton

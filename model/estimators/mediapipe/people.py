@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.boxes import box_area, intersection_area, longer_side
 from model.estimators.mediapipe.detector import DetectorConfig, find_people
-from model.estimators.mediapipe.face import face_offset
+from model.estimators.mediapipe.face_landmarks import face_offset
 from model.estimators.mediapipe.graphs import FaceDetection, Networks
-from model.estimators.mediapipe.hands import HandConfig
+from model.estimators.mediapipe.hand_landmarks import HandConfig
 from model.estimators.mediapipe.heads import (
     HeadConfig,
     centre,
@@ -26,6 +25,7 @@ from model.estimators.mediapipe.heads import (
 from model.estimators.mediapipe.person import MAX_FACE_OFFSET, MIN_FACE_SCORE, PersonReading, read_parts
 from model.estimators.mediapipe.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
 from model.estimators.mediapipe.uncertainty import is_pose_usable, person_size_px, trusted_groups
+from model.imaging.boxes import box_area, intersection_area, longer_side
 
 SAME_POSE = 0.1
 """Mean landmark distance, in box sides, below which two readings are one person."""

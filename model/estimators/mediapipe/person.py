@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.estimators.base import Array, PersonBatch
-from model.estimators.boxes import box_problem
-from model.estimators.mediapipe.face import find_face
+from model.estimators.mediapipe.face_landmarks import find_face
 from model.estimators.mediapipe.graphs import FaceReading, Networks
-from model.estimators.mediapipe.hands import FoundHand, HandConfig, drop_shared_hand, find_hand
+from model.estimators.mediapipe.hand_landmarks import FoundHand, HandConfig, drop_shared_hand, find_hand
 from model.estimators.mediapipe.pose import PersonPose, PoseConfig, find_in_box
+from model.imaging.boxes import box_problem
 
 MIN_FACE_SCORE = 0.5
 """Score of an accepted face."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from model.body.skeleton import BODY_GROUPS, CONTOUR, FACE, NUM_KEYPOINTS
 from model.estimators.base import Array
-from model.estimators.boxes import longer_side, score_from_sigma
 from model.estimators.mediapipe.landmarks import BODY_AND_FEET, HANDS, POSE_OF_BODY, SMALL_TOES
+from model.imaging.boxes import longer_side, score_from_sigma
 
 REGION_SHARE = 0.64
 """Size of a person as a share of the side of the pose region."""

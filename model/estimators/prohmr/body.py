@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode
 from model.estimators.base import EstimatorInfo, PersonBatch
-from model.estimators.checkpoints import checkpoint_sha256, load_into, read_checkpoint, require_keys
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
-from model.estimators.crops import Square, keypoint_box, square_of_box
 from model.estimators.options import as_config
 from model.estimators.prohmr.network import CROP_PX, IGNORED, SIZE_KEYS, ProHMRNetwork, config_of
 from model.estimators.published_error import body_sigma_rad
 from model.estimators.registry import register
 from model.estimators.smpl_body import SmplBody
+from model.imaging.squares import Square, keypoint_box, square_of_box
+from model.weights import checkpoint_sha256, load_into, read_checkpoint, require_keys
 
 LICENCE = "code BSD-3-Clause; weights for research, made with SMPL (non-commercial)"
 BOX_SCALE = 1.2

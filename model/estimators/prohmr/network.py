@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from model.estimators.checkpoints import num_blocks
 from model.networks.glow import ConditionalGlow, GlowConfig
 from model.networks.resnet import ResNet, ResNetConfig
 from model.rotations import sixd_to_rotmat
+from model.weights import num_blocks
 
 CROP_PX = 224
 NUM_ROTATIONS = 24

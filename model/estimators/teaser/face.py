@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_manifest.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode
 from model.body.skeleton import FACE
 from model.estimators import conversions
 from model.estimators.base import Array, EstimatorInfo, FaceOutput, PersonBatch
 from model.estimators.batching import run_in_batches
-from model.estimators.checkpoints import checkpoint_sha256, load_into, read_checkpoint
 from model.estimators.crop_network import CropNetworkConfig, towards_camera
-from model.estimators.crops import Square, cut
 from model.estimators.options import as_config
 from model.estimators.registry import register
 from model.estimators.teaser.network import FaceEncoder
 from model.estimators.teaser.region import RegionConfig, face_square
+from model.imaging.squares import Square, cut
+from model.weights import checkpoint_sha256, load_into, read_checkpoint
 
 CROP_PX = 224
 NUM_COEFFICIENTS = 10

@@ -14,7 +14,7 @@ import numpy as np
 
 from model.body.skeleton import FACE
 from model.estimators.base import Array
-from model.estimators.crops import Square
+from model.imaging.squares import Square
 
 EYES, MOUTH = slice(36, 48), slice(48, 68)
 """Points of both eyes and of the lips among the 68."""

@@ -7,8 +7,8 @@ import pytest
 
 from datasets_manifest.adapters import base
 from datasets_manifest.adapters.base import Inventory, Missing, adapter_class, file_problem, read_file
-from datasets_manifest.error_codes import ErrorCode
-from datasets_manifest.images import ImageError
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.images import ImageError
 
 
 @pytest.fixture

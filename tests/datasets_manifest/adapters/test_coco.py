@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from datasets_manifest.adapters.base import open_adapter
-from datasets_manifest.error_codes import ErrorCode
-from datasets_manifest.images import decode_image
 from datasets_manifest.manifest import Manifest
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.images import decode_image
 
 SAMPLE = Path(__file__).parents[3].parent / "shared" / "data" / "coco"
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the COCO sample does not stand beside the project")

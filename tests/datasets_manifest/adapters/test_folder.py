@@ -5,9 +5,9 @@ import os
 import pytest
 
 from datasets_manifest.adapters.base import open_adapter
-from datasets_manifest.error_codes import ErrorCode
-from datasets_manifest.images import ImageError
 from datasets_manifest.manifest import Manifest
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.images import ImageError
 
 
 def adapter_of(root, **layout):

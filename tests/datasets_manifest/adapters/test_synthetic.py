@@ -7,9 +7,9 @@ import pytest
 
 from datasets_manifest.adapters.base import open_adapter
 from datasets_manifest.adapters.synthetic import TRUTH_SHAPES
-from datasets_manifest.error_codes import ErrorCode
-from datasets_manifest.fields import pack_arrays
 from datasets_manifest.manifest import Manifest
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.fields import pack_arrays
 
 
 def adapter_of(root, *, count=2, boxes="manifest", keypoints="coco_wholebody"):

@@ -23,7 +23,7 @@ from model.body.asset_files import load_body, load_ehm_assets
 from model.body.assets import load_open_body
 from model.body.convert import convert_model, main, read_source
 from model.body.ehms import EHMs
-from model.body.open_body.layout import model_dict
+from model.body.open_body.builder.layout import model_dict
 from model.body.restricted_pickle import ConvertError, RefusedName
 
 ROOT = Path(__file__).parents[3]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from photo_people import photo
 from torch import nn
 
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPlan, normalised
-from model.estimators.crops import Square
-from tests.model.estimators.people import photo
+from model.imaging.squares import Square
 
 
 class Mean(nn.Module):

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from photo_people import photo
 
 from model.estimators.crop_network import normalised
-from model.estimators.crops import PORTRAIT, cut, square_of_box
-from tests.model.estimators.people import photo
+from model.imaging.squares import PORTRAIT, cut, square_of_box
 
 pytestmark = pytest.mark.upstream
 GREY_STEP = 1 / (255 * 0.224)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from model.body.skeleton import FACE, KEYPOINT_NAMES, LEFT_HAND
+from model.imaging.crop import crop_square
 from model.regressor.augment import REGIONS, AugmentConfig, draw, seen_inside
-from model.regressor.crop import crop_square
 
 BOX = np.array([100.0, 50.0, 260.0, 530.0])
 

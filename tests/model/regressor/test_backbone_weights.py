@@ -5,11 +5,11 @@ import logging
 import pytest
 import torch
 
-from model.estimators.checkpoints import read_checkpoint
 from model.networks.vit import ViT, ViTConfig
 from model.regressor.backbone_weights import EXPERT_NAMES, backbone_tensors
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.network import EhmRegressor
+from model.weights import read_checkpoint
 
 CONFIG = ViTConfig(width=12, depth=2, heads=3, image_size=(64, 48))
 PART = 4

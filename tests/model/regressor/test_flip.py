@@ -8,6 +8,7 @@ import torch
 
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
+from model.body.parameters import EhmParameters
 from model.body.skeleton import KEYPOINT_FLIP, SMPLX_FLIP
 from model.regressor.flip import (
     CoefficientMirror,
@@ -15,7 +16,6 @@ from model.regressor.flip import (
     mirror_parameters,
     mirrored_vertices,
 )
-from model.regressor.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
 
 M = torch.tensor([-1.0, 1.0, 1.0])

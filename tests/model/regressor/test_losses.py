@@ -29,10 +29,10 @@ from torch import Tensor
 from model.body import skeleton
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
+from model.body.parameters import EhmParameters
 from model.regressor.batch import TrainingBatch
 from model.regressor.loss_config import WEIGHT_NAMES, LossConfig
 from model.regressor.losses import regressor_loss
-from model.regressor.parameters import EhmParameters
 from model.regressor.targets import posed_target
 
 FLAGS = ("body_valid", "left_hand_valid", "right_hand_valid", "face_valid")

@@ -8,11 +8,11 @@ import pytest
 import roma
 import torch
 
+from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_JOINT_NAMES
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import from_smpl_mean, neutral, of_labels
 from model.regressor.network import EhmRegressor
-from model.regressor.parameters import EhmParameters
 from model.rotations import sixd_to_rotmat
 
 CONFIG = RegressorConfig(num_betas=4, num_flame_shape=3, num_expression=2)

@@ -13,9 +13,9 @@ from model.body import lbs
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
 from model.body.skeleton import FACE, SMPLX_PARENTS
+from model.imaging.crop import crop_square, crop_transform
+from model.imaging.crop_camera import project as project_in_crop
 from model.regressor import predict
-from model.regressor.camera import project as project_in_crop
-from model.regressor.crop import crop_square, crop_transform
 from model.regressor.joint_rotations import global_rotations, local_rotations
 from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor

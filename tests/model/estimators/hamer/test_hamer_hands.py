@@ -6,17 +6,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from photo_people import mirrored, people
 from upstream_checkpoints import write_checkpoint
 
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
 from model.estimators import create
 from model.estimators.base import HandsEstimator
-from model.estimators.checkpoints import read_checkpoint
 from model.estimators.conversions import view_ray_rotation
 from model.estimators.crop_network import normalised
-from model.estimators.crops import PORTRAIT, cut, keypoint_box, square_of_box
+from model.imaging.squares import PORTRAIT, cut, keypoint_box, square_of_box
 from model.rotations import mirror_rotmat
-from tests.model.estimators.people import mirrored, people
+from model.weights import read_checkpoint
 
 
 @pytest.fixture(scope="module")

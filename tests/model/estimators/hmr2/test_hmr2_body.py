@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from photo_people import people
 from upstream_checkpoints import write_checkpoint
 
 from model.estimators import create
 from model.estimators.base import BodyEstimator
 from model.estimators.crop_network import normalised
-from model.estimators.crops import PORTRAIT, cut, square_of_box
-from tests.model.estimators.people import people
+from model.imaging.squares import PORTRAIT, cut, square_of_box
 
 
 @pytest.fixture(scope="module")

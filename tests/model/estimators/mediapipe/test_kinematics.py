@@ -5,7 +5,7 @@ import pytest
 
 from model.body.skeleton import SMPLX_PARENTS
 from model.estimators.mediapipe import so3
-from model.estimators.mediapipe.hands_3d import FINGER_LANDMARKS, solve_fingers
+from model.estimators.mediapipe.hands import FINGER_LANDMARKS, solve_fingers
 from model.estimators.mediapipe.kinematics import FIRST_FINGER, WRISTS, palm_orientation, solve
 from model.estimators.mediapipe.rest import SIDES, open_skeleton
 

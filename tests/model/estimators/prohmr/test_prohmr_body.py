@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import roma
 import torch
+from photo_people import people
 from upstream_checkpoints import TINY_PROHMR, prohmr, write_checkpoint
 
 from model.estimators import create
 from model.estimators.base import BodyEstimator
 from model.estimators.crop_network import normalised
-from model.estimators.crops import cut, keypoint_box, square_of_box
 from model.estimators.prohmr.body import spread_rad
 from model.estimators.prohmr.network import SIZE_KEYS, ProHMRConfig, ProHMRNetwork, config_of
-from tests.model.estimators.people import people
+from model.imaging.squares import cut, keypoint_box, square_of_box
 
 
 @pytest.fixture(scope="module")

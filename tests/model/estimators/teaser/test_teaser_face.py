@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from face_checkpoints import face_tensors
-from test_face_region import person
+from face_keypoints import person
 
 from model.estimators import PersonBatch, create
-from model.estimators.crops import cut
 from model.estimators.teaser.face import SmirkFace, TeaserFace, load_network
 from model.estimators.teaser.region import RegionConfig, face_square
+from model.imaging.squares import cut
 from model.rotations import rotvec_to_rotmat
 
 SIZE = 480

@@ -1,0 +1,272 @@
+"""The label schema and the schemas of the intermediate parts: every column with its meaning, unit, frame and length.
+
+Vectors are Arrow ``list<float32>`` of a fixed length, in C order; ``numpy.stack(df["body_pose"])`` gives the matrix.
+Image: x right, y down, pixels. Camera frame: x right, y down, z forward, metres. Rotations: axis-angle, radians.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Status
+from datasets_manifest.schema.fields import (
+    ARRAY_MAP,
+    CATEGORY,
+    FLAGS,
+    FLOATS,
+    SHAPE_MAP,
+    column,
+    field_note,
+    fixed_length,
+    pack_arrays,
+    table_from_rows,
+    unpack_arrays,
+)
+
+__all__ = [
+    "BODY_SCHEMA",
+    "ERROR_SENTENCES",
+    "FACE_SCHEMA",
+    "HANDS_SCHEMA",
+    "KEYPOINTS_SCHEMA",
+    "LABEL_SCHEMA",
+    "NUM_KEYPOINTS",
+    "PART_NAMES",
+    "PART_SCHEMAS",
+    "PERSON_UNKNOWN",
+    "PLAN_SCHEMA",
+    "SCHEMA_VERSION",
+    "BoxSource",
+    "ErrorCode",
+    "Status",
+    "field_note",
+    "fixed_length",
+    "image_id_of",
+    "label_schema",
+    "make_sample_id",
+    "pack_arrays",
+    "table_from_rows",
+    "unpack_arrays",
+]
+
+SCHEMA_VERSION = 2
+"""Version of every schema in this file; it rises with any change of a column. 2: labels have `joint_seen`."""
+
+NUM_KEYPOINTS = 133
+"""COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
+
+PART_NAMES = ("body", "left_hand", "right_hand", "face")
+"""Order of the four flags in ``part_valid``."""
+
+PERSON_UNKNOWN = -1
+"""``person`` in a plan row whose image still has to be searched for people."""
+
+PX, M, RAD, ONE = "px", "m", "rad", "1"
+IMAGE = "image: x right, y down, after EXIF orientation"
+CAMERA = "camera: x right, y down, z forward"
+PARENT = "parent joint, SMPL-X order"
+
+
+def make_sample_id(dataset: str, split: str, image_id: str, person: int) -> str:
+    """Return ``<dataset>/<split>/<image id>#<person>``, unique in a data set and stable between runs."""
+    return f"{dataset}/{split}/{image_id}#{person}"
+
+
+def image_id_of(sample_id: str) -> str:
+    """Return the image id inside a sample_id (data set and split have no slash, so the rest up to the last # is it)."""
+    return sample_id.split("/", 2)[2].rpartition("#")[0]
+
+
+def _key_columns() -> list[pa.Field]:
+    return [
+        column("sample_id", pa.string(), "<dataset>/<split>/<image id>#<person>, unique in a data set", required=True),
+        column("dataset", pa.string(), "id of the manifest", required=True),
+        column("split", pa.string(), "train, val, test or all, as the manifest says", required=True),
+        column("image", pa.string(), "path relative to the data set's root", required=True),
+        column("image_width", pa.int32(), "width after EXIF orientation; null when not known", unit=PX),
+        column("image_height", pa.int32(), "height after EXIF orientation; null when not known", unit=PX),
+        column("person", pa.int16(), "index within the image; 0 when the image itself failed", required=True),
+    ]
+
+
+def _state_columns() -> list[pa.Field]:
+    return [
+        column("status", CATEGORY, "ok, partial or failed", required=True),
+        column("error_code", CATEGORY, "reason from a closed set; null when ok"),
+        column("error_detail", pa.string(), "what was expected and what came, for this sample; null when ok"),
+    ]
+
+
+def _box_columns() -> list[pa.Field]:
+    return [
+        column("bbox_xyxy", FLOATS, "person box: left, top, right, bottom", unit=PX, frame=IMAGE, shape=(4,)),
+        column("bbox_source", CATEGORY, "where the box comes from: manifest, detector or keypoints"),
+    ]
+
+
+def _keypoints_column() -> pa.Field:
+    text = "COCO-WholeBody order: x, y and a calibrated score 0..1 (0 = not seen)"
+    return column("keypoints_2d", FLOATS, text, unit="px, px, 1", frame=IMAGE, shape=(NUM_KEYPOINTS, 3))
+
+
+def _camera_columns() -> list[pa.Field]:
+    return [
+        column("focal_px", pa.float32(), "focal length of the full image's pinhole camera", unit=PX),
+        column("principal_px", FLOATS, "principal point of the full image", unit=PX, frame=IMAGE, shape=(2,)),
+    ]
+
+
+def _face_columns(num_flame_shape: int, num_expression: int) -> list[pa.Field]:
+    return [
+        column("flame_shape", FLOATS, "FLAME shape coefficients", unit=ONE, shape=(num_flame_shape,)),
+        column("flame_expression", FLOATS, "FLAME expression coefficients", unit=ONE, shape=(num_expression,)),
+        column("jaw_pose", FLOATS, "jaw rotation, axis-angle", unit=RAD, frame="head", shape=(3,)),
+        column("eye_pose", FLOATS, "left then right eye rotation, axis-angle", unit=RAD, frame="head", shape=(2, 3)),
+        column("eyelids", FLOATS, "left then right eyelid, 0 open .. 1 closed", unit=ONE, shape=(2,)),
+    ]
+
+
+def label_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
+    """Return the schema of ``labels/``; the three counts are the lengths of the shape and expression columns."""
+    rotation = "axis-angle"
+    return pa.schema(
+        [
+            *_key_columns(),
+            *_box_columns(),
+            *_state_columns(),
+            _keypoints_column(),
+            *_camera_columns(),
+            column("transl_m", FLOATS, "position of the pelvis joint", unit=M, frame=CAMERA, shape=(3,)),
+            column("global_orient", FLOATS, f"root rotation, {rotation}", unit=RAD, frame=CAMERA, shape=(3,)),
+            column("body_pose", FLOATS, f"21 body joints, {rotation}", unit=RAD, frame=PARENT, shape=(21, 3)),
+            column("left_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=RAD, frame=PARENT, shape=(15, 3)),
+            column("right_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=RAD, frame=PARENT, shape=(15, 3)),
+            column("betas", FLOATS, "SMPL-X shape coefficients", unit=ONE, shape=(num_betas,)),
+            *_face_columns(num_flame_shape, num_expression),
+            column("head_scale", FLOATS, "EHM-s scale of the head, about the head joint", unit=ONE, shape=(3,)),
+            column("hand_scale", FLOATS, "scale of the hands; 1 unless a source has it", unit=ONE, shape=(3,)),
+            column("body_valid", pa.bool_(), "may the body supervise a model", required=True),
+            column("left_hand_valid", pa.bool_(), "may the left hand supervise a model", required=True),
+            column("right_hand_valid", pa.bool_(), "may the right hand supervise a model", required=True),
+            column("face_valid", pa.bool_(), "may the face supervise a model", required=True),
+            column("reproj_body_px", pa.float32(), "median residual over the body's inliers", unit=PX),
+            column("reproj_left_hand_px", pa.float32(), "median residual over the left hand's inliers", unit=PX),
+            column("reproj_right_hand_px", pa.float32(), "median residual over the right hand's inliers", unit=PX),
+            column("reproj_face_px", pa.float32(), "median residual over the face's inliers", unit=PX),
+            column("reproj_rel", pa.float32(), "median residual of all inliers over the box's longer side", unit=ONE),
+            column("inlier_ratio", pa.float32(), "share of the seen keypoints that are inliers", unit=ONE),
+            column(
+                "joint_seen",
+                FLAGS,
+                "root and 21 body joints: does some inlier keypoint show how it is turned; if not, it is at its prior",
+                shape=(22,),
+            ),
+            column(
+                "moved_rad",
+                pa.float32(),
+                "mean turn of root and body joints since the start",
+                unit=RAD,
+            ),
+            column("iterations", pa.int32(), "solver steps taken", unit=ONE),
+            column("converged", pa.bool_(), "the solver stopped because its cost no longer fell"),
+            column("quality", pa.float32(), "0..1, calibrated on synthetic truth; higher = smaller error", unit=ONE),
+        ]
+    )
+
+
+def _plan_schema() -> pa.Schema:
+    return pa.schema(
+        [
+            *_key_columns()[:-1],
+            column("person", pa.int16(), "index within the image; -1 = people still to be found", required=True),
+            *_state_columns(),
+            *_box_columns(),
+            _keypoints_column(),
+            *_camera_columns(),
+            column("evidence", ARRAY_MAP, "named float arrays of known truth (synthetic data only), flat"),
+            column("evidence_shape", SHAPE_MAP, "shape of each array in evidence"),
+        ]
+    )
+
+
+def _keypoints_schema() -> pa.Schema:
+    sigma = "calibrated standard deviation of a keypoint; infinity where not seen"
+    return pa.schema(
+        [
+            *_key_columns(),
+            *_state_columns(),
+            *_box_columns(),
+            column("detection_score", pa.float32(), "calibrated score of the person's box, 0..1", unit=ONE),
+            _keypoints_column(),
+            column("sigma_px", FLOATS, sigma, unit=PX, frame=IMAGE, shape=(NUM_KEYPOINTS,), finite=False),
+            column("part_valid", FLAGS, "body, left hand, right hand, face: are the 2D points trusted", shape=(4,)),
+            *_camera_columns(),
+            column("evidence", ARRAY_MAP, "named float arrays the later estimators use, flat; NaN = not there"),
+            column("evidence_shape", SHAPE_MAP, "shape of each array in evidence"),
+        ]
+    )
+
+
+def _body_schema(num_betas: int = 10) -> pa.Schema:
+    return pa.schema(
+        [
+            *_key_columns(),
+            *_state_columns(),
+            column("valid", pa.bool_(), "is the body's pose trusted", required=True),
+            column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
+            column("global_orient", FLOATS, "root rotation, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
+            column("body_pose", FLOATS, "21 body joints, axis-angle", unit=RAD, frame=PARENT, shape=(21, 3)),
+            column("betas", FLOATS, "SMPL-X shape coefficients", unit=ONE, shape=(num_betas,)),
+            column(
+                "sigma_rad", FLOATS, "standard deviation of root and 21 joints", unit=RAD, shape=(22,), finite=False
+            ),
+        ]
+    )
+
+
+def _hands_schema() -> pa.Schema:
+    sides: list[pa.Field] = []
+    for side in ("left", "right"):
+        sides += [
+            column(f"{side}_valid", pa.bool_(), f"is the {side} hand's pose trusted", required=True),
+            column(f"{side}_score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
+            column(f"{side}_error_code", CATEGORY, f"why the {side} hand is not trusted; null when valid"),
+            column(
+                f"{side}_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=RAD, frame=PARENT, shape=(15, 3)
+            ),
+            column(f"{side}_wrist_orient", FLOATS, "wrist, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
+            column(f"{side}_sigma_rad", pa.float32(), "standard deviation of the pose", unit=RAD, finite=False),
+        ]
+    return pa.schema([*_key_columns(), *_state_columns(), *sides])
+
+
+def _face_schema(num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
+    return pa.schema(
+        [
+            *_key_columns(),
+            *_state_columns(),
+            column("valid", pa.bool_(), "is the face trusted", required=True),
+            column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
+            *_face_columns(num_flame_shape, num_expression),
+            column("head_orient", FLOATS, "head rotation, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
+            column("sigma_rad", pa.float32(), "standard deviation of the head's rotation", unit=RAD, finite=False),
+        ]
+    )
+
+
+LABEL_SCHEMA = label_schema()
+PLAN_SCHEMA = _plan_schema()
+KEYPOINTS_SCHEMA = _keypoints_schema()
+BODY_SCHEMA = _body_schema()
+HANDS_SCHEMA = _hands_schema()
+FACE_SCHEMA = _face_schema()
+
+PART_SCHEMAS: dict[str, pa.Schema] = {
+    "plan": PLAN_SCHEMA,
+    "keypoints": KEYPOINTS_SCHEMA,
+    "body": BODY_SCHEMA,
+    "hands": HANDS_SCHEMA,
+    "face": FACE_SCHEMA,
+    "labels": LABEL_SCHEMA,
+}
+"""Schema of each kind of shard by the name of its folder under ``parts/`` (and ``labels``)."""

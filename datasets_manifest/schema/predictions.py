@@ -1,0 +1,112 @@
+"""The schemas of predictions: one row a person in a photo or a frame, and one for each input that gave none.
+
+Columns that labels have too mean the same as there, units, frames and lengths included. A row without a prediction has
+``status`` failed and says why; one that is ``partial`` has a prediction, but the person's box is doubtful.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from datasets_manifest.schema.fields import CATEGORY, FLOATS, column
+from datasets_manifest.schema.labels import CAMERA, IMAGE, NUM_KEYPOINTS, ONE, PARENT, PX, RAD, M, label_schema
+
+NUM_JOINTS = 55
+"""SMPL-X joints."""
+
+PARAMETER_COLUMNS = (
+    "transl_m",
+    "global_orient",
+    "body_pose",
+    "left_hand_pose",
+    "right_hand_pose",
+    "betas",
+    "flame_shape",
+    "flame_expression",
+    "jaw_pose",
+    "eye_pose",
+    "eyelids",
+    "head_scale",
+)
+"""Columns of the labels that pose a body; ``tasks.posing.pose_bodies`` takes them."""
+
+
+def prediction_id(source: str, frame: int | None, person: int) -> str:
+    """``<source>#<person>`` of a photo, ``<source>@<frame>#<person>`` of a video."""
+    return f"{source}#{person}" if frame is None else f"{source}@{frame}#{person}"
+
+
+def prediction_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
+    """The schema of whole predictions; the three counts are the lengths of the shape and expression columns."""
+    labels = label_schema(num_betas=num_betas, num_flame_shape=num_flame_shape, num_expression=num_expression)
+    return pa.schema(
+        [
+            *_person_columns(labels),
+            *(labels.field(name) for name in PARAMETER_COLUMNS),
+            _head_orient(),
+            _global_rotations(),
+            column("joints_m", FLOATS, "55 SMPL-X joints", unit=M, frame=CAMERA, shape=(NUM_JOINTS, 3)),
+            column(
+                "keypoints_2d",
+                FLOATS,
+                "COCO-WholeBody points of the body in the image",
+                unit=PX,
+                frame=IMAGE,
+                shape=(NUM_KEYPOINTS, 2),
+            ),
+        ]
+    )
+
+
+def rotations_schema() -> pa.Schema:
+    """The schema of joint rotations alone, for which no body model is needed."""
+    return pa.schema(
+        [
+            *_person_columns(label_schema()),
+            column(
+                "local_rotations",
+                FLOATS,
+                "55 SMPL-X joints, axis-angle; the pelvis relative to the camera",
+                unit=RAD,
+                frame=PARENT,
+                shape=(NUM_JOINTS, 3),
+            ),
+            _global_rotations(),
+            _head_orient(),
+        ]
+    )
+
+
+def _person_columns(labels: pa.Schema) -> list[pa.Field]:
+    """Who and where: key, state, box, the crop that the network saw and both cameras."""
+    return [
+        column("sample_id", pa.string(), "<source>#<person>, of a video <source>@<frame>#<person>", required=True),
+        column("source", pa.string(), "photo or video as it was named", required=True),
+        column("frame", pa.int32(), "number of the frame from 0; null for photos"),
+        column("time_s", pa.float64(), "when the frame is shown; null for photos", unit="s"),
+        *(labels.field(name) for name in ("image_width", "image_height")),
+        column("person", pa.int16(), "index in the photo or frame, no track; 0 when that itself failed", required=True),
+        *(labels.field(name) for name in ("status", "error_code", "error_detail", "bbox_xyxy")),
+        column("bbox_source", CATEGORY, "where the box comes from: detector, keypoints, or image for the whole image"),
+        column("detection_score", pa.float32(), "calibrated score of the box, 0..1; null without a detector", unit=ONE),
+        column("crop_square", FLOATS, "centre x, y and side of the crop", unit=PX, frame=IMAGE, shape=(3,)),
+        column(
+            "crop_camera",
+            FLOATS,
+            "s, tx, ty of the network: 2 / s is the width of the crop at the pelvis, tx and ty its place",
+            unit="1 / m, m, m",
+            frame="camera of the crop",
+            shape=(3,),
+        ),
+        *(labels.field(name) for name in ("focal_px", "principal_px")),
+    ]
+
+
+def _head_orient() -> pa.Field:
+    text = "head as the face branch sees it, axis-angle; the body's own is joint 15 of global_rotations"
+    return column("head_orient", FLOATS, text, unit=RAD, frame=CAMERA, shape=(3,))
+
+
+def _global_rotations() -> pa.Field:
+    text = "55 SMPL-X joints, axis-angle, chained from the pelvis"
+    return column("global_rotations", FLOATS, text, unit=RAD, frame=CAMERA, shape=(NUM_JOINTS, 3))

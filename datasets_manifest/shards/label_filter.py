@@ -1,0 +1,82 @@
+"""Which rows of labels may supervise a model, and the reason why a row may not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datasets_manifest.schema.error_codes import Status
+from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.shards.selection_columns import gaps, has_body
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelFilter:
+    """Which rows may supervise."""
+
+    min_quality: float = 0.0
+    """Rows of a lower quality are left out, and where it is above 0 also rows that state none."""
+    statuses: tuple[str, ...] = (Status.OK.value, Status.PARTIAL.value)
+    """States of the rows that are taken; a failed row has no label."""
+    require: tuple[str, ...] = PART_NAMES
+    """Parts (body, left_hand, right_hand, face) of which at least one must be valid."""
+    min_box_px: float = 0.0
+    """Smallest longer side of a person's box, in pixels of the photo."""
+    splits: tuple[str, ...] = ()
+    """Splits to read; empty: all, which is refused where one of them is `test`."""
+
+    def __post_init__(self) -> None:
+        for name in ("statuses", "require", "splits"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+                raise ValueError(f"{name}: expected a list of names, got {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        if not 0 <= self.min_quality <= 1:
+            raise ValueError(f"min_quality: expected 0 to 1, got {self.min_quality}")
+        if not (0 <= self.min_box_px < math.inf):
+            raise ValueError(f"min_box_px: expected 0 or more, got {self.min_box_px}")
+        for name, known in (("statuses", (Status.OK.value, Status.PARTIAL.value)), ("require", PART_NAMES)):
+            value = getattr(self, name)
+            if not value or set(value) - set(known):
+                raise ValueError(f"{name}: expected one or more of {', '.join(known)}, got {', '.join(value) or value}")
+
+
+def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
+    """Why each row of a label table is left out, the first reason that holds; empty where it is kept."""
+    statuses, codes = table["status"].to_pylist(), table["error_code"].to_pylist()
+    valid = np.stack([table[f"{part}_valid"].to_numpy(zero_copy_only=False) for part in PART_NAMES], 1).astype(bool)
+    required = np.logical_or.reduce([valid[:, PART_NAMES.index(part)] for part in rule.require])
+    quality = np.asarray(table["quality"].to_numpy(zero_copy_only=False), np.float64)
+    absent = gaps(table)
+    bodiless = valid[:, 3] & ~valid[:, :3].any(1) & ~has_body(table)
+    poor = ~(quality >= rule.min_quality) if rule.min_quality > 0 else np.zeros(len(quality), bool)
+    small = _box_sides(table) < rule.min_box_px
+    reasons: list[str] = []
+    for i, status in enumerate(statuses):
+        if status == Status.FAILED:
+            reasons.append(f"failed with {codes[i]}")
+        elif status not in rule.statuses:
+            reasons.append(f"status {status}")
+        elif not required[i]:
+            reasons.append(f"no valid {' or '.join(rule.require)}")
+        elif absent[i]:
+            reasons.append(absent[i])
+        elif bodiless[i]:
+            reasons.append("a face without a body, so without a turn of the head")
+        elif poor[i]:
+            reasons.append(f"quality below {rule.min_quality:g}")
+        elif small[i]:
+            reasons.append(f"box smaller than {rule.min_box_px:g} px")
+        else:
+            reasons.append("")
+    return reasons
+
+
+def _box_sides(table: pa.Table) -> np.ndarray:
+    """(N,) longer side of the box, px; not a number where there is none."""
+    corners = [pc.list_element(table["bbox_xyxy"], k).to_numpy().astype(np.float64) for k in range(4)]
+    return np.maximum(corners[2] - corners[0], corners[3] - corners[1])

@@ -1,0 +1,282 @@
+"""Which rows of a folder of labels supervise a model: read, checked as a whole, filtered, and every other row counted.
+
+A selection has no gaps: what a row states of a part that is not valid, and what may be absent, is filled in (see
+``select_labels``), lists become fixed-size lists, and ``Selection.array`` gives a column as one matrix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datasets_manifest.schema.fields import field_note
+from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
+from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
+from datasets_manifest.shards.snapshot import Snapshot, check_snapshot
+from datasets_manifest.shards.store import Footer, ShardError
+
+__all__ = [
+    "TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "check_splits", "select_labels",
+]  # fmt: skip
+
+TEST_SPLIT = "test"
+"""Rows of this split are read only if they are asked for by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSet:
+    """One data set of a training: labels, the photos they are about, and how often it is drawn."""
+
+    path: str
+    """Folder of label shards of one data set, for example `labels/my_photos`."""
+    images: str
+    """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file."""
+    weight: float = 1.0
+    """Share of the samples, relative to the weights of the other sets."""
+
+    def __post_init__(self) -> None:
+        for name in ("path", "images"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ValueError(f"{name}: expected the path of a folder, got {getattr(self, name)!r}")
+        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not 0 < self.weight < math.inf:
+            raise ValueError(f"weight: expected a number above 0, got {self.weight!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Selection:
+    """The rows of one data set that supervise."""
+
+    path: Path
+    """Folder they were read from."""
+    table: pa.Table
+    """Rows in the order of the shards' paths; columns as ``selection_columns.supervising_schema``, without nulls."""
+    snapshot: Snapshot
+    """What the folder holds as a whole."""
+    snapshot_hash: str
+    """sha256 over the config hash and the sample ids of the rows in their order: equal for equal training rows."""
+    body_model: Mapping[str, Any]
+    """Name, sha256 and licence of the body that the labels are labels of."""
+    manifest: Mapping[str, Any]
+    """Id, version, hash and licence of the data set."""
+    dropped: Mapping[str, int]
+    """Rows of the asked splits that are not in the table, by reason."""
+    splits: tuple[str, ...]
+    """All splits that the folder has, asked for or not."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows that supervise."""
+        return self.table.num_rows
+
+    @property
+    def sentence(self) -> str:
+        """The counts, for a log."""
+        lost = sum(self.dropped.values())
+        return (
+            f"{self.path}: {self.num_rows} of {self.num_rows + lost} people of {self.manifest.get('id', '?')} supervise"
+            + (f"; left out: {_counts(self.dropped)}." if lost else ".")
+        )
+
+    def array(self, name: str) -> np.ndarray:
+        """A numeric column as (N,), or as (N, *shape) with the shape of the label schema; a read-only view.
+
+        Raises:
+            KeyError: There is no such column.
+        """
+        column = self.table[name]
+        # One chunk is taken as it is: combining would copy it.
+        values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        if not pa.types.is_fixed_size_list(values.type):
+            return values.to_numpy(zero_copy_only=False)
+        shape = [int(n) for n in field_note(self.table.schema.field(name), "shape").split("x")]
+        return values.flatten().to_numpy(zero_copy_only=False).reshape(-1, *shape)
+
+
+def select_labels(
+    path: Path | str,
+    label_filter: LabelFilter | None = None,
+    *,
+    max_dropped_share: float,
+    body_model: Mapping[str, Any] | None = None,
+    num_betas: int = 10,
+    num_flame_shape: int = 10,
+    num_expression: int = 10,
+) -> Selection:
+    """Reads the labels below a folder and keeps the rows that may supervise.
+
+    Args:
+        path: Folder of one data set's labels, or of one of its splits.
+        label_filter: Which rows; None: every row with a valid part.
+        max_dropped_share: Largest share of the rows of the asked splits that may be left out, for whatever reason.
+        body_model: Name and sha256 of the body that the labels must be labels of; None accepts any one body.
+        num_betas: Number of SMPL-X shape coefficients the labels must have.
+        num_flame_shape: Number of FLAME shape coefficients.
+        num_expression: Number of FLAME expression coefficients.
+
+    Returns:
+        The rows. What is absent of a part that is not valid is filled in: poses and coefficients with zero, the head's
+        scale with one. An absent `joint_seen` (labels of schema version 1) is all true, an absent quality is one, an
+        absent image size is zero.
+
+    Raises:
+        ValueError: The folder is no snapshot (unreadable shards, mixed configs, another schema version), mixes bodies
+            or data sets, is of another body, number of coefficients or coordinate convention than expected, holds the
+            split `test` unasked, nothing is left, or more is left out than stated.
+    """
+    root, rule = Path(path), label_filter or LabelFilter()
+    if not 0 <= max_dropped_share <= 1:
+        raise ValueError(f"max_dropped_share: expected a share from 0 to 1, got {max_dropped_share}")
+    if not root.is_dir():
+        raise ValueError(f"There is no folder of labels {root}; annotate the data set first or correct its path.")
+    schema = label_schema(num_betas=num_betas, num_flame_shape=num_flame_shape, num_expression=num_expression)
+    reader = _Reader(root=root, schema=schema, rule=rule)
+    snapshot = check_snapshot(root, visit=reader.add)
+    reader.check(body_model)
+    table = pa.concat_tables(reader.tables).combine_chunks()
+    _check_counts(root, table.num_rows, reader.dropped, max_dropped_share)
+    footer = reader.footers[0]
+    return Selection(
+        path=root,
+        table=table,
+        snapshot=snapshot,
+        snapshot_hash=_snapshot_hash(snapshot.config_hash, table),
+        body_model=dict(footer.body_model),
+        manifest=dict(footer.manifest),
+        dropped=dict(reader.dropped),
+        splits=tuple(sorted(reader.splits)),
+    )
+
+
+def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:
+    """The one body model of several data sets.
+
+    Raises:
+        ValueError: Two of them are labels of different bodies.
+    """
+    first = selections[0]
+    for other in selections[1:]:
+        if other.body_model.get("sha256") != first.body_model.get("sha256"):
+            raise ValueError(
+                f"Labels in {first.path} are of the body {_body(first.body_model)}, those in {other.path} of "
+                f"{_body(other.body_model)}; a model is trained on labels of one body, so annotate one of them again."
+            )
+    return first.body_model
+
+
+def check_splits(selections: Sequence[Selection], asked: Sequence[str]) -> None:
+    """Refuses a name of a split that none of several data sets has: nobody would miss its rows.
+
+    Raises:
+        ValueError: There is such a name.
+    """
+    present = {split for selection in selections for split in selection.splits}
+    unknown = [split for split in asked if split not in present]
+    if unknown:
+        raise ValueError(
+            f"No label set has the split {' or '.join(unknown)} that the filter asks for; present are "
+            f"{', '.join(sorted(present))}."
+        )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Reader:
+    """Takes the shards one by one; what concerns every one of them alike is refused once, in ``check``."""
+
+    root: Path
+    schema: pa.Schema
+    rule: LabelFilter
+    tables: list[pa.Table] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    footers: list[Footer] = field(default_factory=list)
+    datasets: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    unfit: list[str] = field(default_factory=list)
+
+    def add(self, path: Path, footer: Footer, table: pa.Table) -> None:
+        """Keeps the supervising rows of a shard."""
+        self.footers.append(footer)
+        try:
+            check_conventions(path, self.schema)
+            check_lengths(path, table, self.schema)
+        except ShardError as error:
+            self.unfit.append(str(error))
+            return
+        self.datasets.update(table["dataset"].to_pylist())
+        self.splits.update(table["split"].to_pylist())
+        if self.rule.splits:
+            table = table.filter(pc.is_in(table["split"], pa.array(self.rule.splits, pa.string())))
+        reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
+        self.dropped.update(reason for reason in reasons if reason)
+        kept = table.filter(pa.array([not reason for reason in reasons], type=pa.bool_()))
+        self.tables.append(filled(kept, self.schema))
+
+    def check(self, body_model: Mapping[str, Any] | None) -> None:
+        """Refuses what is no one data set of the expected body, conventions and numbers of coefficients."""
+        if self.unfit:
+            others = len(self.unfit) - 1
+            raise ValueError(self.unfit[0] + (f" ({others} other shard(s) likewise.)" if others else ""))
+        if len(self.datasets) > 1:
+            names = sorted(self.datasets)
+            raise ValueError(
+                f"Labels in {self.root} are of the data sets {', '.join(names)}, which have their photos in different "
+                f"places; give a label set for each, for example {self.root / names[0]}."
+            )
+        bodies = {footer.body_model.get("sha256"): footer.body_model for footer in self.footers}
+        if len(bodies) > 1:
+            named = " and ".join(_body(body) for body in bodies.values())
+            raise ValueError(f"Labels in {self.root} mix the bodies {named}; annotate all with one of them.")
+        stated = self.footers[0].body_model
+        if body_model is not None and stated.get("sha256") != body_model.get("sha256"):
+            raise ValueError(
+                f"Labels in {self.root} are of the body {_body(stated)}, expected is {_body(body_model)}; train with "
+                "the body of the labels or annotate again with this one."
+            )
+        if TEST_SPLIT in self.splits and not self.rule.splits:
+            raise ValueError(
+                f"Labels in {self.root} hold {self.splits[TEST_SPLIT]} rows of the split {TEST_SPLIT}, which is not "
+                f"for training; name the splits that are meant (present: {', '.join(sorted(self.splits))})."
+            )
+        if self.rule.splits and not set(self.rule.splits) & set(self.splits):
+            raise ValueError(
+                f"Labels in {self.root} have the splits {', '.join(sorted(self.splits))}, asked for is "
+                f"{', '.join(self.rule.splits)}."
+            )
+
+
+def _check_counts(root: Path, num_kept: int, dropped: Counter[str], max_share: float) -> None:
+    lost = dropped.total()
+    if not num_kept:
+        raise ValueError(
+            f"No row of the labels in {root} is left to train on ({_counts(dropped) or 'there are no rows'}); loosen "
+            "the filter or annotate again."
+        )
+    if lost > max_share * (num_kept + lost) * (1 + 1e-9):  # 29 of 100 rows are no more than a share of 0.29
+        raise ValueError(
+            f"{lost} of {num_kept + lost} rows of the labels in {root} would be left out ({_counts(dropped)}), allowed "
+            f"is a share of {max_share:g}; loosen the filter or raise max_dropped_share."
+        )
+
+
+def _counts(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {reason}" for reason, count in sorted(dropped.items(), key=lambda e: (-e[1], e[0])))
+
+
+def _body(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('name', 'unnamed')} ({str(entry.get('sha256', 'no hash'))[:12]})"
+
+
+def _snapshot_hash(config_hash: str, table: pa.Table) -> str:
+    digest = hashlib.sha256(config_hash.encode())
+    for sample_id in table["sample_id"].to_pylist():
+        digest.update(b"\n" + sample_id.encode())
+    return digest.hexdigest()

@@ -1,0 +1,152 @@
+"""The columns of a selection: which a model learns from, what a gap in them means, and whether their units are ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datasets_manifest.schema.fields import field_note, fixed_length
+from datasets_manifest.schema.labels import PART_NAMES, label_schema
+from datasets_manifest.shards.store import ShardError
+
+COLUMNS = (
+    "sample_id",
+    "dataset",
+    "split",
+    "image",
+    "image_width",
+    "image_height",
+    "person",
+    "bbox_xyxy",
+    "keypoints_2d",
+    "focal_px",
+    "principal_px",
+    "global_orient",
+    "body_pose",
+    "left_hand_pose",
+    "right_hand_pose",
+    "betas",
+    "flame_shape",
+    "flame_expression",
+    "jaw_pose",
+    "eye_pose",
+    "eyelids",
+    "head_scale",
+    *(f"{part}_valid" for part in PART_NAMES),
+    "joint_seen",
+    "quality",
+)
+"""What a model learns from, of the label schema."""
+
+_ALWAYS = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
+_OF_PART = {
+    "body": ("global_orient", "body_pose", "betas"),
+    "left_hand": ("left_hand_pose",),
+    "right_hand": ("right_hand_pose",),
+    "face": ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids", "head_scale"),
+}
+"""Columns that a part needs in order to supervise."""
+_FILL = {"head_scale": 1, "quality": 1, "joint_seen": True}
+"""What stands where a column is absent; 0 elsewhere."""
+
+
+def supervising_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
+    """Schema of ``Selection.table``: COLUMNS of the label schema, lists as fixed-size lists."""
+    schema = label_schema(num_betas=num_betas, num_flame_shape=num_flame_shape, num_expression=num_expression)
+    return pa.schema([_fixed(schema.field(name)) for name in COLUMNS])
+
+
+def _fixed(field: pa.Field) -> pa.Field:
+    length = fixed_length(field)
+    return field if length is None else field.with_type(pa.list_(field.type.value_type, length))
+
+
+def check_conventions(path: Path, schema: pa.Schema) -> None:
+    """Raise ShardError where a shard's columns state another unit or frame than the schema's."""
+    with pq.ParquetFile(path) as file:
+        found = file.schema_arrow
+    for name in COLUMNS:
+        if name not in found.names:
+            continue
+        for note in ("unit", "frame"):
+            stated, expected = field_note(found.field(name), note), field_note(schema.field(name), note)
+            if stated != expected:
+                raise ShardError(
+                    f"Shard {path}: {name} has the {note} {stated or 'unstated'!r}, this program expects "
+                    f"{expected or 'none'!r}; convert the labels or annotate again."
+                )
+
+
+def check_lengths(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+    """Raise ShardError where a list has another number of values than the schema says."""
+    for name in COLUMNS:
+        expected = fixed_length(schema.field(name))
+        if expected is None:
+            continue
+        lengths = pc.list_value_length(table[name])
+        other = [n for n in pc.unique(lengths).to_pylist() if n is not None and n != expected]
+        if other:
+            raise ShardError(
+                f"Shard {path}: {name} has {other[0]} numbers a row, expected are {expected}; train with that many or "
+                "annotate again."
+            )
+
+
+def gaps(table: pa.Table) -> list[str]:
+    """What each row lacks of the parts it says are valid: ``no <column>`` or ``<column> is not finite``, or empty."""
+    found = [""] * table.num_rows
+    needed = {part: table[f"{part}_valid"].to_numpy(zero_copy_only=False).astype(bool) for part in PART_NAMES}
+    wanted = [(name, np.ones(table.num_rows, bool)) for name in _ALWAYS]
+    wanted += [(name, needed[part]) for part, names in _OF_PART.items() for name in names]
+    for name, rows in wanted:
+        absent, broken = _absent(table[name]), _not_finite(table[name])
+        for i in np.flatnonzero((absent | broken) & rows):
+            found[i] = found[i] or (f"no {name}" if absent[i] else f"{name} is not finite")
+    return found
+
+
+def has_body(table: pa.Table) -> np.ndarray:
+    """(N,) rows that state how the body is turned, valid or not: the head of a face is turned with it."""
+    return ~np.any([_absent(table[name]) | _not_finite(table[name]) for name in ("global_orient", "body_pose")], axis=0)
+
+
+def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """COLUMNS of a table with every gap filled and lists as fixed-size lists, which have one matrix behind them."""
+    fields = [_fixed(schema.field(name)) for name in COLUMNS]
+    return pa.Table.from_arrays([_column(table[field.name], field) for field in fields], schema=pa.schema(fields))
+
+
+def _column(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedArray:
+    fill = _FILL.get(field.name, 0)
+    if not pa.types.is_fixed_size_list(field.type):
+        if pa.types.is_floating(field.type):
+            column = pc.if_else(pc.is_finite(column), column, None)
+        return column.fill_null(pa.scalar(fill, field.type)) if column.null_count else column
+    usable = ~(_absent(column) | _not_finite(column))
+    is_flag = pa.types.is_boolean(field.type.value_type)
+    values = np.full((len(column), field.type.list_size), fill, bool if is_flag else np.float32)
+    flat = column.filter(pa.array(usable)).combine_chunks()
+    values[usable] = pc.list_flatten(flat).to_numpy(zero_copy_only=False).reshape(-1, field.type.list_size)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=field.type)
+
+
+def _absent(column: pa.ChunkedArray) -> np.ndarray:
+    """(N,) bool."""
+    return pc.is_null(column).to_numpy(zero_copy_only=False).astype(bool)
+
+
+def _not_finite(column: pa.ChunkedArray) -> np.ndarray:
+    """(N,) bool: some number of the row is null, NaN or infinite."""
+    broken = np.zeros(len(column), bool)
+    is_list = pa.types.is_list(column.type)
+    values = pc.list_flatten(column) if is_list else column
+    if pa.types.is_floating(values.type):
+        bad = ~pc.fill_null(pc.is_finite(values), False).to_numpy(zero_copy_only=False).astype(bool)
+        if bad.any():
+            rows = pc.list_parent_indices(column).to_numpy() if is_list else np.arange(len(column))
+            broken[rows[bad]] = True
+    return broken

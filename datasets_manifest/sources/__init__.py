@@ -1,0 +1,1 @@
+"""The one way to a photo: folders, tar files, videos, and the strict decoder."""

@@ -1,0 +1,198 @@
+"""The one strict image decoder: bytes in, upright RGB out, or an error with a code. No half image gets through."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.jpeg import decode_whole_jpeg
+from datasets_manifest.sources.png_integrity import check_png
+
+DEFAULT_MAX_PIXELS: Final = 80_000_000
+"""Largest image that is decoded (240 MB as RGB); the size is read from the header, before any pixel."""
+
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+"""Formats that are decoded; all others are refused."""
+
+_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
+_ORIENTATION_TAG: Final = 0x0112
+# EXIF orientations whose rows or columns run backwards, after rows and columns are swapped where it is 5 or more.
+_ROWS_FLIPPED: Final = (3, 4, 7, 8)
+_COLUMNS_FLIPPED: Final = (2, 3, 6, 7)
+# What Pillow's parsers raise on damaged files; memory and programming errors are not among them.
+_DECODE_ERRORS: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError)
+
+
+class ImageError(ValueError):
+    """An image that cannot be used; ``code`` goes into the row and ``detail`` beside it."""
+
+    def __init__(self, code: ErrorCode, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[ErrorCode, str]]:
+        """Keep both arguments when the error travels between processes."""
+        return ImageError, (self.code, self.detail)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReducedImage:
+    """An upright image that may be smaller than its file says.
+
+    Positions count from the corner: p px of the whole upright image lies at ``p / reduction + offset_px`` of ``rgb``.
+    """
+
+    rgb: np.ndarray
+    """(h, w, 3) uint8, C-contiguous."""
+    reduction: int
+    """1, 2, 4 or 8."""
+    offset_px: tuple[float, float]
+    """x, y; below 1, and not 0 only where a turned image has a last block that is not whole."""
+    size_px: tuple[int, int]
+    """Width and height of the whole upright image."""
+
+
+def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> np.ndarray:
+    """Decode an image into upright RGB.
+
+    Grey, 16-bit (the upper byte is kept), palette, CMYK and YCbCr images become RGB; transparency is laid over white;
+    the EXIF orientation is applied, once. Of an image with several frames the first is taken. A JPEG whose middle is
+    overwritten but whose end is there cannot be told from a whole one: its format has no checksum.
+
+    Args:
+        data: the file's bytes.
+        name: how to call the image in an error.
+        max_pixels: width times height above which the image is refused without being decoded.
+
+    Returns:
+        (H, W, 3) uint8, C-contiguous.
+
+    Raises:
+        ImageError: image_corrupt, image_unsupported or image_too_large.
+    """
+    return _decode(data, name, 1, max_pixels, fast=False).rgb
+
+
+def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> ReducedImage:
+    """Decode like ``decode_image``, and where the format allows it only as finely as asked for.
+
+    A JPEG keeps the low frequencies of each block of 8 x 8 px then: it decodes faster, and as strictly, since all of
+    its data is read nevertheless. Other formats are decoded whole.
+
+    Args:
+        data: the file's bytes.
+        name: how to call the image in an error.
+        reduction: 1, 2, 4 or 8; the result may be reduced less, never more.
+        max_pixels: as for ``decode_image``, of the whole image.
+
+    Raises:
+        ImageError: as ``decode_image``.
+        ValueError: another reduction.
+    """
+    if reduction not in (1, 2, 4, 8):
+        raise ValueError(f"reduction: expected 1, 2, 4 or 8, got {reduction}")
+    return _decode(data, name, reduction, max_pixels, fast=True)
+
+
+def _decode(data: bytes, name: str, reduction: int, max_pixels: int, *, fast: bool) -> ReducedImage:
+    with _open(data, name, max_pixels) as image:
+        orientation = _orientation(image)
+        width, height = image.size
+        is_jpeg = image.format == "JPEG"
+        done = _jpeg_reduction(width, height, reduction) if is_jpeg else 1
+        size = (-(-height // done), -(-width // done), 3)
+        rgb = decode_whole_jpeg(data, done) if fast and is_jpeg and image.mode == "RGB" else None
+        if rgb is None or rgb.shape != size:
+            try:
+                if image.format == "PNG":
+                    check_png(data)
+                if done > 1:
+                    image.draft(None, (width // done, height // done))
+                image.load()
+            except _DECODE_ERRORS as error:
+                raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
+            rgb = _to_rgb(image, name)
+    rgb = np.ascontiguousarray(_upright(rgb, orientation))
+    if orientation >= 5:
+        width, height = height, width
+    offset = (
+        rgb.shape[1] - width / done if orientation in _COLUMNS_FLIPPED else 0.0,
+        rgb.shape[0] - height / done if orientation in _ROWS_FLIPPED else 0.0,
+    )
+    return ReducedImage(rgb=rgb, reduction=done, offset_px=offset, size_px=(width, height))
+
+
+def _jpeg_reduction(width: int, height: int, reduction: int) -> int:
+    """The reduction that leaves at least one pixel of a whole block."""
+    while reduction > min(width, height):
+        reduction //= 2
+    return reduction
+
+
+def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
+    """Read the header only and refuse what should not be decoded."""
+    if not data:
+        raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name} is empty (0 bytes).")
+    if not data.startswith(_SIGNATURES):
+        raise ImageError(
+            ErrorCode.IMAGE_UNSUPPORTED,
+            f"{name} begins with {bytes(data[:12])!r}, which is none of {', '.join(FORMATS)}.",
+        )
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ImageError(ErrorCode.IMAGE_TOO_LARGE, f"{name} is above {max_pixels} pixels ({error})") from error
+    except _DECODE_ERRORS as error:
+        raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the header cannot be read ({error}).") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise ImageError(
+            ErrorCode.IMAGE_TOO_LARGE,
+            f"{name} is {width} x {height} = {width * height} pixels, allowed are {max_pixels}.",
+        )
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1..8 still to be applied; 1 where there is none or the EXIF block is damaged."""
+    if image.format == "TIFF":  # Pillow turns these itself.
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODE_ERRORS:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 from any mode that has one clear reading as colours."""
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return np.asarray(Image.alpha_composite(white, layer))[:, :, :3]
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "RGB":
+        return np.asarray(image)
+    if image.mode in ("L", "1", "P", "CMYK", "YCbCr"):
+        return np.asarray(image.convert("RGB"))
+    raise ImageError(
+        ErrorCode.IMAGE_UNSUPPORTED, f"{name} has the pixel type {image.mode}, which has no one reading as 8-bit RGB."
+    )
+
+
+def _upright(rgb: np.ndarray, orientation: int) -> np.ndarray:
+    """Apply an EXIF orientation to (H, W, 3)."""
+    if orientation >= 5:
+        rgb = rgb.transpose(1, 0, 2)
+    return rgb[:: -1 if orientation in _ROWS_FLIPPED else 1, :: -1 if orientation in _COLUMNS_FLIPPED else 1]

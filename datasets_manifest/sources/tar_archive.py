@@ -1,0 +1,94 @@
+"""A tar file as a set of named byte ranges: indexed once, read without unpacking."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets_manifest.adapters.base import MAX_FILE_BYTES
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.images import ImageError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TarArchive:
+    """An uncompressed tar file. Every read opens it anew, so it can be forked, pickled and used by several threads."""
+
+    path: Path
+    """The file."""
+    members: dict[str, tuple[int, int]] = field(repr=False)
+    """Name of a regular file in it (without a leading ./) to the offset and number of its bytes."""
+    size: int
+    """Bytes of the tar file when it was indexed."""
+    modified_ns: int
+    """Its modification time then."""
+
+    @classmethod
+    def index(cls, path: Path) -> TarArchive:
+        """Reads the headers of a tar file, not its contents. A name that occurs twice is the later member, as for tar.
+
+        Raises:
+            ValueError: The file is missing, compressed, damaged, cut short, or no tar file.
+        """
+        try:
+            state = path.stat()
+            with tarfile.open(path, "r:") as file:
+                members = dict(_regular(file))
+        except FileNotFoundError as error:
+            raise ValueError(f"The tar file {path} does not exist.") from error
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise ValueError(
+                f"The file {path} cannot be read as an uncompressed tar file ({error}); decompress it or fetch it "
+                "again."
+            ) from error
+        late = [name for name, (offset, size) in members.items() if offset + size > state.st_size]
+        if late:
+            raise ValueError(f"The tar file {path} is cut short: {late[0]} ends after its end; fetch it again.")
+        return cls(path=path, members=members, size=state.st_size, modified_ns=state.st_mtime_ns)
+
+    def read(self, member: str) -> bytes:
+        """The bytes of a member.
+
+        Raises:
+            ImageError: There is no such member, it is too large, or the tar file is gone or another than was indexed.
+        """
+        if member not in self.members:
+            raise ImageError(ErrorCode.IMAGE_MISSING, f"{member} is not a file in {self.path}.")
+        offset, size = self.members[member]
+        if size > MAX_FILE_BYTES:
+            raise ImageError(
+                ErrorCode.IMAGE_TOO_LARGE, f"{member} in {self.path} has {size} bytes, allowed are {MAX_FILE_BYTES}."
+            )
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ImageError(
+                ErrorCode.IMAGE_MISSING, f"{member}: the tar file {self.path} cannot be opened ({error.strerror})."
+            ) from error
+        try:
+            state = os.fstat(descriptor)
+            if (state.st_size, state.st_mtime_ns) != (self.size, self.modified_ns) or not stat.S_ISREG(state.st_mode):
+                raise ImageError(
+                    ErrorCode.IMAGE_MISSING, f"{member}: the tar file {self.path} changed since it was indexed."
+                )
+            return _read_range(descriptor, offset, size)
+        finally:
+            os.close(descriptor)
+
+
+def _read_range(descriptor: int, offset: int, size: int) -> bytes:
+    data = os.pread(descriptor, size, offset)
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
+        data += more  # a network disk may give less than was asked for
+    return data
+
+
+def _regular(file: tarfile.TarFile) -> Iterator[tuple[str, tuple[int, int]]]:
+    for member in file:
+        if member.isreg() and not member.issparse():
+            yield member.name.removeprefix("./"), (member.offset_data, member.size)
+        file.members = []  # tarfile keeps every header it has read; millions of them would not fit into memory

@@ -1,0 +1,143 @@
+"""Commands around annotation: run it, do shards again, look at what is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings
+
+
+def annotate(
+    datasets: Annotated[list[str] | None, typer.Argument(help="Manifest ids or files; default: the settings'.")] = None,
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+    shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/00012.")] = None,
+    root: Annotated[list[str] | None, typer.Option(help="Folder of a data set: <id>=<folder>.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Run in this process even if a server is up.")] = False,
+) -> None:
+    """Annotate data sets; what is done already is skipped.
+
+    With a server up (`pear up`) the run shows in its UI, else it runs in this process alone.
+    """
+    with one_sentence():
+        overrides = parse_settings(settings) | {f"roots.{k}": v for k, v in parse_settings(root, "--root").items()}
+        if datasets:
+            overrides["datasets"] = list(datasets)
+        if not local and has_server():
+            ok = _annotate_with_server(params, overrides, shard)
+        else:
+            ok = _annotate_here(params, overrides, shard)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _annotate_here(params: Path, overrides: dict[str, Any], shards: list[str] | None) -> bool:
+    from flows.run.orchestrate import run
+    from flows.run.runners import LocalRunner
+    from tasks.annotate.settings import load_config
+
+    log = command_log()
+    config = load_config(params, overrides)
+    result = run(config, lambda workspace: LocalRunner(workspace, config, log), log, shards)
+    typer.echo(result.sentence)
+    return result.is_good
+
+
+def _annotate_with_server(params: Path, overrides: dict[str, Any], shards: list[str] | None) -> bool:
+    from flows.annotate import annotate_part_labels
+
+    state = annotate_part_labels(params=str(params), overrides=overrides, shards=shards, return_state=True)
+    typer.echo(state.message or str(state))
+    return state.is_completed()
+
+
+def retry(
+    shards: Annotated[list[str], typer.Argument(help="Shards to do again from their photos, for example coco/00012.")],
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+) -> None:
+    """Do shards again even if they are finished; their old files are kept in work/stale."""
+    from tasks.annotate.retry import set_shards_aside
+
+    with one_sentence():
+        overrides = parse_settings(settings)
+        from flows.run.orchestrate import workspace_of
+        from tasks.annotate.settings import load_config
+        from tasks.annotate.workspace import parse_shard_name
+
+        config = load_config(params, overrides)
+        aside = set_shards_aside(workspace_of(config), [parse_shard_name(name) for name in shards])
+        typer.echo(f"{len(aside)} files set aside")
+        planned = sorted({parse_shard_name(name)[0] for name in shards})
+        sources = [source for source in config.datasets if source in planned or Path(source).stem in planned]
+        ok = _annotate_here(params, overrides | {"datasets": sources or planned}, shards)
+    raise typer.Exit(0 if ok else 1)
+
+
+def status(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
+    """Show what is done, read from the files; and whether a server is up."""
+    with one_sentence():
+        from flows.run.orchestrate import workspace_of
+        from flows.server.local_server import status as server_status
+        from tasks.annotate.settings import load_config
+        from tasks.annotate.status import status_lines
+
+        for line in status_lines(workspace_of(load_config(params, parse_settings(settings)))):
+            typer.echo(line)
+        server = server_status(Path.cwd())
+        typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
+
+
+def failures(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
+    """Print every failed shard and person with its reason and the command that does it again."""
+    with one_sentence():
+        from flows.run.orchestrate import workspace_of
+        from tasks.annotate.failures import collect_failures
+        from tasks.annotate.settings import load_config
+        from tasks.annotate.status import planned_shards
+
+        workspace = workspace_of(load_config(params, parse_settings(settings)))
+        found = collect_failures(workspace, planned_shards(workspace))
+        for failure in found:
+            what = failure.sample_id or f"{failure.step}/{failure.shard}"
+            typer.echo(f"{what}: {failure.code}: {failure.reason}  [{failure.retry}]")
+        typer.echo(f"{len(found)} failures")
+
+
+def inspect(
+    sample_id: Annotated[str, typer.Argument(help="As in the labels, for example demo_photos/all/camera.png#0.")],
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="PNG to write: keypoints, mesh over the photo, side view.")] = Path(
+        "sample.png"
+    ),
+) -> None:
+    """Print one label and draw it over its photo."""
+    with one_sentence():
+        from flows.run.orchestrate import workspace_of
+        from tasks.annotate.inspect import draw_sample, find_label
+        from tasks.annotate.settings import load_config
+
+        config = load_config(params, parse_settings(settings))
+        workspace = workspace_of(config)
+        row, shard = find_label(workspace, sample_id)
+        shown = {k: v for k, v in row.items() if not isinstance(v, list) or len(v) <= 10}
+        typer.echo(json.dumps(shown, indent=2, default=str))
+        out.write_bytes(draw_sample(row, shard, workspace, config))
+        typer.echo(f"drawn: {out}")
+
+
+def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
+    """Check the published labels as a whole: readable, one setting, every person once."""
+    with one_sentence():
+        from datasets_manifest.shards.snapshot import check_snapshot
+        from tasks.annotate.settings import load_config
+
+        snapshot = check_snapshot(load_config(params, parse_settings(settings)).output.labels)
+        typer.echo(
+            f"{snapshot.num_shards} shards, {snapshot.num_rows} people ({snapshot.num_ok} ok, {snapshot.num_partial} "
+            f"partial, {snapshot.num_failed} failed), settings {snapshot.config_hash[:12]}"
+        )

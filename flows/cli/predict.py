@@ -1,0 +1,120 @@
+"""``pear predict``: people of photos and videos by a trained regressor."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.command_line import command_log, one_sentence, parse_settings
+from flows.run.progress import clock
+
+if TYPE_CHECKING:
+    from tasks.predict.run import PredictProgress
+
+REFRESH_SECONDS = 0.5
+"""Between two updates of the progress line on a terminal."""
+LOG_SECONDS = 10.0
+"""Between two lines elsewhere."""
+
+
+def predict(
+    inputs: Annotated[list[str], typer.Argument(help="Photos, videos, folders of them, or patterns in quotes.")],
+    checkpoint: Annotated[Path, typer.Option(help="Trained network (.safetensors).")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("predictions"),
+    boxes: Annotated[
+        str, typer.Option(help="keypoints: people that the backend finds; whole: the image is one person.")
+    ] = "keypoints",
+    backend: Annotated[str, typer.Option(help="Keypoint backend that finds the people.")] = "mediapipe",
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the backend: <name>=<value>, for example pose_path=pose.onnx.")
+    ] = None,
+    meshes: Annotated[str | None, typer.Option(help="Write meshes as gltf or obj.")] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="Draw the meshes over the photos.")] = False,
+    rotations_only: Annotated[
+        bool, typer.Option("--rotations-only", help="Only joint rotations; no body model is read, no mesh computed.")
+    ] = False,
+    body_model: Annotated[
+        Path | None, typer.Option(help="Folder of converted body files; default: the open body.")
+    ] = None,
+    every: Annotated[int, typer.Option(help="Of videos every n-th frame.")] = 1,
+    fps: Annotated[float, typer.Option(help="Of videos at most so many frames a second; 0: all.")] = 0.0,
+    focal: Annotated[
+        float | None, typer.Option(help="Focal length, px; default: 1.2 times the longer side of each photo.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU if there is one.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, tf32 or bf16.")] = "fp32",
+    mode: Annotated[
+        str, typer.Option(help="eager; compile (needs a C++ compiler) or graph (CUDA): faster for many photos.")
+    ] = "eager",
+    batch_size: Annotated[int, typer.Option(help="People in a batch of the network.")] = 32,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace predictions in the folder.")] = False,
+) -> None:
+    """Predict body, hands and face of everybody in photos and videos.
+
+    Rows go to <out>/people as Parquet, one a person; what could not be read or holds nobody has a row with the reason.
+    """
+    with one_sentence():
+        import torch
+
+        from datasets_manifest.sources.video import FrameChoice
+        from tasks.annotate.settings import BodyModelConfig, EstimatorConfig
+        from tasks.predict.run import predict as run
+        from tasks.predict.settings import PredictConfig
+
+        command_log()
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        values: dict[str, Any] = {
+            "checkpoint": str(checkpoint),
+            "out": str(out),
+            "boxes": boxes,
+            "meshes": meshes,
+            "overlays": overlays,
+            "rotations_only": rotations_only,
+            "focal_px": focal,
+            "device": device,
+            "precision": precision,
+            "mode": mode,
+            "batch_size": batch_size,
+            "overwrite": overwrite,
+        }
+        config = PredictConfig(
+            keypoints=EstimatorConfig(backend=backend, options=parse_settings(option, "--option")),
+            body_model=BodyModelConfig(path=None if body_model is None else str(body_model)),
+            frames=FrameChoice(every=every, fps=fps),
+            **values,
+        )
+        done = run(inputs, config, ProgressLine())
+    doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
+    unread = f" and {done.unread} that cannot be read" if done.unread else ""
+    typer.echo(
+        f"photos and frames: {done.shots - done.unread}{unread}, people: {done.people}{doubtful}, "
+        f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {out / 'people'}"
+    )
+    raise typer.Exit(0 if done.people else 1)
+
+
+class ProgressLine:
+    """One line that is rewritten on a terminal, and a line now and then elsewhere; both on standard error."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._next_s = time.perf_counter() + (0 if self._is_terminal else LOG_SECONDS)
+
+    def __call__(self, progress: PredictProgress) -> None:
+        """Shows how far it is, not more often than needed."""
+        now, is_last = time.perf_counter(), progress.shots >= progress.shots_expected
+        if now < self._next_s and not (is_last and self._is_terminal):
+            return
+        self._next_s = now + (REFRESH_SECONDS if self._is_terminal else LOG_SECONDS)
+        rate = progress.shots / max(progress.seconds, 1e-6)
+        left = clock(max(progress.shots_expected - progress.shots, 0) / rate) if rate else "?"
+        line = (
+            f"{progress.shots}/{max(progress.shots_expected, progress.shots)} photos and frames, {progress.people} "
+            f"people, {rate:.1f}/s, {left} left"
+        )
+        typer.echo(f"\r\033[K{line}" if self._is_terminal else line, err=True, nl=not self._is_terminal or is_last)

@@ -1,0 +1,70 @@
+"""``pear train``: the regressor from published labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.command_line import command_log, has_server, one_sentence, parse_settings
+
+TrainParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train`.")]
+TrainSettings = Annotated[
+    list[str] | None, typer.Option("--set", help="Setting to replace, for example optimiser.lr=1e-4.")
+]
+
+
+def train(
+    params: TrainParams = Path("params.train.yaml"),
+    settings: TrainSettings = None,
+    people_only: Annotated[
+        bool, typer.Option("--people-only", help="Render and check the people, say what a training would do, and stop.")
+    ] = False,
+    local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
+) -> None:
+    """Train the regressor; a run that was stopped goes on where it was.
+
+    With a server up (`pear up`) the run shows in its UI.
+    """
+    with one_sentence():
+        overrides = parse_settings(settings)
+        if people_only:
+            ok = _look(params, overrides)
+        elif not local and has_server():
+            ok = _train_with_server(params, overrides)
+        else:
+            ok = _train_here(params, overrides)
+    raise typer.Exit(0 if ok else 1)
+
+
+def _look(params: Path, overrides: dict[str, Any]) -> bool:
+    from tasks.training.regressor.plan import open_plan
+    from tasks.training.regressor.settings import load_train_config
+
+    command_log()
+    for line in open_plan(load_train_config(params, overrides)).lines():
+        typer.echo(line)
+    return True
+
+
+def _train_here(params: Path, overrides: dict[str, Any]) -> bool:
+    from flows.run.torchrun import TrainingFailed
+    from flows.run.training import run_training
+    from tasks.training.regressor.settings import load_train_config
+
+    try:
+        result = run_training(load_train_config(params, overrides), command_log())
+    except TrainingFailed as error:
+        typer.echo(f"pear: {error}", err=True)
+        return False
+    typer.echo(result.sentence)
+    return True
+
+
+def _train_with_server(params: Path, overrides: dict[str, Any]) -> bool:
+    from flows.train import train_regressor
+
+    state = train_regressor(params=str(params), overrides=overrides, return_state=True)
+    typer.echo(state.message or str(state))
+    return state.is_completed()

@@ -1,0 +1,1 @@
+"""The order of a run and who runs its parts."""

@@ -1,0 +1,228 @@
+"""The order of an annotation run, the same for threads of one process and for Prefect task runs.
+
+Nothing here imports Prefect, so that a run without a server starts at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_manifest.manifest import load_manifest
+from datasets_manifest.shards.store import sweep_temporary
+from flows.run.pacing import submit_in_windows
+from flows.run.progress import Progress, clock
+from flows.run.runners import Handle, Runner
+from tasks.annotate.failures import Failure, collect_failures
+from tasks.annotate.plan import DatasetPlan, plan_dataset
+from tasks.annotate.provenance import PARTS, step_config
+from tasks.annotate.publish import Publication, publish
+from tasks.annotate.settings import AnnotateConfig, RunConfig
+from tasks.annotate.step import ShardSummary, record_failure
+from tasks.annotate.steps import READS
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace, parse_shard_name
+from tasks.estimators import borrowed
+
+StartRunner = Callable[[Workspace], AbstractContextManager[Runner]]
+
+_BLOCK_PER_WORKER = 2
+"""Shards a worker that take their steps together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """What a run did."""
+
+    publication: Publication
+    """The published labels and what describes them."""
+    summaries: tuple[ShardSummary, ...]
+    """One a shard part."""
+    failures: tuple[Failure, ...]
+    """Every failed shard and person of the run's shards, as they are on disk."""
+    seconds: float
+    """Time of the whole run."""
+    max_failed_share: float
+    """Largest share of failed people with which the run still counts as good."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every shard has its labels, they are one snapshot, and not too many people failed."""
+        return not self.failed_parts and not self.publication.warning and self.failed_share <= self.max_failed_share
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the people that failed."""
+        return self.publication.states.get("failed", 0) / max(self.publication.people, 1)
+
+    @property
+    def failed_parts(self) -> int:
+        """Shard parts without a file."""
+        return sum(summary.state == "failed" for summary in self.summaries)
+
+    @property
+    def sentence(self) -> str:
+        """What came out, in a sentence or two."""
+        told = [self.publication.sentence]
+        if self.failed_share > self.max_failed_share:
+            told.append(f"{self.failed_share:.0%} of the people failed, allowed are {self.max_failed_share:.0%}.")
+        if self.publication.warning:
+            told.append(self.publication.warning)
+        if not self.failed_parts:
+            return " ".join(told)
+        shards = sorted({summary.shard.name for summary in self.summaries if summary.state == "failed"})
+        counted = f"{len(shards)} shard{'s' * (len(shards) > 1)}"
+        shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
+        told.append(
+            f"{counted} failed ({shown}): the reasons are in {self.publication.failures_csv}; "
+            "run the same command again to do just these."
+        )
+        return " ".join(told)
+
+
+def workspace_of(config: AnnotateConfig) -> Workspace:
+    """The folders that the settings name."""
+    return Workspace(work=Path(config.output.work), labels=Path(config.output.labels))
+
+
+def run(
+    config: AnnotateConfig,
+    start_runner: StartRunner,
+    log: logging.Logger | logging.LoggerAdapter,
+    only: Sequence[str] | None = None,
+) -> RunResult:
+    """Plans, runs every shard part that is not done, publishes.
+
+    Args:
+        config: All settings.
+        start_runner: Gives the runner for a workspace, as a context manager.
+        log: Receives the progress.
+        only: Shard names (``coco/00012``) to restrict the run to; None for all.
+
+    Raises:
+        ValueError: Settings, manifest or shard names that make no sense; nothing was started.
+    """
+    started = time.perf_counter()
+    workspace = workspace_of(config)
+    for folder in (workspace.work, workspace.labels):
+        sweep_temporary(folder)
+    for folder in (Path(config.output.report), Path(config.output.metrics).parent):
+        sweep_temporary(folder, recursive=False)
+    for step in STEPS:
+        step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
+    if config.run.task_runner == "threads":
+        for part in PARTS:
+            with borrowed(part, getattr(config, part)):
+                pass  # So does a file of another network; the threads then share what was loaded.
+    plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
+    for plan in plans:
+        log.info("%s: %s in %d shards", plan.manifest.id, plan.inventory.summary, len(plan.shards))
+    shards = select_shards(plans, only)
+    progress = Progress(total=len(shards) * len(STEPS), log=log)
+    with start_runner(workspace) as runner:
+        run_shards(shards, runner, progress, config.run, workspace)
+    failures = collect_failures(workspace, shards)
+    publication = publish(workspace, config, plans, failures, progress.summaries)
+    seconds = time.perf_counter() - started
+    log.info("run took %s; %s", clock(seconds), publication.sentence)
+    return RunResult(
+        publication=publication,
+        summaries=tuple(progress.summaries),
+        failures=tuple(failures),
+        seconds=seconds,
+        max_failed_share=config.run.max_failed_share,
+    )
+
+
+def _once(sources: Sequence[str]) -> list[str]:
+    """The data sets of a run.
+
+    Raises:
+        ValueError: Two of them have the same id, so that their files would be the same.
+    """
+    ids = [load_manifest(source).id for source in sources]
+    repeated = sorted({name for name in ids if ids.count(name) > 1})
+    if repeated:
+        raise ValueError(f"data set {', '.join(repeated)} is named more than once; name each data set of a run once")
+    return list(sources)
+
+
+def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> list[ShardRef]:
+    """The shards of some plans, or those of them that are named.
+
+    Raises:
+        ValueError: A name is not of the form ``coco/00012``, or no such shard is planned.
+    """
+    shards = [shard for plan in plans for shard in plan.shards]
+    if only is None:
+        return shards
+    wanted = {parse_shard_name(name) for name in only}
+    unknown = wanted - {(shard.dataset, shard.index) for shard in shards}
+    if unknown:
+        names = ", ".join(f"{dataset}/{index:05d}" for dataset, index in sorted(unknown))
+        counts = ", ".join(f"{plan.manifest.id} has {len(plan.shards)}" for plan in plans)
+        raise ValueError(f"no such shard: {names}; {counts}, numbered from 00000")
+    return [shard for shard in shards if (shard.dataset, shard.index) in wanted]
+
+
+def run_shards(
+    shards: Sequence[ShardRef], runner: Runner, progress: Progress, config: RunConfig, workspace: Workspace
+) -> None:
+    """Runs all steps of all shards, never more than ``config.window`` of them unfinished.
+
+    Shards go in blocks, and within a block step by step: whatever a step waits for was submitted well before it, so
+    that hardly a worker stands waiting. Blocks of two shards a worker are enough for that, and small enough that the
+    photos of a block are still decoded when its later steps come.
+    """
+    size = max(1, min(config.window // len(STEPS), _BLOCK_PER_WORKER * config.workers))
+    started: dict[tuple[str, ShardRef], _Reported] = {}
+
+    def submit(item: tuple[str, ShardRef]) -> _Reported:
+        step, shard = item
+        reads = tuple(started[needed, shard] for needed in READS[step])
+        handle = runner.submit(step, shard, [read.handle for read in reads])
+        started[item] = _Reported(
+            step=step, shard=shard, handle=handle, reads=reads, progress=progress, workspace=workspace
+        )
+        return started[item]
+
+    submit_in_windows(_in_blocks(shards, size), submit, window=config.window)
+
+
+def _in_blocks(shards: Sequence[ShardRef], size: int) -> Iterator[tuple[str, ShardRef]]:
+    for start in range(0, len(shards), size):
+        for step in STEPS:
+            for shard in shards[start : start + size]:
+                yield step, shard
+
+
+@dataclass(kw_only=True, slots=True)
+class _Reported:
+    """A started step that tells the progress when it is over."""
+
+    step: str
+    shard: ShardRef
+    handle: Handle
+    reads: tuple[_Reported, ...]
+    progress: Progress
+    workspace: Workspace
+    has_failed: bool = False
+
+    def wait(self) -> None:
+        """Waits for the end, good or bad. A failure becomes a summary, and is on disk whoever it was that failed."""
+        try:
+            summary = self.handle.result()
+        except Exception as error:
+            self.has_failed = True
+            summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=str(error))
+            culprit = next((read for read in self.reads if read.has_failed), None)
+            if culprit is not None:
+                message = f"not run, because {culprit.step}/{self.shard.name} failed"
+                summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=message)
+            elif not self.workspace.failure_path(self.step, self.shard).is_file():
+                # The step could not tell by itself: its worker died, or the orchestrator lost it.
+                record_failure(self.workspace, self.step, self.shard, error)
+        self.progress.add(summary)

@@ -1,0 +1,93 @@
+"""Who runs the shard parts: threads of this process, or Prefect task runs.
+
+The order of work is the same for both (`flows.run.orchestrate.run_shards`); a runner only starts one step of one shard
+after some others. Without a Prefect server the local runner is used: an ephemeral server costs 7 to 20 seconds a run
+and forgets most task runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.step import ShardSummary
+from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.workspace import ShardRef, Workspace
+
+BACKOFF_SECONDS = 2.0
+"""Wait before the first new try; doubles with each further one."""
+
+
+class UpstreamFailed(RuntimeError):
+    """A step was not run because one that it reads from failed."""
+
+
+class Handle(Protocol):
+    """One started step of one shard."""
+
+    def result(self) -> ShardSummary:
+        """Waits; raises what the step raised."""
+        ...
+
+
+class Runner(Protocol):
+    """Starts steps."""
+
+    def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> Handle:
+        """Starts a step once all of ``after`` have ended well."""
+        ...
+
+
+class LocalRunner:
+    """Runs steps on threads of this process, with the same retries as the Prefect tasks."""
+
+    def __init__(self, workspace: Workspace, config: AnnotateConfig, log: logging.Logger) -> None:
+        self._workspace, self._config, self._log = workspace, config, log
+        self._pool = ThreadPoolExecutor(config.run.workers, thread_name_prefix="shard")
+
+    def __enter__(self) -> LocalRunner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> Future[ShardSummary]:
+        """See ``Runner``. Steps start in the order of submission, so those of ``after`` are never behind this one."""
+        return self._pool.submit(self._run, step, shard, after)
+
+    def _run(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> ShardSummary:
+        for handle in after:
+            try:
+                handle.result()
+            except Exception as error:
+                raise UpstreamFailed(f"{step}/{shard.name} was not run: {error}") from error
+        return with_retries(
+            lambda: STEP_FUNCTIONS[step](shard, self._workspace, self._config),
+            self._config.run.retries,
+            lambda error, wait: self._log.warning("%s/%s: %s; next try in %.0f s", step, shard.name, error, wait),
+        )
+
+
+def is_worth_a_retry(error: BaseException) -> bool:
+    """Whether trying again may help: wrong settings, missing packages and programming errors stay what they are."""
+    return not isinstance(error, (ValueError, ImportError, TypeError, AttributeError, AssertionError, KeyError))
+
+
+def with_retries(
+    action: Callable[[], Any], retries: int, tell: Callable[[Exception, float], None], backoff: float = BACKOFF_SECONDS
+) -> Any:
+    """Calls an action, again after an error that may pass, waiting ``backoff`` seconds, then twice that, and so on."""
+    for attempt in range(retries + 1):
+        try:
+            return action()
+        except Exception as error:
+            if attempt == retries or not is_worth_a_retry(error):
+                raise
+            wait = backoff * 2**attempt
+            tell(error, wait)
+            time.sleep(wait)
+    raise AssertionError("unreachable")

@@ -1,0 +1,1 @@
+"""The Prefect server of a folder: processes, work pool, limits, deployment."""

@@ -1,0 +1,1 @@
+"""The builder of the open body; nothing here is needed to use it."""

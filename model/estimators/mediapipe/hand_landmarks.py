@@ -1,0 +1,180 @@
+"""Reads one hand of a person, starting at the wrist of the pose, with a bounded number of tries."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.estimators.base import Array
+from model.estimators.mediapipe.graphs import HandReading, Networks
+from model.estimators.mediapipe.landmarks import LEFT_ARM, RIGHT_ARM
+from model.estimators.mediapipe.regions import Region, lean_rad
+
+WRIST, INDEX, MIDDLE, RING = 0, 5, 9, 13
+"""Hand landmarks: wrist and three knuckles."""
+PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
+"""Hand landmarks that bound the region of the next reading."""
+SPREAD_DISTURBANCES = ((0.88, 0.15, 0.02, 0.0), (1.15, -0.15, 0.0, 0.02), (1.0, 0.3, -0.03, 0.0))
+"""Scale, turn (rad) and shifts of the regions that measure a hand's spread."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandConfig:
+    """Settings of the hand search and of the rule that accepts a hand."""
+
+    max_tries: int = 8
+    """Regions tried a hand, at most 15."""
+    hopeless_score: float = 0.1
+    """Score that one of the first three regions must reach for more to be tried."""
+    good_quality: float = 0.93
+    """Quality at which the search stops."""
+    min_quality: float = 0.6
+    """Score of an accepted hand with the right handedness."""
+    max_wrist_offset: float = 0.2
+    """Distance to the pose's wrist, in arm lengths."""
+    max_spread: float = 0.035
+    """Spread of an accepted hand, in its diagonals."""
+    min_diagonal_px: float = 16.0
+    """Size below which the fingers of a hand cannot be told apart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundHand:
+    """The best reading of one hand."""
+
+    reading: HandReading
+    quality: float
+    """Score, 0 for the wrong hand or an impossible place or size."""
+    wrist_offset: float
+    """Distance to the pose's wrist, in arm lengths."""
+    spread: float
+    """Spread over other regions, in diagonals of the hand."""
+
+    def is_accepted(self, config: HandConfig) -> bool:
+        """Whether the hand is trusted."""
+        return (
+            self.quality > config.min_quality
+            and self.wrist_offset < config.max_wrist_offset
+            and self.spread < config.max_spread
+            and diagonal(self.reading.landmarks) >= config.min_diagonal_px
+        )
+
+
+def diagonal(points: Array) -> float:
+    """Diagonal of the box of (N, 2+) points."""
+    return float(np.hypot(*np.ptp(points[:, :2], axis=0)))
+
+
+def next_region(reading: HandReading) -> Region:
+    """Returns the region that MediaPipe's tracker would look at next."""
+    points = reading.landmarks[:, :2]
+    knuckles = ((points[INDEX] + points[RING]) / 2 + points[MIDDLE]) / 2
+    rotation = lean_rad(knuckles - points[WRIST])
+    palm = points[list(PALM)]
+    centre = (palm.min(0) + palm.max(0)) / 2
+    c, s = math.cos(rotation), math.sin(rotation)
+    region_from_photo = np.array([[c, s], [-s, c]])
+    turned = (palm - centre) @ region_from_photo.T
+    low, high = turned.min(0), turned.max(0)
+    side = float(max(high - low))
+    x, y = centre + region_from_photo.T @ ((low + high) / 2 + np.array([0.0, -0.1 * side]))
+    return Region(float(x), float(y), 2.0 * side, rotation)
+
+
+def read_hand(networks: Networks, rgb: Array, region: Region, *, iterations: int = 2) -> HandReading:
+    """Reads a hand, moving the region to where the hand turned out to be."""
+    best = reading = networks.hand(rgb, region)
+    for _ in range(iterations - 1):
+        if reading.score < 0.02:
+            break
+        following = next_region(reading)
+        if following.side_px < 4:
+            break
+        reading = networks.hand(rgb, following)
+        if reading.score > best.score:
+            best = reading
+    return best
+
+
+def arm_length(pose: Array) -> float:
+    """Length of a forearm or upper arm, px: the longest seen, bounded below by the shoulders."""
+    points = pose[:, :2]
+    bones = [(11, 13), (12, 14), (13, 15), (14, 16)]
+    shoulders = 0.7 * np.hypot(*(points[11] - points[12]))
+    return float(max(*(np.hypot(*(points[a] - points[b])) for a, b in bones), shoulders, 1e-6))
+
+
+def first_regions(pose: Array, side: int) -> list[Region]:
+    """Returns the regions to try for the left (0) or right (1) hand of (33, 2+) pose landmarks, best first."""
+    _, elbow, wrist, little, index = (pose[i, :2] for i in (RIGHT_ARM if side else LEFT_ARM))
+    along = (little + index) / 2 - wrist
+    size = max(float(np.hypot(*along)), 0.28 * arm_length(pose))
+    forearm = wrist - elbow
+    forearm = forearm / (np.hypot(*forearm) + 1e-6) * size
+    turn, forearm_turn = lean_rad(along), lean_rad(forearm)
+    tries = [
+        (wrist + 1.1 * along, 4.2, turn),
+        (wrist + forearm, 4.5, forearm_turn),
+        (wrist + 0.6 * along, 5.5, forearm_turn),
+        (wrist + 1.1 * along, 6.5, turn),
+        (wrist + 0.8 * forearm, 3.2, forearm_turn),
+    ]
+    tries += [
+        (wrist + 0.6 * along, factor, turn + more) for more in (0.8, -0.8, 1.6, -1.6, 3.1) for factor in (3.5, 5.0)
+    ]
+    return [Region(float(p[0]), float(p[1]), factor * size, angle) for p, factor, angle in tries]
+
+
+def judge(reading: HandReading, pose: Array, side: int) -> tuple[float, float]:
+    """Returns quality and wrist offset (in arm lengths) of a reading as the left (0) or right (1) hand."""
+    arm = arm_length(pose)
+    points = reading.landmarks[:, :2]
+    offset = float(np.hypot(*(points[WRIST] - pose[(RIGHT_ARM if side else LEFT_ARM)[2], :2]))) / arm
+    size = float(np.hypot(*(points[MIDDLE] - points[WRIST]))) / arm
+    agrees = (reading.right if side else 1 - reading.right) > 0.5
+    return reading.score * float(agrees and offset < 0.45 and 0.08 < size < 0.75), offset
+
+
+def hand_spread(networks: Networks, rgb: Array, reading: HandReading) -> float:
+    """Median distance of four readings to their median, in diagonals of the hand."""
+    regions = [reading.region.moved(scale=f, turn_rad=t, dx=dx, dy=dy) for f, t, dx, dy in SPREAD_DISTURBANCES]
+    stack = np.stack([reading.landmarks[:, :2], *(networks.hand(rgb, r).landmarks[:, :2] for r in regions)])
+    distances = np.linalg.norm(stack - np.median(stack, axis=0), axis=2)
+    return float(np.median(distances)) / (diagonal(reading.landmarks) + 1e-6)
+
+
+def find_hand(networks: Networks, rgb: Array, pose: Array, side: int, config: HandConfig) -> FoundHand:
+    """Returns the best reading of the left (0) or right (1) hand of (33, 5) pose landmarks."""
+    best: tuple[float, float, float, HandReading] | None = None
+    for number, region in enumerate(first_regions(pose, side)[: config.max_tries]):
+        reading = read_hand(networks, rgb, region)
+        quality, offset = judge(reading, pose, side)
+        rank = quality + 0.1 * reading.score
+        if best is None or rank > best[0]:
+            best = (rank, quality, offset, reading)
+        is_hopeless = number >= 2 and best[3].score < config.hopeless_score
+        if best[1] > config.good_quality or is_hopeless:
+            break
+    assert best is not None
+    _, quality, offset, reading = best
+    if quality <= 0.3:
+        return FoundHand(reading=reading, quality=quality, wrist_offset=offset, spread=1.0)
+    refined = read_hand(networks, rgb, next_region(reading))
+    refined_quality, refined_offset = judge(refined, pose, side)
+    if refined_quality > quality:
+        reading, quality, offset = refined, refined_quality, refined_offset
+    spread = hand_spread(networks, rgb, reading)
+    return FoundHand(reading=reading, quality=quality, wrist_offset=offset, spread=spread)
+
+
+def drop_shared_hand(hands: tuple[FoundHand, FoundHand], accepted: list[bool]) -> list[bool]:
+    """Refuses the worse of two accepted hands that lie on one another: one hand was read twice."""
+    if not all(accepted):
+        return accepted
+    left, right = (hand.reading.landmarks[:, :2] for hand in hands)
+    distance = float(np.linalg.norm(left - right, axis=1).mean())
+    if distance >= 0.25 * diagonal(left):
+        return accepted
+    return [hands[0].quality >= hands[1].quality, hands[0].quality < hands[1].quality]

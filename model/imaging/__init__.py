@@ -1,0 +1,1 @@
+"""Photos as networks see them: boxes, square crops, cameras."""

@@ -1,0 +1,1 @@
+"""Errors of predicted people against known truth."""

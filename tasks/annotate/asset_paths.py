@@ -1,0 +1,50 @@
+"""Where the files of a backend lie, by the asset table, for whoever names no path of their own. Reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from model.licensed_files import WEIGHTS, AssetFile
+
+DEFAULT_ROOT = "licensed"
+"""Folder of the table's files, next to the settings, where ``body_model.path`` names no other."""
+
+
+def find_asset(root: Path, asset: AssetFile) -> Path | None:
+    """Returns the path of a file below the root, under its own or another published name; None if it is not there."""
+    place = root / asset.place
+    for candidate in (place, *(place.with_name(name) for name in asset.other_names)):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def backend_files(part: str, backend: str, options: Mapping[str, Any]) -> list[AssetFile]:
+    """Returns the files that a backend takes by an option, by the route that its options choose."""
+    route = options.get("route", "onnx")
+    return [
+        asset
+        for asset in WEIGHTS
+        if (asset.part, asset.backend) == (part, backend) and asset.option and asset.route in ("", route)
+    ]
+
+
+def with_table_paths(part: str, backend: str, options: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, Any]:
+    """Returns the options of a backend with those of its files that are not given, not even as null.
+
+    Args:
+        part: ``keypoints``, ``body``, ``hands`` or ``face``.
+        backend: Name in the registry; one whose files are not in the table gets none.
+        options: As the settings have them.
+        roots: Folders of the files, the first that has one wins. One that is nowhere is named by the place in the first
+            where it has to go.
+    """
+    places = {
+        asset.option: str(
+            next((path for root in roots if (path := find_asset(root, asset))), roots[0] / asset.place),
+        )
+        for asset in backend_files(part, backend, options)
+    }
+    return places | dict(options)

@@ -1,0 +1,43 @@
+"""One label, looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.store import read_shard
+from model.renderer.overlay import encode_png, side_colours
+from tasks.annotate.photos import PhotoReader
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.status import planned_shards
+from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.body_model import full_body
+from tasks.report.page import draw_label
+
+
+def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], ShardRef]:
+    """Looks a label up.
+
+    Raises:
+        ValueError: No finished shard has this sample.
+    """
+    dataset = sample_id.partition("/")[0]
+    shards = [shard for shard in planned_shards(workspace) if shard.dataset == dataset]
+    for shard in shards:
+        path = workspace.step_path("refine", shard)
+        if not path.is_file():
+            continue
+        ids = read_shard(path, LABEL_SCHEMA)["sample_id"].to_pylist()
+        if sample_id in ids:
+            return read_shard(path, LABEL_SCHEMA).slice(ids.index(sample_id), 1).to_pylist()[0], shard
+    raise ValueError(
+        f"sample {sample_id!r} is in none of the {len(shards)} shards of data set {dataset!r}; "
+        "ids are as in the column sample_id, for example demo_photos/all/camera.png#0"
+    )
+
+
+def draw_sample(row: dict[str, Any], shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> bytes:
+    """PNG with keypoints, mesh over the photo and side view of a label."""
+    body = full_body(config.body_model)
+    photo = PhotoReader.of_shard(shard, workspace).read(row["image"])
+    return encode_png(draw_label(photo, row, body, side_colours(body.assets), 512))

@@ -1,0 +1,184 @@
+"""From manifests to shards: what is to be annotated, cut into files of a few photos.
+
+A plan file has a row for every person the data set annotates, or one row a photo whose people are still to be found.
+Its content decides ``inputs_hash``: when a photo or an annotation changes, the steps of that shard are done again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord, open_adapter
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.manifest import Manifest, load_manifest
+from datasets_manifest.schema.labels import (
+    PERSON_UNKNOWN,
+    PLAN_SCHEMA,
+    BoxSource,
+    Status,
+    make_sample_id,
+    pack_arrays,
+    table_from_rows,
+)
+from datasets_manifest.shards.store import Footer, is_complete, read_footer, write_shard
+from tasks.annotate.retry import set_aside
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+from tasks.body_model import full_body
+from tasks.synthetic.person import SyntheticConfig
+from tasks.synthetic.render import synthesise
+from tasks.version import code_version
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetPlan:
+    """One data set, cut into shards."""
+
+    manifest: Manifest
+    """What data it is."""
+    shards: tuple[ShardRef, ...]
+    """In order."""
+    inventory: Inventory
+    """All photos, and what is missing."""
+
+
+def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> DatasetPlan:
+    """Lists a data set and writes one plan file a shard; files that are as they should be stay untouched.
+
+    Args:
+        source: Manifest id or path of a manifest file.
+        workspace: Where files are.
+        config: All settings.
+
+    Raises:
+        ValueError: Unknown id, broken manifest, missing folder, or a data set without a single photo.
+    """
+    manifest, root = _resolved(source, workspace, config)
+    inventory = open_adapter(manifest).inventory()
+    if not inventory.records:
+        raise ValueError(
+            f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
+            "check the root and the layout of its manifest"
+        )
+    if manifest.boxes == "manifest" and (empty := sum(not record.people for record in inventory.records)):
+        log.info("%s: %d photos without an annotated person get no row", manifest.id, empty)
+    for missing in inventory.missing:
+        log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason)
+    step = config.run.images_per_shard
+    shards = []
+    for index, start in enumerate(range(0, len(inventory.records), step)):
+        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
+        _write_plan(shard, inventory.records[start : start + step], manifest, source, root, workspace, step)
+        shards.append(shard)
+    _set_stale_aside(shards, manifest, workspace)
+    return DatasetPlan(manifest=manifest, shards=tuple(shards), inventory=inventory)
+
+
+def _resolved(source: str, workspace: Workspace, config: AnnotateConfig) -> tuple[Manifest, str | None]:
+    """The manifest; a synthetic data set is rendered first, into the work folder."""
+    manifest = load_manifest(source)
+    if manifest.id in config.roots:
+        root = config.roots[manifest.id]
+        return load_manifest(source, root_override=root), root
+    if manifest.adapter != "synthetic":
+        return manifest, None
+    folder = workspace.work / "datasets" / manifest.id
+    layout = manifest.typed_layout
+    synthesise(folder, SyntheticConfig(count=layout.count, seed=layout.seed), full_body(config.body_model))
+    return load_manifest(source, root_override=folder), str(folder)
+
+
+def _write_plan(
+    shard: ShardRef,
+    records: Sequence[ImageRecord],
+    manifest: Manifest,
+    source: str,
+    root: str | None,
+    workspace: Workspace,
+    images_per_shard: int,
+) -> None:
+    rows = [row for record in records for row in _rows(record, manifest)]
+    table = table_from_rows(rows, PLAN_SCHEMA)
+    inputs_hash = config_hash(
+        {"rows": [_plain(row) for row in table.to_pylist()], "files": [_file_state(r, manifest) for r in records]}
+    )
+    footer = Footer(
+        config={"step": "plan", "images_per_shard": images_per_shard, "manifest": manifest.hash},
+        code_version=code_version(),
+        manifest={**manifest.footer, "source": source, "root": root, "inputs_hash": inputs_hash},
+        shard=f"{shard.index:05d}",
+    )
+    path = workspace.plan_path(shard)
+    if is_complete(path, footer.config_hash) and dict(read_footer(path).manifest) == dict(footer.manifest):
+        return
+    write_shard(path, table, footer)
+
+
+def _rows(record: ImageRecord, manifest: Manifest) -> Iterator[Row]:
+    common: Row = {
+        "dataset": manifest.id,
+        "split": manifest.split,
+        "image": record.path,
+        "image_width": record.width,
+        "image_height": record.height,
+        "focal_px": record.focal_px,
+        "principal_px": record.principal_px,
+    }
+    if manifest.boxes == "detector":
+        sample_id = make_sample_id(manifest.id, manifest.split, record.image_id, 0)
+        yield common | {"sample_id": sample_id, "person": PERSON_UNKNOWN, "status": Status.OK}
+        return
+    for person in record.people:
+        yield (
+            common
+            | _person(person)
+            | {"sample_id": make_sample_id(manifest.id, manifest.split, record.image_id, person.index)}
+        )
+
+
+def _person(person: PersonRecord) -> Row:
+    failed = person.error_code is not None
+    return {
+        "person": person.index,
+        "status": Status.FAILED if failed else Status.OK,
+        "error_code": person.error_code,
+        "error_detail": person.error_detail,
+        "bbox_xyxy": person.bbox_xyxy,
+        "bbox_source": None if person.bbox_xyxy is None else BoxSource.MANIFEST,
+        "keypoints_2d": person.keypoints,
+        **(pack_arrays(dict(person.truth)) if person.truth else {}),
+    }
+
+
+def _plain(row: Row) -> Row:
+    return {name: repr(value) for name, value in row.items()}
+
+
+def _file_state(record: ImageRecord, manifest: Manifest) -> list[Any]:
+    """Size and time of a photo's file: cheap for millions of photos, and a replaced photo has others."""
+    path = manifest.root_path / record.path
+    if not path.is_file():
+        return [record.path, None, None]
+    state = path.stat()
+    return [record.path, state.st_size, state.st_mtime_ns]
+
+
+def _set_stale_aside(shards: Sequence[ShardRef], manifest: Manifest, workspace: Workspace) -> None:
+    """Moves files of shards that are no longer planned out of the way, so that no person occurs twice."""
+    planned = {shard.relative_path.name for shard in shards}
+    folder = Path(manifest.id) / manifest.split
+    roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
+    stale = [path for root in roots for path in sorted((root / folder).glob("*.parquet")) if path.name not in planned]
+    if stale:
+        aside = set_aside(workspace, stale)
+        log.warning(
+            "%s: %d files of shards that are no longer planned were set aside: %s", manifest.id, len(aside), aside
+        )

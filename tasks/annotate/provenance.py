@@ -1,0 +1,80 @@
+"""What decides the content of each step's files, as the footers state it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.shards.store import Footer, read_footer
+from tasks.annotate.delta_theta import transfer_key
+from tasks.annotate.settings import AnnotateConfig, EstimatorConfig
+from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.body_model import ehm_assets
+from tasks.estimators import estimator_info
+from tasks.version import code_version
+
+REVISIONS = {"keypoints": 3, "body": 2, "hands": 1, "face": 1, "refine": 4}
+"""Raised by hand when the code of a step changes its results, so that old files are made again."""
+
+_RUN_OPTIONS = ("device", "batch_size", "num_threads")
+"""Options of the backends that change the speed, not the result."""
+
+PARTS = ("keypoints", "body", "hands", "face")
+"""Steps that an estimator does."""
+
+
+def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:
+    """Name and hash of the body model."""
+    assets = ehm_assets(config.body_model)
+    return {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
+
+
+def estimator_entry(part: str, config: EstimatorConfig) -> dict[str, Any]:
+    """What made an output, as footers list it."""
+    return {"part": part, **dataclasses.asdict(estimator_info(part, config))}
+
+
+def estimator_settings(config: EstimatorConfig) -> dict[str, Any]:
+    """Backend and options that decide a result: not the places of its files, for which the estimator's hash of them
+    stands, nor where and in what batches it runs."""
+    options = {k: v for k, v in config.options.items() if not k.endswith("_path") and k not in _RUN_OPTIONS}
+    return {"backend": config.backend, "options": options}
+
+
+def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
+    """The canonical settings of a step: its own, its estimator's, and those of the steps it reads.
+
+    Args:
+        step: ``keypoints``, ``body``, ``hands``, ``face`` or ``refine``.
+        config: All settings.
+    """
+    stated: dict[str, Any] = {"step": step, "revision": REVISIONS[step]}
+    if step in PARTS:
+        part: EstimatorConfig = getattr(config, step)
+        stated |= {"settings": estimator_settings(part), "estimator": estimator_entry(step, part)}
+        if step == "body" and estimator_info(step, part).skeleton == "smpl":
+            stated["smpl_to_smplx"] = {"composition": config.smpl_to_smplx, "key": transfer_key(config.body_model)}
+    else:
+        stated["settings"] = dataclasses.asdict(config.refine)
+    if step != "keypoints":
+        if step == "refine":
+            stated["reads"] = {name: step_config(name, config) for name in PARTS}
+        else:
+            stated["reads"] = {"keypoints": config_hash(step_config("keypoints", config))}
+        stated["body_model"] = body_model_entry(config)
+    return stated
+
+
+def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, workspace: Workspace) -> Footer:
+    """The footer of a shard's file at a step; the shard's plan says which photos and annotations it is about."""
+    parts = PARTS if step == "refine" else (step,)
+    planned = read_footer(workspace.plan_path(shard)).manifest
+    return Footer(
+        config=step_config(step, config),
+        code_version=code_version(),
+        manifest={name: planned[name] for name in ("id", "version", "hash", "licence", "inputs_hash")},
+        shard=f"{shard.index:05d}",
+        body_model={} if step == "keypoints" else body_model_entry(config),
+        estimators=tuple(estimator_entry(part, getattr(config, part)) for part in parts),
+    )

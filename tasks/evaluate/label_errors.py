@@ -1,0 +1,236 @@
+"""How good labels are, where the data set knows better: 3D truth of synthetic people, 2D annotations of real ones.
+
+Legend: P people. A label and a known person of one photo belong together if their boxes overlap most, and by more than
+``MIN_IOU``; the rest are misses and false finds, which are counted, not averaged away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+
+from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord, adapter_class, open_adapter
+from datasets_manifest.manifest import Manifest
+from datasets_manifest.schema.labels import Status
+from model.body.ehms import EhmOutput, EHMs
+from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
+from model.metrics.joints import mpjpe_mm, pa_mpjpe_mm
+from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+
+Row = Mapping[str, Any]
+MIN_IOU = 0.3
+"""Smallest overlap of the boxes of one and the same person."""
+NUM_BODY_JOINTS = 22
+"""Pelvis and the 21 body joints, over which MPJPE is taken."""
+WRONG_REL = 0.07
+"""A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
+PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
+"""Keypoints of each part."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matching:
+    """Labels and known people of a data set, brought together."""
+
+    pairs: tuple[tuple[Row, PersonRecord], ...]
+    """A label that did not fail, and the person it is of."""
+    num_known: int
+    """People that the data set knows."""
+    num_labels: int
+    """Labels that did not fail."""
+
+
+def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of (P, 4) and (Q, 4) xyxy boxes, as (P, Q)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, others)]
+    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
+
+
+def match_people(rows: Sequence[Row], records: Iterable[ImageRecord]) -> Matching:
+    """Brings labels and known people of each photo together, by the assignment of largest overlap."""
+    by_image: dict[str, list[Row]] = {}
+    labels = [row for row in rows if row["status"] != Status.FAILED and row["bbox_xyxy"] is not None]
+    for row in labels:
+        by_image.setdefault(row["image"], []).append(row)
+    pairs: list[tuple[Row, PersonRecord]] = []
+    known = 0
+    for record in records:
+        people = [person for person in record.people if person.bbox_xyxy is not None and person.error_code is None]
+        known += len(people)
+        found = by_image.get(record.path, [])
+        if not people or not found:
+            continue
+        iou = box_iou(
+            np.array([row["bbox_xyxy"] for row in found], np.float64),
+            np.array([person.bbox_xyxy for person in people], np.float64),
+        )
+        for i, j in zip(*linear_sum_assignment(-iou), strict=True):
+            if iou[i, j] >= MIN_IOU:
+                pairs.append((found[i], people[j]))
+    return Matching(pairs=tuple(pairs), num_known=known, num_labels=len(labels))
+
+
+def truth_errors(matching: Matching, body: EHMs) -> list[dict[str, Any]]:
+    """3D errors of labels against known truth.
+
+    Returns:
+        One mapping a matched person with truth: ``sample_id``, ``mpjpe_mm``, ``pa_mpjpe_mm``, ``hand_pa_mm`` (mean of
+        the hands that are valid, None without), ``head_scale_error``, ``body_valid``, ``quality``.
+    """
+    pairs = [(row, person.truth) for row, person in matching.pairs if person.truth]
+    if not pairs:
+        return []
+    predicted = _posed(body, [row for row, _ in pairs]).joints.numpy()
+    target = _posed(body, [truth for _, truth in pairs]).joints.numpy()
+    bodies = predicted[:, :NUM_BODY_JOINTS], target[:, :NUM_BODY_JOINTS]
+    root, aligned = mpjpe_mm(*bodies), pa_mpjpe_mm(*bodies)
+    # A hand is its wrist and 15 finger joints; SMPL-X has the left fingers from 25, the right ones from 40.
+    hands = {
+        side: pa_mpjpe_mm(*(array[:, [wrist, *range(first, first + 15)]] for array in (predicted, target)))
+        for side, wrist, first in (("left", 20, 25), ("right", 21, 40))
+    }
+    errors = []
+    for i, (row, truth) in enumerate(pairs):
+        valid_hands = [hands[side][i] for side in hands if row[f"{side}_hand_valid"]]
+        scale = np.abs(np.asarray(row["head_scale"]) - np.asarray(truth["head_scale"])).mean()
+        errors.append(
+            {
+                "sample_id": row["sample_id"],
+                "mpjpe_mm": float(root[i]),
+                "pa_mpjpe_mm": float(aligned[i]),
+                "hand_pa_mm": float(np.mean(valid_hands)) if valid_hands else None,
+                "head_scale_error": float(scale),
+                "body_valid": row["body_valid"],
+                "quality": row["quality"],
+            }
+        )
+    return errors
+
+
+def _posed(body: EHMs, rows: Sequence[Row]) -> EhmOutput:
+    """Bodies of label rows, camera frame, metres."""
+    names = [name for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS) if all(row.get(name) is not None for row in rows)]
+    return pose_bodies(body, {name: np.stack([np.asarray(row[name]).reshape(-1) for row in rows]) for name in names})
+
+
+def keypoint_errors(matching: Matching, projected: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """2D errors of the labels' projected keypoints against annotated ones, as a fraction of the box's longer side.
+
+    Args:
+        matching: Labels with the annotated people.
+        projected: sample_id to (133, 2) px.
+
+    Returns:
+        One mapping a matched person with annotated keypoints: ``sample_id`` and, for each part with annotated points,
+        ``<part>_rel`` (median) and ``<part>_worst_rel`` (largest).
+    """
+    errors = []
+    for row, person in matching.pairs:
+        if person.keypoints is None or person.bbox_xyxy is None:
+            continue
+        box = np.asarray(person.bbox_xyxy, np.float64)
+        side = max(box[2] - box[0], box[3] - box[1])
+        distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
+        seen = person.keypoints[:, 2] > 0
+        entry: dict[str, Any] = {"sample_id": row["sample_id"]}
+        for part, points in PART_POINTS.items():
+            part_distance = distance[points][seen[points]]
+            if part_distance.size:
+                entry |= {f"{part}_rel": float(np.median(part_distance))}
+                entry |= {f"{part}_worst_rel": float(part_distance.max())}
+        errors.append(entry)
+    return errors
+
+
+def acceptance(
+    matching: Matching, projected: Mapping[str, np.ndarray], trusted: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """How often a part was accepted, and how often an accepted one is wrong, against annotated keypoints.
+
+    A part (head, torso, arms, legs, face, hands) counts where at least one of its points is annotated. It is wrong if
+    its worst annotated point lies more than ``WRONG_REL`` of the box's longer side away.
+
+    Args:
+        matching: Labels with the annotated people.
+        projected: sample_id to (133, 2) px.
+        trusted: sample_id to (6,) bool, body groups that the keypoint estimator trusts; without: all of a valid body.
+
+    Returns:
+        ``parts``, ``accepted``, ``accepted_wrong``, ``refused_right``; empty without annotations.
+    """
+    counts = {"parts": 0, "accepted": 0, "accepted_wrong": 0, "refused_right": 0}
+    for row, person in matching.pairs:
+        if person.keypoints is None or person.bbox_xyxy is None:
+            continue
+        box = np.asarray(person.bbox_xyxy, np.float64)
+        side = max(box[2] - box[0], box[3] - box[1])
+        distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
+        groups = trusted.get(row["sample_id"], np.full(len(BODY_GROUPS), row["body_valid"]))
+        accepted = dict(zip(BODY_GROUPS, groups, strict=True))
+        accepted |= {part: row[f"{part}_valid"] for part in ("face", "left_hand", "right_hand")}
+        for part, points in (
+            BODY_GROUPS | {name: PART_POINTS[name] for name in accepted if name in PART_POINTS}
+        ).items():
+            index = np.arange(len(distance))[points] if isinstance(points, slice) else np.array(points)
+            seen = index[person.keypoints[index, 2] > 0]
+            if not seen.size:
+                continue
+            wrong = distance[seen].max() > WRONG_REL
+            counts["parts"] += 1
+            counts["accepted"] += bool(accepted[part])
+            counts["accepted_wrong"] += bool(accepted[part] and wrong)
+            counts["refused_right"] += bool(not accepted[part] and not wrong)
+    return {name: float(count) for name, count in counts.items()} if counts["parts"] else {}
+
+
+def summarise(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Median of every figure over the people that have it, and how well quality ranks the true error."""
+    if not errors:
+        return {}
+    names = sorted({name for entry in errors for name in entry} - {"sample_id", "quality", "body_valid"})
+    summary: dict[str, float] = {"people": float(len(errors))}
+    for name in names:
+        values = [entry[name] for entry in errors if entry.get(name) is not None]
+        if values:
+            summary[name] = float(np.median(values))
+    if "pa_mpjpe_mm" in names:
+        summary |= _quality_rank(errors)
+    return {name: round(value, 5) for name, value in summary.items()}
+
+
+def _quality_rank(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Spearman correlation of quality with PA-MPJPE: -1 is a perfect ranking."""
+    pairs = [(e["quality"], e["pa_mpjpe_mm"]) for e in errors if e["quality"] is not None]
+    if len({quality for quality, _ in pairs}) < 3:
+        return {}
+    ranks = np.array([rankdata(values) for values in zip(*pairs, strict=True)])
+    return {"quality_rank_correlation": float(np.corrcoef(ranks)[0, 1])}
+
+
+def reference_inventory(manifest: Manifest) -> Inventory | None:
+    """The people that a data set knows, even where a run was told to find them itself; None if it knows none."""
+    adapter = adapter_class(manifest.adapter)
+    if "manifest" not in adapter.BOXES:
+        return None
+    keypoints = "coco_wholebody" if manifest.keypoints == "none" else manifest.keypoints
+    return open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).inventory()
+
+
+def projected_keypoints(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
+    """The labels' 133 keypoints in the photo: sample_id to (133, 2) px."""
+    rows = [row for row, _ in matching.pairs]
+    if not rows:
+        return {}
+    points = _posed(body, rows).keypoints.numpy()
+    focal = np.array([row["focal_px"] for row in rows])[:, None, None]
+    principal = np.stack([np.asarray(row["principal_px"]) for row in rows])[:, None]
+    pixels = focal * points[..., :2] / points[..., 2:] + principal
+    return {row["sample_id"]: pixels[i] for i, row in enumerate(rows)}

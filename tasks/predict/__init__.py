@@ -1,0 +1,1 @@
+"""Prediction for photos and videos by a trained regressor."""

@@ -1,0 +1,292 @@
+"""Prediction for photos and videos: rows of parameters or joint rotations, and what is drawn of them.
+
+<out>/people/00000.parquet     one row a person, or a photo, frame or video without one (see its schema)
+<out>/meshes/<name>.glb        all people of a photo; of a video <name>/<frame>.glb
+<out>/overlays/<name>.jpg      the same for pictures
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from datasets_manifest.files import write_bytes
+from datasets_manifest.schema.error_codes import Status
+from datasets_manifest.schema.fields import table_from_rows
+from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.shards.store import Footer, write_shard
+from datasets_manifest.sources.video import FrameChoice
+from model.body.ehms import EHMs
+from model.body.keypoint_body import KeypointBody
+from model.regressor.checkpoint import CheckpointMeta, load_regressor
+from model.regressor.network import EhmRegressor
+from model.regressor.photo_people import PhotoPeople
+from model.regressor.predict import Predictor, check_coefficients
+from model.renderer.mesh_files import MESH_SUFFIX
+from tasks.annotate.photos import in_chunks
+from tasks.annotate.provenance import estimator_entry, estimator_settings
+from tasks.body_model import ehm_assets
+from tasks.estimators import borrowed
+from tasks.predict.folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
+from tasks.predict.inputs import Shot, Source, count_shots, find_sources, shots
+from tasks.predict.people import FoundPeople, find_people, whole_image
+from tasks.predict.pictures import Painter
+from tasks.predict.rows import Row, empty_row, person_rows, unread_row
+from tasks.predict.settings import PredictConfig
+from tasks.version import code_version
+
+log = logging.getLogger(__name__)
+
+REVISION = 1
+"""Raised by hand when the code changes results."""
+ROWS_PER_FILE = 4096
+SHOTS_AT_ONCE = 32
+"""Photos whose people share the batches of the networks."""
+
+
+@dataclass(slots=True)
+class PredictProgress:
+    """How far a run is, and in the end what came of it."""
+
+    shots_expected: int = 0
+    """Photos and frames, as far as the videos' headers tell."""
+    shots: int = 0
+    """Photos and frames that are done, and what could not be read."""
+    unread: int = 0
+    """Those of them that are a file, or the rest of a video, that could not be read."""
+    people: int = 0
+    """People who were predicted."""
+    doubtful: int = 0
+    """Those of them whose boxes are doubtful."""
+    failed: int = 0
+    """Rows without a prediction."""
+    files: int = 0
+    """Parquet files written."""
+    started_s: float = field(default_factory=time.perf_counter)
+    """Clock at the start."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Counts rows."""
+        states = [row["status"] for row in rows]
+        self.failed += states.count(Status.FAILED)
+        self.doubtful += states.count(Status.PARTIAL)
+        self.people += len(states) - states.count(Status.FAILED)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.started_s
+
+
+def predict(
+    inputs: Sequence[str], config: PredictConfig, on_progress: Callable[[PredictProgress], None] | None = None
+) -> PredictProgress:
+    """Predicts the people of photos and videos and writes them below ``config.out``.
+
+    Args:
+        inputs: Photos, videos, folders of them, patterns.
+        config: See there.
+        on_progress: Called after every few photos.
+
+    Raises:
+        ValueError: An input, the checkpoint, the body model or the device cannot be used, or the folder already holds
+            predictions.
+        FileNotFoundError: There is no such checkpoint.
+    """
+    out = Path(config.out)
+    check_folder(out)
+    sources = find_sources(inputs, without=out)
+    network, meta, digest = read_checkpoint(Path(config.checkpoint))
+    named = {source.path.resolve() for source in sources}
+    before = earlier_results(out, overwrite=config.overwrite, keep=named)
+    progress = PredictProgress(shots_expected=count_shots(sources, config.frames))
+    with ExitStack() as stack:
+        run = _Run(config, network, meta, digest, stack)
+        for path in before:  # Not before everything that the run needs is there.
+            path.unlink()
+        (out / PEOPLE).mkdir(parents=True, exist_ok=True)
+        rows: list[Row] = []
+        try:
+            for batch in _batches(sources, config.frames):
+                new = run.rows(batch)
+                progress.add(new)
+                progress.shots += len(batch)
+                progress.unread += sum(shot.rgb is None for shot in batch)
+                rows += new
+                while len(rows) >= ROWS_PER_FILE:
+                    run.write(rows[:ROWS_PER_FILE], progress.files)
+                    rows, progress.files = rows[ROWS_PER_FILE:], progress.files + 1
+                if on_progress is not None:
+                    on_progress(progress)
+        finally:  # Whatever ends the run, what was predicted is not lost.
+            if rows:
+                run.write(rows, progress.files)
+                progress.files += 1
+    return progress
+
+
+def read_checkpoint(path: Path) -> tuple[EhmRegressor, CheckpointMeta, str]:
+    """The network of a checkpoint, what it says of itself, and the sha256 of the file.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is no checkpoint, or not of a network of its own settings.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint {path} is not a file; training writes runs/regressor.safetensors")
+    data = path.read_bytes()
+    network, meta = load_regressor(data, source=str(path))
+    return network, meta, hashlib.sha256(data).hexdigest()
+
+
+def _batches(sources: Sequence[Source], frames: FrameChoice) -> Iterator[list[Shot]]:
+    every = (shot for source in sources for shot in shots(source, frames))
+    for chunk in in_chunks(every, lambda shot: shot.rgb):
+        for first in range(0, len(chunk), SHOTS_AT_ONCE):
+            yield chunk[first : first + SHOTS_AT_ONCE]
+
+
+class _Run:
+    """What stays the same over all photos of a run."""
+
+    def __init__(
+        self, config: PredictConfig, network: EhmRegressor, meta: CheckpointMeta, digest: str, stack: ExitStack
+    ) -> None:
+        self.config, self.meta, self.digest = config, meta, digest
+        self.schema = _schema(config, network)
+        body, self.painter = _bodies(config, network, meta)
+        self.predictor = Predictor(
+            network,
+            device=config.device,
+            precision=config.precision,
+            mode=config.mode,
+            batch_size=config.batch_size,
+            body=body,
+        )
+        uses_backend = config.boxes == "keypoints"
+        self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
+        self.footer = self._footer()
+
+    def rows(self, batch: Sequence[Shot]) -> list[Row]:
+        """Rows of a few photos, whose pictures and meshes are written on the way."""
+        read = [(shot, shot.rgb) for shot in batch if shot.rgb is not None]
+        found = self._find([shot.name for shot, _ in read], [rgb for _, rgb in read])
+        people = [
+            PhotoPeople(rgb=rgb, boxes_xyxy=one.boxes_xyxy[one.usable], focal_px=self.config.focal_px)
+            for (_, rgb), one in zip(read, found, strict=True)
+        ]
+        predictions = self.predictor.predict_photos(people)
+        by_shot = {id(shot): pair for (shot, _), pair in zip(read, zip(found, predictions, strict=True), strict=True)}
+        rows: list[Row] = []
+        for shot in batch:
+            if shot.rgb is None:
+                assert shot.error is not None
+                log.warning("%s cannot be read: %s", shot.name, shot.error.detail)
+                rows.append(unread_row(shot))
+                continue
+            one, prediction = by_shot[id(shot)]
+            if not len(one):
+                rows.append(empty_row(shot, one))
+            rows += person_rows(shot, one, prediction, rotations_only=self.config.rotations_only)
+            if self.painter is not None:
+                persons = [person for person, is_usable in enumerate(one.usable) if is_usable]
+                posed = self.painter.pose(prediction, persons)
+                if self.config.overlays:
+                    rays = 1 if shot.source.is_video else 2
+                    picture = self.painter.overlay(shot.rgb, prediction, posed, supersample=rays)
+                    self._save(OVERLAYS, shot, ".jpg", picture)
+                if self.config.meshes is not None:
+                    data = self.painter.meshes(posed, self.config.meshes)
+                    self._save(MESHES, shot, MESH_SUFFIX[self.config.meshes], data)
+        return rows
+
+    def write(self, rows: Sequence[Row], index: int) -> None:
+        """Writes one Parquet file."""
+        path = Path(self.config.out) / PEOPLE / f"{index:05d}.parquet"
+        footer = dataclasses.replace(self.footer, shard=path.stem)
+        write_shard(path, table_from_rows(rows, self.schema), footer)
+
+    def _find(self, names: list[str], photos: list[Any]) -> list[FoundPeople]:
+        if self.estimator is None:
+            return [whole_image(rgb) for rgb in photos]
+        return find_people(self.estimator, names, photos) if photos else []
+
+    def _save(self, kind: str, shot: Shot, suffix: str, data: bytes | None) -> None:
+        if data is not None:
+            write_bytes(Path(self.config.out) / kind / f"{shot.label}{suffix}", data)
+
+    def _footer(self) -> Footer:
+        config = self.config
+        uses_backend = config.boxes == "keypoints"
+        estimators = [estimator_entry("keypoints", config.keypoints)] if uses_backend else []
+        stated = {
+            "step": "predict",
+            "revision": REVISION,
+            "checkpoint": {"sha256": self.digest, "step": self.meta.step, "network": self.meta.config.to_dict()},
+            "boxes": {"rule": config.boxes, "settings": estimator_settings(config.keypoints) if uses_backend else {}},
+            "estimators": estimators,
+            "frames": dataclasses.asdict(config.frames),
+            "focal_px": config.focal_px,
+            "precision": config.precision,
+            "mode": config.mode,
+            "rotations_only": config.rotations_only,
+            "body_model": dict(self.meta.body_model),
+        }
+        regressor = {
+            "part": "regressor",
+            "name": "ehm-regressor",
+            "version": self.meta.code_version,
+            "weights_sha256": self.digest,
+            "licence": "",
+            "skeleton": "smplx",
+        }
+        return Footer(
+            config=stated,
+            code_version=code_version(),
+            manifest={},
+            shard="",
+            body_model=self.meta.body_model,
+            estimators=(regressor, *estimators),
+        )
+
+
+def _schema(config: PredictConfig, network: EhmRegressor) -> pa.Schema:
+    if config.rotations_only:
+        return rotations_schema()
+    size = network.config
+    return prediction_schema(
+        num_betas=size.num_betas, num_flame_shape=size.num_flame_shape, num_expression=size.num_expression
+    )
+
+
+def _bodies(
+    config: PredictConfig, network: EhmRegressor, meta: CheckpointMeta
+) -> tuple[KeypointBody | None, Painter | None]:
+    """The body for joints and keypoints, and the one for meshes; rotations alone need neither."""
+    if config.rotations_only:
+        return None, None
+    assets = ehm_assets(config.body_model)
+    stated = {name: str(meta.body_model.get(name, "nothing")) for name in ("name", "sha256")}
+    if stated["sha256"] != assets.sha256:
+        raise ValueError(
+            f"checkpoint {config.checkpoint} speaks of the body model {stated['name']} (sha256 "
+            f"{stated['sha256'][:12]}), this run uses {assets.smplx.name} ({assets.sha256[:12]}); give the folder of "
+            "the former with --body-model, or say --rotations-only, which needs none"
+        )
+    size = network.config
+    betas, flame_shape, expression = size.num_betas, size.num_flame_shape, size.num_expression
+    points = KeypointBody(assets, num_betas=betas, num_flame_shape=flame_shape, num_expression=expression)
+    whose = {"network_name": f"checkpoint {config.checkpoint}", "body_name": f"the body model {assets.smplx.name}"}
+    check_coefficients(size, points, **whose)
+    if not config.overlays and config.meshes is None:
+        return points, None
+    return points, Painter(EHMs(assets, num_betas=betas, num_flame_shape=flame_shape, num_expression=expression))

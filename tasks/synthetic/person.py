@@ -1,0 +1,172 @@
+"""One person of the synthetic data set: an image and the truth about it.
+
+Everything random comes from the seed of the set and the person's number.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from model.body.ehms import EhmOutput, EHMs
+from model.renderer.people import RestShape, dress, light_person, sample_appearance
+from model.renderer.raster import project, rasterise
+from tasks.posing import pose_bodies
+from tasks.synthetic.pose import CROP_SHARES, CROPS, SampledPerson, sample_person
+from tasks.synthetic.scene import develop, draw_occluder, paint_background, place_person
+from tasks.synthetic.visibility import keypoint_visibility, mask_box
+
+SMALLEST_SIDE_PX = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticConfig:
+    """What is rendered."""
+
+    count: int = 64
+    """Number of images, one person each."""
+    seed: int = 0
+    """Two seeds share no person."""
+    image_width: int = 512
+    """Pixels."""
+    image_height: int = 640
+    """Pixels."""
+    image_format: str = "jpeg"
+    """``jpeg`` or ``png``."""
+    occluder_share: float = 0.25
+    """Share of people with something in front of them."""
+    supersample: int = 2
+    """Rays per pixel and axis for the person."""
+    crop_shares: tuple[float, ...] = CROP_SHARES
+    """Share of people with each of CROPS: of whom the camera shows all, the upper body, the head and what is around it,
+    the left hand, the right hand, and a face that fills the picture."""
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"synthetic.count: expected at least 1, got {self.count}")
+        if self.seed < 0:
+            raise ValueError(f"synthetic.seed: expected 0 or more, got {self.seed}")
+        if min(self.image_width, self.image_height) < SMALLEST_SIDE_PX:
+            raise ValueError(
+                f"synthetic image size: expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} px, "
+                f"got {self.image_width} x {self.image_height}"
+            )
+        if self.image_format not in ("jpeg", "png"):
+            raise ValueError(f"synthetic.image_format: expected jpeg or png, got {self.image_format!r}")
+        if not 0.0 <= self.occluder_share <= 1.0:
+            raise ValueError(f"synthetic.occluder_share: expected a share from 0 to 1, got {self.occluder_share}")
+        if self.supersample not in (1, 2, 3, 4):
+            raise ValueError(f"synthetic.supersample: expected 1 to 4, got {self.supersample}")
+        shares = self.crop_shares
+        if len(shares) != len(CROPS) or min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-6:
+            raise ValueError(
+                f"synthetic.crop_shares: expected {len(CROPS)} shares ({', '.join(CROPS)}) that add up to 1, "
+                f"got {list(shares)}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Framing:
+    """How a part of a person is brought into the image."""
+
+    share: tuple[float, float]
+    """Least and largest share of the image's side that the part takes."""
+    focal_sides: tuple[float, float]
+    """Least and largest focal length in sides of the image."""
+
+
+_HAND = Framing(share=(0.35, 0.65), focal_sides=(8.0, 12.0))
+"""From two metres, most of the time: nearer, other parts of the person could be beside the lens or behind it."""
+FRAMINGS = {
+    "full": Framing(share=(0.6, 0.94), focal_sides=(1.0, 1.6)),
+    "upper": Framing(share=(0.75, 0.95), focal_sides=(1.0, 1.6)),
+    "head": Framing(share=(0.4, 0.7), focal_sides=(1.3, 2.0)),
+    "left_hand": _HAND,
+    "right_hand": _HAND,
+    "face": Framing(share=(0.75, 0.95), focal_sides=(2.0, 3.0)),
+}
+"""Of each of CROPS."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenderedPerson:
+    """One image with its truth."""
+
+    rgb: np.ndarray
+    """(H, W, 3) uint8."""
+    mask: np.ndarray
+    """(H, W) bool, the person's pixels, also those behind an occluder."""
+    truth: dict
+    """Columns of TRUTH_SCHEMA but ``image``."""
+
+
+def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
+    """Poses one person (batch of 1), pelvis at ``transl_m``, camera frame."""
+    values = {f.name: getattr(person, f.name) for f in dataclasses.fields(person)}
+    columns = {name: value[None] for name, value in values.items() if isinstance(value, np.ndarray)}
+    return pose_bodies(ehm, {**columns, "transl_m": np.asarray(transl_m, np.float32)[None]})
+
+
+def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShape) -> RenderedPerson:
+    """Draws person ``index`` of the data set: everything random comes from (seed, index)."""
+    rng = np.random.default_rng([config.seed, index])
+    size_hw = (config.image_height, config.image_width)
+    person = sample_person(rng, rest.joints_m, config.crop_shares)
+    look = sample_appearance(rng)
+    framing = FRAMINGS[person.crop]
+    focal = float(np.float32(max(size_hw) * rng.uniform(*framing.focal_sides)))
+    principal = np.array([size_hw[1] / 2, size_hw[0] / 2])
+    share = rng.uniform(*framing.share)
+    shift = rng.uniform(-0.6, 0.6, 2) * (1.0, 0.5)
+    faces = np.asarray(ehm.assets.smplx.faces)
+
+    unplaced = pose_person(ehm, person, np.zeros(3)).vertices[0].numpy().astype(np.float64)
+    framed = unplaced[_framed_vertices(person.crop, rest, ehm)]
+    transl = place_person(framed, focal, principal, size_hw, share, shift).astype(np.float32)
+    body = pose_person(ehm, person, transl)
+    vertices = dress(body.vertices[0].numpy().astype(np.float64), faces, look, rest)
+
+    light = rng.normal([-0.3, -0.8, -0.8], [0.7, 0.3, 0.3])
+    ambient = float(rng.uniform(0.42, 0.65))
+    s = config.supersample
+    raster = rasterise(vertices, faces, focal * s, principal * s, (size_hw[0] * s, size_hw[1] * s))
+    layer = np.zeros((*raster.face_id.shape, 4), np.float32)
+    layer[raster.mask, :3] = light_person(look, rest, vertices, faces, raster, tuple(light), ambient)
+    layer[raster.mask, 3] = 1.0
+    layer = cv2.resize(layer, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    mask = layer[..., 3] > 0
+    bbox = mask_box(mask)
+    image = paint_background(rng, size_hw) * (1 - layer[..., 3:]) + layer[..., :3]
+    covered = np.zeros(size_hw, bool)
+    if rng.random() < config.occluder_share:
+        covered = draw_occluder(rng, image, bbox)
+    points = body.keypoints[0].numpy().astype(np.float64)
+    pixels = project(points, focal, principal)
+    seen = keypoint_visibility(points, pixels, raster, s, covered)
+    truth = {
+        "person": 0,
+        "image_width": config.image_width,
+        "image_height": config.image_height,
+        "bbox_xyxy": bbox,
+        "focal_px": focal,
+        "principal_px": principal,
+        "transl_m": transl,
+        **{f.name: getattr(person, f.name) for f in dataclasses.fields(person)},
+        "keypoints_2d": np.concatenate([pixels, seen[:, None]], axis=1),
+        "joints_cam_m": body.joints[0].numpy(),
+        "has_occluder": bool((covered & mask).any()),
+    }
+    return RenderedPerson(rgb=develop(rng, image), mask=mask, truth=truth)
+
+
+def _framed_vertices(crop: str, rest: RestShape, ehm: EHMs) -> np.ndarray:
+    """(V,) mask of the vertices that must be inside the image."""
+    height = rest.points_m[:, 1]
+    if crop in ("head", "face"):
+        return rest.on_head > 0.5
+    if crop in ("left_hand", "right_hand"):
+        return np.isin(np.arange(len(height)), ehm.assets.hand_vertex_ids[crop.removesuffix("_hand")])
+    if crop == "upper":
+        return height > rest.joints_m["pelvis"][1] + 0.05
+    return np.ones(len(height), bool)

@@ -1,0 +1,1 @@
+"""Loop, checkpoints, processes, averages, curves: what every training shares."""

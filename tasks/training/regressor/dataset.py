@@ -1,0 +1,214 @@
+"""The people of a training, by position: which row, how it is augmented and its pixels follow from (seed, position)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from datasets_manifest.shards.selection import Selection
+from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.images import ImageError, ReducedImage, decode_reduced
+from model.imaging.crop import decode_reduction
+from model.regressor.augment import Augmentation, AugmentConfig, draw
+from model.regressor.batch import TrainingBatch
+from model.regressor.config import RegressorConfig
+from model.regressor.flip import CoefficientMirror
+from model.regressor.sample import LabelRow, Sample, collate, make_sample
+from tasks.training.regressor.label_rows import LabelRows
+from tasks.training.regressor.sampling import InOrder, MixtureSampler, groups_of_photos
+
+_AUGMENT = 3
+"""Sets the random stream of the augmentation apart from that of the order."""
+MAX_REPLACEMENTS = 16
+"""Broken photos one after the other that one position steps over."""
+
+
+class TrainingDataError(ValueError):
+    """A sample cannot be had; one sentence with its id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LabelledPhotos:
+    """One data set of a training."""
+
+    selection: Selection
+    """Its rows."""
+    images: ImageSource
+    """Its photos."""
+    weight: float = 1.0
+    """Share of the samples, relative to the other sets."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenPhoto:
+    """A row whose photo cannot be used."""
+
+    sample_id: str
+    """Which."""
+    sentence: str
+    """Why."""
+
+
+class RegressorDataset(Dataset[TrainingBatch]):
+    """Samples by position.
+
+    A photo is decoded as finely as its crop needs it. The photo that a set gave last is kept, so that people of one
+    photo who follow each other share it; what is kept never changes a pixel.
+
+    Args:
+        sets: One or more data sets.
+        augment: How crops vary.
+        config: Size of the crop and numbers of coefficients.
+        seed: Of order and augmentation.
+        mirror: How the body's coefficients are mirrored (``CoefficientMirror.of``); needed where crops are flipped.
+        shuffle: False goes through the rows as they are, for evaluation.
+        people_together: At most so many people of one photo follow each other in the shuffled order; 1 none.
+        weigh_by_quality: A row supervises by its quality, else fully.
+        max_broken_share: Largest share of all rows whose photos may be unusable. Such a row gives way to the next one
+            of its set, and is counted (``tasks.training.regressor.loader``); at 0 the first one ends the training.
+
+    Raises:
+        ValueError: Crops are to be flipped and the mirror is not given, or the body has none; a set has other numbers
+            of coefficients than ``config``.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[LabelledPhotos],
+        augment: AugmentConfig,
+        config: RegressorConfig,
+        seed: int,
+        *,
+        mirror: CoefficientMirror | None = None,
+        shuffle: bool = True,
+        people_together: int = 4,
+        weigh_by_quality: bool = False,
+        max_broken_share: float = 0.0,
+    ) -> None:
+        if not sets:
+            raise ValueError("sets: expected one data set or more, got none")
+        if not 0 <= max_broken_share <= 1:
+            raise ValueError(f"max_broken_share: expected a share from 0 to 1, got {max_broken_share}")
+        if augment.flip_share > 0 and (mirror is None or not mirror.body_allowed):
+            lack = "is not given" if mirror is None else f"leaves {mirror.betas_residual:.0%} of the shape unexplained"
+            raise ValueError(f"crops are flipped, but how this body's betas mirror {lack}; set augment.flip_share to 0")
+        self.sets = tuple(sets)
+        self.rows = tuple(LabelRows(each.selection, weigh_by_quality=weigh_by_quality) for each in sets)
+        self.augment = augment
+        self.config = config
+        self.seed = seed
+        self.mirror = mirror
+        self.max_broken_share = max_broken_share
+        sizes = [len(rows) for rows in self.rows]
+        if shuffle:
+            groups = [groups_of_photos(rows.images, people_together) for rows in self.rows]
+            self.sampler = MixtureSampler(sizes, [each.weight for each in sets], seed, groups=groups)
+        else:
+            self.sampler = InOrder(sizes)
+        self._last: dict[int, tuple[tuple[str, int], ReducedImage]] = {}
+        self._check_coefficients()
+
+    def __len__(self) -> int:
+        """Rows of all sets; positions go on beyond it."""
+        return sum(len(rows) for rows in self.rows)
+
+    def __getitem__(self, position: int) -> Sample:
+        """The sample of a position.
+
+        Raises:
+            TrainingDataError: Its photo cannot be used.
+        """
+        return self.find(position)[0]
+
+    def batch(self, positions: Sequence[int]) -> TrainingBatch:
+        """The samples of positions as a batch.
+
+        Raises:
+            TrainingDataError: A photo cannot be used.
+        """
+        return self.collate([self[position] for position in positions])
+
+    def collate(self, samples: Sequence[Sample]) -> TrainingBatch:
+        """Samples as a batch."""
+        return collate(samples, self.mirror)
+
+    def find(self, position: int) -> tuple[Sample, tuple[BrokenPhoto, ...]]:
+        """The sample of a position, and the rows before it that were stepped over.
+
+        Raises:
+            TrainingDataError: The photo cannot be used and none may be replaced, or too many in a row.
+        """
+        index, row = self.sampler.locate(position)
+        broken: list[BrokenPhoto] = []
+        while True:
+            try:
+                return self._sample(index, row, position), tuple(broken)
+            except TrainingDataError as error:
+                broken.append(BrokenPhoto(sample_id=self.rows[index].sample_id(row), sentence=str(error)))
+                if self.max_broken_share == 0:
+                    raise
+                if len(broken) >= min(MAX_REPLACEMENTS, len(self.rows[index])):
+                    raise TrainingDataError(
+                        f"{len(broken)} photos in a row cannot be used; the last: {error}"
+                    ) from error
+                row = (row + 1) % len(self.rows[index])
+
+    def augmentation(self, row: LabelRow, position: int) -> Augmentation:
+        """How a row is augmented at a position."""
+        rng = np.random.default_rng([self.seed, _AUGMENT, position])
+        return draw(rng, self.augment, row.box_xyxy, row.keypoints_2d)
+
+    def _sample(self, index: int, number: int, position: int) -> Sample:
+        row = self.rows[index][number]
+        augmentation = self.augmentation(row, position)
+        photo = self._photo(index, row, decode_reduction(augmentation.square, self.config.crop_px))
+        return make_sample(
+            row,
+            photo.rgb,
+            augmentation,
+            self.config.crop_px,
+            reduction=photo.reduction,
+            offset_px=photo.offset_px,
+            mirrored_faces=self.mirror is not None and self.mirror.face_allowed,
+        )
+
+    def _photo(self, index: int, row: LabelRow, reduction: int) -> ReducedImage:
+        key = (row.image, reduction)
+        kept = self._last.get(index)
+        if kept is not None and kept[0] == key:
+            photo = kept[1]
+        else:
+            try:
+                photo = decode_reduced(self.sets[index].images.read(row.image), name=row.image, reduction=reduction)
+            except ImageError as error:
+                raise TrainingDataError(
+                    f"{row.sample_id}: its photo in {self.sets[index].images.root} cannot be used ({error.detail} "
+                    f"{error.code.sentence})"
+                ) from error
+            self._last[index] = (key, photo)
+        if 0 not in row.size_px and photo.size_px != row.size_px:
+            raise TrainingDataError(
+                f"{row.sample_id}: the photo {row.image} in {self.sets[index].images.root} is {photo.size_px[0]} x "
+                f"{photo.size_px[1]} px, its label was made on one of {row.size_px[0]} x {row.size_px[1]} px; bring "
+                "that one back or annotate again."
+            )
+        return photo
+
+    def _check_coefficients(self) -> None:
+        expected = {
+            "betas": self.config.num_betas,
+            "flame_shape": self.config.num_flame_shape,
+            "flame_expression": self.config.num_expression,
+        }
+        for rows in self.rows:
+            first = rows[0]
+            for name, count in expected.items():
+                found = len(getattr(first, name))
+                if found != count:
+                    raise ValueError(
+                        f"Labels in {rows.selection.path} have {found} numbers of {name}, the network {count}; make "
+                        "the network's setting the labels', or annotate again."
+                    )

@@ -1,0 +1,86 @@
+"""Rows of a selection, one by one and without a copy of the table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.shards.selection import Selection
+from model.estimators.base import Array
+from model.regressor.sample import LabelRow
+
+_ROTATIONS = ("global_orient", "body_pose", "jaw_pose", "eye_pose", "left_hand_pose", "right_hand_pose")
+"""Rotation columns in the order of SMPL-X's joints."""
+_NUM_BODY = 22
+
+
+class LabelRows:
+    """Random access to the rows of a selection.
+
+    Args:
+        selection: The rows, without gaps.
+        weigh_by_quality: A row's weight is its quality, else 1.
+    """
+
+    def __init__(self, selection: Selection, *, weigh_by_quality: bool = False) -> None:
+        self.selection = selection
+        names = (*_ROTATIONS, "betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "joint_seen")
+        names += ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "image_width", "image_height", "quality")
+        self._columns: dict[str, Array] = {name: selection.array(name) for name in names}
+        self._valid = np.stack([selection.array(f"{part}_valid").astype(bool) for part in PART_NAMES], 1)
+        self._images = selection.table["image"].combine_chunks()
+        self._sample_ids = selection.table["sample_id"].combine_chunks()
+        self._weigh = weigh_by_quality
+        self._check()
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self._valid)
+
+    @property
+    def images(self) -> list[str]:
+        """Photo of each row."""
+        return self._images.to_pylist()
+
+    def sample_id(self, index: int) -> str:
+        """The row's sample id."""
+        return self._sample_ids[index].as_py()
+
+    def __getitem__(self, index: int) -> LabelRow:
+        """One row; its arrays are read-only views."""
+        columns = self._columns
+        rotvecs = np.concatenate([columns[name][index].reshape(-1, 3) for name in _ROTATIONS])
+        valid = self._valid[index].copy()
+        # Without a body there is no turn of the head.
+        valid[3] &= valid[0] or bool(rotvecs[:_NUM_BODY].any())
+        return LabelRow(
+            sample_id=self.sample_id(index),
+            image=self._images[index].as_py(),
+            size_px=(int(columns["image_width"][index]), int(columns["image_height"][index])),
+            box_xyxy=columns["bbox_xyxy"][index],
+            keypoints_2d=columns["keypoints_2d"][index],
+            focal_px=float(columns["focal_px"][index]),
+            principal_px=columns["principal_px"][index],
+            rotvecs=rotvecs,
+            betas=columns["betas"][index],
+            flame_shape=columns["flame_shape"][index],
+            flame_expression=columns["flame_expression"][index],
+            eyelids=columns["eyelids"][index],
+            head_scale=columns["head_scale"][index],
+            part_valid=valid,
+            joint_seen=columns["joint_seen"][index],
+            weight=float(columns["quality"][index]) if self._weigh else 1.0,
+        )
+
+    def _check(self) -> None:
+        """A box without an extent or a focal length of 0 would give a crop of nothing."""
+        boxes = self._columns["bbox_xyxy"]
+        sides = np.subtract(boxes[:, 2:], boxes[:, :2])
+        for name, bad in (("bbox_xyxy", (sides <= 0).any(1)), ("focal_px", self._columns["focal_px"] <= 0)):
+            if bad.any():
+                row = int(np.flatnonzero(bad)[0])
+                raise ValueError(
+                    f"{int(bad.sum())} rows of the labels in {self.selection.path} have no usable {name}, such as "
+                    f"{self.sample_id(row)} with {self._columns[name][row].tolist()}; annotate them again or filter "
+                    "them out."
+                )

@@ -1,0 +1,197 @@
+"""What a training would do, checked before anything is started: labels, photos, body, and the hash of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels
+from datasets_manifest.sources.image_sources import check_images, open_images
+from model.body.assets import EhmAssets
+from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
+from model.weights import checkpoint_sha256
+from tasks.body_model import ehm_assets, full_body
+from tasks.synthetic.labels import synthetic_people
+from tasks.synthetic.person import SyntheticConfig
+from tasks.training.engine.run_folder import RunFolder
+from tasks.training.regressor.dataset import LabelledPhotos
+from tasks.training.regressor.mean_file import read_mean_file
+from tasks.training.regressor.settings import TrainConfig
+
+REVISION = 1
+"""Raised by hand when a change of this program changes what a training comes to: no old run is then gone on with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingPlan:
+    """A training that may start."""
+
+    config: TrainConfig
+    """All settings."""
+    training: tuple[LabelledPhotos, ...]
+    """Who is learnt from."""
+    validation: tuple[LabelledPhotos, ...]
+    """Who is evaluated on."""
+    body_model: Mapping[str, Any]
+    """Name, sha256 and licence of the body that all labels are of."""
+    run_hash: str
+    """Over everything that decides the result."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run keeps its files."""
+        return RunFolder.of(self.config.output.runs, self.run_hash)
+
+    @property
+    def assets(self) -> EhmAssets:
+        """Arrays of the body model."""
+        return ehm_assets(self.config.body_model)
+
+    @property
+    def snapshot_hashes(self) -> tuple[str, ...]:
+        """One of each set that is learnt from."""
+        return tuple(people.selection.snapshot_hash for people in self.training)
+
+    def lines(self) -> list[str]:
+        """What will be done, for a log."""
+        said = [f"learns from {people.selection.sentence}" for people in self.training]
+        said += [f"evaluates on {people.selection.sentence}" for people in self.validation]
+        config = self.config
+        people = sum(entry.selection.num_rows for entry in self.training)
+        if config.augment.flip_share > 0:
+            said.append(self._mirror_line())
+        said.append(
+            f"{config.steps} steps of {config.global_batch} people ({config.run.processes} processes), "
+            f"{config.steps * config.global_batch / max(people, 1):.1f} times each of {people} people; "
+            f"run {self.folder.root.name}"
+        )
+        return said
+
+    def _mirror_line(self) -> str:
+        """How well this body's coefficients can be mirrored, and what that means for the crops that are."""
+        network = self.config.network
+        mirror = CoefficientMirror.of(
+            self.assets,
+            num_betas=network.num_betas,
+            num_flame_shape=network.num_flame_shape,
+            num_expression=network.num_expression,
+        )
+        line = (
+            f"{self.config.augment.flip_share:.0%} of the crops are mirrored; of what the coefficients do, their "
+            f"mirror image leaves unexplained: betas {mirror.betas_residual:.1%}, FLAME shape "
+            f"{mirror.shape_residual:.1%}, expression {mirror.expression_residual:.1%}"
+        )
+        if mirror.face_allowed:
+            return line
+        return f"{line}; above {MAX_RESIDUAL:.0%} in the face, so the faces of mirrored crops do not supervise"
+
+
+def rendered_people(config: TrainConfig) -> tuple[list[LabelSet], list[LabelSet]]:
+    """Renders the synthetic people of the settings unless that is done: those to learn from, those to evaluate on."""
+    stated = config.synthetic
+    found: list[list[LabelSet]] = []
+    for name, count, seed in (("train", stated.train, stated.seed), ("val", stated.validation, stated.seed + 1)):
+        if not count:
+            found.append([])
+            continue
+        settings = SyntheticConfig(
+            count=count,
+            seed=seed,
+            image_width=stated.image_px,
+            image_height=stated.image_px,
+            supersample=1,
+            crop_shares=stated.crop_shares,
+        )
+        folder = Path(stated.folder) / f"{name}-{config_hash([settings, config.body_model.path])[:8]}"
+        body = full_body(config.body_model)
+        found.append(
+            [synthetic_people(folder, settings, body, jobs=os.cpu_count() or 1, dataset="synthetic", split=name)]
+        )
+    return found[0], found[1]
+
+
+def open_plan(config: TrainConfig) -> TrainingPlan:
+    """Reads and checks everything that a training needs.
+
+    Raises:
+        ValueError: Labels are missing, mixed, of another body or convention, too many are left out, photos vanished,
+            people would be learnt from and evaluated on, or a file that the settings name is not there.
+    """
+    for name in ("backbone_weights", "mean"):
+        path = getattr(config, name)
+        if path not in (None, "labels", "neutral") and not Path(path).is_file():
+            raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
+    if config.mean not in ("labels", "neutral"):
+        read_mean_file(config.mean)
+    rendered, rendered_validation = rendered_people(config)
+    assets = ehm_assets(config.body_model)
+    body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
+    training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))
+    validation = tuple(_open(entry, config, body) for entry in (*config.validation, *rendered_validation))
+    everybody = [people.selection for people in (*training, *validation)]
+    check_same_body(everybody)
+    check_splits(everybody, config.filter.splits)
+    _check_apart(training, validation)
+    validation = tuple(_shortened(people, config.max_validation_people) for people in validation)
+    stated = {
+        "revision": REVISION,
+        "settings": config.deciding(),
+        "snapshots": [people.selection.snapshot_hash for people in training],
+        "validation": [people.selection.snapshot_hash for people in validation],
+        "body_model": body["sha256"],
+        "files": [_file_hash(config.backbone_weights), _file_hash(config.mean)],
+    }
+    return TrainingPlan(
+        config=config, training=training, validation=validation, body_model=body, run_hash=config_hash(stated)
+    )
+
+
+def _open(entry: LabelSet, config: TrainConfig, body: Mapping[str, Any]) -> LabelledPhotos:
+    network = config.network
+    selection = select_labels(
+        entry.path,
+        config.filter,
+        max_dropped_share=config.max_dropped_share,
+        body_model=body,
+        num_betas=network.num_betas,
+        num_flame_shape=network.num_flame_shape,
+        num_expression=network.num_expression,
+    )
+    images = open_images(entry.images)
+    check_images(selection, images)
+    return LabelledPhotos(selection=selection, images=images, weight=entry.weight)
+
+
+def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
+    """The same with at most so many rows, spread evenly."""
+    count = people.selection.num_rows
+    if count <= most:
+        return people
+    rows = np.linspace(0, count - 1, most).round().astype(np.int64)
+    table = people.selection.table.take(pa.array(rows)).combine_chunks()
+    return dataclasses.replace(people, selection=dataclasses.replace(people.selection, table=table))
+
+
+def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[LabelledPhotos]) -> None:
+    """Raises ValueError if somebody is learnt from and evaluated on."""
+    learnt = {sample_id for people in training for sample_id in people.selection.table["sample_id"].to_pylist()}
+    for people in validation:
+        both = sorted(learnt.intersection(people.selection.table["sample_id"].to_pylist()))
+        if both:
+            raise ValueError(
+                f"validation: {len(both)} people of {people.selection.path} are also among those to learn from "
+                f"({', '.join(both[:3])}); name the folder of another split"
+            )
+
+
+def _file_hash(path: str | None) -> str | None:
+    """Hash of a file that decides the result."""
+    return None if path in (None, "labels", "neutral") else checkpoint_sha256(path)

@@ -1,0 +1,102 @@
+"""The results of a finished run, put where people and DVC look for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets_manifest.files import write_bytes, write_text
+from tasks.training.engine.curves import curve_plot_png, read_rows, rows_to_csv
+from tasks.training.engine.run_folder import RunFolder
+from tasks.training.regressor.evaluation import MEAN_POSE, MEASURES, HeldOut, joined
+from tasks.training.regressor.settings import TrainOutputConfig
+
+PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm")
+"""Held-out errors that are drawn."""
+_SHOWN_ROWS = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainResult:
+    """What a training came to."""
+
+    folder: RunFolder
+    """Everything that the run wrote."""
+    checkpoint: Path
+    """The network that is given out."""
+    metrics: Mapping[str, Any]
+    """Last loss and held-out errors."""
+    plot: Path
+    """Curves as a picture."""
+    overlays: Path | None
+    """The last sheet of overlays; None without validation people."""
+    markdown: str
+    """Curve and errors as tables."""
+
+    @property
+    def sentence(self) -> str:
+        """The outcome."""
+        said = f"{self.checkpoint}: {self.metrics['step']} steps, loss {self.metrics['loss']:.4g}"
+        errors = [
+            f"{name} {self.metrics[name]:.1f} against {self.metrics[MEAN_POSE + name]:.1f} of the mean pose"
+            for name in MEASURES
+            if name in self.metrics
+        ]
+        return f"{said}; on held-out people {', '.join(errors)}." if errors else f"{said}; nothing was held out."
+
+
+def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
+    """Copies network, metrics and curves of a finished run to the places that the settings name.
+
+    Raises:
+        ValueError: The run has not finished.
+    """
+    if not folder.summary.is_file():
+        raise ValueError(f"the run in {folder.root} has not finished; run the same command again to go on")
+    metrics = json.loads(folder.summary.read_text(encoding="utf-8"))["metrics"]
+    rows, evaluations = read_rows(folder.curve), read_rows(folder.evaluations)
+    write_bytes(Path(output.checkpoint), folder.final.read_bytes())
+    write_text(Path(output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    write_text(Path(output.curve), rows_to_csv(rows))
+    # DVC wants both files even where nothing was held out.
+    write_text(Path(output.evaluations), rows_to_csv(evaluations) if evaluations else "step\n")
+    nobody = HeldOut(network=joined([]), mean_pose=joined([]))
+    people = folder.held_out.read_bytes() if folder.held_out.is_file() else nobody.parquet()
+    write_bytes(Path(output.held_out), people)
+    write_bytes(Path(output.plot), curve_plot_png(rows, evaluations, PLOTTED))
+    pictures = sorted(folder.pictures.glob("step-*.png"))
+    if pictures:
+        write_bytes(Path(output.overlays), pictures[-1].read_bytes())
+    return TrainResult(
+        folder=folder,
+        checkpoint=Path(output.checkpoint),
+        metrics=metrics,
+        plot=Path(output.plot),
+        overlays=Path(output.overlays) if pictures else None,
+        markdown=run_markdown(metrics, rows, evaluations),
+    )
+
+
+def run_markdown(metrics: Mapping[str, Any], rows: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> str:
+    """Held-out errors beside those of the mean pose, and the loss at some steps."""
+    lines = [f"# Regressor after {metrics['step']} steps", ""]
+    if any(name in metrics for name in MEASURES):
+        lines += ["| held out | network | mean pose |", "|:--|--:|--:|"]
+        lines += [
+            f"| {name} | {metrics[name]:.2f} | {metrics[MEAN_POSE + name]:.2f} |"
+            for name in MEASURES
+            if name in metrics
+        ]
+        lines.append("")
+    by_step = {row["step"]: row for row in evaluations}
+    shown = [row for row in rows if row["step"] in by_step] or rows
+    shown = shown[:: max(1, -(-len(shown) // _SHOWN_ROWS))]
+    lines += [f"| step | loss | {' | '.join(PLOTTED)} |", f"|--:|--:|{'--:|' * len(PLOTTED)}"]
+    for row in shown:
+        found = by_step.get(row["step"], {})
+        figures = (f"{found[name]:.1f}" if found.get(name) is not None else "" for name in PLOTTED)
+        lines.append(f"| {row['step']} | {row['loss']:.4g} | {' | '.join(figures)} |")
+    return "\n".join(lines) + "\n"

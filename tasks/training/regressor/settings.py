@@ -1,0 +1,277 @@
+"""Settings of a training, read from ``params.train.yaml`` and its like, so that DVC sees every value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datasets_manifest.shards.selection import LabelFilter, LabelSet
+from model.regressor.augment import AugmentConfig
+from model.regressor.config import RegressorConfig
+from model.regressor.loss_config import LossConfig
+from tasks.annotate.settings import BodyModelConfig, from_mapping, read_section, with_overrides
+from tasks.synthetic.pose import CROP_SHARES
+from tasks.training.engine.optimiser import OptimiserConfig
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+SECTION = "train"
+"""Name of the section in the settings file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticPeopleConfig:
+    """People that are rendered before the training, with exact labels; the labels need no annotation."""
+
+    train: int = 0
+    """Number of people to learn from; 0 renders none."""
+    validation: int = 0
+    """Number of people to evaluate on."""
+    image_px: int = 256
+    """Side of the square photos."""
+    seed: int = 1
+    """Of the people to learn from; those to evaluate on have the next one."""
+    crop_shares: tuple[float, float, float, float, float, float] = CROP_SHARES
+    """Shares of people of whom the camera shows all, the upper body, the head and what is around it, the left hand, the
+    right hand, and a face that fills the picture."""
+    folder: str = "work/synthetic_people"
+    """Where they are kept, relative to the settings file."""
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        if self.image_px < 64:
+            raise ValueError(f"image_px: expected at least 64, got {self.image_px}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntervalConfig:
+    """Steps between the things that a run does beside training."""
+
+    log: int = 50
+    """Between two rows of the curve."""
+    checkpoint: int = 1000
+    """Between two states that a run can go on from."""
+    evaluate: int = 5000
+    """Between two evaluations on the validation people."""
+    pictures: int = 5000
+    """Between two sheets of overlays."""
+    keep: int = 3
+    """States that are kept, the newest."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            if getattr(self, f.name) < 1:
+                raise ValueError(f"{f.name}: expected at least 1, got {getattr(self, f.name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessConfig:
+    """How the work is spread. Only `processes` times `batch_size` changes a result, but where blocks are dropped
+    (`network.backbone.drop_path` above 0): each process draws its own, so then `processes` alone changes it as well."""
+
+    processes: int = 1
+    """torchrun processes, one a GPU."""
+    batch_size: int = 40
+    """People a step and process."""
+    device: str = "auto"
+    """``cpu``, ``cuda``, or ``auto``: the GPU if there is one."""
+    loader_workers: int = 2
+    """Processes that decode and cut, for each training process; 0 does it in between the steps."""
+    threads: int = 0
+    """CPU threads of a training process; 0 shares the cores among them."""
+
+    def __post_init__(self) -> None:
+        for name in ("processes", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("loader_workers", "threads"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device: expected auto, cpu or cuda, got {self.device!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainOutputConfig:
+    """Where the results go, relative to the folder of the settings file."""
+
+    runs: str = "runs/train"
+    """One folder a run, named by the hash of what decides its result: a changed setting begins another run, the same
+    settings go on where they stopped."""
+    checkpoint: str = "runs/regressor.safetensors"
+    """The network of the last finished run, with its metadata."""
+    metrics: str = "metrics/train.json"
+    """Figures for ``dvc metrics show``."""
+    curve: str = "metrics/train_curve.csv"
+    """Losses by step, for ``dvc plots``."""
+    evaluations: str = "metrics/train_evaluations.csv"
+    """Held-out errors by step, for ``dvc plots``."""
+    held_out: str = "reports/train/held_out.parquet"
+    """Errors of every held-out person at the last evaluation: whom the network fails."""
+    plot: str = "reports/train/curve.png"
+    """Both as a picture."""
+    overlays: str = "reports/train/overlays.png"
+    """Validation people, what the network says of them, and their labels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """All of the section ``train``."""
+
+    datasets: tuple[LabelSet, ...] = ()
+    """Published labels to learn from, with the folder of their images and their share of the batches."""
+    validation: tuple[LabelSet, ...] = ()
+    """Published labels to evaluate on."""
+    synthetic: SyntheticPeopleConfig = field(default_factory=SyntheticPeopleConfig)
+    """Rendered people, beside the data sets."""
+    filter: LabelFilter = field(default_factory=LabelFilter)
+    """Which labels are taken."""
+    max_dropped_share: float = 0.5
+    """Largest share of labels that the filter may leave out of a data set; beyond that no training starts."""
+    max_broken_share: float = 0.0
+    """Largest share of people whose photos may turn out to be unusable; each gives way to the next person. At 0 the
+    first one ends the training."""
+    weigh_by_quality: bool = False
+    """Whether a person supervises by the quality of the label, else fully."""
+    max_validation_people: int = 2000
+    """Validation people of an evaluation, spread evenly over each set."""
+    body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
+    """The body that the labels are labels of."""
+    network: RegressorConfig = field(default_factory=RegressorConfig)
+    """Size of the network."""
+    mean: str = "labels"
+    """What the read-outs are added to: the mean of the ``labels``, ``neutral``, or the path of SPIN's
+    ``smpl_mean_params.npz``."""
+    backbone_weights: str | None = None
+    """Checkpoint of a backbone to begin with (ViTPose, HMR2, HaMeR or ours), relative to the settings file; null begins
+    at random."""
+    backbone_image_px: tuple[int, int] | None = None
+    """Height and width of the images that checkpoint was trained on, where they are not those of this network: its
+    position table is then interpolated. Without it another size is refused."""
+    backbone_expert: int | None = None
+    """Which expert of a ViTPose++ checkpoint."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Terms and weights."""
+    token_keypoints: float = 0.0
+    """Weight of the loss of model/regressor/token_keypoints.py, for backbones that begin at random."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """How crops are varied."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """AdamW."""
+    steps: int = 200_000
+    """Length of the training."""
+    precision: str = "fp32"
+    """``fp32``; ``tf32`` (matrix products of a GPU); ``bf16`` (the backbone, by autocast)."""
+    ema_decay: float = 0.999
+    """Share of the averaged weights that a step keeps."""
+    seed: int = 0
+    """Of weights, order, augmentation and dropped blocks."""
+    run: ProcessConfig = field(default_factory=ProcessConfig)
+    """Processes."""
+    every: IntervalConfig = field(default_factory=IntervalConfig)
+    """Intervals in steps."""
+    output: TrainOutputConfig = field(default_factory=TrainOutputConfig)
+    """Files."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps: expected at least 1, got {self.steps}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay: expected 0 or more and below 1, got {self.ema_decay}")
+        for name in ("max_dropped_share", "max_broken_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        if not self.token_keypoints >= 0:
+            raise ValueError(f"token_keypoints: expected a weight of 0 or more, got {self.token_keypoints}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {self.seed}")
+        if self.max_validation_people < 1:
+            raise ValueError(f"max_validation_people: expected at least 1, got {self.max_validation_people}")
+        for name in ("backbone_image_px", "backbone_expert"):
+            if getattr(self, name) is not None and self.backbone_weights is None:
+                raise ValueError(
+                    f"{name}: says how to read backbone_weights, which are not given; give them or leave it out"
+                )
+        if not self.datasets and not self.synthetic.train:
+            raise ValueError("datasets: nothing to learn from; name a folder of labels, or set synthetic.train")
+
+    @property
+    def global_batch(self) -> int:
+        """People of a step, all processes together."""
+        return self.run.processes * self.run.batch_size
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the result, as plain values: not the places of files and not how work is spread.
+
+        The length counts only where the learning rate depends on it, so that a finished run can be made longer. The
+        number of processes counts only where blocks are dropped (see ``ProcessConfig``).
+        """
+        values = dataclasses.asdict(self)
+        for name in ("datasets", "validation", "body_model", "backbone_weights", "run", "every", "output"):
+            values.pop(name)
+        values["synthetic"].pop("folder")
+        values["global_batch"] = self.global_batch
+        if self.network.backbone.drop_path > 0:
+            values["processes"] = self.run.processes
+        values["weights"] = [dataset.weight for dataset in self.datasets]
+        if self.mean not in ("labels", "neutral"):
+            values["mean"] = "file"
+        if self.optimiser.schedule == "constant":
+            values.pop("steps")
+        return values
+
+
+def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+    """Reads the settings; relative paths become relative to the file's folder.
+
+    Args:
+        path: YAML file with one section ``train``.
+        overrides: Dotted names to values that replace those of the file, e.g. ``{"optimiser.lr": 1e-4}``.
+
+    Raises:
+        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
+    """
+    path = Path(path).absolute()
+    values = with_overrides(read_section(path, SECTION), overrides or {})
+    return _placed(from_mapping(TrainConfig, values, path.name), path.parent)
+
+
+def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
+    """The settings with absolute paths."""
+
+    def place(relative: str | None) -> str | None:
+        return None if relative is None else str(folder / relative)
+
+    return dataclasses.replace(
+        config,
+        datasets=tuple(_placed_set(entry, folder) for entry in config.datasets),
+        validation=tuple(_placed_set(entry, folder) for entry in config.validation),
+        synthetic=dataclasses.replace(config.synthetic, folder=str(folder / config.synthetic.folder)),
+        body_model=BodyModelConfig(path=place(config.body_model.path)),
+        mean=config.mean if config.mean in ("labels", "neutral") else str(folder / config.mean),
+        backbone_weights=place(config.backbone_weights),
+        output=dataclasses.replace(
+            config.output,
+            **{f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)},
+        ),
+    )
+
+
+def _placed_set(entry: LabelSet, folder: Path) -> LabelSet:
+    return dataclasses.replace(entry, path=str(folder / entry.path), images=str(folder / entry.images))
+
+
+def to_plain(config: TrainConfig) -> dict[str, Any]:
+    """All settings as JSON values; ``from_plain`` gives the same settings back."""
+    return dataclasses.asdict(config)
+
+
+def from_plain(values: Mapping[str, Any]) -> TrainConfig:
+    """See ``to_plain``."""
+    return from_mapping(TrainConfig, values, "run.json")

@@ -1,0 +1,177 @@
+"""Photos from folders and tar files: the same names give the same bytes, and no name leads outside."""
+
+import os
+import pickle
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+from tar_files import write_tar
+
+from datasets_manifest.adapters.base import read_file
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.image_sources import check_images, missing_images, open_images
+from datasets_manifest.sources.images import ImageError
+
+PHOTOS = {"a.jpg": b"first", "deep/b.jpg": b"second", "deep/er/c.jpg": b"third"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "photos"
+    for name, data in PHOTOS.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    return root
+
+
+def outcome(read, name):
+    """The bytes, or the sentence."""
+    try:
+        return read(name)
+    except ImageError as error:
+        return str(error)
+
+
+def selection_of(names):
+    return SimpleNamespace(table=pa.table({"image": names}), path="labels/demo")
+
+
+def test_a_folder_gives_its_files(folder):
+    source = open_images(folder)
+    for name, data in PHOTOS.items():
+        assert source.exists(name)
+        assert source.read(name) == data
+    assert not source.exists("d.jpg")
+    with pytest.raises(ImageError, match=r"d\.jpg is not a file in") as caught:
+        source.read("d.jpg")
+    assert caught.value.code == ErrorCode.IMAGE_MISSING
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.jpg", "/etc/passwd", "deep/../../secret.jpg", "link.jpg", "dir/secret.jpg"]
+)
+def test_no_name_leads_outside_the_folder(folder, name):
+    (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
+    (folder / "dir").symlink_to(folder.parent)
+    source = open_images(folder)
+    assert not source.exists(name)
+    assert source.missing([name]) == [name]
+    with pytest.raises(ImageError):
+        source.read(name)
+
+
+def test_no_tar_file_outside_the_folder_is_read(folder):
+    write_tar(folder.parent / "out.tar", [("a.jpg", b"secret")])
+    source = open_images(folder)
+    for name in ("../out.tar::a.jpg", f"{folder.parent}/out.tar::a.jpg"):
+        assert source.missing([name]) == [name]
+        with pytest.raises(ImageError, match="not a plain path"):
+            source.read(name)
+
+
+def test_members_of_tar_files_by_archive_and_name(folder):
+    write_tar(folder / "deep/p.tar", [("x/a.jpg", b"member"), ("b.jpg", b"other")])
+    source = open_images(folder)
+    assert source.read("deep/p.tar::x/a.jpg") == b"member"
+    assert source.exists("deep/p.tar::b.jpg")
+    assert source.missing(["deep/p.tar::b.jpg", "deep/p.tar::no.jpg", "q.tar::b.jpg", "a.jpg"]) == [
+        "deep/p.tar::no.jpg",
+        "q.tar::b.jpg",
+    ]
+    with pytest.raises(ImageError, match=r"no\.jpg is not a file in .*p\.tar"):
+        source.read("deep/p.tar::no.jpg")
+    with pytest.raises(ImageError, match=r"q\.tar does not exist"):
+        source.read("q.tar::b.jpg")
+
+
+def test_a_folder_of_tar_files_is_one_set_of_members(folder):
+    write_tar(folder / "000.tar", [("0.jpg", b"zero"), ("a.jpg", b"hidden by the file")])
+    write_tar(folder / "001.tar", [("1.jpg", b"one"), ("0.json", b"{}")])
+    source = open_images(folder)
+    assert (source.read("0.jpg"), source.read("1.jpg"), source.read("000.tar::0.jpg")) == (b"zero", b"one", b"zero")
+    assert source.read("a.jpg") == PHOTOS["a.jpg"]
+    assert source.missing(["0.jpg", "1.jpg", "2.jpg", *PHOTOS]) == ["2.jpg"]
+
+
+def test_a_member_in_two_tar_files_is_ambiguous(folder):
+    for name in ("000.tar", "001.tar"):
+        write_tar(folder / name, [("0.jpg", b"zero")])
+    with pytest.raises(ValueError, match=r"000\.tar and 001\.tar in .* both hold 0\.jpg"):
+        open_images(folder)
+
+
+def test_one_tar_file_is_a_root(folder):
+    path = write_tar(folder / "all.tar", list(PHOTOS.items()))
+    source = open_images(path)
+    assert source.read("deep/b.jpg") == source.read("all.tar::deep/b.jpg") == b"second"
+    assert source.missing(["deep/b.jpg", "z.jpg"]) == ["z.jpg"]
+
+
+def test_a_source_survives_fork_and_pickle(folder):
+    write_tar(folder / "000.tar", [("0.jpg", b"zero")])
+    source = open_images(folder)
+    assert source.read("0.jpg") == b"zero"
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if source.read("0.jpg") == b"zero" and source.read("a.jpg") == b"first" else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert pickle.loads(pickle.dumps(source)).read("0.jpg") == b"zero"
+
+
+def test_a_missing_root_and_a_broken_tar_are_one_sentence(folder):
+    with pytest.raises(ValueError, match="There is no folder or tar file"):
+        open_images(folder / "none")
+    (folder / "broken.tar").write_bytes(b"x" * 2000)
+    with pytest.raises(ValueError, match=r"broken\.tar cannot be read as an uncompressed tar file"):
+        open_images(folder)
+
+
+def test_many_at_once_are_those_one_by_one(folder):
+    (folder / "inner.jpg").symlink_to(folder / "a.jpg")
+    (folder / "e.jpg").mkdir()
+    source = open_images(folder)
+    names = [*PHOTOS, "inner.jpg", "e.jpg", "./a.jpg", "deep//b.jpg", "nowhere/f.jpg", "", "..", "a.jpg/x"]
+    assert source.missing(names) == sorted(name for name in names if not source.exists(name))
+    assert "inner.jpg" not in source.missing(names)
+
+
+def test_vanished_photos_stop_before_training(folder):
+    source = open_images(folder)
+    assert missing_images(selection_of([*PHOTOS, "a.jpg"]), source) == []
+    check_images(selection_of([*PHOTOS]), source)
+    (folder / "deep/b.jpg").unlink()
+    with pytest.raises(ValueError, match=r"1 of 3 photos that the labels in labels/demo .* such as deep/b\.jpg"):
+        check_images(selection_of([*PHOTOS, "a.jpg"]), source)
+
+
+def test_pipes_folders_and_huge_files_are_no_photos(folder, monkeypatch):
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "folder.jpg").mkdir()
+    source = open_images(folder)
+    for name in ("pipe.jpg", "folder.jpg"):
+        with pytest.raises(ImageError, match="is not a file in"):
+            source.read(name)
+    for module in ("datasets_manifest.sources.image_sources", "datasets_manifest.adapters.base"):
+        monkeypatch.setattr(f"{module}.MAX_FILE_BYTES", 3)
+    with pytest.raises(ImageError, match="has 5 bytes, allowed are 3"):
+        source.read("a.jpg")
+
+
+def test_a_link_inside_the_folder_is_followed(folder):
+    (folder / "link.jpg").symlink_to("deep/b.jpg")
+    (folder / "other").symlink_to("deep")
+    source = open_images(folder)
+    assert source.read("link.jpg") == source.read("other/b.jpg") == b"second"
+
+
+def test_the_cheap_way_to_a_file_is_as_strict_as_the_careful_one(folder):
+    (folder.parent / "beside").mkdir()
+    (folder.parent / "beside/s.jpg").write_bytes(b"secret")
+    (folder / "out").symlink_to(folder.parent / "beside")
+    source = open_images(folder)
+    names = ["out/s.jpg", "deep/../a.jpg", "..", ".", "", "a.jpg/", "a\\b.jpg", "deep/x\0.jpg", "/a.jpg", "//a.jpg"]
+    for name in [*names, *PHOTOS, "./a.jpg", "deep//b.jpg"]:
+        expected = outcome(lambda name: read_file(folder, name), name)
+        assert [outcome(source.read, name) for _ in range(2)] == [expected] * 2

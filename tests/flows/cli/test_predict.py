@@ -1,0 +1,96 @@
+"""``pear predict`` as it is typed: what cannot be done ends in one sentence, what can in a line that says how much."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from known_people import TINY
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from flows.cli.predict import ProgressLine
+from model.body.assets import load_open_body
+from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from model.regressor.network import EhmRegressor
+from model.renderer.overlay import encode_png
+from tasks.predict.run import PredictProgress
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A photo, a text and a checkpoint of random weights."""
+    root = tmp_path_factory.mktemp("command")
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    (root / "photo.png").write_bytes(encode_png(rgb))
+    (root / "text.safetensors").write_text("no network")
+    torch.manual_seed(0)
+    body = {"name": "open_body_smplx", "sha256": load_open_body().sha256}
+    (root / "net.safetensors").write_bytes(
+        save_regressor(EhmRegressor(TINY), CheckpointMeta(config=TINY, body_model=body))
+    )
+    return root
+
+
+@pytest.fixture
+def pear(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return lambda *words: CliRunner().invoke(app, ["predict", *words])
+
+
+def test_one_photo_as_one_person(pear, tmp_path):
+    words = ("--boxes", "whole", "--rotations-only", "--device", "cpu")
+    answer = pear("photo.png", "--checkpoint", "net.safetensors", "--out", str(tmp_path), *words)
+    assert answer.exit_code == 0, answer.output
+    assert "photos and frames: 1, people: 1, rows without a prediction: 0," in answer.stdout
+    assert len(pd.read_parquet(tmp_path / "people")) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["gone.png", "--checkpoint", "net.safetensors"], "input 'gone.png' does not exist"),
+        (["photo.png", "--checkpoint", "gone.safetensors"], "checkpoint gone.safetensors is not a file"),
+        (["photo.png", "--checkpoint", "text.safetensors"], "text.safetensors is no safetensors file"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--boxes", "faces"], "expected one of keypoints, whole"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--every", "0"], "every: expected 1 or more frames, got 0"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--meshes", "stl"], "expected one of gltf, obj, got 'stl'"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--backend", "nobody"], "no keypoints estimator is called"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--device", "warp"], "device 'warp' cannot be used here"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--precision", "fp8"], "expected one of fp32, tf32, bf16"),
+        (
+            ["photo.png", "--checkpoint", "net.safetensors", "--mode", "graph", "--device", "cpu"],
+            "needs tensors on a CUDA",
+        ),
+        (["photo.png", "--checkpoint", "net.safetensors", "--option", "x"], "--option 'x': expected <name>=<value>"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--body-model", "none"], "none"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--rotations-only", "--overlays"], "no mesh is computed"),
+    ],
+)
+def test_a_mistake_is_one_sentence(pear, tmp_path, words, sentence):
+    boxes = [] if {"--boxes", "--backend"} & set(words) else ["--boxes", "whole"]
+    answer = pear(*words, *boxes, "--out", str(tmp_path / "out"))
+    assert answer.exit_code == 2, answer.output
+    assert answer.stderr.startswith("pear: ")
+    assert answer.stderr.count("\n") == 1
+    assert sentence in answer.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_nobody_in_the_end_is_no_success(pear, folder, tmp_path, caplog):
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    words = ("--boxes", "whole", "--rotations-only", "--out", str(tmp_path))
+    answer = pear("broken.jpg", "--checkpoint", "net.safetensors", *words)
+    assert answer.exit_code == 1
+    assert "photos and frames: 0 and 1 that cannot be read, people: 0, rows without a prediction: 1," in answer.stdout
+    (said,) = [record.message for record in caplog.records if "cannot be read" in record.message]
+    assert said.startswith("broken.jpg cannot be read: ")
+
+
+def test_progress_says_how_long_it_will_take(capsys):
+    line = ProgressLine()
+    line._next_s = 0.0
+    progress = PredictProgress(shots_expected=200, shots=50, people=70)
+    progress.started_s -= 10
+    line(progress)
+    line(progress)
+    assert capsys.readouterr().err == "50/200 photos and frames, 70 people, 5.0/s, 0:30 left\n"

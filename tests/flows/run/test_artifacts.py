@@ -1,0 +1,129 @@
+"""What a run shows in the UI."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.run import artifacts
+from tasks.annotate.failures import Failure
+
+
+def failure(**changes: str) -> Failure:
+    return Failure(
+        **{
+            "dataset": "coco", "split": "val", "shard": "coco/00012", "step": "hands", "sample_id": "",
+            "code": "shard_failed", "reason": "disk on fire", "retry": "pear retry coco/00012",
+        }
+        | changes
+    )  # fmt: skip
+
+
+def noise_png(side: int) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
+
+
+def _table_rows(markdown: str) -> list[str]:
+    return [line for line in markdown.splitlines() if "| `pear" in line]
+
+
+def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
+    rows = [failure(), failure(sample_id="000042_1", step="refine", code="fit_not_finite", reason="moved 3 rad")]
+    markdown = artifacts.failures_markdown(rows, tmp_path / "failures.csv")
+    first, second = _table_rows(markdown)
+    assert first == "| hands/coco/00012 | shard\\_failed | `pear retry coco/00012` | disk on fire |"
+    assert "000042\\_1" in second
+    assert "fit\\_not\\_finite" in second
+    assert markdown.startswith("# 2 failures in 1 shard\n")
+    assert str(tmp_path / "failures.csv") in markdown
+
+
+def test_the_table_is_bounded_and_says_so(tmp_path):
+    rows = [failure(reason="x" * 10_000) for _ in range(5000)]
+    markdown = artifacts.failures_markdown(rows, tmp_path / "failures.csv")
+    assert len(_table_rows(markdown)) == artifacts.MAX_ROWS
+    assert "The first 200 of 5000 are shown." in markdown
+    assert len(markdown) < 100_000
+
+
+@pytest.mark.parametrize("reason", ["a | b", "two\nlines", "<img src=x onerror=alert(1)>", "`code`", "![x](http://y)"])
+def test_no_reason_breaks_the_table_or_becomes_markup(tmp_path, reason):
+    (row,) = _table_rows(artifacts.failures_markdown([failure(reason=reason)], tmp_path / "failures.csv"))
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    assert "<" not in row.replace("<br>", "")
+    assert "](" not in row
+
+
+def test_a_long_reason_is_wrapped_so_that_the_command_stays_in_sight(tmp_path):
+    (row,) = _table_rows(artifacts.failures_markdown([failure(reason="word " * 200)], tmp_path / "failures.csv"))
+    reason = row.removesuffix(" |").split(" | ")[3]
+    assert max(len(line) for line in reason.split("<br>")) <= artifacts.LINE_CHARACTERS
+    assert reason.endswith("...")
+
+
+def test_nothing_failed_is_said_in_words(tmp_path):
+    assert "Nothing failed" in artifacts.failures_markdown([], tmp_path / "failures.csv")
+
+
+def test_outside_of_a_flow_run_the_table_is_only_written(tmp_path):
+    markdown = artifacts.publish_artifacts([failure()], noise_png(8), tmp_path / "new" / "failures.csv")
+    assert (tmp_path / "new" / "failures.md").read_text(encoding="utf-8") == markdown
+
+
+def test_a_small_png_stays_as_it_is():
+    assert artifacts.shrink_png(noise_png(32)) == noise_png(32)
+
+
+def test_a_large_picture_is_shrunk_to_the_limit():
+    data = artifacts.shrink_png(noise_png(1000))
+    assert len(data) <= artifacts.MAX_PICTURE_BYTES
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "PNG"
+        assert min(image.size) >= 320
+
+
+def test_bytes_that_are_no_picture_are_refused():
+    with pytest.raises(ValueError, match="the overlay is not a picture"):
+        artifacts.shrink_png(b"<html>")
+
+
+def test_keys_are_what_prefect_accepts():
+    for key in (artifacts.FAILURES_KEY, artifacts.OVERLAY_KEY):
+        assert re.fullmatch(r"[a-z0-9-]+", key)
+
+
+def test_a_flow_run_has_both_artifacts(api, tmp_path):
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+    from prefect.context import FlowRunContext
+
+    picture = noise_png(16)
+
+    @flow(name="publishes-artifacts")
+    def publishes():
+        artifacts.publish_artifacts([failure()], picture, tmp_path / "failures.csv")
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        return context.flow_run.id
+
+    async def read(run_id):
+        async with get_client() as client:
+            return await client.read_artifacts(
+                artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+            )
+
+    found = {artifact.key: artifact.data for artifact in asyncio.run(read(publishes()))}
+    assert found.keys() == {artifacts.FAILURES_KEY, artifacts.OVERLAY_KEY}
+    assert "coco/00012" in found[artifacts.FAILURES_KEY]
+    assert base64.b64encode(picture).decode() in found[artifacts.OVERLAY_KEY]

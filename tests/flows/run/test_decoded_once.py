@@ -1,0 +1,53 @@
+"""Photos are decoded once a shard, however many steps read them."""
+
+from collections import Counter
+
+import pyarrow.parquet as pq
+from annotated_project import PEOPLE, annotate
+
+import flows.run.orchestrate
+import tasks.annotate.parts
+import tasks.annotate.photos
+from tasks.annotate.photos import DecodedPhotos
+
+
+def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monkeypatch):
+    decoded = Counter()
+
+    def decode(data, name, whole=tasks.annotate.photos.decode_image):
+        decoded[name] += 1
+        return whole(data, name=name)
+
+    def publish(*arguments, whole=flows.run.orchestrate.publish):
+        counts.update(decoded)  # The report decodes again, later.
+        return whole(*arguments)
+
+    counts = Counter()
+    room_for_two = 2 * 640 * 512 * 3
+    monkeypatch.setattr(tasks.annotate.photos, "_DECODED", DecodedPhotos(max_bytes=room_for_two))
+    monkeypatch.setattr(tasks.annotate.photos, "decode_image", decode)
+    monkeypatch.setattr(flows.run.orchestrate, "publish", publish)
+    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    result = annotate(rendered, **places, run__images_per_shard=1, run__workers=1)
+    assert not result.failed_parts, result.sentence
+    assert len(counts) == PEOPLE
+    assert set(counts.values()) == {1}
+
+
+def test_photos_one_by_one_give_the_same_files(rendered, tmp_path, monkeypatch):
+    sizes = []
+
+    def batch(rows, *arguments, whole=tasks.annotate.parts._batch):
+        sizes.append(len(rows))
+        return whole(rows, *arguments)
+
+    monkeypatch.setattr(tasks.annotate.photos, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(tasks.annotate.parts, "_batch", batch)
+    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    assert not annotate(rendered, **places).failed_parts
+    assert sizes == [1] * PEOPLE * 3, "body, hands and face"
+    made = sorted((tmp_path / "work/parts").rglob("*.parquet"))
+    assert len(made) == 4 * PEOPLE // 2
+    for path in made:
+        at_once = rendered.parent / "work" / path.relative_to(tmp_path / "work")
+        assert pq.read_table(path).equals(pq.read_table(at_once)), path.name

@@ -1,0 +1,113 @@
+"""What a person sees in the browser after a run with failures: real server, real run, headless Chromium."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.run import artifacts
+from tasks.annotate.failures import Failure
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
+
+
+def _browse(url: str, profile: Path, *output: str) -> str:
+    command = [
+        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={profile}",
+        "--window-size=1400,1100", "--virtual-time-budget=15000", "--timeout=60000", *output, url,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def _gradient_png() -> bytes:
+    ramp = np.linspace(0, 255, 320, dtype=np.uint8)
+    pixels = np.stack(np.broadcast_arrays(ramp[None, :], ramp[:, None], np.uint8(128)), axis=-1)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, format="PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def failed_run(api, tmp_path) -> str:
+    """A flow run with one failed task and its artifacts; its id."""
+    from prefect import flow, task
+    from prefect.context import FlowRunContext
+    from prefect.states import Failed
+
+    found = {}
+
+    @task(task_run_name="hands/coco/00012")
+    def hands():
+        raise RuntimeError("disk on fire")
+
+    @flow(name="fails-in-the-browser")
+    def fails():
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        found["id"] = str(context.flow_run.id)
+        hands.submit().wait()
+        common = {"dataset": "coco", "split": "val", "shard": "coco/00012", "retry": "pear retry coco/00012"}
+        failures = [
+            Failure(step="hands", sample_id="", code="shard_failed", reason="disk on fire " * 12, **common),
+            Failure(step="refine", sample_id="42_1", code="fit_not_finite", reason="<b>moved</b> | 3 rad", **common),
+        ]
+        artifacts.publish_artifacts(failures, _gradient_png(), tmp_path / "failures.csv")
+        return Failed(message="1 of 1 shards failed")
+
+    assert fails(return_state=True).is_failed()
+    return found["id"]
+
+
+def _artifact_page(api: str, run_id: str, key: str) -> str:
+    body = json.dumps({"artifacts": {"flow_run_id": {"any_": [run_id]}, "key": {"any_": [key]}}}).encode()
+    request = urllib.request.Request(f"{api}/artifacts/filter", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        (artifact,) = json.load(response)
+    return f"{api.removesuffix('/api')}/artifacts/artifact/{artifact['id']}"
+
+
+def _assert_not_blank(picture: Path) -> np.ndarray:
+    with Image.open(picture) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3)[::37], axis=0)) > 20, "the page is blank"
+    return pixels
+
+
+def test_the_failed_shard_is_on_the_page(api, failed_run, tmp_path):
+    page = _artifact_page(api, failed_run, artifacts.FAILURES_KEY)
+    dom = _browse(page, tmp_path / "profile", "--dump-dom")
+    for text in ("coco/00012", "shard_failed", "disk on fire", "pear retry coco/00012", "fit_not_finite"):
+        assert text in dom
+    assert "<table" in dom
+    assert "<b>moved</b>" not in dom
+    _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'failures.png'}")
+    _assert_not_blank(tmp_path / "failures.png")
+
+
+def test_the_worst_overlay_is_drawn(api, failed_run, tmp_path):
+    page = _artifact_page(api, failed_run, artifacts.OVERLAY_KEY)
+    _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'overlay.png'}")
+    pixels = _assert_not_blank(tmp_path / "overlay.png")
+    blue_gradient = (abs(pixels[..., 2].astype(int) - 128) < 3) & (np.ptp(pixels[..., :2], axis=-1) > 20)
+    assert blue_gradient.mean() > 0.01
+
+
+def test_the_run_page_names_the_failed_task_run(api, failed_run, tmp_path):
+    page = f"{api.removesuffix('/api')}/runs/flow-run/{failed_run}"
+    assert "hands/coco/00012" in _browse(page, tmp_path / "profile", "--dump-dom")
+    _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'run.png'}")
+    _assert_not_blank(tmp_path / "run.png")

@@ -1,0 +1,94 @@
+"""Submitting many tasks with a bounded number in flight."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+
+import pytest
+
+from flows.run.pacing import submit_in_windows
+
+
+class _Future:
+    def __init__(self, log: list, item: int) -> None:
+        self.item, self.done, self._log = item, False, log
+
+    def wait(self) -> None:
+        self.done = True
+        self._log.append(self)
+
+
+@pytest.mark.parametrize(("count", "window"), [(0, 4), (1, 1), (3, 4), (4, 4), (5, 4), (130, 64)])
+def test_all_are_submitted_in_order_and_waited_for_within_the_window(count, window):
+    waited: list[_Future] = []
+    submitted: list[_Future] = []
+
+    def submit(item: int) -> _Future:
+        submitted.append(_Future(waited, item))
+        assert sum(not future.done for future in submitted) <= window
+        return submitted[-1]
+
+    futures = submit_in_windows(range(count), submit, window=window)
+    assert [future.item for future in futures] == list(range(count))
+    assert all(future.done for future in futures)
+
+
+def test_items_are_read_lazily():
+    read = []
+
+    def items():
+        for item in range(10):
+            read.append(item)
+            yield item
+
+    def submit(item: int) -> _Future:
+        assert len(read) == item + 1
+        return _Future([], item)
+
+    submit_in_windows(items(), submit, window=2)
+
+
+def test_a_window_below_one_is_refused():
+    with pytest.raises(ValueError, match="window must be at least 1, not 0"):
+        submit_in_windows([1], lambda item: _Future([], item), window=0)
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
+def test_every_task_run_is_on_the_servers_record(api, count):
+    from prefect import flow, task
+    from prefect.context import FlowRunContext
+
+    @task(name="step", task_run_name="hands/toy/{index:05d}")
+    def step(index: int) -> None:
+        if index % 10 == 3:
+            raise RuntimeError("no luck")
+
+    @flow(name=f"paced-{count}")
+    def paced() -> str:
+        futures = submit_in_windows(range(count), step.submit)
+        assert sum(future.state.is_failed() for future in futures) == count // 10
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        return str(context.flow_run.id)
+
+    run_id = paced()
+    deadline = time.monotonic() + 60
+    while (recorded := _count(api, run_id)) != {"Completed": count - count // 10, "Failed": count // 10}:
+        assert time.monotonic() < deadline, f"of {count} task runs the server knows {recorded}"
+        time.sleep(0.25)
+
+
+def _count(api: str, run_id: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for offset in range(0, 1000, 200):
+        body = {"flow_runs": {"id": {"any_": [run_id]}}, "offset": offset}
+        request = urllib.request.Request(
+            f"{api}/task_runs/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            for run in json.load(response):
+                found[run["state_name"]] = found.get(run["state_name"], 0) + 1
+    return found

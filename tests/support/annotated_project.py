@@ -1,0 +1,48 @@
+"""A project folder whose few rendered people are annotated with simulated estimators."""
+
+import logging
+from pathlib import Path
+
+from flows.run.orchestrate import RunResult, run
+from flows.run.runners import LocalRunner
+from tasks.annotate.settings import load_config
+
+PEOPLE = 4
+MANIFEST = f"""
+id: few
+version: "1"
+licence: CC0
+access: rendered
+adapter: synthetic
+root: unused
+split: all
+layout: {{count: {PEOPLE}, seed: 3}}
+boxes: manifest
+keypoints: coco_wholebody
+purpose: test
+"""
+LOG = logging.getLogger("test")
+
+
+def write_project(folder: Path) -> Path:
+    """Writes manifest and settings; returns the settings file."""
+    (folder / "few.yaml").write_text(MANIFEST)
+    params = folder / "params.yaml"
+    params.write_text(
+        f"""
+annotate:
+  datasets: [{folder / "few.yaml"}]
+  keypoints: {{backend: simulated}}
+  body: {{backend: simulated}}
+  hands: {{backend: simulated}}
+  face: {{backend: simulated}}
+  run: {{images_per_shard: 2, workers: 2, retries: 0}}
+"""
+    )
+    return params
+
+
+def annotate(params: Path, only: list[str] | None = None, **overrides: object) -> RunResult:
+    """Runs the annotation in this process; ``refine__iterations=3`` replaces the setting refine.iterations."""
+    config = load_config(params, {key.replace("__", "."): value for key, value in overrides.items()})
+    return run(config, lambda workspace: LocalRunner(workspace, config, LOG), LOG, only)

@@ -1,0 +1,15 @@
+"""Program of the crash tests: annotates a settings file in this process; the test kills it somewhere on the way."""
+
+import logging
+import sys
+
+from flows.run.orchestrate import run
+from flows.run.runners import LocalRunner
+from tasks.annotate.settings import load_config
+
+if __name__ == "__main__":
+    config = load_config(sys.argv[1])
+    log = logging.getLogger("stopped_run")
+    print("started", flush=True)
+    result = run(config, lambda workspace: LocalRunner(workspace, config, log), log)
+    sys.exit(bool(result.failed_parts))

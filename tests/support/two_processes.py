@@ -1,0 +1,68 @@
+"""One of two processes: does some steps on its half of the batches and writes down what came out of them.
+
+python two_processes.py <run folder> <out file> <step to spoil>, under the variables that torchrun sets.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from training_rig import NoisePeople, noise_plan
+
+from tasks.training.engine.distributed import joined
+from tasks.training.engine.loop import Trainer
+
+STEPS = 3
+GLOBAL_BATCH = 4
+SETTINGS = {
+    "steps": STEPS,
+    # This read-out then has no gradient: the processes must not wait for it.
+    "loss": {"head_orient": 0.0},
+    "optimiser": {"lr": 1e-3, "clip_norm": 1e6},
+    "token_keypoints": 0.5,
+    "max_broken_share": 0.5,
+}
+
+
+def first_gradient_and_curve(folder: Path, processes: int, spoil_at: int = -1) -> dict:
+    """Gradient of the first step by name, then the whole run; the rows of all steps."""
+    with joined("cpu") as world:
+        assert world.size == processes
+        run = {"processes": processes, "batch_size": GLOBAL_BATCH // processes, "loader_workers": 0}
+        plan = noise_plan(folder, **SETTINGS, run=run, every={"log": 1})
+        people = NoisePeople(
+            steps=STEPS,
+            batch_size=GLOBAL_BATCH,
+            rank=world.rank,
+            size=world.size,
+            spoil_at=spoil_at,
+            broken_at={1: f"noise/met_by_{world.rank}#0"},
+        )
+        trainer = Trainer.start(plan, world, people)
+        gradients: dict[str, torch.Tensor] = {}
+
+        def keep(*_: object) -> None:
+            if not gradients:
+                gradients.update(
+                    {n: p.grad.clone() for n, p in trainer.objective.named_parameters() if p.grad is not None}
+                )
+
+        trainer.trained.optimiser.register_step_pre_hook(keep)
+        trainer.run()
+        broken = sorted(people.broken.sentences)
+        return {"gradients": gradients, "weights": dict(trainer.network.state_dict()), "broken": broken}
+
+
+def outcome(folder: Path, spoil_at: int) -> dict:
+    """What one of two processes comes to, or its sentence."""
+    torch.set_num_threads(1)
+    try:
+        return first_gradient_and_curve(folder, 2, spoil_at)
+    except ValueError as error:
+        return {"error": str(error)}
+
+
+if __name__ == "__main__":
+    torch.save(outcome(Path(sys.argv[1]), int(sys.argv[3])), sys.argv[2])

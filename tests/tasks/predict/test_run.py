@@ -1,0 +1,344 @@
+"""A prediction from files to files: every input has a row, the rows are the people, the meshes are the rows."""
+
+import dataclasses
+import io
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import trimesh
+from video_files import write_video
+
+from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.shards.store import read_footer, read_shard
+from datasets_manifest.sources.video import FrameChoice
+from model.body.assets import load_open_body
+from model.body.ehms import EHMs
+from model.estimators import registry
+from model.estimators.base import EstimatorInfo, KeypointsOutput
+from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
+from model.regressor.network import EhmRegressor
+from model.renderer.mesh_files import y_up
+from model.renderer.raster import project
+from tasks.annotate.settings import EstimatorConfig
+from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.predict import run as module
+from tasks.predict.run import predict
+from tasks.predict.settings import PredictConfig
+
+TINY = RegressorConfig(
+    backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
+    decoder=ReadoutConfig(width=32, depth=1, heads=1, hidden=32),
+    crop_px=64,
+    side_px=8,
+)
+BY_WIDTH = {
+    96: [([20, 4, 60, 60], None), ([50, 8, 90, 58], "person_overlapped"), ([500, 4, 560, 60], "box_invalid")],
+    64: [],
+    80: [([10, 5, 70, 60], None)],
+}
+"""Width of a photo -> boxes of its people and what the backend has against them."""
+
+
+class BoxesByWidth:
+    """A keypoint backend that knows the photos of these tests."""
+
+    info = EstimatorInfo(name="by_width", version="1")
+
+    def estimate(self, image, boxes, annotated):
+        if image.rgb.shape[1] == 70:
+            raise RuntimeError(f"{image.image_id} is too much for it")
+        people = BY_WIDTH[image.rgb.shape[1]]
+        num = len(people)
+        return KeypointsOutput(
+            boxes_xyxy=np.array([box for box, _ in people], np.float32).reshape(num, 4),
+            box_source=["detector"] * num,
+            scores=np.full(num, 0.5),
+            keypoints=np.zeros((num, 133, 3), np.float32),
+            sigma_px=np.ones((num, 133), np.float32),
+            part_valid=np.ones((num, 4), bool),
+            valid=np.array([reason is None for _, reason in people], bool),
+            reasons=[reason for _, reason in people],
+            evidence={},
+        )
+
+
+def photo(path, width, height=64):
+    noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), cv2.GaussianBlur(noise, (0, 0), 2))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Inputs of every kind and a checkpoint of random weights."""
+    root = tmp_path_factory.mktemp("predict")
+    (root / "in").mkdir()
+    photo(root / "in/a_three.png", 96)
+    photo(root / "in/b_nobody.png", 64)
+    (root / "in/c_cut.jpg").write_bytes(cv2.imencode(".jpg", np.zeros((64, 96, 3), np.uint8))[1].tobytes()[:300])
+    write_video(root / "in/d_walk.avi", 6)
+    whole = write_video(root / "whole.mkv", code="mp4v").read_bytes()
+    (root / "in/e_cut.mkv").write_bytes(whole[: int(0.6 * len(whole))])
+    (root / "in/f_none.mp4").write_bytes(b"no video")
+    (root / "net.safetensors").write_bytes(checkpoint())
+    return root
+
+
+def checkpoint(sha256=None, config=TINY):
+    assets = load_open_body()
+    torch.manual_seed(1)
+    body = {"name": assets.smplx.name, "sha256": sha256 or assets.sha256}
+    network = EhmRegressor(config)
+    with torch.no_grad():
+        for readout in [*network.smplx_head.children(), *network.flame_head.children()]:
+            readout.linear.weight *= 30
+    return save_regressor(network, CheckpointMeta(config=config, step=7, body_model=body))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def backend():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._FACTORIES, ("keypoints", "by_width"), BoxesByWidth)
+        yield
+
+
+def settings(folder, out, **changes):
+    values = {"checkpoint": str(folder / "net.safetensors"), "out": str(out)}
+    return PredictConfig(**values | {"keypoints": EstimatorConfig(backend="by_width")} | changes)
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    """Everything on, of every input."""
+    config = settings(folder, folder / "out", meshes="gltf", overlays=True, frames=FrameChoice(every=3))
+    seen = []
+    done = predict([str(folder / "in")], config, lambda progress: seen.append(progress.shots))
+    assert seen == sorted(seen)
+    return done
+
+
+@pytest.fixture(scope="module")
+def rows(result, folder):
+    table = pd.read_parquet(folder / "out/people")
+    table["source"] = table["source"].str.rpartition("/")[2]
+    return table
+
+
+def array(rows, name, *shape):
+    return np.stack(list(rows[name])).reshape(len(rows), *shape)
+
+
+def test_every_input_has_its_rows_with_the_reason(rows, result):
+    frames = rows["frame"].fillna(-1).astype(int)
+    codes = [code if isinstance(code, str) else None for code in rows["error_code"]]
+    found = {}
+    for source, *state in zip(rows["source"], frames, rows["status"], codes, strict=True):
+        found.setdefault(source, []).append(tuple(state))
+    walk = [("ok", None), ("partial", "person_overlapped"), ("failed", "box_invalid")]
+    assert found["a_three.png"] == [(-1, *state) for state in walk]
+    assert found["b_nobody.png"] == [(-1, "failed", "no_person_found")]
+    assert found["c_cut.jpg"] == [(-1, "failed", "image_corrupt")]
+    assert found["d_walk.avi"] == [(frame, *state) for frame in (0, 3) for state in walk]
+    assert found["e_cut.mkv"][-1] == (-1, "failed", "video_truncated")
+    assert found["e_cut.mkv"][0] == (0, "ok", None)
+    assert found["f_none.mp4"] == [(-1, "failed", "video_unreadable")]
+    assert rows["sample_id"].is_unique
+    failed = rows[rows["status"] == "failed"]
+    assert failed["error_detail"].str.len().min() > 20
+    assert (result.people, result.failed) == (len(rows) - len(failed), len(failed))
+    assert rows.loc[rows["frame"] == 3, "time_s"].to_numpy() == pytest.approx(0.3)
+
+
+def test_the_file_is_of_the_schema_and_says_how_it_was_made(result, folder):
+    path = folder / "out/people/00000.parquet"
+    read_shard(path, prediction_schema())
+    footer = read_footer(path)
+    assert footer.body_model["sha256"] == load_open_body().sha256
+    assert [entry["part"] for entry in footer.estimators] == ["regressor", "keypoints"]
+    assert footer.config["checkpoint"]["step"] == 7
+    assert footer.failed_count == result.failed
+
+
+def test_columns_pose_the_body_that_the_row_is_about(rows):
+    people = rows[rows["status"] != "failed"]
+    columns = {name: array(people, name, -1) for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS)}
+    posed = pose_bodies(EHMs(load_open_body()), columns)
+    joints = array(people, "joints_m", 55, 3)
+    assert np.abs(posed.joints.numpy() - joints).max() < 2e-5
+    assert np.ptp(joints[:, :22], axis=0).max() > 0.01, "the random network sees the crops"
+    for k in range(len(people)):
+        row = people.iloc[k]
+        pixels = project(posed.keypoints[k].numpy(), row["focal_px"], row["principal_px"])
+        assert np.abs(pixels - row["keypoints_2d"].reshape(133, 2)).max() < 0.05
+    assert people["focal_px"].iloc[0] == pytest.approx(1.2 * 96)
+
+
+def test_meshes_are_the_people_of_the_rows(rows, folder):
+    files = sorted((folder / "out/meshes").rglob("*.glb"))
+    people = rows[rows["status"] != "failed"]
+    assert len(files) == len(people.drop_duplicates(["source", "frame"]))
+    three = people[people["source"] == "a_three.png"]
+    scene = trimesh.load_scene(io.BytesIO(next(f for f in files if f.stem == "a_three").read_bytes()), file_type="glb")
+    assert set(scene.geometry) == {"person0", "person1"}
+    columns = {name: array(three, name, -1) for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS)}
+    posed = y_up(pose_bodies(EHMs(load_open_body()), columns).vertices.numpy())
+    for person in (0, 1):
+        bounds = np.stack([posed[person].min(0), posed[person].max(0)])
+        assert np.abs(scene.geometry[f"person{person}"].bounds - bounds).max() < 1e-4
+
+
+def test_every_photo_and_frame_that_could_be_read_has_an_overlay(rows, folder):
+    read = rows[rows["image_width"].notna()].drop_duplicates(["source", "frame"])
+    files = sorted((folder / "out/overlays").rglob("*.jpg"))
+    assert len(files) == len(read)
+    drawn = cv2.imread(str(next(f for f in files if f.stem == "a_three")))
+    assert drawn.shape == (64, 96, 3)
+    assert np.abs(drawn.astype(int) - cv2.imread(str(folder / "in/a_three.png"))).max() > 60
+
+
+def test_rotations_alone_are_the_same_and_touch_no_body(folder, rows, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a body was asked for")
+
+    for name in ("ehm_assets", "KeypointBody", "EHMs"):
+        monkeypatch.setattr(module, name, refuse)
+    predict([str(folder / "in")], settings(folder, tmp_path, rotations_only=True, frames=FrameChoice(every=3)))
+    table = read_shard(tmp_path / "people/00000.parquet", rotations_schema())
+    alone = table.to_pandas()
+    assert list(alone["status"]) == list(rows["status"])
+    kept = alone[alone["status"] != "failed"]
+    whole = rows[rows["status"] != "failed"]
+    assert np.abs(array(kept, "local_rotations", 55, 3)[:, 1:22] - array(whole, "body_pose", 21, 3)).max() < 1e-5
+    assert np.abs(array(kept, "local_rotations", 55, 3)[:, 40:] - array(whole, "right_hand_pose", 15, 3)).max() < 1e-5
+    assert np.abs(array(kept, "global_rotations", 55, 3)[:, 0] - array(whole, "global_orient", 3)).max() < 1e-5
+    assert not list(tmp_path.glob("meshes")) + list(tmp_path.glob("overlays"))
+
+
+def test_the_whole_image_is_one_person_without_any_backend(folder, tmp_path):
+    config = settings(folder, tmp_path, boxes="whole", keypoints=EstimatorConfig(backend="not there"))
+    done = predict([str(folder / "in/a_three.png"), str(folder / "in/b_nobody.png")], config)
+    table = pd.read_parquet(tmp_path / "people")
+    assert done.people == 2
+    assert [box.tolist() for box in table["bbox_xyxy"]] == [[0, 0, 96, 64], [0, 0, 64, 64]]
+    assert set(table["bbox_source"]) == {"image"}
+    assert table["detection_score"].isna().all()
+    assert len(read_footer(tmp_path / "people/00000.parquet").estimators) == 1
+
+
+def test_many_rows_are_cut_into_files_without_loss(folder, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_PER_FILE", 3)
+    monkeypatch.setattr(module, "SHOTS_AT_ONCE", 2)
+    config = settings(folder, tmp_path, frames=FrameChoice(every=3))
+    done = predict([str(folder / "in")], config)
+    table = pd.read_parquet(tmp_path / "people")
+    assert done.files == len(list((tmp_path / "people").iterdir())) == -(-len(rows) // 3)
+    assert list(table["sample_id"]) == list(rows["sample_id"])
+    assert np.allclose(array(table.dropna(subset="body_pose"), "body_pose", -1),
+                       array(rows.dropna(subset="body_pose"), "body_pose", -1), atol=1e-5)  # fmt: skip
+
+
+def test_a_result_folder_is_not_overwritten_unless_asked_for(folder, result):
+    config = settings(folder, folder / "out")
+    before = (folder / "out/people/00000.parquet").read_bytes()
+    with pytest.raises(ValueError, match=r"out/people already holds 1 file\(s\) of predictions.*--overwrite"):
+        predict([str(folder / "in/a_three.png")], config)
+    assert (folder / "out/people/00000.parquet").read_bytes() == before
+
+
+def test_overwriting_leaves_nothing_of_the_run_before(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROWS_PER_FILE", 1)
+    config = settings(folder, tmp_path)
+    predict([str(folder / "in/a_three.png")], config)
+    again = dataclasses.replace(config, overwrite=True)
+    with pytest.raises(ValueError, match="no keypoints estimator"):
+        predict(
+            [str(folder / "in/b_nobody.png")], dataclasses.replace(again, keypoints=EstimatorConfig(backend="none"))
+        )
+    assert len(pd.read_parquet(tmp_path / "people")) == 3, "a run that cannot begin deletes nothing"
+    predict([str(folder / "in/b_nobody.png")], again)
+    assert len(pd.read_parquet(tmp_path / "people")) == 1
+
+
+def test_overwriting_removes_the_pictures_and_meshes_of_the_run_before_and_nothing_else(folder, tmp_path):
+    config = settings(folder, tmp_path / "out", overlays=True, meshes="obj")
+    predict([str(folder / "in/a_three.png")], config)
+    (tmp_path / "out/overlays/notes.txt").write_text("mine")
+    made = {path.suffix for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert made == {".parquet", ".jpg", ".obj", ".txt"}
+    predict([str(folder / "in/b_nobody.png")], settings(folder, tmp_path / "out", rotations_only=True, overwrite=True))
+    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(left) == ["00000.parquet", "notes.txt"]
+
+
+def test_a_photo_on_which_the_backend_fails_has_a_row_and_harms_no_other(folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, width in (("a", 96), ("b", 70), ("c", 80)):
+        photo(tmp_path / f"in/{name}.png", width)
+    done = predict([str(tmp_path / "in")], settings(folder, tmp_path / "out", rotations_only=True))
+    table = pd.read_parquet(tmp_path / "out/people")
+    assert (done.shots, done.people, done.failed) == (3, 3, 2)
+    (row,) = table[table["error_code"] == "estimator_failed"].to_dict("records")
+    assert row["source"].endswith("in/b.png")
+    assert row["error_detail"] == f"RuntimeError: {row['source']} is too much for it"
+
+
+def test_a_run_that_is_broken_off_keeps_the_rows_it_has(folder, tmp_path, monkeypatch):
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "SHOTS_AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        predict([str(folder / "in")], settings(folder, tmp_path, rotations_only=True), stop)
+    table = pd.read_parquet(tmp_path / "people")
+    assert list(table["status"]) == ["ok", "partial", "failed"]
+
+
+def test_a_file_in_place_of_the_folder_of_results_is_said_before_anything_is_read(folder, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    for out in (tmp_path / "out", tmp_path / "out/deeper/folder"):
+        with pytest.raises(ValueError, match=r"/out is a file, the results need a folder; name another one with --out"):
+            predict([str(folder / "in/a_three.png")], settings(folder, out, checkpoint="gone"))
+
+
+def test_another_body_is_refused_with_both_names(folder, tmp_path):
+    (tmp_path / "other.safetensors").write_bytes(checkpoint(sha256="0123456789abcdef"))
+    config = settings(folder, tmp_path / "out", checkpoint=str(tmp_path / "other.safetensors"))
+    ours = load_open_body().sha256[:12]
+    with pytest.raises(ValueError, match=rf"speaks of the body model open_body.*0123456789ab.*open_body.*{ours}"):
+        predict([str(folder / "in/a_three.png")], config)
+    assert predict([str(folder / "in/a_three.png")], dataclasses.replace(config, rotations_only=True)).people == 2
+
+
+def test_numbers_that_are_not_finite_become_a_row(folder, tmp_path):
+    network = EhmRegressor(TINY)
+    network.flame_head.flame_shape.linear.bias.data[3] = 3e38
+    body = {"name": "open_body_smplx", "sha256": load_open_body().sha256}
+    (tmp_path / "huge.safetensors").write_bytes(save_regressor(network, CheckpointMeta(config=TINY, body_model=body)))
+    config = settings(
+        folder, tmp_path / "out", checkpoint=str(tmp_path / "huge.safetensors"), overlays=True, meshes="obj"
+    )
+    done = predict([str(folder / "in/a_three.png")], config)
+    table = pd.read_parquet(tmp_path / "out/people")
+    assert done.people == 0
+    assert list(table["error_code"]) == ["prediction_not_finite", "prediction_not_finite", "box_invalid"]
+    assert not (tmp_path / "out/meshes").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"boxes": "faces"}, "boxes: expected one of keypoints, whole, got 'faces'"),
+        ({"meshes": "ply"}, "meshes: expected one of gltf, obj, got 'ply'"),
+        ({"rotations_only": True, "overlays": True}, "no mesh is computed"),
+        ({"focal_px": 0.0}, "focal_px: expected more than 0, got 0.0"),
+        ({"mode": "fast"}, "mode: expected one of eager, compile, graph, got 'fast'"),
+        ({"keypoints": EstimatorConfig(backend="annotations")}, "'annotations' finds nobody in a photo"),
+        ({"keypoints": EstimatorConfig(backend="simulated")}, "'simulated' finds nobody in a photo"),
+    ],
+)
+def test_settings_that_cannot_be_name_field_and_value(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        PredictConfig(checkpoint="net.safetensors", **wrong)

@@ -1,0 +1,57 @@
+"""What a training begins with: a backbone from a file, also of another size of image."""
+
+import dataclasses
+
+import pytest
+import torch
+from training_rig import TINY, NoisePeople, noise_plan
+
+from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from model.regressor.mean_parameters import neutral
+from model.regressor.network import EhmRegressor
+from tasks.training.regressor.start import first_weights
+
+LARGER = dataclasses.replace(TINY, crop_px=96, side_px=8)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A network of 64 x 48 px in a file, and the file."""
+    torch.manual_seed(9)
+    network = EhmRegressor(TINY, neutral(TINY))
+    meta = CheckpointMeta(
+        config=TINY, step=1, snapshot_hashes=(), body_model={}, training={}, metrics={}, code_version="test"
+    )
+    path = tmp_path / "trained.safetensors"
+    path.write_bytes(save_regressor(network, meta))
+    return network, path
+
+
+def begun(tmp_path, **settings):
+    config = noise_plan(tmp_path, **settings).config
+    return first_weights(config, NoisePeople(steps=1, batch_size=1))
+
+
+def test_a_backbone_is_taken_from_a_file(tmp_path, trained):
+    network, path = trained
+    found = begun(tmp_path, backbone_weights=str(path))
+    for name, value in network.backbone.state_dict().items():
+        assert torch.equal(found.backbone.state_dict()[name], value), name
+    assert not torch.equal(found.smplx_head.pose.linear.weight, network.smplx_head.pose.linear.weight)
+
+
+def test_another_size_of_image_is_refused_unless_it_is_stated(tmp_path, trained):
+    _, path = trained
+    with pytest.raises(ValueError, match="its position table is for 12 tokens"):
+        begun(tmp_path, network=LARGER.to_dict(), backbone_weights=str(path))
+
+
+def test_the_position_table_of_another_size_is_interpolated(tmp_path, trained):
+    """All else stays (tests/model/regressor/test_backbone_weights.py has the values)."""
+    network, path = trained
+    found = begun(tmp_path, network=LARGER.to_dict(), backbone_weights=str(path), backbone_image_px=(64, 48))
+    assert found.backbone.pos_embed.shape[1] == 1 + 6 * 5
+    for name, value in network.backbone.state_dict().items():
+        if name != "pos_embed":
+            assert torch.equal(found.backbone.state_dict()[name], value), name
+    assert torch.equal(found.backbone.pos_embed[0, 0], network.backbone.pos_embed[0, 0])

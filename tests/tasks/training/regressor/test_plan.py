@@ -1,0 +1,43 @@
+"""What a training says before it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from labelled_photos import labelled_photos
+from training_rig import alone, noise_plan
+
+from model.regressor import flip
+from tasks.training.regressor.people import TrainingPeople
+
+
+def test_it_says_how_well_faces_are_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = [line for line in noise_plan(tmp_path, augment={"flip_share": 0.5}).lines() if "mirror" in line]
+    assert line.startswith("50% of the crops are mirrored")
+    assert re.search(r"unexplained: betas \d\.\d%, FLAME shape \d\.\d%, expression \d\.\d%$", line)
+    monkeypatch.setattr(flip, "MAX_RESIDUAL", -1.0)
+    (line,) = [line for line in noise_plan(tmp_path, augment={"flip_share": 0.5}).lines() if "mirror" in line]
+    assert line.endswith("the faces of mirrored crops do not supervise")
+
+
+def test_a_broken_validation_photo_gives_way_within_the_stated_share(tmp_path: Path) -> None:
+    for share, said in ((0.25, None), (0.1, "cannot be used")):
+        people = labelled_photos(tmp_path / str(share), 8)
+        (tmp_path / str(share) / "photos" / "003.jpg").unlink()
+        plan = noise_plan(tmp_path, max_broken_share=share, augment={"flip_share": 0.0})
+        plan = dataclasses.replace(plan, training=(people,), validation=(people,))
+        batches = TrainingPeople(plan, alone()).validation_batches()
+        if said is None:
+            (batch,) = batches
+            assert len(batch) == 8
+            assert "small/train/003.jpg#0" not in batch.sample_ids
+        else:
+            with pytest.raises(ValueError, match=said):
+                list(batches)
+
+
+def test_it_says_nothing_of_mirrors_where_no_crop_is_mirrored(tmp_path: Path) -> None:
+    assert not [line for line in noise_plan(tmp_path, augment={"flip_share": 0.0}).lines() if "mirror" in line]

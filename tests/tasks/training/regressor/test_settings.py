@@ -1,0 +1,112 @@
+"""Settings of a training: presets load, mistakes end in a sentence, what decides a run is told from what does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks.training.regressor.settings import TrainConfig, from_plain, load_train_config, to_plain
+
+ROOT = Path(__file__).resolve().parents[4]
+PRESETS = ("params.train.yaml", "params.train-paper.yaml", "params.train-hmr2.yaml")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_loads_and_comes_back_from_json(name: str) -> None:
+    config = load_train_config(ROOT / name)
+    assert from_plain(json.loads(json.dumps(to_plain(config)))) == config
+
+
+def test_the_papers_preset_states_the_papers_figures() -> None:
+    config = load_train_config(ROOT / "params.train-paper.yaml")
+    assert (config.steps, config.run.batch_size, config.run.processes) == (200_000, 40, 8)
+    assert (config.optimiser.lr, config.optimiser.weight_decay, config.network.vit.width) == (1e-5, 1e-4, 768)
+    assert config.loss == type(config.loss).paper()
+    assert config.augment == type(config.augment).hmr2()
+    assert load_train_config(ROOT / "params.train-hmr2.yaml").loss == type(config.loss).hmr2()
+    assert load_train_config(ROOT / "params.train.yaml").loss == type(config.loss).smoke()
+
+
+def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
+    stated = {"datasets": [{"path": "labels/a", "images": "photos"}], "backbone_weights": "vit.pth"}
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({"train": stated}))
+    config = load_train_config(tmp_path / "p.yaml")
+    assert config.datasets[0].path == str(tmp_path / "labels/a")
+    assert config.backbone_weights == str(tmp_path / "vit.pth")
+    assert Path(config.output.metrics).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"stepz": 3}, "unknown setting stepz"),
+        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"optimiser.lr": -1.0}, "lr: expected more than 0, got -1.0"),
+        ({"optimiser.schedule": "linear"}, "expected one of constant, cosine, got 'linear'"),
+        ({"precision": "fp8"}, "precision: expected one of fp32, tf32, bf16, got 'fp8'"),
+        ({"synthetic.train": 0}, "nothing to learn from"),
+        ({"datasets": [{"path": "a"}]}, r"datasets\[0\]"),
+        ({"datasets": [{"path": "a", "images": "b", "size": 3}]}, "unknown setting size"),
+        ({"steps.more": 1}, "steps is a single value"),
+        ({"seed": -1}, "seed: expected 0 or more, got -1"),
+        ({"synthetic.seed": -1}, "seed: expected 0 or more, got -1"),
+        ({"every.log": 0}, "log: expected at least 1, got 0"),
+        ({"backbone_weights": 3}, "backbone_weights: expected str, got 3"),
+        ({"body_model.path": 3}, "body_model.path: expected str, got 3"),
+        ({"backbone_image_px": 256}, "backbone_image_px: expected a list, got 256"),
+        ({"backbone_image_px": [256]}, r"backbone_image_px: expected a list of 2, got \[256\]"),
+        ({"backbone_expert": "three"}, "backbone_expert: expected int, got 'three'"),
+        ({"backbone_expert": 3}, "backbone_expert: says how to read backbone_weights, which are not given"),
+        ({"synthetic.crop_shares": [1.0]}, r"crop_shares: expected a list of 6, got \[1.0\]"),
+        ({"optimiser.betas": ["a", "b"]}, r"betas\[0\]: expected float, got 'a'"),
+    ],
+)
+def test_a_mistake_ends_in_a_sentence(overrides: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        load_train_config(ROOT / "params.train.yaml", overrides)
+
+
+def test_a_file_of_the_annotation_is_refused() -> None:
+    with pytest.raises(ValueError, match="must hold one section, `train:`"):
+        load_train_config(ROOT / "params.yaml")
+
+
+def test_spreading_the_same_batch_over_processes_is_the_same_run() -> None:
+    one = _config(run={"processes": 1, "batch_size": 8})
+    two = _config(run={"processes": 2, "batch_size": 4, "loader_workers": 0})
+    assert one.deciding() == two.deciding()
+    assert one.deciding() != _config(run={"processes": 2, "batch_size": 8}).deciding()
+
+
+def test_where_blocks_are_dropped_each_process_draws_its_own_so_the_spread_decides() -> None:
+    network = {"backbone": {"drop_path": 0.1}}
+    one = _config(run={"processes": 1, "batch_size": 8}, network=network)
+    two = _config(run={"processes": 2, "batch_size": 4}, network=network)
+    assert one.deciding() != two.deciding()
+
+
+def test_a_constant_rate_lets_a_run_be_made_longer_and_a_cosine_does_not() -> None:
+    for schedule, same in (("constant", True), ("cosine", False)):
+        short, long = (_config(steps=steps, optimiser={"schedule": schedule}) for steps in (10, 20))
+        assert (short.deciding() == long.deciding()) is same
+
+
+def test_every_setting_that_decides_is_in_the_hash() -> None:
+    base = _config()
+    changed = [
+        dataclasses.replace(base, seed=5),
+        dataclasses.replace(base, ema_decay=0.5),
+        dataclasses.replace(base, precision="bf16"),
+        dataclasses.replace(base, token_keypoints=1.0),
+        dataclasses.replace(base, loss=dataclasses.replace(base.loss, betas=0.7)),
+        dataclasses.replace(base, augment=dataclasses.replace(base.augment, scale=0.01)),
+    ]
+    assert all(config.deciding() != base.deciding() for config in changed)
+
+
+def _config(**values: object) -> TrainConfig:
+    return from_plain({"datasets": [{"path": "a", "images": "b"}], **values})
