@@ -1,5 +1,6 @@
-"""What dvc.yaml names exists: DVC says so only when somebody runs the stage."""
+"""What dvc.yaml names exists, and names all code that a stage runs: DVC says neither by itself."""
 
+import ast
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import yaml
 from tasks.training.regressor.settings import load_train_config
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("datasets_manifest", "model", "fitting", "tasks", "flows")
+ENTRIES = {
+    "annotate": "flows.run.orchestrate",
+    "people": "tasks.synthetic.labels",  # the command checks the labels as well, which changes no picture
+    "train": "flows.run.training",
+}
+"""Module whose functions the command of a stage calls."""
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
@@ -42,3 +50,46 @@ def test_what_a_stage_reads_is_here_or_made_by_another(name):
     made = {key for stage in STAGES.values() for out in stage["outs"] for key in out}
     for path in STAGES[name]["deps"]:
         assert (ROOT / path).exists() or path in made, path
+
+
+def file_of(module):
+    base = ROOT.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def modules_named(path):
+    """Modules of ours that a file imports, anywhere in it, or names in a text, as the registries do."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            yield node.value.partition(":")[0]
+
+
+def closure(modules):
+    """Files that these modules run, themselves among them."""
+    found, waiting = set(), list(modules)
+    while waiting:
+        module = waiting.pop()
+        path = (
+            file_of(module) if module.partition(".")[0] in PACKAGES and module.replace(".", "").isidentifier() else None
+        )
+        if path is not None and path not in found:
+            found.add(path)
+            waiting += modules_named(path)
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_depends_on_all_code_that_it_runs(name):
+    """But for `flows`, which only orders the work."""
+    assert file_of(ENTRIES[name]), ENTRIES[name]
+    deps = [ROOT / path for path in STAGES[name]["deps"]]
+    paths = {
+        path for path in closure([ENTRIES[name]]) if path.name != "__init__.py" and ROOT / "flows" not in path.parents
+    }
+    lacking = [path for path in paths if not any(path == dep or dep in path.parents for dep in deps)]
+    assert not lacking, sorted(path.relative_to(ROOT).as_posix() for path in lacking)
