@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.synthetic_people import SURFACE_ANNOTATION, SyntheticConfig
-from fitting.recipe import RefineConfig
+from fitting.settings import RefineConfig
 
 _FAR = 1e4
 

@@ -12,11 +12,11 @@ from fitting.beliefs import pose_sigma_rad, surface_belief
 from fitting.forward import Forward
 from fitting.job import Job
 from fitting.parameters import State
-from fitting.recipe import RefineConfig
 from fitting.refine import refine
 from fitting.residuals import KeypointTerm, geman_mcclure, precision_of, reprojection
 from fitting.result import Parameters
 from fitting.rows import take_rows
+from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from fitting.summary import parameters_of
 from model.body import skeleton

@@ -8,7 +8,7 @@ from torch import Tensor
 from fitting.inputs import Coarse, Observations
 from fitting.parameters import POSITION, State
 from fitting.priors import linear_coordinates, merge_beliefs
-from fitting.recipe import RefineConfig
+from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
 
@@ -17,7 +17,7 @@ _MIN_SURFACE_SIGMA_M = 1e-4
 
 
 def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
-    """Standard deviations (B, 22) of root and body joints about the estimate: the stated ones, else the recipe's."""
+    """Standard deviations (B, 22) of root and body joints about the estimate: as stated, else as the settings say."""
     orient = coarse.global_orient
     default = torch.tensor(config.pose_sigma_deg, dtype=orient.dtype, device=orient.device) * _DEG
     default = default.expand(len(coarse.global_orient), -1)
@@ -27,7 +27,7 @@ def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
 
 
 def surface_belief(observations: Observations, config: RefineConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, 6) of the surface offsets in metres: the stated ones, else the recipe's."""
+    """Mean and standard deviation (B, 6) of the surface offsets in metres: as stated, else as the settings say."""
 
     def chosen(stated: Tensor | None, default: tuple[float, ...]) -> Tensor:
         count, device = len(observations.keypoints_px), observations.keypoints_px.device

@@ -20,7 +20,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +29,12 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.rest_alignment import NUM_JOINTS, AlignConfig, rest_problem
-from fitting.solver import SolverConfig, solve
+from fitting.settings import Composition, SolverConfig
+from fitting.solver import solve
 from model.body import skeleton
 from model.body.assets import BodyAssets
 from model.body.surface_map import SurfaceMap
 
-Composition = Literal["conjugate", "additive", "copy"]
 _FORMAT = 1
 _PARENTS = list(skeleton.SMPLX_PARENTS[1 : NUM_JOINTS + 1])
 

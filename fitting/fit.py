@@ -9,7 +9,7 @@ from fitting.inputs import Coarse, Observations
 from fitting.job import Job
 from fitting.parameters import State
 from fitting.prepare import prepare
-from fitting.recipe import RefineConfig
+from fitting.settings import RefineConfig
 from fitting.shared import (
     Belief,
     fuse,
@@ -53,7 +53,7 @@ def fit_batch(
     """Fits people, each row on its own: a run with the wide robust loss, then one with the tight loss."""
     ready = prepare(model, observations, coarse, camera, config)
     job, start, pose_sigma, usable = ready.job, ready.start, ready.pose_sigma, ready.usable
-    wide_stage, final_stage = config.stages(model.device)
+    wide_stage, final_stage = config.stages(model.device.type)
     wide = job.run(start, start, pose_sigma, wide_stage, usable)
     final = job.run(wide.state, start, pose_sigma, final_stage, usable)
     status = torch.where(ready.bad_input, int(Status.NOT_FINITE), final.status)
@@ -98,7 +98,7 @@ def _fit_held(fit: Fit, columns: Tensor, values: Tensor) -> Fit:
     """A batch fitted again from where it is, with the shared unknowns held at values (B, C)."""
     layout, job = fit.job.model.layout, replace(fit.job, shared=values)
     state = with_shared(fit.final.state, layout, columns, values)
-    final = job.run(state, fit.start, fit.pose_sigma, job.config.stages(state.position.device)[1], fit.usable)
+    final = job.run(state, fit.start, fit.pose_sigma, job.config.stages(state.position.device.type)[1], fit.usable)
     # The belief that holds them is tight, not rigid: what rounding leaves of their steps is taken back.
     final = replace(final, state=with_shared(final.state, layout, columns, values))
     return replace(

@@ -13,7 +13,7 @@ from torch import Tensor
 from fitting import so3
 from fitting.inputs import Coarse
 from fitting.parameters import State
-from fitting.recipe import RefineConfig
+from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
 from model.imaging import camera

@@ -23,9 +23,9 @@ class Observations:
     """(B, 4) person boxes in px, to state errors as a share of the box; None takes the extent of the keypoints."""
     surface_offset_m: Tensor | None = None
     """(B, 6) where this source of keypoints puts hips and shoulders, from the joints: outwards, up, to the front for
-    each, in the frame of pelvis and collar. None, or rows of NaN, take the recipe's."""
+    each, in the frame of pelvis and collar. None, or rows of NaN, take those of the settings."""
     surface_sigma_m: Tensor | None = None
-    """(B, 6) how far that differs from person to person; None, or rows of NaN, take the recipe's."""
+    """(B, 6) how far that differs from person to person; None, or rows of NaN, take those of the settings."""
 
     def __post_init__(self) -> None:
         count = self.keypoints_px.shape[0]
@@ -80,13 +80,13 @@ class Coarse:
     face_valid: Tensor
     """(B,) bool; False starts from a neutral face."""
     sigma_rad: Tensor | None = None
-    """(B, 22) standard deviation an axis of root and body joints; None takes those of the recipe."""
+    """(B, 22) standard deviation an axis of root and body joints; None takes those of the settings."""
     hand_sigma_rad: Tensor | None = None
-    """(B, 2) standard deviation an axis of the finger joints; None takes that of the recipe."""
+    """(B, 2) standard deviation an axis of the finger joints; None takes that of the settings."""
     head_orient: Tensor | None = None
     """(B, 3, 3) head orientation in the camera frame from the face estimator, or None."""
     head_sigma_rad: Tensor | None = None
-    """(B,) standard deviation an axis of `head_orient`; None, or NaN, takes that of the recipe."""
+    """(B,) standard deviation an axis of `head_orient`; None, or NaN, takes that of the settings."""
     wrist_orient: Tensor | None = None
     """(B, 2, 3, 3) wrist orientation in the camera frame from the hand estimator, or None."""
     hand_score: Tensor | None = None

@@ -12,9 +12,9 @@ from fitting.inputs import Coarse
 from fitting.parameters import State
 from fitting.priors import GaussianTerm, OrientationTerm, PoseNearnessTerm, RotvecTerm
 from fitting.problem import BodyProblem
-from fitting.recipe import LossScales, RefineConfig, Stage
 from fitting.residuals import KeypointTerm
 from fitting.rows import repeat_rows, take_rows
+from fitting.settings import LossScales, RefineConfig, Stage
 from fitting.shared import hold, shared_columns
 from fitting.solver import Solution, solve
 from fitting.sparse_body import SparseBody

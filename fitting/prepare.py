@@ -11,9 +11,9 @@ from fitting.beliefs import hand_belief, pose_sigma_rad, surface_belief
 from fitting.inputs import Coarse, Observations, without_bad_values
 from fitting.job import Job
 from fitting.parameters import State
-from fitting.recipe import RefineConfig
 from fitting.residuals import precision_of
 from fitting.rows import copy_rows, grown_index, put_rows, repeat_rows, take_rows
+from fitting.settings import RefineConfig
 from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
@@ -129,7 +129,7 @@ def _search_neutral(job: Job, start: State, active: Tensor) -> tuple[State, Tens
     tries = initialise.place(model, tries, many.observed, many.precision, many.view)
     sigma = torch.tensor(config.neutral_sigma_deg, dtype=model.dtype, device=model.device)
     sigma = (sigma * (_DEG * config.pose_sigma_scale)).expand(count * yaws, -1)
-    wide_stage, final_stage = config.stages(model.device)
+    wide_stage, final_stage = config.stages(model.device.type)
     wide = many.run(tries, tries, sigma, wide_stage, repeat_rows(active, yaws))
     finalists = config.num_finalists
     ahead = wide.cost.nan_to_num(torch.inf).view(count, yaws).argsort(1)[:, :finalists]

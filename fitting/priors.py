@@ -5,7 +5,6 @@ world-frame steps of `fitting.parameters`.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from fitting import so3
 from fitting.forward import Forward
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
 from fitting.problem import NormalEquations
+from fitting.settings import WrongJoints
 from model.body import skeleton
 
 _DEG = math.pi / 180
@@ -48,16 +48,6 @@ def joint_limits_rad(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 def pose_nearness(reference: Tensor, rotmat: Tensor, sigma_rad: Tensor) -> Tensor:
     """log(R0^T R) / sigma: (..., 3) for rotations (..., 3, 3) and sigma (...)."""
     return so3.log(reference.transpose(-1, -2) @ rotmat) / sigma_rad[..., None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrongJoints:
-    """How often, and how far, a coarse estimate of a joint fails."""
-
-    share: float
-    """Share of joints whose estimate is plainly wrong, 0..1 without the ends."""
-    factor: float
-    """Standard deviation of a wrong joint over that of a good one, above 1."""
 
 
 def mixture_loss(squared: Tensor, wrong: WrongJoints | None) -> tuple[Tensor, Tensor]:
@@ -96,7 +86,7 @@ class PoseNearnessTerm:
     wrong in a few, which must not hold the fit back.
     """
 
-    def __init__(self, global_orient: Tensor, body_pose: Tensor, sigma_rad: Tensor, wrong: "WrongJoints | None" = None):
+    def __init__(self, global_orient: Tensor, body_pose: Tensor, sigma_rad: Tensor, wrong: WrongJoints | None = None):
         """Reference root (B, 3, 3), body (B, 21, 3, 3), standard deviations (B, 22), and what is known of failures."""
         self.reference = torch.cat([global_orient[:, None], body_pose], 1)
         self.sigma_rad, self.wrong = sigma_rad, wrong

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from fitting.fit import fit_batch, fit_shared
 from fitting.inputs import Coarse, Observations
-from fitting.recipe import RefineConfig
 from fitting.result import Parameters, RefineResult
 from fitting.rows import cat_rows, grown_index, take_rows
+from fitting.settings import RefineConfig
 from fitting.solver import ROW_MULTIPLE, Status
 from fitting.sparse_body import SparseBody
 from fitting.summary import summarise
@@ -40,7 +40,7 @@ def refine(
         observations: keypoints and their standard deviations.
         coarse: part estimates with validity flags.
         camera: one pinhole a person.
-        config: settings; the default is the recipe for photos.
+        config: settings; the default is for photos.
         person_index: (B,) int64; rows with the same number are one person, in several frames say, and share body shape,
             face shape and head scale (`fitting.shared`). None: every row is a person of its own.
     """

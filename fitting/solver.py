@@ -10,13 +10,14 @@ GPU never waits for the host. Rows come out of both with the same statuses.
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from fitting.arrow import Arrow, factorise, solve_factored
 from fitting.rows import choose_rows, copy_rows, put_rows, take_rows
+from fitting.settings import SolverConfig
 
 _MIN_DAMPING = 1e-8
 
@@ -39,43 +40,6 @@ class Status(IntEnum):
     """The start has no finite cost; the row was left as it came."""
     NO_DATA = 4
     """Nothing to fit: the row was left as it came."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SolverConfig:
-    """Levenberg-Marquardt settings; results hardly depend on them."""
-
-    max_iterations: int = 25
-    """Steps tried, accepted or not."""
-    damping: float = 1e-3
-    """First damping, relative to the diagonal of the normal matrix."""
-    damping_factor: float = 10.0
-    """Divides the damping after a good step, multiplies it after a rejected one."""
-    max_damping: float = 1e6
-    """A row whose damping passes this is stalled."""
-    tolerance: float = 1e-3
-    """A row is done when an accepted step lowers its cost by less than this share, or when a step at the first damping
-    or less is foretold to, and rounding rejects it."""
-    refresh_every: int = 5
-    """Iterations between updates of the problem's discrete choices."""
-    compact_share: float = 0.25
-    """Finished rows are taken out of the batch once they are more than this share of it."""
-    plan: Literal["auto", "adaptive", "fixed"] = "auto"
-    """`adaptive` stops early and compacts the batch, `fixed` runs all iterations without asking the device;
-    `auto` is adaptive on the CPU and fixed elsewhere."""
-
-    def __post_init__(self) -> None:
-        if self.max_iterations < 0 or self.damping <= 0 or self.damping_factor <= 1 or self.refresh_every < 1:
-            raise ValueError(
-                f"solver settings need max_iterations >= 0, damping > 0, damping_factor > 1 and refresh_every >= 1, "
-                f"got {self.max_iterations}, {self.damping}, {self.damping_factor}, {self.refresh_every}"
-            )
-        if self.plan not in ("auto", "adaptive", "fixed"):
-            raise ValueError(f"the solver's plan must be auto, adaptive or fixed, got {self.plan!r}")
-
-    def is_fixed(self, device: torch.device) -> bool:
-        """Whether the plan on this device is the fixed one."""
-        return self.plan == "fixed" or (self.plan == "auto" and device.type != "cpu")
 
 
 class Problem(Protocol):
@@ -209,7 +173,7 @@ def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | N
         status=status,
         iterations=torch.zeros_like(status),
     )
-    if config.is_fixed(cost.device):
+    if config.is_fixed(cost.device.type):
         for iteration in range(config.max_iterations):
             _iterate(rows, iteration, config, mask_always=True)
     else:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode
-from fitting.delta_theta import Composition, DeltaTheta
+from fitting.delta_theta import DeltaTheta
+from fitting.settings import Composition
 from model.estimators.base import BodyOutput
 from tasks.annotate.delta_theta import delta_theta
 from tasks.annotate.parts import annotate_part, part_state, to_rotvec

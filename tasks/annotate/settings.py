@@ -17,8 +17,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from fitting.delta_theta import Composition
-from fitting.refine import RefineConfig
+from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
 

@@ -12,7 +12,8 @@ from fitting.problem import BodyProblem
 from fitting.refine import RefineConfig, RefineResult, Status, refine
 from fitting.residuals import KeypointTerm
 from fitting.rows import map_tensors
-from fitting.solver import SolverConfig, solve
+from fitting.settings import SolverConfig
+from fitting.solver import solve
 from fitting.sparse_body import SparseBody
 from model.body.assets import EhmAssets
 from model.imaging.camera import Camera

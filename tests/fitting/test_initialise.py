@@ -8,7 +8,7 @@ from toy_bodies import random_state
 
 from fitting import initialise, so3
 from fitting.inputs import Coarse
-from fitting.recipe import RefineConfig
+from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.imaging import camera
 from model.imaging.camera import Camera

@@ -11,7 +11,6 @@ from fitting.priors import (
     OrientationTerm,
     PoseNearnessTerm,
     RotvecTerm,
-    WrongJoints,
     beyond_limits,
     joint_limits_rad,
     merge_beliefs,
@@ -19,6 +18,7 @@ from fitting.priors import (
 )
 from fitting.problem import NormalEquations, Term
 from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
+from fitting.settings import WrongJoints
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
 from model.imaging import camera

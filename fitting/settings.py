@@ -1,11 +1,11 @@
-"""The settings of the refinement, with the values that real photos were tuned on."""
+"""Settings of the refinement, with the values that real photos were tuned on: plain dataclasses that need no torch."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import torch
-
-from fitting.priors import WrongJoints
-from fitting.solver import SolverConfig
+Composition = Literal["conjugate", "additive", "copy"]
+"""How the rest-pose difference of SMPL and SMPL-X joins a pose; `fitting.delta_theta` has the formulas."""
 
 # Order: pelvis, left and right hip, spine1, knees, spine2, ankles, spine3, feet, neck, collars, head, shoulders,
 # elbows, wrists.
@@ -17,6 +17,59 @@ _NEUTRAL_DEG = (
     15.0, 36.0, 36.0, 16.0, 49.0, 49.0, 8.0, 28.0, 28.0, 8.0, 10.0, 10.0,
     16.0, 8.0, 8.0, 16.0, 49.0, 49.0, 49.0, 49.0, 36.0, 36.0,
 )  # fmt: skip
+
+
+def _expect(wanted: str, holds: Callable[[Any], bool], **settings: Any) -> None:
+    """Raises a ValueError that names the first setting that is not as wanted, and its value."""
+    for name, value in settings.items():
+        if not holds(value):
+            raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SolverConfig:
+    """Levenberg-Marquardt settings; results hardly depend on them."""
+
+    max_iterations: int = 25
+    """Steps tried, accepted or not."""
+    damping: float = 1e-3
+    """First damping, relative to the diagonal of the normal matrix."""
+    damping_factor: float = 10.0
+    """Divides the damping after a good step, multiplies it after a rejected one."""
+    max_damping: float = 1e6
+    """A row whose damping passes this is stalled."""
+    tolerance: float = 1e-3
+    """A row is done when an accepted step lowers its cost by less than this share, or when a step at the first damping
+    or less is foretold to, and rounding rejects it."""
+    refresh_every: int = 5
+    """Iterations between updates of the problem's discrete choices."""
+    compact_share: float = 0.25
+    """Finished rows are taken out of the batch once they are more than this share of it."""
+    plan: Literal["auto", "adaptive", "fixed"] = "auto"
+    """`adaptive` stops early and compacts the batch, `fixed` runs all iterations without asking the device;
+    `auto` is adaptive on the CPU and fixed elsewhere."""
+
+    def __post_init__(self) -> None:
+        _expect("0 or more", lambda count: count >= 0, max_iterations=self.max_iterations)
+        _expect("a number above 0", lambda value: value > 0, damping=self.damping, max_damping=self.max_damping)
+        _expect("a number above 1", lambda factor: factor > 1, damping_factor=self.damping_factor)
+        _expect("at least 1", lambda count: count >= 1, refresh_every=self.refresh_every)
+        plans = ("auto", "adaptive", "fixed")
+        _expect("auto, adaptive or fixed", lambda plan: plan in plans, plan=self.plan)
+
+    def is_fixed(self, device_type: str) -> bool:
+        """Whether the plan on a type of device, `cpu` or `cuda` say, is the fixed one."""
+        return self.plan == "fixed" or (self.plan == "auto" and device_type != "cpu")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrongJoints:
+    """How often, and how far, a coarse estimate of a joint fails."""
+
+    share: float
+    """Share of joints whose estimate is plainly wrong, 0..1 without the ends."""
+    factor: float
+    """Standard deviation of a wrong joint over that of a good one, above 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,10 +190,10 @@ class RefineConfig:
         wrong = WrongJoints(share=share, factor=factor) if share > 0 else None
         return LossScales(keypoint=self.robust_scale, wrong_joints=wrong)
 
-    def stages(self, device: torch.device) -> tuple[Stage, Stage]:
-        """The run with the wide robust loss and the final one, as a device does them."""
+    def stages(self, device_type: str) -> tuple[Stage, Stage]:
+        """The run with the wide robust loss and the final one, as a type of device, `cpu` or `cuda` say, does them."""
         most = self.graduated_iterations, self.iterations
-        most_wide, most_final = self.fixed_iterations if self.solver.is_fixed(device) else most
+        most_wide, most_final = self.fixed_iterations if self.solver.is_fixed(device_type) else most
         wide = LossScales(keypoint=self.graduated_scale, wrong_joints=None)
         return (
             Stage(loss=wide, iterations=most_wide, tolerance=self.graduated_tolerance),
@@ -148,37 +201,44 @@ class RefineConfig:
         )
 
     def __post_init__(self) -> None:
-        for name in ("pose_sigma_deg", "neutral_sigma_deg"):
-            values = getattr(self, name)
-            if len(values) != 22 or min(values) <= 0:
-                raise ValueError(f"{name} needs 22 positive numbers (root and 21 joints), got {values}")
-        if len(self.surface_offset_m) != 6 or len(self.surface_sigma_m) != 6 or min(self.surface_sigma_m) <= 0:
-            raise ValueError(
-                "surface_offset_m needs 6 numbers and surface_sigma_m 6 positive ones (hip and shoulder, 3 axes each), "
-                f"got {self.surface_offset_m} and {self.surface_sigma_m}"
-            )
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if isinstance(value, float) and name != "wrong_joint_share" and not value > 0:
-                raise ValueError(f"{name} must be positive, got {value}")
-        if not 0 <= self.wrong_joint_share < 1 or self.wrong_joint_factor <= 1:
-            raise ValueError(
-                "wrong_joint_share must lie in 0..1 (1 excluded) and wrong_joint_factor above 1, "
-                f"got {self.wrong_joint_share} and {self.wrong_joint_factor}"
-            )
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
-        if not 0 <= self.num_hand_components <= 45:
-            raise ValueError(f"num_hand_components must be 0..45, got {self.num_hand_components}")
-        if len(self.fixed_iterations) != 2 or min(self.fixed_iterations) < 0:
-            raise ValueError(f"fixed_iterations needs two counts that are not negative, got {self.fixed_iterations}")
-        if self.robust_scale > self.graduated_scale:
-            raise ValueError(
-                f"graduated_scale ({self.graduated_scale}) must not be below robust_scale ({self.robust_scale})"
-            )
-        if not 1 <= self.num_finalists <= self.num_yaws:
-            raise ValueError(f"num_finalists must be 1..num_yaws ({self.num_yaws}), got {self.num_finalists}")
-        if self.iterations < 0 or self.graduated_iterations < 0:
-            raise ValueError(
-                f"iteration counts must not be negative, got {self.iterations} and {self.graduated_iterations}"
-            )
+        def are_positive(count: int) -> Callable[[tuple[float, ...]], bool]:
+            return lambda values: len(values) == count and all(value > 0 for value in values)
+
+        _expect(
+            "22 positive numbers (root and 21 joints)",
+            are_positive(22),
+            pose_sigma_deg=self.pose_sigma_deg,
+            neutral_sigma_deg=self.neutral_sigma_deg,
+        )
+        six = "numbers (hip and shoulder, 3 axes each)"
+        _expect(f"6 {six}", lambda values: len(values) == 6, surface_offset_m=self.surface_offset_m)
+        _expect(f"6 positive {six}", are_positive(6), surface_sigma_m=self.surface_sigma_m)
+        _expect("3 positive numbers", are_positive(3), jaw_sigma_rad=self.jaw_sigma_rad)
+        others = ("wrong_joint_share", "wrong_joint_factor")
+        floats = {name: getattr(self, name) for name in self.__slots__ if name not in others}
+        floats = {name: value for name, value in floats.items() if isinstance(value, float)}
+        _expect("a number above 0", lambda value: value > 0, **floats)
+        _expect("a share below 1", lambda share: 0 <= share < 1, wrong_joint_share=self.wrong_joint_share)
+        _expect("a number above 1", lambda factor: factor > 1, wrong_joint_factor=self.wrong_joint_factor)
+        _expect("at least 1", lambda count: count >= 1, batch_size=self.batch_size)
+        _expect("0..45", lambda count: 0 <= count <= 45, num_hand_components=self.num_hand_components)
+        _expect(
+            "two counts, each 0 or more",
+            lambda counts: len(counts) == 2 and min(counts) >= 0,
+            fixed_iterations=self.fixed_iterations,
+        )
+        _expect(
+            f"at least robust_scale, {self.robust_scale}",
+            lambda scale: scale >= self.robust_scale,
+            graduated_scale=self.graduated_scale,
+        )
+        _expect(
+            f"1..num_yaws, {self.num_yaws}", lambda count: 1 <= count <= self.num_yaws, num_finalists=self.num_finalists
+        )
+        _expect(
+            "0 or more",
+            lambda count: count >= 0,
+            iterations=self.iterations,
+            graduated_iterations=self.graduated_iterations,
+            search_iterations=self.search_iterations,
+        )
