@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.synthetic_people import SURFACE_ANNOTATION, SyntheticConfig
+from benchmarks.synthetic_people import SURFACE_ANNOTATION, StudyConfig
 from fitting.settings import RefineConfig
 
 _FAR = 1e4
@@ -20,7 +20,7 @@ class Ablation:
     focal_factor: float = 1.0
     """Focal length told, as a factor of the true one."""
 
-    def people(self, usual: SyntheticConfig) -> SyntheticConfig:
+    def people(self, usual: StudyConfig) -> StudyConfig:
         """The changed people."""
         return replace(usual, **self.world)
 

@@ -11,7 +11,7 @@ from model.estimators.regressor_files import HAMER, HMR2, RegressorFile
 from model.estimators.teaser.network import FaceEncoder
 from model.networks.cross_decoder import DecoderConfig
 from model.networks.glow import ActNorm, GlowConfig
-from model.networks.pose_regressor import PoseRegressor, RegressorConfig
+from model.networks.pose_regressor import PoseRegressor, PoseRegressorConfig
 from model.networks.resnet import ResNetConfig
 from model.networks.vit import VIT_SIZES, ViTConfig
 
@@ -28,7 +28,7 @@ def _mean_pose(num_joints: int) -> torch.Tensor:
 def _regressor(file: RegressorFile, size: str) -> nn.Module:
     tiny = size == "tiny"
     network = PoseRegressor(
-        RegressorConfig(
+        PoseRegressorConfig(
             head=file.head,
             mean_pose=file.mean_pose,
             num_joints=file.num_joints,

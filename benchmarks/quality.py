@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.synthetic_people import (
     HARD_START,
-    SyntheticConfig,
+    StudyConfig,
     SyntheticPeople,
     joint_error_mm,
     keep_keypoints,
@@ -98,7 +98,7 @@ def mixed(
     for k in range(NUM_MIXES):
         draw = np.random.default_rng([seed, k]).random(4)
         noise, error = 0.5 + 7.5 * draw[0], 2 + 7 * draw[1]
-        config = SyntheticConfig(
+        config = StudyConfig(
             noise_px=(noise, noise),
             sigma_px=max(noise, 1.0) if is_stated else 2.0,
             outlier_share=0.01 + 0.07 * draw[2],
@@ -114,7 +114,7 @@ def mixed(
 
 
 def _one_kind(
-    body: SparseBody, count: int, seed: int, config: SyntheticConfig, keep: list[slice] | None = None
+    body: SparseBody, count: int, seed: int, config: StudyConfig, keep: list[slice] | None = None
 ) -> Iterator[tuple[SyntheticPeople, Observations]]:
     people = make_people(body, count, seed=seed, config=config)
     yield people, people.observations if keep is None else keep_keypoints(people.observations, keep)
@@ -122,8 +122,8 @@ def _one_kind(
 
 Kind = Callable[[SparseBody, int, int], Iterator[tuple[SyntheticPeople, Observations]]]
 KINDS: dict[str, Kind] = {
-    "one kind": lambda body, count, seed: _one_kind(body, count, seed, SyntheticConfig()),
-    "upper bodies": lambda body, count, seed: _one_kind(body, count, seed, SyntheticConfig(), UPPER_BODY),
+    "one kind": lambda body, count, seed: _one_kind(body, count, seed, StudyConfig()),
+    "upper bodies": lambda body, count, seed: _one_kind(body, count, seed, StudyConfig(), UPPER_BODY),
     "failed estimates": lambda body, count, seed: _one_kind(body, count, seed, HARD_START),
     "many kinds": lambda body, count, seed: mixed(body, count, seed, is_stated=True),
     "many kinds, errors unstated": lambda body, count, seed: mixed(body, count, seed, is_stated=False),

@@ -25,14 +25,14 @@ from benchmarks.errors import errors_of, summarise
 from benchmarks.full_mesh import FullMesh
 from benchmarks.measure import peak_growth_bytes, timed
 from benchmarks.methods import Bench, Method, baselines, ours
-from benchmarks.synthetic_people import HARD_START, SyntheticConfig
+from benchmarks.synthetic_people import HARD_START, StudyConfig
 from benchmarks.table import ERRORS, SPEED, Row, markdown
 from benchmarks.trial import Outcome, Trial, make_trial, outcome_of, with_full_cost
 from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 
-STARTS = {"published": SyntheticConfig(log_depth_error=0.07), "hard": HARD_START}
+STARTS = {"published": StudyConfig(log_depth_error=0.07), "hard": HARD_START}
 """`published`: the errors stated for the coarse estimators, depth 7 %. `hard`: estimates that failed."""
 _WARM_UP_PEOPLE, _WARM_UP_STEPS = 2, 2
 

@@ -28,7 +28,7 @@ Offset: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SyntheticConfig:
+class StudyConfig:
     """What the people and their estimates look like."""
 
     noise_px: tuple[float, float] = (1.0, 3.0)
@@ -78,9 +78,9 @@ class SyntheticConfig:
                 raise ValueError(f"{name} is a share of 0..1, got {share}")
 
 
-HARD_START = SyntheticConfig(wrong_joint_share=0.1, yaw_error_deg=25.0, log_depth_error=0.2)
+HARD_START = StudyConfig(wrong_joint_share=0.1, yaw_error_deg=25.0, log_depth_error=0.2)
 """Estimates that failed: a tenth of the joints 30-70 degrees off, the root 25 degrees in yaw, the depth 20 %."""
-SURFACE_ANNOTATION = SyntheticConfig(hip_offset_m=(0.02, 0.04, 0.01), shoulder_offset_m=(0.01, 0.02, 0.0))
+SURFACE_ANNOTATION = StudyConfig(hip_offset_m=(0.02, 0.04, 0.01), shoulder_offset_m=(0.01, 0.02, 0.0))
 """Hips (4.6 cm) and shoulders (2.2 cm) marked on the surface of the body, as in COCO, not on the joints of the model.
 Directions (hips further out and up, shoulders on top) and lengths are assumptions of a plausible size."""
 
@@ -105,13 +105,13 @@ class SyntheticPeople:
     """(B,)."""
 
 
-def make_people(body: SparseBody, count: int, seed: int = 0, config: SyntheticConfig | None = None) -> SyntheticPeople:
+def make_people(body: SparseBody, count: int, seed: int = 0, config: StudyConfig | None = None) -> SyntheticPeople:
     """Draws people; the same seed gives the same people.
 
     Gross errors of the coarse estimate and annotation offsets have a stream of their own: turning them on leaves the
     people, the noise and the ordinary errors as they are.
     """
-    config = config or SyntheticConfig()
+    config = config or StudyConfig()
     rng, extra = np.random.default_rng(seed), np.random.default_rng([seed, 1])
 
     def tensor(array: object) -> Tensor:
@@ -163,7 +163,7 @@ def _pose(count: int, rng: np.random.Generator) -> np.ndarray:
     return np.clip(pose, low, high)
 
 
-def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: SyntheticConfig, depth: np.ndarray) -> State:
+def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: StudyConfig, depth: np.ndarray) -> State:
     def tensor(array: object) -> Tensor:
         return torch.as_tensor(np.asarray(array), dtype=body.dtype)
 
@@ -196,7 +196,7 @@ def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: Synth
     return replace(state, contour_bin=body.contour_bin(state))
 
 
-def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: SyntheticConfig) -> Coarse:
+def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: StudyConfig) -> Coarse:
     count = len(truth.position)
 
     def error(sigma_deg: float, *shape: int) -> Tensor:
@@ -219,7 +219,7 @@ def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: Sy
     )
 
 
-def _with_gross_errors(coarse: Coarse, truth: State, rng: np.random.Generator, config: SyntheticConfig) -> Coarse:
+def _with_gross_errors(coarse: Coarse, truth: State, rng: np.random.Generator, config: StudyConfig) -> Coarse:
     """The estimate with failures that its stated sigmas know nothing of."""
     count, dtype = len(truth.position), truth.dtype
 
@@ -251,7 +251,7 @@ def _with_gross_errors(coarse: Coarse, truth: State, rng: np.random.Generator, c
     return replace(coarse, transl_m=pinhole.position_to_transl(position))
 
 
-def annotation_offset_m(rotations: Tensor, config: SyntheticConfig) -> Tensor:
+def annotation_offset_m(rotations: Tensor, config: StudyConfig) -> Tensor:
     """How far annotators mark hips and shoulders from the joints of the model: (B, 133, 3), camera frame.
 
     Args:

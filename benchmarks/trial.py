@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from benchmarks.synthetic_people import SyntheticConfig, SyntheticPeople, make_people
+from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, make_people
 from fitting import initialise
 from fitting.beliefs import pose_sigma_rad, surface_belief
 from fitting.forward import Forward
@@ -69,7 +69,7 @@ def make_trial(
     count: int,
     *,
     seed: int = 0,
-    people: SyntheticConfig | None = None,
+    people: StudyConfig | None = None,
     config: RefineConfig | None = None,
     focal_factor: float = 1.0,
 ) -> Trial:

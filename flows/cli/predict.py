@@ -92,7 +92,7 @@ def predict(
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
     unread = f" and {done.unread} that cannot be read" if done.unread else ""
     typer.echo(
-        f"photos and frames: {done.shots - done.unread}{unread}, people: {done.people}{doubtful}, "
+        f"photos and frames: {done.frames - done.unread}{unread}, people: {done.people}{doubtful}, "
         f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {out / 'people'}"
     )
     raise typer.Exit(0 if done.people else 1)
@@ -107,14 +107,14 @@ class ProgressLine:
 
     def __call__(self, progress: PredictProgress) -> None:
         """Shows how far it is, not more often than needed."""
-        now, is_last = time.perf_counter(), progress.shots >= progress.shots_expected
+        now, is_last = time.perf_counter(), progress.frames >= progress.frames_expected
         if now < self._next_s and not (is_last and self._is_terminal):
             return
         self._next_s = now + (REFRESH_SECONDS if self._is_terminal else LOG_SECONDS)
-        rate = progress.shots / max(progress.seconds, 1e-6)
-        left = clock(max(progress.shots_expected - progress.shots, 0) / rate) if rate else "?"
+        rate = progress.frames / max(progress.seconds, 1e-6)
+        left = clock(max(progress.frames_expected - progress.frames, 0) / rate) if rate else "?"
         line = (
-            f"{progress.shots}/{max(progress.shots_expected, progress.shots)} photos and frames, {progress.people} "
+            f"{progress.frames}/{max(progress.frames_expected, progress.frames)} photos and frames, {progress.people} "
             f"people, {rate:.1f}/s, {left} left"
         )
         typer.echo(f"\r\033[K{line}" if self._is_terminal else line, err=True, nl=not self._is_terminal or is_last)

@@ -17,9 +17,10 @@ from datasets_manifest.shards.store import sweep_temporary
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress, clock
 from flows.run.runners import Handle, Runner
+from model.estimators.base import PARTS
 from tasks.annotate.failures import Failure, collect_failures
 from tasks.annotate.plan import DatasetPlan, plan_dataset
-from tasks.annotate.provenance import PARTS, step_config
+from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.step import ShardSummary, record_failure

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model.body import lbs
 from model.body.assets import BodyAssets
-from model.body.skinned import BodyOutput, FlatBatch, SkinnedBody, float_buffer, stack_rotations
+from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, float_buffer, stack_rotations
 
 
 class FLAME(SkinnedBody):
@@ -35,7 +35,7 @@ class FLAME(SkinnedBody):
         eye_pose: Tensor | None = None,
         eyelids: Tensor | None = None,
         transl: Tensor | None = None,
-    ) -> BodyOutput:
+    ) -> SkinnedOutput:
         """Pose the head.
 
         Args:
@@ -83,7 +83,7 @@ class FLAME(SkinnedBody):
         rest, joints = self.rest(coefficients, None if eyelids is None else batch.vector("eyelids", eyelids, 2))
         root = None if transl is None else batch.vector("transl", transl, 3)
         out = self.skin(rest, joints, rotations, root)
-        return BodyOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
+        return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
 
     def rest(self, coefficients: Tensor, eyelids: Tensor | None) -> tuple[Tensor, Tensor]:
         """Flat batch: (N, S + E) and (N, 2) -> rest vertices (N, V, 3), rest joints (N, 5, 3)."""

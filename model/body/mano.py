@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model.body.assets import BodyAssets
 from model.body.skeleton import NUM_HAND_JOINTS
-from model.body.skinned import BodyOutput, FlatBatch, SkinnedBody, stack_rotations
+from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, stack_rotations
 
 
 class MANO(SkinnedBody):
@@ -21,7 +21,7 @@ class MANO(SkinnedBody):
         global_orient: Tensor | None = None,
         hand_pose: Tensor | None = None,
         transl: Tensor | None = None,
-    ) -> BodyOutput:
+    ) -> SkinnedOutput:
         """Pose the hand.
 
         Args:
@@ -50,7 +50,7 @@ class MANO(SkinnedBody):
         )
         coefficients = batch.coefficients("betas", betas, self.num_betas)
         out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
-        return BodyOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
+        return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
 
 
 def hand_rotvec(components: np.ndarray, mean: np.ndarray, coefficients: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ _DENSE_SHARE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BodyOutput:
+class SkinnedOutput:
     """A posed body."""
 
     vertices: Tensor
@@ -72,20 +72,20 @@ class SkinnedBody(nn.Module):
         self.register_buffer("posedirs", posedirs, persistent=False)
         self.register_buffer("faces", torch.from_numpy(assets.faces.copy()), persistent=False)
 
-    def pose(self, coefficients: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
+    def pose(self, coefficients: Tensor, rotations: Tensor, transl: Tensor | None) -> SkinnedOutput:
         """Flat batch: coefficients (N, K) shape then expression, rotations (N, J, 3, 3), transl (N, 3) of the root."""
         rest = lbs.blend(self.template, self.dirs, coefficients).unflatten(1, (-1, 3))
         joints = lbs.blend(self.joint_template, self.joint_dirs, coefficients).unflatten(1, (-1, 3))
         return self.skin(rest, joints, rotations, transl)
 
-    def skin(self, rest: Tensor, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> BodyOutput:
+    def skin(self, rest: Tensor, rest_joints: Tensor, rotations: Tensor, transl: Tensor | None) -> SkinnedOutput:
         """Flat batch: rest mesh (N, V, 3), rest joints (N, J, 3), rotations (N, J, 3, 3), transl (N, 3) -> posed."""
         correctives = self.correctives(rotations)
         if correctives is not None:
             rest = rest + correctives
         posed = self.articulate(rest_joints, rotations, transl)
         vertices = lbs.skin(rest, posed.transforms, self.skin_weights, self.skin_support)
-        return BodyOutput(vertices=vertices, joints=posed.joints)
+        return SkinnedOutput(vertices=vertices, joints=posed.joints)
 
     def correctives(self, rotations: Tensor) -> Tensor | None:
         """(N, J, 3, 3) -> what the pose adds to the rest mesh (N, V, 3), None where the body has no correctives."""

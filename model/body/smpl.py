@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from model.body.assets import BodyAssets
-from model.body.skinned import BodyOutput, FlatBatch, SkinnedBody, stack_rotations
+from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, stack_rotations
 
 NUM_POSED_JOINTS = 23
 """Joints of SMPL's `body_pose`: all but the pelvis, with one joint for each whole hand."""
@@ -22,7 +22,7 @@ class SMPL(SkinnedBody):
         global_orient: Tensor | None = None,
         body_pose: Tensor | None = None,
         transl: Tensor | None = None,
-    ) -> BodyOutput:
+    ) -> SkinnedOutput:
         """Pose the body.
 
         Args:
@@ -51,4 +51,4 @@ class SMPL(SkinnedBody):
         )
         coefficients = batch.coefficients("betas", betas, self.num_betas)
         out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
-        return BodyOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
+        return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model.body import skeleton
 from model.body.assets import BodyAssets
-from model.body.skinned import BodyOutput, FlatBatch, SkinnedBody, stack_rotations
+from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, stack_rotations
 
 
 class SMPLX(SkinnedBody):
@@ -32,7 +32,7 @@ class SMPLX(SkinnedBody):
         left_hand_pose: Tensor | None = None,
         right_hand_pose: Tensor | None = None,
         transl: Tensor | None = None,
-    ) -> BodyOutput:
+    ) -> SkinnedOutput:
         """Pose the body.
 
         Args:
@@ -81,4 +81,4 @@ class SMPLX(SkinnedBody):
             ]
         )
         out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
-        return BodyOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
+        return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))

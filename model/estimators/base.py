@@ -24,8 +24,6 @@ Array: TypeAlias = np.ndarray
 
 PARTS = ("keypoints", "body", "hands", "face")
 """Names of the estimator parts."""
-TRUST_PARTS = ("body", "left_hand", "right_hand", "face")
-"""Columns of ``KeypointsOutput.part_valid``."""
 SKELETONS = ("smplx", "smpl")
 """Body models whose joints a pose may be about."""
 BOX_SOURCES = ("manifest", "detector", "keypoints")
@@ -162,7 +160,7 @@ class KeypointsOutput:
     sigma_px: Array
     """(P, 133) float32 calibrated standard deviation, inf where not seen."""
     part_valid: Array
-    """(P, 4) bool 2D trust of ``TRUST_PARTS``."""
+    """(P, 4) bool 2D trust of body, left hand, right hand, face."""
     valid: Array
     """(P,) bool."""
     reasons: list[str | None]

@@ -42,7 +42,7 @@ HAMER = RegressorFile(
 )
 
 
-def load_regressor(path: str, file: RegressorFile) -> tuple[PoseRegressor, str]:
+def load_pose_regressor(path: str, file: RegressorFile) -> tuple[PoseRegressor, str]:
     """Returns the network of a checkpoint and the SHA-256 of the file.
 
     The size is read from the file; the number of the backbone's heads, which no shape tells, from its width.

@@ -25,7 +25,7 @@ NUM_BETAS = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RegressorConfig:
+class PoseRegressorConfig:
     """Size and names of such a network."""
 
     head: str
@@ -55,7 +55,7 @@ class Regression:
 class Head(nn.Module):
     """Decoder and read-outs."""
 
-    def __init__(self, config: RegressorConfig) -> None:
+    def __init__(self, config: PoseRegressorConfig) -> None:
         super().__init__()
         self.num_joints, self.mean_pose = config.num_joints, config.mean_pose
         num_pose, width = 6 * config.num_joints, config.decoder.width
@@ -86,7 +86,7 @@ class Head(nn.Module):
 class PoseRegressor(nn.Module):
     """Normalised RGB crop to pose, shape and camera."""
 
-    def __init__(self, config: RegressorConfig) -> None:
+    def __init__(self, config: PoseRegressorConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = ViT(config.backbone)
@@ -117,7 +117,7 @@ def size_keys(head: str) -> tuple[str, ...]:
 
 def config_of(
     tensors: Mapping[str, Tensor], *, head: str, mean_pose: str, num_joints: int, backbone_depth: int, depth: int
-) -> RegressorConfig:
+) -> PoseRegressorConfig:
     """Reads the size of a network off the shapes of its tensors, which must have ``size_keys``.
 
     Args:
@@ -130,7 +130,7 @@ def config_of(
     """
     decoder = f"{head}.transformer"
     width = tensors["backbone.pos_embed"].shape[-1]
-    return RegressorConfig(
+    return PoseRegressorConfig(
         head=head,
         mean_pose=mean_pose,
         num_joints=num_joints,

@@ -7,6 +7,7 @@ from typing import Any
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.store import Footer, read_footer
+from model.estimators.base import PARTS
 from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig, EstimatorConfig
 from tasks.annotate.workspace import ShardRef, Workspace
@@ -19,9 +20,6 @@ REVISIONS = {"keypoints": 3, "body": 2, "hands": 1, "face": 1, "refine": 4}
 
 _RUN_OPTIONS = ("device", "batch_size", "num_threads")
 """Options of the backends that change the speed, not the result."""
-
-PARTS = ("keypoints", "body", "hands", "face")
-"""Steps that an estimator does."""
 
 
 def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:

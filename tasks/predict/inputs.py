@@ -37,7 +37,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shot:
+class InputFrame:
     """A photo or one frame of a video, or why there is none."""
 
     source: Source
@@ -97,20 +97,20 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
     return _labelled(list(paths.values()))
 
 
-def shots(source: Source, choice: FrameChoice) -> Iterator[Shot]:
-    """Decodes a photo, or the chosen frames of a video; the last shot says what could not be read."""
+def decode_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
+    """Decodes a photo, or the chosen frames of a video; the last frame says what could not be read."""
     try:
         if source.is_video:
             for frame in read_frames(source.path, name=source.name, choice=choice):
-                yield Shot(source=source, frame=frame.index, time_s=frame.time_s, rgb=frame.rgb)
+                yield InputFrame(source=source, frame=frame.index, time_s=frame.time_s, rgb=frame.rgb)
         else:
-            yield Shot(source=source, rgb=decode_image(_bytes(source), name=source.name))
+            yield InputFrame(source=source, rgb=decode_image(_bytes(source), name=source.name))
     except (ImageError, VideoError) as error:
-        yield Shot(source=source, error=error)
+        yield InputFrame(source=source, error=error)
 
 
-def count_shots(sources: Sequence[Source], choice: FrameChoice) -> int:
-    """About how many shots there will be, from what the videos' headers say; for progress only."""
+def count_frames(sources: Sequence[Source], choice: FrameChoice) -> int:
+    """About how many frames there will be, from what the videos' headers say; for progress only."""
     total = 0
     for source in sources:
         stated = stated_length(source.path) if source.is_video else None

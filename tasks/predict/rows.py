@@ -13,7 +13,7 @@ from model.body.parameters import EhmParameters
 from model.regressor.joint_rotations import global_rotations, local_rotations
 from model.regressor.photo_people import PhotoPrediction
 from model.rotations import rotmat_to_rotvec
-from tasks.predict.inputs import Shot
+from tasks.predict.inputs import InputFrame
 from tasks.predict.people import FoundPeople
 
 Row = dict[str, Any]
@@ -22,26 +22,28 @@ ROTATION_FIELDS = ("global_orient", "body_pose", "left_hand_pose", "right_hand_p
 VECTOR_FIELDS = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale")
 
 
-def unread_row(shot: Shot) -> Row:
+def unread_row(frame: InputFrame) -> Row:
     """The row of a file, or of the rest of a video, that could not be read."""
-    assert shot.error is not None
-    return _key(shot, 0) | _failed(shot.error.code, shot.error.detail)
+    assert frame.error is not None
+    return _key(frame, 0) | _failed(frame.error.code, frame.error.detail)
 
 
-def empty_row(shot: Shot, found: FoundPeople) -> Row:
+def empty_row(frame: InputFrame, found: FoundPeople) -> Row:
     """The row of a photo or frame without people."""
-    size = _size(shot)
+    size = _size(frame)
     if found.failure is not None:
-        return _key(shot, 0) | size | _failed(ErrorCode.ESTIMATOR_FAILED, found.failure)
+        return _key(frame, 0) | size | _failed(ErrorCode.ESTIMATOR_FAILED, found.failure)
     detail = f"no person was found in {size['image_width']} x {size['image_height']} pixels"
-    return _key(shot, 0) | size | _failed(ErrorCode.NO_PERSON_FOUND, detail)
+    return _key(frame, 0) | size | _failed(ErrorCode.NO_PERSON_FOUND, detail)
 
 
-def person_rows(shot: Shot, found: FoundPeople, prediction: PhotoPrediction, *, rotations_only: bool) -> Iterator[Row]:
+def person_rows(
+    frame: InputFrame, found: FoundPeople, prediction: PhotoPrediction, *, rotations_only: bool
+) -> Iterator[Row]:
     """A row for each person that was found.
 
     Args:
-        shot: The photo or frame.
+        frame: The photo or frame.
         found: All P people.
         prediction: The people among them whose box is usable, in the same order.
         rotations_only: Which schema the rows are of.
@@ -49,7 +51,7 @@ def person_rows(shot: Shot, found: FoundPeople, prediction: PhotoPrediction, *, 
     values = _rotations(prediction) if rotations_only else _parameters(prediction)
     finite, index = prediction.is_finite, 0
     for person in range(len(found)):
-        row = _key(shot, person) | _size(shot)
+        row = _key(frame, person) | _size(frame)
         row |= {"detection_score": found.scores[person], "bbox_source": found.sources[person]}
         if not found.usable[person]:
             yield row | _failed(ErrorCode.BOX_INVALID, ErrorCode.BOX_INVALID.sentence)
@@ -98,20 +100,20 @@ def _orientations(people: EhmParameters) -> dict[str, np.ndarray]:
     }
 
 
-def _key(shot: Shot, person: int) -> Row:
-    name = shot.source.name
+def _key(frame: InputFrame, person: int) -> Row:
+    name = frame.source.name
     return {
-        "sample_id": prediction_id(name, shot.frame, person),
+        "sample_id": prediction_id(name, frame.frame, person),
         "source": name,
-        "frame": shot.frame,
-        "time_s": shot.time_s,
+        "frame": frame.frame,
+        "time_s": frame.time_s,
         "person": person,
     }
 
 
-def _size(shot: Shot) -> Row:
-    assert shot.rgb is not None
-    return {"image_width": shot.rgb.shape[1], "image_height": shot.rgb.shape[0]}
+def _size(frame: InputFrame) -> Row:
+    assert frame.rgb is not None
+    return {"image_width": frame.rgb.shape[1], "image_height": frame.rgb.shape[0]}
 
 
 def _state(doubt: ErrorCode | None) -> Row:

@@ -37,7 +37,7 @@ from tasks.annotate.provenance import estimator_entry, estimator_settings
 from tasks.body_model import ehm_assets
 from tasks.estimators import borrowed
 from tasks.predict.folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
-from tasks.predict.inputs import Shot, Source, count_shots, find_sources, shots
+from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
 from tasks.predict.people import FoundPeople, find_people, whole_image
 from tasks.predict.pictures import Painter
 from tasks.predict.rows import Row, empty_row, person_rows, unread_row
@@ -57,9 +57,9 @@ SHOTS_AT_ONCE = 32
 class PredictProgress:
     """How far a run is, and in the end what came of it."""
 
-    shots_expected: int = 0
+    frames_expected: int = 0
     """Photos and frames, as far as the videos' headers tell."""
-    shots: int = 0
+    frames: int = 0
     """Photos and frames that are done, and what could not be read."""
     unread: int = 0
     """Those of them that are a file, or the rest of a video, that could not be read."""
@@ -108,7 +108,7 @@ def predict(
     network, meta, digest = read_checkpoint(Path(config.checkpoint))
     named = {source.path.resolve() for source in sources}
     before = earlier_results(out, overwrite=config.overwrite, keep=named)
-    progress = PredictProgress(shots_expected=count_shots(sources, config.frames))
+    progress = PredictProgress(frames_expected=count_frames(sources, config.frames))
     with ExitStack() as stack:
         run = _Run(config, network, meta, digest, stack)
         for path in before:  # Not before everything that the run needs is there.
@@ -119,8 +119,8 @@ def predict(
             for batch in _batches(sources, config.frames):
                 new = run.rows(batch)
                 progress.add(new)
-                progress.shots += len(batch)
-                progress.unread += sum(shot.rgb is None for shot in batch)
+                progress.frames += len(batch)
+                progress.unread += sum(frame.rgb is None for frame in batch)
                 rows += new
                 while len(rows) >= ROWS_PER_FILE:
                     run.write(rows[:ROWS_PER_FILE], progress.files)
@@ -148,9 +148,9 @@ def read_checkpoint(path: Path) -> tuple[EhmRegressor, CheckpointMeta, str]:
     return network, meta, hashlib.sha256(data).hexdigest()
 
 
-def _batches(sources: Sequence[Source], frames: FrameChoice) -> Iterator[list[Shot]]:
-    every = (shot for source in sources for shot in shots(source, frames))
-    for chunk in in_chunks(every, lambda shot: shot.rgb):
+def _batches(sources: Sequence[Source], frames: FrameChoice) -> Iterator[list[InputFrame]]:
+    every = (frame for source in sources for frame in decode_frames(source, frames))
+    for chunk in in_chunks(every, lambda frame: frame.rgb):
         for first in range(0, len(chunk), SHOTS_AT_ONCE):
             yield chunk[first : first + SHOTS_AT_ONCE]
 
@@ -176,37 +176,39 @@ class _Run:
         self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
         self.footer = self._footer()
 
-    def rows(self, batch: Sequence[Shot]) -> list[Row]:
+    def rows(self, batch: Sequence[InputFrame]) -> list[Row]:
         """Rows of a few photos, whose pictures and meshes are written on the way."""
-        read = [(shot, shot.rgb) for shot in batch if shot.rgb is not None]
-        found = self._find([shot.name for shot, _ in read], [rgb for _, rgb in read])
+        read = [(frame, frame.rgb) for frame in batch if frame.rgb is not None]
+        found = self._find([frame.name for frame, _ in read], [rgb for _, rgb in read])
         people = [
             PhotoPeople(rgb=rgb, boxes_xyxy=one.boxes_xyxy[one.usable], focal_px=self.config.focal_px)
             for (_, rgb), one in zip(read, found, strict=True)
         ]
         predictions = self.predictor.predict_photos(people)
-        by_shot = {id(shot): pair for (shot, _), pair in zip(read, zip(found, predictions, strict=True), strict=True)}
+        by_frame = {
+            id(frame): pair for (frame, _), pair in zip(read, zip(found, predictions, strict=True), strict=True)
+        }
         rows: list[Row] = []
-        for shot in batch:
-            if shot.rgb is None:
-                assert shot.error is not None
-                log.warning("%s cannot be read: %s", shot.name, shot.error.detail)
-                rows.append(unread_row(shot))
+        for frame in batch:
+            if frame.rgb is None:
+                assert frame.error is not None
+                log.warning("%s cannot be read: %s", frame.name, frame.error.detail)
+                rows.append(unread_row(frame))
                 continue
-            one, prediction = by_shot[id(shot)]
+            one, prediction = by_frame[id(frame)]
             if not len(one):
-                rows.append(empty_row(shot, one))
-            rows += person_rows(shot, one, prediction, rotations_only=self.config.rotations_only)
+                rows.append(empty_row(frame, one))
+            rows += person_rows(frame, one, prediction, rotations_only=self.config.rotations_only)
             if self.painter is not None:
                 persons = [person for person, is_usable in enumerate(one.usable) if is_usable]
                 posed = self.painter.pose(prediction, persons)
                 if self.config.overlays:
-                    rays = 1 if shot.source.is_video else 2
-                    picture = self.painter.overlay(shot.rgb, prediction, posed, supersample=rays)
-                    self._save(OVERLAYS, shot, ".jpg", picture)
+                    rays = 1 if frame.source.is_video else 2
+                    picture = self.painter.overlay(frame.rgb, prediction, posed, supersample=rays)
+                    self._save(OVERLAYS, frame, ".jpg", picture)
                 if self.config.meshes is not None:
                     data = self.painter.meshes(posed, self.config.meshes)
-                    self._save(MESHES, shot, MESH_SUFFIX[self.config.meshes], data)
+                    self._save(MESHES, frame, MESH_SUFFIX[self.config.meshes], data)
         return rows
 
     def write(self, rows: Sequence[Row], index: int) -> None:
@@ -220,9 +222,9 @@ class _Run:
             return [whole_image(rgb) for rgb in photos]
         return find_people(self.estimator, names, photos) if photos else []
 
-    def _save(self, kind: str, shot: Shot, suffix: str, data: bytes | None) -> None:
+    def _save(self, kind: str, frame: InputFrame, suffix: str, data: bytes | None) -> None:
         if data is not None:
-            write_bytes(Path(self.config.out) / kind / f"{shot.label}{suffix}", data)
+            write_bytes(Path(self.config.out) / kind / f"{frame.label}{suffix}", data)
 
     def _footer(self) -> Footer:
         config = self.config

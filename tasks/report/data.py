@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
+from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.shards.store import Footer
-from tasks.report.figures import PART_TITLES, PARTS, finite
+from tasks.report.figures import PART_TITLES, finite
 
 TEXTS = ("sample_id", "dataset", "split", "status", "error_code", "error_detail")
-NUMBERS = ("reproj_rel", "quality", *(f"reproj_{part}_px" for part in PARTS))
-FLAGS = tuple(f"{part}_valid" for part in PARTS)
+NUMBERS = ("reproj_rel", "quality", *(f"reproj_{part}_px" for part in PART_NAMES))
+FLAGS = tuple(f"{part}_valid" for part in PART_NAMES)
 
 Columns = Mapping[str, np.ndarray]
 """Arrays (N,) by column: texts (object, None where null), numbers (float64, nan where null), flags (bool)."""
@@ -117,7 +118,7 @@ def card(people: Columns, index: int) -> dict[str, Any]:
         "reproj_rel": number("reproj_rel"),
         "parts": [
             {"title": PART_TITLES[p], "px": number(f"reproj_{p}_px"), "valid": bool(people[f"{p}_valid"][index])}
-            for p in PARTS
+            for p in PART_NAMES
         ],
         "image": None,
         "problem": "",

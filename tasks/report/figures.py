@@ -6,7 +6,8 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-PARTS = ("body", "left_hand", "right_hand", "face")
+from datasets_manifest.schema.labels import PART_NAMES
+
 PART_TITLES = {"body": "Body", "left_hand": "Left hand", "right_hand": "Right hand", "face": "Face"}
 
 
@@ -62,7 +63,7 @@ def error_plot_png(residuals_px: dict[str, np.ndarray]) -> bytes:
     axes = figure.subplots()
     colours = {"body": "#3d6fb6", "left_hand": "#2f9e8f", "right_hand": "#d9822b", "face": "#8b5fbf"}
     highest = 1.0
-    for part in PARTS:
+    for part in PART_NAMES:
         values = np.sort(finite(residuals_px.get(part, np.zeros(0))))
         if len(values):
             highest = max(highest, float(np.percentile(values, 98)))

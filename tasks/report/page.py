@@ -15,7 +15,7 @@ import numpy as np
 
 from datasets_manifest.files import write_bytes, write_text
 from datasets_manifest.schema.error_codes import Status
-from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.store import Footer, read_footer, read_shard
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
@@ -31,7 +31,7 @@ from tasks.report.data import (
     provenance,
     read_scalars,
 )
-from tasks.report.figures import PART_TITLES, PARTS, error_plot_png, finite, histogram_svg
+from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
 
 ImageLoader = Callable[[str, str, str], np.ndarray]
 """(dataset, split, image) -> (H, W, 3) uint8 RGB; raises ImageError or OSError where the photo cannot be had."""
@@ -112,7 +112,7 @@ def write_report(
     shards, footers = _label_shards(Path(labels_dir))
     _check_body_model(ehm, footers)
     people = read_scalars(shards)
-    errors = {part: people[f"reproj_{part}_px"] for part in PARTS}
+    errors = {part: people[f"reproj_{part}_px"] for part in PART_NAMES}
     worst, random, failed = choose(
         people,
         num_worst=config.num_worst,
@@ -225,14 +225,14 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    charts = [_chart(PART_TITLES[part], people[f"reproj_{part}_px"], "px") for part in PARTS]
+    charts = [_chart(PART_TITLES[part], people[f"reproj_{part}_px"], "px") for part in PART_NAMES]
     charts.append(_chart("All inliers over the box's longer side", 100 * people["reproj_rel"], "%"))
     charts.append(_chart("Quality", people["quality"], ""))
     return environment.get_template("page.html.j2").render(
         title=config.title,
         num_people=len(people["status"]),
         counts=counts,
-        parts=[{"title": PART_TITLES[part], "count": int(people[f"{part}_valid"].sum())} for part in PARTS],
+        parts=[{"title": PART_TITLES[part], "count": int(people[f"{part}_valid"].sum())} for part in PART_NAMES],
         datasets=list_datasets(people),
         reasons=reasons,
         charts=charts,

@@ -23,8 +23,8 @@ from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape
 from tasks.synthetic.person import SyntheticConfig, render_person
+from tasks.synthetic.pool import call_in_processes
 from tasks.synthetic.pose import CROP_SHARES, CROPS
-from tasks.synthetic.processes import call_in_processes
 from tasks.version import code_version
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import torch
 from benchmarks.synthetic_people import (
     HARD_START,
     SURFACE_ANNOTATION,
-    SyntheticConfig,
+    StudyConfig,
     SyntheticPeople,
     annotation_offset_m,
     make_people,
@@ -76,7 +76,7 @@ def test_marks_on_the_surface_move_hips_and_shoulders_alone(open_body: SparseBod
 
 def test_marks_are_mirror_images_in_the_rest_pose() -> None:
     rest = torch.eye(3).expand(1, 55, 3, 3)
-    config = SyntheticConfig(hip_offset_m=(0.02, 0.04, 0.01), shoulder_offset_m=(0.01, 0.03, 0.0))
+    config = StudyConfig(hip_offset_m=(0.02, 0.04, 0.01), shoulder_offset_m=(0.01, 0.03, 0.0))
     offset = annotation_offset_m(rest, config)[0]
     torch.testing.assert_close(offset[LEFT_HIP], torch.tensor([0.02, 0.04, 0.01]))
     torch.testing.assert_close(offset[RIGHT_HIP], torch.tensor([-0.02, 0.04, 0.01]))
@@ -103,4 +103,4 @@ def test_people_may_differ_in_where_they_are_marked(open_body: SparseBody, easy:
 
 def test_a_share_above_one_is_refused() -> None:
     with pytest.raises(ValueError, match="wrong_joint_share"):
-        SyntheticConfig(wrong_joint_share=1.5)
+        StudyConfig(wrong_joint_share=1.5)

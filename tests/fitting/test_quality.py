@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.quality import KINDS, limit_of, rank_correlation, score, together
-from benchmarks.synthetic_people import SyntheticConfig, SyntheticPeople, keep_keypoints, make_people
+from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, keep_keypoints, make_people
 from fitting.quality import CALIBRATION, expected_error_mm, figures_of, quality_score
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
@@ -67,7 +67,7 @@ def test_nothing_depends_on_the_size_of_the_image(
 
 
 def test_a_perfect_fit_scores_high(open_body_f64: SparseBody) -> None:
-    exact = SyntheticConfig(
+    exact = StudyConfig(
         noise_px=(0.0, 0.0),
         sigma_px=0.2,
         outlier_share=0,
@@ -85,7 +85,7 @@ def test_a_perfect_fit_scores_high(open_body_f64: SparseBody) -> None:
 def test_the_expected_error_grows_with_the_noise(open_body_f64: SparseBody) -> None:
     means = []
     for noise in (0.5, 2.0, 8.0):
-        config = SyntheticConfig(noise_px=(noise, noise), sigma_px=noise)
+        config = StudyConfig(noise_px=(noise, noise), sigma_px=noise)
         people = make_people(open_body_f64, 6, seed=4, config=config)
         result = refine(open_body_f64, people.observations, people.coarse, people.camera)
         means.append((result.uncertainty.pa_mpjpe_mm.mean().item(), result.quality.mean().item()))

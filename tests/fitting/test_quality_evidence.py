@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.synthetic_people import SyntheticConfig, SyntheticPeople, make_people
+from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, make_people
 from fitting.evidence import MAX_ESTIMATED_TURN_RAD, MAX_FACE_TURN_RAD, Evidence, face_turn_rad, gather_evidence
 from fitting.refine import Observations, RefineResult, refine
 from fitting.sparse_body import SparseBody
@@ -88,7 +88,7 @@ def test_a_face_that_the_estimate_had_behind_the_head_does_not_count() -> None:
 
 
 def people_facing(body: SparseBody, *yaw_deg: float) -> SyntheticPeople:
-    return make_people(body, 16, seed=31, config=SyntheticConfig(yaw_deg=(yaw_deg[0], yaw_deg[-1])))
+    return make_people(body, 16, seed=31, config=StudyConfig(yaw_deg=(yaw_deg[0], yaw_deg[-1])))
 
 
 def refined(body: SparseBody, people: SyntheticPeople, observations: Observations | None = None) -> RefineResult:

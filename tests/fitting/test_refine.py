@@ -8,7 +8,7 @@ import torch
 from benchmarks.synthetic_people import (
     HARD_START,
     SURFACE_ANNOTATION,
-    SyntheticConfig,
+    StudyConfig,
     SyntheticPeople,
     joint_error_mm,
     keep_keypoints,
@@ -229,7 +229,7 @@ def test_people_may_come_in_any_batch_size(open_body_f64: SparseBody) -> None:
 
 
 def test_search_finds_people_seen_from_behind(open_body: SparseBody) -> None:
-    people = make_people(open_body, 4, seed=5, config=SyntheticConfig(yaw_deg=(150, 210)))
+    people = make_people(open_body, 4, seed=5, config=StudyConfig(yaw_deg=(150, 210)))
     result = refine(open_body, people.observations, Coarse.unknown(4), people.camera)
     assert (so3.angle_between(result.parameters.global_orient, people.truth.global_orient) < 60 * DEGREE).all()
     assert clean_error(people, result)[:, :23].median() < 3
@@ -237,7 +237,7 @@ def test_search_finds_people_seen_from_behind(open_body: SparseBody) -> None:
 
 def from_behind(body: SparseBody) -> SyntheticPeople:
     """People who look away, with a face that a network invented on the backs of their heads."""
-    people = make_people(body, 8, seed=7, config=SyntheticConfig(yaw_deg=(165, 195)))
+    people = make_people(body, 8, seed=7, config=StudyConfig(yaw_deg=(165, 195)))
     keypoints = people.observations.keypoints_px.clone()
     middle = people.clean_px[:, skeleton.FACE].mean(1, keepdim=True)
     for part in (slice(0, 3), skeleton.FACE):

@@ -14,7 +14,7 @@ from model.estimators.prohmr.network import ProHMRConfig, ProHMRNetwork
 from model.estimators.regressor_files import HAMER, HMR2
 from model.networks.cross_decoder import DecoderConfig
 from model.networks.glow import ActNorm, GlowConfig, LULinear
-from model.networks.pose_regressor import PoseRegressor, RegressorConfig
+from model.networks.pose_regressor import PoseRegressor, PoseRegressorConfig
 from model.networks.resnet import ResNetConfig
 from model.networks.vit import VIT_SIZES, ViTConfig
 
@@ -76,7 +76,7 @@ def prohmr(seed=0, config=TINY_PROHMR):
 
 def regressor(file, seed=0, backbone=TINY_VIT, decoder=TINY_DECODER):
     """A random network of HMR2 or HaMeR close to its mean pose."""
-    config = RegressorConfig(
+    config = PoseRegressorConfig(
         head=file.head, mean_pose=file.mean_pose, num_joints=file.num_joints, backbone=backbone, decoder=decoder
     )
     network = randomise(PoseRegressor(config), seed)

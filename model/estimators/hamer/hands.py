@@ -22,7 +22,7 @@ from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPl
 from model.estimators.options import as_config
 from model.estimators.published_error import FINGER_M, turn_rad
 from model.estimators.registry import register
-from model.estimators.regressor_files import HAMER, load_regressor
+from model.estimators.regressor_files import HAMER, load_pose_regressor
 from model.imaging.squares import PORTRAIT, Square, keypoint_box, square_of_box
 from model.networks.pose_regressor import CROP_PX
 from model.rotations import rotation_about_x
@@ -75,7 +75,7 @@ class HamerHands:
             ValueError: The file is absent or not HaMeR's, or an option is unknown or out of range.
         """
         self._config = as_config(HamerConfig, options)
-        network, sha256 = load_regressor(checkpoint_path, HAMER)
+        network, sha256 = load_pose_regressor(checkpoint_path, HAMER)
         relaxed = network.head.mean_rotations()[1:].double()
         self._relaxed = torch.stack([left_hand_from_mirrored(relaxed), relaxed]).cpu().numpy()
 

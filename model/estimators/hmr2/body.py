@@ -15,7 +15,7 @@ from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.options import as_config
 from model.estimators.published_error import body_sigma_rad
 from model.estimators.registry import register
-from model.estimators.regressor_files import HMR2, load_regressor
+from model.estimators.regressor_files import HMR2, load_pose_regressor
 from model.estimators.smpl_body import SmplBody
 from model.imaging.boxes import box_problem
 from model.imaging.squares import PORTRAIT, Square, square_of_box
@@ -45,7 +45,7 @@ class HMR2Body(SmplBody):
             ValueError: The file is absent or not HMR2's, or an option is unknown or out of range.
         """
         self._config = as_config(CropNetworkConfig, options)
-        network, sha256 = load_regressor(checkpoint_path, HMR2)
+        network, sha256 = load_pose_regressor(checkpoint_path, HMR2)
 
         def read(crops: Tensor) -> dict[str, Tensor]:
             found = network(crops)

@@ -89,7 +89,7 @@ def test_nobody_in_the_end_is_no_success(pear, folder, tmp_path, caplog):
 def test_progress_says_how_long_it_will_take(capsys):
     line = ProgressLine()
     line._next_s = 0.0
-    progress = PredictProgress(shots_expected=200, shots=50, people=70)
+    progress = PredictProgress(frames_expected=200, frames=50, people=70)
     progress.started_s -= 10
     line(progress)
     line(progress)

@@ -6,7 +6,7 @@ from upstream_checkpoints import mean_pose, regressor
 
 from model.estimators.regressor_files import HAMER, HMR2
 from model.networks.cross_decoder import DecoderConfig
-from model.networks.pose_regressor import PoseRegressor, RegressorConfig, config_of
+from model.networks.pose_regressor import PoseRegressor, PoseRegressorConfig, config_of
 from model.networks.vit import VIT_SIZES
 from model.rotations import sixd_to_rotmat
 
@@ -14,7 +14,7 @@ from model.rotations import sixd_to_rotmat
 @pytest.mark.parametrize(("file", "num_pose"), [(HMR2, 144), (HAMER, 96)])
 def test_published_size_has_upstreams_entries(file, num_pose):
     """503 entries: 389 of the transformer, 105 of the decoder, three read-outs and three means."""
-    config = RegressorConfig(
+    config = PoseRegressorConfig(
         head=file.head,
         mean_pose=file.mean_pose,
         num_joints=file.num_joints,

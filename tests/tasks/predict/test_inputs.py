@@ -6,7 +6,7 @@ import pytest
 from video_files import write_video
 
 from datasets_manifest.sources.video import FrameChoice
-from tasks.predict.inputs import count_shots, find_sources, shots
+from tasks.predict.inputs import count_frames, decode_frames, find_sources
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def test_patterns_files_and_folders_give_each_file_once(folder):
 
 def test_a_file_that_is_named_is_taken_whatever_it_is_called(folder):
     (source,) = find_sources(["in/notes.txt"])
-    (shot,) = shots(source, FrameChoice())
-    assert shot.rgb is None
-    assert shot.error.code == "image_unsupported"
+    (frame,) = decode_frames(source, FrameChoice())
+    assert frame.rgb is None
+    assert frame.error.code == "image_unsupported"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_frames_of_a_video_do_not_fall_among_the_photos_of_a_folder_of_its_name(
     for name in ("000000.jpg", "000001.jpg"):
         cv2.imwrite(str(folder / "in/walk" / name), np.zeros((8, 8, 3), np.uint8))
     found = find_sources(["in"], without=folder / "in/out")
-    labels = [shot.label for source in found for shot in shots(source, FrameChoice())]
+    labels = [frame.label for source in found for frame in decode_frames(source, FrameChoice())]
     assert len(set(labels)) == len(labels) == 3 + 2 + 6
     assert "in/walk.avi/000000" in labels
     (folder / "in/walk.avi.d").mkdir()
@@ -106,23 +106,23 @@ def test_frames_of_a_video_do_not_fall_among_the_photos_of_a_folder_of_its_name(
 
 def test_messages_name_a_photo_by_its_name_and_a_frame_by_its_number(folder):
     sources = find_sources(["in/walk.avi", "in/a.jpg"])
-    told = [shot.name for source in sources for shot in shots(source, FrameChoice(every=5))]
+    told = [frame.name for source in sources for frame in decode_frames(source, FrameChoice(every=5))]
     assert told == ["in/walk.avi, frame 0", "in/walk.avi, frame 5", "in/a.jpg"]
 
 
 def test_frames_come_with_number_and_time_and_are_counted_before(folder):
     sources = find_sources(["in/walk.avi", "in/a.jpg"])
     for choice, expected in ((FrameChoice(), [0, 1, 2, 3, 4, 5, None]), (FrameChoice(every=3), [0, 3, None])):
-        seen = [shot for source in sources for shot in shots(source, choice)]
-        assert [shot.frame for shot in seen] == expected
-        assert count_shots(sources, choice) == len(expected)
+        seen = [frame for source in sources for frame in decode_frames(source, choice)]
+        assert [frame.frame for frame in seen] == expected
+        assert count_frames(sources, choice) == len(expected)
     assert seen[1].time_s == pytest.approx(0.3)
-    assert [shot.label for shot in seen] == ["in/walk/000000", "in/walk/000003", "in/a"]
+    assert [frame.label for frame in seen] == ["in/walk/000000", "in/walk/000003", "in/a"]
 
 
 def test_a_photo_that_vanished_is_an_error_of_that_photo(folder):
     source = find_sources(["in/b.png"])[0]
     (folder / "in/b.png").unlink()
-    (shot,) = shots(source, FrameChoice())
-    assert shot.error.code == "image_missing"
-    assert "in/b.png cannot be read" in shot.error.detail
+    (frame,) = decode_frames(source, FrameChoice())
+    assert frame.error.code == "image_missing"
+    assert "in/b.png cannot be read" in frame.error.detail

@@ -115,7 +115,7 @@ def result(folder):
     """Everything on, of every input."""
     config = settings(folder, folder / "out", meshes="gltf", overlays=True, frames=FrameChoice(every=3))
     seen = []
-    done = predict([str(folder / "in")], config, lambda progress: seen.append(progress.shots))
+    done = predict([str(folder / "in")], config, lambda progress: seen.append(progress.frames))
     assert seen == sorted(seen)
     return done
 
@@ -279,7 +279,7 @@ def test_a_photo_on_which_the_backend_fails_has_a_row_and_harms_no_other(folder,
         photo(tmp_path / f"in/{name}.png", width)
     done = predict([str(tmp_path / "in")], settings(folder, tmp_path / "out", rotations_only=True))
     table = pd.read_parquet(tmp_path / "out/people")
-    assert (done.shots, done.people, done.failed) == (3, 3, 2)
+    assert (done.frames, done.people, done.failed) == (3, 3, 2)
     (row,) = table[table["error_code"] == "estimator_failed"].to_dict("records")
     assert row["source"].endswith("in/b.png")
     assert row["error_detail"] == f"RuntimeError: {row['source']} is too much for it"

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode
-from datasets_manifest.schema.labels import LABEL_SCHEMA, make_sample_id, table_from_rows
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id, table_from_rows
 from datasets_manifest.shards.store import Footer, write_shard
 from datasets_manifest.sources.images import ImageError
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.renderer.people import RestShape
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
-from tasks.report.figures import PARTS, histogram, histogram_svg
+from tasks.report.figures import histogram, histogram_svg
 from tasks.report.page import ReportConfig, write_report
 from tasks.synthetic.person import SyntheticConfig, render_person
 
@@ -53,8 +53,8 @@ def label_row(index, truth, **changes):
         "keypoints_2d": truth["keypoints_2d"],
         "hand_scale": np.ones(3),
         **kept,
-        **{f"{part}_valid": True for part in PARTS},
-        **{f"reproj_{part}_px": 1.0 + index for part in PARTS},
+        **{f"{part}_valid": True for part in PART_NAMES},
+        **{f"reproj_{part}_px": 1.0 + index for part in PART_NAMES},
         "reproj_rel": 0.01 * (1 + index),
         "inlier_ratio": 0.9,
         "quality": 0.8,
@@ -77,7 +77,7 @@ def failed_row(index, code, detail="", **changes):
         "status": "failed",
         "error_code": code,
         "error_detail": detail,
-        **{f"{part}_valid": False for part in PARTS},
+        **{f"{part}_valid": False for part in PART_NAMES},
         **changes,
     }
 

@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from tasks.synthetic.processes import call_in_processes
+from tasks.synthetic.pool import call_in_processes
 
 
 def report(power, index):
