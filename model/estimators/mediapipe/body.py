@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from model.estimators.base import Array, BodyOutput, PersonBatch
-from model.estimators.mediapipe.kinematics import HEAD, NECK, WRISTS, solve
 from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
+from model.estimators.mediapipe.lift.kinematics import HEAD, NECK, WRISTS, solve
+from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, to_model_axes, view_ray
 from model.estimators.mediapipe.part import MediapipePart
-from model.estimators.mediapipe.person import face_accepted
-from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, to_model_axes, view_ray
+from model.estimators.mediapipe.search.person import face_accepted
 from model.estimators.mediapipe.uncertainty import (
     BASE_SHARE,
     HIDDEN_SHARE,

@@ -11,10 +11,10 @@ import numpy as np
 
 from model.estimators.base import Array, FaceOutput, PersonBatch
 from model.estimators.mediapipe.body import face_points
+from model.estimators.mediapipe.lift.rest import RestSkeleton
+from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, kabsch
 from model.estimators.mediapipe.part import MediapipePart
-from model.estimators.mediapipe.person import face_accepted
-from model.estimators.mediapipe.rest import RestSkeleton
-from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, kabsch
+from model.estimators.mediapipe.search.person import face_accepted
 from model.estimators.registry import register
 
 INNER_LIPS = (13, 14)

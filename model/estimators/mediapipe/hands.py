@@ -8,10 +8,10 @@ import numpy as np
 
 from model.estimators.base import Array, HandsOutput, PersonBatch
 from model.estimators.mediapipe.body import hand_points
-from model.estimators.mediapipe.kinematics import FIRST_FINGER, palm_orientation
+from model.estimators.mediapipe.lift.kinematics import FIRST_FINGER, palm_orientation
+from model.estimators.mediapipe.lift.rest import SIDES, RestSkeleton
+from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, clamped, exp, swing
 from model.estimators.mediapipe.part import MediapipePart
-from model.estimators.mediapipe.rest import SIDES, RestSkeleton
-from model.estimators.mediapipe.so3 import CAMERA_FROM_MODEL, clamped, exp, swing
 from model.estimators.registry import register
 
 FINGER_LANDMARKS = {

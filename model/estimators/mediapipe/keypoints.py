@@ -9,14 +9,14 @@ import numpy as np
 
 from model.body.skeleton import BODY, BODY_GROUPS, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
-from model.estimators.mediapipe.detector import DetectorConfig
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hand_landmarks import HandConfig
-from model.estimators.mediapipe.heads import HeadConfig, head_points
+from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
-from model.estimators.mediapipe.people import people_in_boxes, people_of_photo
-from model.estimators.mediapipe.person import PersonReading, face_accepted, to_evidence
-from model.estimators.mediapipe.pose import PoseConfig
+from model.estimators.mediapipe.search.detector import DetectorConfig
+from model.estimators.mediapipe.search.hand_landmarks import HandConfig
+from model.estimators.mediapipe.search.heads import HeadConfig, head_points
+from model.estimators.mediapipe.search.people import people_in_boxes, people_of_photo
+from model.estimators.mediapipe.search.person import PersonReading, face_accepted, to_evidence
+from model.estimators.mediapipe.search.pose import PoseConfig
 from model.estimators.mediapipe.uncertainty import (
     assemble,
     body_points,

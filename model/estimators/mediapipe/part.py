@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.estimators.base import Array, PersonBatch
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.hand_landmarks import HandConfig
-from model.estimators.mediapipe.person import evidence_of
-from model.estimators.mediapipe.pose import PoseConfig
-from model.estimators.mediapipe.rest import RestSkeleton, open_skeleton
+from model.estimators.mediapipe.graphs.runner import networks
+from model.estimators.mediapipe.lift.rest import RestSkeleton, open_skeleton
+from model.estimators.mediapipe.search.hand_landmarks import HandConfig
+from model.estimators.mediapipe.search.person import evidence_of
+from model.estimators.mediapipe.search.pose import PoseConfig
 from model.estimators.options import as_config
 
 

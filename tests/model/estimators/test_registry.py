@@ -1,7 +1,7 @@
 import pytest
 
 from model.estimators import create, known_backends, register
-from model.estimators.mediapipe.pose import PoseConfig
+from model.estimators.mediapipe.search.pose import PoseConfig
 from model.estimators.options import as_config
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from model.estimators import ImageInput, PersonBatch, create
-from model.estimators.mediapipe.detector import DetectorConfig, find_people
-from model.estimators.mediapipe.graphs import Networks, networks
+from model.estimators.mediapipe.graphs.runner import Networks, networks
+from model.estimators.mediapipe.search.detector import DetectorConfig, find_people
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")

@@ -7,9 +7,9 @@ import pytest
 
 from model.body.skeleton import BODY, FACE, KEYPOINT_FLIP, NUM_KEYPOINTS
 from model.estimators import ImageInput, PersonBatch, create
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.person import EVIDENCE_SHAPES
-from model.estimators.mediapipe.regions import Region
+from model.estimators.mediapipe.graphs.regions import Region
+from model.estimators.mediapipe.graphs.runner import networks
+from model.estimators.mediapipe.search.person import EVIDENCE_SHAPES
 
 pytest.importorskip("mediapipe")
 

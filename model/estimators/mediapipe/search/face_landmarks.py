@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.graphs import FaceReading, Networks
-from model.estimators.mediapipe.regions import Region
+from model.estimators.mediapipe.graphs.regions import Region
+from model.estimators.mediapipe.graphs.runner import FaceReading, Networks
 
 FOREHEAD, CHIN, NOSE = 10, 152, 1
 """Face landmarks on the axis of the face."""

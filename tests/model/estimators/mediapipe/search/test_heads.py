@@ -6,10 +6,10 @@ import pytest
 
 from model.body.skeleton import FACE
 from model.estimators import ImageInput, PersonBatch, create
-from model.estimators.mediapipe.graphs import networks
-from model.estimators.mediapipe.heads import HeadConfig, detect_faces, head_box, head_points, is_head_of
+from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
-from model.estimators.mediapipe.people import has_face, head_in_box
+from model.estimators.mediapipe.search.heads import HeadConfig, detect_faces, head_box, head_points, is_head_of
+from model.estimators.mediapipe.search.people import has_face, head_in_box
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.estimators.base import Array, PersonBatch
-from model.estimators.mediapipe.face_landmarks import find_face
-from model.estimators.mediapipe.graphs import FaceReading, Networks
-from model.estimators.mediapipe.hand_landmarks import FoundHand, HandConfig, drop_shared_hand, find_hand
-from model.estimators.mediapipe.pose import PersonPose, PoseConfig, find_in_box
+from model.estimators.mediapipe.graphs.runner import FaceReading, Networks
+from model.estimators.mediapipe.search.face_landmarks import find_face
+from model.estimators.mediapipe.search.hand_landmarks import FoundHand, HandConfig, drop_shared_hand, find_hand
+from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box
 from model.imaging.boxes import box_problem
 
 MIN_FACE_SCORE = 0.5

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from model.estimators.mediapipe.stderr import without_harmless_lines, worth_telling
+from model.estimators.mediapipe.graphs.stderr import without_harmless_lines, worth_telling
 
 HARMLESS = """\
 WARNING: All log messages before absl::InitializeLog() is called are written to STDERR

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.detector import DetectorConfig, find_people
-from model.estimators.mediapipe.face_landmarks import face_offset
-from model.estimators.mediapipe.graphs import FaceDetection, Networks
-from model.estimators.mediapipe.hand_landmarks import HandConfig
-from model.estimators.mediapipe.heads import (
+from model.estimators.mediapipe.graphs.runner import FaceDetection, Networks
+from model.estimators.mediapipe.search.detector import DetectorConfig, find_people
+from model.estimators.mediapipe.search.face_landmarks import face_offset
+from model.estimators.mediapipe.search.hand_landmarks import HandConfig
+from model.estimators.mediapipe.search.heads import (
     HeadConfig,
     centre,
     confirm,
@@ -22,8 +22,8 @@ from model.estimators.mediapipe.heads import (
     mesh_height,
     side_px,
 )
-from model.estimators.mediapipe.person import MAX_FACE_OFFSET, MIN_FACE_SCORE, PersonReading, read_parts
-from model.estimators.mediapipe.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
+from model.estimators.mediapipe.search.person import MAX_FACE_OFFSET, MIN_FACE_SCORE, PersonReading, read_parts
+from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
 from model.estimators.mediapipe.uncertainty import is_pose_usable, person_size_px, trusted_groups
 from model.imaging.boxes import box_area, intersection_area, longer_side
 

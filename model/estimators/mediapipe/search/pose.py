@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.graphs import Detection, Networks, PoseReading
+from model.estimators.mediapipe.graphs.regions import Region, lean_rad
+from model.estimators.mediapipe.graphs.runner import Detection, Networks, PoseReading
 from model.estimators.mediapipe.landmarks import POSE_FLIP
-from model.estimators.mediapipe.regions import Region, lean_rad
 from model.imaging.boxes import overlap
 
 REGION_FACTOR = 2.5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.graphs import HandReading, Networks
+from model.estimators.mediapipe.graphs.regions import Region, lean_rad
+from model.estimators.mediapipe.graphs.runner import HandReading, Networks
 from model.estimators.mediapipe.landmarks import LEFT_ARM, RIGHT_ARM
-from model.estimators.mediapipe.regions import Region, lean_rad
 
 WRIST, INDEX, MIDDLE, RING = 0, 5, 9, 13
 """Hand landmarks: wrist and three knuckles."""

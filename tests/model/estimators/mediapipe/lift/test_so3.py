@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from model.estimators.mediapipe import so3
+from model.estimators.mediapipe.lift import so3
 
 vectors = st.lists(st.floats(-3, 3), min_size=3, max_size=3).map(np.array)
 quick = settings(deadline=None, max_examples=50)

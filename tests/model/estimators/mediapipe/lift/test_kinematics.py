@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from model.body.skeleton import SMPLX_PARENTS
-from model.estimators.mediapipe import so3
 from model.estimators.mediapipe.hands import FINGER_LANDMARKS, solve_fingers
-from model.estimators.mediapipe.kinematics import FIRST_FINGER, WRISTS, palm_orientation, solve
-from model.estimators.mediapipe.rest import SIDES, open_skeleton
+from model.estimators.mediapipe.lift import so3
+from model.estimators.mediapipe.lift.kinematics import FIRST_FINGER, WRISTS, palm_orientation, solve
+from model.estimators.mediapipe.lift.rest import SIDES, open_skeleton
 
 LIMBS = [(16, 18), (18, 20), (17, 19), (19, 21), (1, 4), (4, 7), (2, 5), (5, 8)]
 LANDMARK_OF_JOINT = {16: 11, 17: 12, 18: 13, 19: 14, 20: 15, 21: 16, 1: 23, 2: 24, 4: 25, 5: 26, 7: 27, 8: 28}

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.detector import tiles
-from model.estimators.mediapipe.face_landmarks import CHIN, FOREHEAD, NOSE, head_side, read_face
-from model.estimators.mediapipe.graphs import FaceDetection, FaceReading, Networks
-from model.estimators.mediapipe.regions import Region
+from model.estimators.mediapipe.graphs.regions import Region
+from model.estimators.mediapipe.graphs.runner import FaceDetection, FaceReading, Networks
+from model.estimators.mediapipe.search.detector import tiles
+from model.estimators.mediapipe.search.face_landmarks import CHIN, FOREHEAD, NOSE, head_side, read_face
 
 REGION_FACTOR = 1.5
 """Side of the mesh's region in sides of the detector's box."""

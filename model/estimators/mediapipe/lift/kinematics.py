@@ -14,8 +14,8 @@ import numpy as np
 from model.body.skeleton import SMPLX_LEFT_HAND, SMPLX_RIGHT_HAND
 from model.estimators.base import Array
 from model.estimators.mediapipe.landmarks import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG
-from model.estimators.mediapipe.rest import SIDES, RestSkeleton
-from model.estimators.mediapipe.so3 import (
+from model.estimators.mediapipe.lift.rest import SIDES, RestSkeleton
+from model.estimators.mediapipe.lift.so3 import (
     CAMERA_FROM_MODEL,
     between_rad,
     clamped,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.graphs import Detection, Networks
-from model.estimators.mediapipe.regions import Region
+from model.estimators.mediapipe.graphs.regions import Region
+from model.estimators.mediapipe.graphs.runner import Detection, Networks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

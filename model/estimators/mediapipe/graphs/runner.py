@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from model.estimators.base import Array, EstimatorInfo
-from model.estimators.mediapipe.graph_texts import (
+from model.estimators.mediapipe.graphs.regions import Region, crop, lean_rad, to_photo, turn_world
+from model.estimators.mediapipe.graphs.stderr import without_harmless_lines
+from model.estimators.mediapipe.graphs.texts import (
     DETECTOR_SIDE_PX,
     FACE_DETECTOR_SIDE_PX,
     FACE_SIDE_PX,
@@ -30,8 +32,6 @@ from model.estimators.mediapipe.graph_texts import (
     NUM_POSE_AUXILIARY,
     POSE_SIDE_PX,
 )
-from model.estimators.mediapipe.regions import Region, crop, lean_rad, to_photo, turn_world
-from model.estimators.mediapipe.stderr import without_harmless_lines
 
 LICENCE = "Apache-2.0"
 

@@ -1,0 +1,1 @@
+"""MediaPipe's own graphs, run on regions of a photo."""

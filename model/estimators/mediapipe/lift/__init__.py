@@ -1,0 +1,1 @@
+"""From landmarks to rotations of the body's joints."""

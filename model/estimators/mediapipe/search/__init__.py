@@ -1,0 +1,1 @@
+"""Where people, heads and hands are, and their landmarks in the photo."""
