@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import simplejpeg
 from PIL import Image
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.jpeg import decode_whole_jpeg
 from datasets_manifest.sources.png_integrity import check_png
 
 DEFAULT_MAX_PIXELS: Final = 80_000_000
@@ -21,6 +21,9 @@ DEFAULT_MAX_PIXELS: Final = 80_000_000
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Formats that are decoded; all others are refused."""
 
+# MPO is a JPEG with further pictures behind its end.
+_JPEG_FORMATS: Final = ("JPEG", "MPO")
+_BLOCK_PX: Final = 8
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
 _ORIENTATION_TAG: Final = 0x0112
 # EXIF orientations whose rows or columns run backwards, after rows and columns are swapped where it is 5 or more.
@@ -64,8 +67,9 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     """Decode an image into upright RGB.
 
     Grey, 16-bit (the upper byte is kept), palette, CMYK and YCbCr images become RGB; transparency is laid over white;
-    the EXIF orientation is applied, once. Of an image with several frames the first is taken. A JPEG whose middle is
-    overwritten but whose end is there cannot be told from a whole one: its format has no checksum.
+    the EXIF orientation is applied, once. Of an image with several frames the first is taken. A JPEG is refused on
+    any error or warning of its decoder, which most damage causes; it has no checksum, nor has WebP, so damage that
+    decodes without a warning cannot be told.
 
     Args:
         data: the file's bytes.
@@ -78,7 +82,7 @@ def decode_image(data: bytes, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS
     Raises:
         ImageError: image_corrupt, image_unsupported or image_too_large.
     """
-    return _decode(data, name, 1, max_pixels, fast=False).rgb
+    return _decode(data, name, 1, max_pixels).rgb
 
 
 def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> ReducedImage:
@@ -99,27 +103,25 @@ def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = 
     """
     if reduction not in (1, 2, 4, 8):
         raise ValueError(f"reduction: expected 1, 2, 4 or 8, got {reduction}")
-    return _decode(data, name, reduction, max_pixels, fast=True)
+    return _decode(data, name, reduction, max_pixels)
 
 
-def _decode(data: bytes, name: str, reduction: int, max_pixels: int, *, fast: bool) -> ReducedImage:
+def _decode(data: bytes, name: str, reduction: int, max_pixels: int) -> ReducedImage:
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image)
         width, height = image.size
-        is_jpeg = image.format == "JPEG"
-        done = _jpeg_reduction(width, height, reduction) if is_jpeg else 1
-        size = (-(-height // done), -(-width // done), 3)
-        rgb = decode_whole_jpeg(data, done) if fast and is_jpeg and image.mode == "RGB" else None
-        if rgb is None or rgb.shape != size:
-            try:
-                if image.format == "PNG":
-                    check_png(data)
-                if done > 1:
-                    image.draft(None, (width // done, height // done))
+        is_jpeg = image.format in _JPEG_FORMATS
+        # Scales of less than a block cannot be told apart by the size of the result.
+        done = reduction if is_jpeg and min(width, height) >= _BLOCK_PX else 1
+        try:
+            if image.format == "PNG":
+                check_png(data)
+            rgb = _jpeg_rgb(data, width, height, done) if is_jpeg else None
+            if rgb is None:
                 image.load()
-            except _DECODE_ERRORS as error:
-                raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
-            rgb = _to_rgb(image, name)
+        except _DECODE_ERRORS as error:
+            raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
+        rgb = _to_rgb(image, name) if rgb is None else rgb
     rgb = np.ascontiguousarray(_upright(rgb, orientation))
     if orientation >= 5:
         width, height = height, width
@@ -130,11 +132,21 @@ def _decode(data: bytes, name: str, reduction: int, max_pixels: int, *, fast: bo
     return ReducedImage(rgb=rgb, reduction=done, offset_px=offset, size_px=(width, height))
 
 
-def _jpeg_reduction(width: int, height: int, reduction: int) -> int:
-    """The reduction that leaves at least one pixel of a whole block."""
-    while reduction > min(width, height):
-        reduction //= 2
-    return reduction
+def _jpeg_rgb(data: bytes, width: int, height: int, reduction: int) -> np.ndarray:
+    """Decode a JPEG to (ceil(H / reduction), ceil(W / reduction), 3) uint8, without its EXIF orientation.
+
+    Raises:
+        ValueError: libjpeg has an error or a warning, or reads another size than the header gave before.
+    """
+    found_height, found_width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    if (found_width, found_height) != (width, height):
+        raise ValueError(f"two sizes: {width} x {height} and {found_width} x {found_height}")
+    has_black = colours in ("CMYK", "YCCK")
+    pixels = simplejpeg.decode_jpeg(
+        data, "CMYK" if has_black else "RGB", min_width=-(-width // reduction), min_height=-(-height // reduction)
+    )
+    # Ink is stored inverted, as Adobe does; Pillow turns it into light.
+    return np.asarray(Image.fromarray(255 - pixels, "CMYK").convert("RGB")) if has_black else pixels
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:

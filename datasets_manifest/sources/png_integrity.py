@@ -17,20 +17,21 @@ def check_png(data: bytes) -> None:
     """Verify the checksums of all chunks that matter, and that the packed rows are all there.
 
     Args:
-        data: a PNG file that begins with the signature.
+        data: a PNG file that begins with the signature and a header.
 
     Raises:
         ValueError: a chunk is cut short or damaged, or rows are missing; the sentence says which.
+        KeyError, struct.error, zlib.error: the header or the packed rows cannot be read.
     """
-    needed = found = -1
     unpack = zlib.decompressobj()
+    needed = found = -1
     for kind, body in _chunks(data):
         if kind == b"IHDR":
             needed, found = _raw_size(body), 0
         elif kind == b"IDAT" and needed >= 0:
             found += _unpacked_size(unpack, body, needed - found)
         elif kind == b"IEND":
-            if found < needed or needed < 0:
+            if found < needed or needed <= 0:
                 raise ValueError(f"it has {max(found, 0)} of {needed} bytes of pixel rows")
             return
     raise ValueError("it ends before its last chunk")
@@ -53,30 +54,19 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 def _raw_size(header: memoryview) -> int:
     """Bytes of all rows, each with its filter byte, before compression."""
-    if len(header) != 13:
-        raise ValueError(f"its header has {len(header)} bytes instead of 13")
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if colour not in _SAMPLES_PER_PIXEL or not width or not height:
-        raise ValueError(f"its header asks for {width} x {height} pixels of kind {colour}")
     bits = depth * _SAMPLES_PER_PIXEL[colour]
-    passes = _PASSES if interlaced else ((0, 0, 1, 1),)
     total = 0
-    for first_column, first_row, column_step, row_step in passes:
-        columns = (width - first_column + column_step - 1) // column_step
-        rows = (height - first_row + row_step - 1) // row_step
-        if columns > 0 and rows > 0:
-            total += rows * (1 + (columns * bits + 7) // 8)
+    for column, row, column_step, row_step in _PASSES if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -((column - width) // column_step), -((row - height) // row_step)
+        total += rows * (1 + (columns * bits + 7) // 8) if columns > 0 and rows > 0 else 0
     return total
 
 
-def _unpacked_size(unpack: zlib._Decompress, body: memoryview, wanted: int) -> int:
+def _unpacked_size(unpack: zlib._Decompress, body: bytes | memoryview, wanted: int) -> int:
     """Bytes that a chunk unpacks to, at most ``wanted``, without keeping them."""
     count = 0
-    pending: bytes | memoryview = body
-    try:
-        while count < wanted and len(pending) and not unpack.eof:
-            count += len(unpack.decompress(pending, min(_PIECE, wanted - count)))
-            pending = unpack.unconsumed_tail
-    except zlib.error as error:
-        raise ValueError(f"its packed rows are damaged ({error})") from error
+    while count < wanted and len(body) and not unpack.eof:
+        count += len(unpack.decompress(body, min(_PIECE, wanted - count)))
+        body = unpack.unconsumed_tail
     return count
