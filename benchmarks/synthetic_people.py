@@ -14,9 +14,9 @@ from fitting import so3
 from fitting.hand_prior import sample_hands
 from fitting.inputs import Coarse, Observations
 from fitting.parameters import State
-from fitting.priors import joint_limits_rad
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
 from model.metrics.joints import similarity_align
@@ -149,18 +149,24 @@ def make_people(body: SparseBody, count: int, seed: int = 0, config: StudyConfig
 def _pose(count: int, rng: np.random.Generator) -> np.ndarray:
     """Everyday body poses (count, 21, 3), axis-angle."""
     pose = rng.normal(0, 0.25, (count, 21, 3))
-    for rows, sigma in (((2, 5, 8), 0.1), ((9, 10, 12, 13), 0.06), ((11, 14), 0.17), ((6, 7), 0.12), ((3, 4), 0.04)):
-        pose[:, rows] = rng.normal(0, sigma, (count, len(rows), 3))
-    for hip, knee in ((0, 3), (1, 4)):
-        pose[:, knee, 0] = np.abs(rng.normal(0, 0.6, count))
-        pose[:, hip, 0] -= np.abs(rng.normal(0, 0.35, count))
-    for elbow, sign in ((17, -1), (18, 1)):
-        pose[:, elbow] = rng.normal(0, 0.08, (count, 3))
-        pose[:, elbow, 1] = sign * rng.uniform(0, 1.8, count)
-    pose[:, 15, 2] += rng.normal(-0.8, 0.25, count)
-    pose[:, 16, 2] += rng.normal(0.8, 0.25, count)
-    low, high = (limit.numpy() for limit in joint_limits_rad(torch.float64))
-    return np.clip(pose, low, high)
+    of_joint = np.concatenate([np.zeros((count, 1, 3)), pose], 1)
+    for joints, sigma in (
+        (skeleton.SPINE, 0.1),
+        ((*skeleton.FOOT_JOINTS, *skeleton.COLLARS), 0.06),
+        ((skeleton.NECK, skeleton.HEAD), 0.17),
+        (skeleton.ANKLES, 0.12),
+        (skeleton.KNEES, 0.04),
+    ):
+        of_joint[:, joints] = rng.normal(0, sigma, (count, len(joints), 3))
+    for hip, knee in zip(skeleton.HIPS, skeleton.KNEES, strict=True):
+        of_joint[:, knee, 0] = np.abs(rng.normal(0, 0.6, count))
+        of_joint[:, hip, 0] -= np.abs(rng.normal(0, 0.35, count))
+    for elbow, sign in zip(skeleton.ELBOWS, (-1, 1), strict=True):
+        of_joint[:, elbow] = rng.normal(0, 0.08, (count, 3))
+        of_joint[:, elbow, 1] = sign * rng.uniform(0, 1.8, count)
+    for shoulder, sign in zip(skeleton.SHOULDERS, (-1, 1), strict=True):
+        of_joint[:, shoulder, 2] += rng.normal(0.8 * sign, 0.25, count)
+    return np.clip(of_joint[:, 1:], JOINT_LIMITS_RAD[..., 0], JOINT_LIMITS_RAD[..., 1])
 
 
 def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: StudyConfig, depth: np.ndarray) -> State:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from fitting.forward import Forward
-from fitting.sparse_body import HEAD
 from model.body import skeleton
 
 PART_POINTS = (
@@ -30,13 +29,6 @@ face; further round, face points are guesses of the estimator. The 10 degrees al
 MAX_ESTIMATED_TURN_RAD = 120 * math.pi / 180
 """The same for the head before the fit. A frontal face made up on the back of a head turns the fitted head round, even
 past what a neck can do: the estimate of the body, within 20 degrees, has to agree that there is a face to be seen."""
-JOINT_KEYPOINTS: dict[int, tuple[int, ...]] = {
-    0: (11, 12), 1: (13,), 2: (14,), 3: (5, 6), 4: (15,), 5: (16,), 6: (5, 6), 7: (17, 18, 19), 8: (20, 21, 22),
-    9: (5, 6), 10: (17, 18), 11: (20, 21), 12: (0, 1, 2, 3, 4, *range(23, 91)), 13: (5,), 14: (6,),
-    15: (0, 1, 2, 3, 4, *range(23, 91)), 16: (7,), 17: (8,), 18: (9, 91), 19: (10, 112), 20: tuple(range(92, 112)),
-    21: tuple(range(113, 133)),
-}  # fmt: skip
-"""Keypoints below each of the 22 joints that show how it is turned."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +74,8 @@ def _extent(points: Tensor, mask: Tensor) -> Tensor:
 
 def face_turn_rad(forward: Forward) -> Tensor:
     """Angle (B,) between the forward axis of the head, +z of its rest frame, and the direction to the camera."""
-    head = forward.joints[:, HEAD] + forward.translation
-    along = -(forward.rotations[:, HEAD, :, 2] * head).sum(1)
+    head = forward.joints[:, skeleton.HEAD] + forward.translation
+    along = -(forward.rotations[:, skeleton.HEAD, :, 2] * head).sum(1)
     return torch.acos((along / head.norm(dim=1).clamp(min=1e-9)).clamp(-1.0, 1.0))
 
 
@@ -154,5 +146,5 @@ def gather_evidence(
         face_turn_rad=face_turn,
         body_sigma_rel=_mean_sigma(precision[:, skeleton.BODY]) / size,
         part_valid=torch.stack([body, *hands, face], 1) & trusted,
-        joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in JOINT_KEYPOINTS.values()], 1),
+        joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in skeleton.JOINT_KEYPOINTS.values()], 1),
     )

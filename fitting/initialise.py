@@ -16,6 +16,7 @@ from fitting.parameters import State
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.body.skeleton import ELBOWS, HEAD, NECK, SHOULDERS, SPINE, WRISTS
 from model.imaging import camera
 from model.imaging.camera import Camera
 
@@ -26,8 +27,6 @@ _SOFTNESS_SIGMA = 12.0
 _MIN_DEPTH_M = 0.3
 _START_DEPTH_M = 5.0
 _SHOULDER_DROP_RAD = 1.0
-SPINE3, NECK, HEAD = 9, 12, 15
-WRISTS, ELBOWS = (20, 21), (18, 19)
 SEEN_JOINTS = (HEAD, *WRISTS)
 """Joints whose orientation in the camera frame face and hand estimators see."""
 
@@ -88,7 +87,8 @@ def neutral_body(count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     yaw[:, 1] = torch.arange(count, dtype=dtype) * (2 * math.pi / count)
     upright = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=dtype))
     rotvec = torch.zeros(21, 3, dtype=dtype)
-    rotvec[15, 2], rotvec[16, 2] = -_SHOULDER_DROP_RAD, _SHOULDER_DROP_RAD
+    for shoulder, drop_rad in zip(SHOULDERS, (-_SHOULDER_DROP_RAD, _SHOULDER_DROP_RAD), strict=True):
+        rotvec[shoulder - 1, 2] = drop_rad
     return upright @ so3.exp(yaw), so3.exp(rotvec)
 
 
@@ -99,7 +99,7 @@ def with_head(body: SparseBody, state: State, head_orient: Tensor, use: Tensor, 
     """
     rotations = body.global_rotations(body.local_rotations(state)[0])
     turn = so3.log(
-        rotations[:, SPINE3].transpose(-1, -2) @ torch.where(use[:, None, None], head_orient, rotations[:, HEAD])
+        rotations[:, SPINE[-1]].transpose(-1, -2) @ torch.where(use[:, None, None], head_orient, rotations[:, HEAD])
     )
     turn = turn * (max_angle_rad / turn.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
     pose = state.body_pose.clone()

@@ -15,7 +15,8 @@ from fitting import so3
 from fitting.forward import Forward, people_last
 from fitting.parameters import State
 from fitting.point_groups import PointGroup
-from fitting.sparse_body import HEAD, SparseBody
+from fitting.sparse_body import SparseBody
+from model.body.skeleton import HEAD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,10 +10,7 @@ from torch import Tensor
 from fitting import so3
 from fitting.forward import Forward
 from fitting.parameters import State
-from fitting.sparse_body import HEAD
-
-NUM_JOINTS = 22
-"""Root and body joints: those of MPJPE."""
+from model.body.skeleton import HEAD, NUM_MAIN_JOINTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +44,7 @@ class Moved:
 
 def measure_moved(start: State, before: Forward, state: State, forward: Forward) -> Moved:
     """Compares the start with the refined state, each with its forward pass."""
-    first, last = before.joints[:, :NUM_JOINTS], forward.joints[:, :NUM_JOINTS]
+    first, last = before.joints[:, :NUM_MAIN_JOINTS], forward.joints[:, :NUM_MAIN_JOINTS]
     return Moved(
         joints_rad=torch.cat(
             [

@@ -15,34 +15,9 @@ from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
 from fitting.problem import NormalEquations
 from fitting.settings import WrongJoints
 from model.body import skeleton
+from model.body.joint_limits import JOINT_LIMITS_RAD
 
 _DEG = math.pi / 180
-_WIDE = ((-1.2,) * 3, (1.2,) * 3)
-_STIFF = ((-0.7,) * 3, (0.7,) * 3)
-_HIP = ((-2.2, -1.0, -1.0), (1.0, 1.0, 1.0))
-_KNEE = ((-0.08, -0.4, -0.4), (2.5, 0.4, 0.4))
-_SHOULDER = ((-1.8, -2.0, -1.9), (1.8, 2.0, 1.9))
-_LIMITS_RAD: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    **dict.fromkeys(("left_hip", "right_hip"), _HIP),
-    **dict.fromkeys(("left_knee", "right_knee"), _KNEE),
-    **dict.fromkeys(("spine1", "spine2", "spine3", "left_foot", "right_foot", "left_collar", "right_collar"), _STIFF),
-    **dict.fromkeys(("left_shoulder", "right_shoulder"), _SHOULDER),
-    "left_elbow": ((-0.8, -2.5, -0.5), (0.8, 0.08, 0.5)),
-    "right_elbow": ((-0.8, -0.08, -0.5), (0.8, 2.5, 0.5)),
-}
-"""Lowest and highest axis-angle components; joints that are not named have the wide limits."""
-
-
-def joint_limits_rad(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Lowest and highest axis-angle component of each body joint: two tensors (21, 3).
-
-    Knees bend about +x, the left elbow about -y and the right one about +y, and neither bends backwards by more than 5
-    degrees. Spine, collars and feet stay within 40 degrees an axis; neck, head, ankles and wrists within 69, so that
-    neck and head together turn as far as people can.
-    """
-    names = skeleton.SMPLX_JOINT_NAMES[1:22]
-    low, high = zip(*(_LIMITS_RAD.get(name, _WIDE) for name in names), strict=True)
-    return torch.tensor(low, dtype=dtype), torch.tensor(high, dtype=dtype)
 
 
 def pose_nearness(reference: Tensor, rotmat: Tensor, sigma_rad: Tensor) -> Tensor:
@@ -170,7 +145,7 @@ class RotvecTerm:
     def __init__(self, limit_sigma_rad: float, jaw_mean: Tensor, jaw_sigma_rad: Tensor):
         """Softness of the joint limits, and the jaw's expected axis-angle (B, 3) with its sigmas (3,)."""
         self.limit_sigma_rad, self.jaw_mean, self.jaw_sigma_rad = limit_sigma_rad, jaw_mean, jaw_sigma_rad
-        self.low, self.high = (limit.to(jaw_mean.device) for limit in joint_limits_rad(jaw_mean.dtype))
+        self.low, self.high = torch.from_numpy(JOINT_LIMITS_RAD).to(jaw_mean).unbind(-1)
 
     def take_rows(self, index: Tensor) -> "RotvecTerm":
         """The same term for some of the people."""

@@ -28,7 +28,11 @@ _LIMB_JOINTS = [
     for side in ("left", "right")
     for part in ("hip", "knee", "ankle", "foot", "shoulder", "elbow")
 ]
-_UNMATCHED_JOINTS = [*skeleton.SMPLX_HEAD_JOINTS, skeleton.LEFT_WRIST, skeleton.RIGHT_WRIST, *range(25, 55)]
+_UNMATCHED_JOINTS = [
+    *skeleton.SMPLX_HEAD_JOINTS,
+    *skeleton.WRISTS,
+    *range(skeleton.SMPLX_LEFT_HAND.start, skeleton.NUM_SMPLX_JOINTS),
+]
 """Head, eyes and hands: the two models differ there in shape, not in pose."""
 
 

@@ -32,8 +32,6 @@ from model.imaging import camera
 if TYPE_CHECKING:
     from model.body.assets import EhmAssets
 
-HEAD = skeleton.HEAD
-
 
 def _flat_displacements(tables: PointTables) -> np.ndarray:
     """Directions of coefficients and eyelids, (..., M, 3, S) -> (..., 3 M, S + 2)."""
@@ -215,7 +213,7 @@ class SparseBody:
     def contour_bin(self, state: State) -> Tensor:
         """Rows (B,) of the outline tables for the yaw at which the camera sees the head."""
         local, _ = self.local_rotations(state)
-        return contour_row(self.global_rotations(local)[:, HEAD].nan_to_num(), "camera")
+        return contour_row(self.global_rotations(local)[:, skeleton.HEAD].nan_to_num(), "camera")
 
     def with_outline(self, shared: Tensor, outline: Tensor) -> Tensor:
         """Rows of all sparse vertices (M, ..., B) with those of the outline (17 C, ..., B) put in their place."""
@@ -241,7 +239,7 @@ class SparseBody:
         scale = torch.exp(state.log_head_scale)
         grow = people_last(scale - 1)
         vertices, joints = self._rest_vertices(state), self._rest_joints(state)
-        from_head, joints_from_head = vertices - joints[HEAD], joints - joints[HEAD]
+        from_head, joints_from_head = vertices - joints[skeleton.HEAD], joints - joints[skeleton.HEAD]
         head = self.with_outline(
             self.points.head[:, None].expand(-1, len(bins)), people_last(self.contour.head.index_select(0, bins))
         )

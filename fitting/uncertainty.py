@@ -16,11 +16,11 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward
-from fitting.moved import NUM_JOINTS
 from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout
 from fitting.rows import cat_rows, map_tensors
 from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
+from model.body.skeleton import NUM_MAIN_JOINTS
 
 _DEPTH_FACTOR = 1.4
 """Stated over computed sigma of log depth, so that error over sigma is 1 on synthetic people: their shapes spread wider
@@ -114,7 +114,7 @@ def _covariance(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forwa
     before = 1 / prior.clamp(min=torch.finfo(prior.dtype).tiny)
 
     def by_joint(values: Tensor) -> Tensor:
-        return torch.cat([values[:, ROOT], values[:, BODY]], 1).unflatten(1, (NUM_JOINTS, 3)).mean(-1)
+        return torch.cat([values[:, ROOT], values[:, BODY]], 1).unflatten(1, (NUM_MAIN_JOINTS, 3)).mean(-1)
 
     def by_hand(values: Tensor) -> Tensor:
         return torch.stack([values[:, layout.hand(side)].mean(1) for side in range(2)], 1)
@@ -183,16 +183,17 @@ def joint_derivative(body: SparseBody, forward: Forward) -> Tensor:
     """Derivative (B, 66, Q) of the 22 joints relative to the pelvis, with respect to the unknowns up to the last
     coefficient, Q = 72 + C. Place, jaw and head scale do not move them.
     """
-    layout, joints = body.layout, forward.joints[:, :NUM_JOINTS]
-    derivative = joints.new_zeros(len(joints), NUM_JOINTS, 3, layout.coefficients.stop)
-    below = body.ancestors[:NUM_JOINTS, :NUM_JOINTS, None]
+    layout, num = body.layout, NUM_MAIN_JOINTS
+    joints = forward.joints[:, :num]
+    derivative = joints.new_zeros(len(joints), num, 3, layout.coefficients.stop)
+    below = body.ancestors[:num, :num, None]
     # A turn d of joint j moves a joint k below it by d x (p_k - p_j) = [p_k - p_j]^T d.
     turns = so3.skew(below * (joints[:, :, None] - joints[:, None])).transpose(-1, -2).transpose(2, 3)
     derivative[..., ROOT], derivative[..., BODY] = turns[..., 0, :], turns[..., 1:, :].flatten(-2)
     rest = body.joints.directions
-    bones = so3.product(forward.rotations[:, body.parents[:NUM_JOINTS]], (rest - rest[body.parents])[:NUM_JOINTS])
+    bones = so3.product(forward.rotations[:, body.parents[:num]], (rest - rest[body.parents])[:num])
     bones[:, 0] = 0
-    moves = body.ancestors[:NUM_JOINTS, :NUM_JOINTS] @ bones.flatten(2)
+    moves = body.ancestors[:num, :num] @ bones.flatten(2)
     derivative[..., layout.coefficients] = moves.unflatten(-1, (3, -1))
     return derivative.flatten(1, 2)
 
@@ -209,13 +210,13 @@ def joint_roots_m(root: Tensor, body: SparseBody, forward: Forward) -> tuple[Ten
     """Roots V (B, 66, Pc) of the covariance V V^T of the 22 joints: pelvis on pelvis, and aligned by similarity."""
     derivative = joint_derivative(body, forward)
     spread = derivative @ root[:, :, : derivative.shape[2]].transpose(1, 2)
-    whole = similarity_directions(forward.joints[:, :NUM_JOINTS])
+    whole = similarity_directions(forward.joints[:, :NUM_MAIN_JOINTS])
     return spread, spread - whole @ (whole.transpose(1, 2) @ spread)
 
 
 def _mean_distance(root: Tensor) -> Tensor:
     """Expected length (B, 22) of the error of each joint, from a root of its covariance."""
-    return _MEAN_TO_RMS * root.unflatten(1, (NUM_JOINTS, 3)).square().sum((2, 3)).sqrt()
+    return _MEAN_TO_RMS * root.unflatten(1, (NUM_MAIN_JOINTS, 3)).square().sum((2, 3)).sqrt()
 
 
 def _relative_spread(root: Tensor) -> Tensor:

@@ -34,8 +34,15 @@ SMPLX_PARENTS: tuple[int, ...] = (*_TRUNK_PARENTS, 15, 15, 15, *_finger_parents(
 NUM_SMPLX_JOINTS = 55
 NUM_BODY_JOINTS = 21
 """Joints of `body_pose`: SMPL-X joints 1..21 (the pelvis is `global_orient`)."""
+NUM_MAIN_JOINTS = 22
+"""Pelvis and body joints, SMPL-X joints 0..21: those of MPJPE."""
 NUM_HAND_JOINTS = 15
 PELVIS, NECK, HEAD, JAW, LEFT_EYE, RIGHT_EYE, LEFT_WRIST, RIGHT_WRIST = 0, 12, 15, 22, 23, 24, 20, 21
+SPINE = (3, 6, 9)
+"""From the pelvis up; the last is the chest."""
+HIPS, KNEES, ANKLES, FOOT_JOINTS = (1, 2), (4, 5), (7, 8), (10, 11)
+COLLARS, SHOULDERS, ELBOWS, WRISTS = (13, 14), (16, 17), (18, 19), (20, 21)
+"""Left and right of each."""
 SMPLX_EYES = slice(23, 25)
 SMPLX_HEAD_JOINTS: tuple[int, ...] = (15, 22, 23, 24)
 """Head, jaw and both eyes: the joints whose skin weights define the head region."""
@@ -104,6 +111,13 @@ KEYPOINT_JOINT: dict[int, int] = _keypoint_joints()
 """Keypoint index -> SMPL-X joint, for the keypoints that are joints (limbs, wrists, knuckles)."""
 KEYPOINT_VERTEX_NAME: dict[int, str] = _keypoint_vertices()
 """Keypoint index -> name in `BodyAssets.keypoint_vertices`, for those on the skin (nose, eyes, ears, toes, tips)."""
+JOINT_KEYPOINTS: dict[int, tuple[int, ...]] = {
+    0: (11, 12), 1: (13,), 2: (14,), 3: (5, 6), 4: (15,), 5: (16,), 6: (5, 6), 7: (17, 18, 19), 8: (20, 21, 22),
+    9: (5, 6), 10: (17, 18), 11: (20, 21), 12: (0, 1, 2, 3, 4, *range(23, 91)), 13: (5,), 14: (6,),
+    15: (0, 1, 2, 3, 4, *range(23, 91)), 16: (7,), 17: (8,), 18: (9, 91), 19: (10, 112), 20: tuple(range(92, 112)),
+    21: tuple(range(113, 133)),
+}  # fmt: skip
+"""Pelvis and body joints -> keypoints below them that show how they are turned."""
 
 _FACE_SWAPS = (
     *((k, 16 - k) for k in range(8)),

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from model.body.skeleton import NUM_BODY_JOINTS, NUM_KEYPOINTS, SMPLX_PARENTS
+from model.body.skeleton import HEAD, NUM_BODY_JOINTS, NUM_KEYPOINTS, SMPLX_PARENTS, WRISTS
 from model.estimators.annotations import is_annotated, part_validity
 from model.estimators.base import (
     Array,
@@ -42,8 +42,6 @@ MISSING_SHARE, OUTLIER_SHARE = 0.10, 0.03
 OUTLIER_PX = (30.0, 80.0)
 """Length of a gross error in a photo 512 px high."""
 NUM_COEFFICIENTS = 10
-
-HEAD, WRISTS = 15, (20, 21)
 
 INFO = EstimatorInfo(name="simulated", version="1")
 

@@ -47,14 +47,14 @@ from model.regressor.loss_config import LossConfig
 from model.regressor.network import Prediction
 from model.regressor.targets import neutral_where_invalid
 
-_WRISTS = (skeleton.LEFT_WRIST, skeleton.RIGHT_WRIST)
-_TRUNK = (0, 3, 6, 9)
+_TRUNK = (skeleton.PELVIS, *skeleton.SPINE)
 """Pelvis and spine: `body_valid` vouches for them as a whole."""
 _HEAD = slice(0, 5)
 """Nose, eyes and ears among the body's keypoints."""
 _SMALLEST_FACE_M = 1e-3
 """Points of a face closer together than this have no form."""
-_FEET_JOINT = (10, 10, 7, 11, 11, 8)
+(_LEFT_FOOT, _RIGHT_FOOT), (_LEFT_ANKLE, _RIGHT_ANKLE) = skeleton.FOOT_JOINTS, skeleton.ANKLES
+_FEET_JOINT = (_LEFT_FOOT, _LEFT_FOOT, _LEFT_ANKLE, _RIGHT_FOOT, _RIGHT_FOOT, _RIGHT_ANKLE)
 """The joint that carries each of the six feet points: toes the foot, heels the ankle."""
 
 
@@ -142,7 +142,7 @@ def part_frames(parameters: EhmParameters) -> dict[int, Tensor]:
             found[joint] = orient(skeleton.SMPLX_PARENTS[joint]) @ parameters.body_pose[:, joint - 1]
         return found[joint]
 
-    return {joint: orient(joint) for joint in (skeleton.PELVIS, skeleton.HEAD, *_WRISTS)}
+    return {joint: orient(joint) for joint in (skeleton.PELVIS, skeleton.HEAD, *skeleton.WRISTS)}
 
 
 def _terms_3d(

@@ -17,9 +17,8 @@ from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id, table_from_rows
 from datasets_manifest.shards.selection import LabelSet
 from datasets_manifest.shards.store import Footer, is_complete, read_footer, read_shard, shard_path, write_shard
-from fitting.evidence import JOINT_KEYPOINTS
 from model.body.ehms import EHMs
-from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import TRUTH_FILE, TRUTH_SCHEMA, synthesise

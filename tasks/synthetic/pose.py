@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.body.skeleton import SMPLX_JOINT_NAMES, SMPLX_PARENTS
 
 FACING_CAMERA = Rotation.from_matrix(np.diag([1.0, -1.0, -1.0]))
@@ -27,26 +28,6 @@ MAX_TRIES = 25
 """Poses are drawn again, at most so often, while limbs run into each other."""
 
 _INDEX = {name: k for k, name in enumerate(SMPLX_JOINT_NAMES)}
-
-
-def _body_limits() -> np.ndarray:
-    """(21, 3, 2) lower and upper limit of each axis-angle component; hinges are narrow, shoulders wide."""
-    limits = np.tile([-1.2, 1.2], (21, 3, 1))
-    rows = {
-        ("left_hip", "right_hip"): [[-2.2, 1.0], [-1.0, 1.0], [-1.0, 1.0]],
-        ("left_knee", "right_knee"): [[-0.08, 2.5], [-0.4, 0.4], [-0.4, 0.4]],
-        ("left_elbow",): [[-0.8, 0.8], [-2.5, 0.08], [-0.5, 0.5]],
-        ("right_elbow",): [[-0.8, 0.8], [-0.08, 2.5], [-0.5, 0.5]],
-        ("left_shoulder", "right_shoulder"): [[-1.8, 1.8], [-2.0, 2.0], [-1.9, 1.9]],
-        ("spine1", "spine2", "spine3", "left_foot", "right_foot", "left_collar", "right_collar"): [[-0.7, 0.7]] * 3,
-    }
-    for names, limit in rows.items():
-        for name in names:
-            limits[_INDEX[name] - 1] = limit
-    return limits
-
-
-BODY_LIMITS_RAD = _body_limits()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +158,7 @@ def _draw_body_pose(rng: np.random.Generator) -> np.ndarray:
         bend = {"down": rng.uniform(0.05, 0.7), "bent": rng.uniform(0.8, 2.1)}.get(str(arm), rng.uniform(0.0, 1.6))
         add(f"{side}_elbow", y=-sign * bend)
         add(f"{side}_wrist", *rng.normal(0, [0.3, 0.15, 0.2]))
-    return np.clip(pose, BODY_LIMITS_RAD[..., 0], BODY_LIMITS_RAD[..., 1])
+    return np.clip(pose, JOINT_LIMITS_RAD[..., 0], JOINT_LIMITS_RAD[..., 1])
 
 
 def posed_joints(body_pose: np.ndarray, joints_m: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

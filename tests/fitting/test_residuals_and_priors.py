@@ -12,7 +12,6 @@ from fitting.priors import (
     PoseNearnessTerm,
     RotvecTerm,
     beyond_limits,
-    joint_limits_rad,
     merge_beliefs,
     mixture_loss,
 )
@@ -20,7 +19,7 @@ from fitting.problem import NormalEquations, Term
 from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
 from fitting.settings import WrongJoints
 from fitting.sparse_body import SparseBody
-from model.body import skeleton
+from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.imaging import camera
 from model.imaging.camera import Camera
 
@@ -132,20 +131,11 @@ def test_inliers_need_to_be_seen_and_close() -> None:
 
 
 def test_limits_are_free_inside_and_signed_outside() -> None:
-    low, high = joint_limits_rad(torch.float64)
-    assert (low < high).all()
+    low, high = torch.from_numpy(JOINT_LIMITS_RAD).unbind(-1)
     inside = (low + high) / 2
     assert beyond_limits(inside, low, high).abs().max() == 0
     assert (beyond_limits(high + 0.1, low, high) > 0).all()
     assert (beyond_limits(low - 0.1, low, high) < 0).all()
-
-
-def test_the_limits_allow_left_and_right_the_same() -> None:
-    """Mirroring negates the y and z components."""
-    low, high = joint_limits_rad(torch.float64)
-    for left, right in ((0, 1), (3, 4), (15, 16), (17, 18), (19, 20)):
-        assert torch.allclose(low[left, 1:], -high[right, 1:])
-        assert torch.allclose(low[left, 0], low[right, 0])
 
 
 def test_two_beliefs_merge_into_their_product() -> None:
@@ -153,17 +143,3 @@ def test_two_beliefs_merge_into_their_product() -> None:
     mean, precision = merge_beliefs([first, second])
     assert mean.item() == pytest.approx(3.0)
     assert precision.item() == pytest.approx(4.0)
-
-
-def test_limits_belong_to_the_joints_they_name() -> None:
-    low, high = joint_limits_rad(torch.float64)
-    span = {name: (high - low)[row] for row, name in enumerate(skeleton.SMPLX_JOINT_NAMES[1:22])}
-    for stiff in ("spine1", "spine2", "spine3", "left_collar", "right_collar", "left_foot", "right_foot"):
-        assert (span[stiff] == 1.4).all()
-    for wide in ("neck", "head", "left_wrist", "right_ankle"):
-        assert (span[wide] == 2.4).all()
-    row = skeleton.SMPLX_JOINT_NAMES.index
-    assert high[row("left_knee") - 1, 0] > 2
-    assert low[row("left_knee") - 1, 0] > -0.1
-    assert high[row("left_elbow") - 1, 1] < 0.1
-    assert low[row("right_elbow") - 1, 1] > -0.1

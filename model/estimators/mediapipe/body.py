@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from model.body.skeleton import ANKLES, FOOT_JOINTS, HEAD, HIPS, KNEES, NECK, WRISTS
 from model.estimators.base import Array, BodyOutput, PersonBatch
 from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
-from model.estimators.mediapipe.lift.kinematics import HEAD, NECK, WRISTS, solve
+from model.estimators.mediapipe.lift.kinematics import solve
 from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, to_model_axes, view_ray
 from model.estimators.mediapipe.part import MediapipePart
 from model.estimators.mediapipe.search.person import face_accepted
@@ -30,7 +31,7 @@ SIGMA_DEG = np.array(
 """Standard deviation of the root and joints 1..21 of the inverse kinematics."""
 SIGMA_UNSEEN_DEG = 15.0
 """The same for a leg joint that nothing shows."""
-LEG_JOINTS = ((1, 4, 7, 10), (2, 5, 8, 11))
+LEG_JOINTS = tuple(zip(HIPS, KNEES, ANKLES, FOOT_JOINTS, strict=True))
 """Hip, knee, ankle and foot of the left and the right leg."""
 SIGMA_HEAD_DEG, SIGMA_WRIST_DEG = 12.0, 14.0
 """The same for neck and head with a face, and for a wrist with its hand."""

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from model.body.skeleton import JAW
 from model.estimators.base import Array, FaceOutput, PersonBatch
 from model.estimators.mediapipe.body import face_points
 from model.estimators.mediapipe.lift.rest import RestSkeleton
@@ -23,8 +24,8 @@ EYE_CORNERS = (33, 263)
 """Face-mesh landmarks: outer corners of the right and left eye."""
 EYES = (((386, 374), (385, 380), (263, 362)), ((159, 145), (158, 153), (33, 133)))
 """Left and right eye: two pairs of upper and lower lid, then outer and inner corner."""
-REST_EYE_CORNERS, REST_UPPER_LIP, REST_LOWER_LIP, JAW = (19, 28), 45, 49, 22
-"""Rest face landmarks among the 51 and the jaw's joint."""
+REST_EYE_CORNERS, REST_UPPER_LIP, REST_LOWER_LIP = (19, 28), 45, 49
+"""Rest face landmarks among the 51."""
 MAX_JAW_RAD = 0.6
 OPEN_EYE, CLOSED_EYE = 0.25, 0.08
 """Height of the eye's opening against its width, open and closed."""

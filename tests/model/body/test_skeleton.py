@@ -33,6 +33,15 @@ def test_slices_name_what_they_select() -> None:
     assert s.FLAME_JOINT_NAMES[s.FLAME_EYES] == ("left_eye", "right_eye")
 
 
+def test_pairs_of_joints_are_left_and_right_of_what_they_are_called() -> None:
+    pairs = (s.HIPS, s.KNEES, s.ANKLES, s.FOOT_JOINTS, s.COLLARS, s.SHOULDERS, s.ELBOWS, s.WRISTS)
+    parts = ("hip", "knee", "ankle", "foot", "collar", "shoulder", "elbow", "wrist")
+    for pair, part in zip(pairs, parts, strict=True):
+        assert [s.SMPLX_JOINT_NAMES[joint] for joint in pair] == [f"left_{part}", f"right_{part}"]
+    assert [s.SMPLX_JOINT_NAMES[joint] for joint in s.SPINE] == ["spine1", "spine2", "spine3"]
+    assert list(s.JOINT_KEYPOINTS) == list(range(s.NUM_MAIN_JOINTS))
+
+
 def test_every_keypoint_has_one_source() -> None:
     face = set(range(s.CONTOUR.start, s.INNER_FACE.stop))
     parts = [set(s.KEYPOINT_JOINT), set(s.KEYPOINT_VERTEX_NAME), face]

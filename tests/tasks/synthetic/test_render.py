@@ -13,13 +13,14 @@ from datasets_manifest.shards.store import read_footer, read_shard
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
+from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.body.skeleton import FACE, KEYPOINT_JOINT, LEFT_HAND, RIGHT_HAND
 from model.renderer.people import RestShape
 from model.renderer.raster import project
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 from tasks.synthetic import render as module
 from tasks.synthetic.person import SyntheticConfig, render_person
-from tasks.synthetic.pose import BODY_LIMITS_RAD, CROPS, finger_axes, limb_overlap_m, posed_joints, sample_person
+from tasks.synthetic.pose import CROPS, finger_axes, limb_overlap_m, posed_joints, sample_person
 from tasks.synthetic.render import TRUTH_SCHEMA, synthesise
 
 SMALL = SyntheticConfig(count=6, image_width=96, image_height=128, supersample=1, occluder_share=0.5)
@@ -249,8 +250,8 @@ def test_people_are_varied(rest):
     assert scales.max() <= 1.3
     assert np.ptp(scales.mean(1)) > 0.25
     poses = np.stack([person.body_pose for person in people])
-    assert (poses >= BODY_LIMITS_RAD[..., 0] - 1e-6).all()
-    assert (poses <= BODY_LIMITS_RAD[..., 1] + 1e-6).all()
+    assert (poses >= JOINT_LIMITS_RAD[..., 0] - 1e-6).all()
+    assert (poses <= JOINT_LIMITS_RAD[..., 1] + 1e-6).all()
     overlap = np.array([limb_overlap_m(pose, rest.joints_m) for pose in poses])
     assert (overlap == 0).mean() > 0.8
 

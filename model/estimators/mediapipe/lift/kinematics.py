@@ -11,7 +11,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.body.skeleton import SMPLX_LEFT_HAND, SMPLX_RIGHT_HAND
+from model.body.skeleton import (
+    ANKLES,
+    COLLARS,
+    ELBOWS,
+    HEAD,
+    HIPS,
+    KNEES,
+    NECK,
+    PELVIS,
+    SHOULDERS,
+    SMPLX_LEFT_HAND,
+    SMPLX_RIGHT_HAND,
+    SPINE,
+    WRISTS,
+)
 from model.estimators.base import Array
 from model.estimators.mediapipe.landmarks import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG
 from model.estimators.mediapipe.lift.rest import SIDES, RestSkeleton
@@ -30,10 +44,7 @@ from model.estimators.mediapipe.lift.so3 import (
     unit,
 )
 
-PELVIS, SPINE, NECK, HEAD = 0, (3, 6, 9), 12, 15
 CHEST = SPINE[-1]
-COLLARS, SHOULDERS, ELBOWS, WRISTS = (13, 14), (16, 17), (18, 19), (20, 21)
-HIPS, KNEES, ANKLES = (1, 2), (4, 5), (7, 8)
 FIRST_FINGER = (SMPLX_LEFT_HAND.start, SMPLX_RIGHT_HAND.start)
 """First joint of the left and right hand; order index, middle, pinky, ring, thumb, three joints each."""
 PALM_LANDMARKS = (0, 5, 9, 13, 17)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from model.body.skeleton import SMPLX_PARENTS
+from model.body.skeleton import SMPLX_PARENTS, WRISTS
 from model.estimators.mediapipe.hands import FINGER_LANDMARKS, solve_fingers
 from model.estimators.mediapipe.lift import so3
-from model.estimators.mediapipe.lift.kinematics import FIRST_FINGER, WRISTS, palm_orientation, solve
+from model.estimators.mediapipe.lift.kinematics import FIRST_FINGER, palm_orientation, solve
 from model.estimators.mediapipe.lift.rest import SIDES, open_skeleton
 
 LIMBS = [(16, 18), (18, 20), (17, 19), (19, 21), (1, 4), (4, 7), (2, 5), (5, 8)]
