@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmarks.inference_clock import Call, Work, bytes_of, flops_of
 from benchmarks.inference_plain import PlainBody, SmplxPackage, has_smplx, plain_network
+from model.batches import map_tensors, tensors_of
 from model.body.ehms import EhmOutput, EHMs
 from model.body.normals import VertexNormals
 from model.body.parameters import EhmParameters
@@ -85,7 +86,7 @@ class Inputs:
         cut = slice(config.side_px, config.crop_px - config.side_px)
         with torch.no_grad():
             tokens = network.backbone(normalise(crops)[..., cut])
-        people = random_people(network, count, rng).map(lambda tensor: tensor.to(device))
+        people = map_tensors(random_people(network, count, rng), lambda tensor: tensor.to(device))
         return cls(crops=crops, images=normalise(crops), tokens=tokens, people=people)
 
 
@@ -198,7 +199,7 @@ def differences(models: Models, inputs: Inputs) -> dict[str, float]:
         arguments = inputs.people.body_arguments()
         posed, dense = models.body(**arguments), models.plain_body(**arguments)
         found = {
-            "parameters, plain": _apart(list(said.named().values()), list(plain.named().values())),
+            "parameters, plain": _apart(tensors_of(said), tensors_of(plain)),
             "vertices, plain": _apart([posed.vertices, posed.keypoints], [dense.vertices, dense.keypoints]),
         }
         if models.package is not None:

@@ -1,7 +1,7 @@
 """One benchmark problem: synthetic people, the state all methods start from, and the objective they are scored with."""
 
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from fitting.rows import take_rows
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from fitting.summary import parameters_of
+from model.batches import map_tensors
 from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
@@ -84,7 +85,9 @@ def make_trial(
         focal_factor: the focal length that the methods are told, as a factor of the true one.
     """
     config = config or RefineConfig()
-    drawn: SyntheticPeople = to_device(make_people(body.to("cpu"), count, seed, people), body.device)
+    drawn: SyntheticPeople = map_tensors(
+        make_people(body.to("cpu"), count, seed, people), lambda value: value.to(body.device)
+    )
     told = Camera(focal_px=drawn.camera.focal_px * focal_factor, principal_px=drawn.camera.principal_px)
     drawn = replace(drawn, camera=told)
     # A refinement of no steps returns what the refinement starts from.
@@ -100,16 +103,6 @@ def make_trial(
     )
     start = replace(start, contour_bin=body.contour_bin(start))
     return Trial(body=body, people=drawn, start=start, config=config)
-
-
-def to_device(batch: Any, device: torch.device) -> Any:
-    """Every tensor of a dataclass, or of one inside it, on another device."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if is_dataclass(batch) and not isinstance(batch, type):
-        moved = {field.name: to_device(getattr(batch, field.name), device) for field in fields(batch)}
-        return type(batch)(**moved)
-    return batch
 
 
 class Objective:

@@ -10,7 +10,6 @@ Legend: B people, S, F, E numbers of SMPL-X shape, FLAME shape and expression co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -44,10 +43,6 @@ class EhmParameters:
     """(B, E)."""
     head_scale: Tensor
     """(B, 3) EHM-s scale s of the head."""
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> EhmParameters:
-        """The same with a function applied to every tensor, for example ``lambda t: t.to(device)``."""
-        return EhmParameters(**{name: function(value) for name, value in self.named().items()})
 
     def named(self) -> dict[str, Tensor]:
         """Field name to tensor."""

@@ -5,11 +5,11 @@ Legend: B people, C side of the crop in px.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from torch import Tensor, device
 
+from model.batches import map_tensors
 from model.body.parameters import EhmParameters
 
 
@@ -42,22 +42,7 @@ class TrainingBatch:
 
     def to(self, target: device | str, *, non_blocking: bool = False) -> TrainingBatch:
         """The same on another device."""
-        moved = {
-            field.name: value.to(target, non_blocking=non_blocking)
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        parameters = self.target.map(lambda tensor: tensor.to(target, non_blocking=non_blocking))
-        return dataclasses.replace(self, target=parameters, **moved)
-
-    def pin_memory(self) -> TrainingBatch:
-        """The same in page-locked memory, from where ``to(..., non_blocking=True)`` copies beside the GPU's work."""
-        moved = {
-            field.name: value.pin_memory()
-            for field in dataclasses.fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return dataclasses.replace(self, target=self.target.map(Tensor.pin_memory), **moved)
+        return map_tensors(self, lambda tensor: tensor.to(target, non_blocking=non_blocking))
 
     def __len__(self) -> int:
         """Number of people."""

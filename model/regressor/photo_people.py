@@ -5,14 +5,13 @@ Legend: P people of a photo, B people of one or several photos.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from model.batches import tensors_of
 from model.body.parameters import EhmParameters
 from model.body.skeleton import NUM_BODY_JOINTS, NUM_HAND_JOINTS, NUM_KEYPOINTS, NUM_SMPLX_JOINTS
 from model.estimators.base import Array, default_camera
@@ -65,9 +64,9 @@ class PhotoPrediction:
     @property
     def is_finite(self) -> Array:
         """(P,) bool: is every number of the person finite."""
-        numbers = [*self.parameters.named().values(), self.transl_m, self.crop_camera]
-        if self.joints_m is not None and self.keypoints_px is not None:
-            numbers += [self.joints_m, torch.from_numpy(self.keypoints_px)]
+        numbers = tensors_of(self)
+        if self.keypoints_px is not None:
+            numbers.append(torch.from_numpy(self.keypoints_px))
         return torch.stack([value.flatten(1).isfinite().all(1) for value in numbers]).all(0).numpy()
 
     def __len__(self) -> int:
@@ -89,33 +88,6 @@ class PlacedPeople:
     """(B, 55, 3)."""
     keypoints_m: Tensor | None = None
     """(B, 133, 3)."""
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> PlacedPeople:
-        """The same with a function applied to every tensor."""
-        names = ("transl_m", "camera", "joints_m", "keypoints_m")
-        found = {name: value for name in names if (value := getattr(self, name)) is not None}
-        moved = {name: function(value) for name, value in found.items()}
-        return dataclasses.replace(self, parameters=self.parameters.map(function), **moved)
-
-    def on_cpu(self) -> PlacedPeople:
-        """The same on the CPU."""
-        return self.map(Tensor.cpu)
-
-    def part(self, rows: slice) -> PlacedPeople:
-        """Some of them."""
-        return self.map(lambda tensor: tensor[rows])
-
-    @classmethod
-    def joined(cls, batches: Sequence[PlacedPeople]) -> PlacedPeople:
-        """The people of all batches, one after the other."""
-        names = ("transl_m", "camera", "joints_m", "keypoints_m")
-        found = {name: [getattr(batch, name) for batch in batches] for name in names}
-        parameters = {
-            name: torch.cat([getattr(batch.parameters, name) for batch in batches])
-            for name in batches[0].parameters.named()
-        }
-        merged = {name: torch.cat(values) for name, values in found.items() if values[0] is not None}
-        return cls(parameters=EhmParameters(**parameters), **merged)
 
     @classmethod
     def nobody(cls, config: RegressorConfig, *, with_points: bool) -> PlacedPeople:

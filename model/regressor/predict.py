@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.batches import cat_rows, map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.estimators.base import Array
 from model.imaging.boxes import box_problem
@@ -93,13 +94,13 @@ class Predictor:
         squares = [_squares(photo) for photo in photos]
         people = [(photo, square) for photo, own in zip(photos, squares, strict=True) for square in own]
         batches = [self._batch(people[k : k + self.batch_size]) for k in range(0, len(people), self.batch_size)]
-        everyone = PlacedPeople.joined(batches) if batches else None
+        everyone = cat_rows(batches) if batches else None
         results, first = [], 0
         for photo, own in zip(photos, squares, strict=True):
             if everyone is None or not own:
                 placed = PlacedPeople.nobody(self.network.config, with_points=self.body is not None)
             else:
-                placed = everyone.part(slice(first, first + len(own)))
+                placed = map_tensors(everyone, lambda tensor, rows=slice(first, first + len(own)): tensor[rows])
             first += len(own)
             results.append(placed.in_photo(photo, own))
         return results
@@ -113,7 +114,7 @@ class Predictor:
         crops = torch.from_numpy(np.stack(cut).transpose(0, 3, 1, 2)).to(self.device)
         prediction = self._run(self._filled(crops))
         told = slice(len(people))
-        parameters = prediction.parameters.map(lambda tensor: tensor[told].float())
+        parameters = map_tensors(prediction.parameters, lambda tensor: tensor[told].float())
         camera = prediction.camera[told].float()
         cameras = [photo.camera() for photo, _ in people]
         place = {
@@ -130,7 +131,7 @@ class Predictor:
         )
         if self.body is None:
             transl = photo_translation(camera, side_px=side_px, focal_sides=config.focal_sides, **place)
-            return PlacedPeople(parameters=in_photo, transl_m=transl, camera=camera).on_cpu()
+            return map_tensors(PlacedPeople(parameters=in_photo, transl_m=transl, camera=camera), Tensor.cpu)
         seen = self.body(**parameters.body_arguments()).joints
         rooted = (seen - seen[:, :1])[:, :PLACING_JOINTS]
         transl = fitted_photo_translation(
@@ -142,9 +143,10 @@ class Predictor:
             **place,
         )
         points = self.body(**in_photo.body_arguments(), transl=transl)
-        return PlacedPeople(
+        placed = PlacedPeople(
             parameters=in_photo, transl_m=transl, camera=camera, joints_m=points.joints, keypoints_m=points.keypoints
-        ).on_cpu()
+        )
+        return map_tensors(placed, Tensor.cpu)
 
     def _see(self, crops: Tensor) -> Prediction:
         """The network on crops (B, 3, C, C) uint8."""

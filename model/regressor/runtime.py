@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
+from model.batches import map_tensors, tensors_of
 from model.regressor.network import EhmRegressor
 
 Mode = Literal["eager", "compile", "graph"]
@@ -53,7 +53,7 @@ def accelerate(
             raise ValueError(f"{name}: expected one of {', '.join(get_args(kind))}, got {value!r}")
     if isinstance(function, nn.Module) and function.training:
         raise ValueError(f"{type(function).__name__} is in training mode: call eval() before it is accelerated")
-    tensors = _tensors(example_inputs)
+    tensors = tensors_of(example_inputs)
     if not tensors:
         raise ValueError("the example inputs hold no tensor, so they name no device")
     device = tensors[0].device
@@ -128,8 +128,8 @@ class _Graph:
     """A call captured once, replayed with other numbers in the same places."""
 
     def __init__(self, run: Callable[..., Any], example_inputs: tuple[Any, ...]) -> None:
-        self.inputs = _rebuild(example_inputs, iter([tensor.clone() for tensor in _tensors(example_inputs)]))
-        device = _tensors(self.inputs)[0].device
+        self.inputs = map_tensors(example_inputs, torch.clone)
+        device = tensors_of(self.inputs)[0].device
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
@@ -141,12 +141,12 @@ class _Graph:
             self.outputs = run(*self.inputs)
 
     def __call__(self, *inputs: Any) -> Any:
-        places, given = _tensors(self.inputs), _tensors(inputs)
+        places, given = tensors_of(self.inputs), tensors_of(inputs)
         _check_like(places, given)
         for place, tensor in zip(places, given, strict=True):
             place.copy_(tensor, non_blocking=True)
         self.graph.replay()
-        return _rebuild(self.outputs, iter([tensor.clone() for tensor in _tensors(self.outputs)]))
+        return map_tensors(self.outputs, torch.clone)
 
 
 def _check_like(places: list[Tensor], given: list[Tensor]) -> None:
@@ -154,35 +154,3 @@ def _check_like(places: list[Tensor], given: list[Tensor]) -> None:
     found = [(tuple(tensor.shape), tensor.dtype) for tensor in given]
     if expected != found:
         raise ValueError(f"this graph was captured for inputs of {expected}, got {found}")
-
-
-def _parts(value: Any) -> list[Any] | None:
-    """What a container holds, None for anything else."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, field.name) for field in dataclasses.fields(value)]
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return list(value) if isinstance(value, (tuple, list)) else None
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """All tensors of nested dataclasses, tuples, lists and dicts, in a fixed order."""
-    if isinstance(value, Tensor):
-        return [value]
-    return [tensor for part in _parts(value) or [] for tensor in _tensors(part)]
-
-
-def _rebuild(value: Value, tensors: Iterator[Tensor]) -> Value:
-    """The same containers with other tensors, in the order of ``_tensors``."""
-    if isinstance(value, Tensor):
-        return next(tensors)  # pyright: ignore[reportReturnType]
-    parts = _parts(value)
-    if parts is None:
-        return value
-    found = [_rebuild(part, tensors) for part in parts]
-    if isinstance(value, (tuple, list)):
-        return type(value)(found)
-    if isinstance(value, Mapping):
-        return type(value)(zip(value, found, strict=True))  # pyright: ignore[reportCallIssue]
-    names = [field.name for field in dataclasses.fields(value)]  # pyright: ignore[reportArgumentType]
-    return dataclasses.replace(value, **dict(zip(names, found, strict=True)))  # pyright: ignore

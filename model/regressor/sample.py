@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.batches import choose_rows
 from model.body.parameters import EhmParameters
 from model.body.skeleton import (
     FACE,
@@ -166,7 +167,7 @@ def collate(samples: Sequence[Sample], mirror: CoefficientMirror | None = None) 
     if mirrored.any():
         if mirror is None:
             raise ValueError("a crop is mirrored, so how this body's coefficients are mirrored must be given")
-        parameters = _where(mirrored, mirror_parameters(parameters, mirror), parameters)
+        parameters = choose_rows(mirrored, mirror_parameters(parameters, mirror), parameters)
     valid = torch.from_numpy(np.stack([sample.part_valid for sample in samples]))
     return TrainingBatch(
         crops=torch.from_numpy(np.stack([sample.crop for sample in samples])),
@@ -221,17 +222,6 @@ def in_crop_camera(parameters: EhmParameters, rows: Sequence[LabelRow], squares:
     )
     turned = {name: crop_orient(getattr(parameters, name), *camera) for name in ("global_orient", "head_orient")}
     return EhmParameters(**{**parameters.named(), **turned})
-
-
-def _where(choice: Tensor, first: EhmParameters, second: EhmParameters) -> EhmParameters:
-    """Row by row one or the other; choice (B,)."""
-    other = second.named()
-    return EhmParameters(
-        **{
-            name: torch.where(choice.reshape(-1, *[1] * (value.dim() - 1)), value, other[name])
-            for name, value in first.named().items()
-        }
-    )
 
 
 def _inside(part_valid: Array, keypoints: Array) -> Array:

@@ -7,6 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from model.batches import map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.regressor.batch import TrainingBatch
@@ -56,7 +57,7 @@ def neutral_parameters(like: EhmParameters) -> EhmParameters:
             return torch.eye(3, dtype=tensor.dtype, device=tensor.device).expand_as(tensor)
         return torch.zeros_like(tensor)
 
-    return dataclasses.replace(like.map(neutral), head_scale=torch.ones_like(like.head_scale))
+    return dataclasses.replace(map_tensors(like, neutral), head_scale=torch.ones_like(like.head_scale))
 
 
 def _rows(flag: Tensor, like: EhmParameters, name: str) -> Tensor:

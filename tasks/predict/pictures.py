@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 
+from model.batches import take_rows
 from model.body.ehms import EHMs
 from model.regressor.photo_people import PhotoPrediction
 from model.renderer.mesh_files import MeshFormat, encode_meshes
@@ -44,7 +45,7 @@ class Painter:
         kept = tuple(person for person, is_kept in zip(persons, finite, strict=True) if is_kept)
         if not kept:
             return Posed(vertices_cam=np.zeros((0, len(self._colours), 3), np.float32), persons=())
-        arguments = prediction.parameters.map(lambda tensor: tensor[chosen]).body_arguments()
+        arguments = take_rows(prediction.parameters, chosen).body_arguments()
         if self.body.assets.flame.eyelid_dirs is None:
             del arguments["eyelids"]
         posed = self.body(**arguments, transl=prediction.transl_m[chosen])

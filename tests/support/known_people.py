@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from model.batches import map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.body.skeleton import BODY
@@ -37,7 +38,9 @@ class TruthfulNetwork(nn.Module):
         first = sum(len(seen) for seen in self.crops)
         self.crops.append(crops)
         rows = slice(first, first + len(crops))
-        return Prediction(parameters=self.parameters_told.map(lambda t: t[rows]), camera=self.camera_told[rows])
+        return Prediction(
+            parameters=map_tensors(self.parameters_told, lambda t: t[rows]), camera=self.camera_told[rows]
+        )
 
 
 def truthful(config: RegressorConfig, rows: list[LabelRow], photos: list[np.ndarray], body: KeypointBody):
@@ -80,7 +83,7 @@ def label_row(
 ) -> LabelRow:  # fmt: skip
     """The label of one person who stands at ``transl_m`` before the photo's camera; the box is the keypoints'."""
     principal = np.array(size_px, np.float64) / 2
-    one = parameters.map(lambda tensor: tensor[index : index + 1].float())
+    one = map_tensors(parameters, lambda tensor: tensor[index : index + 1].float())
     points = body(**one.body_arguments(), transl=torch.tensor(transl_m[None], dtype=torch.float32)).keypoints[0]
     pixels = project(points.numpy(), focal_px, principal)
     return LabelRow(

@@ -7,6 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from model.batches import map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.imaging.crop_camera import project
@@ -54,7 +55,7 @@ def random_parameters(num: int, seed: int = 0, *, dtype: torch.dtype = torch.flo
         flame_expression=normal(10),
         head_scale=1.0 + normal(3, scale=0.1),
     )
-    return people.map(lambda tensor: tensor.to(dtype))
+    return map_tensors(people, lambda tensor: tensor.to(dtype))
 
 
 def random_camera(num: int, seed: int = 0, *, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -95,7 +96,7 @@ def rows(batch: TrainingBatch, chosen: slice) -> TrainingBatch:
     """Some people of a batch."""
     named = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
     cut = {name: value[chosen] for name, value in named.items() if name != "target"}
-    return dataclasses.replace(batch, target=batch.target.map(lambda tensor: tensor[chosen]), **cut)
+    return dataclasses.replace(batch, target=map_tensors(batch.target, lambda tensor: tensor[chosen]), **cut)
 
 
 def overwritten(batch: TrainingBatch, part: str, value: float) -> TrainingBatch:
@@ -120,7 +121,7 @@ def loss_of(
 
 
 def gradient_of(parameters: EhmParameters, camera: Tensor, batch: TrainingBatch, body: KeypointBody) -> list[Tensor]:
-    leaves = parameters.map(lambda tensor: tensor.detach().clone().requires_grad_())
+    leaves = map_tensors(parameters, lambda tensor: tensor.detach().clone().requires_grad_())
     view = camera.clone().requires_grad_()
     total = loss_of(leaves, view, batch, body).total
     inputs = [*leaves.named().values(), view]

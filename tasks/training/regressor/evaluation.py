@@ -32,6 +32,7 @@ import roma
 import torch
 from torch import Tensor
 
+from model.batches import map_tensors, take_rows
 from model.body.assets import EhmAssets
 from model.body.flame import FLAME
 from model.body.keypoint_body import KeypointBody
@@ -192,7 +193,7 @@ def mean_people(mean: MeanParameters, count: int) -> EhmParameters:
         flame_expression=mean.flame_expression,
         head_scale=mean.head_scale,
     )
-    return one.map(lambda value: value.expand(count, *value.shape))
+    return map_tensors(one, lambda value: value.expand(count, *value.shape))
 
 
 @torch.no_grad()
@@ -271,11 +272,4 @@ def _numpy(tensor: Tensor) -> np.ndarray:
 def rows_of(batch: TrainingBatch, rows: Sequence[int]) -> TrainingBatch:
     """Some people of a batch."""
     index = torch.as_tensor(list(rows), device=batch.weight.device)
-    taken = {
-        field.name: value[index]
-        for field in dataclasses.fields(batch)
-        if isinstance(value := getattr(batch, field.name), Tensor)
-    }
-    sample_ids = tuple(batch.sample_ids[row] for row in rows)
-    target = batch.target.map(lambda tensor: tensor[index])
-    return dataclasses.replace(batch, target=target, sample_ids=sample_ids, **taken)
+    return dataclasses.replace(take_rows(batch, index), sample_ids=tuple(batch.sample_ids[row] for row in rows))

@@ -8,8 +8,10 @@ from typing import Any
 
 import cv2
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model.batches import map_tensors
 from model.regressor.batch import TrainingBatch
 from tasks.training.regressor.broken_rows import BrokenRows
 from tasks.training.regressor.dataset import BrokenPhoto, RegressorDataset, TrainingDataError
@@ -28,8 +30,7 @@ class _Made:
 
     def pin_memory(self, device: Any = None) -> _Made:
         """The same with the batch in page-locked memory (called by torch's loader)."""
-        batch = None if self.batch is None else self.batch.pin_memory()
-        return _Made(batch=batch, broken=self.broken, sentence=self.sentence)
+        return map_tensors(self, Tensor.pin_memory)
 
 
 class _Steps(Dataset[_Made]):

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 
+from model.batches import map_tensors
 from model.body.ehms import EHMs
 from model.imaging.crop_camera import crop_translation
 from model.regressor.batch import TrainingBatch
@@ -33,7 +34,7 @@ def overlay_sheet(network: EhmRegressor, batch: TrainingBatch, body: EHMs, *, ti
     device = next(network.parameters()).device
     prediction = network(normalise(batch.crops.to(device)))
     network.train(was_training)
-    said = prediction.parameters.map(lambda tensor: tensor.float().cpu())
+    said = map_tensors(prediction.parameters, lambda tensor: tensor.float().cpu())
     focal_sides = network.config.focal_sides
     place = crop_translation(prediction.camera.float().cpu(), focal_sides)
     posed, label = body(**said.body_arguments()), body(**batch.target.body_arguments())

@@ -26,6 +26,7 @@ from regressor_batches import (
 )
 from torch import Tensor
 
+from model.batches import map_tensors
 from model.body import skeleton
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
@@ -319,7 +320,7 @@ def test_a_persons_weight_is_on_everything(body: KeypointBody) -> None:
     said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
     alone = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([1.0, 0.0])), body)
     half = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([0.5, 0.0])), body)
-    first = loss_of(said.map(lambda t: t[:1]), camera[:1], rows(batch, slice(0, 1)), body)
+    first = loss_of(map_tensors(said, lambda t: t[:1]), camera[:1], rows(batch, slice(0, 1)), body)
     torch.testing.assert_close(alone.total, first.total / 2)
     torch.testing.assert_close(half.total, alone.total / 2)
 
@@ -332,7 +333,7 @@ def test_the_mean_over_equal_shares_is_the_whole_batch(body: KeypointBody) -> No
     batch = dataclasses.replace(batch, face_valid=torch.tensor([True, False, False, True, True, True]))
     whole = gradient_of(said, camera, batch, body)
     shares = [slice(0, 3), slice(3, 6)]
-    parts = [gradient_of(said.map(lambda t, s=s: t[s]), camera[s], rows(batch, s), body) for s in shares]
+    parts = [gradient_of(map_tensors(said, lambda t, s=s: t[s]), camera[s], rows(batch, s), body) for s in shares]
     for k, gradient in enumerate(whole):
         together = torch.cat([part[k] for part in parts]) / 2
         torch.testing.assert_close(together, gradient, rtol=1e-9, atol=1e-12)

@@ -8,6 +8,7 @@ import pytest
 import roma
 import torch
 
+from model.batches import map_tensors
 from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_JOINT_NAMES
 from model.regressor.config import RegressorConfig
@@ -110,7 +111,7 @@ def test_spins_own_file():
 
 def test_mean_of_equal_labels_is_the_label():
     one = labels_of(1)
-    mean = of_labels(one.map(lambda tensor: tensor.repeat_interleave(5, 0)), CONFIG)
+    mean = of_labels(map_tensors(one, lambda tensor: tensor.repeat_interleave(5, 0)), CONFIG)
     pose = torch.cat([one.global_orient[:, None], one.body_pose, one.left_hand_pose, one.right_hand_pose], 1)[0]
     assert torch.allclose(sixd_to_rotmat(mean.pose), pose, atol=1e-6)
     assert torch.allclose(sixd_to_rotmat(mean.eye_pose), one.eye_pose[0], atol=1e-6)
@@ -140,11 +141,13 @@ def test_no_rotation_nearby_is_closer_to_the_labels():
 def test_only_valid_labels_count():
     labels = labels_of(6)
     valid = torch.tensor([True, True, False, True, False, True])
-    broken = labels.map(lambda tensor: torch.where(valid.view(-1, *[1] * (tensor.ndim - 1)), tensor, torch.nan))
+    broken = map_tensors(
+        labels, lambda tensor: torch.where(valid.view(-1, *[1] * (tensor.ndim - 1)), tensor, torch.nan)
+    )
     flags = dict.fromkeys(("body_valid", "left_hand_valid", "right_hand_valid", "face_valid"), valid)
     camera = torch.rand(6, 3)
     mean = of_labels(broken, CONFIG, **flags, camera=camera)
-    chosen = of_labels(labels.map(lambda tensor: tensor[valid]), CONFIG, camera=camera[valid])
+    chosen = of_labels(map_tensors(labels, lambda tensor: tensor[valid]), CONFIG, camera=camera[valid])
     assert equal(mean, chosen) == set(mean.named())
 
 

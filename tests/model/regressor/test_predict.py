@@ -9,6 +9,7 @@ import torch
 from known_people import TINY, camera_of, crop_points, label_row, truthful
 from regressor_batches import random_parameters
 
+from model.batches import map_tensors
 from model.body import lbs
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
@@ -54,7 +55,7 @@ def neutral_people(count):
     pose = sixd_to_rotmat(mean.pose).expand(count, -1, 3, 3)
     head = sixd_to_rotmat(mean.head_orient).expand(count, 3, 3)
     return dataclasses.replace(
-        random_parameters(count, seed=0).map(torch.zeros_like),
+        map_tensors(random_parameters(count, seed=0), torch.zeros_like),
         global_orient=pose[:, 0],
         body_pose=pose[:, 1:22],
         left_hand_pose=pose[:, 22:37],

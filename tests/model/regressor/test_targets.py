@@ -6,6 +6,7 @@ import pytest
 import torch
 from regressor_batches import overwritten, random_batch
 
+from model.batches import map_tensors
 from model.body import skeleton
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
@@ -29,7 +30,7 @@ def test_valid_labels_are_posed_as_they_are(body: KeypointBody) -> None:
 
 def test_targets_have_no_gradient(body: KeypointBody) -> None:
     batch = random_batch(2)
-    batch = dataclasses.replace(batch, target=batch.target.map(lambda tensor: tensor.requires_grad_()))
+    batch = dataclasses.replace(batch, target=map_tensors(batch.target, lambda tensor: tensor.requires_grad_()))
     assert not any(tensor.requires_grad for tensor in posed_target(batch, body))
 
 

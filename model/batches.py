@@ -1,0 +1,67 @@
+"""Batches: nested dataclasses, tuples, lists and dicts of tensors that share their first dimension B.
+
+What is no tensor (None, a name, a setting) stays as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Batch = TypeVar("Batch")
+
+
+def map_tensors(batch: Batch, function: Callable[..., Any], *others: Batch) -> Batch:
+    """The same containers with a function applied to every tensor, for example ``lambda t: t.to(device)``.
+
+    Args:
+        batch: The batch.
+        function: Takes the tensor, then those in its place in the others.
+        others: Batches of the same build.
+    """
+    found: Any = batch
+    if isinstance(found, Tensor):
+        return function(found, *others)
+    if dataclasses.is_dataclass(found) and not isinstance(found, type):
+        names = [field.name for field in dataclasses.fields(found)]
+        parts = {name: map_tensors(getattr(found, name), function, *(getattr(o, name) for o in others))
+                 for name in names}  # fmt: skip
+        return type(found)(**parts)
+    if isinstance(found, Mapping):
+        return type(found)({key: map_tensors(found[key], function, *(o[key] for o in others)) for key in found})  # pyright: ignore
+    if isinstance(found, (tuple, list)):
+        values = [map_tensors(part, function, *rest) for part, *rest in zip(found, *others, strict=True)]
+        return type(found)(*values) if hasattr(found, "_fields") else type(found)(values)
+    return batch
+
+
+def tensors_of(batch: Any) -> list[Tensor]:
+    """Every tensor of a batch, in a fixed order."""
+    found: list[Tensor] = []
+
+    def keep(value: Tensor) -> Tensor:
+        found.append(value)
+        return value
+
+    map_tensors(batch, keep)
+    return found
+
+
+def take_rows(batch: Batch, index: Tensor) -> Batch:
+    """Rows ``index`` (R,) of every tensor, as copies."""
+    return map_tensors(batch, lambda value: value.index_select(0, index))
+
+
+def choose_rows(mask: Tensor, yes: Batch, no: Batch) -> Batch:
+    """Row by row: ``yes`` where the mask (B,) holds, else ``no``. A NaN of the row that is not chosen does not pass."""
+    return map_tensors(yes, lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), no)
+
+
+def cat_rows(batches: Sequence[Batch]) -> Batch:
+    """Batches of the same build, one after the other."""
+    first, *others = batches
+    return map_tensors(first, lambda *values: torch.cat(values), *others) if others else first
