@@ -23,19 +23,19 @@ def map_tensors(batch: Batch, function: Callable[..., Any], *others: Batch) -> B
         function: Takes the tensor, then those in its place in the others.
         others: Batches of the same build.
     """
-    found: Any = batch
-    if isinstance(found, Tensor):
-        return function(found, *others)
-    if dataclasses.is_dataclass(found) and not isinstance(found, type):
-        names = [field.name for field in dataclasses.fields(found)]
-        parts = {name: map_tensors(getattr(found, name), function, *(getattr(o, name) for o in others))
-                 for name in names}  # fmt: skip
-        return type(found)(**parts)
-    if isinstance(found, Mapping):
-        return type(found)({key: map_tensors(found[key], function, *(o[key] for o in others)) for key in found})  # pyright: ignore
-    if isinstance(found, (tuple, list)):
-        values = [map_tensors(part, function, *rest) for part, *rest in zip(found, *others, strict=True)]
-        return type(found)(*values) if hasattr(found, "_fields") else type(found)(values)
+    kind: Any = type(batch)
+    if isinstance(batch, Tensor):
+        return function(batch, *others)
+    if dataclasses.is_dataclass(kind):
+        parts = {
+            field.name: [getattr(one, field.name) for one in (batch, *others)] for field in dataclasses.fields(kind)
+        }
+        return kind(**{name: map_tensors(part, function, *rest) for name, (part, *rest) in parts.items()})
+    if isinstance(batch, Mapping):
+        return kind({key: map_tensors(batch[key], function, *(other[key] for other in others)) for key in batch})
+    if isinstance(batch, (tuple, list)):
+        values = [map_tensors(part, function, *rest) for part, *rest in zip(batch, *others, strict=True)]
+        return kind(*values) if hasattr(kind, "_fields") else kind(values)
     return batch
 
 

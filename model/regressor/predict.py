@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import get_args
 
 import numpy as np
@@ -100,7 +101,7 @@ class Predictor:
             if everyone is None or not own:
                 placed = PlacedPeople.nobody(self.network.config, with_points=self.body is not None)
             else:
-                placed = map_tensors(everyone, lambda tensor, rows=slice(first, first + len(own)): tensor[rows])
+                placed = map_tensors(everyone, itemgetter(slice(first, first + len(own))))
             first += len(own)
             results.append(placed.in_photo(photo, own))
         return results
