@@ -32,9 +32,11 @@ from torch.utils.data import Dataset, default_collate
 
 from benchmarks.measure import timed
 from benchmarks.table import Column, Row, markdown, number
-from datasets_manifest.schema.labels import LABEL_SCHEMA, table_from_rows
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.shards.store import Footer, shard_path, write_shard
+from datasets_manifest.shards.store import shard_path, write_shard
 from datasets_manifest.sources.image_sources import open_images
 from model.body.assets import load_open_body
 from model.body.skeleton import KEYPOINT_FLIP

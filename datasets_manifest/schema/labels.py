@@ -19,7 +19,6 @@ from datasets_manifest.schema.fields import (
     field_note,
     fixed_length,
     pack_arrays,
-    table_from_rows,
     unpack_arrays,
 )
 
@@ -45,7 +44,6 @@ __all__ = [
     "label_schema",
     "make_sample_id",
     "pack_arrays",
-    "table_from_rows",
     "unpack_arrays",
 ]
 

@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datasets_manifest.schema.fields import field_note
+from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
 from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
+from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Snapshot, check_snapshot
-from datasets_manifest.shards.store import Footer, ShardError
 
 __all__ = [
     "TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "check_splits", "select_labels",
@@ -93,13 +94,7 @@ class Selection:
         Raises:
             KeyError: There is no such column.
         """
-        column = self.table[name]
-        # One chunk is taken as it is: combining would copy it.
-        values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        if not pa.types.is_fixed_size_list(values.type):
-            return values.to_numpy(zero_copy_only=False)
-        shape = [int(n) for n in field_note(self.table.schema.field(name), "shape").split("x")]
-        return values.flatten().to_numpy(zero_copy_only=False).reshape(-1, *shape)
+        return array_of(self.table[name], self.table.schema.field(name))
 
 
 def select_labels(
@@ -202,12 +197,12 @@ class _Reader:
     splits: Counter[str] = field(default_factory=Counter)
     unfit: list[str] = field(default_factory=list)
 
-    def add(self, path: Path, footer: Footer, table: pa.Table) -> None:
+    def add(self, shard: Shard, table: pa.Table) -> None:
         """Keeps the supervising rows of a shard."""
-        self.footers.append(footer)
+        self.footers.append(shard.footer)
         try:
-            check_conventions(path, self.schema)
-            check_lengths(path, table, self.schema)
+            check_conventions(shard.path, shard.schema, self.schema)
+            check_lengths(shard.path, table, self.schema)
         except ShardError as error:
             self.unfit.append(str(error))
             return

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from datasets_manifest.schema.fields import field_note, fixed_length
 from datasets_manifest.schema.labels import PART_NAMES, label_schema
-from datasets_manifest.shards.store import ShardError
+from datasets_manifest.shards.footer import ShardError
 
 COLUMNS = (
     "sample_id",
@@ -65,10 +64,8 @@ def _fixed(field: pa.Field) -> pa.Field:
     return field if length is None else field.with_type(pa.list_(field.type.value_type, length))
 
 
-def check_conventions(path: Path, schema: pa.Schema) -> None:
-    """Raise ShardError where a shard's columns state another unit or frame than the schema's."""
-    with pq.ParquetFile(path) as file:
-        found = file.schema_arrow
+def check_conventions(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
+    """Raise ShardError where a shard's columns, as found in the file, state another unit or frame than the schema's."""
     for name in COLUMNS:
         if name not in found.names:
             continue

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
-from datasets_manifest.shards.store import Footer, ShardError, read_footer, read_shard
+from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.shard import Shard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +38,7 @@ def check_snapshot(
     labels_dir: Path | str,
     *,
     expected_rows: int | None = None,
-    visit: Callable[[Path, Footer, pa.Table], None] | None = None,
+    visit: Callable[[Shard, pa.Table], None] | None = None,
 ) -> Snapshot:
     """Read every shard below ``labels_dir`` and count its rows.
 
@@ -61,13 +62,14 @@ def check_snapshot(
     first_file: dict[str, Path] = {}
     for path in paths:
         try:
-            footer = read_footer(path)
-            table = read_shard(path, LABEL_SCHEMA)
-            if visit is not None:
-                visit(path, footer, table)
+            with Shard(path) as shard:
+                table = shard.table(LABEL_SCHEMA)
+                if visit is not None:
+                    visit(shard, table)
         except ShardError as error:
             problems.append(str(error))
             continue
+        footer = shard.footer
         shards_by_hash[footer.config_hash] += 1
         example.setdefault(footer.config_hash, path)
         states = table["status"].to_pylist()

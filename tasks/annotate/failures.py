@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
-from datasets_manifest.shards.store import read_shard
+from datasets_manifest.shards.shard import read_shard
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 SHARD_FAILED = "shard_failed"

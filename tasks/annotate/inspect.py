@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
-from datasets_manifest.shards.store import read_shard
+from datasets_manifest.shards.shard import read_shard
 from model.renderer.overlay import encode_png, side_colours
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.settings import AnnotateConfig

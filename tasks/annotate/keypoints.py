@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.labels import (
     KEYPOINTS_SCHEMA,
     PERSON_UNKNOWN,
@@ -19,9 +20,8 @@ from datasets_manifest.schema.labels import (
     image_id_of,
     make_sample_id,
     pack_arrays,
-    table_from_rows,
 )
-from datasets_manifest.shards.store import read_shard
+from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import (
     BOX_SOURCES,

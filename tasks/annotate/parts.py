@@ -14,15 +14,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from datasets_manifest.schema.labels import (
-    KEYPOINTS_SCHEMA,
-    PLAN_SCHEMA,
-    ErrorCode,
-    Status,
-    table_from_rows,
-    unpack_arrays,
-)
-from datasets_manifest.shards.store import read_shard
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PLAN_SCHEMA, ErrorCode, Status, unpack_arrays
+from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import PersonBatch
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat

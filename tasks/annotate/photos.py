@@ -15,7 +15,7 @@ import numpy as np
 
 from datasets_manifest.adapters.base import Adapter, ImageRecord, open_adapter
 from datasets_manifest.manifest import load_manifest
-from datasets_manifest.shards.store import read_footer
+from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.sources.images import decode_image
 from tasks.annotate.workspace import ShardRef, Workspace
 

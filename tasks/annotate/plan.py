@@ -15,16 +15,11 @@ from typing import Any
 from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord, open_adapter
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.manifest import Manifest, load_manifest
-from datasets_manifest.schema.labels import (
-    PERSON_UNKNOWN,
-    PLAN_SCHEMA,
-    BoxSource,
-    Status,
-    make_sample_id,
-    pack_arrays,
-    table_from_rows,
-)
-from datasets_manifest.shards.store import Footer, is_complete, read_footer, write_shard
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id, pack_arrays
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import finished_footer
+from datasets_manifest.shards.store import write_shard
 from tasks.annotate.retry import set_aside
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
@@ -117,7 +112,8 @@ def _write_plan(
         shard=f"{shard.index:05d}",
     )
     path = workspace.plan_path(shard)
-    if is_complete(path, footer.config_hash) and dict(read_footer(path).manifest) == dict(footer.manifest):
+    found = finished_footer(path, footer.config_hash)
+    if found is not None and dict(found.manifest) == dict(footer.manifest):
         return
     write_shard(path, table, footer)
 

@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.shards.store import Footer, read_footer
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import read_footer
 from model.estimators.base import PARTS
 from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig, EstimatorConfig

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from datasets_manifest.files import write_text
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PART_NAMES, Status, unpack_arrays
+from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.snapshot import check_snapshot
-from datasets_manifest.shards.store import read_shard
 from datasets_manifest.sources.images import ImageError
 from model.renderer.overlay import encode_png, side_colours
 from tasks.annotate.failures import Failure, failures_csv

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.labels import (
     BODY_SCHEMA,
     FACE_SCHEMA,
@@ -22,10 +23,9 @@ from datasets_manifest.schema.labels import (
     PART_NAMES,
     ErrorCode,
     Status,
-    table_from_rows,
     unpack_arrays,
 )
-from datasets_manifest.shards.store import read_shard
+from datasets_manifest.shards.shard import read_shard
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
 from fitting.sparse_tables import NUM_SURFACE

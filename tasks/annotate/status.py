@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from datasets_manifest.shards.store import ShardError, read_footer
+from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.shard import read_footer
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 

@@ -18,7 +18,9 @@ import pyarrow as pa
 
 from datasets_manifest.files import write_text
 from datasets_manifest.schema.labels import Status
-from datasets_manifest.shards.store import Footer, is_complete, read_footer, write_shard
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import finished_footer
+from datasets_manifest.shards.store import write_shard
 from tasks.annotate.workspace import ShardRef, Workspace
 
 
@@ -51,11 +53,12 @@ class ShardSummary:
         return f"{self.step}/{self.shard.name}"
 
 
-def is_done(path: Path, footer: Footer) -> bool:
-    """Whether a file belongs to the present settings and to the present plan of its shard."""
-    if not is_complete(path, footer.config_hash):
-        return False
-    return read_footer(path).manifest.get("inputs_hash") == footer.manifest["inputs_hash"]
+def done_footer(path: Path, footer: Footer) -> Footer | None:
+    """The footer of a file that belongs to the present settings and to the present plan of its shard, else None."""
+    found = finished_footer(path, footer.config_hash)
+    if found is None or found.manifest.get("inputs_hash") != footer.manifest["inputs_hash"]:
+        return None
+    return found
 
 
 def run_step(
@@ -84,9 +87,11 @@ def run_step(
     path, failure = workspace.step_path(step, shard), workspace.failure_path(step, shard)
     try:
         footer = make_footer()
-        if is_done(path, footer):
+        done = done_footer(path, footer)
+        if done is not None:
             failure.unlink(missing_ok=True)
-            return _summary(step, shard, "skipped", _counts_of(path), started, time.perf_counter() - started)
+            counts = (done.row_count, done.failed_count, {})
+            return _summary(step, shard, "skipped", counts, started, time.perf_counter() - started)
         recognised = time.perf_counter()
         table = compute()
         computed = time.perf_counter()
@@ -103,11 +108,6 @@ def _counts(table: pa.Table) -> tuple[int, int, dict[str, int]]:
     failed = sum(status == Status.FAILED for status in table["status"].to_pylist())
     codes = Counter(code for code in table["error_code"].to_pylist() if code is not None)
     return table.num_rows, failed, dict(codes)
-
-
-def _counts_of(path: Path) -> tuple[int, int, dict[str, int]]:
-    footer = read_footer(path)
-    return footer.row_count, footer.failed_count, {}
 
 
 def _summary(

@@ -20,10 +20,11 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_manifest.files import write_bytes
+from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.error_codes import Status
-from datasets_manifest.schema.fields import table_from_rows
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
-from datasets_manifest.shards.store import Footer, write_shard
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.video import FrameChoice
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
 from datasets_manifest.schema.labels import PART_NAMES
-from datasets_manifest.shards.store import Footer
+from datasets_manifest.shards.footer import Footer
 from tasks.report.figures import PART_TITLES, finite
 
 TEXTS = ("sample_id", "dataset", "split", "status", "error_code", "error_detail")

@@ -16,7 +16,8 @@ import numpy as np
 from datasets_manifest.files import write_bytes, write_text
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
-from datasets_manifest.shards.store import Footer, read_footer, read_shard
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id, table_from_rows
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
+from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import LabelSet
-from datasets_manifest.shards.store import Footer, is_complete, read_footer, read_shard, shard_path, write_shard
+from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
+from datasets_manifest.shards.store import shard_path, write_shard
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
@@ -79,7 +82,7 @@ def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "syntheti
         created_utc=truth.created_utc,
     )
     path = shard_path(labels_dir, dataset, split, 0)
-    if not is_complete(path, footer.config_hash):
+    if not finished_footer(path, footer.config_hash):
         people = read_shard(truth_path, TRUTH_SCHEMA).to_pylist()
         rows = [_label_row(person, dataset, split) for person in people]
         write_shard(path, table_from_rows(rows, LABEL_SCHEMA), footer)

@@ -17,8 +17,11 @@ import pyarrow as pa
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import alone_in, write_bytes
-from datasets_manifest.schema.fields import FLOATS, column, table_from_rows
-from datasets_manifest.shards.store import Footer, is_complete, write_shard
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.fields import FLOATS, column
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import finished_footer
+from datasets_manifest.shards.store import write_shard
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape
@@ -101,7 +104,7 @@ def _synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) ->
     truth_path = out_dir / TRUTH_FILE
     stated = _stated_config(config, ehm)
     names = [_image_name(k, config) for k in range(config.count)]
-    if is_complete(truth_path, config_hash(stated)) and all((out_dir / name).is_file() for name in names):
+    if finished_footer(truth_path, config_hash(stated)) and all((out_dir / name).is_file() for name in names):
         log.info("%s is complete (%d images); nothing to render.", out_dir, config.count)
         return truth_path
     truth_path.unlink(missing_ok=True)

@@ -1,9 +1,8 @@
 """Small label shards."""
 
-from datasets_manifest.schema.labels import LABEL_SCHEMA, table_from_rows
-from datasets_manifest.shards.store import (
-    Footer,
-)
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.footer import Footer
 
 
 def label_table(count=3, image="a.jpg", failed=1):

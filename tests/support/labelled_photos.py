@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets_manifest.schema.labels import label_schema, table_from_rows
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.shards.store import Footer, shard_path, write_shard
+from datasets_manifest.shards.store import shard_path, write_shard
 from datasets_manifest.sources.image_sources import open_images
 from tasks.training.regressor.dataset import LabelledPhotos
 

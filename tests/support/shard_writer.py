@@ -18,17 +18,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.schema.labels import LABEL_SCHEMA, table_from_rows
-from datasets_manifest.shards.store import (
-    Footer,
-    ShardError,
-    is_complete,
-    read_footer,
-    read_shard,
-    shard_path,
-    sweep_temporary,
-    write_shard,
-)
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.footer import Footer, ShardError
+from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
+from datasets_manifest.shards.store import shard_path, sweep_temporary, write_shard
 
 ROWS = 60
 SHARDS = 130
@@ -68,7 +62,7 @@ def write_all(folder: Path, table: pa.Table) -> None:
     """Write every shard that is not finished yet, as a worker that starts again does."""
     for shard in range(SHARDS):
         path = shard_path(folder, "crash", "all", shard)
-        if not is_complete(path, FOOTER.config_hash):
+        if not finished_footer(path, FOOTER.config_hash):
             write_shard(path, of_shard(table, shard), FOOTER)
 
 
@@ -167,7 +161,7 @@ def race(folder: Path, writers: int, repeats: int) -> dict[str, int]:
         for _ in range(repeats):
             write_shard(path, table, FOOTER)
             sweep_temporary(folder)
-            if not is_complete(path, FOOTER.config_hash):
+            if not finished_footer(path, FOOTER.config_hash):
                 raise AssertionError("a reader saw a file that is not whole")
 
     children = [forked(work) for _ in range(writers)]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from datasets_manifest.schema.fields import fixed_length, pack_arrays, table_from_rows, unpack_arrays
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.fields import fixed_length, pack_arrays, unpack_arrays
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, ErrorCode
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)

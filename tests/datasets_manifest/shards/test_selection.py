@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from label_shards import footer
 
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, label_schema, table_from_rows
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, label_schema
 from datasets_manifest.shards.selection import LabelFilter, LabelSet, check_same_body, check_splits, select_labels
 from datasets_manifest.shards.selection_columns import COLUMNS, supervising_schema
 from datasets_manifest.shards.store import shard_path, write_shard

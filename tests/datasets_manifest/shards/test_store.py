@@ -14,17 +14,10 @@ import pytest
 from label_shards import footer, label_table
 
 from datasets_manifest.schema.labels import BODY_SCHEMA, LABEL_SCHEMA, SCHEMA_VERSION
-from datasets_manifest.shards import store
-from datasets_manifest.shards.store import (
-    FOOTER_KEYS,
-    ShardError,
-    is_complete,
-    read_footer,
-    read_shard,
-    shard_path,
-    sweep_temporary,
-    write_shard,
-)
+from datasets_manifest.schema.upgrades import UPGRADES
+from datasets_manifest.shards.footer import FOOTER_KEYS, ShardError
+from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
+from datasets_manifest.shards.store import shard_path, sweep_temporary, write_shard
 
 
 def dead_process_id():
@@ -68,16 +61,16 @@ def test_pandas_reads_a_folder_of_labels_without_our_code(tmp_path):
 def test_complete_means_this_config_and_a_readable_file(tmp_path, caplog):
     path = tmp_path / "a.parquet"
     mine = footer().config_hash
-    assert not is_complete(path, mine)
+    assert not finished_footer(path, mine)
     write_shard(path, label_table(), footer())
-    assert is_complete(path, mine)
-    assert not is_complete(path, footer(config={"solver": {"iterations": 21}}).config_hash)
+    assert finished_footer(path, mine)
+    assert not finished_footer(path, footer(config={"solver": {"iterations": 21}}).config_hash)
     path.write_bytes(path.read_bytes()[:-5])
     with caplog.at_level(logging.WARNING):
-        assert not is_complete(path, mine)
+        assert not finished_footer(path, mine)
     assert "counts as not done" in caplog.text
     write_shard(path, label_table(), footer())
-    assert is_complete(path, mine)
+    assert finished_footer(path, mine)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"<html>", bytes(5000)])
@@ -127,7 +120,7 @@ def test_another_schema_version_is_refused_and_both_are_named(tmp_path, version)
     write_shard(path, label_table(), footer(schema_version=version))
     with pytest.raises(ShardError, match=rf"version {version}, this program reads version {SCHEMA_VERSION}"):
         read_shard(path, LABEL_SCHEMA)
-    assert not is_complete(path, footer().config_hash)
+    assert not finished_footer(path, footer().config_hash)
 
 
 def test_an_older_version_is_upgraded_where_there_is_a_way(tmp_path, monkeypatch):
@@ -136,7 +129,7 @@ def test_an_older_version_is_upgraded_where_there_is_a_way(tmp_path, monkeypatch
     write_shard(path, older, footer(schema_version=SCHEMA_VERSION - 1))
     rename = {"score": "quality"}
     upgrade = lambda table: table.rename_columns([rename.get(n, n) for n in table.column_names])  # noqa: E731
-    monkeypatch.setitem(store.UPGRADES, SCHEMA_VERSION - 1, upgrade)
+    monkeypatch.setitem(UPGRADES, SCHEMA_VERSION - 1, upgrade)
     assert read_shard(path, LABEL_SCHEMA).equals(label_table())
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from annotated_project import PEOPLE, annotate
 
+from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
-from datasets_manifest.shards.store import read_footer
 from flows.run.orchestrate import workspace_of
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import STEPS

@@ -17,7 +17,7 @@ from annotated_project import MANIFEST, PEOPLE, annotate
 from recipe_files import write_converted_transfer, write_official_bodies, write_weights
 from typer.testing import CliRunner
 
-from datasets_manifest.shards.store import read_footer
+from datasets_manifest.shards.shard import read_footer
 from flows.cli.app import app
 from model.body import convert
 from model.licensed_files import BY_ID, PAPER_BACKENDS

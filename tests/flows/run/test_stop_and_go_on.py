@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
-from datasets_manifest.shards.store import read_footer
 
 PROGRAM = Path(__file__).parents[2] / "support" / "stopped_run.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

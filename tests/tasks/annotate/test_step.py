@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode, Status, table_from_rows
-from datasets_manifest.shards.store import Footer
+from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode, Status
+from datasets_manifest.shards.footer import Footer
 from tasks.annotate.step import run_step
 from tasks.annotate.workspace import ShardRef, Workspace
 

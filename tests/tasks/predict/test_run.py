@@ -12,7 +12,7 @@ import trimesh
 from video_files import write_video
 
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
-from datasets_manifest.shards.store import read_footer, read_shard
+from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.video import FrameChoice
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id, table_from_rows
-from datasets_manifest.shards.store import Footer, write_shard
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.images import ImageError
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs

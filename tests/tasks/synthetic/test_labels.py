@@ -9,8 +9,8 @@ import pytest
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.selection import select_labels
+from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.snapshot import check_snapshot
-from datasets_manifest.shards.store import read_footer, read_shard
 from datasets_manifest.sources.image_sources import check_images, open_images
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body

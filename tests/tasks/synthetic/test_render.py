@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datasets_manifest.files import alone_in
-from datasets_manifest.shards.store import read_footer, read_shard
+from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs

@@ -1,0 +1,104 @@
+"""The footer of a shard: how it was made, as JSON in the Parquet key-value metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.schema.labels import SCHEMA_VERSION
+
+FOOTER_KEYS = (
+    "schema_version",
+    "code_version",
+    "config_hash",
+    "config",
+    "body_model",
+    "estimators",
+    "manifest",
+    "shard",
+    "row_count",
+    "failed_count",
+    "created_utc",
+)
+"""Keys of the Parquet key-value metadata of every shard; each value is JSON."""
+
+
+class ShardError(ValueError):
+    """A shard cannot be read or is not what was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footer:
+    """How a shard was made. ``write_shard`` counts the rows itself, so the counts always agree with the table."""
+
+    config: Mapping[str, Any]
+    """Everything that decides the content; its canonical JSON makes ``config_hash``."""
+    code_version: str
+    """Version of this package, with the commit where it is known."""
+    manifest: Mapping[str, Any]
+    """id, version and hash of the manifest."""
+    shard: str
+    """Name of the shard inside its data set and split, such as 00012."""
+    body_model: Mapping[str, Any] = field(default_factory=dict)
+    """name and sha256 of the body model; empty where none is used."""
+    estimators: tuple[Mapping[str, Any], ...] = ()
+    """name, version, sha256 of the weights and licence, one each."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of the schema of the rows."""
+    created_utc: str = ""
+    """ISO time; empty = now, or SOURCE_DATE_EPOCH where that is set (then files are the same byte for byte)."""
+    row_count: int = -1
+    """Rows in the file; filled in on writing."""
+    failed_count: int = -1
+    """Rows with status failed; filled in on writing."""
+
+    @cached_property
+    def config_hash(self) -> str:
+        """sha256 of the canonical config."""
+        return config_hash(self.config)
+
+
+def parse_footer(path: Path, metadata: Mapping[bytes, bytes] | None, num_rows: int) -> Footer:
+    """The footer in a file's key-value metadata.
+
+    Args:
+        path: The file, for messages.
+        metadata: Its key-value metadata.
+        num_rows: Rows that it really has.
+
+    Raises:
+        ShardError: There is none of ours, or it contradicts itself or the file.
+    """
+    raw = metadata or {}
+    missing = [key for key in FOOTER_KEYS if key.encode() not in raw]
+    if missing:
+        raise ShardError(f"Shard {path} has no {', '.join(missing)} in its footer; it was not written by this project.")
+    try:
+        values = {key: _parsed(raw[key.encode()]) for key in FOOTER_KEYS}
+        stated_hash = values.pop("config_hash")
+        footer = Footer(**{**values, "estimators": tuple(values["estimators"])})
+        actual_hash = _hash_of(raw[b"config"])
+    except (ValueError, TypeError) as error:
+        raise ShardError(f"Shard {path} has a footer that is not valid JSON ({error}); run it again.") from error
+    if actual_hash != stated_hash:
+        raise ShardError(f"Shard {path}: its footer's config has the hash {actual_hash}, but it states {stated_hash}.")
+    if footer.row_count != num_rows:
+        raise ShardError(f"Shard {path} has {num_rows} rows, but its footer states {footer.row_count}.")
+    vars(footer)["config_hash"] = actual_hash
+    return footer
+
+
+@lru_cache(maxsize=256)
+def _parsed(raw: bytes) -> Any:
+    """A value of a footer; the shards of a step have most of theirs in common."""
+    return json.loads(raw)
+
+
+@lru_cache(maxsize=256)
+def _hash_of(raw: bytes) -> str:
+    return config_hash(_parsed(raw))

@@ -1,0 +1,153 @@
+"""A finished shard, read: its footer, and those of its columns that are asked for.
+
+A shard is finished if, and only if, its final file is there, can be read, and its footer has this run's config hash.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.labels import SCHEMA_VERSION
+from datasets_manifest.schema.upgrades import UPGRADES
+from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
+
+log = logging.getLogger(__name__)
+
+
+class Shard:
+    """The file of a shard, opened once: the footer at once, columns when they are asked for.
+
+    Page checksums of what is read are verified, and an older schema version is brought up to this one.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Opens the file and reads its footer.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ShardError: The file is not a readable Parquet file, or not a shard of ours.
+        """
+        self.path = Path(path)
+        try:
+            self._file = pq.ParquetFile(self.path, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise ShardError(
+                f"Shard {self.path} cannot be read as Parquet ({error}); delete it and run again."
+            ) from error
+        self.footer: Footer = parse_footer(self.path, self._file.metadata.metadata, self._file.metadata.num_rows)
+        """How the shard was made."""
+
+    def __enter__(self) -> Shard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; what was read stays."""
+        self._file.close()
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the file."""
+        return self.footer.row_count
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns as the file has them, whatever its version."""
+        return self._file.schema_arrow
+
+    def table(self, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
+        """Reads rows.
+
+        Args:
+            schema: The columns and types that are expected; the file has exactly them.
+            names: Columns to read; None for all.
+
+        Raises:
+            ShardError: Unreadable, of a version that cannot be upgraded (both versions are named), or with other
+                columns.
+        """
+        wanted = schema.names if names is None else list(names)
+        is_current = self.footer.schema_version == SCHEMA_VERSION
+        if is_current:
+            _check_columns(self.path, self.schema, schema)
+        try:
+            table = self._file.read(columns=wanted if is_current and names is not None else None)
+        except (pa.ArrowException, OSError) as error:
+            raise ShardError(f"Shard {self.path} is damaged ({error}); delete it and run again.") from error
+        if not is_current:
+            table = _upgraded(self.path, table, self.footer.schema_version)
+            _check_columns(self.path, table.schema, schema)
+        return table.select(wanted).cast(pa.schema([schema.field(name) for name in wanted]))
+
+    def columns(self, schema: pa.Schema, names: Sequence[str] | None = None) -> Columns:
+        """The same rows as arrays, see ``Columns``."""
+        return Columns(self.table(schema, names))
+
+
+def read_footer(path: Path | str) -> Footer:
+    """The footer of a shard, without its rows; raises as ``Shard``."""
+    with Shard(path) as shard:
+        return shard.footer
+
+
+def read_shard(path: Path | str, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
+    """Rows of a shard; raises as ``Shard`` and ``Shard.table``."""
+    with Shard(path) as shard:
+        return shard.table(schema, names)
+
+
+def finished_footer(path: Path | str, config_hash: str) -> Footer | None:
+    """The footer of a shard that is there, readable and made with this config; None if it is none.
+
+    An unreadable file is logged and counts as not done: the shard is then computed again and the file replaced.
+    """
+    try:
+        footer = read_footer(path)
+    except FileNotFoundError:
+        return None
+    except ShardError as error:
+        log.warning("%s It counts as not done and will be replaced.", error)
+        return None
+    if footer.schema_version != SCHEMA_VERSION:
+        log.info("Shard %s has schema version %s, not %s.", path, footer.schema_version, SCHEMA_VERSION)
+        return None
+    return footer if footer.config_hash == config_hash else None
+
+
+def _upgraded(path: Path, table: pa.Table, version: int) -> pa.Table:
+    steps = range(version, SCHEMA_VERSION)
+    if version > SCHEMA_VERSION or any(step not in UPGRADES for step in steps):
+        raise ShardError(
+            f"Shard {path} has schema version {version}, this program reads version {SCHEMA_VERSION} and has no way "
+            f"from one to the other; use the program that wrote it, or make the shard again."
+        )
+    for step in steps:
+        table = UPGRADES[step](table)
+    return table
+
+
+def _check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    absent = [name for name in expected.names if name not in found.names]
+    extra = [name for name in found.names if name not in expected.names]
+    other = [
+        f"{name} is {found.field(name).type}, expected {expected.field(name).type}"
+        for name in expected.names
+        if name in found.names and found.field(name).type != expected.field(name).type
+    ]
+    if absent or extra or other:
+        raise ShardError(
+            f"Shard {path} does not have the expected columns: absent {absent}, unknown {extra}, other type {other}."
+        )

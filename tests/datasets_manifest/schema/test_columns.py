@@ -1,0 +1,122 @@
+"""Columns come back as arrays as they went in, whether they are written as arrays, as Arrow or value by value."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from datasets_manifest.schema.columns import Columns, joined, table_from_columns
+from datasets_manifest.schema.fields import fixed_length
+from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA
+
+COUNT = 5
+
+
+def columns(count=COUNT, **changes):
+    rng = np.random.default_rng(count)
+    base = {
+        "sample_id": [f"demo/all/a.jpg#{n}" for n in range(count)],
+        "dataset": ["demo"] * count,
+        "split": ["all"] * count,
+        "image": ["a.jpg"] * count,
+        "person": np.arange(count),
+        "status": ["ok"] * count,
+        **{f"{part}_valid": np.ones(count, bool) for part in ("body", "left_hand", "right_hand", "face")},
+        "body_pose": rng.normal(size=(count, 21, 3)).astype(np.float32),
+        "quality": rng.uniform(size=count).astype(np.float32),
+        "iterations": np.arange(count),
+        "joint_seen": rng.uniform(size=(count, 22)) > 0.5,
+    }
+    return base | changes
+
+
+def test_arrays_come_back_with_the_shape_that_the_field_states():
+    given = columns()
+    back = Columns(table_from_columns(given, LABEL_SCHEMA))
+    for name, values in given.items():
+        np.testing.assert_array_equal(back[name], np.asarray(values), name)
+        assert back[name].shape == np.shape(values), name
+        assert back.has(name).all()
+    assert back["body_pose"].dtype == np.float32
+    assert back["joint_seen"].dtype == bool
+
+
+def test_an_absent_column_has_no_value_in_any_row():
+    back = Columns(table_from_columns(columns(), LABEL_SCHEMA))
+    for name in set(LABEL_SCHEMA.names) - set(columns()):
+        assert not back.has(name).any(), name
+        values = back[name]
+        length = fixed_length(LABEL_SCHEMA.field(name))
+        assert values.size == COUNT * (length or 1)
+        if values.dtype.kind == "f":
+            assert np.isnan(values).all()
+        elif values.dtype == object:
+            assert set(values) == {None}
+        else:
+            assert not values.any()
+
+
+def test_rows_without_a_value_are_nan_false_zero_and_none():
+    given = columns(
+        body_pose=[None if n == 1 else np.full(63, n) for n in range(COUNT)],
+        joint_seen=[None if n == 2 else np.ones(22, bool) for n in range(COUNT)],
+        quality=[None if n == 3 else 0.5 for n in range(COUNT)],
+        iterations=[None if n == 4 else 7 for n in range(COUNT)],
+        error_detail=["why" if n == 0 else None for n in range(COUNT)],
+    )
+    back = Columns(table_from_columns(given, LABEL_SCHEMA))
+    assert np.isnan(back["body_pose"][1]).all()
+    np.testing.assert_array_equal(back["body_pose"][[0, 2, 3, 4], 20, 2], [0, 2, 3, 4])
+    assert not back["joint_seen"][2].any()
+    assert back["joint_seen"][[0, 1, 3, 4]].all()
+    assert np.isnan(back["quality"][3])
+    np.testing.assert_array_equal(back["iterations"], [7, 7, 7, 7, 0])
+    assert list(back["error_detail"]) == ["why", None, None, None, None]
+    np.testing.assert_array_equal(back.has("iterations"), [True, True, True, True, False])
+
+
+def test_arrow_columns_pass_as_they_are_and_are_checked_all_the_same():
+    first = table_from_columns(columns(), LABEL_SCHEMA)
+    again = table_from_columns({name: first[name] for name in first.column_names}, LABEL_SCHEMA)
+    assert again.equals(first)
+    short = pa.array([[1.0, 2.0]] * COUNT, pa.list_(pa.float32()))
+    with pytest.raises(ValueError, match=r"a\.jpg#0': body_pose must have 63 numbers"):
+        table_from_columns(columns(body_pose=short), LABEL_SCHEMA)
+
+
+def test_a_whole_array_of_another_shape_or_with_a_nan_is_refused_by_the_samples_name():
+    with pytest.raises(ValueError, match="body_pose must have 63 numbers"):
+        table_from_columns(columns(body_pose=np.zeros((COUNT, 20, 3))), LABEL_SCHEMA)
+    broken = columns()["body_pose"].copy()
+    broken[3, 2, 1] = np.inf
+    with pytest.raises(ValueError, match=r"a\.jpg#3': body_pose holds a value that is not finite"):
+        table_from_columns(columns(body_pose=broken), LABEL_SCHEMA)
+    with pytest.raises(ValueError, match="same number of rows"):
+        table_from_columns(columns(quality=np.zeros(COUNT + 1)), LABEL_SCHEMA)
+
+
+def test_sigma_may_be_infinite_in_an_array():
+    names = ("sample_id", "dataset", "split", "image", "person", "status")
+    given = {name: columns()[name] for name in names} | {"sigma_px": np.full((COUNT, 133), np.inf)}
+    assert np.isinf(Columns(table_from_columns(given, KEYPOINTS_SCHEMA))["sigma_px"]).all()
+
+
+def test_parts_of_a_table_are_joined_in_the_order_of_their_places():
+    whole = table_from_columns(columns(error_code=["no_person_found"] * COUNT, status=["failed"] * COUNT), LABEL_SCHEMA)
+    order = np.array([3, 0, 4, 1, 2])
+    parts = [(order[:2], whole.take(pa.array(order[:2]))), (order[2:], whole.take(pa.array(order[2:])))]
+    assert joined(parts).equals(whole)
+    with pytest.raises(ValueError, match="occurs twice"):
+        joined([(np.arange(COUNT), whole), (np.arange(COUNT), whole)])
+
+
+def test_taken_rows_are_those_of_the_numbers_or_of_the_mask():
+    whole = Columns(table_from_columns(columns(), LABEL_SCHEMA))
+    np.testing.assert_array_equal(whole.take(np.array([4, 0]))["person"], [4, 0])
+    np.testing.assert_array_equal(whole.take(whole["person"] > 2)["person"], [3, 4])
+    assert whole.take(np.zeros(COUNT, bool)).num_rows == 0
+
+
+def test_a_table_without_rows_gives_arrays_without_rows():
+    empty = Columns(LABEL_SCHEMA.empty_table())
+    assert empty["body_pose"].shape == (0, 21, 3)
+    assert empty["status"].shape == (0,)

@@ -1,0 +1,74 @@
+"""A shard is opened once, and gives just the columns that are asked for."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from label_shards import footer, label_table
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards import footer as footers
+from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.shard import Shard, finished_footer
+from datasets_manifest.shards.store import write_shard
+
+
+@pytest.fixture
+def opens(monkeypatch):
+    """Paths of the Parquet files opened so far."""
+    opened = []
+
+    class Counted(pq.ParquetFile):
+        def __init__(self, source, **options):
+            opened.append(source)
+            super().__init__(source, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", Counted)
+    return opened
+
+
+def test_footer_schema_and_columns_take_one_open(tmp_path, opens):
+    path = tmp_path / "a.parquet"
+    written = write_shard(path, label_table(), footer())
+    with Shard(path) as shard:
+        assert shard.footer == written
+        assert shard.num_rows == 3
+        assert shard.schema.names == LABEL_SCHEMA.names
+        poses = shard.columns(LABEL_SCHEMA, ["body_pose"])
+        assert list(poses) == ["body_pose"]
+        assert shard.table(LABEL_SCHEMA).equals(label_table())
+    assert opens == [path]
+    assert np.isnan(poses["body_pose"][0]).all()
+    assert (poses["body_pose"][1:] == 0.5).all()
+    assert finished_footer(path, footer().config_hash) == written
+    assert len(opens) == 2
+
+
+def test_some_columns_of_an_older_version_are_upgraded_too(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_shard(path, label_table().drop_columns(["joint_seen"]), footer(schema_version=1))
+    with Shard(path) as shard:
+        back = shard.columns(LABEL_SCHEMA, ["sample_id", "joint_seen"])
+    assert not back.has("joint_seen").any()
+
+
+def test_other_columns_are_refused_even_if_the_wanted_ones_are_there(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_shard(path, label_table().drop_columns(["quality"]), footer())
+    with Shard(path) as shard, pytest.raises(ShardError, match=r"absent \['quality'\]"):
+        shard.table(LABEL_SCHEMA, ["sample_id"])
+
+
+def test_the_hash_of_a_config_is_computed_once_a_footer_and_once_for_all_shards_of_a_step(tmp_path, monkeypatch):
+    counted = []
+    monkeypatch.setattr(footers, "config_hash", lambda config: counted.append(config) or config_hash(config))
+    mine = footer(config={"only": "here"})
+    assert mine.config_hash == mine.config_hash
+    assert len(counted) == 1
+    for number in range(3):
+        write_shard(tmp_path / f"{number}.parquet", label_table(), mine)
+    counted.clear()
+    for number in range(3):
+        with Shard(tmp_path / f"{number}.parquet") as shard:
+            assert shard.footer.config_hash == mine.config_hash
+    assert len(counted) == 1
