@@ -10,15 +10,11 @@ from torch import Tensor
 from benchmarks.trial import BODY_PART, FACE_PART, HAND_PART, Trial
 from fitting.result import Parameters
 from fitting.summary import parameters_of
-from model.body import skeleton
 from model.body.ehms import EHMs
-from model.metrics.joints import mpjpe_mm, pa_mpjpe_mm
+from model.metrics.person import PosedPeople, person_errors
 
 Array = NDArray[np.float64]
-NUM_BODY = 22
-"""Root and body joints."""
 _CHUNK = 32
-_WRISTS = (20, 21)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,27 +47,21 @@ class Errors:
 def errors_of(trial: Trial, ehms: EHMs, parameters: Parameters, keypoints_px: Tensor) -> Errors:
     """Compares parameters and their keypoints with the truth of a trial."""
     truth = parameters_of(trial.body, trial.people.truth)
-    vertices, joints = _posed(ehms, parameters)
-    true_vertices, true_joints = _posed(ehms, truth)
-    assets = ehms.assets
-    hands, hand_joints = [], []
-    ranges = (skeleton.SMPLX_LEFT_HAND, skeleton.SMPLX_RIGHT_HAND)
-    for side, wrist, own in zip(("left", "right"), _WRISTS, ranges, strict=True):
-        ids = assets.hand_vertex_ids[side]
-        hands.append(pa_mpjpe_mm(vertices[:, ids], true_vertices[:, ids]))
-        rows = [wrist, *range(own.start, own.stop)]
-        hand_joints.append(pa_mpjpe_mm(joints[:, rows], true_joints[:, rows]))
-    body, head = slice(0, NUM_BODY), assets.head_vertex_ids
+    chunks = [
+        person_errors(_posed(ehms, parameters, rows), _posed(ehms, truth, rows))
+        for rows in torch.arange(trial.count).split(_CHUNK)
+    ]
+    found = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     off = (keypoints_px - trial.people.clean_px).norm(dim=-1) * trial.pixel_scale[:, None]
     depth, true_depth = parameters.transl_m[:, 2], truth.transl_m[:, 2]
     return Errors(
         reproj_px=_numpy(off),
-        mpjpe=mpjpe_mm(joints[:, body], true_joints[:, body]),
-        pa_mpjpe=pa_mpjpe_mm(joints[:, body], true_joints[:, body]),
-        hand_pa=np.mean(hands, 0),
-        hand_joints_pa=np.mean(hand_joints, 0),
-        face_pa=pa_mpjpe_mm(vertices[:, head], true_vertices[:, head]),
-        head_scale=_numpy((parameters.head_scale - truth.head_scale).abs().mean(1)),
+        mpjpe=found["mpjpe_mm"],
+        pa_mpjpe=found["pa_mpjpe_mm"],
+        hand_pa=found["hand_pa_pve_mm"].mean(1),
+        hand_joints_pa=found["hand_pa_mpjpe_mm"].mean(1),
+        face_pa=found["head_posed_pa_mm"],
+        head_scale=found["head_scale_error"],
         depth_rel=_numpy((depth / true_depth - 1).abs()),
     )
 
@@ -90,18 +80,11 @@ def summarise(errors: Errors, start: Errors) -> dict[str, float]:
     return row
 
 
-def _posed(ehms: EHMs, parameters: Parameters) -> tuple[Array, Array]:
-    """Vertices and joints relative to the pelvis, metres."""
-    count = len(parameters.transl_m)
+def _posed(ehms: EHMs, parameters: Parameters, rows: Tensor) -> PosedPeople:
+    """Some of the people as they are posed, the pelvis where the rest pose has it."""
     device = ehms.head_weight.device
-    vertices, joints = [], []
-    for rows in torch.arange(count).split(_CHUNK):
-        values = {name: getattr(parameters, name)[rows].to(device).float() for name in _POSED_BY}
-        out = ehms(**values)
-        pelvis = out.joints[:, :1]
-        vertices.append(_numpy(out.vertices - pelvis))
-        joints.append(_numpy(out.joints - pelvis))
-    return np.concatenate(vertices), np.concatenate(joints)
+    out = ehms(**{name: getattr(parameters, name)[rows].to(device).float() for name in _POSED_BY})
+    return PosedPeople.of_mesh(out.joints, out.vertices, ehms.assets, head_scale=parameters.head_scale[rows])
 
 
 _POSED_BY = (

@@ -23,7 +23,6 @@ from benchmarks.synthetic_people import (
     HARD_START,
     StudyConfig,
     SyntheticPeople,
-    joint_error_mm,
     keep_keypoints,
     make_people,
 )
@@ -33,7 +32,23 @@ from fitting.quality import figures_of
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
+from model.body.skeleton import (
+    ANKLES,
+    COLLARS,
+    ELBOWS,
+    FOOT_JOINTS,
+    HEAD,
+    HIPS,
+    KNEES,
+    NECK,
+    NUM_MAIN_JOINTS,
+    PELVIS,
+    SHOULDERS,
+    SPINE,
+    WRISTS,
+)
 from model.imaging import camera
+from model.metrics.joints import pa_mpjpe_mm
 
 Array = NDArray[np.float64]
 BAD_MM = 60.0
@@ -43,6 +58,13 @@ NUM_MIXES = 12
 UPPER_BODY = [slice(0, 13), slice(23, 133)]
 """Keypoints of somebody cut off below the hips."""
 _LUCK_DRAWS = 20
+_JOINT_GROUPS = {
+    "hips, spine": (*HIPS, *SPINE),
+    "knees, ankles, feet": (*KNEES, *ANKLES, *FOOT_JOINTS),
+    "neck, head": (NECK, HEAD),
+    "collars, shoulders": (*COLLARS, *SHOULDERS),
+    "elbows, wrists": (*ELBOWS, *WRISTS),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,14 +165,14 @@ def score(body: SparseBody, people: SyntheticPeople, observations: Observations)
         log_head_scale=parameters.head_scale.log(),
         position=camera.transl_to_position(parameters.transl_m),
     )
-    joints, true_joints = body.forward(posed).joints[:, :22], body.forward(truth).joints[:, :22]
+    joints, true_joints = (body.forward(state).joints[:, :NUM_MAIN_JOINTS] for state in (posed, truth))
     figures = figures_of(result.evidence, spread, result.moved)
 
     def numpy(values: Tensor) -> Array:
         return values.double().numpy()
 
     return Scored(
-        error_mm=numpy(joint_error_mm(joints, true_joints, aligned=True)),
+        error_mm=numpy(pa_mpjpe_mm(joints, true_joints)),
         expected_mm=numpy(result.expected_error_mm),
         model_mm=numpy(spread.pa_mpjpe_mm),
         spread_mm=numpy(spread.pa_mpjpe_spread_mm),
@@ -164,17 +186,13 @@ def _z_square(body: SparseBody, people: SyntheticPeople, result: RefineResult) -
     truth, found, spread = people.truth, result.parameters, result.uncertainty
     turn = so3.log(found.body_pose.transpose(-1, -2) @ truth.body_pose).square().mean(-1)
     root = so3.log(found.global_orient.transpose(-1, -2) @ truth.global_orient).square().mean(-1)
-    joints = turn / spread.joint_sigma_rad[:, 1:].square()
+    joints = torch.cat([root[:, None], turn], 1) / spread.joint_sigma_rad.square()
     hands = body.hand_coordinates(torch.stack([found.left_hand_pose, found.right_hand_pose], 1))
     depth = found.transl_m[:, 2].log() - truth.position[:, 2]
     head = (found.head_scale.log() - truth.log_head_scale).square().mean(1)
     return {
-        "root": root / spread.joint_sigma_rad[:, 0].square(),
-        "hips, spine": joints[:, [0, 1, 2, 5, 8]].mean(1),
-        "knees, ankles, feet": joints[:, [3, 4, 6, 7, 9, 10]].mean(1),
-        "neck, head": joints[:, [11, 14]].mean(1),
-        "collars, shoulders": joints[:, [12, 13, 15, 16]].mean(1),
-        "elbows, wrists": joints[:, 17:].mean(1),
+        "root": joints[:, PELVIS],
+        **{group: joints[:, rows].mean(1) for group, rows in _JOINT_GROUPS.items()},
         "fingers": ((hands - truth.hand_pca).square().mean(2) / spread.hand_sigma_rad.square()).mean(1),
         "log depth": (depth / spread.log_depth_sigma).square(),
         "log head scale": head / spread.log_head_scale_sigma.square(),

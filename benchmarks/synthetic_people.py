@@ -19,7 +19,6 @@ from model.body import skeleton
 from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
-from model.metrics.joints import similarity_align
 
 _DEG = math.pi / 180
 _STATURE_M = 1.7
@@ -285,11 +284,3 @@ def keep_keypoints(observations: Observations, keep: list[slice]) -> Observation
         observations,
         sigma_px=torch.where(mask, observations.sigma_px, torch.full_like(observations.sigma_px, torch.inf)),
     )
-
-
-def joint_error_mm(points: Tensor, target: Tensor, *, aligned: bool) -> Tensor:
-    """Mean distance (B,) of points (B, N, 3) in metres to a target, in mm; after similarity alignment if `aligned`."""
-    moved, wanted = points.double().numpy(), target.double().numpy()
-    if aligned:
-        moved = similarity_align(moved, wanted)
-    return 1e3 * torch.from_numpy(moved - wanted).norm(dim=-1).mean(1)

@@ -15,9 +15,8 @@ import math
 import torch
 from torch import Tensor
 
+from model.body.skeleton import NUM_BODY_JOINTS
 from model.rotations import mirror_rotmat, rotation_about_x, rotvec_to_rotmat
-
-NUM_SMPLX_BODY_JOINTS = 21
 
 
 # --- pose parameters --------------------------------------------------------------------------------------------------
@@ -77,7 +76,7 @@ def smplx_body_pose(smpl_body_pose: Tensor) -> Tensor:
     """
     if smpl_body_pose.shape[-3:] != (23, 3, 3):
         raise ValueError(f"expected SMPL body poses (..., 23, 3, 3), got {tuple(smpl_body_pose.shape)}")
-    return smpl_body_pose[..., :NUM_SMPLX_BODY_JOINTS, :, :]
+    return smpl_body_pose[..., :NUM_BODY_JOINTS, :, :]
 
 
 # --- head -------------------------------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Errors of predicted people against known truth."""
+"""Error measures of predicted people. `person_errors` is the one measure; benchmarks and evaluations call it."""

@@ -1,18 +1,24 @@
-"""Error measures of 3D and 2D predictions.
+"""Distances of joints and vertices, as they are and after alignment.
 
-Legend: N samples, P points. Lengths in metres in, millimetres out where the name says so; everything in float64.
+Legend: N people, P points, J joints. Lengths in metres in, millimetres out where the name says so; everything in
+float64.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import cast
 
-import numpy as np
+import roma
+import torch
+from torch import Tensor
 
-Array: TypeAlias = np.ndarray
+from model.body.skeleton import PELVIS
+
+_SAME_POINT_REL = 1e-12
+"""Points that lie closer together, as a share of their distance from the origin, coincide."""
 
 
-def similarity_align(points: Array, target: Array) -> Array:
+def similarity_align(points: Tensor, target: Tensor) -> Tensor:
     """Maps points to their target by the best rotation, uniform scale and translation (Procrustes, no reflection).
 
     Args:
@@ -20,65 +26,55 @@ def similarity_align(points: Array, target: Array) -> Array:
         target: (N, P, 3).
 
     Returns:
-        (N, P, 3) aligned points.
+        (N, P, 3) aligned points, float64.
 
     Raises:
-        ValueError: Shapes differ, or all points of a sample coincide.
+        ValueError: Shapes differ, a number is not finite, or all points of a sample coincide.
     """
-    points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
-    if points.shape != target.shape or points.ndim != 3 or points.shape[-1] != 3:
-        raise ValueError(f"expected two arrays (N, P, 3) of one shape, got {points.shape} and {target.shape}")
-    mean, target_mean = points.mean(1, keepdims=True), target.mean(1, keepdims=True)
-    centred, target_centred = points - mean, target - target_mean
-    variance = (centred**2).sum((1, 2))
-    if np.any(variance <= 0):
-        raise ValueError(f"sample {int(np.argmin(variance))}: all points coincide, no similarity can be found")
-    u, singular, vt = np.linalg.svd(centred.transpose(0, 2, 1) @ target_centred)
-    sign = np.ones_like(singular)
-    sign[:, 2] = np.sign(np.linalg.det(u @ vt))
-    rotation = (u * sign[:, None]) @ vt
-    scale = (singular * sign).sum(1) / variance
-    return scale[:, None, None] * (centred @ rotation) + target_mean
+    if points.shape != target.shape or points.dim() != 3 or points.shape[-1] != 3:
+        raise ValueError(
+            f"expected two tensors (N, P, 3) of one shape, got {tuple(points.shape)} and {tuple(target.shape)}"
+        )
+    points, target = points.double(), target.double()
+    bad = ~(points.isfinite() & target.isfinite()).flatten(1).all(1)
+    if bool(bad.any()):
+        raise ValueError(f"sample {int(bad.nonzero()[0])}: a point is not finite, no similarity can be found")
+    spread = (points - points.mean(1, keepdim=True)).square().sum((1, 2))
+    same = spread <= _SAME_POINT_REL**2 * points.square().sum((1, 2))
+    if bool(same.any()):
+        raise ValueError(f"sample {int(same.nonzero()[0])}: all points coincide, no similarity can be found")
+    found = cast(tuple[Tensor, Tensor, Tensor], roma.rigid_points_registration(points, target, compute_scaling=True))
+    rotation, shift, scale = found
+    return scale[:, None, None] * (points @ rotation.mT) + shift[:, None]
 
 
-def mpjpe_mm(joints: Array, target: Array, root: int = 0) -> Array:
-    """Mean per-joint position error after moving the root joints together.
+def mean_distance_mm(points: Tensor, target: Tensor) -> Tensor:
+    """(N, P, 3) metres, twice -> mean distance of corresponding points (N,) mm: PVE of vertices, MPJPE of joints."""
+    return 1e3 * torch.linalg.vector_norm(points.double() - target.double(), dim=-1).mean(1)
+
+
+def mpjpe_mm(joints: Tensor, target: Tensor, root: int = PELVIS) -> Tensor:
+    """Mean per-joint position error after moving the root joints together: (N, J, 3) metres, twice -> (N,) mm."""
+    joints, target = joints.double(), target.double()
+    return mean_distance_mm(joints - joints[:, root : root + 1], target - target[:, root : root + 1])
+
+
+def pa_mpjpe_mm(points: Tensor, target: Tensor) -> Tensor:
+    """Mean distance after similarity alignment of each sample (PA-MPJPE of joints, PA-PVE of vertices).
 
     Args:
-        joints: (N, J, 3) metres.
-        target: (N, J, 3) metres.
-        root: Joint that is subtracted on both sides.
+        points: (N, P, 3) metres.
+        target: (N, P, 3) metres.
 
     Returns:
         (N,) millimetres.
+
+    Raises:
+        ValueError: See ``similarity_align``.
     """
-    difference = (joints - joints[:, root : root + 1]) - (target - target[:, root : root + 1])
-    return 1e3 * np.linalg.norm(difference, axis=-1).mean(1)
+    return mean_distance_mm(similarity_align(points, target), target)
 
 
-def pa_mpjpe_mm(joints: Array, target: Array) -> Array:
-    """Mean per-joint position error after similarity alignment of each sample.
-
-    Args:
-        joints: (N, J, 3) metres.
-        target: (N, J, 3) metres.
-
-    Returns:
-        (N,) millimetres.
-    """
-    return 1e3 * np.linalg.norm(similarity_align(joints, target) - target, axis=-1).mean(1)
-
-
-def rotation_angle_deg(rotation: Array, target: Array) -> Array:
+def orientation_error_deg(rotation: Tensor, target: Tensor) -> Tensor:
     """Angle between rotation matrices (..., 3, 3), in degrees."""
-    relative = np.swapaxes(rotation, -1, -2) @ target
-    skew = np.stack(
-        [
-            relative[..., 2, 1] - relative[..., 1, 2],
-            relative[..., 0, 2] - relative[..., 2, 0],
-            relative[..., 1, 0] - relative[..., 0, 1],
-        ],
-        -1,
-    )
-    # atan2 keeps full precision near 0 and 180 degrees, where the arc cosine of the trace loses it.
-    return np.degrees(np.arctan2(np.linalg.norm(skew, axis=-1), np.trace(relative, axis1=-2, axis2=-1) - 1))
+    return torch.rad2deg(roma.rotmat_geodesic_distance(rotation.double(), target.double()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
@@ -19,14 +20,12 @@ from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.labels import Status
 from model.body.ehms import EhmOutput, EHMs
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
-from model.metrics.joints import mpjpe_mm, pa_mpjpe_mm
+from model.metrics.person import PosedPeople, person_errors
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 
 Row = Mapping[str, Any]
 MIN_IOU = 0.3
 """Smallest overlap of the boxes of one and the same person."""
-NUM_BODY_JOINTS = 22
-"""Pelvis and the 21 body joints, over which MPJPE is taken."""
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
 PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
@@ -88,31 +87,32 @@ def truth_errors(matching: Matching, body: EHMs) -> list[dict[str, Any]]:
     pairs = [(row, person.truth) for row, person in matching.pairs if person.truth]
     if not pairs:
         return []
-    predicted = _posed(body, [row for row, _ in pairs]).joints.numpy()
-    target = _posed(body, [truth for _, truth in pairs]).joints.numpy()
-    bodies = predicted[:, :NUM_BODY_JOINTS], target[:, :NUM_BODY_JOINTS]
-    root, aligned = mpjpe_mm(*bodies), pa_mpjpe_mm(*bodies)
-    # A hand is its wrist and 15 finger joints; SMPL-X has the left fingers from 25, the right ones from 40.
-    hands = {
-        side: pa_mpjpe_mm(*(array[:, [wrist, *range(first, first + 15)]] for array in (predicted, target)))
-        for side, wrist, first in (("left", 20, 25), ("right", 21, 40))
-    }
+    rows = [row for row, _ in pairs]
+    valid = {part: np.array([row[f"{part}_valid"] for row in rows], np.bool_) for part in ("left_hand", "right_hand")}
+    found = person_errors(_measured(body, rows), _measured(body, [truth for _, truth in pairs]), valid)
     errors = []
-    for i, (row, truth) in enumerate(pairs):
-        valid_hands = [hands[side][i] for side in hands if row[f"{side}_hand_valid"]]
-        scale = np.abs(np.asarray(row["head_scale"]) - np.asarray(truth["head_scale"])).mean()
+    for i, row in enumerate(rows):
+        hands = found["hand_pa_mpjpe_mm"][i]
+        hands = hands[np.isfinite(hands)]
         errors.append(
             {
                 "sample_id": row["sample_id"],
-                "mpjpe_mm": float(root[i]),
-                "pa_mpjpe_mm": float(aligned[i]),
-                "hand_pa_mm": float(np.mean(valid_hands)) if valid_hands else None,
-                "head_scale_error": float(scale),
+                "mpjpe_mm": float(found["mpjpe_mm"][i]),
+                "pa_mpjpe_mm": float(found["pa_mpjpe_mm"][i]),
+                "hand_pa_mm": float(hands.mean()) if hands.size else None,
+                "head_scale_error": float(found["head_scale_error"][i]),
                 "body_valid": row["body_valid"],
                 "quality": row["quality"],
             }
         )
     return errors
+
+
+def _measured(body: EHMs, rows: Sequence[Row]) -> PosedPeople:
+    """What errors of label rows are measured on."""
+    out = _posed(body, rows)
+    scale = torch.tensor(np.array([row["head_scale"] for row in rows]))
+    return PosedPeople.of_mesh(out.joints, out.vertices, body.assets, head_scale=scale)
 
 
 def _posed(body: EHMs, rows: Sequence[Row]) -> EhmOutput:

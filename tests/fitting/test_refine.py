@@ -10,7 +10,6 @@ from benchmarks.synthetic_people import (
     SURFACE_ANNOTATION,
     StudyConfig,
     SyntheticPeople,
-    joint_error_mm,
     keep_keypoints,
     make_people,
 )
@@ -20,7 +19,9 @@ from fitting.inputs import Coarse
 from fitting.refine import Camera, RefineConfig, RefineResult, Status, refine
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
+from model.body.skeleton import NUM_MAIN_JOINTS
 from model.imaging import camera as pinhole
+from model.metrics.joints import mean_distance_mm, pa_mpjpe_mm
 
 FACE_AND_HANDS = [skeleton.FACE, skeleton.LEFT_HAND, skeleton.RIGHT_HAND]
 DEGREE = torch.pi / 180
@@ -50,11 +51,12 @@ def joints_of(body: SparseBody, people: SyntheticPeople, result: RefineResult) -
         log_head_scale=torch.log(parameters.head_scale),
         position=pinhole.transl_to_position(parameters.transl_m),
     )
-    return body.forward(state).joints[:, :22]
+    return body.forward(state).joints[:, :NUM_MAIN_JOINTS]
 
 
 def error_mm(body: SparseBody, people: SyntheticPeople, result: RefineResult, *, aligned: bool) -> torch.Tensor:
-    return joint_error_mm(joints_of(body, people, result), body.forward(people.truth).joints[:, :22], aligned=aligned)
+    measure = pa_mpjpe_mm if aligned else mean_distance_mm
+    return measure(joints_of(body, people, result), body.forward(people.truth).joints[:, :NUM_MAIN_JOINTS])
 
 
 def start_error_mm(body: SparseBody, people: SyntheticPeople) -> torch.Tensor:
@@ -64,7 +66,9 @@ def start_error_mm(body: SparseBody, people: SyntheticPeople) -> torch.Tensor:
         body_pose=people.coarse.body_pose,
         coefficients=torch.zeros_like(people.truth.coefficients),
     )
-    return joint_error_mm(body.forward(coarse).joints[:, :22], body.forward(people.truth).joints[:, :22], aligned=True)
+    return pa_mpjpe_mm(
+        body.forward(coarse).joints[:, :NUM_MAIN_JOINTS], body.forward(people.truth).joints[:, :NUM_MAIN_JOINTS]
+    )
 
 
 def clean_error(people: SyntheticPeople, result: RefineResult) -> torch.Tensor:

@@ -1,21 +1,9 @@
 """How far predictions on held-out people are from their labels, beside what the mean pose alone would give.
 
-    mpjpe_mm, pa_mpjpe_mm   22 joints, pelvis to pelvis, and after similarity alignment; people with a valid body
-    hand_pa_pve_mm          vertices of a hand after similarity alignment of that hand; every valid hand
-    head_canonical_mm       mean distance of FLAME's vertices, head and neck at rest, scale one, eye midpoints together
-    lip_max_mm              of the same the farthest of the lips' vertices, the root of the lip vertex error (LVE) of
-                            MeshTalk and the paper; where the body says which vertices are lips
-    head_scaled_mm          head_canonical_mm with the head's scale
-    head_posed_mm           mean distance of the head's vertices in the body as it is posed, eye midpoints together
-    head_pa_mm              FLAME's vertices at rest, scale one, after similarity alignment: the form of the face alone
-    orient_deg              turn between the pelvis orientations in the crop's camera, median
+The errors are those of ``model.metrics.person``; `orient_deg` is turned in the crop's camera. A person whose part is
+not valid does not count in the figures of that part.
 
-A person whose part is not valid does not count in the figures of that part.
-
-No picture of a head tells its size in metres, so head_canonical_mm holds much that nobody can see: `head_pa_mm` takes
-size, place and turn out of it, as for hands.
-
-Legend: B people, V vertices.
+Legend: B people.
 """
 
 from __future__ import annotations
@@ -28,17 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import roma
 import torch
-from torch import Tensor
 
+from datasets_manifest.schema.labels import PART_NAMES
 from model.batches import map_tensors, take_rows
 from model.body.assets import EhmAssets
-from model.body.flame import FLAME
-from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
-from model.body.skeleton import LEFT_EYE, RIGHT_EYE
-from model.metrics.joints import mpjpe_mm, pa_mpjpe_mm
+from model.metrics.head import lip_rows
+from model.metrics.person import PosedByParameters, person_errors
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters
@@ -48,10 +33,6 @@ from model.regressor.targets import neutral_where_invalid
 from model.rotations import sixd_to_rotmat
 from tasks.training.engine.distributed import World, gathered
 
-NUM_BODY_JOINTS = 22
-"""Pelvis and the 21 body joints."""
-_EYES = slice(3, 5)
-"""FLAME's eye joints."""
 MEASURES = (
     "pa_mpjpe_mm",
     "mpjpe_mm",
@@ -63,6 +44,7 @@ MEASURES = (
     "head_pa_mm",
     "orient_deg",
 )
+"""Errors of people that are told, see ``model.metrics.person``."""
 MEAN_POSE = "mean_pose_"
 """Prefix of the figures of the mean parameters."""
 
@@ -117,63 +99,24 @@ class Ruler:
     """
 
     def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
-        parts = [assets.hand_vertex_ids["left"], assets.hand_vertex_ids["right"], assets.head_vertex_ids]
-        self._part_sizes = [len(ids) for ids in parts]
-        lips = assets.regions.get("lips", np.zeros(0, np.bool_))
-        self._lips = np.flatnonzero(lips[assets.head_vertex_ids]) if lips.size else np.zeros(0, np.int64)
-        self._body = KeypointBody(
+        self._lips = lip_rows(assets)
+        self._posed = PosedByParameters(
             assets,
             num_betas=config.num_betas,
             num_flame_shape=config.num_flame_shape,
             num_expression=config.num_expression,
-            extra_vertex_ids=np.concatenate(parts),
-        ).to(device)
-        self._flame = FLAME(
-            assets.flame, num_betas=config.num_flame_shape, num_expression=config.num_expression
-        ).to(device)  # fmt: skip
-
-    @torch.no_grad()
-    def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
-        """Errors of predictions (B) against the labels of a batch (B); in float32 whatever the process is set to."""
-        with numerics("fp32", batch.weight.device):
-            return self._errors(said, batch)
-
-    def _errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
-        label = neutral_where_invalid(batch)  # what is not valid may be anything, and must not end the alignment
-        found, known = (self._body(**people.body_arguments()) for people in (said, label))
-        joints, target = (_numpy(out.joints[:, :NUM_BODY_JOINTS]) for out in (found, known))
-        *hands, head = zip(*(out.extra_vertices.split(self._part_sizes, 1) for out in (found, known)), strict=True)
-        body = _numpy(batch.body_valid)
-        values = {
-            "mpjpe_mm": np.where(body, mpjpe_mm(joints, target), np.nan),
-            "pa_mpjpe_mm": np.where(body, pa_mpjpe_mm(joints, target), np.nan),
-            "hand_pa_pve_mm": _hands(hands, batch),
-        }
-        turn = roma.rotmat_geodesic_distance(said.global_orient, label.global_orient)
-        values["orient_deg"] = np.where(body, np.degrees(_numpy(turn)), np.nan)
-        face = _numpy(batch.face_valid)
-        heads = self._head(said), self._head(label)
-        values["head_canonical_mm"] = np.where(face, _distance_mm(*heads), np.nan)
-        lips = [vertices[:, self._lips] for vertices in heads]
-        values["lip_max_mm"] = np.where(face, _farthest_mm(*lips), np.nan)
-        scaled = (head * people.head_scale[:, None] for head, people in zip(heads, (said, label), strict=True))
-        values["head_scaled_mm"] = np.where(face & body, _distance_mm(*scaled), np.nan)
-        eyes = (out.joints[:, [LEFT_EYE, RIGHT_EYE]].mean(1, keepdim=True) for out in (found, known))
-        posed = (vertices - middle for vertices, middle in zip(head, eyes, strict=True))
-        values["head_posed_mm"] = np.where(face & body, _distance_mm(*posed), np.nan)
-        values["head_pa_mm"] = np.where(face, pa_mpjpe_mm(*(_numpy(vertices) for vertices in heads)), np.nan)
-        return Errors(sample_ids=batch.sample_ids, values=values)
-
-    def _head(self, people: EhmParameters) -> Tensor:
-        """(B, V, 3) vertices of FLAME about the midpoint of the eyes, unit scale, not turned."""
-        out = self._flame(
-            betas=people.flame_shape,
-            expression=people.flame_expression,
-            jaw_pose=people.jaw_pose,
-            eye_pose=people.eye_pose,
-            eyelids=None if self._flame.eyelid_dirs is None else people.eyelids,
+            device=device,
         )
-        return out.vertices - out.joints[:, _EYES].mean(1, keepdim=True)
+
+    def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
+        """Errors of predictions (B) against the labels of a batch (B); bodies are posed in float32 whatever the process
+        is set to."""
+        label = neutral_where_invalid(batch)  # what is not valid may be anything, and must not end the alignment
+        with numerics("fp32", batch.weight.device):
+            predicted, truth = self._posed(said), self._posed(label)
+        valid = {part: getattr(batch, f"{part}_valid").cpu().numpy() for part in PART_NAMES}
+        found = person_errors(predicted, truth, valid, self._lips)
+        return Errors(sample_ids=batch.sample_ids, values={name: found[name] for name in MEASURES})
 
 
 def mean_people(mean: MeanParameters, count: int) -> EhmParameters:
@@ -240,33 +183,6 @@ def summarise(errors: Errors) -> dict[str, float | None]:
         middle = np.median if name == "orient_deg" else np.mean
         figures[name] = round(float(middle(values)), 4) if len(values) else None
     return figures
-
-
-def _hands(hands: Sequence[tuple[Tensor, Tensor]], batch: TrainingBatch) -> np.ndarray:
-    """(B, 2) of the left and the right hand, each (found, known) vertices."""
-    valid = (batch.left_hand_valid, batch.right_hand_valid)
-    return np.stack(
-        [
-            np.where(_numpy(flag), pa_mpjpe_mm(*(_numpy(vertices) for vertices in hand)), np.nan)
-            for hand, flag in zip(hands, valid, strict=True)
-        ],
-        axis=1,
-    )
-
-
-def _distance_mm(points: Tensor, target: Tensor) -> np.ndarray:
-    return 1e3 * _numpy(torch.linalg.vector_norm(points - target, dim=-1).mean(1))
-
-
-def _farthest_mm(points: Tensor, target: Tensor) -> np.ndarray:
-    """(B,) NaN where there are no points."""
-    if points.shape[1] == 0:
-        return np.full(len(points), np.nan)
-    return 1e3 * _numpy(torch.linalg.vector_norm(points - target, dim=-1).amax(1))
-
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
 
 
 def rows_of(batch: TrainingBatch, rows: Sequence[int]) -> TrainingBatch:

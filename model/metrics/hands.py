@@ -1,0 +1,30 @@
+"""Errors of hands, each aligned by itself.
+
+Legend: N people, V vertices of a hand; of two hands the left comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model.body.skeleton import LEFT_WRIST, RIGHT_WRIST, SMPLX_LEFT_HAND, SMPLX_RIGHT_HAND
+from model.metrics.joints import pa_mpjpe_mm
+
+HAND_JOINTS = tuple(
+    (wrist, *range(fingers.start, fingers.stop))
+    for wrist, fingers in ((LEFT_WRIST, SMPLX_LEFT_HAND), (RIGHT_WRIST, SMPLX_RIGHT_HAND))
+)
+"""Wrist and 15 finger joints of the left and the right hand, among the SMPL-X joints."""
+
+
+def hand_pa_pve_mm(hands: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
+    """Vertices (N, V, 3) of both hands, metres -> mean distance after alignment of each hand (N, 2), mm."""
+    return torch.stack([pa_mpjpe_mm(*hand) for hand in zip(hands, target, strict=True)], 1)
+
+
+def hand_pa_mpjpe_mm(joints: Tensor, target: Tensor) -> Tensor:
+    """The same (N, 2) of wrist and finger joints, from all joints (N, 55, 3) of SMPL-X."""
+    return torch.stack([pa_mpjpe_mm(joints[:, rows], target[:, rows]) for rows in HAND_JOINTS], 1)
