@@ -47,8 +47,8 @@ from model.regressor.config import RegressorConfig
 from model.regressor.flip import CoefficientMirror, mirror_parameters
 from model.regressor.network import normalise
 from model.regressor.sample import in_crop_camera, label_parameters
+from tasks.training.engine.loader import build_loader
 from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
-from tasks.training.regressor.loader import build_loader
 
 SEED = 0
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

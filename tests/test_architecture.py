@@ -65,3 +65,16 @@ def test_tracked_files_name_no_folder_of_a_machine():
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         assert not re.search(r"(?<![\w.])/(home|root|Users|work)/\w+/", text), name
+
+
+ENGINE_KNOWS = ("tasks.training.engine.", "datasets_manifest.", "model.batches", "model.tensor_file")
+"""What the training engine may import of this house: nothing that is trained."""
+
+
+def test_the_training_engine_knows_no_experiment():
+    for path in (ROOT / "tasks/training/engine").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            own = [name for name in names if name.partition(".")[0] in BELOW]
+            assert not [name for name in own if not name.startswith(ENGINE_KNOWS)], path

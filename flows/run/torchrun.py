@@ -29,14 +29,15 @@ class TrainingFailed(RuntimeError):
     """The processes ended badly, for no reason that a setting would mend."""
 
 
-def training_command(request: Path, processes: int) -> list[str]:
-    """The command of a training: the worker itself, or torchrun with some of them."""
+def training_command(module: str, request: Path, processes: int) -> list[str]:
+    """The command of a training: the module of the experiment itself, or torchrun with some of them."""
     if processes == 1:
-        return [sys.executable, "-m", "tasks.training.engine.worker", str(request)]
-    return [sys.executable, "-m", "tasks.training.engine.launcher", str(request), str(processes)]
+        return [sys.executable, "-m", module, str(request)]
+    return [sys.executable, "-m", "tasks.training.engine.launcher", module, str(request), str(processes)]
 
 
 def run_processes(
+    module: str,
     folder: RunFolder,
     processes: int,
     log: logging.Logger | logging.LoggerAdapter,
@@ -45,6 +46,7 @@ def run_processes(
     """Runs a training whose request lies in its folder, until it has finished; its output goes into the log.
 
     Args:
+        module: Of the experiment, which ``tasks.training.engine.worker`` is run by.
         folder: Of the run.
         processes: How many.
         log: Receives each line.
@@ -61,7 +63,7 @@ def run_processes(
     # Threads that spin while they wait take the cores from those that work, where there are more threads than cores.
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     process = subprocess.Popen(
-        training_command(folder.request, processes),
+        training_command(module, folder.request, processes),
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -14,6 +14,9 @@ from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.publish import TrainResult, publish_run
 from tasks.training.regressor.settings import TrainConfig, to_plain
 
+MODULE = "tasks.training.regressor"
+"""What each process of a training runs."""
+
 Stage = Callable[[str, Callable[[], Any]], Any]
 """Runs a function under a name and returns what it returns."""
 
@@ -47,7 +50,7 @@ def run_training(
         write_text(plan.folder.request, json.dumps(to_plain(config), indent=1) + "\n")
         stage(
             f"train/{plan.folder.root.name}",
-            lambda: run_processes(plan.folder, config.run.processes, log, on_progress),
+            lambda: run_processes(MODULE, plan.folder, config.run.processes, log, on_progress),
         )
     return stage("publish", lambda: publish_run(plan.folder, config.output))
 

@@ -20,10 +20,11 @@ import yaml
 from datasets_manifest.files import write_text
 from datasets_manifest.shards.selection import LabelSet
 from flows.run.torchrun import TrainingFailed, run_processes, training_command
-from flows.run.training import run_training
-from model.regressor.checkpoint import unpack
+from flows.run.training import MODULE, run_training
+from model.tensor_file import unpack
 from tasks.training.engine import worker
 from tasks.training.engine.curves import read_rows
+from tasks.training.regressor.experiment import open_experiment
 from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.settings import TrainConfig, load_train_config, to_plain
 
@@ -68,7 +69,7 @@ def settings_of(folder: Path, name: str, **overrides: object) -> TrainConfig:
 def start(plan: TrainingPlan) -> subprocess.Popen[str]:
     write_text(plan.folder.request, json.dumps(to_plain(plan.config)))
     return subprocess.Popen(
-        training_command(plan.folder.request, plan.config.run.processes),
+        training_command(MODULE, plan.folder.request, plan.config.run.processes),
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ def wait_for_row(plan: TrainingPlan, step: int, process: subprocess.Popen[str]) 
 def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path) -> None:
     straight = open_plan(settings_of(folder, "straight"))
     write_text(straight.folder.request, json.dumps(to_plain(straight.config)))
-    worker.run(straight.folder.request)
+    worker.run(straight.folder.request, open_experiment)
     plan = open_plan(settings_of(folder, "killed"))
     process = start(plan)
     wait_for_row(plan, 3, process)
@@ -155,7 +156,7 @@ def test_a_workers_sentence_becomes_the_callers(folder: Path) -> None:
     plan = open_plan(settings_of(folder, "refused"))
     write_text(plan.folder.request, json.dumps(to_plain(plan.config) | {"steps": -1}))
     with pytest.raises(ValueError, match="steps: expected at least 1, got -1"):
-        run_processes(plan.folder, 1, LOG)
+        run_processes(MODULE, plan.folder, 1, LOG)
 
 
 @pytest.mark.slow
@@ -186,7 +187,7 @@ def test_a_process_that_dies_is_told_with_its_last_lines(folder: Path) -> None:
             os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
 
     with pytest.raises(TrainingFailed, match="signal 9"):
-        run_processes(plan.folder, 1, LOG, kill)
+        run_processes(MODULE, plan.folder, 1, LOG, kill)
 
 
 @pytest.mark.slow
@@ -207,7 +208,7 @@ def test_the_flow_shows_its_result_and_ends_its_processes_when_it_is_terminated(
     workers: list[psutil.Process] = []
     while not workers and time.monotonic() < deadline:
         children = psutil.Process(process.pid).children(recursive=True)
-        workers = [child for child in children if "tasks.training.engine.worker" in " ".join(child.cmdline())]
+        workers = [child for child in children if MODULE in " ".join(child.cmdline())]
         time.sleep(0.1)
     assert workers
     process.terminate()

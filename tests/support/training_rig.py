@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from model.body.parameters import EhmParameters
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.rotations import rotvec_to_rotmat
-from tasks.training.engine.distributed import World
-from tasks.training.regressor.broken_rows import BrokenRows
-from tasks.training.regressor.dataset import BrokenPhoto
-from tasks.training.regressor.evaluation import rows_of
+from tasks.training.engine.broken_rows import BrokenRow
+from tasks.training.engine.distributed import ProcessGroup
+from tasks.training.engine.experiment import some_of
+from tasks.training.regressor.experiment import RegressorExperiment
+from tasks.training.regressor.objective import Objective
 from tasks.training.regressor.plan import TrainingPlan
 from tasks.training.regressor.settings import from_plain
 
@@ -79,60 +81,82 @@ def random_batch(count: int, seed: int, crop_px: int = TINY.crop_px) -> Training
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(kw_only=True)
 class NoisePeople:
-    """Stands in for ``TrainingPeople``: the batch of a step follows from the step; a process takes its share of it."""
+    """Samples by position that need no photo: whole batches, of which a process takes its share."""
 
-    steps: int
-    batch_size: int
-    rank: int = 0
-    size: int = 1
+    size: int
+    """People of a batch, all processes together."""
+    seed: int = 1000
+    """Of the first batch; the others follow."""
+    length: int = 10
+    """Rows, as they are counted."""
     spoil_at: int = -1
-    """Step whose second person has a label that is not finite."""
-
-    has_pictures: bool = False
-    """Whether somebody is to be drawn, which takes a second."""
-    broken: BrokenRows = dataclasses.field(default_factory=lambda: BrokenRows(10, 0.3))
-    """Rows whose photos cannot be used: 3 of 10 are allowed."""
+    """Batch whose second person has a label that is not finite."""
     broken_at: dict[int, str] = dataclasses.field(default_factory=dict)
-    """Step to the row that this process meets there."""
+    """Position to the row that is met there and cannot be used."""
+    break_at: int = -1
+    """Batch at which everything ends as if the process had been killed."""
+    max_broken_share: float = 0.3
 
-    def training_batches(self, first_step: int) -> Iterator[TrainingBatch]:
-        """All batches from a step on."""
-        for step in range(first_step, self.steps):
-            batch = random_batch(self.batch_size, 1000 + step)
-            if step == self.spoil_at:
-                batch.target.betas[1] = np.nan
-                batch.body_valid[1] = True
-            if step in self.broken_at:
-                name = self.broken_at[step]
-                self.broken.add(BrokenPhoto(sample_id=name, sentence=f"{name}: cut short"))
-            share = self.batch_size // self.size
-            yield rows_of(batch, range(self.rank * share, (self.rank + 1) * share))
+    def __len__(self) -> int:
+        return self.length
 
-    @property
-    def has_validation(self) -> bool:
-        """There is somebody to evaluate on."""
-        return True
+    def find(self, position: int) -> tuple[int, list[BrokenRow]]:
+        """The position itself."""
+        if position // self.size == self.break_at:
+            raise Killed
+        name = self.broken_at.get(position)
+        return position, [] if name is None else [BrokenRow(sample_id=name, sentence=f"{name}: cut short")]
 
-    def some_rows(self, count: int) -> list:
-        """No labels: the mean is to be neutral."""
-        raise AssertionError("the mean of labels is not asked for")
+    def collate(self, positions: Sequence[int]) -> TrainingBatch:
+        """People of one batch."""
+        (number,) = {position // self.size for position in positions}
+        batch = random_batch(self.size, self.seed + number)
+        if number == self.spoil_at:
+            batch.target.betas[1] = np.nan
+            batch.body_valid[1] = True
+        return some_of(batch, [position % self.size for position in positions])
 
-    def validation_batches(self) -> Iterator[TrainingBatch]:
-        """Two batches of four people."""
-        batches = [random_batch(4, 7), random_batch(4, 8)]
-        yield from batches[self.rank :: self.size]
 
-    def pictured(self, count: int) -> TrainingBatch | None:
-        """The first validation people."""
-        if not self.has_pictures:
-            return None
-        return rows_of(random_batch(4, 7), range(min(count, 2)))
+class HeldOutNoise(NoisePeople):
+    """Eight people to evaluate on, who begin again."""
+
+    def collate(self, positions: Sequence[int]) -> TrainingBatch:
+        """Any of them."""
+        return some_of(random_batch(self.length, self.seed), [position % self.length for position in positions])
+
+    def spread(self, count: int) -> TrainingBatch:
+        """The first of them."""
+        return self.collate(range(min(count, 2)))
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+class NoiseExperiment(RegressorExperiment):
+    """The regressor, trained on noise.
+
+    Args:
+        plan: Of ``noise_plan``.
+        draws: Whether somebody is drawn, which takes a second.
+        options: Of ``NoisePeople``.
+    """
+
+    def __init__(self, plan: TrainingPlan, *, draws: bool = False, **options: Any) -> None:
+        self.plan, self.draws = plan, draws
+        share = plan.config.max_broken_share
+        self.training = NoisePeople(size=plan.config.global_batch, max_broken_share=share, **options)
+        self.validation = HeldOutNoise(size=8, seed=7, length=8)
+
+    def draw(self, objective: Objective) -> bytes | None:
+        """Only where it is asked for."""
+        return super().draw(objective) if self.draws else None
 
 
 def noise_plan(folder: Path, **settings: object) -> TrainingPlan:
-    """A plan without labels, for ``NoisePeople``; its files go below a folder."""
+    """A plan without labels, for ``NoiseExperiment``; its files go below a folder."""
     stated = {
         "datasets": [{"path": "none", "images": "none"}],
         "network": TINY.to_dict(),
@@ -150,6 +174,6 @@ def noise_plan(folder: Path, **settings: object) -> TrainingPlan:
     )
 
 
-def alone() -> World:
+def alone() -> ProcessGroup:
     """One process on the CPU."""
-    return World(rank=0, size=1, device=torch.device("cpu"))
+    return ProcessGroup(rank=0, world_size=1, device=torch.device("cpu"))

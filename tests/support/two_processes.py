@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
-from training_rig import NoisePeople, noise_plan
+from training_rig import NoiseExperiment, noise_plan
 
 from tasks.training.engine.distributed import joined
 from tasks.training.engine.loop import Trainer
@@ -28,19 +28,12 @@ SETTINGS = {
 
 def first_gradient_and_curve(folder: Path, processes: int, spoil_at: int = -1) -> dict:
     """Gradient of the first step by name, then the whole run; the rows of all steps."""
-    with joined("cpu") as world:
-        assert world.size == processes
+    with joined("cpu") as group:
+        assert group.world_size == processes
         run = {"processes": processes, "batch_size": GLOBAL_BATCH // processes, "loader_workers": 0}
         plan = noise_plan(folder, **SETTINGS, run=run, every={"log": 1})
-        people = NoisePeople(
-            steps=STEPS,
-            batch_size=GLOBAL_BATCH,
-            rank=world.rank,
-            size=world.size,
-            spoil_at=spoil_at,
-            broken_at={1: f"noise/met_by_{world.rank}#0"},
-        )
-        trainer = Trainer.start(plan, world, people)
+        met = {GLOBAL_BATCH + rank * run["batch_size"]: f"noise/met_by_{rank}#0" for rank in range(processes)}
+        trainer = Trainer.start(NoiseExperiment(plan, spoil_at=spoil_at, broken_at=met), group)
         gradients: dict[str, torch.Tensor] = {}
 
         def keep(*_: object) -> None:
@@ -51,8 +44,8 @@ def first_gradient_and_curve(folder: Path, processes: int, spoil_at: int = -1) -
 
         trainer.trained.optimiser.register_step_pre_hook(keep)
         trainer.run()
-        broken = sorted(people.broken.sentences)
-        return {"gradients": gradients, "weights": dict(trainer.network.state_dict()), "broken": broken}
+        broken = sorted(trainer.broken.sentences)
+        return {"gradients": gradients, "weights": dict(trainer.objective.network.state_dict()), "broken": broken}
 
 
 def outcome(folder: Path, spoil_at: int) -> dict:

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.store import sweep_temporary
-from model.regressor.checkpoint import pack, unpack
+from model.tensor_file import pack, unpack
 from tasks.training.engine.curves import Meter
 from tasks.training.engine.ema import WeightAverage
 
-FORMAT = "ehm-regressor-training/1"
+FORMAT = "training-state/1"
 """Says that a file is the state of a training, and the version of its names."""
 _NAME = re.compile(r"state-(\d{8})\.safetensors")
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -73,7 +73,7 @@ def save_state(
         step: Steps that are done.
         run_hash: Of the run.
         meter: Means since the last row of the curve.
-        broken: Ids of the rows that were stepped over so far (``tasks.training.regressor.broken_rows``).
+        broken: Ids of the rows that were stepped over so far (``tasks.training.engine.broken_rows``).
         keep: How many files stay.
 
     Raises:

@@ -22,8 +22,8 @@ from datasets_manifest.files import write_text
 Row = Mapping[str, float | int | str | None]
 
 
-class Board(Protocol):
-    """What is used of TensorBoard's writer."""
+class Writer(Protocol):
+    """What is used of TensorBoard's ``SummaryWriter``."""
 
     def add_scalar(self, tag: str, value: float, step: int) -> None:
         """One point."""
@@ -123,7 +123,7 @@ class Meter:
         return meter
 
 
-def open_board(folder: Path, first_step: int) -> Board | None:
+def open_writer(folder: Path, first_step: int) -> Writer | None:
     """TensorBoard's writer; points behind `first_step` are drawn anew. None without the extra ``train``."""
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -133,22 +133,23 @@ def open_board(folder: Path, first_step: int) -> Board | None:
     return SummaryWriter(str(folder), purge_step=first_step + 1, flush_secs=30)  # type: ignore[return-value]
 
 
-def draw_row(board: Board | None, group: str, row: Row) -> None:
+def write_row(writer: Writer | None, group: str, row: Row) -> None:
     """Gives the numbers of a row to TensorBoard as ``<group>/<name>``."""
-    if board is None:
+    if writer is None:
         return
     for name, value in row.items():
         if name != "step" and isinstance(value, int | float):
-            board.add_scalar(f"{group}/{name}", float(value), int(row["step"]))  # type: ignore[arg-type]
+            writer.add_scalar(f"{group}/{name}", float(value), int(row["step"]))  # type: ignore[arg-type]
 
 
-def curve_plot_png(rows: Sequence[Row], evaluations: Sequence[Row], measures: Iterable[str]) -> bytes:
+def curve_plot_png(rows: Sequence[Row], evaluations: Sequence[Row], measures: Iterable[str], *, baseline: str) -> bytes:
     """Loss and held-out errors against the step, as a picture.
 
     Args:
         rows: Of the training curve, with ``loss``.
-        evaluations: Of the held-out people, each with the measures and ``mean_pose_<measure>`` beside.
-        measures: The columns to draw, in millimetres.
+        evaluations: Of the held-out samples, each with the measures and ``<baseline><measure>`` beside.
+        measures: The columns to draw.
+        baseline: Prefix of the figures that the network is compared with.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -165,8 +166,8 @@ def curve_plot_png(rows: Sequence[Row], evaluations: Sequence[Row], measures: It
         drawn = [row for row in evaluations if row.get(name) is not None]
         steps = [row["step"] for row in drawn]
         axes.plot(steps, [row[name] for row in drawn], color="#1e6eff", marker="o", markersize=3, label="network")
-        mean = [row.get(f"mean_pose_{name}") for row in drawn]
-        axes.plot(steps, mean, color="#ff8014", linestyle="--", label="mean pose")
+        known = [row.get(f"{baseline}{name}") for row in drawn]
+        axes.plot(steps, known, color="#ff8014", linestyle="--", label=baseline.replace("_", " ").strip())
         axes.set(title=f"held out: {name}", xlabel="step", ylim=(0, None))
         axes.legend()
     out = io.BytesIO()

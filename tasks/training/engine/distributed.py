@@ -28,12 +28,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class World:
+class ProcessGroup:
     """This process among all of them."""
 
     rank: int
     """0 is the one that writes."""
-    size: int
+    world_size: int
     """Number of processes."""
     device: torch.device
     """Where this process computes."""
@@ -45,7 +45,7 @@ class World:
 
 
 @contextlib.contextmanager
-def joined(device: str = "auto") -> Iterator[World]:
+def joined(device: str = "auto") -> Iterator[ProcessGroup]:
     """Joins the other processes of this training, nccl on GPUs, gloo on a CPU; leaves them at the end.
 
     Args:
@@ -56,16 +56,16 @@ def joined(device: str = "auto") -> Iterator[World]:
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    world = World(rank=rank, size=size, device=choose_device(device, local_rank))
-    if world.device.type == "cuda":
-        torch.cuda.set_device(world.device)
+    group = ProcessGroup(rank=rank, world_size=size, device=choose_device(device, local_rank))
+    if group.device.type == "cuda":
+        torch.cuda.set_device(group.device)
     if size == 1:
-        yield world
+        yield group
         return
-    backend = "nccl" if world.device.type == "cuda" else "gloo"
+    backend = "nccl" if group.device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=TIMEOUT)
     try:
-        yield world
+        yield group
     except BaseException as error:
         # The frames of the error hold what uses the group (DDP's reducer). Freed after the group it can wait for ever.
         traceback.clear_frames(error.__traceback__)
@@ -92,20 +92,20 @@ def choose_device(device: str, local_rank: int) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def summed(values: Tensor, world: World) -> Tensor:
+def summed(values: Tensor, group: ProcessGroup) -> Tensor:
     """The sum of a tensor over all processes, on each of them."""
-    if world.size == 1:
+    if group.world_size == 1:
         return values
     total = values.clone()
     dist.all_reduce(total)
     return total
 
 
-def gathered(value: Any, world: World) -> list[Any]:
+def gathered(value: Any, group: ProcessGroup) -> list[Any]:
     """One value of each process, in the order of ranks, on each of them; small things only, they are pickled."""
-    if world.size == 1:
+    if group.world_size == 1:
         return [value]
-    values: list[Any] = [None] * world.size
+    values: list[Any] = [None] * group.world_size
     dist.all_gather_object(values, value)
     return values
 

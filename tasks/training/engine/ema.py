@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -47,8 +48,16 @@ class WeightAverage:
         for name, value in self.tensors.items():
             value.copy_(tensors[name])
 
-    @torch.no_grad()
-    def copy_to(self, network: nn.Module, prefix: str = "") -> None:
-        """Overwrites the weights of a module of the same names, but for a prefix that the average has before them."""
+    @contextlib.contextmanager
+    def applied_to(self, network: nn.Module) -> Iterator[None]:
+        """The network has the averaged weights inside the block and its own after it; they change places, without a
+        copy."""
+        self._swap(network)
+        try:
+            yield
+        finally:
+            self._swap(network)
+
+    def _swap(self, network: nn.Module) -> None:
         for name, parameter in network.named_parameters():
-            parameter.copy_(self.tensors[prefix + name])
+            parameter.data, self.tensors[name] = self.tensors[name], parameter.data

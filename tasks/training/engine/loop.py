@@ -1,16 +1,18 @@
 """The training itself: one step after the other, and what happens in between.
 
-Nothing here remembers anything random: weights are drawn from the seed, a sample from the seed and its position, the
-blocks that a step skips from the seed and the step. So a state of weights, average and moments is all that an exact
+Nothing here remembers anything random: weights are drawn from the seed, a sample from the seed and its position, what a
+module draws in a step from the seed and the step. So a state of weights, average and moments is all that an exact
 resume needs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,143 +20,151 @@ from torch.nn.parallel import DistributedDataParallel
 
 from datasets_manifest.canonical import canonical_json
 from datasets_manifest.files import write_bytes, write_text
-from model.body.keypoint_body import KeypointBody
-from model.regressor.batch import TrainingBatch
-from model.regressor.checkpoint import CheckpointMeta, save_regressor
-from model.regressor.network import EhmRegressor
-from tasks.body_model import full_body
+from model.batches import map_tensors
+from tasks.training.engine.broken_rows import BrokenRows
 from tasks.training.engine.checkpoints import Trained, load_newest, save_state
-from tasks.training.engine.curves import Meter, draw_row, named_values, non_finite
-from tasks.training.engine.distributed import World, gathered, summed
+from tasks.training.engine.config import EngineConfig
+from tasks.training.engine.curves import Meter, named_values, non_finite, write_row
+from tasks.training.engine.distributed import ProcessGroup, gathered, summed
 from tasks.training.engine.ema import WeightAverage
+from tasks.training.engine.experiment import Batch, Experiment
+from tasks.training.engine.loader import build_loader, each_row_once
 from tasks.training.engine.not_finite import NotFinite, find_culprits
 from tasks.training.engine.optimiser import build_optimiser, learning_rate, set_learning_rate
 from tasks.training.engine.records import Clock, Records
-from tasks.training.regressor.evaluation import MEAN_POSE, MEASURES, Ruler, evaluate
-from tasks.training.regressor.objective import NETWORK, Objective
-from tasks.training.regressor.people import TrainingPeople
-from tasks.training.regressor.pictures import overlay_sheet
-from tasks.training.regressor.plan import TrainingPlan
-from tasks.training.regressor.settings import to_plain
-from tasks.training.regressor.start import first_weights
-from tasks.version import code_version
 
 log = logging.getLogger(__name__)
-
-PICTURED_PEOPLE = 8
-"""Validation people on a sheet of overlays."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Trainer:
     """One process of a training."""
 
-    plan: TrainingPlan
+    experiment: Experiment
     """What to do."""
-    world: World
+    group: ProcessGroup
     """This process among all."""
-    people: TrainingPeople
-    """Batches."""
-    objective: Objective
-    """Network, body, loss."""
+    objective: nn.Module
+    """Batch in, loss out."""
     trained: Trained
     """What the training changes."""
+    broken: BrokenRows
+    """Rows to learn from that cannot be used, as far as this process knows."""
+    broken_validation: BrokenRows | None
+    """Likewise of those to evaluate on."""
     step: int = 0
     """Steps that are done."""
     meter: Meter
     """Means since the last row of the curve."""
 
     @classmethod
-    def start(cls, plan: TrainingPlan, world: World, people: TrainingPeople) -> Trainer:
-        """Builds the network and goes on from the newest state of the run, if there is one.
+    def start(cls, experiment: Experiment, group: ProcessGroup) -> Trainer:
+        """Builds the first weights and goes on from the newest state of the run, if there is one.
 
         Raises:
-            ValueError: The state is damaged or of another run, or the backbone's weights do not fit.
+            ValueError: The state is damaged or of another run, or what the first weights are made of does not fit.
         """
-        config = plan.config
+        config = experiment.config
         torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"  # PyTorch's own default is True
-        network = first_weights(config, people).to(world.device)
-        body = KeypointBody(
-            plan.assets,
-            num_betas=config.network.num_betas,
-            num_flame_shape=config.network.num_flame_shape,
-            num_expression=config.network.num_expression,
-        ).to(world.device)
-        objective = Objective(network, body, config.loss, config.precision, config.token_keypoints).to(world.device)
+        training, validation = experiment.training, experiment.validation
+        objective = experiment.objective().to(group.device)
         trained = Trained(
             module=objective,
             average=WeightAverage(objective, config.ema_decay),
             optimiser=build_optimiser(objective, config.optimiser),
         )
-        step, meter, broken = load_newest(plan.folder.checkpoints, trained, plan.run_hash)
-        people.broken.resume(broken)
+        step, meter, names = load_newest(experiment.folder.checkpoints, trained, experiment.run_hash)
+        broken = BrokenRows(len(training), training.max_broken_share)
+        broken.resume(names)
+        spoilt = None if validation is None else BrokenRows(len(validation), validation.max_broken_share)
         return cls(
-            plan=plan,
-            world=world,
-            people=people,
+            experiment=experiment,
+            group=group,
             objective=objective,
             trained=trained,
+            broken=broken,
+            broken_validation=spoilt,
             step=step,
             meter=meter,
         )
 
     @property
-    def network(self) -> EhmRegressor:
-        """The network that is trained."""
-        return self.objective.network
+    def config(self) -> EngineConfig:
+        """The settings of the loop."""
+        return self.experiment.config
 
     def run(self) -> None:
         """All steps that are left.
 
         Raises:
             NotFinite: Nothing of that step has changed a weight; the states on disk are from before it.
-            TrainingDataError: A photo cannot be used, or more of them than allowed.
+            TrainingDataError: A row cannot be used, or more of them than allowed.
         """
-        config, first = self.plan.config, self.step
-        records = Records.open(self.plan, first) if self.world.is_first else None
+        config, folder, first = self.config, self.experiment.folder, self.step
+        records = Records.open(folder, first) if self.group.is_first else None
         self.objective.train()
-        whole: nn.Module = self.objective
-        if self.world.size > 1:
-            # No buffer ever changes, so there is nothing to keep equal.
-            buffers = [name for name, _ in self.objective.named_buffers()]
-            DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.objective, buffers)
-            # A term of weight 0 may leave a read-out without a gradient, for which nobody must wait.
-            some_unused = not config.loss.reaches_every_readout
-            whole = DistributedDataParallel(self.objective, find_unused_parameters=some_unused)
+        whole = self._distributed()
         if first:
-            _say(self.world, f"goes on after step {first}")
+            self._say(f"goes on after step {first}")
         clock = Clock(first_step=first, num_steps=config.steps)
-        for batch in self.people.training_batches(first):
+        for batch in self._batches():
             if self.step >= config.steps:
                 break
-            values = self._one_step(whole, batch.to(self.world.device, non_blocking=True))
-            self.meter.add(values)
+            placed = map_tensors(batch, lambda tensor: tensor.to(self.group.device, non_blocking=True))
+            self.meter.add(self._one_step(whole, placed))
             if self._is_due(config.every.log) or self._is_due(config.every.checkpoint):
                 self._count_broken()
             if self._is_due(config.every.log):
                 row = {"step": self.step, "lr": self._lr(self.step - 1), **self.meter.take()}
                 if records is not None:
                     records.curve.append(row)
-                    draw_row(records.board, "train", row)
-                    _say(self.world, clock.line(self.step, row, config.global_batch))
+                    write_row(records.writer, "train", row)
+                    self._say(clock.line(self.step, row, config.global_batch))
             if self._is_due(config.every.evaluate):
                 self._evaluate(records)
                 if records is not None:
-                    write_bytes(self.plan.folder.newest, self._network_file(self._metrics(records)))
+                    write_bytes(folder.newest, self._export(records))
             if self._is_due(config.every.pictures) and records is not None:
                 self._draw()
-            if self._is_due(config.every.checkpoint) and self.world.is_first:
+            if self._is_due(config.every.checkpoint) and self.group.is_first:
                 self._save()
         if self.step < config.steps:
             raise RuntimeError(f"the batches ended after step {self.step} of {config.steps}")
         if records is not None:
             self._finish(records)
 
-    def _one_step(self, whole: nn.Module, batch: TrainingBatch) -> dict[str, float]:
+    def _distributed(self) -> nn.Module:
+        """The objective, with gradients that are means over all processes."""
+        if self.group.world_size == 1:
+            return self.objective
+        # No buffer ever changes, so there is nothing to keep equal.
+        buffers = [name for name, _ in self.objective.named_buffers()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self.objective, buffers)
+        # A weight without a gradient in this step must not be waited for.
+        some_unused = not self.experiment.reaches_every_weight
+        return DistributedDataParallel(self.objective, find_unused_parameters=some_unused)
+
+    def _batches(self) -> Iterator[Batch]:
+        """This process' batches of the steps that are left, on the CPU."""
+        run = self.config.run
+        loader = build_loader(
+            self.experiment.training,
+            first_step=self.step,
+            num_steps=max(0, self.config.steps - self.step),
+            batch_size=run.batch_size,
+            rank=self.group.rank,
+            world_size=self.group.world_size,
+            num_workers=run.loader_workers,
+            pin_memory=self.group.device.type == "cuda",
+            broken=self.broken,
+        )
+        return iter(loader)
+
+    def _one_step(self, whole: nn.Module, batch: Batch) -> dict[str, float]:
         """Forward, backward and one update; the values are means over all processes."""
-        config = self.plan.config
-        torch.manual_seed(_step_seed(config.seed, self.step, self.world.rank))
+        config = self.config
+        torch.manual_seed(_step_seed(config.seed, self.step, self.group.rank))
         optimiser = self.trained.optimiser
         set_learning_rate(optimiser, self._lr(self.step))
         optimiser.zero_grad(set_to_none=True)
@@ -162,7 +172,7 @@ class Trainer:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), config.optimiser.clip_norm)
         own = torch.stack([loss.detach(), *terms.values()]).double()
-        shared = summed(own, self.world) / self.world.size
+        shared = summed(own, self.group) / self.group.world_size
         # The only wait for the device in a step: nothing that is not finite may reach the weights.
         values = named_values(["loss", *terms, "grad_norm"], torch.cat([shared, norm.detach().double()[None]]))
         if bad := non_finite(values):
@@ -173,128 +183,100 @@ class Trainer:
         return values
 
     def _count_broken(self) -> None:
-        """Tells all processes which photos each could not use, so that the share that is allowed is one of all rows."""
-        broken = self.people.broken
-        if broken.max_rows:
-            for news in gathered(broken.news(), self.world):
-                broken.take(news)
-            broken.check()
+        """Tells all processes which rows each could not use, so that the share that is allowed is one of all rows."""
+        if self.broken.max_rows:
+            for news in gathered(self.broken.news(), self.group):
+                self.broken.take(news)
+            self.broken.check()
 
-    def _stop(self, batch: TrainingBatch, bad: list[str], own: Tensor) -> None:
+    def _stop(self, batch: Batch, bad: list[str], own: Tensor) -> None:
         """Raises NotFinite, on all processes with the same sentence: each looks for the culprits of its own share."""
         is_own = not bool(torch.isfinite(own).all())
         found = find_culprits(self.objective, batch) if is_own else []
         culprits, everyone = (
-            [name for share in gathered(names, self.world) for name in share]
+            [name for share in gathered(names, self.group) for name in share]
             for names in (found, list(batch.sample_ids))
         )
         raise NotFinite.of(self.step + 1, bad, culprits, everyone)
 
     def _lr(self, step: int) -> float:
-        return learning_rate(self.plan.config.optimiser, step, self.plan.config.steps)
+        return learning_rate(self.config.optimiser, step, self.config.steps)
 
     def _is_due(self, interval: int) -> bool:
-        return self.step % interval == 0 or self.step == self.plan.config.steps
+        return self.step % interval == 0 or self.step == self.config.steps
 
-    def _averaged(self) -> EhmRegressor:
-        """A network with the averaged weights."""
-        network = EhmRegressor(self.network.config).to(self.world.device)
-        network.load_state_dict(self.network.state_dict())
-        self.trained.average.copy_to(network, NETWORK)
-        return network.eval()
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[nn.Module]:
+        """The objective with the averaged weights, in evaluation mode."""
+        with self.trained.average.applied_to(self.objective):
+            yield self.objective.eval()
+        self.objective.train()
 
     def _evaluate(self, records: Records | None) -> None:
-        if not self.people.has_validation:
+        validation, folder = self.experiment.validation, self.experiment.folder
+        if validation is None or self.broken_validation is None:
             return
         started = time.perf_counter()
-        ruler = Ruler(self.plan.assets, self.plan.config.network, self.world.device)
-        found = evaluate(self._averaged(), self.people.validation_batches(), ruler, self.world)
+        batches = each_row_once(validation, self.group, self.config.run.loader_workers, self.broken_validation)
+        with self._averaged() as objective:
+            found = self.experiment.evaluate(objective, batches, self.group)
         if records is not None:
-            write_bytes(self.plan.folder.held_out, found.parquet())
-            figures = found.figures
-            row = {"step": self.step, **figures}
+            write_bytes(folder.held_out, found.parquet())
+            row = {"step": self.step, **found.figures}
             records.evaluations.append(row)
-            draw_row(records.board, "held_out", row)
-            said = ", ".join(
-                f"{name} {figures[name]:.1f} (mean pose {figures[f'{MEAN_POSE}{name}']:.1f})"
-                for name in MEASURES
-                if figures[name] is not None
-            )
-            _say(self.world, f"held out: {said} [{time.perf_counter() - started:.0f} s]")
+            write_row(records.writer, "held_out", row)
+            self._say(f"held out: {found.sentence} [{time.perf_counter() - started:.0f} s]")
 
     def _draw(self) -> None:
-        batch = self.people.pictured(PICTURED_PEOPLE)
-        if batch is not None:
-            sheet = overlay_sheet(self._averaged(), batch, full_body(self.plan.config.body_model))
-            write_bytes(self.plan.folder.picture(self.step), sheet)
+        with self._averaged() as objective:
+            picture = self.experiment.draw(objective)
+        if picture is not None:
+            write_bytes(self.experiment.folder.picture(self.step), picture)
 
     def _save(self) -> None:
         save_state(
-            self.plan.folder.checkpoints,
+            self.experiment.folder.checkpoints,
             self.trained,
             step=self.step,
-            run_hash=self.plan.run_hash,
+            run_hash=self.experiment.run_hash,
             meter=self.meter,
-            broken=self.people.broken.sentences,
-            keep=self.plan.config.every.keep,
+            broken=self.broken.sentences,
+            keep=self.config.every.keep,
         )
 
-    def _metrics(self, records: Records) -> dict[str, float | int]:
-        """The last loss that was logged and the last held-out errors."""
+    def _metrics(self, records: Records) -> dict[str, Any]:
+        """The last loss that was logged and the last held-out figures."""
         last = {name: value for name, value in (records.evaluations.rows or [{}])[-1].items() if value is not None}
         losses = {"loss": records.curve.rows[-1]["loss"]} if records.curve.rows else {}
         return {**losses, **last, "step": self.step}
 
-    def _network_file(self, metrics: Mapping[str, float | int]) -> bytes:
+    def _export(self, records: Records) -> bytes:
         """The averaged network with what has to be known about it."""
-        validation = [people.selection.snapshot_hash for people in self.plan.validation]
-        meta = CheckpointMeta(
-            config=self.plan.config.network,
-            step=self.step,
-            snapshot_hashes=self.plan.snapshot_hashes,
-            body_model=dict(self.plan.body_model),
-            training=self.plan.config.deciding() | {"validation_snapshots": validation},
-            metrics=dict(metrics),
-            code_version=code_version(),
-        )
-        return save_regressor(self._averaged(), meta)
+        with self._averaged() as objective:
+            return self.experiment.export(objective, self.step, self._metrics(records))
 
     def _finish(self, records: Records) -> None:
-        config, folder = self.plan.config, self.plan.folder
-        metrics = self._metrics(records)
-        write_bytes(folder.final, self._network_file(metrics))
+        folder = self.experiment.folder
+        write_bytes(folder.final, self._export(records))
         folder.newest.unlink(missing_ok=True)
         summary = {
-            "run_hash": self.plan.run_hash,
+            "run_hash": self.experiment.run_hash,
             "steps": self.step,
-            "metrics": metrics,
-            "replaced_people": sorted(self.people.broken.sentences),
-            "config": to_plain(config),
+            "metrics": self._metrics(records),
+            "replaced_people": sorted(self.broken.sentences),
+            "config": self.experiment.settings,
         }
         write_text(folder.summary, canonical_json(summary) + "\n")
         folder.failure.unlink(missing_ok=True)
-        if records.board is not None:
-            records.board.close()
-        _say(self.world, f"finished: {folder.final}")
+        if records.writer is not None:
+            records.writer.close()
+        self._say(f"finished: {folder.final}")
+
+    def _say(self, line: str) -> None:
+        if self.group.is_first:
+            log.info("%s", line)
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:
     """Different for every step and process; torch takes 64 bits."""
     return (seed * 1_000_003 + step) * 4096 + rank
-
-
-def _say(world: World, line: str) -> None:
-    if world.is_first:
-        log.info("%s", line)
-
-
-def train(plan: TrainingPlan, world: World, people: TrainingPeople) -> None:
-    """Trains to the end, from the beginning or from where the run stopped; see ``Trainer``.
-
-    Raises:
-        ValueError: A state does not fit, or NotFinite.
-    """
-    Trainer.start(plan, world, people).run()
-
-
-__all__ = ["NotFinite", "Trainer", "train"]

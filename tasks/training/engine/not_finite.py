@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
-from model.regressor.batch import TrainingBatch
-from tasks.training.regressor.evaluation import rows_of
-from tasks.training.regressor.objective import Objective
+from tasks.training.engine.experiment import Batch, some_of
 
 NAMED_PEOPLE = 8
 """People whom a message names at most."""
@@ -35,11 +34,11 @@ class NotFinite(ValueError):
 
 
 @torch.no_grad()
-def find_culprits(objective: Objective, batch: TrainingBatch) -> list[str]:
+def find_culprits(objective: nn.Module, batch: Batch) -> list[str]:
     """Ids of the people whose own loss is not finite."""
     found = []
     for row, sample_id in enumerate(batch.sample_ids):
-        loss, _ = objective(rows_of(batch, [row]))
+        loss, _ = objective(some_of(batch, [row]))
         if not bool(torch.isfinite(loss)):
             found.append(sample_id)
     return found

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.training.engine.curves import Board, Curve, open_board
-from tasks.training.regressor.plan import TrainingPlan
+from tasks.training.engine.curves import Curve, Writer, open_writer
+from tasks.training.engine.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -22,21 +22,19 @@ class Records:
     """Losses by step."""
     evaluations: Curve
     """Held-out errors by step."""
-    board: Board | None
+    writer: Writer | None
     """Both for TensorBoard, where it is installed."""
 
     @classmethod
-    def open(cls, plan: TrainingPlan, first: int) -> Records:
+    def open(cls, folder: RunFolder, first: int) -> Records:
         """Goes on with the curves after a step; what they say of later ones is removed."""
-        board = open_board(plan.folder.tensorboard, first)
-        if board is None:
-            log.warning(
-                "no TensorBoard curves: the extra `train` is not installed; the curve is in %s", plan.folder.curve
-            )
+        writer = open_writer(folder.tensorboard, first)
+        if writer is None:
+            log.warning("no TensorBoard curves: the extra `train` is not installed; the curve is in %s", folder.curve)
         return cls(
-            curve=Curve(plan.folder.curve, first),
-            evaluations=Curve(plan.folder.evaluations, first),
-            board=board,
+            curve=Curve(folder.curve, first),
+            evaluations=Curve(folder.evaluations, first),
+            writer=writer,
         )
 
 

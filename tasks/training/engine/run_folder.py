@@ -14,11 +14,13 @@ class RunFolder:
 
     root: Path
     """``<output.runs>/<first characters of the run's hash>``."""
+    network: str
+    """What the trained network is called in file names."""
 
     @classmethod
-    def of(cls, runs: Path | str, run_hash: str) -> RunFolder:
+    def of(cls, runs: Path | str, run_hash: str, network: str) -> RunFolder:
         """The folder of a run by its hash."""
-        return cls(root=Path(runs) / run_hash[:HASH_CHARACTERS])
+        return cls(root=Path(runs) / run_hash[:HASH_CHARACTERS], network=network)
 
     @property
     def request(self) -> Path:
@@ -42,7 +44,7 @@ class RunFolder:
 
     @property
     def held_out(self) -> Path:
-        """Errors of every validation person at the last evaluation, Parquet."""
+        """Errors of every validation sample at the last evaluation, Parquet."""
         return self.root / "held_out.parquet"
 
     @property
@@ -58,12 +60,12 @@ class RunFolder:
     @property
     def final(self) -> Path:
         """The network that is given out: averaged weights and metadata."""
-        return self.root / "regressor.safetensors"
+        return self.root / f"{self.network}.safetensors"
 
     @property
     def newest(self) -> Path:
         """The network after the last evaluation, like ``final``: a run that is not finished can be tried out."""
-        return self.root / "regressor-newest.safetensors"
+        return self.root / f"{self.network}-newest.safetensors"
 
     @property
     def summary(self) -> Path:

@@ -1,4 +1,4 @@
-"""One process of a training: ``python -m tasks.training.engine.worker <run.json>``, alone or under torchrun.
+"""One process of a training, alone or under torchrun: ``python -m <module of the experiment> <run.json>``.
 
 Its output is the log of the run. It ends with 0 when the training is finished, with 2 and one sentence for what a
 person can mend, with 1 and a trace for anything else; the sentence is in ``failure.txt`` of the run's folder as well.
@@ -6,41 +6,41 @@ person can mend, with 1 and a trace for anything else; the sentence is in ``fail
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from datasets_manifest.files import write_text
 from tasks.training.engine.distributed import die_with_parent, joined
-from tasks.training.engine.loop import train
-from tasks.training.regressor.people import TrainingPeople
-from tasks.training.regressor.plan import open_plan
-from tasks.training.regressor.settings import from_plain
+from tasks.training.engine.experiment import Experiment
+from tasks.training.engine.loop import Trainer
 
 MENDABLE = 2
 """Exit code of an error with a sentence."""
 
+Open = Callable[[Path], Experiment]
+"""The experiment of a request, which lies in the folder of the run."""
 
-def main(arguments: list[str]) -> int:
+
+def main(arguments: list[str], open_experiment: Open) -> int:
     """Runs one process; returns its exit code."""
     if len(arguments) != 1:
-        print("usage: python -m tasks.training.engine.worker <run.json>", file=sys.stderr)
+        print("expected one argument: the run.json of a training", file=sys.stderr)
         return MENDABLE
     die_with_parent()
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    logging.getLogger("tasks.synthetic.render").setLevel(logging.WARNING)  # who started us has said it
     request = Path(arguments[0])
     is_first = int(os.environ.get("RANK", "0")) == 0
     try:
-        run(request)
+        run(request, open_experiment)
     except (ValueError, FileNotFoundError, ImportError) as error:
         _record(request, str(error), is_first)
-        print(f"pear train: {error}", file=sys.stderr)
+        print(f"training: {error}", file=sys.stderr)
         return MENDABLE
     except Exception as error:
         _record(request, f"{type(error).__name__}: {error}", is_first)
@@ -49,21 +49,21 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(request: Path) -> None:
-    """Trains as a request says.
+def run(request: Path, open_experiment: Open) -> None:
+    """Trains as a request says, to the end, from the beginning or from where the run stopped.
 
     Raises:
-        ValueError: Something in the settings, the labels or the files; see ``open_plan`` and ``train``.
+        ValueError: Something in the settings, the samples or the files; see ``Trainer``.
     """
-    config = from_plain(json.loads(request.read_text(encoding="utf-8")))
-    share = max(1, (os.cpu_count() or 1) // config.run.processes)
-    torch.set_num_threads(config.run.threads or share)
-    with joined(config.run.device) as world:
-        if world.device.type == "cpu":
+    experiment = open_experiment(request)
+    settings = experiment.config.run
+    share = max(1, (os.cpu_count() or 1) // settings.processes)
+    torch.set_num_threads(settings.threads or share)
+    with joined(settings.device) as group:
+        if group.device.type == "cpu":
             torch.use_deterministic_algorithms(True)
             torch.utils.deterministic.fill_uninitialized_memory = False
-        plan = open_plan(config)
-        train(plan, world, TrainingPeople(plan, world))
+        Trainer.start(experiment, group).run()
 
 
 def _record(request: Path, sentence: str, is_first: bool) -> None:
@@ -71,7 +71,3 @@ def _record(request: Path, sentence: str, is_first: bool) -> None:
     path = request.parent / "failure.txt"
     if is_first or not path.exists():
         write_text(path, sentence + "\n")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -17,17 +17,14 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.flip import CoefficientMirror
 from model.regressor.sample import LabelRow, Sample, collate, make_sample
+from tasks.training.engine.broken_rows import BrokenRow, TrainingDataError
+from tasks.training.engine.sampling import InOrder, MixtureSampler, groups_of_photos
 from tasks.training.regressor.label_rows import LabelRows
-from tasks.training.regressor.sampling import InOrder, MixtureSampler, groups_of_photos
 
 _AUGMENT = 3
 """Sets the random stream of the augmentation apart from that of the order."""
 MAX_REPLACEMENTS = 16
 """Broken photos one after the other that one position steps over."""
-
-
-class TrainingDataError(ValueError):
-    """A sample cannot be had; one sentence with its id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -40,16 +37,6 @@ class LabelledPhotos:
     """Its photos."""
     weight: float = 1.0
     """Share of the samples, relative to the other sets."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BrokenPhoto:
-    """A row whose photo cannot be used."""
-
-    sample_id: str
-    """Which."""
-    sentence: str
-    """Why."""
 
 
 class RegressorDataset(Dataset[TrainingBatch]):
@@ -68,7 +55,7 @@ class RegressorDataset(Dataset[TrainingBatch]):
         people_together: At most so many people of one photo follow each other in the shuffled order; 1 none.
         weigh_by_quality: A row supervises by its quality, else fully.
         max_broken_share: Largest share of all rows whose photos may be unusable. Such a row gives way to the next one
-            of its set, and is counted (``tasks.training.regressor.loader``); at 0 the first one ends the training.
+            of its set, and is counted (``tasks.training.engine.loader``); at 0 the first one ends the training.
 
     Raises:
         ValueError: Crops are to be flipped and the mirror is not given, or the body has none; a set has other numbers
@@ -135,19 +122,19 @@ class RegressorDataset(Dataset[TrainingBatch]):
         """Samples as a batch."""
         return collate(samples, self.mirror)
 
-    def find(self, position: int) -> tuple[Sample, tuple[BrokenPhoto, ...]]:
+    def find(self, position: int) -> tuple[Sample, tuple[BrokenRow, ...]]:
         """The sample of a position, and the rows before it that were stepped over.
 
         Raises:
             TrainingDataError: The photo cannot be used and none may be replaced, or too many in a row.
         """
         index, row = self.sampler.locate(position)
-        broken: list[BrokenPhoto] = []
+        broken: list[BrokenRow] = []
         while True:
             try:
                 return self._sample(index, row, position), tuple(broken)
             except TrainingDataError as error:
-                broken.append(BrokenPhoto(sample_id=self.rows[index].sample_id(row), sentence=str(error)))
+                broken.append(BrokenRow(sample_id=self.rows[index].sample_id(row), sentence=str(error)))
                 if self.max_broken_share == 0:
                     raise
                 if len(broken) >= min(MAX_REPLACEMENTS, len(self.rows[index])):
@@ -155,6 +142,22 @@ class RegressorDataset(Dataset[TrainingBatch]):
                         f"{len(broken)} photos in a row cannot be used; the last: {error}"
                     ) from error
                 row = (row + 1) % len(self.rows[index])
+
+    def spread(self, count: int) -> TrainingBatch:
+        """A batch of at most so many rows, spread over all of them in their order; for evaluation sets.
+
+        Raises:
+            TrainingDataError: A photo cannot be used.
+        """
+        return self.batch([int(position) for position in _spread(len(self), count)])
+
+    def some_rows(self, count: int) -> list[LabelRow]:
+        """Labels, at most so many, each set's share of them spread evenly over it."""
+        shares = np.array([entry.weight for entry in self.sets], np.float64)
+        found: list[LabelRow] = []
+        for rows, share in zip(self.rows, shares / shares.sum(), strict=True):
+            found += [rows[int(i)] for i in _spread(len(rows), max(1, round(count * float(share))))]
+        return found
 
     def augmentation(self, row: LabelRow, position: int) -> Augmentation:
         """How a row is augmented at a position."""
@@ -212,3 +215,8 @@ class RegressorDataset(Dataset[TrainingBatch]):
                         f"Labels in {rows.selection.path} have {found} numbers of {name}, the network {count}; make "
                         "the network's setting the labels', or annotate again."
                     )
+
+
+def _spread(total: int, count: int) -> np.ndarray:
+    """At most `count` of `total` places, spread evenly."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))

@@ -8,7 +8,6 @@ Legend: B people.
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import torch
 
 from datasets_manifest.schema.labels import PART_NAMES
-from model.batches import map_tensors, take_rows
+from model.batches import map_tensors
 from model.body.assets import EhmAssets
 from model.body.parameters import EhmParameters
 from model.metrics.head import lip_rows
@@ -31,7 +30,7 @@ from model.regressor.network import BODY_END, LEFT_HAND_END, EhmRegressor, norma
 from model.regressor.runtime import numerics
 from model.regressor.targets import neutral_where_invalid
 from model.rotations import sixd_to_rotmat
-from tasks.training.engine.distributed import World, gathered
+from tasks.training.engine.distributed import ProcessGroup, gathered
 
 MEASURES = (
     "pa_mpjpe_mm",
@@ -75,6 +74,16 @@ class HeldOut:
         found = {"people": len(self.network.sample_ids), **summarise(self.network)}
         return found | {f"{MEAN_POSE}{name}": value for name, value in summarise(self.mean_pose).items()}
 
+    @property
+    def sentence(self) -> str:
+        """The measures that somebody tells, beside those of the mean pose."""
+        figures = self.figures
+        return ", ".join(
+            f"{name} {figures[name]:.1f} (mean pose {figures[f'{MEAN_POSE}{name}']:.1f})"
+            for name in MEASURES
+            if figures[name] is not None
+        )
+
     def parquet(self) -> bytes:
         """One row a person as the bytes of a file: ``sample_id`` and the columns of ``figures``, those of the hands
         with ``left_`` and ``right_`` before them; null where the label says nothing of that part."""
@@ -89,7 +98,7 @@ class HeldOut:
         return data.getvalue()
 
 
-class Ruler:
+class Evaluator:
     """Measures predictions against labels.
 
     Args:
@@ -140,14 +149,16 @@ def mean_people(mean: MeanParameters, count: int) -> EhmParameters:
 
 
 @torch.no_grad()
-def evaluate(network: EhmRegressor, batches: Iterable[TrainingBatch], ruler: Ruler, world: World) -> HeldOut:
+def evaluate(
+    network: EhmRegressor, batches: Iterable[TrainingBatch], evaluator: Evaluator, group: ProcessGroup
+) -> HeldOut:
     """Errors of a network and of its mean parameters on held-out people.
 
     Args:
         network: On this process' device.
         batches: This process' share of the people.
-        ruler: On the same device.
-        world: The processes that share the people.
+        evaluator: On the same device.
+        group: The processes that share the people.
 
     Returns:
         Of the people of all processes, ordered by sample id; on each process.
@@ -156,11 +167,11 @@ def evaluate(network: EhmRegressor, batches: Iterable[TrainingBatch], ruler: Rul
     network.eval()
     own: list[tuple[Errors, Errors]] = []
     for batch in batches:
-        placed = batch.to(world.device)
+        placed = batch.to(group.device)
         said = network(normalise(placed.crops)).parameters
-        own.append((ruler.errors(said, placed), ruler.errors(mean_people(network.mean, len(placed)), placed)))
+        own.append((evaluator.errors(said, placed), evaluator.errors(mean_people(network.mean, len(placed)), placed)))
     network.train(was_training)
-    pairs = [pair for share in gathered(own, world) for pair in share]
+    pairs = [pair for share in gathered(own, group) for pair in share]
     return HeldOut(network=joined([pair[0] for pair in pairs]), mean_pose=joined([pair[1] for pair in pairs]))
 
 
@@ -183,9 +194,3 @@ def summarise(errors: Errors) -> dict[str, float | None]:
         middle = np.median if name == "orient_deg" else np.mean
         figures[name] = round(float(middle(values)), 4) if len(values) else None
     return figures
-
-
-def rows_of(batch: TrainingBatch, rows: Sequence[int]) -> TrainingBatch:
-    """Some people of a batch."""
-    index = torch.as_tensor(list(rows), device=batch.weight.device)
-    return dataclasses.replace(take_rows(batch, index), sample_ids=tuple(batch.sample_ids[row] for row in rows))

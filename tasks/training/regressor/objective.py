@@ -19,8 +19,6 @@ from model.regressor.token_keypoints import TokenKeypoints
 
 TOKEN_TERM = "token_keypoints"
 """Name of the term that only the training has."""
-NETWORK = "network."
-"""What stands before the names of the network's weights."""
 
 
 class Objective(nn.Module):

@@ -29,6 +29,9 @@ from tasks.training.regressor.settings import TrainConfig
 REVISION = 1
 """Raised by hand when a change of this program changes what a training comes to: no old run is then gone on with."""
 
+NETWORK = "regressor"
+"""What the trained network is called in the files of a run."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingPlan:
@@ -48,7 +51,7 @@ class TrainingPlan:
     @property
     def folder(self) -> RunFolder:
         """Where the run keeps its files."""
-        return RunFolder.of(self.config.output.runs, self.run_hash)
+        return RunFolder.of(self.config.output.runs, self.run_hash, NETWORK)
 
     @property
     def assets(self) -> EhmAssets:

@@ -66,7 +66,7 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
     nobody = HeldOut(network=joined([]), mean_pose=joined([]))
     people = folder.held_out.read_bytes() if folder.held_out.is_file() else nobody.parquet()
     write_bytes(Path(output.held_out), people)
-    write_bytes(Path(output.plot), curve_plot_png(rows, evaluations, PLOTTED))
+    write_bytes(Path(output.plot), curve_plot_png(rows, evaluations, PLOTTED, baseline=MEAN_POSE))
     pictures = sorted(folder.pictures.glob("step-*.png"))
     if pictures:
         write_bytes(Path(output.overlays), pictures[-1].read_bytes())

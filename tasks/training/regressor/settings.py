@@ -14,9 +14,8 @@ from model.regressor.config import RegressorConfig
 from model.regressor.loss_config import LossConfig
 from tasks.annotate.settings import BodyModelConfig, from_mapping, read_section, with_overrides
 from tasks.synthetic.pose import CROP_SHARES
-from tasks.training.engine.optimiser import OptimiserConfig
+from tasks.training.engine.config import EngineConfig
 
-PRECISIONS = ("fp32", "tf32", "bf16")
 SECTION = "train"
 """Name of the section in the settings file."""
 
@@ -48,54 +47,6 @@ class SyntheticPeopleConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IntervalConfig:
-    """Steps between the things that a run does beside training."""
-
-    log: int = 50
-    """Between two rows of the curve."""
-    checkpoint: int = 1000
-    """Between two states that a run can go on from."""
-    evaluate: int = 5000
-    """Between two evaluations on the validation people."""
-    pictures: int = 5000
-    """Between two sheets of overlays."""
-    keep: int = 3
-    """States that are kept, the newest."""
-
-    def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            if getattr(self, f.name) < 1:
-                raise ValueError(f"{f.name}: expected at least 1, got {getattr(self, f.name)}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProcessConfig:
-    """How the work is spread. Only `processes` times `batch_size` changes a result, but where blocks are dropped
-    (`network.backbone.drop_path` above 0): each process draws its own, so then `processes` alone changes it as well."""
-
-    processes: int = 1
-    """torchrun processes, one a GPU."""
-    batch_size: int = 40
-    """People a step and process."""
-    device: str = "auto"
-    """``cpu``, ``cuda``, or ``auto``: the GPU if there is one."""
-    loader_workers: int = 2
-    """Processes that decode and cut, for each training process; 0 does it in between the steps."""
-    threads: int = 0
-    """CPU threads of a training process; 0 shares the cores among them."""
-
-    def __post_init__(self) -> None:
-        for name in ("processes", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("loader_workers", "threads"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise ValueError(f"device: expected auto, cpu or cuda, got {self.device!r}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOutputConfig:
     """Where the results go, relative to the folder of the settings file."""
 
@@ -119,7 +70,7 @@ class TrainOutputConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
+class TrainConfig(EngineConfig):
     """All of the section ``train``."""
 
     datasets: tuple[LabelSet, ...] = ()
@@ -160,37 +111,16 @@ class TrainConfig:
     """Weight of the loss of model/regressor/token_keypoints.py, for backbones that begin at random."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How crops are varied."""
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    """AdamW."""
-    steps: int = 200_000
-    """Length of the training."""
-    precision: str = "fp32"
-    """``fp32``; ``tf32`` (matrix products of a GPU); ``bf16`` (the backbone, by autocast)."""
-    ema_decay: float = 0.999
-    """Share of the averaged weights that a step keeps."""
-    seed: int = 0
-    """Of weights, order, augmentation and dropped blocks."""
-    run: ProcessConfig = field(default_factory=ProcessConfig)
-    """Processes."""
-    every: IntervalConfig = field(default_factory=IntervalConfig)
-    """Intervals in steps."""
     output: TrainOutputConfig = field(default_factory=TrainOutputConfig)
     """Files."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps: expected at least 1, got {self.steps}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {self.precision!r}")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay: expected 0 or more and below 1, got {self.ema_decay}")
+        EngineConfig.__post_init__(self)  # slots make another class of this one, which super() does not know
         for name in ("max_dropped_share", "max_broken_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
         if not self.token_keypoints >= 0:
             raise ValueError(f"token_keypoints: expected a weight of 0 or more, got {self.token_keypoints}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected 0 or more, got {self.seed}")
         if self.max_validation_people < 1:
             raise ValueError(f"max_validation_people: expected at least 1, got {self.max_validation_people}")
         for name in ("backbone_image_px", "backbone_expert"):
@@ -201,29 +131,21 @@ class TrainConfig:
         if not self.datasets and not self.synthetic.train:
             raise ValueError("datasets: nothing to learn from; name a folder of labels, or set synthetic.train")
 
-    @property
-    def global_batch(self) -> int:
-        """People of a step, all processes together."""
-        return self.run.processes * self.run.batch_size
-
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the result, as plain values: not the places of files and not how work is spread.
 
-        The length counts only where the learning rate depends on it, so that a finished run can be made longer. The
-        number of processes counts only where blocks are dropped (see ``ProcessConfig``).
+        Beside ``EngineConfig.deciding``, the number of processes counts where blocks are dropped (see
+        ``ProcessConfig``).
         """
-        values = dataclasses.asdict(self)
-        for name in ("datasets", "validation", "body_model", "backbone_weights", "run", "every", "output"):
+        values = EngineConfig.deciding(self)
+        for name in ("datasets", "validation", "body_model", "backbone_weights", "output"):
             values.pop(name)
         values["synthetic"].pop("folder")
-        values["global_batch"] = self.global_batch
         if self.network.backbone.drop_path > 0:
             values["processes"] = self.run.processes
         values["weights"] = [dataset.weight for dataset in self.datasets]
         if self.mean not in ("labels", "neutral"):
             values["mean"] = "file"
-        if self.optimiser.schedule == "constant":
-            values.pop("steps")
         return values
 
 

@@ -11,15 +11,15 @@ from model.regressor.mean_parameters import MeanParameters, from_smpl_mean, neut
 from model.regressor.network import EhmRegressor
 from model.regressor.sample import LabelRow, in_crop_camera, label_parameters
 from model.weights import read_checkpoint
+from tasks.training.regressor.dataset import RegressorDataset
 from tasks.training.regressor.mean_file import read_mean_file
-from tasks.training.regressor.people import TrainingPeople
 from tasks.training.regressor.settings import TrainConfig
 
 MEAN_LABELS = 4000
 """Labels whose mean is taken, spread evenly over those that are learnt from."""
 
 
-def first_weights(config: TrainConfig, people: TrainingPeople) -> EhmRegressor:
+def first_weights(config: TrainConfig, people: RegressorDataset) -> EhmRegressor:
     """The network with which a training begins, on the CPU; the same in every process.
 
     Raises:
@@ -40,7 +40,7 @@ def first_weights(config: TrainConfig, people: TrainingPeople) -> EhmRegressor:
     return network
 
 
-def _mean(config: TrainConfig, people: TrainingPeople) -> MeanParameters:
+def _mean(config: TrainConfig, people: RegressorDataset) -> MeanParameters:
     if config.mean == "neutral":
         return neutral(config.network)
     if config.mean == "labels":

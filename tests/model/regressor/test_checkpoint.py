@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
-import random
 
 import pytest
 import safetensors.torch
 import torch
 
-from model.regressor.checkpoint import CheckpointMeta, load_regressor, pack, save_regressor, unpack
+from model.regressor.checkpoint import CheckpointMeta, load_regressor, save_regressor
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.mean_parameters import MeanParameters, shapes
 from model.regressor.network import EhmRegressor
+from model.tensor_file import pack, unpack
 
 TINY = RegressorConfig(
     backbone=BackboneConfig(size="", width=32, depth=1, heads=2, drop_path=0.1),
@@ -65,14 +65,6 @@ def test_equal_content_gives_equal_bytes():
     assert save_regressor(*load_regressor(first, source="x")) == first
 
 
-def test_other_values_can_be_saved():
-    network, averaged = regressor(), {name: tensor + 1 for name, tensor in regressor().state_dict().items()}
-    found, _ = load_regressor(save_regressor(network, META, tensors=averaged), source="x")
-    assert all(torch.equal(tensor, averaged[name]) for name, tensor in found.state_dict().items())
-    with pytest.raises(ValueError, match=r"other names .*backbone\.pos_embed"):
-        save_regressor(network, META, tensors={k: t for k, t in averaged.items() if k != "backbone.pos_embed"})
-
-
 def test_metadata_must_describe_the_network():
     with pytest.raises(ValueError, match="num_betas is 10, expected 11"):
         save_regressor(regressor(), dataclasses.replace(META, config=dataclasses.replace(TINY, num_betas=11)))
@@ -84,79 +76,12 @@ def test_any_reader_of_safetensors_reads_it():
     assert tensors.keys() == network.state_dict().keys()
 
 
-# --- a training's state -----------------------------------------------------------------------------------------------
-def test_pack_keeps_every_kind_of_tensor():
-    torch.manual_seed(0)
-    base = torch.randn(6, 4)
-    tensors = {
-        "view": base[1:3], "base": base, "transposed": base.T, "again": base, "expanded": base[:1].expand(5, 4),
-        "number": torch.tensor(3.5), "empty": torch.zeros(0, 3), "empty too": torch.zeros(0),
-        "rng": torch.get_rng_state(), "steps": torch.tensor([2**40]),
-        "flags": torch.tensor([True, False]), "half": base.half(), "bfloat": base.bfloat16(), "double": base.double(),
-        "parameter": torch.nn.Parameter(base.clone()), "strided": torch.randn(2, 3, 4, 5)[:, ::2, 1:],
-    }  # fmt: skip
-    metadata = {"step": 3, "nested": {"list": [1, 2.5, None, "ä"], "flag": True}}
-    found, told = unpack(pack(tensors, metadata), "x")
-    assert told == metadata
-    assert found.keys() == tensors.keys()
-    for name, tensor in tensors.items():
-        assert found[name].dtype == tensor.dtype, name
-        assert torch.equal(found[name], tensor.detach()), name
-
-
-def test_pack_without_tensors():
-    assert unpack(pack({}, {"step": 0}), "x") == ({}, {"step": 0})
-
-
-def test_what_comes_back_can_be_written_to():
-    tensors, _ = unpack(pack({"a": torch.zeros(3)}, {}), "x")
-    tensors["a"].add_(1)
-    assert tensors["a"].tolist() == [1, 1, 1]
-
-
-@pytest.mark.parametrize("value", [float("nan"), object()])
-def test_metadata_is_plain_and_finite(value):
-    with pytest.raises(ValueError, match="loss"):
-        pack({}, {"loss": value})
-
-
 # --- wrong files ------------------------------------------------------------------------------------------------------
 def test_files_cut_short():
     data = save_regressor(regressor(), META)
     for length in (0, 1, 7, 8, 9, 100, 5000, len(data) // 2, len(data) - 1):
         with pytest.raises(ValueError, match=r"^checkpoint\.st is no safetensors file or is cut short"):
             load_regressor(data[:length], source="checkpoint.st")
-
-
-@pytest.mark.parametrize(
-    "data", [b"hello, this is text and no tensors", b"\x80\x02}q\x00.", b"PK\x03\x04" + bytes(500)]
-)
-def test_other_files(data):
-    with pytest.raises(ValueError, match="x is no safetensors file"):
-        unpack(data, "x")
-
-
-def test_damaged_headers_are_one_sentence():
-    """Whatever bit of the header flips, either the same kind of error or a readable file comes out."""
-    data = pack({"weight": torch.arange(4.0), "bias": torch.zeros(2)}, {"format": "y", "step": 1})
-    length = int.from_bytes(data[:8], "little")
-    draw, messages = random.Random(0), []
-    for _ in range(400):
-        damaged = bytearray(data)
-        damaged[draw.randrange(8 + length)] ^= 1 << draw.randrange(8)
-        try:
-            unpack(bytes(damaged), "x")
-        except ValueError as error:
-            messages.append(str(error))
-    assert len(messages) > 200
-    assert {message.partition(" has ")[0].partition(" is no safetensors ")[0] for message in messages} == {"x"}
-
-
-def test_tensors_of_somebody_else():
-    with pytest.raises(ValueError, match="has tensors but not the metadata 'pear'"):
-        unpack(safetensors.torch.save({"a": torch.zeros(1)}), "x")
-    with pytest.raises(ValueError, match="has tensors but not the metadata 'pear'"):
-        unpack(safetensors.torch.save({"a": torch.zeros(1)}, {"format": "pt"}), "x")
 
 
 def test_a_training_state_is_no_regressor():

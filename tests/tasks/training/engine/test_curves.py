@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.training.engine.curves import Curve, Meter, curve_plot_png, non_finite, open_board, read_rows, rows_to_csv
+from tasks.training.engine.curves import Curve, Meter, curve_plot_png, non_finite, open_writer, read_rows, rows_to_csv
 
 
 def test_rows_that_the_state_does_not_know_are_dropped(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_run_that_goes_on_draws_each_point_once(tmp_path: Path, monkeypatch: p
 
     asked = {}
     monkeypatch.setattr(tensorboard, "SummaryWriter", lambda folder, **options: asked.update(options))
-    open_board(tmp_path / "board", first)
+    open_writer(tmp_path / "board", first)
     assert asked["purge_step"] == first + 1
 
 
@@ -75,4 +75,6 @@ def test_the_plot_is_a_picture_with_and_without_evaluations() -> None:
     rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}]
     held = [{"step": 2, "pa_mpjpe_mm": 90.0, "mean_pose_pa_mpjpe_mm": 100.0}]
     for evaluations in ([], held):
-        assert curve_plot_png(rows, evaluations, ("pa_mpjpe_mm", "absent")).startswith(b"\x89PNG")
+        assert curve_plot_png(rows, evaluations, ("pa_mpjpe_mm", "absent"), baseline="mean_pose_").startswith(
+            b"\x89PNG"
+        )

@@ -8,29 +8,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from training_rig import NoisePeople, alone, noise_plan, random_batch
+from training_rig import Killed, NoiseExperiment, alone, noise_plan, random_batch
 
 from model.regressor.checkpoint import load_regressor
 from tasks.training.engine.checkpoints import list_states, save_state
 from tasks.training.engine.curves import read_rows
-from tasks.training.engine.loop import NotFinite, Trainer, train
+from tasks.training.engine.loop import Trainer
+from tasks.training.engine.not_finite import NotFinite
 from tasks.training.regressor.publish import publish_run
 
 STEPS = 7
 
 
-class Killed(BaseException):
-    """As if the process had ended here."""
-
-
-class BreakingPeople(NoisePeople):
-    """Ends the process before the batch of a step is handed out."""
-
-    def training_batches(self, first_step):
-        for step, batch in enumerate(super().training_batches(first_step), first_step):
-            if step == 5 and first_step == 0:
-                raise Killed
-            yield batch
+def train(plan, **options):
+    """Trains as a plan says on noise."""
+    trainer = Trainer.start(NoiseExperiment(plan, **options), alone())
+    trainer.run()
+    return trainer
 
 
 @pytest.fixture(autouse=True)
@@ -46,13 +40,12 @@ def test_a_run_that_was_broken_off_gives_the_numbers_of_one_that_was_not(tmp_pat
     network = {**noise_plan(tmp_path).config.network.to_dict()}
     network["backbone"] = {**network["backbone"], "drop_path": 0.5, "depth": 2}
     straight = noise_plan(tmp_path / "straight", network=network, **settings)
-    train(straight, alone(), NoisePeople(steps=STEPS, batch_size=4))
+    train(straight)
     broken = noise_plan(tmp_path / "broken", network=network, **settings)
-    people = BreakingPeople(steps=STEPS, batch_size=4)
     with pytest.raises(Killed):
-        train(broken, alone(), people)
+        train(broken, break_at=5)
     assert list_states(broken.folder.checkpoints)[-1][0] == 4
-    train(broken, alone(), people)
+    train(broken)
     assert read_rows(broken.folder.curve) == read_rows(straight.folder.curve)
     states = [list_states(plan.folder.checkpoints)[-1][1].read_bytes() for plan in (straight, broken)]
     assert states[0] == states[1]
@@ -61,7 +54,7 @@ def test_a_run_that_was_broken_off_gives_the_numbers_of_one_that_was_not(tmp_pat
 
 def test_the_loss_of_one_batch_falls(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=40, every={"log": 1}, optimiser={"lr": 3e-3}, token_keypoints=0.1)
-    trainer = Trainer.start(plan, alone(), NoisePeople(steps=40, batch_size=4))
+    trainer = Trainer.start(NoiseExperiment(plan), alone())
     batch = random_batch(4, 3)
     trainer.objective.train()
     losses = [trainer._one_step(trainer.objective, batch)["loss"] for _ in range(40)]
@@ -72,11 +65,11 @@ def test_half_precision_is_in_the_backbone_alone(tmp_path: Path) -> None:
     batch, found = random_batch(4, 3), {}
     for precision in ("fp32", "bf16"):
         plan = noise_plan(tmp_path, precision=precision)
-        trainer = Trainer.start(plan, alone(), NoisePeople(steps=1, batch_size=4))
+        trainer = Trainer.start(NoiseExperiment(plan), alone())
         loss, _ = trainer.objective.eval()(batch)
         loss.backward()
         found[precision] = loss.detach()
-        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in trainer.network.parameters())
+        assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in trainer.objective.network.parameters())
     assert found["bf16"] != found["fp32"]
     torch.testing.assert_close(found["bf16"], found["fp32"], rtol=1e-2, atol=0)
 
@@ -84,7 +77,7 @@ def test_half_precision_is_in_the_backbone_alone(tmp_path: Path) -> None:
 def test_what_is_not_finite_stops_at_once_and_names_the_person(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=STEPS)
     with pytest.raises(NotFinite, match=r"step 5: loss, betas, .*because of noise/all/1004_1#0;") as stopped:
-        train(plan, alone(), NoisePeople(steps=STEPS, batch_size=4, spoil_at=4))
+        train(plan, spoil_at=4)
     assert "noise/all/1004_0" not in str(stopped.value)
     assert [row["step"] for row in read_rows(plan.folder.curve)] == [1, 2, 3, 4]
     assert list_states(plan.folder.checkpoints)[-1][0] == 4
@@ -93,8 +86,8 @@ def test_what_is_not_finite_stops_at_once_and_names_the_person(tmp_path: Path) -
 
 def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=STEPS)
-    trainer = Trainer.start(plan, alone(), NoisePeople(steps=STEPS, batch_size=4))
-    weight = trainer.network.smplx_head.betas.linear.weight
+    trainer = Trainer.start(NoiseExperiment(plan), alone())
+    weight = trainer.objective.network.smplx_head.betas.linear.weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     before = weight.detach().clone()
     with pytest.raises(NotFinite, match=r"step 1: grad_norm not finite, in a batch of noise/all/3_0#0, "):
@@ -105,13 +98,13 @@ def test_a_gradient_that_is_not_finite_changes_no_weight(tmp_path: Path) -> None
 
 def test_a_run_that_goes_on_remembers_the_photos_that_could_not_be_used(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=STEPS, max_broken_share=0.3)
-    broken_at = {0: "noise/a#0", 1: "noise/b#0", 4: "noise/c#0", 6: "noise/d#0"}
+    broken_at = {0: "noise/a#0", 4: "noise/b#0", 16: "noise/c#0", 24: "noise/d#0"}
     with pytest.raises(Killed):
-        train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4, broken_at=broken_at))
+        train(plan, broken_at=broken_at, break_at=5)
     with pytest.raises(ValueError, match=r"^4 of 10 rows have photos that cannot be used, allowed are 3; .*noise/d#0"):
-        train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4, broken_at=broken_at))
-    del broken_at[6]
-    train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4, broken_at=broken_at))
+        train(plan, broken_at=broken_at)
+    del broken_at[24]
+    train(plan, broken_at=broken_at)
     summary = json.loads(plan.folder.summary.read_text())
     assert summary["replaced_people"] == ["noise/a#0", "noise/b#0", "noise/c#0"]
 
@@ -120,11 +113,11 @@ def test_a_network_can_be_had_before_the_run_has_finished(tmp_path: Path) -> Non
     """After each evaluation, with everything that the finished one says of itself; then that one takes its place."""
     plan = noise_plan(tmp_path, steps=STEPS, every={"log": 1, "checkpoint": 2, "evaluate": 3})
     with pytest.raises(Killed):
-        train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4))
+        train(plan, break_at=5)
     assert not plan.folder.final.exists()
     _, early = load_regressor(plan.folder.newest.read_bytes(), source="newest")
     assert (early.step, early.metrics["step"], early.metrics["people"]) == (3, 3, 8)
-    train(plan, alone(), BreakingPeople(steps=STEPS, batch_size=4))
+    train(plan)
     assert not plan.folder.newest.exists()
     _, last = load_regressor(plan.folder.final.read_bytes(), source="final")
     assert last.step == STEPS
@@ -134,32 +127,31 @@ def test_a_network_can_be_had_before_the_run_has_finished(tmp_path: Path) -> Non
 
 def test_only_the_newest_states_are_kept(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=6, every={"checkpoint": 1, "keep": 2, "log": 6})
-    train(plan, alone(), NoisePeople(steps=6, batch_size=4))
+    train(plan)
     assert [step for step, _ in list_states(plan.folder.checkpoints)] == [5, 6]
     assert not list(plan.folder.checkpoints.glob("*.partial"))
 
 
 def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=2)
-    trainer = Trainer.start(plan, alone(), NoisePeople(steps=2, batch_size=4))
+    trainer = Trainer.start(NoiseExperiment(plan), alone())
     save_state(plan.folder.checkpoints, trainer.trained, step=2, run_hash="f" * 64, meter=trainer.meter, keep=1)
     with pytest.raises(ValueError, match="the state of another run"):
-        Trainer.start(plan, alone(), NoisePeople(steps=2, batch_size=4))
+        Trainer.start(NoiseExperiment(plan), alone())
 
 
 def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=2)
-    train(plan, alone(), NoisePeople(steps=2, batch_size=4))
+    train(plan)
     path = list_states(plan.folder.checkpoints)[-1][1]
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="no safetensors file or is cut short"):
-        Trainer.start(plan, alone(), NoisePeople(steps=2, batch_size=4))
+        Trainer.start(NoiseExperiment(plan), alone())
 
 
 def test_a_finished_run_gives_out_its_average_with_metadata_curves_and_pictures(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=3, every={"log": 1, "evaluate": 2, "pictures": 3}, ema_decay=0.9)
-    trainer = Trainer.start(plan, alone(), NoisePeople(steps=3, batch_size=4, has_pictures=True))
-    trainer.run()
+    trainer = train(plan, draws=True)
     result = publish_run(plan.folder, plan.config.output)
     network, meta = load_regressor(
         result.checkpoint.read_bytes(), source="final", expected=plan.config.network
@@ -167,7 +159,9 @@ def test_a_finished_run_gives_out_its_average_with_metadata_curves_and_pictures(
     average = trainer.trained.average.tensors
     for name, parameter in network.named_parameters():
         assert torch.equal(parameter, average[f"network.{name}"])
-    assert not torch.equal(network.smplx_head.pose.linear.weight, trainer.network.smplx_head.pose.linear.weight)
+    assert not torch.equal(
+        network.smplx_head.pose.linear.weight, trainer.objective.network.smplx_head.pose.linear.weight
+    )
     assert meta.step == 3
     assert meta.training["global_batch"] == 4
     assert [row["step"] for row in read_rows(plan.folder.evaluations)] == [2, 3]

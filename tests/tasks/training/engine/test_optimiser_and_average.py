@@ -64,9 +64,11 @@ def test_the_average_is_the_plain_recursion() -> None:
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * net.head.weight.detach()
     torch.testing.assert_close(average.tensors["head.weight"], expected)
-    other = Net()
-    average.copy_to(other)
-    torch.testing.assert_close(other.head.weight.detach(), expected)
+    own = net.head.weight.detach().clone()
+    with average.applied_to(net):
+        torch.testing.assert_close(net.head.weight.detach(), expected)
+    assert torch.equal(net.head.weight.detach(), own)
+    torch.testing.assert_close(average.tensors["head.weight"], expected)
 
 
 def test_a_decay_of_zero_is_the_network_itself() -> None:

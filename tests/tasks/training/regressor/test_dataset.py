@@ -12,7 +12,8 @@ from model.regressor.augment import AugmentConfig
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.flip import CoefficientMirror
-from tasks.training.regressor.dataset import RegressorDataset, TrainingDataError
+from tasks.training.engine.broken_rows import TrainingDataError
+from tasks.training.regressor.dataset import RegressorDataset
 
 CONFIG = RegressorConfig(crop_px=64, side_px=8)
 

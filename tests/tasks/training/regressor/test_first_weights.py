@@ -4,12 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from training_rig import TINY, NoisePeople, noise_plan
+from training_rig import TINY, NoiseExperiment, noise_plan
 
 from model.regressor.checkpoint import CheckpointMeta, save_regressor
 from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
-from tasks.training.regressor.start import first_weights
 
 LARGER = dataclasses.replace(TINY, crop_px=96, side_px=8)
 
@@ -28,8 +27,7 @@ def trained(tmp_path):
 
 
 def begun(tmp_path, **settings):
-    config = noise_plan(tmp_path, **settings).config
-    return first_weights(config, NoisePeople(steps=1, batch_size=1))
+    return NoiseExperiment(noise_plan(tmp_path, **settings)).objective().network
 
 
 def test_a_backbone_is_taken_from_a_file(tmp_path, trained):

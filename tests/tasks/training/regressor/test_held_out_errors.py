@@ -15,7 +15,7 @@ from model.body.ehms import EHMs
 from model.body.flame import FLAME
 from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
-from tasks.training.regressor.evaluation import MEASURES, Errors, HeldOut, Ruler, evaluate, joined, summarise
+from tasks.training.regressor.evaluation import MEASURES, Errors, Evaluator, HeldOut, evaluate, joined, summarise
 
 COUNT = 4
 GENERATOR_SEED = 5
@@ -27,8 +27,8 @@ def assets():
 
 
 @pytest.fixture(scope="module")
-def ruler(assets):
-    return Ruler(assets, TINY)
+def evaluator(assets):
+    return Evaluator(assets, TINY)
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def aligned_distance_mm(found, known):
     return 1e3 * np.linalg.norm(rotated * (rotated * known).sum() / (rotated**2).sum() - known, axis=1).mean()
 
 
-def test_the_truth_has_no_error(ruler, batch):
-    for name, values in ruler.errors(batch.target, batch).values.items():
+def test_the_truth_has_no_error(evaluator, batch):
+    for name, values in evaluator.errors(batch.target, batch).values.items():
         assert np.abs(values).max() < 0.05, name  # float32: 0.05 degrees, 0.05 mm
 
 
-def test_errors_are_those_of_the_whole_body(assets, ruler, batch, said):
-    found = ruler.errors(said, batch)
+def test_errors_are_those_of_the_whole_body(assets, evaluator, batch, said):
+    found = evaluator.errors(said, batch)
     body = EHMs(assets)
     ours, theirs = (body(**people.body_arguments()) for people in (said, batch.target))
     for k in range(COUNT):
@@ -81,7 +81,7 @@ def test_errors_are_those_of_the_whole_body(assets, ruler, batch, said):
         assert found.values["head_posed_mm"][k] == pytest.approx(expected, rel=1e-3)
 
 
-def test_head_errors_are_flame_s(assets, ruler, batch, said):
+def test_head_errors_are_flame_s(assets, evaluator, batch, said):
     flame = FLAME(assets.flame, num_betas=TINY.num_flame_shape, num_expression=TINY.num_expression)
     heads = []
     for people in (said, batch.target):
@@ -94,7 +94,7 @@ def test_head_errors_are_flame_s(assets, ruler, batch, said):
         )
         heads.append((out.vertices - out.joints[:, 3:5].mean(1, keepdim=True), people.head_scale[:, None]))
     (ours, our_scale), (theirs, their_scale) = heads
-    found = ruler.errors(said, batch).values
+    found = evaluator.errors(said, batch).values
     for name, difference in (
         ("head_canonical_mm", ours - theirs),
         ("head_scaled_mm", ours * our_scale - theirs * their_scale),
@@ -107,18 +107,18 @@ def test_head_errors_are_flame_s(assets, ruler, batch, said):
     np.testing.assert_allclose(found["head_pa_mm"], aligned, rtol=1e-3)
 
 
-def test_the_size_of_a_head_does_not_change_the_form_of_its_face(ruler, batch):
+def test_the_size_of_a_head_does_not_change_the_form_of_its_face(evaluator, batch):
     """`head_pa_mm` is what a picture of a face can show; the head's scale and turn are not in it."""
     bigger = dataclasses.replace(batch.target, head_scale=batch.target.head_scale * 1.2)
-    found = ruler.errors(bigger, batch).values
+    found = evaluator.errors(bigger, batch).values
     assert found["head_pa_mm"].max() < 0.05
     assert found["head_scaled_mm"].min() > 5.0
     assert found["head_posed_mm"].min() > 5.0
 
 
-def test_each_figure_sees_its_own_part_only(ruler, batch, said):
+def test_each_figure_sees_its_own_part_only(evaluator, batch, said):
     def errors_of(**changes):
-        values = ruler.errors(dataclasses.replace(batch.target, **changes), batch).values
+        values = evaluator.errors(dataclasses.replace(batch.target, **changes), batch).values
         return {name for name, value in values.items() if np.max(value) > 0.1}
 
     knees = batch.target.body_pose.clone()
@@ -130,31 +130,31 @@ def test_each_figure_sees_its_own_part_only(ruler, batch, said):
     turn = turned(batch.target.global_orient, 0.3)
     assert errors_of(global_orient=turn) == {"mpjpe_mm", "orient_deg", "head_posed_mm"}
     assert errors_of(head_orient=said.head_orient) == set()
-    left = ruler.errors(dataclasses.replace(batch.target, left_hand_pose=said.left_hand_pose), batch).values
+    left = evaluator.errors(dataclasses.replace(batch.target, left_hand_pose=said.left_hand_pose), batch).values
     assert left["hand_pa_pve_mm"][:, 0].min() > 0.5
     assert left["hand_pa_pve_mm"][:, 1].max() < 0.05
 
 
 def test_a_body_that_names_no_lips_has_no_lip_error(assets, batch, said):
     nameless = dataclasses.replace(assets, regions={})
-    values = Ruler(nameless, TINY).errors(said, batch).values
+    values = Evaluator(nameless, TINY).errors(said, batch).values
     assert np.isnan(values["lip_max_mm"]).all()
     assert np.isfinite(values["head_canonical_mm"]).all()
 
 
-def test_orientation_is_an_angle(ruler, batch):
+def test_orientation_is_an_angle(evaluator, batch):
     changed = dataclasses.replace(batch.target, global_orient=turned(batch.target.global_orient, np.radians(40.0)))
-    np.testing.assert_allclose(ruler.errors(changed, batch).values["orient_deg"], 40.0, atol=0.05)
+    np.testing.assert_allclose(evaluator.errors(changed, batch).values["orient_deg"], 40.0, atol=0.05)
 
 
-def test_parts_that_are_not_known_do_not_count(ruler, batch, said):
+def test_parts_that_are_not_known_do_not_count(evaluator, batch, said):
     """Their labels may be anything, and the file has no figure for them."""
     nothing = torch.zeros(COUNT, dtype=torch.bool)
     target = dataclasses.replace(
         batch.target, left_hand_pose=batch.target.left_hand_pose * np.nan, jaw_pose=batch.target.jaw_pose * np.nan
     )
     partly = dataclasses.replace(batch, target=target, left_hand_valid=nothing, face_valid=nothing)
-    whole, found = ruler.errors(said, batch), ruler.errors(said, partly)
+    whole, found = evaluator.errors(said, batch), evaluator.errors(said, partly)
     assert np.isnan(found.values["hand_pa_pve_mm"][:, 0]).all()
     np.testing.assert_allclose(found.values["hand_pa_pve_mm"][:, 1], whole.values["hand_pa_pve_mm"][:, 1], rtol=1e-4)
     held = HeldOut(network=found, mean_pose=whole)
@@ -167,9 +167,9 @@ def test_parts_that_are_not_known_do_not_count(ruler, batch, said):
     assert table.mean_pose_left_hand_pa_pve_mm.notna().all()
 
 
-def test_figures_do_not_depend_on_the_order_of_batches(ruler, batch, said):
+def test_figures_do_not_depend_on_the_order_of_batches(evaluator, batch, said):
     other = random_batch(COUNT, 4)
-    errors = [ruler.errors(said, people) for people in (batch, other)]
+    errors = [evaluator.errors(said, people) for people in (batch, other)]
     first, second = joined(errors), joined(errors[::-1])
     assert first.sample_ids == second.sample_ids == tuple(sorted(first.sample_ids))
     assert summarise(first) == summarise(second)
@@ -184,12 +184,12 @@ def test_nobody_is_held_out():
     assert all(held.figures[name] is None for name in MEASURES)
 
 
-def test_a_network_that_says_the_mean_has_the_errors_of_the_mean_pose(ruler, batch):
+def test_a_network_that_says_the_mean_has_the_errors_of_the_mean_pose(evaluator, batch):
     network = EhmRegressor(TINY, neutral(TINY))
     for head in (network.smplx_head, network.flame_head):
         for parameter in head.parameters():
             torch.nn.init.zeros_(parameter)
-    figures = evaluate(network, [batch], ruler, alone()).figures
+    figures = evaluate(network, [batch], evaluator, alone()).figures
     for name in MEASURES:
         assert figures[name] == pytest.approx(figures[f"mean_pose_{name}"], rel=1e-4)
         assert figures[name] > 1.0

@@ -9,9 +9,9 @@ from labelled_photos import labelled_photos
 
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
-from tasks.training.regressor.broken_rows import BrokenRows
-from tasks.training.regressor.dataset import RegressorDataset, TrainingDataError
-from tasks.training.regressor.loader import build_loader
+from tasks.training.engine.broken_rows import BrokenRows, TrainingDataError
+from tasks.training.engine.loader import build_loader
+from tasks.training.regressor.dataset import RegressorDataset
 
 CONFIG = RegressorConfig(crop_px=32, side_px=0)
 

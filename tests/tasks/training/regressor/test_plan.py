@@ -11,7 +11,9 @@ from labelled_photos import labelled_photos
 from training_rig import alone, noise_plan
 
 from model.regressor import flip
-from tasks.training.regressor.people import TrainingPeople
+from tasks.training.engine.broken_rows import BrokenRows
+from tasks.training.engine.loader import each_row_once
+from tasks.training.regressor.experiment import RegressorExperiment
 
 
 def test_it_says_how_well_faces_are_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +31,8 @@ def test_a_broken_validation_photo_gives_way_within_the_stated_share(tmp_path: P
         (tmp_path / str(share) / "photos" / "003.jpg").unlink()
         plan = noise_plan(tmp_path, max_broken_share=share, augment={"flip_share": 0.0})
         plan = dataclasses.replace(plan, training=(people,), validation=(people,))
-        batches = TrainingPeople(plan, alone()).validation_batches()
+        held_out = RegressorExperiment(plan).validation
+        batches = each_row_once(held_out, alone(), 0, BrokenRows(len(held_out), share))
         if said is None:
             (batch,) = batches
             assert len(batch) == 8

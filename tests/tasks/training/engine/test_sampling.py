@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tasks.training.regressor.sampling import InOrder, MixtureSampler, groups_of_photos
+from tasks.training.engine.sampling import InOrder, MixtureSampler, groups_of_photos
 
 
 def test_every_row_once_an_epoch():

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from model.estimators.base import Array
-
+Array: TypeAlias = np.ndarray
 _BLOCK = 256
 """Positions of a block, or more where a set's share of them would be less than four."""
 _MIX, _ORDER = 1, 2

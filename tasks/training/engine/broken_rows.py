@@ -1,14 +1,27 @@
-"""The rows of a training whose photos cannot be used: counted over all processes, and over all parts of a run."""
+"""The rows of a training that cannot be used: counted over all processes, and over all parts of a run."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Iterable, Mapping
-
-from tasks.training.regressor.dataset import BrokenPhoto, TrainingDataError
+from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
+
+
+class TrainingDataError(ValueError):
+    """A sample cannot be had; one sentence with its id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrokenRow:
+    """A row that cannot be used, because its photo cannot."""
+
+    sample_id: str
+    """Which."""
+    sentence: str
+    """Why."""
 
 
 class BrokenRows:
@@ -29,16 +42,16 @@ class BrokenRows:
         """Sample ids, and why each cannot be used."""
         self._news: dict[str, str] = {}
 
-    def add(self, photo: BrokenPhoto) -> None:
+    def add(self, row: BrokenRow) -> None:
         """Counts a row that was stepped over here; one that is known changes nothing.
 
         Raises:
             TrainingDataError: That is one more than allowed.
         """
-        if photo.sample_id in self.sentences:
+        if row.sample_id in self.sentences:
             return
-        log.warning("Replaced by the next row: %s", photo.sentence)
-        self.sentences[photo.sample_id] = self._news[photo.sample_id] = photo.sentence
+        log.warning("Replaced by the next row: %s", row.sentence)
+        self.sentences[row.sample_id] = self._news[row.sample_id] = row.sentence
         self.check()
 
     def news(self) -> dict[str, str]:

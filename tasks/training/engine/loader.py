@@ -1,8 +1,8 @@
-"""Batches of a process, step by step: decoded and cut in processes of their own, in the order of the steps."""
+"""Batches of a process, step by step: made in processes of their own, in the order of the steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.batches import map_tensors
-from model.regressor.batch import TrainingBatch
-from tasks.training.regressor.broken_rows import BrokenRows
-from tasks.training.regressor.dataset import BrokenPhoto, RegressorDataset, TrainingDataError
+from tasks.training.engine.broken_rows import BrokenRow, BrokenRows, TrainingDataError
+from tasks.training.engine.distributed import ProcessGroup
+from tasks.training.engine.experiment import Samples, some_of
 
 PREFETCHED = 3
 """Batches that a worker has ready or in work."""
+EVALUATION_BATCH = 64
+"""Samples that are evaluated at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Made:
     """What a worker hands over: a batch, or the sentence that ends the training."""
 
-    batch: TrainingBatch | None
-    broken: tuple[BrokenPhoto, ...] = ()
+    batch: Any
+    broken: Sequence[BrokenRow] = ()
     sentence: str = ""
 
     def pin_memory(self, device: Any = None) -> _Made:
@@ -36,17 +38,17 @@ class _Made:
 class _Steps(Dataset[_Made]):
     """Batch of a step. Errors of samples travel as values: torch would wrap them in a page of traces."""
 
-    def __init__(self, dataset: RegressorDataset, batch_size: int, rank: int, world_size: int) -> None:
-        self.dataset, self.batch_size, self.rank, self.world_size = dataset, batch_size, rank, world_size
+    def __init__(self, samples: Samples, batch_size: int, rank: int, world_size: int) -> None:
+        self.samples, self.batch_size, self.rank, self.world_size = samples, batch_size, rank, world_size
 
     def __getitem__(self, step: int) -> _Made:
         first = (step * self.world_size + self.rank) * self.batch_size
         try:
-            found = [self.dataset.find(position) for position in range(first, first + self.batch_size)]
+            found = [self.samples.find(position) for position in range(first, first + self.batch_size)]
         except TrainingDataError as error:
             return _Made(batch=None, sentence=str(error))
-        batch = self.dataset.collate([sample for sample, _ in found])
-        return _Made(batch=batch, broken=tuple(photo for _, broken in found for photo in broken))
+        batch = self.samples.collate([sample for sample, _ in found])
+        return _Made(batch=batch, broken=tuple(row for _, broken in found for row in broken))
 
 
 class TrainingLoader:
@@ -61,22 +63,22 @@ class TrainingLoader:
         """Number of steps."""
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[TrainingBatch]:
+    def __iter__(self) -> Iterator[Any]:
         """Batches in the order of the steps.
 
         Raises:
-            TrainingDataError: A photo cannot be used, or more of them than allowed.
+            TrainingDataError: A row cannot be used, or more of them than allowed.
         """
         for made in self._loader:
             if made.batch is None:
                 raise TrainingDataError(made.sentence)
-            for photo in made.broken:
-                self.broken.add(photo)
+            for row in made.broken:
+                self.broken.add(row)
             yield made.batch
 
 
 def build_loader(
-    dataset: RegressorDataset,
+    samples: Samples,
     *,
     first_step: int = 0,
     num_steps: int,
@@ -94,15 +96,15 @@ def build_loader(
     workers nor where a run begins again changes a batch.
 
     Args:
-        dataset: Samples by position.
+        samples: By position.
         first_step: Where to begin.
         num_steps: How many.
-        batch_size: People a step of this process.
+        batch_size: Samples a step of this process.
         rank: Number of this process.
         world_size: Number of processes.
-        num_workers: Processes that decode and cut; 0 does it here.
+        num_workers: Processes that make samples; 0 does it here.
         pin_memory: Batches in page-locked memory, for copies to a GPU beside its work.
-        broken: Counts the rows whose photos cannot be used; None counts from 0 and in this process alone.
+        broken: Counts the rows that cannot be used; None counts from 0 and in this process alone.
         start_method: How the workers begin: ``fork`` shares the labels; ``forkserver`` copies them, for callers with
             threads or servers of their own, which a fork does not survive.
 
@@ -117,7 +119,7 @@ def build_loader(
             f"num_steps {num_steps}, num_workers {num_workers}, batch_size {batch_size}"
         )
     loader = DataLoader(
-        _Steps(dataset, batch_size, rank, world_size),
+        _Steps(samples, batch_size, rank, world_size),
         batch_size=None,
         sampler=range(first_step, first_step + num_steps),
         num_workers=num_workers,
@@ -128,8 +130,34 @@ def build_loader(
         multiprocessing_context=start_method if num_workers else None,
     )
     if broken is None:
-        broken = BrokenRows(len(dataset), dataset.max_broken_share)
+        broken = BrokenRows(len(samples), samples.max_broken_share)
     return TrainingLoader(loader, broken)
+
+
+def each_row_once(samples: Samples, group: ProcessGroup, num_workers: int, broken: BrokenRows) -> Iterator[Any]:
+    """Batches of this process' share of all rows, each once; for samples in the order of their rows.
+
+    One that cannot be used gives way to the next, which then counts twice, within ``max_broken_share``.
+
+    Raises:
+        TrainingDataError: A row cannot be used, or more of them than allowed.
+    """
+    count, rank = len(samples), group.rank
+    stride = EVALUATION_BATCH * group.world_size
+    loader = build_loader(
+        samples,
+        num_steps=-(-count // stride),
+        batch_size=EVALUATION_BATCH,
+        rank=rank,
+        world_size=group.world_size,
+        num_workers=num_workers,
+        broken=broken,
+    )
+    for step, batch in enumerate(loader):
+        # Beyond the last row the positions begin again: those were seen already.
+        left = count - step * stride - rank * EVALUATION_BATCH
+        if left > 0:
+            yield batch if left >= EVALUATION_BATCH else some_of(batch, range(left))
 
 
 def _as_it_is(made: Any) -> Any:

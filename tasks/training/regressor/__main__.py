@@ -1,0 +1,13 @@
+"""One process of stage 1: ``python -m tasks.training.regressor <run.json>``; see ``tasks.training.engine.worker``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from tasks.training.engine.worker import main
+from tasks.training.regressor.experiment import open_experiment
+
+if __name__ == "__main__":
+    logging.getLogger("tasks.synthetic.render").setLevel(logging.WARNING)  # who started us has said it
+    sys.exit(main(sys.argv[1:], open_experiment))

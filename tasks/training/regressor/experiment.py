@@ -1,0 +1,148 @@
+"""Stage 1 as an experiment of the engine: crops of labelled people in, the network that tells their parameters out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from model.body.keypoint_body import KeypointBody
+from model.regressor.augment import AugmentConfig
+from model.regressor.batch import TrainingBatch
+from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from model.regressor.flip import CoefficientMirror
+from tasks.body_model import full_body
+from tasks.training.engine.distributed import ProcessGroup
+from tasks.training.engine.run_folder import RunFolder
+from tasks.training.regressor.dataset import RegressorDataset
+from tasks.training.regressor.evaluation import Evaluator, HeldOut, evaluate
+from tasks.training.regressor.objective import Objective
+from tasks.training.regressor.pictures import overlay_sheet
+from tasks.training.regressor.plan import TrainingPlan, open_plan
+from tasks.training.regressor.settings import TrainConfig, from_plain, to_plain
+from tasks.training.regressor.start import first_weights
+from tasks.version import code_version
+
+PICTURED_PEOPLE = 8
+"""Validation people on a sheet of overlays."""
+
+
+class RegressorExperiment:
+    """A plan, carried out; see ``tasks.training.engine.experiment.Experiment``.
+
+    Args:
+        plan: Which labels and photos, and all settings.
+
+    Raises:
+        ValueError: Crops are to be flipped, but this body has no mirror; or a label cannot be cropped.
+    """
+
+    def __init__(self, plan: TrainingPlan) -> None:
+        self.plan = plan
+        config, network = plan.config, plan.config.network
+        mirror = None
+        if config.augment.flip_share > 0:
+            mirror = CoefficientMirror.of(
+                plan.assets,
+                num_betas=network.num_betas,
+                num_flame_shape=network.num_flame_shape,
+                num_expression=network.num_expression,
+            )
+        self.training = RegressorDataset(
+            plan.training,
+            config.augment,
+            network,
+            config.seed,
+            mirror=mirror,
+            weigh_by_quality=config.weigh_by_quality,
+            max_broken_share=config.max_broken_share,
+        )
+        """The people to learn from, augmented, in random order."""
+        self.validation = None
+        """The people to evaluate on, as they are; None where there are none."""
+        if plan.validation:
+            self.validation = RegressorDataset(
+                plan.validation,
+                AugmentConfig.none(),
+                network,
+                config.seed,
+                shuffle=False,
+                max_broken_share=config.max_broken_share,
+            )
+
+    @property
+    def config(self) -> TrainConfig:
+        """All settings."""
+        return self.plan.config
+
+    @property
+    def run_hash(self) -> str:
+        """The plan's."""
+        return self.plan.run_hash
+
+    @property
+    def folder(self) -> RunFolder:
+        """The plan's."""
+        return self.plan.folder
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All settings as plain values."""
+        return to_plain(self.config)
+
+    @property
+    def reaches_every_weight(self) -> bool:
+        """A term of weight 0 may leave a read-out without a gradient."""
+        return self.config.loss.reaches_every_readout
+
+    def objective(self) -> Objective:
+        """Network, body and loss, with the first weights.
+
+        Raises:
+            ValueError: The files that the settings name hold something else.
+        """
+        config, network = self.config, self.config.network
+        body = KeypointBody(
+            self.plan.assets,
+            num_betas=network.num_betas,
+            num_flame_shape=network.num_flame_shape,
+            num_expression=network.num_expression,
+        )
+        weights = first_weights(config, self.training)
+        return Objective(weights, body, config.loss, config.precision, config.token_keypoints)
+
+    def evaluate(self, objective: Objective, batches: Iterable[TrainingBatch], group: ProcessGroup) -> HeldOut:
+        """Errors of the network and of its mean parameters; see ``evaluation``."""
+        evaluator = Evaluator(self.plan.assets, self.config.network, group.device)
+        return evaluate(objective.network, batches, evaluator, group)
+
+    def draw(self, objective: Objective) -> bytes | None:
+        """A sheet of overlays of some validation people."""
+        if self.validation is None:
+            return None
+        people = self.validation.spread(PICTURED_PEOPLE)
+        return overlay_sheet(objective.network, people, full_body(self.config.body_model))
+
+    def export(self, objective: Objective, step: int, metrics: Mapping[str, Any]) -> bytes:
+        """The network as ``model.regressor.checkpoint`` reads it."""
+        validation = [people.selection.snapshot_hash for people in self.plan.validation]
+        meta = CheckpointMeta(
+            config=self.config.network,
+            step=step,
+            snapshot_hashes=self.plan.snapshot_hashes,
+            body_model=dict(self.plan.body_model),
+            training=self.config.deciding() | {"validation_snapshots": validation},
+            metrics=dict(metrics),
+            code_version=code_version(),
+        )
+        return save_regressor(objective.network, meta)
+
+
+def open_experiment(request: Path) -> RegressorExperiment:
+    """The training that a request asks for.
+
+    Raises:
+        ValueError: Something in the settings, the labels or the files; see ``open_plan``.
+    """
+    return RegressorExperiment(open_plan(from_plain(json.loads(request.read_text(encoding="utf-8")))))
