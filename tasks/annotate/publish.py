@@ -151,7 +151,7 @@ def _dataset_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     metrics["accepted"] = {
         part: round(float(np.mean([r[f"{part}_valid"] for r in labelled])), 4) for part in PART_NAMES
     }
-    metrics["reprojection_px"] = {
+    metrics["reprojection_median_px"] = {
         part: round(float(np.median(values)), 3)
         for part in PART_NAMES
         if (values := [row[f"reproj_{part}_px"] for row in labelled if row[f"reproj_{part}_px"] is not None])

@@ -21,6 +21,8 @@ from datasets_manifest.schema.labels import Status
 from model.body.ehms import EhmOutput, EHMs
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.metrics.person import PosedPeople, person_errors
+from model.metrics.summary import means_and_medians
+from model.rotations import rotvec_to_rotmat
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 
 Row = Mapping[str, Any]
@@ -28,6 +30,8 @@ MIN_IOU = 0.3
 """Smallest overlap of the boxes of one and the same person."""
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
+_CLAIMED = ("left_hand", "right_hand", "face")
+"""Parts whose 3D errors count only where the label calls them valid; a body always counts."""
 PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 """Keypoints of each part."""
 
@@ -77,42 +81,31 @@ def match_people(rows: Sequence[Row], records: Iterable[ImageRecord]) -> Matchin
     return Matching(pairs=tuple(pairs), num_known=known, num_labels=len(labels))
 
 
-def truth_errors(matching: Matching, body: EHMs) -> list[dict[str, Any]]:
+def truth_errors(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
     """3D errors of labels against known truth.
 
     Returns:
-        One mapping a matched person with truth: ``sample_id``, ``mpjpe_mm``, ``pa_mpjpe_mm``, ``hand_pa_mm`` (mean of
-        the hands that are valid, None without), ``head_scale_error``, ``body_valid``, ``quality``.
+        For the P matched people with truth the errors of ``model.metrics.person``, NaN for hands and heads that the
+        label itself does not call valid, and `quality` (P,), NaN where the label has none. Empty without such people.
     """
     pairs = [(row, person.truth) for row, person in matching.pairs if person.truth]
     if not pairs:
-        return []
+        return {}
     rows = [row for row, _ in pairs]
-    valid = {part: np.array([row[f"{part}_valid"] for row in rows], np.bool_) for part in ("left_hand", "right_hand")}
-    found = person_errors(_measured(body, rows), _measured(body, [truth for _, truth in pairs]), valid)
-    errors = []
-    for i, row in enumerate(rows):
-        hands = found["hand_pa_mpjpe_mm"][i]
-        hands = hands[np.isfinite(hands)]
-        errors.append(
-            {
-                "sample_id": row["sample_id"],
-                "mpjpe_mm": float(found["mpjpe_mm"][i]),
-                "pa_mpjpe_mm": float(found["pa_mpjpe_mm"][i]),
-                "hand_pa_mm": float(hands.mean()) if hands.size else None,
-                "head_scale_error": float(found["head_scale_error"][i]),
-                "body_valid": row["body_valid"],
-                "quality": row["quality"],
-            }
-        )
-    return errors
+    valid = {part: np.array([row[f"{part}_valid"] for row in rows], np.bool_) for part in _CLAIMED}
+    errors = person_errors(_measured(body, rows), _measured(body, [truth for _, truth in pairs]), valid)
+    return errors | {"quality": np.array([row["quality"] for row in rows], np.float64)}
 
 
 def _measured(body: EHMs, rows: Sequence[Row]) -> PosedPeople:
     """What errors of label rows are measured on."""
     out = _posed(body, rows)
-    scale = torch.tensor(np.array([row["head_scale"] for row in rows]))
-    return PosedPeople.of_mesh(out.joints, out.vertices, body.assets, head_scale=scale)
+    turn, scale = (
+        torch.tensor(np.array([np.asarray(row[name]).reshape(3) for row in rows]))
+        for name in ("global_orient", "head_scale")
+    )
+    known = {"global_orient": rotvec_to_rotmat(turn), "head_scale": scale}
+    return PosedPeople.of_mesh(out.joints, out.vertices, body.assets, **known)
 
 
 def _posed(body: EHMs, rows: Sequence[Row]) -> EhmOutput:
@@ -121,7 +114,7 @@ def _posed(body: EHMs, rows: Sequence[Row]) -> EhmOutput:
     return pose_bodies(body, {name: np.stack([np.asarray(row[name]).reshape(-1) for row in rows]) for name in names})
 
 
-def keypoint_errors(matching: Matching, projected: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def keypoint_errors(matching: Matching, projected: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """2D errors of the labels' projected keypoints against annotated ones, as a fraction of the box's longer side.
 
     Args:
@@ -129,25 +122,31 @@ def keypoint_errors(matching: Matching, projected: Mapping[str, np.ndarray]) -> 
         projected: sample_id to (133, 2) px.
 
     Returns:
-        One mapping a matched person with annotated keypoints: ``sample_id`` and, for each part with annotated points,
-        ``<part>_rel`` (median) and ``<part>_worst_rel`` (largest).
+        For the P matched people with annotated keypoints `<part>_rel` (P,), the median over the annotated points of a
+        part, and `<part>_worst_rel` (P,), the largest; NaN for a part without such points. Empty without such people.
     """
-    errors = []
-    for row, person in matching.pairs:
-        if person.keypoints is None or person.bbox_xyxy is None:
-            continue
-        box = np.asarray(person.bbox_xyxy, np.float64)
-        side = max(box[2] - box[0], box[3] - box[1])
-        distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
-        seen = person.keypoints[:, 2] > 0
-        entry: dict[str, Any] = {"sample_id": row["sample_id"]}
-        for part, points in PART_POINTS.items():
-            part_distance = distance[points][seen[points]]
-            if part_distance.size:
-                entry |= {f"{part}_rel": float(np.median(part_distance))}
-                entry |= {f"{part}_worst_rel": float(part_distance.max())}
-        errors.append(entry)
+    people = [_annotated(row, person, projected) for row, person in matching.pairs if _is_annotated(person)]
+    if not people:
+        return {}
+    errors = {}
+    for part, points in PART_POINTS.items():
+        own = [distance[points][seen[points]] for distance, seen in people]
+        errors[f"{part}_rel"] = np.array([np.median(values) if values.size else np.nan for values in own])
+        errors[f"{part}_worst_rel"] = np.array([values.max() if values.size else np.nan for values in own])
     return errors
+
+
+def _is_annotated(person: PersonRecord) -> bool:
+    return person.keypoints is not None and person.bbox_xyxy is not None
+
+
+def _annotated(row: Row, person: PersonRecord, projected: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (133,) to the annotated keypoints, as a fraction of the box's longer side, and which are annotated."""
+    assert person.keypoints is not None
+    box = np.asarray(person.bbox_xyxy, np.float64)
+    side = max(box[2] - box[0], box[3] - box[1])
+    distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
+    return distance, person.keypoints[:, 2] > 0
 
 
 def acceptance(
@@ -168,11 +167,9 @@ def acceptance(
     """
     counts = {"parts": 0, "accepted": 0, "accepted_wrong": 0, "refused_right": 0}
     for row, person in matching.pairs:
-        if person.keypoints is None or person.bbox_xyxy is None:
+        if not _is_annotated(person):
             continue
-        box = np.asarray(person.bbox_xyxy, np.float64)
-        side = max(box[2] - box[0], box[3] - box[1])
-        distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
+        distance, annotated = _annotated(row, person, projected)
         groups = trusted.get(row["sample_id"], np.full(len(BODY_GROUPS), row["body_valid"]))
         accepted = dict(zip(BODY_GROUPS, groups, strict=True))
         accepted |= {part: row[f"{part}_valid"] for part in ("face", "left_hand", "right_hand")}
@@ -180,7 +177,7 @@ def acceptance(
             BODY_GROUPS | {name: PART_POINTS[name] for name in accepted if name in PART_POINTS}
         ).items():
             index = np.arange(len(distance))[points] if isinstance(points, slice) else np.array(points)
-            seen = index[person.keypoints[index, 2] > 0]
+            seen = index[annotated[index]]
             if not seen.size:
                 continue
             wrong = distance[seen].max() > WRONG_REL
@@ -191,28 +188,27 @@ def acceptance(
     return {name: float(count) for name, count in counts.items()} if counts["parts"] else {}
 
 
-def summarise(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Median of every figure over the people that have it, and how well quality ranks the true error."""
+def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Mean and median of every error over the people who have it, and how well quality ranks PA-MPJPE.
+
+    Args:
+        errors: By name, (P,) or (P, 2); see ``truth_errors`` and ``keypoint_errors``.
+    """
     if not errors:
         return {}
-    names = sorted({name for entry in errors for name in entry} - {"sample_id", "quality", "body_valid"})
-    summary: dict[str, float] = {"people": float(len(errors))}
-    for name in names:
-        values = [entry[name] for entry in errors if entry.get(name) is not None]
-        if values:
-            summary[name] = float(np.median(values))
-    if "pa_mpjpe_mm" in names:
-        summary |= _quality_rank(errors)
-    return {name: round(value, 5) for name, value in summary.items()}
+    summary: dict[str, float | None] = {"people": float(len(next(iter(errors.values()))))}
+    summary |= means_and_medians({name: values for name, values in errors.items() if name != "quality"})
+    if "quality" in errors:
+        summary["quality_rank_correlation"] = _quality_rank(errors["quality"], errors["pa_mpjpe_mm"])
+    return {name: round(value, 5) for name, value in summary.items() if value is not None}
 
 
-def _quality_rank(errors: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Spearman correlation of quality with PA-MPJPE: -1 is a perfect ranking."""
-    pairs = [(e["quality"], e["pa_mpjpe_mm"]) for e in errors if e["quality"] is not None]
-    if len({quality for quality, _ in pairs}) < 3:
-        return {}
-    ranks = np.array([rankdata(values) for values in zip(*pairs, strict=True)])
-    return {"quality_rank_correlation": float(np.corrcoef(ranks)[0, 1])}
+def _quality_rank(quality: np.ndarray, error: np.ndarray) -> float | None:
+    """Spearman correlation: -1 is a perfect ranking; None for fewer than three different qualities."""
+    known = np.isfinite(quality)
+    if len(np.unique(quality[known])) < 3:
+        return None
+    return float(np.corrcoef(rankdata(quality[known]), rankdata(error[known]))[0, 1])
 
 
 def reference_inventory(manifest: Manifest) -> Inventory | None:

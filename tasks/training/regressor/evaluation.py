@@ -23,6 +23,7 @@ from model.body.assets import EhmAssets
 from model.body.parameters import EhmParameters
 from model.metrics.head import lip_rows
 from model.metrics.person import PosedByParameters, person_errors
+from model.metrics.summary import means_and_medians
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters
@@ -69,8 +70,8 @@ class HeldOut:
 
     @property
     def figures(self) -> dict[str, float | int | None]:
-        """``people``, the means of the module's measures (the median of `orient_deg`) and the same of the mean pose
-        under ``mean_pose_<measure>``; None where no person has that part."""
+        """``people``, the mean of every measure under its own name and its median (``pa_mpjpe_median_mm``), and the
+        same of the mean pose under ``mean_pose_<figure>``; None where no person has that part."""
         found = {"people": len(self.network.sample_ids), **summarise(self.network)}
         return found | {f"{MEAN_POSE}{name}": value for name, value in summarise(self.mean_pose).items()}
 
@@ -85,7 +86,7 @@ class HeldOut:
         )
 
     def parquet(self) -> bytes:
-        """One row a person as the bytes of a file: ``sample_id`` and the columns of ``figures``, those of the hands
+        """One row a person as the bytes of a file: ``sample_id`` and the measures, those of the hands
         with ``left_`` and ``right_`` before them; null where the label says nothing of that part."""
         columns: dict[str, pa.Array] = {"sample_id": pa.array(self.network.sample_ids, pa.string())}
         for prefix, errors in (("", self.network), (MEAN_POSE, self.mean_pose)):
@@ -186,11 +187,7 @@ def joined(errors: Sequence[Errors]) -> Errors:
 
 
 def summarise(errors: Errors) -> dict[str, float | None]:
-    """One figure a measure, over those who have that part."""
-    figures: dict[str, float | None] = {}
-    for name in MEASURES:
-        values = np.ravel(errors.values.get(name, ()))
-        values = values[np.isfinite(values)]
-        middle = np.median if name == "orient_deg" else np.mean
-        figures[name] = round(float(middle(values)), 4) if len(values) else None
-    return figures
+    """Mean and median of every measure over those who have that part."""
+    nobody = np.zeros(0)
+    figures = means_and_medians({name: errors.values.get(name, nobody) for name in MEASURES})
+    return {name: None if value is None else round(value, 4) for name, value in figures.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
-from tasks.evaluate.label_errors import box_iou, match_people, summarise
+from tasks.evaluate.label_errors import box_iou, keypoint_errors, match_people, summarise
 
 
 def person(index, box):
@@ -34,11 +34,41 @@ def test_failed_labels_match_nobody():
 
 
 def test_summary_ranks_quality_against_the_true_error():
-    errors = [
-        {"sample_id": str(i), "pa_mpjpe_mm": 10.0 + i, "hand_pa_mm": None if i else 4.0, "quality": 1 - 0.1 * i}
-        for i in range(5)
-    ]
-    summary = summarise(errors)
-    assert summary["quality_rank_correlation"] == pytest.approx(-1)
-    assert summary["pa_mpjpe_mm"] == 12.0
-    assert summary["hand_pa_mm"] == 4.0
+    """A mean has the name of the error, a median says so."""
+    errors = {
+        "pa_mpjpe_mm": np.array([10.0, 11.0, 12.0, 13.0, 24.0]),
+        "hand_pa_pve_mm": np.array([[4.0, np.nan], *[[np.nan, np.nan]] * 4]),
+        "quality": 1 - 0.1 * np.arange(5),
+    }
+    assert summarise(errors) == {
+        "people": 5.0,
+        "pa_mpjpe_mm": 14.0,
+        "pa_mpjpe_median_mm": 12.0,
+        "hand_pa_pve_mm": 4.0,
+        "hand_pa_pve_median_mm": 4.0,
+        "quality_rank_correlation": pytest.approx(-1),
+    }
+
+
+def test_nothing_is_said_of_what_nobody_has():
+    nobody = {"pa_mpjpe_mm": np.array([10.0]), "head_posed_mm": np.array([np.nan]), "quality": np.array([0.5])}
+    assert summarise(nobody) == {"people": 1.0, "pa_mpjpe_mm": 10.0, "pa_mpjpe_median_mm": 10.0}
+    assert summarise({}) == {}
+
+
+def test_keypoints_are_measured_by_part_against_the_longer_side_of_the_box():
+    known = np.zeros((133, 3), np.float32)
+    known[[0, 5], 2] = 1.0  # two points of the body are annotated
+    record = ImageRecord(
+        image_id="a",
+        path="a.jpg",
+        people=(PersonRecord(index=0, bbox_xyxy=np.array([0, 0, 10, 20], np.float32), keypoints=known),),
+    )
+    matching = match_people([label("a.jpg", [0, 0, 10, 20])], [record])
+    (row, _), *_ = matching.pairs
+    projected = np.zeros((133, 2))
+    projected[[0, 5, 7], 0] = 2.0, 4.0, 100.0
+    found = keypoint_errors(matching, {row["sample_id"]: projected})
+    assert found["body_rel"] == pytest.approx(0.15)
+    assert found["body_worst_rel"] == pytest.approx(0.2)
+    assert np.isnan(found["face_rel"]).all()
