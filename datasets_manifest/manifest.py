@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
-from datasets_manifest.adapters.base import adapter_class, parse_layout
+from datasets_manifest.adapters.base import Adapter
+from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.sources.image_sources import ImageSource, open_images
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 """The manifests that come with the project; a file's name is the data set's id."""
@@ -39,7 +41,11 @@ class Manifest:
     adapter: str
     """Reader of the format: folder, coco or synthetic."""
     root: str
-    """Folder: absolute, relative to the working folder, or package:<import name>/<folder in it>."""
+    """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
+
+    Absolute, relative to the working folder, or package:<import name>/<folder in it>. Photos are named by their path
+    below it, those in a tar file by archive.tar::member.
+    """
     split: str
     """train, val, test or all."""
     boxes: str
@@ -90,7 +96,7 @@ class Manifest:
 
     @property
     def root_path(self) -> Path:
-        """The data set's folder; it need not exist yet.
+        """The data set's folder or tar file; it need not exist yet.
 
         Raises:
             ValueError: the package that holds the data is not installed.
@@ -147,6 +153,39 @@ def load_manifest(id_or_path: str | Path, root_override: str | Path | None = Non
     if path.parent == MANIFEST_FOLDER and manifest.id != path.stem:
         raise ValueError(f"Manifest {path} has the id {manifest.id!r}; it must be the file's name, {path.stem!r}.")
     return manifest if root_override is None else replace(manifest, root=str(root_override))
+
+
+def open_source(manifest: Manifest) -> ImageSource:
+    """Return where the photos of a data set are read from.
+
+    Raises:
+        ValueError: the folder or tar file is not there; the sentence says how to get the data.
+    """
+    root = manifest.root_path
+    if not root.exists():
+        raise ValueError(
+            f"Data set {manifest.id}: the folder {root} does not exist; put the data there or give another root. "
+            f"How to get it: {manifest.access}"
+        )
+    return open_images(root)
+
+
+def open_adapter(manifest: Manifest, images: ImageSource | None = None) -> Adapter:
+    """Return the adapter of a manifest, ready to list.
+
+    Args:
+        manifest: the data set.
+        images: its photos, where they are open already.
+
+    Raises:
+        ValueError: as ``open_source``, or the manifest asks for what the adapter cannot give.
+    """
+    adapter = adapter_class(manifest.adapter)
+    images = open_source(manifest) if images is None else images
+    try:
+        return adapter(images, manifest.typed_layout, boxes=manifest.boxes, keypoints=manifest.keypoints)
+    except ValueError as error:
+        raise ValueError(f"Manifest {manifest.id!r}: {error}") from error
 
 
 def _manifest_path(id_or_path: str) -> Path:

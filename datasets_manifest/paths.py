@@ -9,18 +9,28 @@ MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 3000
 
 
-def inside(root: Path, relative: str) -> Path:
-    """Return ``root / relative``, resolved, if it lies inside ``root`` once all links are followed.
+def plain(relative: str, root: Path) -> PurePosixPath:
+    """Return a path below ``root`` that names nothing outside it, as far as its text says.
 
     Raises:
-        ValueError: the path is empty, absolute, climbs with .., holds a NUL or backslash, leads outside by a link, or
-            is too long for a file system.
+        ValueError: the path is empty, absolute, climbs with .., holds a NUL or backslash, or is too long for a file
+            system.
     """
     pure = PurePosixPath(relative)
     if not relative or "\0" in relative or "\\" in relative or pure.is_absolute() or ".." in pure.parts:
         raise ValueError(f"The path {relative!r} is not a plain path relative to the data set's root {root}.")
     if len(os.fsencode(relative)) > MAX_PATH_BYTES or any(len(os.fsencode(p)) > MAX_NAME_BYTES for p in pure.parts):
         raise ValueError(f"The path {relative[:80]!r}... is too long for a file name.")
+    return pure
+
+
+def inside(root: Path, relative: str) -> Path:
+    """Return ``root / relative``, resolved, if it lies inside ``root`` once all links are followed.
+
+    Raises:
+        ValueError: as ``plain``, or the path leads outside by a link.
+    """
+    pure = plain(relative, root)
     try:
         home = root.resolve()
         path = (home / pure).resolve()

@@ -11,24 +11,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from datasets_manifest.adapters.base import (
-    ImageRecord,
-    Inventory,
-    Missing,
-    PersonRecord,
-    file_problem,
-    read_file,
-    register,
-)
+from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
+from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
-
-if TYPE_CHECKING:
-    from datasets_manifest.manifest import Manifest
+from datasets_manifest.sources.image_sources import ARCHIVE_SUFFIX, MEMBER_MARK, ImageSource
 
 PERSON_CATEGORY = 1
 LIMB_KEYPOINTS = slice(5, 17)
@@ -57,7 +48,7 @@ class CocoLayout:
     annotations: str
     """JSON file, relative to the root."""
     images: str = "."
-    """Folder of the images, relative to the root."""
+    """Folder or tar file of the images, relative to the root."""
     require_limbs: bool = False
     """Keep only people whose twelve limb keypoints are all labelled (the usual evaluation filter)."""
     only_with_people: bool = True
@@ -81,19 +72,20 @@ class CocoAdapter:
     BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
     KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._root = manifest.root_path
-        self._layout: CocoLayout = manifest.typed_layout
-        if self._layout.require_limbs and manifest.keypoints == "none":
+    def __init__(self, images: ImageSource, layout: CocoLayout, *, boxes: str, keypoints: str) -> None:
+        self._images = images
+        self._layout = layout
+        self._boxes = boxes
+        self._keypoint_set = keypoints
+        if layout.require_limbs and keypoints == "none":
             raise ValueError(
-                f"Manifest {manifest.id!r}: layout.require_limbs keeps people by their annotated limbs, but keypoints "
-                "is 'none', so nobody would be left; set keypoints to coco or coco_wholebody, or drop require_limbs."
+                "layout.require_limbs keeps people by their annotated limbs, but keypoints is 'none', so nobody would "
+                "be left; set keypoints to coco or coco_wholebody, or drop require_limbs."
             )
 
     def inventory(self) -> Inventory:
         """List images and people; crowds and people without all limbs (where asked for) are left out and counted."""
-        content = _load_json(self._root, self._layout.annotations)
+        content = _load_json(self._images.root, self._layout.annotations)
         images, missing = _index_images(content["images"])
         people: defaultdict[Any, list[Mapping[str, Any]]] = defaultdict(list)
         notes = {"crowds left out": 0, "people without all limbs left out": 0, "images without people left out": 0}
@@ -114,18 +106,16 @@ class CocoAdapter:
             if not kept and self._layout.only_with_people:
                 notes["images without people left out"] += 1
                 continue
-            record = self._record(image_id, image, kept if self._manifest.boxes == "manifest" else ())
+            record = self._record(image_id, image, kept if self._boxes == "manifest" else ())
             records.append(record)
-            absent = file_problem(self._root, record.path)
-            missing += [*problems, *([absent] if absent else [])]
+            missing += problems
+        missing += Missing.photos(self._images, {record.path for record in records})
         return Inventory(records=tuple(records), missing=tuple(missing), notes=notes)
 
-    def read(self, record: ImageRecord) -> bytes:
-        """Return the bytes of an image."""
-        return read_file(self._root, record.path)
-
     def _record(self, image_id: int, image: Mapping[str, Any], people: tuple[PersonRecord, ...]) -> ImageRecord:
-        folder = "" if self._layout.images in (".", "./") else self._layout.images.rstrip("/") + "/"
+        folder = "" if self._layout.images in (".", "./") else self._layout.images.rstrip("/")
+        if folder:
+            folder += MEMBER_MARK if folder.endswith(ARCHIVE_SUFFIX) else "/"
         return ImageRecord(
             image_id=str(image_id),
             path=folder + image["file_name"],
@@ -140,7 +130,7 @@ class CocoAdapter:
         for index, row in enumerate(rows):
             try:
                 box = _box_xyxy(row)
-                keypoints = None if self._manifest.keypoints == "none" else self._keypoints(row)
+                keypoints = None if self._keypoint_set == "none" else self._keypoints(row)
                 persons.append(PersonRecord(index=index, bbox_xyxy=box, keypoints=keypoints))
             except _RowError as error:
                 detail = f"annotation {row['id']} of image {row['image_id']}: {error}"
@@ -151,7 +141,7 @@ class CocoAdapter:
     def _keypoints(self, row: Mapping[str, Any]) -> np.ndarray:
         """(133, 3) float32: x px, y px, score; zeros where nothing is labelled."""
         body = _flagged(_triplets(row, "keypoints", 17, required=False))
-        if self._manifest.keypoints == "coco":
+        if self._keypoint_set == "coco":
             return np.concatenate([body, np.zeros((116, 3), dtype=np.float32)])
         blocks = [body]
         for name, valid, count in _WHOLEBODY_BLOCKS:
@@ -172,7 +162,7 @@ def _load_json(root: Path, relative: str) -> dict[str, list[Any]]:
     path = inside(root, relative)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"The annotation file {path} does not exist; put it there or correct the manifest.") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"The annotation file {path} is not valid JSON: {error}") from error

@@ -9,26 +9,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datasets_manifest.adapters.base import (
-    ImageRecord,
-    Inventory,
-    Missing,
-    PersonRecord,
-    file_problem,
-    read_file,
-    register,
-)
+from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
+from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
-
-if TYPE_CHECKING:
-    from datasets_manifest.manifest import Manifest
+from datasets_manifest.sources.image_sources import ImageSource
 
 TRUTH_FILE = "truth.parquet"
 
@@ -79,17 +70,18 @@ class SyntheticAdapter:
     BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
     KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco_wholebody"})
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
-        self._root = manifest.root_path
-        self._layout: SyntheticLayout = manifest.typed_layout
+    def __init__(self, images: ImageSource, layout: SyntheticLayout, *, boxes: str, keypoints: str) -> None:
+        self._images = images
+        self._layout = layout
+        self._boxes = boxes
+        self._keypoints = keypoints
 
     def inventory(self) -> Inventory:
         """List the rendered images with their people and truth."""
         by_image: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in _load_truth(self._root):
+        for row in _load_truth(self._images.root):
             by_image[row["image"]].append(row)
-        missing = [problem for name in sorted(by_image) if (problem := file_problem(self._root, name))]
+        missing = Missing.photos(self._images, by_image)
         if len(by_image) != self._layout.count:
             detail = f"the manifest says {self._layout.count} images, the file has {len(by_image)}; render them again."
             missing.append(Missing.of(TRUTH_FILE, ErrorCode.SOURCE_ROW_INVALID, detail))
@@ -102,16 +94,12 @@ class SyntheticAdapter:
             records.append(self._record(name, rows[0], people))
         return Inventory(records=tuple(sorted(records, key=lambda r: r.image_id)), missing=tuple(missing))
 
-    def read(self, record: ImageRecord) -> bytes:
-        """Return the bytes of a rendered image."""
-        return read_file(self._root, record.path)
-
     def _record(self, name: str, row: Mapping[str, Any], people: list[PersonRecord]) -> ImageRecord:
         principal = row["principal_px"]
         return ImageRecord(
             image_id=PurePosixPath(name).with_suffix("").as_posix(),
             path=name,
-            people=tuple(people) if self._manifest.boxes == "manifest" else (),
+            people=tuple(people) if self._boxes == "manifest" else (),
             width=row["image_width"],
             height=row["image_height"],
             focal_px=row["focal_px"],
@@ -125,7 +113,7 @@ class SyntheticAdapter:
             box = _array(row, "bbox_xyxy", (4,))
         except ValueError as error:
             return PersonRecord(index=row["person"], error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=str(error))
-        keypoints = truth["keypoints_2d"] if self._manifest.keypoints == "coco_wholebody" else None
+        keypoints = truth["keypoints_2d"] if self._keypoints == "coco_wholebody" else None
         return PersonRecord(index=row["person"], bbox_xyxy=box, keypoints=keypoints, truth=truth)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datasets_manifest.adapters.base import MAX_FILE_BYTES
+from datasets_manifest.paths import plain
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.files import MAX_FILE_BYTES
 from datasets_manifest.sources.images import ImageError
 
 
@@ -26,6 +27,8 @@ class TarArchive:
     """Bytes of the tar file when it was indexed."""
     modified_ns: int
     """Its modification time then."""
+    refused: tuple[str, ...] = ()
+    """Members that are left out because of their names, which lead outside the tar file."""
 
     @classmethod
     def index(cls, path: Path) -> TarArchive:
@@ -38,6 +41,7 @@ class TarArchive:
             state = path.stat()
             with tarfile.open(path, "r:") as file:
                 members = dict(_regular(file))
+            refused = tuple(sorted(name for name in members if not _is_plain(name, path)))
         except FileNotFoundError as error:
             raise ValueError(f"The tar file {path} does not exist.") from error
         except (tarfile.TarError, OSError, EOFError) as error:
@@ -48,7 +52,24 @@ class TarArchive:
         late = [name for name, (offset, size) in members.items() if offset + size > state.st_size]
         if late:
             raise ValueError(f"The tar file {path} is cut short: {late[0]} ends after its end; fetch it again.")
-        return cls(path=path, members=members, size=state.st_size, modified_ns=state.st_mtime_ns)
+        for name in refused:
+            del members[name]
+        return cls(path=path, members=members, size=state.st_size, modified_ns=state.st_mtime_ns, refused=refused)
+
+    def problems(self) -> list[tuple[str, ImageError]]:
+        """The refused members, each with the reason."""
+        detail = f"the member's name is not a plain path in {self.path}; rename it."
+        return [(name, ImageError(ErrorCode.SOURCE_ROW_INVALID, detail)) for name in self.refused]
+
+    def state(self, member: str) -> tuple[int, int]:
+        """Bytes of a member, and when the tar file last changed (ns).
+
+        Raises:
+            ImageError: There is no such member.
+        """
+        if member not in self.members:
+            raise ImageError(ErrorCode.IMAGE_MISSING, f"{member} is not a file in {self.path}.")
+        return self.members[member][1], self.modified_ns
 
     def read(self, member: str) -> bytes:
         """The bytes of a member.
@@ -56,9 +77,7 @@ class TarArchive:
         Raises:
             ImageError: There is no such member, it is too large, or the tar file is gone or another than was indexed.
         """
-        if member not in self.members:
-            raise ImageError(ErrorCode.IMAGE_MISSING, f"{member} is not a file in {self.path}.")
-        offset, size = self.members[member]
+        size, _ = self.state(member)
         if size > MAX_FILE_BYTES:
             raise ImageError(
                 ErrorCode.IMAGE_TOO_LARGE, f"{member} in {self.path} has {size} bytes, allowed are {MAX_FILE_BYTES}."
@@ -75,7 +94,7 @@ class TarArchive:
                 raise ImageError(
                     ErrorCode.IMAGE_MISSING, f"{member}: the tar file {self.path} changed since it was indexed."
                 )
-            return _read_range(descriptor, offset, size)
+            return _read_range(descriptor, self.members[member][0], size)
         finally:
             os.close(descriptor)
 
@@ -85,6 +104,15 @@ def _read_range(descriptor: int, offset: int, size: int) -> bytes:
     while len(data) < size and (more := os.pread(descriptor, size - len(data), offset + len(data))):
         data += more  # a network disk may give less than was asked for
     return data
+
+
+def _is_plain(member: str, path: Path) -> bool:
+    try:
+        member.encode()
+        plain(member, path)
+    except ValueError:
+        return False
+    return True
 
 
 def _regular(file: tarfile.TarFile) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -22,7 +22,9 @@ LOG_SECONDS = 10.0
 
 
 def predict(
-    inputs: Annotated[list[str], typer.Argument(help="Photos, videos, folders of them, or patterns in quotes.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Photos, videos, tar files of photos, folders of them, or patterns in quotes.")
+    ],
     checkpoint: Annotated[Path, typer.Option(help="Trained network (.safetensors).")],
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("predictions"),
     boxes: Annotated[

@@ -1,4 +1,4 @@
-"""Photos of a shard: read through the data set's adapter, decoded by the one strict decoder."""
+"""Photos of a shard: read through the data set's source, decoded by the one strict decoder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from datasets_manifest.adapters.base import Adapter, ImageRecord, open_adapter
-from datasets_manifest.manifest import load_manifest
+from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import decode_image
 from tasks.annotate.workspace import ShardRef, Workspace
 
@@ -23,8 +23,8 @@ Item = TypeVar("Item")
 
 
 @lru_cache(maxsize=8)
-def _adapter(source: str, root: str | None) -> Adapter:
-    return open_adapter(load_manifest(source, root_override=None if root is None else Path(root)))
+def _source(manifest: str, root: str | None) -> ImageSource:
+    return open_source(load_manifest(manifest, root_override=None if root is None else Path(root)))
 
 
 class DecodedPhotos:
@@ -96,7 +96,7 @@ def in_chunks(items: Iterable[Item], photo_of: Callable[[Item], np.ndarray | Non
 class PhotoReader:
     """Reads photos of one data set; keeps the last one, since people of one photo follow each other."""
 
-    adapter: Adapter
+    source: ImageSource
     """Gives the bytes."""
     _last: tuple[str, np.ndarray] | None = field(default=None)
 
@@ -104,7 +104,7 @@ class PhotoReader:
     def of_shard(cls, shard: ShardRef, workspace: Workspace) -> PhotoReader:
         """The reader of a planned shard; its plan's footer says which manifest and root the photos come from."""
         manifest = read_footer(workspace.plan_path(shard)).manifest
-        return cls(_adapter(manifest["source"], manifest["root"]))
+        return cls(_source(manifest["source"], manifest["root"]))
 
     def read(self, image: str) -> np.ndarray:
         """Decodes a photo.
@@ -119,6 +119,5 @@ class PhotoReader:
             ImageError: Missing, corrupt, too large or of an unsupported kind.
         """
         if self._last is None or self._last[0] != image:
-            data = self.adapter.read(ImageRecord(image_id=image, path=image))
-            self._last = (image, _DECODED.decode(data, image))
+            self._last = (image, _DECODED.decode(self.source.read(image), image))
         return self._last[1]

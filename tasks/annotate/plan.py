@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord, open_adapter
+from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.manifest import Manifest, load_manifest
+from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
 from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id, pack_arrays
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import finished_footer
 from datasets_manifest.shards.store import write_shard
+from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.images import ImageError
 from tasks.annotate.retry import set_aside
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
@@ -57,7 +59,8 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
         ValueError: Unknown id, broken manifest, missing folder, or a data set without a single photo.
     """
     manifest, root = _resolved(source, workspace, config)
-    inventory = open_adapter(manifest).inventory()
+    images = open_source(manifest)
+    inventory = open_adapter(manifest, images).inventory()
     if not inventory.records:
         raise ValueError(
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
@@ -71,7 +74,7 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
     shards = []
     for index, start in enumerate(range(0, len(inventory.records), step)):
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        _write_plan(shard, inventory.records[start : start + step], manifest, source, root, workspace, step)
+        _write_plan(shard, inventory.records[start : start + step], manifest, images, source, root, workspace, step)
         shards.append(shard)
     _set_stale_aside(shards, manifest, workspace)
     return DatasetPlan(manifest=manifest, shards=tuple(shards), inventory=inventory)
@@ -95,6 +98,7 @@ def _write_plan(
     shard: ShardRef,
     records: Sequence[ImageRecord],
     manifest: Manifest,
+    images: ImageSource,
     source: str,
     root: str | None,
     workspace: Workspace,
@@ -103,7 +107,7 @@ def _write_plan(
     rows = [row for record in records for row in _rows(record, manifest)]
     table = table_from_rows(rows, PLAN_SCHEMA)
     inputs_hash = config_hash(
-        {"rows": [_plain(row) for row in table.to_pylist()], "files": [_file_state(r, manifest) for r in records]}
+        {"rows": [_plain(row) for row in table.to_pylist()], "files": [_file_state(r, images) for r in records]}
     )
     footer = Footer(
         config={"step": "plan", "images_per_shard": images_per_shard, "manifest": manifest.hash},
@@ -158,13 +162,12 @@ def _plain(row: Row) -> Row:
     return {name: repr(value) for name, value in row.items()}
 
 
-def _file_state(record: ImageRecord, manifest: Manifest) -> list[Any]:
+def _file_state(record: ImageRecord, images: ImageSource) -> list[Any]:
     """Size and time of a photo's file: cheap for millions of photos, and a replaced photo has others."""
-    path = manifest.root_path / record.path
-    if not path.is_file():
+    try:
+        return [record.path, *images.state(record.path)]
+    except ImageError:
         return [record.path, None, None]
-    state = path.stat()
-    return [record.path, state.st_size, state.st_mtime_ns]
 
 
 def _set_stale_aside(shards: Sequence[ShardRef], manifest: Manifest, workspace: Workspace) -> None:

@@ -15,8 +15,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord, adapter_class, open_adapter
-from datasets_manifest.manifest import Manifest
+from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
+from datasets_manifest.adapters.registry import adapter_class
+from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.labels import Status
 from model.body.ehms import EhmOutput, EHMs
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND

@@ -1,4 +1,4 @@
-"""What is predicted on: photos and videos by file, folder or pattern, decoded one after the other."""
+"""What is predicted on: photos, tar files of photos and videos by file, folder or pattern, decoded one by one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets_manifest.adapters.folder import SUFFIXES as PHOTO_SUFFIXES
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.files import read_file
+from datasets_manifest.sources.image_sources import (
+    ARCHIVE_SUFFIX,
+    MEMBER_MARK,
+    PHOTO_SUFFIXES,
+    ImageSource,
+    open_images,
+)
 from datasets_manifest.sources.images import ImageError, decode_image
 from datasets_manifest.sources.video import SUFFIXES as VIDEO_SUFFIXES
 from datasets_manifest.sources.video import FrameChoice, VideoError, read_frames, stated_length
@@ -21,19 +27,23 @@ from tasks.predict.folder import RESULTS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One file."""
+    """One file, or one member of a tar file."""
 
     path: Path
-    """Where it lies."""
+    """Where the file lies."""
     name: str
-    """As the rows have it: what was typed, or what was typed and the path below it."""
+    """As the rows have it: what was typed, or what was typed and the path below it; archive.tar::member in a tar."""
     label: str
     """Name without suffix of what is written for it, unique, with folders but never above the output folder."""
+    member: str | None = None
+    """Which member of the tar file."""
+    archive: ImageSource | None = None
+    """The opened tar file."""
 
     @property
     def is_video(self) -> bool:
         """By its suffix; everything else is decoded as a photo."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        return self.member is None and self.path.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,18 +75,18 @@ class InputFrame:
 def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[Source]:
     """Lists the photos and videos of files, folders and patterns, each once, folders in the order of their names.
 
-    In folders, files of other kinds, and hidden files and folders, are passed over; a file that is named itself, or by
-    a pattern, is taken whatever it is called.
+    In folders and tar files, files of other kinds, and hidden files and folders, are passed over; a file that is named
+    itself, or by a pattern, is taken whatever it is called. The members of a tar file stand in its place.
 
     Args:
         inputs: As they were typed.
         without: Where the results go: those that are there are left out, unless a file is named itself.
 
     Raises:
-        ValueError: An input does not exist, or nothing is found.
+        ValueError: An input does not exist, a tar file cannot be read, or nothing is found.
     """
     results = () if without is None else tuple((without / name).resolve() for name in RESULTS)
-    paths: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     num_results = 0
     for given in inputs:
         for path in _matches(given):
@@ -85,16 +95,17 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
                 if one != Path(given) and any(whole.is_relative_to(folder) for folder in results):
                     num_results += 1
                 else:
-                    paths.setdefault(str(whole), one)
-    if not paths and num_results:
+                    files.setdefault(str(whole), one)
+    found = [entry for path in files.values() for entry in _members(path)]
+    if not found and num_results:
         raise ValueError(
             f"all {num_results} photos and videos in {', '.join(inputs)} are results of an earlier run in {without}; "
             "name the photos themselves, or other results with --out"
         )
-    if not paths:
-        kinds = ", ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES}))
+    if not found:
+        kinds = ", ".join(sorted({*PHOTO_SUFFIXES, *VIDEO_SUFFIXES, ARCHIVE_SUFFIX}))
         raise ValueError(f"no photo or video in {', '.join(inputs)}: expected files of the kinds {kinds}")
-    return _labelled(list(paths.values()))
+    return _labelled(found)
 
 
 def decode_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
@@ -124,9 +135,22 @@ def count_frames(sources: Sequence[Source], choice: FrameChoice) -> int:
 
 def _bytes(source: Source) -> bytes:
     try:
-        return source.path.read_bytes()
-    except OSError as error:
-        raise ImageError(ErrorCode.IMAGE_MISSING, f"{source.name} cannot be read ({error.strerror}).") from error
+        if source.archive is not None and source.member is not None:
+            return source.archive.read(source.member)
+        path = source.path.resolve()  # A link that was typed, or lies in a folder that was, may lead anywhere.
+        return read_file(path.parent, path.name)
+    except ImageError as error:
+        raise ImageError(error.code, f"{source.name} cannot be read: {error.detail}") from error
+
+
+def _members(path: Path) -> list[tuple[Path, str | None, ImageSource | None]]:
+    """The file itself, or the photos in a tar file; among them those whose names are refused when they are read."""
+    if path.suffix != ARCHIVE_SUFFIX:
+        return [(path, None, None)]
+    archive = open_images(path)
+    listing = archive.listing()
+    names = [*listing.names, *(name for name, _ in listing.problems)]
+    return [(path, name, archive) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES]
 
 
 def _matches(given: str) -> list[Path]:
@@ -142,23 +166,26 @@ def _matches(given: str) -> list[Path]:
 
 def _below(folder: Path) -> list[Path]:
     found: list[Path] = []
+    kinds = PHOTO_SUFFIXES | VIDEO_SUFFIXES | {ARCHIVE_SUFFIX}
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         kept = [name for name in sorted(files) if not name.startswith(".")]
-        found += [Path(here) / n for n in kept if Path(n).suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+        found += [Path(here) / n for n in kept if Path(n).suffix.lower() in kinds]
     return found
 
 
-def _labelled(paths: list[Path]) -> list[Source]:
+def _labelled(found: Sequence[tuple[Path, str | None, ImageSource | None]]) -> list[Source]:
     """Names what is written: the path without suffix where that is unique, else with it, else numbered.
 
-    The frames of a video go into a folder of its name, so no photo may lie in a folder of that name.
+    The frames of a video go into a folder of its name, so no photo may lie in a folder of that name; the members of a
+    tar file do.
     """
+    paths = [path if member is None else Path(f"{path}/{member}") for path, member, _ in found]
     plain = [Path(*[part for part in path.parts if part not in ("..", path.anchor)]) for path in paths]
     stems = Counter(path.with_suffix("") for path in plain)
     folders = {_text(folder) for path in plain for folder in path.parents}
-    labels: dict[str, Path] = {}
-    for path, own in zip(paths, plain, strict=True):
+    labels: dict[str, Source] = {}
+    for (path, member, archive), own in zip(found, plain, strict=True):
         taken = folders if own.suffix.lower() in VIDEO_SUFFIXES else ()
         label = _text(own.with_suffix("")) if stems[own.with_suffix("")] == 1 else _text(own)
         if label in taken:
@@ -167,8 +194,9 @@ def _labelled(paths: list[Path]) -> list[Source]:
         while label in labels or label in taken:
             number += 1
             label = f"{_text(own)}-{number}"
-        labels[label] = path
-    return [Source(path=path, name=_text(path), label=label) for label, path in labels.items()]
+        name = _text(path) if member is None else f"{_text(path)}{MEMBER_MARK}{member}"
+        labels[label] = Source(path=path, name=name, label=label, member=member, archive=archive)
+    return list(labels.values())
 
 
 def _text(path: Path) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from datasets_manifest.adapters.base import open_adapter
-from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids
+from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids, open_adapter, open_source
 from datasets_manifest.sources.images import decode_image
 
 
@@ -116,11 +115,11 @@ def test_data_in_a_package_that_is_not_there(tmp_path, root):
 
 def test_the_demo_photos_are_two_pictures_of_people():
     pytest.importorskip("skimage", reason="the demo photos lie inside scikit-image, which is not installed")
-    adapter = open_adapter(load_manifest("demo_photos"))
-    inventory = adapter.inventory()
+    manifest = load_manifest("demo_photos")
+    inventory, images = open_adapter(manifest).inventory(), open_source(manifest)
     assert [record.image_id for record in inventory.records] == ["astronaut.png", "camera.png"]
     assert not inventory.missing
-    shapes = {decode_image(adapter.read(record), name=record.path).shape for record in inventory.records}
+    shapes = {decode_image(images.read(record.path), name=record.path).shape for record in inventory.records}
     assert shapes == {(512, 512, 3)}
 
 

@@ -169,7 +169,7 @@ def _open(entry: LabelSet, config: TrainConfig, body: Mapping[str, Any]) -> Labe
         num_expression=network.num_expression,
     )
     images = open_images(entry.images)
-    check_images(selection, images)
+    check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
     return LabelledPhotos(selection=selection, images=images, weight=entry.weight)
 
 

@@ -3,10 +3,11 @@
 import os
 
 import pytest
+from tar_files import write_tar
 
-from datasets_manifest.adapters.base import open_adapter
-from datasets_manifest.manifest import Manifest
+from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.image_sources import open_images
 from datasets_manifest.sources.images import ImageError
 
 
@@ -48,8 +49,8 @@ def test_ids_do_not_change_when_photos_are_added(photos):
 
 
 def test_bytes_are_those_of_the_file(photos):
-    adapter = adapter_of(photos)
-    assert [adapter.read(record) for record in adapter.inventory().records][3] == b"deep/er/c.webp"
+    source = open_images(photos)
+    assert [source.read(record.path) for record in adapter_of(photos).inventory().records][3] == b"deep/er/c.webp"
 
 
 @pytest.mark.parametrize(
@@ -73,12 +74,11 @@ def test_the_layout_chooses(photos, layout, expected):
     ],
 )
 def test_a_named_photo_that_cannot_be_had_stays_and_is_reported(photos, name, code):
-    adapter = adapter_of(photos, include=["a.jpg", name])
-    inventory = adapter.inventory()
+    inventory = adapter_of(photos, include=["a.jpg", name]).inventory()
     assert ids(inventory) == sorted(["a.jpg", name])
     assert [(m.path, m.code) for m in inventory.missing] == [(name, code)]
     with pytest.raises(ImageError) as caught:
-        adapter.read(next(r for r in inventory.records if r.path == name))
+        open_images(photos).read(next(r.path for r in inventory.records if r.path == name))
     assert caught.value.code == code
 
 
@@ -86,12 +86,11 @@ def test_a_link_that_leads_outside_is_reported_and_not_read(photos, tmp_path):
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     (photos / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     (photos / "linked").symlink_to(tmp_path)
-    adapter = adapter_of(photos)
-    inventory = adapter.inventory()
+    inventory = adapter_of(photos).inventory()
     assert [(m.path, m.code) for m in inventory.missing] == [("link.jpg", ErrorCode.SOURCE_ROW_INVALID)]
     assert not any(record.path.startswith("linked") for record in inventory.records)
     with pytest.raises(ImageError):
-        adapter.read(next(r for r in inventory.records if r.path == "link.jpg"))
+        open_images(photos).read("link.jpg")
 
 
 def test_a_name_that_is_not_text_is_reported(photos):
@@ -99,3 +98,18 @@ def test_a_name_that_is_not_text_is_reported(photos):
         pass
     missing = adapter_of(photos).inventory().missing
     assert [(m.path, m.code) for m in missing] == [("\\xff.jpg", ErrorCode.SOURCE_ROW_INVALID)]
+
+
+def test_photos_in_tar_files_are_listed_by_archive_and_member(photos):
+    write_tar(photos / "shard-00.tar", [("person/2.jpg", b"2"), ("person/1.jpg", b"1"), ("person/1.json", b"{}")])
+    inventory = adapter_of(photos, include=["*.jpg"]).inventory()
+    assert ids(inventory) == ["a.jpg", "shard-00.tar::person/1.jpg", "shard-00.tar::person/2.jpg"]
+    assert ids(adapter_of(photos / "shard-00.tar").inventory()) == ["person/1.jpg", "person/2.jpg"]
+    assert ids(adapter_of(photos, include=["shard-00.tar::person/1.jpg"]).inventory()) == ["shard-00.tar::person/1.jpg"]
+
+
+def test_a_tar_file_that_cannot_be_read_is_reported(photos):
+    (photos / "bad.tar").write_bytes(b"no tar file")
+    inventory = adapter_of(photos).inventory()
+    assert ids(inventory) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp"]
+    assert [(m.path, m.code) for m in inventory.missing] == [("bad.tar", ErrorCode.IMAGE_MISSING)]

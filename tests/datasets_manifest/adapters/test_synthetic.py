@@ -5,11 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datasets_manifest.adapters.base import open_adapter
 from datasets_manifest.adapters.synthetic import TRUTH_SHAPES
-from datasets_manifest.manifest import Manifest
+from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.fields import pack_arrays
+from datasets_manifest.sources.image_sources import open_images
 
 
 def adapter_of(root, *, count=2, boxes="manifest", keypoints="coco_wholebody"):
@@ -70,7 +70,7 @@ def test_images_people_and_truth_are_read(people):
     np.testing.assert_allclose(one.truth["transl_m"], truth_row("", 1)["transl_m"], rtol=1e-6)
     assert float(one.truth["has_occluder"]) == 1.0
     np.testing.assert_array_equal(one.keypoints, one.truth["keypoints_2d"])
-    assert adapter.read(record) == b"1.png"
+    assert open_images(people).read(record.path) == b"1.png"
     assert set(pack_arrays(one.truth)["evidence"]) == set(one.truth)
 
 

@@ -2,15 +2,14 @@
 
 import os
 import pickle
-from types import SimpleNamespace
+from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from tar_files import write_tar
 
-from datasets_manifest.adapters.base import read_file
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.image_sources import check_images, missing_images, open_images
+from datasets_manifest.sources.files import read_file
+from datasets_manifest.sources.image_sources import check_images, open_images, problem_of
 from datasets_manifest.sources.images import ImageError
 
 PHOTOS = {"a.jpg": b"first", "deep/b.jpg": b"second", "deep/er/c.jpg": b"third"}
@@ -34,16 +33,16 @@ def outcome(read, name):
         return str(error)
 
 
-def selection_of(names):
-    return SimpleNamespace(table=pa.table({"image": names}), path="labels/demo")
+def exists(source, name):
+    return problem_of(source, name) is None
 
 
 def test_a_folder_gives_its_files(folder):
     source = open_images(folder)
     for name, data in PHOTOS.items():
-        assert source.exists(name)
+        assert exists(source, name)
         assert source.read(name) == data
-    assert not source.exists("d.jpg")
+    assert not exists(source, "d.jpg")
     with pytest.raises(ImageError, match=r"d\.jpg is not a file in") as caught:
         source.read("d.jpg")
     assert caught.value.code == ErrorCode.IMAGE_MISSING
@@ -56,7 +55,7 @@ def test_no_name_leads_outside_the_folder(folder, name):
     (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
     (folder / "dir").symlink_to(folder.parent)
     source = open_images(folder)
-    assert not source.exists(name)
+    assert not exists(source, name)
     assert source.missing([name]) == [name]
     with pytest.raises(ImageError):
         source.read(name)
@@ -75,7 +74,7 @@ def test_members_of_tar_files_by_archive_and_name(folder):
     write_tar(folder / "deep/p.tar", [("x/a.jpg", b"member"), ("b.jpg", b"other")])
     source = open_images(folder)
     assert source.read("deep/p.tar::x/a.jpg") == b"member"
-    assert source.exists("deep/p.tar::b.jpg")
+    assert exists(source, "deep/p.tar::b.jpg")
     assert source.missing(["deep/p.tar::b.jpg", "deep/p.tar::no.jpg", "q.tar::b.jpg", "a.jpg"]) == [
         "deep/p.tar::no.jpg",
         "q.tar::b.jpg",
@@ -98,8 +97,11 @@ def test_a_folder_of_tar_files_is_one_set_of_members(folder):
 def test_a_member_in_two_tar_files_is_ambiguous(folder):
     for name in ("000.tar", "001.tar"):
         write_tar(folder / name, [("0.jpg", b"zero")])
-    with pytest.raises(ValueError, match=r"000\.tar and 001\.tar in .* both hold 0\.jpg"):
-        open_images(folder)
+    source = open_images(folder)
+    with pytest.raises(ImageError, match=r"000\.tar and 001\.tar in .* both hold 0\.jpg"):
+        source.read("0.jpg")
+    assert source.missing(["0.jpg", "000.tar::0.jpg"]) == ["0.jpg"]
+    assert source.read("001.tar::0.jpg") == b"zero"
 
 
 def test_one_tar_file_is_a_root(folder):
@@ -125,7 +127,15 @@ def test_a_missing_root_and_a_broken_tar_are_one_sentence(folder):
         open_images(folder / "none")
     (folder / "broken.tar").write_bytes(b"x" * 2000)
     with pytest.raises(ValueError, match=r"broken\.tar cannot be read as an uncompressed tar file"):
-        open_images(folder)
+        open_images(folder / "broken.tar")
+    source = open_images(folder)
+    assert source.read("a.jpg") == PHOTOS["a.jpg"]
+    for name in ("0.jpg", "broken.tar::0.jpg"):
+        with pytest.raises(ImageError, match=r"broken\.tar cannot be read as an uncompressed tar file"):
+            source.read(name)
+    assert [(name, error.code) for name, error in source.listing().problems] == [
+        ("broken.tar", ErrorCode.IMAGE_MISSING)
+    ]
 
 
 def test_many_at_once_are_those_one_by_one(folder):
@@ -133,17 +143,16 @@ def test_many_at_once_are_those_one_by_one(folder):
     (folder / "e.jpg").mkdir()
     source = open_images(folder)
     names = [*PHOTOS, "inner.jpg", "e.jpg", "./a.jpg", "deep//b.jpg", "nowhere/f.jpg", "", "..", "a.jpg/x"]
-    assert source.missing(names) == sorted(name for name in names if not source.exists(name))
+    assert source.missing(names) == sorted(name for name in names if not exists(source, name))
     assert "inner.jpg" not in source.missing(names)
 
 
 def test_vanished_photos_stop_before_training(folder):
     source = open_images(folder)
-    assert missing_images(selection_of([*PHOTOS, "a.jpg"]), source) == []
-    check_images(selection_of([*PHOTOS]), source)
+    check_images([*PHOTOS], source, labels=Path("labels/demo"))
     (folder / "deep/b.jpg").unlink()
     with pytest.raises(ValueError, match=r"1 of 3 photos that the labels in labels/demo .* such as deep/b\.jpg"):
-        check_images(selection_of([*PHOTOS, "a.jpg"]), source)
+        check_images([*PHOTOS], source, labels=Path("labels/demo"))
 
 
 def test_pipes_folders_and_huge_files_are_no_photos(folder, monkeypatch):
@@ -153,7 +162,7 @@ def test_pipes_folders_and_huge_files_are_no_photos(folder, monkeypatch):
     for name in ("pipe.jpg", "folder.jpg"):
         with pytest.raises(ImageError, match="is not a file in"):
             source.read(name)
-    for module in ("datasets_manifest.sources.image_sources", "datasets_manifest.adapters.base"):
+    for module in ("datasets_manifest.sources.image_sources", "datasets_manifest.sources.files"):
         monkeypatch.setattr(f"{module}.MAX_FILE_BYTES", 3)
     with pytest.raises(ImageError, match="has 5 bytes, allowed are 3"):
         source.read("a.jpg")
@@ -175,3 +184,39 @@ def test_the_cheap_way_to_a_file_is_as_strict_as_the_careful_one(folder):
     for name in [*names, *PHOTOS, "./a.jpg", "deep//b.jpg"]:
         expected = outcome(lambda name: read_file(folder, name), name)
         assert [outcome(source.read, name) for _ in range(2)] == [expected] * 2
+
+
+def test_a_listing_names_what_can_be_read(folder):
+    write_tar(folder / "deep/p.tar", [("x/d.jpg", b"member"), ("x/.hidden.jpg", b""), ("notes.txt", b"text")])
+    for name in (".hidden.jpg", ".cache/c.jpg", "odd::name.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    source = open_images(folder)
+    listing = source.listing()
+    assert listing.names == sorted([*PHOTOS, "deep/p.tar::x/d.jpg", "deep/p.tar::notes.txt"])
+    assert source.missing(listing.names) == []
+    assert [(name, error.code) for name, error in listing.problems] == [("odd::name.jpg", ErrorCode.SOURCE_ROW_INVALID)]
+    assert source.listing(recursive=False).names == ["a.jpg"]
+    assert open_images(folder / "deep/p.tar").listing().names == ["notes.txt", "x/d.jpg"]
+
+
+def test_a_member_whose_name_leads_outside_is_refused_and_listed_as_such(folder):
+    bad = ("../secret.jpg", "/etc/x.jpg", "a\\b.jpg")
+    path = write_tar(folder / "t.tar", [(name, b"1") for name in ("ok.jpg", *bad)])
+    for source, mark in ((open_images(path), ""), (open_images(folder), "t.tar::")):
+        listing = source.listing()
+        assert [name for name in listing.names if "ok" in name] == [f"{mark}ok.jpg"]
+        refused = [name for name, error in listing.problems if error.code == ErrorCode.SOURCE_ROW_INVALID]
+        assert refused == [f"{mark}{name}" for name in bad]
+        for name in refused:
+            with pytest.raises(ImageError):
+                source.read(name)
+
+
+def test_the_state_of_a_photo_changes_with_it(folder):
+    path = write_tar(folder / "t.tar", [("m.jpg", b"12345")])
+    source = open_images(folder)
+    assert source.state("a.jpg") == ((folder / "a.jpg").stat().st_size, (folder / "a.jpg").stat().st_mtime_ns)
+    assert source.state("t.tar::m.jpg") == source.state("m.jpg") == (5, path.stat().st_mtime_ns)
+    with pytest.raises(ImageError):
+        source.state("gone.jpg")

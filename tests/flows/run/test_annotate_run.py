@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from annotated_project import PEOPLE, annotate
+from tar_files import write_tar
 
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
@@ -81,13 +82,16 @@ def test_smaller_shards_leave_no_person_twice(rendered):
     assert list((rendered.parent / "work/stale").rglob("labels/few/all/00003.parquet"))
 
 
-def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path):
+@pytest.mark.parametrize("prefix", ["", "photos.tar::"])
+def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path, prefix):
     photos = tmp_path / "photos"
     photos.mkdir()
     whole = next((rendered.parent / "work/datasets/few/images").glob("*.jpg")).read_bytes()
-    (photos / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (photos / "empty.jpg").write_bytes(b"")
-    (photos / "page.jpg").write_text("<html>not found</html>")
+    files = [("cut.jpg", whole[: len(whole) // 2]), ("empty.jpg", b""), ("page.jpg", b"<html>not found</html>")]
+    if prefix:
+        write_tar(photos / "photos.tar", files)
+    for name, data in files if not prefix else ():
+        (photos / name).write_bytes(data)
     manifest = (rendered.parent / "few.yaml").read_text().replace("id: few", "id: damaged")
     manifest = manifest.replace("adapter: synthetic", "adapter: folder").replace("root: unused", f"root: {photos}")
     manifest = manifest.replace(f"{{count: {PEOPLE}, seed: 3}}", "{}").replace("boxes: manifest", "boxes: detector")
@@ -98,9 +102,9 @@ def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path):
     result = annotate(tmp_path / "params.yaml")
     codes = {failure.sample_id: failure.code for failure in result.failures}
     assert codes == {
-        "damaged/all/cut.jpg#0": "image_corrupt",
-        "damaged/all/empty.jpg#0": "image_corrupt",
-        "damaged/all/page.jpg#0": "image_unsupported",
+        f"damaged/all/{prefix}cut.jpg#0": "image_corrupt",
+        f"damaged/all/{prefix}empty.jpg#0": "image_corrupt",
+        f"damaged/all/{prefix}page.jpg#0": "image_unsupported",
     }
     assert len(pd.read_parquet(tmp_path / "labels")) == 3
     assert "damaged/00000" in (tmp_path / "reports/annotate/failures.csv").read_text()

@@ -103,7 +103,7 @@ def test_a_training_can_read_them(people):
     _, label_set = people
     selection = select_labels(label_set.path, max_dropped_share=0.3, body_model={"sha256": load_open_body().sha256})
     images = open_images(label_set.images)
-    check_images(selection, images)
+    check_images(selection.table["image"].unique().to_pylist(), images, labels=selection.path)
     for k, name in enumerate(selection.table["image"].to_pylist()):
         height, width = decode_image(images.read(name), name=name).shape[:2]
         assert (selection.array("image_width")[k], selection.array("image_height")[k]) == (width, height)
