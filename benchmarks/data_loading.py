@@ -33,6 +33,7 @@ from torch.utils.data import Dataset, default_collate
 from benchmarks.measure import timed
 from benchmarks.table import Column, Row, markdown, number
 from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
@@ -157,7 +158,7 @@ def measure(folder: Path, size: tuple[int, int], people: int, crops: int, batch:
     """One row of the table."""
     photos = max(-(-crops // people), 8)
     data = write_people(folder, *size, photos, people)
-    mirror = CoefficientMirror.of(load_open_body(), num_betas=10, num_flame_shape=10, num_expression=10)
+    mirror = CoefficientMirror.of(load_open_body(), DEFAULT_SIZE)
     dataset = RegressorDataset([data], AugmentConfig.hmr2(), RegressorConfig(), SEED, mirror=mirror)
     plain = PlainDataset(dataset)
     steps = -(-crops // batch)

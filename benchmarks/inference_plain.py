@@ -93,8 +93,7 @@ class PlainBody(nn.Module):
 
     def __init__(self, body: EHMs) -> None:
         super().__init__()
-        sizes = {name: getattr(body, name) for name in ("num_betas", "num_flame_shape", "num_expression")}
-        basis = blended_basis(body.assets, **sizes)
+        basis = blended_basis(body.assets, body.size)
         table = body.assets.smplx.posedirs
         if table is None:
             table = np.zeros((_NUM_POSE_FEATURES, 3 * len(basis.template)))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from fitting.parameters import NUM_TURNED
 from model.body import skeleton
 from model.body.assets import EhmAssets
@@ -91,14 +92,11 @@ def _padded_columns(columns: np.ndarray, have: tuple[int, ...], want: tuple[int,
 
 def _full_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> tuple[PointTables, PointTables]:
     """Tables of every vertex and every joint of the fused body; joints are rigid with their parent bone."""
-    body, face = assets.smplx, assets.flame
+    body = assets.smplx
     betas, expression, shape = groups
-    have = (
-        min(betas, body.shapedirs.shape[-1]),
-        min(shape, face.shapedirs.shape[-1]),
-        min(expression, face.exprdirs.shape[-1]),
-    )
-    basis = blended_basis(assets, num_betas=have[0], num_flame_shape=have[1], num_expression=have[2])
+    size = assets.available(BodySize(num_betas=betas, num_flame_shape=shape, num_expression=expression))
+    have = (size.num_betas, size.num_flame_shape, size.num_expression)
+    basis = blended_basis(assets, size)
 
     def split(dirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Directions as betas, expression, shape; and eyelids."""

@@ -15,7 +15,7 @@ from torch import Tensor
 Batch = TypeVar("Batch")
 
 
-def map_tensors(batch: Batch, function: Callable[..., Any], *others: Batch) -> Batch:
+def map_tensors(batch: Batch, function: Callable[..., Any], *others: Any) -> Batch:
     """The same containers with a function applied to every tensor, for example ``lambda t: t.to(device)``.
 
     Args:
@@ -26,10 +26,9 @@ def map_tensors(batch: Batch, function: Callable[..., Any], *others: Batch) -> B
     kind: Any = type(batch)
     if isinstance(batch, Tensor):
         return function(batch, *others)
-    if dataclasses.is_dataclass(kind):
-        parts = {
-            field.name: [getattr(one, field.name) for one in (batch, *others)] for field in dataclasses.fields(kind)
-        }
+    if dataclasses.is_dataclass(batch):
+        names = [field.name for field in dataclasses.fields(batch)]
+        parts = {name: [getattr(one, name) for one in (batch, *others)] for name in names}
         return kind(**{name: map_tensors(part, function, *rest) for name, (part, *rest) in parts.items()})
     if isinstance(batch, Mapping):
         return kind({key: map_tensors(batch[key], function, *(other[key] for other in others)) for key in batch})

@@ -18,24 +18,14 @@ import pyarrow.parquet as pq
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.image_sources import ImageSource
 
 TRUTH_FILE = "truth.parquet"
 
 TRUTH_SHAPES: dict[str, tuple[int, ...]] = {
-    "transl_m": (3,),
-    "global_orient": (3,),
-    "body_pose": (21, 3),
-    "left_hand_pose": (15, 3),
-    "right_hand_pose": (15, 3),
-    "betas": (-1,),
-    "flame_shape": (-1,),
-    "flame_expression": (-1,),
-    "jaw_pose": (3,),
-    "eye_pose": (2, 3),
-    "eyelids": (2,),
-    "head_scale": (3,),
+    **{f.name: tuple(-1 if isinstance(n, str) else n for n in f.shape) for f in LABEL_FIELDS},
     "keypoints_2d": (133, 3),
     "joints_cam_m": (55, 3),
 }

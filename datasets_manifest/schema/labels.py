@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from datasets_manifest.schema.ehm_fields import CAMERA, DEFAULT_SIZE, EHM_FIELDS, LABEL_PARAMETERS, ONE, RAD, BodySize
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Status
 from datasets_manifest.schema.fields import (
     ARRAY_MAP,
@@ -44,6 +45,7 @@ __all__ = [
     "label_schema",
     "make_sample_id",
     "pack_arrays",
+    "parameter_columns",
     "unpack_arrays",
 ]
 
@@ -59,10 +61,8 @@ PART_NAMES = ("body", "left_hand", "right_hand", "face")
 PERSON_UNKNOWN = -1
 """``person`` in a plan row whose image still has to be searched for people."""
 
-PX, M, RAD, ONE = "px", "m", "rad", "1"
+PX = "px"
 IMAGE = "image: x right, y down, after EXIF orientation"
-CAMERA = "camera: x right, y down, z forward"
-PARENT = "parent joint, SMPL-X order"
 
 
 def make_sample_id(dataset: str, split: str, image_id: str, person: int) -> str:
@@ -114,19 +114,17 @@ def _camera_columns() -> list[pa.Field]:
     ]
 
 
-def _face_columns(num_flame_shape: int, num_expression: int) -> list[pa.Field]:
+def parameter_columns(*names: str, size: BodySize = DEFAULT_SIZE) -> list[pa.Field]:
+    """Columns of EHM-s parameters, in the order of their table."""
     return [
-        column("flame_shape", FLOATS, "FLAME shape coefficients", unit=ONE, shape=(num_flame_shape,)),
-        column("flame_expression", FLOATS, "FLAME expression coefficients", unit=ONE, shape=(num_expression,)),
-        column("jaw_pose", FLOATS, "jaw rotation, axis-angle", unit=RAD, frame="head", shape=(3,)),
-        column("eye_pose", FLOATS, "left then right eye rotation, axis-angle", unit=RAD, frame="head", shape=(2, 3)),
-        column("eyelids", FLOATS, "left then right eyelid, 0 open .. 1 closed", unit=ONE, shape=(2,)),
+        column(f.name, FLOATS, f.sentence, unit=f.unit, frame=f.frame, shape=f.column_shape(size))
+        for f in EHM_FIELDS
+        if f.name in names
     ]
 
 
-def label_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
-    """Return the schema of ``labels/``; the three counts are the lengths of the shape and expression columns."""
-    rotation = "axis-angle"
+def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
+    """Return the schema of ``labels/`` for people of some size."""
     return pa.schema(
         [
             *_key_columns(),
@@ -134,14 +132,7 @@ def label_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expressi
             *_state_columns(),
             _keypoints_column(),
             *_camera_columns(),
-            column("transl_m", FLOATS, "position of the pelvis joint", unit=M, frame=CAMERA, shape=(3,)),
-            column("global_orient", FLOATS, f"root rotation, {rotation}", unit=RAD, frame=CAMERA, shape=(3,)),
-            column("body_pose", FLOATS, f"21 body joints, {rotation}", unit=RAD, frame=PARENT, shape=(21, 3)),
-            column("left_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=RAD, frame=PARENT, shape=(15, 3)),
-            column("right_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=RAD, frame=PARENT, shape=(15, 3)),
-            column("betas", FLOATS, "SMPL-X shape coefficients", unit=ONE, shape=(num_betas,)),
-            *_face_columns(num_flame_shape, num_expression),
-            column("head_scale", FLOATS, "EHM-s scale of the head, about the head joint", unit=ONE, shape=(3,)),
+            *parameter_columns(*LABEL_PARAMETERS, size=size),
             column("hand_scale", FLOATS, "scale of the hands; 1 unless a source has it", unit=ONE, shape=(3,)),
             column("body_valid", pa.bool_(), "may the body supervise a model", required=True),
             column("left_hand_valid", pa.bool_(), "may the left hand supervise a model", required=True),
@@ -205,16 +196,14 @@ def _keypoints_schema() -> pa.Schema:
     )
 
 
-def _body_schema(num_betas: int = 10) -> pa.Schema:
+def _body_schema() -> pa.Schema:
     return pa.schema(
         [
             *_key_columns(),
             *_state_columns(),
             column("valid", pa.bool_(), "is the body's pose trusted", required=True),
             column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
-            column("global_orient", FLOATS, "root rotation, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
-            column("body_pose", FLOATS, "21 body joints, axis-angle", unit=RAD, frame=PARENT, shape=(21, 3)),
-            column("betas", FLOATS, "SMPL-X shape coefficients", unit=ONE, shape=(num_betas,)),
+            *parameter_columns("global_orient", "body_pose", "betas"),
             column(
                 "sigma_rad", FLOATS, "standard deviation of root and 21 joints", unit=RAD, shape=(22,), finite=False
             ),
@@ -229,24 +218,21 @@ def _hands_schema() -> pa.Schema:
             column(f"{side}_valid", pa.bool_(), f"is the {side} hand's pose trusted", required=True),
             column(f"{side}_score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
             column(f"{side}_error_code", CATEGORY, f"why the {side} hand is not trusted; null when valid"),
-            column(
-                f"{side}_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=RAD, frame=PARENT, shape=(15, 3)
-            ),
+            *parameter_columns(f"{side}_hand_pose"),
             column(f"{side}_wrist_orient", FLOATS, "wrist, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
             column(f"{side}_sigma_rad", pa.float32(), "standard deviation of the pose", unit=RAD, finite=False),
         ]
     return pa.schema([*_key_columns(), *_state_columns(), *sides])
 
 
-def _face_schema(num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
+def _face_schema() -> pa.Schema:
     return pa.schema(
         [
             *_key_columns(),
             *_state_columns(),
             column("valid", pa.bool_(), "is the face trusted", required=True),
             column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
-            *_face_columns(num_flame_shape, num_expression),
-            column("head_orient", FLOATS, "head rotation, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
+            *parameter_columns(*(f.name for f in EHM_FIELDS if f.part == "face" and f.name != "head_scale")),
             column("sigma_rad", pa.float32(), "standard deviation of the head's rotation", unit=RAD, finite=False),
         ]
     )

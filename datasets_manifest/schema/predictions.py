@@ -8,27 +8,12 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from datasets_manifest.schema.ehm_fields import CAMERA, DEFAULT_SIZE, LABEL_PARAMETERS, ONE, PARENT, RAD, BodySize, M
 from datasets_manifest.schema.fields import CATEGORY, FLOATS, column
-from datasets_manifest.schema.labels import CAMERA, IMAGE, NUM_KEYPOINTS, ONE, PARENT, PX, RAD, M, label_schema
+from datasets_manifest.schema.labels import IMAGE, NUM_KEYPOINTS, PX, label_schema, parameter_columns
 
 NUM_JOINTS = 55
 """SMPL-X joints."""
-
-PARAMETER_COLUMNS = (
-    "transl_m",
-    "global_orient",
-    "body_pose",
-    "left_hand_pose",
-    "right_hand_pose",
-    "betas",
-    "flame_shape",
-    "flame_expression",
-    "jaw_pose",
-    "eye_pose",
-    "eyelids",
-    "head_scale",
-)
-"""Columns of the labels that pose a body; ``tasks.posing.pose_bodies`` takes them."""
 
 
 def prediction_id(source: str, frame: int | None, person: int) -> str:
@@ -36,14 +21,12 @@ def prediction_id(source: str, frame: int | None, person: int) -> str:
     return f"{source}#{person}" if frame is None else f"{source}@{frame}#{person}"
 
 
-def prediction_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
-    """The schema of whole predictions; the three counts are the lengths of the shape and expression columns."""
-    labels = label_schema(num_betas=num_betas, num_flame_shape=num_flame_shape, num_expression=num_expression)
+def prediction_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
+    """The schema of whole predictions of people of some size."""
     return pa.schema(
         [
-            *_person_columns(labels),
-            *(labels.field(name) for name in PARAMETER_COLUMNS),
-            _head_orient(),
+            *_person_columns(),
+            *parameter_columns(*LABEL_PARAMETERS, "head_orient", size=size),
             _global_rotations(),
             column("joints_m", FLOATS, "55 SMPL-X joints", unit=M, frame=CAMERA, shape=(NUM_JOINTS, 3)),
             column(
@@ -62,7 +45,7 @@ def rotations_schema() -> pa.Schema:
     """The schema of joint rotations alone, for which no body model is needed."""
     return pa.schema(
         [
-            *_person_columns(label_schema()),
+            *_person_columns(),
             column(
                 "local_rotations",
                 FLOATS,
@@ -72,13 +55,14 @@ def rotations_schema() -> pa.Schema:
                 shape=(NUM_JOINTS, 3),
             ),
             _global_rotations(),
-            _head_orient(),
+            *parameter_columns("head_orient"),
         ]
     )
 
 
-def _person_columns(labels: pa.Schema) -> list[pa.Field]:
+def _person_columns() -> list[pa.Field]:
     """Who and where: key, state, box, the crop that the network saw and both cameras."""
+    labels = label_schema()
     return [
         column("sample_id", pa.string(), "<source>#<person>, of a video <source>@<frame>#<person>", required=True),
         column("source", pa.string(), "photo or video as it was named", required=True),
@@ -100,11 +84,6 @@ def _person_columns(labels: pa.Schema) -> list[pa.Field]:
         ),
         *(labels.field(name) for name in ("focal_px", "principal_px")),
     ]
-
-
-def _head_orient() -> pa.Field:
-    text = "head as the face branch sees it, axis-angle; the body's own is joint 15 of global_rotations"
-    return column("head_orient", FLOATS, text, unit=RAD, frame=CAMERA, shape=(3,))
 
 
 def _global_rotations() -> pa.Field:

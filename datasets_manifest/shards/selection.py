@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.schema.columns import array_of
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
@@ -103,9 +104,7 @@ def select_labels(
     *,
     max_dropped_share: float,
     body_model: Mapping[str, Any] | None = None,
-    num_betas: int = 10,
-    num_flame_shape: int = 10,
-    num_expression: int = 10,
+    size: BodySize = DEFAULT_SIZE,
 ) -> Selection:
     """Reads the labels below a folder and keeps the rows that may supervise.
 
@@ -114,9 +113,7 @@ def select_labels(
         label_filter: Which rows; None: every row with a valid part.
         max_dropped_share: Largest share of the rows of the asked splits that may be left out, for whatever reason.
         body_model: Name and sha256 of the body that the labels must be labels of; None accepts any one body.
-        num_betas: Number of SMPL-X shape coefficients the labels must have.
-        num_flame_shape: Number of FLAME shape coefficients.
-        num_expression: Number of FLAME expression coefficients.
+        size: Numbers of coefficients the labels must have.
 
     Returns:
         The rows. What is absent of a part that is not valid is filled in: poses and coefficients with zero, the head's
@@ -133,7 +130,7 @@ def select_labels(
         raise ValueError(f"max_dropped_share: expected a share from 0 to 1, got {max_dropped_share}")
     if not root.is_dir():
         raise ValueError(f"There is no folder of labels {root}; annotate the data set first or correct its path.")
-    schema = label_schema(num_betas=num_betas, num_flame_shape=num_flame_shape, num_expression=num_expression)
+    schema = label_schema(size)
     reader = _Reader(root=root, schema=schema, rule=rule)
     snapshot = check_snapshot(root, visit=reader.add)
     reader.check(body_model)

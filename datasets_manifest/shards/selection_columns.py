@@ -8,10 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_FIELDS, BodySize
 from datasets_manifest.schema.fields import field_note, fixed_length
 from datasets_manifest.schema.labels import PART_NAMES, label_schema
 from datasets_manifest.shards.footer import ShardError
 
+_LEARNT = tuple(field for field in LABEL_FIELDS if field.name != "transl_m")
 COLUMNS = (
     "sample_id",
     "dataset",
@@ -24,17 +26,7 @@ COLUMNS = (
     "keypoints_2d",
     "focal_px",
     "principal_px",
-    "global_orient",
-    "body_pose",
-    "left_hand_pose",
-    "right_hand_pose",
-    "betas",
-    "flame_shape",
-    "flame_expression",
-    "jaw_pose",
-    "eye_pose",
-    "eyelids",
-    "head_scale",
+    *(field.name for field in _LEARNT),
     *(f"{part}_valid" for part in PART_NAMES),
     "joint_seen",
     "quality",
@@ -42,20 +34,15 @@ COLUMNS = (
 """What a model learns from, of the label schema."""
 
 _ALWAYS = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
-_OF_PART = {
-    "body": ("global_orient", "body_pose", "betas"),
-    "left_hand": ("left_hand_pose",),
-    "right_hand": ("right_hand_pose",),
-    "face": ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids", "head_scale"),
-}
+_OF_PART = {part: tuple(field.name for field in _LEARNT if field.part == part) for part in PART_NAMES}
 """Columns that a part needs in order to supervise."""
-_FILL = {"head_scale": 1, "quality": 1, "joint_seen": True}
+_FILL = {field.name: field.default for field in _LEARNT} | {"quality": 1, "joint_seen": True}
 """What stands where a column is absent; 0 elsewhere."""
 
 
-def supervising_schema(*, num_betas: int = 10, num_flame_shape: int = 10, num_expression: int = 10) -> pa.Schema:
+def supervising_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
     """Schema of ``Selection.table``: COLUMNS of the label schema, lists as fixed-size lists."""
-    schema = label_schema(num_betas=num_betas, num_flame_shape=num_flame_shape, num_expression=num_expression)
+    schema = label_schema(size)
     return pa.schema([_fixed(schema.field(name)) for name in COLUMNS])
 
 

@@ -11,6 +11,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from model.body.open_body import load as open_body
 from model.body.open_body.builder import layout as open_layout
 from model.body.open_body.builder.vertex_order import MANO_NUMBERS, SMPLX_NUMBERS
@@ -134,6 +135,14 @@ class EhmAssets:
                 f"The head correspondence names vertex {self.head_vertex_ids.max()}, the SMPL-X file "
                 f"{self.smplx.name} has {self.smplx.num_vertices} vertices: take both from the same release."
             )
+
+    def available(self, asked: BodySize) -> BodySize:
+        """Numbers of coefficients to use: those asked for, but never more than there are."""
+        return BodySize(
+            num_betas=min(asked.num_betas, self.smplx.shapedirs.shape[-1]),
+            num_flame_shape=min(asked.num_flame_shape, self.flame.shapedirs.shape[-1]),
+            num_expression=min(asked.num_expression, self.flame.exprdirs.shape[-1]),
+        )
 
 
 def from_official_layout(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from model.body import skeleton
 from model.body.assets import EhmAssets
 
@@ -40,12 +41,12 @@ def head_weight(assets: EhmAssets) -> NDArray[np.float64]:
     return np.where(inside, weight * weight * (3.0 - 2.0 * weight), 0.0)
 
 
-def blended_basis(assets: EhmAssets, *, num_betas: int, num_flame_shape: int, num_expression: int) -> BlendedBasis:
+def blended_basis(assets: EhmAssets, size: BodySize) -> BlendedBasis:
     """Build the linear part of the `blended` definition; the tables of a sparse forward come from here as well."""
     body, head = assets.smplx, assets.flame
-    weight = head_weight(assets)
+    num_betas, weight = size.num_betas, head_weight(assets)
     shape = body.shapedirs[..., :num_betas].astype(np.float64)
-    flame = [head.shapedirs[..., :num_flame_shape], head.exprdirs[..., :num_expression]]
+    flame = [head.shapedirs[..., : size.num_flame_shape], head.exprdirs[..., : size.num_expression]]
     flame_dirs = np.concatenate(flame, axis=-1).astype(np.float64)
     flame_joint_dirs = np.einsum("jv,vck->jck", head.joint_regressor.astype(np.float64), flame_dirs)
     eyelids = np.zeros((head.num_vertices, 3, 2)) if head.eyelid_dirs is None else head.eyelid_dirs.astype(np.float64)

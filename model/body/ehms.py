@@ -28,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis, head_weight
@@ -56,9 +57,7 @@ class EHMs(nn.Module):
 
     Args:
         assets: Body, head and their correspondence.
-        num_betas: SMPL-X shape coefficients to keep; fewer when the body has fewer. The same for the next two.
-        num_flame_shape: FLAME shape coefficients.
-        num_expression: FLAME expression coefficients.
+        size: Numbers of coefficients to keep; fewer when the body has fewer.
         mode: Which definition of the fusion; see the module's text.
         frame: Frame of `global_orient`, which decides the sign of the head's yaw when the face contour is looked up.
         keep_body_ids: SMPL-X vertices that `paper` leaves to the body although FLAME has them (the lower neck).
@@ -77,10 +76,8 @@ class EHMs(nn.Module):
     def __init__(
         self,
         assets: EhmAssets,
+        size: BodySize = DEFAULT_SIZE,
         *,
-        num_betas: int = 10,
-        num_flame_shape: int = 10,
-        num_expression: int = 10,
         mode: Mode = "blended",
         frame: Frame = "camera",
         keep_body_ids: NDArray[np.int64] | None = None,
@@ -91,10 +88,8 @@ class EHMs(nn.Module):
         self.assets = assets
         self.mode: Mode = mode
         self.frame: Frame = frame
-        self.num_betas = min(num_betas, assets.smplx.shapedirs.shape[-1])
-        self.num_flame_shape = min(num_flame_shape, assets.flame.shapedirs.shape[-1])
-        self.num_expression = min(num_expression, assets.flame.exprdirs.shape[-1])
-        self.body = SMPLX(assets.smplx, num_betas=self.num_betas, num_expression=0)
+        self.size = assets.available(size)
+        self.body = SMPLX(assets.smplx, num_betas=self.size.num_betas, num_expression=0)
         self.keypoints = Keypoints(assets.smplx)
         if mode == "blended":
             self._init_blended(assets)
@@ -160,9 +155,9 @@ class EHMs(nn.Module):
         )
         if eyelids is not None and self.assets.flame.eyelid_dirs is None:
             raise ValueError(f"{self.assets.flame.name} has no eyelid directions: convert it with both eyelid files.")
-        shape = batch.coefficients("betas", betas, self.num_betas)
-        head_shape = batch.coefficients("flame_shape", flame_shape, self.num_flame_shape)
-        expression = batch.coefficients("flame_expression", flame_expression, self.num_expression)
+        shape = batch.coefficients("betas", betas, self.size.num_betas)
+        head_shape = batch.coefficients("flame_shape", flame_shape, self.size.num_flame_shape)
+        expression = batch.coefficients("flame_expression", flame_expression, self.size.num_expression)
         lids = batch.vector("eyelids", eyelids, 2)
         scale = None if head_scale is None else batch.vector("head_scale", head_scale, 3)
         jaw = batch.rotations("jaw_pose", jaw_pose, 1)
@@ -193,12 +188,7 @@ class EHMs(nn.Module):
         )
 
     def _init_blended(self, assets: EhmAssets) -> None:
-        basis = blended_basis(
-            assets,
-            num_betas=self.num_betas,
-            num_flame_shape=self.num_flame_shape,
-            num_expression=self.num_expression,
-        )
+        basis = blended_basis(assets, self.size)
         # All x of the mesh, then all y, then all z: what is done to vertices runs over contiguous rows.
         self.register_buffer("rest_template", flat_buffer(basis.template.T), persistent=False)
         self.register_buffer("rest_dirs", rows_buffer(basis.dirs.swapaxes(0, 1)), persistent=False)
@@ -251,7 +241,7 @@ class EHMs(nn.Module):
         return vertices[0] if len(vertices) == 1 else torch.cat(vertices), posed
 
     def _init_paper(self, assets: EhmAssets, keep_body_ids: NDArray[np.int64] | None) -> None:
-        self.head = FLAME(assets.flame, num_betas=self.num_flame_shape, num_expression=self.num_expression)
+        self.head = FLAME(assets.flame, num_betas=self.size.num_flame_shape, num_expression=self.size.num_expression)
         kept = np.zeros(0, np.int64) if keep_body_ids is None else keep_body_ids
         replaced = np.flatnonzero(~np.isin(assets.head_vertex_ids, kept))
         self.register_buffer("replaced_head_ids", torch.from_numpy(replaced), persistent=False)

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
@@ -39,9 +40,7 @@ class KeypointBody(nn.Module):
 
     Args:
         assets: Body, head and their correspondence.
-        num_betas: SMPL-X shape coefficients to keep; fewer when the body has fewer. The same for the next two.
-        num_flame_shape: FLAME shape coefficients.
-        num_expression: FLAME expression coefficients.
+        size: Numbers of coefficients to keep; fewer when the body has fewer.
         extra_vertex_ids: (X,) more vertices to pose, for example those of hands and head to measure errors on.
         frame: Frame of `global_orient`; see ``EHMs``.
 
@@ -61,26 +60,17 @@ class KeypointBody(nn.Module):
     def __init__(
         self,
         assets: EhmAssets,
+        size: BodySize = DEFAULT_SIZE,
         *,
-        num_betas: int = 10,
-        num_flame_shape: int = 10,
-        num_expression: int = 10,
         extra_vertex_ids: NDArray[np.int64] | None = None,
         frame: Frame = "camera",
     ) -> None:
         super().__init__()
         body = assets.smplx
         self.frame: Frame = frame
-        self.num_betas = min(num_betas, body.shapedirs.shape[-1])
-        self.num_flame_shape = min(num_flame_shape, assets.flame.shapedirs.shape[-1])
-        self.num_expression = min(num_expression, assets.flame.exprdirs.shape[-1])
+        self.size = assets.available(size)
         self.tree = lbs.KinematicTree.from_parents(tuple(body.parents.tolist()))
-        basis = blended_basis(
-            assets,
-            num_betas=self.num_betas,
-            num_flame_shape=self.num_flame_shape,
-            num_expression=self.num_expression,
-        )
+        basis = blended_basis(assets, self.size)
         extra = np.zeros(0, np.int64) if extra_vertex_ids is None else np.asarray(extra_vertex_ids, np.int64)
         if extra.size and not 0 <= extra.min() <= extra.max() < body.num_vertices:
             raise ValueError(
@@ -141,7 +131,7 @@ class KeypointBody(nn.Module):
             ValueError: The numbers of coefficients are not those of this body.
         """
         parts = (betas, flame_shape, flame_expression, eyelids)
-        expected = (self.num_betas, self.num_flame_shape, self.num_expression, 2)
+        expected = (self.size.num_betas, self.size.num_flame_shape, self.size.num_expression, 2)
         found = tuple(part.shape[-1] for part in parts)
         if found != expected:
             raise ValueError(

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from model.body.assets import EhmAssets
 from model.body.flame import FLAME
 from model.body.keypoint_body import KeypointBody
@@ -87,31 +88,16 @@ class PosedByParameters:
 
     Args:
         assets: The body.
-        num_betas: SMPL-X shape coefficients of the people; fewer when the body has fewer. The same for the next two.
-        num_flame_shape: FLAME shape coefficients.
-        num_expression: FLAME expression coefficients.
+        size: Numbers of coefficients of the people; fewer when the body has fewer.
         device: Where bodies are posed.
     """
 
-    def __init__(
-        self,
-        assets: EhmAssets,
-        *,
-        num_betas: int,
-        num_flame_shape: int,
-        num_expression: int,
-        device: torch.device | str = "cpu",
-    ) -> None:
+    def __init__(self, assets: EhmAssets, size: BodySize, *, device: torch.device | str = "cpu") -> None:
         parts = [assets.hand_vertex_ids["left"], assets.hand_vertex_ids["right"], assets.head_vertex_ids]
         self._part_sizes = [len(ids) for ids in parts]
-        self._body = KeypointBody(
-            assets,
-            num_betas=num_betas,
-            num_flame_shape=num_flame_shape,
-            num_expression=num_expression,
-            extra_vertex_ids=np.concatenate(parts),
-        ).to(device)
-        self._flame = FLAME(assets.flame, num_betas=num_flame_shape, num_expression=num_expression).to(device)
+        self._body = KeypointBody(assets, size, extra_vertex_ids=np.concatenate(parts)).to(device)
+        flame = FLAME(assets.flame, num_betas=size.num_flame_shape, num_expression=size.num_expression)
+        self._flame = flame.to(device)
 
     @torch.no_grad()
     def __call__(self, people: EhmParameters) -> PosedPeople:

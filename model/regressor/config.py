@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from model.networks.cross_decoder import DecoderConfig
 from model.networks.vit import PATCH_PX, VIT_SIZES, ViTConfig
 
@@ -91,6 +92,13 @@ class RegressorConfig:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.focal_sides <= 0:
             raise ValueError(f"focal_sides: expected more than 0, got {self.focal_sides}")
+
+    @property
+    def size(self) -> BodySize:
+        """Numbers of coefficients that it says."""
+        return BodySize(
+            num_betas=self.num_betas, num_flame_shape=self.num_flame_shape, num_expression=self.num_expression
+        )
 
     @property
     def vit(self) -> ViTConfig:

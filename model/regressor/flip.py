@@ -17,6 +17,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from model.body.assets import EhmAssets
 from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_FLIP
@@ -58,19 +59,17 @@ class CoefficientMirror:
         return max(self.shape_residual, self.expression_residual) <= MAX_RESIDUAL
 
     @classmethod
-    def of(cls, assets: EhmAssets, *, num_betas: int, num_flame_shape: int, num_expression: int) -> CoefficientMirror:
+    def of(cls, assets: EhmAssets, size: BodySize) -> CoefficientMirror:
         """Fits the maps to a body.
 
         Args:
             assets: The body of the labels.
-            num_betas: S; a body with fewer leaves the rest as they are. The same for the next two.
-            num_flame_shape: F.
-            num_expression: E.
+            size: Numbers of coefficients S, F, E; a body with fewer leaves the rest as they are.
         """
         body, head = assets.smplx, assets.flame
-        betas, betas_residual = _fit(body.v_template, body.shapedirs, num_betas)
-        shape, shape_residual = _fit(head.v_template, head.shapedirs, num_flame_shape)
-        expression, expression_residual = _fit(head.v_template, head.exprdirs, num_expression)
+        betas, betas_residual = _fit(body.v_template, body.shapedirs, size.num_betas)
+        shape, shape_residual = _fit(head.v_template, head.shapedirs, size.num_flame_shape)
+        expression, expression_residual = _fit(head.v_template, head.exprdirs, size.num_expression)
         return cls(
             betas=betas,
             flame_shape=shape,

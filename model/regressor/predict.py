@@ -191,11 +191,12 @@ def check_coefficients(
     Raises:
         ValueError: Some number differs.
     """
-    for name in ("num_betas", "num_flame_shape", "num_expression"):
-        if getattr(config, name) != getattr(body, name):
+    taken = dataclasses.asdict(body.size)
+    for name, given in dataclasses.asdict(config.size).items():
+        if given != taken[name]:
             raise ValueError(
-                f"{network_name} gives {getattr(config, name)} coefficients ({name}), {body_name} takes "
-                f"{getattr(body, name)}; use the body model that the network was trained with"
+                f"{network_name} gives {given} coefficients ({name}), {body_name} takes {taken[name]}; use the body "
+                "model that the network was trained with"
             )
 
 

@@ -265,10 +265,7 @@ class _Run:
 def _schema(config: PredictConfig, network: EhmRegressor) -> pa.Schema:
     if config.rotations_only:
         return rotations_schema()
-    size = network.config
-    return prediction_schema(
-        num_betas=size.num_betas, num_flame_shape=size.num_flame_shape, num_expression=size.num_expression
-    )
+    return prediction_schema(network.config.size)
 
 
 def _bodies(
@@ -285,11 +282,10 @@ def _bodies(
             f"{stated['sha256'][:12]}), this run uses {assets.smplx.name} ({assets.sha256[:12]}); give the folder of "
             "the former with --body-model, or say --rotations-only, which needs none"
         )
-    size = network.config
-    betas, flame_shape, expression = size.num_betas, size.num_flame_shape, size.num_expression
-    points = KeypointBody(assets, num_betas=betas, num_flame_shape=flame_shape, num_expression=expression)
+    size = network.config.size
+    points = KeypointBody(assets, size)
     whose = {"network_name": f"checkpoint {config.checkpoint}", "body_name": f"the body model {assets.smplx.name}"}
-    check_coefficients(size, points, **whose)
+    check_coefficients(network.config, points, **whose)
     if not config.overlays and config.meshes is None:
         return points, None
-    return points, Painter(EHMs(assets, num_betas=betas, num_flame_shape=flame_shape, num_expression=expression))
+    return points, Painter(EHMs(assets, size))

@@ -18,7 +18,9 @@ import pyarrow as pa
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import alone_in, write_bytes
 from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.fields import FLOATS, column
+from datasets_manifest.schema.labels import parameter_columns
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import finished_footer
 from datasets_manifest.shards.store import write_shard
@@ -42,7 +44,7 @@ PEOPLE_A_PROCESS = 32
 
 def truth_schema() -> pa.Schema:
     """Schema of ``truth.parquet``; lists are flat float32 in C order."""
-    px, m, rad = "px", "m", "rad"
+    px, m = "px", "m"
     return pa.schema(
         [
             column("image", pa.string(), "path of the image relative to this file", required=True),
@@ -52,18 +54,7 @@ def truth_schema() -> pa.Schema:
             column("bbox_xyxy", FLOATS, "box of the person's pixels inside the image", unit=px, shape=(4,)),
             column("focal_px", pa.float32(), "focal length", unit=px),
             column("principal_px", FLOATS, "principal point", unit=px, shape=(2,)),
-            column("transl_m", FLOATS, "position of the pelvis joint, camera frame", unit=m, shape=(3,)),
-            column("global_orient", FLOATS, "root rotation, camera frame, axis-angle", unit=rad, shape=(3,)),
-            column("body_pose", FLOATS, "21 body joints, axis-angle", unit=rad, shape=(21, 3)),
-            column("left_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=rad, shape=(15, 3)),
-            column("right_hand_pose", FLOATS, "15 joints, axis-angle, flat = 0", unit=rad, shape=(15, 3)),
-            column("betas", FLOATS, "SMPL-X shape", unit="1", shape=(10,)),
-            column("flame_shape", FLOATS, "FLAME shape", unit="1", shape=(10,)),
-            column("flame_expression", FLOATS, "FLAME expression", unit="1", shape=(10,)),
-            column("jaw_pose", FLOATS, "jaw, axis-angle", unit=rad, shape=(3,)),
-            column("eye_pose", FLOATS, "left then right eye, axis-angle", unit=rad, shape=(2, 3)),
-            column("eyelids", FLOATS, "left then right, 0 open .. 1 closed", unit="1", shape=(2,)),
-            column("head_scale", FLOATS, "EHM-s scale of the head", unit="1", shape=(3,)),
+            *parameter_columns(*LABEL_PARAMETERS),
             column("keypoints_2d", FLOATS, "x, y px and visibility 0 or 1, COCO-WholeBody order", shape=(133, 3)),
             column("joints_cam_m", FLOATS, "55 SMPL-X joints, camera frame", unit=m, shape=(55, 3)),
             column("crop", pa.string(), f"what is framed: {', '.join(CROPS)}", required=True),

@@ -3,6 +3,7 @@
 import torch
 
 from benchmarks.data_loading import PlainDataset, main, write_people
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from model.body.assets import load_open_body
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
@@ -11,7 +12,7 @@ from tasks.training.regressor.dataset import RegressorDataset
 
 
 def test_both_loaders_give_the_same_people(tmp_path):
-    mirror = CoefficientMirror.of(load_open_body(), num_betas=10, num_flame_shape=10, num_expression=10)
+    mirror = CoefficientMirror.of(load_open_body(), DEFAULT_SIZE)
     config = RegressorConfig(crop_px=64, side_px=8)
     dataset = RegressorDataset([write_people(tmp_path, 160, 120, 3, 2)], AugmentConfig(), config, 0, mirror=mirror)
     plain = PlainDataset(dataset)

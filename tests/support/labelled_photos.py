@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
@@ -71,7 +72,7 @@ def labelled_photos(
         shard="00000",
         body_model={"name": "b", "sha256": "0"},
     )
-    schema = label_schema(num_betas=num_betas)
+    schema = label_schema(BodySize(num_betas=num_betas))
     write_shard(shard_path(folder / "labels", name, "train", 0), table_from_rows(rows, schema), footer)
-    selection = select_labels(folder / "labels" / name, max_dropped_share=0.0, num_betas=num_betas)
+    selection = select_labels(folder / "labels" / name, max_dropped_share=0.0, size=BodySize(num_betas=num_betas))
     return LabelledPhotos(selection=selection, images=open_images(folder / "photos"), weight=weight)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import Dataset
 
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from datasets_manifest.shards.selection import Selection
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError, ReducedImage, decode_reduced
@@ -201,11 +202,7 @@ class RegressorDataset(Dataset[TrainingBatch]):
         return photo
 
     def _check_coefficients(self) -> None:
-        expected = {
-            "betas": self.config.num_betas,
-            "flame_shape": self.config.num_flame_shape,
-            "flame_expression": self.config.num_expression,
-        }
+        expected = {f.name: f.column_shape(self.config.size)[0] for f in EHM_FIELDS if f.kind == "coefficients"}
         for rows in self.rows:
             first = rows[0]
             for name, count in expected.items():

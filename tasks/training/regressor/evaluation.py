@@ -110,13 +110,7 @@ class Evaluator:
 
     def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
         self._lips = lip_rows(assets)
-        self._posed = PosedByParameters(
-            assets,
-            num_betas=config.num_betas,
-            num_flame_shape=config.num_flame_shape,
-            num_expression=config.num_expression,
-            device=device,
-        )
+        self._posed = PosedByParameters(assets, config.size, device=device)
 
     def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
         """Errors of predictions (B) against the labels of a batch (B); bodies are posed in float32 whatever the process

@@ -43,12 +43,7 @@ class RegressorExperiment:
         config, network = plan.config, plan.config.network
         mirror = None
         if config.augment.flip_share > 0:
-            mirror = CoefficientMirror.of(
-                plan.assets,
-                num_betas=network.num_betas,
-                num_flame_shape=network.num_flame_shape,
-                num_expression=network.num_expression,
-            )
+            mirror = CoefficientMirror.of(plan.assets, network.size)
         self.training = RegressorDataset(
             plan.training,
             config.augment,
@@ -103,12 +98,7 @@ class RegressorExperiment:
             ValueError: The files that the settings name hold something else.
         """
         config, network = self.config, self.config.network
-        body = KeypointBody(
-            self.plan.assets,
-            num_betas=network.num_betas,
-            num_flame_shape=network.num_flame_shape,
-            num_expression=network.num_expression,
-        )
+        body = KeypointBody(self.plan.assets, network.size)
         weights = first_weights(config, self.training)
         return Objective(weights, body, config.loss, config.precision, config.token_keypoints)
 

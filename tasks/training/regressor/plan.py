@@ -80,13 +80,7 @@ class TrainingPlan:
 
     def _mirror_line(self) -> str:
         """How well this body's coefficients can be mirrored, and what that means for the crops that are."""
-        network = self.config.network
-        mirror = CoefficientMirror.of(
-            self.assets,
-            num_betas=network.num_betas,
-            num_flame_shape=network.num_flame_shape,
-            num_expression=network.num_expression,
-        )
+        mirror = CoefficientMirror.of(self.assets, self.config.network.size)
         line = (
             f"{self.config.augment.flip_share:.0%} of the crops are mirrored; of what the coefficients do, their "
             f"mirror image leaves unexplained: betas {mirror.betas_residual:.1%}, FLAME shape "
@@ -158,15 +152,12 @@ def open_plan(config: TrainConfig) -> TrainingPlan:
 
 
 def _open(entry: LabelSet, config: TrainConfig, body: Mapping[str, Any]) -> LabelledPhotos:
-    network = config.network
     selection = select_labels(
         entry.path,
         config.filter,
         max_dropped_share=config.max_dropped_share,
         body_model=body,
-        num_betas=network.num_betas,
-        num_flame_shape=network.num_flame_shape,
-        num_expression=network.num_expression,
+        size=config.network.size,
     )
     images = open_images(entry.images)
     check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)

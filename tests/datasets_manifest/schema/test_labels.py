@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import (
     BODY_SCHEMA,
     ERROR_SENTENCES,
@@ -93,7 +94,7 @@ def test_every_error_code_has_a_sentence():
 
 
 def test_other_numbers_of_coefficients_are_stated_in_the_schema():
-    schema = label_schema(num_betas=300, num_flame_shape=100, num_expression=50)
+    schema = label_schema(BodySize(num_betas=300, num_flame_shape=100, num_expression=50))
     assert [fixed_length(schema.field(n)) for n in ("betas", "flame_shape", "flame_expression")] == [300, 100, 50]
 
 

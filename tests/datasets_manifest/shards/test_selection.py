@@ -10,6 +10,7 @@ import pytest
 from label_shards import footer
 
 from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, label_schema
 from datasets_manifest.shards.selection import LabelFilter, LabelSet, check_same_body, check_splits, select_labels
 from datasets_manifest.shards.selection_columns import COLUMNS, supervising_schema
@@ -243,10 +244,10 @@ def test_sets_of_different_bodies_are_refused_together(tmp_path, rng):
 
 def test_labels_with_other_numbers_of_coefficients(tmp_path, rng):
     lists = LISTS | {"betas": (16,), "flame_shape": (20,)}
-    schema = label_schema(num_betas=16, num_flame_shape=20)
+    schema = label_schema(BodySize(num_betas=16, num_flame_shape=20))
     write(tmp_path, [person(0, rng, lists=lists)], schema=schema)
     write(tmp_path, [person(1, rng, lists=lists)], shard=1, schema=schema)
-    selection = select(tmp_path, num_betas=16, num_flame_shape=20)
+    selection = select(tmp_path, size=BodySize(num_betas=16, num_flame_shape=20))
     assert selection.array("betas").shape == (2, 16)
     with pytest.raises(ValueError, match=r"betas has 16 numbers a row, expected are 10.* \(1 other shard"):
         select(tmp_path)

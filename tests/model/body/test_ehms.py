@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets, load_open_body
-from model.body.blended_head import blended_basis
+from model.body.blended_head import blended_basis, head_weight
 from model.body.ehms import EhmOutput, EHMs
 from model.body.flame import FLAME
 from model.body.keypoints import contour_row
@@ -172,7 +173,7 @@ def test_blended_scales_the_head_about_its_joint(assets: EhmAssets, blended: EHM
     scale = torch.tensor([1.3, 0.8, 1.1])
     rest, grown = blended(), blended(head_scale=scale)
     head = rest.joints[skeleton.HEAD]
-    inside = torch.from_numpy(blended_basis(assets, num_betas=0, num_flame_shape=0, num_expression=0).head_weight == 1)
+    inside = torch.from_numpy(head_weight(assets) == 1)
     assert inside.sum() > 1000
     assert (grown.vertices[inside] - (head + scale * (rest.vertices[inside] - head))).abs().max() < 1e-6
     face = [skeleton.JAW, skeleton.LEFT_EYE, skeleton.RIGHT_EYE]
@@ -221,7 +222,7 @@ def test_flame_parameters_leave_the_body_alone(assets: EhmAssets, blended: EHMs)
 
 def test_rest_body_is_linear_in_the_coefficients(assets: EhmAssets, blended: EHMs) -> None:
     """The stated basis is what the forward pass uses; other code may build tables from it."""
-    basis = blended_basis(assets, num_betas=10, num_flame_shape=10, num_expression=10)
+    basis = blended_basis(assets, DEFAULT_SIZE)
     arguments = _arguments(1)
     names = ("betas", "flame_shape", "flame_expression", "eyelids")
     coefficients = torch.cat([arguments[k] for k in names], dim=-1)[0].double().numpy()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
@@ -91,7 +92,7 @@ def test_gradients_are_those_of_the_whole_body(with_correctives: EhmAssets) -> N
 def test_fewer_coefficients_than_the_body_has(assets: EhmAssets) -> None:
     given = arguments(2)
     short = {name: given[name][:, :4] for name in ("betas", "flame_shape", "flame_expression")}
-    body = KeypointBody(assets, num_betas=4, num_flame_shape=4, num_expression=4)
+    body = KeypointBody(assets, BodySize(num_betas=4, num_flame_shape=4, num_expression=4))
     found = body(**{**given, **short}).keypoints
     torch.testing.assert_close(found, EHMs(assets)(**{**given, **short}).keypoints, rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match=r"expected \(4, 4, 4, 2\) coefficients, got \(10, 10, 10, 2\)"):

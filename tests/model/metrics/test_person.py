@@ -26,12 +26,7 @@ def people():
 
 @pytest.fixture(scope="module")
 def posed(assets, people):
-    pose = PosedByParameters(
-        assets,
-        num_betas=TINY.num_betas,
-        num_flame_shape=TINY.num_flame_shape,
-        num_expression=TINY.num_expression,
-    )
+    pose = PosedByParameters(assets, TINY.size)
     return [pose(one) for one in people]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
@@ -28,7 +29,7 @@ def assets():
 
 @pytest.fixture(scope="module")
 def mirror(assets):
-    return CoefficientMirror.of(assets, num_betas=10, num_flame_shape=10, num_expression=10)
+    return CoefficientMirror.of(assets, DEFAULT_SIZE)
 
 
 def person(seed=0, count=2, face=1.0):
@@ -116,13 +117,13 @@ def test_a_basis_without_a_mirror_is_told(assets):
     lopsided = np.array(assets.flame.exprdirs)
     lopsided[assets.flame.v_template[:, 0] > 0] = 0
     broken = dataclasses.replace(assets, flame=dataclasses.replace(assets.flame, exprdirs=lopsided))
-    mirror = CoefficientMirror.of(broken, num_betas=10, num_flame_shape=10, num_expression=10)
+    mirror = CoefficientMirror.of(broken, DEFAULT_SIZE)
     assert mirror.body_allowed
     assert not mirror.face_allowed
 
 
 def test_more_coefficients_than_the_body_has(assets):
-    mirror = CoefficientMirror.of(assets, num_betas=10, num_flame_shape=400, num_expression=400)
+    mirror = CoefficientMirror.of(assets, BodySize(num_flame_shape=400, num_expression=400))
     assert mirror.flame_shape.shape == (400, 400)
     torch.testing.assert_close(mirror.flame_shape[-1, -1], torch.tensor(1.0))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.skeleton import CONTOUR, FACE, LEFT_HAND, RIGHT_HAND, SMPLX_PARENTS
@@ -25,7 +26,7 @@ def ehm():
 
 @pytest.fixture(scope="module")
 def mirror(ehm):
-    return CoefficientMirror.of(ehm.assets, num_betas=10, num_flame_shape=10, num_expression=10)
+    return CoefficientMirror.of(ehm.assets, DEFAULT_SIZE)
 
 
 def label(ehm, seed=0, transl=(0.9, -0.3, 3.2)):

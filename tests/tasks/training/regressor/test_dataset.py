@@ -7,6 +7,7 @@ import pytest
 import torch
 from labelled_photos import WIDTH, labelled_photos, write_photo
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from model.body.assets import load_open_body
 from model.regressor.augment import AugmentConfig
 from model.regressor.batch import TrainingBatch
@@ -20,7 +21,7 @@ CONFIG = RegressorConfig(crop_px=64, side_px=8)
 
 @pytest.fixture(scope="module")
 def mirror():
-    return CoefficientMirror.of(load_open_body(), num_betas=10, num_flame_shape=10, num_expression=10)
+    return CoefficientMirror.of(load_open_body(), DEFAULT_SIZE)
 
 
 def dataset(*sets, mirror=None, augment=None, **options):
