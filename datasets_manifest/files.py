@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 
 @contextmanager
@@ -27,8 +28,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces a file in one step; a reader sees the old content or the new, never a part.
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes a name in one step when the block ends well; a reader sees the old content or the new.
 
     The temporary name is of the form that ``datasets_manifest.shards.store.sweep_temporary`` recognises.
     """
@@ -36,13 +38,19 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}.partial"
     try:
         with open(temporary, "xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces a file in one step, see ``whole_file``."""
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:

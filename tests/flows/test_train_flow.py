@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
 
-from datasets_manifest.files import write_text
 from datasets_manifest.shards.selection import LabelSet
 from flows.run.torchrun import TrainingFailed, run_processes, training_command
 from flows.run.training import MODULE, run_training
@@ -26,7 +27,8 @@ from tasks.training.engine import worker
 from tasks.training.engine.curves import read_rows
 from tasks.training.regressor.experiment import open_experiment
 from tasks.training.regressor.plan import TrainingPlan, open_plan
-from tasks.training.regressor.settings import TrainConfig, load_train_config, to_plain
+from tasks.training.regressor.request import prepare, write_request
+from tasks.training.regressor.settings import TrainConfig, load_train_config
 
 LOG = logging.getLogger("test")
 SETTINGS = {
@@ -67,7 +69,7 @@ def settings_of(folder: Path, name: str, **overrides: object) -> TrainConfig:
 
 
 def start(plan: TrainingPlan) -> subprocess.Popen[str]:
-    write_text(plan.folder.request, json.dumps(to_plain(plan.config)))
+    write_request(plan)
     return subprocess.Popen(
         training_command(MODULE, plan.folder.request, plan.config.run.processes),
         env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -84,7 +86,7 @@ def wait_for_row(plan: TrainingPlan, step: int, process: subprocess.Popen[str]) 
 
 def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path) -> None:
     straight = open_plan(settings_of(folder, "straight"))
-    write_text(straight.folder.request, json.dumps(to_plain(straight.config)))
+    write_request(straight)
     worker.run(straight.folder.request, open_experiment)
     plan = open_plan(settings_of(folder, "killed"))
     process = start(plan)
@@ -97,12 +99,37 @@ def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path)
     weights = [unpack(run.folder.final.read_bytes(), "final")[0] for run in (plan, straight)]
     assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
     assert result.metrics["people"] == 2
+    assert not plan.folder.selection.exists()
     before = plan.folder.final.stat().st_mtime_ns
     run_training(settings_of(folder, "killed"), LOG)  # it has finished: nothing is trained again
     assert plan.folder.final.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match=r"^steps: the run in .* has been trained for 12 steps, 8 cannot be had from"):
         run_training(settings_of(folder, "killed", steps=8), LOG)
     assert plan.folder.final.stat().st_mtime_ns == before
+
+
+def test_labels_are_read_once_however_many_processes_use_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = pq.ParquetFile
+
+    def count(source: Any, *args: Any, **options: Any) -> Any:
+        opened.append(str(source))
+        return real(source, *args, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", count)
+    config = settings_of(folder, "once")
+    run = prepare(config)
+    assert len({path for path in opened if "/labels/" in path}) == 2
+    opened.clear()
+    for _ in range(3):
+        experiment = open_experiment(run.folder.request)
+    assert not opened
+    plan = open_plan(config)
+    assert experiment.run_hash == plan.run_hash
+    assert experiment.folder == plan.folder
+    for found, known in zip(experiment.plan.training, plan.training, strict=True):
+        assert found.selection.table.equals(known.selection.table)
+        assert (found.images.root, found.weight) == (known.images.root, known.weight)
 
 
 def test_a_vanished_photo_stops_before_anything_starts(folder: Path, tmp_path: Path) -> None:
@@ -154,7 +181,10 @@ def _labels_of(plan: TrainingPlan):
 @pytest.mark.slow
 def test_a_workers_sentence_becomes_the_callers(folder: Path) -> None:
     plan = open_plan(settings_of(folder, "refused"))
-    write_text(plan.folder.request, json.dumps(to_plain(plan.config) | {"steps": -1}))
+    write_request(plan)
+    request = json.loads(plan.folder.request.read_text())
+    request["settings"]["steps"] = -1
+    plan.folder.request.write_text(json.dumps(request))
     with pytest.raises(ValueError, match="steps: expected at least 1, got -1"):
         run_processes(MODULE, plan.folder, 1, LOG)
 
@@ -180,7 +210,7 @@ def test_two_processes_by_torchrun_finish_and_are_killed_as_one(folder: Path) ->
 @pytest.mark.slow
 def test_a_process_that_dies_is_told_with_its_last_lines(folder: Path) -> None:
     plan = open_plan(settings_of(folder, "dies", steps=2000))
-    write_text(plan.folder.request, json.dumps(to_plain(plan.config)))
+    write_request(plan)
 
     def kill(step: int, _total: int) -> None:
         if step == 2:

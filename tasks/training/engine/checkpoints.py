@@ -11,6 +11,7 @@ follows from the seed and the step (see tasks/training/engine/loop.py).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from datasets_manifest.shards.store import sweep_temporary
 from model.tensor_file import pack, unpack
 from tasks.training.engine.curves import Meter
 from tasks.training.engine.ema import WeightAverage
+from tasks.training.engine.run_folder import RunFolder
 
 FORMAT = "training-state/1"
 """Says that a file is the state of a training, and the version of its names."""
@@ -53,6 +55,22 @@ def list_states(folder: Path) -> list[tuple[int, Path]]:
     """Steps and files of a folder, oldest first."""
     found = [(match, path) for path in folder.glob("state-*.safetensors") if (match := _NAME.fullmatch(path.name))]
     return sorted((int(match[1]), path) for match, path in found)
+
+
+def is_finished(folder: RunFolder, steps: int) -> bool:
+    """Whether a run has been trained to its end.
+
+    Raises:
+        ValueError: It has been trained beyond that.
+    """
+    done = json.loads(folder.summary.read_text(encoding="utf-8"))["steps"] if folder.summary.is_file() else 0
+    reached = max([done, *(step for step, _ in list_states(folder.checkpoints))])
+    if reached > steps:
+        raise ValueError(
+            f"steps: the run in {folder.root} has been trained for {reached} steps, {steps} cannot be had from it; set "
+            f"steps to {reached} or more, or name another folder with output.runs"
+        )
+    return done == steps
 
 
 def save_state(

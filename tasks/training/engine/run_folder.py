@@ -24,8 +24,13 @@ class RunFolder:
 
     @property
     def request(self) -> Path:
-        """What the worker processes are told: the settings as JSON."""
+        """What the processes are told: settings and inputs as JSON."""
         return self.root / "run.json"
+
+    @property
+    def selection(self) -> Path:
+        """The selected labels, Arrow IPC, which every process maps; there while the run has not finished."""
+        return self.root / "selection.arrow"
 
     @property
     def checkpoints(self) -> Path:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Array: TypeAlias = np.ndarray
 _BLOCK = 256
@@ -126,17 +128,18 @@ class InOrder:
         return index, place - int(self._ends[index] - self.sizes[index])
 
 
-def groups_of_photos(images: Sequence[str], most: int) -> Array | None:
+def groups_of_photos(images: pa.Array, most: int) -> Array | None:
     """Groups (N,) of at most ``most`` rows of one photo, where its rows follow each other; None for single rows.
 
     Args:
-        images: Photo of each row.
+        images: Photo of each row, N names.
         most: 1 keeps no rows together.
     """
-    if most <= 1 or not len(images):
+    count = len(images)
+    if most <= 1 or not count:
         return None
-    names = np.asarray(images, dtype=object)
-    starts = np.concatenate([[True], names[1:] != names[:-1]])
-    first = np.maximum.accumulate(np.where(starts, np.arange(len(names)), 0))
-    begins = starts | ((np.arange(len(names)) - first) % most == 0)
+    starts = np.ones(count, bool)
+    starts[1:] = pc.not_equal(images.slice(1), images.slice(0, count - 1)).to_numpy(zero_copy_only=False)
+    first = np.maximum.accumulate(np.where(starts, np.arange(count), 0))
+    begins = starts | ((np.arange(count) - first) % most == 0)
     return np.cumsum(begins) - 1

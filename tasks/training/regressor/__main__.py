@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from tasks.training.engine.worker import main
 from tasks.training.regressor.experiment import open_experiment
 
 if __name__ == "__main__":
-    logging.getLogger("tasks.synthetic.render").setLevel(logging.WARNING)  # who started us has said it
     sys.exit(main(sys.argv[1:], open_experiment))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from tasks.training.regressor.dataset import RegressorDataset
 from tasks.training.regressor.evaluation import Evaluator, HeldOut, evaluate
 from tasks.training.regressor.objective import Objective
 from tasks.training.regressor.pictures import overlay_sheet
-from tasks.training.regressor.plan import TrainingPlan, open_plan
-from tasks.training.regressor.settings import TrainConfig, from_plain, to_plain
+from tasks.training.regressor.plan import TrainingPlan
+from tasks.training.regressor.request import read_request
+from tasks.training.regressor.settings import TrainConfig, to_plain
 from tasks.training.regressor.start import first_weights
 from tasks.version import code_version
 
@@ -133,6 +133,6 @@ def open_experiment(request: Path) -> RegressorExperiment:
     """The training that a request asks for.
 
     Raises:
-        ValueError: Something in the settings, the labels or the files; see ``open_plan``.
+        ValueError: Something in the settings, the labels or the files; see ``read_request``.
     """
-    return RegressorExperiment(open_plan(from_plain(json.loads(request.read_text(encoding="utf-8")))))
+    return RegressorExperiment(read_request(request))

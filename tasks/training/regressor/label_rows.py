@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.shards.selection import Selection
@@ -38,9 +39,9 @@ class LabelRows:
         return len(self._valid)
 
     @property
-    def images(self) -> list[str]:
+    def images(self) -> pa.Array:
         """Photo of each row."""
-        return self._images.to_pylist()
+        return self._images
 
     def sample_id(self, index: int) -> str:
         """The row's sample id."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels
@@ -176,13 +177,14 @@ def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
 
 def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[LabelledPhotos]) -> None:
     """Raises ValueError if somebody is learnt from and evaluated on."""
-    learnt = {sample_id for people in training for sample_id in people.selection.table["sample_id"].to_pylist()}
+    learnt = pa.chunked_array([chunk for people in training for chunk in people.selection.table["sample_id"].chunks])
     for people in validation:
-        both = sorted(learnt.intersection(people.selection.table["sample_id"].to_pylist()))
-        if both:
+        held_out = people.selection.table["sample_id"]
+        both = held_out.filter(pc.is_in(held_out, value_set=learnt)).sort()
+        if len(both):
             raise ValueError(
                 f"validation: {len(both)} people of {people.selection.path} are also among those to learn from "
-                f"({', '.join(both[:3])}); name the folder of another split"
+                f"({', '.join(both[:3].to_pylist())}); name the folder of another split"
             )
 
 

@@ -56,6 +56,7 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
     """
     if not folder.summary.is_file():
         raise ValueError(f"the run in {folder.root} has not finished; run the same command again to go on")
+    folder.selection.unlink(missing_ok=True)  # as large as the labels, from which it is made again
     metrics = json.loads(folder.summary.read_text(encoding="utf-8"))["metrics"]
     rows, evaluations = read_rows(folder.curve), read_rows(folder.evaluations)
     write_bytes(Path(output.checkpoint), folder.final.read_bytes())

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tasks.training.engine.sampling import InOrder, MixtureSampler, groups_of_photos
@@ -57,7 +58,7 @@ def test_far_positions_are_cheap_and_exact():
 
 
 def test_people_of_a_photo_follow_each_other_up_to_a_number():
-    images = ["a"] * 3 + ["b"] + ["c"] * 5 + ["d"] * 2
+    images = pa.array(["a"] * 3 + ["b"] + ["c"] * 5 + ["d"] * 2)
     groups = groups_of_photos(images, 2)
     assert groups.tolist() == [0, 0, 1, 2, 3, 3, 4, 4, 5, 6, 6]
     sampler = MixtureSampler([11], [1.0], seed=5, groups=[groups])

@@ -1,0 +1,99 @@
+"""From settings to what the processes of a training are given: labels are read and checked once, by who starts them.
+
+run.json          settings, places of the photos, body, hashes
+selection.arrow   the selected labels, which every process maps
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from datasets_manifest.files import write_text
+from datasets_manifest.shards.selection import Selection
+from datasets_manifest.shards.selection_file import read_selections, write_selections
+from datasets_manifest.sources.image_sources import open_images
+from tasks.training.engine.checkpoints import is_finished
+from tasks.training.engine.run_folder import RunFolder
+from tasks.training.regressor.dataset import LabelledPhotos
+from tasks.training.regressor.plan import TrainingPlan, open_plan
+from tasks.training.regressor.settings import TrainConfig, from_plain, to_plain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedRun:
+    """A training that only has to be started."""
+
+    folder: RunFolder
+    """Where its request lies."""
+    lines: Sequence[str]
+    """What will be done, for a log."""
+    is_finished: bool
+    """Whether nothing is left to do; then there is no request."""
+
+
+def prepare(config: TrainConfig) -> PreparedRun:
+    """Checks everything that a training needs and writes its request, unless it has finished already.
+
+    Raises:
+        ValueError: See ``open_plan``; or the run has been trained beyond the steps of the settings.
+    """
+    plan = open_plan(config)
+    prepared = PreparedRun(
+        folder=plan.folder, lines=plan.lines(), is_finished=is_finished(plan.folder, plan.config.steps)
+    )
+    if not prepared.is_finished:
+        plan.folder.summary.unlink(missing_ok=True)
+        write_request(plan)
+    del plan
+    pa.default_memory_pool().release_unused()  # the labels, which this process needs no more
+    return prepared
+
+
+def write_request(plan: TrainingPlan) -> None:
+    """Writes selection and request into the run's folder; those that were there are replaced."""
+    sets = (*plan.training, *plan.validation)
+    found = write_selections(plan.folder.selection, [people.selection for people in sets])
+    request = {
+        "experiment": plan.folder.network,
+        "run_hash": plan.run_hash,
+        "body_model": dict(plan.body_model),
+        "selection": found,
+        "training": [_place(people) for people in plan.training],
+        "validation": [_place(people) for people in plan.validation],
+        "settings": to_plain(plan.config),
+    }
+    write_text(plan.folder.request, json.dumps(request, indent=1) + "\n")
+
+
+def read_request(path: Path) -> TrainingPlan:
+    """The plan of a request; its labels stay in the file.
+
+    Raises:
+        ValueError: A setting is out of range, the selection is gone or another one, or a place of photos is gone.
+    """
+    request = json.loads(path.read_text(encoding="utf-8"))
+    config = from_plain(request["settings"])
+    folder = RunFolder(root=path.parent, network=request["experiment"])
+    selections = iter(read_selections(folder.selection, request["selection"]))
+    return TrainingPlan(
+        config=config,
+        training=tuple(_opened(request["training"], selections)),
+        validation=tuple(_opened(request["validation"], selections)),
+        body_model=request["body_model"],
+        run_hash=request["run_hash"],
+    )
+
+
+def _place(people: LabelledPhotos) -> dict[str, Any]:
+    return {"images": str(people.images.root), "weight": people.weight}
+
+
+def _opened(places: Sequence[Mapping[str, Any]], selections: Iterator[Selection]) -> Iterator[LabelledPhotos]:
+    for place, selection in zip(places, selections, strict=False):
+        yield LabelledPhotos(selection=selection, images=open_images(place["images"]), weight=place["weight"])
