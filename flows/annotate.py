@@ -26,10 +26,10 @@ from flows.run.orchestrate import run
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
 from flows.run.task_runners import open_task_runner
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
-from tasks.annotate.settings import AnnotateConfig, load_config
-from tasks.annotate.step import ShardSummary
+from tasks.annotate.job import ShardJob
+from tasks.annotate.settings import RunConfig, load_config
+from tasks.annotate.step import ShardSummary, run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
-from tasks.annotate.workspace import ShardRef, Workspace
 
 FLOW_NAME = "annotate-part-labels"
 
@@ -38,16 +38,17 @@ def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
     """Wraps one step in a task whose runs are named ``<step>/<dataset>/<shard>``."""
     function = STEP_FUNCTIONS[step]
 
-    def annotate_shard(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
-        slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if config.run.use_gpu else nullcontext()
+    def annotate_shard(job: ShardJob) -> ShardSummary:
+        use_gpu = job.config.run.use_gpu
+        slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if use_gpu else nullcontext()
         with slot:
-            return function(shard, workspace, config)
+            return run_step(step, job, function)
 
     wrap = task(
         name=step,
         description=function.__doc__,
         tags=[step],
-        task_run_name=step + "/{shard.dataset}/{shard.index:05d}",
+        task_run_name=step + "/{job.shard.dataset}/{job.shard.index:05d}",
         retries=retries,
         retry_delay_seconds=exponential_backoff(BACKOFF_SECONDS),
         retry_condition_fn=_may_pass,
@@ -66,22 +67,21 @@ def _may_pass(_task: Task[..., Any], _run: Any, state: State) -> bool:
 class PrefectRunner:
     """Runs steps as task runs of the present flow run."""
 
-    def __init__(self, workspace: Workspace, config: AnnotateConfig, task_runner: TaskRunner[Any]) -> None:
-        self._workspace, self._config, self._task_runner = workspace, config, task_runner
-        self._tasks = {step: step_task(step, config.run.retries) for step in STEP_FUNCTIONS}
+    def __init__(self, config: RunConfig, task_runner: TaskRunner[Any]) -> None:
+        self._task_runner = task_runner
+        self._tasks = {step: step_task(step, config.retries) for step in STEP_FUNCTIONS}
 
-    def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> PrefectFuture[ShardSummary]:
+    def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> PrefectFuture[ShardSummary]:
         """See ``flows.run.runners.Runner``."""
-        parameters = {"shard": shard, "workspace": self._workspace, "config": self._config}
         futures = [handle for handle in after if isinstance(handle, PrefectFuture)]
-        return self._task_runner.submit(self._tasks[step], parameters=parameters, wait_for=futures)
+        return self._task_runner.submit(self._tasks[step], parameters={"job": job}, wait_for=futures)
 
 
 @contextmanager
-def prefect_runner(config: AnnotateConfig, workspace: Workspace) -> Iterator[Runner]:
+def prefect_runner(config: RunConfig) -> Iterator[Runner]:
     """A runner whose task runner has as many workers as the settings say, which are known only inside the flow."""
-    with open_task_runner(config.run.task_runner, config.run.workers) as task_runner:
-        yield PrefectRunner(workspace, config, task_runner)
+    with open_task_runner(config.task_runner, config.workers) as task_runner:
+        yield PrefectRunner(config, task_runner)
 
 
 @flow(name=FLOW_NAME, persist_result=False)
@@ -102,7 +102,7 @@ def annotate_part_labels(
         shards: Names such as ``coco/00012`` to restrict the run to.
     """
     config = load_config(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
-    result = run(config, partial(prefect_runner, config), get_run_logger(), shards)
+    result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards)
     publish_artifacts(result.failures, result.publication.worst_overlay, result.publication.failures_csv)
     if not result.is_good:
         return Failed(message=result.sentence)

@@ -5,7 +5,7 @@ Legend: N rows. A list column of fixed length is an array (N, *shape) with the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,16 +123,18 @@ def table_from_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.
     return table_from_columns({name: [row.get(name) for row in rows] for name in names}, schema)
 
 
-def joined(parts: Iterable[tuple[np.ndarray, pa.Table]]) -> pa.Table:
-    """One table of several of the same schema.
+def joined(tables: Sequence[pa.Table], schema: pa.Schema, places: Sequence[np.ndarray] | None = None) -> pa.Table:
+    """One table of several of the same schema, checked as a whole.
 
     Args:
-        parts: Each table with the places (N,) of its rows in the whole; at least one.
+        tables: Tables, one below the other; none gives a table without rows.
+        schema: Their schema.
+        places: For each table the places (N,) that its rows have in the whole; None: as they come.
     """
-    places, tables = zip(*parts, strict=True)
-    table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-    table = table.take(pa.array(np.argsort(np.concatenate(places), kind="stable"), pa.int64()))
-    _check_rows(table, _Namer({"sample_id": table["sample_id"]}))
+    table = pa.concat_tables([schema.empty_table(), *tables]).unify_dictionaries().combine_chunks()
+    if places:
+        table = table.take(pa.array(np.argsort(np.concatenate(places), kind="stable"), pa.int64()))
+    _check_rows(table, _Namer({"sample_id": table["sample_id"]} if "sample_id" in schema.names else {}))
     return table
 
 
@@ -156,9 +158,6 @@ def _array(values: Values, field: pa.Field, name_of: _Namer) -> pa.Array:
         array = values if isinstance(values, pa.Array) else _vectors(values, field, name_of)
         _check_vectors(array, field, name_of)
         return array.cast(field.type)
-    if not isinstance(values, pa.Array) and pa.types.is_map(field.type):
-        pairs = [None if v is None else [(k, np.asarray(a).reshape(-1)) for k, a in dict(v).items()] for v in values]
-        return pa.array(pairs, type=field.type)
     if not isinstance(values, pa.Array) and pa.types.is_dictionary(field.type):
         return _categories(values, field, name_of)
     if not isinstance(values, pa.Array) and pa.types.is_floating(field.type):

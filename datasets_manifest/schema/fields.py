@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
@@ -66,20 +64,3 @@ def fixed_length(field: pa.Field) -> int | None:
     """Return the fixed number of values of a list column, None for any other column."""
     note = field_note(field, "length")
     return int(note) if note else None
-
-
-def pack_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """Turn named arrays of one person into the two map columns ``evidence`` (flat float32) and ``evidence_shape``."""
-    return {
-        "evidence": {name: np.asarray(a, dtype=np.float32).reshape(-1) for name, a in arrays.items()},
-        "evidence_shape": {name: np.asarray(np.shape(a), dtype=np.int32) for name, a in arrays.items()},
-    }
-
-
-def unpack_arrays(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Give back the named float32 arrays of a row written with ``pack_arrays`` (row as of ``Table.to_pylist``)."""
-    shapes = dict(row["evidence_shape"] or ())
-    return {
-        name: np.asarray(values, dtype=np.float32).reshape([int(n) for n in shapes[name]])
-        for name, values in dict(row["evidence"] or ()).items()
-    }

@@ -19,8 +19,6 @@ from datasets_manifest.schema.fields import (
     column,
     field_note,
     fixed_length,
-    pack_arrays,
-    unpack_arrays,
 )
 
 __all__ = [
@@ -44,9 +42,7 @@ __all__ = [
     "image_id_of",
     "label_schema",
     "make_sample_id",
-    "pack_arrays",
     "parameter_columns",
-    "unpack_arrays",
 ]
 
 SCHEMA_VERSION = 2

@@ -41,7 +41,7 @@ def _annotate_here(params: Path, overrides: dict[str, Any], shards: list[str] | 
 
     log = command_log()
     config = load_config(params, overrides)
-    result = run(config, lambda workspace: LocalRunner(workspace, config, log), log, shards)
+    result = run(config, lambda: LocalRunner(config.run, log), log, shards)
     typer.echo(result.sentence)
     return result.is_good
 

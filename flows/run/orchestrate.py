@@ -5,9 +5,10 @@ Nothing here imports Prefect, so that a run without a server starts at once.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,20 @@ from flows.run.progress import Progress, clock
 from flows.run.runners import Handle, Runner
 from model.estimators.base import PARTS
 from tasks.annotate.failures import Failure, collect_failures
+from tasks.annotate.job import ShardJob
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
-from tasks.annotate.settings import AnnotateConfig, RunConfig
+from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.step import ShardSummary, record_failure
 from tasks.annotate.steps import READS
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace, parse_shard_name
 from tasks.estimators import borrowed
 
-StartRunner = Callable[[Workspace], AbstractContextManager[Runner]]
+StartRunner = Callable[[], AbstractContextManager[Runner]]
+
+_Started = tuple[ShardJob, "dict[str, _Reported]"]
+"""A shard with its steps so far, by name."""
 
 _BLOCK_PER_WORKER = 2
 """Shards a worker that take their steps together."""
@@ -40,8 +45,10 @@ class RunResult:
 
     publication: Publication
     """The published labels and what describes them."""
-    summaries: tuple[ShardSummary, ...]
-    """One a shard part."""
+    failed_parts: int
+    """Shard parts without a file."""
+    failed_shards: tuple[str, ...]
+    """Names of the shards that lack a part, in order."""
     failures: tuple[Failure, ...]
     """Every failed shard and person of the run's shards, as they are on disk."""
     seconds: float
@@ -60,11 +67,6 @@ class RunResult:
         return self.publication.states.get("failed", 0) / max(self.publication.people, 1)
 
     @property
-    def failed_parts(self) -> int:
-        """Shard parts without a file."""
-        return sum(summary.state == "failed" for summary in self.summaries)
-
-    @property
     def sentence(self) -> str:
         """What came out, in a sentence or two."""
         told = [self.publication.sentence]
@@ -74,7 +76,7 @@ class RunResult:
             told.append(self.publication.warning)
         if not self.failed_parts:
             return " ".join(told)
-        shards = sorted({summary.shard.name for summary in self.summaries if summary.state == "failed"})
+        shards = self.failed_shards
         counted = f"{len(shards)} shard{'s' * (len(shards) > 1)}"
         shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
         told.append(
@@ -99,7 +101,7 @@ def run(
 
     Args:
         config: All settings.
-        start_runner: Gives the runner for a workspace, as a context manager.
+        start_runner: Gives the runner, as a context manager.
         log: Receives the progress.
         only: Shard names (``coco/00012``) to restrict the run to; None for all.
 
@@ -123,15 +125,16 @@ def run(
         log.info("%s: %s in %d shards", plan.manifest.id, plan.inventory.summary, len(plan.shards))
     shards = select_shards(plans, only)
     progress = Progress(total=len(shards) * len(STEPS), log=log)
-    with start_runner(workspace) as runner:
-        run_shards(shards, runner, progress, config.run, workspace)
+    with start_runner() as runner:
+        run_shards(shards, runner, progress, workspace, config)
     failures = collect_failures(workspace, shards)
-    publication = publish(workspace, config, plans, failures, progress.summaries)
+    publication = publish(workspace, config, plans, failures, progress.times)
     seconds = time.perf_counter() - started
     log.info("run took %s; %s", clock(seconds), publication.sentence)
     return RunResult(
         publication=publication,
-        summaries=tuple(progress.summaries),
+        failed_parts=progress.failed,
+        failed_shards=tuple(sorted(progress.failed_shards)),
         failures=tuple(failures),
         seconds=seconds,
         max_failed_share=config.run.max_failed_share,
@@ -170,34 +173,33 @@ def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> l
 
 
 def run_shards(
-    shards: Sequence[ShardRef], runner: Runner, progress: Progress, config: RunConfig, workspace: Workspace
+    shards: Iterable[ShardRef], runner: Runner, progress: Progress, workspace: Workspace, config: AnnotateConfig
 ) -> None:
-    """Runs all steps of all shards, never more than ``config.window`` of them unfinished.
+    """Runs all steps of all shards, never more than ``run.window`` of them unfinished.
 
     Shards go in blocks, and within a block step by step: whatever a step waits for was submitted well before it, so
     that hardly a worker stands waiting. Blocks of two shards a worker are enough for that, and small enough that the
-    photos of a block are still decoded when its later steps come.
+    photos of a block are still decoded when its later steps come. Of a block that is over nothing is kept.
     """
-    size = max(1, min(config.window // len(STEPS), _BLOCK_PER_WORKER * config.workers))
-    started: dict[tuple[str, ShardRef], _Reported] = {}
+    window = config.run.window
+    size = max(1, min(window // len(STEPS), _BLOCK_PER_WORKER * config.run.workers))
 
-    def submit(item: tuple[str, ShardRef]) -> _Reported:
-        step, shard = item
-        reads = tuple(started[needed, shard] for needed in READS[step])
-        handle = runner.submit(step, shard, [read.handle for read in reads])
-        started[item] = _Reported(
-            step=step, shard=shard, handle=handle, reads=reads, progress=progress, workspace=workspace
-        )
-        return started[item]
+    def submit(item: tuple[str, _Started]) -> _Reported:
+        step, (job, started) = item
+        reads = tuple(started[needed] for needed in READS[step])
+        handle = runner.submit(step, job, [read.handle for read in reads])
+        started[step] = _Reported(step=step, job=job, handle=handle, reads=reads, progress=progress)
+        return started[step]
 
-    submit_in_windows(_in_blocks(shards, size), submit, window=config.window)
+    jobs = (ShardJob(shard, workspace, config) for shard in shards)
+    submit_in_windows(_in_blocks(jobs, size), submit, window=window)
 
 
-def _in_blocks(shards: Sequence[ShardRef], size: int) -> Iterator[tuple[str, ShardRef]]:
-    for start in range(0, len(shards), size):
+def _in_blocks(jobs: Iterator[ShardJob], size: int) -> Iterator[tuple[str, _Started]]:
+    while block := [(job, {}) for job in itertools.islice(jobs, size)]:
         for step in STEPS:
-            for shard in shards[start : start + size]:
-                yield step, shard
+            for started in block:
+                yield step, started
 
 
 @dataclass(kw_only=True, slots=True)
@@ -205,25 +207,25 @@ class _Reported:
     """A started step that tells the progress when it is over."""
 
     step: str
-    shard: ShardRef
+    job: ShardJob
     handle: Handle
     reads: tuple[_Reported, ...]
     progress: Progress
-    workspace: Workspace
     has_failed: bool = False
 
     def wait(self) -> None:
         """Waits for the end, good or bad. A failure becomes a summary, and is on disk whoever it was that failed."""
+        shard, workspace = self.job.shard, self.job.workspace
         try:
             summary = self.handle.result()
         except Exception as error:
             self.has_failed = True
-            summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=str(error))
+            summary = ShardSummary(step=self.step, shard=shard, state="failed", message=str(error))
             culprit = next((read for read in self.reads if read.has_failed), None)
             if culprit is not None:
-                message = f"not run, because {culprit.step}/{self.shard.name} failed"
-                summary = ShardSummary(step=self.step, shard=self.shard, state="failed", message=message)
-            elif not self.workspace.failure_path(self.step, self.shard).is_file():
+                message = f"not run, because {culprit.step}/{shard.name} failed"
+                summary = ShardSummary(step=self.step, shard=shard, state="failed", message=message)
+            elif not workspace.failure_path(self.step, shard).is_file():
                 # The step could not tell by itself: its worker died, or the orchestrator lost it.
-                record_failure(self.workspace, self.step, self.shard, error)
+                record_failure(workspace, self.step, shard, error)
         self.progress.add(summary)

@@ -27,33 +27,27 @@ Item = TypeVar("Item")
 Future = TypeVar("Future", bound=Waitable)
 
 
-def submit_in_windows(items: Iterable[Item], submit: Callable[[Item], Future], *, window: int = WINDOW) -> list[Future]:
+def submit_in_windows(items: Iterable[Item], submit: Callable[[Item], Future], *, window: int = WINDOW) -> None:
     """Submits one task an item with at most ``window`` of them unfinished, and waits for all.
 
     The window slides: the next item goes in as soon as the oldest unfinished task is done, so one slow shard does not
-    leave the other workers idle until a whole batch is over.
+    leave the other workers idle until a whole batch is over. Futures are not kept longer, and a failed task does not
+    raise here: what its future's ``wait`` does not tell, nobody learns.
 
     Args:
         items: What to submit, in order; read lazily.
         submit: Called once an item, for example ``lambda shard: annotate.submit(shard)``.
         window: Largest number of unfinished tasks.
 
-    Returns:
-        All futures, finished, in the order of the items. A failed task does not raise here: ask its ``.state``.
-
     Raises:
         ValueError: The window is smaller than 1.
     """
     if window < 1:
         raise ValueError(f"window must be at least 1, not {window}")
-    futures: list[Future] = []
     in_flight: deque[Future] = deque()
     for item in items:
         if len(in_flight) == window:
             in_flight.popleft().wait()
-        future = submit(item)
-        futures.append(future)
-        in_flight.append(future)
-    for future in in_flight:
-        future.wait()
-    return futures
+        in_flight.append(submit(item))
+    while in_flight:
+        in_flight.popleft().wait()

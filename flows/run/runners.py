@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary
+from tasks.annotate.job import ShardJob
+from tasks.annotate.settings import RunConfig
+from tasks.annotate.step import ShardSummary, run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
-from tasks.annotate.workspace import ShardRef, Workspace
 
 BACKOFF_SECONDS = 2.0
 """Wait before the first new try; doubles with each further one."""
@@ -37,7 +37,7 @@ class Handle(Protocol):
 class Runner(Protocol):
     """Starts steps."""
 
-    def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> Handle:
+    def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> Handle:
         """Starts a step once all of ``after`` have ended well."""
         ...
 
@@ -45,9 +45,9 @@ class Runner(Protocol):
 class LocalRunner:
     """Runs steps on threads of this process, with the same retries as the Prefect tasks."""
 
-    def __init__(self, workspace: Workspace, config: AnnotateConfig, log: logging.Logger) -> None:
-        self._workspace, self._config, self._log = workspace, config, log
-        self._pool = ThreadPoolExecutor(config.run.workers, thread_name_prefix="shard")
+    def __init__(self, config: RunConfig, log: logging.Logger) -> None:
+        self._retries, self._log = config.retries, log
+        self._pool = ThreadPoolExecutor(config.workers, thread_name_prefix="shard")
 
     def __enter__(self) -> LocalRunner:
         return self
@@ -55,20 +55,20 @@ class LocalRunner:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> Future[ShardSummary]:
+    def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> Future[ShardSummary]:
         """See ``Runner``. Steps start in the order of submission, so those of ``after`` are never behind this one."""
-        return self._pool.submit(self._run, step, shard, after)
+        return self._pool.submit(self._run, step, job, after)
 
-    def _run(self, step: str, shard: ShardRef, after: Sequence[Handle]) -> ShardSummary:
+    def _run(self, step: str, job: ShardJob, after: Sequence[Handle]) -> ShardSummary:
         for handle in after:
             try:
                 handle.result()
             except Exception as error:
-                raise UpstreamFailed(f"{step}/{shard.name} was not run: {error}") from error
+                raise UpstreamFailed(f"{step}/{job.shard.name} was not run: {error}") from error
         return with_retries(
-            lambda: STEP_FUNCTIONS[step](shard, self._workspace, self._config),
-            self._config.run.retries,
-            lambda error, wait: self._log.warning("%s/%s: %s; next try in %.0f s", step, shard.name, error, wait),
+            lambda: run_step(step, job, STEP_FUNCTIONS[step]),
+            self._retries,
+            lambda error, wait: self._log.warning("%s/%s: %s; next try in %.0f s", step, job.shard.name, error, wait),
         )
 
 

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
+from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode
 from fitting.delta_theta import DeltaTheta
 from fitting.settings import Composition
 from model.estimators.base import BodyOutput
 from tasks.annotate.delta_theta import delta_theta
-from tasks.annotate.parts import annotate_part, part_state, to_rotvec
-from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.job import ShardJob
+from tasks.annotate.parts import annotate_part, part_states, to_rotvec
 from tasks.estimators import estimator_info
 
 _NUM_BETAS = 10
 """Shape coefficients in a body file."""
 
 
-def annotate_body(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
+def annotate_body(job: ShardJob) -> pa.Table:
     """Annotates the bodies of one shard, see ``annotate_part``; SMPL poses are carried over to SMPL-X."""
+    config = job.config
 
-    def rows(output: BodyOutput) -> list[dict[str, Any]]:
+    def columns(output: BodyOutput) -> dict[str, Values]:
         if estimator_info("body", config.body).skeleton == "smpl":
-            transfer = delta_theta(config.body_model, workspace.work)
+            transfer = delta_theta(config.body_model, job.workspace.work)
             output = smplx_output(output, transfer, config.smpl_to_smplx)
-        return body_rows(output)
+        return body_columns(output)
 
-    return annotate_part("body", shard, workspace, config, BODY_SCHEMA, rows, {"valid": False})
+    return annotate_part("body", job, BODY_SCHEMA, columns, ["valid"])
 
 
 def smplx_output(output: BodyOutput, transfer: DeltaTheta, composition: Composition) -> BodyOutput:
@@ -51,21 +51,18 @@ def smplx_output(output: BodyOutput, transfer: DeltaTheta, composition: Composit
     return dataclasses.replace(output, body_pose=pose.numpy(), betas=mapped.numpy())
 
 
-def body_rows(output: BodyOutput) -> list[dict[str, Any]]:
+def body_columns(output: BodyOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the body file, a row a person."""
-    orient, pose = to_rotvec(output.global_orient), to_rotvec(output.body_pose)
-    rows = []
-    for i, valid in enumerate(output.valid):
-        reason = None if valid else output.reasons[i] or ErrorCode.BODY_NOT_FOUND
-        rows.append(
-            {
-                "valid": bool(valid),
-                "score": float(output.score[i]),
-                "global_orient": orient[i],
-                "body_pose": pose[i],
-                "betas": output.betas[i],
-                "sigma_rad": output.sigma_rad[i],
-                **part_state(reason),
-            }
-        )
-    return rows
+    reasons = [
+        None if valid else reason or ErrorCode.BODY_NOT_FOUND
+        for valid, reason in zip(output.valid, output.reasons, strict=True)
+    ]
+    return {
+        "valid": np.asarray(output.valid, bool),
+        "score": output.score,
+        "global_orient": to_rotvec(output.global_orient),
+        "body_pose": to_rotvec(output.body_pose),
+        "betas": output.betas,
+        "sigma_rad": output.sigma_rad,
+        **part_states([[reason] for reason in reasons]),
+    }

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
+import pyarrow as pa
 
+from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import FACE_SCHEMA, ErrorCode
 from model.estimators.base import FaceOutput
-from tasks.annotate.parts import annotate_part, part_state, to_rotvec
-from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.job import ShardJob
+from tasks.annotate.parts import annotate_part, part_states, to_rotvec
 
 COPIED = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids")
 
 
-def annotate_face(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
+def annotate_face(job: ShardJob) -> pa.Table:
     """Annotates the faces of one shard, see ``tasks.annotate.parts.annotate_part``."""
-    return annotate_part("face", shard, workspace, config, FACE_SCHEMA, face_rows, {"valid": False})
+    return annotate_part("face", job, FACE_SCHEMA, face_columns, ["valid"])
 
 
-def face_rows(output: FaceOutput) -> list[dict[str, Any]]:
+def face_columns(output: FaceOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the face file, a row a person."""
-    head = to_rotvec(output.head_orient)
-    rows = []
-    for i, valid in enumerate(output.valid):
-        reason = None if valid else output.reasons[i] or ErrorCode.ESTIMATOR_REFUSED
-        rows.append(
-            {
-                "valid": bool(valid),
-                "score": float(output.score[i]),
-                **{name: getattr(output, name)[i] for name in COPIED},
-                "head_orient": head[i],
-                "sigma_rad": float(output.sigma_rad[i]),
-                **part_state(reason),
-            }
-        )
-    return rows
+    reasons = [
+        None if valid else reason or ErrorCode.ESTIMATOR_REFUSED
+        for valid, reason in zip(output.valid, output.reasons, strict=True)
+    ]
+    return {
+        "valid": np.asarray(output.valid, bool),
+        "score": output.score,
+        **{name: getattr(output, name) for name in COPIED},
+        "head_orient": to_rotvec(output.head_orient),
+        "sigma_rad": output.sigma_rad,
+        **part_states([[reason] for reason in reasons]),
+    }

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
+import pyarrow as pa
 
+from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import HANDS_SCHEMA, ErrorCode
 from model.estimators.base import HandsOutput
-from tasks.annotate.parts import annotate_part, part_state, to_rotvec
-from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.job import ShardJob
+from tasks.annotate.parts import annotate_part, part_states, to_rotvec
 
 SIDES = ("left", "right")
 
 
-def annotate_hands(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
+def annotate_hands(job: ShardJob) -> pa.Table:
     """Annotates the hands of one shard, see ``tasks.annotate.parts.annotate_part``."""
-    empty = {f"{side}_valid": False for side in SIDES}
-    return annotate_part("hands", shard, workspace, config, HANDS_SCHEMA, hands_rows, empty)
+    return annotate_part("hands", job, HANDS_SCHEMA, hands_columns, [f"{side}_valid" for side in SIDES])
 
 
-def hands_rows(output: HandsOutput) -> list[dict[str, Any]]:
+def hands_columns(output: HandsOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the hands file, a row a person."""
-    pose, wrist = to_rotvec(output.hand_pose), to_rotvec(output.wrist_orient)
-    rows = []
-    for i in range(len(output.valid)):
-        row: dict[str, Any] = {}
-        reasons = []
-        for k, side in enumerate(SIDES):
-            valid = bool(output.valid[i, k])
-            reason = None if valid else ErrorCode(output.reasons[i][k] or ErrorCode.ESTIMATOR_REFUSED)
-            reasons.append(reason)
-            row |= {
-                f"{side}_valid": valid,
-                f"{side}_score": float(output.score[i, k]),
-                f"{side}_error_code": reason,
-                f"{side}_hand_pose": pose[i, k],
-                f"{side}_wrist_orient": wrist[i, k],
-                f"{side}_sigma_rad": float(output.sigma_rad[i, k]),
-            }
-        rows.append(row | part_state(*reasons))
-    return rows
+    pose, wrist, valid = to_rotvec(output.hand_pose), to_rotvec(output.wrist_orient), np.asarray(output.valid, bool)
+    reasons = [
+        [None if good else ErrorCode(reason or ErrorCode.ESTIMATOR_REFUSED) for good, reason in zip(*both, strict=True)]
+        for both in zip(valid, output.reasons, strict=True)
+    ]
+    columns: dict[str, Values] = {**part_states(reasons)}
+    for k, side in enumerate(SIDES):
+        columns |= {
+            f"{side}_valid": valid[:, k],
+            f"{side}_score": output.score[:, k],
+            f"{side}_error_code": [own[k] for own in reasons],
+            f"{side}_hand_pose": pose[:, k],
+            f"{side}_wrist_orient": wrist[:, k],
+            f"{side}_sigma_rad": output.sigma_rad[:, k],
+        }
+    return columns

@@ -7,7 +7,7 @@ from typing import Any
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import read_shard
 from model.renderer.overlay import encode_png, side_colours
-from tasks.annotate.photos import PhotoReader
+from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import ShardRef, Workspace
@@ -39,5 +39,5 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
 def draw_sample(row: dict[str, Any], shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> bytes:
     """PNG with keypoints, mesh over the photo and side view of a label."""
     body = full_body(config.body_model)
-    photo = PhotoReader.of_shard(shard, workspace).read(row["image"])
+    photo = ShardJob(shard, workspace, config).photos().read(row["image"])
     return encode_png(draw_label(photo, row, body, side_colours(body.assets), 512))

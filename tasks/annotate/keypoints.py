@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
+from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import (
     KEYPOINTS_SCHEMA,
     PERSON_UNKNOWN,
-    PLAN_SCHEMA,
     ErrorCode,
     Status,
     image_id_of,
     make_sample_id,
-    pack_arrays,
 )
-from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import (
     BOX_SOURCES,
@@ -31,46 +29,39 @@ from model.estimators.base import (
     KeypointsOutput,
     default_camera,
 )
+from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader, in_chunks
-from tasks.annotate.provenance import step_footer
-from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary, run_step
-from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.estimators import borrowed
 
-Row = dict[str, Any]
+
+def annotate_keypoints(job: ShardJob) -> pa.Table:
+    """Annotates the keypoints of one shard: a row a person, and one row for a photo in which nobody was found."""
+    plan, reader = job.columns("plan"), job.photos()
+    photos = (_Photo.read(plan, people, reader) for people in _by_photo(plan["image"]))
+    tables: list[pa.Table] = []
+    with borrowed("keypoints", job.config.keypoints) as estimator:
+        for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb):
+            found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
+            tables += [table for photo in chunk for table in photo.tables(found.get(id(photo)), estimator.info.name)]
+    return joined(tables, KEYPOINTS_SCHEMA)
 
 
-def annotate_keypoints(shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> ShardSummary:
-    """Annotates the keypoints of one shard: a row a person, and one row for a photo in which nobody was found.
-
-    Args:
-        shard: Which shard; its plan file must be there.
-        workspace: Where files are.
-        config: All settings.
-    """
-
-    def compute() -> pa.Table:
-        plan = read_shard(workspace.plan_path(shard), PLAN_SCHEMA).to_pylist()
-        reader = PhotoReader.of_shard(shard, workspace)
-        photos = (_Photo.read(list(people), reader) for _, people in groupby(plan, key=lambda row: row["image"]))
-        rows: list[Row] = []
-        with borrowed("keypoints", config.keypoints) as estimator:
-            for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb):
-                found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
-                rows += [row for photo in chunk for row in photo.rows(found.get(id(photo)), estimator.info.name)]
-        return table_from_rows(rows, KEYPOINTS_SCHEMA)
-
-    return run_step("keypoints", shard, workspace, lambda: step_footer("keypoints", config, shard, workspace), compute)
+def _by_photo(images: np.ndarray) -> list[np.ndarray]:
+    """Numbers of neighbouring rows that have a photo in common."""
+    if not len(images):
+        return []
+    return np.split(np.arange(len(images)), np.flatnonzero(images[1:] != images[:-1]) + 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Photo:
     """The planned people of one photo, and the photo if it can be read."""
 
-    refused: list[Row]
-    """People whom the plan already refused."""
-    asked: list[Row]
+    plan: Columns
+    """Rows of the shard's plan."""
+    refused: np.ndarray
+    """Numbers of the people whom the plan already refused."""
+    asked: np.ndarray
     """The others: known people, or one row that stands for whoever is there."""
     image: ImageInput | None = None
     """None when nobody is asked for, or the photo cannot be read."""
@@ -78,37 +69,51 @@ class _Photo:
     """Why it cannot."""
 
     @classmethod
-    def read(cls, people: list[Row], reader: PhotoReader) -> _Photo:
-        refused = [row for row in people if row["status"] == Status.FAILED]
-        asked = [row for row in people if row["status"] != Status.FAILED]
-        if not asked:
-            return cls(refused=refused, asked=asked)
+    def read(cls, plan: Columns, people: np.ndarray, reader: PhotoReader) -> _Photo:
+        is_refused = plan["status"][people] == Status.FAILED
+        refused, asked = people[is_refused], people[~is_refused]
+        if not len(asked):
+            return cls(plan=plan, refused=refused, asked=asked)
         try:
-            rgb = reader.read(asked[0]["image"])
+            rgb = reader.read(plan["image"][asked[0]])
         except ImageError as error:
-            return cls(refused=refused, asked=asked, error=error)
-        return cls(refused=refused, asked=asked, image=_image_input(asked[0], rgb))
+            return cls(plan=plan, refused=refused, asked=asked, error=error)
+        return cls(plan=plan, refused=refused, asked=asked, image=_image_input(plan, asked[0], rgb))
 
     @property
     def is_known(self) -> bool:
         """Whether the data set names the people."""
-        return self.asked[0]["person"] != PERSON_UNKNOWN
+        return self.plan["person"][self.asked[0]] != PERSON_UNKNOWN
 
     @property
     def boxes(self) -> np.ndarray | None:
         """(P, 4) boxes of the known people, if the data set has them."""
-        return _stack(self.asked, "bbox_xyxy", (4,)) if self.is_known else None
+        return self._known("bbox_xyxy")
 
     @property
     def annotated(self) -> np.ndarray | None:
-        """(P, 133, 3) keypoints of the known people, if the data set has them."""
-        return _with_flags(_stack(self.asked, "keypoints_2d", (133, 3))) if self.is_known else None
+        """(P, 133, 3) keypoints of the known people with COCO's flags 0, 1, 2, if the data set has them."""
+        keypoints = self._known("keypoints_2d")
+        if keypoints is None:
+            return None
+        # The plan has scores of 0, 0.5 (labelled, hidden) and 1.
+        return np.concatenate([keypoints[..., :2], np.ceil(2 * keypoints[..., 2:])], axis=-1)
 
-    def rows(self, found: KeypointsOutput | None, estimator: str) -> Iterator[Row]:
+    def _known(self, column: str) -> np.ndarray | None:
+        """(P, ...) of the known people, NaN where one has no value; None if nobody has one."""
+        if not self.is_known or not self.plan.has(column)[self.asked].any():
+            return None
+        return self.plan[column][self.asked].astype(np.float64)
+
+    def tables(self, found: KeypointsOutput | None, estimator: str) -> Iterator[pa.Table]:
         """Rows of the photo: those the plan already refused, then one a person that the estimator gave."""
-        yield from (_failed(row, row["error_code"], row["error_detail"]) for row in self.refused)
+        if len(self.refused):
+            yield self._failed(
+                self.refused, *(self.plan[name][self.refused] for name in ("error_code", "error_detail"))
+            )
         if self.error is not None:
-            yield from (_failed(row, self.error.code, self.error.detail) for row in self.asked)
+            num = len(self.asked)
+            yield self._failed(self.asked, [self.error.code] * num, [self.error.detail] * num)
         if self.image is None or found is None:
             return
         if self.is_known and found.num_people != len(self.asked):
@@ -119,11 +124,46 @@ class _Photo:
         if found.num_people == 0:
             height, width = self.image.rgb.shape[:2]
             detail = f"no person was found in {width} x {height} pixels"
-            yield _failed(self.asked[0] | _size(self.image.rgb), ErrorCode.NO_PERSON_FOUND, detail)
-        for index in range(found.num_people):
-            source = self.asked[index] if self.is_known else self.asked[0]
-            person = source["person"] if self.is_known else index
-            yield _person_row(source, person, self.image, found, index)
+            yield self._failed(self.asked[:1], [ErrorCode.NO_PERSON_FOUND], [detail], _size(self.image.rgb, 1))
+        else:
+            yield self._found(self.image, found)
+
+    def _failed(
+        self, rows: np.ndarray, codes: Sequence[Any], details: Sequence[Any], size: dict[str, Values] | None = None
+    ) -> pa.Table:
+        people = self.plan.take(rows)
+        state = {"status": [Status.FAILED] * len(rows), "error_code": codes, "error_detail": details}
+        kept = {name: people.table[name] for name in ("bbox_xyxy", "bbox_source")}
+        columns = _key(people, np.maximum(people["person"], 0)) | kept | state | (size or {})
+        return table_from_columns(columns, KEYPOINTS_SCHEMA)
+
+    def _found(self, image: ImageInput, found: KeypointsOutput) -> pa.Table:
+        num = found.num_people
+        unknown = sorted(set(found.box_source) - set(BOX_SOURCES))
+        if unknown:
+            raise RuntimeError(f"{image.image_id}: box source {unknown[0]!r} is not one of {BOX_SOURCES}")
+        people = self.plan.take(self.asked if self.is_known else np.repeat(self.asked, num))
+        codes = [
+            None if valid else ErrorCode(reason or ErrorCode.KEYPOINTS_TOO_FEW)
+            for valid, reason in zip(found.valid, found.reasons, strict=True)
+        ]
+        columns = {
+            **_key(people, people["person"] if self.is_known else np.arange(num)),
+            **_size(image.rgb, num),
+            "status": [Status.OK if code is None else Status.FAILED for code in codes],
+            "error_code": codes,
+            "error_detail": [None if code is None else code.sentence for code in codes],
+            "bbox_xyxy": found.boxes_xyxy,
+            "bbox_source": found.box_source,
+            "detection_score": found.scores,
+            "keypoints_2d": found.keypoints,
+            "sigma_px": found.sigma_px,
+            "part_valid": np.asarray(found.part_valid, bool),
+            "focal_px": np.full(num, image.focal_px),
+            "principal_px": np.tile(image.principal_px, (num, 1)),
+            **pack_arrays([{name: array[i] for name, array in found.evidence.items()} for i in range(num)]),
+        }
+        return table_from_columns(columns, KEYPOINTS_SCHEMA)
 
 
 def _estimate(estimator: KeypointEstimator, photos: list[_Photo]) -> dict[int, KeypointsOutput]:
@@ -138,68 +178,27 @@ def _estimate(estimator: KeypointEstimator, photos: list[_Photo]) -> dict[int, K
     return {id(photo): output for photo, output in zip(photos, outputs, strict=True)}
 
 
-def _image_input(row: Row, rgb: np.ndarray) -> ImageInput:
+def _image_input(plan: Columns, row: int, rgb: np.ndarray) -> ImageInput:
     focal, principal = default_camera(rgb.shape[1], rgb.shape[0])
-    image_id = f"{row['dataset']}/{row['split']}/{image_id_of(row['sample_id'])}"
+    stated = float(plan["focal_px"][row])
     return ImageInput(
-        image_id=image_id,
+        image_id=f"{plan['dataset'][row]}/{plan['split'][row]}/{image_id_of(plan['sample_id'][row])}",
         rgb=rgb,
-        focal_px=focal if row["focal_px"] is None else row["focal_px"],
-        principal_px=principal if row["principal_px"] is None else np.asarray(row["principal_px"]),
+        focal_px=focal if math.isnan(stated) else stated,
+        principal_px=plan["principal_px"][row].astype(float) if plan.has("principal_px")[row] else principal,
     )
 
 
-def _stack(rows: list[Row], column: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """(P, *shape) of a plan column, NaN for a person that has none; None if nobody has one."""
-    if all(row[column] is None for row in rows):
-        return None
-    empty = np.full(shape, np.nan)
-    return np.stack([empty if row[column] is None else np.reshape(row[column], shape) for row in rows])
+def _size(rgb: np.ndarray, count: int) -> dict[str, Values]:
+    return {"image_width": np.full(count, rgb.shape[1]), "image_height": np.full(count, rgb.shape[0])}
 
 
-def _with_flags(keypoints: np.ndarray | None) -> np.ndarray | None:
-    """(P, 133, 3) with scores of 0, 0.5 (labelled, hidden) and 1 to the same with COCO's flags 0, 1, 2."""
-    if keypoints is None:
-        return None
-    return np.concatenate([keypoints[..., :2], np.ceil(2 * keypoints[..., 2:])], axis=-1)
-
-
-def _size(rgb: np.ndarray) -> Row:
-    return {"image_width": rgb.shape[1], "image_height": rgb.shape[0]}
-
-
-def _key(row: Row, person: int) -> Row:
-    sample_id = make_sample_id(row["dataset"], row["split"], image_id_of(row["sample_id"]), person)
-    names = ("dataset", "split", "image", "image_width", "image_height")
-    return {"sample_id": sample_id, "person": person, **{name: row[name] for name in names}}
-
-
-def _failed(row: Row, code: str, detail: str) -> Row:
-    kept = {name: row.get(name) for name in ("bbox_xyxy", "bbox_source")}
-    state = {"status": Status.FAILED, "error_code": code, "error_detail": detail}
-    return _key(row, max(row["person"], 0)) | kept | state
-
-
-def _person_row(source: Row, person: int, image: ImageInput, found: KeypointsOutput, index: int) -> Row:
-    if found.box_source[index] not in BOX_SOURCES:
-        raise RuntimeError(f"{image.image_id}: box source {found.box_source[index]!r} is not one of {BOX_SOURCES}")
-    valid, reason = bool(found.valid[index]), found.reasons[index]
-    state: Row = {"status": Status.OK, "error_code": None, "error_detail": None}
-    if not valid:
-        code = ErrorCode(reason or ErrorCode.KEYPOINTS_TOO_FEW)
-        state = {"status": Status.FAILED, "error_code": code, "error_detail": code.sentence}
-    return (
-        _key(source | _size(image.rgb), person)
-        | state
-        | {
-            "bbox_xyxy": found.boxes_xyxy[index],
-            "bbox_source": found.box_source[index],
-            "detection_score": float(found.scores[index]),
-            "keypoints_2d": found.keypoints[index],
-            "sigma_px": found.sigma_px[index],
-            "part_valid": found.part_valid[index],
-            "focal_px": image.focal_px,
-            "principal_px": image.principal_px,
-        }
-        | pack_arrays({name: array[index] for name, array in found.evidence.items()})
-    )
+def _key(people: Columns, persons: np.ndarray) -> dict[str, Values]:
+    """Key columns of planned rows, with these numbers of the people."""
+    datasets, splits, ids = (people[name] for name in ("dataset", "split", "sample_id"))
+    sample_ids = [
+        make_sample_id(dataset, split, image_id_of(sample_id), person)
+        for dataset, split, sample_id, person in zip(datasets, splits, ids, persons, strict=True)
+    ]
+    copied = ("dataset", "split", "image", "image_width", "image_height")
+    return {"sample_id": sample_ids, "person": persons, **{name: people.table[name] for name in copied}}

@@ -14,10 +14,9 @@ from typing import TypeVar
 import numpy as np
 
 from datasets_manifest.manifest import load_manifest, open_source
-from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.shards.footer import Footer
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import decode_image
-from tasks.annotate.workspace import ShardRef, Workspace
 
 Item = TypeVar("Item")
 
@@ -101,10 +100,9 @@ class PhotoReader:
     _last: tuple[str, np.ndarray] | None = field(default=None)
 
     @classmethod
-    def of_shard(cls, shard: ShardRef, workspace: Workspace) -> PhotoReader:
-        """The reader of a planned shard; its plan's footer says which manifest and root the photos come from."""
-        manifest = read_footer(workspace.plan_path(shard)).manifest
-        return cls(_source(manifest["source"], manifest["root"]))
+    def of_plan(cls, footer: Footer) -> PhotoReader:
+        """The reader of a planned shard, whose plan's footer says which manifest and root the photos come from."""
+        return cls(_source(footer.manifest["source"], footer.manifest["root"]))
 
     def read(self, image: str) -> np.ndarray:
         """Decodes a photo.

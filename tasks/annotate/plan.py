@@ -7,16 +7,19 @@ Its content decides ``inputs_hash``: when a photo or an annotation changes, the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
-from datasets_manifest.schema.columns import table_from_rows
-from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id, pack_arrays
+from datasets_manifest.schema.columns import Values, table_from_columns
+from datasets_manifest.schema.evidence import pack_arrays
+from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import finished_footer
 from datasets_manifest.shards.store import write_shard
@@ -32,7 +35,8 @@ from tasks.version import code_version
 
 log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
+_UNKNOWN = PersonRecord(index=PERSON_UNKNOWN)
+"""Stands for whoever is in a photo."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +108,7 @@ def _write_plan(
     workspace: Workspace,
     images_per_shard: int,
 ) -> None:
-    rows = [row for record in records for row in _rows(record, manifest)]
-    table = table_from_rows(rows, PLAN_SCHEMA)
+    table = plan_table(records, manifest)
     inputs_hash = config_hash(
         {"rows": [_plain(row) for row in table.to_pylist()], "files": [_file_state(r, images) for r in records]}
     )
@@ -122,43 +125,35 @@ def _write_plan(
     write_shard(path, table, footer)
 
 
-def _rows(record: ImageRecord, manifest: Manifest) -> Iterator[Row]:
-    common: Row = {
-        "dataset": manifest.id,
-        "split": manifest.split,
-        "image": record.path,
-        "image_width": record.width,
-        "image_height": record.height,
-        "focal_px": record.focal_px,
-        "principal_px": record.principal_px,
+def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
+    """A row for every annotated person of some photos, or one a photo whose people are still to be found."""
+    is_unknown = manifest.boxes == "detector"
+    rows = [(record, person) for record in records for person in ([_UNKNOWN] if is_unknown else record.people)]
+    photos, people = [record for record, _ in rows], [person for _, person in rows]
+    columns: dict[str, Values] = {
+        "sample_id": [
+            make_sample_id(manifest.id, manifest.split, photo.image_id, max(person.index, 0)) for photo, person in rows
+        ],
+        "dataset": [manifest.id] * len(rows),
+        "split": [manifest.split] * len(rows),
+        "image": [photo.path for photo in photos],
+        "image_width": [photo.width for photo in photos],
+        "image_height": [photo.height for photo in photos],
+        "focal_px": [photo.focal_px for photo in photos],
+        "principal_px": [photo.principal_px for photo in photos],
+        "person": [person.index for person in people],
+        "status": [Status.OK if person.error_code is None else Status.FAILED for person in people],
+        "error_code": [person.error_code for person in people],
+        "error_detail": [person.error_detail for person in people],
+        "bbox_xyxy": [person.bbox_xyxy for person in people],
+        "bbox_source": [None if person.bbox_xyxy is None else BoxSource.MANIFEST for person in people],
+        "keypoints_2d": [person.keypoints for person in people],
+        **pack_arrays([person.truth or None for person in people]),
     }
-    if manifest.boxes == "detector":
-        sample_id = make_sample_id(manifest.id, manifest.split, record.image_id, 0)
-        yield common | {"sample_id": sample_id, "person": PERSON_UNKNOWN, "status": Status.OK}
-        return
-    for person in record.people:
-        yield (
-            common
-            | _person(person)
-            | {"sample_id": make_sample_id(manifest.id, manifest.split, record.image_id, person.index)}
-        )
+    return table_from_columns(columns, PLAN_SCHEMA)
 
 
-def _person(person: PersonRecord) -> Row:
-    failed = person.error_code is not None
-    return {
-        "person": person.index,
-        "status": Status.FAILED if failed else Status.OK,
-        "error_code": person.error_code,
-        "error_detail": person.error_detail,
-        "bbox_xyxy": person.bbox_xyxy,
-        "bbox_source": None if person.bbox_xyxy is None else BoxSource.MANIFEST,
-        "keypoints_2d": person.keypoints,
-        **(pack_arrays(dict(person.truth)) if person.truth else {}),
-    }
-
-
-def _plain(row: Row) -> Row:
+def _plain(row: dict[str, Any]) -> dict[str, str]:
     return {name: repr(value) for name, value in row.items()}
 
 

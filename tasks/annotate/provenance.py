@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import read_footer
 from model.estimators.base import PARTS
 from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig, EstimatorConfig
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.workspace import ShardRef
 from tasks.body_model import ehm_assets
 from tasks.estimators import estimator_info
 from tasks.version import code_version
@@ -65,10 +65,16 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
     return stated
 
 
-def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, workspace: Workspace) -> Footer:
-    """The footer of a shard's file at a step; the shard's plan says which photos and annotations it is about."""
+def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Mapping[str, Any]) -> Footer:
+    """The footer of a shard's file at a step.
+
+    Args:
+        step: Name of the step.
+        config: All settings.
+        shard: Which shard.
+        planned: Manifest entry of its plan, which says which photos and annotations it is about.
+    """
     parts = PARTS if step == "refine" else (step,)
-    planned = read_footer(workspace.plan_path(shard)).manifest
     return Footer(
         config=step_config(step, config),
         code_version=code_version(),

@@ -17,17 +17,19 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.files import write_text
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PART_NAMES, Status, unpack_arrays
+from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
+from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PART_NAMES, Status
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.snapshot import check_snapshot
 from datasets_manifest.sources.images import ImageError
 from model.renderer.overlay import encode_png, side_colours
 from tasks.annotate.failures import Failure, failures_csv
+from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.status import planned_shards
-from tasks.annotate.step import ShardSummary
+from tasks.annotate.step import StepTimes
 from tasks.annotate.workspace import Workspace
 from tasks.body_model import full_body
 from tasks.evaluate.label_errors import (
@@ -75,7 +77,7 @@ def publish(
     config: AnnotateConfig,
     plans: Sequence[DatasetPlan],
     failures: Sequence[Failure],
-    summaries: Sequence[ShardSummary],
+    times: Mapping[str, StepTimes],
 ) -> Publication:
     """Checks and describes the labels of a run.
 
@@ -84,7 +86,7 @@ def publish(
         config: All settings.
         plans: The run's data sets.
         failures: What has no label, see ``tasks.annotate.failures``.
-        summaries: What the steps reported; only their times are used, for ``work/run.json``.
+        times: What each step cost, for ``work/run.json``.
 
     Returns:
         The publication; its warning says if the labels folder mixes settings or has a person twice, as it does while
@@ -93,7 +95,7 @@ def publish(
     report = Path(config.output.report)
     csv_path = report / "failures.csv"
     write_text(csv_path, failures_csv(failures))
-    _write_times(workspace, summaries)
+    _write_times(workspace, times)
     rows = {plan.manifest.id: _labels_of(plan, workspace).to_pylist() for plan in plans}
     if not any(rows.values()):
         metrics = {dataset: {"people": 0} for dataset in rows}
@@ -169,15 +171,16 @@ def _dataset_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _trusted_groups(plan: DatasetPlan, workspace: Workspace) -> dict[str, np.ndarray]:
     """Which limbs the keypoint estimator trusts, by sample_id, where it says so."""
-    trusted = {}
+    trusted: dict[str, np.ndarray] = {}
     for shard in plan.shards:
         path = workspace.step_path("keypoints", shard)
         if path.is_file():
-            columns = ["sample_id", "evidence", "evidence_shape"]
-            for row in read_shard(path, KEYPOINTS_SCHEMA).select(columns).to_pylist():
-                evidence = unpack_arrays(row)
-                if "body_group_valid" in evidence:
-                    trusted[row["sample_id"]] = evidence["body_group_valid"] > 0
+            table = read_shard(path, KEYPOINTS_SCHEMA, ["sample_id", *EVIDENCE_COLUMNS])
+            groups = unpack_arrays(table).get("body_group_valid")
+            if groups is not None:
+                is_stated = np.isfinite(groups).all(1)
+                ids = table["sample_id"].to_numpy()
+                trusted |= dict(zip(ids[is_stated], groups[is_stated] > 0, strict=True))
     return trusted
 
 
@@ -212,7 +215,7 @@ def _draw(folder: Path, plans: Sequence[DatasetPlan], workspace: Workspace, conf
         if dataset not in readers:
             if dataset not in shards:
                 raise FileNotFoundError(f"data set {dataset} is not planned in {workspace.work}")
-            readers[dataset] = PhotoReader.of_shard(shards[dataset], workspace)
+            readers[dataset] = ShardJob(shards[dataset], workspace, config).photos()
         return readers[dataset].read(image)
 
     body = full_body(config.body_model)
@@ -234,23 +237,21 @@ def _worst_overlay(
     shard = next(plan.shards[0] for plan in plans if plan.manifest.id == worst["dataset"])
     body = full_body(config.body_model)
     try:
-        photo = PhotoReader.of_shard(shard, workspace).read(worst["image"])
+        photo = ShardJob(shard, workspace, config).photos().read(worst["image"])
     except (ImageError, OSError) as error:
         log.warning("%s cannot be drawn: %s", worst["sample_id"], error)
         return None
     return encode_png(draw_label(photo, dict(worst), body, side_colours(body.assets), 320))
 
 
-def _write_times(workspace: Workspace, summaries: Sequence[ShardSummary]) -> None:
+def _write_times(workspace: Workspace, times: Mapping[str, StepTimes]) -> None:
     """Seconds by step, and how many of them went into files: what the orchestration costs can be read off here."""
-    steps = sorted({summary.step for summary in summaries})
-    done = [summary for summary in summaries if summary.state == "done"]
-    times = {
+    stated = {
         step: {
-            "shards": sum(s.step == step for s in done),
-            "seconds": round(sum(s.seconds for s in done if s.step == step), 3),
-            "file_seconds": round(sum(s.file_seconds for s in done if s.step == step), 3),
+            "shards": own.shards,
+            "seconds": round(own.seconds, 3),
+            "file_seconds": round(own.file_seconds, 3),
         }
-        for step in steps
+        for step, own in sorted(times.items())
     }
-    write_text(workspace.work / "run.json", json.dumps(times, indent=2) + "\n")
+    write_text(workspace.work / "run.json", json.dumps(stated, indent=2) + "\n")

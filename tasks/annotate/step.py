@@ -9,18 +9,14 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from datasets_manifest.files import write_text
-from datasets_manifest.schema.labels import Status
-from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import finished_footer
 from datasets_manifest.shards.store import write_shard
+from tasks.annotate.job import ShardJob
 from tasks.annotate.workspace import ShardRef, Workspace
 
 
@@ -38,8 +34,6 @@ class ShardSummary:
     """Rows of the file."""
     failed_rows: int = 0
     """Rows with status failed."""
-    codes: dict[str, int] = field(default_factory=dict)
-    """Error code to number of rows."""
     seconds: float = 0.0
     """Time of the whole step."""
     file_seconds: float = 0.0
@@ -53,28 +47,30 @@ class ShardSummary:
         return f"{self.step}/{self.shard.name}"
 
 
-def done_footer(path: Path, footer: Footer) -> Footer | None:
-    """The footer of a file that belongs to the present settings and to the present plan of its shard, else None."""
-    found = finished_footer(path, footer.config_hash)
-    if found is None or found.manifest.get("inputs_hash") != footer.manifest["inputs_hash"]:
-        return None
-    return found
+@dataclass(slots=True)
+class StepTimes:
+    """What a step cost in a run, over the shards that it was done for."""
+
+    shards: int = 0
+    """How many."""
+    seconds: float = 0.0
+    """Time of the whole steps."""
+    file_seconds: float = 0.0
+    """Time of it spent on recognising and writing files."""
+
+    def add(self, summary: ShardSummary) -> None:
+        """Counts a shard."""
+        self.shards += 1
+        self.seconds += summary.seconds
+        self.file_seconds += summary.file_seconds
 
 
-def run_step(
-    step: str,
-    shard: ShardRef,
-    workspace: Workspace,
-    make_footer: Callable[[], Footer],
-    compute: Callable[[], pa.Table],
-) -> ShardSummary:
+def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) -> ShardSummary:
     """Makes the file of one shard and step unless it is there.
 
     Args:
         step: Name of the step.
-        shard: Which shard.
-        workspace: Where files are.
-        make_footer: Gives the footer, which says how the file is made and recognises it.
+        job: The shard, its settings and its files.
         compute: Gives the table; sample failures are rows of it.
 
     Returns:
@@ -84,43 +80,26 @@ def run_step(
         Exception: Whatever goes wrong; first a record with its sentence and trace is left in ``work/failed``.
     """
     started = time.perf_counter()
-    path, failure = workspace.step_path(step, shard), workspace.failure_path(step, shard)
+    failure = job.workspace.failure_path(step, job.shard)
     try:
-        footer = make_footer()
-        done = done_footer(path, footer)
-        if done is not None:
-            failure.unlink(missing_ok=True)
-            counts = (done.row_count, done.failed_count, {})
-            return _summary(step, shard, "skipped", counts, started, time.perf_counter() - started)
-        recognised = time.perf_counter()
-        table = compute()
-        computed = time.perf_counter()
-        write_shard(path, table, footer)
+        footer = job.done(step)
+        state = "done" if footer is None else "skipped"
+        file_seconds = time.perf_counter() - started
+        if footer is None:
+            table = compute(job)
+            computed = time.perf_counter()
+            footer = write_shard(job.workspace.step_path(step, job.shard), table, job.footer(step))
+            file_seconds += time.perf_counter() - computed
     except Exception as error:
-        record_failure(workspace, step, shard, error)
+        record_failure(job.workspace, step, job.shard, error)
         raise
     failure.unlink(missing_ok=True)
-    file_seconds = (recognised - started) + (time.perf_counter() - computed)
-    return _summary(step, shard, "done", _counts(table), started, file_seconds)
-
-
-def _counts(table: pa.Table) -> tuple[int, int, dict[str, int]]:
-    failed = sum(status == Status.FAILED for status in table["status"].to_pylist())
-    codes = Counter(code for code in table["error_code"].to_pylist() if code is not None)
-    return table.num_rows, failed, dict(codes)
-
-
-def _summary(
-    step: str, shard: ShardRef, state: str, counts: tuple[int, int, dict[str, int]], started: float, file_seconds: float
-) -> ShardSummary:
-    rows, failed, codes = counts
     return ShardSummary(
         step=step,
-        shard=shard,
+        shard=job.shard,
         state=state,
-        rows=rows,
-        failed_rows=failed,
-        codes=codes,
+        rows=footer.row_count,
+        failed_rows=footer.failed_count,
         seconds=time.perf_counter() - started,
         file_seconds=file_seconds,
     )

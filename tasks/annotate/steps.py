@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from tasks.annotate.body import annotate_body
 from tasks.annotate.face import annotate_face
 from tasks.annotate.hands import annotate_hands
+from tasks.annotate.job import ShardJob
 from tasks.annotate.keypoints import annotate_keypoints
 from tasks.annotate.refine import refine_labels
-from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary
-from tasks.annotate.workspace import ShardRef, Workspace
 
-STEP_FUNCTIONS: dict[str, Callable[[ShardRef, Workspace, AnnotateConfig], ShardSummary]] = {
+STEP_FUNCTIONS: dict[str, Callable[[ShardJob], pa.Table]] = {
     "keypoints": annotate_keypoints,
     "body": annotate_body,
     "hands": annotate_hands,
     "face": annotate_face,
     "refine": refine_labels,
 }
-"""Plain functions; the flow wraps each in a task."""
+"""Each gives the table of one shard at one step; ``tasks.annotate.step.run_step`` writes it."""
 
 READS: dict[str, tuple[str, ...]] = {
     "keypoints": (),

@@ -41,10 +41,10 @@ def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
 
 
 def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_path, monkeypatch):
-    def broken(shard, workspace, config, whole=annotate_module.STEP_FUNCTIONS["hands"]):
-        if shard.index == 1:
+    def broken(job, whole=annotate_module.STEP_FUNCTIONS["hands"]):
+        if job.shard.index == 1:
             raise RuntimeError("CUDA out of memory on device 3")
-        return whole(shard, workspace, config)
+        return whole(job)
 
     monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "hands", broken)
     state, flow_run = run(rendered, tmp_path)
@@ -72,7 +72,7 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
 def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, use_gpu, most_at_once):
     running, seen, lock = 0, [], threading.Lock()
 
-    def watched(shard, workspace, config, whole=annotate_module.STEP_FUNCTIONS["keypoints"]):
+    def watched(job, whole=annotate_module.STEP_FUNCTIONS["keypoints"]):
         nonlocal running
         with lock:
             running += 1
@@ -80,7 +80,7 @@ def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path
         time.sleep(1.5)  # long enough for the other shard's part to start beside it, if it may
         with lock:
             running -= 1
-        return whole(shard, workspace, config)
+        return whole(job)
 
     monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "keypoints", watched)
     overrides = places(tmp_path) | {"run.use_gpu": use_gpu, "run.workers": 2}

@@ -1,6 +1,8 @@
 """A project folder whose few rendered people are annotated with simulated estimators."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flows.run.orchestrate import RunResult, run
@@ -42,7 +44,28 @@ annotate:
     return params
 
 
+@contextmanager
+def step_states() -> Iterator[dict[str, str]]:
+    """How the steps of the runs inside ended, as the log says: ``hands/few/00000`` to done, skipped or failed."""
+    states: dict[str, str] = {}
+
+    class Watch(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.msg.startswith("%s %s %s") and isinstance(record.args, tuple):
+                _, name, what, *_ = record.args
+                states[str(name)] = what if what in ("skipped", "failed") else "done"
+
+    handler, level = Watch(), LOG.level
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield states
+    finally:
+        LOG.removeHandler(handler)
+        LOG.setLevel(level)
+
+
 def annotate(params: Path, only: list[str] | None = None, **overrides: object) -> RunResult:
     """Runs the annotation in this process; ``refine__iterations=3`` replaces the setting refine.iterations."""
     config = load_config(params, {key.replace("__", "."): value for key, value in overrides.items()})
-    return run(config, lambda workspace: LocalRunner(workspace, config, LOG), LOG, only)
+    return run(config, lambda: LocalRunner(config.run, LOG), LOG, only)

@@ -11,5 +11,5 @@ if __name__ == "__main__":
     config = load_config(sys.argv[1])
     log = logging.getLogger("stopped_run")
     print("started", flush=True)
-    result = run(config, lambda workspace: LocalRunner(workspace, config, log), log)
+    result = run(config, lambda: LocalRunner(config.run, log), log)
     sys.exit(bool(result.failed_parts))

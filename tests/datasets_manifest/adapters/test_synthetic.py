@@ -8,7 +8,7 @@ import pytest
 from datasets_manifest.adapters.synthetic import TRUTH_SHAPES
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.schema.fields import pack_arrays
+from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.sources.image_sources import open_images
 
 
@@ -71,7 +71,7 @@ def test_images_people_and_truth_are_read(people):
     assert float(one.truth["has_occluder"]) == 1.0
     np.testing.assert_array_equal(one.keypoints, one.truth["keypoints_2d"])
     assert open_images(people).read(record.path) == b"1.png"
-    assert set(pack_arrays(one.truth)["evidence"]) == set(one.truth)
+    assert set(dict(pack_arrays([one.truth])["evidence"][0].as_py())) == set(one.truth)
 
 
 def test_boxes_and_keypoints_may_be_left_to_the_estimators(people):

@@ -103,10 +103,12 @@ def test_sigma_may_be_infinite_in_an_array():
 def test_parts_of_a_table_are_joined_in_the_order_of_their_places():
     whole = table_from_columns(columns(error_code=["no_person_found"] * COUNT, status=["failed"] * COUNT), LABEL_SCHEMA)
     order = np.array([3, 0, 4, 1, 2])
-    parts = [(order[:2], whole.take(pa.array(order[:2]))), (order[2:], whole.take(pa.array(order[2:])))]
-    assert joined(parts).equals(whole)
+    parts = [whole.take(pa.array(order[:2])), whole.take(pa.array(order[2:]))]
+    assert joined(parts, LABEL_SCHEMA, [order[:2], order[2:]]).equals(whole)
+    assert joined([whole.slice(0, 2), whole.slice(2)], LABEL_SCHEMA).equals(whole)
+    assert joined([], LABEL_SCHEMA).schema.equals(LABEL_SCHEMA, check_metadata=True)
     with pytest.raises(ValueError, match="occurs twice"):
-        joined([(np.arange(COUNT), whole), (np.arange(COUNT), whole)])
+        joined([whole, whole], LABEL_SCHEMA)
 
 
 def test_taken_rows_are_those_of_the_numbers_or_of_the_mask():

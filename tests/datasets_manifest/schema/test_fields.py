@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from datasets_manifest.schema.columns import table_from_rows
-from datasets_manifest.schema.fields import fixed_length, pack_arrays, unpack_arrays
+from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, ErrorCode
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -96,22 +96,6 @@ def test_sigma_may_be_infinite():
     back = table_from_rows([sample], KEYPOINTS_SCHEMA).to_pylist()[0]
     assert back["sigma_px"] == [float("inf")] * 133
     assert back["part_valid"] == [True, False, True, False]
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    st.dictionaries(
-        st.text(), arrays(np.float32, st.lists(st.integers(0, 3), max_size=3).map(tuple), elements=FINITE), max_size=3
-    )
-)
-def test_named_arrays_keep_values_and_shapes(named):
-    keys = ("sample_id", "dataset", "split", "image", "person", "status")
-    sample = {key: row()[key] for key in keys} | pack_arrays(named)
-    back = unpack_arrays(table_from_rows([sample], KEYPOINTS_SCHEMA).to_pylist()[0])
-    assert set(back) == set(named)
-    for name, array in named.items():
-        np.testing.assert_array_equal(back[name], array)
-        assert back[name].shape == array.shape
 
 
 def test_an_empty_shard_has_all_columns():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from annotated_project import PEOPLE, annotate
+from annotated_project import PEOPLE, annotate, step_states
 from tar_files import write_tar
 
 from datasets_manifest.shards.shard import read_footer
@@ -17,8 +17,11 @@ from tasks.body_model import full_body
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 
 
-def states(result):
-    return {summary.run_name: summary.state for summary in result.summaries}
+def states(*arguments, **overrides):
+    """How the steps of a run ended."""
+    with step_states() as ended:
+        annotate(*arguments, **overrides)
+    return ended
 
 
 def test_pandas_reads_the_labels_with_no_code_of_ours(rendered):
@@ -49,24 +52,24 @@ def test_every_file_says_how_it_was_made(rendered):
 
 
 def test_a_second_run_does_nothing(rendered):
-    assert set(states(annotate(rendered)).values()) == {"skipped"}
+    assert set(states(rendered).values()) == {"skipped"}
 
 
 def test_a_changed_refinement_redoes_the_refinement_only(rendered):
-    changed = states(annotate(rendered, refine__iterations=24))
+    changed = states(rendered, refine__iterations=24)
     assert {name.partition("/")[0] for name, state in changed.items() if state == "done"} == {"refine"}
-    back = states(annotate(rendered))
+    back = states(rendered)
     assert {name.partition("/")[0] for name, state in back.items() if state == "done"} == {"refine"}
 
 
 def test_a_changed_hand_estimator_redoes_hands_and_refinement(rendered):
-    changed = states(annotate(rendered, hands__options={"seed": 7}))
+    changed = states(rendered, hands__options={"seed": 7})
     assert {name.partition("/")[0] for name, state in changed.items() if state == "done"} == {"hands", "refine"}
     annotate(rendered)
 
 
 def test_one_shard_alone(rendered):
-    assert set(states(annotate(rendered, ["few/00001"]))) == {f"{step}/few/00001" for step in STEPS}
+    assert set(states(rendered, ["few/00001"])) == {f"{step}/few/00001" for step in STEPS}
 
 
 def test_an_unknown_shard_is_named(rendered):
@@ -113,17 +116,17 @@ def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path, prefix):
 def test_a_shard_that_fails_is_recorded_and_the_others_go_on(rendered, tmp_path, monkeypatch):
     import flows.run.runners
 
-    def broken(shard, workspace, config, whole=flows.run.runners.STEP_FUNCTIONS["hands"]):
-        if shard.index == 0:
+    def broken(job, whole=flows.run.runners.STEP_FUNCTIONS["hands"]):
+        if job.shard.index == 0:
             raise RuntimeError("CUDA out of memory on device 3")
-        return whole(shard, workspace, config)
+        return whole(job)
 
     monkeypatch.setitem(flows.run.runners.STEP_FUNCTIONS, "hands", broken)
     overrides = {"output__labels": str(tmp_path / "labels"), "output__work": str(tmp_path / "work")}
-    result = annotate(
-        rendered, **overrides, output__report=str(tmp_path / "r"), output__metrics=str(tmp_path / "m.json")
-    )
-    ended = states(result)
+    with step_states() as ended:
+        result = annotate(
+            rendered, **overrides, output__report=str(tmp_path / "r"), output__metrics=str(tmp_path / "m.json")
+        )
     assert (ended["hands/few/00000"], ended["refine/few/00000"]) == ("failed", "failed")
     assert (ended["hands/few/00001"], ended["refine/few/00001"]) == ("done", "done")
     assert "few/00000" in result.sentence

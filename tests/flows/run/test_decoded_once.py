@@ -37,9 +37,9 @@ def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monke
 def test_photos_one_by_one_give_the_same_files(rendered, tmp_path, monkeypatch):
     sizes = []
 
-    def batch(rows, *arguments, whole=tasks.annotate.parts._batch):
-        sizes.append(len(rows))
-        return whole(rows, *arguments)
+    def batch(people, rows, images, *arguments, whole=tasks.annotate.parts._batch):
+        sizes.append(len(images))
+        return whole(people, rows, images, *arguments)
 
     monkeypatch.setattr(tasks.annotate.photos, "CHUNK_BYTES", 1)
     monkeypatch.setattr(tasks.annotate.parts, "_batch", batch)

@@ -1,0 +1,61 @@
+"""Named arrays of a person in a table: flat values and shapes, in two map columns.
+
+``evidence`` holds what later estimators use, or, in a plan, the known truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP
+
+EVIDENCE_COLUMNS = ("evidence", "evidence_shape")
+
+
+def pack_arrays(people: Sequence[Mapping[str, np.ndarray] | None]) -> dict[str, pa.MapArray]:
+    """Named arrays of each person as the columns ``evidence`` and ``evidence_shape``; None is null."""
+    named = [(name, np.asarray(array, np.float32)) for person in people for name, array in (person or {}).items()]
+    counts = [len(person or {}) for person in people]
+    absent = pa.array([person is None for person in people], pa.bool_())
+    names = pa.array([name for name, _ in named], pa.string())
+
+    def column(rows: list[np.ndarray], kind: pa.MapType) -> pa.MapArray:
+        flat = np.concatenate(rows) if rows else np.zeros(0)
+        lists = pa.ListArray.from_arrays(
+            _offsets([len(row) for row in rows]), pa.array(flat, kind.item_type.value_type)
+        )
+        return pa.MapArray.from_arrays(_offsets(counts), names, lists, kind, mask=absent)
+
+    return {
+        "evidence": column([array.reshape(-1) for _, array in named], ARRAY_MAP),
+        "evidence_shape": column([np.array(array.shape, np.int32) for _, array in named], SHAPE_MAP),
+    }
+
+
+def unpack_arrays(table: pa.Table) -> dict[str, np.ndarray]:
+    """Named float32 arrays (N, ...) of the N rows of a table; NaN where a row lacks one.
+
+    Raises:
+        ValueError: Rows state different shapes for one name.
+    """
+    values, shapes = (table[name].combine_chunks() for name in EVIDENCE_COLUMNS)
+    names = values.keys.to_numpy(zero_copy_only=False)
+    rows = np.repeat(np.arange(len(values)), np.diff(values.offsets.to_numpy()))
+    found: dict[str, np.ndarray] = {}
+    for name in dict.fromkeys(names):
+        entries = np.flatnonzero(names == name)
+        stated = {tuple(shape) for shape in shapes.items.take(pa.array(entries)).to_pylist()}
+        if len(stated) > 1:
+            raise ValueError(f"evidence {name} has the shapes {sorted(stated)}; all people must have the same")
+        (shape,) = stated
+        array = np.full((len(values), *shape), np.nan, np.float32)
+        array[rows[entries]] = values.items.take(pa.array(entries)).flatten().to_numpy().reshape(len(entries), *shape)
+        found[name] = array
+    return found
+
+
+def _offsets(lengths: Sequence[int]) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))

@@ -1,0 +1,85 @@
+"""One shard and what its steps need of it: built once, handed from step to step, so that each file is read once."""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from pathlib import Path
+
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.labels import PART_SCHEMAS
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import Shard, finished_footer
+from tasks.annotate.photos import PhotoReader
+from tasks.annotate.provenance import step_footer
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+
+
+class ShardJob:
+    """One shard in one run. Steps on several threads share it; sent to another process, it reads for itself."""
+
+    def __init__(self, shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> None:
+        self.shard, self.workspace, self.config = shard, workspace, config
+        self._read: dict[str, Columns] = {}
+        self._lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[type[ShardJob], tuple[ShardRef, Workspace, AnnotateConfig]]:
+        return ShardJob, (self.shard, self.workspace, self.config)
+
+    @cached_property
+    def plan(self) -> Shard:
+        """The shard's plan file."""
+        return Shard(self.workspace.plan_path(self.shard))
+
+    def footer(self, step: str) -> Footer:
+        """The footer that the shard's file has at a step, with the present settings and plan."""
+        with self._lock:
+            return step_footer(step, self.config, self.shard, self.plan.footer.manifest)
+
+    def photos(self) -> PhotoReader:
+        """A reader of the shard's photos, of the caller alone."""
+        with self._lock:
+            return PhotoReader.of_plan(self.plan.footer)
+
+    def columns(self, name: str) -> Columns:
+        """Rows of ``plan``, or of a finished step, read when first asked for.
+
+        Raises:
+            FileNotFoundError: The step is not done.
+            ShardError: Its file cannot be used.
+        """
+        with self._lock:
+            if name not in self._read:
+                if name == "plan":
+                    self._read[name] = self.plan.columns(PART_SCHEMAS[name])
+                else:
+                    with Shard(self.workspace.step_path(name, self.shard)) as shard:
+                        self._read[name] = shard.columns(PART_SCHEMAS[name])
+            return self._read[name]
+
+    def done(self, step: str) -> Footer | None:
+        """The footer of a step's file that belongs to the present settings and plan, or None.
+
+        The labels' settings hold those of all parts: where they are done and the part files are there, those files are
+        not opened.
+        """
+        with self._lock:
+            if self._labels is not None:
+                return self._labels
+        return done_footer(self.workspace.step_path(step, self.shard), self.footer(step))
+
+    @cached_property
+    def _labels(self) -> Footer | None:
+        """Footer of the labels, if everything was done before this job."""
+        if not all(self.workspace.step_path(step, self.shard).is_file() for step in STEPS):
+            return None
+        return done_footer(self.workspace.step_path("refine", self.shard), self.footer("refine"))
+
+
+def done_footer(path: Path, footer: Footer) -> Footer | None:
+    """The footer of a file that was made with the settings and from the inputs that another footer states, or None."""
+    found = finished_footer(path, footer.config_hash)
+    if found is None or found.manifest.get("inputs_hash") != footer.manifest["inputs_hash"]:
+        return None
+    return found
