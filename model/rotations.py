@@ -47,3 +47,10 @@ def rotation_about_x(angle_rad: float) -> Tensor:
     """Rotation about the x axis (3, 3). `rotation_about_x(pi)` turns the body frame (y up) to face a y-down camera."""
     c, s = math.cos(angle_rad), math.sin(angle_rad)
     return torch.tensor([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+
+
+def rotation_about_z(angle_rad: Tensor) -> Tensor:
+    """Rotations (..., 3, 3) about the viewing direction, clockwise on the screen for a y-down camera."""
+    c, s = angle_rad.cos(), angle_rad.sin()
+    zero, one = torch.zeros_like(c), torch.ones_like(c)
+    return torch.stack([c, -s, zero, s, c, zero, zero, zero, one], -1).unflatten(-1, (3, 3))

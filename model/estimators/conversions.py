@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from model.body.skeleton import NUM_BODY_JOINTS
-from model.rotations import mirror_rotmat, rotation_about_x, rotvec_to_rotmat
+from model.rotations import mirror_rotmat, rotation_about_x, rotation_about_z, rotvec_to_rotmat
 
 
 # --- pose parameters --------------------------------------------------------------------------------------------------
@@ -80,13 +80,6 @@ def smplx_body_pose(smpl_body_pose: Tensor) -> Tensor:
 
 
 # --- head -------------------------------------------------------------------------------------------------------------
-def rotation_about_z(angle_rad: Tensor) -> Tensor:
-    """Rotations (..., 3, 3) about the viewing direction, clockwise on the screen for a y-down camera."""
-    c, s = angle_rad.cos(), angle_rad.sin()
-    zero, one = torch.zeros_like(c), torch.ones_like(c)
-    return torch.stack([c, -s, zero, s, c, zero, zero, zero, one], -1).unflatten(-1, (3, 3))
-
-
 def orient_from_y_up(orient: Tensor, roll_rad: Tensor) -> Tensor:
     """Orientation (..., 3, 3) in the y-up frame of a rolled crop, in the camera frame: Rz(roll) F R, F = Rx(pi)."""
     flip = rotation_about_x(math.pi).to(orient)
@@ -133,22 +126,3 @@ def full_image_translation(
         shift = (rotation_about_z(roll_rad)[..., :2, :2] @ shift[..., None])[..., 0]
     offset = 2 * (centre_px - principal_px) / scale[..., None]
     return torch.cat([shift + offset, (2 * focal_px / scale)[..., None]], -1)
-
-
-def view_ray_rotation(centre_px: Tensor, focal_px: Tensor, principal_px: Tensor) -> Tensor:
-    """Smallest rotation (..., 3, 3) that turns the camera's axis to the ray through a crop's centre.
-
-    A network that sees only the crop takes its centre for the centre of the picture: what it says is relative to that
-    ray. ``view_ray_rotation(...) @ orient`` is relative to the camera. At a focal length of thousands of px, as the
-    upstream scripts assume, it is close to the identity; at the edge of an ordinary photo it is 20 degrees and more.
-
-    Args:
-        centre_px: (..., 2).
-        focal_px: (...,).
-        principal_px: (..., 2).
-    """
-    ray = (centre_px - principal_px) / focal_px[..., None]
-    x, y, z = torch.nn.functional.normalize(torch.cat([ray, torch.ones_like(ray[..., :1])], -1), dim=-1).unbind(-1)
-    share = 1 / (1 + z)
-    rows = [1 - x * x * share, -x * y * share, x, -x * y * share, 1 - y * y * share, y, -x, -y, z]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))

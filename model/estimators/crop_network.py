@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.estimators import conversions
 from model.estimators.base import Array
 from model.estimators.batching import run_in_batches
+from model.imaging.crop_camera import view_ray_rotation
 from model.imaging.squares import Square, cut
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -124,4 +124,4 @@ def towards_camera(orient: Array, squares: Sequence[Square], focal_px: Array, pr
     """
     centre = torch.tensor([square.centre_px for square in squares], dtype=torch.float64)
     focal, principal = (torch.from_numpy(np.asarray(value, dtype=np.float64)) for value in (focal_px, principal_px))
-    return (conversions.view_ray_rotation(centre, focal, principal) @ torch.from_numpy(orient).double()).numpy()
+    return (view_ray_rotation(centre, focal, principal) @ torch.from_numpy(orient).double()).numpy()

@@ -13,7 +13,6 @@ import math
 import cv2
 import numpy as np
 
-from model.estimators.base import Array
 from model.imaging.squares import PORTRAIT, Square, apply_affine, crop_affine, invert_affine, square_of_box
 
 CROP_MARGIN = 1.2
@@ -24,7 +23,7 @@ _MARGIN_PX = 2
 """Pixels around the square that linear interpolation may touch."""
 
 
-def crop_square(box_xyxy: Array, *, margin: float = CROP_MARGIN) -> Square:
+def crop_square(box_xyxy: np.ndarray, *, margin: float = CROP_MARGIN) -> Square:
     """The square around a box (4,) px: the box times ``margin``, grown to 3 : 4, its longer side.
 
     The network reads the middle 3 : 4 of the crop; a wide person thus fits into what it reads. As in HMR2.
@@ -32,7 +31,7 @@ def crop_square(box_xyxy: Array, *, margin: float = CROP_MARGIN) -> Square:
     return square_of_box(box_xyxy, margin, PORTRAIT)
 
 
-def crop_transform(square: Square, crop_px: int, *, mirrored: bool = False) -> Array:
+def crop_transform(square: Square, crop_px: int, *, mirrored: bool = False) -> np.ndarray:
     """Affine (2, 3) float64 from px of the photo to px of the crop, both from the corner.
 
     Args:
@@ -53,13 +52,13 @@ def decode_reduction(square: Square, crop_px: int) -> int:
 
 
 def cut_crop(
-    rgb: Array,
-    crop_from_image: Array,
+    rgb: np.ndarray,
+    crop_from_image: np.ndarray,
     crop_px: int,
     *,
     reduction: int = 1,
     offset_px: tuple[float, float] = (0.0, 0.0),
-) -> Array:
+) -> np.ndarray:
     """Cuts a crop; what lies outside the photo is black.
 
     Where the crop is less than half as fine as the photo, blocks of 2 x 2, 4 x 4, ... px are averaged first, so that
@@ -97,7 +96,7 @@ def cut_crop(
     return cv2.warpAffine(piece, affine, (crop_px, crop_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
-def keypoints_in_crop(keypoints: Array, crop_from_image: Array, crop_px: int) -> Array:
+def keypoints_in_crop(keypoints: np.ndarray, crop_from_image: np.ndarray, crop_px: int) -> np.ndarray:
     """Keypoints as the network sees them.
 
     Args:
@@ -121,7 +120,7 @@ def _blocks(low: float, high: float, block: int, size: int) -> tuple[int, int]:
     return max(first, 0), min(last, size)
 
 
-def _average_blocks(piece: Array, block: int) -> Array:
+def _average_blocks(piece: np.ndarray, block: int) -> np.ndarray:
     """Means (ceil(h / block), ceil(w / block), 3); the last row and column are repeated into a whole block."""
     bottom, right = -piece.shape[0] % block, -piece.shape[1] % block
     if bottom or right:

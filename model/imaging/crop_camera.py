@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.estimators.conversions import rotation_about_z, view_ray_rotation
+from model.rotations import rotation_about_z
 
 MIN_SCALE = 0.1
 """Below this s, a crop 20 m wide, the distance goes on linearly in s instead of like 1 / s."""
@@ -64,6 +64,25 @@ def project(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
 def is_shown(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
     """Which points the crop shows (B, N), bool; the arguments are those of ``project``."""
     return (project(points_m, camera, focal_sides).abs() <= 0.5).all(-1)
+
+
+def view_ray_rotation(centre_px: Tensor, focal_px: Tensor, principal_px: Tensor) -> Tensor:
+    """Smallest rotation (..., 3, 3) that turns the camera's axis to the ray through a crop's centre.
+
+    A network that sees only the crop takes its centre for the centre of the picture: what it says is relative to that
+    ray. ``view_ray_rotation(...) @ orient`` is relative to the camera. At a focal length of thousands of px, as the
+    upstream scripts assume, it is close to the identity; at the edge of an ordinary photo it is 20 degrees and more.
+
+    Args:
+        centre_px: (..., 2).
+        focal_px: (...,).
+        principal_px: (..., 2).
+    """
+    ray = (centre_px - principal_px) / focal_px[..., None]
+    x, y, z = torch.nn.functional.normalize(torch.cat([ray, torch.ones_like(ray[..., :1])], -1), dim=-1).unbind(-1)
+    share = 1 / (1 + z)
+    rows = [1 - x * x * share, -x * y * share, x, -x * y * share, 1 - y * y * share, y, -x, -y, z]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
 def photo_rotation(centre_px: Tensor, focal_px: Tensor, principal_px: Tensor, roll_rad: Tensor) -> Tensor:

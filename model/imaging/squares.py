@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from model.estimators.base import Array
 from model.imaging.boxes import MIN_SIDE_PX
 
 PORTRAIT = (192.0, 256.0)
@@ -44,15 +43,15 @@ class Square:
 class Crop:
     """A cut piece of a photo."""
 
-    pixels: Array
+    pixels: np.ndarray
     """(S, S, 3) float32 RGB, 0..255."""
-    crop_from_image: Array
+    crop_from_image: np.ndarray
     """(2, 3) affine from photo px to crop px; it mirrors where the crop is mirrored."""
     square: Square
     """Where it was cut, in the photo as it is."""
 
 
-def keypoint_box(keypoints: Array, min_score: float, min_points: int) -> Array | None:
+def keypoint_box(keypoints: np.ndarray, min_score: float, min_points: int) -> np.ndarray | None:
     """Extent (4,) xyxy px of the keypoints (K, 3) that are seen, or None if there are too few to tell.
 
     Args:
@@ -68,7 +67,7 @@ def keypoint_box(keypoints: Array, min_score: float, min_points: int) -> Array |
     return box if max(box[2:] - box[:2]) >= MIN_SIDE_PX else None
 
 
-def square_of_box(box: Array, scale: float, shape: tuple[float, float] | None = None) -> Square:
+def square_of_box(box: np.ndarray, scale: float, shape: tuple[float, float] | None = None) -> Square:
     """Returns the square around a box.
 
     Args:
@@ -84,7 +83,7 @@ def square_of_box(box: Array, scale: float, shape: tuple[float, float] | None = 
     return Square(centre_px=((left + right) / 2, (top + bottom) / 2), side_px=side)
 
 
-def crop_affine(square: Square, size: int) -> Array:
+def crop_affine(square: Square, size: int) -> np.ndarray:
     """Affine (2, 3) from photo px to px of a crop of ``size`` px a side."""
     scale = size / square.side_px
     cos, sin = math.cos(square.roll_rad) * scale, math.sin(square.roll_rad) * scale
@@ -92,18 +91,18 @@ def crop_affine(square: Square, size: int) -> Array:
     return np.column_stack([linear, size / 2 - linear @ np.array(square.centre_px)])
 
 
-def invert_affine(affine: Array) -> Array:
+def invert_affine(affine: np.ndarray) -> np.ndarray:
     """Inverse (2, 3) of an affine (2, 3)."""
     linear = np.linalg.inv(affine[:, :2])
     return np.column_stack([linear, -linear @ affine[:, 2]])
 
 
-def apply_affine(affine: Array, points: Array) -> Array:
+def apply_affine(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Moves points (..., 2) by an affine (2, 3)."""
     return np.asarray(points) @ affine[:, :2].T + affine[:, 2]
 
 
-def cut(rgb: Array, square: Square, size: int, *, antialias: bool = False, mirrored: bool = False) -> Crop:
+def cut(rgb: np.ndarray, square: Square, size: int, *, antialias: bool = False, mirrored: bool = False) -> Crop:
     """Cuts a square out of a photo.
 
     Args:

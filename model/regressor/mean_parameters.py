@@ -19,9 +19,9 @@ from torch import Tensor
 
 from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_JOINT_NAMES
-from model.estimators.conversions import rotation_about_z, sixd_from_interleaved
+from model.estimators.conversions import sixd_from_interleaved
 from model.regressor.config import NUM_POSE_JOINTS, RegressorConfig
-from model.rotations import rotation_about_x, rotmat_to_6d
+from model.rotations import rotation_about_x, rotation_about_z, rotmat_to_6d
 
 NEUTRAL_CAMERA = (0.9, 0.0, 0.0)
 """s, tx, ty where a person of 1.75 m fills about four fifths of the crop: ``cam`` of SPIN's mean parameters."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
-from model.estimators.conversions import full_image_translation, rotation_about_z
+from model.estimators.conversions import full_image_translation
 from model.imaging import crop_camera
-from model.rotations import rotvec_to_rotmat
+from model.rotations import rotation_about_z, rotvec_to_rotmat
 
 FOCAL_SIDES = 5000 / 256
 PRINCIPAL = torch.tensor([640.0, 360.0], dtype=torch.float64)
@@ -238,3 +238,17 @@ def test_somebody_whom_no_fit_puts_before_the_camera_is_placed_by_the_pelvis() -
     found = crop_camera.fitted_photo_translation(points, **given)
     assert (found[:, 2] > crop_camera.MIN_DEPTH_M).all()
     assert (found == crop_camera.photo_translation(**given)).all(-1).any()
+
+
+def test_the_view_ray_rotation_is_the_smallest_that_points_at_the_crop() -> None:
+    drawn = torch.randn(50, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    centre, focal, principal = drawn[:, :2] * 600, drawn[:, 2].abs() * 800 + 300, drawn[:, 3:] * 50
+    rotation = crop_camera.view_ray_rotation(centre, focal, principal)
+    ray = torch.cat([(centre - principal) / focal[:, None], torch.ones(50, 1).double()], 1)
+    ray = ray / ray.norm(dim=1, keepdim=True)
+    assert torch.allclose(rotation[..., 2], ray)
+    assert torch.allclose(rotation @ rotation.transpose(1, 2), torch.eye(3).double().expand(50, 3, 3), atol=1e-12)
+    assert torch.allclose(torch.linalg.det(rotation), torch.ones(50).double())
+    cosine = (rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
+    assert torch.allclose(cosine, ray[:, 2])
+    assert torch.equal(crop_camera.view_ray_rotation(principal, focal, principal)[0], torch.eye(3).double())

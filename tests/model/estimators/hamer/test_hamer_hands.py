@@ -12,8 +12,8 @@ from upstream_checkpoints import write_checkpoint
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
 from model.estimators import create
 from model.estimators.base import HandsEstimator
-from model.estimators.conversions import view_ray_rotation
 from model.estimators.crop_network import normalised
+from model.imaging.crop_camera import view_ray_rotation
 from model.imaging.squares import PORTRAIT, cut, keypoint_box, square_of_box
 from model.rotations import mirror_rotmat
 from model.weights import read_checkpoint
