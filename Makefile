@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint up down status clean
+.PHONY: setup demo test lint docs up down status clean
 
 setup: $(READY)
 
@@ -16,7 +16,7 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	# torch is named in the same command as all else, so that the resolver keeps this very version.
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 --editable ".[demo,dev,dwpose,smplx,train]"
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 --editable ".[demo,dev,docs,dwpose,smplx,train]"
 	# Its metadata asks for numpy<2 and jax, which it does not use; 0.10.21 is the last release that carries its models.
 	$(BIN)/python -m pip install --quiet --no-deps mediapipe==0.10.21
 	touch $@
@@ -32,6 +32,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# Pages made from the code are current, and all of them build into site/ without a warning.
+docs: $(READY)
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 up: $(READY)
 	$(BIN)/pear up

@@ -1,0 +1,163 @@
+"""Writes what the code itself says into the pages: `python docs/generate.py`, or `--check` that they are current.
+
+Made are the pages in docs/reference, and the table of rooms in docs/architecture.md. Their text lies beside the code:
+in the metadata of columns, behind the fields of settings, in the table of error codes, in the help of commands and at
+the top of each package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import itertools
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import typer
+from typer.cli import get_docs_for_click
+
+from datasets_manifest.schema import predictions
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.fields import field_note
+from datasets_manifest.schema.labels import PART_SCHEMAS, SCHEMA_VERSION
+from flows.cli.app import app
+from tasks.annotate.settings import AnnotateConfig
+from tasks.predict.settings import PredictConfig
+from tasks.training.regressor.settings import TrainConfig
+
+DOCS = Path(__file__).parent
+FLOORS = ("flows", "tasks", "fitting", "model", "datasets_manifest", "benchmarks")
+TABLES = {
+    "Labels": ("`labels/`: one row a person, also one who failed.", PART_SCHEMAS["labels"]),
+    "Predictions": ("`predictions/people/`: one row a person.", predictions.prediction_schema()),
+    "Rotations": ("`pear predict --rotations-only`.", predictions.rotations_schema()),
+    "Plan": ("`work/plan/`: what is to be annotated, before any photo is read.", PART_SCHEMAS["plan"]),
+    "Keypoints": ("`work/parts/keypoints/`.", PART_SCHEMAS["keypoints"]),
+    "Body": ("`work/parts/body/`.", PART_SCHEMAS["body"]),
+    "Hands": ("`work/parts/hands/`.", PART_SCHEMAS["hands"]),
+    "Face": ("`work/parts/face/`.", PART_SCHEMAS["face"]),
+}
+"""Title -> what the file is, and its schema."""
+SETTINGS = {"Annotation": AnnotateConfig, "Training": TrainConfig, "Prediction": PredictConfig}
+
+
+def label_columns() -> str:
+    """Every column of every file, from the metadata of its Arrow field."""
+    page = [
+        "# Label columns",
+        f"Schema version {SCHEMA_VERSION}. A shape such as 21x3 is that of a list of fixed length, in C order. Columns "
+        "without *null* are never null.",
+    ]
+    for title, (what, schema) in TABLES.items():
+        page += [f"## {title}", what, _table("column | type | shape | unit | frame | meaning", map(_column, schema))]
+    return "\n\n".join(page)
+
+
+def _column(field: pa.Field) -> tuple[str, ...]:
+    values = field.type.value_type if pa.types.is_list(field.type) or pa.types.is_dictionary(field.type) else field.type
+    name = {"float": "float32", "double": "float64"}.get(str(values), str(values).partition("<")[0])
+    notes = [field_note(field, key) for key in ("shape", "unit", "frame", "description")]
+    return (f"`{field.name}`", name + (", null" if field.nullable else ""), *notes)
+
+
+def settings() -> str:
+    """Every setting of the settings files, with its default and the sentence behind its field."""
+    page = ["# Settings", "Dotted names, as `--set` takes them. A setting that a file leaves out has its default."]
+    for title, config in SETTINGS.items():
+        page += [f"## {title}", _table("setting | default | meaning", _settings(config))]
+    return "\n\n".join(page)
+
+
+def _settings(config: type, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    sentences = _sentences(config)
+    for field in dataclasses.fields(config):
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        name = prefix + field.name
+        if dataclasses.is_dataclass(default) and not isinstance(default, type):
+            yield f"**`{name}`**", "", sentences[field.name]
+            yield from _settings(type(default), f"{name}.")
+        else:
+            value = "required" if default is dataclasses.MISSING else f"`{default!r}`"
+            yield f"`{name}`", value, sentences[field.name]
+
+
+def _sentences(config: type) -> dict[str, str]:
+    said: dict[str, str] = {}
+    for base in filter(dataclasses.is_dataclass, reversed(config.__mro__)):
+        body = ast.parse(inspect.getsource(base)).body[0].body  # type: ignore[attr-defined]
+        pairs = [(at, after) for at, after in itertools.pairwise(body) if isinstance(at, ast.AnnAssign)]
+        said |= {ast.unparse(at.target): " ".join(str(ast.literal_eval(after.value)).split()) for at, after in pairs}
+    return said
+
+
+def error_codes() -> str:
+    """The closed set of reasons."""
+    intro = "Values of `error_code` in every file. `error_detail` beside it is about the one row."
+    return f"# Error codes\n\n{intro}\n\n" + _table(
+        "code | what happened, and what to do", ((f"`{code}`", code.sentence) for code in ErrorCode)
+    )
+
+
+def commands() -> str:
+    """The help of `pear`."""
+    command = typer.main.get_command(app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="pear"), name="pear")
+    return re.sub(r"^# `pear`", "# Commands", text)
+
+
+def architecture() -> str:
+    """The page by hand, with the table of rooms as their packages describe themselves."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rooms = _table("room | what is in it", _rooms())
+    return re.sub(r"(?s)(<!-- rooms -->\n\n).*?(\n\n<!-- end -->)", lambda at: at[1] + rooms + at[2], page)
+
+
+def _rooms() -> Iterator[tuple[str, str]]:
+    for floor in FLOORS:
+        for package in sorted((DOCS.parent / floor).rglob("__init__.py")):
+            said = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or ""
+            sentence = re.split(r"(?<=[.!?])\s", said.replace("``", "`"), maxsplit=1)[0]
+            yield f"`{package.parent.relative_to(DOCS.parent)}/`", " ".join(sentence.split())
+
+
+def _table(head: str, rows: Iterator[tuple[str, ...]] | map[tuple[str, ...]]) -> str:
+    lines = [f"| {head} |", "|" + "---|" * (head.count("|") + 1)]
+    return "\n".join(lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+PAGES = {
+    "reference/label_columns.md": label_columns,
+    "reference/settings.md": settings,
+    "reference/error_codes.md": error_codes,
+    "reference/commands.md": commands,
+    "architecture.md": architecture,
+}
+"""Page -> what it says."""
+
+
+def main() -> None:
+    """Writes the pages that are not current; with `--check` names them and ends with 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="Write nothing.")
+    check = parser.parse_args().check
+    texts = {DOCS / name: make().rstrip() + "\n" for name, make in PAGES.items()}
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(texts[path], encoding="utf-8")
+        print(f"{path.relative_to(DOCS.parent)}: {'not current; run python docs/generate.py' if check else 'written'}")
+    sys.exit(check and bool(stale))
+
+
+if __name__ == "__main__":
+    main()

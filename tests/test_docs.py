@@ -1,0 +1,32 @@
+"""The documentation: pages made from the code are current, and the site asks the network for nothing."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_references_are_what_the_code_says():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs/generate.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_site_builds_strictly_and_works_without_a_network(tmp_path):
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) > 20
+    loads = re.compile(r'<(?:script|img|iframe|link)\b[^>]*(?:src|href)="([^"]+)"')
+    for page in pages:
+        loaded = loads.findall(page.read_text(encoding="utf-8"))
+        assert not [url for url in loaded if url.startswith(("http:", "https:", "//"))], page
+    for sheet in tmp_path.rglob("*.css"):
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", sheet.read_text(encoding="utf-8")), sheet

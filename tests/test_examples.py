@@ -1,0 +1,51 @@
+"""The examples run as they are written, in folders of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def run(name, *arguments):
+    """What an example prints."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(EXAMPLES.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=150)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory):
+    """The folder of the example with a backend of its own, and what that printed."""
+    folder = tmp_path_factory.mktemp("own_backend")
+    return folder, run("own_backend.py", folder)
+
+
+def test_own_backend_annotates(annotated):
+    assert "two_people/all/images/000001#0" in annotated[1]
+
+
+def test_labels_are_read_with_pandas_alone(annotated):
+    told = run("read_labels.py", annotated[0] / "labels")
+    assert "body model: open_body_smplx" in told
+    assert "'unit': 'rad'" in told
+
+
+def test_bodies_fit_keypoints_without_a_file():
+    told = run("fit_keypoints.py")
+    assert told.count("status 0") == 4
+    assert "left hand" not in told
+
+
+def test_every_example_says_what_it_does_and_how_long_it_takes():
+    for path in EXAMPLES.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        first = text.splitlines()[0]
+        assert f"python examples/{path.name}" in first, path
+        assert "second" in first, path
+        assert len(text.splitlines()) <= 75, path
