@@ -37,8 +37,10 @@ SomeBatch = TypeVar("SomeBatch", bound=Batch)
 class Samples(Protocol):
     """Samples by position. Everything random in a sample follows from the seed and its position."""
 
-    max_broken_share: float
-    """Largest share of the rows that may be stepped over because they cannot be used."""
+    @property
+    def max_broken_share(self) -> float:
+        """Largest share of the rows that may be stepped over because they cannot be used."""
+        ...
 
     def __len__(self) -> int:
         """Number of rows; positions go on beyond it."""
