@@ -1,14 +1,31 @@
-"""Small files beside the shards (metrics, records, pages): written whole or not at all, like the shards."""
+"""Files that are written whole or not at all, and their hashes."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import logging
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+log = logging.getLogger(__name__)
+
+STALE_SECONDS = 3600.0
+"""A temporary file that nobody holds is swept after this time even if a process with its writer's id is alive."""
+
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.[0-9a-f]{16}\.partial")
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -30,25 +47,29 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes a name in one step when the block ends well; a reader sees the old content or the new.
+    """Opens a new file that takes the place of ``path`` at the end of the block, or leaves nothing after an error.
 
-    The temporary name is of the form that ``datasets_manifest.shards.store.sweep_temporary`` recognises.
+    Order: a new file of a unique hidden name in the same folder, fsync, rename onto ``path``, fsync of the folder. Any
+    number of processes may replace the same file at once; the last one stays. Temporary names begin with a dot, so that
+    ``pandas.read_parquet("labels/")`` and every other reader passes over them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}.partial"
     try:
         with open(temporary, "xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _fsync_folder(path.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces a file in one step, see ``whole_file``."""
+    """Replaces a file in one step; a reader sees the old content or the new, never a part."""
     with whole_file(path) as file:
         file.write(data)
 
@@ -56,3 +77,52 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """``write_bytes`` of UTF-8 text."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def sweep_temporary(root: Path | str, *, recursive: bool = True) -> list[Path]:
+    """Delete the temporary files that dead writers left under ``root``; return what was deleted.
+
+    Without ``recursive`` only the folder itself is looked at.
+
+    A file stays while its writer lives: while it is locked (on any machine that shares the disk's locks), or while a
+    process of its writer's id runs and the file is younger than ``STALE_SECONDS``.
+    """
+    swept: list[Path] = []
+    for path in sorted(Path(root).glob(("**/" if recursive else "") + ".*.partial")):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or not path.is_file() or path.is_symlink():
+            continue
+        if _is_abandoned(path, int(match["pid"])):
+            path.unlink(missing_ok=True)
+            swept.append(path)
+    if swept:
+        log.info("Swept %d temporary file(s) of interrupted writers under %s.", len(swept), root)
+    return swept
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_abandoned(path: Path, pid: int) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return age > STALE_SECONDS or not _is_alive(pid)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

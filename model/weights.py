@@ -9,7 +9,6 @@ Layouts: a Lightning or mmengine dict with ``state_dict``, a flat dict of tensor
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import threading
 import zipfile
@@ -26,13 +25,14 @@ from torch import Tensor, nn
 from torch._weights_only_unpickler import UnpicklingError
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from datasets_manifest.files import file_sha256
+
 Network = TypeVar("Network", bound=nn.Module)
 
 STATE_KEY = "state_dict"
 """Entry of the weights in Lightning and mmengine files."""
 NUM_NAMES_SHOWN = 8
 """Names an error lists of each kind, so that it stays readable."""
-HASH_BLOCK_BYTES = 1 << 22
 
 INERT_PACKAGES = (
     "yacs", "omegaconf", "hydra", "pytorch_lightning", "lightning", "lightning_fabric", "mmengine", "addict",
@@ -130,17 +130,13 @@ def _existing(path: str | Path) -> Path:
 def sha256_of(path: Path) -> str:
     """Returns the hash of a file as it is now, read once as long as it stays so."""
     stat = path.stat()
-    return file_sha256(path, stat.st_size, stat.st_mtime_ns)
+    return _sha256_as_of(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def file_sha256(path: Path, size: int, mtime_ns: int) -> str:
-    """Returns the hash of a file; size and time are part of the memory's key, so that a new file is read again."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+def _sha256_as_of(path: Path, size: int, mtime_ns: int) -> str:
+    """Size and time are part of the memory's key, so that a new file is read again."""
+    return file_sha256(path)
 
 
 def load_into(

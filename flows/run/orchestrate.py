@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_manifest.files import sweep_temporary
 from datasets_manifest.manifest import load_manifest
-from datasets_manifest.shards.store import sweep_temporary
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress, clock
 from flows.run.runners import Handle, Runner

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_manifest.files import write_text
 from flows.server import processes
 from flows.server.processes import Daemon
 from flows.server.provision import HEARTBEAT_S, WORK_POOL, crash_unfinished, deploy, provision, wait_for_worker
@@ -264,9 +265,7 @@ def _write_toml(root: Path, api_url: str, say: Callable[[str], None]) -> None:
         f"[flows]\nheartbeat_frequency = {HEARTBEAT_S}\n\n"
         f"[client]\nmax_retries = {_MAX_RETRIES}\n"
     )
-    partial = path.with_name("prefect.toml.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, text)
     elsewhere = os.environ.get("PREFECT_API_URL")
     if elsewhere and elsewhere != api_url:
         say(f"Your shell sets PREFECT_API_URL={elsewhere}, which overrides prefect.toml: unset it to use this server.")

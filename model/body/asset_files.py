@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.files import whole_file
 from model.body.assets import BodyAssets, EhmAssets, Kind
 
 
@@ -28,7 +29,7 @@ def save_body(path: Path, assets: BodyAssets) -> None:
             arrays["keypoint_ids"] = np.array(list(value.values()), dtype=np.int64)
         else:
             arrays[field.name] = np.asarray(value)
-    with path.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -53,7 +54,7 @@ def load_body(path: Path, kind: Kind) -> BodyAssets:
 def save_correspondence(path: Path, head_vertex_ids: NDArray, hand_vertex_ids: Mapping[str, NDArray]) -> None:
     """Write which body vertices the head and the hands are."""
     hands: dict[str, Any] = {f"{side}_hand": np.asarray(ids, dtype=np.int64) for side, ids in hand_vertex_ids.items()}
-    with path.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(file, head=np.asarray(head_vertex_ids, dtype=np.int64), **hands)
 
 

@@ -11,17 +11,16 @@ import argparse
 import hashlib
 import io
 import math
-import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.files import file_sha256
 from model.body.asset_files import save_body, save_correspondence
 from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout
 from model.body.restricted_pickle import ConvertError, unpickle
@@ -89,7 +88,7 @@ def _read_npy(data: bytes, source: str) -> Any:
 
 def sha256_of(*paths: Path) -> str:
     """Hash of one file, or of the hashes of several."""
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    digests = [file_sha256(path) for path in paths]
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
@@ -274,29 +273,19 @@ def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
             continue
         assets = convert_model(kind, path, **options)
         target = args.out / f"{stem}.npz"
-        _replace(target, lambda temporary, assets=assets: save_body(temporary, assets))
+        save_body(target, assets)
         written.append((target, f"{kind} {assets.name}, {assets.num_vertices} vertices, sha256 {assets.sha256[:12]}"))
     if args.head_ids is not None:
         head, hands = read_correspondence(args.head_ids, args.hand_ids)
         target = args.out / "correspondence.npz"
-        _replace(target, lambda temporary: save_correspondence(temporary, head, hands))
+        save_correspondence(target, head, hands)
         written.append((target, f"{len(head)} head vertices"))
     if args.smpl_to_smplx is not None:
         surface = read_surface_map(args.smpl_to_smplx, args.smplx_mask)
         target = args.out / "smpl_to_smplx.npz"
-        _replace(target, lambda temporary: save_surface_map(temporary, surface))
+        save_surface_map(target, surface)
         written.append((target, f"{len(surface.smplx_ids)} SMPL-X vertices on the SMPL surface"))
     return written
-
-
-def _replace(target: Path, write: Callable[[Path], None]) -> None:
-    """Write next to `target`, then put the finished file in its place."""
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
-        write(temporary)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.files import whole_file
 from model.body.assets import BodyAssets
 from model.body.open_body.load import load_arrays
 
@@ -97,7 +98,7 @@ def load_open_surface_map() -> SurfaceMap:
 
 def save_surface_map(path: Path, surface: SurfaceMap) -> None:
     """Write `surface` to an npz without pickled members."""
-    with path.open("wb") as file:
+    with whole_file(path) as file:
         np.savez_compressed(
             file, smplx_ids=surface.smplx_ids, smpl_ids=surface.smpl_ids, smpl_weights=surface.smpl_weights
         )

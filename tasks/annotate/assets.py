@@ -20,7 +20,7 @@ from model.licensed_files import (
     AssetFile,
     needed_ids,
 )
-from model.weights import file_sha256
+from model.weights import sha256_of
 from tasks.annotate.asset_paths import DEFAULT_ROOT, backend_files, find_asset
 from tasks.annotate.settings import AnnotateConfig, build_config, load_config
 
@@ -237,7 +237,7 @@ def _row(root: Path, asset: AssetFile, path: Path | None, needed: bool, useful: 
         return AssetRow(asset=asset, path=place, found=False, needed=needed, useful=useful, problem=problem)
     stat = path.stat()
     problem = _content_problem(path, stat)
-    sha256 = file_sha256(path, stat.st_size, stat.st_mtime_ns) if hash_files and problem is None else None
+    sha256 = sha256_of(path) if hash_files and problem is None else None
     return AssetRow(
         asset=asset,
         path=path,

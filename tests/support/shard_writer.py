@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from datasets_manifest.files import sweep_temporary
 from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
-from datasets_manifest.shards.store import shard_path, sweep_temporary, write_shard
+from datasets_manifest.shards.store import shard_path, write_shard
 
 ROWS = 60
 SHARDS = 130

@@ -1,6 +1,5 @@
 """Deterministic npz files, and sparse and bit-packed arrays inside them."""
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
@@ -21,11 +20,6 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, buffer.getvalue(), compresslevel=9)
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def pack_sparse(name: str, matrix: np.ndarray, *, smallest: float, dtype: type) -> dict[str, np.ndarray]:

@@ -21,8 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from datasets_manifest.files import write_bytes
-from datasets_manifest.shards.store import sweep_temporary
+from datasets_manifest.files import sweep_temporary, write_bytes
 from model.tensor_file import pack, unpack
 from tasks.training.engine.curves import Meter
 from tasks.training.engine.ema import WeightAverage

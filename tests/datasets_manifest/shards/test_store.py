@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from label_shards import footer, label_table
 
+from datasets_manifest.files import sweep_temporary
 from datasets_manifest.schema.labels import BODY_SCHEMA, LABEL_SCHEMA, SCHEMA_VERSION
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import FOOTER_KEYS, ShardError
 from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
-from datasets_manifest.shards.store import shard_path, sweep_temporary, write_shard
+from datasets_manifest.shards.store import shard_path, write_shard
 
 
 def dead_process_id():

@@ -17,11 +17,11 @@ from annotated_project import MANIFEST, PEOPLE, annotate, step_states
 from recipe_files import write_converted_transfer, write_official_bodies, write_weights
 from typer.testing import CliRunner
 
+from datasets_manifest.files import file_sha256
 from datasets_manifest.shards.shard import read_footer
 from flows.cli.app import app
 from model.body import convert
 from model.licensed_files import BY_ID, PAPER_BACKENDS
-from model.weights import file_sha256
 from tasks.annotate.assets import inspect_assets, next_step
 
 PAPER = Path(__file__).parents[3] / "params.paper.yaml"
@@ -93,7 +93,7 @@ def footers(folder, kind="labels"):
 
 def hash_of(root, id):
     path = root / BY_ID[id].place
-    return file_sha256(path, path.stat().st_size, path.stat().st_mtime_ns)
+    return file_sha256(path)
 
 
 def assert_every_row_is_explained(labels):

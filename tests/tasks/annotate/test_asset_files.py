@@ -105,7 +105,7 @@ def test_the_published_file_has_no_note_and_another_of_its_size_has(tmp_path: Pa
     assert "not the published version" in str(row_of(inspect_assets(tmp_path), "official.head-ids").note)
     digest = BY_ID["official.head-ids"].sha256
     assert digest is not None
-    monkeypatch.setattr("tasks.annotate.assets.file_sha256", lambda *_: digest + "0" * 56)
+    monkeypatch.setattr("tasks.annotate.assets.sha256_of", lambda _: digest + "0" * 56)
     assert row_of(inspect_assets(tmp_path), "official.head-ids").note is None
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.body.open_body.archive import file_sha256, write_npz
+from datasets_manifest.files import file_sha256
+from model.body.open_body.archive import write_npz
 from model.body.open_body.builder.assemble import build_arrays
 from model.body.open_body.builder.source import data_root
 from model.body.open_body.load import ARRAYS_FILE, SIDECAR_FILE

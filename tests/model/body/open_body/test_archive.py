@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from datasets_manifest.files import file_sha256
 from model.body.open_body.archive import (
-    file_sha256,
     pack_masks,
     pack_sparse,
     unpack_masks,
