@@ -10,7 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import timed
-from model.regressor.runtime import Precision, numerics
+from model.execution import Precision
+from model.regressor.runtime import numerics
 
 Call = Callable[[], object]
 

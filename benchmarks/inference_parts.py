@@ -15,8 +15,9 @@ from model.batches import map_tensors, tensors_of
 from model.body.ehms import EhmOutput, EHMs
 from model.body.normals import VertexNormals
 from model.body.parameters import EhmParameters
+from model.execution import Mode, Precision
 from model.regressor.network import EhmRegressor, normalise
-from model.regressor.runtime import Mode, Precision, accelerate, for_precision
+from model.regressor.runtime import accelerate, for_precision
 from model.rotations import rotvec_to_rotmat
 
 PARTS = {

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import Any, Literal
 
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_sources import ImageSource, open_images
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 """The manifests that come with the project; a file's name is the data set's id."""
-
-BOX_KINDS = ("manifest", "detector")
-KEYPOINT_KINDS = ("none", "coco", "coco_wholebody")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PACKAGE_PREFIX = "package:"
@@ -30,69 +25,57 @@ _PACKAGE_PREFIX = "package:"
 class Manifest:
     """A data set. The hash covers everything but ``root``: the same data elsewhere are the same data."""
 
-    id: str
+    id: Text
     """Name of the data set; part of every sample_id and of the labels' path."""
-    version: str
+    version: Text
     """Version of the data as their publisher states it, or a date."""
-    licence: str
+    licence: Text
     """What may be done with the data, in a sentence; it is copied to whoever uses the labels."""
-    access: str
+    access: Text
     """How to get the data."""
-    adapter: str
+    adapter: Text
     """Reader of the format: folder, coco or synthetic."""
-    root: str
+    root: Text
     """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
 
     Absolute, relative to the working folder, or package:<import name>/<folder in it>. Photos are named by their path
     below it, those in a tar file by archive.tar::member.
     """
-    split: str
+    split: Text
     """train, val, test or all."""
-    boxes: str
+    boxes: Literal["manifest", "detector"]
     """Where people's boxes come from: manifest (annotated) or detector."""
-    keypoints: str
+    keypoints: Literal["none", "coco", "coco_wholebody"]
     """Annotated 2D keypoints: none, coco (17) or coco_wholebody (133)."""
-    purpose: str
+    purpose: Text
     """What the data set is used for here, in a sentence."""
-    layout: Mapping[str, Any] = field(default_factory=dict)
+    layout: dict[str, Any] = field(default_factory=dict)
     """Options of the adapter: which files, in which folders."""
 
     def __post_init__(self) -> None:
-        """Check every field; the error names the field and the value."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "layout":
-                if not isinstance(value, Mapping):
-                    raise ValueError(f"Manifest {self.id!r}: layout must be a mapping, got {value!r}.")
-            elif not isinstance(value, str) or not value.strip():
-                raise ValueError(f"Manifest {self.id!r}: {item.name} must be a text, got {value!r} (quote it in YAML).")
+        """Check names and what the adapter can give; the error names the field and the value."""
         for name in ("id", "split"):
             if not _NAME.fullmatch(getattr(self, name)):
                 raise ValueError(
-                    f"Manifest {self.id!r}: {name} is {getattr(self, name)!r}; it becomes part of a path, so only "
-                    f"letters, digits, _ . and - are allowed and it begins with a letter or digit."
+                    f"{name}: becomes part of a path, so expected letters, digits, _ . and -, the first a letter or "
+                    f"digit, got {getattr(self, name)!r}"
                 )
         adapter = adapter_class(self.adapter)
-        self._check_choice("boxes", BOX_KINDS, adapter.BOXES)
-        self._check_choice("keypoints", KEYPOINT_KINDS, adapter.KEYPOINTS)
+        for name, supported in (("boxes", adapter.BOXES), ("keypoints", adapter.KEYPOINTS)):
+            if getattr(self, name) not in supported:
+                known = ", ".join(sorted(supported))
+                raise ValueError(f"{name}: adapter {self.adapter} has {known}, got {getattr(self, name)!r}")
         if self.boxes == "detector" and self.keypoints != "none":
             raise ValueError(
-                f"Manifest {self.id!r}: keypoints is {self.keypoints!r} but boxes is 'detector'; annotated keypoints "
-                f"belong to annotated people, so set boxes to 'manifest' or keypoints to 'none'."
+                f"keypoints: is {self.keypoints!r} but boxes is 'detector'; annotated keypoints "
+                f"belong to annotated people, so set boxes to 'manifest' or keypoints to 'none'"
             )
-        parse_layout(self.adapter, self.layout, where=f"Manifest {self.id!r}")
-
-    def _check_choice(self, name: str, kinds: tuple[str, ...], supported: frozenset[str]) -> None:
-        value = getattr(self, name)
-        if value not in kinds or value not in supported:
-            raise ValueError(
-                f"Manifest {self.id!r}: {name} is {value!r}; adapter {self.adapter} has {', '.join(sorted(supported))}."
-            )
+        parse_layout(self.adapter, self.layout)
 
     @property
     def typed_layout(self) -> Any:
         """The layout as the adapter's own dataclass."""
-        return parse_layout(self.adapter, self.layout, where=f"Manifest {self.id!r}")
+        return parse_layout(self.adapter, self.layout)
 
     @property
     def root_path(self) -> Path:
@@ -137,19 +120,11 @@ def load_manifest(id_or_path: str | Path, root_override: str | Path | None = Non
     """
     path = _manifest_path(str(id_or_path))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"Manifest {path} is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"Manifest {path} must be a mapping of keys to values, got a {type(content).__name__}.")
-    known = {f.name for f in fields(Manifest)}
-    unknown = sorted(str(key) for key in set(content) - known)
-    absent = sorted(known - set(content) - {"layout"})
-    if unknown or absent:
-        problems = [f"unknown key(s): {', '.join(unknown)}"] * bool(unknown)
-        problems += [f"missing key(s): {', '.join(absent)}"] * bool(absent)
-        raise ValueError(f"Manifest {path} has {'; '.join(problems)}. The keys are {', '.join(sorted(known))}.")
-    manifest = Manifest(**content)
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Manifest {path} is not UTF-8: {error}") from error
+    where = f"Manifest {path}"
+    manifest = read_settings(Manifest, parse_yaml(text, where), where)
     if path.parent == MANIFEST_FOLDER and manifest.id != path.stem:
         raise ValueError(f"Manifest {path} has the id {manifest.id!r}; it must be the file's name, {path.stem!r}.")
     return manifest if root_override is None else replace(manifest, root=str(root_override))

@@ -9,7 +9,7 @@ from fitting.sparse_body import SparseBody
 from model.body.asset_files import load_ehm_assets
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
-from tasks.annotate.settings import BodyModelConfig
+from tasks.settings import BodyModelConfig
 
 
 @lru_cache(maxsize=2)

@@ -11,7 +11,7 @@ from typing import Any
 
 from model.estimators import EstimatorInfo, create
 from model.estimators.registry import describe
-from tasks.annotate.settings import EstimatorConfig
+from tasks.settings import EstimatorConfig
 
 _Key = tuple[str, str]
 _SHARED: dict[_Key, Any] = {}

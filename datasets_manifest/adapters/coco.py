@@ -19,6 +19,7 @@ from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, Per
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.settings import Text
 from datasets_manifest.sources.image_sources import ARCHIVE_SUFFIX, MEMBER_MARK, ImageSource
 
 PERSON_CATEGORY = 1
@@ -45,23 +46,14 @@ _WHOLEBODY_BLOCKS = (
 class CocoLayout:
     """Where images and annotations are, and which people count."""
 
-    annotations: str
+    annotations: Text
     """JSON file, relative to the root."""
-    images: str = "."
+    images: Text = "."
     """Folder or tar file of the images, relative to the root."""
     require_limbs: bool = False
     """Keep only people whose twelve limb keypoints are all labelled (the usual evaluation filter)."""
     only_with_people: bool = True
     """Leave out images without an annotated person."""
-
-    def __post_init__(self) -> None:
-        """Check the types; the paths are checked against the root when they are used."""
-        for name in ("annotations", "images"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"{name} must be a path below the root, got {getattr(self, name)!r}")
-        for name in ("require_limbs", "only_with_people"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
 
 
 @register("coco")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.settings import Text
 from datasets_manifest.sources.image_sources import PHOTO_SUFFIXES, ImageSource
 
 
@@ -17,19 +20,10 @@ from datasets_manifest.sources.image_sources import PHOTO_SUFFIXES, ImageSource
 class FolderLayout:
     """Which files of the folder belong to the data set."""
 
-    include: tuple[str, ...] = ("*",)
+    include: Annotated[tuple[Text, ...], Field(min_length=1)] = ("*",)
     """Shell patterns over the path below the root (* also crosses folders); a plain name must exist."""
     recursive: bool = True
     """Look into folders within the folder."""
-
-    def __post_init__(self) -> None:
-        """Take a list for a tuple and check the types."""
-        include = self.include
-        if isinstance(include, str) or not include or not all(isinstance(p, str) and p for p in include):
-            raise ValueError(f"include must be a list of patterns such as ['*.jpg'], got {include!r}")
-        if not isinstance(self.recursive, bool):
-            raise ValueError(f"recursive must be true or false, got {self.recursive!r}")
-        object.__setattr__(self, "include", tuple(include))
 
 
 @register("folder")

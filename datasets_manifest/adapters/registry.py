@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, TypeVar
 
 from datasets_manifest.adapters.base import Adapter
+from datasets_manifest.settings import read_settings
 
 A = TypeVar("A", bound=Adapter)
 
@@ -38,16 +38,6 @@ def adapter_class(name: str) -> type[Adapter]:
     return _ADAPTERS[name]
 
 
-def parse_layout(name: str, options: Mapping[str, Any], *, where: str) -> Any:
+def parse_layout(name: str, options: Mapping[str, Any]) -> Any:
     """Return the adapter's typed layout; ValueError that names an unknown option or a bad value."""
-    layout = adapter_class(name).Layout
-    known = [f.name for f in fields(layout)]
-    unknown = sorted(str(key) for key in set(options) - set(known))
-    if unknown:
-        raise ValueError(
-            f"{where}: layout has the unknown key(s) {', '.join(unknown)}; adapter {name} knows {', '.join(known)}."
-        )
-    try:
-        return layout(**options)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: layout is not valid for adapter {name}: {error}") from error
+    return read_settings(adapter_class(name).Layout, options, f"layout of adapter {name}")

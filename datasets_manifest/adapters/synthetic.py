@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import NonNegativeInt, PositiveInt
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
 from datasets_manifest.adapters.registry import register
@@ -39,17 +40,10 @@ _OTHER = ("image", "person", "image_width", "image_height", "bbox_xyxy", "princi
 class SyntheticLayout:
     """What was rendered; the renderer takes its count and seed from here."""
 
-    count: int
+    count: PositiveInt
     """Number of images."""
-    seed: int = 0
+    seed: NonNegativeInt = 0
     """Seed of the random people."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, least in (("count", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 @register("synthetic")

@@ -6,6 +6,8 @@ Image: x right, y down, pixels. Camera frame: x right, y down, z forward, metres
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import CAMERA, DEFAULT_SIZE, EHM_FIELDS, LABEL_PARAMETERS, ONE, RAD, BodySize
@@ -51,7 +53,8 @@ SCHEMA_VERSION = 2
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
 
-PART_NAMES = ("body", "left_hand", "right_hand", "face")
+PartName = Literal["body", "left_hand", "right_hand", "face"]
+PART_NAMES: tuple[PartName, ...] = get_args(PartName)
 """Order of the four flags in ``part_valid``."""
 
 PERSON_UNKNOWN = -1

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field, NonNegativeFloat
 
 from datasets_manifest.schema.error_codes import Status
-from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.schema.labels import PART_NAMES, PartName
+from datasets_manifest.settings import Share
 from datasets_manifest.shards.selection_columns import gaps, has_body
 
 
@@ -18,31 +20,16 @@ from datasets_manifest.shards.selection_columns import gaps, has_body
 class LabelFilter:
     """Which rows may supervise."""
 
-    min_quality: float = 0.0
+    min_quality: Share = 0.0
     """Rows of a lower quality are left out, and where it is above 0 also rows that state none."""
-    statuses: tuple[str, ...] = (Status.OK.value, Status.PARTIAL.value)
+    statuses: Annotated[tuple[Literal["ok", "partial"], ...], Field(min_length=1)] = ("ok", "partial")
     """States of the rows that are taken; a failed row has no label."""
-    require: tuple[str, ...] = PART_NAMES
+    require: Annotated[tuple[PartName, ...], Field(min_length=1)] = PART_NAMES
     """Parts (body, left_hand, right_hand, face) of which at least one must be valid."""
-    min_box_px: float = 0.0
+    min_box_px: NonNegativeFloat = 0.0
     """Smallest longer side of a person's box, in pixels of the photo."""
     splits: tuple[str, ...] = ()
     """Splits to read; empty: all, which is refused where one of them is `test`."""
-
-    def __post_init__(self) -> None:
-        for name in ("statuses", "require", "splits"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value):
-                raise ValueError(f"{name}: expected a list of names, got {value!r}")
-            object.__setattr__(self, name, tuple(value))
-        if not 0 <= self.min_quality <= 1:
-            raise ValueError(f"min_quality: expected 0 to 1, got {self.min_quality}")
-        if not (0 <= self.min_box_px < math.inf):
-            raise ValueError(f"min_box_px: expected 0 or more, got {self.min_box_px}")
-        for name, known in (("statuses", (Status.OK.value, Status.PARTIAL.value)), ("require", PART_NAMES)):
-            value = getattr(self, name)
-            if not value or set(value) - set(known):
-                raise ValueError(f"{name}: expected one or more of {', '.join(known)}, got {', '.join(value) or value}")
 
 
 def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:

@@ -7,7 +7,6 @@ A selection has no gaps: what a row states of a part that is not valid, and what
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import PositiveFloat
 
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.settings import Text
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
 from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
@@ -39,19 +40,12 @@ TEST_SPLIT = "test"
 class LabelSet:
     """One data set of a training: labels, the photos they are about, and how often it is drawn."""
 
-    path: str
+    path: Text
     """Folder of label shards of one data set, for example `labels/my_photos`."""
-    images: str
+    images: Text
     """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file."""
-    weight: float = 1.0
+    weight: PositiveFloat = 1.0
     """Share of the samples, relative to the weights of the other sets."""
-
-    def __post_init__(self) -> None:
-        for name in ("path", "images"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise ValueError(f"{name}: expected the path of a folder, got {getattr(self, name)!r}")
-        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not 0 < self.weight < math.inf:
-            raise ValueError(f"weight: expected a number above 0, got {self.weight!r}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from pydantic import NonNegativeFloat, PositiveInt
 
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.images import DEFAULT_MAX_PIXELS
@@ -48,16 +49,10 @@ class VideoError(ValueError):
 class FrameChoice:
     """Which frames of a video are decoded; the first always is."""
 
-    every: int = 1
+    every: PositiveInt = 1
     """Every n-th frame."""
-    fps: float = 0.0
+    fps: NonNegativeFloat = 0.0
     """At most so many a second, by the times of the frames; 0 is no limit."""
-
-    def __post_init__(self) -> None:
-        if self.every < 1:
-            raise ValueError(f"every: expected 1 or more frames, got {self.every}")
-        if not 0 <= self.fps < float("inf"):
-            raise ValueError(f"fps: expected 0 (no limit) or more frames a second, got {self.fps}")
 
     def wants(self, index: int, time_s: float, previous_s: float | None) -> bool:
         """Whether a frame is decoded.

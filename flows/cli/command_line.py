@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
+
+from datasets_manifest.settings import parse_yaml
 
 Params = Annotated[Path, typer.Option("--params", help="Settings file.")]
 Settings = Annotated[
@@ -41,10 +42,7 @@ def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, 
         name, equals, value = pair.partition("=")
         if not equals:
             raise ValueError(f"{option} {pair!r}: expected <name>=<value>, for example run.workers=4")
-        try:
-            parsed[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{option} {pair!r}: the value is not valid YAML: {error}") from error
+        parsed[name.strip()] = parse_yaml(value, f"{option} {pair!r}: the value")
     return parsed
 
 

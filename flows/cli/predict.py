@@ -62,8 +62,7 @@ def predict(
     with one_sentence():
         import torch
 
-        from datasets_manifest.sources.video import FrameChoice
-        from tasks.annotate.settings import BodyModelConfig, EstimatorConfig
+        from datasets_manifest.settings import read_settings
         from tasks.predict.run import predict as run
         from tasks.predict.settings import PredictConfig
 
@@ -74,9 +73,12 @@ def predict(
             "checkpoint": str(checkpoint),
             "out": str(out),
             "boxes": boxes,
+            "keypoints": {"backend": backend, "options": parse_settings(option, "--option")},
+            "body_model": {"path": None if body_model is None else str(body_model)},
             "meshes": meshes,
             "overlays": overlays,
             "rotations_only": rotations_only,
+            "frames": {"every": every, "fps": fps},
             "focal_px": focal,
             "device": device,
             "precision": precision,
@@ -84,12 +86,7 @@ def predict(
             "batch_size": batch_size,
             "overwrite": overwrite,
         }
-        config = PredictConfig(
-            keypoints=EstimatorConfig(backend=backend, options=parse_settings(option, "--option")),
-            body_model=BodyModelConfig(path=None if body_model is None else str(body_model)),
-            frames=FrameChoice(every=every, fps=fps),
-            **values,
-        )
+        config = read_settings(PredictConfig, values, "settings")
         done = run(inputs, config, ProgressLine())
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
     unread = f" and {done.unread} that cannot be read" if done.unread else ""

@@ -119,14 +119,14 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         for name in ("rotation_share", "translation_share", "flip_share", "extreme_crop_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"augment.{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
         for name in ("scale", "colour"):
             if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"augment.{name}: expected 0 or more and below 1, got {getattr(self, name)}")
+                raise ValueError(f"{name}: expected 0 or more and below 1, got {getattr(self, name)}")
         if not 0 <= self.rotation_deg <= 90:
-            raise ValueError(f"augment.rotation_deg: expected 0 to 90, got {self.rotation_deg}")
+            raise ValueError(f"rotation_deg: expected 0 to 90, got {self.rotation_deg}")
         if not 0 <= self.translation < 0.5:
-            raise ValueError(f"augment.translation: expected 0 or more and below 0.5, got {self.translation}")
+            raise ValueError(f"translation: expected 0 or more and below 0.5, got {self.translation}")
 
     @classmethod
     def hmr2(cls) -> AugmentConfig:

@@ -40,13 +40,6 @@ class CheckpointMeta:
     """Kind and version of the file."""
 
 
-_KINDS: dict[str, type] = {
-    "format": str, "config": dict, "step": int, "snapshot_hashes": list, "body_model": dict, "training": dict,
-    "metrics": dict, "code_version": str,
-}  # fmt: skip
-"""Entries of the metadata and what JSON makes of them."""
-
-
 def save_regressor(network: EhmRegressor, meta: CheckpointMeta) -> bytes:
     """A network and its metadata as the bytes of a file.
 
@@ -94,16 +87,8 @@ def read_meta(metadata: Mapping[str, Any], source: str) -> CheckpointMeta:
     """
     if metadata.get("format") != FORMAT:
         raise ValueError(f"checkpoint {source} is of the format {metadata.get('format')!r}, expected {FORMAT!r}")
-    if odd := sorted(set(metadata) ^ set(_KINDS)):
-        raise ValueError(f"checkpoint {source}: entries of the metadata differ: {', '.join(map(repr, odd))}")
-    for name, kind in _KINDS.items():
-        if not isinstance(metadata[name], kind):
-            raise ValueError(
-                f"checkpoint {source}: {name} of the metadata is {metadata[name]!r}, not a {kind.__name__}"
-            )
-    try:
-        config = RegressorConfig.from_dict(metadata["config"])
-    except ValueError as error:
-        raise ValueError(f"checkpoint {source}: {error}") from error
-    hashes = tuple(metadata["snapshot_hashes"])
-    return CheckpointMeta(**{**metadata, "config": config, "snapshot_hashes": hashes})
+    if missing := sorted({f.name for f in dataclasses.fields(CheckpointMeta)} - set(metadata)):
+        raise ValueError(f"checkpoint {source}: the metadata lacks {', '.join(missing)}")
+    from datasets_manifest.settings import read_settings  # Whoever reads no checkpoint does without pydantic.
+
+    return read_settings(CheckpointMeta, metadata, f"checkpoint {source}")

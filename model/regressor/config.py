@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,19 +134,3 @@ class RegressorConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as they go into a checkpoint's metadata."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> RegressorConfig:
-        """The settings from ``to_dict``.
-
-        Raises:
-            ValueError: A setting is unknown or out of range.
-        """
-        if not isinstance(values, Mapping):
-            raise ValueError(f"settings of a regressor: expected names and values, got {values!r}")
-        try:
-            backbone = BackboneConfig(**values.get("backbone", {}))
-            decoder = ReadoutConfig(**values.get("decoder", {}))
-            return cls(**{**values, "backbone": backbone, "decoder": decoder})
-        except TypeError as error:
-            raise ValueError(f"settings of a regressor: {error}") from error

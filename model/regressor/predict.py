@@ -19,6 +19,7 @@ from torch import Tensor
 from model.batches import cat_rows, map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.estimators.base import Array
+from model.execution import Mode, Precision
 from model.imaging.boxes import box_problem
 from model.imaging.crop import crop_square, crop_transform, cut_crop
 from model.imaging.crop_camera import fitted_photo_translation, is_shown, photo_orient, photo_translation
@@ -26,7 +27,7 @@ from model.imaging.squares import Square
 from model.regressor.config import RegressorConfig
 from model.regressor.network import EhmRegressor, Prediction, normalise
 from model.regressor.photo_people import PhotoPeople, PhotoPrediction, PlacedPeople
-from model.regressor.runtime import Mode, Precision, accelerate, for_precision
+from model.regressor.runtime import accelerate, for_precision
 
 PLACING_JOINTS = 25
 """Root, body, jaw and eyes place a body in its photo, as far as the crop shows them; thirty finger joints would outvote

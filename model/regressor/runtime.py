@@ -12,18 +12,15 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 from model.batches import map_tensors, tensors_of
+from model.execution import Mode, Precision
 from model.regressor.network import EhmRegressor
 
-Mode = Literal["eager", "compile", "graph"]
-"""`eager`: as written. `compile`: torch.compile, which needs a compiler. `graph`: a CUDA graph of fixed shapes."""
-Precision = Literal["fp32", "tf32", "bf16"]
-"""`fp32`: everything. `tf32`: products of a GPU with 10 bits of mantissa. `bf16`: autocast with 7 bits."""
 Value = TypeVar("Value")
 _WARM_UP_CALLS = 3
 """Before a capture: libraries make their plans and workspaces in the first calls."""

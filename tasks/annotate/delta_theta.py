@@ -23,7 +23,7 @@ from fitting.rest_alignment import AlignConfig
 from model.body.asset_files import load_body
 from model.body.assets import BodyAssets, load_open_body, load_open_part
 from model.body.surface_map import SurfaceMap, load_open_surface_map, load_surface_map
-from tasks.annotate.settings import BodyModelConfig
+from tasks.settings import BodyModelConfig
 
 _HASH_CHARS = 16
 _ONE_AT_A_TIME = threading.Lock()

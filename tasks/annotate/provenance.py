@@ -10,10 +10,11 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.footer import Footer
 from model.estimators.base import PARTS
 from tasks.annotate.delta_theta import transfer_key
-from tasks.annotate.settings import AnnotateConfig, EstimatorConfig
+from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
 from tasks.body_model import ehm_assets
 from tasks.estimators import estimator_info
+from tasks.settings import EstimatorConfig
 from tasks.version import code_version
 
 REVISIONS = {"keypoints": 3, "body": 2, "hands": 1, "face": 1, "refine": 4}

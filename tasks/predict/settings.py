@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import get_args
+
+from pydantic import PositiveFloat, PositiveInt
 
 from datasets_manifest.sources.video import FrameChoice
-from model.regressor.runtime import Mode, Precision
+from model.execution import Mode, Precision
 from model.renderer.mesh_files import MeshFormat
-from tasks.annotate.settings import BodyModelConfig, EstimatorConfig
 from tasks.predict.people import BoxRule
+from tasks.settings import BodyModelConfig, EstimatorConfig
 
 WITHOUT_PIXELS = ("annotations", "simulated")
 """Keypoint backends that need a data set's own keypoints."""
@@ -37,7 +38,7 @@ class PredictConfig:
     """Pictures with the mesh over the photo."""
     frames: FrameChoice = field(default_factory=FrameChoice)
     """Which frames of videos."""
-    focal_px: float | None = None
+    focal_px: PositiveFloat | None = None
     """Focal length of all photos; None assumes 1.2 times the longer side."""
     device: str = "cpu"
     """Where the network runs."""
@@ -45,24 +46,16 @@ class PredictConfig:
     """fp32, tf32 or bf16."""
     mode: Mode = "eager"
     """``eager``; ``compile`` (needs a C++ compiler) and ``graph`` (CUDA) prepare the network for one size of batch."""
-    batch_size: int = 32
+    batch_size: PositiveInt = 32
     """People in a batch of the network."""
     overwrite: bool = False
     """Replace predictions that are in the folder already."""
 
     def __post_init__(self) -> None:
-        if self.boxes not in get_args(BoxRule):
-            raise ValueError(f"boxes: expected one of {', '.join(get_args(BoxRule))}, got {self.boxes!r}")
         if self.boxes == "keypoints" and self.keypoints.backend in WITHOUT_PIXELS:
             raise ValueError(
                 f"the keypoint backend {self.keypoints.backend!r} finds nobody in a photo: it repeats what a data set "
                 "states; choose another backend, or boxes whole"
             )
-        if self.mode not in get_args(Mode):
-            raise ValueError(f"mode: expected one of {', '.join(get_args(Mode))}, got {self.mode!r}")
-        if self.meshes is not None and self.meshes not in get_args(MeshFormat):
-            raise ValueError(f"meshes: expected one of {', '.join(get_args(MeshFormat))}, got {self.meshes!r}")
         if self.rotations_only and (self.meshes is not None or self.overlays):
             raise ValueError("rotations only means that no mesh is computed: leave out meshes and overlays, or it")
-        if self.focal_px is not None and not 0 < self.focal_px < float("inf"):
-            raise ValueError(f"focal_px: expected more than 0, got {self.focal_px}")

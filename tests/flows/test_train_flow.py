@@ -185,7 +185,7 @@ def test_a_workers_sentence_becomes_the_callers(folder: Path) -> None:
     request = json.loads(plan.folder.request.read_text())
     request["settings"]["steps"] = -1
     plan.folder.request.write_text(json.dumps(request))
-    with pytest.raises(ValueError, match="steps: expected at least 1, got -1"):
+    with pytest.raises(ValueError, match="steps: expected more than 0, got -1"):
         run_processes(MODULE, plan.folder, 1, LOG)
 
 

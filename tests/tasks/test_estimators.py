@@ -10,8 +10,8 @@ from photo_people import people
 from upstream_checkpoints import write_checkpoint
 
 from model.estimators.registry import create, register
-from tasks.annotate.settings import EstimatorConfig
 from tasks.estimators import borrowed, estimator_info
+from tasks.settings import EstimatorConfig
 
 BACKEND = EstimatorConfig(backend="test_pool")
 SHARED = EstimatorConfig(backend="test_shared_pool")

@@ -6,13 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
 from datasets_manifest.shards.selection import LabelFilter, LabelSet
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
 from model.regressor.loss_config import LossConfig
-from tasks.annotate.settings import BodyModelConfig, from_mapping, read_section, with_overrides
+from tasks.settings import BodyModelConfig
 from tasks.synthetic.pose import CROP_SHARES
 from tasks.training.engine.config import EngineConfig
 
@@ -24,26 +27,19 @@ SECTION = "train"
 class SyntheticPeopleConfig:
     """People that are rendered before the training, with exact labels; the labels need no annotation."""
 
-    train: int = 0
+    train: NonNegativeInt = 0
     """Number of people to learn from; 0 renders none."""
-    validation: int = 0
+    validation: NonNegativeInt = 0
     """Number of people to evaluate on."""
-    image_px: int = 256
+    image_px: Annotated[int, Field(ge=64)] = 256
     """Side of the square photos."""
-    seed: int = 1
+    seed: NonNegativeInt = 1
     """Of the people to learn from; those to evaluate on have the next one."""
     crop_shares: tuple[float, float, float, float, float, float] = CROP_SHARES
     """Shares of people of whom the camera shows all, the upper body, the head and what is around it, the left hand, the
     right hand, and a face that fills the picture."""
     folder: str = "work/synthetic_people"
     """Where they are kept, relative to the settings file."""
-
-    def __post_init__(self) -> None:
-        for name in ("train", "validation", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: expected 0 or more, got {getattr(self, name)}")
-        if self.image_px < 64:
-            raise ValueError(f"image_px: expected at least 64, got {self.image_px}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,14 +77,14 @@ class TrainConfig(EngineConfig):
     """Rendered people, beside the data sets."""
     filter: LabelFilter = field(default_factory=LabelFilter)
     """Which labels are taken."""
-    max_dropped_share: float = 0.5
+    max_dropped_share: Share = 0.5
     """Largest share of labels that the filter may leave out of a data set; beyond that no training starts."""
-    max_broken_share: float = 0.0
+    max_broken_share: Share = 0.0
     """Largest share of people whose photos may turn out to be unusable; each gives way to the next person. At 0 the
     first one ends the training."""
     weigh_by_quality: bool = False
     """Whether a person supervises by the quality of the label, else fully."""
-    max_validation_people: int = 2000
+    max_validation_people: PositiveInt = 2000
     """Validation people of an evaluation, spread evenly over each set."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
     """The body that the labels are labels of."""
@@ -107,7 +103,7 @@ class TrainConfig(EngineConfig):
     """Which expert of a ViTPose++ checkpoint."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Terms and weights."""
-    token_keypoints: float = 0.0
+    token_keypoints: NonNegativeFloat = 0.0
     """Weight of the loss of model/regressor/token_keypoints.py, for backbones that begin at random."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How crops are varied."""
@@ -115,14 +111,6 @@ class TrainConfig(EngineConfig):
     """Files."""
 
     def __post_init__(self) -> None:
-        EngineConfig.__post_init__(self)  # slots make another class of this one, which super() does not know
-        for name in ("max_dropped_share", "max_broken_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
-        if not self.token_keypoints >= 0:
-            raise ValueError(f"token_keypoints: expected a weight of 0 or more, got {self.token_keypoints}")
-        if self.max_validation_people < 1:
-            raise ValueError(f"max_validation_people: expected at least 1, got {self.max_validation_people}")
         for name in ("backbone_image_px", "backbone_expert"):
             if getattr(self, name) is not None and self.backbone_weights is None:
                 raise ValueError(
@@ -161,7 +149,7 @@ def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = No
     """
     path = Path(path).absolute()
     values = with_overrides(read_section(path, SECTION), overrides or {})
-    return _placed(from_mapping(TrainConfig, values, path.name), path.parent)
+    return _placed(read_settings(TrainConfig, values, path.name), path.parent)
 
 
 def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
@@ -196,4 +184,4 @@ def to_plain(config: TrainConfig) -> dict[str, Any]:
 
 def from_plain(values: Mapping[str, Any]) -> TrainConfig:
     """See ``to_plain``."""
-    return from_mapping(TrainConfig, values, "run.json")
+    return read_settings(TrainConfig, values, "run.json")

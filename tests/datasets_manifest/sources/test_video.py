@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from video_files import FPS, SIZE, STEP, write_video
 
+from datasets_manifest.settings import read_settings
 from datasets_manifest.sources.video import FrameChoice, StatedLength, VideoError, read_frames, stated_length
 
 NUM_FRAMES = 20
@@ -148,4 +149,4 @@ def test_a_video_of_varying_rate_whose_time_is_complete_is_not_cut():
 @pytest.mark.parametrize("wrong", [{"every": 0}, {"fps": -1.0}, {"fps": float("nan")}, {"fps": float("inf")}])
 def test_a_choice_out_of_range_names_field_and_value(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        FrameChoice(**wrong)
+        read_settings(FrameChoice, wrong, "frames")

@@ -115,5 +115,5 @@ def test_nobody_seen_is_cut_by_the_box():
     [("flip_share", 1.5), ("scale", 1.0), ("colour", -0.1), ("rotation_deg", 120.0), ("translation", 0.5)],
 )
 def test_settings_out_of_range_are_named(name, value):
-    with pytest.raises(ValueError, match=f"augment.{name}: .*got {value}"):
+    with pytest.raises(ValueError, match=f"{name}: .*got {value}"):
         AugmentConfig(**{name: value})

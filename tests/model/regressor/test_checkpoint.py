@@ -1,7 +1,6 @@
 """Regressors as bytes: what comes back is what went in, and every wrong file is one clear sentence."""
 
 import dataclasses
-import json
 
 import pytest
 import safetensors.torch
@@ -94,12 +93,12 @@ def test_a_training_state_is_no_regressor():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"step": ...}, "entries of the metadata differ: 'step'"),
-        ({"colour": "red"}, "entries of the metadata differ: 'colour'"),
+        ({"step": ...}, "the metadata lacks step"),
+        ({"colour": "red"}, "unknown setting colour"),
         ({"config": TINY.to_dict() | {"colour": 3}}, "colour"),
         ({"config": TINY.to_dict() | {"focal_sides": -1.0}}, "focal_sides"),
         ({"config": "B"}, "config"),
-        ({"config": {"backbone": "B"}}, "settings of a regressor"),
+        ({"config": {"backbone": "B"}}, r"config\.backbone: expected a mapping of settings, got 'B'"),
         ({"step": "many"}, "step"),
         ({"snapshot_hashes": 3}, "snapshot_hashes"),
         ({"metrics": []}, "metrics"),
@@ -150,7 +149,3 @@ def test_tensors_that_do_not_fit_are_listed():
     ):
         with pytest.raises(ValueError, match=message):
             load_regressor(pack(found, metadata), source="x")
-
-
-def test_settings_round_trip_through_json():
-    assert RegressorConfig.from_dict(json.loads(json.dumps(TINY.to_dict()))) == TINY

@@ -13,7 +13,8 @@ from model.rotations import rotvec_to_rotmat
 from tasks.annotate.body import body_columns, smplx_output
 from tasks.annotate.delta_theta import delta_theta
 from tasks.annotate.provenance import step_config
-from tasks.annotate.settings import AnnotateConfig, EstimatorConfig
+from tasks.annotate.settings import AnnotateConfig
+from tasks.settings import EstimatorConfig
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from model.body.asset_files import save_body
 from model.body.assets import BodyAssets, load_open_part
 from model.body.surface_map import SurfaceMap, load_open_surface_map, save_surface_map
 from tasks.annotate import delta_theta as cache
-from tasks.annotate.settings import BodyModelConfig
+from tasks.settings import BodyModelConfig
 
 
 def made_up(smpl: BodyAssets, smplx: BodyAssets, surface: SurfaceMap, config: AlignConfig, seed: int) -> DeltaTheta:

@@ -12,6 +12,7 @@ import trimesh
 from video_files import write_video
 
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.video import FrameChoice
 from model.body.assets import load_open_body
@@ -23,11 +24,11 @@ from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfi
 from model.regressor.network import EhmRegressor
 from model.renderer.mesh_files import y_up
 from model.renderer.raster import project
-from tasks.annotate.settings import EstimatorConfig
 from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
 from tasks.predict import run as module
 from tasks.predict.run import predict
 from tasks.predict.settings import PredictConfig
+from tasks.settings import EstimatorConfig
 
 TINY = RegressorConfig(
     backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
@@ -335,10 +336,10 @@ def test_numbers_that_are_not_finite_become_a_row(folder, tmp_path):
         ({"rotations_only": True, "overlays": True}, "no mesh is computed"),
         ({"focal_px": 0.0}, "focal_px: expected more than 0, got 0.0"),
         ({"mode": "fast"}, "mode: expected one of eager, compile, graph, got 'fast'"),
-        ({"keypoints": EstimatorConfig(backend="annotations")}, "'annotations' finds nobody in a photo"),
-        ({"keypoints": EstimatorConfig(backend="simulated")}, "'simulated' finds nobody in a photo"),
+        ({"keypoints": {"backend": "annotations"}}, "'annotations' finds nobody in a photo"),
+        ({"keypoints": {"backend": "simulated"}}, "'simulated' finds nobody in a photo"),
     ],
 )
 def test_settings_that_cannot_be_name_field_and_value(wrong, message):
     with pytest.raises(ValueError, match=message):
-        PredictConfig(checkpoint="net.safetensors", **wrong)
+        read_settings(PredictConfig, {"checkpoint": "net.safetensors", **wrong}, "settings")

@@ -1,0 +1,50 @@
+"""Settings that several rooms share: which backend, which body model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Device = Literal["auto", "cpu", "cuda"]
+"""Where networks run; ``auto`` is the GPU if there is one. Which of several: the environment's CUDA_VISIBLE_DEVICES."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EstimatorConfig:
+    """Which backend annotates a part."""
+
+    backend: str = "mediapipe"
+    """Name in the registry of model.estimators."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the backend. Those called ``*_path`` are files, relative to the folder of ``params.yaml``;
+    the files' hashes, not their places, go into footers. One that is not named lies where ``pear assets`` says, below
+    ``body_model.path`` or ``licensed``; null is no file."""
+
+    def within(self, folder: Path, part: str) -> EstimatorConfig:
+        """The same with the paths of its files made absolute.
+
+        Args:
+            folder: What they are relative to.
+            part: Name of these settings, for messages.
+
+        Raises:
+            ValueError: A path is not text.
+        """
+        options = dict(self.options)
+        for name, value in options.items():
+            if name.endswith("_path") and value not in (None, ""):
+                if not isinstance(value, str):
+                    raise ValueError(f"{part}.options.{name}: expected the path of a file or null, got {value!r}")
+                options[name] = str(folder / value)
+        return dataclasses.replace(self, options=options)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyModelConfig:
+    """Which body model the labels are labels of."""
+
+    path: str | None = None
+    """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``), relative to the folder of
+    ``params.yaml``; null: the open body. The files' hash, not their place, goes into footers."""
