@@ -67,7 +67,14 @@ def test_tracked_files_name_no_folder_of_a_machine():
         assert not re.search(r"(?<![\w.])/(home|root|Users|work)/\w+/", text), name
 
 
-ENGINE_KNOWS = ("tasks.training.engine.", "datasets_manifest.", "model.batches", "model.tensor_file")
+ENGINE_KNOWS = (
+    "tasks.training.engine.",
+    "tasks.settings",
+    "datasets_manifest.",
+    "model.batches",
+    "model.execution",
+    "model.tensor_file",
+)
 """What the training engine may import of this house: nothing that is trained."""
 
 
