@@ -27,7 +27,7 @@ from benchmarks.full_mesh import Mesh
 from benchmarks.trial import Objective, Outcome, Trial, outcome_of
 from benchmarks.unknowns import Pose, Unknowns, state_of, unknowns_of
 from fitting import so3
-from fitting.parameters import State
+from fitting.unknowns import State
 from model.body import skeleton
 
 TRACKER_RATES = {

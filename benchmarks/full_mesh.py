@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.parameters import State
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import State
 from model.body import lbs, skeleton
 from model.body.ehms import EHMs
 from model.imaging import camera

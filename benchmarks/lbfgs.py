@@ -1,6 +1,6 @@
 """L-BFGS with strong Wolfe line search on one image at a time, in stages, as SMPLify-X fits photos.
 
-A camera stage moves root and translation; then five stages over all unknowns, with falling weight of the beliefs, a
+A camera stage moves root and translation; then five stages over all unknowns, with falling weight of the priors, a
 narrowing robust loss, and hands and face switched on towards the end. Objective and robust loss are those of the
 refinement, so that costs compare; SMPLify-X has 30 iterations a stage, Geman-McClure and weights of this shape too.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.trial import BODY_PART, FACE_PART, HAND_PART, Objective, Outcome, Trial, outcome_of
 from benchmarks.unknowns import Pose, state_of, unknowns_of
-from fitting.parameters import State
+from fitting.unknowns import State
 from model.body import skeleton
 
 ITERATIONS = 30
@@ -25,7 +25,7 @@ class Stage:
     robust_scale: float
     """Scale of the robust loss, in sigmas."""
     priors: float
-    """Weight of all beliefs."""
+    """Weight of all priors."""
     hands: float
     """Weight of the hand keypoints."""
     face: float

@@ -7,9 +7,9 @@ from benchmarks import adamw, lbfgs
 from benchmarks.full_mesh import FullMesh
 from benchmarks.trial import Outcome, Trial, refine_trial
 from benchmarks.unknowns import Pose, mesh_pose, sparse_pose
-from fitting.rows import cat_rows
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
+from model.batches import cat_rows
 from model.body.ehms import EHMs
 
 FEW_COMPONENTS = 12

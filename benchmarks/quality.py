@@ -166,7 +166,7 @@ def score(body: SparseBody, people: SyntheticPeople, observations: Observations)
         position=camera.transl_to_position(parameters.transl_m),
     )
     joints, true_joints = (body.forward(state).joints[:, :NUM_MAIN_JOINTS] for state in (posed, truth))
-    figures = figures_of(result.evidence, spread, result.moved)
+    figures = figures_of(result.reprojection, spread, result.displacement)
 
     def numpy(values: Tensor) -> Array:
         return values.double().numpy()

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.hand_prior import sample_hands
+from fitting.hand_population import sample_hands
 from fitting.inputs import Coarse, Observations
-from fitting.parameters import State
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import State
 from model.body import skeleton
 from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.imaging import camera as pinhole

@@ -8,18 +8,17 @@ from torch import Tensor
 
 from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, make_people
 from fitting import initialise
-from fitting.beliefs import pose_sigma_rad, surface_belief
 from fitting.forward import Forward
-from fitting.job import Job
-from fitting.parameters import State
+from fitting.keypoint_term import KeypointTerm, geman_mcclure, keypoint_residual, precision_of
+from fitting.priors import pose_sigma_rad, surface_prior
+from fitting.problem import People, Problem
 from fitting.refine import refine
-from fitting.residuals import KeypointTerm, geman_mcclure, precision_of, reprojection
 from fitting.result import Parameters
-from fitting.rows import take_rows
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from fitting.summary import parameters_of
-from model.batches import map_tensors
+from fitting.unknowns import State
+from model.batches import map_tensors, take_rows
 from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
@@ -93,7 +92,7 @@ def make_trial(
     # A refinement of no steps returns what the refinement starts from.
     idle = replace(config, iterations=0, graduated_iterations=0, solver=replace(config.solver, plan="adaptive"))
     placed = refine(body, drawn.observations, drawn.coarse, told, idle).parameters
-    surface = surface_belief(drawn.observations, config, body.dtype)[0]
+    surface = surface_prior(drawn.observations, config, body.dtype)[0]
     start = initialise.start_state(body, drawn.coarse, surface, config)
     start = replace(
         start,
@@ -109,39 +108,42 @@ class Objective:
     """The cost that the refinement minimises, for methods that bring their own forward pass and their own steps."""
 
     def __init__(self, trial: Trial):
-        """Beliefs are taken about the start of the trial."""
+        """Priors are taken about the start of the trial."""
         self.body, self.config = trial.body, trial.config
         dtype, observations = trial.body.dtype, trial.people.observations
         self.observed = observations.keypoints_px.to(dtype)
         self.precision = precision_of(observations.sigma_px.to(dtype), self.observed)
         self.view = trial.people.camera.to(dtype)
-        job = Job(
-            model=trial.body,
-            observed=self.observed,
+        everyone = torch.ones(len(self.observed), dtype=torch.bool, device=trial.body.device)
+        people = People(
+            keypoints_px=self.observed,
             precision=self.precision,
-            surface_sigma=surface_belief(observations, trial.config, dtype)[1],
-            view=self.view,
+            surface_sigma_m=surface_prior(observations, trial.config, dtype)[1],
+            camera=self.view,
             coarse=trial.people.coarse,
-            config=trial.config,
+            start=trial.start,
+            pose_sigma_rad=pose_sigma_rad(trial.people.coarse, trial.config),
+            bad_input=~everyone,
+            usable=everyone,
         )
-        sigma = pose_sigma_rad(trial.people.coarse, trial.config)
-        self.problem = job.problem(trial.start, sigma, trial.config.final_loss)
-        self.priors = [term for term in self.problem.terms if not isinstance(term, KeypointTerm)]
+        problem = Problem(model=trial.body, config=trial.config, people=people)
+        self.terms = problem.terms(trial.config.final_loss)
+        self.priors = [term for term in self.terms.terms if not isinstance(term, KeypointTerm)]
 
     def keypoint_cost(self, points_cam_m: Tensor, robust_scale: float, weight: Tensor | float = 1.0) -> Tensor:
         """Robust reprojection (B,) of keypoints (B, 133, 3); `weight` (133,) multiplies each keypoint."""
-        squared = reprojection(points_cam_m, self.observed, self.precision, self.view).square().sum(-1)
+        squared = keypoint_residual(points_cam_m, self.observed, self.precision, self.view).square().sum(-1)
         return (geman_mcclure(squared, robust_scale)[0] * weight).sum(1)
 
     def prior_cost(self, state: State) -> Tensor:
-        """All beliefs (B,). They look at the state alone, which saves the baselines a forward pass."""
+        """All priors (B,). They look at the state alone, which saves the baselines a forward pass."""
         return torch.stack([term.cost(state, cast(Forward, None)) for term in self.priors]).sum(0)
 
     @torch.no_grad()
     def final_cost(self, state: State) -> Tensor:
         """Cost (B,) as the refinement states it for its own results."""
         state = replace(state, contour_bin=self.body.contour_bin(state))
-        return self.problem.evaluate(state)[0]
+        return self.terms.evaluate(state)[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +202,6 @@ def refine_trial(trial: Trial, config: RefineConfig | None = None) -> Outcome:
 
 def with_full_cost(trial: Trial, outcome: Outcome) -> Outcome:
     """The outcome with the cost of the trial's settings: a refinement of fewer unknowns states one that lacks the
-    beliefs about the others."""
+    priors about the others."""
     state = state_of_parameters(trial.body, outcome.parameters, trial.start)
     return replace(outcome, cost=Objective(trial).final_cost(state))

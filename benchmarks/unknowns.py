@@ -9,8 +9,8 @@ from torch import Tensor
 
 from benchmarks.full_mesh import FullMesh, Mesh
 from fitting import so3
-from fitting.parameters import State
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import State
 from model.imaging import camera
 
 Unknowns: TypeAlias = dict[str, Tensor]

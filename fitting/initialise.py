@@ -12,9 +12,10 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.inputs import Coarse
-from fitting.parameters import State
+from fitting.priors import wrists_count
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import State
 from model.body import skeleton
 from model.body.skeleton import ELBOWS, HEAD, NECK, SHOULDERS, SPINE, WRISTS
 from model.imaging import camera
@@ -27,8 +28,6 @@ _SOFTNESS_SIGMA = 12.0
 _MIN_DEPTH_M = 0.3
 _START_DEPTH_M = 5.0
 _SHOULDER_DROP_RAD = 1.0
-SEEN_JOINTS = (HEAD, *WRISTS)
-"""Joints whose orientation in the camera frame face and hand estimators see."""
 
 
 def solve_translation(
@@ -108,37 +107,6 @@ def with_head(body: SparseBody, state: State, head_orient: Tensor, use: Tensor, 
     return replace(state, body_pose=pose)
 
 
-def believed_orientations(model: SparseBody, coarse: Coarse, config: RefineConfig) -> tuple[Tensor, Tensor]:
-    """Orientations in the camera frame that face and hand estimators saw, head, left and right wrist: (B, 3, 3, 3);
-    and one over their sigmas (B, 3) in 1/rad, 0 for those that are not believed."""
-    count = len(coarse.global_orient)
-    eye = torch.eye(3, dtype=model.dtype, device=model.device).expand(count, 3, 3)
-    orient, precision = [eye, eye, eye], torch.zeros(count, 3, dtype=model.dtype, device=model.device)
-    if coarse.head_orient is not None:
-        sigma = torch.full_like(precision[:, 0], config.head_orient_sigma_deg * _DEG)
-        if coarse.head_sigma_rad is not None:
-            sigma = torch.where(torch.isnan(coarse.head_sigma_rad), sigma, coarse.head_sigma_rad)
-        orient[0] = coarse.head_orient
-        precision[:, 0] = (coarse.face_valid & coarse.body_valid) / sigma
-    if coarse.wrist_orient is not None:
-        use = coarse.hand_valid & coarse.body_valid[:, None]
-        if coarse.hand_score is not None:
-            use = use & ~(coarse.hand_score < config.wrist_min_score)
-        chain = torch.cat([coarse.global_orient[:, None], coarse.body_pose], 1)
-        for side in range(2):
-            body = _orient_of(chain, WRISTS[side])
-            gate = so3.angle_between(body, coarse.wrist_orient[:, side]) < config.wrist_gate_deg * _DEG
-            orient[1 + side] = coarse.wrist_orient[:, side]
-            precision[:, 1 + side] = (use[:, side] & gate) / (config.wrist_orient_sigma_deg * _DEG)
-    return torch.stack(orient, 1), precision
-
-
-def _orient_of(chain: Tensor, joint: int) -> Tensor:
-    """Orientation (B, 3, 3) of a joint in the camera frame from local rotations (B, 22, 3, 3)."""
-    parent = skeleton.SMPLX_PARENTS[joint]
-    return chain[:, joint] if parent < 0 else _orient_of(chain, parent) @ chain[:, joint]
-
-
 def with_wrists(
     body: SparseBody, state: State, wrist_orient: Tensor, use: Tensor, gate_rad: float, max_angle_rad: float
 ) -> State:
@@ -191,9 +159,7 @@ def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, con
         use = coarse.face_valid & coarse.body_valid
         state = with_head(model, state, coarse.head_orient, use, config.head_limit_deg * _DEG)
     if coarse.wrist_orient is not None:
-        use = coarse.hand_valid & coarse.body_valid[:, None]
-        if coarse.hand_score is not None:
-            use = use & ~(coarse.hand_score < config.wrist_min_score)
+        use = wrists_count(coarse, config)
         gate, limit = config.wrist_gate_deg * _DEG, config.wrist_limit_deg * _DEG
         state = with_wrists(model, state, coarse.wrist_orient, use, gate, limit)
     return state

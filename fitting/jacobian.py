@@ -20,9 +20,9 @@ from torch import Tensor
 from fitting import so3
 from fitting.forward import Forward, people_last
 from fitting.jacobian_linear import ProjectionRows, hinges_of, linear_columns
-from fitting.parameters import BODY, HAND_DIM, JAW, NUM_TURNED, Layout, State
 from fitting.point_groups import FINGERS, BlendedPairs, PointGroup
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import BODY, HAND_DIM, JAW, NUM_TURNED, Layout, State
 from model.imaging.camera import NEAR_M
 
 _NUM_TURN_COLUMNS = JAW.stop

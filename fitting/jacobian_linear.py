@@ -13,9 +13,9 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward, people_last
-from fitting.parameters import State
 from fitting.point_groups import PointGroup
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import State
 from model.body.skeleton import HEAD
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fitting.parameters import BODY, NUM_TURNED, POSITION, ROOT, Layout
 from fitting.sparse_tables import BodyTables, first_vertex_of_point
+from fitting.unknowns import BODY, NUM_TURNED, POSITION, ROOT, Layout
 from model.body import skeleton
 
 GROUPS = (

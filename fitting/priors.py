@@ -1,222 +1,171 @@
-"""What is believed before looking at the keypoints: one residual a belief, each a pure function, each a small term.
+"""Priors: what is known about a person before the keypoints, from the part estimates and the settings.
 
-All residuals are in standard deviations. Rotation residuals are logarithms, differentiated with respect to the
-world-frame steps of `fitting.parameters`.
+`fitting.prior_terms` makes residuals of them.
+
+Legend: B people, P unknowns.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.forward import Forward
-from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout, State
-from fitting.problem import NormalEquations
-from fitting.settings import WrongJoints
+from fitting.inputs import Coarse, Observations
+from fitting.settings import RefineConfig
+from fitting.sparse_body import SparseBody
+from fitting.unknowns import BODY, JAW, POSITION, ROOT, Layout, State, linear_coordinates
 from model.body import skeleton
-from model.body.joint_limits import JOINT_LIMITS_RAD
+from model.body.skeleton import HEAD, WRISTS
 
 _DEG = math.pi / 180
+_MIN_SURFACE_SIGMA_M = 1e-4
+ORIENTED_JOINTS = (HEAD, *WRISTS)
+"""Joints whose orientation in the camera frame face and hand estimators see."""
 
 
-def pose_nearness(reference: Tensor, rotmat: Tensor, sigma_rad: Tensor) -> Tensor:
-    """log(R0^T R) / sigma: (..., 3) for rotations (..., 3, 3) and sigma (...)."""
-    return so3.log(reference.transpose(-1, -2) @ rotmat) / sigma_rad[..., None]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gaussian:
+    """Independent Gaussians about some unknowns."""
+
+    mean: Tensor
+    """(B, ...)."""
+    precision: Tensor
+    """(B, ...) one over the variances; 0 where nothing is known."""
 
 
-def mixture_loss(squared: Tensor, wrong: WrongJoints | None) -> tuple[Tensor, Tensor]:
-    """Loss and weight of a rotation whose error is Gaussian with one standard deviation, or seldom with a larger one.
+def merge_gaussians(parts: list[Gaussian]) -> Gaussian:
+    """Several Gaussians about the same unknowns as one: their product, up to a constant factor."""
+    precision = torch.stack([part.precision for part in parts]).sum(0)
+    weighted = torch.stack([part.mean * part.precision for part in parts]).sum(0)
+    return Gaussian(mean=weighted / precision.clamp(min=1e-12), precision=precision)
 
-    Twice the negative logarithm of (1 - share) N(0, 1) + share N(0, factor^2) in three dimensions, 0 at 0. The weight
-    is its derivative: nearly 1 while the small Gaussian explains the residual, 1 / factor^2 beyond, so that a wrong
-    joint still has a belief, a wide one, where the keypoints do not determine it.
+
+def pose_sigma_rad(coarse: Coarse, config: RefineConfig) -> Tensor:
+    """Standard deviations (B, 22) of root and body joints about the estimate: as stated, else as the settings say."""
+    orient = coarse.global_orient
+    default = torch.tensor(config.pose_sigma_deg, dtype=orient.dtype, device=orient.device) * _DEG
+    default = default.expand(len(coarse.global_orient), -1)
+    if coarse.sigma_rad is None:
+        return default * config.pose_sigma_scale
+    return torch.where(torch.isnan(coarse.sigma_rad), default, coarse.sigma_rad) * config.pose_sigma_scale
+
+
+def surface_prior(observations: Observations, config: RefineConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, 6) of the surface offsets in metres: as stated, else as the settings say."""
+
+    def chosen(stated: Tensor | None, default: tuple[float, ...]) -> Tensor:
+        count, device = len(observations.keypoints_px), observations.keypoints_px.device
+        usual = torch.tensor(default, dtype=dtype, device=device).expand(count, -1)
+        return usual if stated is None else torch.where(torch.isfinite(stated), stated.to(dtype), usual)
+
+    sigma = chosen(observations.surface_sigma_m, config.surface_sigma_m)
+    return chosen(observations.surface_offset_m, config.surface_offset_m), sigma.clamp(min=_MIN_SURFACE_SIGMA_M)
+
+
+def linear_prior(
+    model: SparseBody,
+    coarse: Coarse,
+    keypoint_precision: Tensor,
+    surface_sigma_m: Tensor,
+    centre: State,
+    config: RefineConfig,
+) -> Gaussian:
+    """About all unknowns (B, P) that are not a rotation of root, body or jaw; zero precision there.
 
     Args:
-        squared: (...) squared norms of residuals in (small) standard deviations.
-        wrong: share and factor; None is a plain Gaussian.
+        model: the body.
+        coarse: part estimates, checked.
+        keypoint_precision: (B, 133) one over sigma in px, 0 where not seen; tells which hands the keypoints show.
+        surface_sigma_m: (B, 6) of the places of the hip and shoulder keypoints.
+        centre: the state that the prior is about.
+        config: the sigmas.
     """
-    if wrong is None:
-        return squared, torch.ones_like(squared)
-    gain = 1 - 1 / wrong.factor**2
-    log_odds = math.log((1 - wrong.share) / wrong.share) + 3 * math.log(wrong.factor)
-    excess = squared * (gain / 2) - log_odds
-    loss = squared - 2 * torch.nn.functional.softplus(excess) + 2 * math.log1p(math.exp(-log_odds))
-    return loss, 1 - gain * torch.sigmoid(excess)
+    layout, count = model.layout, len(centre.position)
+    mean, precision = linear_coordinates(centre, layout), centre.position.new_zeros(count, layout.size)
+    depth = torch.exp(centre.position[:, 2])
+    across = (depth / config.position_sigma_m).square()
+    along = torch.full_like(depth, 1 / config.log_depth_sigma**2)
+    precision[:, POSITION] = torch.stack([across, across, along], 1)
+    sigmas = (config.beta_sigma, config.expression_sigma, config.flame_shape_sigma)
+    columns = [sigma for sigma, count in zip(sigmas, model.num_groups, strict=False) for _ in range(count)]
+    per_column = torch.tensor(columns, dtype=model.dtype, device=depth.device).expand(count, -1)
+    precision[:, layout.coefficients] = torch.cat([per_column, surface_sigma_m], 1).square().reciprocal()
+    mean[:, layout.log_head_scale] = 0
+    precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2
+
+    hands, stepped = hand_prior(model, coarse, keypoint_precision, centre, config), slice(0, layout.num_hand)
+    mean[:, layout.hands] = hands.mean[:, :, stepped].flatten(1)
+    precision[:, layout.hands] = hands.precision[:, :, stepped].flatten(1)
+    return Gaussian(mean=mean, precision=precision)
 
 
-def beyond_limits(rotvec: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """How far axis-angle components (..., 3) lie outside [low, high], signed; 0 inside."""
-    return (rotvec - high).clamp(min=0) + (rotvec - low).clamp(max=0)
+def hand_prior(
+    model: SparseBody, coarse: Coarse, keypoint_precision: Tensor, centre: State, config: RefineConfig
+) -> Gaussian:
+    """About the hands' coordinates (B, 2, 45): near their estimate, and near the hands that people have."""
+    hands = (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
+    seen = torch.stack([(keypoint_precision[:, hand] > 0).sum(1) for hand in hands], 1)
+    shown = seen >= config.min_hand_points
+    blind = torch.where(shown, config.guessed_hand_sigma_deg, config.unseen_hand_sigma_deg) * _DEG
+    stated = torch.full_like(blind, config.hand_sigma_deg * _DEG)
+    if coarse.hand_sigma_rad is not None:
+        stated = torch.where(torch.isnan(coarse.hand_sigma_rad), stated, coarse.hand_sigma_rad)
+    sigma = torch.where(coarse.hand_valid, stated, blind).to(model.dtype)
+    near = (1 / sigma.square())[..., None].expand_as(centre.hand_pca)
+    usual = (1 / model.hand_spread.square()).expand_as(near)
+    return merge_gaussians(
+        [Gaussian(mean=centre.hand_pca, precision=near), Gaussian(mean=torch.zeros_like(near), precision=usual)]
+    )
 
 
-class PoseNearnessTerm:
-    """Root and body joints stay near the coarse estimate.
+def orientation_prior(model: SparseBody, coarse: Coarse, config: RefineConfig) -> tuple[Tensor, Tensor]:
+    """Orientations in the camera frame that face and hand estimators saw, head, left and right wrist: (B, 3, 3, 3);
+    and one over their sigmas (B, 3) in 1/rad, 0 for those that do not count."""
+    count = len(coarse.global_orient)
+    eye = torch.eye(3, dtype=model.dtype, device=model.device).expand(count, 3, 3)
+    orient, precision = [eye, eye, eye], torch.zeros(count, 3, dtype=model.dtype, device=model.device)
+    if coarse.head_orient is not None:
+        sigma = torch.full_like(precision[:, 0], config.head_orient_sigma_deg * _DEG)
+        if coarse.head_sigma_rad is not None:
+            sigma = torch.where(torch.isnan(coarse.head_sigma_rad), sigma, coarse.head_sigma_rad)
+        orient[0] = coarse.head_orient
+        precision[:, 0] = (coarse.face_valid & coarse.body_valid) / sigma
+    if coarse.wrist_orient is not None:
+        use = wrists_count(coarse, config)
+        chain = torch.cat([coarse.global_orient[:, None], coarse.body_pose], 1)
+        for side in range(2):
+            body = _orient_of(chain, WRISTS[side])
+            gate = so3.angle_between(body, coarse.wrist_orient[:, side]) < config.wrist_gate_deg * _DEG
+            orient[1 + side] = coarse.wrist_orient[:, side]
+            precision[:, 1 + side] = (use[:, side] & gate) / (config.wrist_orient_sigma_deg * _DEG)
+    return torch.stack(orient, 1), precision
 
-    The Jacobian of log(R0^T R) with respect to a world-frame step is Jr^-1(phi) G^T; the Gauss-Newton matrix of the
-    isotropic residual is taken as I / sigma^2, its value at the reference. The gradient G phi / sigma^2 is exact,
-    because phi is a fixed vector of its own Jacobian.
 
-    The loss of a joint is that of `mixture_loss`: a coarse estimate errs by some degrees in most joints and is plainly
-    wrong in a few, which must not hold the fit back.
+def wrists_count(coarse: Coarse, config: RefineConfig) -> Tensor:
+    """Wrists (B, 2) whose hand estimate is valid, on a valid body, and scores high enough to count."""
+    use = coarse.hand_valid & coarse.body_valid[:, None]
+    return use if coarse.hand_score is None else use & ~(coarse.hand_score < config.wrist_min_score)
+
+
+def _orient_of(chain: Tensor, joint: int) -> Tensor:
+    """Orientation (B, 3, 3) of a joint in the camera frame from local rotations (B, 22, 3, 3)."""
+    parent = skeleton.SMPLX_PARENTS[joint]
+    return chain[:, joint] if parent < 0 else _orient_of(chain, parent) @ chain[:, joint]
+
+
+def prior_precision(layout: Layout, pose_sigma_rad: Tensor, jaw_sigma_rad: tuple[float, ...], linear: Tensor) -> Tensor:
+    """One over the variances (B, P) of all unknowns before the keypoints.
+
+    Args:
+        layout: places of the unknowns.
+        pose_sigma_rad: (B, 22) of root and body joints.
+        jaw_sigma_rad: (3,) of the jaw.
+        linear: (B, P) precision of everything that is not a rotation of root, body or jaw.
     """
-
-    def __init__(self, global_orient: Tensor, body_pose: Tensor, sigma_rad: Tensor, wrong: WrongJoints | None = None):
-        """Reference root (B, 3, 3), body (B, 21, 3, 3), standard deviations (B, 22), and what is known of failures."""
-        self.reference = torch.cat([global_orient[:, None], body_pose], 1)
-        self.sigma_rad, self.wrong = sigma_rad, wrong
-
-    def take_rows(self, index: Tensor) -> "PoseNearnessTerm":
-        """The same term for some of the people."""
-        reference = self.reference[index]
-        return PoseNearnessTerm(reference[:, 0], reference[:, 1:], self.sigma_rad[index], self.wrong)
-
-    def _residual(self, state: State) -> Tensor:
-        current = torch.cat([state.global_orient[:, None], state.body_pose], 1)
-        return pose_nearness(self.reference, current, self.sigma_rad)
-
-    def cost(self, state: State, forward: Forward) -> Tensor:
-        """(B,)."""
-        return mixture_loss(self._residual(state).square().sum(-1), self.wrong)[0].sum(1)
-
-    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
-        """Adds this term in place."""
-        gradient, hessian = normal.gradient, normal.hessian
-        residual, precision = self._residual(state), 1 / self.sigma_rad[..., None]
-        weight = mixture_loss(residual.square().sum(-1, keepdim=True), self.wrong)[1]
-        pull = weight * precision * (forward.rotations[:, :22] @ residual[..., None]).squeeze(-1)
-        stiffness = (weight * precision**2).expand(-1, -1, 3)
-        gradient[:, ROOT] += pull[:, 0]
-        gradient[:, BODY] += pull[:, 1:].flatten(1)
-        diagonal = hessian.diagonal(dim1=1, dim2=2)
-        diagonal[:, ROOT] += stiffness[:, 0]
-        diagonal[:, BODY] += stiffness[:, 1:].flatten(1)
-
-
-class OrientationTerm:
-    """Head and wrists stay near the orientation in the camera frame that their own estimators saw.
-
-    A world-frame step of a joint turns all that hangs below it, so a joint and those above it have the same columns:
-    the Jacobian of log(R0^T G) is Jr^-1(phi) G^T for each, and the Gauss-Newton matrix is taken as I / sigma^2, as in
-    `PoseNearnessTerm`.
-    """
-
-    def __init__(self, joints: tuple[int, ...], reference: Tensor, precision: Tensor):
-        """SMPL-X joints (K), their orientations (B, K, 3, 3), and one over their sigmas (B, K) in 1/rad, 0 for none."""
-        self.joints, self.reference, self.precision = joints, reference, precision
-        self._columns = [_columns_above(joint).to(reference.device) for joint in joints]
-
-    def take_rows(self, index: Tensor) -> "OrientationTerm":
-        """The same term for some of the people."""
-        return OrientationTerm(self.joints, self.reference[index], self.precision[index])
-
-    def _residual(self, forward: Forward) -> tuple[Tensor, Tensor]:
-        current = forward.rotations[:, list(self.joints)]
-        return current, so3.log(self.reference.transpose(-1, -2) @ current) * self.precision[..., None]
-
-    def cost(self, state: State, forward: Forward) -> Tensor:
-        """(B,)."""
-        return self._residual(forward)[1].square().sum((1, 2))
-
-    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
-        """Adds this term in place."""
-        current, residual = self._residual(forward)
-        pull = (current @ residual[..., None]).squeeze(-1) * self.precision[..., None]
-        for k, columns in enumerate(self._columns):
-            num = len(columns) // 3
-            normal.gradient[:, columns] += pull[:, k].repeat(1, num)
-            block = torch.eye(3, dtype=pull.dtype, device=pull.device).repeat(num, num)
-            normal.hessian[:, columns[:, None], columns] += self.precision[:, k, None, None].square() * block
-
-
-def _columns_above(joint: int) -> Tensor:
-    """Places in a step of the turns of a body joint and all above it: (3 n,)."""
-    columns: list[int] = []
-    while joint >= 0:
-        start = ROOT.start if joint == 0 else BODY.start + 3 * (joint - 1)
-        columns += range(start, start + 3)
-        joint = skeleton.SMPLX_PARENTS[joint]
-    return torch.tensor(columns)
-
-
-class RotvecTerm:
-    """Axis-angle beliefs on single joints: hinges and spans of the body, and a nearly closed jaw near its estimate."""
-
-    def __init__(self, limit_sigma_rad: float, jaw_mean: Tensor, jaw_sigma_rad: Tensor):
-        """Softness of the joint limits, and the jaw's expected axis-angle (B, 3) with its sigmas (3,)."""
-        self.limit_sigma_rad, self.jaw_mean, self.jaw_sigma_rad = limit_sigma_rad, jaw_mean, jaw_sigma_rad
-        self.low, self.high = torch.from_numpy(JOINT_LIMITS_RAD).to(jaw_mean).unbind(-1)
-
-    def take_rows(self, index: Tensor) -> "RotvecTerm":
-        """The same term for some of the people."""
-        return RotvecTerm(self.limit_sigma_rad, self.jaw_mean[index], self.jaw_sigma_rad)
-
-    def _residuals(self, state: State) -> tuple[Tensor, Tensor, Tensor]:
-        rotvec = so3.log(torch.cat([state.body_pose, state.jaw_pose[:, None]], 1))
-        limits = beyond_limits(rotvec[:, :21], self.low, self.high) / self.limit_sigma_rad
-        return rotvec, limits, (rotvec[:, 21] - self.jaw_mean) / self.jaw_sigma_rad
-
-    def cost(self, state: State, forward: Forward) -> Tensor:
-        """(B,)."""
-        _, limits, jaw = self._residuals(state)
-        return limits.square().sum((1, 2)) + jaw.square().sum(1)
-
-    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
-        """Adds this term in place."""
-        gradient, hessian = normal.gradient, normal.hessian
-        rotvec, limits, jaw = self._residuals(state)
-        turn = so3.right_jacobian_inverse(rotvec) @ forward.rotations[:, 1:23].transpose(-1, -2)
-        active = turn[:, :21] * (limits != 0)[..., None] / self.limit_sigma_rad
-        gradient[:, BODY] += (active.transpose(-1, -2) @ limits[..., None]).flatten(1)
-        blocks = active.transpose(-1, -2) @ active
-        body = hessian[:, BODY, BODY].unflatten(2, (21, 3)).unflatten(1, (21, 3))
-        body.diagonal(dim1=1, dim2=3).add_(blocks.permute(0, 2, 3, 1))
-        jaw_rows = turn[:, 21] / self.jaw_sigma_rad[:, None]
-        gradient[:, JAW] += (jaw_rows.transpose(-1, -2) @ jaw[..., None]).squeeze(-1)
-        hessian[:, JAW, JAW] += jaw_rows.transpose(-1, -2) @ jaw_rows
-
-
-class GaussianTerm:
-    """Independent Gaussian beliefs on everything that steps by plain addition, most of them around the coarse start.
-
-    Covers the position, shape, expression, log head scale, and the hands twice: near their estimate, and near the
-    hands that people have.
-    """
-
-    def __init__(self, layout: Layout, mean: Tensor, precision: Tensor):
-        """Means (B, P) and one over the variances (B, P); 0 where there is no belief."""
-        self.layout, self.mean, self.precision = layout, mean, precision
-
-    def take_rows(self, index: Tensor) -> "GaussianTerm":
-        """The same term for some of the people."""
-        return GaussianTerm(self.layout, self.mean[index], self.precision[index])
-
-    def _offset(self, state: State) -> Tensor:
-        return linear_coordinates(state, self.layout) - self.mean
-
-    def cost(self, state: State, forward: Forward) -> Tensor:
-        """(B,)."""
-        return (self.precision * self._offset(state).square()).sum(1)
-
-    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
-        """Adds this term in place."""
-        gradient, hessian = normal.gradient, normal.hessian
-        gradient += self.precision * self._offset(state)
-        hessian.diagonal(dim1=1, dim2=2).add_(self.precision)
-
-
-def linear_coordinates(state: State, layout: Layout) -> Tensor:
-    """The additive unknowns of a state in the places of a step (B, P); zeros where rotations stand."""
-    flat = state.position.new_zeros(len(state.position), layout.size)
-    flat[:, POSITION] = state.position
-    flat[:, layout.coefficients] = state.coefficients
-    flat[:, layout.log_head_scale] = state.log_head_scale
-    flat[:, layout.hands] = state.hand_pca[:, :, : layout.num_hand].flatten(1)
-    return flat
-
-
-def merge_beliefs(beliefs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Several Gaussians (mean, precision) of the same quantity as one, up to a constant cost."""
-    precision = torch.stack([belief[1] for belief in beliefs]).sum(0)
-    weighted = torch.stack([mean * weight for mean, weight in beliefs]).sum(0)
-    return weighted / precision.clamp(min=1e-12), precision
+    precision = linear.clone()
+    joints = (1 / pose_sigma_rad.square())[..., None].expand(-1, -1, 3)
+    precision[:, ROOT], precision[:, BODY] = joints[:, 0], joints[:, 1:].flatten(1)
+    precision[:, JAW] = 1 / linear.new_tensor(jaw_sigma_rad).square()
+    return precision

@@ -1,100 +1,104 @@
-"""The refinement as a least-squares problem: a body, and a list of terms that each add a cost and its derivatives."""
+"""What is minimised for a batch of people: a body, what was observed, what is known before, and the settings."""
 
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from fitting.arrow import Arrow
-from fitting.forward import Forward
-from fitting.parameters import State, retract
+from fitting import so3
+from fitting.inputs import Coarse
+from fitting.keypoint_term import KeypointTerm
+from fitting.prior_terms import GaussianTerm, OrientationTerm, PoseNearnessTerm, RotvecTerm
+from fitting.priors import ORIENTED_JOINTS, Gaussian, linear_prior, orientation_prior
+from fitting.settings import LossScales, RefineConfig, Stage
+from fitting.shared import hold, shared_columns
+from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import SparseBody
+from fitting.terms import TermSum
+from fitting.unknowns import State
+from model.batches import map_tensors, take_rows
+from model.imaging.camera import Camera
 
 
-class NormalEquations:
-    """Normal equations of B people as one product: [J r]^T [J r] of the residuals r and their Jacobian J.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class People:
+    """The data of B people, one row each; checked, and of the type of the body's tables."""
 
-    The Gauss-Newton matrix and the gradient are parts of it, so that a term adds both with one matrix product. A
-    product of a matrix with a vector would depend, in the last bit, on where a person lies in memory; this does not.
-    """
+    keypoints_px: Tensor
+    """(B, 133, 2) observed keypoints."""
+    precision: Tensor
+    """(B, 133) one over their sigma in px; 0 for a keypoint that takes no part."""
+    surface_sigma_m: Tensor
+    """(B, 6) of the places of hip and shoulder keypoints."""
+    camera: Camera
+    """One a person."""
+    coarse: Coarse
+    """Part estimates."""
+    start: State
+    """Where the fit starts, and what the priors are about."""
+    pose_sigma_rad: Tensor
+    """(B, 22) standard deviations of root and body joints about the start."""
+    bad_input: Tensor
+    """(B,) bool: a camera or a valid estimate that is not finite."""
+    usable: Tensor
+    """(B,) bool: can be refined; the others have bad input or too few keypoints."""
+    boxes_xyxy: Tensor | None = None
+    """(B, 4) person boxes, px."""
+    shared: Tensor | None = None
+    """(B, C) values at which the unknowns that a person's rows share are held; None: every row is on its own."""
+    others: Tensor | None = None
+    """(B, C, C) what the other rows of the person say about them, beside `shared`."""
 
-    def __init__(self, count: int, size: int, like: Tensor):
-        """Zeros for `count` people and P = `size` unknowns, of the type and on the device of `like`."""
-        self.augmented = like.new_zeros(count, size + 1, size + 1)
-        """(B, P + 1, P + 1); the last row and column belong to the residuals. Only the row is kept complete."""
-        self.size = size
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A least-squares problem a person."""
+
+    model: SparseBody
+    """Tables of the body."""
+    config: RefineConfig
+    """Settings."""
+    people: People
+    """Data."""
+
+    def take_rows(self, index: Tensor) -> "Problem":
+        """The problem of some of the people."""
+        return replace(self, people=take_rows(self.people, index))
+
+    def repeat_rows(self, times: int) -> "Problem":
+        """Each person `times` times, one after the other."""
+        return replace(self, people=map_tensors(self.people, lambda value: value.repeat_interleave(times, 0)))
+
+    def terms(self, loss: LossScales) -> TermSum:
+        """The residuals: keypoints, and priors about the start."""
+        people, config, start = self.people, self.config, self.people.start
+        jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=self.model.dtype, device=self.model.device)
+        terms = [
+            KeypointTerm(self.model, people.keypoints_px, people.precision, people.camera, loss.keypoint),
+            PoseNearnessTerm(start.global_orient, start.body_pose, people.pose_sigma_rad, loss.wrong_joints),
+            RotvecTerm(config.limit_sigma_rad, so3.log(start.jaw_pose), jaw_sigma),
+            GaussianTerm(self.model.layout, self.linear_prior()),
+        ]
+        if people.coarse.head_orient is not None or people.coarse.wrist_orient is not None:
+            terms.append(OrientationTerm(ORIENTED_JOINTS, *orientation_prior(self.model, people.coarse, config)))
+        return TermSum(self.model, terms)
+
+    def linear_prior(self) -> Gaussian:
+        """About the additive unknowns (B, P)."""
+        people = self.people
+        prior = linear_prior(
+            self.model, people.coarse, people.precision, people.surface_sigma_m, people.start, self.config
+        )
+        return prior if people.shared is None else hold(prior, self.shared_columns, people.shared)
 
     @property
-    def hessian(self) -> Tensor:
-        """Gauss-Newton matrix (B, P, P): a view."""
-        return self.augmented[:, : self.size, : self.size]
+    def shared_columns(self) -> Tensor:
+        """Places (C,) of the unknowns that all rows of a person share."""
+        return shared_columns(self.model.layout, self.model.num_groups).to(self.model.device)
 
-    @property
-    def gradient(self) -> Tensor:
-        """Half the gradient (B, P): a view."""
-        return self.augmented[:, self.size, : self.size]
-
-
-class Term(Protocol):
-    """One residual of the problem, for a batch of people."""
-
-    def cost(self, state: State, forward: Forward) -> Tensor:
-        """Sum of (robust) squares (B,)."""
-        ...
-
-    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
-        """Adds half the gradient and the Gauss-Newton matrix of the cost, in place."""
-        ...
-
-    def take_rows(self, index: Tensor) -> "Term":
-        """The same term for some of the people."""
-        ...
-
-
-class BodyProblem:
-    """A sum of terms over the posed body; what the solver sees."""
-
-    def __init__(self, body: SparseBody, terms: list[Term]):
-        """The body and the terms, all for the same people.
-
-        Only keypoints may couple fingers with anything else, and no term those of two hands: the solver relies on it.
-        """
-        self.body, self.terms = body, terms
-        layout = body.layout
-        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=body.hand_reach)
-        self._normal: NormalEquations | None = None
-
-    def evaluate(self, state: State) -> tuple[Tensor, Forward]:
-        """Cost (B,) and forward pass."""
-        forward = self.body.forward(state)
-        return torch.stack([term.cost(state, forward) for term in self.terms]).sum(0), forward
-
-    def linearise(self, state: State, evaluation: Forward) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); the next call writes into the same memory."""
-        if self._normal is None:
-            self._normal = NormalEquations(len(state.position), self.body.layout.size, state.position)
-        else:
-            self._normal.augmented.zero_()
-        for term in self.terms:
-            term.add_to(self._normal, state, evaluation)
-        return self._normal.gradient, self._normal.hessian
-
-    def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:
-        """The state moved by a step (B, P)."""
-        return retract(state, step, evaluation.rotations, self.body.layout)
-
-    def refresh(self, state: State) -> State:
-        """Chooses the outline points again for the current head yaw; the same object when nothing changes.
-
-        On an accelerator always a new one: to ask whether anything changed would be to wait for the device.
-        """
-        bins = self.body.contour_bin(state)
-        if bins.device.type == "cpu" and torch.equal(bins, state.contour_bin):
-            return state
-        return replace(state, contour_bin=bins)
-
-    def take_rows(self, index: Tensor) -> "BodyProblem":
-        """The problem of some of the people; the memory of this one's equations is let go, they are the larger part."""
-        self._normal = None
-        return BodyProblem(self.body, [term.take_rows(index) for term in self.terms])
+    def solve(self, start: State, stage: Stage) -> Solution:
+        """One run of the solver over the people that can be refined, from a state of its own."""
+        settings = replace(self.config.solver, max_iterations=stage.iterations, tolerance=stage.tolerance)
+        solution = solve(self.terms(stage.loss), start, settings, self.people.usable)
+        status = torch.where(self.people.bad_input, int(Status.NOT_FINITE), solution.status)
+        return replace(solution, status=status)

@@ -8,8 +8,8 @@ on people with known truth (`CALIBRATION`); `python -m benchmarks.quality` print
 import torch
 from torch import Tensor
 
-from fitting.evidence import Evidence
-from fitting.moved import Moved
+from fitting.displacement import Displacement
+from fitting.reprojection import Reprojection
 from fitting.uncertainty import Uncertainty
 
 CALIBRATION = {
@@ -36,7 +36,7 @@ QUALITY_HALF_MM = 45.0
 """The expected error at which the quality is one half."""
 
 
-def figures_of(evidence: Evidence, uncertainty: Uncertainty, moved: Moved) -> dict[str, Tensor]:
+def figures_of(evidence: Reprojection, uncertainty: Uncertainty, moved: Displacement) -> dict[str, Tensor]:
     """The six figures (B,) that tell of the error of a result, by the names of `CALIBRATION`; each grows with trouble.
 
     ``model_mm`` PA-MPJPE that the model expects; ``estimate_error_rad`` see the function of that name;
@@ -54,7 +54,7 @@ def figures_of(evidence: Evidence, uncertainty: Uncertainty, moved: Moved) -> di
     }
 
 
-def estimate_error_rad(uncertainty: Uncertainty, moved: Moved) -> Tensor:
+def estimate_error_rad(uncertainty: Uncertainty, moved: Displacement) -> Tensor:
     """Error (B,) of the coarse body joints an axis, as the keypoints reveal it.
 
     The keypoints determine a share 1 - ratio^2 of each of the 63 axes; only there could the joints move, and there they

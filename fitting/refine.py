@@ -12,14 +12,24 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fitting.fit import fit_batch, fit_shared
 from fitting.inputs import Coarse, Observations
+from fitting.prepare import prepare
+from fitting.priors import Gaussian
+from fitting.problem import Problem
 from fitting.result import Parameters, RefineResult
-from fitting.rows import cat_rows, grown_index, take_rows
 from fitting.settings import RefineConfig
-from fitting.solver import ROW_MULTIPLE, Status
+from fitting.shared import (
+    fuse,
+    information,
+    information_of_others,
+    person_rows,
+    shared_values,
+    with_shared,
+)
+from fitting.solver import Solution, Status, padded_rows
 from fitting.sparse_body import SparseBody
 from fitting.summary import summarise
+from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
 
 __all__ = ["Camera", "Coarse", "Observations", "Parameters", "RefineConfig", "RefineResult", "Status", "refine"]
@@ -60,17 +70,60 @@ def refine(
             f"got {tuple(person_index.shape)} of {person_index.dtype}"
         )
     parts = rows.split(config.batch_size)
-    fits, filled = [], []
+    problems, filled = [], []
     for part in parts:
         # Full batches, of whose rows only the first are real: see ROW_MULTIPLE.
-        index = part[grown_index(len(part), ROW_MULTIPLE, part.device)]
+        index = part[padded_rows(len(part), part.device)]
         seen = _blank_from(len(part), take_rows(observations, index))
-        fits.append(fit_batch(model, seen, take_rows(coarse, index), take_rows(camera, index), config))
+        problems.append(prepare(model, seen, take_rows(coarse, index), take_rows(camera, index), config))
         filled.append(index)
+    fits = [(problem, fit(problem)) for problem in problems]
     if person_index is not None:
         fits = fit_shared(fits, person_index.to(model.device)[torch.cat(filled)])
-    results = [summarise(fit) for fit in fits]
+    results = [summarise(problem, solution) for problem, solution in fits]
     return cat_rows([take_rows(result, part - part[0]) for result, part in zip(results, parts, strict=True)])
+
+
+def fit(problem: Problem) -> Solution:
+    """Fits people, each row on its own: a run with the wide robust loss, then one with the tight loss."""
+    wide_stage, final_stage = problem.config.stages(problem.model.device.type)
+    wide = problem.solve(problem.people.start, wide_stage)
+    final = problem.solve(wide.state, final_stage)
+    return replace(final, iterations=wide.iterations + final.iterations)
+
+
+def fit_shared(fits: list[tuple[Problem, Solution]], person_index: Tensor) -> list[tuple[Problem, Solution]]:
+    """The batches fitted again, with what the rows of one person share held at what all of them say together."""
+    model, columns = fits[0][0].model, fits[0][0].shared_columns
+    priors, own, known, use = [], [], [], []
+    for problem, solution in fits:
+        prior, state = problem.linear_prior(), solution.state
+        hessian = problem.terms(problem.config.final_loss).linearise(state, model.forward(state))[1]
+        prior = Gaussian(mean=prior.mean[:, columns], precision=prior.precision[:, columns])
+        priors.append(prior)
+        own.append(shared_values(state, model.layout, columns))
+        known.append(information(hessian, columns, prior.precision))
+        use.append(problem.people.usable & (solution.status != Status.NOT_FINITE))
+    person, num_people = person_rows(person_index)
+    together = torch.cat(own), torch.cat(known), cat_rows(priors), torch.cat(use)
+    values = fuse(together[0], together[1], together[2], person, num_people, together[3])
+    others = information_of_others(together[1], person, num_people, together[3])
+    sizes = [len(solution.status) for _, solution in fits]
+    parts = zip(fits, values.split(sizes), others.split(sizes), strict=True)
+    return [_fit_held(*one, columns, value, other) for one, value, other in parts]
+
+
+def _fit_held(
+    problem: Problem, solution: Solution, columns: Tensor, values: Tensor, others: Tensor
+) -> tuple[Problem, Solution]:
+    """A batch fitted again from where it is, with the shared unknowns held at values (B, C)."""
+    layout = problem.model.layout
+    problem = replace(problem, people=replace(problem.people, shared=values, others=others))
+    final_stage = problem.config.stages(problem.model.device.type)[1]
+    final = problem.solve(with_shared(solution.state, layout, columns, values), final_stage)
+    # The prior that holds them is tight, not rigid: what rounding leaves of their steps is taken back.
+    state = with_shared(final.state, layout, columns, values)
+    return problem, replace(final, state=state, iterations=solution.iterations + final.iterations)
 
 
 def _blank_from(first: int, observations: Observations) -> Observations:

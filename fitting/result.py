@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from fitting import so3
-from fitting.evidence import Evidence
-from fitting.moved import Moved
+from fitting.displacement import Displacement
+from fitting.reprojection import Reprojection
 from fitting.solver import Status
 from fitting.uncertainty import Uncertainty
 
@@ -59,11 +59,11 @@ class RefineResult:
     """EHM-s parameters."""
     keypoints_px: Tensor
     """(B, 133, 2) keypoints of the refined body in the image."""
-    evidence: Evidence
+    reprojection: Reprojection
     """Residuals, inliers, per-part reprojection errors in px and as a share of the box, part validity."""
     uncertainty: Uncertainty
     """Posterior standard deviations, what the keypoints did not determine, and the 3D error the model expects."""
-    moved: Moved
+    displacement: Displacement
     """Distance from the coarse estimate, or neutral start, by joint and part."""
     iterations: Tensor
     """(B,) int64, over both runs."""
@@ -90,9 +90,9 @@ class RefineResult:
 
         0 where nothing was refined.
         """
-        return self.moved.mean_rad
+        return self.displacement.mean_rad
 
     @property
     def part_valid(self) -> Tensor:
         """(B, 4) bool: body, left hand, right hand, face."""
-        return self.evidence.part_valid
+        return self.reprojection.part_valid

@@ -1,37 +1,28 @@
 """One person in several photos, or frames of a video: rows that share body shape, face shape and head scale.
 
 Every row is fitted on its own first. What its keypoints say about the shared unknowns is its normal matrix with all its
-other unknowns eliminated (a Schur complement), without the beliefs about the shared ones, which may count only once a
-person. The information of a person's rows adds up, the beliefs join, and one solve gives the shared values:
+other unknowns eliminated (a Schur complement), without the priors about the shared ones, which may count only once a
+person. The information of a person's rows adds up, the priors join, and one solve gives the shared values:
 
     (P + sum_i S_i) x = P m + sum_i (S_i x_i + P (x_i - m))
 
-with belief precision P and mean m, row i's own fit x_i and information S_i: a row's fit balances its keypoints against
-the belief, so its keypoints alone pull with P (x_i - m). For a linear problem this is the joint optimum. The rows are
+with prior precision P and mean m, row i's own fit x_i and information S_i: a row's fit balances its keypoints against
+the prior, so its keypoints alone pull with P (x_i - m). For a linear problem this is the joint optimum. The rows are
 then fitted again with the shared unknowns held there.
 
 Legend: B rows, P unknowns, C shared unknowns, N people.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from fitting.parameters import Layout, State
+from fitting.priors import Gaussian
+from fitting.unknowns import Layout, State
 
 _HELD_PRECISION = 1e8
 """One over the variance of a shared unknown that is held: a standard deviation of 1e-4."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Belief:
-    """Independent Gaussians about the shared unknowns of B rows."""
-
-    mean: Tensor
-    """(B, C)."""
-    precision: Tensor
-    """(B, C) one over the variances."""
 
 
 def shared_columns(layout: Layout, num_groups: tuple[int, int, int, int]) -> Tensor:
@@ -55,9 +46,9 @@ def information(hessian: Tensor, columns: Tensor, precision: Tensor) -> Tensor:
     """What the keypoints of each row say about the shared unknowns: (B, C, C), positive semi-definite.
 
     Args:
-        hessian: (B, P, P) normal matrices at the rows' own fits, with all beliefs.
+        hessian: (B, P, P) normal matrices at the rows' own fits, with all priors.
         columns: (C,) places of the shared unknowns.
-        precision: (B, C) of the beliefs about them, which are taken out again.
+        precision: (B, C) of the priors about them, which are taken out again.
     """
     mask = torch.ones(hessian.shape[1], dtype=torch.bool, device=hessian.device)
     mask[columns] = False
@@ -75,13 +66,13 @@ def information(hessian: Tensor, columns: Tensor, precision: Tensor) -> Tensor:
     return vectors @ (values.clamp(min=0)[..., None] * vectors.transpose(1, 2))
 
 
-def fuse(own: Tensor, known: Tensor, belief: Belief, person: Tensor, num_people: int, use: Tensor) -> Tensor:
+def fuse(own: Tensor, known: Tensor, prior: Gaussian, person: Tensor, num_people: int, use: Tensor) -> Tensor:
     """Shared unknowns (B, C) of every row, equal for the rows of a person.
 
     Args:
         own: (B, C) values of the rows' own fits.
         known: (B, C, C) `information` of the rows.
-        belief: about the shared unknowns; a person takes the mean over the rows.
+        prior: about the shared unknowns; a person takes the mean over the rows.
         person: (B,) number of the person, 0..num_people - 1.
         num_people: N.
         use: (B,) rows that were fitted; the others take the person's values and add nothing.
@@ -91,17 +82,17 @@ def fuse(own: Tensor, known: Tensor, belief: Belief, person: Tensor, num_people:
         return values.new_zeros(num_people, *values.shape[1:]).index_add_(0, person, values)
 
     weight = use.to(own.dtype)[:, None]
-    believed = torch.where(total(weight)[person] > 0, weight, torch.ones_like(weight))
-    count = total(believed)
-    mean, precision = total(belief.mean * believed) / count, total(belief.precision * believed) / count
-    pull = (known @ own[..., None]).squeeze(-1) + belief.precision * (own - belief.mean)
+    counted = torch.where(total(weight)[person] > 0, weight, torch.ones_like(weight))
+    count = total(counted)
+    mean, precision = total(prior.mean * counted) / count, total(prior.precision * counted) / count
+    pull = (known @ own[..., None]).squeeze(-1) + prior.precision * (own - prior.mean)
     left = total(torch.where(use[:, None, None], known, torch.zeros_like(known))) + torch.diag_embed(precision)
     right = total(torch.where(use[:, None], pull, torch.zeros_like(pull))) + precision * mean
     values = torch.linalg.solve(left, right)
     return values[person]
 
 
-def of_the_others(known: Tensor, person: Tensor, num_people: int, use: Tensor) -> Tensor:
+def information_of_others(known: Tensor, person: Tensor, num_people: int, use: Tensor) -> Tensor:
     """What the other rows of each row's person say about the shared unknowns: (B, C, C).
 
     Added to a row's own normal matrix it makes the marginal posterior of that row, as in the joint problem.
@@ -125,8 +116,8 @@ def with_shared(state: State, layout: Layout, columns: Tensor, values: Tensor) -
     return replace(state, coefficients=coefficients, log_head_scale=scale)
 
 
-def hold(mean: Tensor, precision: Tensor, columns: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Beliefs (B, P) about all additive unknowns with the shared ones held at values (B, C)."""
-    mean, precision = mean.clone(), precision.clone()
+def hold(prior: Gaussian, columns: Tensor, values: Tensor) -> Gaussian:
+    """A prior about all additive unknowns (B, P) with the shared ones held at values (B, C)."""
+    mean, precision = prior.mean.clone(), prior.precision.clone()
     mean[:, columns], precision[:, columns] = values, _HELD_PRECISION
-    return mean, precision
+    return Gaussian(mean=mean, precision=precision)

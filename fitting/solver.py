@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from fitting.arrow import Arrow, factorise, solve_factored
-from fitting.rows import choose_rows, copy_rows, put_rows, take_rows
 from fitting.settings import SolverConfig
+from model.batches import choose_rows, map_tensors, put_rows, take_rows
 
 _MIN_DAMPING = 1e-8
 
@@ -25,6 +25,12 @@ _MIN_DAMPING = 1e-8
 ROW_MULTIPLE = 16
 """Batches of a multiple of this many rows give a row the same result, bit for bit, wherever it stands in them: vector
 instructions work on 16 floats at once and round otherwise where they do not fill up. `fitting.refine` fills them."""
+
+
+def padded_rows(count: int, device: torch.device) -> Tensor:
+    """Rows 0 .. count - 1, then row 0 again until their number is a multiple of `ROW_MULTIPLE`."""
+    index = torch.arange(-(-count // ROW_MULTIPLE) * ROW_MULTIPLE, device=device)
+    return torch.where(index < count, index, 0)
 
 
 class Status(IntEnum):
@@ -42,7 +48,7 @@ class Status(IntEnum):
     """Nothing to fit: the row was left as it came."""
 
 
-class Problem(Protocol):
+class LeastSquares(Protocol):
     """B independent least-squares problems. The cost is a sum of squares; gradient and matrix are those of its half."""
 
     @property
@@ -66,7 +72,7 @@ class Problem(Protocol):
         """The state with its discrete choices brought up to date; the same object where none changed."""
         ...
 
-    def take_rows(self, index: Tensor) -> "Problem":
+    def take_rows(self, index: Tensor) -> "LeastSquares":
         """The problems of some rows."""
         ...
 
@@ -121,7 +127,7 @@ def _damped_step(
 class _Rows:
     """What changes from iteration to iteration, for the rows that are still in the batch."""
 
-    problem: Problem
+    problem: LeastSquares
     state: Any
     evaluation: Any
     cost: Tensor
@@ -150,7 +156,7 @@ class _Rows:
             put_rows(getattr(self, name), index, getattr(source, name))
 
 
-def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | None = None) -> Solution:
+def solve(problem: LeastSquares, start: Any, config: SolverConfig, active: Tensor | None = None) -> Solution:
     """Minimises every row from `start`.
 
     Args:
@@ -159,7 +165,7 @@ def solve(problem: Problem, start: Any, config: SolverConfig, active: Tensor | N
         config: settings.
         active: (B,) bool; rows that are False are not touched and get `NO_DATA`.
     """
-    state = copy_rows(problem.refresh(start))
+    state = map_tensors(problem.refresh(start), torch.clone)
     cost, evaluation = problem.evaluate(state)
     status = torch.where(torch.isfinite(cost), int(Status.ITERATION_LIMIT), int(Status.NOT_FINITE))
     if active is not None:

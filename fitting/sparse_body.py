@@ -21,10 +21,10 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward, people_first, people_last
-from fitting.hand_prior import hand_population
-from fitting.parameters import HAND_DIM, Layout, State
+from fitting.hand_population import hand_population
 from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
 from fitting.sparse_tables import BodyTables, PointTables, build_tables
+from fitting.unknowns import HAND_DIM, Layout, State
 from model.body import skeleton
 from model.body.keypoints import contour_row
 from model.imaging import camera

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from datasets_manifest.schema.ehm_fields import BodySize
-from fitting.parameters import NUM_TURNED
+from fitting.unknowns import NUM_TURNED
 from model.body import skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis

@@ -1,69 +1,68 @@
-"""From fitted states to the result: parameters under their label names, evidence, uncertainty and quality."""
+"""From fitted states to the result: parameters under their label names, reprojection, uncertainty and quality."""
 
 from dataclasses import replace
 
 import torch
 
 from fitting import so3
-from fitting.evidence import face_turn_rad, gather_evidence
-from fitting.fit import Fit
+from fitting.displacement import measure_displacement
 from fitting.forward import Forward
-from fitting.moved import measure_moved
-from fitting.parameters import State
+from fitting.priors import prior_precision
+from fitting.problem import Problem
 from fitting.quality import expected_error_mm, figures_of, quality_score
+from fitting.reprojection import face_turn_rad, measure_reprojection
 from fitting.result import Parameters, RefineResult
-from fitting.shared import shared_columns
-from fitting.solver import Status
+from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
-from fitting.uncertainty import prior_precision, uncertainty
+from fitting.uncertainty import uncertainty
+from fitting.unknowns import State
 from model.imaging import camera as pinhole
 
 
-def summarise(fit: Fit) -> RefineResult:
+def summarise(problem: Problem, solution: Solution) -> RefineResult:
     """Result of the refined states; rows that were not refined are valid in no part and keep their start, or
     what they share with other rows of their person."""
-    job, start, final, pose_sigma, status = fit.job, fit.start, fit.final, fit.pose_sigma, fit.status
-    model, state = job.model, final.state
+    model, config, people = problem.model, problem.config, problem.people
+    start, state, status = people.start, solution.state, solution.status
     forward: Forward = model.forward(state)
     before = model.forward(start)
-    keypoints_px = pinhole.project(forward.points_cam, job.view)
-    boxes = fit.boxes_xyxy
-    evidence = gather_evidence(
+    keypoints_px = pinhole.project(forward.points_cam, people.camera)
+    reprojection = measure_reprojection(
         keypoints_px=keypoints_px,
-        observed_px=job.observed,
-        precision=job.precision,
-        inlier_sigma=job.config.inlier_sigma,
-        boxes_xyxy=None if boxes is None else boxes.to(model.dtype),
-        hand_estimated=job.coarse.hand_valid,
+        observed_px=people.keypoints_px,
+        precision=people.precision,
+        inlier_sigma=config.inlier_sigma,
+        boxes_xyxy=None if people.boxes_xyxy is None else people.boxes_xyxy.to(model.dtype),
+        hand_estimated=people.coarse.hand_valid,
         face_turn=face_turn_rad(forward),
         estimated_turn=face_turn_rad(before),
     )
     refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
-    evidence = replace(evidence, part_valid=evidence.part_valid & refined[:, None])
-    # Of rows that share unknowns the beliefs proper count here, not the ones that held them during the run.
-    own = replace(job, shared=None)
-    problem = own.problem(start, pose_sigma, job.config.final_loss)
-    _, hessian = problem.linearise(state, forward)
-    if job.others is not None:
-        columns = shared_columns(model.layout, model.num_groups).to(model.device)
-        hessian[:, columns[:, None], columns] += job.others
-    _, linear = own.linear_beliefs(start)
-    term_costs = {type(term).__name__: term.cost(state, forward) for term in problem.terms}
-    beliefs = prior_precision(model.layout, pose_sigma, job.config.jaw_sigma_rad, linear)
-    spread = uncertainty(hessian, beliefs, model, forward)
-    moved = measure_moved(start, before, state, forward)
-    error = expected_error_mm(figures_of(evidence, spread, moved))
+    reprojection = replace(reprojection, part_valid=reprojection.part_valid & refined[:, None])
+    # Of rows that share unknowns the priors proper count here, not the ones that held them during the run.
+    own = replace(problem, people=replace(people, shared=None))
+    terms = own.terms(config.final_loss)
+    _, hessian = terms.linearise(state, forward)
+    if people.others is not None:
+        columns = problem.shared_columns
+        hessian[:, columns[:, None], columns] += people.others
+    linear = own.linear_prior().precision
+    term_costs = {type(term).__name__: term.cost(state, forward) for term in terms.terms}
+    before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
+    spread = uncertainty(hessian, before_keypoints, model, forward)
+    displacement = measure_displacement(start, before, state, forward)
+    error = expected_error_mm(figures_of(reprojection, spread, displacement))
     return RefineResult(
         parameters=parameters_of(model, state),
         keypoints_px=keypoints_px,
-        evidence=evidence,
+        reprojection=reprojection,
         uncertainty=spread,
-        moved=moved,
+        displacement=displacement,
         expected_error_mm=error,
-        iterations=fit.iterations,
+        iterations=solution.iterations,
         status=status,
         quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
-        cost=final.cost if job.shared is None else torch.stack(list(term_costs.values())).sum(0),
+        cost=solution.cost if people.shared is None else torch.stack(list(term_costs.values())).sum(0),
         term_costs=term_costs,
     )
 

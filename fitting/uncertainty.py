@@ -1,7 +1,7 @@
 """What the keypoints did not determine: standard deviations from the final normal matrix (Laplace approximation).
 
 The inverse of the Gauss-Newton matrix is the covariance of a Gaussian around the result, provided that keypoints and
-beliefs state their own noise correctly. Pushed through the derivative of the joints it gives the 3D error that the
+priors state their own noise correctly. Pushed through the derivative of the joints it gives the 3D error that the
 model itself expects, in mm. Finger coordinates couple to all else through their own block only, so they are eliminated
 first (Schur complement) and no matrix of the full size is inverted.
 
@@ -16,15 +16,15 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward
-from fitting.parameters import BODY, JAW, POSITION, ROOT, Layout
-from fitting.rows import cat_rows, map_tensors
 from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import BODY, POSITION, ROOT, Layout
+from model.batches import cat_rows, map_tensors
 from model.body.skeleton import NUM_MAIN_JOINTS
 
 _DEPTH_FACTOR = 1.4
 """Stated over computed sigma of log depth, so that error over sigma is 1 on synthetic people: their shapes spread wider
-than the belief about them, which hardly touches the pose. Rotations and the head scale need no factor (1.0)."""
+than the prior about them, which hardly touches the pose. Rotations and the head scale need no factor (1.0)."""
 _CHUNK = 2 * ROW_MULTIPLE
 """People whose covariance is computed at once on a CPU."""
 _SMALL_BLOCK = 16
@@ -74,27 +74,11 @@ class Uncertainty:
         return self.joint_ratio[:, 1:].mean(1)
 
 
-def prior_precision(layout: Layout, pose_sigma_rad: Tensor, jaw_sigma_rad: tuple[float, ...], linear: Tensor) -> Tensor:
-    """One over the variances (B, P) of all unknowns before the keypoints.
-
-    Args:
-        layout: places of the unknowns.
-        pose_sigma_rad: (B, 22) beliefs about root and body joints.
-        jaw_sigma_rad: (3,) beliefs about the jaw.
-        linear: (B, P) precision of everything that is not a rotation of root, body or jaw.
-    """
-    precision = linear.clone()
-    joints = (1 / pose_sigma_rad.square())[..., None].expand(-1, -1, 3)
-    precision[:, ROOT], precision[:, BODY] = joints[:, 0], joints[:, 1:].flatten(1)
-    precision[:, JAW] = 1 / linear.new_tensor(jaw_sigma_rad).square()
-    return precision
-
-
 def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forward) -> Uncertainty:
     """Covariance of the result of B people; on a CPU a few people at a time, for the sake of memory.
 
     Args:
-        hessian: (B, P, P) Gauss-Newton matrix at the result, beliefs included. Left and right fingers do not couple.
+        hessian: (B, P, P) Gauss-Newton matrix at the result, priors included. Left and right fingers do not couple.
         prior: (B, P) `prior_precision`.
         body: tables of the body.
         forward: the result.
@@ -102,7 +86,7 @@ def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forwa
     size = _CHUNK if hessian.device.type == "cpu" else len(hessian)
     parts = [slice(start, start + size) for start in range(0, len(hessian), size)]
     return cat_rows(
-        [_covariance(hessian[part], prior[part], body, map_tensors(itemgetter(part), forward)) for part in parts]
+        [_covariance(hessian[part], prior[part], body, map_tensors(forward, itemgetter(part))) for part in parts]
     )
 
 

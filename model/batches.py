@@ -60,6 +60,11 @@ def choose_rows(mask: Tensor, yes: Batch, no: Batch) -> Batch:
     return map_tensors(yes, lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), no)
 
 
+def put_rows(target: Batch, index: Tensor, source: Batch) -> None:
+    """Writes the rows of ``source`` (R, ...) into the rows ``index`` (R,) of ``target``, in place."""
+    map_tensors(target, lambda a, b: a.index_copy_(0, index, b), source)
+
+
 def cat_rows(batches: Sequence[Batch]) -> Batch:
     """Batches of the same build, one after the other."""
     first, *others = batches

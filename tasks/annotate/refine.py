@@ -149,13 +149,13 @@ def _labelled_rows(
     people: Columns, result: RefineResult, valid: np.ndarray, rows: np.ndarray, state: dict[str, np.ndarray]
 ) -> pa.Table:
     """Labels of those of (P,) refined people whose numbers are given."""
-    kept, evidence = people.take(rows), result.evidence
+    kept, reprojection = people.take(rows), result.reprojection
     fitted = {
         **result.parameters.rotvecs(),
-        **{f"reproj_{part}_px": evidence.reproj_px[:, k] for k, part in enumerate(PART_NAMES)},
-        "reproj_rel": evidence.reproj_rel,
-        "inlier_ratio": evidence.inlier_ratio,
-        "joint_seen": evidence.joint_seen,
+        **{f"reproj_{part}_px": reprojection.reproj_px[:, k] for k, part in enumerate(PART_NAMES)},
+        "reproj_rel": reprojection.reproj_rel,
+        "inlier_ratio": reprojection.inlier_ratio,
+        "joint_seen": reprojection.joint_seen,
         "moved_rad": result.moved_rad,
         "iterations": result.iterations,
         "converged": result.converged,

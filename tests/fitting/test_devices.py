@@ -5,16 +5,16 @@ import torch
 
 from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting import initialise, so3
-from fitting.beliefs import pose_sigma_rad
 from fitting.inputs import Coarse
-from fitting.priors import GaussianTerm, PoseNearnessTerm, RotvecTerm
-from fitting.problem import BodyProblem
+from fitting.keypoint_term import KeypointTerm
+from fitting.prior_terms import GaussianTerm, PoseNearnessTerm, RotvecTerm
+from fitting.priors import Gaussian, pose_sigma_rad
 from fitting.refine import RefineConfig, RefineResult, Status, refine
-from fitting.residuals import KeypointTerm
-from fitting.rows import map_tensors
 from fitting.settings import SolverConfig
 from fitting.solver import solve
 from fitting.sparse_body import SparseBody
+from fitting.terms import TermSum
+from model.batches import map_tensors
 from model.body.assets import EhmAssets
 from model.imaging.camera import Camera
 
@@ -45,14 +45,16 @@ def test_the_fixed_plan_runs_on_a_device_that_cannot_be_asked(open_body: SparseB
         KeypointTerm(body, seen, precision, view, 4.0),
         PoseNearnessTerm(start.global_orient, start.body_pose, pose_sigma_rad(coarse, RefineConfig())),
         RotvecTerm(0.05, so3.log(start.jaw_pose), torch.ones(3, device=meta)),
-        GaussianTerm(body.layout, torch.zeros(size, device=meta), torch.ones(size, device=meta)),
+        GaussianTerm(
+            body.layout, Gaussian(mean=torch.zeros(size, device=meta), precision=torch.ones(size, device=meta))
+        ),
     ]
     active = torch.ones(4, dtype=torch.bool, device=meta)
-    solution = solve(BodyProblem(body, terms), start, SolverConfig(max_iterations=7), active)
+    solution = solve(TermSum(body, terms), start, SolverConfig(max_iterations=7), active)
     assert solution.cost.device == meta
     assert solution.state.body_pose.shape == (4, 21, 3, 3)
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        solve(BodyProblem(body, terms), start, SolverConfig(max_iterations=7, plan="adaptive"), active)
+        solve(TermSum(body, terms), start, SolverConfig(max_iterations=7, plan="adaptive"), active)
 
 
 def test_the_fixed_plan_ends_where_the_adaptive_one_does(open_body: SparseBody, people: SyntheticPeople) -> None:
@@ -82,7 +84,7 @@ def test_cuda_gives_what_the_cpu_gives(open_assets: EhmAssets, open_body: Sparse
     assert not torch.backends.cuda.matmul.allow_tf32
     body = open_body.to("cuda")
     there = [
-        map_tensors(lambda value: value.cuda(), batch) for batch in (people.observations, people.coarse, people.camera)
+        map_tensors(batch, lambda value: value.cuda()) for batch in (people.observations, people.coarse, people.camera)
     ]
     expected = refine(open_body, people.observations, people.coarse, people.camera, FIXED)
     result = refine(body, there[0], there[1], there[2], FIXED)
@@ -95,12 +97,16 @@ def test_cuda_gives_what_the_cpu_gives(open_assets: EhmAssets, open_body: Sparse
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_loop_never_waits_for_cuda(open_body: SparseBody, people: SyntheticPeople) -> None:
     body = open_body.to("cuda")
-    start = map_tensors(lambda value: value.cuda(), people.truth)
-    view = map_tensors(lambda value: value.cuda(), people.camera)
+    start = map_tensors(people.truth, lambda value: value.cuda())
+    view = map_tensors(people.camera, lambda value: value.cuda())
     target, sigma = people.observations.keypoints_px.cuda(), people.observations.sigma_px.cuda()
     ones = torch.ones(32, body.layout.size, device="cuda")
-    problem = BodyProblem(
-        body, [KeypointTerm(body, target, 1 / sigma, view, 4.0), GaussianTerm(body.layout, 0 * ones, ones)]
+    problem = TermSum(
+        body,
+        [
+            KeypointTerm(body, target, 1 / sigma, view, 4.0),
+            GaussianTerm(body.layout, Gaussian(mean=0 * ones, precision=ones)),
+        ],
     )
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")

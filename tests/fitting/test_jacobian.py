@@ -7,9 +7,9 @@ import torch
 from toy_bodies import random_state
 
 from fitting.jacobian import dense, keypoint_jacobian
-from fitting.parameters import State, retract
-from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import State, retract
+from model.batches import take_rows
 from model.imaging import camera
 
 

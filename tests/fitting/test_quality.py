@@ -44,7 +44,7 @@ def test_quality_without_figures_is_zero() -> None:
 
 
 def test_the_score_can_be_made_from_the_result_alone(refined: RefineResult) -> None:
-    error = expected_error_mm(figures_of(refined.evidence, refined.uncertainty, refined.moved))
+    error = expected_error_mm(figures_of(refined.reprojection, refined.uncertainty, refined.displacement))
     assert torch.allclose(error, refined.expected_error_mm, rtol=1e-12)
     assert torch.allclose(quality_score(error), refined.quality, rtol=1e-12)
 
@@ -61,8 +61,8 @@ def test_nothing_depends_on_the_size_of_the_image(
     camera = Camera(focal_px=zoom * people.camera.focal_px, principal_px=zoom * people.camera.principal_px)
     large = refine(open_body_f64, observations, people.coarse, camera)
     assert torch.allclose(large.quality, refined.quality, atol=1e-3)
-    assert torch.allclose(large.evidence.reproj_part_rel, refined.evidence.reproj_part_rel, rtol=0.02)
-    assert torch.allclose(large.evidence.reproj_px, zoom * refined.evidence.reproj_px, rtol=0.02)
+    assert torch.allclose(large.reprojection.reproj_part_rel, refined.reprojection.reproj_part_rel, rtol=0.02)
+    assert torch.allclose(large.reprojection.reproj_px, zoom * refined.reprojection.reproj_px, rtol=0.02)
     assert torch.allclose(large.uncertainty.pa_mpjpe_mm, refined.uncertainty.pa_mpjpe_mm, rtol=0.02)
 
 
@@ -109,13 +109,18 @@ def test_what_each_term_costs_adds_up(refined: RefineResult) -> None:
 def test_a_fit_that_stays_has_not_moved(open_body_f64: SparseBody, people: SyntheticPeople) -> None:
     nothing = keep_keypoints(people.observations, [])
     result = refine(open_body_f64, nothing, people.coarse, people.camera)
-    for values in (result.moved.joints_rad, result.moved.hands_rad, result.moved.head_rad, result.moved.joints_mm):
+    for values in (
+        result.displacement.joints_rad,
+        result.displacement.hands_rad,
+        result.displacement.head_rad,
+        result.displacement.joints_mm,
+    ):
         assert values.abs().max() < 1e-4
     assert (result.quality == 0).all()
 
 
 def test_distance_from_the_estimate_by_part(people: SyntheticPeople, refined: RefineResult) -> None:
-    moved = refined.moved
+    moved = refined.displacement
     assert torch.allclose(moved.mean_rad, refined.moved_rad)
     assert torch.allclose(22 * moved.mean_rad, 21 * moved.body_rad + moved.root_rad)
     assert (moved.joints_mm[:, 0] == 0).all()

@@ -115,8 +115,8 @@ def test_everyone_converges_in_few_steps(refined: RefineResult) -> None:
 
 def test_outliers_are_found(people: SyntheticPeople, refined: RefineResult) -> None:
     seen = torch.isfinite(people.observations.sigma_px)
-    assert refined.evidence.inlier[people.outlier & seen].double().mean() < 0.02
-    assert refined.evidence.inlier[~people.outlier & seen].double().mean() > 0.97
+    assert refined.reprojection.inlier[people.outlier & seen].double().mean() < 0.02
+    assert refined.reprojection.inlier[~people.outlier & seen].double().mean() > 0.97
 
 
 def test_head_scale_is_recovered(people: SyntheticPeople, refined: RefineResult) -> None:
@@ -132,8 +132,8 @@ def test_parts_that_were_seen_are_valid(refined: RefineResult) -> None:
 
 def test_reprojection_figures_match_the_keypoints(people: SyntheticPeople, refined: RefineResult) -> None:
     distance = (refined.keypoints_px - people.observations.keypoints_px).norm(dim=-1)
-    inlier = refined.evidence.inlier[0, skeleton.FACE]
-    assert refined.evidence.reproj_px[0, 3] == distance[0, skeleton.FACE][inlier].median()
+    inlier = refined.reprojection.inlier[0, skeleton.FACE]
+    assert refined.reprojection.reproj_px[0, 3] == distance[0, skeleton.FACE][inlier].median()
 
 
 def test_stated_surface_offsets_make_up_for_hips_and_shoulders_off_their_joints(open_body: SparseBody) -> None:
@@ -164,7 +164,7 @@ def test_upper_body_alone_keeps_the_legs_at_their_estimate(open_body: SparseBody
     assert error_mm(open_body, people, result, aligned=True).mean() < 45
     turned = so3.angle_between(result.parameters.body_pose, people.coarse.body_pose)
     assert turned[:, [3, 4, 6, 7, 9, 10]].max() < 2 * DEGREE
-    assert not result.evidence.joint_seen[:, [1, 2, 4, 5, 7, 8]].any()
+    assert not result.reprojection.joint_seen[:, [1, 2, 4, 5, 7, 8]].any()
     assert result.part_valid[:, 0].double().mean() > 0.7
 
 
@@ -173,7 +173,7 @@ def test_head_alone_makes_a_valid_face_and_no_valid_body(open_body: SparseBody, 
     result = refine(open_body, observations, people.coarse, people.camera)
     assert result.part_valid[:, 3].all()
     assert not result.part_valid[:, :3].any()
-    assert not result.evidence.joint_seen[:, [1, 2, 4, 5, 7, 8, 10, 11, *range(16, 22)]].any()
+    assert not result.reprojection.joint_seen[:, [1, 2, 4, 5, 7, 8, 10, 11, *range(16, 22)]].any()
     turned = so3.angle_between(result.parameters.body_pose, people.coarse.body_pose)
     assert turned[:, [3, 4, 6, 7, 9, 10, *range(15, 21)]].max() < 2 * DEGREE
     assert clean_error(people, result)[:, skeleton.FACE].median() < 1.0
@@ -275,7 +275,7 @@ def test_a_face_estimate_that_sees_the_face_overrules_the_body(open_body: Sparse
     facing = torch.diag(torch.tensor([1.0, -1.0, -1.0])).expand(8, 3, 3)
     coarse = replace(people.coarse, face_valid=torch.ones(8, dtype=torch.bool), head_orient=facing)
     result = refine(open_body, people.observations, coarse, people.camera)
-    assert torch.isfinite(result.evidence.residual_px[:, skeleton.FACE]).any(1).all()
+    assert torch.isfinite(result.reprojection.residual_px[:, skeleton.FACE]).any(1).all()
 
 
 def test_body_alone_leaves_face_and_hands_at_their_priors(open_body: SparseBody, people: SyntheticPeople) -> None:

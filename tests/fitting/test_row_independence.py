@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting.refine import RefineConfig, RefineResult, Status, refine
-from fitting.rows import take_rows
 from fitting.sparse_body import SparseBody
+from model.batches import take_rows
 
 
 def refined(body: SparseBody, people: SyntheticPeople, rows: torch.Tensor, batch_size: int = 256) -> RefineResult:

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from benchmarks.synthetic_people import SyntheticPeople, make_people
-from fitting.parameters import Layout
+from fitting.priors import Gaussian
 from fitting.refine import RefineResult, Status, refine
-from fitting.rows import cat_rows, take_rows
-from fitting.shared import Belief, fuse, information, person_rows, shared_columns
+from fitting.shared import fuse, information, person_rows, shared_columns
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import Layout
+from model.batches import cat_rows, take_rows
 from model.imaging import camera
 
 FRAMES = 8
@@ -36,9 +37,9 @@ def test_fusing_a_linear_problem_gives_its_joint_optimum() -> None:
         moment[:, column] += precision[:, k] * mean[:, k]
     single = torch.linalg.solve(hessian, moment)
     known = information(hessian, columns, precision)
-    belief = Belief(mean=mean, precision=precision)
+    prior = Gaussian(mean=mean, precision=precision)
     everyone = torch.zeros(count, dtype=torch.int64)
-    found = fuse(single[:, columns], known, belief, everyone, 1, torch.ones(count, dtype=torch.bool))
+    found = fuse(single[:, columns], known, prior, everyone, 1, torch.ones(count, dtype=torch.bool))
 
     # The joint problem: shared unknowns once, the others a copy a row.
     own = [k for k in range(size) if k not in columns.tolist()]
@@ -134,7 +135,7 @@ def test_people_do_not_mix(open_body_f64: SparseBody) -> None:
     assert (mixed.keypoints_px[:FRAMES] - alone.keypoints_px).abs().max() < 1e-3
 
 
-def test_a_frame_without_keypoints_takes_the_shape_of_the_others(
+def test_a_frame_without_keypoints_takes_the_shape_information_of_others(
     open_body: SparseBody, two_people: SyntheticPeople, together: RefineResult
 ) -> None:
     people = two_people

@@ -32,7 +32,7 @@ past what a neck can do: the estimate of the body, within 20 degrees, has to agr
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class Reprojection:
     """Residuals of B people, summed up by part."""
 
     residual_px: Tensor
@@ -86,7 +86,7 @@ def _mean_sigma(precision: Tensor) -> Tensor:
     return sigma.sum(1) / seen.sum(1).clamp(min=1)
 
 
-def gather_evidence(
+def measure_reprojection(
     *,
     keypoints_px: Tensor,
     observed_px: Tensor,
@@ -96,7 +96,7 @@ def gather_evidence(
     hand_estimated: Tensor,
     face_turn: Tensor,
     estimated_turn: Tensor,
-) -> Evidence:
+) -> Reprojection:
     """Sums up the residuals of refined keypoints.
 
     Args:
@@ -135,7 +135,7 @@ def gather_evidence(
     face_size = _extent(keypoints_px[:, skeleton.FACE], seen[:, skeleton.FACE])
     face = (count[:, 3] >= _MIN_FACE_POINTS) & (reproj[:, 3] <= _MAX_FACE_REL * face_size)
     face = face & (face_turn <= MAX_FACE_TURN_RAD) & (estimated_turn <= MAX_ESTIMATED_TURN_RAD)
-    return Evidence(
+    return Reprojection(
         residual_px=torch.where(seen, distance, torch.full_like(distance, torch.nan)),
         inlier=inlier,
         reproj_px=reproj,

@@ -5,20 +5,20 @@ import torch
 from toy_bodies import random_state
 
 from fitting import so3
-from fitting.parameters import State, retract
-from fitting.priors import (
+from fitting.keypoint_term import KeypointTerm, geman_mcclure, precision_of
+from fitting.prior_terms import (
     GaussianTerm,
     OrientationTerm,
     PoseNearnessTerm,
     RotvecTerm,
     beyond_limits,
-    merge_beliefs,
     mixture_loss,
 )
-from fitting.problem import NormalEquations, Term
-from fitting.residuals import KeypointTerm, geman_mcclure, inliers, precision_of
+from fitting.priors import Gaussian, merge_gaussians
 from fitting.settings import WrongJoints
 from fitting.sparse_body import SparseBody
+from fitting.terms import NormalEquations, Term
+from fitting.unknowns import State, retract
 from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.imaging import camera
 from model.imaging.camera import Camera
@@ -45,7 +45,7 @@ def make_term(kind: str, body: SparseBody) -> Term:
     size = (COUNT, body.layout.size)
     precision = torch.rand(size, dtype=torch.float64)
     precision[:, 0:3] = precision[:, 6:72] = 0
-    return GaussianTerm(body.layout, torch.randn(size, dtype=torch.float64), precision)
+    return GaussianTerm(body.layout, Gaussian(mean=torch.randn(size, dtype=torch.float64), precision=precision))
 
 
 def cost_after(term: Term, body: SparseBody, state: State, rotations: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
@@ -75,7 +75,7 @@ def test_gradient_of_a_term_is_half_that_of_its_cost(kind: str, toy_body: Sparse
 def test_rows_of_a_term_are_independent(kind: str, toy_body: SparseBody) -> None:
     torch.manual_seed(0)
     term, state = make_term(kind, toy_body), random_state(toy_body, COUNT)
-    from fitting.rows import take_rows
+    from model.batches import take_rows
 
     index = torch.tensor([2, 0])
     part = take_rows(state, index)
@@ -125,11 +125,6 @@ def test_keypoints_that_cannot_be_used_have_no_precision() -> None:
     assert precision_of(sigma, points).tolist() == [[0.5, 0.0, 0.0, 0.0, 0.0, 0.0]]
 
 
-def test_inliers_need_to_be_seen_and_close() -> None:
-    residual = torch.tensor([[[1.0, 0.0], [9.0, 0.0], [0.0, 0.0]]])
-    assert inliers(residual, torch.tensor([[True, True, False]]), 4.0).tolist() == [[True, False, False]]
-
-
 def test_limits_are_free_inside_and_signed_outside() -> None:
     low, high = torch.from_numpy(JOINT_LIMITS_RAD).unbind(-1)
     inside = (low + high) / 2
@@ -138,8 +133,9 @@ def test_limits_are_free_inside_and_signed_outside() -> None:
     assert (beyond_limits(low - 0.1, low, high) < 0).all()
 
 
-def test_two_beliefs_merge_into_their_product() -> None:
-    first, second = (torch.tensor([0.0]), torch.tensor([1.0])), (torch.tensor([4.0]), torch.tensor([3.0]))
-    mean, precision = merge_beliefs([first, second])
-    assert mean.item() == pytest.approx(3.0)
-    assert precision.item() == pytest.approx(4.0)
+def test_two_gaussians_merge_into_their_product() -> None:
+    first = Gaussian(mean=torch.tensor([0.0]), precision=torch.tensor([1.0]))
+    second = Gaussian(mean=torch.tensor([4.0]), precision=torch.tensor([3.0]))
+    both = merge_gaussians([first, second])
+    assert both.mean.item() == pytest.approx(3.0)
+    assert both.precision.item() == pytest.approx(4.0)

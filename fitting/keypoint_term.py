@@ -9,14 +9,14 @@ from torch import Tensor
 
 from fitting.forward import Forward
 from fitting.jacobian import keypoint_jacobian
-from fitting.parameters import State
-from fitting.problem import NormalEquations
 from fitting.sparse_body import SparseBody
+from fitting.terms import NormalEquations
+from fitting.unknowns import State
 from model.imaging import camera
 from model.imaging.camera import Camera
 
 
-def reprojection(points_cam_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera) -> Tensor:
+def keypoint_residual(points_cam_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera) -> Tensor:
     """Residuals (B, N, 2) of points (B, N, 3) against keypoints (B, N, 2), in standard deviations.
 
     Args:
@@ -38,11 +38,6 @@ def geman_mcclure(squared: Tensor, scale: Tensor | float) -> tuple[Tensor, Tenso
     return squared * share, share * share
 
 
-def inliers(residual: Tensor, seen: Tensor, threshold: float) -> Tensor:
-    """Keypoints (B, N) that were seen and whose residual (B, N, 2) is at most `threshold` standard deviations."""
-    return seen & (residual.norm(dim=-1) <= threshold)
-
-
 class KeypointTerm:
     """Robust reprojection of all keypoints, as a term of the least-squares problem."""
 
@@ -57,7 +52,7 @@ class KeypointTerm:
         return KeypointTerm(self.body, self.keypoints_px[index], self.precision[index], view, self.robust_scale)
 
     def _residual(self, forward: Forward) -> Tensor:
-        return reprojection(forward.points_cam, self.keypoints_px, self.precision, self.view)
+        return keypoint_residual(forward.points_cam, self.keypoints_px, self.precision, self.view)
 
     def cost(self, state: State, forward: Forward) -> Tensor:
         """Robust cost (B,)."""
@@ -68,7 +63,7 @@ class KeypointTerm:
         """Adds [J r]^T [J r] of the weighted residuals, group by group.
 
         On CUDA the products need full float32: leave TF32 off (`torch.backends.cuda.matmul.allow_tf32`), which is
-        PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest beliefs.
+        PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest priors.
         """
         residual = self._residual(forward)
         weight = geman_mcclure(residual.square().sum(-1), self.robust_scale)[1].sqrt()

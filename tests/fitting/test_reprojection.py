@@ -6,8 +6,14 @@ import pytest
 import torch
 
 from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, make_people
-from fitting.evidence import MAX_ESTIMATED_TURN_RAD, MAX_FACE_TURN_RAD, Evidence, face_turn_rad, gather_evidence
 from fitting.refine import Observations, RefineResult, refine
+from fitting.reprojection import (
+    MAX_ESTIMATED_TURN_RAD,
+    MAX_FACE_TURN_RAD,
+    Reprojection,
+    face_turn_rad,
+    measure_reprojection,
+)
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
 from model.imaging import camera as pinhole
@@ -15,13 +21,13 @@ from model.imaging import camera as pinhole
 
 def evidence(
     seen: list[slice], error_px: float = 1.0, boxes: torch.Tensor | None = None, turns: tuple[float, float] = (0.0, 0.0)
-) -> Evidence:
+) -> Reprojection:
     points = 100 * torch.rand(1, 133, 2, generator=torch.Generator().manual_seed(0))
     points[0, 5:13] += 300
     precision = torch.zeros(1, 133)
     for part in seen:
         precision[:, part] = 0.5
-    return gather_evidence(
+    return measure_reprojection(
         keypoints_px=points + torch.tensor([error_px, 0.0]),
         observed_px=points,
         precision=precision,
@@ -107,7 +113,7 @@ def test_faces_seen_from_behind_are_invalid(open_body: SparseBody) -> None:
     """The keypoints are those of the turned head: all of the face is seen, as if through the skull."""
     people = people_facing(open_body, 150, 210)
     result = refined(open_body, people)
-    assert result.evidence.inlier_part_ratio[:, 3].min() > 0.5
+    assert result.reprojection.inlier_part_ratio[:, 3].min() > 0.5
     assert not result.part_valid[:, 3].any()
     assert result.part_valid[:, 0].double().mean() > 0.8
 

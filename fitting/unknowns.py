@@ -98,6 +98,16 @@ class Layout:
         return self.num_common + 2 * self.num_hand
 
 
+def linear_coordinates(state: State, layout: Layout) -> Tensor:
+    """The additive unknowns of a state in the places of a step (B, P); zeros where rotations stand."""
+    flat = state.position.new_zeros(len(state.position), layout.size)
+    flat[:, POSITION] = state.position
+    flat[:, layout.coefficients] = state.coefficients
+    flat[:, layout.log_head_scale] = state.log_head_scale
+    flat[:, layout.hands] = state.hand_pca[:, :, : layout.num_hand].flatten(1)
+    return flat
+
+
 def retract(state: State, step: Tensor, rotations: Tensor, layout: Layout) -> State:
     """Moves a state by a step (B, P).
 

@@ -7,7 +7,6 @@ import torch
 
 from benchmarks.synthetic_people import SyntheticPeople, keep_keypoints, make_people
 from fitting import so3
-from fitting.parameters import Layout, retract
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
 from fitting.uncertainty import (
@@ -18,6 +17,7 @@ from fitting.uncertainty import (
     uncertainty,
     whitening,
 )
+from fitting.unknowns import Layout, retract
 from model.metrics.joints import mean_distance_mm, pa_mpjpe_mm, similarity_align
 
 
@@ -141,7 +141,7 @@ def test_what_the_keypoints_say_is_determined(refined: RefineResult) -> None:
     assert 0 < ratio.conditioning.min() < ratio.conditioning.max() < 1
 
 
-def test_wide_beliefs_leave_the_say_to_the_keypoints(open_body: SparseBody, people: SyntheticPeople) -> None:
+def test_wide_priors_leave_the_say_to_the_keypoints(open_body: SparseBody, people: SyntheticPeople) -> None:
     wide = replace(people.coarse, sigma_rad=torch.full((24, 22), 0.6))
     ratio = refine(open_body, people.observations, wide, people.camera).uncertainty.joint_ratio
     assert ratio[:, 0].mean() < 0.5

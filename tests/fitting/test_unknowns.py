@@ -4,8 +4,8 @@ import torch
 from toy_bodies import random_state
 
 from fitting import so3
-from fitting.parameters import BODY, retract
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import BODY, retract
 
 
 def test_a_zero_step_changes_nothing(toy_body: SparseBody) -> None:

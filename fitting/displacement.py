@@ -9,12 +9,12 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward
-from fitting.parameters import State
+from fitting.unknowns import State
 from model.body.skeleton import HEAD, NUM_MAIN_JOINTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Moved:
+class Displacement:
     """Distance of B people from their coarse estimate; from the neutral start that won where there was no estimate."""
 
     joints_rad: Tensor
@@ -42,10 +42,10 @@ class Moved:
         return self.joints_rad.mean(1)
 
 
-def measure_moved(start: State, before: Forward, state: State, forward: Forward) -> Moved:
+def measure_displacement(start: State, before: Forward, state: State, forward: Forward) -> Displacement:
     """Compares the start with the refined state, each with its forward pass."""
     first, last = before.joints[:, :NUM_MAIN_JOINTS], forward.joints[:, :NUM_MAIN_JOINTS]
-    return Moved(
+    return Displacement(
         joints_rad=torch.cat(
             [
                 so3.angle_between(start.global_orient, state.global_orient)[:, None],

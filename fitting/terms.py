@@ -1,0 +1,100 @@
+"""The refinement as a least-squares problem: a body, and a list of terms that each add a cost and its derivatives."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fitting.arrow import Arrow
+from fitting.forward import Forward
+from fitting.sparse_body import SparseBody
+from fitting.unknowns import State, retract
+
+
+class NormalEquations:
+    """Normal equations of B people as one product: [J r]^T [J r] of the residuals r and their Jacobian J.
+
+    The Gauss-Newton matrix and the gradient are parts of it, so that a term adds both with one matrix product. A
+    product of a matrix with a vector would depend, in the last bit, on where a person lies in memory; this does not.
+    """
+
+    def __init__(self, count: int, size: int, like: Tensor):
+        """Zeros for `count` people and P = `size` unknowns, of the type and on the device of `like`."""
+        self.augmented = like.new_zeros(count, size + 1, size + 1)
+        """(B, P + 1, P + 1); the last row and column belong to the residuals. Only the row is kept complete."""
+        self.size = size
+
+    @property
+    def hessian(self) -> Tensor:
+        """Gauss-Newton matrix (B, P, P): a view."""
+        return self.augmented[:, : self.size, : self.size]
+
+    @property
+    def gradient(self) -> Tensor:
+        """Half the gradient (B, P): a view."""
+        return self.augmented[:, self.size, : self.size]
+
+
+class Term(Protocol):
+    """One residual of the problem, for a batch of people."""
+
+    def cost(self, state: State, forward: Forward) -> Tensor:
+        """Sum of (robust) squares (B,)."""
+        ...
+
+    def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
+        """Adds half the gradient and the Gauss-Newton matrix of the cost, in place."""
+        ...
+
+    def take_rows(self, index: Tensor) -> "Term":
+        """The same term for some of the people."""
+        ...
+
+
+class TermSum:
+    """A sum of terms over the posed body; what the solver sees."""
+
+    def __init__(self, body: SparseBody, terms: list[Term]):
+        """The body and the terms, all for the same people.
+
+        Only keypoints may couple fingers with anything else, and no term those of two hands: the solver relies on it.
+        """
+        self.body, self.terms = body, terms
+        layout = body.layout
+        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=body.hand_reach)
+        self._normal: NormalEquations | None = None
+
+    def evaluate(self, state: State) -> tuple[Tensor, Forward]:
+        """Cost (B,) and forward pass."""
+        forward = self.body.forward(state)
+        return torch.stack([term.cost(state, forward) for term in self.terms]).sum(0), forward
+
+    def linearise(self, state: State, evaluation: Forward) -> tuple[Tensor, Tensor]:
+        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); the next call writes into the same memory."""
+        if self._normal is None:
+            self._normal = NormalEquations(len(state.position), self.body.layout.size, state.position)
+        else:
+            self._normal.augmented.zero_()
+        for term in self.terms:
+            term.add_to(self._normal, state, evaluation)
+        return self._normal.gradient, self._normal.hessian
+
+    def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:
+        """The state moved by a step (B, P)."""
+        return retract(state, step, evaluation.rotations, self.body.layout)
+
+    def refresh(self, state: State) -> State:
+        """Chooses the outline points again for the current head yaw; the same object when nothing changes.
+
+        On an accelerator always a new one: to ask whether anything changed would be to wait for the device.
+        """
+        bins = self.body.contour_bin(state)
+        if bins.device.type == "cpu" and torch.equal(bins, state.contour_bin):
+            return state
+        return replace(state, contour_bin=bins)
+
+    def take_rows(self, index: Tensor) -> "TermSum":
+        """The problem of some of the people; the memory of this one's equations is let go, they are the larger part."""
+        self._normal = None
+        return TermSum(self.body, [term.take_rows(index) for term in self.terms])
