@@ -3,6 +3,8 @@
 import ast
 import re
 import subprocess
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,16 +18,75 @@ BELOW = {
     "flows": {"tasks", "fitting", "model", "datasets_manifest"},
 }
 """Package -> packages it may import."""
+ROOMS = {
+    "datasets_manifest": {
+        "schema": set(),
+        "sources": {"paths", "schema"},
+        "shards": {"canonical", "files", "schema", "settings"},
+        "adapters": {"paths", "schema", "settings", "sources"},
+        "manifest": {"adapters", "canonical", "settings", "sources"},
+    },
+    "model": {
+        "body": {"rotations"},
+        "networks": {"rotations"},
+        "imaging": {"rotations"},
+        "metrics": {"body"},
+        "renderer": {"body"},
+        "estimators": {"body", "imaging", "networks", "rotations", "weights"},
+        "licensed_files": {"estimators"},
+        "regressor": {
+            *("batches", "body", "estimators", "execution", "imaging", "networks", "renderer", "rotations"),
+            *("tensor_file", "weights"),
+        },
+    },
+    "tasks": {
+        "body_model": {"settings"},
+        "estimators": {"settings"},
+        "evaluate": {"posing"},
+        "report": {"posing"},
+        "synthetic": {"posing", "version"},
+        "annotate": {"body_model", "estimators", "evaluate", "report", "settings", "synthetic", "version"},
+        "predict": {"annotate", "body_model", "estimators", "settings", "version"},
+        "training.engine": {"settings"},
+        "training.regressor": {"body_model", "settings", "synthetic", "training.engine", "version"},
+    },
+    "flows": {
+        "run": {"server"},
+        "annotate": {"run", "server"},
+        "train": {"run", "server"},
+        "cli": {"annotate", "run", "server", "train"},
+    },
+}
+"""Package -> room (a folder or a file in it) -> the other rooms of the package that it may import; others: none."""
 SOURCES = [path for package in BELOW for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+
+
+def imports(path: Path, *, whole: bool) -> Iterator[str]:
+    """Modules that a file imports; whole: inside functions too, else when it is imported itself, types included."""
+    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
+        elif whole or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            nodes += ast.iter_child_nodes(node)
 
 
 def imported(path):
     """Top-level packages that a file imports, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.partition(".")[0]
+    return (name.partition(".")[0] for name in imports(path, whole=True))
+
+
+def room_of(module: str) -> str:
+    """The room inside its package: a folder, ``training`` by its own folders, or a file."""
+    parts = module.split(".")[1:]
+    return ".".join(parts[:2] if parts[:1] == ["training"] else parts[:1])
 
 
 @pytest.mark.parametrize("package", BELOW)
@@ -33,6 +94,27 @@ def test_imports_point_down(package):
     for path in (ROOT / package).rglob("*.py"):
         upward = set(imported(path)) & (set(BELOW) - BELOW[package] - {package})
         assert not upward, f"{path.relative_to(ROOT)} imports {', '.join(upward)}"
+
+
+def test_no_modules_import_each_other():
+    graph = {name: {i for i in imports(path, whole=False) if i in MODULES} - {name} for name, path in MODULES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_along_the_arrows_of_the_table(package):
+    TopologicalSorter(ROOMS[package]).prepare()
+    for module, path in MODULES.items():
+        if module.partition(".")[0] != package:
+            continue
+        here = room_of(module)
+        for name in imports(path, whole=True):
+            if name in MODULES and name.startswith(f"{package}."):
+                there = room_of(name)
+                assert there in {here, *ROOMS[package].get(here, ())}, f"{module} imports {name}"
 
 
 def test_only_flows_know_prefect():
@@ -80,8 +162,5 @@ ENGINE_KNOWS = (
 
 def test_the_training_engine_knows_no_experiment():
     for path in (ROOT / "tasks/training/engine").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            own = [name for name in names if name.partition(".")[0] in BELOW]
-            assert not [name for name in own if not name.startswith(ENGINE_KNOWS)], path
+        own = [name for name in imports(path, whole=True) if name.partition(".")[0] in BELOW]
+        assert not [name for name in own if not name.startswith(ENGINE_KNOWS)], path
