@@ -1,6 +1,6 @@
 """Errors of refined synthetic people against their truth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.trial import BODY_PART, FACE_PART, HAND_PART, Trial
-from fitting.result import Parameters
 from fitting.summary import parameters_of
+from model.batches import map_tensors
 from model.body.ehms import EHMs
+from model.body.parameters import EhmParameters
 from model.metrics.person import PosedPeople, person_errors
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ class Errors:
 
 
 @torch.no_grad()
-def errors_of(trial: Trial, ehms: EHMs, parameters: Parameters, keypoints_px: Tensor) -> Errors:
+def errors_of(trial: Trial, ehms: EHMs, parameters: EhmParameters, keypoints_px: Tensor) -> Errors:
     """Compares parameters and their keypoints with the truth of a trial."""
     truth = parameters_of(trial.body, trial.people.truth)
     chunks = [
@@ -53,7 +54,7 @@ def errors_of(trial: Trial, ehms: EHMs, parameters: Parameters, keypoints_px: Te
     ]
     found = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     off = (keypoints_px - trial.people.clean_px).norm(dim=-1) * trial.pixel_scale[:, None]
-    depth, true_depth = parameters.transl_m[:, 2], truth.transl_m[:, 2]
+    depth, true_depth = (people.known("transl_m")[:, 2] for people in (parameters, truth))
     return Errors(
         reproj_px=_numpy(off),
         mpjpe=found["mpjpe_mm"],
@@ -80,17 +81,11 @@ def summarise(errors: Errors, start: Errors) -> dict[str, float]:
     return row
 
 
-def _posed(ehms: EHMs, parameters: Parameters, rows: Tensor) -> PosedPeople:
+def _posed(ehms: EHMs, parameters: EhmParameters, rows: Tensor) -> PosedPeople:
     """Some of the people as they are posed, the pelvis where the rest pose has it."""
-    device = ehms.head_weight.device
-    out = ehms(**{name: getattr(parameters, name)[rows].to(device).float() for name in _POSED_BY})
+    people = replace(map_tensors(parameters, lambda value: value[rows].to(ehms.head_weight)), transl_m=None)
+    out = ehms(people)
     return PosedPeople.of_mesh(out.joints, out.vertices, ehms.assets, head_scale=parameters.head_scale[rows])
-
-
-_POSED_BY = (
-    "betas", "body_pose", "global_orient", "left_hand_pose", "right_hand_pose", "flame_shape", "flame_expression",
-    "jaw_pose", "eye_pose", "eyelids", "head_scale",
-)  # fmt: skip
 
 
 def _numpy(values: Tensor) -> Array:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.sparse_body import SparseBody
+from fitting.summary import parameters_of
 from fitting.unknowns import State
 from model.body import lbs, skeleton
 from model.body.ehms import EHMs
@@ -59,12 +60,7 @@ class FullMesh:
             coefficients = torch.cat([betas, shape, expression, state.eyelids], 1)
             mesh = self._dense(coefficients, scale, local, transl)
         else:
-            hands = local[:, skeleton.SMPLX_LEFT_HAND.start :]
-            out = self.ehms(
-                betas=betas, flame_shape=shape, flame_expression=expression, eyelids=state.eyelids, head_scale=scale,
-                global_orient=state.global_orient, body_pose=state.body_pose, jaw_pose=state.jaw_pose,
-                eye_pose=state.eye_pose, left_hand_pose=hands[:, :15], right_hand_pose=hands[:, 15:], transl=transl,
-            )  # fmt: skip
+            out = self.ehms(parameters_of(self.body, state))
             mesh = Mesh(keypoints=out.keypoints, joints=out.joints, vertices=out.vertices)
         if not surface:
             return mesh

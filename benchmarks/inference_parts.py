@@ -1,5 +1,6 @@
 """The parts of inference: what each method runs, and what no method can do without."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.inference_clock import Call, Work, bytes_of, flops_of
 from benchmarks.inference_plain import PlainBody, SmplxPackage, has_smplx, plain_network
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from model.batches import map_tensors, tensors_of
 from model.body.ehms import EhmOutput, EHMs
 from model.body.normals import VertexNormals
@@ -94,20 +96,16 @@ class Inputs:
 def random_people(network: EhmRegressor, count: int, rng: torch.Generator) -> EhmParameters:
     """People with every part in use."""
 
-    def rotations(*shape: int) -> Tensor:
-        return rotvec_to_rotmat(0.3 * torch.randn(count, *shape, 3, generator=rng))
-
-    def normal(size: int) -> Tensor:
-        return torch.randn(count, size, generator=rng)
-
-    config = network.config
-    return EhmParameters(
-        global_orient=rotations(), body_pose=rotations(21), left_hand_pose=rotations(15),
-        right_hand_pose=rotations(15), betas=normal(config.num_betas), head_orient=rotations(),
-        jaw_pose=rotations(), eye_pose=rotations(2), eyelids=0.2 * normal(2).abs(),
-        flame_shape=normal(config.num_flame_shape), flame_expression=normal(config.num_expression),
-        head_scale=1 + 0.1 * normal(3),
-    )  # fmt: skip
+    found: dict[str, Tensor] = {}
+    for field in EHM_FIELDS:
+        noise = torch.randn(count, *field.column_shape(network.config.size), generator=rng)
+        if field.kind == "rotation":
+            found[field.name] = rotvec_to_rotmat(0.3 * noise)
+        elif field.kind == "coefficients":
+            found[field.name] = noise
+        elif field.name != "transl_m":
+            found[field.name] = field.default + 0.1 * noise.abs()
+    return EhmParameters(**found)
 
 
 def functions_of(network: EhmRegressor, body: nn.Module, normals: VertexNormals) -> dict[str, Callable[..., Any]]:
@@ -116,7 +114,7 @@ def functions_of(network: EhmRegressor, body: nn.Module, normals: VertexNormals)
     cut = slice(config.side_px, config.crop_px - config.side_px)
 
     def posed(people: EhmParameters) -> EhmOutput:
-        return body(**people.body_arguments())
+        return body(people)
 
     def animated(people: EhmParameters) -> tuple[EhmOutput, Tensor]:
         out = posed(people)
@@ -197,16 +195,17 @@ def differences(models: Models, inputs: Inputs) -> dict[str, float]:
     """Largest distances between the methods: vertices in metres, parameters as they are."""
     with torch.no_grad():
         said, plain = (network(inputs.images).parameters for network in (models.network, models.plain_network))
-        arguments = inputs.people.body_arguments()
-        posed, dense = models.body(**arguments), models.plain_body(**arguments)
+        people = inputs.people
+        posed, dense = models.body(people), models.plain_body(people)
         found = {
             "parameters, plain": _apart(tensors_of(said), tensors_of(plain)),
             "vertices, plain": _apart([posed.vertices, posed.keypoints], [dense.vertices, dense.keypoints]),
         }
         if models.package is not None:
-            still = {name: arguments[name] for name in arguments if not name.startswith("flame") and name != "eyelids"}
-            same = models.body(**(still | {"head_scale": torch.ones_like(arguments["head_scale"])}))
-            found["vertices, package without a FLAME head"] = _apart([same.vertices], [models.package(inputs.people)])
+            rest = EhmParameters.neutral(len(people), size=people.size, device=people.betas.device)
+            plain = {name: getattr(rest, name) for name in ("flame_shape", "flame_expression", "eyelids", "head_scale")}
+            same = models.body(dataclasses.replace(people, **plain))
+            found["vertices, package without a FLAME head"] = _apart([same.vertices], [models.package(people)])
     return found
 
 

@@ -109,25 +109,9 @@ class PlainBody(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.keypoints, self.frame = copy.deepcopy(body.keypoints), body.frame
 
-    def forward(
-        self,
-        *,
-        betas: Tensor,
-        body_pose: Tensor,
-        global_orient: Tensor,
-        left_hand_pose: Tensor,
-        right_hand_pose: Tensor,
-        flame_shape: Tensor,
-        flame_expression: Tensor,
-        jaw_pose: Tensor,
-        eye_pose: Tensor,
-        eyelids: Tensor,
-        head_scale: Tensor,
-    ) -> EhmOutput:
-        """The arguments of `EHMs`, all of them given."""
-        coefficients = torch.cat([betas, flame_shape, flame_expression, eyelids], 1)
-        parts = (global_orient[:, None], body_pose, jaw_pose[:, None], eye_pose, left_hand_pose, right_hand_pose)
-        local = torch.cat(parts, 1)
+    def forward(self, people: EhmParameters) -> EhmOutput:
+        """B people at the origin."""
+        coefficients, local, head_scale = people.rest_coefficients(), people.local_rotations(), people.head_scale
         rest = self.template + torch.einsum("bk,vck->bvc", coefficients, self.dirs)
         joints = self.joint_template + torch.einsum("bk,jck->bjc", coefficients, self.joint_dirs)
         head, grow = joints[:, skeleton.HEAD, None], (head_scale - 1)[:, None]

@@ -163,7 +163,7 @@ def score(body: SparseBody, people: SyntheticPeople, observations: Observations)
         body_pose=parameters.body_pose,
         coefficients=truth.coefficients.index_copy(1, torch.arange(parameters.betas.shape[1]), parameters.betas),
         log_head_scale=parameters.head_scale.log(),
-        position=camera.transl_to_position(parameters.transl_m),
+        position=camera.transl_to_position(parameters.known("transl_m")),
     )
     joints, true_joints = (body.forward(state).joints[:, :NUM_MAIN_JOINTS] for state in (posed, truth))
     figures = figures_of(result.reprojection, spread, result.displacement)
@@ -188,7 +188,7 @@ def _z_square(body: SparseBody, people: SyntheticPeople, result: RefineResult) -
     root = so3.log(found.global_orient.transpose(-1, -2) @ truth.global_orient).square().mean(-1)
     joints = torch.cat([root[:, None], turn], 1) / spread.joint_sigma_rad.square()
     hands = body.hand_coordinates(torch.stack([found.left_hand_pose, found.right_hand_pose], 1))
-    depth = found.transl_m[:, 2].log() - truth.position[:, 2]
+    depth = found.known("transl_m")[:, 2].log() - truth.position[:, 2]
     head = (found.head_scale.log() - truth.log_head_scale).square().mean(1)
     return {
         "root": joints[:, PELVIS],

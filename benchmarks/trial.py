@@ -13,13 +13,13 @@ from fitting.keypoint_term import KeypointTerm, geman_mcclure, keypoint_residual
 from fitting.priors import pose_sigma_rad, surface_prior
 from fitting.problem import People, Problem
 from fitting.refine import refine
-from fitting.result import Parameters
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from fitting.summary import parameters_of
 from fitting.unknowns import State
 from model.batches import map_tensors, take_rows
 from model.body import skeleton
+from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
 
@@ -98,7 +98,7 @@ def make_trial(
         start,
         global_orient=placed.global_orient,
         body_pose=placed.body_pose,
-        position=pinhole.transl_to_position(placed.transl_m),
+        position=pinhole.transl_to_position(placed.known("transl_m")),
     )
     start = replace(start, contour_bin=body.contour_bin(start))
     return Trial(body=body, people=drawn, start=start, config=config)
@@ -150,7 +150,7 @@ class Objective:
 class Outcome:
     """What a method made of a trial."""
 
-    parameters: Parameters
+    parameters: EhmParameters
     """Refined people."""
     keypoints_px: Tensor
     """(B, 133, 2) their keypoints."""
@@ -172,7 +172,7 @@ def outcome_of(trial: Trial, state: State) -> Outcome:
     )
 
 
-def state_of_parameters(body: SparseBody, parameters: Parameters, start: State) -> State:
+def state_of_parameters(body: SparseBody, parameters: EhmParameters, start: State) -> State:
     """The state that parameters stand for; keypoint offsets, which they do not carry, are those of the start."""
     groups = list(body.num_groups)
     linear = [parameters.betas, parameters.flame_expression, parameters.flame_shape]
@@ -186,7 +186,7 @@ def state_of_parameters(body: SparseBody, parameters: Parameters, start: State) 
         hand_pca=body.hand_coordinates(hands),
         coefficients=torch.cat(linear, 1),
         log_head_scale=torch.log(parameters.head_scale),
-        position=pinhole.transl_to_position(parameters.transl_m),
+        position=pinhole.transl_to_position(parameters.known("transl_m")),
     )
     return replace(state, contour_bin=body.contour_bin(state))
 

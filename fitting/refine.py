@@ -16,7 +16,7 @@ from fitting.inputs import Coarse, Observations
 from fitting.prepare import prepare
 from fitting.priors import Gaussian
 from fitting.problem import Problem
-from fitting.result import Parameters, RefineResult
+from fitting.result import RefineResult
 from fitting.settings import RefineConfig
 from fitting.shared import (
     fuse,
@@ -32,7 +32,7 @@ from fitting.summary import summarise
 from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
 
-__all__ = ["Camera", "Coarse", "Observations", "Parameters", "RefineConfig", "RefineResult", "Status", "refine"]
+__all__ = ["Camera", "Coarse", "Observations", "RefineConfig", "RefineResult", "Status", "refine"]
 
 
 def refine(

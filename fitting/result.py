@@ -9,54 +9,15 @@ from fitting.displacement import Displacement
 from fitting.reprojection import Reprojection
 from fitting.solver import Status
 from fitting.uncertainty import Uncertainty
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parameters:
-    """EHM-s parameters of B people, named as in the label files; rotations as matrices, `rotvecs` as axis-angle."""
-
-    transl_m: Tensor
-    """(B, 3) pelvis in the camera frame."""
-    global_orient: Tensor
-    """(B, 3, 3)."""
-    body_pose: Tensor
-    """(B, 21, 3, 3)."""
-    left_hand_pose: Tensor
-    """(B, 15, 3, 3), flat hand = identity."""
-    right_hand_pose: Tensor
-    """(B, 15, 3, 3)."""
-    betas: Tensor
-    """(B, 10)."""
-    flame_shape: Tensor
-    """(B, 10)."""
-    flame_expression: Tensor
-    """(B, 10)."""
-    jaw_pose: Tensor
-    """(B, 3, 3)."""
-    eye_pose: Tensor
-    """(B, 2, 3, 3)."""
-    eyelids: Tensor
-    """(B, 2)."""
-    head_scale: Tensor
-    """(B, 3)."""
-
-    def rotvecs(self) -> dict[str, Tensor]:
-        """All parameters by label column, rotations as flat axis-angle (B, 3 n), float32."""
-        columns = {}
-        for name in self.__slots__:
-            value = getattr(self, name)
-            columns[name] = (
-                so3.log(value).flatten(1) if value.shape[-2:] == (3, 3) and value.dim() > 2 else value
-            ).float()
-        return columns
+from model.body.parameters import EhmParameters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefineResult:
     """Refined people, and how it went, row by row."""
 
-    parameters: Parameters
-    """EHM-s parameters."""
+    parameters: EhmParameters
+    """EHM-s parameters in the camera frame, with their place; the head's own orientation is not fitted."""
     keypoints_px: Tensor
     """(B, 133, 2) keypoints of the refined body in the image."""
     reprojection: Reprojection
@@ -78,6 +39,10 @@ class RefineResult:
     term_costs: dict[str, Tensor]
     """(B,) what each term of the problem adds to that cost, in squared standard deviations, by the name of its class:
     KeypointTerm (robust reprojection), PoseNearnessTerm, RotvecTerm (joint limits, jaw), GaussianTerm (all else)."""
+
+    def label_columns(self) -> dict[str, Tensor]:
+        """All parameters by label column, rotations as flat axis-angle (B, 3 n), float32."""
+        return self.parameters.columns(so3.log)
 
     @property
     def converged(self) -> Tensor:

@@ -11,11 +11,12 @@ from fitting.priors import prior_precision
 from fitting.problem import Problem
 from fitting.quality import expected_error_mm, figures_of, quality_score
 from fitting.reprojection import face_turn_rad, measure_reprojection
-from fitting.result import Parameters, RefineResult
+from fitting.result import RefineResult
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
 from fitting.uncertainty import uncertainty
 from fitting.unknowns import State
+from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
 
 
@@ -67,11 +68,11 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     )
 
 
-def parameters_of(body: SparseBody, state: State) -> Parameters:
+def parameters_of(body: SparseBody, state: State) -> EhmParameters:
     """A state under the names of the label files."""
     hands = so3.exp(body.hand_rotvec(state.hand_pca))
     betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
-    return Parameters(
+    return EhmParameters(
         transl_m=pinhole.position_to_transl(state.position),
         global_orient=state.global_orient,
         body_pose=state.body_pose,

@@ -20,7 +20,7 @@ definitions of the fusion are offered.
     should stay with the body (the lower neck, in licensed files) can be excluded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,12 +28,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_FIELDS, BodySize
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis, head_weight
 from model.body.flame import FLAME
 from model.body.keypoints import Frame, Keypoints
+from model.body.parameters import EhmParameters
 from model.body.skinned import FlatBatch, Skeleton, flat_buffer, float_buffer, rows_buffer, stack_rotations
 from model.body.smplx import SMPLX
 
@@ -101,91 +102,45 @@ class EHMs(nn.Module):
         """(F, 3) vertex ids."""
         return self.body.faces
 
-    def forward(
-        self,
-        *,
-        betas: Tensor | None = None,
-        body_pose: Tensor | None = None,
-        global_orient: Tensor | None = None,
-        left_hand_pose: Tensor | None = None,
-        right_hand_pose: Tensor | None = None,
-        flame_shape: Tensor | None = None,
-        flame_expression: Tensor | None = None,
-        jaw_pose: Tensor | None = None,
-        eye_pose: Tensor | None = None,
-        eyelids: Tensor | None = None,
-        head_scale: Tensor | None = None,
-        transl: Tensor | None = None,
-    ) -> EhmOutput:
-        """Pose the body; everything left out is zero, the identity or a scale of one.
+    def forward(self, people: EhmParameters) -> EhmOutput:
+        """Pose people; eyelids are without effect where the head has no directions for them.
 
         Args:
-            betas: (B, S') SMPL-X shape, missing trailing coefficients are zero.
-            body_pose: (B, 21, 3, 3).
-            global_orient: (B, 3, 3) rotation of the pelvis.
-            left_hand_pose: (B, 15, 3, 3), identity is the flat hand.
-            right_hand_pose: (B, 15, 3, 3).
-            flame_shape: (B, Sf').
-            flame_expression: (B, E').
-            jaw_pose: (B, 3, 3).
-            eye_pose: (B, 2, 3, 3) left, right.
-            eyelids: (B, 2) left, right; 0 open, 1 closed; added at rest, before skinning.
-            head_scale: (B, 3) scale of the head along its own rest axes.
-            transl: (B, 3) where the pelvis joint ends up; None leaves it at its rest position.
+            people: With any leading dimensions, which broadcast between the parameters; missing trailing coefficients
+                are zero. The eyelids close at rest, before skinning.
 
         Returns:
             vertices (B, V, 3), joints (B, 55, 3) and keypoints (B, 133, 3).
+
+        Raises:
+            ValueError: A parameter has another shape, or more coefficients than this body.
         """
         batch = FlatBatch.of(
             self.head_weight,
-            {
-                "betas": (betas, 1),
-                "body_pose": (body_pose, 3),
-                "global_orient": (global_orient, 2),
-                "left_hand_pose": (left_hand_pose, 3),
-                "right_hand_pose": (right_hand_pose, 3),
-                "flame_shape": (flame_shape, 1),
-                "flame_expression": (flame_expression, 1),
-                "jaw_pose": (jaw_pose, 2),
-                "eye_pose": (eye_pose, 3),
-                "eyelids": (eyelids, 1),
-                "head_scale": (head_scale, 1),
-                "transl": (transl, 1),
-            },
+            {f.name: (getattr(people, f.name), len(f.tensor_shape(self.size))) for f in LABEL_FIELDS},
         )
-        if eyelids is not None and self.assets.flame.eyelid_dirs is None:
-            raise ValueError(f"{self.assets.flame.name} has no eyelid directions: convert it with both eyelid files.")
-        shape = batch.coefficients("betas", betas, self.size.num_betas)
-        head_shape = batch.coefficients("flame_shape", flame_shape, self.size.num_flame_shape)
-        expression = batch.coefficients("flame_expression", flame_expression, self.size.num_expression)
-        lids = batch.vector("eyelids", eyelids, 2)
-        scale = None if head_scale is None else batch.vector("head_scale", head_scale, 3)
-        jaw = batch.rotations("jaw_pose", jaw_pose, 1)
-        eyes = batch.rotations("eye_pose", eye_pose, 2)
-        is_blended = self.mode == "blended"
-        still = None if is_blended else batch.rotations("jaw_pose", None, 1)
-        rotations = stack_rotations(
-            [
-                batch.rotations("global_orient", global_orient, 1),
-                batch.rotations("body_pose", body_pose, skeleton.NUM_BODY_JOINTS),
-                *([jaw, eyes] if still is None else [still, still, still]),
-                batch.rotations("left_hand_pose", left_hand_pose, skeleton.NUM_HAND_JOINTS),
-                batch.rotations("right_hand_pose", right_hand_pose, skeleton.NUM_HAND_JOINTS),
-            ]
-        )
-        root = None if transl is None else batch.vector("transl", transl, 3)
-        if is_blended:
-            coefficients = torch.cat([shape, head_shape, expression, lids], dim=-1)
-            skinned, posed = self._blended(coefficients, scale, rotations, root)
+        people = self._flat(batch, people)
+        if self.mode == "blended":
+            skinned, posed = self._blended(people)
         else:
-            face = torch.cat([head_shape, expression], dim=-1)
-            skinned, posed = self._paper(shape, face, lids, jaw, eyes, scale, rotations, root)
+            skinned, posed = self._paper(people)
         orient = posed.orientations[:, skeleton.HEAD]
         return EhmOutput(
             vertices=batch.restore(skinned),
             joints=batch.restore(posed.joints),
             keypoints=batch.restore(self.keypoints(skinned, posed.joints, orient, self.frame)),
         )
+
+    def _flat(self, batch: FlatBatch, people: EhmParameters) -> EhmParameters:
+        """The people in one batch dimension (N,), with as many coefficients as the body."""
+        flat: dict[str, Tensor] = {}
+        for field in LABEL_FIELDS:
+            value, shape = getattr(people, field.name), field.tensor_shape(self.size)
+            if field.kind == "coefficients":
+                flat[field.name] = batch.coefficients(field.name, value, *shape)
+            elif value is not None:
+                flat[field.name] = batch.flat(field.name, value, shape)
+        return EhmParameters(**flat)
 
     def _init_blended(self, assets: EhmAssets) -> None:
         basis = blended_basis(assets, self.size)
@@ -201,30 +156,25 @@ class EHMs(nn.Module):
             self.body.posedirs = None  # by far the largest table: one copy, in the order of the rest mesh
         self.register_buffer("rest_posedirs", correctives, persistent=False)
 
-    def blended_joints(self, coefficients: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    def blended_joints(self, coefficients: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         """(N, K), (N, 3) -> rest joints (N, 55, 3), the face's moved by the scale, and the head joint (N, 3, 1)."""
         joints = lbs.blend(self.rest_joint_template, self.rest_joint_dirs, coefficients).unflatten(1, (-1, 3))
         head = joints[:, skeleton.HEAD : skeleton.HEAD + 1]
-        if scale is not None:
-            first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
-            face = joints[:, first:last] + (scale - 1.0)[:, None] * (joints[:, first:last] - head)
-            joints = torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
-        return joints, head.transpose(1, 2)
+        first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
+        face = joints[:, first:last] + (scale - 1.0)[:, None] * (joints[:, first:last] - head)
+        return torch.cat([joints[:, :first], face, joints[:, last:]], dim=1), head.transpose(1, 2)
 
-    def blended_mesh(self, coefficients: Tensor, scale: Tensor | None, head: Tensor) -> Tensor:
+    def blended_mesh(self, coefficients: Tensor, scale: Tensor, head: Tensor) -> Tensor:
         """(N, K), (N, 3), head joint (N, 3, 1) -> rest vertices, coordinate by coordinate (N, 3, V)."""
         rest = lbs.blend(self.rest_template, self.rest_dirs, coefficients).unflatten(1, (3, -1))
-        if scale is None:
-            return rest
         return torch.addcmul(rest, self.head_weight * (scale - 1.0)[..., None], rest - head)
 
-    def _blended(
-        self, coefficients: Tensor, scale: Tensor | None, rotations: Tensor, root: Tensor | None
-    ) -> tuple[Tensor, Skeleton]:
+    def _blended(self, people: EhmParameters) -> tuple[Tensor, Skeleton]:
         """The `blended` definition -> vertices (N, V, 3) and the posed skeleton."""
-        body = self.body
+        body, coefficients, scale = self.body, people.rest_coefficients(), people.head_scale
+        rotations = people.local_rotations()
         joints, head = self.blended_joints(coefficients, scale)
-        posed = body.articulate(joints, rotations, root)
+        posed = body.articulate(joints, rotations, people.transl_m)
         # For all people at once: the table does not fit into a cache, and would be read again for every few of them.
         table = self.rest_posedirs
         bent = None if table is None else (lbs.pose_feature(rotations) @ table).unflatten(1, (3, -1))
@@ -234,7 +184,7 @@ class EHMs(nn.Module):
         vertices = []
         for first in range(0, max(1, len(coefficients)), chunk):
             rows = slice(first, first + chunk)
-            rest = self.blended_mesh(coefficients[rows], None if scale is None else scale[rows], head[rows])
+            rest = self.blended_mesh(coefficients[rows], scale[rows], head[rows])
             rest = rest if bent is None else rest + bent[rows]
             mesh = rest.transpose(1, 2)
             vertices.append(lbs.skin(mesh, posed.transforms[rows], body.skin_weights, body.skin_support))
@@ -249,30 +199,23 @@ class EHMs(nn.Module):
         self.register_buffer("joint_regressor", float_buffer(assets.smplx.joint_regressor), persistent=False)
         self.register_buffer("head_weight", float_buffer(head_weight(assets)), persistent=False)
 
-    def _paper(
-        self,
-        betas: Tensor,
-        head_coefficients: Tensor,
-        lids: Tensor,
-        jaw: Tensor,
-        eyes: Tensor,
-        scale: Tensor | None,
-        rotations: Tensor,
-        root: Tensor | None,
-    ) -> tuple[Tensor, Skeleton]:
-        """Algorithm 1 -> vertices (N, V, 3) and the posed skeleton; the rotations' jaw and eyes are at rest."""
+    def _paper(self, people: EhmParameters) -> tuple[Tensor, Skeleton]:
+        """Algorithm 1 -> vertices (N, V, 3) and the posed skeleton."""
+        jaw, eyes, betas = people.jaw_pose[:, None], people.eye_pose, people.betas
         body = lbs.blend(self.body.template, self.body.dirs, betas).unflatten(1, (-1, 3))
         body_joints = lbs.blend(self.body.joint_template, self.body.joint_dirs, betas).unflatten(1, (-1, 3))
         has_lids = self.head.eyelid_dirs is not None
-        head_rest, head_joints = self.head.rest(head_coefficients, lids if has_lids else None)
-        still = torch.eye(3, dtype=jaw.dtype, device=jaw.device).expand(len(jaw), 2, 3, 3)
+        face = torch.cat([people.flame_shape, people.flame_expression], dim=-1)
+        head_rest, head_joints = self.head.rest(face, people.eyelids if has_lids else None)
+        still = torch.eye(3, dtype=jaw.dtype, device=jaw.device).expand_as(eyes)
         head = self.head.skin(head_rest, head_joints, stack_rotations([still, jaw, eyes]), None)
         eyes_head = head.joints[:, skeleton.FLAME_EYES].mean(1, keepdim=True)
         eyes_body = body_joints[:, skeleton.SMPLX_EYES].mean(1, keepdim=True)
-        scaled = head.vertices if scale is None else head.vertices * scale[:, None]
-        moved = scaled - eyes_head + eyes_body
+        moved = head.vertices * people.head_scale[:, None] - eyes_head + eyes_body
         fused = body.index_copy(1, self.replaced_body_ids, moved[:, self.replaced_head_ids])
-        posed = self.body.articulate(self.joint_regressor @ fused, rotations, root)
+        # The head is articulated already: SMPL-X's own jaw and eyes stay at rest.
+        rotations = replace(people, jaw_pose=still[:, 0], eye_pose=still).local_rotations()
+        posed = self.body.articulate(self.joint_regressor @ fused, rotations, people.transl_m)
         correctives = self.body.correctives(rotations)
         fused = fused if correctives is None else fused + correctives
         return lbs.skin(fused, posed.transforms, self.body.skin_weights, self.body.skin_support), posed

@@ -21,7 +21,8 @@ from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
 from model.body.keypoints import Frame, Keypoints
-from model.body.skinned import flat_buffer, float_buffer, rows_buffer, stack_rotations
+from model.body.parameters import EhmParameters
+from model.body.skinned import flat_buffer, float_buffer, rows_buffer
 
 
 class KeypointOutput(NamedTuple):
@@ -95,57 +96,21 @@ class KeypointBody(nn.Module):
         ):
             self.register_buffer(name, value, persistent=False)
 
-    def forward(
-        self,
-        *,
-        betas: Tensor,
-        body_pose: Tensor,
-        global_orient: Tensor,
-        left_hand_pose: Tensor,
-        right_hand_pose: Tensor,
-        flame_shape: Tensor,
-        flame_expression: Tensor,
-        jaw_pose: Tensor,
-        eye_pose: Tensor,
-        eyelids: Tensor,
-        head_scale: Tensor,
-        transl: Tensor | None = None,
-    ) -> KeypointOutput:
-        """Pose the points; ``EhmParameters.body_arguments()`` gives all arguments but the last.
-
-        Args:
-            betas: (B, S) SMPL-X shape.
-            body_pose: (B, 21, 3, 3).
-            global_orient: (B, 3, 3) rotation of the pelvis.
-            left_hand_pose: (B, 15, 3, 3), identity is the flat hand.
-            right_hand_pose: (B, 15, 3, 3).
-            flame_shape: (B, F).
-            flame_expression: (B, E).
-            jaw_pose: (B, 3, 3).
-            eye_pose: (B, 2, 3, 3) left, right.
-            eyelids: (B, 2) left, right; 0 open, 1 closed; without effect where the head has no eyelid directions.
-            head_scale: (B, 3) scale of the head along its own rest axes.
-            transl: (B, 3) where the pelvis joint ends up; None leaves it at its rest position.
+    def forward(self, people: EhmParameters) -> KeypointOutput:
+        """Pose the points of B people; eyelids are without effect where the head has no directions for them.
 
         Raises:
             ValueError: The numbers of coefficients are not those of this body.
         """
-        parts = (betas, flame_shape, flame_expression, eyelids)
-        expected = (self.size.num_betas, self.size.num_flame_shape, self.size.num_expression, 2)
-        found = tuple(part.shape[-1] for part in parts)
-        if found != expected:
-            raise ValueError(
-                f"betas, flame_shape, flame_expression and eyelids: expected {expected} coefficients, got {found}"
-            )
-        rest, rest_joints = self._rest(torch.cat(parts, -1), head_scale)
-        rotations = stack_rotations(
-            [global_orient[:, None], body_pose, jaw_pose[:, None], eye_pose, left_hand_pose, right_hand_pose]
-        )
+        if people.size != self.size:
+            raise ValueError(f"numbers of coefficients: expected {self.size}, got {people.size}")
+        rest, rest_joints = self._rest(people.rest_coefficients(), people.head_scale)
+        rotations = people.local_rotations()
         if self.posedirs is not None:
             rest = torch.addmm(rest.flatten(1), lbs.pose_feature(rotations), self.posedirs).unflatten(1, (-1, 3))
         world, joints = lbs.forward_kinematics(rotations, rest_joints, self.tree)
-        if transl is not None:
-            joints = joints + (transl - joints[:, 0])[:, None]
+        if people.transl_m is not None:
+            joints = joints + (people.transl_m - joints[:, 0])[:, None]
         vertices = lbs.skin(rest, lbs.skinning_transforms(world, joints, rest_joints), self.skin_weights)
         keypoints = self.keypoints(vertices, joints, world[:, skeleton.HEAD], self.frame)
         return KeypointOutput(joints=joints, keypoints=keypoints, extra_vertices=vertices[:, self.extra_rows])

@@ -102,9 +102,25 @@ class EhmParameters:
         found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in found.items() if value is not None}
 
-    def body_arguments(self) -> dict[str, Tensor]:
-        """Keyword arguments of ``model.body.ehms.EHMs``; `head_orient` is none, the body carries the head."""
-        return {name: value for name, value in self.named().items() if name not in ("head_orient", "transl_m")}
+    def known(self, name: str) -> Tensor:
+        """A parameter that may be unknown, and must not be here.
+
+        Raises:
+            ValueError: It is unknown.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise ValueError(f"{name} of these people is not known; take people that are placed in a camera")
+        return value
+
+    def local_rotations(self) -> Tensor:
+        """(B, 55, 3, 3) of all SMPL-X joints relative to their parents; the pelvis relative to the camera."""
+        single = (self.global_orient[..., None, :, :], self.body_pose, self.jaw_pose[..., None, :, :])
+        return torch.cat([*single, self.eye_pose, self.left_hand_pose, self.right_hand_pose], -3)
+
+    def rest_coefficients(self) -> Tensor:
+        """(B, S + F + E + 2) what moves the rest body linearly, in the order of ``model.body.blended_head``."""
+        return torch.cat([self.betas, self.flame_shape, self.flame_expression, self.eyelids], -1)
 
     @property
     def size(self) -> BodySize:

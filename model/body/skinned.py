@@ -144,13 +144,13 @@ class FlatBatch:
         trailing = (num, 3, 3) if num > 1 else (3, 3)
         if value is None:
             value = torch.eye(3, dtype=self.like.dtype, device=self.like.device).expand(trailing)
-        return self._flat(name, value, trailing).reshape(-1, num, 3, 3)
+        return self.flat(name, value, trailing).reshape(-1, num, 3, 3)
 
     def vector(self, name: str, value: Tensor | None, size: int, fill: float = 0.0) -> Tensor:
         """(..., size) or None = `fill` -> (N, size)."""
         if value is None:
             value = torch.full((size,), fill, dtype=self.like.dtype, device=self.like.device)
-        return self._flat(name, value, (size,))
+        return self.flat(name, value, (size,))
 
     def coefficients(self, name: str, value: Tensor | None, available: int) -> Tensor:
         """(..., n) with n <= available, missing trailing ones are zero, None = all zero -> (N, available)."""
@@ -159,14 +159,15 @@ class FlatBatch:
         num = value.shape[-1]
         if num > available:
             raise ValueError(f"{name} has {num} coefficients, this body has {available}: pass at most {available}.")
-        flat = self._flat(name, value, (num,))
+        flat = self.flat(name, value, (num,))
         return torch.nn.functional.pad(flat, (0, available - num)) if num < available else flat
 
     def restore(self, value: Tensor) -> Tensor:
         """(N, ...) -> (*leading, ...)."""
         return value.reshape(*self.leading, *value.shape[1:])
 
-    def _flat(self, name: str, value: Tensor, trailing: tuple[int, ...]) -> Tensor:
+    def flat(self, name: str, value: Tensor, trailing: tuple[int, ...]) -> Tensor:
+        """(..., *trailing) -> (N, *trailing)."""
         found = tuple(value.shape[value.dim() - len(trailing) :])
         if value.dim() < len(trailing) or found != trailing:
             raise ValueError(f"{name} has shape {tuple(value.shape)}, expected (..., {', '.join(map(str, trailing))}).")

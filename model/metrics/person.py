@@ -102,7 +102,7 @@ class PosedByParameters:
     @torch.no_grad()
     def __call__(self, people: EhmParameters) -> PosedPeople:
         """Poses N people."""
-        out = self._body(**people.body_arguments())
+        out = self._body(people)
         left, right, head = out.extra_vertices.split(self._part_sizes, 1)
         return PosedPeople(
             joints=out.joints,

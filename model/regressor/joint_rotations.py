@@ -1,27 +1,11 @@
-"""Rotations of all 55 SMPL-X joints from the regressor's parameters, without a body model: the skeleton is enough."""
+"""Rotations of SMPL-X joints chained from the pelvis, without a body model: the skeleton is enough."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_PARENTS
-
-
-def local_rotations(parameters: EhmParameters) -> Tensor:
-    """(B, 55, 3, 3) relative to the parent joint; the pelvis relative to the camera."""
-    return torch.cat(
-        [
-            parameters.global_orient[:, None],
-            parameters.body_pose,
-            parameters.jaw_pose[:, None],
-            parameters.eye_pose,
-            parameters.left_hand_pose,
-            parameters.right_hand_pose,
-        ],
-        1,
-    )
 
 
 def joint_orientation(local: Tensor, joint: int) -> Tensor:

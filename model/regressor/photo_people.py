@@ -5,6 +5,7 @@ Legend: P people of a photo, B people of one or several photos.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from model.batches import tensors_of
 from model.body.parameters import EhmParameters
-from model.body.skeleton import NUM_BODY_JOINTS, NUM_HAND_JOINTS, NUM_KEYPOINTS, NUM_SMPLX_JOINTS
+from model.body.skeleton import NUM_KEYPOINTS, NUM_SMPLX_JOINTS
 from model.estimators.base import Array, default_camera
 from model.imaging.squares import Square
 from model.regressor.config import RegressorConfig
@@ -45,9 +46,7 @@ class PhotoPrediction:
     """The people of one photo; tensors are float32 on the CPU."""
 
     parameters: EhmParameters
-    """P people; ``global_orient`` and ``head_orient`` are relative to the photo's camera."""
-    transl_m: Tensor
-    """(P, 3) position of the pelvis joint in the photo's camera."""
+    """P people in the photo's camera."""
     crop_camera: Tensor
     """(P, 3) s, tx, ty as the network said it."""
     squares: tuple[Square, ...]
@@ -79,9 +78,7 @@ class PlacedPeople:
     """People of one or several photos, each in the camera of its photo."""
 
     parameters: EhmParameters
-    """B people."""
-    transl_m: Tensor
-    """(B, 3) position of the pelvis joint."""
+    """B people; all of them is known."""
     camera: Tensor
     """(B, 3) of the crops."""
     joints_m: Tensor | None = None
@@ -92,23 +89,9 @@ class PlacedPeople:
     @classmethod
     def nobody(cls, config: RegressorConfig, *, with_points: bool) -> PlacedPeople:
         """No people, with the shapes of those of a network."""
-        shapes = {
-            "global_orient": (3, 3),
-            "body_pose": (NUM_BODY_JOINTS, 3, 3),
-            "left_hand_pose": (NUM_HAND_JOINTS, 3, 3),
-            "right_hand_pose": (NUM_HAND_JOINTS, 3, 3),
-            "betas": (config.num_betas,),
-            "head_orient": (3, 3),
-            "jaw_pose": (3, 3),
-            "eye_pose": (2, 3, 3),
-            "eyelids": (2,),
-            "flame_shape": (config.num_flame_shape,),
-            "flame_expression": (config.num_expression,),
-            "head_scale": (3,),
-        }
+        nobody = EhmParameters.neutral(0, size=config.size)
         return cls(
-            parameters=EhmParameters(**{name: torch.zeros(0, *shape) for name, shape in shapes.items()}),
-            transl_m=torch.zeros(0, 3),
+            parameters=dataclasses.replace(nobody, head_orient=nobody.global_orient, transl_m=torch.zeros(0, 3)),
             camera=torch.zeros(0, 3),
             joints_m=torch.zeros(0, NUM_SMPLX_JOINTS, 3) if with_points else None,
             keypoints_m=torch.zeros(0, NUM_KEYPOINTS, 3) if with_points else None,
@@ -119,7 +102,6 @@ class PlacedPeople:
         focal, principal = photo.camera()
         return PhotoPrediction(
             parameters=self.parameters,
-            transl_m=self.transl_m,
             crop_camera=self.camera,
             squares=squares,
             focal_px=focal,

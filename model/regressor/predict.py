@@ -126,15 +126,13 @@ class Predictor:
             "roll_rad": self._floats([square.roll_rad for _, square in people]),
         }
         side_px = self._floats([square.side_px for _, square in people])
-        in_photo = dataclasses.replace(
-            parameters,
-            global_orient=photo_orient(parameters.global_orient, **place),
-            head_orient=photo_orient(parameters.head_orient, **place),
-        )
+        turned = {name: photo_orient(getattr(parameters, name), **place) for name in ("global_orient", "head_orient")}
+        in_photo = dataclasses.replace(parameters, **turned)
         if self.body is None:
             transl = photo_translation(camera, side_px=side_px, focal_sides=config.focal_sides, **place)
-            return map_tensors(PlacedPeople(parameters=in_photo, transl_m=transl, camera=camera), Tensor.cpu)
-        seen = self.body(**parameters.body_arguments()).joints
+            placed = PlacedPeople(parameters=dataclasses.replace(in_photo, transl_m=transl), camera=camera)
+            return map_tensors(placed, Tensor.cpu)
+        seen = self.body(parameters).joints
         rooted = (seen - seen[:, :1])[:, :PLACING_JOINTS]
         transl = fitted_photo_translation(
             rooted,
@@ -144,10 +142,9 @@ class Predictor:
             deciding=is_shown(rooted, camera, config.focal_sides),
             **place,
         )
-        points = self.body(**in_photo.body_arguments(), transl=transl)
-        placed = PlacedPeople(
-            parameters=in_photo, transl_m=transl, camera=camera, joints_m=points.joints, keypoints_m=points.keypoints
-        )
+        in_photo = dataclasses.replace(in_photo, transl_m=transl)
+        points = self.body(in_photo)
+        placed = PlacedPeople(parameters=in_photo, camera=camera, joints_m=points.joints, keypoints_m=points.keypoints)
         return map_tensors(placed, Tensor.cpu)
 
     def _see(self, crops: Tensor) -> Prediction:

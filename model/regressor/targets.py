@@ -23,7 +23,7 @@ def posed_target(batch: TrainingBatch, body: KeypointBody) -> tuple[Tensor, Tens
     The pelvis is at its rest position, as for a prediction. What must not supervise has no say in where the rest is:
     see ``neutral_where_invalid``.
     """
-    posed = body(**neutral_where_invalid(batch).body_arguments())
+    posed = body(neutral_where_invalid(batch))
     return posed.joints, posed.keypoints
 
 

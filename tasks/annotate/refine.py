@@ -151,7 +151,7 @@ def _labelled_rows(
     """Labels of those of (P,) refined people whose numbers are given."""
     kept, reprojection = people.take(rows), result.reprojection
     fitted = {
-        **result.parameters.rotvecs(),
+        **result.label_columns(),
         **{f"reproj_{part}_px": reprojection.reproj_px[:, k] for k, part in enumerate(PART_NAMES)},
         "reproj_rel": reprojection.reproj_rel,
         "inlier_ratio": reprojection.inlier_ratio,

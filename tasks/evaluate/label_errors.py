@@ -18,13 +18,14 @@ from scipy.stats import rankdata
 from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
 from datasets_manifest.adapters.registry import adapter_class
 from datasets_manifest.manifest import Manifest, open_adapter
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import Status
 from model.body.ehms import EhmOutput, EHMs
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.metrics.person import PosedPeople, person_errors
 from model.metrics.summary import means_and_medians
 from model.rotations import rotvec_to_rotmat
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.posing import pose_bodies
 
 Row = Mapping[str, Any]
 MIN_IOU = 0.3
@@ -111,7 +112,7 @@ def _measured(body: EHMs, rows: Sequence[Row]) -> PosedPeople:
 
 def _posed(body: EHMs, rows: Sequence[Row]) -> EhmOutput:
     """Bodies of label rows, camera frame, metres."""
-    names = [name for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS) if all(row.get(name) is not None for row in rows)]
+    names = [name for name in LABEL_PARAMETERS if all(row.get(name) is not None for row in rows)]
     return pose_bodies(body, {name: np.stack([np.asarray(row[name]).reshape(-1) for row in rows]) for name in names})
 
 

@@ -45,10 +45,7 @@ class Painter:
         kept = tuple(person for person, is_kept in zip(persons, finite, strict=True) if is_kept)
         if not kept:
             return Posed(vertices_cam=np.zeros((0, len(self._colours), 3), np.float32), persons=())
-        arguments = take_rows(prediction.parameters, chosen).body_arguments()
-        if self.body.assets.flame.eyelid_dirs is None:
-            del arguments["eyelids"]
-        posed = self.body(**arguments, transl=prediction.transl_m[chosen])
+        posed = self.body(take_rows(prediction.parameters, chosen))
         return Posed(vertices_cam=posed.vertices.numpy(), persons=kept)
 
     def overlay(self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed, *, supersample: int = 2) -> bytes:

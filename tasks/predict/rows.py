@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from datasets_manifest.schema.error_codes import ErrorCode, Status
 from datasets_manifest.schema.predictions import prediction_id
-from model.body.parameters import EhmParameters
-from model.regressor.joint_rotations import global_rotations, local_rotations
+from model.regressor.joint_rotations import global_rotations
 from model.regressor.photo_people import PhotoPrediction
 from model.rotations import rotmat_to_rotvec
 from tasks.predict.inputs import InputFrame
 from tasks.predict.people import FoundPeople
 
 Row = dict[str, Any]
-
-ROTATION_FIELDS = ("global_orient", "body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose", "eye_pose")
-VECTOR_FIELDS = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale")
 
 
 def unread_row(frame: InputFrame) -> Row:
@@ -77,10 +74,8 @@ def _parameters(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
     assert prediction.keypoints_px is not None
     return {
         "crop_camera": prediction.crop_camera.numpy(),
-        "transl_m": prediction.transl_m.numpy(),
-        **{name: rotmat_to_rotvec(getattr(people, name)).numpy() for name in ROTATION_FIELDS},
-        **{name: getattr(people, name).numpy() for name in VECTOR_FIELDS},
-        **_orientations(people),
+        **{name: values.numpy() for name, values in people.columns().items()},
+        "global_rotations": _chained(people.local_rotations()),
         "joints_m": prediction.joints_m.numpy(),
         "keypoints_2d": prediction.keypoints_px,
     }
@@ -88,16 +83,18 @@ def _parameters(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
 
 def _rotations(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
     """(P, ...) by column of the schema of rotations."""
-    local = rotmat_to_rotvec(local_rotations(prediction.parameters)).numpy()
-    camera = prediction.crop_camera.numpy()
-    return {"crop_camera": camera, "local_rotations": local, **_orientations(prediction.parameters)}
-
-
-def _orientations(people: EhmParameters) -> dict[str, np.ndarray]:
+    local = prediction.parameters.local_rotations()
     return {
-        "global_rotations": rotmat_to_rotvec(global_rotations(local_rotations(people))).numpy(),
-        "head_orient": rotmat_to_rotvec(people.head_orient).numpy(),
+        "crop_camera": prediction.crop_camera.numpy(),
+        "local_rotations": rotmat_to_rotvec(local).numpy(),
+        "global_rotations": _chained(local),
+        "head_orient": prediction.parameters.columns()["head_orient"].numpy(),
     }
+
+
+def _chained(local: Tensor) -> np.ndarray:
+    """Local rotations (P, 55, 3, 3) -> every joint's relative to the camera as axis-angle (P, 55, 3)."""
+    return rotmat_to_rotvec(global_rotations(local)).numpy()
 
 
 def _key(frame: InputFrame, person: int) -> Row:

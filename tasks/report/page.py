@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 
 from datasets_manifest.files import write_bytes, write_text
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.footer import Footer
@@ -21,7 +22,7 @@ from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.posing import pose_bodies
 from tasks.report.data import (
     Columns,
     card,
@@ -204,7 +205,7 @@ def draw_label(photo: np.ndarray, label: dict[str, Any], ehm: EHMs, colours: np.
     needed = ("transl_m", "global_orient", "body_pose", "focal_px", "principal_px")
     if label["status"] == Status.FAILED.value or any(label[name] is None for name in needed):
         return person_photo(photo, box, keypoints, tile_px)
-    columns = {name: np.asarray(label[name])[None] for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS) if label.get(name)}
+    columns = {name: np.asarray(label[name])[None] for name in LABEL_PARAMETERS if label.get(name)}
     vertices = pose_bodies(ehm, columns).vertices[0].numpy().astype(np.float64)
     faces = np.asarray(ehm.assets.smplx.faces)
     focal, principal = float(label["focal_px"]), np.asarray(label["principal_px"])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
 from datasets_manifest.shards.footer import Footer
@@ -22,7 +23,6 @@ from datasets_manifest.shards.shard import finished_footer, read_footer, read_sh
 from datasets_manifest.shards.store import shard_path, write_shard
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import TRUTH_FILE, TRUTH_SCHEMA, synthesise
 from tasks.version import code_version
@@ -44,7 +44,7 @@ _COPIED = (
     "focal_px",
     "principal_px",
 )
-_POSE = (*ROTATION_COLUMNS, *VECTOR_COLUMNS)
+_POSE = LABEL_PARAMETERS
 
 
 def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "synthetic", split: str = "all") -> Path:

@@ -208,8 +208,8 @@ def test_bad_rows_get_their_own_status_and_touch_nobody(open_body_f64: SparseBod
     )
     good = torch.ones(20, dtype=torch.bool)
     good[[3, 8, 12, 17]] = False
-    for name, value in result.parameters.rotvecs().items():
-        assert (value[good] - expected.parameters.rotvecs()[name][good]).abs().max() < 1e-4
+    for name, value in result.label_columns().items():
+        assert (value[good] - expected.label_columns()[name][good]).abs().max() < 1e-4
     assert torch.equal(result.status[good], expected.status[good])
     assert (result.status[[3, 8]] == Status.NO_DATA).all()
     assert (result.status[[12, 17]] == Status.NOT_FINITE).all()
@@ -307,7 +307,7 @@ def test_an_invalid_part_may_hold_anything(open_body: SparseBody, people: Synthe
 
 
 def test_labels_are_float32_axis_angle(refined: RefineResult) -> None:
-    columns = refined.parameters.rotvecs()
+    columns = refined.label_columns()
     widths = {"transl_m": 3, "global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45}
     widths |= {"betas": 10, "flame_shape": 10, "flame_expression": 10}
     widths |= {"jaw_pose": 3, "eye_pose": 6, "eyelids": 2, "head_scale": 3}

@@ -21,7 +21,7 @@ def refined(body: SparseBody, people: SyntheticPeople, rows: torch.Tensor, batch
 
 def furthest(one: RefineResult, other: RefineResult) -> float:
     """Largest difference of any parameter of the same people."""
-    pairs = zip(one.parameters.rotvecs().values(), other.parameters.rotvecs().values(), strict=True)
+    pairs = zip(one.label_columns().values(), other.label_columns().values(), strict=True)
     return max((a - b).abs().max().item() for a, b in pairs)
 
 

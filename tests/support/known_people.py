@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from torch import nn
@@ -51,7 +53,7 @@ def truthful(config: RegressorConfig, rows: list[LabelRow], photos: list[np.ndar
         for row, rgb in zip(rows, photos, strict=True)
     ]
     batch = collate(samples)
-    joints = body(**batch.target.body_arguments())
+    joints = body(batch.target)
     points = (joints.keypoints - joints.joints[:, :1])[:, BODY].double()
     cameras = [camera_of(points[k].numpy(), batch.keypoints_2d[k, BODY].numpy(), config) for k in range(len(rows))]
     network = TruthfulNetwork(config, batch.target, torch.tensor(np.stack(cameras), dtype=torch.float32))
@@ -84,7 +86,8 @@ def label_row(
     """The label of one person who stands at ``transl_m`` before the photo's camera; the box is the keypoints'."""
     principal = np.array(size_px, np.float64) / 2
     one = map_tensors(parameters, lambda tensor: tensor[index : index + 1].float())
-    points = body(**one.body_arguments(), transl=torch.tensor(transl_m[None], dtype=torch.float32)).keypoints[0]
+    place = torch.tensor(transl_m[None], dtype=torch.float32)
+    points = body(dataclasses.replace(one, transl_m=place)).keypoints[0]
     pixels = project(points.numpy(), focal_px, principal)
     return LabelRow(
         sample_id=f"made/test/{index}#0",

@@ -114,7 +114,7 @@ def loss_of(
     config: LossConfig = EVERYTHING,
 ) -> LossTerms:
     """From parameters to the loss, as in training."""
-    posed = body(**parameters.body_arguments())
+    posed = body(parameters)
     prediction = prediction_of(parameters, camera)
     target = posed_target(batch, body)
     return regressor_loss(prediction, posed.joints, posed.keypoints, batch, *target, config, FOCAL_SIDES)
@@ -130,7 +130,7 @@ def gradient_of(parameters: EhmParameters, camera: Tensor, batch: TrainingBatch,
 
 def seen_by(batch: TrainingBatch, camera: Tensor, body: KeypointBody) -> TrainingBatch:
     """The batch with the keypoints that its own labels show."""
-    posed = body(**batch.target.body_arguments())
+    posed = body(batch.target)
     shown = project(posed.keypoints - posed.joints[:, :1], camera, FOCAL_SIDES)
     return dataclasses.replace(batch, keypoints_2d=torch.cat([shown, batch.keypoints_2d[..., 2:]], -1))
 

@@ -5,11 +5,11 @@ import torch
 
 from fitting import so3
 from fitting.sparse_body import SparseBody
+from fitting.summary import parameters_of
 from fitting.unknowns import State
 from model.body import skeleton
 from model.body.assets import BodyAssets, EhmAssets
 from model.body.ehms import EhmOutput, EHMs
-from model.imaging import camera
 
 
 def make_toy_assets(*, corners: bool, correctives: bool, seed: int = 0) -> EhmAssets:
@@ -113,19 +113,4 @@ def random_state(body: SparseBody, count: int, seed: int = 0) -> State:
 
 def full_keypoints(model: EHMs, body: SparseBody, state: State) -> EhmOutput:
     """The same people through the full mesh."""
-    hands = so3.exp(body.hand_rotvec(state.hand_pca))
-    betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
-    return model(
-        betas=betas,
-        flame_expression=expression,
-        flame_shape=shape,
-        body_pose=state.body_pose,
-        global_orient=state.global_orient,
-        left_hand_pose=hands[:, 0],
-        right_hand_pose=hands[:, 1],
-        jaw_pose=state.jaw_pose,
-        eye_pose=state.eye_pose,
-        eyelids=state.eyelids,
-        head_scale=torch.exp(state.log_head_scale),
-        transl=camera.position_to_transl(state.position),
-    )
+    return model(parameters_of(body, state))

@@ -58,7 +58,7 @@ class Objective(nn.Module):
         # Rotations, camera and body need float32, whatever the backbone worked in.
         prediction = self.network.heads(tokens)
         with numerics("fp32", crops.device):  # tf32 moves points by half a millimetre
-            posed = self.body(**prediction.parameters.body_arguments())
+            posed = self.body(prediction.parameters)
             target_joints, target_keypoints = posed_target(batch, self.body)
         found = regressor_loss(
             prediction, posed.joints, posed.keypoints, batch, target_joints, target_keypoints, self.loss,

@@ -37,7 +37,7 @@ def overlay_sheet(network: EhmRegressor, batch: TrainingBatch, body: EHMs, *, ti
     said = map_tensors(prediction.parameters, lambda tensor: tensor.float().cpu())
     focal_sides = network.config.focal_sides
     place = crop_translation(prediction.camera.float().cpu(), focal_sides)
-    posed, label = body(**said.body_arguments()), body(**batch.target.body_arguments())
+    posed, label = body(said), body(batch.target)
     vertices = (posed.vertices - posed.joints[:, :1] + place[:, None]).numpy().astype(np.float64)
     colours, faces = side_colours(body.assets), body.faces.numpy()
     people = []

@@ -8,13 +8,14 @@ import pytest
 from annotated_project import PEOPLE, annotate, step_states
 from tar_files import write_tar
 
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
 from flows.run.orchestrate import workspace_of
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import STEPS
 from tasks.body_model import full_body
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.posing import pose_bodies
 
 
 def states(*arguments, **overrides):
@@ -169,7 +170,7 @@ def test_a_label_posed_again_lies_on_its_keypoints(rendered):
     rows = [row for row in rows if row["body_valid"]]
     assert rows
     body = full_body(load_config(rendered).body_model)
-    names = [*ROTATION_COLUMNS, *VECTOR_COLUMNS]
+    names = LABEL_PARAMETERS
     posed = pose_bodies(body, {name: np.stack([row[name] for row in rows]) for name in names})
     for i, row in enumerate(rows):
         np.testing.assert_allclose(posed.joints[i, 0], row["transl_m"], atol=1e-4)

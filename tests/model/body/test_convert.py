@@ -24,6 +24,7 @@ from model.body.assets import load_open_body
 from model.body.convert import convert_model, main, read_source
 from model.body.ehms import EHMs
 from model.body.open_body.builder.layout import model_dict
+from model.body.parameters import EhmParameters
 from model.body.restricted_pickle import ConvertError, RefusedName
 
 ROOT = Path(__file__).parents[3]
@@ -312,8 +313,8 @@ def test_converted_files_give_the_body_that_was_converted(
         source / "smplx/SMPLX_NEUTRAL.npz", source / "smplx/smplx_kid_template.npy"
     )
     assert load_body(out / "mano_left.npz", "mano").num_vertices == len(opened.hand_vertex_ids["left"])
-    coefficients = {"betas": torch.ones(10), "flame_shape": torch.ones(10), "eyelids": torch.ones(2)}
-    found, expected = EHMs(ours)(**coefficients), EHMs(opened)(**coefficients)
+    people = EhmParameters.neutral(betas=torch.ones(10), flame_shape=torch.ones(10), eyelids=torch.ones(2))
+    found, expected = EHMs(ours)(people), EHMs(opened)(people)
     assert (found.vertices - expected.vertices).abs().max() < 1e-6
     assert (found.keypoints - expected.keypoints).abs().max() < 1e-6
     with pytest.raises(ValueError, match="expected 'flame'"):

@@ -15,6 +15,7 @@ from model.body.blended_head import blended_basis, head_weight
 from model.body.ehms import EhmOutput, EHMs
 from model.body.flame import FLAME
 from model.body.keypoints import contour_row
+from model.body.parameters import EhmParameters
 from model.body.smplx import SMPLX
 from model.rotations import mirror_rotmat, rotvec_to_rotmat
 
@@ -58,8 +59,13 @@ def _arguments(*batch: int, seed: int = 0) -> dict[str, Tensor]:
         "eye_pose": rotation(2, scale=0.1),
         "eyelids": _random(*batch, 2, scale=0.3, seed=seed + 4).abs(),
         "head_scale": 1.0 + _random(*batch, 3, scale=0.1, seed=seed + 5),
-        "transl": _random(*batch, 3, scale=1.0, seed=seed + 6),
+        "transl_m": _random(*batch, 3, scale=1.0, seed=seed + 6),
     }
+
+
+def posed(model: EHMs, **given: Tensor) -> EhmOutput:
+    """People of whom all else is neutral."""
+    return model(EhmParameters.neutral(**given))
 
 
 def _distance(a: EhmOutput, b: EhmOutput) -> float:
@@ -78,13 +84,14 @@ def test_a_rigid_motion_moves_everything_rigidly(model: EHMs) -> None:
     arguments = _arguments(3)
     turn = rotvec_to_rotmat(torch.tensor([0.4, 0.0, -0.9]))
     shift = torch.tensor([0.3, -1.0, 2.0])
-    still = model(**arguments)
-    moved = model(
+    still = posed(model, **arguments)
+    moved = posed(
+        model,
         **{
             **arguments,
             "global_orient": turn @ arguments["global_orient"],
-            "transl": arguments["transl"] @ turn.T + shift,
-        }
+            "transl_m": arguments["transl_m"] @ turn.T + shift,
+        },
     )
     fixed = [k for k in range(133) if not 23 <= k < 40]
     assert (moved.vertices - (still.vertices @ turn.T + shift)).abs().max() < 1e-5
@@ -94,26 +101,26 @@ def test_a_rigid_motion_moves_everything_rigidly(model: EHMs) -> None:
 
 def test_the_pelvis_lands_on_transl(model: EHMs) -> None:
     arguments = _arguments(4)
-    assert (model(**arguments).joints[:, 0] - arguments["transl"]).abs().max() < 1e-6
+    assert (posed(model, **arguments).joints[:, 0] - arguments["transl_m"]).abs().max() < 1e-6
 
 
 def test_a_batch_equals_its_rows(model: EHMs) -> None:
     arguments = _arguments(3)
-    whole = model(**arguments)
+    whole = posed(model, **arguments)
     for row in range(3):
-        alone = model(**{name: value[row] for name, value in arguments.items()})
+        alone = posed(model, **{name: value[row] for name, value in arguments.items()})
         pick = EhmOutput(vertices=whole.vertices[row], joints=whole.joints[row], keypoints=whole.keypoints[row])
         assert _distance(alone, pick) < 2e-6
 
 
 def test_any_leading_dimensions(model: EHMs) -> None:
     arguments = _arguments(2, 3)
-    out = model(**arguments)
-    flat = model(**{name: value.flatten(0, 1) for name, value in arguments.items()})
+    out = posed(model, **arguments)
+    flat = posed(model, **{name: value.flatten(0, 1) for name, value in arguments.items()})
     assert out.vertices.shape[:2] == out.keypoints.shape[:2] == (2, 3)
     assert (out.vertices.flatten(0, 1) - flat.vertices).abs().max() < 2e-6
-    assert model().keypoints.shape == (133, 3)
-    assert model(betas=torch.zeros(0, 10)).vertices.shape[0] == 0
+    assert posed(model).keypoints.shape == (133, 3)
+    assert posed(model, betas=torch.zeros(0, 10)).vertices.shape[0] == 0
 
 
 def test_arguments_broadcast_and_short_coefficients_are_padded(model: EHMs) -> None:
@@ -121,12 +128,12 @@ def test_arguments_broadcast_and_short_coefficients_are_padded(model: EHMs) -> N
     shared = arguments | {"betas": arguments["betas"][:1], "flame_expression": arguments["flame_expression"][0, :4]}
     padded = torch.cat([arguments["flame_expression"][:1, :4], torch.zeros(1, 6)], dim=-1)
     full = arguments | {"betas": shared["betas"].expand(3, 10), "flame_expression": padded.expand(3, 10)}
-    assert _distance(model(**shared), model(**full)) < 2e-6
+    assert _distance(posed(model, **shared), posed(model, **full)) < 2e-6
 
 
 def test_gradients_agree_with_finite_differences(assets: EhmAssets, model: EHMs) -> None:
     precise = EHMs(assets, mode=model.mode).double()
-    names = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "transl")
+    names = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "transl_m")
     values = {k: v.double() for k, v in _arguments(1).items()}
     rotvec = {k: _random(1, n, 3, scale=0.3, seed=n).double() for k, n in (("body_pose", 21), ("eye_pose", 2))}
     probe = _random(133, 3, scale=1.0, seed=9).double()
@@ -134,7 +141,7 @@ def test_gradients_agree_with_finite_differences(assets: EhmAssets, model: EHMs)
     def loss(*inputs: Tensor) -> Tensor:
         given = dict(zip((*names, *rotvec), inputs, strict=True))
         given |= {k: rotvec_to_rotmat(given[k]) for k in rotvec}
-        out = precise(**given)
+        out = precise(EhmParameters.neutral(dtype=torch.float64, **given))
         return (out.keypoints * probe).sum() + out.vertices[:, ::400].square().sum()
 
     inputs = [values[k].requires_grad_() for k in names] + [v.requires_grad_() for v in rotvec.values()]
@@ -143,11 +150,13 @@ def test_gradients_agree_with_finite_differences(assets: EhmAssets, model: EHMs)
 
 def test_too_many_coefficients_and_wrong_shapes_are_named(model: EHMs) -> None:
     with pytest.raises(ValueError, match="flame_shape has 11 coefficients, this body has 10"):
-        model(flame_shape=torch.zeros(11))
+        posed(model, flame_shape=torch.zeros(11))
     with pytest.raises(ValueError, match="body_pose has shape"):
-        model(body_pose=torch.zeros(63))
-    with pytest.raises(ValueError, match="batch dimensions of the arguments do not agree: betas"):
-        model(betas=torch.zeros(2, 10), eyelids=torch.zeros(3, 2))
+        posed(model, body_pose=torch.zeros(63))
+    with pytest.raises(
+        ValueError, match=r"batch dimensions of the arguments do not agree: .*betas \(2,\).*eyelids \(3,\)"
+    ):
+        posed(model, betas=torch.zeros(2, 10), eyelids=torch.zeros(3, 2))
 
 
 # --- blended ----------------------------------------------------------------------------------------------------------
@@ -160,18 +169,18 @@ def test_without_flame_parameters_blended_is_smplx(assets: EhmAssets, blended: E
         "right_hand_pose",
         "jaw_pose",
         "eye_pose",
-        "transl",
+        "transl_m",
     )
     arguments = {k: v for k, v in _arguments(3).items() if k in names}
-    plain = SMPLX(assets.smplx, num_betas=10)(**arguments)
-    fused = blended(**arguments, head_scale=torch.ones(3))
+    plain = SMPLX(assets.smplx, num_betas=10)(transl=arguments["transl_m"], **{k: arguments[k] for k in names[:-1]})
+    fused = posed(blended, **arguments, head_scale=torch.ones(3))
     assert (fused.vertices - plain.vertices).abs().max() < 1e-6
     assert (fused.joints - plain.joints).abs().max() < 1e-6
 
 
 def test_blended_scales_the_head_about_its_joint(assets: EhmAssets, blended: EHMs) -> None:
     scale = torch.tensor([1.3, 0.8, 1.1])
-    rest, grown = blended(), blended(head_scale=scale)
+    rest, grown = posed(blended), posed(blended, head_scale=scale)
     head = rest.joints[skeleton.HEAD]
     inside = torch.from_numpy(head_weight(assets) == 1)
     assert inside.sum() > 1000
@@ -186,7 +195,7 @@ def test_the_blended_face_is_the_flame_face(assets: EhmAssets, blended: EHMs) ->
     """FLAME's own skinning of shape, expression, lids, jaw and eyes is the oracle where the head is all FLAME."""
     names = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids")
     arguments = {k: v for k, v in _arguments(4).items() if k in names}
-    out = blended(**arguments)
+    out = posed(blended, **arguments)
     face = {k: arguments[k] for k in names[2:]}
     head = FLAME(assets.flame, num_betas=10, num_expression=10)(
         betas=arguments["flame_shape"], expression=arguments["flame_expression"], **face
@@ -207,13 +216,13 @@ def test_a_flame_direction_that_moves_the_whole_head_changes_nothing(assets: Ehm
     flame = dataclasses.replace(assets.flame, shapedirs=assets.flame.shapedirs + shift)
     shifted = EHMs(dataclasses.replace(assets, flame=flame))
     arguments = _arguments(2)
-    assert _distance(shifted(**arguments), blended(**arguments)) < 1e-5
+    assert _distance(posed(shifted, **arguments), posed(blended, **arguments)) < 1e-5
 
 
 def test_flame_parameters_leave_the_body_alone(assets: EhmAssets, blended: EHMs) -> None:
     arguments = _arguments(2)
     face = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids", "head_scale")
-    out, plain = blended(**arguments), blended(**{k: v for k, v in arguments.items() if k not in face})
+    out, plain = posed(blended, **arguments), posed(blended, **{k: v for k, v in arguments.items() if k not in face})
     below = np.setdiff1d(np.arange(assets.smplx.num_vertices), assets.head_vertex_ids)
     below = below[assets.smplx.skin_weights[below][:, [22, 23, 24]].sum(1) == 0]
     assert len(below) > 8000
@@ -226,7 +235,7 @@ def test_rest_body_is_linear_in_the_coefficients(assets: EhmAssets, blended: EHM
     arguments = _arguments(1)
     names = ("betas", "flame_shape", "flame_expression", "eyelids")
     coefficients = torch.cat([arguments[k] for k in names], dim=-1)[0].double().numpy()
-    out = blended(**{k: arguments[k][0] for k in names})
+    out = posed(blended, **{k: arguments[k][0] for k in names})
     assert np.abs(out.vertices.numpy() - (basis.template + basis.dirs @ coefficients)).max() < 1e-5
     assert np.abs(out.joints.numpy() - (basis.joint_template + basis.joint_dirs @ coefficients)).max() < 1e-5
 
@@ -237,8 +246,8 @@ def test_closed_eyelids_turn_with_the_head(blended: EHMs) -> None:
     turn = rotvec_to_rotmat(torch.tensor([0.0, 0.9, 0.0]))
     nod["body_pose"][skeleton.HEAD - 1] = turn
     closed = torch.ones(2)
-    at_rest = blended(eyelids=closed).vertices - blended().vertices
-    turned = blended(eyelids=closed, **nod).vertices - blended(**nod).vertices
+    at_rest = posed(blended, eyelids=closed).vertices - posed(blended).vertices
+    turned = posed(blended, eyelids=closed, **nod).vertices - posed(blended, **nod).vertices
     assert at_rest.norm(dim=-1).max() > 0.005
     assert (turned - at_rest @ turn.T).abs().max() < 1e-5
 
@@ -248,7 +257,7 @@ def test_paper_puts_the_scaled_head_where_algorithm_1_says(assets: EhmAssets, pa
     """V_h s - c_h + c_b, with the eye joints of the head and of the body; the eyes move by (s - 1) c_h."""
     scale = torch.tensor([1.2, 0.9, 1.1])
     arguments = {k: v[0] for k, v in _arguments(1).items() if k in ("betas", "flame_shape")}
-    plain, grown = paper(**arguments), paper(**arguments, head_scale=scale)
+    plain, grown = posed(paper, **arguments), posed(paper, **arguments, head_scale=scale)
     head_template, regressor = assets.flame.v_template, assets.flame.joint_regressor
     rest = head_template + assets.flame.shapedirs[..., :10] @ arguments["flame_shape"].numpy()
     eyes_head = torch.from_numpy((regressor @ rest)[skeleton.FLAME_EYES].mean(0))
@@ -264,7 +273,7 @@ def test_paper_puts_the_scaled_head_where_algorithm_1_says(assets: EhmAssets, pa
 def test_paper_leaves_excluded_vertices_to_the_body(assets: EhmAssets) -> None:
     kept = assets.head_vertex_ids[::7]
     model = EHMs(assets, mode="paper", keep_body_ids=kept)
-    out = model(flame_shape=torch.ones(10))
+    out = posed(model, flame_shape=torch.ones(10))
     plain = SMPLX(assets.smplx)()
     assert (out.vertices[kept] - plain.vertices[kept]).abs().max() < 1e-6
 
@@ -277,7 +286,7 @@ def _worst_stretch(assets: EhmAssets, model: EHMs, scale: float) -> float:
     edges = torch.from_numpy(edges[neck[edges].any(1)])
 
     def lengths(s: float) -> Tensor:
-        vertices = model(head_scale=torch.full((3,), s)).vertices
+        vertices = posed(model, head_scale=torch.full((3,), s)).vertices
         return (vertices[edges[:, 0]] - vertices[edges[:, 1]]).norm(dim=-1)
 
     ratio = lengths(scale) / lengths(1.0)
@@ -307,8 +316,8 @@ def test_mirroring_the_pose_mirrors_the_keypoints(blended: EHMs) -> None:
         "jaw_pose": mirror_rotmat(arguments["jaw_pose"]),
         "global_orient": mirror_rotmat(arguments["global_orient"]),
     }
-    expected = blended(**arguments).keypoints[:, list(skeleton.KEYPOINT_FLIP)] * MIRROR
-    error = (blended(**mirrored).keypoints - expected).norm(dim=-1)
+    expected = posed(blended, **arguments).keypoints[:, list(skeleton.KEYPOINT_FLIP)] * MIRROR
+    error = (posed(blended, **mirrored).keypoints - expected).norm(dim=-1)
     contour = torch.zeros(133, dtype=torch.bool)
     contour[skeleton.CONTOUR] = True
     assert error[:, ~contour].max() < 0.005
@@ -318,7 +327,7 @@ def test_mirroring_the_pose_mirrors_the_keypoints(blended: EHMs) -> None:
 
 def test_keypoints_are_where_their_names_say(blended: EHMs) -> None:
     """In the rest frame: y up, z forward, +x to the person's left."""
-    at = dict(zip(skeleton.KEYPOINT_NAMES, blended().keypoints, strict=True))
+    at = dict(zip(skeleton.KEYPOINT_NAMES, posed(blended).keypoints, strict=True))
     assert at["left_shoulder"][0] > 0.1 > -0.1 > at["right_shoulder"][0]
     assert at["left_hand_middle4"][0] > at["left_hand_middle1"][0] > at["left_hand_root"][0] > at["left_elbow"][0]
     assert at["left_ear"][0] > at["left_eye"][0] > at["nose"][0] > at["right_eye"][0] > at["right_ear"][0]
@@ -349,7 +358,7 @@ def test_a_person_who_looks_to_the_side_shows_the_far_contour(blended: EHMs) -> 
     for yaw_deg in (-30.0, 30.0):
         turn = rotvec_to_rotmat(torch.tensor([0.0, math.radians(yaw_deg), 0.0]))
         facing = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ turn
-        out = blended(global_orient=facing, transl=torch.tensor([0.0, 0.0, 3.0]))
+        out = posed(blended, global_orient=facing, transl_m=torch.tensor([0.0, 0.0, 3.0]))
         contour, vertices = out.keypoints[skeleton.CONTOUR], out.vertices[blended.assets.regions["face"]]
         assert contour[:, 0].min() < vertices[:, 0].min() + 0.02
         assert contour[:, 0].max() > vertices[:, 0].max() - 0.02
@@ -385,6 +394,6 @@ def test_skinning_equals_the_plain_definition() -> None:
 def test_a_large_batch_is_skinned_as_a_small_one(blended: EHMs) -> None:
     """Batches beyond the cache are worked through in slices."""
     arguments = _arguments(7)
-    whole = blended(**arguments)
-    parts = [blended(**{k: v[i : i + 2] for k, v in arguments.items()}).vertices for i in range(0, 7, 2)]
+    whole = posed(blended, **arguments)
+    parts = [posed(blended, **{k: v[i : i + 2] for k, v in arguments.items()}).vertices for i in range(0, 7, 2)]
     assert (whole.vertices - torch.cat(parts)).abs().max() < 2e-6

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from datasets_manifest.schema.ehm_fields import BodySize
+from model.batches import map_tensors, tensors_of
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
+from model.body.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
 
 
@@ -27,8 +29,8 @@ def with_correctives(assets: EhmAssets) -> EhmAssets:
     return dataclasses.replace(assets, smplx=dataclasses.replace(assets.smplx, posedirs=posedirs))
 
 
-def arguments(num: int, seed: int = 0, *, turn: float = 1.0) -> dict[str, Tensor]:
-    """Random arguments with every part in use; heads look anywhere."""
+def people(num: int, seed: int = 0, *, turn: float = 1.0) -> EhmParameters:
+    """Random people with every part in use; heads look anywhere."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int, scale: float = 1.0) -> Tensor:
@@ -37,19 +39,19 @@ def arguments(num: int, seed: int = 0, *, turn: float = 1.0) -> dict[str, Tensor
     def rotation(*shape: int, scale: float = 0.3) -> Tensor:
         return rotvec_to_rotmat(normal(*shape, 3, scale=scale))
 
-    return {
-        "betas": normal(10),
-        "body_pose": rotation(21),
-        "global_orient": rotation(scale=turn),
-        "left_hand_pose": rotation(15),
-        "right_hand_pose": rotation(15),
-        "flame_shape": normal(10),
-        "flame_expression": normal(10),
-        "jaw_pose": rotation(scale=0.2),
-        "eye_pose": rotation(2, scale=0.2),
-        "eyelids": normal(2, scale=0.3).abs(),
-        "head_scale": 1.0 + normal(3, scale=0.1),
-    }
+    return EhmParameters(
+        betas=normal(10),
+        body_pose=rotation(21),
+        global_orient=rotation(scale=turn),
+        left_hand_pose=rotation(15),
+        right_hand_pose=rotation(15),
+        flame_shape=normal(10),
+        flame_expression=normal(10),
+        jaw_pose=rotation(scale=0.2),
+        eye_pose=rotation(2, scale=0.2),
+        eyelids=normal(2, scale=0.3).abs(),
+        head_scale=1.0 + normal(3, scale=0.1),
+    )
 
 
 @pytest.mark.parametrize("num", [1, 4])
@@ -67,48 +69,50 @@ def assert_same_points(assets: EhmAssets, num: int, dtype: torch.dtype, toleranc
     whole, few = EHMs(assets).to(dtype), KeypointBody(assets, extra_vertex_ids=extra).to(dtype)
     assert few.head_weight.numel() < 500
     for transl in (None, torch.randn(num, 3, dtype=dtype)):
-        given = {name: value.to(dtype) for name, value in arguments(num, seed=num).items()}
-        expected, found = whole(**given, transl=transl), few(**given, transl=transl)
+        given = map_tensors(people(num, seed=num), lambda value: value.to(dtype))
+        given = dataclasses.replace(given, transl_m=transl)
+        expected, found = whole(given), few(given)
         torch.testing.assert_close(found.joints, expected.joints, rtol=0, atol=tolerance)
         torch.testing.assert_close(found.keypoints, expected.keypoints, rtol=0, atol=tolerance)
         torch.testing.assert_close(found.extra_vertices, expected.vertices[:, extra], rtol=0, atol=tolerance)
 
 
 def test_correctives_move_the_keypoints(assets: EhmAssets, with_correctives: EhmAssets) -> None:
-    given = arguments(3)
-    apart = KeypointBody(assets)(**given).keypoints - KeypointBody(with_correctives)(**given).keypoints
+    given = people(3)
+    apart = KeypointBody(assets)(given).keypoints - KeypointBody(with_correctives)(given).keypoints
     assert apart.norm(dim=-1).max() > 1e-3
 
 
 def test_gradients_are_those_of_the_whole_body(with_correctives: EhmAssets) -> None:
-    given = {name: value.double().requires_grad_() for name, value in arguments(1).items()}
+    given = map_tensors(people(1), lambda value: value.double().requires_grad_())
     pull = torch.randn(1, 133, 3, dtype=torch.float64)
     bodies = EHMs(with_correctives).double(), KeypointBody(with_correctives).double()
-    whole, few = (torch.autograd.grad((body(**given).keypoints * pull).sum(), list(given.values())) for body in bodies)
-    for name, one, other in zip(given, whole, few, strict=True):
+    whole, few = (torch.autograd.grad((body(given).keypoints * pull).sum(), tensors_of(given)) for body in bodies)
+    for name, one, other in zip(given.named(), whole, few, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_fewer_coefficients_than_the_body_has(assets: EhmAssets) -> None:
-    given = arguments(2)
-    short = {name: given[name][:, :4] for name in ("betas", "flame_shape", "flame_expression")}
+    given = people(2)
+    names = ("betas", "flame_shape", "flame_expression")
+    short = dataclasses.replace(given, **{name: getattr(given, name)[:, :4] for name in names})
     body = KeypointBody(assets, BodySize(num_betas=4, num_flame_shape=4, num_expression=4))
-    found = body(**{**given, **short}).keypoints
-    torch.testing.assert_close(found, EHMs(assets)(**{**given, **short}).keypoints, rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match=r"expected \(4, 4, 4, 2\) coefficients, got \(10, 10, 10, 2\)"):
-        body(**given)
+    found = body(short).keypoints
+    torch.testing.assert_close(found, EHMs(assets)(short).keypoints, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match=r"expected BodySize\(num_betas=4, .* got BodySize\(num_betas=10, "):
+        body(given)
 
 
 def test_nothing_asks_the_device_for_a_value(assets: EhmAssets) -> None:
     """Tensors of the meta device have no values: reading one raises."""
     body = KeypointBody(assets, extra_vertex_ids=np.arange(5)).to("meta")
-    found = body(**{name: value.to("meta") for name, value in arguments(2).items()})
+    found = body(map_tensors(people(2), lambda value: value.to("meta")))
     assert found.keypoints.shape == (2, 133, 3)
     assert found.extra_vertices.shape == (2, 5, 3)
 
 
 def test_without_extra_vertices_there_are_none(assets: EhmAssets) -> None:
-    assert KeypointBody(assets)(**arguments(2)).extra_vertices.shape == (2, 0, 3)
+    assert KeypointBody(assets)(people(2)).extra_vertices.shape == (2, 0, 3)
 
 
 @pytest.mark.parametrize("wrong", [-1, 10**6])
@@ -119,8 +123,8 @@ def test_an_extra_vertex_that_does_not_exist_is_refused(assets: EhmAssets, wrong
 
 def test_a_pose_that_is_not_a_number_gives_points_that_are_none(assets: EhmAssets) -> None:
     """The head's yaw picks the outline's points: it must not pick one that does not exist."""
-    given = arguments(2)
-    given["global_orient"][1] = torch.nan
-    keypoints = KeypointBody(assets)(**given).keypoints
+    given = people(2)
+    given.global_orient[1] = torch.nan
+    keypoints = KeypointBody(assets)(given).keypoints
     assert keypoints[0].isfinite().all()
     assert keypoints[1].isnan().all()

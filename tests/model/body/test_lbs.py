@@ -8,6 +8,7 @@ import torch
 from model.body import lbs
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
+from model.body.parameters import EhmParameters
 from model.body.smplx import SMPLX
 from model.rotations import rotvec_to_rotmat
 
@@ -72,7 +73,11 @@ def test_gradients_of_the_whole_body_are_those_of_differences(assets: EhmAssets)
     def total(step: float) -> torch.Tensor:
         values = {name: value + step * along[name] for name, value in start.items()}
         pose = values.pop("pose") + 0.1
-        return body(**values, body_pose=rotvec_to_rotmat(pose)).vertices.pow(2).sum()
+        return (
+            body(EhmParameters.neutral(dtype=torch.float64, **values, body_pose=rotvec_to_rotmat(pose)))
+            .vertices.pow(2)
+            .sum()
+        )
 
     gradients = torch.autograd.grad(total(0.0), list(start.values()))
     slope = sum((g * d).sum() for g, d in zip(gradients, along.values(), strict=True))
@@ -85,11 +90,11 @@ def test_any_number_of_people_gives_the_rows_of_one(assets: EhmAssets) -> None:
     """Batches are worked through in slices on a CPU: none at all, less than one, several."""
     body, people = EHMs(assets), 2 * lbs.cpu_chunk(assets.smplx.num_vertices) + 1
     betas = torch.randn(people, 10, generator=torch.Generator().manual_seed(4))
-    whole = body(betas=betas, head_scale=torch.full((people, 3), 1.1)).vertices
+    whole = body(EhmParameters.neutral(betas=betas, head_scale=torch.full((people, 3), 1.1))).vertices
     for row in (0, people // 2, people - 1):
-        alone = body(betas=betas[row], head_scale=torch.full((3,), 1.1)).vertices
+        alone = body(EhmParameters.neutral(betas=betas[row], head_scale=torch.full((3,), 1.1))).vertices
         assert (whole[row] - alone).abs().max() < 2e-6
-    assert body(betas=betas[:0]).vertices.shape == (0, assets.smplx.num_vertices, 3)
+    assert body(EhmParameters.neutral(betas=betas[:0])).vertices.shape == (0, assets.smplx.num_vertices, 3)
 
 
 def test_a_body_of_some_vertices_is_the_rows_of_the_whole(assets: EhmAssets) -> None:
@@ -121,9 +126,5 @@ def test_ehms_runs_on_a_device_that_cannot_be_asked(assets: EhmAssets, mode) -> 
     """Tensors of the meta device have shapes but no values: reading one raises, and so does mixing devices."""
     meta = torch.device("meta")
     body = EHMs(assets, mode=mode).to(meta)
-    out = body(
-        betas=torch.zeros(4, 10, device=meta), body_pose=torch.zeros(4, 21, 3, 3, device=meta),
-        head_scale=torch.ones(4, 3, device=meta), eyelids=torch.zeros(4, 2, device=meta),
-        transl=torch.zeros(4, 3, device=meta),
-    )  # fmt: skip
+    out = body(EhmParameters.neutral(4, device=meta, transl_m=torch.zeros(4, 3, device=meta)))
     assert out.vertices.device == out.keypoints.device == meta

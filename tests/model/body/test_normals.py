@@ -6,6 +6,7 @@ import torch
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.normals import VertexNormals
+from model.body.parameters import EhmParameters
 from model.renderer import raster
 from model.rotations import rotvec_to_rotmat
 
@@ -16,7 +17,7 @@ def test_normals_are_those_of_the_renderer() -> None:
     body = EHMs(load_open_body())
     rng = torch.Generator().manual_seed(0)
     pose = rotvec_to_rotmat(0.3 * torch.randn(2, 21, 3, generator=rng))
-    vertices = body(body_pose=pose, betas=torch.randn(2, 10, generator=rng)).vertices
+    vertices = body(EhmParameters.neutral(body_pose=pose, betas=torch.randn(2, 10, generator=rng))).vertices
     found = VertexNormals(body.faces, vertices.shape[1])(vertices)
     for one, normals in zip(vertices, found, strict=True):
         expected = raster.vertex_normals(one.numpy(), body.faces.numpy())

@@ -19,7 +19,7 @@ PRINCIPAL = torch.tensor([640.0, 360.0], dtype=torch.float64)
 
 def people(num: int, seed: int = 0) -> Tensor:
     """Keypoints (B, 133, 3) relative to the pelvis, in a camera's frame."""
-    posed = KeypointBody(load_open_body())(**random_parameters(num, seed).body_arguments())
+    posed = KeypointBody(load_open_body())(random_parameters(num, seed))
     return (posed.keypoints - posed.joints[:, :1]).double()
 
 

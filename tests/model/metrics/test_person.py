@@ -34,7 +34,7 @@ def test_a_mesh_has_the_errors_of_the_parameters_that_pose_it(assets, people, po
     body = EHMs(assets)
     meshes = []
     for one in people:
-        out = body(**one.body_arguments())
+        out = body(one)
         known = {"head_scale": one.head_scale, "global_orient": one.global_orient}
         meshes.append(PosedPeople.of_mesh(out.joints, out.vertices, assets, **known))
     of_mesh, of_parameters = person_errors(*meshes), person_errors(*posed, lips=lip_rows(assets))

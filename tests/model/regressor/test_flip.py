@@ -61,8 +61,8 @@ def test_the_mirrored_body_is_posed(assets, mirror):
     ehm, parameters = EHMs(assets), person()
     with torch.no_grad():
         plain, flipped = (
-            ehm(**parameters.body_arguments()),
-            ehm(**mirror_parameters(parameters, mirror).body_arguments()),
+            ehm(parameters),
+            ehm(mirror_parameters(parameters, mirror)),
         )
     joints = plain.joints[:, list(SMPLX_FLIP)] * M
     assert (flipped.joints - joints).norm(dim=-1).max() < 1e-3
@@ -78,8 +78,8 @@ def test_without_face_coefficients_it_is_exact(assets, mirror):
     ehm, parameters = EHMs(assets), person(1, face=0.0)
     with torch.no_grad():
         plain, flipped = (
-            ehm(**parameters.body_arguments()),
-            ehm(**mirror_parameters(parameters, mirror).body_arguments()),
+            ehm(parameters),
+            ehm(mirror_parameters(parameters, mirror)),
         )
     vertices = plain.vertices[:, mirrored_vertices(assets.smplx.v_template)] * M
     assert (flipped.vertices - vertices).norm(dim=-1).max() < 1e-3
@@ -92,8 +92,8 @@ def test_the_map_beats_leaving_coefficients_as_they_are(assets, mirror):
         flipped, flame_shape=parameters.flame_shape, flame_expression=parameters.flame_expression
     )
     with torch.no_grad():
-        plain = ehm(**parameters.body_arguments()).vertices[:, mirrored_vertices(assets.smplx.v_template)] * M
-        error, left = ((ehm(**p.body_arguments()).vertices - plain).norm(dim=-1).max() for p in (flipped, lazy))
+        plain = ehm(parameters).vertices[:, mirrored_vertices(assets.smplx.v_template)] * M
+        error, left = ((ehm(p).vertices - plain).norm(dim=-1).max() for p in (flipped, lazy))
     assert error < 0.5 * left
 
 

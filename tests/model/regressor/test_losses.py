@@ -155,7 +155,7 @@ def test_hmr2_weights_give_the_loss_of_a_slow_obvious_version(body: KeypointBody
     assert all(0 < int(flag.sum()) < num for flag in flags.values())
     parameters, camera = random_parameters(num, 1, dtype=torch.float64), random_camera(num, dtype=torch.float64)
     precise = KeypointBody(load_open_body()).double()
-    posed, target = precise(**parameters.body_arguments()), posed_target(batch, precise)
+    posed, target = precise(parameters), posed_target(batch, precise)
     found = regressor_loss(
         prediction_of(parameters, camera), posed.joints, posed.keypoints, batch, *target, LossConfig.hmr2(), FOCAL_SIDES
     )
@@ -282,7 +282,7 @@ def test_the_form_of_a_face_has_no_place_turn_or_size(body: KeypointBody) -> Non
 
 def test_the_form_of_a_face_is_measured_as_a_slow_version_does(body: KeypointBody) -> None:
     batch, said = random_batch(2), random_parameters(2, 1)
-    posed, target = body(**said.body_arguments()), posed_target(batch, body)
+    posed, target = body(said), posed_target(batch, body)
     expected = 0.0
     for k in range(2):
         shapes = []

@@ -17,7 +17,7 @@ from model.body.skeleton import FACE, SMPLX_PARENTS
 from model.imaging.crop import crop_square, crop_transform
 from model.imaging.crop_camera import project as project_in_crop
 from model.regressor import predict
-from model.regressor.joint_rotations import global_rotations, local_rotations
+from model.regressor.joint_rotations import global_rotations
 from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
 from model.regressor.photo_people import PhotoPeople
@@ -42,7 +42,7 @@ def body():
 def people(body):
     """Labels of four people and a photo each."""
     parameters = random_parameters(len(PLACES), seed=4)
-    rotvecs = rotmat_to_rotvec(local_rotations(parameters)).numpy()
+    rotvecs = rotmat_to_rotvec(parameters.local_rotations()).numpy()
     rows = [label_row(parameters, rotvecs, k, PLACES[k], SIZE, FOCALS[k], body) for k in range(len(PLACES))]
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8) for _ in rows]
@@ -100,8 +100,8 @@ def test_a_truthful_network_gives_the_true_parameters(predicted, people):
 def test_people_are_placed_where_they_stand(predicted):
     with_body = predicted[0][0].joints_m is not None
     for one, place in zip(predicted[0], PLACES, strict=True):
-        error = np.linalg.norm(one.transl_m[0].numpy() - place) / np.linalg.norm(place)
-        assert error < (0.02 if with_body else 0.07), (one.transl_m, place)
+        error = np.linalg.norm(one.parameters.transl_m[0].numpy() - place) / np.linalg.norm(place)
+        assert error < (0.02 if with_body else 0.07), (one.parameters.transl_m, place)
 
 
 def test_the_pelvis_is_seen_where_the_camera_of_the_crop_says(predicted):
@@ -109,7 +109,7 @@ def test_the_pelvis_is_seen_where_the_camera_of_the_crop_says(predicted):
     network = predicted[1]
     shown = project_in_crop(torch.zeros(4, 1, 3), network.camera_told, TINY.focal_sides)[:, 0].numpy()
     for k, one in enumerate(predicted[0]):
-        pixel = project(one.transl_m[0].numpy(), one.focal_px, one.principal_px)
+        pixel = project(one.parameters.transl_m[0].numpy(), one.focal_px, one.principal_px)
         square = one.squares[0]
         at = crop_points(pixel[None], crop_transform(square, TINY.crop_px), TINY.crop_px)[0]
         assert np.abs(at - shown[k]).max() < (1e-5 if one.joints_m is None else 0.03)
@@ -118,7 +118,7 @@ def test_the_pelvis_is_seen_where_the_camera_of_the_crop_says(predicted):
 def test_keypoints_are_seen_where_the_camera_of_the_crop_says(people, body):
     network, _ = truthful(TINY, *people, body)
     found = Predictor(network, body=body).predict_photos(asked(people))
-    posed = body(**network.parameters_told.body_arguments())
+    posed = body(network.parameters_told)
     shown = project_in_crop(posed.keypoints - posed.joints[:, :1], network.camera_told, TINY.focal_sides).numpy()
     for k, one in enumerate(found):
         at = crop_points(one.keypoints_px[0], crop_transform(one.squares[0], TINY.crop_px), TINY.crop_px)
@@ -134,17 +134,17 @@ def test_keypoints_are_seen_where_the_camera_of_the_crop_says(people, body):
 def test_a_head_is_drawn_where_its_crop_shows_it(body, distance_m, worst):
     """Legs that nobody sees have no say in where the head is."""
     parameters = neutral_people(1)
-    rooted = body(**parameters.body_arguments())
+    rooted = body(parameters)
     head = (rooted.joints[0, 15] - rooted.joints[0, 0]).numpy()
     place = np.array([0.05, 0.0, distance_m]) - head
-    rotvecs = rotmat_to_rotvec(local_rotations(parameters)).numpy()
+    rotvecs = rotmat_to_rotvec(parameters.local_rotations()).numpy()
     row = label_row(parameters, rotvecs, 0, place, SIZE, 1152.0, body)
     face = row.keypoints_2d[FACE, :2]
     middle, half = (face.min(0) + face.max(0)) / 2, 0.75 * np.ptp(face, axis=0)
     row = dataclasses.replace(row, box_xyxy=np.concatenate([middle - half, middle + half]))
     photo = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     network, _ = truthful(TINY, [row], [photo], body)
-    posed = body(**network.parameters_told.body_arguments())
+    posed = body(network.parameters_told)
     points = (posed.keypoints - posed.joints[:, :1])[0].double().numpy()
     square = crop_square(row.box_xyxy)
     shown = crop_points(row.keypoints_2d[:, :2], crop_transform(square, TINY.crop_px), TINY.crop_px)
@@ -174,7 +174,7 @@ def test_photos_and_batches_do_not_mix_people(people, batch_size):
             alone = Predictor(network).predict(photo.rgb, box[None])
             for name, value in alone.parameters.named().items():
                 assert torch.allclose(getattr(result.parameters, name)[k], value[0], atol=1e-5), name
-            assert torch.allclose(result.transl_m[k], alone.transl_m[0], rtol=1e-4)
+            assert torch.allclose(result.parameters.transl_m[k], alone.parameters.transl_m[0], rtol=1e-4)
             assert result.squares[k] == alone.squares[0]
 
 
@@ -210,7 +210,7 @@ def test_other_modes_always_run_whole_batches_and_give_the_same_people(people, m
     assert (modes, counts) == (["graph"], [3, 3, 3])
     assert len(found) == len(boxes) == 4
     assert torch.allclose(found.parameters.body_pose, expected.parameters.body_pose, atol=1e-5)
-    assert torch.allclose(found.transl_m, expected.transl_m, rtol=1e-4)
+    assert torch.allclose(found.parameters.transl_m, expected.parameters.transl_m, rtol=1e-4)
 
 
 @pytest.mark.gpu
@@ -295,7 +295,7 @@ def test_a_body_of_other_coefficients_is_refused(body):
 
 
 def test_rotations_are_those_of_the_body_model():
-    local = local_rotations(random_parameters(3, seed=1))
+    local = random_parameters(3, seed=1).local_rotations()
     tree = lbs.KinematicTree.from_parents(SMPLX_PARENTS)
     world, _ = lbs.forward_kinematics(local, torch.zeros(3, 55, 3), tree)
     assert torch.allclose(global_rotations(local), world[..., :3, :3], atol=1e-6)

@@ -44,7 +44,7 @@ def test_network_and_body_run_on_a_device_that_cannot_be_asked(network: EhmRegre
 
     def whole(crops: torch.Tensor):
         prediction = there(normalise(crops))
-        return prediction, body(**prediction.parameters.body_arguments())
+        return prediction, body(prediction.parameters)
 
     example = torch.zeros(2, 3, 64, 64, dtype=torch.uint8, device="meta")
     for precision in ("fp32", "tf32", "bf16"):
@@ -132,12 +132,12 @@ def test_cuda_never_waits_for_the_host_and_gives_the_numbers_of_the_cpu(
 ) -> None:
     body = EHMs(load_open_body())
     prediction = network(normalise(crops))
-    expected = body(**prediction.parameters.body_arguments()).vertices
+    expected = body(prediction.parameters).vertices
     there, pose = EhmRegressor(CONFIG).eval().cuda(), EHMs(load_open_body()).cuda()
     there.load_state_dict(network.state_dict())
 
     def whole(crops: torch.Tensor):
-        return pose(**there(normalise(crops)).parameters.body_arguments()).vertices
+        return pose(there(normalise(crops)).parameters).vertices
 
     run = accelerate(whole, (torch.zeros_like(crops).cuda(),), mode=mode, precision="fp32")
     given = crops.cuda()

@@ -52,7 +52,7 @@ def label(ehm, seed=0, transl=(0.9, -0.3, 3.2)):
         joint_seen=np.arange(22) % 3 > 0,
     )
     with torch.no_grad():
-        posed = ehm(**label_parameters([row]).body_arguments(), transl=torch.tensor([transl]))
+        posed = ehm(dataclasses.replace(label_parameters([row]), transl_m=torch.tensor([transl])))
     points = posed.keypoints[0].numpy().astype(float)
     pixels = FOCAL * points[:, :2] / points[:, 2:] + PRINCIPAL
     keypoints = np.column_stack([pixels, np.full(133, 0.8)]).astype(np.float32)
@@ -86,7 +86,7 @@ def test_keypoints_and_posed_label_agree_in_the_crops_camera(ehm, mirror, augmen
     if augmentation.mirrored:
         rays, pelvis = rays * [-1, 1, 1], pelvis * [-1, 1, 1]
     with torch.no_grad():
-        posed = ehm(**batch.target.body_arguments(), transl=torch.from_numpy(pelvis[None]).float())
+        posed = ehm(dataclasses.replace(batch.target, transl_m=torch.from_numpy(pelvis[None]).float()))
     points = posed.keypoints[0].numpy()
     expected = points[:, :2] / points[:, 2:]
     # Which points of the head are its outline depends on the camera that looks at it.

@@ -21,7 +21,7 @@ def body() -> KeypointBody:
 def test_valid_labels_are_posed_as_they_are(body: KeypointBody) -> None:
     batch = random_batch(4)
     joints, keypoints = posed_target(batch, body)
-    expected = body(**batch.target.body_arguments())
+    expected = body(batch.target)
     assert torch.equal(joints, expected.joints)
     assert torch.equal(keypoints, expected.keypoints)
     for found, given in zip(neutral_where_invalid(batch).named().values(), batch.target.named().values(), strict=True):
@@ -68,7 +68,7 @@ def test_without_any_body_the_head_is_turned_as_its_label_says(body: KeypointBod
         target, betas=upright.betas, body_pose=upright.body_pose, head_scale=upright.head_scale,
         global_orient=upright.global_orient,
     )  # fmt: skip
-    posed = body(**alone.body_arguments())
+    posed = body(alone)
     still = posed.keypoints[:, skeleton.INNER_FACE] - posed.joints[:, skeleton.HEAD, None]
     torch.testing.assert_close(face, still @ target.head_orient.transpose(1, 2), rtol=0, atol=1e-6)
 

@@ -11,6 +11,7 @@ import torch
 import trimesh
 from video_files import write_video
 
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.shard import read_footer, read_shard
@@ -24,7 +25,7 @@ from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfi
 from model.regressor.network import EhmRegressor
 from model.renderer.mesh_files import y_up
 from model.renderer.raster import project
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.posing import pose_bodies
 from tasks.predict import run as module
 from tasks.predict.run import predict
 from tasks.predict.settings import PredictConfig
@@ -165,7 +166,7 @@ def test_the_file_is_of_the_schema_and_says_how_it_was_made(result, folder):
 
 def test_columns_pose_the_body_that_the_row_is_about(rows):
     people = rows[rows["status"] != "failed"]
-    columns = {name: array(people, name, -1) for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS)}
+    columns = {name: array(people, name, -1) for name in LABEL_PARAMETERS}
     posed = pose_bodies(EHMs(load_open_body()), columns)
     joints = array(people, "joints_m", 55, 3)
     assert np.abs(posed.joints.numpy() - joints).max() < 2e-5
@@ -184,7 +185,7 @@ def test_meshes_are_the_people_of_the_rows(rows, folder):
     three = people[people["source"] == "a_three.png"]
     scene = trimesh.load_scene(io.BytesIO(next(f for f in files if f.stem == "a_three").read_bytes()), file_type="glb")
     assert set(scene.geometry) == {"person0", "person1"}
-    columns = {name: array(three, name, -1) for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS)}
+    columns = {name: array(three, name, -1) for name in LABEL_PARAMETERS}
     posed = y_up(pose_bodies(EHMs(load_open_body()), columns).vertices.numpy())
     for person in (0, 1):
         bounds = np.stack([posed[person].min(0), posed[person].max(0)])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
 from datasets_manifest.shards.footer import Footer
@@ -18,7 +19,6 @@ from datasets_manifest.sources.images import ImageError
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.renderer.people import RestShape
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS
 from tasks.report.figures import histogram, histogram_svg
 from tasks.report.page import ReportConfig, write_report
 from tasks.synthetic.person import SyntheticConfig, render_person
@@ -40,7 +40,7 @@ def people(ehm):
 
 def label_row(index, truth, **changes):
     """A row as the refinement writes it, from the truth of a rendered person."""
-    kept = {name: truth[name] for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS, "bbox_xyxy", "focal_px", "principal_px")}
+    kept = {name: truth[name] for name in (*LABEL_PARAMETERS, "bbox_xyxy", "focal_px", "principal_px")}
     image = f"images/{index:06d}.jpg"
     row = {
         "sample_id": make_sample_id("people", "train", image, 0),

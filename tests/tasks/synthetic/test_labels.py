@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.selection import select_labels
@@ -17,7 +18,7 @@ from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.renderer.raster import project
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.posing import pose_bodies
 from tasks.synthetic.labels import label_truth, synthetic_people
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import TRUTH_SCHEMA
@@ -51,10 +52,7 @@ def truth(people):
 
 def test_labels_pose_the_rendered_body_where_the_keypoints_are(labels, ehm):
     rows = [row for row in labels if row["status"] != Status.FAILED]
-    columns = {
-        name: np.stack([np.asarray(row[name], np.float32) for row in rows])
-        for name in (*ROTATION_COLUMNS, *VECTOR_COLUMNS)
-    }
+    columns = {name: np.stack([np.asarray(row[name], np.float32) for row in rows]) for name in LABEL_PARAMETERS}
     keypoints = pose_bodies(ehm, columns).keypoints.numpy()
     for k, row in enumerate(rows):
         pixels = project(keypoints[k], row["focal_px"], np.asarray(row["principal_px"]))

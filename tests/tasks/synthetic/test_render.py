@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datasets_manifest.files import alone_in
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
@@ -17,7 +18,7 @@ from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.body.skeleton import FACE, KEYPOINT_JOINT, LEFT_HAND, RIGHT_HAND
 from model.renderer.people import RestShape
 from model.renderer.raster import project
-from tasks.posing import ROTATION_COLUMNS, VECTOR_COLUMNS, pose_bodies
+from tasks.posing import pose_bodies
 from tasks.synthetic import render as module
 from tasks.synthetic.person import SyntheticConfig, render_person
 from tasks.synthetic.pose import CROPS, finger_axes, limb_overlap_m, posed_joints, sample_person
@@ -182,7 +183,7 @@ def test_images_have_the_stated_size(rendered, truth):
 
 
 def test_the_truth_poses_the_body_again(truth, ehm):
-    names = [*ROTATION_COLUMNS, *VECTOR_COLUMNS]
+    names = LABEL_PARAMETERS
     columns = {name: np.stack([np.asarray(row[name], np.float32) for row in truth]) for name in names}
     body = pose_bodies(ehm, columns)
     joints = stack(truth, "joints_cam_m", (55, 3))

@@ -66,7 +66,7 @@ def test_the_truth_has_no_error(evaluator, batch):
 def test_errors_are_those_of_the_whole_body(assets, evaluator, batch, said):
     found = evaluator.errors(said, batch)
     body = EHMs(assets)
-    ours, theirs = (body(**people.body_arguments()) for people in (said, batch.target))
+    ours, theirs = (body(people) for people in (said, batch.target))
     for k in range(COUNT):
         joints = [out.joints[k, :22].numpy() for out in (ours, theirs)]
         assert found.values["pa_mpjpe_mm"][k] == pytest.approx(aligned_distance_mm(*joints), rel=1e-3)
