@@ -9,26 +9,22 @@ Legend: B people, C side of the crop in px.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from model.batches import choose_rows
 from model.body.parameters import EhmParameters
 from model.body.skeleton import (
     FACE,
     HEAD,
-    JAW,
     KEYPOINT_FLIP,
     LEFT_HAND,
     RIGHT_HAND,
-    SMPLX_EYES,
-    SMPLX_LEFT_HAND,
-    SMPLX_RIGHT_HAND,
 )
 from model.estimators.base import Array
 from model.imaging.crop import crop_transform, cut_crop, keypoints_in_crop
@@ -38,10 +34,7 @@ from model.regressor.augment import VISIBLE_SHARE, Augmentation
 from model.regressor.batch import TrainingBatch
 from model.regressor.flip import CoefficientMirror, mirror_joint_flags, mirror_parameters
 from model.regressor.joint_rotations import joint_orientation
-from model.rotations import rotvec_to_rotmat
 
-NUM_SEEN_JOINTS = 22
-"""Root and body joints."""
 PART_INSIDE_SHARE = 0.5
 """A hand or face supervises only if this share of its seen keypoints is inside what the network reads."""
 _BODY, _LEFT, _RIGHT, _FACE = range(4)
@@ -65,18 +58,8 @@ class LabelRow:
     """Of the photo."""
     principal_px: Array
     """(2,)."""
-    rotvecs: Array
-    """(55, 3) axis-angle of all joints, SMPL-X order: root in the photo's camera frame, jaw and eyes from FLAME."""
-    betas: Array
-    """(S,)."""
-    flame_shape: Array
-    """(F,)."""
-    flame_expression: Array
-    """(E,)."""
-    eyelids: Array
-    """(2,)."""
-    head_scale: Array
-    """(3,)."""
+    parameters: Mapping[str, Array]
+    """Label columns of ``EhmParameters`` by name, each (n,) or its shape in a file; of the photo's camera."""
     part_valid: Array
     """(4,) bool: body, left hand, right hand, face."""
     joint_seen: Array
@@ -189,21 +172,10 @@ def label_parameters(rows: Sequence[LabelRow]) -> EhmParameters:
 
     ``head_orient`` is the turn of the head joint that the body's joints add up to.
     """
-    rotations = rotvec_to_rotmat(_stacked([row.rotvecs for row in rows]))
-    return EhmParameters(
-        global_orient=rotations[:, 0],
-        body_pose=rotations[:, 1:NUM_SEEN_JOINTS],
-        left_hand_pose=rotations[:, SMPLX_LEFT_HAND],
-        right_hand_pose=rotations[:, SMPLX_RIGHT_HAND],
-        betas=_stacked([row.betas for row in rows]),
-        head_orient=joint_orientation(rotations, HEAD),
-        jaw_pose=rotations[:, JAW],
-        eye_pose=rotations[:, SMPLX_EYES],
-        eyelids=_stacked([row.eyelids for row in rows]),
-        flame_shape=_stacked([row.flame_shape for row in rows]),
-        flame_expression=_stacked([row.flame_expression for row in rows]),
-        head_scale=_stacked([row.head_scale for row in rows]),
+    people = EhmParameters.from_columns(
+        {name: np.stack([row.parameters[name] for row in rows]) for name in rows[0].parameters}
     )
+    return dataclasses.replace(people, head_orient=joint_orientation(people.local_rotations(), HEAD))
 
 
 def in_crop_camera(parameters: EhmParameters, rows: Sequence[LabelRow], squares: Sequence[Square]) -> EhmParameters:
@@ -217,11 +189,11 @@ def in_crop_camera(parameters: EhmParameters, rows: Sequence[LabelRow], squares:
     camera = (
         torch.tensor([square.centre_px for square in squares], dtype=torch.float32),
         torch.tensor([row.focal_px for row in rows], dtype=torch.float32),
-        _stacked([row.principal_px for row in rows]),
+        torch.tensor(np.stack([row.principal_px for row in rows]), dtype=torch.float32),
         torch.tensor([square.roll_rad for square in squares], dtype=torch.float32),
     )
     turned = {name: crop_orient(getattr(parameters, name), *camera) for name in ("global_orient", "head_orient")}
-    return EhmParameters(**{**parameters.named(), **turned})
+    return dataclasses.replace(parameters, **turned)
 
 
 def _inside(part_valid: Array, keypoints: Array) -> Array:
@@ -234,7 +206,3 @@ def _inside(part_valid: Array, keypoints: Array) -> Array:
         if num_seen and (seen & inside)[points].sum() < PART_INSIDE_SHARE * num_seen:
             valid[part] = False
     return valid
-
-
-def _stacked(arrays: Sequence[Array]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays).astype(np.float32, copy=False))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from model.batches import map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
@@ -80,11 +81,11 @@ def crop_points(points_px: np.ndarray, crop_from_image: np.ndarray, crop_px: int
 
 
 def label_row(
-    parameters: EhmParameters, rotvecs: np.ndarray, index: int, transl_m: np.ndarray, size_px: tuple[int, int],
-    focal_px: float, body: KeypointBody,
+    parameters: EhmParameters, index: int, transl_m: np.ndarray, size_px: tuple[int, int], focal_px: float,
+    body: KeypointBody,
 ) -> LabelRow:  # fmt: skip
     """The label of one person who stands at ``transl_m`` before the photo's camera; the box is the keypoints'."""
-    principal = np.array(size_px, np.float64) / 2
+    principal, columns = np.array(size_px, np.float64) / 2, parameters.columns()
     one = map_tensors(parameters, lambda tensor: tensor[index : index + 1].float())
     place = torch.tensor(transl_m[None], dtype=torch.float32)
     points = body(dataclasses.replace(one, transl_m=place)).keypoints[0]
@@ -97,12 +98,7 @@ def label_row(
         keypoints_2d=np.column_stack([pixels, np.ones(len(pixels))]),
         focal_px=focal_px,
         principal_px=principal,
-        rotvecs=rotvecs[index],
-        betas=one.betas[0].numpy(),
-        flame_shape=one.flame_shape[0].numpy(),
-        flame_expression=one.flame_expression[0].numpy(),
-        eyelids=one.eyelids[0].numpy(),
-        head_scale=one.head_scale[0].numpy(),
+        parameters={name: columns[name][index].numpy() for name in LABEL_PARAMETERS if name in columns},
         part_valid=np.ones(4, bool),
         joint_seen=np.ones(22, bool),
     )
@@ -110,10 +106,8 @@ def label_row(
 
 def rendered_row(truth: dict) -> LabelRow:
     """The label of a person of the synthetic set, all keypoints known."""
-    names = ("global_orient", "body_pose", "jaw_pose", "eye_pose", "left_hand_pose", "right_hand_pose")
     keypoints = np.array(truth["keypoints_2d"], np.float64)
     keypoints[:, 2] = 1
-    vectors = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "principal_px")
     return LabelRow(
         sample_id="made/test/0#0",
         image="0.png",
@@ -121,8 +115,8 @@ def rendered_row(truth: dict) -> LabelRow:
         box_xyxy=np.array(truth["bbox_xyxy"]),
         keypoints_2d=keypoints,
         focal_px=truth["focal_px"],
-        rotvecs=np.concatenate([np.reshape(truth[name], (-1, 3)) for name in names]).astype(np.float32),
+        principal_px=np.asarray(truth["principal_px"], np.float64),
+        parameters={name: np.asarray(truth[name]) for name in LABEL_PARAMETERS if name != "transl_m"},
         part_valid=np.ones(4, bool),
         joint_seen=np.ones(22, bool),
-        **{name: np.asarray(truth[name], np.float64) for name in vectors},
     )

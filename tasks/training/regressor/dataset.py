@@ -206,7 +206,7 @@ class RegressorDataset(Dataset[TrainingBatch]):
         for rows in self.rows:
             first = rows[0]
             for name, count in expected.items():
-                found = len(getattr(first, name))
+                found = len(first.parameters[name])
                 if found != count:
                     raise ValueError(
                         f"Labels in {rows.selection.path} have {found} numbers of {name}, the network {count}; make "

@@ -5,14 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.shards.selection import Selection
+from datasets_manifest.shards.selection_columns import COLUMNS
 from model.estimators.base import Array
 from model.regressor.sample import LabelRow
 
-_ROTATIONS = ("global_orient", "body_pose", "jaw_pose", "eye_pose", "left_hand_pose", "right_hand_pose")
-"""Rotation columns in the order of SMPL-X's joints."""
-_NUM_BODY = 22
+_PARAMETERS = tuple(name for name in LABEL_PARAMETERS if name in COLUMNS)
+"""Where a person stands is nothing that a crop tells."""
+_ROW = (
+    "joint_seen", "bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "image_width", "image_height", "quality"
+)  # fmt: skip
 
 
 class LabelRows:
@@ -25,9 +29,7 @@ class LabelRows:
 
     def __init__(self, selection: Selection, *, weigh_by_quality: bool = False) -> None:
         self.selection = selection
-        names = (*_ROTATIONS, "betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "joint_seen")
-        names += ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "image_width", "image_height", "quality")
-        self._columns: dict[str, Array] = {name: selection.array(name) for name in names}
+        self._columns: dict[str, Array] = {name: selection.array(name) for name in (*_PARAMETERS, *_ROW)}
         self._valid = np.stack([selection.array(f"{part}_valid").astype(bool) for part in PART_NAMES], 1)
         self._images = selection.table["image"].combine_chunks()
         self._sample_ids = selection.table["sample_id"].combine_chunks()
@@ -50,10 +52,9 @@ class LabelRows:
     def __getitem__(self, index: int) -> LabelRow:
         """One row; its arrays are read-only views."""
         columns = self._columns
-        rotvecs = np.concatenate([columns[name][index].reshape(-1, 3) for name in _ROTATIONS])
         valid = self._valid[index].copy()
         # Without a body there is no turn of the head.
-        valid[3] &= valid[0] or bool(rotvecs[:_NUM_BODY].any())
+        valid[3] &= valid[0] or any(columns[name][index].any() for name in ("global_orient", "body_pose"))
         return LabelRow(
             sample_id=self.sample_id(index),
             image=self._images[index].as_py(),
@@ -62,12 +63,7 @@ class LabelRows:
             keypoints_2d=columns["keypoints_2d"][index],
             focal_px=float(columns["focal_px"][index]),
             principal_px=columns["principal_px"][index],
-            rotvecs=rotvecs,
-            betas=columns["betas"][index],
-            flame_shape=columns["flame_shape"][index],
-            flame_expression=columns["flame_expression"][index],
-            eyelids=columns["eyelids"][index],
-            head_scale=columns["head_scale"][index],
+            parameters={name: columns[name][index] for name in _PARAMETERS},
             part_valid=valid,
             joint_seen=columns["joint_seen"][index],
             weight=float(columns["quality"][index]) if self._weigh else 1.0,

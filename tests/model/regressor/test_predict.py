@@ -25,7 +25,7 @@ from model.regressor.predict import Predictor
 from model.regressor.runtime import mode_problem
 from model.regressor.sample import label_parameters
 from model.renderer.raster import project
-from model.rotations import rotmat_to_rotvec, sixd_to_rotmat
+from model.rotations import sixd_to_rotmat
 
 SIZE = (960, 720)
 PLACES = np.array([[0.0, 0.1, 6.0], [-2.2, 0.0, 6.5], [2.0, -1.0, 8.0], [0.4, 0.2, 3.5]])
@@ -42,8 +42,7 @@ def body():
 def people(body):
     """Labels of four people and a photo each."""
     parameters = random_parameters(len(PLACES), seed=4)
-    rotvecs = rotmat_to_rotvec(parameters.local_rotations()).numpy()
-    rows = [label_row(parameters, rotvecs, k, PLACES[k], SIZE, FOCALS[k], body) for k in range(len(PLACES))]
+    rows = [label_row(parameters, k, PLACES[k], SIZE, FOCALS[k], body) for k in range(len(PLACES))]
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8) for _ in rows]
     return rows, [cv2.GaussianBlur(image, (0, 0), 3) for image in noise]
@@ -137,8 +136,7 @@ def test_a_head_is_drawn_where_its_crop_shows_it(body, distance_m, worst):
     rooted = body(parameters)
     head = (rooted.joints[0, 15] - rooted.joints[0, 0]).numpy()
     place = np.array([0.05, 0.0, distance_m]) - head
-    rotvecs = rotmat_to_rotvec(parameters.local_rotations()).numpy()
-    row = label_row(parameters, rotvecs, 0, place, SIZE, 1152.0, body)
+    row = label_row(parameters, 0, place, SIZE, 1152.0, body)
     face = row.keypoints_2d[FACE, :2]
     middle, half = (face.min(0) + face.max(0)) / 2, 0.75 * np.ptp(face, axis=0)
     row = dataclasses.replace(row, box_xyxy=np.concatenate([middle - half, middle + half]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_FIELDS
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.skeleton import CONTOUR, FACE, LEFT_HAND, RIGHT_HAND, SMPLX_PARENTS
@@ -32,8 +32,12 @@ def mirror(ehm):
 def label(ehm, seed=0, transl=(0.9, -0.3, 3.2)):
     """A person away from the photo's centre, with the keypoints where its camera sees them."""
     rng = np.random.default_rng(seed)
-    rotvecs = rng.normal(0, 0.15, (55, 3)).astype(np.float32)
-    rotvecs[0] = np.array([np.pi - 0.2, 0.1, 0.2])
+    drawn = {field.name: rng.normal(0, 0.15, field.column_shape(DEFAULT_SIZE)) for field in LABEL_FIELDS}
+    known = {
+        "global_orient": [np.pi - 0.2, 0.1, 0.2], "betas": rng.normal(0, 1, 10), "flame_shape": np.zeros(10),
+        "flame_expression": np.zeros(10), "eyelids": [0.2, 0.7], "head_scale": [1.1, 1.0, 0.9],
+    }  # fmt: skip
+    parameters = {name: np.array(value, np.float32) for name, value in (drawn | known).items() if name != "transl_m"}
     row = LabelRow(
         sample_id=f"set/train/photo#{seed}",
         image="photo.jpg",
@@ -42,12 +46,7 @@ def label(ehm, seed=0, transl=(0.9, -0.3, 3.2)):
         keypoints_2d=np.zeros((133, 3), np.float32),
         focal_px=FOCAL,
         principal_px=PRINCIPAL.astype(np.float32),
-        rotvecs=rotvecs,
-        betas=rng.normal(0, 1, 10).astype(np.float32),
-        flame_shape=np.zeros(10, np.float32),
-        flame_expression=np.zeros(10, np.float32),
-        eyelids=np.array([0.2, 0.7], np.float32),
-        head_scale=np.array([1.1, 1.0, 0.9], np.float32),
+        parameters=parameters,
         part_valid=np.ones(4, bool),
         joint_seen=np.arange(22) % 3 > 0,
     )
