@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections import defaultdict
@@ -12,6 +13,9 @@ from typing import Any
 from model.estimators import EstimatorInfo, create
 from model.estimators.registry import describe
 from tasks.settings import EstimatorConfig
+
+_RUN_OPTIONS = ("device", "batch_size", "num_threads")
+"""Options of the backends that change the speed, not the result."""
 
 _Key = tuple[str, str]
 _SHARED: dict[_Key, Any] = {}
@@ -72,6 +76,18 @@ def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
                 info = estimator.info
         _INFO[key] = info
     return _INFO[key]
+
+
+def estimator_entry(part: str, config: EstimatorConfig) -> dict[str, Any]:
+    """What made an output, as footers list it."""
+    return {"part": part, **dataclasses.asdict(estimator_info(part, config))}
+
+
+def estimator_settings(config: EstimatorConfig) -> dict[str, Any]:
+    """Backend and options that decide a result: not the places of its files, for which the estimator's hash of them
+    stands, nor where and in what batches it runs."""
+    options = {k: v for k, v in config.options.items() if not k.endswith("_path") and k not in _RUN_OPTIONS}
+    return {"backend": config.backend, "options": options}
 
 
 def _is_shareable(estimator: Any) -> bool:

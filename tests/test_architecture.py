@@ -46,7 +46,7 @@ ROOMS = {
         "report": {"posing"},
         "synthetic": {"posing", "version"},
         "annotate": {"body_model", "estimators", "evaluate", "report", "settings", "synthetic", "version"},
-        "predict": {"annotate", "body_model", "estimators", "settings", "version"},
+        "predict": {"body_model", "estimators", "settings", "version"},
         "training.engine": {"settings"},
         "training.regressor": {"body_model", "settings", "synthetic", "training.engine", "version"},
     },

@@ -40,7 +40,7 @@ class ShardJob:
     def photos(self) -> PhotoReader:
         """A reader of the shard's photos, of the caller alone."""
         with self._lock:
-            return PhotoReader.of_plan(self.plan.footer)
+            return PhotoReader.of_plan(self.plan.footer, self.config.run.photo_cache_mb)
 
     def columns(self, name: str) -> Columns:
         """Rows of ``plan``, or of a finished step, read when first asked for.

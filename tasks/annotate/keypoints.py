@@ -20,6 +20,7 @@ from datasets_manifest.schema.labels import (
     image_id_of,
     make_sample_id,
 )
+from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import (
     BOX_SOURCES,
@@ -30,7 +31,7 @@ from model.estimators.base import (
     default_camera,
 )
 from tasks.annotate.job import ShardJob
-from tasks.annotate.photos import PhotoReader, in_chunks
+from tasks.annotate.photos import PhotoReader
 from tasks.estimators import borrowed
 
 
@@ -40,7 +41,8 @@ def annotate_keypoints(job: ShardJob) -> pa.Table:
     photos = (_Photo.read(plan, people, reader) for people in _by_photo(plan["image"]))
     tables: list[pa.Table] = []
     with borrowed("keypoints", job.config.keypoints) as estimator:
-        for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb):
+        chunk_bytes = job.config.run.photo_chunk_mb * MIB
+        for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb, chunk_bytes):
             found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
             tables += [table for photo in chunk for table in photo.tables(found.get(id(photo)), estimator.info.name)]
     return joined(tables, KEYPOINTS_SCHEMA)

@@ -17,11 +17,12 @@ import torch
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.evidence import unpack_arrays
 from datasets_manifest.schema.labels import ErrorCode, Status
+from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import PersonBatch
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from tasks.annotate.job import ShardJob
-from tasks.annotate.photos import PhotoReader, in_chunks
+from tasks.annotate.photos import PhotoReader
 from tasks.estimators import borrowed
 
 KEY_COLUMNS = ("sample_id", "dataset", "split", "image", "image_width", "image_height", "person")
@@ -102,7 +103,7 @@ def person_batches(job: ShardJob) -> Iterator[tuple[PersonBatch, np.ndarray]]:
     truth = _truth(job.columns("plan"), chosen["sample_id"]) if len(kept) else None
     reader = job.photos()
     decoded = ((at, _photo(chosen, at, reader)) for at in range(len(kept)))
-    for chunk in in_chunks(decoded, lambda item: item[1]):
+    for chunk in in_chunks(decoded, lambda item: item[1], job.config.run.photo_chunk_mb * MIB):
         rows = slice(chunk[0][0], chunk[-1][0] + 1)
         yield _batch(chosen, rows, [photo for _, photo in chunk], evidence, truth), kept[rows]
 

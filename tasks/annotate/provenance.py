@@ -13,33 +13,18 @@ from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
 from tasks.body_model import ehm_assets
-from tasks.estimators import estimator_info
+from tasks.estimators import estimator_entry, estimator_info, estimator_settings
 from tasks.settings import EstimatorConfig
 from tasks.version import code_version
 
 REVISIONS = {"keypoints": 3, "body": 2, "hands": 1, "face": 1, "refine": 4}
 """Raised by hand when the code of a step changes its results, so that old files are made again."""
 
-_RUN_OPTIONS = ("device", "batch_size", "num_threads")
-"""Options of the backends that change the speed, not the result."""
-
 
 def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:
     """Name and hash of the body model."""
     assets = ehm_assets(config.body_model)
     return {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
-
-
-def estimator_entry(part: str, config: EstimatorConfig) -> dict[str, Any]:
-    """What made an output, as footers list it."""
-    return {"part": part, **dataclasses.asdict(estimator_info(part, config))}
-
-
-def estimator_settings(config: EstimatorConfig) -> dict[str, Any]:
-    """Backend and options that decide a result: not the places of its files, for which the estimator's hash of them
-    stands, nor where and in what batches it runs."""
-    options = {k: v for k, v in config.options.items() if not k.endswith("_path") and k not in _RUN_OPTIONS}
-    return {"backend": config.backend, "options": options}
 
 
 def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
 from fitting.settings import Composition, RefineConfig
@@ -40,6 +40,10 @@ class RunConfig:
     """Times a shard part is tried again after an error, waiting longer each time."""
     window: PositiveInt = 64
     """Task runs that are submitted before the flow waits for them, so that the server records every one."""
+    photo_cache_mb: NonNegativeFloat = 1024.0
+    """MiB of decoded photos that a process keeps, so that the steps of a shard decode each once: 64 of 5 megapixels."""
+    photo_chunk_mb: PositiveFloat = 256.0
+    """MiB of decoded photos that a step works on at a time: 300 photos of COCO, 7 of 12 megapixels."""
     max_failed_share: Share = 0.5
     """Largest share of failed people with which a run still counts as good."""
 

@@ -25,6 +25,7 @@ from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
+from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.video import FrameChoice
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
@@ -33,10 +34,8 @@ from model.regressor.network import EhmRegressor
 from model.regressor.photo_people import PhotoPeople
 from model.regressor.predict import Predictor, check_coefficients
 from model.renderer.mesh_files import MESH_SUFFIX
-from tasks.annotate.photos import in_chunks
-from tasks.annotate.provenance import estimator_entry, estimator_settings
 from tasks.body_model import ehm_assets
-from tasks.estimators import borrowed
+from tasks.estimators import borrowed, estimator_entry, estimator_settings
 from tasks.predict.folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
 from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
 from tasks.predict.people import FoundPeople, find_people, whole_image
@@ -50,6 +49,8 @@ log = logging.getLogger(__name__)
 REVISION = 1
 """Raised by hand when the code changes results."""
 ROWS_PER_FILE = 4096
+CHUNK_MB = 256
+"""MiB of decoded photos that are held at a time."""
 SHOTS_AT_ONCE = 32
 """Photos whose people share the batches of the networks."""
 
@@ -151,7 +152,7 @@ def read_checkpoint(path: Path) -> tuple[EhmRegressor, CheckpointMeta, str]:
 
 def _batches(sources: Sequence[Source], frames: FrameChoice) -> Iterator[list[InputFrame]]:
     every = (frame for source in sources for frame in decode_frames(source, frames))
-    for chunk in in_chunks(every, lambda frame: frame.rgb):
+    for chunk in in_chunks(every, lambda frame: frame.rgb, CHUNK_MB * MIB):
         for first in range(0, len(chunk), SHOTS_AT_ONCE):
             yield chunk[first : first + SHOTS_AT_ONCE]
 

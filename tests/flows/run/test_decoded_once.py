@@ -7,14 +7,13 @@ from annotated_project import PEOPLE, annotate
 
 import flows.run.orchestrate
 import tasks.annotate.parts
-import tasks.annotate.photos
-from tasks.annotate.photos import DecodedPhotos
+from datasets_manifest.sources import decoded as decoded_photos
 
 
 def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monkeypatch):
     decoded = Counter()
 
-    def decode(data, name, whole=tasks.annotate.photos.decode_image):
+    def decode(data, name, whole=decoded_photos.decode_image):
         decoded[name] += 1
         return whole(data, name=name)
 
@@ -23,12 +22,11 @@ def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monke
         return whole(*arguments)
 
     counts = Counter()
-    room_for_two = 2 * 640 * 512 * 3
-    monkeypatch.setattr(tasks.annotate.photos, "_DECODED", DecodedPhotos(max_bytes=room_for_two))
-    monkeypatch.setattr(tasks.annotate.photos, "decode_image", decode)
+    room_for_two = 2 * 640 * 512 * 3 / 2**20
+    monkeypatch.setattr(decoded_photos, "decode_image", decode)
     monkeypatch.setattr(flows.run.orchestrate, "publish", publish)
     places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
-    result = annotate(rendered, **places, run__images_per_shard=1, run__workers=1)
+    result = annotate(rendered, **places, run__images_per_shard=1, run__workers=1, run__photo_cache_mb=room_for_two)
     assert not result.failed_parts, result.sentence
     assert len(counts) == PEOPLE
     assert set(counts.values()) == {1}
@@ -41,10 +39,9 @@ def test_photos_one_by_one_give_the_same_files(rendered, tmp_path, monkeypatch):
         sizes.append(len(images))
         return whole(people, rows, images, *arguments)
 
-    monkeypatch.setattr(tasks.annotate.photos, "CHUNK_BYTES", 1)
     monkeypatch.setattr(tasks.annotate.parts, "_batch", batch)
     places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
-    assert not annotate(rendered, **places).failed_parts
+    assert not annotate(rendered, **places, run__photo_chunk_mb=1e-6).failed_parts
     assert sizes == [1] * PEOPLE * 3, "body, hands and face"
     made = sorted((tmp_path / "work/parts").rglob("*.parquet"))
     assert len(made) == 4 * PEOPLE // 2

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-import tasks.annotate.photos
+from datasets_manifest.sources.decoded import DecodedPhotos, in_chunks
 from datasets_manifest.sources.images import ImageError, decode_image
-from tasks.annotate.photos import DecodedPhotos, in_chunks
 
 SIDE = 64
 NUM_BYTES = SIDE * SIDE * 3
@@ -51,8 +50,7 @@ def test_a_broken_photo_is_refused_every_time() -> None:
             photos.decode(b"no photo", "0")
 
 
-def test_chunks_are_bounded_in_order_and_made_when_asked_for(monkeypatch) -> None:
-    monkeypatch.setattr(tasks.annotate.photos, "CHUNK_BYTES", 25)
+def test_chunks_are_bounded_in_order_and_made_when_asked_for() -> None:
     made = []
 
     def items():
@@ -60,14 +58,13 @@ def test_chunks_are_bounded_in_order_and_made_when_asked_for(monkeypatch) -> Non
             made.append(size)
             yield size, None if size is None else np.zeros(size, np.uint8)
 
-    chunks = in_chunks(items(), lambda item: item[1])
+    chunks = in_chunks(items(), lambda item: item[1], 25)
     assert [size for size, _ in next(chunks)] == [10, 10, None]
     assert len(made) == 4, "one photo beyond the chunk"
     assert [[size for size, _ in chunk] for chunk in chunks] == [[10], [40], [5, 5]]
 
 
-def test_a_photo_that_people_share_counts_once(monkeypatch) -> None:
-    monkeypatch.setattr(tasks.annotate.photos, "CHUNK_BYTES", 25)
+def test_a_photo_that_people_share_counts_once() -> None:
     shared, other = np.zeros(20, np.uint8), np.zeros(20, np.uint8)
-    assert [len(chunk) for chunk in in_chunks([shared, shared, shared, other], lambda photo: photo)] == [3, 1]
-    assert list(in_chunks([], lambda photo: photo)) == []
+    assert [len(chunk) for chunk in in_chunks([shared, shared, shared, other], lambda photo: photo, 25)] == [3, 1]
+    assert list(in_chunks([], lambda photo: photo, 25)) == []
