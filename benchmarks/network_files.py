@@ -1,6 +1,7 @@
 """Networks with random weights in the publishers' file formats, of the published or of a tiny size."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -56,18 +57,26 @@ def _prohmr(size: str) -> nn.Module:
     return network
 
 
-def _face(name: str) -> dict[str, torch.Tensor]:
-    return {f"{name}_encoder.{key}": value for key, value in FaceEncoder(tokens=name == "teaser").state_dict().items()}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """A network of one backend."""
+
+    build: Callable[[str], nn.Module]
+    """With random weights, of one of ``SIZES``; those of faces have one size."""
+    crop_px: int
+    """Side of its crops."""
+    prefix: str = ""
+    """What the publisher puts before the names of its weights."""
 
 
-_STATES: dict[str, Callable[[str], dict[str, torch.Tensor]]] = {
-    "prohmr": lambda size: _prohmr(size).state_dict(),
-    "hmr2": lambda size: _regressor(HMR2, size).state_dict(),
-    "hamer": lambda size: _regressor(HAMER, size).state_dict(),
-    "teaser": lambda _: _face("teaser"),
-    "smirk": lambda _: _face("smirk"),
+NETWORKS: dict[str, Network] = {
+    "prohmr": Network(build=_prohmr, crop_px=224),
+    "hmr2": Network(build=lambda size: _regressor(HMR2, size), crop_px=256),
+    "hamer": Network(build=lambda size: _regressor(HAMER, size), crop_px=256),
+    "teaser": Network(build=lambda _: FaceEncoder(tokens=True), crop_px=224, prefix="teaser_encoder."),
+    "smirk": Network(build=lambda _: FaceEncoder(tokens=False), crop_px=224, prefix="smirk_encoder."),
 }
-"""By backend. Those of faces have one size."""
+"""By backend."""
 
 
 def write_network(folder: Path, backend: str, size: str) -> Path:
@@ -75,12 +84,14 @@ def write_network(folder: Path, backend: str, size: str) -> Path:
 
     Args:
         folder: Where to.
-        backend: ``prohmr``, ``hmr2``, ``hamer``, ``teaser`` or ``smirk``.
+        backend: One of ``NETWORKS``.
         size: One of ``SIZES``.
     """
     path = folder / f"{backend}-{size}.pt"
     if not path.exists():
         torch.manual_seed(0)
+        network = NETWORKS[backend]
         with torch.no_grad():
-            torch.save(_STATES[backend](size), path)
+            state = network.build(size).state_dict()
+            torch.save({f"{network.prefix}{name}": value for name, value in state.items()}, path)
     return path
