@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -66,6 +66,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         raise
     _fsync_folder(path.parent)
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """``write_bytes`` of UTF-8 text that need not be in memory at once."""
+    with whole_file(path) as file:
+        file.writelines(line.encode("utf-8") for line in lines)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -103,7 +103,8 @@ def annotate_part_labels(
     """
     config = load_config(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
     result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards)
-    publish_artifacts(result.failures, result.publication.worst_overlay, result.publication.failures_csv)
+    published = result.publication
+    publish_artifacts(published.failures, published.worst_overlay, published.failures_csv)
     if not result.is_good:
         return Failed(message=result.sentence)
     return Completed(message=result.sentence)

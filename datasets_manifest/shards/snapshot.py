@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.shards.footer import ShardError
-from datasets_manifest.shards.shard import Shard
+from datasets_manifest.shards.shard import Shard, read_shard
+
+_SHOWN = 10
+"""Problems that are named in full."""
+
+
+class SnapshotError(ValueError):
+    """A folder of labels may not be used as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,75 +45,129 @@ class Snapshot:
     """Failed rows by error code."""
 
 
+def shard_files(root: Path | str) -> Iterator[Path]:
+    """Every Parquet file below a folder in the order of their paths, hidden ones left out; of one folder at a time."""
+    entries = sorted(os.scandir(root), key=lambda entry: entry.name) if os.path.isdir(root) else []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from shard_files(entry.path)
+        elif entry.name.endswith(".parquet"):
+            yield Path(entry.path)
+
+
 def check_snapshot(
     labels_dir: Path | str,
     *,
     expected_rows: int | None = None,
     visit: Callable[[Shard, pa.Table], None] | None = None,
 ) -> Snapshot:
-    """Read every shard below ``labels_dir`` and count its rows.
+    """Read every shard below ``labels_dir`` and count its rows. Memory: 16 bytes a row.
 
     Args:
         labels_dir: folder of one run's labels.
         expected_rows: number of rows that the plan asks for, to prove that none is lost.
-        visit: called with each shard that can be read, in the order of their paths, so that who needs the rows as well
-            reads them once; a ShardError of it is one of the problems.
+        visit: called with each shard that can be read and its rows, in the order of their paths, so that who needs the
+            rows as well reads them once; a ShardError of it is one of the problems.
 
     Raises:
-        ValueError: a shard is unreadable or disagrees with its footer, configs are mixed, a sample occurs twice, or
-            the number of rows is another than expected. All problems are named, the first ten in full.
+        SnapshotError: a shard is unreadable or disagrees with its footer, configs are mixed, a sample occurs twice, or
+            the number of rows is another than expected. All problems are counted, the first ten named in full.
     """
     root = Path(labels_dir)
-    paths = sorted(p for p in root.rglob("*.parquet") if not any(q.startswith(".") for q in p.relative_to(root).parts))
-    problems: list[str] = [] if paths else [f"There is no shard below {root}."]
+    problems = _Problems()
+    num_shards = 0
     shards_by_hash: Counter[str] = Counter()
     example: dict[str, Path] = {}
     statuses: Counter[str] = Counter()
     failures: Counter[str] = Counter()
-    first_file: dict[str, Path] = {}
-    for path in paths:
+    ids = bytearray()
+    for path in shard_files(root):
+        num_shards += 1
         try:
             with Shard(path) as shard:
                 table = shard.table(LABEL_SCHEMA)
                 if visit is not None:
                     visit(shard, table)
         except ShardError as error:
-            problems.append(str(error))
+            problems.add(str(error))
             continue
         footer = shard.footer
         shards_by_hash[footer.config_hash] += 1
         example.setdefault(footer.config_hash, path)
-        states = table["status"].to_pylist()
-        if states.count(Status.FAILED.value) != footer.failed_count:
-            problems.append(f"Shard {path} has {states.count('failed')} failed rows, its footer {footer.failed_count}.")
-        statuses.update(states)
-        codes = table["error_code"].to_pylist()
-        failures.update(code for code, state in zip(codes, states, strict=True) if state == Status.FAILED)
-        for sample_id in table["sample_id"].to_pylist():
-            if sample_id in first_file:
-                problems.append(f"Sample {sample_id} occurs in {first_file[sample_id]} and again in {path}.")
-            first_file.setdefault(sample_id, path)
-    num_rows = statuses.total()
+        states = Counter(table["status"].to_pylist())
+        statuses += states
+        if (failed := states[Status.FAILED]) != footer.failed_count:
+            problems.add(f"Shard {path} has {failed} failed rows, its footer {footer.failed_count}.")
+        if failed:
+            is_failed = pc.equal(table["status"].cast(pa.string()), Status.FAILED.value)
+            failures.update(table["error_code"].filter(is_failed).to_pylist())
+        ids += b"".join(_digest(sample_id) for sample_id in table["sample_id"].to_pylist())
+    if not num_shards:
+        problems.add(f"There is no shard below {root}.")
+    for sentence in _repeated(root, ids):
+        problems.add(sentence)
     if len(shards_by_hash) > 1:
         counts = ", ".join(
             f"{count} of {digest[:12]} such as {example[digest].relative_to(root)}"
             for digest, count in shards_by_hash.most_common()
         )
-        problems.append(
+        problems.add(
             f"Shards of {len(shards_by_hash)} configs are mixed ({counts}); run all their data sets again with one "
             "config, or move the old ones out of the folder."
         )
+    num_rows = statuses.total()
     if expected_rows is not None and num_rows != expected_rows:
-        problems.append(f"There are {num_rows} rows, the plan has {expected_rows}.")
-    if problems:
-        more = f" ... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise ValueError(f"Labels in {root} are not a snapshot: " + " ".join(problems[:10]) + more)
+        problems.add(f"There are {num_rows} rows, the plan has {expected_rows}.")
+    if problems.count:
+        more = f" ... and {problems.count - _SHOWN} more" if problems.count > _SHOWN else ""
+        raise SnapshotError(f"Labels in {root} are not a snapshot: " + " ".join(problems.shown) + more)
     return Snapshot(
         config_hash=next(iter(shards_by_hash)),
-        num_shards=len(paths),
+        num_shards=num_shards,
         num_rows=num_rows,
         num_ok=statuses[Status.OK],
         num_partial=statuses[Status.PARTIAL],
         num_failed=statuses[Status.FAILED],
         failures=dict(failures),
     )
+
+
+@dataclass(slots=True)
+class _Problems:
+    """The first problems, and how many there are."""
+
+    shown: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, sentence: str) -> None:
+        self.count += 1
+        if len(self.shown) < _SHOWN:
+            self.shown.append(sentence)
+
+
+def _digest(sample_id: str) -> bytes:
+    """128 bits: of 10^9 samples no two different ones have the same with a probability of 1 - 10^-20."""
+    return hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
+
+
+def _repeated(root: Path, ids: bytearray) -> Iterator[str]:
+    """A sentence for every sample that occurs again; shards are read a second time only if there is one."""
+    high, low = np.frombuffer(ids, np.uint64).reshape(-1, 2).T
+    order = np.lexsort((low, high))
+    same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
+    if not same.any():
+        return
+    twice = {bytes(ids[16 * row : 16 * row + 16]) for row in order[1:][same]}
+    first_file: dict[str, Path] = {}
+    for path in shard_files(root):
+        try:
+            names = read_shard(path, LABEL_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
+        except ShardError:
+            continue
+        for name in names:
+            if _digest(name) in twice:
+                if name in first_file:
+                    yield f"Sample {name} occurs in {first_file[name]} and again in {path}."
+                first_file.setdefault(name, path)

@@ -64,12 +64,11 @@ def retry(
 
     with one_sentence():
         overrides = parse_settings(settings)
-        from flows.run.orchestrate import workspace_of
         from tasks.annotate.settings import load_config
-        from tasks.annotate.workspace import parse_shard_name
+        from tasks.annotate.workspace import Workspace, parse_shard_name
 
         config = load_config(params, overrides)
-        aside = set_shards_aside(workspace_of(config), [parse_shard_name(name) for name in shards])
+        aside = set_shards_aside(Workspace.of(config.output), [parse_shard_name(name) for name in shards])
         typer.echo(f"{len(aside)} files set aside")
         planned = sorted({parse_shard_name(name)[0] for name in shards})
         sources = [source for source in config.datasets if source in planned or Path(source).stem in planned]
@@ -80,12 +79,12 @@ def retry(
 def status(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
     """Show what is done, read from the files; and whether a server is up."""
     with one_sentence():
-        from flows.run.orchestrate import workspace_of
         from flows.server.local_server import status as server_status
         from tasks.annotate.settings import load_config
         from tasks.annotate.status import status_lines
+        from tasks.annotate.workspace import Workspace
 
-        for line in status_lines(workspace_of(load_config(params, parse_settings(settings)))):
+        for line in status_lines(Workspace.of(load_config(params, parse_settings(settings)).output)):
             typer.echo(line)
         server = server_status(Path.cwd())
         typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
@@ -94,17 +93,17 @@ def status(params: Params = Path("params.yaml"), settings: Settings = None) -> N
 def failures(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
     """Print every failed shard and person with its reason and the command that does it again."""
     with one_sentence():
-        from flows.run.orchestrate import workspace_of
-        from tasks.annotate.failures import collect_failures
+        from tasks.annotate.failures import list_failures
         from tasks.annotate.settings import load_config
-        from tasks.annotate.status import planned_shards
+        from tasks.annotate.workspace import Workspace
 
-        workspace = workspace_of(load_config(params, parse_settings(settings)))
-        found = collect_failures(workspace, planned_shards(workspace))
-        for failure in found:
+        workspace = Workspace.of(load_config(params, parse_settings(settings)).output)
+        count = 0
+        for failure in list_failures(workspace):
+            count += 1
             what = failure.sample_id or f"{failure.step}/{failure.shard}"
             typer.echo(f"{what}: {failure.code}: {failure.reason}  [{failure.retry}]")
-        typer.echo(f"{len(found)} failures")
+        typer.echo(f"{count} failures")
 
 
 def inspect(
@@ -117,12 +116,12 @@ def inspect(
 ) -> None:
     """Print one label and draw it over its photo."""
     with one_sentence():
-        from flows.run.orchestrate import workspace_of
         from tasks.annotate.inspect import draw_sample, find_label
         from tasks.annotate.settings import load_config
+        from tasks.annotate.workspace import Workspace
 
         config = load_config(params, parse_settings(settings))
-        workspace = workspace_of(config)
+        workspace = Workspace.of(config.output)
         row, shard = find_label(workspace, sample_id)
         shown = {k: v for k, v in row.items() if not isinstance(v, list) or len(v) <= 10}
         typer.echo(json.dumps(shown, indent=2, default=str))

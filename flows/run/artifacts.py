@@ -10,22 +10,17 @@ import base64
 import io
 import re
 import textwrap
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from tasks.annotate.failures import Failure
+from tasks.annotate.failures import Failure, FailureCounts
 
 FAILURES_KEY = "failed-shards"
 """Key of the table; Prefect wants lower case and dashes."""
 
 OVERLAY_KEY = "worst-fit"
 """Key of the picture."""
-
-MAX_ROWS = 200
-"""Failures that the UI shows; all of them are in the CSV file."""
 
 MAX_REASON_CHARACTERS = 240
 """Longer reasons are cut in the UI; the CSV file has them whole."""
@@ -39,13 +34,13 @@ MAX_PICTURE_BYTES = 400_000
 _SIDES_PX = (1600, 1280, 960, 640, 480, 320)
 
 
-def publish_artifacts(failures: Sequence[Failure], overlay: Path | bytes | None, failures_csv: Path) -> str:
+def publish_artifacts(failures: FailureCounts, overlay: Path | bytes | None, failures_csv: Path) -> str:
     """Shows failures and worst overlay on the page of the present flow run, and writes the table beside the CSV.
 
     Outside of a flow run only the file is written: nothing here needs, or starts, a server.
 
     Args:
-        failures: Everything that failed, in the order to show.
+        failures: What failed, counted, and the first ones in the order to show.
         overlay: Picture of the worst fit, as file or as its bytes; None if there is none.
         failures_csv: The complete list on disk, named below the table.
 
@@ -63,7 +58,7 @@ def publish_artifacts(failures: Sequence[Failure], overlay: Path | bytes | None,
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(
-        markdown, key=FAILURES_KEY, description=f"{_counted(len(failures), 'failure')} of this run"
+        markdown, key=FAILURES_KEY, description=f"{_counted(failures.count, 'failure')} of this run"
     )
     if picture is not None:
         source = f"`{overlay}`" if isinstance(overlay, Path) else "the report"
@@ -73,25 +68,24 @@ def publish_artifacts(failures: Sequence[Failure], overlay: Path | bytes | None,
     return markdown
 
 
-def failures_markdown(failures: Sequence[Failure], failures_csv: Path, *, max_rows: int = MAX_ROWS) -> str:
+def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
     """Counts by code, then one table row a failure with the command that does its shard again."""
-    if not failures:
+    if not failures.count:
         return "# Nothing failed\n\nEvery shard is finished and every person has a label.\n"
-    shards = {failure.shard for failure in failures}
     lines = [
-        f"# {_counted(len(failures), 'failure')} in {_counted(len(shards), 'shard')}",
+        f"# {_counted(failures.count, 'failure')} in {_counted(len(failures.shards), 'shard')}",
         "",
         "| code | count |",
         "|:--|--:|",
-        *(f"| {_cell(code)} | {count} |" for code, count in Counter(f.code for f in failures).most_common()),
+        *(f"| {_cell(code)} | {count} |" for code, count in failures.codes.most_common()),
         "",
         "| shard part or person | code | to try again | reason |",
         "|:--|:--|:--|:--|",
-        *(_row(failure) for failure in failures[:max_rows]),
+        *(_row(failure) for failure in failures.shown),
         "",
     ]
-    if len(failures) > max_rows:
-        lines.append(f"The first {max_rows} of {len(failures)} are shown.")
+    if failures.count > len(failures.shown):
+        lines.append(f"The first {len(failures.shown)} of {failures.count} are shown.")
     lines.append(f"Complete list: `{failures_csv}`")
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress, clock
 from flows.run.runners import Handle, Runner
 from model.estimators.base import PARTS
-from tasks.annotate.failures import Failure, collect_failures
 from tasks.annotate.job import ShardJob
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
@@ -27,7 +26,7 @@ from tasks.annotate.publish import Publication, publish
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.step import ShardSummary, record_failure
 from tasks.annotate.steps import READS
-from tasks.annotate.workspace import STEPS, ShardRef, Workspace, parse_shard_name
+from tasks.annotate.workspace import STEPS, ShardRanges, ShardRef, Workspace, parse_shard_name
 from tasks.estimators import borrowed
 
 StartRunner = Callable[[], AbstractContextManager[Runner]]
@@ -49,8 +48,6 @@ class RunResult:
     """Shard parts without a file."""
     failed_shards: tuple[str, ...]
     """Names of the shards that lack a part, in order."""
-    failures: tuple[Failure, ...]
-    """Every failed shard and person of the run's shards, as they are on disk."""
     seconds: float
     """Time of the whole run."""
     max_failed_share: float
@@ -86,11 +83,6 @@ class RunResult:
         return " ".join(told)
 
 
-def workspace_of(config: AnnotateConfig) -> Workspace:
-    """The folders that the settings name."""
-    return Workspace(work=Path(config.output.work), labels=Path(config.output.labels))
-
-
 def run(
     config: AnnotateConfig,
     start_runner: StartRunner,
@@ -109,7 +101,7 @@ def run(
         ValueError: Settings, manifest or shard names that make no sense; nothing was started.
     """
     started = time.perf_counter()
-    workspace = workspace_of(config)
+    workspace = Workspace.of(config.output)
     for folder in (workspace.work, workspace.labels):
         sweep_temporary(folder)
     for folder in (Path(config.output.report), Path(config.output.metrics).parent):
@@ -122,20 +114,18 @@ def run(
                 pass  # So does a file of another network; the threads then share what was loaded.
     plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
     for plan in plans:
-        log.info("%s: %s in %d shards", plan.manifest.id, plan.inventory.summary, len(plan.shards))
+        log.info("%s: %s in %d shards", plan.manifest.id, plan.summary, len(plan.shards))
     shards = select_shards(plans, only)
     progress = Progress(total=len(shards) * len(STEPS), log=log)
     with start_runner() as runner:
         run_shards(shards, runner, progress, workspace, config)
-    failures = collect_failures(workspace, shards)
-    publication = publish(workspace, config, plans, failures, progress.times)
+    publication = publish(workspace, config, plans, shards, progress.times)
     seconds = time.perf_counter() - started
     log.info("run took %s; %s", clock(seconds), publication.sentence)
     return RunResult(
         publication=publication,
         failed_parts=progress.failed,
         failed_shards=tuple(sorted(progress.failed_shards)),
-        failures=tuple(failures),
         seconds=seconds,
         max_failed_share=config.run.max_failed_share,
     )
@@ -154,22 +144,27 @@ def _once(sources: Sequence[str]) -> list[str]:
     return list(sources)
 
 
-def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> list[ShardRef]:
+def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> Collection[ShardRef]:
     """The shards of some plans, or those of them that are named.
 
     Raises:
         ValueError: A name is not of the form ``coco/00012``, or no such shard is planned.
     """
-    shards = [shard for plan in plans for shard in plan.shards]
     if only is None:
-        return shards
-    wanted = {parse_shard_name(name) for name in only}
-    unknown = wanted - {(shard.dataset, shard.index) for shard in shards}
+        return ShardRanges(tuple(plan.shards for plan in plans))
+    wanted = sorted({parse_shard_name(name) for name in only})
+    known = {plan.manifest.id: plan.shards for plan in plans}
+    unknown = [(dataset, index) for dataset, index in wanted if index >= len(known.get(dataset, ()))]
     if unknown:
-        names = ", ".join(f"{dataset}/{index:05d}" for dataset, index in sorted(unknown))
-        counts = ", ".join(f"{plan.manifest.id} has {len(plan.shards)}" for plan in plans)
+        names = ", ".join(f"{dataset}/{index:05d}" for dataset, index in unknown)
+        counts = ", ".join(f"{dataset} has {len(shards)}" for dataset, shards in known.items())
         raise ValueError(f"no such shard: {names}; {counts}, numbered from 00000")
-    return [shard for shard in shards if (shard.dataset, shard.index) in wanted]
+    return {
+        ShardRef(dataset=own.dataset, split=own.split, index=index): None
+        for own in known.values()
+        for dataset, index in wanted
+        if dataset == own.dataset
+    }.keys()
 
 
 def run_shards(

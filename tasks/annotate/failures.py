@@ -5,15 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
-from datasets_manifest.shards.shard import read_shard
+from datasets_manifest.shards.shard import Shard
+from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 SHARD_FAILED = "shard_failed"
 """Code of a shard that an error ended; rows have the codes of ``datasets_manifest.schema.error_codes``."""
+ROW_COLUMNS = ("sample_id", "status", "error_code", "error_detail")
+"""Columns of the labels that tell of failures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,34 +50,81 @@ def retry_command(shard: ShardRef) -> str:
     return f"pear retry {shard.name}"
 
 
-def collect_failures(workspace: Workspace, shards: Iterable[ShardRef]) -> list[Failure]:
-    """Reads the failures of some shards from disk, failed shards first."""
-    whole: list[Failure] = []
-    rows: list[Failure] = []
-    for shard in shards:
-        common = {"dataset": shard.dataset, "split": shard.split, "shard": shard.name, "retry": retry_command(shard)}
+def shard_failures(workspace: Workspace, shards: Iterable[ShardRef]) -> Iterator[Failure]:
+    """Records of those of some shards that have no file at a step."""
+    folder = workspace.work / "failed"
+    recorded = {path.relative_to(folder / step) for step in STEPS for path in (folder / step).glob("*/*/*.json")}
+    for shard in shards if recorded else ():
+        if shard.relative_path.with_suffix(".json") not in recorded:
+            continue
         for step in STEPS:
             record = workspace.failure_path(step, shard)
             if record.is_file():
                 message = json.loads(record.read_text(encoding="utf-8"))["message"]
-                whole.append(Failure(step=step, sample_id="", code=SHARD_FAILED, reason=message, **common))
+                yield Failure(step=step, sample_id="", code=SHARD_FAILED, reason=message, **_of_shard(shard))
+
+
+def row_failures(shard: ShardRef, table: pa.Table) -> Iterator[Failure]:
+    """The people without a label among the rows of a shard; only ``ROW_COLUMNS`` are looked at."""
+    failed = table.filter(pc.equal(table["status"].cast(pa.string()), Status.FAILED.value))
+    for row in failed.select(ROW_COLUMNS).to_pylist():
+        reason = row["error_detail"] or ""
+        yield Failure(
+            step="refine", sample_id=row["sample_id"], code=row["error_code"], reason=reason, **_of_shard(shard)
+        )
+
+
+def _of_shard(shard: ShardRef) -> dict[str, str]:
+    return {"dataset": shard.dataset, "split": shard.split, "shard": shard.name, "retry": retry_command(shard)}
+
+
+def list_failures(workspace: Workspace) -> Iterator[Failure]:
+    """The failures of all planned shards, read from disk as they are asked for; failed shards first."""
+    yield from shard_failures(workspace, planned_shards(workspace))
+    for shard in planned_shards(workspace):
         path = workspace.step_path("refine", shard)
-        if not path.is_file():
-            continue
-        table = read_shard(path, LABEL_SCHEMA).select(["sample_id", "status", "error_code", "error_detail"])
-        for row in table.to_pylist():
-            if row["status"] == Status.FAILED:
-                reason = row["error_detail"] or ""
-                rows.append(
-                    Failure(step="refine", sample_id=row["sample_id"], code=row["error_code"], reason=reason, **common)
-                )
-    return whole + rows
+        if path.is_file():
+            with Shard(path) as labels:
+                if labels.footer.failed_count:
+                    yield from row_failures(shard, labels.table(LABEL_SCHEMA, ROW_COLUMNS))
 
 
-def failures_csv(failures: Iterable[Failure]) -> str:
-    """The failures as CSV text with a header line."""
+@dataclass(slots=True)
+class FailureCounts:
+    """How many failures there are, and the first of them."""
+
+    num_shown: int = 200
+    """Failures that are kept."""
+    count: int = 0
+    """All."""
+    codes: Counter[str] = field(default_factory=Counter)
+    """By error code."""
+    shards: set[str] = field(default_factory=set)
+    """Names of the shards that have one."""
+    shown: list[Failure] = field(default_factory=list)
+    """The first ones."""
+
+    def counted(self, failures: Iterable[Failure]) -> Iterator[Failure]:
+        """The same failures, counted on the way."""
+        for failure in failures:
+            self.count += 1
+            self.codes[failure.code] += 1
+            self.shards.add(failure.shard)
+            if len(self.shown) < self.num_shown:
+                self.shown.append(failure)
+            yield failure
+
+
+def csv_lines(failures: Iterable[Failure], *, header: bool = False) -> Iterator[str]:
+    """The failures as lines of CSV."""
+    names = [f.name for f in fields(Failure)]
     out = io.StringIO()
-    writer = csv.DictWriter(out, [f.name for f in fields(Failure)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(failure) for failure in failures)
-    return out.getvalue()
+    writer = csv.DictWriter(out, names, lineterminator="\n")
+    if header:
+        writer.writeheader()
+        yield out.getvalue()
+    for failure in failures:
+        out.seek(0)
+        out.truncate()
+        writer.writerow(asdict(failure))
+        yield out.getvalue()

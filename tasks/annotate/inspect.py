@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
-from datasets_manifest.shards.shard import read_shard
+from datasets_manifest.shards.shard import Shard
 from model.renderer.overlay import encode_png, side_colours
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import AnnotateConfig
@@ -22,16 +22,18 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
         ValueError: No finished shard has this sample.
     """
     dataset = sample_id.partition("/")[0]
-    shards = [shard for shard in planned_shards(workspace) if shard.dataset == dataset]
-    for shard in shards:
+    num_shards = 0
+    for shard in planned_shards(workspace):
         path = workspace.step_path("refine", shard)
-        if not path.is_file():
+        num_shards += shard.dataset == dataset
+        if shard.dataset != dataset or not path.is_file():
             continue
-        ids = read_shard(path, LABEL_SCHEMA)["sample_id"].to_pylist()
-        if sample_id in ids:
-            return read_shard(path, LABEL_SCHEMA).slice(ids.index(sample_id), 1).to_pylist()[0], shard
+        with Shard(path) as labels:
+            ids = labels.table(LABEL_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
+            if sample_id in ids:
+                return labels.table(LABEL_SCHEMA).slice(ids.index(sample_id), 1).to_pylist()[0], shard
     raise ValueError(
-        f"sample {sample_id!r} is in none of the {len(shards)} shards of data set {dataset!r}; "
+        f"sample {sample_id!r} is in none of the {num_shards} shards of data set {dataset!r}; "
         "ids are as in the column sample_id, for example demo_photos/all/camera.png#0"
     )
 

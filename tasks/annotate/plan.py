@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
+from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
 from datasets_manifest.schema.columns import Values, table_from_columns
@@ -22,12 +22,13 @@ from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import finished_footer
+from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
 from tasks.annotate.retry import set_aside
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+from tasks.annotate.workspace import STEPS, ShardRange, ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
@@ -45,10 +46,10 @@ class DatasetPlan:
 
     manifest: Manifest
     """What data it is."""
-    shards: tuple[ShardRef, ...]
+    shards: ShardRange
     """In order."""
-    inventory: Inventory
-    """All photos, and what is missing."""
+    summary: str
+    """What was listed, in one line for a person."""
 
 
 def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> DatasetPlan:
@@ -75,13 +76,12 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
     for missing in inventory.missing:
         log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason)
     step = config.run.images_per_shard
-    shards = []
-    for index, start in enumerate(range(0, len(inventory.records), step)):
-        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        _write_plan(shard, inventory.records[start : start + step], manifest, images, source, root, workspace, step)
-        shards.append(shard)
-    _set_stale_aside(shards, manifest, workspace)
-    return DatasetPlan(manifest=manifest, shards=tuple(shards), inventory=inventory)
+    shards = ShardRange(manifest.id, manifest.split, -(-len(inventory.records) // step))
+    for shard in shards:
+        records = inventory.records[shard.index * step : (shard.index + 1) * step]
+        _write_plan(shard, records, manifest, images, source, root, workspace, step)
+    _set_stale_aside(shards, workspace)
+    return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary)
 
 
 def _resolved(source: str, workspace: Workspace, config: AnnotateConfig) -> tuple[Manifest, str | None]:
@@ -165,14 +165,13 @@ def _file_state(record: ImageRecord, images: ImageSource) -> list[Any]:
         return [record.path, None, None]
 
 
-def _set_stale_aside(shards: Sequence[ShardRef], manifest: Manifest, workspace: Workspace) -> None:
+def _set_stale_aside(planned: ShardRange, workspace: Workspace) -> None:
     """Moves files of shards that are no longer planned out of the way, so that no person occurs twice."""
-    planned = {shard.relative_path.name for shard in shards}
-    folder = Path(manifest.id) / manifest.split
+    folder = Path(planned.dataset) / planned.split
     roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
-    stale = [path for root in roots for path in sorted((root / folder).glob("*.parquet")) if path.name not in planned]
+    stale = [path for root in roots for path in shard_files(root / folder) if shard_of(path) not in planned]
     if stale:
         aside = set_aside(workspace, stale)
         log.warning(
-            "%s: %d files of shards that are no longer planned were set aside: %s", manifest.id, len(aside), aside
+            "%s: %d files of shards that are no longer planned were set aside: %s", planned.dataset, len(aside), aside
         )

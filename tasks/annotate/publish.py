@@ -7,43 +7,43 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.files import write_text
+from datasets_manifest.files import write_lines, write_text
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PART_NAMES, Status
-from datasets_manifest.shards.shard import read_shard
-from datasets_manifest.shards.snapshot import check_snapshot
+from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES, Status
+from datasets_manifest.shards.shard import Shard
+from datasets_manifest.shards.snapshot import SnapshotError, check_snapshot, shard_files
 from datasets_manifest.sources.images import ImageError
+from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png, side_colours
-from tasks.annotate.failures import Failure, failures_csv
+from tasks.annotate.failures import Failure, FailureCounts, csv_lines, row_failures, shard_failures
 from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.status import planned_shards
 from tasks.annotate.step import StepTimes
-from tasks.annotate.workspace import Workspace
+from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
-from tasks.evaluate.label_errors import (
-    acceptance,
-    keypoint_errors,
-    match_people,
-    projected_keypoints,
-    reference_inventory,
-    summarise,
-    truth_errors,
-)
+from tasks.evaluate.label_errors import LabelEvaluation, reference_records
+from tasks.report.data import NUMBERS, LabelStatistics
+from tasks.report.figures import finite
 from tasks.report.page import draw_label, write_report
 
 log = logging.getLogger(__name__)
+
+_SPOOL_BYTES = 1 << 20
+"""Failed rows of a data set that are kept in memory until their turn; more go to a temporary file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,9 @@ class Publication:
     report: Path | None
     """The page a person looks at; None without labels."""
     failures_csv: Path
-    """Every failed shard and row."""
+    """Every failed shard of the run, and every person without a label."""
+    failures: FailureCounts
+    """The same, counted."""
     worst_overlay: bytes | None
     """PNG of the worst samples; None without labels."""
     warning: str
@@ -76,16 +78,16 @@ def publish(
     workspace: Workspace,
     config: AnnotateConfig,
     plans: Sequence[DatasetPlan],
-    failures: Sequence[Failure],
+    shards: Collection[ShardRef],
     times: Mapping[str, StepTimes],
 ) -> Publication:
-    """Checks and describes the labels of a run.
+    """Checks and describes the labels of a run; every shard is read once, and of its people only numbers are kept.
 
     Args:
         workspace: Where files are.
         config: All settings.
         plans: The run's data sets.
-        failures: What has no label, see ``tasks.annotate.failures``.
+        shards: The run's shards, whose failures are listed.
         times: What each step cost, for ``work/run.json``.
 
     Returns:
@@ -93,155 +95,157 @@ def publish(
         some shards of changed settings are still to be done.
     """
     report = Path(config.output.report)
-    csv_path = report / "failures.csv"
-    write_text(csv_path, failures_csv(failures))
     _write_times(workspace, times)
-    rows = {plan.manifest.id: _labels_of(plan, workspace).to_pylist() for plan in plans}
-    if not any(rows.values()):
-        metrics = {dataset: {"people": 0} for dataset in rows}
-        write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-        return Publication(
-            people=0,
-            states={},
-            metrics=metrics,
-            report=None,
-            failures_csv=csv_path,
-            worst_overlay=None,
-            warning="",
-        )
-    metrics = {dataset: _dataset_metrics(rows[dataset]) for dataset in rows if rows[dataset]}
-    for plan in plans:
-        if rows[plan.manifest.id]:
-            metrics[plan.manifest.id] |= _known_errors(plan, rows[plan.manifest.id], workspace, config)
+    csv_path, failures, warning = report / "failures.csv", FailureCounts(), ""
+    with ExitStack() as files:
+        reader = _Reader(workspace, config, plans, shards, files)
+        try:
+            check_snapshot(workspace.labels, visit=reader.add)
+        except SnapshotError as error:
+            warning = str(error)
+        write_lines(csv_path, reader.failures_csv(failures))
+    labels = reader.statistics
+    metrics = {plan.manifest.id: reader.metrics(plan) for plan in plans}
+    people = sum(own["people"] for own in metrics.values())
+    if people:
+        metrics = {dataset: own for dataset, own in metrics.items() if own["people"]}
     write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    _draw(report, plans, workspace, config)
-    states = Counter(row["status"] for dataset in rows.values() for row in dataset)
+    body = full_body(config.body_model)
+    if people:
+        write_report(labels, reader.photo, body, report / "index.html", plot=report / "reprojection.png")
+    states = sum((labels.groups[_group(plan)].states for plan in plans if _group(plan) in labels.groups), Counter())
     return Publication(
-        people=sum(states.values()),
+        people=people,
         states=dict(states),
         metrics=metrics,
-        report=report / "index.html",
+        report=report / "index.html" if people else None,
         failures_csv=csv_path,
-        worst_overlay=_worst_overlay(rows, workspace, plans, config),
-        warning=_snapshot_problem(workspace),
+        failures=failures,
+        worst_overlay=_worst_overlay(reader, plans, body) if people else None,
+        warning=warning if people else "",
     )
 
 
-def _snapshot_problem(workspace: Workspace) -> str:
-    """Why the labels folder may not be used as a whole; empty if it may."""
-    try:
-        check_snapshot(workspace.labels)
-    except ValueError as error:
-        return str(error)
-    return ""
+def _group(plan: DatasetPlan) -> tuple[str, str]:
+    return plan.manifest.id, plan.manifest.split
 
 
-def _labels_of(plan: DatasetPlan, workspace: Workspace) -> pa.Table:
-    """All rows of a data set's finished shards."""
-    paths = [workspace.step_path("refine", shard) for shard in plan.shards]
-    tables = [read_shard(path, LABEL_SCHEMA) for path in paths if path.is_file()]
-    return pa.concat_tables(tables) if tables else LABEL_SCHEMA.empty_table()
+class _Reader:
+    """What is taken of the label shards while they are checked."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        config: AnnotateConfig,
+        plans: Sequence[DatasetPlan],
+        shards: Collection[ShardRef],
+        files: ExitStack,
+    ) -> None:
+        self.statistics = LabelStatistics()
+        self._workspace, self._config, self._shards = workspace, config, shards
+        self._plans = {_group(plan): plan for plan in plans}
+        self._evaluations: dict[tuple[str, str], LabelEvaluation | None] = {}
+        self._failed_rows: dict[tuple[str, str], IO[str]] = {}
+        for group in self._plans:
+            rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
+            self._failed_rows[group] = files.enter_context(rows)
+        self._photos: dict[str, PhotoReader] = {}
+
+    def add(self, labels: Shard, table: pa.Table) -> None:
+        """Takes a shard."""
+        self.statistics.add(labels, table)
+        shard = shard_of(labels.path)
+        if shard is None or (group := (shard.dataset, shard.split)) not in self._plans:
+            return
+        if labels.footer.failed_count and shard in self._shards:
+            self._failed_rows[group].writelines(
+                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, table)
+            )
+        if group not in self._evaluations:
+            known = reference_records(self._plans[group].manifest)
+            body = full_body(self._config.body_model)
+            self._evaluations[group] = None if known is None else LabelEvaluation(known, body)
+        evaluation = self._evaluations[group]
+        if evaluation is not None:
+            evaluation.add(
+                Columns(table), lambda: _trusted_groups(self._workspace.step_path("keypoints", shard), labels)
+            )
+
+    def failures_csv(self, counts: FailureCounts) -> Iterator[str]:
+        """Lines of the table of all failures, failed shards first, then people by the order of the data sets."""
+        yield from csv_lines(counts.counted(shard_failures(self._workspace, self._shards)), header=True)
+        for rows in self._failed_rows.values():
+            rows.seek(0)
+            yield from csv_lines(counts.counted(Failure(**json.loads(line)) for line in rows))
+
+    def metrics(self, plan: DatasetPlan) -> dict[str, Any]:
+        """Counts, accepted parts, reprojection errors and, where people are known, errors of one data set."""
+        group = _group(plan)
+        if group not in self.statistics.groups:
+            return {"people": 0}
+        evaluation = self._evaluations.get(group)
+        return _dataset_metrics(self.statistics, group) | ({} if evaluation is None else evaluation.figures())
+
+    def photo(self, dataset: str, split: str, image: str) -> np.ndarray:
+        """A photo of a planned data set."""
+        if dataset not in self._photos:
+            plans = shard_files(self._workspace.work / "plan" / dataset)
+            shard = next(filter(None, map(shard_of, plans)), None)
+            if shard is None:
+                raise FileNotFoundError(f"data set {dataset} is not planned in {self._workspace.work}")
+            self._photos[dataset] = ShardJob(shard, self._workspace, self._config).photos()
+        return self._photos[dataset].read(image)
 
 
-def _dataset_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _dataset_metrics(labels: LabelStatistics, name: tuple[str, str]) -> dict[str, Any]:
     """Counts, accepted parts and reprojection errors of one data set."""
-    states = Counter(row["status"] for row in rows)
-    labelled = [row for row in rows if row["status"] != Status.FAILED]
-    metrics: dict[str, Any] = {"people": len(rows)} | {str(state): states[state] for state in Status}
-    if not labelled:
+    group = labels.groups[name]
+    metrics: dict[str, Any] = {"people": group.people} | {str(state): group.states[state] for state in Status}
+    if not group.labelled:
         return metrics
-    metrics["accepted"] = {
-        part: round(float(np.mean([r[f"{part}_valid"] for r in labelled])), 4) for part in PART_NAMES
-    }
+    numbers = {column: finite(labels.numbers(column, name, labelled=True)) for column in NUMBERS}
+    metrics["accepted"] = {part: round(group.accepted[part] / group.labelled, 4) for part in PART_NAMES}
     metrics["reprojection_median_px"] = {
-        part: round(float(np.median(values)), 3)
-        for part in PART_NAMES
-        if (values := [row[f"reproj_{part}_px"] for row in labelled if row[f"reproj_{part}_px"] is not None])
+        part: round(float(np.median(values)), 3) for part in PART_NAMES if len(values := numbers[f"reproj_{part}_px"])
     }
-    relative = [row["reproj_rel"] for row in labelled if row["reproj_rel"] is not None]
-    if relative:
+    if len(relative := numbers["reproj_rel"]):
         metrics["reprojection_rel"] = {
             "median": round(float(np.median(relative)), 5),
             "p95": round(float(np.percentile(relative, 95)), 5),
         }
-    metrics["converged"] = round(float(np.mean([bool(row["converged"]) for row in labelled])), 4)
-    metrics["quality_median"] = round(float(np.median([row["quality"] for row in labelled])), 4)
+    metrics["converged"] = round(group.converged / group.labelled, 4)
+    metrics["quality_median"] = round(float(np.median(numbers["quality"])), 4)
     return metrics
 
 
-def _trusted_groups(plan: DatasetPlan, workspace: Workspace) -> dict[str, np.ndarray]:
-    """Which limbs the keypoint estimator trusts, by sample_id, where it says so."""
-    trusted: dict[str, np.ndarray] = {}
-    for shard in plan.shards:
-        path = workspace.step_path("keypoints", shard)
-        if path.is_file():
-            table = read_shard(path, KEYPOINTS_SCHEMA, ["sample_id", *EVIDENCE_COLUMNS])
-            groups = unpack_arrays(table).get("body_group_valid")
-            if groups is not None:
-                is_stated = np.isfinite(groups).all(1)
-                ids = table["sample_id"].to_numpy()
-                trusted |= dict(zip(ids[is_stated], groups[is_stated] > 0, strict=True))
-    return trusted
-
-
-def _known_errors(
-    plan: DatasetPlan, rows: Sequence[Mapping[str, Any]], workspace: Workspace, config: AnnotateConfig
-) -> dict[str, Any]:
-    """Errors against what the data set knows: misses, 3D errors of synthetic people, 2D errors of annotated ones."""
-    reference = reference_inventory(plan.manifest)
-    if reference is None:
+def _trusted_groups(path: Path, labels: Shard) -> dict[str, np.ndarray]:
+    """Which limbs the keypoint estimator trusts, by sample_id, where the keypoints that the labels were made from say
+    so."""
+    if not path.is_file():
         return {}
-    matching = match_people(rows, reference.records)
-    body = full_body(config.body_model)
-    known: dict[str, Any] = {
-        "known_people": matching.num_known,
-        "missed_people": matching.num_known - len(matching.pairs),
-        "false_people": matching.num_labels - len(matching.pairs),
-    }
-    if truth := summarise(truth_errors(matching, body)):
-        known["against_truth"] = truth
-    projected = projected_keypoints(matching, body)
-    if annotated := summarise(keypoint_errors(matching, projected)):
-        known["against_annotations"] = annotated | acceptance(matching, projected, _trusted_groups(plan, workspace))
-    return known
+    with Shard(path) as keypoints:
+        if keypoints.footer.config != labels.footer.config.get("reads", {}).get("keypoints"):
+            return {}
+        table = keypoints.table(KEYPOINTS_SCHEMA, ["sample_id", *EVIDENCE_COLUMNS])
+    groups = unpack_arrays(table).get("body_group_valid")
+    if groups is None:
+        return {}
+    is_stated = np.isfinite(groups).all(1)
+    return dict(zip(table["sample_id"].to_numpy()[is_stated], groups[is_stated] > 0, strict=True))
 
 
-def _draw(folder: Path, plans: Sequence[DatasetPlan], workspace: Workspace, config: AnnotateConfig) -> None:
-    """Writes the page and the picture of the error distribution."""
-    readers: dict[str, PhotoReader] = {}
-    shards = {shard.dataset: shard for shard in (*planned_shards(workspace), *(p.shards[0] for p in plans))}
-
-    def load(dataset: str, _split: str, image: str) -> np.ndarray:
-        if dataset not in readers:
-            if dataset not in shards:
-                raise FileNotFoundError(f"data set {dataset} is not planned in {workspace.work}")
-            readers[dataset] = ShardJob(shards[dataset], workspace, config).photos()
-        return readers[dataset].read(image)
-
-    body = full_body(config.body_model)
-    write_report(workspace.labels, load, body, folder / "index.html", plot=folder / "reprojection.png")
-
-
-def _worst_overlay(
-    rows: Mapping[str, Sequence[Mapping[str, Any]]],
-    workspace: Workspace,
-    plans: Sequence[DatasetPlan],
-    config: AnnotateConfig,
-) -> bytes | None:
-    """PNG of the labelled person whose body lies furthest from the keypoints."""
-    every = (row for own in rows.values() for row in own)
-    labels = [row for row in every if row["status"] != Status.FAILED and row["reproj_rel"] is not None]
-    if not labels:
+def _worst_overlay(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) -> bytes | None:
+    """PNG of the labelled person of the run whose body lies furthest from the keypoints."""
+    worst = reader.statistics.worst_of([_group(plan) for plan in plans])
+    if worst is None:
         return None
-    worst = max(labels, key=lambda row: row["reproj_rel"])
-    shard = next(plan.shards[0] for plan in plans if plan.manifest.id == worst["dataset"])
-    body = full_body(config.body_model)
+    label = reader.statistics.read([worst])[worst]
     try:
-        photo = ShardJob(shard, workspace, config).photos().read(worst["image"])
+        photo = reader.photo(label["dataset"], label["split"], label["image"])
     except (ImageError, OSError) as error:
-        log.warning("%s cannot be drawn: %s", worst["sample_id"], error)
+        log.warning("%s cannot be drawn: %s", label["sample_id"], error)
         return None
-    return encode_png(draw_label(photo, dict(worst), body, side_colours(body.assets), 320))
+    return encode_png(draw_label(photo, label, body, side_colours(body.assets), 320))
 
 
 def _write_times(workspace: Workspace, times: Mapping[str, StepTimes]) -> None:

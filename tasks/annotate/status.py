@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
-from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+from datasets_manifest.shards.snapshot import shard_files
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_of
 
 
-def planned_shards(workspace: Workspace) -> list[ShardRef]:
+def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
     """Every shard that has a plan file, in order."""
-    root = workspace.work / "plan"
-    return [
-        ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
-        for path in sorted(root.glob("*/*/[0-9]*.parquet"))
-    ]
+    return filter(None, map(shard_of, shard_files(workspace.work / "plan")))
 
 
 def status_lines(workspace: Workspace) -> list[str]:
     """A line a data set and step: finished and failed shards, rows and failed rows."""
-    shards = planned_shards(workspace)
-    if not shards:
-        return [f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"]
-    lines = []
-    for dataset in sorted({shard.dataset for shard in shards}):
-        own = [shard for shard in shards if shard.dataset == dataset]
+    planned: Counter[str] = Counter()
+    counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for shard in planned_shards(workspace):
+        planned[shard.dataset] += 1
         for step in STEPS:
-            counts: Counter[str] = Counter()
-            for shard in own:
-                counts["failed"] += workspace.failure_path(step, shard).is_file()
-                path = workspace.step_path(step, shard)
-                if not path.is_file():
-                    continue
-                try:
-                    footer = read_footer(path)
-                except ShardError:
-                    counts["unreadable"] += 1
-                    continue
-                counts["done"] += 1
-                counts["rows"] += footer.row_count
-                counts["failed rows"] += footer.failed_count
-            extra = "".join(f", {counts[name]} shards {name}" for name in ("failed", "unreadable") if counts[name])
-            lines.append(
-                f"{dataset} {step}: {counts['done']} of {len(own)} shards{extra}, "
-                f"{counts['rows']} rows, {counts['failed rows']} failed"
-            )
-    return lines
+            _count(workspace, step, shard, counts[shard.dataset, step])
+    if not planned:
+        return [f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"]
+    return [
+        _line(dataset, step, planned[dataset], counts[dataset, step]) for dataset in sorted(planned) for step in STEPS
+    ]
+
+
+def _count(workspace: Workspace, step: str, shard: ShardRef, counts: Counter[str]) -> None:
+    counts["failed"] += workspace.failure_path(step, shard).is_file()
+    try:
+        footer = read_footer(workspace.step_path(step, shard))
+    except FileNotFoundError:
+        return
+    except ShardError:
+        counts["unreadable"] += 1
+        return
+    counts["done"] += 1
+    counts["rows"] += footer.row_count
+    counts["failed rows"] += footer.failed_count
+
+
+def _line(dataset: str, step: str, planned: int, counts: Counter[str]) -> str:
+    extra = "".join(f", {counts[name]} shards {name}" for name in ("failed", "unreadable") if counts[name])
+    return (
+        f"{dataset} {step}: {counts['done']} of {planned} shards{extra}, "
+        f"{counts['rows']} rows, {counts['failed rows']} failed"
+    )

@@ -8,9 +8,15 @@ labels/<dataset>/<split>/<shard>.parquet             the labels, published shard
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.annotate.settings import OutputConfig
 
 STEPS = ("keypoints", "body", "hands", "face", "refine")
 """Steps that a shard goes through after planning; the middle three run side by side."""
@@ -40,6 +46,53 @@ class ShardRef:
         return Path(self.dataset) / self.split / f"{self.index:05d}.parquet"
 
 
+@dataclass(frozen=True, slots=True)
+class ShardRange(Collection[ShardRef]):
+    """All shards of one split of a data set."""
+
+    dataset: str
+    """Manifest id."""
+    split: str
+    """Split of the data set."""
+    count: int
+    """Shards, numbered from 0."""
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[ShardRef]:
+        return (ShardRef(dataset=self.dataset, split=self.split, index=index) for index in range(self.count))
+
+    def __contains__(self, shard: object) -> bool:
+        if not isinstance(shard, ShardRef):
+            return False
+        return (shard.dataset, shard.split) == (self.dataset, self.split) and 0 <= shard.index < self.count
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRanges(Collection[ShardRef]):
+    """All shards of several data sets, one data set after the other."""
+
+    ranges: tuple[ShardRange, ...]
+    """Of each data set."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.ranges))
+
+    def __iter__(self) -> Iterator[ShardRef]:
+        return itertools.chain.from_iterable(self.ranges)
+
+    def __contains__(self, shard: object) -> bool:
+        return any(shard in own for own in self.ranges)
+
+
+def shard_of(path: Path) -> ShardRef | None:
+    """The shard whose file this is, below the folder of whatever step; None for a file of another name."""
+    if not path.stem.isdecimal():
+        return None
+    return ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
+
+
 def parse_shard_name(name: str) -> tuple[str, int]:
     """Splits ``coco/00012`` into data set and number.
 
@@ -60,6 +113,11 @@ class Workspace:
     """Intermediate files; may be deleted at the price of computing them again."""
     labels: Path
     """Published labels, readable with ``pandas.read_parquet``."""
+
+    @classmethod
+    def of(cls, output: OutputConfig) -> Workspace:
+        """The folders that the settings name."""
+        return cls(work=Path(output.work), labels=Path(output.labels))
 
     def plan_path(self, shard: ShardRef) -> Path:
         """File that lists the shard's photos."""

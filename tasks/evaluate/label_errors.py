@@ -1,86 +1,41 @@
 """How good labels are, where the data set knows better: 3D truth of synthetic people, 2D annotations of real ones.
 
-Legend: P people. A label and a known person of one photo belong together if their boxes overlap most, and by more than
-``MIN_IOU``; the rest are misses and false finds, which are counted, not averaged away.
+Legend: P people, each a label with the known person that it is of (``tasks.evaluate.matching``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
+from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.adapters.registry import adapter_class
 from datasets_manifest.manifest import Manifest, open_adapter
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
-from datasets_manifest.schema.labels import Status
+from datasets_manifest.schema.labels import LABEL_SCHEMA
 from model.body.ehms import EhmOutput, EHMs
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.metrics.person import PosedPeople, person_errors
 from model.metrics.summary import means_and_medians
 from model.rotations import rotvec_to_rotmat
+from tasks.evaluate.matching import KnownPhotos, Matching, match_people
 from tasks.posing import pose_bodies
 
-Row = Mapping[str, Any]
-MIN_IOU = 0.3
-"""Smallest overlap of the boxes of one and the same person."""
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
 _CLAIMED = ("left_hand", "right_hand", "face")
 """Parts whose 3D errors count only where the label calls them valid; a body always counts."""
 PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 """Keypoints of each part."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Matching:
-    """Labels and known people of a data set, brought together."""
-
-    pairs: tuple[tuple[Row, PersonRecord], ...]
-    """A label that did not fail, and the person it is of."""
-    num_known: int
-    """People that the data set knows."""
-    num_labels: int
-    """Labels that did not fail."""
-
-
-def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of (P, 4) and (Q, 4) xyxy boxes, as (P, Q)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(-1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, others)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
-
-
-def match_people(rows: Sequence[Row], records: Iterable[ImageRecord]) -> Matching:
-    """Brings labels and known people of each photo together, by the assignment of largest overlap."""
-    by_image: dict[str, list[Row]] = {}
-    labels = [row for row in rows if row["status"] != Status.FAILED and row["bbox_xyxy"] is not None]
-    for row in labels:
-        by_image.setdefault(row["image"], []).append(row)
-    pairs: list[tuple[Row, PersonRecord]] = []
-    known = 0
-    for record in records:
-        people = [person for person in record.people if person.bbox_xyxy is not None and person.error_code is None]
-        known += len(people)
-        found = by_image.get(record.path, [])
-        if not people or not found:
-            continue
-        iou = box_iou(
-            np.array([row["bbox_xyxy"] for row in found], np.float64),
-            np.array([person.bbox_xyxy for person in people], np.float64),
-        )
-        for i, j in zip(*linear_sum_assignment(-iou), strict=True):
-            if iou[i, j] >= MIN_IOU:
-                pairs.append((found[i], people[j]))
-    return Matching(pairs=tuple(pairs), num_known=known, num_labels=len(labels))
+_PEOPLE_AT_ONCE = 64
+"""People whose bodies are posed together."""
 
 
 def truth_errors(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
@@ -90,44 +45,52 @@ def truth_errors(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
         For the P matched people with truth the errors of ``model.metrics.person``, NaN for hands and heads that the
         label itself does not call valid, and `quality` (P,), NaN where the label has none. Empty without such people.
     """
-    pairs = [(row, person.truth) for row, person in matching.pairs if person.truth]
-    if not pairs:
+    rows = np.array([row for row, person in enumerate(matching.people) if person.truth], np.int64)
+    if not len(rows):
         return {}
-    rows = [row for row, _ in pairs]
-    valid = {part: np.array([row[f"{part}_valid"] for row in rows], np.bool_) for part in _CLAIMED}
-    errors = person_errors(_measured(body, rows), _measured(body, [truth for _, truth in pairs]), valid)
-    return errors | {"quality": np.array([row["quality"] for row in rows], np.float64)}
+    labels = matching.labels.take(rows)
+    truths = [dict(matching.people[row].truth or {}) for row in rows]
+    truth = {name: np.stack([own[name] for own in truths]) for name in truths[0] if all(name in own for own in truths)}
+    valid = {part: labels[f"{part}_valid"] for part in _CLAIMED}
+    errors = person_errors(_measured(body, _parameters(labels)), _measured(body, truth), valid)
+    return errors | {"quality": labels["quality"].astype(np.float64)}
 
 
-def _measured(body: EHMs, rows: Sequence[Row]) -> PosedPeople:
-    """What errors of label rows are measured on."""
-    out = _posed(body, rows)
-    turn, scale = (
-        torch.tensor(np.array([np.asarray(row[name]).reshape(3) for row in rows]))
-        for name in ("global_orient", "head_scale")
-    )
+def _parameters(labels: Columns) -> dict[str, np.ndarray]:
+    """What poses the bodies of labels, float64; without what some label lacks."""
+    return {name: labels[name].astype(np.float64) for name in LABEL_PARAMETERS if labels.has(name).all()}
+
+
+def _measured(body: EHMs, people: Mapping[str, np.ndarray]) -> PosedPeople:
+    """What errors are measured on, of (P, ...) parameters by column of the labels."""
+    out = _posed(body, people)
+    turn, scale = (torch.tensor(people[name].reshape(-1, 3)) for name in ("global_orient", "head_scale"))
     known = {"global_orient": rotvec_to_rotmat(turn), "head_scale": scale}
     return PosedPeople.of_mesh(out.joints, out.vertices, body.assets, **known)
 
 
-def _posed(body: EHMs, rows: Sequence[Row]) -> EhmOutput:
-    """Bodies of label rows, camera frame, metres."""
-    names = [name for name in LABEL_PARAMETERS if all(row.get(name) is not None for row in rows)]
-    return pose_bodies(body, {name: np.stack([np.asarray(row[name]).reshape(-1) for row in rows]) for name in names})
+def _posed(body: EHMs, people: Mapping[str, np.ndarray]) -> EhmOutput:
+    """Bodies, camera frame, metres."""
+    names = [name for name in LABEL_PARAMETERS if name in people]
+    return pose_bodies(body, {name: people[name].reshape(len(people[name]), -1) for name in names})
 
 
-def keypoint_errors(matching: Matching, projected: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def keypoint_errors(matching: Matching, projected: np.ndarray) -> dict[str, np.ndarray]:
     """2D errors of the labels' projected keypoints against annotated ones, as a fraction of the box's longer side.
 
     Args:
-        matching: Labels with the annotated people.
-        projected: sample_id to (133, 2) px.
+        matching: P labels with the annotated people.
+        projected: (P, 133, 2) px.
 
     Returns:
         For the P matched people with annotated keypoints `<part>_rel` (P,), the median over the annotated points of a
         part, and `<part>_worst_rel` (P,), the largest; NaN for a part without such points. Empty without such people.
     """
-    people = [_annotated(row, person, projected) for row, person in matching.pairs if _is_annotated(person)]
+    people = [
+        _annotated(person, points)
+        for person, points in zip(matching.people, projected, strict=True)
+        if _is_annotated(person)
+    ]
     if not people:
         return {}
     errors = {}
@@ -142,39 +105,39 @@ def _is_annotated(person: PersonRecord) -> bool:
     return person.keypoints is not None and person.bbox_xyxy is not None
 
 
-def _annotated(row: Row, person: PersonRecord, projected: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (133,) to the annotated keypoints, as a fraction of the box's longer side, and which are annotated."""
+def _annotated(person: PersonRecord, projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (133,) of points (133, 2) to the annotated ones, as a fraction of the box's longer side, and which are
+    annotated."""
     assert person.keypoints is not None
     box = np.asarray(person.bbox_xyxy, np.float64)
     side = max(box[2] - box[0], box[3] - box[1])
-    distance = np.linalg.norm(projected[row["sample_id"]] - person.keypoints[:, :2], axis=-1) / side
+    distance = np.linalg.norm(projected - person.keypoints[:, :2], axis=-1) / side
     return distance, person.keypoints[:, 2] > 0
 
 
-def acceptance(
-    matching: Matching, projected: Mapping[str, np.ndarray], trusted: Mapping[str, np.ndarray]
-) -> dict[str, float]:
+def acceptance(matching: Matching, projected: np.ndarray, trusted: Mapping[str, np.ndarray]) -> Counter[str]:
     """How often a part was accepted, and how often an accepted one is wrong, against annotated keypoints.
 
     A part (head, torso, arms, legs, face, hands) counts where at least one of its points is annotated. It is wrong if
     its worst annotated point lies more than ``WRONG_REL`` of the box's longer side away.
 
     Args:
-        matching: Labels with the annotated people.
-        projected: sample_id to (133, 2) px.
+        matching: P labels with the annotated people.
+        projected: (P, 133, 2) px.
         trusted: sample_id to (6,) bool, body groups that the keypoint estimator trusts; without: all of a valid body.
 
     Returns:
-        ``parts``, ``accepted``, ``accepted_wrong``, ``refused_right``; empty without annotations.
+        Numbers of ``parts``, ``accepted``, ``accepted_wrong`` and ``refused_right``.
     """
-    counts = {"parts": 0, "accepted": 0, "accepted_wrong": 0, "refused_right": 0}
-    for row, person in matching.pairs:
+    counts: Counter[str] = Counter()
+    labels = matching.labels
+    for row, person in enumerate(matching.people):
         if not _is_annotated(person):
             continue
-        distance, annotated = _annotated(row, person, projected)
-        groups = trusted.get(row["sample_id"], np.full(len(BODY_GROUPS), row["body_valid"]))
+        distance, annotated = _annotated(person, projected[row])
+        groups = trusted.get(labels["sample_id"][row], np.full(len(BODY_GROUPS), labels["body_valid"][row]))
         accepted = dict(zip(BODY_GROUPS, groups, strict=True))
-        accepted |= {part: row[f"{part}_valid"] for part in ("face", "left_hand", "right_hand")}
+        accepted |= {part: labels[f"{part}_valid"][row] for part in ("face", "left_hand", "right_hand")}
         for part, points in (
             BODY_GROUPS | {name: PART_POINTS[name] for name in accepted if name in PART_POINTS}
         ).items():
@@ -187,7 +150,7 @@ def acceptance(
             counts["accepted"] += bool(accepted[part])
             counts["accepted_wrong"] += bool(accepted[part] and wrong)
             counts["refused_right"] += bool(not accepted[part] and not wrong)
-    return {name: float(count) for name, count in counts.items()} if counts["parts"] else {}
+    return counts
 
 
 def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -213,22 +176,78 @@ def _quality_rank(quality: np.ndarray, error: np.ndarray) -> float | None:
     return float(np.corrcoef(rankdata(quality[known]), rankdata(error[known]))[0, 1])
 
 
-def reference_inventory(manifest: Manifest) -> Inventory | None:
+def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:
+    """(P, 133, 2) px, the keypoints of labels in their photos."""
+    points = _posed(body, _parameters(labels)).keypoints.numpy()
+    focal, principal = (labels[name].astype(np.float64) for name in ("focal_px", "principal_px"))
+    return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
+
+
+def reference_records(manifest: Manifest) -> Iterable[ImageRecord] | None:
     """The people that a data set knows, even where a run was told to find them itself; None if it knows none."""
-    adapter = adapter_class(manifest.adapter)
-    if "manifest" not in adapter.BOXES:
+    if "manifest" not in adapter_class(manifest.adapter).BOXES:
         return None
     keypoints = "coco_wholebody" if manifest.keypoints == "none" else manifest.keypoints
-    return open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).inventory()
+    return open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).inventory().records
 
 
-def projected_keypoints(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
-    """The labels' 133 keypoints in the photo: sample_id to (133, 2) px."""
-    rows = [row for row, _ in matching.pairs]
-    if not rows:
-        return {}
-    points = _posed(body, rows).keypoints.numpy()
-    focal = np.array([row["focal_px"] for row in rows])[:, None, None]
-    principal = np.stack([np.asarray(row["principal_px"]) for row in rows])[:, None]
-    pixels = focal * points[..., :2] / points[..., 2:] + principal
-    return {row["sample_id"]: pixels[i] for i, row in enumerate(rows)}
+class LabelEvaluation:
+    """Errors of a data set's labels, taken shard by shard: misses, 3D errors against truth, 2D errors against
+    annotations. Of each person only the errors are kept."""
+
+    def __init__(self, records: Iterable[ImageRecord], body: EHMs) -> None:
+        """Measures against the people of these photos; ``body`` is the one that the labels are labels of."""
+        self._photos, self._body = KnownPhotos(records), body
+        self._pending: list[Matching] = []
+        self._trusted: dict[str, np.ndarray] = {}
+        self._num_known = self._num_labels = self._num_pairs = 0
+        self._truth: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._annotations: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._accepted: Counter[str] = Counter()
+
+    def add(self, labels: Columns, trusted: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Takes the labels of a shard.
+
+        Args:
+            labels: All its rows.
+            trusted: Gives, where it is needed, what ``acceptance`` takes.
+        """
+        matching = match_people(labels, self._photos.take(dict.fromkeys(labels["image"])))
+        self._num_known += matching.num_known
+        self._num_labels += matching.num_labels
+        self._num_pairs += matching.num_pairs
+        if any(_is_annotated(person) for person in matching.people):
+            self._trusted.update(trusted())
+        if matching.num_pairs:
+            self._pending.append(matching)
+        if sum(part.num_pairs for part in self._pending) >= _PEOPLE_AT_ONCE:
+            self._measure()
+
+    def _measure(self) -> None:
+        matching = Matching.joined(self._pending)
+        for name, values in truth_errors(matching, self._body).items():
+            self._truth[name].append(values)
+        if any(_is_annotated(person) for person in matching.people):
+            projected = projected_keypoints(matching.labels, self._body)
+            for name, values in keypoint_errors(matching, projected).items():
+                self._annotations[name].append(values)
+            self._accepted += acceptance(matching, projected, self._trusted)
+        self._pending.clear()
+        self._trusted.clear()
+
+    def figures(self) -> dict[str, Any]:
+        """What ``metrics/annotate.json`` says of the data set."""
+        if self._pending:
+            self._measure()
+        self._num_known += match_people(Columns(LABEL_SCHEMA.empty_table()), self._photos.rest()).num_known
+        figures: dict[str, Any] = {
+            "known_people": self._num_known,
+            "missed_people": self._num_known - self._num_pairs,
+            "false_people": self._num_labels - self._num_pairs,
+        }
+        if truth := summarise({name: np.concatenate(parts) for name, parts in self._truth.items()}):
+            figures["against_truth"] = truth
+        if annotated := summarise({name: np.concatenate(parts) for name, parts in self._annotations.items()}):
+            names = ("parts", "accepted", "accepted_wrong", "refused_right") if self._accepted["parts"] else ()
+            figures["against_annotations"] = annotated | {name: float(self._accepted[name]) for name in names}
+        return figures

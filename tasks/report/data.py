@@ -1,143 +1,281 @@
-"""What the report page says: counts, reasons, errors, whom to draw; from the scalar columns of all labels."""
+"""What is known of all labels: counts, reasons, errors, whom to draw; gathered shard by shard.
 
-from collections import Counter
+Of each of the N people only numbers are kept (30 bytes), so that medians are exact; texts only of those to be shown.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from datasets_manifest.canonical import canonical_json
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
-from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.shard import Shard, read_shard
+from datasets_manifest.shards.snapshot import shard_files
 from tasks.report.figures import PART_TITLES, finite
+from tasks.report.settings import ReportConfig
 
-TEXTS = ("sample_id", "dataset", "split", "status", "error_code", "error_detail")
 NUMBERS = ("reproj_rel", "quality", *(f"reproj_{part}_px" for part in PART_NAMES))
 FLAGS = tuple(f"{part}_valid" for part in PART_NAMES)
-
-Columns = Mapping[str, np.ndarray]
-"""Arrays (N,) by column: texts (object, None where null), numbers (float64, nan where null), flags (bool)."""
+_STATES = tuple(Status)
 
 
-def read_scalars(shards: Sequence[Path]) -> Columns:
-    """The scalar columns of all shards; ``shard`` and ``row`` say where each of the N people lies."""
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in (*TEXTS, *NUMBERS, *FLAGS, "shard", "row")}
-    for index, path in enumerate(shards):
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=[*TEXTS, *NUMBERS, *FLAGS])
-        for name in TEXTS:
-            pieces[name].append(np.array(table[name].cast(pa.string()).to_pylist(), dtype=object))
-        for name in NUMBERS:
-            pieces[name].append(table[name].to_numpy().astype(np.float64))
-        for name in FLAGS:
-            pieces[name].append(table[name].to_numpy().astype(bool))
-        pieces["shard"].append(np.full(table.num_rows, index))
-        pieces["row"].append(np.arange(table.num_rows))
-    return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
+@dataclass(slots=True)
+class Reason:
+    """How often an error code occurs."""
+
+    example: str
+    """Sample that has it."""
+    detail: str
+    """What is said of that sample."""
+    count: int = 0
+    """People."""
+    failed: int = 0
+    """Those of them without a label."""
 
 
-def choose(
-    people: Columns, *, num_worst: int, num_random: int, num_failed: int, seed: int
-) -> tuple[list[int], list[int], list[int]]:
-    """People to draw: the largest errors, random ones of the rest, failed ones of as many reasons as can be."""
-    failed = people["status"] == Status.FAILED.value
-    error = np.where(np.isfinite(people["reproj_rel"]), people["reproj_rel"], -1.0)
-    labelled = sorted(np.flatnonzero(~failed).tolist(), key=lambda k: (-error[k], people["sample_id"][k]))
-    worst, rest = labelled[:num_worst], sorted(labelled[num_worst:])
-    random = np.random.default_rng(seed).permutation(np.array(rest, dtype=int))[:num_random].tolist()
-    seen: Counter[str] = Counter()
-    turns = []
-    for k in sorted(np.flatnonzero(failed).tolist(), key=lambda k: people["sample_id"][k]):
-        code = str(people["error_code"][k])
-        turns.append((seen[code], code, k))
-        seen[code] += 1
-    return worst, random, [k for _, _, k in sorted(turns)[:num_failed]]
+@dataclass(slots=True)
+class Group:
+    """What is counted of one split of a data set."""
 
-
-def count_states(people: Columns) -> dict[str, int]:
+    states: Counter[str] = field(default_factory=Counter)
     """People by status."""
-    return {status.value: int((people["status"] == status.value).sum()) for status in Status}
+    accepted: Counter[str] = field(default_factory=Counter)
+    """Valid parts of the people with a label."""
+    converged: int = 0
+    """People whose fit converged."""
+
+    @property
+    def people(self) -> int:
+        """All people."""
+        return self.states.total()
+
+    @property
+    def labelled(self) -> int:
+        """People with a label."""
+        return self.people - self.states[Status.FAILED]
 
 
-def list_reasons(people: Columns) -> list[dict[str, Any]]:
-    """One entry an error code, the most frequent first: how many people, what it means, an example."""
-    codes = people["error_code"]
-    found = []
-    for code, count in Counter(code for code in codes if code is not None).items():
-        members = codes == code
-        example = int(np.flatnonzero(members)[0])
-        found.append(
+class LabelStatistics:
+    """Figures of many label shards; ``add`` takes them in the order of their paths."""
+
+    def __init__(self, config: ReportConfig | None = None) -> None:
+        self.config = config or ReportConfig()
+        self.provenance = Provenance()
+        self.groups: dict[tuple[str, str], Group] = defaultdict(Group)
+        """By data set and split."""
+        self.reasons: dict[str, Reason] = {}
+        """By error code."""
+        self._paths: list[str] = []
+        self._ends = array("q")
+        self._numbers = {name: array("f") for name in NUMBERS}
+        self._states = array("b")
+        self._group_of_row = array("h")
+        self._worst: list[tuple[float, str, int]] = []
+        self._failed: dict[str, list[tuple[str, int]]] = defaultdict(list)
+
+    @classmethod
+    def of(cls, labels_dir: Path, config: ReportConfig | None = None) -> LabelStatistics:
+        """Figures of all labels below a folder.
+
+        Raises:
+            ValueError: There are none.
+        """
+        statistics = cls(config)
+        for path in shard_files(labels_dir):
+            with Shard(path) as shard:
+                statistics.add(shard, shard.table(LABEL_SCHEMA))
+        if not statistics.provenance.num_shards:
+            raise ValueError(f"no labels (*.parquet) below {labels_dir}: run the annotation first")
+        return statistics
+
+    @property
+    def num_people(self) -> int:
+        """N."""
+        return len(self._states)
+
+    def add(self, shard: Shard, table: pa.Table) -> None:
+        """Counts the rows of a shard."""
+        columns, first = Columns(table), self.num_people
+        self.provenance.add(shard.footer)
+        self._paths.append(str(shard.path))
+        self._ends.append(first + table.num_rows)
+        for name in NUMBERS:
+            self._numbers[name].frombytes(columns[name].astype(np.float32).tobytes())
+        states, codes, ids = columns["status"], columns["error_code"], columns["sample_id"]
+        is_failed = states == Status.FAILED.value
+        self._states.extend(_STATES.index(state) for state in states)
+        self._count_groups(columns, ~is_failed)
+        for row in np.flatnonzero(columns.has("error_code")):
+            reason = self.reasons.setdefault(codes[row], Reason(ids[row], columns["error_detail"][row] or ""))
+            reason.count += 1
+            reason.failed += bool(is_failed[row])
+        errors = np.where(np.isfinite(columns["reproj_rel"]), columns["reproj_rel"], -1.0)
+        least = -self._worst[-1][0] if len(self._worst) >= self.config.num_worst > 0 else -np.inf
+        new = [(-float(errors[row]), ids[row], first + row) for row in np.flatnonzero(~is_failed & (errors >= least))]
+        self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
+        for row in np.flatnonzero(is_failed):
+            own = self._failed[codes[row]]
+            own.append((ids[row], first + row))
+            if len(own) > 2 * self.config.num_failed:
+                own[:] = heapq.nsmallest(self.config.num_failed, own)
+
+    def _count_groups(self, columns: Columns, is_labelled: np.ndarray) -> None:
+        names = list(zip(columns["dataset"], columns["split"], strict=True))
+        for name in dict.fromkeys(names):
+            group = self.groups[name]
+            rows = np.array([own == name for own in names])
+            group.states.update(columns["status"][rows].tolist())
+            group.accepted.update(
+                {part: int(columns[f"{part}_valid"][rows & is_labelled].sum()) for part in PART_NAMES}
+            )
+            group.converged += int(columns["converged"][rows & is_labelled].sum())
+        number_of = {name: number for number, name in enumerate(self.groups)}
+        self._group_of_row.extend(number_of[name] for name in names)
+
+    def numbers(self, name: str, group: tuple[str, str] | None = None, *, labelled: bool = False) -> np.ndarray:
+        """A column of ``NUMBERS`` (N,) as float64, NaN where a row has no value; of one group or of all."""
+        values = np.frombuffer(self._numbers[name], np.float32)
+        rows = np.ones(len(values), bool)
+        if group is not None:
+            rows &= np.frombuffer(self._group_of_row, np.int16) == list(self.groups).index(group)
+        if labelled:
+            rows &= self._is_labelled()
+        return values[rows].astype(np.float64)
+
+    def _is_labelled(self) -> np.ndarray:
+        return np.frombuffer(self._states, np.int8) != _STATES.index(Status.FAILED)
+
+    def count_states(self) -> dict[str, int]:
+        """People by status."""
+        total: Counter[str] = sum((group.states for group in self.groups.values()), Counter())
+        return {status.value: total[status.value] for status in Status}
+
+    def count_valid(self, part: str) -> int:
+        """People with a valid part."""
+        return sum(group.accepted[part] for group in self.groups.values())
+
+    def choose(self) -> tuple[list[int], list[int], list[int]]:
+        """People to draw: the largest errors, random ones of the rest, failed ones of as many reasons as can be."""
+        worst = [row for _, _, row in self._worst]
+        rest = self._is_labelled()
+        rest[worst] = False
+        random = np.random.default_rng(self.config.seed).permutation(np.flatnonzero(rest))[: self.config.num_random]
+        turns = [
+            (turn, str(code), row)
+            for code, own in self._failed.items()
+            for turn, (_, row) in enumerate(heapq.nsmallest(self.config.num_failed, own))
+        ]
+        return worst, random.tolist(), [row for _, _, row in sorted(turns)[: self.config.num_failed]]
+
+    def worst_of(self, groups: Sequence[tuple[str, str]]) -> int | None:
+        """The person with the largest relative error among some groups; None if nobody there has a label with one."""
+        errors = np.frombuffer(self._numbers["reproj_rel"], np.float32)
+        known = [number for number, name in enumerate(self.groups) if name in groups]
+        asked = self._is_labelled() & np.isin(np.frombuffer(self._group_of_row, np.int16), known) & np.isfinite(errors)
+        return int(np.argmax(np.where(asked, errors, -np.inf))) if asked.any() else None
+
+    def read(self, people: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Whole label rows of a few people; each shard is opened once."""
+        found: dict[int, dict[str, Any]] = {}
+        shards = np.searchsorted(np.frombuffer(self._ends, np.int64), people, side="right")
+        for shard in np.unique(shards):
+            table = read_shard(self._paths[shard], LABEL_SCHEMA)
+            first = self._ends[shard] - table.num_rows
+            own = [person for person, at in zip(people, shards, strict=True) if at == shard]
+            found |= dict(zip(own, table.take([person - first for person in own]).to_pylist(), strict=True))
+        return found
+
+    def list_reasons(self) -> list[dict[str, Any]]:
+        """One entry an error code, the most frequent first: how many people, what it means, an example."""
+        found = [
             {
                 "code": code,
                 "sentence": ERROR_SENTENCES[ErrorCode(code)] if code in set(ErrorCode) else "",
-                "count": count,
-                "failed": int((members & (people["status"] == Status.FAILED.value)).sum()),
-                "example": people["sample_id"][example],
-                "detail": people["error_detail"][example] or "",
+                "count": reason.count,
+                "failed": reason.failed,
+                "example": reason.example,
+                "detail": reason.detail,
             }
-        )
-    return sorted(found, key=lambda entry: (-entry["count"], entry["code"]))
+            for code, reason in self.reasons.items()
+        ]
+        return sorted(found, key=lambda entry: (-entry["count"], entry["code"]))
+
+    def list_datasets(self) -> list[dict[str, Any]]:
+        """One entry a data set and split: people by status and the median relative error."""
+        found = []
+        for name, group in sorted(self.groups.items(), key=lambda entry: "/".join(entry[0])):
+            relative = finite(self.numbers("reproj_rel", name))
+            found.append(
+                {
+                    "name": "/".join(name),
+                    "people": group.people,
+                    "median": float(np.median(relative)) if len(relative) else None,
+                    **{status.value: group.states[status.value] for status in Status},
+                }
+            )
+        return found
 
 
-def list_datasets(people: Columns) -> list[dict[str, Any]]:
-    """One entry a data set and split: people by status and the median relative error."""
-    names = np.array([f"{d}/{s}" for d, s in zip(people["dataset"], people["split"], strict=True)], dtype=object)
-    found = []
-    for name in sorted(set(names)):
-        members = names == name
-        relative = finite(people["reproj_rel"][members])
-        states = Counter(people["status"][members])
-        found.append(
-            {
-                "name": name,
-                "people": int(members.sum()),
-                "median": float(np.median(relative)) if len(relative) else None,
-                **{status.value: states[status.value] for status in Status},
-            }
-        )
-    return found
-
-
-def card(people: Columns, index: int) -> dict[str, Any]:
-    """What the page says of one person; the picture is filled in later."""
+def card(label: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of one label row; the picture is filled in later."""
 
     def number(name: str) -> float | None:
-        value = float(people[name][index])
-        return value if np.isfinite(value) else None
+        value = label[name]
+        return value if value is not None and np.isfinite(value) else None
 
     return {
-        "place": (int(people["shard"][index]), int(people["row"][index])),
-        "sample_id": people["sample_id"][index],
-        "status": people["status"][index],
-        "code": people["error_code"][index],
-        "detail": people["error_detail"][index] or "",
+        "sample_id": label["sample_id"],
+        "status": label["status"],
+        "code": label["error_code"],
+        "detail": label["error_detail"] or "",
         "quality": number("quality"),
         "reproj_rel": number("reproj_rel"),
         "parts": [
-            {"title": PART_TITLES[p], "px": number(f"reproj_{p}_px"), "valid": bool(people[f"{p}_valid"][index])}
-            for p in PART_NAMES
+            {"title": PART_TITLES[p], "px": number(f"reproj_{p}_px"), "valid": label[f"{p}_valid"]} for p in PART_NAMES
         ],
         "image": None,
         "problem": "",
     }
 
 
-def provenance(footers: Sequence[Footer]) -> dict[str, Any]:
-    """What made the labels; where shards differ, every value is listed."""
+@dataclass(slots=True)
+class Provenance:
+    """What made the labels; where shards differ, every value is listed once, however many shards there are."""
 
-    def distinct(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [value for k, value in enumerate(values) if value not in values[:k]]
+    config_hashes: set[str] = field(default_factory=set)
+    code_versions: set[str] = field(default_factory=set)
+    schema_versions: set[int] = field(default_factory=set)
+    body_models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
+    estimators: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created: tuple[str, str] = ("", "")
+    """When the first and the last shard were written."""
+    num_shards: int = 0
 
-    return {
-        "config_hashes": sorted({footer.config_hash for footer in footers}),
-        "code_versions": sorted({footer.code_version for footer in footers}),
-        "body_models": distinct([dict(footer.body_model) for footer in footers if footer.body_model]),
-        "manifests": distinct([dict(footer.manifest) for footer in footers if footer.manifest]),
-        "estimators": distinct([dict(e) for footer in footers for e in footer.estimators]),
-        "schema_versions": sorted({footer.schema_version for footer in footers}),
-        "created": (min(f.created_utc for f in footers), max(f.created_utc for f in footers)),
-        "num_shards": len(footers),
-    }
+    def add(self, footer: Footer) -> None:
+        """Takes the footer of a shard."""
+        self.num_shards += 1
+        times = [footer.created_utc, *filter(None, self.created)]
+        self.created = min(times), max(times)
+        self.config_hashes.add(footer.config_hash)
+        self.code_versions.add(footer.code_version)
+        self.schema_versions.add(footer.schema_version)
+        data_set = {name: value for name, value in footer.manifest.items() if name != "inputs_hash"}
+        for known, values in (
+            (self.body_models, [footer.body_model]),
+            (self.manifests, [data_set]),
+            (self.estimators, footer.estimators),
+        ):
+            known.update({canonical_json(value): dict(value) for value in values if value})

@@ -1,6 +1,7 @@
 """A whole run on a few rendered people with simulated estimators: files, rows, what is done again, bad input."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ from tar_files import write_tar
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
-from flows.run.orchestrate import workspace_of
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import STEPS
 from tasks.body_model import full_body
@@ -43,7 +43,7 @@ def test_labels_are_close_to_the_truth(rendered):
 def test_every_file_says_how_it_was_made(rendered):
     config = load_config(rendered)
     for step in STEPS:
-        for path in sorted((workspace_of(config).work / "parts" / step).rglob("*.parquet")):
+        for path in sorted((Path(config.output.work) / "parts" / step).rglob("*.parquet")):
             assert read_footer(path).config["step"] == step
     footer = read_footer(next((rendered.parent / "labels").rglob("*.parquet")))
     assert {estimator["name"] for estimator in footer.estimators} == {"simulated"}
@@ -104,7 +104,7 @@ def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path, prefix):
         rendered.read_text().replace(str(rendered.parent / "few"), str(tmp_path / "damaged"))
     )
     result = annotate(tmp_path / "params.yaml")
-    codes = {failure.sample_id: failure.code for failure in result.failures}
+    codes = {failure.sample_id: failure.code for failure in result.publication.failures.shown}
     assert codes == {
         f"damaged/all/{prefix}cut.jpg#0": "image_corrupt",
         f"damaged/all/{prefix}empty.jpg#0": "image_corrupt",

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from flows.run import artifacts
-from tasks.annotate.failures import Failure
+from tasks.annotate.failures import Failure, FailureCounts
 
 
 def failure(**changes: str) -> Failure:
@@ -23,6 +23,12 @@ def failure(**changes: str) -> Failure:
         }
         | changes
     )  # fmt: skip
+
+
+def counted(*failures: Failure) -> FailureCounts:
+    counts = FailureCounts()
+    assert list(counts.counted(failures)) == list(failures)
+    return counts
 
 
 def noise_png(side: int) -> bytes:
@@ -38,7 +44,7 @@ def _table_rows(markdown: str) -> list[str]:
 
 def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
     rows = [failure(), failure(sample_id="000042_1", step="refine", code="fit_not_finite", reason="moved 3 rad")]
-    markdown = artifacts.failures_markdown(rows, tmp_path / "failures.csv")
+    markdown = artifacts.failures_markdown(counted(*rows), tmp_path / "failures.csv")
     first, second = _table_rows(markdown)
     assert first == "| hands/coco/00012 | shard\\_failed | `pear retry coco/00012` | disk on fire |"
     assert "000042\\_1" in second
@@ -49,33 +55,33 @@ def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
 
 def test_the_table_is_bounded_and_says_so(tmp_path):
     rows = [failure(reason="x" * 10_000) for _ in range(5000)]
-    markdown = artifacts.failures_markdown(rows, tmp_path / "failures.csv")
-    assert len(_table_rows(markdown)) == artifacts.MAX_ROWS
+    markdown = artifacts.failures_markdown(counted(*rows), tmp_path / "failures.csv")
+    assert len(_table_rows(markdown)) == 200
     assert "The first 200 of 5000 are shown." in markdown
     assert len(markdown) < 100_000
 
 
 @pytest.mark.parametrize("reason", ["a | b", "two\nlines", "<img src=x onerror=alert(1)>", "`code`", "![x](http://y)"])
 def test_no_reason_breaks_the_table_or_becomes_markup(tmp_path, reason):
-    (row,) = _table_rows(artifacts.failures_markdown([failure(reason=reason)], tmp_path / "failures.csv"))
+    (row,) = _table_rows(artifacts.failures_markdown(counted(failure(reason=reason)), tmp_path / "failures.csv"))
     assert len(re.findall(r"(?<!\\)\|", row)) == 5
     assert "<" not in row.replace("<br>", "")
     assert "](" not in row
 
 
 def test_a_long_reason_is_wrapped_so_that_the_command_stays_in_sight(tmp_path):
-    (row,) = _table_rows(artifacts.failures_markdown([failure(reason="word " * 200)], tmp_path / "failures.csv"))
+    (row,) = _table_rows(artifacts.failures_markdown(counted(failure(reason="word " * 200)), tmp_path / "failures.csv"))
     reason = row.removesuffix(" |").split(" | ")[3]
     assert max(len(line) for line in reason.split("<br>")) <= artifacts.LINE_CHARACTERS
     assert reason.endswith("...")
 
 
 def test_nothing_failed_is_said_in_words(tmp_path):
-    assert "Nothing failed" in artifacts.failures_markdown([], tmp_path / "failures.csv")
+    assert "Nothing failed" in artifacts.failures_markdown(counted(), tmp_path / "failures.csv")
 
 
 def test_outside_of_a_flow_run_the_table_is_only_written(tmp_path):
-    markdown = artifacts.publish_artifacts([failure()], noise_png(8), tmp_path / "new" / "failures.csv")
+    markdown = artifacts.publish_artifacts(counted(failure()), noise_png(8), tmp_path / "new" / "failures.csv")
     assert (tmp_path / "new" / "failures.md").read_text(encoding="utf-8") == markdown
 
 
@@ -111,7 +117,7 @@ def test_a_flow_run_has_both_artifacts(api, tmp_path):
 
     @flow(name="publishes-artifacts")
     def publishes():
-        artifacts.publish_artifacts([failure()], picture, tmp_path / "failures.csv")
+        artifacts.publish_artifacts(counted(failure()), picture, tmp_path / "failures.csv")
         context = FlowRunContext.get()
         assert context is not None
         assert context.flow_run is not None

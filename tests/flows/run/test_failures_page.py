@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from flows.run import artifacts
-from tasks.annotate.failures import Failure
+from tasks.annotate.failures import Failure, FailureCounts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -65,7 +65,9 @@ def failed_run(api, tmp_path) -> str:
             Failure(step="hands", sample_id="", code="shard_failed", reason="disk on fire " * 12, **common),
             Failure(step="refine", sample_id="42_1", code="fit_not_finite", reason="<b>moved</b> | 3 rad", **common),
         ]
-        artifacts.publish_artifacts(failures, _gradient_png(), tmp_path / "failures.csv")
+        counts = FailureCounts()
+        assert len(list(counts.counted(failures))) == 2
+        artifacts.publish_artifacts(counts, _gradient_png(), tmp_path / "failures.csv")
         return Failed(message="1 of 1 shards failed")
 
     assert fails(return_state=True).is_failed()

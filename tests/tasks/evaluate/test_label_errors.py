@@ -4,15 +4,30 @@ import numpy as np
 import pytest
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
-from tasks.evaluate.label_errors import box_iou, keypoint_errors, match_people, summarise
+from datasets_manifest.schema.columns import Columns, table_from_columns
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
+from tasks.evaluate.label_errors import keypoint_errors, summarise
+from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
 
 
 def person(index, box):
     return PersonRecord(index=index, bbox_xyxy=np.array(box, np.float32))
 
 
-def label(image, box, status="ok"):
-    return {"sample_id": f"{image}{box}", "image": image, "bbox_xyxy": box, "status": status}
+def labels(*rows, status="ok"):
+    """Labels of (image, box)."""
+    count = len(rows)
+    columns = {
+        "sample_id": [f"demo/all/{image}#{k}" for k, (image, _) in enumerate(rows)],
+        **{name: ["demo"] * count for name in ("dataset", "split")},
+        "image": [image for image, _ in rows],
+        "person": np.arange(count),
+        "bbox_xyxy": np.array([box for _, box in rows], np.float32),
+        "status": [status] * count,
+        "error_code": [None if status == "ok" else "fit_not_finite"] * count,
+        **{f"{part}_valid": np.ones(count, bool) for part in PART_NAMES},
+    }
+    return Columns(table_from_columns(columns, LABEL_SCHEMA))
 
 
 def test_iou_of_known_boxes():
@@ -22,15 +37,16 @@ def test_iou_of_known_boxes():
 
 def test_people_are_matched_one_to_one_and_misses_are_counted():
     record = ImageRecord(image_id="a", path="a.jpg", people=(person(0, [0, 0, 10, 10]), person(1, [20, 0, 30, 10])))
-    rows = [label("a.jpg", [19, 0, 30, 10]), label("a.jpg", [20, 0, 31, 12]), label("b.jpg", [0, 0, 10, 10])]
+    rows = labels(("a.jpg", [19, 0, 30, 10]), ("a.jpg", [20, 0, 31, 12]), ("b.jpg", [0, 0, 10, 10]))
     matching = match_people(rows, [record])
-    assert [(row["bbox_xyxy"], known.index) for row, known in matching.pairs] == [([19, 0, 30, 10], 1)]
+    assert [known.index for known in matching.people] == [1]
+    np.testing.assert_array_equal(matching.labels["bbox_xyxy"], [[19, 0, 30, 10]])
     assert (matching.num_known, matching.num_labels) == (2, 3)
 
 
 def test_failed_labels_match_nobody():
     record = ImageRecord(image_id="a", path="a.jpg", people=(person(0, [0, 0, 10, 10]),))
-    assert match_people([label("a.jpg", [0, 0, 10, 10], "failed")], [record]).pairs == ()
+    assert match_people(labels(("a.jpg", [0, 0, 10, 10]), status="failed"), [record]).num_pairs == 0
 
 
 def test_summary_ranks_quality_against_the_true_error():
@@ -64,11 +80,27 @@ def test_keypoints_are_measured_by_part_against_the_longer_side_of_the_box():
         path="a.jpg",
         people=(PersonRecord(index=0, bbox_xyxy=np.array([0, 0, 10, 20], np.float32), keypoints=known),),
     )
-    matching = match_people([label("a.jpg", [0, 0, 10, 20])], [record])
-    (row, _), *_ = matching.pairs
+    matching = match_people(labels(("a.jpg", [0, 0, 10, 20])), [record])
     projected = np.zeros((133, 2))
     projected[[0, 5, 7], 0] = 2.0, 4.0, 100.0
-    found = keypoint_errors(matching, {row["sample_id"]: projected})
+    found = keypoint_errors(matching, projected[None])
     assert found["body_rel"] == pytest.approx(0.15)
     assert found["body_worst_rel"] == pytest.approx(0.2)
     assert np.isnan(found["face_rel"]).all()
+
+
+def test_known_photos_are_taken_as_they_come_and_none_is_lost():
+    listed = []
+
+    def records():
+        for name in "abcdef":
+            listed.append(name)
+            yield ImageRecord(image_id=name, path=name)
+
+    photos = KnownPhotos(records())
+    assert [record.path for record in photos.take(["a", "b"])] == ["a", "b"]
+    assert listed == ["a", "b"], "no further than asked for"
+    assert [record.path for record in photos.take(["d"])] == ["d"]
+    assert [record.path for record in photos.take(["c"])] == ["c"]
+    assert [record.path for record in photos.take(["x", "f"])] == ["f"]
+    assert [record.path for record in photos.rest()] == ["e"]

@@ -19,8 +19,10 @@ from datasets_manifest.sources.images import ImageError
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.renderer.people import RestShape
+from tasks.report.data import LabelStatistics
 from tasks.report.figures import histogram, histogram_svg
-from tasks.report.page import ReportConfig, write_report
+from tasks.report.page import write_report
+from tasks.report.settings import ReportConfig
 from tasks.synthetic.person import SyntheticConfig, render_person
 
 RENDER = SyntheticConfig(count=4, image_width=96, image_height=128, supersample=1)
@@ -117,7 +119,11 @@ def report(tmp_path_factory, ehm, people):
         return people[int(image[-6:-4]) % len(people)].rgb
 
     summary = write_report(
-        folder / "labels", load, ehm, folder / "page" / "index.html", SMALL, plot=folder / "page" / "errors.png"
+        LabelStatistics.of(folder / "labels", SMALL),
+        load,
+        ehm,
+        folder / "page" / "index.html",
+        plot=folder / "page" / "errors.png",
     )
     return summary, summary.path.read_text(encoding="utf-8"), asked, footer
 
@@ -191,14 +197,18 @@ def test_the_plot_is_a_picture(report):
 def test_the_size_is_bounded(tmp_path, ehm, people):
     write_labels(tmp_path / "labels", [label_row(k, p.truth) for k, p in enumerate(people)], ehm)
     config = dataclasses.replace(SMALL, num_worst=4, max_bytes=1)
-    summary = write_report(tmp_path / "labels", lambda *_: people[0].rgb, ehm, tmp_path / "index.html", config)
+    summary = write_report(
+        LabelStatistics.of(tmp_path / "labels", config), lambda *_: people[0].rgb, ehm, tmp_path / "index.html"
+    )
     assert summary.num_drawn == 1
     assert "3 pictures were left out" in summary.path.read_text(encoding="utf-8")
 
 
 def test_labels_that_all_failed_make_a_page(tmp_path, ehm, people):
     write_labels(tmp_path / "labels", [failed_row(0, "no_person_found")], ehm)
-    summary = write_report(tmp_path / "labels", lambda *_: people[0].rgb, ehm, tmp_path / "index.html", SMALL)
+    summary = write_report(
+        LabelStatistics.of(tmp_path / "labels", SMALL), lambda *_: people[0].rgb, ehm, tmp_path / "index.html"
+    )
     assert summary.counts["failed"] == 1
     assert "no values" in summary.path.read_text(encoding="utf-8")
 
@@ -207,12 +217,12 @@ def test_labels_of_another_body_are_refused(tmp_path, ehm):
     other = {"name": "other", "sha256": "f" * 64, "licence": ""}
     write_labels(tmp_path / "labels", [failed_row(0, "no_person_found")], ehm, body_model=other)
     with pytest.raises(ValueError, match="body model"):
-        write_report(tmp_path / "labels", lambda *_: None, ehm, tmp_path / "index.html", SMALL)
+        write_report(LabelStatistics.of(tmp_path / "labels", SMALL), lambda *_: None, ehm, tmp_path / "index.html")
 
 
-def test_a_folder_without_labels_is_refused(tmp_path, ehm):
+def test_a_folder_without_labels_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no labels"):
-        write_report(tmp_path, lambda *_: None, ehm, tmp_path / "index.html", SMALL)
+        LabelStatistics.of(tmp_path, SMALL)
 
 
 def test_a_histogram_counts_every_finite_value():

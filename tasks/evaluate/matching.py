@@ -1,0 +1,119 @@
+"""Which label is of which known person.
+
+A label and a known person of one photo belong together if their boxes overlap most, and by more than ``MIN_IOU``; the
+rest are misses and false finds, which are counted, not averaged away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy.optimize import linear_sum_assignment
+
+from datasets_manifest.adapters.base import ImageRecord, PersonRecord
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.labels import Status
+
+MIN_IOU = 0.3
+"""Smallest overlap of the boxes of one and the same person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matching:
+    """Labels and known people, brought together."""
+
+    labels: Columns
+    """(P,) labels that are of a known person."""
+    people: tuple[PersonRecord, ...]
+    """(P,) the people they are of."""
+    num_known: int
+    """People that the data set knows."""
+    num_labels: int
+    """Labels that did not fail."""
+
+    @property
+    def num_pairs(self) -> int:
+        """P."""
+        return len(self.people)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Matching]) -> Matching:
+        """Several matchings of different photos as one."""
+        return cls(
+            labels=Columns(pa.concat_tables([part.labels.table for part in parts]).unify_dictionaries()),
+            people=tuple(person for part in parts for person in part.people),
+            num_known=sum(part.num_known for part in parts),
+            num_labels=sum(part.num_labels for part in parts),
+        )
+
+
+def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of (P, 4) and (Q, 4) xyxy boxes, as (P, Q)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, others)]
+    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
+
+
+def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
+    """Brings labels and known people of each photo together, by the assignment of largest overlap.
+
+    Args:
+        labels: Rows of labels, failed ones among them.
+        records: The photos that the labels are of, with the people that the data set knows.
+    """
+    usable = (labels["status"] != Status.FAILED) & labels.has("bbox_xyxy")
+    boxes, images = labels["bbox_xyxy"].astype(np.float64), labels["image"]
+    rows: list[int] = []
+    matched: list[PersonRecord] = []
+    num_known = 0
+    for record in records:
+        people = [person for person in record.people if person.bbox_xyxy is not None and person.error_code is None]
+        num_known += len(people)
+        found = np.flatnonzero(usable & (images == record.path))
+        if not people or not len(found):
+            continue
+        iou = box_iou(boxes[found], np.array([person.bbox_xyxy for person in people], np.float64))
+        for i, j in zip(*linear_sum_assignment(-iou), strict=True):
+            if iou[i, j] >= MIN_IOU:
+                rows.append(found[i])
+                matched.append(people[j])
+    return Matching(
+        labels=labels.take(np.array(rows, np.int64)),
+        people=tuple(matched),
+        num_known=num_known,
+        num_labels=int(usable.sum()),
+    )
+
+
+class KnownPhotos:
+    """Records of a data set's photos, taken as they are asked for.
+
+    Asked in the order in which the data set lists them, as the shards of a plan do, it holds no more than the photos of
+    shards that have no labels; asked in another order, all that were passed over.
+    """
+
+    def __init__(self, records: Iterable[ImageRecord]) -> None:
+        self._records, self._passed = iter(records), dict[str, ImageRecord]()
+
+    def take(self, images: Iterable[str]) -> list[ImageRecord]:
+        """Records of some photos, by their paths; those that the data set does not list are left out."""
+        found = []
+        for image in images:
+            while image not in self._passed:
+                record = next(self._records, None)
+                if record is None:
+                    break
+                self._passed[record.path] = record
+            if image in self._passed:
+                found.append(self._passed.pop(image))
+        return found
+
+    def rest(self) -> Iterable[ImageRecord]:
+        """Records that nobody asked for."""
+        yield from self._passed.values()
+        yield from self._records
