@@ -42,6 +42,7 @@ from datasets_manifest.sources.image_sources import open_images
 from model.body.assets import load_open_body
 from model.body.skeleton import KEYPOINT_FLIP
 from model.imaging.crop import crop_transform, keypoints_in_crop
+from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from model.imaging.squares import invert_affine
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
@@ -52,7 +53,7 @@ from tasks.training.engine.loader import build_loader
 from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
 
 SEED = 0
-MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+MEAN, STD = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
 COLUMNS = (
     Column(title="photos", text=lambda row: str(row["size"])),
     Column(title="KB", text=number("kilobytes", "{:.0f}")),

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from model.estimators.base import Array
 from model.estimators.batching import run_in_batches
 from model.imaging.crop_camera import view_ray_rotation
-from model.imaging.squares import Square, cut
+from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
+from model.imaging.squares import Square
+from model.imaging.upstream_crop import cut
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 """Of RGB in 0..1."""
 CPU_BATCH = 8
 """Larger batches take more memory on a CPU and no less time (``benchmarks/estimators.py``)."""

@@ -17,13 +17,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from model.imaging.camera import NEAR_M
 from model.rotations import rotation_about_z
 
 MIN_SCALE = 0.1
 """Below this s, a crop 20 m wide, the distance goes on linearly in s instead of like 1 / s."""
-MIN_DEPTH_M = 0.1
-"""Points nearer than this, or behind the camera, are projected as if they were this far away."""
-
 MIN_DECIDING = 4
 """Fewer points than this do not place a person: neighbours among them say little about the distance."""
 
@@ -49,21 +47,21 @@ def crop_translation(camera: Tensor, focal_sides: float) -> Tensor:
     return torch.cat([camera[..., 1:], distance_m(camera[..., :1], focal_sides)], -1)
 
 
-def project(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
-    """Where points appear in the crop (B, N, 2), in sides from its centre: -0.5 .. 0.5 is inside.
+def project_into_crop(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
+    """Where points appear in the crop (..., N, 2), in sides from its centre: -0.5 .. 0.5 is inside.
 
     Args:
-        points_m: (B, N, 3) relative to the pelvis joint, turned as the crop's camera sees them.
-        camera: (B, 3) s, tx, ty; see ``crop_translation``.
+        points_m: (..., N, 3) relative to the pelvis joint, turned as the crop's camera sees them.
+        camera: (..., 3) s, tx, ty; see ``crop_translation``.
         focal_sides: focal length in sides of the crop.
     """
-    moved = points_m + crop_translation(camera, focal_sides)[:, None]
-    return focal_sides * moved[..., :2] / moved[..., 2:].clamp(min=MIN_DEPTH_M)
+    moved = points_m + crop_translation(camera, focal_sides)[..., None, :]
+    return focal_sides * moved[..., :2] / moved[..., 2:].clamp(min=NEAR_M)
 
 
 def is_shown(points_m: Tensor, camera: Tensor, focal_sides: float) -> Tensor:
-    """Which points the crop shows (B, N), bool; the arguments are those of ``project``."""
-    return (project(points_m, camera, focal_sides).abs() <= 0.5).all(-1)
+    """Which points the crop shows (B, N), bool; the arguments are those of ``project_into_crop``."""
+    return (project_into_crop(points_m, camera, focal_sides).abs() <= 0.5).all(-1)
 
 
 def view_ray_rotation(centre_px: Tensor, focal_px: Tensor, principal_px: Tensor) -> Tensor:
@@ -178,8 +176,7 @@ def fitted_photo_translation(
         focal_sides: focal length of the crop in its sides.
         deciding: (..., N) bool, the points that have a say; None all. Where fewer than ``MIN_DECIDING`` have, all have.
     """
-    moved = points_crop_m + crop_translation(camera, focal_sides)[..., None, :]
-    shown = focal_sides * moved[..., :2] / moved[..., 2:].clamp(min=MIN_DEPTH_M)
+    shown = project_into_crop(points_crop_m, camera, focal_sides)
     turned = (rotation_about_z(roll_rad)[..., None, :2, :2] @ shown[..., None])[..., 0]
     pixels = centre_px[..., None, :] + side_px[..., None, None] * turned
     ray = (pixels - principal_px[..., None, :]) / focal_px[..., None, None]
@@ -197,4 +194,4 @@ def fitted_photo_translation(
     depth = -(weight * ray_rest * right_rest).sum((-1, -2)) / (weight * ray_rest * ray_rest).sum((-1, -2))
     fitted = torch.cat([right_mean + depth[..., None] * ray_mean, depth[..., None]], -1)
     by_pelvis = photo_translation(camera, centre_px, side_px, focal_px, principal_px, roll_rad, focal_sides)
-    return torch.where((depth <= MIN_DEPTH_M)[..., None], by_pelvis, fitted)  # what is not finite stays so
+    return torch.where((depth <= NEAR_M)[..., None], by_pelvis, fitted)  # what is not finite stays so

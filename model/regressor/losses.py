@@ -41,7 +41,7 @@ from torch import Tensor
 
 from model.body import skeleton
 from model.body.parameters import EhmParameters
-from model.imaging.crop_camera import project
+from model.imaging.crop_camera import project_into_crop
 from model.regressor.batch import TrainingBatch
 from model.regressor.loss_config import LossConfig
 from model.regressor.network import Prediction
@@ -94,7 +94,7 @@ def regressor_loss(
         focal_sides: focal length of the crop's camera in its sides.
     """
     pelvis = predicted_joints[:, : skeleton.PELVIS + 1]
-    projected = project(predicted_keypoints - pelvis, prediction.camera, focal_sides)
+    projected = project_into_crop(predicted_keypoints - pelvis, prediction.camera, focal_sides)
     people = _parameter_terms(prediction, batch)
     said, label = (predicted_joints, predicted_keypoints), (target_joints, target_keypoints)
     frames = part_frames(prediction.parameters), part_frames(neutral_where_invalid(batch))

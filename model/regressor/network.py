@@ -16,15 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from model.body.parameters import EhmParameters
+from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from model.networks.cross_decoder import CrossDecoder
 from model.networks.vit import ViT
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters, neutral
 from model.rotations import sixd_to_rotmat
 
-IMAGE_MEAN = (0.485, 0.456, 0.406)
-IMAGE_STD = (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet's red, green and blue, 0..1."""
 READOUT_GAIN = 0.01
 """Gain of the read-outs' Xavier weights in HMR2: an untrained network says the mean."""
 POSITION_STD = 0.02
@@ -52,7 +50,7 @@ def normalise(crops: Tensor) -> Tensor:
         raise ValueError(f"crops: expected (B, 3, H, W) of uint8, got {tuple(crops.shape)} of {crops.dtype}")
     found = crops.to(torch.float32, memory_format=torch.contiguous_format)
     # Numbers instead of a tensor of means: nothing has to be copied to the device.
-    for channel, mean, std in zip(found.unbind(1), IMAGE_MEAN, IMAGE_STD, strict=True):
+    for channel, mean, std in zip(found.unbind(1), IMAGENET_MEAN, IMAGENET_STD, strict=True):
         channel.mul_(1 / (255 * std)).sub_(mean / std)
     return found
 

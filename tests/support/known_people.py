@@ -13,7 +13,7 @@ from model.batches import map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.body.skeleton import BODY
-from model.imaging.crop_camera import MIN_DEPTH_M
+from model.imaging.camera import NEAR_M
 from model.imaging.squares import apply_affine
 from model.regressor.augment import AugmentConfig, draw
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
@@ -71,7 +71,7 @@ def camera_of(points_m: np.ndarray, shown: np.ndarray, config: RegressorConfig) 
         rows.append(unit)
         right.append(rays[:, axis] * points_m[:, 2] - points_m[:, axis])
     x, y, z = np.linalg.lstsq(np.concatenate(rows), np.concatenate(right), rcond=None)[0]
-    assert z > MIN_DEPTH_M
+    assert z > NEAR_M
     return np.array([2 * config.focal_sides / z, x, y])
 
 

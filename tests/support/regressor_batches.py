@@ -10,7 +10,7 @@ from torch import Tensor
 from model.batches import map_tensors
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
-from model.imaging.crop_camera import project
+from model.imaging.crop_camera import project_into_crop
 from model.regressor.batch import TrainingBatch
 from model.regressor.loss_config import WEIGHT_NAMES, LossConfig
 from model.regressor.losses import LossTerms, regressor_loss
@@ -131,7 +131,7 @@ def gradient_of(parameters: EhmParameters, camera: Tensor, batch: TrainingBatch,
 def seen_by(batch: TrainingBatch, camera: Tensor, body: KeypointBody) -> TrainingBatch:
     """The batch with the keypoints that its own labels show."""
     posed = body(batch.target)
-    shown = project(posed.keypoints - posed.joints[:, :1], camera, FOCAL_SIDES)
+    shown = project_into_crop(posed.keypoints - posed.joints[:, :1], camera, FOCAL_SIDES)
     return dataclasses.replace(batch, keypoints_2d=torch.cat([shown, batch.keypoints_2d[..., 2:]], -1))
 
 

@@ -20,7 +20,8 @@ from model.estimators.options import as_config
 from model.estimators.registry import register
 from model.estimators.teaser.network import FaceEncoder
 from model.estimators.teaser.region import RegionConfig, face_square
-from model.imaging.squares import Square, cut
+from model.imaging.squares import Square
+from model.imaging.upstream_crop import cut
 from model.weights import checkpoint_sha256, load_into, read_checkpoint
 
 CROP_PX = 224

@@ -6,7 +6,8 @@ import torch
 from photo_people import photo
 
 from model.estimators.crop_network import normalised
-from model.imaging.squares import PORTRAIT, cut, square_of_box
+from model.imaging.squares import PORTRAIT, square_of_box
+from model.imaging.upstream_crop import cut
 
 pytestmark = pytest.mark.upstream
 GREY_STEP = 1 / (255 * 0.224)

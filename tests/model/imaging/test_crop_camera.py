@@ -9,8 +9,8 @@ from torch import Tensor
 
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
-from model.estimators.conversions import full_image_translation
 from model.imaging import crop_camera
+from model.imaging.camera import NEAR_M
 from model.rotations import rotation_about_z, rotvec_to_rotmat
 
 FOCAL_SIDES = 5000 / 256
@@ -88,7 +88,9 @@ def test_in_the_middle_of_the_photo_it_is_the_translation_of_hmr2() -> None:
     camera = random_camera(5, dtype=torch.float64) * torch.tensor([1.0, 0.0, 0.0])
     side = torch.linspace(100, 400, 5, dtype=torch.float64)
     found = crop_camera.photo_translation(camera, side_px=side, focal_sides=FOCAL_SIDES, **place)
-    expected = full_image_translation(camera, side_px=side, **place)
+    # cam_crop_to_full: tz = 2 f / (b s); the crop is in the middle and tx = ty = 0.
+    depth = 2 * place["focal_px"] / (side * camera[:, 0])
+    expected = torch.nn.functional.pad(depth[:, None], (2, 0))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -96,7 +98,7 @@ def test_the_pelvis_is_seen_in_the_photo_where_the_crop_shows_it() -> None:
     place, camera = crops(12), random_camera(12, dtype=torch.float64)
     side = torch.linspace(50, 700, 12, dtype=torch.float64)
     found = crop_camera.photo_translation(camera, side_px=side, focal_sides=FOCAL_SIDES, **place)
-    shown = crop_camera.project(torch.zeros(12, 1, 3, dtype=torch.float64), camera, FOCAL_SIDES)
+    shown = crop_camera.project_into_crop(torch.zeros(12, 1, 3, dtype=torch.float64), camera, FOCAL_SIDES)
     torch.testing.assert_close(in_photo(found[:, None], place), of_crop(shown, place, side), rtol=0, atol=1e-8)
 
 
@@ -114,7 +116,7 @@ def test_something_flat_across_the_ray_has_the_area_in_the_photo_that_it_has_in_
         diagonals = corners[:, :2] - corners[:, 2:]
         return torch.linalg.det(diagonals)
 
-    shown = side[:, None, None] * crop_camera.project(points, camera, FOCAL_SIDES)
+    shown = side[:, None, None] * crop_camera.project_into_crop(points, camera, FOCAL_SIDES)
     torch.testing.assert_close(area(in_photo(placed, place)), area(shown), rtol=1e-5, atol=0)
 
 
@@ -126,7 +128,7 @@ def test_a_far_body_is_seen_in_the_photo_where_the_crop_shows_it(fitted: bool) -
     given = {"camera": camera, "side_px": side, "focal_sides": FOCAL_SIDES, **place}
     found = crop_camera.fitted_photo_translation(points, **given) if fitted else crop_camera.photo_translation(**given)
     placed = points @ crop_camera.photo_rotation(**place).transpose(1, 2) + found[:, None]
-    shown = of_crop(crop_camera.project(points, camera, FOCAL_SIDES), place, side)
+    shown = of_crop(crop_camera.project_into_crop(points, camera, FOCAL_SIDES), place, side)
     apart_sides = (in_photo(placed, place) - shown).norm(dim=-1) / 60
     offset = (place["centre_px"] - PRINCIPAL).norm(dim=-1) / place["focal_px"]
     # Half of the stretch on either side of the mean, of half a crop, and 3 % for the depth of the body.
@@ -152,7 +154,7 @@ def test_the_fit_shows_a_near_body_better_than_the_pelvis_alone() -> None:
     place, camera, points = crops(16), random_camera(16, dtype=torch.float64), people(16)
     side = torch.full((16,), 600.0, dtype=torch.float64)
     given = {"camera": camera, "side_px": side, "focal_sides": FOCAL_SIDES, **place}
-    shown = of_crop(crop_camera.project(points, camera, FOCAL_SIDES), place, side)
+    shown = of_crop(crop_camera.project_into_crop(points, camera, FOCAL_SIDES), place, side)
     rotated = points @ crop_camera.photo_rotation(**place).transpose(1, 2)
 
     def apart(translation: Tensor) -> Tensor:
@@ -193,14 +195,14 @@ def test_distance_is_positive_smooth_and_falls_with_the_scale() -> None:
 def test_scale_is_crop_sides_per_two_metres_at_the_pelvis() -> None:
     camera = torch.tensor([[0.8, 0.3, -0.2]], dtype=torch.float64)
     points = torch.tensor([[[0.0, 0.0, 0.0], [0.5, 0.0, 0.0]]], dtype=torch.float64)
-    shown = crop_camera.project(points, camera, 12.0)
+    shown = crop_camera.project_into_crop(points, camera, 12.0)
     torch.testing.assert_close(shown[0, 0], camera[0, 1:] * 0.8 / 2)
     torch.testing.assert_close(shown[0, 1] - shown[0, 0], torch.tensor([0.5 * 0.8 / 2, 0.0], dtype=torch.float64))
 
 
 def test_points_behind_the_camera_stay_finite() -> None:
     camera = torch.tensor([[1000.0, 0.0, 0.0]], requires_grad=True)
-    shown = crop_camera.project(torch.tensor([[[0.1, 0.2, -1.0]]]), camera, FOCAL_SIDES)
+    shown = crop_camera.project_into_crop(torch.tensor([[[0.1, 0.2, -1.0]]]), camera, FOCAL_SIDES)
     shown.sum().backward()
     assert shown.isfinite().all()
     assert camera.grad is not None
@@ -210,7 +212,7 @@ def test_points_behind_the_camera_stay_finite() -> None:
 def test_gradient_of_the_projection() -> None:
     camera = random_camera(2, dtype=torch.float64).requires_grad_()
     points = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda p, c: crop_camera.project(p, c, FOCAL_SIDES), (points, camera))
+    assert torch.autograd.gradcheck(lambda p, c: crop_camera.project_into_crop(p, c, FOCAL_SIDES), (points, camera))
 
 
 def test_only_the_points_that_decide_place_somebody() -> None:
@@ -236,7 +238,7 @@ def test_somebody_whom_no_fit_puts_before_the_camera_is_placed_by_the_pelvis() -
     given = {"camera": camera, "side_px": torch.full((200,), 1300.0, dtype=torch.float64), **place}
     given["focal_sides"] = FOCAL_SIDES
     found = crop_camera.fitted_photo_translation(points, **given)
-    assert (found[:, 2] > crop_camera.MIN_DEPTH_M).all()
+    assert (found[:, 2] > NEAR_M).all()
     assert (found == crop_camera.photo_translation(**given)).all(-1).any()
 
 
@@ -252,3 +254,27 @@ def test_the_view_ray_rotation_is_the_smallest_that_points_at_the_crop() -> None
     cosine = (rotation.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
     assert torch.allclose(cosine, ray[:, 2])
     assert torch.equal(crop_camera.view_ray_rotation(principal, focal, principal)[0], torch.eye(3).double())
+
+
+def test_a_crop_at_the_edge_of_a_photo_looks_as_turned_by_the_view_ray() -> None:
+    """A weak camera explains the perspective picture of a body best with the orientation relative to the ray."""
+    points, focal = 0.1 * torch.randn(400, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), 1536.0
+    principal = torch.tensor([640.0, 480.0]).double()
+
+    def photo_pixels(points_m: torch.Tensor) -> torch.Tensor:
+        return focal * points_m[:, :2] / points_m[:, 2:] + principal
+
+    orient = rotvec_to_rotmat(torch.randn(3, generator=torch.Generator().manual_seed(5), dtype=torch.float64))
+    place = torch.tensor([0.9, 0.5, 2.4]).double()
+    shown = photo_pixels(points @ orient.T + place)
+    centre = photo_pixels(place[None])[0]
+    ray = crop_camera.view_ray_rotation(centre, torch.tensor(focal).double(), principal)
+
+    def misfit(rotation: torch.Tensor) -> float:
+        """Mean error, px, of the best scale and shift."""
+        flat = (points @ rotation.T)[:, :2]
+        flat, seen = flat - flat.mean(0), shown - shown.mean(0)
+        scale = (flat * seen).sum() / flat.square().sum()
+        return float((scale * flat - seen).norm(dim=1).mean())
+
+    assert misfit(ray.T @ orient) < 0.3 * misfit(orient)

@@ -15,7 +15,7 @@ from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
 from model.body.skeleton import FACE, SMPLX_PARENTS
 from model.imaging.crop import crop_square, crop_transform
-from model.imaging.crop_camera import project as project_in_crop
+from model.imaging.crop_camera import project_into_crop
 from model.regressor import predict
 from model.regressor.joint_rotations import global_rotations
 from model.regressor.mean_parameters import neutral
@@ -106,7 +106,7 @@ def test_people_are_placed_where_they_stand(predicted):
 def test_the_pelvis_is_seen_where_the_camera_of_the_crop_says(predicted):
     """With a body all joints have a say, so the pelvis alone may be off, but not by much."""
     network = predicted[1]
-    shown = project_in_crop(torch.zeros(4, 1, 3), network.camera_told, TINY.focal_sides)[:, 0].numpy()
+    shown = project_into_crop(torch.zeros(4, 1, 3), network.camera_told, TINY.focal_sides)[:, 0].numpy()
     for k, one in enumerate(predicted[0]):
         pixel = project(one.parameters.transl_m[0].numpy(), one.focal_px, one.principal_px)
         square = one.squares[0]
@@ -118,7 +118,7 @@ def test_keypoints_are_seen_where_the_camera_of_the_crop_says(people, body):
     network, _ = truthful(TINY, *people, body)
     found = Predictor(network, body=body).predict_photos(asked(people))
     posed = body(network.parameters_told)
-    shown = project_in_crop(posed.keypoints - posed.joints[:, :1], network.camera_told, TINY.focal_sides).numpy()
+    shown = project_into_crop(posed.keypoints - posed.joints[:, :1], network.camera_told, TINY.focal_sides).numpy()
     for k, one in enumerate(found):
         at = crop_points(one.keypoints_px[0], crop_transform(one.squares[0], TINY.crop_px), TINY.crop_px)
         error = np.linalg.norm(at - shown[k], axis=-1)

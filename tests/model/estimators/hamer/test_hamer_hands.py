@@ -14,7 +14,8 @@ from model.estimators import create
 from model.estimators.base import HandsEstimator
 from model.estimators.crop_network import normalised
 from model.imaging.crop_camera import view_ray_rotation
-from model.imaging.squares import PORTRAIT, cut, keypoint_box, square_of_box
+from model.imaging.squares import PORTRAIT, keypoint_box, square_of_box
+from model.imaging.upstream_crop import cut
 from model.rotations import mirror_rotmat
 from model.weights import read_checkpoint
 

@@ -9,7 +9,8 @@ from upstream_checkpoints import write_checkpoint
 from model.estimators import create
 from model.estimators.base import BodyEstimator
 from model.estimators.crop_network import normalised
-from model.imaging.squares import PORTRAIT, cut, square_of_box
+from model.imaging.squares import PORTRAIT, square_of_box
+from model.imaging.upstream_crop import cut
 
 
 @pytest.fixture(scope="module")

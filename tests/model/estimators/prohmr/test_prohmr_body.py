@@ -14,7 +14,8 @@ from model.estimators.base import BodyEstimator
 from model.estimators.crop_network import normalised
 from model.estimators.prohmr.body import spread_rad
 from model.estimators.prohmr.network import SIZE_KEYS, ProHMRConfig, ProHMRNetwork, config_of
-from model.imaging.squares import cut, keypoint_box, square_of_box
+from model.imaging.squares import keypoint_box, square_of_box
+from model.imaging.upstream_crop import cut
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from face_keypoints import person
 from model.estimators import PersonBatch, create
 from model.estimators.teaser.face import SmirkFace, TeaserFace, load_network
 from model.estimators.teaser.region import RegionConfig, face_square
-from model.imaging.squares import cut
+from model.imaging.upstream_crop import cut
 from model.rotations import rotvec_to_rotmat
 
 SIZE = 480
