@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import write_text
+from datasets_manifest.settings import read_settings
 from model.tensor_file import pack
 from tasks.training.engine.broken_rows import BrokenRow
 from tasks.training.engine.config import EngineConfig, IntervalConfig, ProcessConfig
@@ -174,10 +175,8 @@ def write_request(experiment: LinearExperiment) -> Path:
 
 def open_experiment(request: Path) -> LinearExperiment:
     """The experiment of a request."""
-    stated = json.loads(request.read_text())
-    kinds = {"optimiser": OptimiserConfig, "run": ProcessConfig, "every": IntervalConfig}
-    parts = {name: kind(**stated[name]) for name, kind in kinds.items()}
-    return LinearExperiment(LinearConfig(**{**stated, **parts}), request.parent.parent)
+    config = read_settings(LinearConfig, json.loads(request.read_text()), "run.json")
+    return LinearExperiment(config, request.parent.parent)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ def test_a_sentence_ends_in_the_folder_of_the_run(tmp_path: Path) -> None:
     process = start(request)
     _, said = process.communicate(timeout=60)
     assert process.returncode == worker.MENDABLE
-    assert said == "training: steps: expected at least 1, got 0\n"
-    assert experiment.folder.failure.read_text() == "steps: expected at least 1, got 0\n"
+    assert said == "training: run.json: steps: expected more than 0, got 0\n"
+    assert experiment.folder.failure.read_text() == "run.json: steps: expected more than 0, got 0\n"
 
 
 def test_how_the_work_is_spread_decides_nothing() -> None:
