@@ -40,7 +40,7 @@ from benchmarks.table import Column, Row, markdown, number
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
 from model.execution import Mode, Precision
-from model.networks.vit import VIT_SIZES
+from model.networks.sizes import VIT_SIZES
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.network import EhmRegressor
 from model.regressor.runtime import mode_problem

@@ -10,11 +10,10 @@ from torch import nn
 from model.estimators.prohmr.network import ProHMRConfig, ProHMRNetwork
 from model.estimators.regressor_files import HAMER, HMR2, RegressorFile
 from model.estimators.teaser.network import FaceEncoder
-from model.networks.cross_decoder import DecoderConfig
 from model.networks.glow import ActNorm, GlowConfig
 from model.networks.pose_regressor import PoseRegressor, PoseRegressorConfig
 from model.networks.resnet import ResNetConfig
-from model.networks.vit import VIT_SIZES, ViTConfig
+from model.networks.sizes import VIT_SIZES, DecoderConfig, ViTConfig
 
 SIZES = ("published", "tiny")
 _UPRIGHT = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.command_line import command_log, one_sentence, parse_settings
-from flows.run.progress import clock
 
 if TYPE_CHECKING:
     from tasks.predict.run import PredictProgress
@@ -63,6 +62,7 @@ def predict(
         import torch
 
         from datasets_manifest.settings import read_settings
+        from flows.run.progress import clock
         from tasks.predict.run import predict as run
         from tasks.predict.settings import PredictConfig
 
@@ -109,6 +109,8 @@ class ProgressLine:
         now, is_last = time.perf_counter(), progress.frames >= progress.frames_expected
         if now < self._next_s and not (is_last and self._is_terminal):
             return
+        from flows.run.progress import clock
+
         self._next_s = now + (REFRESH_SECONDS if self._is_terminal else LOG_SECONDS)
         rate = progress.frames / max(progress.seconds, 1e-6)
         left = clock(max(progress.frames_expected - progress.frames, 0) / rate) if rate else "?"

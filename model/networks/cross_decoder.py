@@ -5,29 +5,13 @@ Legend: B images, T decoder tokens of D channels, N image tokens of C channels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor, nn, zeros
 
+from model.networks.sizes import DecoderConfig
+
 HEAD_WIDTH = 64
 """Channels of an attention head (dim_head)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecoderConfig:
-    """Size of a decoder; the defaults are those of HMR2 and HaMeR."""
-
-    context_width: int = 1280
-    """Channels of the image tokens."""
-    width: int = 1024
-    """Channels of a decoder token."""
-    depth: int = 6
-    """Number of layers."""
-    heads: int = 8
-    """Attention heads a layer, of 64 channels each."""
-    hidden: int = 1024
-    """Channels inside the feed-forward network."""
 
 
 def _split(tensor: Tensor, parts: int, heads: int) -> Tensor:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.networks.cross_decoder import HEAD_WIDTH, CrossDecoder, DecoderConfig
-from model.networks.vit import ViT, ViTConfig, heads_of_width
+from model.networks.cross_decoder import HEAD_WIDTH, CrossDecoder
+from model.networks.sizes import DecoderConfig, ViTConfig
+from model.networks.vit import ViT, heads_of_width
 from model.rotations import sixd_to_rotmat
 
 CROP_PX = 256

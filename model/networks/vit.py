@@ -8,76 +8,19 @@ Legend: B images, H x W px, N = H/16 * W/16 tokens, C channels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, zeros
 
+from model.networks.sizes import PATCH_PX, STEM_SHARES, VIT_SIZES, ViTConfig
+
 NORM_EPS = 1e-6
-PATCH_PX = 16
 PATCH_PADDING_PX = 2
 MLP_RATIO = 4
-STEMS = ("patches", "convolutions")
-"""A token from a patch by one linear layer, as in every published checkpoint; or from overlapping convolutions, which
-learn where things are from far fewer images where training begins at random (Xiao et al. 2021, "Early convolutions help
-transformers see better")."""
-STEM_SHARES = (8, 4, 2, 1)
-"""The four convolutions of a stem have the width over these as channels."""
 PATCH_STD = 0.02
 """Deviation of a random patch convolution: with Xavier weights the pixels would outshout the position table."""
 TABLE_BASE = 1e4
 """Longest wave of the position table, in patches, over 2 pi (Vaswani et al. 2017)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ViTConfig:
-    """Size of a vision transformer."""
-
-    width: int
-    """Channels of a token."""
-    depth: int
-    """Number of blocks."""
-    heads: int
-    """Attention heads a block."""
-    image_size: tuple[int, int] = (256, 192)
-    """Height and width of the images, px."""
-    drop_path: float = 0.0
-    """Share of images for which the deepest block's branches are skipped in training; it rises linearly from 0."""
-    stem: str = "patches"
-    """How pixels become tokens: one of STEMS."""
-
-    def __post_init__(self) -> None:
-        if self.stem not in STEMS:
-            raise ValueError(f"vision transformer: expected a stem of {', '.join(STEMS)}, got {self.stem!r}")
-        if self.stem == "convolutions" and self.width % STEM_SHARES[0]:
-            raise ValueError(
-                f"vision transformer: a stem of convolutions needs a width that {STEM_SHARES[0]} divides, "
-                f"got {self.width}"
-            )
-        if not 0 <= self.drop_path < 1:
-            raise ValueError(f"vision transformer: drop_path must be 0 or more and below 1, got {self.drop_path}")
-        if self.depth < 1 or self.heads < 1 or self.width % self.heads:
-            raise ValueError(
-                f"vision transformer: expected a depth of at least 1 and a width that its heads divide, "
-                f"got depth {self.depth}, width {self.width}, heads {self.heads}"
-            )
-        if any(side < PATCH_PX or side % PATCH_PX for side in self.image_size):
-            raise ValueError(f"vision transformer: image sides must be multiples of {PATCH_PX}, got {self.image_size}")
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of an image."""
-        return self.image_size[0] // PATCH_PX * (self.image_size[1] // PATCH_PX)
-
-
-VIT_SIZES = {
-    "S": ViTConfig(width=384, depth=12, heads=12),
-    "B": ViTConfig(width=768, depth=12, heads=12),
-    "L": ViTConfig(width=1024, depth=24, heads=16),
-    "H": ViTConfig(width=1280, depth=32, heads=16),
-}
-"""The four sizes of ViTPose."""
 
 
 def heads_of_width(width: int) -> int:

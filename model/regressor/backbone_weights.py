@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.networks.vit import PATCH_PX, ViT, ViTConfig
+from model.networks.sizes import PATCH_PX, ViTConfig
+from model.networks.vit import ViT
 from model.weights import load_into, num_blocks
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ PREFIXES = ("backbone.", "")
 POSITIONS = "pos_embed"
 PATCHES = "patch_embed.proj.weight"
 STEM_MARKS = {"patches": PATCHES, "convolutions": "patch_embed.convolutions.0.weight"}
-"""A tensor by which each of ``model.networks.vit.STEMS`` is known."""
+"""A tensor by which each of ``model.networks.sizes.Stem`` is known."""
 EXPERT_NAMES = ("COCO", "AIC", "MPII", "AP-10K", "APT-36K", "COCO-WholeBody")
 """Data of ViTPose++'s experts 0..5, in the order of its tools/model_split.py."""
 _EXPERT = re.compile(r"(?P<mlp>blocks\.\d+\.mlp)\.experts\.(?P<expert>\d+)\.(?P<part>weight|bias)")

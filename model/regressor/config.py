@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_manifest.schema.ehm_fields import BodySize
-from model.networks.cross_decoder import DecoderConfig
-from model.networks.vit import PATCH_PX, VIT_SIZES, ViTConfig
+from model.networks.sizes import PATCH_PX, VIT_SIZES, DecoderConfig, Stem, ViTConfig
 
 NUM_POSE_JOINTS = 52
 """Root, 21 body joints and twice 15 finger joints."""
@@ -28,9 +27,9 @@ class BackboneConfig:
     """Attention heads a block."""
     drop_path: float = 0.0
     """Share of blocks that the deepest layer skips while training, rising linearly from 0 at the first."""
-    stem: str = "patches"
+    stem: Stem = "patches"
     """How pixels become tokens: ``patches``, as in every published checkpoint, or ``convolutions``, for a backbone that
-    begins at random (``model.networks.vit.STEMS``)."""
+    begins at random (``model.networks.sizes.Stem``)."""
 
     def __post_init__(self) -> None:
         figures = (self.width, self.depth, self.heads)

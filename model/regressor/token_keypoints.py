@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from model.body.skeleton import FACE, KEYPOINT_NAMES, LEFT_HAND, RIGHT_HAND
-from model.networks.vit import PATCH_PADDING_PX, PATCH_PX
+from model.networks.sizes import PATCH_PX
+from model.networks.vit import PATCH_PADDING_PX
 from model.regressor.config import RegressorConfig
 
 FACE_SHARE, HAND_SHARE = 0.2, 0.5

@@ -25,9 +25,8 @@ from datasets_manifest.files import write_text
 from datasets_manifest.settings import read_settings
 from model.tensor_file import pack
 from tasks.training.engine.broken_rows import BrokenRow
-from tasks.training.engine.config import EngineConfig, IntervalConfig, ProcessConfig
+from tasks.training.engine.config import EngineConfig, IntervalConfig, OptimiserConfig, ProcessConfig
 from tasks.training.engine.distributed import ProcessGroup, gathered
-from tasks.training.engine.optimiser import OptimiserConfig
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.engine.worker import main
 

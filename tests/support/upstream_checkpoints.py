@@ -12,11 +12,10 @@ import torch
 
 from model.estimators.prohmr.network import ProHMRConfig, ProHMRNetwork
 from model.estimators.regressor_files import HAMER, HMR2
-from model.networks.cross_decoder import DecoderConfig
 from model.networks.glow import ActNorm, GlowConfig, LULinear
 from model.networks.pose_regressor import PoseRegressor, PoseRegressorConfig
 from model.networks.resnet import ResNetConfig
-from model.networks.vit import VIT_SIZES, ViTConfig
+from model.networks.sizes import VIT_SIZES, DecoderConfig, ViTConfig
 
 TINY_VIT = ViTConfig(width=128, depth=2, heads=2)
 TINY_DECODER = DecoderConfig(context_width=128, width=48, depth=2, heads=2, hidden=40)

@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from datasets_manifest.settings import Share
 from model.execution import Precision
 from tasks.settings import Device
-from tasks.training.engine.optimiser import OptimiserConfig
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""What a running mean keeps of itself at a step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimiserConfig:
+    """AdamW (Loshchilov and Hutter 2019) with a linear warm-up and clipped gradients."""
+
+    lr: PositiveFloat = 1e-5
+    """Learning rate after the warm-up."""
+    backbone_lr_share: Share = 1.0
+    """The backbone's learning rate as a share of `lr`; 0 keeps its weights as they are."""
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of the first and the second moment."""
+    weight_decay: NonNegativeFloat = 1e-4
+    """On matrices and convolutions; biases, norms, position tables and tokens have none."""
+    warmup_steps: NonNegativeInt = 0
+    """Steps over which the learning rate rises from 0."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """``constant``, or ``cosine``: down to `final_lr_share` at the last step."""
+    final_lr_share: Share = 0.01
+    """What is left of `lr` at the end of a cosine."""
+    clip_norm: PositiveFloat = 1.0
+    """Largest Euclidean norm of the whole gradient; a larger one is scaled down to it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +81,7 @@ class EngineConfig:
     """Length of the training."""
     precision: Precision = "fp32"
     """``fp32``; ``tf32`` (matrix products of a GPU); ``bf16`` (the backbone, by autocast)."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    ema_decay: Decay = 0.999
     """Share of the averaged weights that a step keeps."""
     seed: NonNegativeInt = 0
     """Of weights, order, augmentation and dropped blocks."""

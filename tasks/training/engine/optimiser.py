@@ -3,52 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-SCHEDULES = ("constant", "cosine")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OptimiserConfig:
-    """AdamW (Loshchilov and Hutter 2019) with a linear warm-up and clipped gradients."""
-
-    lr: float = 1e-5
-    """Learning rate after the warm-up."""
-    backbone_lr_share: float = 1.0
-    """The backbone's learning rate as a share of `lr`; 0 keeps its weights as they are."""
-    betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of the first and the second moment."""
-    weight_decay: float = 1e-4
-    """On matrices and convolutions; biases, norms, position tables and tokens have none."""
-    warmup_steps: int = 0
-    """Steps over which the learning rate rises from 0."""
-    schedule: str = "constant"
-    """``constant``, or ``cosine``: down to `final_lr_share` at the last step."""
-    final_lr_share: float = 0.01
-    """What is left of `lr` at the end of a cosine."""
-    clip_norm: float = 1.0
-    """Largest Euclidean norm of the whole gradient; a larger one is scaled down to it."""
-
-    def __post_init__(self) -> None:
-        if not self.lr > 0:
-            raise ValueError(f"lr: expected more than 0, got {self.lr}")
-        if not 0 <= self.backbone_lr_share <= 1:
-            raise ValueError(f"backbone_lr_share: expected a share from 0 to 1, got {self.backbone_lr_share}")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas: expected two figures from 0 to below 1, got {self.betas}")
-        if self.weight_decay < 0:
-            raise ValueError(f"weight_decay: expected 0 or more, got {self.weight_decay}")
-        if self.warmup_steps < 0:
-            raise ValueError(f"warmup_steps: expected 0 or more, got {self.warmup_steps}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
-        if not 0 <= self.final_lr_share <= 1:
-            raise ValueError(f"final_lr_share: expected a share from 0 to 1, got {self.final_lr_share}")
-        if not self.clip_norm > 0:
-            raise ValueError(f"clip_norm: expected more than 0, got {self.clip_norm}")
+from tasks.training.engine.config import OptimiserConfig
 
 
 def learning_rate(config: OptimiserConfig, step: int, num_steps: int) -> float:

@@ -14,7 +14,8 @@ import torch
 from flows.run.training import run_training
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
-from model.networks.vit import ViT, ViTConfig
+from model.networks.sizes import ViTConfig
+from model.networks.vit import ViT
 from model.regressor.checkpoint import load_regressor
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import neutral

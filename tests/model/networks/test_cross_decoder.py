@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from model.networks.cross_decoder import CrossAttention, CrossDecoder, DecoderConfig
+from model.networks.cross_decoder import CrossAttention, CrossDecoder
+from model.networks.sizes import DecoderConfig
 
 SMALL = DecoderConfig(context_width=10, width=12, depth=2, heads=2, hidden=9)
 

@@ -5,9 +5,8 @@ import torch
 from upstream_checkpoints import mean_pose, regressor
 
 from model.estimators.regressor_files import HAMER, HMR2
-from model.networks.cross_decoder import DecoderConfig
 from model.networks.pose_regressor import PoseRegressor, PoseRegressorConfig, config_of
-from model.networks.vit import VIT_SIZES
+from model.networks.sizes import VIT_SIZES, DecoderConfig
 from model.rotations import sixd_to_rotmat
 
 

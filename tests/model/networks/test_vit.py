@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 
-from model.networks.vit import VIT_SIZES, ConvolutionalStem, ViT, ViTConfig, heads_of_width, sine_cosine_table
+from model.networks.sizes import VIT_SIZES, ViTConfig
+from model.networks.vit import ConvolutionalStem, ViT, heads_of_width, sine_cosine_table
 
 SMALL = ViTConfig(width=12, depth=2, heads=3, image_size=(32, 48))
 

@@ -5,7 +5,8 @@ import logging
 import pytest
 import torch
 
-from model.networks.vit import ViT, ViTConfig
+from model.networks.sizes import ViTConfig
+from model.networks.vit import ViT
 from model.regressor.backbone_weights import EXPERT_NAMES, backbone_tensors
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.network import EhmRegressor

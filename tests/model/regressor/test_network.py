@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.networks.vit import VIT_SIZES
+from model.networks.sizes import VIT_SIZES
 from model.regressor.backbone_weights import backbone_tensors
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.mean_parameters import MeanParameters, neutral, shapes

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.networks.vit import PATCH_PADDING_PX, PATCH_PX, PatchEmbedding
+from model.networks.sizes import PATCH_PX
+from model.networks.vit import PATCH_PADDING_PX, PatchEmbedding
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.token_keypoints import OFFSET_SHARE, TokenKeypoints
 

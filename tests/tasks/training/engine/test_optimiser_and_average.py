@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from tasks.training.engine.config import OptimiserConfig
 from tasks.training.engine.ema import WeightAverage
-from tasks.training.engine.optimiser import OptimiserConfig, build_optimiser, learning_rate, set_learning_rate
+from tasks.training.engine.optimiser import build_optimiser, learning_rate, set_learning_rate
 
 
 class Net(nn.Module):
