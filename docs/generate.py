@@ -50,19 +50,25 @@ def label_columns() -> str:
     """Every column of every file, from the metadata of its Arrow field."""
     page = [
         "# Label columns",
-        f"Schema version {SCHEMA_VERSION}. A shape such as 21x3 is that of a list of fixed length, in C order. Columns "
-        "without *null* are never null.",
+        f"Schema version {SCHEMA_VERSION}. Behind a type stands the shape of a list of fixed length, in C order; "
+        "columns without *null* are never null. Frames:",
+        "\n".join(f"- {frame}" for frame in sorted(_frames()) if ":" in frame),
     ]
     for title, (what, schema) in TABLES.items():
-        page += [f"## {title}", what, _table("column | type | shape | unit | frame | meaning", map(_column, schema))]
+        page += [f"## {title}", what, _table("column | type | unit | frame | meaning", map(_column, schema))]
     return "\n\n".join(page)
 
 
 def _column(field: pa.Field) -> tuple[str, ...]:
     values = field.type.value_type if pa.types.is_list(field.type) or pa.types.is_dictionary(field.type) else field.type
-    name = {"float": "float32", "double": "float64"}.get(str(values), str(values).partition("<")[0])
-    notes = [field_note(field, key) for key in ("shape", "unit", "frame", "description")]
-    return (f"`{field.name}`", name + (", null" if field.nullable else ""), *notes)
+    kind = {"float": "float32", "double": "float64"}.get(str(values), str(values).partition("<")[0])
+    shape, unit, frame, meaning = (field_note(field, key) for key in ("shape", "unit", "frame", "description"))
+    null = ", null" if field.nullable else ""
+    return f"`{field.name}`", kind + (f"[{shape}]" if shape else "") + null, unit, frame.partition(":")[0], meaning
+
+
+def _frames() -> set[str]:
+    return {field_note(field, "frame") for _, schema in TABLES.values() for field in schema}
 
 
 def settings() -> str:
@@ -105,9 +111,13 @@ def error_codes() -> str:
 
 def commands() -> str:
     """The help of `pear`."""
-    command = typer.main.get_command(app)
-    text = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="pear"), name="pear")
-    return re.sub(r"^# `pear`", "# Commands", text)
+    group = typer.main.get_command(app)
+    page = ["# Commands", " ".join((group.help or "").split())]
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        context = typer.Context(command, info_name=name)
+        page.append(get_docs_for_click(obj=command, ctx=context, name=name, indent=1, call_prefix="pear"))
+    outside_code = re.compile(r"(`+).*?\1|<", re.DOTALL)  # where <id> would be a tag
+    return outside_code.sub(lambda at: "&lt;" if at[0] == "<" else at[0], "\n\n".join(map(str.strip, page)))
 
 
 def architecture() -> str:
