@@ -42,6 +42,20 @@ def test_bodies_fit_keypoints_without_a_file():
     assert "left hand" not in told
 
 
+def test_the_open_body_is_posed_and_drawn(tmp_path):
+    run("pose_open_body.py", tmp_path)
+    assert (tmp_path / "people.glb").read_bytes()[:4] == b"glTF"
+    assert (tmp_path / "people.png").stat().st_size > 10_000
+
+
+def test_a_network_learns_from_labels_of_ones_own(annotated, tmp_path):
+    told = run(
+        "train_on_labels.py", annotated[0] / "labels/two_people", annotated[0] / "work/datasets/two_people", tmp_path
+    )
+    assert "'step': 8" in told
+    assert (tmp_path / "runs/regressor.safetensors").is_file()
+
+
 def test_every_example_says_what_it_does_and_how_long_it_takes():
     for path in EXAMPLES.glob("*.py"):
         text = path.read_text(encoding="utf-8")
