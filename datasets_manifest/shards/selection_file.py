@@ -30,14 +30,20 @@ def write_selections(path: Path, selections: Sequence[Selection]) -> str:
         Hash of what the file states of them, by which ``read_selections`` knows the file.
 
     Raises:
-        OSError: The disk is full, for example; a file that was there before stays.
+        ValueError: The file cannot be written, because the disk is full, for example; one that was there before stays.
     """
     batches = [selection.table.to_batches() for selection in selections]
     stated = [{**_stated(one), "num_batches": len(own)} for one, own in zip(selections, batches, strict=True)]
     schema = selections[0].table.schema.with_metadata({METADATA_KEY: canonical_json(stated)})
-    with whole_file(path) as file, pa.ipc.new_file(file, schema) as writer:
-        for batch in (batch for own in batches for batch in own):
-            writer.write_batch(batch)
+    try:
+        with whole_file(path) as file, pa.ipc.new_file(file, schema) as writer:
+            for batch in (batch for own in batches for batch in own):
+                writer.write_batch(batch)
+    except OSError as error:
+        size = sum(selection.table.nbytes for selection in selections)
+        raise ValueError(
+            f"{path} cannot be written, it needs {size / 1e6:.0f} MB ({error}); make room there"
+        ) from error
     return config_hash(stated)
 
 

@@ -26,7 +26,7 @@ from datasets_manifest.settings import read_settings
 from model.tensor_file import pack
 from tasks.training.engine.broken_rows import BrokenRow
 from tasks.training.engine.config import EngineConfig, IntervalConfig, OptimiserConfig, ProcessConfig
-from tasks.training.engine.distributed import ProcessGroup, gathered
+from tasks.training.engine.distributed import ProcessGroup
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.engine.worker import main
 
@@ -144,7 +144,7 @@ class LinearExperiment:
         for batch in batches:
             errors = (objective.line(batch.inputs)[:, 0] - batch.targets).abs()
             own |= dict(zip(batch.sample_ids, errors.tolist(), strict=True))
-        return LineErrors(by_name={name: error for share in gathered(own, group) for name, error in share.items()})
+        return LineErrors(by_name={name: error for share in group.all_gather(own) for name, error in share.items()})
 
     def draw(self, objective: Line) -> bytes | None:
         """There is nothing to see."""

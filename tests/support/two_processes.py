@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from training_rig import NoiseExperiment, noise_plan
 
-from tasks.training.engine.distributed import joined
+from tasks.training.engine.distributed import process_group
 from tasks.training.engine.loop import Trainer
 
 STEPS = 3
@@ -28,7 +28,7 @@ SETTINGS = {
 
 def first_gradient_and_curve(folder: Path, processes: int, spoil_at: int = -1) -> dict:
     """Gradient of the first step by name, then the whole run; the rows of all steps."""
-    with joined("cpu") as group:
+    with process_group("cpu") as group:
         assert group.world_size == processes
         run = {"processes": processes, "batch_size": GLOBAL_BATCH // processes, "loader_workers": 0}
         plan = noise_plan(folder, **SETTINGS, run=run, every={"log": 1})

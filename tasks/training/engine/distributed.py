@@ -1,7 +1,7 @@
 """The processes of one training: who am I, and what all of us say together.
 
-torchrun tells each process its rank by environment variables. One process alone needs no group: every function here
-then answers at once.
+torchrun tells each process its rank by environment variables. One process alone needs no group: it
+answers itself.
 """
 
 from __future__ import annotations
@@ -43,9 +43,25 @@ class ProcessGroup:
         """Whether this is the process that writes files and says what happens."""
         return self.rank == 0
 
+    def all_reduce(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, on each of them."""
+        if self.world_size == 1:
+            return values
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    def all_gather(self, value: Any) -> list[Any]:
+        """One value of each process, in the order of ranks, on each of them; small things only, they are pickled."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
 
 @contextlib.contextmanager
-def joined(device: str = "auto") -> Iterator[ProcessGroup]:
+def process_group(device: str = "auto") -> Iterator[ProcessGroup]:
     """Joins the other processes of this training, nccl on GPUs, gloo on a CPU; leaves them at the end.
 
     Args:
@@ -78,7 +94,7 @@ def choose_device(device: str, local_rank: int) -> torch.device:
     """The device of a process.
 
     Raises:
-        ValueError: As for ``joined``.
+        ValueError: As for ``process_group``.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
@@ -90,24 +106,6 @@ def choose_device(device: str, local_rank: int) -> torch.device:
             f"process {local_rank} of this machine has no GPU: there are {count}; set processes to {count}"
         )
     return torch.device("cuda", local_rank)
-
-
-def summed(values: Tensor, group: ProcessGroup) -> Tensor:
-    """The sum of a tensor over all processes, on each of them."""
-    if group.world_size == 1:
-        return values
-    total = values.clone()
-    dist.all_reduce(total)
-    return total
-
-
-def gathered(value: Any, group: ProcessGroup) -> list[Any]:
-    """One value of each process, in the order of ranks, on each of them; small things only, they are pickled."""
-    if group.world_size == 1:
-        return [value]
-    values: list[Any] = [None] * group.world_size
-    dist.all_gather_object(values, value)
-    return values
 
 
 def die_with_parent() -> None:

@@ -25,7 +25,7 @@ from tasks.training.engine.broken_rows import BrokenRows
 from tasks.training.engine.checkpoints import Trained, load_newest, save_state
 from tasks.training.engine.config import EngineConfig
 from tasks.training.engine.curves import Meter, named_values, non_finite, write_row
-from tasks.training.engine.distributed import ProcessGroup, gathered, summed
+from tasks.training.engine.distributed import ProcessGroup
 from tasks.training.engine.ema import WeightAverage
 from tasks.training.engine.experiment import Batch, Experiment
 from tasks.training.engine.loader import build_loader, each_row_once
@@ -172,7 +172,7 @@ class Trainer:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), config.optimiser.clip_norm)
         own = torch.stack([loss.detach(), *terms.values()]).double()
-        shared = summed(own, self.group) / self.group.world_size
+        shared = self.group.all_reduce(own) / self.group.world_size
         # The only wait for the device in a step: nothing that is not finite may reach the weights.
         values = named_values(["loss", *terms, "grad_norm"], torch.cat([shared, norm.detach().double()[None]]))
         if bad := non_finite(values):
@@ -185,7 +185,7 @@ class Trainer:
     def _count_broken(self) -> None:
         """Tells all processes which rows each could not use, so that the share that is allowed is one of all rows."""
         if self.broken.max_rows:
-            for news in gathered(self.broken.news(), self.group):
+            for news in self.group.all_gather(self.broken.news()):
                 self.broken.take(news)
             self.broken.check()
 
@@ -194,7 +194,7 @@ class Trainer:
         is_own = not bool(torch.isfinite(own).all())
         found = find_culprits(self.objective, batch) if is_own else []
         culprits, everyone = (
-            [name for share in gathered(names, self.group) for name in share]
+            [name for share in self.group.all_gather(names) for name in share]
             for names in (found, list(batch.sample_ids))
         )
         raise NotFinite.of(self.step + 1, bad, culprits, everyone)

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from datasets_manifest.files import write_text
-from tasks.training.engine.distributed import die_with_parent, joined
+from tasks.training.engine.distributed import die_with_parent, process_group
 from tasks.training.engine.experiment import Experiment
 from tasks.training.engine.loop import Trainer
 
@@ -59,7 +59,7 @@ def run(request: Path, open_experiment: Open) -> None:
     settings = experiment.config.run
     share = max(1, (os.cpu_count() or 1) // settings.processes)
     torch.set_num_threads(settings.threads or share)
-    with joined(settings.device) as group:
+    with process_group(settings.device) as group:
         if group.device.type == "cpu":
             torch.use_deterministic_algorithms(True)
             torch.utils.deterministic.fill_uninitialized_memory = False

@@ -31,7 +31,7 @@ from model.regressor.network import BODY_END, LEFT_HAND_END, EhmRegressor, norma
 from model.regressor.runtime import numerics
 from model.regressor.targets import neutral_where_invalid
 from model.rotations import sixd_to_rotmat
-from tasks.training.engine.distributed import ProcessGroup, gathered
+from tasks.training.engine.distributed import ProcessGroup
 
 MEASURES = (
     "pa_mpjpe_mm",
@@ -166,7 +166,7 @@ def evaluate(
         said = network(normalise(placed.crops)).parameters
         own.append((evaluator.errors(said, placed), evaluator.errors(mean_people(network.mean, len(placed)), placed)))
     network.train(was_training)
-    pairs = [pair for share in gathered(own, group) for pair in share]
+    pairs = [pair for share in group.all_gather(own) for pair in share]
     return HeldOut(network=joined([pair[0] for pair in pairs]), mean_pose=joined([pair[1] for pair in pairs]))
 
 

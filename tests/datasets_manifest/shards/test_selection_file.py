@@ -77,3 +77,9 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(tmp_path, selection
         write_selections(path, [selections[0], other])
     assert len(read_selections(path, stamp)) == 2
     assert [entry.name for entry in tmp_path.iterdir() if entry.is_file()] == [path.name]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path, selections):
+    (tmp_path / "run").write_text("a file where a folder is needed")
+    with pytest.raises(ValueError, match=r"run.selection.arrow cannot be written, it needs \d+ MB"):
+        write_selections(tmp_path / "run" / "selection.arrow", selections)
