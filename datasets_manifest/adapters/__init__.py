@@ -1,1 +1,1 @@
-"""One small file per data format; each lists its images and people and reads the bytes."""
+"""One small file per data format; each lists its images and people."""

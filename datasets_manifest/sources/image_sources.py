@@ -11,6 +11,7 @@ import os
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -158,7 +159,7 @@ class _FolderSource:
     """Why the other tar files that were asked for could not be indexed."""
     holders: dict[str, list[str]] | None = field(default=None, repr=False)
     """Member to the tar files at the top of the folder that have it; None before they are asked for."""
-    folders: dict[str, Path | None] = field(default_factory=dict, repr=False)
+    folders: dict[str, str | None] = field(default_factory=dict, repr=False)
     """Folders below the root that were looked at: where they really are, None for one that is not inside the root."""
 
     def listing(self, *, recursive: bool = True) -> Listing:
@@ -179,19 +180,24 @@ class _FolderSource:
         return Listing(names=sorted(names), problems=problems)
 
     def read(self, image: str) -> bytes:
-        data = None if MEMBER_MARK in image else self._plain_file(image)
+        path = self._plain_path(image)
+        data = None if path is None else _plain_bytes(path)
         if data is not None:
             return data
-        place = self._place(image)
         # A link, and whatever cannot be read, takes the slower way, which follows it or has a sentence for it.
+        place = self._place(image)
         return read_file(self.root, image) if place is None else place[0].read(place[1])
 
     def state(self, image: str) -> FileState:
+        path = self._plain_path(image)
+        with suppress(OSError, ValueError):
+            if path is not None and stat.S_ISREG((found := os.lstat(path)).st_mode):
+                return found.st_size, found.st_mtime_ns
         place = self._place(image)
         if place is not None:
             return place[0].state(place[1])
-        state = find_file(self.root, image).stat()
-        return state.st_size, state.st_mtime_ns
+        found = find_file(self.root, image).stat()
+        return found.st_size, found.st_mtime_ns
 
     def missing(self, images: Iterable[str]) -> list[str]:
         by_folder: defaultdict[str, list[str]] = defaultdict(list)
@@ -243,24 +249,29 @@ class _FolderSource:
             raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {self.broken[name]}")
         return self.archives[name]
 
-    def _plain_file(self, image: str) -> bytes | None:
-        """Bytes of a regular file in a folder that is known to lie inside the root; None for anything else."""
+    def _plain_path(self, image: str) -> str | None:
+        """Path of a name in a folder that is known to lie inside the root; None for names that need a closer look."""
         folder, _, name = image.rpartition("/")
+        if MEMBER_MARK in image or image.startswith("/") or name in ("", ".", "..") or "\0" in name or "\\" in name:
+            return None
         if folder not in self.folders:
             try:
-                self.folders[folder] = inside(self.root, folder or ".")
+                self.folders[folder] = str(inside(self.root, folder or "."))
             except ValueError:
                 self.folders[folder] = None
         place = self.folders[folder]
-        if place is None or image.startswith("/") or name in ("", ".", "..") or "\0" in name or "\\" in name:
-            return None
-        try:
-            with open(place / name, "rb", buffering=0, opener=_open_no_link) as file:
-                state = os.fstat(file.fileno())
-                is_usable = stat.S_ISREG(state.st_mode) and state.st_size <= MAX_FILE_BYTES
-                return file.readall() if is_usable else None
-        except OSError:
-            return None
+        return None if place is None else f"{place}/{name}"
+
+
+def _plain_bytes(path: str) -> bytes | None:
+    """Bytes of a regular file, no link; None for anything else."""
+    try:
+        with open(path, "rb", buffering=0, opener=_open_no_link) as file:
+            state = os.fstat(file.fileno())
+            is_usable = stat.S_ISREG(state.st_mode) and state.st_size <= MAX_FILE_BYTES
+            return file.readall() if is_usable else None
+    except OSError:
+        return None
 
 
 def _open_no_link(path: str, flags: int) -> int:
