@@ -40,7 +40,7 @@ from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.store import shard_path, write_shard
 from datasets_manifest.sources.image_sources import open_images
 from model.body.assets import load_open_body
-from model.body.skeleton import KEYPOINT_FLIP
+from model.body.skeleton import KEYPOINT_FLIP, NUM_MAIN_JOINTS
 from model.imaging.crop import crop_transform, keypoints_in_crop
 from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from model.imaging.squares import invert_affine
@@ -150,7 +150,7 @@ def _row(rng: np.random.Generator, photo: int, person: int, width: int, height: 
         "principal_px": [width / 2, height / 2],
         **{name: rng.normal(0, 0.3, size) for name, size in sizes.items()},
         "hand_scale": np.ones(3),
-        "joint_seen": np.ones(22, bool),
+        "joint_seen": np.ones(NUM_MAIN_JOINTS, bool),
         **{f"{part}_valid": True for part in ("body", "left_hand", "right_hand", "face")},
     }
 

@@ -31,22 +31,8 @@ from fitting.inputs import Observations
 from fitting.quality import figures_of
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
+from model.body import skeleton
 from model.body.assets import load_open_body
-from model.body.skeleton import (
-    ANKLES,
-    COLLARS,
-    ELBOWS,
-    FOOT_JOINTS,
-    HEAD,
-    HIPS,
-    KNEES,
-    NECK,
-    NUM_MAIN_JOINTS,
-    PELVIS,
-    SHOULDERS,
-    SPINE,
-    WRISTS,
-)
 from model.imaging import camera
 from model.metrics.joints import pa_mpjpe_mm
 
@@ -55,15 +41,20 @@ BAD_MM = 60.0
 """PA-MPJPE from which on a person counts as bad."""
 NUM_MIXES = 12
 """Mixtures that a heterogeneous set is made of."""
-UPPER_BODY = [slice(0, 13), slice(23, 133)]
+UPPER_BODY = [
+    slice(0, skeleton.KEYPOINT_NAMES.index("left_knee")),
+    skeleton.FACE,
+    skeleton.LEFT_HAND,
+    skeleton.RIGHT_HAND,
+]
 """Keypoints of somebody cut off below the hips."""
 _LUCK_DRAWS = 20
 _JOINT_GROUPS = {
-    "hips, spine": (*HIPS, *SPINE),
-    "knees, ankles, feet": (*KNEES, *ANKLES, *FOOT_JOINTS),
-    "neck, head": (NECK, HEAD),
-    "collars, shoulders": (*COLLARS, *SHOULDERS),
-    "elbows, wrists": (*ELBOWS, *WRISTS),
+    "hips, spine": (*skeleton.HIPS, *skeleton.SPINE),
+    "knees, ankles, feet": (*skeleton.KNEES, *skeleton.ANKLES, *skeleton.FOOT_JOINTS),
+    "neck, head": (skeleton.NECK, skeleton.HEAD),
+    "collars, shoulders": (*skeleton.COLLARS, *skeleton.SHOULDERS),
+    "elbows, wrists": (*skeleton.ELBOWS, *skeleton.WRISTS),
 }
 
 
@@ -165,7 +156,7 @@ def score(body: SparseBody, people: SyntheticPeople, observations: Observations)
         log_head_scale=parameters.head_scale.log(),
         position=camera.transl_to_position(parameters.known("transl_m")),
     )
-    joints, true_joints = (body.forward(state).joints[:, :NUM_MAIN_JOINTS] for state in (posed, truth))
+    joints, true_joints = (body.forward(state).joints[:, : skeleton.NUM_MAIN_JOINTS] for state in (posed, truth))
     figures = figures_of(result.reprojection, spread, result.displacement)
 
     def numpy(values: Tensor) -> Array:
@@ -191,7 +182,7 @@ def _z_square(body: SparseBody, people: SyntheticPeople, result: RefineResult) -
     depth = found.known("transl_m")[:, 2].log() - truth.position[:, 2]
     head = (found.head_scale.log() - truth.log_head_scale).square().mean(1)
     return {
-        "root": joints[:, PELVIS],
+        "root": joints[:, skeleton.PELVIS],
         **{group: joints[:, rows].mean(1) for group, rows in _JOINT_GROUPS.items()},
         "fingers": ((hands - truth.hand_pca).square().mean(2) / spread.hand_sigma_rad.square()).mean(1),
         "log depth": (depth / spread.log_depth_sigma).square(),

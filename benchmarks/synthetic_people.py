@@ -208,7 +208,7 @@ def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: St
         return so3.exp(torch.as_tensor(rng.normal(0, sigma_deg * _DEG, (count, *shape, 3)), dtype=body.dtype))
 
     hands = so3.exp(body.hand_rotvec(truth.hand_pca)) @ error(config.hand_error_deg, 2, 15)
-    sigma = torch.full((count, 22), config.body_error_deg * _DEG, dtype=body.dtype)
+    sigma = torch.full((count, skeleton.NUM_MAIN_JOINTS), config.body_error_deg * _DEG, dtype=body.dtype)
     sigma[:, 0] = 1.2 * config.root_error_deg * _DEG
     blank = Coarse.unknown(count, body.dtype)
     return replace(

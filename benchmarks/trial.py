@@ -23,7 +23,8 @@ from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
 
-BODY_PART, FACE_PART, HAND_PART = slice(0, 23), skeleton.FACE, slice(91, 133)
+BODY_PART, FACE_PART = slice(skeleton.BODY.start, skeleton.FEET.stop), skeleton.FACE
+HAND_PART = slice(skeleton.LEFT_HAND.start, skeleton.RIGHT_HAND.stop)
 """Rows of the 133 keypoints: body with feet, face, both hands."""
 
 
