@@ -28,8 +28,9 @@ from flows.run.task_runners import open_task_runner
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import RunConfig, load_config
-from tasks.annotate.step import ShardSummary, run_step
+from tasks.annotate.step import run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.summary import ShardSummary
 
 FLOW_NAME = "annotate-part-labels"
 

@@ -1,14 +1,14 @@
-"""What every adapter gives: an inventory of images and people.
+"""What every adapter gives: the images and people of a data set, one by one.
 
 An adapter only lists: photos are read through the data set's ``ImageSource``, by the names in the records. It drops
-nothing silently: an image that is not there stays in the inventory (reading it raises the error that becomes its row)
-and is named in ``Inventory.missing``; so is every annotation that cannot be used.
+nothing silently: an image that is not there has a record all the same (reading it raises the error that becomes its
+row) and is told as ``Missing``; so is every annotation that cannot be used.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -81,28 +81,59 @@ class ImageRecord:
     """Principal point where it is known."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut(NamedTuple):
+    """What is left out on purpose."""
+
+    what: str
+    """Such as crowds, or files that are not images, in the words of the summary."""
+    count: int
+    """How many."""
+
+
+Entry = ImageRecord | Missing | LeftOut
+"""One thing that an adapter tells of a data set."""
+
+
+@dataclass(slots=True)
 class Inventory:
-    """All that a data set has."""
+    """Counts of what a data set has, taken while it is listed."""
 
-    records: tuple[ImageRecord, ...]
-    """Sorted by image id; images that are not on disk are among them."""
-    missing: tuple[Missing, ...] = ()
-    """Files that are not there and annotations that cannot be used."""
-    notes: Mapping[str, int] = field(default_factory=dict)
-    """Counts of what was left out on purpose, such as crowds or files that are not images."""
+    images: int = 0
+    """Records, images that are not on disk among them."""
+    people: int = 0
+    """Annotated people in all images."""
+    empty: int = 0
+    """Images without annotated people."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Files that are not there and annotations that cannot be used, by error code."""
+    notes: dict[str, int] = field(default_factory=dict)
+    """Counts of what was left out on purpose."""
 
-    @property
-    def num_people(self) -> int:
-        """Annotated people in all images."""
-        return sum(len(record.people) for record in self.records)
+    def records(self, entries: Iterable[Entry], tell: Callable[[Missing], None]) -> Iterator[ImageRecord]:
+        """The images among the entries, everything counted on the way.
+
+        Args:
+            entries: Of an adapter.
+            tell: Called with whatever cannot be used.
+        """
+        for entry in entries:
+            if isinstance(entry, ImageRecord):
+                self.images += 1
+                self.people += len(entry.people)
+                self.empty += not entry.people
+                yield entry
+            elif isinstance(entry, Missing):
+                self.missing[str(entry.code)] += 1
+                tell(entry)
+            else:
+                self.notes[entry.what] = self.notes.get(entry.what, 0) + entry.count
 
     @property
     def summary(self) -> str:
         """One line for a person."""
-        parts = [f"{len(self.records)} images", f"{self.num_people} annotated people"]
+        parts = [f"{self.images} images", f"{self.people} annotated people"]
         parts += [f"{count} {what}" for what, count in self.notes.items() if count]
-        parts += [f"{count} x {code}" for code, count in sorted(Counter(str(m.code) for m in self.missing).items())]
+        parts += [f"{count} x {code}" for code, count in sorted(self.missing.items())]
         return ", ".join(parts)
 
 
@@ -118,6 +149,9 @@ class Adapter(Protocol):
 
     def __init__(self, images: ImageSource, layout: Any, *, boxes: str, keypoints: str) -> None: ...
 
-    def inventory(self) -> Inventory:
-        """List all images and people; reads annotations and file names, no pixels."""
+    def entries(self) -> Iterator[Entry]:
+        """List all images with their people, sorted by image id, and whatever else there is to tell, in between.
+
+        Reads annotations and file names, no pixels; a record is made when it is asked for.
+        """
         ...

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
+from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -75,34 +75,38 @@ class CocoAdapter:
                 "be left; set keypoints to coco or coco_wholebody, or drop require_limbs."
             )
 
-    def inventory(self) -> Inventory:
+    def entries(self) -> Iterator[Entry]:
         """List images and people; crowds and people without all limbs (where asked for) are left out and counted."""
         content = _load_json(self._images.root, self._layout.annotations)
         images, missing = _index_images(content["images"])
         people: defaultdict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-        notes = {"crowds left out": 0, "people without all limbs left out": 0, "images without people left out": 0}
+        yield from missing
+        crowds = limbless = empty = 0
         for position, row in enumerate(content["annotations"]):
             problem = _row_problem(row, images)
             if problem:
                 where = f"{self._layout.annotations} annotations[{position}]"
-                missing.append(Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, problem))
+                yield Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, problem)
             elif row.get("iscrowd"):
-                notes["crowds left out"] += 1
+                crowds += 1
             elif row.get("category_id", PERSON_CATEGORY) == PERSON_CATEGORY:
                 people[row["image_id"]].append(row)
-        records: list[ImageRecord] = []
+        paths: set[str] = set()
         for image_id, image in sorted(images.items()):
             persons, problems = self._persons(sorted(people[image_id], key=lambda row: row["id"]))
             kept = tuple(p for p in persons if p.error_code or not self._layout.require_limbs or _has_all_limbs(p))
-            notes["people without all limbs left out"] += len(persons) - len(kept)
+            limbless += len(persons) - len(kept)
             if not kept and self._layout.only_with_people:
-                notes["images without people left out"] += 1
+                empty += 1
                 continue
             record = self._record(image_id, image, kept if self._boxes == "manifest" else ())
-            records.append(record)
-            missing += problems
-        missing += Missing.photos(self._images, {record.path for record in records})
-        return Inventory(records=tuple(records), missing=tuple(missing), notes=notes)
+            paths.add(record.path)
+            yield from problems
+            yield record
+        yield from Missing.photos(self._images, paths)
+        yield LeftOut("crowds left out", crowds)
+        yield LeftOut("people without all limbs left out", limbless)
+        yield LeftOut("images without people left out", empty)
 
     def _record(self, image_id: int, image: Mapping[str, Any], people: tuple[PersonRecord, ...]) -> ImageRecord:
         folder = "" if self._layout.images in (".", "./") else self._layout.images.rstrip("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -9,7 +10,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing
+from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
@@ -38,21 +39,19 @@ class FolderAdapter:
         self._images = images
         self._layout = layout
 
-    def inventory(self) -> Inventory:
+    def entries(self) -> Iterator[Entry]:
         """List the photos; hidden files and folders, linked folders and other files are left out and counted."""
         listing = self._images.listing(recursive=self._layout.recursive)
         chosen = [name for name in listing.names if any(fnmatchcase(name, p) for p in self._layout.include)]
         photos = [name for name in chosen if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
-        named = [p for p in self._layout.include if not set("*?[") & set(p) and p not in set(chosen)]
+        named = [p for p in self._layout.include if not set("*?[") & set(p) and p not in chosen]
         absent = Missing.photos(self._images, [*photos, *named])
         hidden = set(named) - {missing.path for missing in absent}
-        missing = [*absent, *(_hidden(name) for name in sorted(hidden))]
-        missing += [Missing.of(name, problem.code, problem.detail) for name, problem in listing.problems]
-        return Inventory(
-            records=tuple(ImageRecord(image_id=name, path=name) for name in sorted({*photos, *named})),
-            missing=tuple(missing),
-            notes={"other files left out": len(listing.names) - len(photos)},
-        )
+        yield from absent
+        yield from (_hidden(name) for name in sorted(hidden))
+        yield from (Missing.of(name, problem.code, problem.detail) for name, problem in listing.problems)
+        yield LeftOut("other files left out", len(listing.names) - len(photos))
+        yield from (ImageRecord(image_id=name, path=name) for name in sorted([*photos, *named]))
 
 
 def _hidden(name: str) -> Missing:

@@ -6,7 +6,7 @@ The people are made up, the pictures are ours: no licence binds their use. An im
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import NonNegativeInt, PositiveInt
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
+from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
@@ -60,28 +60,28 @@ class SyntheticAdapter:
         self._boxes = boxes
         self._keypoints = keypoints
 
-    def inventory(self) -> Inventory:
+    def entries(self) -> Iterator[Entry]:
         """List the rendered images with their people and truth."""
-        by_image: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        for row in _load_truth(self._images.root):
-            by_image[row["image"]].append(row)
-        missing = Missing.photos(self._images, by_image)
+        truth = _load_truth(self._images.root)
+        by_image: defaultdict[str, list[int]] = defaultdict(list)
+        for row, name in enumerate(truth["image"].to_pylist()):
+            by_image[name].append(row)
+        yield from Missing.photos(self._images, by_image)
         if len(by_image) != self._layout.count:
             detail = f"the manifest says {self._layout.count} images, the file has {len(by_image)}; render them again."
-            missing.append(Missing.of(TRUTH_FILE, ErrorCode.SOURCE_ROW_INVALID, detail))
-        records: list[ImageRecord] = []
-        for name, rows in by_image.items():
+            yield Missing.of(TRUTH_FILE, ErrorCode.SOURCE_ROW_INVALID, detail)
+        for name in sorted(by_image, key=_image_id):
+            rows = truth.take(by_image[name]).to_pylist()
             people = [self._person(row) for row in sorted(rows, key=lambda row: row["person"])]
-            missing += [
-                Missing.of(f"{name}#{p.index}", p.error_code, p.error_detail or "") for p in people if p.error_code
-            ]
-            records.append(self._record(name, rows[0], people))
-        return Inventory(records=tuple(sorted(records, key=lambda r: r.image_id)), missing=tuple(missing))
+            for person in people:
+                if person.error_code:
+                    yield Missing.of(f"{name}#{person.index}", person.error_code, person.error_detail or "")
+            yield self._record(name, rows[0], people)
 
     def _record(self, name: str, row: Mapping[str, Any], people: list[PersonRecord]) -> ImageRecord:
         principal = row["principal_px"]
         return ImageRecord(
-            image_id=PurePosixPath(name).with_suffix("").as_posix(),
+            image_id=_image_id(name),
             path=name,
             people=tuple(people) if self._boxes == "manifest" else (),
             width=row["image_width"],
@@ -101,7 +101,11 @@ class SyntheticAdapter:
         return PersonRecord(index=row["person"], bbox_xyxy=box, keypoints=keypoints, truth=truth)
 
 
-def _load_truth(root: Path) -> list[dict[str, Any]]:
+def _image_id(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _load_truth(root: Path) -> pa.Table:
     path = inside(root, TRUTH_FILE)
     try:
         table = pq.ParquetFile(path).read()
@@ -112,7 +116,7 @@ def _load_truth(root: Path) -> list[dict[str, Any]]:
     absent = sorted({*TRUTH_SHAPES, *_SCALARS, *_OTHER} - set(table.column_names))
     if absent:
         raise ValueError(f"The file {path} lacks the column(s) {', '.join(absent)}; render the people again.")
-    return table.to_pylist()
+    return table
 
 
 def _array(row: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -24,8 +24,9 @@ from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import ShardSummary, record_failure
+from tasks.annotate.step import record_failure
 from tasks.annotate.steps import READS
+from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import STEPS, ShardRanges, ShardRef, Workspace, parse_shard_name
 from tasks.estimators import borrowed
 

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tasks.annotate.step import ShardSummary, StepTimes
+from tasks.annotate.summary import ShardSummary, StepTimes
 
 
 def clock(seconds: float) -> str:

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import RunConfig
-from tasks.annotate.step import ShardSummary, run_step
+from tasks.annotate.step import run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.summary import ShardSummary
 
 BACKOFF_SECONDS = 2.0
 """Wait before the first new try; doubles with each further one."""

@@ -6,18 +6,18 @@ Its content decides ``inputs_hash``: when a photo or an annotation changes, the 
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.adapters.base import ImageRecord, PersonRecord
-from datasets_manifest.canonical import config_hash
+from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
 from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
-from datasets_manifest.schema.columns import Values, table_from_columns
+from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
@@ -65,21 +65,24 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
     """
     manifest, root = _resolved(source, workspace, config)
     images = open_source(manifest)
-    inventory = open_adapter(manifest, images).inventory()
-    if not inventory.records:
+    inventory, size = Inventory(), config.run.images_per_shard
+    records = inventory.records(
+        open_adapter(manifest, images).entries(),
+        lambda missing: log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason),
+    )
+    count = 0
+    while photos := list(itertools.islice(records, size)):
+        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=count)
+        _write_plan(shard, photos, manifest, images, source, root, workspace, size)
+        count += 1
+    if not count:
         raise ValueError(
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
             "check the root and the layout of its manifest"
         )
-    if manifest.boxes == "manifest" and (empty := sum(not record.people for record in inventory.records)):
-        log.info("%s: %d photos without an annotated person get no row", manifest.id, empty)
-    for missing in inventory.missing:
-        log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason)
-    step = config.run.images_per_shard
-    shards = ShardRange(manifest.id, manifest.split, -(-len(inventory.records) // step))
-    for shard in shards:
-        records = inventory.records[shard.index * step : (shard.index + 1) * step]
-        _write_plan(shard, records, manifest, images, source, root, workspace, step)
+    if manifest.boxes == "manifest" and inventory.empty:
+        log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
+    shards = ShardRange(manifest.id, manifest.split, count)
     _set_stale_aside(shards, workspace)
     return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary)
 
@@ -109,9 +112,8 @@ def _write_plan(
     images_per_shard: int,
 ) -> None:
     table = plan_table(records, manifest)
-    inputs_hash = config_hash(
-        {"rows": [_plain(row) for row in table.to_pylist()], "files": [_file_state(r, images) for r in records]}
-    )
+    files = np.array([_file_state(record, images) for record in records], np.int64)
+    inputs_hash = table_hash(table, [*(record.path.encode() for record in records), files.tobytes()])
     footer = Footer(
         config={"step": "plan", "images_per_shard": images_per_shard, "manifest": manifest.hash},
         code_version=code_version(),
@@ -153,16 +155,12 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
     return table_from_columns(columns, PLAN_SCHEMA)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, str]:
-    return {name: repr(value) for name, value in row.items()}
-
-
-def _file_state(record: ImageRecord, images: ImageSource) -> list[Any]:
-    """Size and time of a photo's file: cheap for millions of photos, and a replaced photo has others."""
+def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:
+    """Size and time of a photo's file, which a replaced photo has others of; -1 where there is none."""
     try:
-        return [record.path, *images.state(record.path)]
+        return images.state(record.path)
     except ImageError:
-        return [record.path, None, None]
+        return -1, -1
 
 
 def _set_stale_aside(planned: ShardRange, workspace: Workspace) -> None:

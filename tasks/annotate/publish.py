@@ -32,7 +32,7 @@ from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import StepTimes
+from tasks.annotate.summary import StepTimes
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records

@@ -6,7 +6,7 @@ Legend: P people, each a label with the known person that it is of (``tasks.eval
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -183,12 +183,13 @@ def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:
     return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
 
 
-def reference_records(manifest: Manifest) -> Iterable[ImageRecord] | None:
+def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
     """The people that a data set knows, even where a run was told to find them itself; None if it knows none."""
     if "manifest" not in adapter_class(manifest.adapter).BOXES:
         return None
     keypoints = "coco_wholebody" if manifest.keypoints == "none" else manifest.keypoints
-    return open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).inventory().records
+    entries = open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).entries()
+    return (entry for entry in entries if isinstance(entry, ImageRecord))
 
 
 class LabelEvaluation:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from inventories import inventory_of
 
 from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids, open_adapter, open_source
 from datasets_manifest.sources.images import decode_image
@@ -116,7 +117,7 @@ def test_data_in_a_package_that_is_not_there(tmp_path, root):
 def test_the_demo_photos_are_two_pictures_of_people():
     pytest.importorskip("skimage", reason="the demo photos lie inside scikit-image, which is not installed")
     manifest = load_manifest("demo_photos")
-    inventory, images = open_adapter(manifest).inventory(), open_source(manifest)
+    inventory, images = inventory_of(open_adapter(manifest)), open_source(manifest)
     assert [record.image_id for record in inventory.records] == ["astronaut.png", "camera.png"]
     assert not inventory.missing
     shapes = {decode_image(images.read(record.path), name=record.path).shape for record in inventory.records}
@@ -126,5 +127,5 @@ def test_the_demo_photos_are_two_pictures_of_people():
 def test_a_relative_root_is_relative_to_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    assert open_adapter(load_manifest(write(tmp_path))).inventory().records == ()
+    assert inventory_of(open_adapter(load_manifest(write(tmp_path)))).records == ()
     assert load_manifest("my_photos").root_path == Path("data/my_photos")

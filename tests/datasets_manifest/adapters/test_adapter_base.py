@@ -2,15 +2,19 @@
 
 import pytest
 
-from datasets_manifest.adapters.base import Inventory, Missing
+from datasets_manifest.adapters.base import ImageRecord, Inventory, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.registry import adapter_class
 from datasets_manifest.schema.error_codes import ErrorCode
 
 
 def test_the_summary_counts_what_is_missing():
-    missing = (Missing.of("a", ErrorCode.IMAGE_MISSING, "x"), Missing.of("b", ErrorCode.IMAGE_MISSING, "x"))
-    summary = Inventory(records=(), missing=missing, notes={"crowds left out": 3}).summary
-    assert summary == "0 images, 0 annotated people, 3 crowds left out, 2 x image_missing"
+    missing = [Missing.of(name, ErrorCode.IMAGE_MISSING, "x") for name in "ab"]
+    record = ImageRecord(image_id="1", path="1.jpg", people=(PersonRecord(index=0),))
+    inventory, told = Inventory(), []
+    entries = [missing[0], record, LeftOut("crowds left out", 2), missing[1], LeftOut("crowds left out", 1)]
+    assert list(inventory.records(entries, told.append)) == [record]
+    assert told == missing
+    assert inventory.summary == "1 images, 1 annotated people, 3 crowds left out, 2 x image_missing"
 
 
 def test_an_unknown_adapter_gets_the_known_ones():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inventories import inventory_of
 
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -42,14 +43,14 @@ def write(root, annotations, images=None):
 
 
 def only_person(adapter):
-    (record,) = adapter.inventory().records
+    (record,) = inventory_of(adapter).records
     (one,) = record.people
     return one
 
 
 def test_boxes_keypoints_and_sizes_are_read(tmp_path):
     adapter = adapter_of(write(tmp_path, [person(7)]))
-    (record,) = adapter.inventory().records
+    (record,) = inventory_of(adapter).records
     assert (record.image_id, record.path, record.width, record.height) == ("1", "1.jpg", 640, 480)
     one = record.people[0]
     np.testing.assert_array_equal(one.bbox_xyxy, [10, 20, 40, 60])
@@ -80,14 +81,14 @@ def test_plain_coco_has_seventeen_points(tmp_path):
 
 def test_crowds_and_other_categories_are_left_out_and_crowds_counted(tmp_path):
     rows = [person(1, iscrowd=1), person(2, category_id=18), person(3)]
-    inventory = adapter_of(write(tmp_path, rows)).inventory()
+    inventory = inventory_of(adapter_of(write(tmp_path, rows)))
     assert inventory.num_people == 1
     assert inventory.notes["crowds left out"] == 1
 
 
 def test_an_index_follows_the_annotation_id_not_the_order_in_the_file(tmp_path):
-    first = adapter_of(write(tmp_path, [person(5, bbox=[5, 5, 5, 5]), person(3, bbox=[3, 3, 3, 3])])).inventory()
-    second = adapter_of(write(tmp_path, [person(3, bbox=[3, 3, 3, 3]), person(5, bbox=[5, 5, 5, 5])])).inventory()
+    first = inventory_of(adapter_of(write(tmp_path, [person(5, bbox=[5, 5, 5, 5]), person(3, bbox=[3, 3, 3, 3])])))
+    second = inventory_of(adapter_of(write(tmp_path, [person(3, bbox=[3, 3, 3, 3]), person(5, bbox=[5, 5, 5, 5])])))
     for inventory in (first, second):
         assert [(p.index, p.bbox_xyxy[0]) for p in inventory.records[0].people] == [(0, 3), (1, 5)]
 
@@ -110,7 +111,7 @@ def test_an_index_follows_the_annotation_id_not_the_order_in_the_file(tmp_path):
     ],
 )
 def test_a_row_that_cannot_be_used_keeps_its_place_and_is_reported(tmp_path, changes, code):
-    inventory = adapter_of(write(tmp_path, [person(1), person(2, **changes), person(3)])).inventory()
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1), person(2, **changes), person(3)])))
     people = inventory.records[0].people
     assert [p.error_code for p in people] == [None, code, None]
     assert "annotation 2 of image 1" in people[1].error_detail
@@ -119,7 +120,7 @@ def test_a_row_that_cannot_be_used_keeps_its_place_and_is_reported(tmp_path, cha
 
 @pytest.mark.parametrize("row", [None, 3, {}, {"id": 1}, {"id": True, "image_id": 1}, person(4, image=99)])
 def test_a_row_of_no_image_is_reported(tmp_path, row):
-    inventory = adapter_of(write(tmp_path, [row, person(1)])).inventory()
+    inventory = inventory_of(adapter_of(write(tmp_path, [row, person(1)])))
     assert inventory.num_people == 1
     assert [(m.path, m.code) for m in inventory.missing] == [("a.json annotations[0]", ErrorCode.SOURCE_ROW_INVALID)]
 
@@ -135,7 +136,7 @@ def test_a_row_of_no_image_is_reported(tmp_path, row):
 )
 def test_an_image_that_cannot_be_read_keeps_its_people_and_is_reported(tmp_path, file_name, code):
     images = [{"id": 1, "file_name": "1.jpg"}, {"id": 2, "file_name": file_name}]
-    inventory = adapter_of(write(tmp_path, [person(1), person(2, image=2)], images)).inventory()
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1), person(2, image=2)], images)))
     assert [len(record.people) for record in inventory.records] == [1, 1]
     assert [(m.path, m.code) for m in inventory.missing] == [(file_name, code)]
 
@@ -143,7 +144,7 @@ def test_an_image_that_cannot_be_read_keeps_its_people_and_is_reported(tmp_path,
 @pytest.mark.parametrize("image", [3, {"id": 2}, {"id": 2, "file_name": "\ud800.jpg"}, {"id": 1, "file_name": "b.jpg"}])
 def test_an_image_row_that_cannot_be_used_is_reported(tmp_path, image):
     images = [{"id": 1, "file_name": "1.jpg", "width": 10**12}, image]
-    inventory = adapter_of(write(tmp_path, [person(1)], images)).inventory()
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1)], images)))
     assert [m.path for m in inventory.missing] == ["images[1]"]
     assert inventory.records[0].width is None
 
@@ -153,14 +154,14 @@ def test_an_annotation_file_outside_the_root_is_refused(tmp_path, path):
     (tmp_path / "root").mkdir()
     write(tmp_path, [])
     with pytest.raises(ValueError, match="path"):
-        adapter_of(tmp_path / "root", annotations=path).inventory()
+        inventory_of(adapter_of(tmp_path / "root", annotations=path))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"images": 3, "annotations": []}', "[" * 100000, "\xff"])
 def test_a_file_in_another_format_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"a\.json is not"):
-        adapter_of(tmp_path).inventory()
+        inventory_of(adapter_of(tmp_path))
 
 
 def test_a_filter_by_limbs_needs_annotated_limbs(tmp_path):
@@ -169,14 +170,14 @@ def test_a_filter_by_limbs_needs_annotated_limbs(tmp_path):
 
 
 def test_boxes_may_be_left_to_the_detector(tmp_path):
-    inventory = adapter_of(write(tmp_path, [person(1)]), boxes="detector", keypoints="none").inventory()
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1)]), boxes="detector", keypoints="none"))
     assert inventory.records[0].people == ()
 
 
 @needs_sample
 def test_the_sample_has_four_photos_and_fourteen_people():
     adapter = adapter_of(SAMPLE, annotations="test_coco_wholebody.json")
-    inventory = adapter.inventory()
+    inventory = inventory_of(adapter)
     assert (len(inventory.records), inventory.num_people, inventory.missing) == (4, 14, ())
     for record in inventory.records:
         rgb = decode_image(open_images(SAMPLE).read(record.path), name=record.path)
@@ -185,7 +186,7 @@ def test_the_sample_has_four_photos_and_fourteen_people():
 
 @needs_sample
 def test_the_evaluation_filter_keeps_seven_of_the_sample():
-    inventory = adapter_of(SAMPLE, annotations="test_coco_wholebody.json", require_limbs=True).inventory()
+    inventory = inventory_of(adapter_of(SAMPLE, annotations="test_coco_wholebody.json", require_limbs=True))
     assert inventory.num_people == 7
     assert inventory.notes["people without all limbs left out"] == 7
 
@@ -193,7 +194,7 @@ def test_the_evaluation_filter_keeps_seven_of_the_sample():
 @needs_sample
 def test_keypoints_of_the_sample_are_those_of_the_file():
     rows = json.loads((SAMPLE / "test_coco_wholebody.json").read_text())["annotations"]
-    found = adapter_of(SAMPLE, annotations="test_coco_wholebody.json").inventory().records
+    found = inventory_of(adapter_of(SAMPLE, annotations="test_coco_wholebody.json")).records
     people = {(int(r.image_id), p.index): p for r in found for p in r.people}
     for image in {row["image_id"] for row in rows}:
         ordered = sorted((row for row in rows if row["image_id"] == image), key=lambda row: row["id"])

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from inventories import inventory_of
 
 from datasets_manifest.adapters.synthetic import TRUTH_SHAPES
 from datasets_manifest.manifest import Manifest, open_adapter
@@ -54,7 +55,7 @@ def change(root, function):
 
 def test_images_people_and_truth_are_read(people):
     adapter = adapter_of(people)
-    inventory = adapter.inventory()
+    inventory = inventory_of(adapter)
     assert inventory.missing == ()
     assert [(r.image_id, len(r.people)) for r in inventory.records] == [("images/0", 1), ("images/1", 2)]
     record = inventory.records[1]
@@ -75,50 +76,52 @@ def test_images_people_and_truth_are_read(people):
 
 
 def test_boxes_and_keypoints_may_be_left_to_the_estimators(people):
-    assert all(p.keypoints is None for r in adapter_of(people, keypoints="none").inventory().records for p in r.people)
-    detected = adapter_of(people, boxes="detector", keypoints="none").inventory()
+    assert all(
+        p.keypoints is None for r in inventory_of(adapter_of(people, keypoints="none")).records for p in r.people
+    )
+    detected = inventory_of(adapter_of(people, boxes="detector", keypoints="none"))
     assert all(record.people == () for record in detected.records)
 
 
 def test_a_lost_picture_is_reported_and_keeps_its_people(people):
     (people / "images/1.png").unlink()
-    inventory = adapter_of(people).inventory()
+    inventory = inventory_of(adapter_of(people))
     assert inventory.num_people == 3
     assert [(m.path, m.code) for m in inventory.missing] == [("images/1.png", ErrorCode.IMAGE_MISSING)]
 
 
 def test_another_number_of_pictures_than_promised_is_reported(people):
-    (problem,) = adapter_of(people, count=64).inventory().missing
+    (problem,) = inventory_of(adapter_of(people, count=64)).missing
     assert "says 64 images, the file has 2" in problem.reason
 
 
 @pytest.mark.parametrize("value", [None, [0.0] * 5, [float("nan")] * 63])
 def test_a_person_with_wrong_truth_fails_alone(people, value):
     change(people, lambda rows: [rows[0] | {"body_pose": value}, *rows[1:]])
-    inventory = adapter_of(people).inventory()
+    inventory = inventory_of(adapter_of(people))
     assert [p.error_code for r in inventory.records for p in r.people] == [None, None, ErrorCode.SOURCE_ROW_INVALID]
     assert [m.path for m in inventory.missing] == ["images/1.png#1"]
 
 
 def test_a_path_that_leads_outside_is_reported(people):
     change(people, lambda rows: [rows[0], rows[1], rows[2] | {"image": "../../etc/passwd"}])
-    missing = adapter_of(people, count=3).inventory().missing
+    missing = inventory_of(adapter_of(people, count=3)).missing
     assert [m.code for m in missing] == [ErrorCode.SOURCE_ROW_INVALID]
 
 
 def test_people_that_are_not_rendered_yet(tmp_path):
     with pytest.raises(ValueError, match="render the synthetic people first"):
-        adapter_of(tmp_path).inventory()
+        inventory_of(adapter_of(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense"])
 def test_a_damaged_truth_file(tmp_path, content):
     (tmp_path / "truth.parquet").write_bytes(content)
     with pytest.raises(ValueError, match="cannot be read as Parquet"):
-        adapter_of(tmp_path).inventory()
+        inventory_of(adapter_of(tmp_path))
 
 
 def test_an_absent_column_is_named(people):
     change(people, lambda rows: [{k: v for k, v in row.items() if k != "betas"} for row in rows])
     with pytest.raises(ValueError, match=r"lacks the column.*betas"):
-        adapter_of(people).inventory()
+        inventory_of(adapter_of(people))
