@@ -130,6 +130,10 @@ def test_labels_are_read_once_however_many_processes_use_them(folder: Path, monk
     for found, known in zip(experiment.plan.training, plan.training, strict=True):
         assert found.selection.table.equals(known.selection.table)
         assert (found.images.root, found.weight) == (known.images.root, known.weight)
+    left = run.folder.root / f".selection.arrow.{2**22 + 1}.{'0' * 16}.partial"  # by a process that was killed
+    left.write_bytes(b"half")
+    prepare(config)
+    assert not left.exists()
 
 
 def test_a_vanished_photo_stops_before_anything_starts(folder: Path, tmp_path: Path) -> None:

@@ -142,4 +142,4 @@ def groups_of_photos(images: pa.Array, most: int) -> Array | None:
     starts[1:] = pc.not_equal(images.slice(1), images.slice(0, count - 1)).to_numpy(zero_copy_only=False)
     first = np.maximum.accumulate(np.where(starts, np.arange(count), 0))
     begins = starts | ((np.arange(count) - first) % most == 0)
-    return np.cumsum(begins) - 1
+    return np.cumsum(begins, dtype=np.int32) - 1

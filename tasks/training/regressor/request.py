@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datasets_manifest.files import write_text
+from datasets_manifest.files import sweep_temporary, write_text
 from datasets_manifest.shards.selection import Selection
 from datasets_manifest.shards.selection_file import read_selections, write_selections
 from datasets_manifest.sources.image_sources import open_images
@@ -58,6 +58,8 @@ def prepare(config: TrainConfig) -> PreparedRun:
 def write_request(plan: TrainingPlan) -> None:
     """Writes selection and request into the run's folder; those that were there are replaced."""
     sets = (*plan.training, *plan.validation)
+    if plan.folder.root.is_dir():
+        sweep_temporary(plan.folder.root, recursive=False)
     found = write_selections(plan.folder.selection, [people.selection for people in sets])
     request = {
         "experiment": plan.folder.network,
