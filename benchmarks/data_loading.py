@@ -160,7 +160,7 @@ def measure(folder: Path, size: tuple[int, int], people: int, crops: int, batch:
     photos = max(-(-crops // people), 8)
     data = write_people(folder, *size, photos, people)
     mirror = CoefficientMirror.of(load_open_body(), DEFAULT_SIZE)
-    dataset = RegressorDataset([data], AugmentConfig.hmr2(), RegressorConfig(), SEED, mirror=mirror)
+    dataset = RegressorDataset([data], AugmentConfig(), RegressorConfig(), SEED, mirror=mirror)
     plain = PlainDataset(dataset)
     steps = -(-crops // batch)
 

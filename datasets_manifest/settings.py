@@ -34,6 +34,7 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "float_type": "a number",
     "int_type": "a whole number",
+    "mapping_type": "a mapping",
     "string_pattern_mismatch": "a text that is not empty",
     "string_type": "a text",
     "tuple_type": "a list",
@@ -67,7 +68,8 @@ def read_settings(cls: type[T], values: Any, where: str) -> T:
 @cache
 def _adapter(cls: type[Any]) -> TypeAdapter[tuple[Any]]:
     """The reader of a class. Inside a tuple, since a plain dataclass takes its configuration from what it is in."""
-    return TypeAdapter(tuple[cls], config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
+    strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+    return TypeAdapter(tuple[cls], config=strict)
 
 
 def _sentence(cls: type[Any], error: ValidationError) -> str:
@@ -155,22 +157,29 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where} is not valid YAML: {error}") from error
 
 
-def read_section(path: Path, section: str) -> dict[str, Any]:
-    """The one section of a settings file, as YAML gives it.
+def read_sections(path: Path) -> dict[str, dict[str, Any]]:
+    """The sections of a settings file, as YAML gives them.
 
     Args:
         path: YAML file.
-        section: Name of its only key.
 
     Raises:
-        ValueError: The file is missing or not YAML, or holds anything else.
+        ValueError: The file is missing or not YAML, or not made of sections.
     """
     if not path.is_file():
         raise ValueError(f"settings file {path} does not exist; give its path with --params")
-    values = parse_yaml(path.read_text(encoding="utf-8"), f"settings file {path}")
-    if not isinstance(values, dict) or set(values) != {section} or not isinstance(values[section], dict):
+    sections = parse_yaml(path.read_text(encoding="utf-8"), f"settings file {path}")
+    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
+        raise ValueError(f"settings file {path} must hold a section with the settings below it, as `train:`")
+    return sections
+
+
+def read_section(path: Path, section: str) -> dict[str, Any]:
+    """The one section of a settings file; ValueError where it holds anything else."""
+    sections = read_sections(path)
+    if set(sections) != {section}:
         raise ValueError(f"settings file {path} must hold one section, `{section}:`, with the settings below it")
-    return values[section]
+    return sections[section]
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

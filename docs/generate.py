@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-import inspect
-import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from datasets_manifest.schema.labels import PART_SCHEMAS, SCHEMA_VERSION
 from flows.cli.app import app
 from tasks.annotate.settings import AnnotateConfig
 from tasks.predict.settings import PredictConfig
+from tasks.setting_rows import setting_rows
 from tasks.training.regressor.settings import TrainConfig
 
 DOCS = Path(__file__).parent
@@ -79,26 +78,10 @@ def settings() -> str:
     return "\n\n".join(page)
 
 
-def _settings(config: type, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    sentences = _sentences(config)
-    for field in dataclasses.fields(config):
-        default = field.default_factory() if callable(field.default_factory) else field.default
-        name = prefix + field.name
-        if dataclasses.is_dataclass(default) and not isinstance(default, type):
-            yield f"**`{name}`**", "", sentences[field.name]
-            yield from _settings(type(default), f"{name}.")
-        else:
-            value = "required" if default is dataclasses.MISSING else f"`{default!r}`"
-            yield f"`{name}`", value, sentences[field.name]
-
-
-def _sentences(config: type) -> dict[str, str]:
-    said: dict[str, str] = {}
-    for base in filter(dataclasses.is_dataclass, reversed(config.__mro__)):
-        body = ast.parse(inspect.getsource(base)).body[0].body  # type: ignore[attr-defined]
-        pairs = [(at, after) for at, after in itertools.pairwise(body) if isinstance(at, ast.AnnAssign)]
-        said |= {ast.unparse(at.target): " ".join(str(ast.literal_eval(after.value)).split()) for at, after in pairs}
-    return said
+def _settings(config: type) -> Iterator[tuple[str, str, str]]:
+    for row in setting_rows(config):
+        value = "required" if row.value is dataclasses.MISSING else f"`{row.value!r}`"
+        yield (f"**`{row.name}`**", "", row.sentence) if row.is_group else (f"`{row.name}`", value, row.sentence)
 
 
 def error_codes() -> str:

@@ -31,6 +31,7 @@ from tasks.annotate.settings import RunConfig, load_config
 from tasks.annotate.step import run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
 from tasks.annotate.summary import ShardSummary
+from tasks.settings import uses_gpu
 
 FLOW_NAME = "annotate-part-labels"
 
@@ -40,8 +41,8 @@ def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
     function = STEP_FUNCTIONS[step]
 
     def annotate_shard(job: ShardJob) -> ShardSummary:
-        use_gpu = job.config.run.use_gpu
-        slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if use_gpu else nullcontext()
+        on_gpu = uses_gpu(job.config.run.device)
+        slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if on_gpu else nullcontext()
         with slot:
             return run_step(step, job, function)
 

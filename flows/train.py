@@ -23,7 +23,8 @@ from flows.run.torchrun import TrainingFailed
 from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
-from tasks.training.regressor.settings import TrainConfig, load_train_config
+from tasks.settings import uses_gpu
+from tasks.training.regressor.settings import load_train_config
 
 FLOW_NAME = "train-regressor"
 PROGRESS_S = 10.0
@@ -64,7 +65,9 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
         overrides: Dotted setting to value, for example ``{"steps": 1000}``.
     """
     config = load_train_config(params, overrides)
-    slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if _uses_gpu(config) else nullcontext()
+    slot = (
+        concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if uses_gpu(config.run.device) else nullcontext()
+    )
     try:
         with slot:
             result = run_training(config, get_run_logger(), stage=run_stage, on_progress=ProgressBar())
@@ -72,11 +75,3 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
         return Failed(message=str(error))
     publish_train_artifacts(result)
     return Completed(message=result.sentence)
-
-
-def _uses_gpu(config: TrainConfig) -> bool:
-    if config.run.device == "auto":
-        import torch
-
-        return torch.cuda.is_available()
-    return config.run.device == "cuda"

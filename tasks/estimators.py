@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from datasets_manifest.settings import read_settings
 from model.estimators import EstimatorInfo, create
-from model.estimators.registry import describe
-from tasks.settings import EstimatorConfig
+from model.estimators.registry import describe, options_of
+from tasks.settings import EstimatorConfig, uses_gpu
 
 _RUN_OPTIONS = ("device", "batch_size", "num_threads")
 """Options of the backends that change the speed, not the result."""
@@ -70,7 +71,7 @@ def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
     """
     key = _key(part, config)
     if key not in _INFO:
-        info = describe(part, config.backend, **config.options)
+        info = describe(part, config.backend, **checked_options(part, config))
         if info is None:
             with borrowed(part, config) as estimator:
                 info = estimator.info
@@ -88,6 +89,24 @@ def estimator_settings(config: EstimatorConfig) -> dict[str, Any]:
     stands, nor where and in what batches it runs."""
     options = {k: v for k, v in config.options.items() if not k.endswith("_path") and k not in _RUN_OPTIONS}
     return {"backend": config.backend, "options": options}
+
+
+def checked_options(part: str, config: EstimatorConfig) -> dict[str, Any]:
+    """Keyword arguments of the backend, of the types that it states; ``device`` only where it has one.
+
+    Raises:
+        ValueError: An option is unknown, absent or of another type.
+    """
+    known = options_of(part, config.backend)
+    if known is None:
+        return dict(config.options)
+    options = dict(config.options)
+    if "device" not in {f.name for f in dataclasses.fields(known)}:
+        options.pop("device", None)
+    elif "device" in options:
+        options["device"] = "cuda" if uses_gpu(options["device"]) else "cpu"
+    typed = read_settings(known, options, f"{part}.options of {config.backend}")
+    return {name: getattr(typed, name) for name in options}
 
 
 def _is_shareable(estimator: Any) -> bool:
@@ -109,7 +128,7 @@ def _built(key: _Key, part: str, config: EstimatorConfig) -> Any:
     with building:
         estimator = _taken(key)
         if estimator is None:
-            estimator = create(part, config.backend, **config.options)
+            estimator = create(part, config.backend, **checked_options(part, config))
             if _is_shareable(estimator):
                 with _LOCK:
                     _SHARED[key] = estimator

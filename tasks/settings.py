@@ -18,9 +18,10 @@ class EstimatorConfig:
     backend: str = "mediapipe"
     """Name in the registry of model.estimators."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the backend. Those called ``*_path`` are files, relative to the folder of ``params.yaml``;
-    the files' hashes, not their places, go into footers. One that is not named lies where ``pear assets`` says, below
-    ``body_model.path`` or ``licensed``; null is no file."""
+    """Keyword arguments of the backend, but for its device, which is ``run.device``; `pear config` lists them. Those
+    called ``*_path`` are files, relative to the folder of ``params.yaml``; the files' hashes, not their places, go into
+    footers. One that is not named lies where ``pear assets`` says, below ``body_model.path`` or ``licensed``; null is
+    no file."""
 
     def within(self, folder: Path, part: str) -> EstimatorConfig:
         """The same with the paths of its files made absolute.
@@ -32,6 +33,8 @@ class EstimatorConfig:
         Raises:
             ValueError: A path is not text.
         """
+        if "device" in self.options:
+            raise ValueError(f"{part}.options.device: is no option; run.device says where all networks run")
         options = dict(self.options)
         for name, value in options.items():
             if name.endswith("_path") and value not in (None, ""):
@@ -48,3 +51,12 @@ class BodyModelConfig:
     path: str | None = None
     """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``), relative to the folder of
     ``params.yaml``; null: the open body. The files' hash, not their place, goes into footers."""
+
+
+def uses_gpu(device: Device) -> bool:
+    """Whether a setting means a GPU on this machine."""
+    if device == "auto":
+        import torch
+
+        return torch.cuda.is_available()
+    return device == "cuda"

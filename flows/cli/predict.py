@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.command_line import command_log, one_sentence, parse_settings
+from flows.cli.command_line import Settings, command_log, one_sentence, parse_settings
 
 if TYPE_CHECKING:
     from tasks.predict.run import PredictProgress
@@ -24,12 +24,16 @@ def predict(
     inputs: Annotated[
         list[str], typer.Argument(help="Photos, videos, tar files of photos, folders of them, or patterns in quotes.")
     ],
-    checkpoint: Annotated[Path, typer.Option(help="Trained network (.safetensors).")],
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("predictions"),
+    params: Annotated[Path | None, typer.Option("--params", help="Settings file with a section `predict`.")] = None,
+    settings: Settings = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Trained network (.safetensors).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; default: predictions.")] = None,
     boxes: Annotated[
-        str, typer.Option(help="keypoints: people that the backend finds; whole: the image is one person.")
-    ] = "keypoints",
-    backend: Annotated[str, typer.Option(help="Keypoint backend that finds the people.")] = "mediapipe",
+        str | None, typer.Option(help="keypoints: people that the backend finds; whole: the image is one person.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="keypoints.backend: what finds the people; default: mediapipe.")
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the backend: <name>=<value>, for example pose_path=pose.onnx.")
     ] = None,
@@ -39,60 +43,64 @@ def predict(
         bool, typer.Option("--rotations-only", help="Only joint rotations; no body model is read, no mesh computed.")
     ] = False,
     body_model: Annotated[
-        Path | None, typer.Option(help="Folder of converted body files; default: the open body.")
+        Path | None, typer.Option(help="body_model.path: folder of converted body files; default: the open body.")
     ] = None,
-    every: Annotated[int, typer.Option(help="Of videos every n-th frame.")] = 1,
-    fps: Annotated[float, typer.Option(help="Of videos at most so many frames a second; 0: all.")] = 0.0,
+    every: Annotated[int | None, typer.Option(help="frames.every: of videos every n-th frame.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="frames.fps: of videos at most so many frames a second; 0: all.")
+    ] = None,
     focal: Annotated[
-        float | None, typer.Option(help="Focal length, px; default: 1.2 times the longer side of each photo.")
+        float | None, typer.Option(help="focal_px; default: 1.2 times the longer side of each photo.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU if there is one.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, tf32 or bf16.")] = "fp32",
+    device: Annotated[
+        str | None, typer.Option(help="run.device: cpu, cuda, or auto (the default): a GPU if there is one.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 (the default), tf32 or bf16.")] = None,
     mode: Annotated[
-        str, typer.Option(help="eager; compile (needs a C++ compiler) or graph (CUDA): faster for many photos.")
-    ] = "eager",
-    batch_size: Annotated[int, typer.Option(help="People in a batch of the network.")] = 32,
+        str | None,
+        typer.Option(help="run.mode: eager; compile (needs a C++ compiler) or graph (CUDA): faster for many photos."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="run.batch_size: people in a batch of the network.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace predictions in the folder.")] = False,
 ) -> None:
     """Predict body, hands and face of everybody in photos and videos.
 
-    Rows go to <out>/people as Parquet, one a person; what could not be read or holds nobody has a row with the reason.
+    Options stand for the settings of those names. Rows go to <out>/people as Parquet, one a person; what could not be
+    read or holds nobody has a row with the reason.
     """
     with one_sentence():
-        import torch
-
-        from datasets_manifest.settings import read_settings
         from flows.run.progress import clock
         from tasks.predict.run import predict as run
-        from tasks.predict.settings import PredictConfig
+        from tasks.predict.settings import load_predict_config
 
         command_log()
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        values: dict[str, Any] = {
-            "checkpoint": str(checkpoint),
-            "out": str(out),
+        stated: dict[str, Any] = {
+            "checkpoint": checkpoint,
+            "out": out,
             "boxes": boxes,
-            "keypoints": {"backend": backend, "options": parse_settings(option, "--option")},
-            "body_model": {"path": None if body_model is None else str(body_model)},
+            "keypoints.backend": backend,
+            "body_model.path": body_model,
             "meshes": meshes,
-            "overlays": overlays,
-            "rotations_only": rotations_only,
-            "frames": {"every": every, "fps": fps},
+            "overlays": overlays or None,
+            "rotations_only": rotations_only or None,
+            "frames.every": every,
+            "frames.fps": fps,
             "focal_px": focal,
-            "device": device,
+            "run.device": device,
             "precision": precision,
-            "mode": mode,
-            "batch_size": batch_size,
-            "overwrite": overwrite,
+            "run.mode": mode,
+            "run.batch_size": batch_size,
+            "overwrite": overwrite or None,
         }
-        config = read_settings(PredictConfig, values, "settings")
+        overrides = {name: str(v) if isinstance(v, Path) else v for name, v in stated.items() if v is not None}
+        overrides |= {f"keypoints.options.{k}": v for k, v in parse_settings(option, "--option").items()}
+        config = load_predict_config(params, overrides | parse_settings(settings))
         done = run(inputs, config, ProgressLine())
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
     unread = f" and {done.unread} that cannot be read" if done.unread else ""
     typer.echo(
         f"photos and frames: {done.frames - done.unread}{unread}, people: {done.people}{doubtful}, "
-        f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {out / 'people'}"
+        f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {Path(config.out) / 'people'}"
     )
     raise typer.Exit(0 if done.people else 1)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import field, make_dataclass
+from typing import Any, TypeVar, get_type_hints
 
 from model.estimators.base import PARTS
 
@@ -65,7 +66,7 @@ def create(part: str, name: str, **options: Any) -> Any:
     Raises:
         ValueError: Unknown part or backend, or options the backend does not take.
     """
-    factory = _factory(part, name)
+    factory = factory_of(part, name)
     _check_options(part, name, factory, options)
     return factory(**options)
 
@@ -78,13 +79,14 @@ def describe(part: str, name: str, **options: Any) -> Any | None:
     Raises:
         ValueError: As for ``create``, and a file that is not there.
     """
-    factory = _factory(part, name)
+    factory = factory_of(part, name)
     _check_options(part, name, factory, options)
     tell = getattr(factory, "describe", None)
     return None if tell is None else tell(**options)
 
 
-def _factory(part: str, name: str) -> Callable[..., Any]:
+def factory_of(part: str, name: str) -> Callable[..., Any]:
+    """What builds a backend, imported on first use; ValueError with the known names otherwise."""
     if part not in PARTS:
         raise ValueError(f"estimator part {part!r} is unknown, expected one of {', '.join(PARTS)}")
     if (part, name) not in _FACTORIES:
@@ -96,6 +98,28 @@ def _factory(part: str, name: str) -> Callable[..., Any]:
             )
         importlib.import_module(module)
     return _FACTORIES[part, name]
+
+
+def options_of(part: str, name: str) -> type | None:
+    """The options of a backend as a dataclass; None if it takes any.
+
+    They are the keyword arguments of its factory and, for the ``**options`` of a class, the fields of the dataclass
+    that it names by ``Options``.
+
+    Raises:
+        ValueError: Unknown part or backend.
+    """
+    factory = factory_of(part, name)
+    base = getattr(factory, "Options", None)
+    own = [at for at in inspect.signature(factory).parameters.values() if at.kind is not at.VAR_KEYWORD]
+    if base is None and len(own) < len(inspect.signature(factory).parameters):
+        return None
+    hints = get_type_hints(factory.__init__ if isinstance(factory, type) else factory)
+    stated = [
+        (at.name, hints.get(at.name, Any), field() if at.default is at.empty else field(default=at.default))
+        for at in own
+    ]
+    return make_dataclass(f"{part}_{name}", stated, bases=(base,) if base else (), frozen=True, kw_only=True)
 
 
 def _check_options(part: str, name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:

@@ -129,11 +129,6 @@ class AugmentConfig:
             raise ValueError(f"translation: expected 0 or more and below 0.5, got {self.translation}")
 
     @classmethod
-    def hmr2(cls) -> AugmentConfig:
-        """HMR2's amounts, which PEAR's release uses too."""
-        return cls()
-
-    @classmethod
     def none(cls) -> AugmentConfig:
         """Every crop as prediction cuts it."""
         return cls(

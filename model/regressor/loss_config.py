@@ -67,52 +67,6 @@ class LossConfig:
         if not 0 <= self.min_score < 1:
             raise ValueError(f"min_score: expected 0 or more and below 1, got {self.min_score}")
 
-    @classmethod
-    def hmr2(cls) -> LossConfig:
-        """HMR2's weights for the body, HaMeR's equal ones for the hands; FLAME as in PEAR's release.
-
-        HMR2's adversarial prior is left out, there being no motion-capture poses to learn it from.
-        """
-        return cls()
-
-    @classmethod
-    def paper(cls) -> LossConfig:
-        """PEAR's release: parameters .001, 3D .05, 2D .01 above a score of .7, and no term on the pelvis' rotation.
-
-        The release does not compare the head's rotation either; equation 3 names it and it stays, since nothing else
-        would teach it.
-        """
-        return cls(global_orient=0.0, betas=0.001, min_score=0.7)
-
-    @classmethod
-    def smoke(cls) -> LossConfig:
-        """For a small network from scratch and some thousand steps on rendered people.
-
-        Faces are learnt by their form, which a close-up shows, more than by where their points are in metres, which it
-        does not. 2D points of hands and faces count as much as HMR2's, so that close-ups teach the camera.
-        """
-        return cls(
-            global_orient=0.043,
-            body_pose=0.02,
-            betas=0.003,
-            hand_pose=0.04,
-            head_orient=0.025,
-            jaw_pose=0.4,
-            eye_pose=0.02,
-            eyelids=0.06,
-            flame_shape=0.05,
-            flame_expression=0.015,
-            head_scale=0.65,
-            body_3d=0.03,
-            hand_3d=0.2,
-            face_3d=0.05,
-            face_form=0.12,
-            body_2d=0.02,
-            hand_2d=0.01,
-            face_2d=0.01,
-            local_frames=True,
-        )
-
     @property
     def reaches_every_readout(self) -> bool:
         """Whether each read-out of the network has a term of its own: every parameter, and points for the camera."""

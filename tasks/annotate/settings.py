@@ -19,7 +19,7 @@ from datasets_manifest.settings import Share, read_section, read_settings, with_
 from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
-from tasks.settings import BodyModelConfig, EstimatorConfig
+from tasks.settings import BodyModelConfig, Device, EstimatorConfig
 
 TaskRunnerName = Literal["threads", "dask", "ray"]
 
@@ -34,8 +34,9 @@ class RunConfig:
     """Shard parts that run at once in one process."""
     task_runner: TaskRunnerName = "threads"
     """Under Prefect: ``threads`` of the flow's process, or ``dask`` or ``ray`` (extras of those names)."""
-    use_gpu: bool = False
-    """Under Prefect: every shard part takes a slot of the concurrency limit ``gpu`` while it runs."""
+    device: Device = "auto"
+    """Where the networks of all backends run that can choose: ``cpu``, ``cuda``, or ``auto``: the GPU if there is one.
+    On a GPU, under Prefect, every shard part takes a slot of the concurrency limit ``gpu`` while it runs."""
     retries: NonNegativeInt = 2
     """Times a shard part is tried again after an error, waiting longer each time."""
     window: PositiveInt = 64
@@ -131,6 +132,7 @@ def build_config(
         ValueError: A setting is unknown or out of range.
     """
     config = read_settings(AnnotateConfig, _overridden(values, overrides or {}), where)
+    chosen = {"device": config.run.device}
     body_path = config.body_model.path
     body_model = BodyModelConfig(path=None if body_path is None else str(folder / body_path))
     output = {f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
@@ -140,7 +142,7 @@ def build_config(
     for part in PARTS:
         estimator: EstimatorConfig = getattr(config, part).within(folder, part)
         options = with_table_paths(part, estimator.backend, estimator.options, roots)
-        estimators[part] = dataclasses.replace(estimator, options=options)
+        estimators[part] = dataclasses.replace(estimator, options=options | chosen)
     return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output), **estimators)
 
 

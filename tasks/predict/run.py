@@ -42,6 +42,7 @@ from tasks.predict.people import FoundPeople, find_people, whole_image
 from tasks.predict.pictures import Painter
 from tasks.predict.rows import Row, empty_row, person_rows, unread_row
 from tasks.predict.settings import PredictConfig
+from tasks.settings import uses_gpu
 from tasks.version import code_version
 
 log = logging.getLogger(__name__)
@@ -168,10 +169,10 @@ class _Run:
         body, self.painter = _bodies(config, network, meta)
         self.predictor = Predictor(
             network,
-            device=config.device,
+            device="cuda" if uses_gpu(config.run.device) else "cpu",
             precision=config.precision,
-            mode=config.mode,
-            batch_size=config.batch_size,
+            mode=config.run.mode,
+            batch_size=config.run.batch_size,
             body=body,
         )
         uses_backend = config.boxes == "keypoints"
@@ -241,7 +242,7 @@ class _Run:
             "frames": dataclasses.asdict(config.frames),
             "focal_px": config.focal_px,
             "precision": config.precision,
-            "mode": config.mode,
+            "mode": config.run.mode,
             "rotations_only": config.rotations_only,
             "body_model": dict(self.meta.body_model),
         }

@@ -1,19 +1,38 @@
-"""Settings of a prediction."""
+"""Settings of a prediction, from a file or the command line."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from pydantic import PositiveFloat, PositiveInt
 
+from datasets_manifest.settings import read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import FrameChoice
 from model.execution import Mode, Precision
 from model.renderer.mesh_files import MeshFormat
 from tasks.predict.people import BoxRule
-from tasks.settings import BodyModelConfig, EstimatorConfig
+from tasks.settings import BodyModelConfig, Device, EstimatorConfig
 
+SECTION = "predict"
+"""Name of the section in the settings file."""
 WITHOUT_PIXELS = ("annotations", "simulated")
 """Keypoint backends that need a data set's own keypoints."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictRunConfig:
+    """How the network is run."""
+
+    device: Device = "auto"
+    """``cpu``, ``cuda``, or ``auto``: the GPU if there is one."""
+    mode: Mode = "eager"
+    """``eager``; ``compile`` (needs a C++ compiler) and ``graph`` (CUDA) prepare the network for one size of batch."""
+    batch_size: PositiveInt = 32
+    """People in a batch of the network."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,14 +59,10 @@ class PredictConfig:
     """Which frames of videos."""
     focal_px: PositiveFloat | None = None
     """Focal length of all photos; None assumes 1.2 times the longer side."""
-    device: str = "cpu"
-    """Where the network runs."""
     precision: Precision = "fp32"
     """fp32, tf32 or bf16."""
-    mode: Mode = "eager"
-    """``eager``; ``compile`` (needs a C++ compiler) and ``graph`` (CUDA) prepare the network for one size of batch."""
-    batch_size: PositiveInt = 32
-    """People in a batch of the network."""
+    run: PredictRunConfig = field(default_factory=PredictRunConfig)
+    """How the network is run."""
     overwrite: bool = False
     """Replace predictions that are in the folder already."""
 
@@ -59,3 +74,32 @@ class PredictConfig:
             )
         if self.rotations_only and (self.meshes is not None or self.overlays):
             raise ValueError("rotations only means that no mesh is computed: leave out meshes and overlays, or it")
+
+
+def load_predict_config(path: Path | None, overrides: Mapping[str, Any]) -> PredictConfig:
+    """Reads the settings. Paths in the file are relative to its folder, those of the overrides to the working folder.
+
+    Args:
+        path: YAML file with one section ``predict``; None for the defaults.
+        overrides: Dotted names to values that replace those of the file.
+
+    Raises:
+        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
+    """
+    stated = {} if path is None else _placed(read_section(path, SECTION), path.absolute().parent)
+    config = read_settings(PredictConfig, with_overrides(stated, overrides), "settings" if path is None else path.name)
+    keypoints = config.keypoints.within(Path(), "keypoints")
+    options = keypoints.options | {"device": config.run.device}
+    return dataclasses.replace(config, keypoints=dataclasses.replace(keypoints, options=options))
+
+
+def _placed(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a file with its paths made absolute."""
+    placed = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            placed[name] = _placed(value, folder)
+        else:
+            is_path = name in ("checkpoint", "out", "path") or name.endswith("_path")
+            placed[name] = str(folder / value) if is_path and isinstance(value, str) and value else value
+    return placed

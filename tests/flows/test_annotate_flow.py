@@ -68,8 +68,8 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
     assert "no manifest 'nope'" in state.message
 
 
-@pytest.mark.parametrize(("use_gpu", "most_at_once"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)])
-def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, use_gpu, most_at_once):
+@pytest.mark.parametrize(("on_gpu", "most_at_once"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)])
+def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, on_gpu, most_at_once):
     running, seen, lock = 0, [], threading.Lock()
 
     def watched(job, whole=annotate_module.STEP_FUNCTIONS["keypoints"]):
@@ -83,7 +83,8 @@ def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path
         return whole(job)
 
     monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "keypoints", watched)
-    overrides = places(tmp_path) | {"run.use_gpu": use_gpu, "run.workers": 2}
+    monkeypatch.setattr(annotate_module, "uses_gpu", lambda device: on_gpu)
+    overrides = places(tmp_path) | {"run.workers": 2}
     state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_completed(), state.message
     assert max(seen) == most_at_once

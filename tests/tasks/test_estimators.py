@@ -10,7 +10,7 @@ from photo_people import people
 from upstream_checkpoints import write_checkpoint
 
 from model.estimators.registry import create, register
-from tasks.estimators import borrowed, estimator_info
+from tasks.estimators import borrowed, checked_options, estimator_info
 from tasks.settings import EstimatorConfig
 
 BACKEND = EstimatorConfig(backend="test_pool")
@@ -125,3 +125,28 @@ def test_a_footer_needs_the_hash_of_the_weights_not_the_network(part, backend, t
     assert told == create(part, backend, **config.options).info
     with pytest.raises(ValueError, match="does not exist"):
         estimator_info(part, EstimatorConfig(backend=backend, options={"checkpoint_path": str(tmp_path / "absent")}))
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "sentence"),
+    [
+        (
+            "hmr2",
+            {"checkpoint_path": "a", "batchsize": 3},
+            "unknown setting batchsize; known are batch_size, checkpoint_path",
+        ),
+        ("hmr2", {"checkpoint_path": "a", "half": 1}, "half: expected true or false, got 1"),
+        ("hmr2", {}, "checkpoint_path: is missing"),
+        ("mediapipe", {"pose": {"min_scor": 0.5}}, "pose: unknown setting min_scor; known are"),
+    ],
+)
+def test_an_option_that_a_backend_does_not_take_is_named_with_the_known_ones(backend, options, sentence):
+    with pytest.raises(ValueError, match=rf"body\.options of {backend}: {sentence}"):
+        checked_options("body", EstimatorConfig(backend=backend, options=options))
+
+
+def test_only_a_backend_with_a_device_is_told_of_it():
+    given = {"device": "auto", "checkpoint_path": "a"}
+    expected = {"device": "cuda" if torch.cuda.is_available() else "cpu", "checkpoint_path": "a"}
+    assert checked_options("body", EstimatorConfig(backend="hmr2", options=given)) == expected
+    assert checked_options("body", EstimatorConfig(backend="mediapipe", options={"device": "auto"})) == {}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from model.body.skeleton import NUM_KEYPOINTS
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
-from model.estimators.dwpose.calibration import ScoreCalibration, calibration_of
+from model.estimators.dwpose.calibration import calibration_of
 from model.estimators.dwpose.files import DETECTOR_FILE, LICENCE, POSE_FILE
 from model.estimators.dwpose.mmpose_route import MmposePose
 from model.estimators.dwpose.people import keypoints_output
@@ -33,16 +32,16 @@ class DwposeKeypoints:
     def __init__(
         self,
         *,
-        pose_path: str | Path | None = None,
-        detector_path: str | Path | None = None,
+        pose_path: str | None = None,
+        detector_path: str | None = None,
         route: str = "onnx",
-        config_path: str | Path | None = None,
+        config_path: str | None = None,
         kind: str = "dwpose",
         device: str = "cpu",
         batch_size: int = 16,
         num_threads: int = 0,
-        detector: YoloxConfig | Mapping[str, Any] | None = None,
-        calibration: ScoreCalibration | Mapping[str, Any] | None = None,
+        detector: YoloxConfig | None = None,
+        calibration: dict[str, Any] | None = None,
     ) -> None:
         """Opens the networks.
 

@@ -64,6 +64,8 @@ class HamerHands:
 
     shareable = True
 
+    Options = HamerConfig
+
     def __init__(self, *, checkpoint_path: str, **options: Any) -> None:
         """Loads the network.
 

@@ -34,6 +34,8 @@ class HMR2Body(SmplBody):
     no_square = ErrorCode.BOX_INVALID
     sigma_rad = body_sigma_rad(JOINT_ERROR_M)
 
+    Options = CropNetworkConfig
+
     def __init__(self, *, checkpoint_path: str, **options: Any) -> None:
         """Loads the network.
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from model.body.skeleton import BODY, BODY_GROUPS, NUM_KEYPOINTS
@@ -59,10 +56,10 @@ class MediapipeKeypoints:
     def __init__(
         self,
         *,
-        detector: DetectorConfig | Mapping[str, Any] | None = None,
-        pose: PoseConfig | Mapping[str, Any] | None = None,
-        hands: HandConfig | Mapping[str, Any] | None = None,
-        heads: HeadConfig | Mapping[str, Any] | None = None,
+        detector: DetectorConfig | None = None,
+        pose: PoseConfig | None = None,
+        hands: HandConfig | None = None,
+        heads: HeadConfig | None = None,
     ) -> None:
         self._detector = as_config(DetectorConfig, detector)
         self._pose = as_config(PoseConfig, pose)

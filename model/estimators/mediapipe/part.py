@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from model.estimators.base import Array, PersonBatch
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.lift.rest import RestSkeleton, open_skeleton
@@ -23,11 +20,11 @@ class MediapipePart:
     def __init__(
         self,
         *,
-        pose: PoseConfig | Mapping[str, Any] | None = None,
-        hands: HandConfig | Mapping[str, Any] | None = None,
+        pose: PoseConfig | None = None,
+        hands: HandConfig | None = None,
         skeleton: RestSkeleton | None = None,
     ) -> None:
-        """Takes options as mappings, as they come from a settings file."""
+        """Takes options as values, or as mappings of their fields."""
         self._pose = as_config(PoseConfig, pose)
         self._hands = as_config(HandConfig, hands)
         self._rest = skeleton or open_skeleton()

@@ -84,6 +84,8 @@ class ProHMRBody(SmplBody):
     no_square = ErrorCode.KEYPOINTS_TOO_FEW
     sigma_rad = body_sigma_rad(JOINT_ERROR_M)
 
+    Options = ProHMRBodyConfig
+
     def __init__(self, *, checkpoint_path: str, **options: Any) -> None:
         """Loads the network.
 

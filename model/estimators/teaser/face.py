@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,9 @@ class FaceNetwork:
     """Of the weights."""
     shareable = True
 
-    def __init__(self, *, checkpoint_path: str, region: Mapping[str, Any] | None = None, **options: Any) -> None:
+    Options = FaceConfig
+
+    def __init__(self, *, checkpoint_path: str, region: RegionConfig | None = None, **options: Any) -> None:
         """Loads the network.
 
         Args:

@@ -55,7 +55,10 @@ def test_one_photo_as_one_person(pear, tmp_path):
         (["photo.png", "--checkpoint", "net.safetensors", "--every", "0"], "every: expected more than 0, got 0"),
         (["photo.png", "--checkpoint", "net.safetensors", "--meshes", "stl"], "expected one of gltf, obj, got 'stl'"),
         (["photo.png", "--checkpoint", "net.safetensors", "--backend", "nobody"], "no keypoints estimator is called"),
-        (["photo.png", "--checkpoint", "net.safetensors", "--device", "warp"], "device 'warp' cannot be used here"),
+        (
+            ["photo.png", "--checkpoint", "net.safetensors", "--device", "warp"],
+            "run.device: expected one of auto, cpu, cuda, got 'warp'",
+        ),
         (["photo.png", "--checkpoint", "net.safetensors", "--precision", "fp8"], "expected one of fp32, tf32, bf16"),
         (
             ["photo.png", "--checkpoint", "net.safetensors", "--mode", "graph", "--device", "cpu"],

@@ -157,7 +157,7 @@ def test_hmr2_weights_give_the_loss_of_a_slow_obvious_version(body: KeypointBody
     precise = KeypointBody(load_open_body()).double()
     posed, target = precise(parameters), posed_target(batch, precise)
     found = regressor_loss(
-        prediction_of(parameters, camera), posed.joints, posed.keypoints, batch, *target, LossConfig.hmr2(), FOCAL_SIDES
+        prediction_of(parameters, camera), posed.joints, posed.keypoints, batch, *target, LossConfig(), FOCAL_SIDES
     )
     expected = oracle(parameters, camera, posed.joints, posed.keypoints, batch, *target)
     assert float(found.total) == pytest.approx(expected, rel=1e-10)
@@ -190,7 +190,7 @@ def test_descending_it_leads_to_the_target(body: KeypointBody) -> None:
     optimiser = torch.optim.Adam([*leaves.values(), view], lr=0.05)
     totals = []
     for _ in range(12):
-        loss = loss_of(EhmParameters(**leaves), view, batch, body, LossConfig.hmr2()).total
+        loss = loss_of(EhmParameters(**leaves), view, batch, body, LossConfig()).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -342,19 +342,13 @@ def test_the_mean_over_equal_shares_is_the_whole_batch(body: KeypointBody) -> No
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
-def test_presets() -> None:
-    hmr2, paper = LossConfig.hmr2(), LossConfig.paper()
-    assert (hmr2.body_3d, hmr2.body_2d, hmr2.body_pose, hmr2.betas) == (0.05, 0.01, 0.001, 0.0005)
-    assert (paper.body_3d, paper.body_2d, paper.body_pose, paper.flame_shape) == (0.05, 0.01, 0.001, 0.001)
-    assert paper.global_orient == 0
-    assert paper.min_score == 0.7
-    assert hmr2.face_form == paper.face_form == 0  # not theirs
-    assert LossConfig.smoke().weight_of("left_hand_3d") == LossConfig.smoke().hand_3d
+def test_left_and_right_share_a_weight() -> None:
+    assert LossConfig(hand_3d=0.2).weight_of("left_hand_3d") == 0.2
 
 
 def test_which_weights_leave_no_read_out_without_a_gradient() -> None:
-    assert LossConfig.hmr2().reaches_every_readout
-    assert not LossConfig.paper().reaches_every_readout  # nothing is said of the pelvis' rotation
+    assert LossConfig().reaches_every_readout
+    assert not LossConfig(global_orient=0.0).reaches_every_readout  # nothing is said of the pelvis' rotation
     assert not LossConfig(body_2d=0.0, hand_2d=0.0, face_2d=0.0).reaches_every_readout  # nor here of the camera
     assert LossConfig(body_2d=0.0, hand_2d=0.0, body_3d=0.0).reaches_every_readout
 

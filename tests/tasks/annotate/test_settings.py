@@ -6,7 +6,9 @@ import pytest
 
 from datasets_manifest.settings import read_settings
 from model.estimators import create
+from model.estimators.base import PARTS
 from tasks.annotate.settings import AnnotateConfig, load_config
+from tasks.estimators import checked_options
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -68,7 +70,7 @@ def test_the_files_of_a_backend_are_relative_to_the_settings(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("annotate: {hands: {backend: hamer, options: {checkpoint_path: hamer.ckpt, batch_size: 8}}}\n")
     options = load_config(path).hands.options
-    assert options == {"checkpoint_path": str(tmp_path / "hamer.ckpt"), "batch_size": 8}
+    assert options == {"checkpoint_path": str(tmp_path / "hamer.ckpt"), "batch_size": 8, "device": "auto"}
     assert load_config(path, {"hands.options.checkpoint_path": None}).hands.options["checkpoint_path"] is None
 
 
@@ -89,28 +91,27 @@ def paper(tmp_path):
 )
 def test_another_backend_of_the_recipe_reads_its_own_file(paper, tmp_path, part, backend, place):
     config = getattr(load_config(paper, {f"{part}.backend": backend}), part)
-    assert config.options == {"checkpoint_path": str(tmp_path / "licensed" / place)}
+    assert config.options == {"checkpoint_path": str(tmp_path / "licensed" / place), "device": "auto"}
     with pytest.raises(ValueError, match=place.partition("/")[2].replace("+", ".")):
-        create(part, backend, **config.options)
+        create(part, backend, **checked_options(part, config))
 
 
 def test_mediapipe_in_the_recipe_gets_no_option_of_dwpose(paper):
     config = load_config(paper, {"keypoints.backend": "mediapipe"}).keypoints
-    assert config.options == {}
-    create("keypoints", "mediapipe", **config.options)
+    assert checked_options("keypoints", config) == {}
 
 
-@pytest.mark.parametrize("first", ["body.backend", "body.options.device"])
+@pytest.mark.parametrize("first", ["body.backend", "body.options.half"])
 def test_options_that_come_with_another_backend_stay(paper, first):
-    overrides = {"body.backend": "hmr2", "body.options.device": "cuda"}
+    overrides = {"body.backend": "hmr2", "body.options.half": True}
     overrides = {first: overrides[first], **overrides}
-    assert load_config(paper, overrides).body.options["device"] == "cuda"
+    assert load_config(paper, overrides).body.options["half"] is True
 
 
 def test_the_same_backend_keeps_its_options(paper):
     paper.write_text("annotate: {body: {backend: hmr2, options: {checkpoint_path: a.ckpt, half: true}}}\n")
     kept = load_config(paper, {"body.backend": "hmr2"}).body.options
-    assert kept == {"checkpoint_path": str(paper.parent / "a.ckpt"), "half": True}
+    assert kept == {"checkpoint_path": str(paper.parent / "a.ckpt"), "half": True, "device": "auto"}
 
 
 def test_files_lie_with_the_bodies_or_in_licensed_under_any_published_name(paper, tmp_path):
@@ -136,3 +137,13 @@ def test_an_empty_path_stays_empty_and_a_number_is_named(paper):
     assert load_config(paper, {"body.options.checkpoint_path": ""}).body.options["checkpoint_path"] == ""
     with pytest.raises(ValueError, match=r"body\.options\.checkpoint_path: expected the path of a file or null, got 3"):
         load_config(paper, {"body.options.checkpoint_path": 3})
+
+
+def test_one_setting_says_where_all_networks_run(paper):
+    config = load_config(paper, {"run.device": "cpu"})
+    assert {getattr(config, part).options["device"] for part in PARTS} == {"cpu"}
+    assert checked_options("body", config.body)["device"] == "cpu"
+    with pytest.raises(ValueError, match=r"body\.options\.device: is no option; run\.device says"):
+        load_config(paper, {"body.options.device": "cpu"})
+    with pytest.raises(ValueError, match="run: unknown setting use_gpu; known are device"):
+        load_config(paper, {"run.use_gpu": True})

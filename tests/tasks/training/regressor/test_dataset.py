@@ -25,7 +25,7 @@ def mirror():
 
 
 def dataset(*sets, mirror=None, augment=None, **options):
-    augment = augment or (AugmentConfig.hmr2() if mirror is not None else AugmentConfig(flip_share=0.0))
+    augment = augment or (AugmentConfig() if mirror is not None else AugmentConfig(flip_share=0.0))
     return RegressorDataset(sets, augment, CONFIG, 3, mirror=mirror, **options)
 
 
@@ -136,10 +136,10 @@ def test_a_broken_photo_gives_way_to_the_next_row_where_allowed(tmp_path):
 def test_flips_need_a_mirror(tmp_path, mirror):
     photos = labelled_photos(tmp_path, 1)
     with pytest.raises(ValueError, match=r"betas mirror is not given; set augment.flip_share to 0"):
-        RegressorDataset([photos], AugmentConfig.hmr2(), CONFIG, 0)
+        RegressorDataset([photos], AugmentConfig(), CONFIG, 0)
     crooked = dataclasses.replace(mirror, betas_residual=0.4)
     with pytest.raises(ValueError, match="leaves 40% of the shape unexplained"):
-        RegressorDataset([photos], AugmentConfig.hmr2(), CONFIG, 0, mirror=crooked)
+        RegressorDataset([photos], AugmentConfig(), CONFIG, 0, mirror=crooked)
 
 
 def test_faces_without_a_mirror_do_not_supervise_when_flipped(tmp_path, mirror):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from datasets_manifest.settings import read_sections
+from tasks.annotate.settings import AnnotateConfig
+from tasks.setting_rows import setting_rows
 from tasks.training.regressor.settings import TrainConfig, from_plain, load_train_config, to_plain
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,10 +29,34 @@ def test_the_papers_preset_states_the_papers_figures() -> None:
     config = load_train_config(ROOT / "params.train-paper.yaml")
     assert (config.steps, config.run.batch_size, config.run.processes) == (200_000, 40, 8)
     assert (config.optimiser.lr, config.optimiser.weight_decay, config.network.vit.width) == (1e-5, 1e-4, 768)
-    assert config.loss == type(config.loss).paper()
-    assert config.augment == type(config.augment).hmr2()
-    assert load_train_config(ROOT / "params.train-hmr2.yaml").loss == type(config.loss).hmr2()
-    assert load_train_config(ROOT / "params.train.yaml").loss == type(config.loss).smoke()
+    loss = config.loss
+    assert (loss.body_3d, loss.body_2d, loss.body_pose, loss.flame_shape) == (0.05, 0.01, 0.001, 0.001)
+    assert (loss.global_orient, loss.min_score, loss.face_form) == (0, 0.7, 0)
+
+
+def test_hmr2s_preset_states_hmr2s_figures() -> None:
+    config = load_train_config(ROOT / "params.train-hmr2.yaml")
+    loss, augment = config.loss, config.augment
+    assert (loss.body_3d, loss.body_2d, loss.body_pose, loss.betas, loss.face_form) == (0.05, 0.01, 0.001, 0.0005, 0)
+    assert (augment.scale, augment.rotation_deg, augment.rotation_share, augment.flip_share) == (0.3, 30.0, 0.6, 0.5)
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "params.paper.yaml", *PRESETS])
+def test_a_preset_does_not_restate_defaults(name: str) -> None:
+    ((section, stated),) = read_sections(ROOT / name).items()
+    config = {"annotate": AnnotateConfig, "train": TrainConfig}[section]
+    rows = {row.name: row.value for row in setting_rows(config)}
+    kept = {"datasets", "body_model.path", "keypoints.backend", "body.backend", "hands.backend", "face.backend"}
+    restated = [name for name, value in _leaves(stated) if name in rows and name not in kept and rows[name] == value]
+    assert restated == []
+
+
+def _leaves(values: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, tuple(value) if isinstance(value, list) else value
 
 
 def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
