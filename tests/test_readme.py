@@ -17,6 +17,7 @@ from flows.cli.command_line import parse_settings
 from model.estimators import create
 from model.licensed_files import OFFICIAL
 from tasks.annotate.settings import load_config
+from tasks.estimators import checked_options
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -128,9 +129,9 @@ def test_backends_that_are_swapped_in_the_recipe_fit_it():
     assert len(swaps) >= 3
     for name, backend in swaps:
         part = name.partition(".")[0]
-        options = getattr(load_config(ROOT / "params.paper.yaml", {name: backend}), part).options
+        config = getattr(load_config(ROOT / "params.paper.yaml", {name: backend}), part)
         try:
-            create(part, backend, **options)
+            create(part, backend, **checked_options(part, config))
         except ValueError as error:  # Nobody's weights need to be here, but nothing else may be wrong.
             if str(ROOT / "licensed" / backend) not in str(error):
                 raise

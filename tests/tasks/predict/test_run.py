@@ -336,7 +336,7 @@ def test_numbers_that_are_not_finite_become_a_row(folder, tmp_path):
         ({"meshes": "ply"}, "meshes: expected one of gltf, obj, got 'ply'"),
         ({"rotations_only": True, "overlays": True}, "no mesh is computed"),
         ({"focal_px": 0.0}, "focal_px: expected more than 0, got 0.0"),
-        ({"mode": "fast"}, "mode: expected one of eager, compile, graph, got 'fast'"),
+        ({"run": {"mode": "fast"}}, "mode: expected one of eager, compile, graph, got 'fast'"),
         ({"keypoints": {"backend": "annotations"}}, "'annotations' finds nobody in a photo"),
         ({"keypoints": {"backend": "simulated"}}, "'simulated' finds nobody in a photo"),
     ],
