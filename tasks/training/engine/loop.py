@@ -207,8 +207,8 @@ class Trainer:
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[nn.Module]:
-        """The objective with the averaged weights, in evaluation mode."""
-        with self.trained.average.applied_to(self.objective):
+        """The objective with the averaged weights, in evaluation mode and without gradients."""
+        with torch.no_grad(), self.trained.average.applied_to(self.objective):
             yield self.objective.eval()
         self.objective.train()
 
