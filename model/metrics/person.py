@@ -36,7 +36,7 @@ from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.body.skeleton import NUM_MAIN_JOINTS, SMPLX_EYES
 from model.metrics.hands import hand_pa_mpjpe_mm, hand_pa_pve_mm
-from model.metrics.head import lip_max_mm, rest_head
+from model.metrics.head import lip_max_mm, lip_rows, rest_head
 from model.metrics.joints import mean_distance_mm, mpjpe_mm, orientation_error_deg, pa_mpjpe_mm
 
 _PARTS = {
@@ -60,7 +60,7 @@ _PARTS = {
 class PosedPeople:
     """What errors are measured on, metres, in any frame that prediction and truth share.
 
-    The last three may be unknown: errors that need them are left out.
+    What has a default may be unknown: errors that need it are left out.
     """
 
     joints: Tensor
@@ -75,6 +75,8 @@ class PosedPeople:
     """(N, 3)."""
     rest_head: Tensor | None = None
     """(N, V, 3) see ``model.metrics.head.rest_head``."""
+    lips: np.ndarray | None = None
+    """(L,) rows of the head that are lips; see ``model.metrics.head.lip_rows``."""
 
     @classmethod
     def of_mesh(cls, joints: Tensor, vertices: Tensor, assets: EhmAssets, **known: Tensor) -> PosedPeople:
@@ -96,6 +98,7 @@ class PosedByParameters:
         parts = [assets.hand_vertex_ids["left"], assets.hand_vertex_ids["right"], assets.head_vertex_ids]
         self._part_sizes = [len(ids) for ids in parts]
         self._body = KeypointBody(assets, size, extra_vertex_ids=np.concatenate(parts)).to(device)
+        self._lips = lip_rows(assets)
         flame = FLAME(assets.flame, num_betas=size.num_flame_shape, num_expression=size.num_expression)
         self._flame = flame.to(device)
 
@@ -111,6 +114,7 @@ class PosedByParameters:
             global_orient=people.global_orient,
             head_scale=people.head_scale,
             rest_head=rest_head(self._flame, people),
+            lips=self._lips,
         )
 
 
@@ -119,7 +123,6 @@ def person_errors(
     predicted: PosedPeople,
     truth: PosedPeople,
     valid: Mapping[str, np.ndarray] | None = None,
-    lips: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Errors of N people.
 
@@ -127,7 +130,6 @@ def person_errors(
         predicted: N people.
         truth: The same N people.
         valid: Part (`body`, `left_hand`, `right_hand`, `face`) -> (N,) bool, whether it counts; an absent one does.
-        lips: (L,) rows of the head that are lips, see ``model.metrics.head.lip_rows``.
 
     Returns:
         The module's errors that can be told, float64: (N,), those of hands (N, 2); NaN where a part does not count.
@@ -151,8 +153,8 @@ def person_errors(
     if predicted.rest_head is not None and truth.rest_head is not None:
         heads = predicted.rest_head, truth.rest_head
         found |= {"head_canonical_mm": mean_distance_mm(*heads), "head_pa_mm": pa_mpjpe_mm(*heads)}
-        if lips is not None:
-            found["lip_max_mm"] = lip_max_mm(*(head[:, lips] for head in heads))
+        if truth.lips is not None:
+            found["lip_max_mm"] = lip_max_mm(*(head[:, truth.lips] for head in heads))
         if predicted.head_scale is not None and truth.head_scale is not None:
             scales = predicted.head_scale, truth.head_scale
             found["head_scaled_mm"] = mean_distance_mm(

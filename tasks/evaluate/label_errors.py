@@ -20,13 +20,12 @@ from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import LABEL_SCHEMA
-from model.body.ehms import EhmOutput, EHMs
+from model.body.ehms import EHMs
+from model.body.parameters import DEFAULT_SIZE, EhmParameters
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
-from model.metrics.person import PosedPeople, person_errors
+from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians
-from model.rotations import rotvec_to_rotmat
 from tasks.evaluate.matching import KnownPhotos, Matching, match_people
-from tasks.posing import pose_bodies
 
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
@@ -38,8 +37,8 @@ _PEOPLE_AT_ONCE = 64
 """People whose bodies are posed together."""
 
 
-def truth_errors(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
-    """3D errors of labels against known truth.
+def truth_errors(matching: Matching, pose: PosedByParameters) -> dict[str, np.ndarray]:
+    """3D errors of labels against known truth, posed by the body of the labels.
 
     Returns:
         For the P matched people with truth the errors of ``model.metrics.person``, NaN for hands and heads that the
@@ -52,27 +51,13 @@ def truth_errors(matching: Matching, body: EHMs) -> dict[str, np.ndarray]:
     truths = [dict(matching.people[row].truth or {}) for row in rows]
     truth = {name: np.stack([own[name] for own in truths]) for name in truths[0] if all(name in own for own in truths)}
     valid = {part: labels[f"{part}_valid"] for part in _CLAIMED}
-    errors = person_errors(_measured(body, _parameters(labels)), _measured(body, truth), valid)
+    errors = person_errors(pose(_parameters(labels)), pose(EhmParameters.from_columns(truth)), valid)
     return errors | {"quality": labels["quality"].astype(np.float64)}
 
 
-def _parameters(labels: Columns) -> dict[str, np.ndarray]:
-    """What poses the bodies of labels, float64; without what some label lacks."""
-    return {name: labels[name].astype(np.float64) for name in LABEL_PARAMETERS if labels.has(name).all()}
-
-
-def _measured(body: EHMs, people: Mapping[str, np.ndarray]) -> PosedPeople:
-    """What errors are measured on, of (P, ...) parameters by column of the labels."""
-    out = _posed(body, people)
-    turn, scale = (torch.tensor(people[name].reshape(-1, 3)) for name in ("global_orient", "head_scale"))
-    known = {"global_orient": rotvec_to_rotmat(turn), "head_scale": scale}
-    return PosedPeople.of_mesh(out.joints, out.vertices, body.assets, **known)
-
-
-def _posed(body: EHMs, people: Mapping[str, np.ndarray]) -> EhmOutput:
-    """Bodies, camera frame, metres."""
-    names = [name for name in LABEL_PARAMETERS if name in people]
-    return pose_bodies(body, {name: people[name].reshape(len(people[name]), -1) for name in names})
+def _parameters(labels: Columns) -> EhmParameters:
+    """The people of labels; what some label lacks is neutral in all."""
+    return EhmParameters.from_columns({name: labels[name] for name in LABEL_PARAMETERS if labels.has(name).all()})
 
 
 def keypoint_errors(matching: Matching, projected: np.ndarray) -> dict[str, np.ndarray]:
@@ -178,7 +163,8 @@ def _quality_rank(quality: np.ndarray, error: np.ndarray) -> float | None:
 
 def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:
     """(P, 133, 2) px, the keypoints of labels in their photos."""
-    points = _posed(body, _parameters(labels)).keypoints.numpy()
+    with torch.inference_mode():
+        points = body(_parameters(labels)).keypoints.numpy()
     focal, principal = (labels[name].astype(np.float64) for name in ("focal_px", "principal_px"))
     return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
 
@@ -199,6 +185,7 @@ class LabelEvaluation:
     def __init__(self, records: Iterable[ImageRecord], body: EHMs) -> None:
         """Measures against the people of these photos; ``body`` is the one that the labels are labels of."""
         self._photos, self._body = KnownPhotos(records), body
+        self._pose = PosedByParameters(body.assets, DEFAULT_SIZE)
         self._pending: list[Matching] = []
         self._trusted: dict[str, np.ndarray] = {}
         self._num_known = self._num_labels = self._num_pairs = 0
@@ -226,7 +213,7 @@ class LabelEvaluation:
 
     def _measure(self) -> None:
         matching = Matching.joined(self._pending)
-        for name, values in truth_errors(matching, self._body).items():
+        for name, values in truth_errors(matching, self._pose).items():
             self._truth[name].append(values)
         if any(_is_annotated(person) for person in matching.people):
             projected = projected_keypoints(matching.labels, self._body)

@@ -21,7 +21,6 @@ from datasets_manifest.schema.labels import PART_NAMES
 from model.batches import map_tensors
 from model.body.assets import EhmAssets
 from model.body.parameters import EhmParameters
-from model.metrics.head import lip_rows
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians
 from model.regressor.batch import TrainingBatch
@@ -109,7 +108,6 @@ class Evaluator:
     """
 
     def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
-        self._lips = lip_rows(assets)
         self._posed = PosedByParameters(assets, config.size, device=device)
 
     def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
@@ -119,7 +117,7 @@ class Evaluator:
         with numerics("fp32", batch.weight.device):
             predicted, truth = self._posed(said), self._posed(label)
         valid = {part: getattr(batch, f"{part}_valid").cpu().numpy() for part in PART_NAMES}
-        found = person_errors(predicted, truth, valid, self._lips)
+        found = person_errors(predicted, truth, valid)
         return Errors(sample_ids=batch.sample_ids, values={name: found[name] for name in MEASURES})
 
 

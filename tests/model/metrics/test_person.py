@@ -7,7 +7,6 @@ from training_rig import TINY, random_parameters
 
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
-from model.metrics.head import lip_rows
 from model.metrics.person import PosedByParameters, PosedPeople, person_errors
 
 COUNT = 3
@@ -37,21 +36,21 @@ def test_a_mesh_has_the_errors_of_the_parameters_that_pose_it(assets, people, po
         out = body(one)
         known = {"head_scale": one.head_scale, "global_orient": one.global_orient}
         meshes.append(PosedPeople.of_mesh(out.joints, out.vertices, assets, **known))
-    of_mesh, of_parameters = person_errors(*meshes), person_errors(*posed, lips=lip_rows(assets))
+    of_mesh, of_parameters = person_errors(*meshes), person_errors(*posed)
     at_rest = {"head_canonical_mm", "head_scaled_mm", "head_pa_mm", "lip_max_mm"}
     assert set(of_parameters) - set(of_mesh) == at_rest
     for name, values in of_mesh.items():
         np.testing.assert_allclose(values, of_parameters[name], rtol=1e-3, atol=1e-3, err_msg=name)
 
 
-def test_parts_that_do_not_count_have_no_error(assets, posed):
+def test_parts_that_do_not_count_have_no_error(posed):
     first = np.arange(COUNT) == 0
-    whole = person_errors(*posed, lips=lip_rows(assets))
+    whole = person_errors(*posed)
     for part, alone in {
         "body": {"mpjpe_mm", "pa_mpjpe_mm", "orient_deg"},
         "face": {"head_canonical_mm", "head_pa_mm", "lip_max_mm"},
     }.items():
-        found = person_errors(*posed, {part: first}, lip_rows(assets))
+        found = person_errors(*posed, {part: first})
         without = {name for name, values in found.items() if np.isnan(values).any()}
         assert without == alone | {"head_posed_mm", "head_posed_pa_mm", "head_scaled_mm", "head_scale_error"}
         for name, values in found.items():
@@ -63,8 +62,8 @@ def test_parts_that_do_not_count_have_no_error(assets, posed):
         np.testing.assert_array_equal(np.isnan(found[name][:, 1]), ~first)
 
 
-def test_everything_is_float64_and_one_a_person(assets, posed):
-    for name, values in person_errors(*posed, lips=lip_rows(assets)).items():
+def test_everything_is_float64_and_one_a_person(posed):
+    for name, values in person_errors(*posed).items():
         assert values.dtype == np.float64
         assert values.shape == ((COUNT, 2) if name.startswith("hand") else (COUNT,)), name
         assert np.all(values > 0), name
