@@ -124,28 +124,35 @@ def check_images(images: Sequence[str], source: ImageSource, *, labels: Path) ->
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(kw_only=True, slots=True, eq=False)
 class _TarSource:
     """One tar file; a name is a member, with or without the tar file's own name and :: before it."""
 
     root: Path
     archive: TarArchive
 
-    def _member(self, image: str) -> str:
-        return image.removeprefix(f"{self.root.name}{MEMBER_MARK}")
-
     def listing(self, *, recursive: bool = True) -> Listing:
-        names = [name for name in self.archive.members if _is_shown(name) and (recursive or "/" not in name)]
-        return Listing(names=sorted(names), problems=self.archive.problems())
+        archive, _ = self._place("")
+        names = [name for name in archive.members if _is_shown(name) and (recursive or "/" not in name)]
+        return Listing(names=sorted(names), problems=archive.problems())
 
     def read(self, image: str) -> bytes:
-        return self.archive.read(self._member(image))
+        archive, member = self._place(image)
+        return archive.read(member)
 
     def state(self, image: str) -> FileState:
-        return self.archive.state(self._member(image))
+        archive, member = self._place(image)
+        return archive.state(member)
 
     def missing(self, images: Iterable[str]) -> list[str]:
-        return sorted(image for image in images if self._member(image) not in self.archive.members)
+        return sorted(image for image in images if problem_of(self, image))
+
+    def _place(self, image: str) -> tuple[TarArchive, str]:
+        try:
+            self.archive = self.archive.current()
+        except ValueError as error:
+            raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {error}") from error
+        return self.archive, image.removeprefix(f"{self.root.name}{MEMBER_MARK}")
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -230,24 +237,30 @@ class _FolderSource:
         return (self._archive(holders[0], image), image) if holders else None
 
     def _members(self) -> dict[str, list[str]]:
-        if self.holders is None:
-            holders: defaultdict[str, list[str]] = defaultdict(list)
+        holders = self.holders
+        if holders is None:
+            holders = defaultdict(list)
             for path in sorted(self.root.glob(f"*{ARCHIVE_SUFFIX}")):
                 if _is_shown(path.name) and path.is_file():
                     for member in self._archive(path.name, path.name).members:
                         holders[member].append(path.name)
-            self.holders = dict(holders)
-        return self.holders
+            holders = self.holders = dict(holders)
+        return holders
 
     def _archive(self, name: str, image: str) -> TarArchive:
-        if name not in self.archives and name not in self.broken:
-            try:
-                self.archives[name] = TarArchive.index(inside(self.root, name))
-            except ValueError as error:
-                self.broken[name] = str(error)
-        if name in self.broken:
-            raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {self.broken[name]}")
-        return self.archives[name]
+        found = self.archives.get(name)
+        try:
+            if name in self.broken:
+                raise ValueError(self.broken[name])
+            archive = TarArchive.index(inside(self.root, name)) if found is None else found.current()
+        except ValueError as error:
+            self.broken[name] = str(error)
+            raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {error}") from error
+        if archive is not found:
+            self.archives[name] = archive
+            if found is not None:  # A replaced tar file may hold other members.
+                self.holders = None
+        return archive
 
     def _plain_path(self, image: str) -> str | None:
         """Path of a name in a folder that is known to lie inside the root; None for names that need a closer look."""

@@ -56,6 +56,18 @@ class TarArchive:
             del members[name]
         return cls(path=path, members=members, size=state.st_size, modified_ns=state.st_mtime_ns, refused=refused)
 
+    def current(self) -> TarArchive:
+        """This index, or that of the file as it is now if it was replaced; a lost file is said when it is read.
+
+        Raises:
+            ValueError: As ``index``.
+        """
+        try:
+            state = self.path.stat()
+        except OSError:
+            return self
+        return self if (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns) else self.index(self.path)
+
     def problems(self) -> list[tuple[str, ImageError]]:
         """The refused members, each with the reason."""
         detail = f"the member's name is not a plain path in {self.path}; rename it."

@@ -220,3 +220,14 @@ def test_the_state_of_a_photo_changes_with_it(folder):
     assert source.state("t.tar::m.jpg") == source.state("m.jpg") == (5, path.stat().st_mtime_ns)
     with pytest.raises(ImageError):
         source.state("gone.jpg")
+
+
+def test_a_tar_file_that_was_replaced_is_read_anew(folder):
+    path = write_tar(folder / "t.tar", [("m.jpg", b"first")])
+    sources = [(open_images(path), "m.jpg"), (open_images(folder), "m.jpg"), (open_images(folder), "t.tar::m.jpg")]
+    assert [source.read(name) for source, name in sources] == [b"first"] * 3
+    write_tar(path, [("longer name.jpg", b"x" * 3000), ("m.jpg", b"second")])
+    for source, name in sources:
+        assert source.read(name) == b"second"
+        assert source.state(name) == (6, path.stat().st_mtime_ns)
+        assert source.missing([name, name.replace("m.jpg", "longer name.jpg"), "n.jpg"]) == ["n.jpg"]
