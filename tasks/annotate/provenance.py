@@ -14,11 +14,9 @@ from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
 from tasks.body_model import ehm_assets
 from tasks.estimators import estimator_entry, estimator_info, estimator_settings
+from tasks.revisions import REVISIONS
 from tasks.settings import EstimatorConfig
 from tasks.version import code_version
-
-REVISIONS = {"keypoints": 3, "body": 2, "hands": 1, "face": 1, "refine": 4}
-"""Raised by hand when the code of a step changes its results, so that old files are made again."""
 
 
 def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:

@@ -42,13 +42,12 @@ from tasks.predict.people import FoundPeople, find_people, whole_image
 from tasks.predict.pictures import Painter
 from tasks.predict.rows import Row, empty_row, person_rows, unread_row
 from tasks.predict.settings import PredictConfig
+from tasks.revisions import REVISIONS
 from tasks.settings import uses_gpu
 from tasks.version import code_version
 
 log = logging.getLogger(__name__)
 
-REVISION = 1
-"""Raised by hand when the code changes results."""
 ROWS_PER_FILE = 4096
 CHUNK_MB = 256
 """MiB of decoded photos that are held at a time."""
@@ -235,7 +234,7 @@ class _Run:
         estimators = [estimator_entry("keypoints", config.keypoints)] if uses_backend else []
         stated = {
             "step": "predict",
-            "revision": REVISION,
+            "revision": REVISIONS["predict"],
             "checkpoint": {"sha256": self.digest, "step": self.meta.step, "network": self.meta.config.to_dict()},
             "boxes": {"rule": config.boxes, "settings": estimator_settings(config.keypoints) if uses_backend else {}},
             "estimators": estimators,

@@ -23,12 +23,11 @@ from datasets_manifest.shards.shard import finished_footer, read_footer, read_sh
 from datasets_manifest.shards.store import shard_path, write_shard
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
+from tasks.revisions import REVISIONS
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import TRUTH_FILE, TRUTH_SCHEMA, synthesise
 from tasks.version import code_version
 
-REVISION = 1
-"""Raised by hand when a change of this program changes the labels."""
 FRAMING_POINTS = tuple(range(5, 13))
 """Shoulders, elbows, wrists and hips among the 133 keypoints: what a body in the picture shows of itself."""
 VALID_SHARE = 0.5
@@ -68,7 +67,7 @@ def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "syntheti
     truth = read_footer(truth_path)
     stated = {
         "step": "truth",
-        "revision": REVISION,
+        "revision": REVISIONS["truth"],
         "settings": {"valid_share": VALID_SHARE},
         "reads": {"truth": truth.config_hash},
         "body_model": dict(truth.body_model),

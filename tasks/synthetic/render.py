@@ -27,15 +27,13 @@ from datasets_manifest.shards.store import write_shard
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape
+from tasks.revisions import REVISIONS
 from tasks.synthetic.person import SyntheticConfig, render_person
 from tasks.synthetic.pool import call_in_processes
 from tasks.synthetic.pose import CROP_SHARES, CROPS
 from tasks.version import code_version
 
 log = logging.getLogger(__name__)
-
-REVISION = 2
-"""Raised by hand when a change of this program changes the images or the truth."""
 
 TRUTH_FILE = "truth.parquet"
 PEOPLE_A_PROCESS = 32
@@ -155,7 +153,7 @@ def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:
     settings = dataclasses.asdict(config)
     if config.crop_shares == CROP_SHARES:
         del settings["crop_shares"]  # a set with the usual shares is the same whether or not they are stated
-    return {"step": "synthesise", "revision": REVISION, "settings": settings, "body_model": body}
+    return {"step": "synthesise", "revision": REVISIONS["synthesise"], "settings": settings, "body_model": body}
 
 
 def _image_name(index: int, config: SyntheticConfig) -> str:

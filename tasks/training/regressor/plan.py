@@ -20,15 +20,13 @@ from model.body.assets import EhmAssets
 from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets, full_body
+from tasks.revisions import REVISIONS
 from tasks.synthetic.labels import synthetic_people
 from tasks.synthetic.person import SyntheticConfig
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.dataset import LabelledPhotos
 from tasks.training.regressor.mean_file import read_mean_file
 from tasks.training.regressor.settings import TrainConfig
-
-REVISION = 1
-"""Raised by hand when a change of this program changes what a training comes to: no old run is then gone on with."""
 
 NETWORK = "regressor"
 """What the trained network is called in the files of a run."""
@@ -140,7 +138,7 @@ def open_plan(config: TrainConfig) -> TrainingPlan:
     _check_apart(training, validation)
     validation = tuple(_shortened(people, config.max_validation_people) for people in validation)
     stated = {
-        "revision": REVISION,
+        "revision": REVISIONS["train"],
         "settings": config.deciding(),
         "snapshots": [people.selection.snapshot_hash for people in training],
         "validation": [people.selection.snapshot_hash for people in validation],

@@ -1,0 +1,138 @@
+"""Results of every step on a small fixed input, beside its revision: both change, or none does.
+
+A column's values are reduced to two numbers, the mean of their magnitudes and a sum with fixed weights, so that any
+value that moves moves one of them. They are compared with a tolerance of 0.002 and not by a hash of rounded values:
+processors and versions of torch differ in the last digits, and where values lie at an edge of rounding a hash would
+change with them.
+
+    python tests/tasks/test_revisions.py        writes the results of today into revisions.json
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tasks.revisions import REVISIONS
+
+GOLDEN = Path(__file__).with_suffix(".json")
+TOLERANCE = 2e-3
+"""Of a number near 1, and a share of a larger one."""
+
+
+def numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """Every finite number of a column, in order."""
+    values: pa.ChunkedArray = column
+    while pa.types.is_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        values = pa.chunked_array([chunk.flatten() for chunk in values.chunks])
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)):
+        return np.zeros(0)
+    found = values.drop_null().to_numpy().astype(np.float64)
+    return found[np.isfinite(found)]
+
+
+def reduced(values: np.ndarray) -> list[float]:
+    """Mean magnitude, and the values' sum with weights that no rearrangement leaves as it is."""
+    weights = np.cos(1.7 * np.arange(len(values)) + 0.3) / max(len(values), 1) ** 0.5
+    return [round(float(np.abs(values).mean()), 5), round(float(values @ weights), 5)]
+
+
+def of_files(paths: list[Path]) -> dict[str, list[float]]:
+    """Of each column of some shards."""
+    table = pa.concat_tables([pq.read_table(path) for path in sorted(paths)])
+    found = {name: numbers(table[name]) for name in table.column_names if not name.endswith("_s")}
+    return {name: reduced(values) for name, values in found.items() if len(values)}
+
+
+def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
+    """Every step with its reduced results, on four rendered people, noise and random weights."""
+    from annotated_project import annotate, write_project
+    from known_people import TINY
+    from training_rig import NoiseExperiment, alone, noise_plan
+
+    from datasets_manifest.sources.images import decode_image
+    from model.body.assets import load_open_body
+    from model.body.ehms import EHMs
+    from model.regressor.checkpoint import CheckpointMeta, save_regressor
+    from model.regressor.network import EhmRegressor
+    from model.renderer.overlay import encode_png
+    from tasks.predict.run import predict
+    from tasks.predict.settings import load_predict_config
+    from tasks.synthetic.labels import synthetic_people
+    from tasks.synthetic.person import SyntheticConfig
+    from tasks.training.engine.curves import read_rows
+    from tasks.training.engine.loop import Trainer
+
+    annotate(write_project(folder))
+    (truth,) = folder.rglob("truth.parquet")
+    photos = [decode_image(path.read_bytes(), name=path.name) for path in sorted(truth.parent.rglob("*.*g"))]
+    assert photos
+    pixels = reduced(np.concatenate([photo.reshape(-1) for photo in photos]).astype(np.float64) / 255)
+    yield "synthesise", {"pixels": pixels} | of_files([truth])
+    for step in ("keypoints", "body", "hands", "face"):
+        yield step, of_files(list((folder / "work/parts" / step).rglob("*.parquet")))
+    yield "refine", of_files(list((folder / "labels").rglob("*.parquet")))
+
+    rendering = SyntheticConfig(count=3, seed=5, image_width=96, image_height=128, supersample=1)
+    found = synthetic_people(folder / "people", rendering, EHMs(load_open_body()), split="train")
+    yield "truth", of_files(list(Path(found.path).rglob("*.parquet")))
+
+    plan = noise_plan(folder / "run", steps=4)
+    Trainer.start(NoiseExperiment(plan), alone()).run()
+    rows = read_rows(plan.folder.curve)
+    yield "train", {"loss": reduced(np.array([row["loss"] for row in rows], np.float64))}
+
+    torch.manual_seed(1)
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    (folder / "photo.png").write_bytes(encode_png(rgb))
+    body = {"name": "open_body_smplx", "sha256": load_open_body().sha256}
+    data = save_regressor(EhmRegressor(TINY), CheckpointMeta(config=TINY, body_model=body))
+    (folder / "net.safetensors").write_bytes(data)
+    stated = {"checkpoint": str(folder / "net.safetensors"), "out": str(folder / "predictions"), "boxes": "whole"}
+    predict([str(folder / "photo.png")], load_predict_config(None, stated | {"run.device": "cpu"}))
+    yield "predict", of_files(list((folder / "predictions").rglob("*.parquet")))
+
+
+@pytest.fixture(scope="module")
+def today(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[float]]]:
+    return dict(results(tmp_path_factory.mktemp("steps")))
+
+
+def test_every_step_has_golden_results() -> None:
+    assert json.loads(GOLDEN.read_text()).keys() == REVISIONS.keys()
+
+
+@pytest.mark.parametrize("step", REVISIONS)
+def test_results_change_with_the_revision_and_only_then(step: str, today: dict[str, dict[str, list[float]]]) -> None:
+    golden = json.loads(GOLDEN.read_text())[step]
+    was, now = golden["values"], today[step]
+    moved = [
+        f"{name}: {was.get(name)} -> {now.get(name)}"
+        for name in sorted({*was, *now})
+        if name not in was or name not in now or not np.allclose(was[name], now[name], rtol=TOLERANCE, atol=TOLERANCE)
+    ]
+    same = golden["revision"] == REVISIONS[step]
+    assert not moved or not same, (
+        f"results of the step {step!r} changed, its revision did not: {'; '.join(moved)}. If that is meant, raise "
+        f"REVISIONS[{step!r}] in tasks/revisions.py, so that files of before are made again, and run "
+        "python tests/tasks/test_revisions.py; if not, the change has a fault."
+    )
+    assert same, f"the revision of {step!r} was raised: run python tests/tasks/test_revisions.py and commit its results"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+    with tempfile.TemporaryDirectory() as place:
+        made = dict(results(Path(place)))
+    steps = {step: {"revision": REVISIONS[step], "values": made[step]} for step in REVISIONS}
+    lines = [f'  "{step}": {json.dumps(entry)}' for step, entry in steps.items()]
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
