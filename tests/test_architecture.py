@@ -44,11 +44,13 @@ ROOMS = {
         "estimators": {"settings"},
         "evaluate": {"posing"},
         "report": {"posing"},
-        "synthetic": {"posing", "version"},
-        "annotate": {"body_model", "estimators", "evaluate", "report", "settings", "synthetic", "version"},
-        "predict": {"body_model", "estimators", "settings", "version"},
+        "synthetic": {"posing", "revisions", "version"},
+        "annotate": {
+            *("body_model", "estimators", "evaluate", "report", "revisions", "settings", "synthetic", "version"),
+        },
+        "predict": {"body_model", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},
-        "training.regressor": {"body_model", "settings", "synthetic", "training.engine", "version"},
+        "training.regressor": {"body_model", "revisions", "settings", "synthetic", "training.engine", "version"},
     },
     "flows": {
         "run": {"server"},

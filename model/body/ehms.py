@@ -21,7 +21,7 @@ definitions of the fusion are offered.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -84,8 +84,8 @@ class EHMs(nn.Module):
         keep_body_ids: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__()
-        if mode not in ("blended", "paper"):
-            raise ValueError(f"mode is {mode!r}, expected 'blended' or 'paper'.")
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode is {mode!r}, expected one of {', '.join(get_args(Mode))}.")
         self.assets = assets
         self.mode: Mode = mode
         self.frame: Frame = frame

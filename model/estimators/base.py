@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 
@@ -24,7 +24,7 @@ Array: TypeAlias = np.ndarray
 
 PARTS = ("keypoints", "body", "hands", "face")
 """Names of the estimator parts."""
-SKELETONS = ("smplx", "smpl")
+Skeleton = Literal["smplx", "smpl"]
 """Body models whose joints a pose may be about."""
 BOX_SOURCES = ("manifest", "detector", "keypoints")
 """Where a person's box may come from."""
@@ -45,13 +45,13 @@ class EstimatorInfo:
     """Hash over the network weights, empty when there are none."""
     licence: str = ""
     """Licence of the weights."""
-    skeleton: str = "smplx"
-    """Of a body estimator: one of ``SKELETONS``, whose joints and betas its outputs are."""
+    skeleton: Skeleton = "smplx"
+    """Of a body estimator: whose joints and betas its outputs are."""
 
     def __post_init__(self) -> None:
-        if self.skeleton not in SKELETONS:
+        if self.skeleton not in get_args(Skeleton):
             raise ValueError(
-                f"estimator {self.name}: skeleton must be one of {', '.join(SKELETONS)}, got {self.skeleton!r}"
+                f"estimator {self.name}: skeleton must be one of {', '.join(get_args(Skeleton))}, got {self.skeleton!r}"
             )
 
 

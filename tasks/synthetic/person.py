@@ -5,6 +5,7 @@ Everything random comes from the seed of the set and the person's number.
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from tasks.synthetic.visibility import keypoint_visibility, mask_box
 SMALLEST_SIDE_PX = 64
 
 
+ImageFormat = Literal["jpeg", "png"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticConfig:
     """What is rendered."""
@@ -32,8 +36,8 @@ class SyntheticConfig:
     """Pixels."""
     image_height: int = 640
     """Pixels."""
-    image_format: str = "jpeg"
-    """``jpeg`` or ``png``."""
+    image_format: ImageFormat = "jpeg"
+    """Of the files."""
     occluder_share: float = 0.25
     """Share of people with something in front of them."""
     supersample: int = 2
@@ -52,8 +56,9 @@ class SyntheticConfig:
                 f"synthetic image size: expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} px, "
                 f"got {self.image_width} x {self.image_height}"
             )
-        if self.image_format not in ("jpeg", "png"):
-            raise ValueError(f"synthetic.image_format: expected jpeg or png, got {self.image_format!r}")
+        if self.image_format not in get_args(ImageFormat):
+            known = ", ".join(get_args(ImageFormat))
+            raise ValueError(f"synthetic.image_format: expected one of {known}, got {self.image_format!r}")
         if not 0.0 <= self.occluder_share <= 1.0:
             raise ValueError(f"synthetic.occluder_share: expected a share from 0 to 1, got {self.occluder_share}")
         if self.supersample not in (1, 2, 3, 4):

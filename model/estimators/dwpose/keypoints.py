@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from model.imaging.boxes import box_problem
 
 METHOD_VERSION = "1"
 """Of the steps around the networks."""
-ROUTES = ("onnx", "mmpose")
+Route = Literal["onnx", "mmpose"]
 
 
 @register("keypoints", "dwpose")
@@ -34,7 +34,7 @@ class DwposeKeypoints:
         *,
         pose_path: str | None = None,
         detector_path: str | None = None,
-        route: str = "onnx",
+        route: Route = "onnx",
         config_path: str | None = None,
         kind: str = "dwpose",
         device: str = "cpu",
@@ -61,8 +61,8 @@ class DwposeKeypoints:
             ValueError: A file that is missing or not what it should be, an unknown route, kind or device.
             ImportError: onnxruntime (or mmpose) is not installed.
         """
-        if route not in ROUTES:
-            raise ValueError(f"dwpose route: expected one of {', '.join(ROUTES)}, got {route!r}")
+        if route not in get_args(Route):
+            raise ValueError(f"dwpose route: expected one of {', '.join(get_args(Route))}, got {route!r}")
         if route == "onnx" and config_path is not None:
             raise ValueError(f"dwpose config_path {config_path} is read by the route 'mmpose' only; this one is 'onnx'")
         if batch_size < 1:

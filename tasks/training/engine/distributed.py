@@ -15,11 +15,13 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from tasks.settings import Device
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others, longer than an evaluation or a checkpoint of the slowest takes."""
@@ -96,8 +98,8 @@ def choose_device(device: str, local_rank: int) -> torch.device:
     Raises:
         ValueError: As for ``process_group``.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device: expected auto, cpu or cuda, got {device!r}")
+    if device not in get_args(Device):
+        raise ValueError(f"device: expected one of {', '.join(get_args(Device))}, got {device!r}")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "cpu" or (device == "auto" and count == 0):
         return torch.device("cpu")
