@@ -32,7 +32,7 @@ from torch.utils.data import Dataset, default_collate
 
 from benchmarks.measure import timed
 from benchmarks.table import Column, Row, markdown, number
-from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
@@ -122,7 +122,8 @@ def write_people(folder: Path, width: int, height: int, photos: int, people: int
         Image.fromarray(texture(width, height, k)).save(folder / "photos" / f"{k:04d}.jpg", quality=90)
         rows += [_row(rng, k, person, width, height) for person in range(people)]
     footer = Footer(config={"step": "benchmark"}, code_version="0", manifest={"id": "texture"}, shard="00000")
-    write_shard(shard_path(folder / "labels", "texture", "train", 0), table_from_rows(rows, LABEL_SCHEMA), footer)
+    table = table_from_columns({name: [row[name] for row in rows] for name in rows[0]}, LABEL_SCHEMA)
+    write_shard(shard_path(folder / "labels", "texture", "train", 0), table, footer)
     selection = select_labels(folder / "labels" / "texture", max_dropped_share=0.0)
     return LabelledPhotos(selection=selection, images=open_images(folder / "photos"))
 

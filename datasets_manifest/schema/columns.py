@@ -118,12 +118,6 @@ def table_from_columns(columns: Mapping[str, Values], schema: pa.Schema) -> pa.T
     return table
 
 
-def table_from_rows(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """``table_from_columns`` of mappings from column to value, one a row; an absent value is null."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return table_from_columns({name: [row.get(name) for row in rows] for name in names}, schema)
-
-
 def joined(tables: Sequence[pa.Table], schema: pa.Schema, places: Sequence[np.ndarray] | None = None) -> pa.Table:
     """One table of several of the same schema, checked as a whole.
 

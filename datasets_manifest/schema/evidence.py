@@ -46,7 +46,7 @@ def unpack_arrays(table: pa.Table) -> dict[str, np.ndarray]:
     rows = np.repeat(np.arange(len(values)), np.diff(values.offsets.to_numpy()))
     found: dict[str, np.ndarray] = {}
     for name in dict.fromkeys(names):
-        entries = np.flatnonzero(names == name)
+        entries = np.flatnonzero([own == name for own in names])
         stated = {tuple(shape) for shape in shapes.items.take(pa.array(entries)).to_pylist()}
         if len(stated) > 1:
             raise ValueError(f"evidence {name} has the shapes {sorted(stated)}; all people must have the same")

@@ -47,7 +47,11 @@ class PhotoReader:
             footer: The plan's; it says which manifest and root the photos come from.
             cache_mb: MiB of decoded photos that the process keeps.
         """
-        source = _source(footer.manifest["source"], footer.manifest["root"])
+        return cls.of_source(_source(footer.manifest["source"], footer.manifest["root"]), cache_mb)
+
+    @classmethod
+    def of_source(cls, source: ImageSource, cache_mb: float) -> PhotoReader:
+        """The reader of a data set's photos; ``cache_mb`` as for ``of_plan``."""
         with _LOCK:
             return cls(source=source, decoded=_decoded(cache_mb * MIB))
 

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.files import write_lines, write_text
+from datasets_manifest.manifest import open_source
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES, Status
@@ -188,6 +189,9 @@ class _Reader:
 
     def photo(self, dataset: str, split: str, image: str) -> np.ndarray:
         """A photo of a planned data set."""
+        own = next((plan for plan in self._plans.values() if plan.manifest.id == dataset), None)
+        if dataset not in self._photos and own is not None:
+            self._photos[dataset] = PhotoReader.of_source(open_source(own.manifest), self._config.run.photo_cache_mb)
         if dataset not in self._photos:
             plans = shard_files(self._workspace.work / "plan" / dataset)
             shard = next(filter(None, map(shard_of, plans)), None)

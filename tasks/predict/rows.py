@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from torch import Tensor
 
+from datasets_manifest.schema.columns import Values, table_from_columns
 from datasets_manifest.schema.error_codes import ErrorCode, Status
 from datasets_manifest.schema.predictions import prediction_id
 from model.regressor.joint_rotations import global_rotations
@@ -16,55 +18,68 @@ from model.rotations import rotmat_to_rotvec
 from tasks.predict.inputs import InputFrame
 from tasks.predict.people import FoundPeople
 
-Row = dict[str, Any]
 
-
-def unread_row(frame: InputFrame) -> Row:
+def unread_rows(frame: InputFrame, schema: pa.Schema) -> pa.Table:
     """The row of a file, or of the rest of a video, that could not be read."""
     assert frame.error is not None
-    return _key(frame, 0) | _failed(frame.error.code, frame.error.detail)
+    return table_from_columns(_key(frame, 1) | _failed(frame.error.code, frame.error.detail), schema)
 
 
-def empty_row(frame: InputFrame, found: FoundPeople) -> Row:
+def empty_rows(frame: InputFrame, found: FoundPeople, schema: pa.Schema) -> pa.Table:
     """The row of a photo or frame without people."""
-    size = _size(frame)
+    size = _size(frame, 1)
+    state = _failed(
+        ErrorCode.NO_PERSON_FOUND, f"no person was found in {size['image_width'][0]} x {size['image_height'][0]} pixels"
+    )
     if found.failure is not None:
-        return _key(frame, 0) | size | _failed(ErrorCode.ESTIMATOR_FAILED, found.failure)
-    detail = f"no person was found in {size['image_width']} x {size['image_height']} pixels"
-    return _key(frame, 0) | size | _failed(ErrorCode.NO_PERSON_FOUND, detail)
+        state = _failed(ErrorCode.ESTIMATOR_FAILED, found.failure)
+    return table_from_columns(_key(frame, 1) | size | state, schema)
 
 
-def person_rows(
-    frame: InputFrame, found: FoundPeople, prediction: PhotoPrediction, *, rotations_only: bool
-) -> Iterator[Row]:
+def person_rows(frame: InputFrame, found: FoundPeople, prediction: PhotoPrediction, schema: pa.Schema) -> pa.Table:
     """A row for each person that was found.
 
     Args:
         frame: The photo or frame.
         found: All P people.
         prediction: The people among them whose box is usable, in the same order.
-        rotations_only: Which schema the rows are of.
+        schema: Of whole predictions, or of rotations alone.
     """
-    values = _rotations(prediction) if rotations_only else _parameters(prediction)
-    finite, index = prediction.is_finite, 0
-    for person in range(len(found)):
-        row = _key(frame, person) | _size(frame)
-        row |= {"detection_score": found.scores[person], "bbox_source": found.sources[person]}
-        if not found.usable[person]:
-            yield row | _failed(ErrorCode.BOX_INVALID, ErrorCode.BOX_INVALID.sentence)
-            continue
-        square = prediction.squares[index]
-        row |= {
-            "bbox_xyxy": found.boxes_xyxy[person],
-            "crop_square": np.array([*square.centre_px, square.side_px]),
-            "focal_px": prediction.focal_px,
-            "principal_px": prediction.principal_px,
-        }
-        if finite[index]:
-            yield row | _state(found.doubts[person]) | {name: value[index] for name, value in values.items()}
-        else:
-            yield row | _failed(ErrorCode.PREDICTION_NOT_FINITE, ErrorCode.PREDICTION_NOT_FINITE.sentence)
-        index += 1
+    num, usable = len(found), np.flatnonzero(found.usable)
+    finite = np.asarray(prediction.is_finite, bool)
+    values = _parameters(prediction) if "joints_m" in schema.names else _rotations(prediction)
+    crops = {
+        "bbox_xyxy": found.boxes_xyxy[usable],
+        "crop_square": [np.array([*square.centre_px, square.side_px]) for square in prediction.squares],
+        "focal_px": [prediction.focal_px] * len(usable),
+        "principal_px": [prediction.principal_px] * len(usable),
+    }
+    codes: list[ErrorCode | None] = [ErrorCode.BOX_INVALID] * num
+    states = [Status.FAILED] * num
+    for person, is_finite in zip(usable, finite, strict=True):
+        doubt = found.doubts[person]
+        codes[person] = doubt if is_finite else ErrorCode.PREDICTION_NOT_FINITE
+        states[person] = Status.FAILED if not is_finite else Status.OK if doubt is None else Status.PARTIAL
+    columns: dict[str, Values] = {
+        **_key(frame, num),
+        **_size(frame, num),
+        "detection_score": found.scores,
+        "bbox_source": found.sources,
+        "status": states,
+        "error_code": codes,
+        "error_detail": [None if code is None else code.sentence for code in codes],
+        **{name: _placed(own, usable, num) for name, own in crops.items()},
+        **{name: _placed(own[finite], usable[finite], num) for name, own in values.items()},
+    }
+    return table_from_columns(columns, schema)
+
+
+def _placed(values: Sequence[Any] | np.ndarray, rows: np.ndarray, count: int) -> list[Any]:
+    """Values of some of ``count`` rows, None in the others."""
+    placed: list[Any] = [None] * count
+    for row, value in zip(rows, values, strict=True):
+        placed[row] = value
+    return placed
 
 
 def _parameters(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
@@ -97,27 +112,22 @@ def _chained(local: Tensor) -> np.ndarray:
     return rotmat_to_rotvec(global_rotations(local)).numpy()
 
 
-def _key(frame: InputFrame, person: int) -> Row:
+def _key(frame: InputFrame, count: int) -> dict[str, Values]:
+    """Key columns of ``count`` people."""
     name = frame.source.name
     return {
-        "sample_id": prediction_id(name, frame.frame, person),
-        "source": name,
-        "frame": frame.frame,
-        "time_s": frame.time_s,
-        "person": person,
+        "sample_id": [prediction_id(name, frame.frame, person) for person in range(count)],
+        "source": [name] * count,
+        "frame": [frame.frame] * count,
+        "time_s": [frame.time_s] * count,
+        "person": np.arange(count),
     }
 
 
-def _size(frame: InputFrame) -> Row:
+def _size(frame: InputFrame, count: int) -> dict[str, Sequence[int]]:
     assert frame.rgb is not None
-    return {"image_width": frame.rgb.shape[1], "image_height": frame.rgb.shape[0]}
+    return {"image_width": [frame.rgb.shape[1]] * count, "image_height": [frame.rgb.shape[0]] * count}
 
 
-def _state(doubt: ErrorCode | None) -> Row:
-    if doubt is None:
-        return {"status": Status.OK, "error_code": None, "error_detail": None}
-    return {"status": Status.PARTIAL, "error_code": doubt, "error_detail": doubt.sentence}
-
-
-def _failed(code: ErrorCode, detail: str) -> Row:
-    return {"status": Status.FAILED, "error_code": code, "error_detail": detail}
+def _failed(code: ErrorCode, detail: str) -> dict[str, Values]:
+    return {"status": [Status.FAILED], "error_code": [code], "error_detail": [detail]}

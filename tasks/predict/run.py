@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_manifest.files import write_bytes
-from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.columns import joined
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.shards.footer import Footer
@@ -40,7 +40,7 @@ from tasks.predict.folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier
 from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
 from tasks.predict.people import FoundPeople, find_people, whole_image
 from tasks.predict.pictures import Painter
-from tasks.predict.rows import Row, empty_row, person_rows, unread_row
+from tasks.predict.rows import empty_rows, person_rows, unread_rows
 from tasks.predict.settings import PredictConfig
 from tasks.revisions import REVISIONS
 from tasks.settings import uses_gpu
@@ -76,9 +76,9 @@ class PredictProgress:
     started_s: float = field(default_factory=time.perf_counter)
     """Clock at the start."""
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: pa.Table) -> None:
         """Counts rows."""
-        states = [row["status"] for row in rows]
+        states = rows["status"].to_pylist()
         self.failed += states.count(Status.FAILED)
         self.doubtful += states.count(Status.PARTIAL)
         self.people += len(states) - states.count(Status.FAILED)
@@ -116,21 +116,21 @@ def predict(
         for path in before:  # Not before everything that the run needs is there.
             path.unlink()
         (out / PEOPLE).mkdir(parents=True, exist_ok=True)
-        rows: list[Row] = []
+        rows = run.schema.empty_table()
         try:
             for batch in _batches(sources, config.frames):
                 new = run.rows(batch)
                 progress.add(new)
                 progress.frames += len(batch)
                 progress.unread += sum(frame.rgb is None for frame in batch)
-                rows += new
-                while len(rows) >= ROWS_PER_FILE:
-                    run.write(rows[:ROWS_PER_FILE], progress.files)
-                    rows, progress.files = rows[ROWS_PER_FILE:], progress.files + 1
+                rows = pa.concat_tables([rows, new])
+                while rows.num_rows >= ROWS_PER_FILE:
+                    run.write(rows.slice(0, ROWS_PER_FILE), progress.files)
+                    rows, progress.files = rows.slice(ROWS_PER_FILE), progress.files + 1
                 if on_progress is not None:
                     on_progress(progress)
         finally:  # Whatever ends the run, what was predicted is not lost.
-            if rows:
+            if rows.num_rows:
                 run.write(rows, progress.files)
                 progress.files += 1
     return progress
@@ -178,7 +178,7 @@ class _Run:
         self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
         self.footer = self._footer()
 
-    def rows(self, batch: Sequence[InputFrame]) -> list[Row]:
+    def rows(self, batch: Sequence[InputFrame]) -> pa.Table:
         """Rows of a few photos, whose pictures and meshes are written on the way."""
         read = [(frame, frame.rgb) for frame in batch if frame.rgb is not None]
         found = self._find([frame.name for frame, _ in read], [rgb for _, rgb in read])
@@ -190,17 +190,18 @@ class _Run:
         by_frame = {
             id(frame): pair for (frame, _), pair in zip(read, zip(found, predictions, strict=True), strict=True)
         }
-        rows: list[Row] = []
+        tables: list[pa.Table] = []
         for frame in batch:
             if frame.rgb is None:
                 assert frame.error is not None
                 log.warning("%s cannot be read: %s", frame.name, frame.error.detail)
-                rows.append(unread_row(frame))
+                tables.append(unread_rows(frame, self.schema))
                 continue
             one, prediction = by_frame[id(frame)]
             if not len(one):
-                rows.append(empty_row(frame, one))
-            rows += person_rows(frame, one, prediction, rotations_only=self.config.rotations_only)
+                tables.append(empty_rows(frame, one, self.schema))
+            else:
+                tables.append(person_rows(frame, one, prediction, self.schema))
             if self.painter is not None:
                 persons = [person for person, is_usable in enumerate(one.usable) if is_usable]
                 posed = self.painter.pose(prediction, persons)
@@ -211,13 +212,13 @@ class _Run:
                 if self.config.meshes is not None:
                     data = self.painter.meshes(posed, self.config.meshes)
                     self._save(MESHES, frame, MESH_SUFFIX[self.config.meshes], data)
-        return rows
+        return pa.concat_tables(tables)
 
-    def write(self, rows: Sequence[Row], index: int) -> None:
+    def write(self, rows: pa.Table, index: int) -> None:
         """Writes one Parquet file."""
         path = Path(self.config.out) / PEOPLE / f"{index:05d}.parquet"
         footer = dataclasses.replace(self.footer, shard=path.stem)
-        write_shard(path, table_from_rows(rows, self.schema), footer)
+        write_shard(path, joined([rows], self.schema), footer)
 
     def _find(self, names: list[str], photos: list[Any]) -> list[FoundPeople]:
         if self.estimator is None:

@@ -83,6 +83,7 @@ class LabelStatistics:
         self._states = array("b")
         self._group_of_row = array("h")
         self._worst: list[tuple[float, str, int]] = []
+        self._read: dict[int, dict[str, Any]] = {}
         self._failed: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
     @classmethod
@@ -187,15 +188,15 @@ class LabelStatistics:
         return int(np.argmax(np.where(asked, errors, -np.inf))) if asked.any() else None
 
     def read(self, people: Sequence[int]) -> dict[int, dict[str, Any]]:
-        """Whole label rows of a few people; each shard is opened once."""
-        found: dict[int, dict[str, Any]] = {}
-        shards = np.searchsorted(np.frombuffer(self._ends, np.int64), people, side="right")
+        """Whole label rows of a few people, which are kept; each shard is opened once."""
+        unread = [person for person in people if person not in self._read]
+        shards = np.searchsorted(np.frombuffer(self._ends, np.int64), unread, side="right")
         for shard in np.unique(shards):
             table = read_shard(self._paths[shard], LABEL_SCHEMA)
             first = self._ends[shard] - table.num_rows
-            own = [person for person, at in zip(people, shards, strict=True) if at == shard]
-            found |= dict(zip(own, table.take([person - first for person in own]).to_pylist(), strict=True))
-        return found
+            own = [person for person, at in zip(unread, shards, strict=True) if at == shard]
+            self._read |= dict(zip(own, table.take([person - first for person in own]).to_pylist(), strict=True))
+        return {person: self._read[person] for person in people}
 
     def list_reasons(self) -> list[dict[str, Any]]:
         """One entry an error code, the most frequent first: how many people, what it means, an example."""

@@ -7,13 +7,13 @@ that shows how the joint is turned. Keypoints are the projected truth; the score
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
@@ -35,6 +35,7 @@ VALID_SHARE = 0.5
 LICENCE = "Rendered by this project from its own body model; no person is shown."
 
 _COPIED = (
+    "image",
     "image_width",
     "image_height",
     "person",
@@ -43,7 +44,6 @@ _COPIED = (
     "focal_px",
     "principal_px",
 )
-_POSE = LABEL_PARAMETERS
 
 
 def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "synthetic", split: str = "all") -> Path:
@@ -82,9 +82,8 @@ def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "syntheti
     )
     path = shard_path(labels_dir, dataset, split, 0)
     if not finished_footer(path, footer.config_hash):
-        people = read_shard(truth_path, TRUTH_SCHEMA).to_pylist()
-        rows = [_label_row(person, dataset, split) for person in people]
-        write_shard(path, table_from_rows(rows, LABEL_SCHEMA), footer)
+        people = Columns(read_shard(truth_path, TRUTH_SCHEMA))
+        write_shard(path, label_table(people, dataset, split), footer)
     return path
 
 
@@ -113,42 +112,51 @@ def synthetic_people(
     return LabelSet(path=str(shard.parent), images=str(folder))
 
 
-def _label_row(person: Mapping[str, Any], dataset: str, split: str) -> dict[str, Any]:
-    keypoints = np.reshape(person["keypoints_2d"], (-1, 3))
-    seen = keypoints[:, 2] > 0
+def label_table(truth: Columns, dataset: str, split: str) -> pa.Table:
+    """Labels of known people."""
+    seen = truth["keypoints_2d"][..., 2] > 0
     points = (list(FRAMING_POINTS), LEFT_HAND, RIGHT_HAND, FACE)
-    valid = {part: bool(seen[rows].mean() >= VALID_SHARE) for part, rows in zip(PART_NAMES, points, strict=True)}
-    image_id = PurePosixPath(person["image"]).with_suffix("").as_posix()
-    row: dict[str, Any] = {
-        "sample_id": make_sample_id(dataset, split, image_id, person["person"]),
-        "dataset": dataset,
-        "split": split,
-        "image": person["image"],
-        **{name: person[name] for name in _COPIED},
-        "bbox_source": BoxSource.MANIFEST,
-        **{f"{part}_valid": good for part, good in valid.items()},
-        **_state(valid),
-    }
-    if not any(valid.values()):
-        return row
-    return row | {
-        **{name: person[name] for name in _POSE},
-        "hand_scale": np.ones(3, np.float32),
-        **{f"reproj_{part}_px": 0.0 for part, good in valid.items() if good},
-        "reproj_rel": 0.0,
-        "inlier_ratio": 1.0,
-        "joint_seen": np.array([seen[list(rows)].any() for rows in JOINT_KEYPOINTS.values()]),
-        "moved_rad": 0.0,
-        "iterations": 0,
-        "converged": True,
-        "quality": 1.0,
-    }
+    valid = np.stack([seen[:, part].mean(1) >= VALID_SHARE for part in points], 1)
+    ids = [
+        make_sample_id(dataset, split, PurePosixPath(image).with_suffix("").as_posix(), person)
+        for image, person in zip(truth["image"], truth["person"], strict=True)
+    ]
+    joint_seen = np.stack([seen[:, list(own)].any(1) for own in JOINT_KEYPOINTS.values()], 1)
+    is_labelled = valid.any(1)
+    places = [np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)]
+    tables = []
+    for rows, names in zip(places, ((*_COPIED, *LABEL_PARAMETERS), _COPIED), strict=True):
+        people, count = truth.take(rows).table, len(rows)
+        columns: dict[str, Values] = {
+            "sample_id": [ids[row] for row in rows],
+            "dataset": [dataset] * count,
+            "split": [split] * count,
+            **{name: people[name] for name in names},
+            "bbox_source": [BoxSource.MANIFEST] * count,
+            **{f"{part}_valid": valid[rows, k] for k, part in enumerate(PART_NAMES)},
+            **_states(valid[rows]),
+        }
+        if names != _COPIED:
+            columns |= {
+                "hand_scale": np.ones((count, 3), np.float32),
+                **{f"reproj_{part}_px": np.where(valid[rows, k], 0, np.nan) for k, part in enumerate(PART_NAMES)},
+                "joint_seen": joint_seen[rows],
+                **{name: np.zeros(count) for name in ("reproj_rel", "moved_rad")},
+                **{name: np.ones(count) for name in ("inlier_ratio", "quality")},
+                "iterations": np.zeros(count, np.int32),
+                "converged": np.ones(count, bool),
+            }
+        tables.append(table_from_columns(columns, LABEL_SCHEMA))
+    return joined(tables, LABEL_SCHEMA, places)
 
 
-def _state(valid: Mapping[str, bool]) -> dict[str, Any]:
-    unseen = [part for part, good in valid.items() if not good]
-    if not unseen:
-        return {"status": Status.OK}
-    status = Status.PARTIAL if any(valid.values()) else Status.FAILED
-    detail = f"less than {VALID_SHARE:.0%} of the points is seen of: {', '.join(unseen)}"
-    return {"status": status, "error_code": ErrorCode.KEYPOINTS_TOO_FEW, "error_detail": detail}
+def _states(valid: np.ndarray) -> dict[str, list[Any]]:
+    """Status columns of people by which of their parts are valid, (N, 4)."""
+    states: dict[str, list[Any]] = {"status": [], "error_code": [], "error_detail": []}
+    for own in valid:
+        unseen = [part for part, good in zip(PART_NAMES, own, strict=True) if not good]
+        states["status"].append(Status.OK if not unseen else Status.PARTIAL if own.any() else Status.FAILED)
+        states["error_code"].append(ErrorCode.KEYPOINTS_TOO_FEW if unseen else None)
+        detail = f"less than {VALID_SHARE:.0%} of the points is seen of: {', '.join(unseen)}"
+        states["error_detail"].append(detail if unseen else None)
+    return states

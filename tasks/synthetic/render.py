@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import alone_in, write_bytes
-from datasets_manifest.schema.columns import table_from_rows
+from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.fields import FLOATS, column
 from datasets_manifest.schema.labels import parameter_columns
@@ -109,7 +109,9 @@ def _synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) ->
         body_model=stated["body_model"],
         created_utc="1970-01-01T00:00:00+00:00",  # no clock: the same settings give the same bytes
     )
-    write_shard(truth_path, table_from_rows(rows, TRUTH_SCHEMA), footer)
+    write_shard(
+        truth_path, table_from_columns({name: [row[name] for row in rows] for name in rows[0]}, TRUTH_SCHEMA), footer
+    )
     log.info("Rendered %d people into %s.", config.count, out_dir)
     return truth_path
 

@@ -1,6 +1,7 @@
 """Small label shards."""
 
-from datasets_manifest.schema.columns import table_from_rows
+from table_rows import table_from_rows
+
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
 

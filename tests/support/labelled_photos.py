@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from table_rows import table_from_rows
 
-from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.shards.footer import Footer

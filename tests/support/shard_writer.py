@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.files import sweep_temporary
-from datasets_manifest.schema.columns import table_from_rows
-from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.columns import table_from_columns
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
 from datasets_manifest.shards.store import shard_path, write_shard
@@ -33,24 +33,18 @@ FOOTER = Footer(config={"weight": 1.0}, code_version="0", manifest={"id": "crash
 def template() -> pa.Table:
     """(ROWS) rows of the size of real ones."""
     rng = np.random.default_rng(0)
-    rows = [
-        {
-            "sample_id": f"crash/all/x#{n}",
-            "dataset": "crash",
-            "split": "all",
-            "image": "x",
-            "person": n,
-            "status": "ok",
-            "keypoints_2d": rng.normal(size=(133, 3)),
-            "body_pose": rng.normal(size=63),
-            "body_valid": True,
-            "left_hand_valid": True,
-            "right_hand_valid": True,
-            "face_valid": True,
-        }
-        for n in range(ROWS)
-    ]
-    return table_from_rows(rows, LABEL_SCHEMA)
+    columns = {
+        "sample_id": [f"crash/all/x#{n}" for n in range(ROWS)],
+        "dataset": ["crash"] * ROWS,
+        "split": ["all"] * ROWS,
+        "image": ["x"] * ROWS,
+        "person": np.arange(ROWS),
+        "status": ["ok"] * ROWS,
+        "keypoints_2d": rng.normal(size=(ROWS, 133, 3)),
+        "body_pose": rng.normal(size=(ROWS, 63)),
+        **{f"{part}_valid": np.ones(ROWS, bool) for part in PART_NAMES},
+    }
+    return table_from_columns(columns, LABEL_SCHEMA)
 
 
 def of_shard(table: pa.Table, shard: int) -> pa.Table:

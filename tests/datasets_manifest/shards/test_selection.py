@@ -6,8 +6,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from label_shards import footer
+from table_rows import table_from_rows
 
-from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, label_schema
 from datasets_manifest.settings import read_settings

@@ -1,9 +1,9 @@
 """A shard is opened once, and gives just the columns that are asked for."""
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from label_shards import footer, label_table
+from parquet_opens import watch_opens
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.schema.labels import LABEL_SCHEMA
@@ -13,21 +13,8 @@ from datasets_manifest.shards.shard import Shard, finished_footer
 from datasets_manifest.shards.store import write_shard
 
 
-@pytest.fixture
-def opens(monkeypatch):
-    """Paths of the Parquet files opened so far."""
-    opened = []
-
-    class Counted(pq.ParquetFile):
-        def __init__(self, source, **options):
-            opened.append(source)
-            super().__init__(source, **options)
-
-    monkeypatch.setattr(pq, "ParquetFile", Counted)
-    return opened
-
-
-def test_footer_schema_and_columns_take_one_open(tmp_path, opens):
+def test_footer_schema_and_columns_take_one_open(tmp_path, monkeypatch):
+    opens = watch_opens(monkeypatch)
     path = tmp_path / "a.parquet"
     written = write_shard(path, label_table(), footer())
     with Shard(path) as shard:
@@ -37,7 +24,7 @@ def test_footer_schema_and_columns_take_one_open(tmp_path, opens):
         poses = shard.columns(LABEL_SCHEMA, ["body_pose"])
         assert list(poses) == ["body_pose"]
         assert shard.table(LABEL_SCHEMA).equals(label_table())
-    assert opens == [path]
+    assert opens == [str(path)]
     assert np.isnan(poses["body_pose"][0]).all()
     assert (poses["body_pose"][1:] == 0.5).all()
     assert finished_footer(path, footer().config_hash) == written

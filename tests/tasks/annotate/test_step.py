@@ -3,8 +3,8 @@
 import json
 
 import pytest
+from table_rows import table_from_rows
 
-from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode, Status
 from datasets_manifest.shards.footer import Footer
 from tasks.annotate.job import ShardJob

@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from table_rows import table_from_rows
 
-from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from table_rows import table_from_rows
 
-from datasets_manifest.schema.columns import table_from_rows
 from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, ErrorCode
 
