@@ -125,3 +125,5 @@ LABEL_FIELDS = tuple(field for field in EHM_FIELDS if field.in_labels)
 """Those that pose a body."""
 LABEL_PARAMETERS = tuple(field.name for field in LABEL_FIELDS)
 """Their names."""
+LEARNT_FIELDS = tuple(field for field in LABEL_FIELDS if field.name != "transl_m")
+"""Those that a regressor learns: where a person is, it says by the camera of the crop."""

@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_FIELDS, BodySize
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LEARNT_FIELDS, BodySize
 from datasets_manifest.schema.fields import field_note, fixed_length
 from datasets_manifest.schema.labels import PART_NAMES, label_schema
 from datasets_manifest.shards.footer import ShardError
 
-_LEARNT = tuple(field for field in LABEL_FIELDS if field.name != "transl_m")
 COLUMNS = (
     "sample_id",
     "dataset",
@@ -26,7 +25,7 @@ COLUMNS = (
     "keypoints_2d",
     "focal_px",
     "principal_px",
-    *(field.name for field in _LEARNT),
+    *(field.name for field in LEARNT_FIELDS),
     *(f"{part}_valid" for part in PART_NAMES),
     "joint_seen",
     "quality",
@@ -34,9 +33,9 @@ COLUMNS = (
 """What a model learns from, of the label schema."""
 
 _ALWAYS = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
-_OF_PART = {part: tuple(field.name for field in _LEARNT if field.part == part) for part in PART_NAMES}
+_OF_PART = {part: tuple(field.name for field in LEARNT_FIELDS if field.part == part) for part in PART_NAMES}
 """Columns that a part needs in order to supervise."""
-_FILL = {field.name: field.default for field in _LEARNT} | {"quality": 1, "joint_seen": True}
+_FILL = {field.name: field.default for field in LEARNT_FIELDS} | {"quality": 1, "joint_seen": True}
 """What stands where a column is absent; 0 elsewhere."""
 
 

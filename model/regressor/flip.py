@@ -17,7 +17,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from datasets_manifest.schema.ehm_fields import BodySize
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS, BodySize
 from model.body.assets import EhmAssets
 from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_FLIP
@@ -87,20 +87,27 @@ def mirror_parameters(parameters: EhmParameters, mirror: CoefficientMirror) -> E
         parameters: B people, orientations relative to the camera that is mirrored.
         mirror: Maps of the coefficients.
     """
-    return EhmParameters(
-        global_orient=mirror_rotmat(parameters.global_orient),
-        body_pose=mirror_rotmat(parameters.body_pose[:, _BODY_FLIP]),
-        left_hand_pose=mirror_rotmat(parameters.right_hand_pose),
-        right_hand_pose=mirror_rotmat(parameters.left_hand_pose),
-        betas=parameters.betas @ mirror.betas.to(parameters.betas).T,
-        head_orient=mirror_rotmat(parameters.head_orient),
-        jaw_pose=mirror_rotmat(parameters.jaw_pose),
-        eye_pose=mirror_rotmat(parameters.eye_pose.flip(1)),
-        eyelids=parameters.eyelids.flip(1),
-        flame_shape=parameters.flame_shape @ mirror.flame_shape.to(parameters.flame_shape).T,
-        flame_expression=parameters.flame_expression @ mirror.flame_expression.to(parameters.flame_expression).T,
-        head_scale=parameters.head_scale,
-    )
+    own: dict[str, Tensor] = {}
+    for field in EHM_FIELDS:
+        value = getattr(parameters, field.name)
+        if value is None:
+            continue
+        if field.kind == "rotation":
+            own[field.name] = mirror_rotmat(value)
+        elif field.kind == "coefficients":
+            own[field.name] = value @ getattr(mirror, field.name).to(value).T
+        else:
+            own[field.name] = value
+    sides = {
+        "body_pose": own["body_pose"][:, _BODY_FLIP],
+        "left_hand_pose": own["right_hand_pose"],
+        "right_hand_pose": own["left_hand_pose"],
+        "eye_pose": own["eye_pose"].flip(1),
+        "eyelids": own["eyelids"].flip(1),
+    }
+    if parameters.transl_m is not None:
+        sides["transl_m"] = parameters.transl_m * parameters.transl_m.new_tensor([-1.0, 1.0, 1.0])
+    return EhmParameters(**own | sides)
 
 
 def mirror_joint_flags(flags: Array) -> Array:

@@ -8,20 +8,20 @@ Legend: B people, S, F, E numbers of SMPL-X shape, FLAME shape and expression co
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import TypeAlias
 
 import roma
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_JOINT_NAMES
 from model.estimators.conversions import sixd_from_interleaved
 from model.regressor.config import NUM_POSE_JOINTS, RegressorConfig
-from model.rotations import rotation_about_x, rotation_about_z, rotmat_to_6d
+from model.rotations import rotation_about_x, rotation_about_z, rotmat_to_6d, sixd_to_rotmat
 
 NEUTRAL_CAMERA = (0.9, 0.0, 0.0)
 """s, tx, ty where a person of 1.75 m fills about four fifths of the crop: ``cam`` of SPIN's mean parameters."""
@@ -33,63 +33,44 @@ ORTHONORMAL_TOLERANCE = 1e-3
 """SPIN's file is orthonormal to 1e-6; in the wrong layout its columns are off by 1."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MeanParameters:
-    """One person's parameters, float32."""
+SMPLX_READOUTS = ("pose", "betas", "camera")
+"""``pose`` (52, 6): pelvis in the camera frame, 21 body joints, 15 left and 15 right finger joints."""
+FLAME_READOUTS = (
+    "head_orient", "jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression", "head_scale",
+)  # fmt: skip
+"""Parameters by their names. In this order the weights are drawn."""
+_BODY_END, _LEFT_HAND_END = 22, 37
+"""Ends of root and body, and of the left hand, in the 52 rotations."""
 
-    pose: Tensor
-    """(52, 6) pelvis in the camera frame, 21 body joints, 15 left and 15 right finger joints."""
-    betas: Tensor
-    """(S,) SMPL-X shape."""
-    camera: Tensor
-    """(3,) s, tx, ty of the crop's camera."""
-    head_orient: Tensor
-    """(6,) head in the camera frame."""
-    jaw_pose: Tensor
-    """(6,)."""
-    eye_pose: Tensor
-    """(2, 6) left, right."""
-    eyelids: Tensor
-    """(2,) left, right; 0 open, 1 closed."""
-    flame_shape: Tensor
-    """(F,)."""
-    flame_expression: Tensor
-    """(E,)."""
-    head_scale: Tensor
-    """(3,)."""
-
-    def named(self) -> dict[str, Tensor]:
-        """Field name to tensor."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def check(self, config: RegressorConfig) -> None:
-        """Compares the shapes with those a network of this size has.
-
-        Raises:
-            ValueError: A field has another shape, or is not finite.
-        """
-        for name, shape in shapes(config).items():
-            tensor = getattr(self, name)
-            if tuple(tensor.shape) != shape:
-                raise ValueError(f"mean parameters: {name} is {tuple(tensor.shape)}, the regressor needs {shape}")
-            if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
-                raise ValueError(f"mean parameters: {name} is not finite")
+MeanParameters: TypeAlias = Mapping[str, Tensor]
+"""One person's read-outs by name, float32; rotations in the 6D form."""
 
 
-def shapes(config: RegressorConfig) -> dict[str, tuple[int, ...]]:
-    """Field of MeanParameters to its shape in a network of this size."""
-    return {
-        "pose": (NUM_POSE_JOINTS, 6),
-        "betas": (config.num_betas,),
-        "camera": (3,),
-        "head_orient": (6,),
-        "jaw_pose": (6,),
-        "eye_pose": (2, 6),
-        "eyelids": (2,),
-        "flame_shape": (config.num_flame_shape,),
-        "flame_expression": (config.num_expression,),
-        "head_scale": (3,),
-    }
+def people_of(readouts: Mapping[str, Tensor]) -> EhmParameters:
+    """Read-outs (B, ...) by name, without or with the camera -> B people."""
+    pose = sixd_to_rotmat(readouts["pose"])
+    known = {field: readouts[field.name] for field in EHM_FIELDS if field.name in readouts}
+    return EhmParameters(
+        global_orient=pose[..., 0, :, :],
+        body_pose=pose[..., 1:_BODY_END, :, :],
+        left_hand_pose=pose[..., _BODY_END:_LEFT_HAND_END, :, :],
+        right_hand_pose=pose[..., _LEFT_HAND_END:, :, :],
+        **{f.name: sixd_to_rotmat(value) if f.kind == "rotation" else value for f, value in known.items()},
+    )
+
+
+def check_mean(mean: MeanParameters, config: RegressorConfig) -> None:
+    """Compares the shapes with those a network of this size has.
+
+    Raises:
+        ValueError: A read-out has another shape, or is not finite.
+    """
+    for name, expected in neutral(config).items():
+        tensor, shape = mean[name], tuple(expected.shape)
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"mean parameters: {name} is {tuple(tensor.shape)}, the regressor needs {shape}")
+        if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+            raise ValueError(f"mean parameters: {name} is not finite")
 
 
 def neutral(config: RegressorConfig) -> MeanParameters:
@@ -98,19 +79,11 @@ def neutral(config: RegressorConfig) -> MeanParameters:
     rotations[0] = _facing()
     for name, sign in (("left_shoulder", -1.0), ("right_shoulder", 1.0)):
         rotations[SMPLX_JOINT_NAMES.index(name)] = rotation_about_z(torch.tensor(sign * ARMS_DOWN_RAD))
-    identity = rotmat_to_6d(torch.eye(3))
-    return MeanParameters(
-        pose=rotmat_to_6d(rotations),
-        betas=torch.zeros(config.num_betas),
-        camera=torch.tensor(NEUTRAL_CAMERA),
-        head_orient=rotmat_to_6d(_facing()),
-        jaw_pose=identity,
-        eye_pose=identity.repeat(2, 1),
-        eyelids=torch.zeros(2),
-        flame_shape=torch.zeros(config.num_flame_shape),
-        flame_expression=torch.zeros(config.num_expression),
-        head_scale=torch.ones(3),
-    )
+    rest = EhmParameters.neutral(size=config.size, head_orient=_facing())
+    values = {name: rest.known(name) for name in ("betas", *FLAME_READOUTS)}
+    found = {f.name: rotmat_to_6d(values[f.name]) if f.kind == "rotation" else values[f.name].clone()
+             for f in EHM_FIELDS if f.name in values}  # fmt: skip
+    return {"pose": rotmat_to_6d(rotations), "camera": torch.tensor(NEUTRAL_CAMERA)} | found
 
 
 def from_smpl_mean(arrays: Mapping[str, object], config: RegressorConfig) -> MeanParameters:
@@ -138,8 +111,8 @@ def from_smpl_mean(arrays: Mapping[str, object], config: RegressorConfig) -> Mea
             f"smpl_mean_params.npz does; read so, its columns are not orthonormal, {hint}"
         )
     base = neutral(config)
-    mean = torch.cat([columns[:NUM_SMPL_POSE_JOINTS], base.pose[NUM_SMPL_POSE_JOINTS:]])
-    return dataclasses.replace(base, pose=mean, camera=camera)
+    mean = torch.cat([columns[:NUM_SMPL_POSE_JOINTS], base["pose"][NUM_SMPL_POSE_JOINTS:]])
+    return {**base, "pose": mean, "camera": camera}
 
 
 def of_labels(
@@ -170,43 +143,32 @@ def of_labels(
         ValueError: The labels have other numbers of coefficients, or a valid one is not finite.
     """
     everybody = torch.ones(len(labels), dtype=torch.bool, device=labels.betas.device)
-    body, left, right, face = (
-        everybody if valid is None else valid for valid in (body_valid, left_hand_valid, right_hand_valid, face_valid)
-    )
+    flags = {"body": body_valid, "left_hand": left_hand_valid, "right_hand": right_hand_valid, "face": face_valid}
+    valid = {part: everybody if flag is None else flag for part, flag in flags.items()}
     base = neutral(config)
 
-    def plain(values: Tensor, valid: Tensor, otherwise: Tensor) -> Tensor:
-        return values[valid].double().mean(0).float().cpu() if bool(valid.any()) else otherwise
+    def plain(values: Tensor, flag: Tensor, otherwise: Tensor) -> Tensor:
+        return values[flag].double().mean(0).float().cpu() if bool(flag.any()) else otherwise
 
-    def turn(values: Tensor, valid: Tensor, otherwise: Tensor) -> Tensor:
-        if not bool(valid.any()):
+    def turn(values: Tensor, flag: Tensor, otherwise: Tensor) -> Tensor:
+        if not bool(flag.any()):
             return otherwise
-        closest = roma.special_procrustes(values[valid].double().mean(0))
+        closest = roma.special_procrustes(values[flag].double().mean(0))
         assert isinstance(closest, Tensor)  # It returns a pair if asked for singular values.
         return rotmat_to_6d(closest).float().cpu()
 
     trunk = torch.cat([labels.global_orient[:, None], labels.body_pose], 1)
-    split = trunk.shape[1]
-    middle = split + labels.left_hand_pose.shape[1]
-    mean = MeanParameters(
-        pose=torch.cat(
-            [
-                turn(trunk, body, base.pose[:split]),
-                turn(labels.left_hand_pose, left, base.pose[split:middle]),
-                turn(labels.right_hand_pose, right, base.pose[middle:]),
-            ]
-        ),
-        betas=plain(labels.betas, body, base.betas),
-        camera=base.camera if camera is None else plain(camera, body, base.camera),
-        head_orient=turn(labels.head_orient, face, base.head_orient),
-        jaw_pose=turn(labels.jaw_pose, face, base.jaw_pose),
-        eye_pose=turn(labels.eye_pose, face, base.eye_pose),
-        eyelids=plain(labels.eyelids, face, base.eyelids),
-        flame_shape=plain(labels.flame_shape, face, base.flame_shape),
-        flame_expression=plain(labels.flame_expression, face, base.flame_expression),
-        head_scale=plain(labels.head_scale, face & body, base.head_scale),
-    )
-    mean.check(config)
+    parts = ((trunk, "body"), (labels.left_hand_pose, "left_hand"), (labels.right_hand_pose, "right_hand"))
+    rests = base["pose"].split([value.shape[1] for value, _ in parts])
+    turned = [turn(value, valid[part], rest) for (value, part), rest in zip(parts, rests, strict=True)]
+    mean = {"pose": torch.cat(turned)}
+    mean["camera"] = base["camera"] if camera is None else plain(camera, valid["body"], base["camera"])
+    for field in EHM_FIELDS:
+        if field.name in base:
+            flag = valid["face"] & valid["body"] if field.name == "head_scale" else valid[field.part]
+            average = turn if field.kind == "rotation" else plain
+            mean[field.name] = average(labels.known(field.name), flag, base[field.name])
+    check_mean(mean, config)
     return mean
 
 

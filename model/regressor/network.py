@@ -10,6 +10,7 @@ expression coefficients.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,14 +21,18 @@ from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from model.networks.cross_decoder import CrossDecoder
 from model.networks.vit import ViT
 from model.regressor.config import RegressorConfig
-from model.regressor.mean_parameters import MeanParameters, neutral
-from model.rotations import sixd_to_rotmat
+from model.regressor.mean_parameters import (
+    FLAME_READOUTS,
+    SMPLX_READOUTS,
+    MeanParameters,
+    check_mean,
+    neutral,
+    people_of,
+)
 
 READOUT_GAIN = 0.01
 """Gain of the read-outs' Xavier weights in HMR2: an untrained network says the mean."""
 POSITION_STD = 0.02
-BODY_END, LEFT_HAND_END = 22, 37
-"""Ends of root and body, and of the left hand, in the 52 rotations of the SMPL-X head."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,28 +77,8 @@ class Readout(nn.Module):
         return self.mean + self.linear(read).unflatten(-1, self.mean.shape)
 
 
-class SmplxHead(nn.Module):
-    """Body, hands, shape and camera."""
-
-    def __init__(self, width: int, mean: MeanParameters) -> None:
-        super().__init__()
-        self.pose = Readout(width, mean.pose)
-        self.betas = Readout(width, mean.betas)
-        self.camera = Readout(width, mean.camera)
-
-
-class FlameHead(nn.Module):
-    """Head orientation, jaw, eyes, eyelids, face shape, expression and the scale of the head."""
-
-    def __init__(self, width: int, mean: MeanParameters) -> None:
-        super().__init__()
-        self.head_orient = Readout(width, mean.head_orient)
-        self.jaw_pose = Readout(width, mean.jaw_pose)
-        self.eye_pose = Readout(width, mean.eye_pose)
-        self.eyelids = Readout(width, mean.eyelids)
-        self.flame_shape = Readout(width, mean.flame_shape)
-        self.flame_expression = Readout(width, mean.flame_expression)
-        self.head_scale = Readout(width, mean.head_scale)
+def _readouts(width: int, mean: MeanParameters, names: tuple[str, ...]) -> nn.ModuleDict:
+    return nn.ModuleDict({name: Readout(width, mean[name]) for name in names})
 
 
 class EhmRegressor(nn.Module):
@@ -111,14 +96,14 @@ class EhmRegressor(nn.Module):
         """
         super().__init__()
         mean = neutral(config) if mean is None else mean
-        mean.check(config)
+        check_mean(mean, config)
         self.config = config
         self.backbone = ViT(config.vit)
         self.backbone.initialise()
         self.decoder = CrossDecoder(config.cross_decoder)
         nn.init.trunc_normal_(self.decoder.pos_embedding, std=POSITION_STD)
-        self.smplx_head = SmplxHead(config.decoder.width, mean)
-        self.flame_head = FlameHead(config.decoder.width, mean)
+        self.smplx_head = _readouts(config.decoder.width, mean, SMPLX_READOUTS)
+        self.flame_head = _readouts(config.decoder.width, mean, FLAME_READOUTS)
 
     def forward(self, crops: Tensor) -> Prediction:
         """(B, 3, C, C) crops from ``normalise`` -> parameters of B people.
@@ -145,29 +130,17 @@ class EhmRegressor(nn.Module):
         """(B, N, C) tokens of the backbone -> parameters of B people."""
         tokens = tokens.to(self.decoder.pos_embedding.dtype)
         read = self.decoder(tokens.new_zeros(len(tokens), 1, 1), tokens)[:, 0]
-        smplx, flame = self.smplx_head, self.flame_head
-        pose = sixd_to_rotmat(smplx.pose(read))
-        parameters = EhmParameters(
-            global_orient=pose[:, 0],
-            body_pose=pose[:, 1:BODY_END],
-            left_hand_pose=pose[:, BODY_END:LEFT_HAND_END],
-            right_hand_pose=pose[:, LEFT_HAND_END:],
-            betas=smplx.betas(read),
-            head_orient=sixd_to_rotmat(flame.head_orient(read)),
-            jaw_pose=sixd_to_rotmat(flame.jaw_pose(read)),
-            eye_pose=sixd_to_rotmat(flame.eye_pose(read)),
-            eyelids=flame.eyelids(read),
-            flame_shape=flame.flame_shape(read),
-            flame_expression=flame.flame_expression(read),
-            head_scale=flame.head_scale(read),
-        )
-        return Prediction(parameters=parameters, camera=smplx.camera(read))
+        said = {name: readout(read) for name, readout in self._named_readouts()}
+        return Prediction(parameters=people_of(said), camera=said["camera"])
 
     @property
     def mean(self) -> MeanParameters:
         """What the read-outs are added to."""
-        heads = {**dict(self.smplx_head.named_children()), **dict(self.flame_head.named_children())}
-        return MeanParameters(**{name: readout.get_buffer("mean") for name, readout in heads.items()})
+        return {name: readout.get_buffer("mean") for name, readout in self._named_readouts()}
+
+    def _named_readouts(self) -> Iterator[tuple[str, nn.Module]]:
+        yield from self.smplx_head.items()
+        yield from self.flame_head.items()
 
 
 def _has_autocast(tensor: Tensor) -> bool:

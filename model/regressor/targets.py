@@ -7,13 +7,11 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from model.batches import map_tensors
+from datasets_manifest.schema.ehm_fields import LEARNT_FIELDS
+from model.batches import choose_rows
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.regressor.batch import TrainingBatch
-
-_BODY = ("global_orient", "body_pose", "betas")
-_FACE = ("jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression")
 
 
 @torch.no_grad()
@@ -35,31 +33,15 @@ def neutral_where_invalid(batch: TrainingBatch) -> EhmParameters:
     carries a head and hands that may be valid; where it is not, the body stands at rest, turned as the head is.
     """
     target = batch.target
-    flags = dict.fromkeys(_FACE, batch.face_valid)
-    flags |= {"left_hand_pose": batch.left_hand_valid, "right_hand_pose": batch.right_hand_valid}
-    flags["head_scale"] = batch.face_valid & batch.body_valid
-    neutral = neutral_parameters(target)
-    changes = {name: torch.where(_rows(flag, target, name), getattr(target, name), getattr(neutral, name))
-               for name, flag in flags.items()}  # fmt: skip
-    finite = torch.stack([getattr(target, name).flatten(1).isfinite().all(1) for name in _BODY]).all(0)
-    kept = batch.body_valid | finite
-    upright = dataclasses.replace(neutral, global_orient=target.head_orient)
-    changes |= {name: torch.where(_rows(kept, target, name), getattr(target, name), getattr(upright, name))
-                for name in _BODY}  # fmt: skip
+    rest = EhmParameters.neutral(len(batch), size=target.size, dtype=target.betas.dtype, device=target.betas.device)
+    rest = dataclasses.replace(rest, global_orient=target.known("head_orient"))
+    finite = [getattr(target, f.name).flatten(1).isfinite().all(1) for f in LEARNT_FIELDS if f.part == "body"]
+    kept = {
+        "body": batch.body_valid | torch.stack(finite).all(0),
+        "left_hand": batch.left_hand_valid,
+        "right_hand": batch.right_hand_valid,
+        "face": batch.face_valid,
+    }
+    flags = {f.name: kept[f.part] for f in LEARNT_FIELDS} | {"head_scale": batch.face_valid & batch.body_valid}
+    changes = {name: choose_rows(flag, getattr(target, name), getattr(rest, name)) for name, flag in flags.items()}
     return dataclasses.replace(target, **changes)
-
-
-def neutral_parameters(like: EhmParameters) -> EhmParameters:
-    """Zero coefficients, identity rotations and a scale of one, in the sizes, type and place of other parameters."""
-
-    def neutral(tensor: Tensor) -> Tensor:
-        if tensor.shape[-2:] == (3, 3):
-            return torch.eye(3, dtype=tensor.dtype, device=tensor.device).expand_as(tensor)
-        return torch.zeros_like(tensor)
-
-    return dataclasses.replace(map_tensors(like, neutral), head_scale=torch.ones_like(like.head_scale))
-
-
-def _rows(flag: Tensor, like: EhmParameters, name: str) -> Tensor:
-    """(B,) -> (B, 1, ...) as many dimensions as the parameter has."""
-    return flag.reshape(-1, *[1] * (getattr(like, name).dim() - 1))

@@ -25,11 +25,10 @@ from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
-from model.regressor.mean_parameters import MeanParameters
-from model.regressor.network import BODY_END, LEFT_HAND_END, EhmRegressor, normalise
+from model.regressor.mean_parameters import MeanParameters, people_of
+from model.regressor.network import EhmRegressor, normalise
 from model.regressor.runtime import numerics
 from model.regressor.targets import neutral_where_invalid
-from model.rotations import sixd_to_rotmat
 from tasks.training.engine.distributed import ProcessGroup
 
 MEASURES = (
@@ -123,22 +122,7 @@ class Evaluator:
 
 def mean_people(mean: MeanParameters, count: int) -> EhmParameters:
     """The mean parameters for each of some people."""
-    pose = sixd_to_rotmat(mean.pose)
-    one = EhmParameters(
-        global_orient=pose[0],
-        body_pose=pose[1:BODY_END],
-        left_hand_pose=pose[BODY_END:LEFT_HAND_END],
-        right_hand_pose=pose[LEFT_HAND_END:],
-        betas=mean.betas,
-        head_orient=sixd_to_rotmat(mean.head_orient),
-        jaw_pose=sixd_to_rotmat(mean.jaw_pose),
-        eye_pose=sixd_to_rotmat(mean.eye_pose),
-        eyelids=mean.eyelids,
-        flame_shape=mean.flame_shape,
-        flame_expression=mean.flame_expression,
-        head_scale=mean.head_scale,
-    )
-    return map_tensors(one, lambda value: value.expand(count, *value.shape))
+    return map_tensors(people_of(mean), lambda value: value.expand(count, *value.shape))
 
 
 @torch.no_grad()

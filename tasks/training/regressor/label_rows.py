@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.ehm_fields import LEARNT_FIELDS
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.shards.selection import Selection
-from datasets_manifest.shards.selection_columns import COLUMNS
 from model.estimators.base import Array
 from model.regressor.sample import LabelRow
 
-_PARAMETERS = tuple(name for name in LABEL_PARAMETERS if name in COLUMNS)
+_PARAMETERS = tuple(field.name for field in LEARNT_FIELDS)
 """Where a person stands is nothing that a crop tells."""
 _ROW = (
     "joint_seen", "bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "image_width", "image_height", "quality"

@@ -38,7 +38,7 @@ def write_backbone(path: Path) -> None:
 
 def write_mean(path: Path) -> None:
     """The file of SPIN: rotations row by row."""
-    columns = neutral(RegressorConfig()).pose[:24].unflatten(1, (2, 3))
+    columns = neutral(RegressorConfig())["pose"][:24].unflatten(1, (2, 3))
     np.savez(path, pose=columns.mT.flatten().numpy(), shape=np.zeros(10, np.float32), cam=np.array([0.9, 0.0, 0.0]))
 
 

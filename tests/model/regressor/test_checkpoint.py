@@ -8,7 +8,7 @@ import torch
 
 from model.regressor.checkpoint import CheckpointMeta, load_regressor, save_regressor
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
-from model.regressor.mean_parameters import MeanParameters, shapes
+from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
 from model.tensor_file import pack, unpack
 
@@ -31,7 +31,7 @@ META = CheckpointMeta(
 
 def regressor(config=TINY, seed=0):
     torch.manual_seed(seed)
-    mean = MeanParameters(**{name: torch.randn(shape) for name, shape in shapes(config).items()})
+    mean = {name: torch.randn(value.shape) for name, value in neutral(config).items()}
     return EhmRegressor(config, mean)
 
 
@@ -51,7 +51,7 @@ def test_round_trip():
     state = network.state_dict()
     assert found.state_dict().keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in found.state_dict().items())
-    assert all(torch.equal(t, getattr(network.mean, name)) for name, t in found.mean.named().items())
+    assert all(torch.equal(t, network.mean[name]) for name, t in found.mean.items())
     assert all(parameter.requires_grad for parameter in found.parameters())
     crops = torch.randn(2, 3, 64, 64)
     assert torch.equal(found(crops).camera, network.eval()(crops).camera)

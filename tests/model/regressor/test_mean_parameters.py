@@ -51,13 +51,13 @@ def rows_of(matrices):
 
 
 def equal(mean, other):
-    return {name for name, tensor in mean.named().items() if torch.equal(tensor, getattr(other, name))}
+    return {name for name, tensor in mean.items() if torch.equal(tensor, other[name])}
 
 
 def test_neutral_is_upright_with_relaxed_arms():
-    pose = sixd_to_rotmat(neutral(CONFIG).pose)
+    pose = sixd_to_rotmat(neutral(CONFIG)["pose"])
     assert torch.equal(pose[0], torch.diag(torch.tensor([1.0, -1.0, -1.0])))
-    assert torch.equal(sixd_to_rotmat(neutral(CONFIG).head_orient), pose[0])
+    assert torch.equal(sixd_to_rotmat(neutral(CONFIG)["head_orient"]), pose[0])
     left, right = (pose[SMPLX_JOINT_NAMES.index(f"{side}_shoulder")] for side in ("left", "right"))
     # In the T pose the left arm points to +x, the right one to -x; y is up.
     down = torch.tensor([0.0, -1.0, 0.0])
@@ -70,10 +70,10 @@ def test_neutral_is_upright_with_relaxed_arms():
 def test_spins_layout_is_converted():
     matrices = rotations(24, spread=3)
     mean = from_smpl_mean({"pose": rows_of(matrices), "cam": np.array([0.8, 0.1, -0.1]), "shape": np.ones(10)}, CONFIG)
-    assert torch.allclose(sixd_to_rotmat(mean.pose[:22]), matrices[:22], atol=1e-5)
-    assert torch.equal(mean.pose[22:], neutral(CONFIG).pose[22:])
-    assert torch.allclose(mean.camera, torch.tensor([0.8, 0.1, -0.1]))
-    assert not bool(mean.betas.any()), "SMPL's coefficients are not those of SMPL-X"
+    assert torch.allclose(sixd_to_rotmat(mean["pose"][:22]), matrices[:22], atol=1e-5)
+    assert torch.equal(mean["pose"][22:], neutral(CONFIG)["pose"][22:])
+    assert torch.allclose(mean["camera"], torch.tensor([0.8, 0.1, -0.1]))
+    assert not bool(mean["betas"].any()), "SMPL's coefficients are not those of SMPL-X"
     EhmRegressor(
         dataclasses.replace(CONFIG, backbone=dataclasses.replace(CONFIG.backbone, size="", width=32, depth=1, heads=2)),
         mean,
@@ -105,18 +105,18 @@ def test_spins_own_file():
     """Its person faces the camera, upright: the root is in the camera frame as it is."""
     with np.load(SPIN) as arrays:
         mean = from_smpl_mean(dict(arrays), CONFIG)
-    assert torch.allclose(sixd_to_rotmat(mean.pose[0]), torch.diag(torch.tensor([1.0, -1.0, -1.0])), atol=1e-5)
-    assert torch.allclose(mean.camera, torch.tensor([0.9, 0.0, 0.0]))
+    assert torch.allclose(sixd_to_rotmat(mean["pose"][0]), torch.diag(torch.tensor([1.0, -1.0, -1.0])), atol=1e-5)
+    assert torch.allclose(mean["camera"], torch.tensor([0.9, 0.0, 0.0]))
 
 
 def test_mean_of_equal_labels_is_the_label():
     one = labels_of(1)
     mean = of_labels(map_tensors(one, lambda tensor: tensor.repeat_interleave(5, 0)), CONFIG)
     pose = torch.cat([one.global_orient[:, None], one.body_pose, one.left_hand_pose, one.right_hand_pose], 1)[0]
-    assert torch.allclose(sixd_to_rotmat(mean.pose), pose, atol=1e-6)
-    assert torch.allclose(sixd_to_rotmat(mean.eye_pose), one.eye_pose[0], atol=1e-6)
+    assert torch.allclose(sixd_to_rotmat(mean["pose"]), pose, atol=1e-6)
+    assert torch.allclose(sixd_to_rotmat(mean["eye_pose"]), one.eye_pose[0], atol=1e-6)
     for name in ("betas", "eyelids", "flame_shape", "flame_expression", "head_scale"):
-        assert torch.allclose(getattr(mean, name), getattr(one, name)[0], atol=1e-6)
+        assert torch.allclose(mean[name], getattr(one, name)[0], atol=1e-6)
 
 
 def test_mean_of_opposite_turns_is_between():
@@ -124,7 +124,7 @@ def test_mean_of_opposite_turns_is_between():
     labels = labels_of(2)
     mean = of_labels(dataclasses.replace(labels, global_orient=turn), CONFIG)
     expected = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.3, 0.0]))
-    assert torch.allclose(sixd_to_rotmat(mean.pose[0]), expected, atol=1e-6)
+    assert torch.allclose(sixd_to_rotmat(mean["pose"][0]), expected, atol=1e-6)
 
 
 def test_no_rotation_nearby_is_closer_to_the_labels():
@@ -133,7 +133,7 @@ def test_no_rotation_nearby_is_closer_to_the_labels():
     def distance(rotation):
         return float((labels.head_orient - rotation).square().sum())
 
-    best = sixd_to_rotmat(of_labels(labels, CONFIG).head_orient)
+    best = sixd_to_rotmat(of_labels(labels, CONFIG)["head_orient"])
     for nearby in rotations(50, seed=7, spread=0.2):
         assert distance(best) <= distance(nearby @ best) + 1e-5
 
@@ -148,15 +148,15 @@ def test_only_valid_labels_count():
     camera = torch.rand(6, 3)
     mean = of_labels(broken, CONFIG, **flags, camera=camera)
     chosen = of_labels(map_tensors(labels, lambda tensor: tensor[valid]), CONFIG, camera=camera[valid])
-    assert equal(mean, chosen) == set(mean.named())
+    assert equal(mean, chosen) == set(mean)
 
 
 def test_parts_that_nobody_has_are_neutral():
     none = torch.zeros(6, dtype=torch.bool)
     base = neutral(CONFIG)
     hands = of_labels(labels_of(), CONFIG, left_hand_valid=none, right_hand_valid=none)
-    assert torch.equal(hands.pose[22:], base.pose[22:])
-    assert not torch.equal(hands.pose[:22], base.pose[:22])
+    assert torch.equal(hands["pose"][22:], base["pose"][22:])
+    assert not torch.equal(hands["pose"][:22], base["pose"][:22])
     face = {"head_orient", "jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression", "head_scale"}
     assert equal(of_labels(labels_of(), CONFIG, face_valid=none), base) == face | {"camera"}
     assert equal(of_labels(labels_of(), CONFIG, body_valid=none), base) == {"betas", "head_scale", "camera"}

@@ -10,7 +10,7 @@ from torch import nn
 from model.networks.sizes import VIT_SIZES
 from model.regressor.backbone_weights import backbone_tensors
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
-from model.regressor.mean_parameters import MeanParameters, neutral, shapes
+from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor, normalise
 from model.rotations import rotmat_to_6d, sixd_to_rotmat
 
@@ -80,20 +80,20 @@ def test_shapes_and_rotations():
 
 def test_mean_is_what_the_readouts_add_to():
     torch.manual_seed(0)
-    mean = MeanParameters(**{name: torch.randn(shape) for name, shape in shapes(TINY).items()})
+    mean = {name: torch.randn(value.shape) for name, value in neutral(TINY).items()}
     network = EhmRegressor(TINY, mean)
-    for name, tensor in mean.named().items():
-        assert torch.equal(getattr(network.mean, name), tensor)
+    for name, tensor in mean.items():
+        assert torch.equal(network.mean[name], tensor)
     with torch.no_grad():
         for head in (network.smplx_head, network.flame_head):
             for readout in head.children():
                 readout.linear.weight.zero_()
         found = flat(network(crops_of()))
-    pose = sixd_to_rotmat(mean.pose)
-    expected = mean.named() | {
+    pose = sixd_to_rotmat(mean["pose"])
+    expected = mean | {
         "global_orient": pose[0], "body_pose": pose[1:22], "left_hand_pose": pose[22:37], "right_hand_pose": pose[37:],
-        "head_orient": sixd_to_rotmat(mean.head_orient), "jaw_pose": sixd_to_rotmat(mean.jaw_pose),
-        "eye_pose": sixd_to_rotmat(mean.eye_pose),
+        "head_orient": sixd_to_rotmat(mean["head_orient"]), "jaw_pose": sixd_to_rotmat(mean["jaw_pose"]),
+        "eye_pose": sixd_to_rotmat(mean["eye_pose"]),
     }  # fmt: skip
     for name, tensor in found.items():
         assert torch.allclose(tensor, expected[name].expand_as(tensor), atol=1e-6), name
@@ -102,8 +102,8 @@ def test_mean_is_what_the_readouts_add_to():
 def test_untrained_network_says_about_the_mean():
     torch.manual_seed(0)
     found, mean = flat(EhmRegressor(TINY)(crops_of())), neutral(TINY)
-    assert torch.allclose(found["camera"], mean.camera.expand(3, 3), atol=0.1)
-    assert torch.allclose(rotmat_to_6d(found["global_orient"]), mean.pose[0].expand(3, 6), atol=0.1)
+    assert torch.allclose(found["camera"], mean["camera"].expand(3, 3), atol=0.1)
+    assert torch.allclose(rotmat_to_6d(found["global_orient"]), mean["pose"][0].expand(3, 6), atol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_upstreams_transformer_decoder_and_readouts(size, tmp_path):
         ratio=1, mlp_ratio=4, qkv_bias=True, drop_path_rate=0.3,
     )  # fmt: skip
     mean = neutral(config)
-    np.savez(tmp_path / "mean.npz", pose=mean.pose.flatten().numpy(), shape=np.ones(10), cam=mean.camera.numpy())
+    np.savez(tmp_path / "mean.npz", pose=mean["pose"].flatten().numpy(), shape=np.ones(10), cam=mean["camera"].numpy())
     decoder = {"depth": 6, "heads": 8, "mlp_dim": 1024, "dim_head": 64, "context_dim": figures.width}
     settings = {
         "MODEL": {"SMPL_HEAD": {"TYPE": "transformer_decoder", "TRANSFORMER_DECODER": decoder}},
@@ -261,7 +261,7 @@ def test_upstreams_transformer_decoder_and_readouts(size, tmp_path):
                 parameter.normal_(0, 0.05, generator=generator)
     theirs.eval()
 
-    ours = EhmRegressor(config, dataclasses.replace(mean, betas=torch.ones(10))).eval()
+    ours = EhmRegressor(config, {**mean, "betas": torch.ones(10)}).eval()
     state = theirs.state_dict()
     ours.backbone.load_state_dict(backbone_tensors(state, config.vit, source="upstream"))
     prefix = "smpl_head.transformer."

@@ -51,8 +51,8 @@ def people(body):
 def neutral_people(count):
     """Upright people who face the camera."""
     mean = neutral(TINY)
-    pose = sixd_to_rotmat(mean.pose).expand(count, -1, 3, 3)
-    head = sixd_to_rotmat(mean.head_orient).expand(count, 3, 3)
+    pose = sixd_to_rotmat(mean["pose"]).expand(count, -1, 3, 3)
+    head = sixd_to_rotmat(mean["head_orient"]).expand(count, 3, 3)
     return dataclasses.replace(
         map_tensors(random_parameters(count, seed=0), torch.zeros_like),
         global_orient=pose[:, 0],

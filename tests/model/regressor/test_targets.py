@@ -10,7 +10,8 @@ from model.batches import map_tensors
 from model.body import skeleton
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
-from model.regressor.targets import neutral_parameters, neutral_where_invalid, posed_target
+from model.body.parameters import EhmParameters
+from model.regressor.targets import neutral_where_invalid, posed_target
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_without_any_body_the_head_is_turned_as_its_label_says(body: KeypointBod
     assert joints.isfinite().all()
     face = keypoints[:, skeleton.INNER_FACE] - joints[:, skeleton.HEAD, None]
     target = batch.target
-    upright = neutral_parameters(target)
+    upright = EhmParameters.neutral(3)
     alone = dataclasses.replace(
         target, betas=upright.betas, body_pose=upright.body_pose, head_scale=upright.head_scale,
         global_orient=upright.global_orient,
