@@ -130,8 +130,8 @@ class EhmRegressor(nn.Module):
         """(B, N, C) tokens of the backbone -> parameters of B people."""
         tokens = tokens.to(self.decoder.pos_embedding.dtype)
         read = self.decoder(tokens.new_zeros(len(tokens), 1, 1), tokens)[:, 0]
-        said = {name: readout(read) for name, readout in self._named_readouts()}
-        return Prediction(parameters=people_of(said), camera=said["camera"])
+        said = {name: readout(read) for name, readout in self._named_readouts() if name != "camera"}
+        return Prediction(parameters=people_of(said), camera=self.smplx_head["camera"](read))
 
     @property
     def mean(self) -> MeanParameters:
