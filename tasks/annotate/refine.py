@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from datasets_manifest.schema.evidence import unpack_arrays
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode, Status
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
@@ -93,13 +94,16 @@ def coarse_of(parts: dict[str, Columns]) -> Coarse:
     def rotations(rows: Columns, column: str) -> torch.Tensor:
         return torch.from_numpy(to_rotmat(_tensor(rows, column).numpy()))
 
+    def parameters(rows: Columns) -> dict[str, torch.Tensor]:
+        named = (field for field in EHM_FIELDS if field.name in rows.table.column_names)
+        return {f.name: (rotations if f.kind == "rotation" else _tensor)(rows, f.name) for f in named}
+
     def both(column: str, of: Callable[[Columns, str], torch.Tensor] = _tensor) -> torch.Tensor:
         return torch.stack([of(hands, f"{side}_{column}") for side in ("left", "right")], 1)
 
     return Coarse(
-        global_orient=rotations(body, "global_orient"),
-        body_pose=rotations(body, "body_pose"),
-        betas=_tensor(body, "betas"),
+        **parameters(body),
+        **parameters(face),
         # A simulated or exotic backend may state no spread: NaN lets the refinement take the recipe's.
         sigma_rad=_tensor(body, "sigma_rad", np.nan),
         body_valid=_tensor(body, "valid"),
@@ -108,12 +112,6 @@ def coarse_of(parts: dict[str, Columns]) -> Coarse:
         hand_sigma_rad=both("sigma_rad"),
         hand_score=both("score"),
         hand_valid=both("valid"),
-        flame_shape=_tensor(face, "flame_shape"),
-        flame_expression=_tensor(face, "flame_expression"),
-        jaw_pose=rotations(face, "jaw_pose"),
-        eye_pose=rotations(face, "eye_pose"),
-        eyelids=_tensor(face, "eyelids"),
-        head_orient=rotations(face, "head_orient"),
         head_sigma_rad=_tensor(face, "sigma_rad"),
         face_valid=_tensor(face, "valid"),
     )

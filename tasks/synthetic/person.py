@@ -3,7 +3,6 @@
 Everything random comes from the seed of the set and the person's number.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -108,9 +107,8 @@ class RenderedPerson:
 
 def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
     """Poses one person (batch of 1), pelvis at ``transl_m``, camera frame."""
-    values = {f.name: getattr(person, f.name) for f in dataclasses.fields(person)}
-    columns = {name: value[None] for name, value in values.items() if isinstance(value, np.ndarray)}
-    return pose_bodies(ehm, {**columns, "transl_m": np.asarray(transl_m, np.float32)[None]})
+    columns = {**person.parameters, "transl_m": transl_m}
+    return pose_bodies(ehm, {name: value[None] for name, value in columns.items()})
 
 
 def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShape) -> RenderedPerson:
@@ -157,7 +155,9 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
         "focal_px": focal,
         "principal_px": principal,
         "transl_m": transl,
-        **{f.name: getattr(person, f.name) for f in dataclasses.fields(person)},
+        **person.parameters,
+        "is_child": person.is_child,
+        "crop": person.crop,
         "keypoints_2d": np.concatenate([pixels, seen[:, None]], axis=1),
         "joints_cam_m": body.joints[0].numpy(),
         "has_occluder": bool((covered & mask).any()),

@@ -32,30 +32,10 @@ _INDEX = {name: k for k, name in enumerate(SMPLX_JOINT_NAMES)}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampledPerson:
-    """One random person; all fields but the flags are float32, axis-angle in radians unless said otherwise."""
+    """One random person."""
 
-    global_orient: np.ndarray
-    """(3,) camera frame."""
-    body_pose: np.ndarray
-    """(21, 3)."""
-    left_hand_pose: np.ndarray
-    """(15, 3) absolute: a flat hand is 0."""
-    right_hand_pose: np.ndarray
-    """(15, 3) absolute."""
-    jaw_pose: np.ndarray
-    """(3,)."""
-    eye_pose: np.ndarray
-    """(2, 3) left, right."""
-    eyelids: np.ndarray
-    """(2,) left, right; 0 open, 1 closed."""
-    betas: np.ndarray
-    """(10,) SMPL-X shape."""
-    flame_shape: np.ndarray
-    """(10,)."""
-    flame_expression: np.ndarray
-    """(10,)."""
-    head_scale: np.ndarray
-    """(3,)."""
+    parameters: Mapping[str, np.ndarray]
+    """Label column -> its numbers, float32, without a place; hands absolute: a flat hand is 0."""
     is_child: bool
     """Small body, large head."""
     crop: str
@@ -91,7 +71,8 @@ def sample_person(
         "flame_expression": rng.normal(0.0, 0.6, 10),
         "head_scale": _sample_head_scale(rng, is_child),
     }
-    return SampledPerson(**{k: np.asarray(v, np.float32) for k, v in values.items()}, is_child=is_child, crop=crop)
+    parameters = {name: np.asarray(value, np.float32) for name, value in values.items()}
+    return SampledPerson(parameters=parameters, is_child=is_child, crop=crop)
 
 
 def _sample_yaw(rng: np.random.Generator) -> float:

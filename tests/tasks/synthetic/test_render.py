@@ -231,7 +231,7 @@ def test_faces_are_marked_from_the_front_and_not_from_behind(ehm, rest):
     front, back = [], []
     for index in range(40):
         person = sample_person(np.random.default_rng([0, index]), rest.joints_m)
-        towards = pose_bodies(ehm, {name: getattr(person, name)[None] for name in ("global_orient", "body_pose")})
+        towards = pose_bodies(ehm, {name: person.parameters[name][None] for name in ("global_orient", "body_pose")})
         nose, head = towards.keypoints[0, 0, 2], towards.joints[0, 15, 2]
         if abs(nose - head) > 0.07 and len(front if nose < head else back) < 3:
             truth = render_person(index, SMALL, ehm, rest).truth
@@ -246,11 +246,11 @@ def test_people_are_varied(rest):
     people = [sample_person(np.random.default_rng([7, k]), rest.joints_m) for k in range(120)]
     assert {person.crop for person in people} == {"full", "upper", "head"}
     assert 3 <= sum(person.is_child for person in people) <= 40
-    scales = np.stack([person.head_scale for person in people])
+    scales = np.stack([person.parameters["head_scale"] for person in people])
     assert scales.min() >= 0.8
     assert scales.max() <= 1.3
     assert np.ptp(scales.mean(1)) > 0.25
-    poses = np.stack([person.body_pose for person in people])
+    poses = np.stack([person.parameters["body_pose"] for person in people])
     assert (poses >= JOINT_LIMITS_RAD[..., 0] - 1e-6).all()
     assert (poses <= JOINT_LIMITS_RAD[..., 1] + 1e-6).all()
     overlap = np.array([limb_overlap_m(pose, rest.joints_m) for pose in poses])
@@ -258,7 +258,7 @@ def test_people_are_varied(rest):
 
 
 def test_forward_kinematics_agrees_with_the_body_model(ehm, rest):
-    pose = sample_person(np.random.default_rng(5), rest.joints_m).body_pose
+    pose = sample_person(np.random.default_rng(5), rest.joints_m).parameters["body_pose"]
     joints = posed_joints(pose, rest.joints_m)
     expected = pose_bodies(ehm, {"body_pose": pose[None]}).joints[0].numpy()
     np.testing.assert_allclose(np.stack(list(joints.values()))[:22], expected[:22], atol=1e-4)
