@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from datasets_manifest.schema.ehm_fields import BodySize
-from fitting.unknowns import NUM_TURNED
 from model.body import skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
@@ -227,7 +226,7 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
 
     ancestors = _ancestors()
     wanted = np.zeros((len(points.rest), skeleton.NUM_SMPLX_JOINTS), bool)
-    wanted[:, :NUM_TURNED] = True
+    wanted[:, : skeleton.JAW + 1] = True
     for vertices, fingers in finger_columns(first_vertex_of_point(corners)):
         wanted[np.ix_(vertices, fingers)] = True
     outline = slice(before, before + contour.rest.shape[1])
@@ -239,6 +238,8 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
         corners=corners,
         ancestors=ancestors,
         pairs=_blended_pairs(points.skin, ancestors, wanted),
-        contour_pairs=_blended_pairs(contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] < NUM_TURNED),
+        contour_pairs=_blended_pairs(
+            contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] <= skeleton.JAW
+        ),
         num_groups=(*groups, NUM_SURFACE),
     )

@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fitting import so3
+from model.body import skeleton
 
-NUM_TURNED = 23
+NUM_TURNED = skeleton.JAW + 1
 """Root, 21 body joints and jaw: the joints that step as rotations (SMPL-X joints 0..22)."""
 HAND_DIM = 45
 """PCA coordinates of one hand."""

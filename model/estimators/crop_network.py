@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.estimators.base import Array
+from model.estimators.base import Array, EstimatorInfo
 from model.estimators.batching import run_in_batches
 from model.imaging.crop_camera import view_ray_rotation
 from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from model.imaging.squares import Square
 from model.imaging.upstream_crop import cut
+from model.weights import checkpoint_sha256
 
-"""Of RGB in 0..1."""
 CPU_BATCH = 8
 """Larger batches take more memory on a CPU and no less time (``benchmarks/estimators.py``)."""
 GPU_BATCH = 32
@@ -66,6 +67,32 @@ class CropPlan:
     """Where."""
     mirrored: bool = False
     """Whether to cut it out of the mirror image."""
+
+
+class CheckpointEstimator:
+    """An estimator whose network lies in one file, the option ``checkpoint_path``; several threads may share it."""
+
+    name: str
+    """Backend name."""
+    licence: str
+    """Of the weights."""
+    skeleton = "smplx"
+    """Body model whose joints the outputs are about."""
+    shareable = True
+    info: EstimatorInfo
+
+    @classmethod
+    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
+        """What ``info`` of such an estimator says; loads no network."""
+        del options
+        return cls.info_of(checkpoint_sha256(checkpoint_path))
+
+    @classmethod
+    def info_of(cls, sha256: str) -> EstimatorInfo:
+        """``info`` with weights of that hash."""
+        return EstimatorInfo(
+            name=cls.name, version="1", weights_sha256=sha256, licence=cls.licence, skeleton=cls.skeleton
+        )
 
 
 def normalised(crops: Tensor) -> Tensor:
@@ -125,3 +152,13 @@ def towards_camera(orient: Array, squares: Sequence[Square], focal_px: Array, pr
     centre = torch.tensor([square.centre_px for square in squares], dtype=torch.float64)
     focal, principal = (torch.from_numpy(np.asarray(value, dtype=np.float64)) for value in (focal_px, principal_px))
     return (view_ray_rotation(centre, focal, principal) @ torch.from_numpy(orient).double()).numpy()
+
+
+def finite_rows(read: Mapping[str, Array]) -> Array:
+    """(N,) bool: the rows in which every array (N, ...) that a network gave is finite."""
+    return np.all([np.isfinite(value).reshape(len(value), -1).all(1) for value in read.values()], axis=0)
+
+
+def mean_score(scores: Array) -> Array:
+    """Mean (N,) of the scores (N, K) of keypoints, each brought into 0..1, NaN to 0."""
+    return np.clip(np.nan_to_num(scores), 0, 1).mean(1)

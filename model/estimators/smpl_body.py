@@ -11,9 +11,17 @@ import numpy as np
 import torch
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from model.estimators.base import Array, BodyOutput, EstimatorInfo, PersonBatch
+from model.estimators.base import Array, BodyOutput, PersonBatch
 from model.estimators.conversions import smplx_body_pose
-from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPlan, towards_camera
+from model.estimators.crop_network import (
+    CheckpointEstimator,
+    CropNetwork,
+    CropNetworkConfig,
+    CropPlan,
+    finite_rows,
+    mean_score,
+    towards_camera,
+)
 from model.imaging.squares import Square
 from model.rotations import rotation_about_x
 
@@ -21,11 +29,10 @@ NUM_BODY_POINTS = 17
 """Body points among the 133 keypoints: their mean score is the body's."""
 
 
-class SmplBody:
+class SmplBody(CheckpointEstimator):
     """A network that gives ``rotations`` (B, 24, 3, 3) and ``betas`` (B, 10), perhaps ``spread_rad`` (B, 22)."""
 
-    shareable = True
-    info: EstimatorInfo
+    skeleton = "smpl"
     no_square: ErrorCode
     """Why a person has no crop."""
     sigma_rad: Array
@@ -59,10 +66,10 @@ class SmplBody:
         orient = read["rotations"][:, 0]
         if self._config.view_ray:
             orient = towards_camera(orient, [s for _, s in found], batch.focal_px[rows], batch.principal_px[rows])
-        finite = np.all([np.isfinite(value).reshape(len(rows), -1).all(1) for value in read.values()], axis=0)
+        finite = finite_rows(read)
         good = rows[finite]
         output.valid[good] = True
-        output.score[good] = np.clip(np.nan_to_num(batch.keypoints[good, :NUM_BODY_POINTS, 2]), 0, 1).mean(1)
+        output.score[good] = mean_score(batch.keypoints[good, :NUM_BODY_POINTS, 2])
         output.global_orient[good] = orient[finite]
         output.body_pose[good] = smplx_body_pose(torch.from_numpy(read["rotations"][finite, 1:])).numpy()
         output.betas[good] = read["betas"][finite]

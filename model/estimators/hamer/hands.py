@@ -16,9 +16,17 @@ from torch import Tensor
 
 from datasets_manifest.schema.error_codes import ErrorCode
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
-from model.estimators.base import Array, EstimatorInfo, HandsOutput, PersonBatch
+from model.estimators.base import Array, HandsOutput, PersonBatch
 from model.estimators.conversions import left_hand_from_mirrored
-from model.estimators.crop_network import CropNetwork, CropNetworkConfig, CropPlan, towards_camera
+from model.estimators.crop_network import (
+    CheckpointEstimator,
+    CropNetwork,
+    CropNetworkConfig,
+    CropPlan,
+    finite_rows,
+    mean_score,
+    towards_camera,
+)
 from model.estimators.options import as_config
 from model.estimators.published_error import FINGER_M, turn_rad
 from model.estimators.registry import register
@@ -26,9 +34,7 @@ from model.estimators.regressor_files import HAMER, load_pose_regressor
 from model.imaging.squares import PORTRAIT, Square, keypoint_box, square_of_box
 from model.networks.pose_regressor import CROP_PX
 from model.rotations import rotation_about_x
-from model.weights import checkpoint_sha256
 
-LICENCE = "code MIT; weights for research, made with MANO (non-commercial)"
 BOX_SCALE = 2.0
 """Factor on the keypoints' box before it is grown to 3 : 4 (rescale_factor of the demo)."""
 HAND_POINTS = (LEFT_HAND, RIGHT_HAND)
@@ -59,10 +65,11 @@ class HamerConfig(CropNetworkConfig):
 
 
 @register("hands", "hamer")
-class HamerHands:
+class HamerHands(CheckpointEstimator):
     """Hand poses from HaMeR; the mean pose where no hand is seen."""
 
-    shareable = True
+    name = "hamer"
+    licence = "code MIT; weights for research, made with MANO (non-commercial)"
 
     Options = HamerConfig
 
@@ -85,17 +92,7 @@ class HamerHands:
             return {"rotations": network(crops).rotations}
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
-        self.info = self._info(sha256)
-
-    @classmethod
-    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
-        """What ``info`` of such an estimator says; loads no network."""
-        del options
-        return cls._info(checkpoint_sha256(checkpoint_path))
-
-    @classmethod
-    def _info(cls, sha256: str) -> EstimatorInfo:
-        return EstimatorInfo(name="hamer", version="1", weights_sha256=sha256, licence=LICENCE)
+        self.info = self.info_of(sha256)
 
     def square(self, keypoints: Array, side: int) -> Square | None:
         """Where a hand's crop lies, or None with too few keypoints.
@@ -124,14 +121,14 @@ class HamerHands:
             rows, sides = np.array([hand[:2] for hand in hands]).T
             squares = [square for _, _, square in hands]
             rotations = self._rotations(batch, rows, sides, squares)
-            finite = np.asarray(np.isfinite(rotations).reshape(len(rows), -1).all(1))
+            finite = finite_rows({"rotations": rotations})
             at = rows[finite], sides[finite]
             valid[at] = True
             for row, side, good in zip(rows.tolist(), sides.tolist(), finite.tolist(), strict=True):
                 reasons[row][side] = None if good else ErrorCode.ESTIMATOR_REFUSED
             poses[at], wrists[at] = rotations[finite, 1:], rotations[finite, 0]
             scores = np.stack([batch.keypoints[:, points, 2] for points in HAND_POINTS], 1)
-            score[at] = np.clip(np.nan_to_num(scores[at]), 0, 1).mean(1)
+            score[at] = mean_score(scores[at])
         return HandsOutput(
             valid=valid,
             score=score,

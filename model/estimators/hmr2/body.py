@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from model.estimators.base import EstimatorInfo, PersonBatch
+from model.estimators.base import PersonBatch
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.options import as_config
 from model.estimators.published_error import body_sigma_rad
@@ -20,9 +20,7 @@ from model.estimators.smpl_body import SmplBody
 from model.imaging.boxes import box_problem
 from model.imaging.squares import PORTRAIT, Square, square_of_box
 from model.networks.pose_regressor import CROP_PX
-from model.weights import checkpoint_sha256
 
-LICENCE = "code MIT; weights for research, made with SMPL (non-commercial)"
 JOINT_ERROR_M = 0.0543
 """Mean joint error on 3DPW after alignment (4D-Humans, HMR 2.0b: PA-MPJPE 54.3 mm)."""
 
@@ -31,6 +29,8 @@ JOINT_ERROR_M = 0.0543
 class HMR2Body(SmplBody):
     """SMPL body pose from HMR2.0b."""
 
+    name = "hmr2"
+    licence = "code MIT; weights for research, made with SMPL (non-commercial)"
     no_square = ErrorCode.BOX_INVALID
     sigma_rad = body_sigma_rad(JOINT_ERROR_M)
 
@@ -54,17 +54,7 @@ class HMR2Body(SmplBody):
             return {"rotations": found.rotations, "betas": found.betas}
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
-        self.info = self._info(sha256)
-
-    @classmethod
-    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
-        """What ``info`` of such an estimator says; loads no network."""
-        del options
-        return cls._info(checkpoint_sha256(checkpoint_path))
-
-    @classmethod
-    def _info(cls, sha256: str) -> EstimatorInfo:
-        return EstimatorInfo(name="hmr2", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
+        self.info = self.info_of(sha256)
 
     def square(self, batch: PersonBatch, row: int) -> Square | None:
         """Square around the person's box, grown to 3 : 4."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from model.estimators.base import EstimatorInfo, PersonBatch
+from model.estimators.base import PersonBatch
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.options import as_config
 from model.estimators.prohmr.network import CROP_PX, IGNORED, SIZE_KEYS, ProHMRNetwork, config_of
@@ -21,9 +21,8 @@ from model.estimators.published_error import body_sigma_rad
 from model.estimators.registry import register
 from model.estimators.smpl_body import SmplBody
 from model.imaging.squares import Square, keypoint_box, square_of_box
-from model.weights import checkpoint_sha256, load_into, read_checkpoint, require_keys
+from model.weights import load_into, read_checkpoint, require_keys
 
-LICENCE = "code BSD-3-Clause; weights for research, made with SMPL (non-commercial)"
 BOX_SCALE = 1.2
 """Side of the crop in longer sides of the keypoints' box (rescale_factor of OpenPoseDataset)."""
 NUM_BOX_POINTS = 23
@@ -81,6 +80,8 @@ def spread_rad(rotations: Tensor) -> Tensor:
 class ProHMRBody(SmplBody):
     """SMPL body pose from ProHMR."""
 
+    name = "prohmr"
+    licence = "code BSD-3-Clause; weights for research, made with SMPL (non-commercial)"
     no_square = ErrorCode.KEYPOINTS_TOO_FEW
     sigma_rad = body_sigma_rad(JOINT_ERROR_M)
 
@@ -109,17 +110,7 @@ class ProHMRBody(SmplBody):
             return found | {"spread_rad": spread_rad(poses.rotations[:, :, :22])} if len(latents) > 1 else found
 
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=False, config=self._config)
-        self.info = self._info(sha256)
-
-    @classmethod
-    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
-        """What ``info`` of such an estimator says; loads no network."""
-        del options
-        return cls._info(checkpoint_sha256(checkpoint_path))
-
-    @classmethod
-    def _info(cls, sha256: str) -> EstimatorInfo:
-        return EstimatorInfo(name="prohmr", version="1", weights_sha256=sha256, licence=LICENCE, skeleton="smpl")
+        self.info = self.info_of(sha256)
 
     def square(self, batch: PersonBatch, row: int) -> Square | None:
         """Square around the body and feet points that are seen."""

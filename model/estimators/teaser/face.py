@@ -12,16 +12,22 @@ import torch
 from datasets_manifest.schema.error_codes import ErrorCode
 from model.body.skeleton import FACE
 from model.estimators import conversions
-from model.estimators.base import Array, EstimatorInfo, FaceOutput, PersonBatch
+from model.estimators.base import Array, FaceOutput, PersonBatch
 from model.estimators.batching import run_in_batches
-from model.estimators.crop_network import CropNetworkConfig, towards_camera
+from model.estimators.crop_network import (
+    CheckpointEstimator,
+    CropNetworkConfig,
+    finite_rows,
+    mean_score,
+    towards_camera,
+)
 from model.estimators.options import as_config
 from model.estimators.registry import register
 from model.estimators.teaser.network import FaceEncoder
 from model.estimators.teaser.region import RegionConfig, face_square
 from model.imaging.squares import Square
 from model.imaging.upstream_crop import cut
-from model.weights import checkpoint_sha256, load_into, read_checkpoint
+from model.weights import load_into, read_checkpoint
 
 CROP_PX = 224
 NUM_COEFFICIENTS = 10
@@ -48,16 +54,14 @@ class FaceConfig(CropNetworkConfig):
             raise ValueError(f"FaceConfig: sigma_deg must be positive, got {self.sigma_deg}")
 
 
-class FaceNetwork:
-    """FLAME parameters and head orientation of faces whose keypoints are known."""
+class FaceNetwork(CheckpointEstimator):
+    """FLAME parameters and head orientation of faces whose keypoints are known.
 
-    name: str
-    """Backend name; also the prefix of the network in the file is ``<name>_encoder.``."""
+    Weights in the file are called ``<name>_encoder.``, with the backend's name.
+    """
+
     tokens: bool
     """Whether the file has the token encoder."""
-    licence: str
-    """Of the weights."""
-    shareable = True
 
     Options = FaceConfig
 
@@ -77,17 +81,7 @@ class FaceNetwork:
         self._dtype = torch.float16 if self._config.half else torch.float32
         self._network, sha256 = load_network(checkpoint_path, name=self.name, tokens=self.tokens)
         self._network.requires_grad_(False).to(self._device, self._dtype)
-        self.info = self._info(sha256)
-
-    @classmethod
-    def describe(cls, *, checkpoint_path: str, **options: Any) -> EstimatorInfo:
-        """What ``info`` of such an estimator says; loads no network."""
-        del options
-        return cls._info(checkpoint_sha256(checkpoint_path))
-
-    @classmethod
-    def _info(cls, sha256: str) -> EstimatorInfo:
-        return EstimatorInfo(name=cls.name, version="1", weights_sha256=sha256, licence=cls.licence)
+        self.info = self.info_of(sha256)
 
     def estimate(self, batch: PersonBatch) -> FaceOutput:
         """Estimates one row a person; a face with too few keypoints stays neutral and invalid."""
@@ -99,12 +93,12 @@ class FaceNetwork:
         items = [(batch.images[i], square) for i, square in found]
         read = run_in_batches(items, self._crop, self._infer, self._config.crops_at_once)
         read["orient"] = self._orient(read["pose_rotvec"], squares, batch.focal_px[rows], batch.principal_px[rows])
-        finite = np.all([np.isfinite(value).reshape(len(rows), -1).all(1) for value in read.values()], axis=0)
+        finite = finite_rows(read)
         for row, good in zip(rows, finite, strict=True):
             output.reasons[row] = None if good else ErrorCode.ESTIMATOR_REFUSED
         good = rows[finite]
         output.valid[good] = True
-        output.score[good] = np.clip(np.nan_to_num(batch.keypoints[good][:, FACE, 2]), 0, 1).mean(1)
+        output.score[good] = mean_score(batch.keypoints[good][:, FACE, 2])
         output.flame_shape[good] = read["shape"][finite, :NUM_COEFFICIENTS]
         output.flame_expression[good] = read["expression"][finite, :NUM_COEFFICIENTS]
         output.jaw_pose[good] = read["jaw_rotvec"][finite]
