@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.trial import BODY_PART, FACE_PART, HAND_PART, Trial
-from fitting.summary import parameters_of
+from fitting.result import parameters_of
 from model.batches import map_tensors
 from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.result import parameters_of
 from fitting.sparse_body import SparseBody
-from fitting.summary import parameters_of
 from fitting.unknowns import State
 from model.body import lbs, skeleton
 from model.body.ehms import EHMs

@@ -13,9 +13,9 @@ from fitting.keypoint_term import KeypointTerm, geman_mcclure, keypoint_residual
 from fitting.priors import pose_sigma_rad, surface_prior
 from fitting.problem import People, Problem
 from fitting.refine import refine
+from fitting.result import parameters_of
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
-from fitting.summary import parameters_of
 from fitting.unknowns import State
 from model.batches import map_tensors, take_rows
 from model.body import skeleton

@@ -16,7 +16,7 @@ from fitting.inputs import Coarse, Observations
 from fitting.prepare import prepare
 from fitting.priors import Gaussian
 from fitting.problem import Problem
-from fitting.result import RefineResult
+from fitting.result import RefineResult, summarise
 from fitting.settings import RefineConfig
 from fitting.shared import (
     fuse,
@@ -28,7 +28,6 @@ from fitting.shared import (
 )
 from fitting.solver import Solution, Status, padded_rows
 from fitting.sparse_body import SparseBody
-from fitting.summary import summarise
 from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
 

@@ -1,15 +1,22 @@
 """What the refinement gives back: EHM-s parameters named as in the label files, and how the fit of each person went."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.displacement import Displacement
-from fitting.reprojection import Reprojection
-from fitting.solver import Status
-from fitting.uncertainty import Uncertainty
+from fitting.displacement import Displacement, measure_displacement
+from fitting.priors import prior_precision
+from fitting.problem import Problem
+from fitting.quality import expected_error_mm, figures_of, quality_score
+from fitting.reprojection import Reprojection, face_turn_rad, measure_reprojection
+from fitting.solver import Solution, Status
+from fitting.sparse_body import SparseBody
+from fitting.uncertainty import Uncertainty, uncertainty
+from fitting.unknowns import State
 from model.body.parameters import EhmParameters
+from model.imaging import camera as pinhole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,3 +68,70 @@ class RefineResult:
     def part_valid(self) -> Tensor:
         """(B, 4) bool: body, left hand, right hand, face."""
         return self.reprojection.part_valid
+
+
+def summarise(problem: Problem, solution: Solution) -> RefineResult:
+    """Result of the refined states; rows that were not refined are valid in no part and keep their start, or
+    what they share with other rows of their person."""
+    model, config, people = problem.model, problem.config, problem.people
+    start, state, status = people.start, solution.state, solution.status
+    forward, before = model.forward(state), model.forward(start)
+    keypoints_px = pinhole.project(forward.points_cam, people.camera)
+    reprojection = measure_reprojection(
+        keypoints_px=keypoints_px,
+        observed_px=people.keypoints_px,
+        precision=people.precision,
+        inlier_sigma=config.inlier_sigma,
+        boxes_xyxy=None if people.boxes_xyxy is None else people.boxes_xyxy.to(model.dtype),
+        hand_estimated=people.coarse.hand_valid,
+        face_turn=face_turn_rad(forward),
+        estimated_turn=face_turn_rad(before),
+    )
+    refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
+    reprojection = replace(reprojection, part_valid=reprojection.part_valid & refined[:, None])
+    # Of rows that share unknowns the priors proper count here, not the ones that held them during the run.
+    own = replace(problem, people=replace(people, shared=None))
+    terms = own.terms(config.final_loss)
+    _, hessian = terms.linearise(state, forward)
+    if people.others is not None:
+        columns = problem.shared_columns
+        hessian[:, columns[:, None], columns] += people.others
+    linear = own.linear_prior().precision
+    term_costs = {type(term).__name__: term.cost(state, forward) for term in terms.terms}
+    before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
+    spread = uncertainty(hessian, before_keypoints, model, forward)
+    displacement = measure_displacement(start, before, state, forward)
+    error = expected_error_mm(figures_of(reprojection, spread, displacement))
+    return RefineResult(
+        parameters=parameters_of(model, state),
+        keypoints_px=keypoints_px,
+        reprojection=reprojection,
+        uncertainty=spread,
+        displacement=displacement,
+        expected_error_mm=error,
+        iterations=solution.iterations,
+        status=status,
+        quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
+        cost=solution.cost if people.shared is None else torch.stack(list(term_costs.values())).sum(0),
+        term_costs=term_costs,
+    )
+
+
+def parameters_of(body: SparseBody, state: State) -> EhmParameters:
+    """A state under the names of the label files."""
+    hands = so3.exp(body.hand_rotvec(state.hand_pca))
+    betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
+    return EhmParameters(
+        transl_m=pinhole.position_to_transl(state.position),
+        global_orient=state.global_orient,
+        body_pose=state.body_pose,
+        left_hand_pose=hands[:, 0],
+        right_hand_pose=hands[:, 1],
+        betas=betas,
+        flame_shape=shape,
+        flame_expression=expression,
+        jaw_pose=state.jaw_pose,
+        eye_pose=state.eye_pose,
+        eyelids=state.eyelids,
+        head_scale=torch.exp(state.log_head_scale),
+    )

@@ -96,7 +96,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefineConfig:
-    """How far the refinement trusts what: the sigmas are standard deviations of Gaussian beliefs."""
+    """How far the refinement trusts what: the sigmas are standard deviations of Gaussian priors."""
 
     graduated_iterations: int = 12
     """Steps with the wide robust loss, which lets far-off points pull the body over."""
@@ -122,7 +122,7 @@ class RefineConfig:
     pose_sigma_scale: float = 1.0
     """Factor on all pose sigmas, stated or not."""
     wrong_joint_share: float = 0.1
-    """Share of root and body joints whose coarse estimate is plainly wrong; 0 believes them all. Used with the final
+    """Share of root and body joints whose coarse estimate is plainly wrong; 0 trusts them all. Used with the final
     loss only: under the wide one, keypoints that are still far off would make good joints look wrong."""
     wrong_joint_factor: float = 3.0
     """How many times the sigma of a good joint such a joint may be off."""
@@ -162,9 +162,9 @@ class RefineConfig:
     wrist_orient_sigma_deg: float = 20.0
     """Orientation of a wrist in the camera frame about that of a hand estimate."""
     wrist_gate_deg: float = 80.0
-    """A hand estimate whose wrist is further than this from the body's is not believed about the wrist."""
+    """A hand estimate whose wrist is further than this from the body's says nothing about the wrist."""
     wrist_min_score: float = 0.3
-    """A hand estimate with a lower score of its own is not believed about the wrist."""
+    """A hand estimate with a lower score of its own says nothing about the wrist."""
     wrist_limit_deg: float = 85.0
     """Largest wrist bend taken from a hand estimate."""
     face_away_deg: float = 110.0

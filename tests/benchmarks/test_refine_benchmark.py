@@ -23,7 +23,7 @@ from benchmarks.trial import (
     with_full_cost,
 )
 from benchmarks.unknowns import mesh_pose, sparse_pose, state_of, unknowns_of
-from fitting.summary import parameters_of
+from fitting.result import parameters_of
 
 torch.set_num_threads(1)
 

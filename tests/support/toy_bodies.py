@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from fitting import so3
+from fitting.result import parameters_of
 from fitting.sparse_body import SparseBody
-from fitting.summary import parameters_of
 from fitting.unknowns import State
 from model.body import skeleton
 from model.body.assets import BodyAssets, EhmAssets
