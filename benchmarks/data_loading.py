@@ -33,7 +33,7 @@ from torch.utils.data import Dataset, default_collate
 from benchmarks.measure import timed
 from benchmarks.table import Column, Row, markdown, number
 from datasets_manifest.schema.columns import table_from_columns
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LEARNT_FIELDS
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
@@ -133,8 +133,6 @@ def _row(rng: np.random.Generator, photo: int, person: int, width: int, height: 
     wide = tall * rng.uniform(0.3, 0.7)
     left, top = rng.uniform(0, width - wide), rng.uniform(0, height - tall)
     keypoints = np.column_stack([rng.uniform(left, left + wide, 133), rng.uniform(top, top + tall, 133), np.ones(133)])
-    sizes = {"global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "jaw_pose": 3}
-    sizes |= {"eye_pose": 6, "betas": 10, "flame_shape": 10, "flame_expression": 10, "eyelids": 2, "head_scale": 3}
     return {
         "sample_id": f"texture/train/{photo:04d}#{person}",
         "dataset": "texture",
@@ -149,7 +147,7 @@ def _row(rng: np.random.Generator, photo: int, person: int, width: int, height: 
         "keypoints_2d": keypoints,
         "focal_px": float(max(width, height)),
         "principal_px": [width / 2, height / 2],
-        **{name: rng.normal(0, 0.3, size) for name, size in sizes.items()},
+        **{f.name: rng.normal(0, 0.3, f.column_shape(DEFAULT_SIZE)) for f in LEARNT_FIELDS},
         "hand_scale": np.ones(3),
         "joint_seen": np.ones(NUM_MAIN_JOINTS, bool),
         **{f"{part}_valid": True for part in ("body", "left_hand", "right_hand", "face")},
