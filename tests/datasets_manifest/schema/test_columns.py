@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datasets_manifest.schema.columns import Columns, joined, table_from_columns
+from datasets_manifest.schema.columns import Columns, joined, table_from_columns, table_hash
+from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.fields import fixed_length
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA
+from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PLAN_SCHEMA
 
 COUNT = 5
 
@@ -122,3 +123,40 @@ def test_a_table_without_rows_gives_arrays_without_rows():
     empty = Columns(LABEL_SCHEMA.empty_table())
     assert empty["body_pose"].shape == (0, 21, 3)
     assert empty["status"].shape == (0,)
+
+
+def hashed_rows():
+    """Rows with absent values, categories, lists and named arrays."""
+    given = {
+        "sample_id": [f"demo/all/{n}.jpg#0" for n in range(COUNT)],
+        "dataset": ["demo"] * COUNT,
+        "split": ["all"] * COUNT,
+        "image": [f"{n}.jpg" for n in range(COUNT)],
+        "person": np.arange(COUNT),
+        "image_width": [None, 3, 4, None, 6],
+        "status": ["ok", "failed", "ok", "partial", "ok"],
+        "error_code": [None, "no_person_found", None, "box_invalid", None],
+        "bbox_xyxy": [None if n == 2 else np.arange(4) + n for n in range(COUNT)],
+        **pack_arrays([None, {"a": np.ones(2)}, {}, {"a": np.zeros(2), "b": np.float32(3)}, None]),
+    }
+    return table_from_columns(given, PLAN_SCHEMA)
+
+
+def test_the_hash_of_a_table_is_that_of_its_values_not_of_its_buffers():
+    table = hashed_rows()
+    cut = pa.concat_tables([table.slice(0, 2), table.slice(2)])
+    wider = joined([table.slice(2), table.slice(0, 2)], PLAN_SCHEMA, [np.arange(2, COUNT), np.arange(2)])
+    assert table_hash(table) == table_hash(cut) == table_hash(wider) == table_hash(hashed_rows())
+    assert table_hash(table.slice(1, 3)) == table_hash(pa.table(table.slice(1, 3).to_pydict(), schema=PLAN_SCHEMA))
+
+
+def test_the_hash_of_a_table_changes_with_any_value():
+    table = hashed_rows()
+    hashes = {table_hash(table), table_hash(table, [b"x"]), table_hash(table.slice(1)), table_hash(table, [b"", b"x"])}
+    for name in table.column_names:
+        if not pa.types.is_map(table.schema.field(name).type):
+            turned = table[name].take(pa.array([1, 0, 2, 4, 3]))
+            hashes.add(table_hash(table.set_column(table.column_names.index(name), table.schema.field(name), turned)))
+    constant = {"dataset", "split"} | {name for name in table.column_names if table[name].null_count == COUNT}
+    maps = {"evidence", "evidence_shape"}
+    assert len(hashes) == 4 + len(set(table.column_names) - constant - maps)
