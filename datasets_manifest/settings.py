@@ -69,7 +69,7 @@ def read_settings(cls: type[T], values: Any, where: str) -> T:
 def _adapter(cls: type[Any]) -> TypeAdapter[tuple[Any]]:
     """The reader of a class. Inside a tuple, since a plain dataclass takes its configuration from what it is in."""
     strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
-    return TypeAdapter(tuple[cls], config=strict)
+    return TypeAdapter(tuple[cls], config=strict)  # pyright: ignore[reportInvalidTypeForm]
 
 
 def _sentence(cls: type[Any], error: ValidationError) -> str:
@@ -83,7 +83,7 @@ def _sentence(cls: type[Any], error: ValidationError) -> str:
         name = dotted(place[:-1])
         return f"{name}{': ' * bool(name)}unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
     if kind == "value_error":
-        name, message = dotted(place), str(problem["ctx"]["error"])
+        name, message = dotted(place), str(problem.get("ctx", {})["error"])
         # A message that begins with a setting's name goes on with the dotted one.
         return name + ("." if re.match(r"\w+(\[|: )", message) else ": ") * bool(name) + message
     if kind == "missing" and isinstance(place[-1], str):

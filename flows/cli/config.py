@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -28,7 +29,7 @@ def config(
 
         loaded, stated, overrides = _loaded(params, parse_settings(settings))
         rows = [row for row in setting_rows(loaded, stated, overrides) if not row.is_group]
-        rows = [shown for row in rows for shown in (_option_rows(row, loaded) or [row])]
+        rows = [shown for row in rows for shown in _option_rows(row, loaded, stated, overrides)]
         if markdown:
             typer.echo("| setting | value | from | meaning |\n|---|---|---|---|")
         for row in rows:
@@ -58,28 +59,32 @@ def _loaded(params: Path, overrides: dict[str, Any]) -> tuple[Any, dict[str, Any
     return load_config(params, overrides), sections.get("annotate", {}), overrides
 
 
-def _option_rows(row: SettingRow, loaded: Any) -> list[SettingRow]:
-    """A row for each option that the chosen backend has, in place of the one for all of them."""
+def _option_rows(
+    row: SettingRow, loaded: Any, stated: dict[str, Any], overrides: dict[str, Any]
+) -> Iterator[SettingRow]:
+    """A row for each option that the chosen backend has, in place of the one for all of them; any other row itself."""
     from datasets_manifest.settings import read_settings
     from model.estimators.registry import options_of
     from tasks.setting_rows import SettingRow, option_sentences, setting_rows
 
     part, _, last = row.name.rpartition(".")
     if last != "options" or "." in part:
-        return []
+        yield row
+        return
     backend = getattr(loaded, part).backend
     known, said = options_of(part, backend), option_sentences(part, backend)
-    found: list[SettingRow] = []
+    in_file = stated.get(part, {}).get("options", {})
     for field in dataclasses.fields(known) if known is not None else ():
         name, value = f"{row.name}.{field.name}", row.value.get(field.name, field.default)
-        source = row.source if field.name in row.value else "default"
-        nested = [kind for kind in (field.type, *get_args(field.type)) if dataclasses.is_dataclass(kind)]
+        nested: list[Any] = [kind for kind in (field.type, *get_args(field.type)) if dataclasses.is_dataclass(kind)]
         if nested and all(_has_default(inner) for inner in dataclasses.fields(nested[0])):
             inner = read_settings(nested[0], value or {}, name)
-            found += [inside for inside in setting_rows(inner, value, None, f"{name}.") if not inside.is_group]
+            found = setting_rows(inner, in_file.get(field.name), overrides, f"{name}.")
+            yield from (inside for inside in found if not inside.is_group)
         elif not nested and field.name != "device":
-            found.append(SettingRow(name=name, value=value, source=source, sentence=said.get(field.name, backend)))
-    return found
+            source = "command line" if name in overrides else "file" if field.name in in_file else "default"
+            sentence = said.get(field.name) or f"Option of {backend}."
+            yield SettingRow(name=name, value=value, source=source, sentence=sentence)
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

@@ -32,6 +32,7 @@ def test_the_options_of_the_chosen_backends_are_listed():
         "--params", str(ROOT / "params.yaml"), "--set", "hands.backend=hamer", "--set", "hands.options.min_points=6"
     )
     assert "hands.options.min_points = 6  (command line)" in text
+    assert "hands.options.batch_size = null  (default)" in text
     assert "hands.options.half = false  (default)\n    Half precision in the backbone" in text
     assert "keypoints.options.pose.min_score = " in text
     assert "options.device" not in text
