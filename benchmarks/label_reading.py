@@ -50,7 +50,7 @@ COLUMNS = (
 def write_labels(folder: Path, num_rows: int) -> Path:
     """Shards of random people; returns the data set's folder."""
     rng = np.random.default_rng(0)
-    lists = {f.name: (fixed_length(f), f.type.value_type) for f in LABEL_SCHEMA if fixed_length(f) is not None}
+    lists = {f.name: (n, f.type.value_type) for f in LABEL_SCHEMA if (n := fixed_length(f)) is not None}
     for shard, first in enumerate(range(0, num_rows, SHARD_ROWS)):
         count = min(SHARD_ROWS, num_rows - first)
         numbers = range(first, first + count)

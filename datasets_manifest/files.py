@@ -11,8 +11,8 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedWriter
 from pathlib import Path
-from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BufferedWriter]:
     """Opens a new file that takes the place of ``path`` at the end of the block, or leaves nothing after an error.
 
     Order: a new file of a unique hidden name in the same folder, fsync, rename onto ``path``, fsync of the folder. Any

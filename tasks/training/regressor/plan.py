@@ -169,7 +169,7 @@ def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
     if count <= most:
         return people
     rows = np.linspace(0, count - 1, most).round().astype(np.int64)
-    table = people.selection.table.take(pa.array(rows)).combine_chunks()
+    table = people.selection.table.take(pa.array(rows, pa.int64())).combine_chunks()
     return dataclasses.replace(people, selection=dataclasses.replace(people.selection, table=table))
 
 
@@ -182,7 +182,7 @@ def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[Labell
         if len(both):
             raise ValueError(
                 f"validation: {len(both)} people of {people.selection.path} are also among those to learn from "
-                f"({', '.join(both[:3].to_pylist())}); name the folder of another split"
+                f"({', '.join(map(str, both[:3].to_pylist()))}); name the folder of another split"
             )
 
 
