@@ -80,6 +80,11 @@ def _plain_array(values: pa.Array) -> np.ndarray:
     return values.to_numpy(zero_copy_only=False)
 
 
+def has_status(table: pa.Table, status: Status) -> np.ndarray:
+    """(N,) which rows have this status."""
+    return table["status"].cast(pa.string()).to_numpy() == status.value
+
+
 def table_from_columns(columns: Mapping[str, Values], schema: pa.Schema) -> pa.Table:
     """Build a table from columns, refusing whatever a reader could stumble over.
 
@@ -211,7 +216,7 @@ def _floats(values: np.ndarray | Sequence[Any], field: pa.Field) -> pa.Array:
 
 def _vectors(values: np.ndarray | Sequence[Any], field: pa.Field, name_of: _Namer) -> pa.Array:
     """List column from an array (N, ...), or from arrays and None."""
-    length, kind = fixed_length(field), field.type.value_type.to_pandas_dtype()
+    length, kind = _length(field), field.type.value_type.to_pandas_dtype()
     if isinstance(values, np.ndarray) and values.dtype != object:
         absent, block = np.zeros(len(values), bool), values
         _check_vector_shape(values[0], field, name_of, 0) if len(values) else None
@@ -226,6 +231,10 @@ def _vectors(values: np.ndarray | Sequence[Any], field: pa.Field, name_of: _Name
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), mask=pa.array(absent) if absent.any() else None)
 
 
+def _length(field: pa.Field) -> int:
+    return fixed_length(field) or 0
+
+
 def _check_vector_shape(array: np.ndarray, field: pa.Field, name_of: _Namer, row: int) -> None:
     if array.dtype.kind not in "fiub" or array.size != fixed_length(field):
         raise ValueError(
@@ -236,8 +245,8 @@ def _check_vector_shape(array: np.ndarray, field: pa.Field, name_of: _Namer, row
 
 def _check_vectors(array: pa.Array, field: pa.Field, name_of: _Namer) -> None:
     """Refuses lists of another length, and what is not finite where it must be."""
-    lengths = pc.list_value_length(array).fill_null(fixed_length(field)).to_numpy(zero_copy_only=False)
-    other = np.flatnonzero(lengths != fixed_length(field))
+    lengths = pc.list_value_length(array).fill_null(_length(field)).to_numpy(zero_copy_only=False)
+    other = np.flatnonzero(lengths != _length(field))
     if len(other):
         row = int(other[0])
         raise ValueError(f"{name_of(row)}: {field.name} must have {fixed_length(field)} numbers, got {lengths[row]}.")
@@ -245,7 +254,7 @@ def _check_vectors(array: pa.Array, field: pa.Field, name_of: _Namer) -> None:
         return
     flat = array.flatten().to_numpy(zero_copy_only=False)
     if not np.isfinite(flat).all():
-        bad = np.flatnonzero(~np.isfinite(flat).reshape(-1, fixed_length(field)).all(1))[0]
+        bad = np.flatnonzero(~np.isfinite(flat).reshape(-1, _length(field)).all(1))[0]
         row = int(np.flatnonzero(array.is_valid().to_numpy(zero_copy_only=False))[bad])
         raise ValueError(
             f"{name_of(row)}: {field.name} holds a value that is not finite; write null and a failed status instead."
@@ -267,11 +276,10 @@ def _check_rows(table: pa.Table, name_of: _Namer) -> None:
     """What holds between columns: status and error code agree, nobody occurs twice."""
     names = set(table.column_names)
     if {"status", "error_code"} <= names:
-        states = pc.cast(table["status"], pa.string())
         is_coded = pc.is_valid(table["error_code"]).to_numpy(zero_copy_only=False).astype(bool)
 
         def first(state: Status, wrong: np.ndarray) -> int | None:
-            rows = np.flatnonzero(pc.equal(states, state.value).to_numpy(zero_copy_only=False).astype(bool) & wrong)
+            rows = np.flatnonzero(has_status(table, state) & wrong)
             return int(rows[0]) if len(rows) else None
 
         if (row := first(Status.FAILED, ~is_coded)) is not None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import Shard, read_shard
@@ -96,14 +96,13 @@ def check_snapshot(
         footer = shard.footer
         shards_by_hash[footer.config_hash] += 1
         example.setdefault(footer.config_hash, path)
-        states = Counter(table["status"].to_pylist())
-        statuses += states
-        if (failed := states[Status.FAILED]) != footer.failed_count:
+        rows = Columns(table)
+        is_failed = rows["status"] == Status.FAILED.value
+        if (failed := int(is_failed.sum())) != footer.failed_count:
             problems.add(f"Shard {path} has {failed} failed rows, its footer {footer.failed_count}.")
-        if failed:
-            is_failed = pc.equal(table["status"].cast(pa.string()), Status.FAILED.value)
-            failures.update(table["error_code"].filter(is_failed).to_pylist())
-        ids += b"".join(_digest(sample_id) for sample_id in table["sample_id"].to_pylist())
+        statuses.update(rows["status"].tolist())
+        failures.update(rows["error_code"][is_failed].tolist())
+        ids += b"".join(map(_digest, rows["sample_id"]))
     if not num_shards:
         problems.add(f"There is no shard below {root}.")
     for sentence in _repeated(root, ids):
@@ -155,15 +154,15 @@ def _digest(sample_id: str) -> bytes:
 def _repeated(root: Path, ids: bytearray) -> Iterator[str]:
     """A sentence for every sample that occurs again; shards are read a second time only if there is one."""
     high, low = np.frombuffer(ids, np.uint64).reshape(-1, 2).T
+    if not (np.diff(np.sort(high)) == 0).any():
+        return
     order = np.lexsort((low, high))
     same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
-    if not same.any():
-        return
     twice = {bytes(ids[16 * row : 16 * row + 16]) for row in order[1:][same]}
     first_file: dict[str, Path] = {}
     for path in shard_files(root):
         try:
-            names = read_shard(path, LABEL_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
+            names = Columns(read_shard(path, LABEL_SCHEMA, ["sample_id"]))["sample_id"].tolist()
         except ShardError:
             continue
         for name in names:

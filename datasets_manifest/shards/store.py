@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datasets_manifest.canonical import canonical_json
 from datasets_manifest.files import whole_file
+from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import Status
 from datasets_manifest.shards.footer import FOOTER_KEYS, Footer
 
@@ -49,7 +49,7 @@ def write_shard(path: Path | str, table: pa.Table, footer: Footer) -> Footer:
 def _completed(footer: Footer, table: pa.Table) -> Footer:
     failed = 0
     if "status" in table.column_names:
-        failed = pc.sum(pc.equal(table["status"].cast(pa.string()), Status.FAILED.value)).as_py() or 0
+        failed = int(has_status(table, Status.FAILED).sum())
     return replace(footer, row_count=table.num_rows, failed_count=failed, created_utc=footer.created_utc or _utc_now())
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.shards.shard import Shard
 from tasks.annotate.status import planned_shards
@@ -66,7 +66,7 @@ def shard_failures(workspace: Workspace, shards: Iterable[ShardRef]) -> Iterator
 
 def row_failures(shard: ShardRef, table: pa.Table) -> Iterator[Failure]:
     """The people without a label among the rows of a shard; only ``ROW_COLUMNS`` are looked at."""
-    failed = table.filter(pc.equal(table["status"].cast(pa.string()), Status.FAILED.value))
+    failed = table.filter(pa.array(has_status(table, Status.FAILED)))
     for row in failed.select(ROW_COLUMNS).to_pylist():
         reason = row["error_detail"] or ""
         yield Failure(

@@ -77,7 +77,7 @@ class _Photo:
         if not len(asked):
             return cls(plan=plan, refused=refused, asked=asked)
         try:
-            rgb = reader.read(plan["image"][asked[0]])
+            rgb = reader.read(str(plan["image"][asked[0]]))
         except ImageError as error:
             return cls(plan=plan, refused=refused, asked=asked, error=error)
         return cls(plan=plan, refused=refused, asked=asked, image=_image_input(plan, asked[0], rgb))
@@ -110,9 +110,8 @@ class _Photo:
     def tables(self, found: KeypointsOutput | None, estimator: str) -> Iterator[pa.Table]:
         """Rows of the photo: those the plan already refused, then one a person that the estimator gave."""
         if len(self.refused):
-            yield self._failed(
-                self.refused, *(self.plan[name][self.refused] for name in ("error_code", "error_detail"))
-            )
+            codes, details = self.plan["error_code"], self.plan["error_detail"]
+            yield self._failed(self.refused, codes[self.refused], details[self.refused])
         if self.error is not None:
             num = len(self.asked)
             yield self._failed(self.asked, [self.error.code] * num, [self.error.detail] * num)
@@ -131,7 +130,11 @@ class _Photo:
             yield self._found(self.image, found)
 
     def _failed(
-        self, rows: np.ndarray, codes: Sequence[Any], details: Sequence[Any], size: dict[str, Values] | None = None
+        self,
+        rows: np.ndarray,
+        codes: Sequence[Any] | np.ndarray,
+        details: Sequence[Any] | np.ndarray,
+        size: dict[str, Values] | None = None,
     ) -> pa.Table:
         people = self.plan.take(rows)
         state = {"status": [Status.FAILED] * len(rows), "error_code": codes, "error_detail": details}

@@ -55,7 +55,7 @@ def annotate_part(
         for batch, rows in person_batches(job):
             key = people.take(rows).table.select(KEY_COLUMNS)
             own = columns_of(estimator.estimate(batch))
-            tables.append(table_from_columns({name: key[name] for name in KEY_COLUMNS} | own, schema))
+            tables.append(table_from_columns({name: key[name] for name in KEY_COLUMNS} | dict(own), schema))
             places.append(rows)
     failed = np.flatnonzero(people["status"] == Status.FAILED)
     kept = people.take(failed).table

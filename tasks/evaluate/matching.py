@@ -80,7 +80,7 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
         iou = box_iou(boxes[found], np.array([person.bbox_xyxy for person in people], np.float64))
         for i, j in zip(*linear_sum_assignment(-iou), strict=True):
             if iou[i, j] >= MIN_IOU:
-                rows.append(found[i])
+                rows.append(int(found[i]))
                 matched.append(people[j])
     return Matching(
         labels=labels.take(np.array(rows, np.int64)),

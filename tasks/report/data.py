@@ -128,7 +128,7 @@ class LabelStatistics:
         self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
         for row in np.flatnonzero(is_failed):
             own = self._failed[codes[row]]
-            own.append((ids[row], first + row))
+            own.append((ids[row], first + int(row)))
             if len(own) > 2 * self.config.num_failed:
                 own[:] = heapq.nsmallest(self.config.num_failed, own)
 

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from datasets_manifest.schema.labels import PART_NAMES
 
+_MAX_POINTS = 4096
+"""Points of a curve: more than the picture has columns, and few enough for millions of people."""
 PART_TITLES = {"body": "Body", "left_hand": "Left hand", "right_hand": "Right hand", "face": "Face"}
 
 
@@ -67,9 +69,9 @@ def error_plot_png(residuals_px: dict[str, np.ndarray]) -> bytes:
         values = np.sort(finite(residuals_px.get(part, np.zeros(0))))
         if len(values):
             highest = max(highest, float(np.percentile(values, 98)))
-            share = np.arange(1, len(values) + 1) / len(values)
             label = f"{PART_TITLES[part]}: median {np.median(values):.2f} px, {len(values)} people"
-            axes.step(values, share, where="post", color=colours[part], label=label)
+            drawn = np.linspace(0, len(values) - 1, min(len(values), _MAX_POINTS)).round().astype(int)
+            axes.step(values[drawn], (drawn + 1) / len(values), where="post", color=colours[part], label=label)
     axes.set(
         xlim=(0, highest), ylim=(0, 1), xlabel="median reprojection error of a person, px", ylabel="share of people"
     )
