@@ -33,7 +33,6 @@ from model.regressor.config import BackboneConfig, RegressorConfig
 from model.regressor.loss_config import LossConfig
 from model.regressor.network import EhmRegressor
 from model.regressor.runtime import Mode, Precision, mode_problem, numerics
-from tasks.training.engine.optimiser import OptimiserConfig, build_optimiser
 from tasks.training.regressor.objective import Objective
 
 Job = tuple[str, Callable[[], list[Row]]]
@@ -171,14 +170,14 @@ def _training_row(settings: Settings, precision: Precision, count: int) -> Row:
     config, device = settings.network, settings.device
     posed = KeypointBody(load_open_body(), config.size)
     objective = Objective(EhmRegressor(config), posed, LossConfig(), precision).to(device).train()
-    optimiser_config = OptimiserConfig()
-    optimiser = build_optimiser(objective, optimiser_config)
+    # The engine's optimiser without its settings, which are read by packages that a bare machine lacks.
+    optimiser = torch.optim.AdamW(objective.parameters(), lr=1e-5, fused=True)
     batch = random_batch(objective.network, count).to(device)
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
         objective(batch)[0].backward()
-        nn.utils.clip_grad_norm_(objective.parameters(), optimiser_config.clip_norm)
+        nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
         optimiser.step()
 
     with numerics("tf32" if precision == "tf32" else "fp32", device):  # bf16 is the objective's own matter

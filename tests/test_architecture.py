@@ -3,11 +3,14 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from benchmarks.carried import CARRIED, PRESENT
 
 ROOT = Path(__file__).resolve().parents[1]
 BELOW = {
@@ -63,7 +66,10 @@ ROOMS = {
 SOURCES = [path for package in BELOW for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (*SOURCES, *sorted((ROOT / "benchmarks").rglob("*.py")))
+}
 
 
 def imports(path: Path, *, whole: bool) -> Iterator[str]:
@@ -117,6 +123,23 @@ def test_rooms_import_along_the_arrows_of_the_table(package):
             if name in MODULES and name.startswith(f"{package}."):
                 there = room_of(name)
                 assert there in {here, *ROOMS[package].get(here, ())}, f"{module} imports {name}"
+
+
+def test_the_run_for_a_gpu_imports_torch_numpy_and_what_is_carried():
+    """Said here at once, with the module at fault; tests/benchmarks/test_gpu.py runs it without the others."""
+    known = sys.stdlib_module_names | {*PRESENT, *CARRIED}
+    seen, waiting = set(), ["benchmarks.gpu"]
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            names = set(imports(MODULES[module], whole=False))
+            own = {name for name in names if name in MODULES}
+            foreign = {name.partition(".")[0] for name in names - own} - known
+            assert not foreign, f"{module} imports {', '.join(foreign)}, which a machine with a GPU may not have"
+            parents = {name.rpartition(".")[0] for name in own} & MODULES.keys()
+            waiting += own | parents
+    assert "fitting.refine" in seen
 
 
 def test_only_flows_know_prefect():
