@@ -18,14 +18,7 @@ from fitting.priors import Gaussian
 from fitting.problem import Problem
 from fitting.result import RefineResult, summarise
 from fitting.settings import RefineConfig
-from fitting.shared import (
-    fuse,
-    information,
-    information_of_others,
-    person_rows,
-    shared_values,
-    with_shared,
-)
+from fitting.shared import fuse, information, information_of_others, person_rows, shared_values, with_shared
 from fitting.solver import Solution, Status, padded_rows
 from fitting.sparse_body import SparseBody
 from model.batches import cat_rows, take_rows
@@ -104,9 +97,9 @@ def fit_shared(fits: list[tuple[Problem, Solution]], person_index: Tensor) -> li
         known.append(information(hessian, columns, prior.precision))
         use.append(problem.people.usable & (solution.status != Status.NOT_FINITE))
     person, num_people = person_rows(person_index)
-    together = torch.cat(own), torch.cat(known), cat_rows(priors), torch.cat(use)
-    values = fuse(together[0], together[1], together[2], person, num_people, together[3])
-    others = information_of_others(together[1], person, num_people, together[3])
+    all_known, can_use = torch.cat(known), torch.cat(use)
+    values = fuse(torch.cat(own), all_known, cat_rows(priors), person, num_people, can_use)
+    others = information_of_others(all_known, person, num_people, can_use)
     sizes = [len(solution.status) for _, solution in fits]
     parts = zip(fits, values.split(sizes), others.split(sizes), strict=True)
     return [_fit_held(*one, columns, value, other) for one, value, other in parts]

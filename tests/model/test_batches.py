@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.batches import cat_rows, choose_rows, map_tensors, take_rows, tensors_of
+from model.batches import cat_rows, choose_rows, map_tensors, put_rows, take_rows, tensors_of
 
 
 class Pair(NamedTuple):
@@ -55,6 +55,14 @@ def test_taken_rows_share_no_memory() -> None:
     taken = take_rows(given, torch.tensor([0, 1]))
     taken.pair.first.zero_()
     assert given.pair.first.tolist() == [0.0, 1.0]
+
+
+def test_rows_are_put_where_they_were_taken_and_nowhere_else() -> None:
+    index, given = torch.tensor([3, 1]), map_tensors(people(5), torch.clone)
+    put_rows(given, index, map_tensors(take_rows(given, index), lambda tensor: tensor + 100))
+    for found, before in zip(tensors_of(given), tensors_of(people(5)), strict=True):
+        assert torch.equal(found[index], before[index] + 100)
+        assert torch.equal(found[[0, 2, 4]], before[[0, 2, 4]])
 
 
 def test_a_nan_of_the_row_not_chosen_does_not_pass() -> None:
