@@ -54,6 +54,7 @@ def person(seed=0, count=2, face=1.0):
         flame_shape=normal(10, size=face),
         flame_expression=normal(10, size=face),
         head_scale=1 + normal(3, size=0.05),
+        transl_m=normal(3, size=1.0),
     )
 
 

@@ -8,11 +8,12 @@ import pytest
 import roma
 import torch
 
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from model.batches import map_tensors
 from model.body.parameters import EhmParameters
 from model.body.skeleton import SMPLX_JOINT_NAMES
 from model.regressor.config import RegressorConfig
-from model.regressor.mean_parameters import from_smpl_mean, neutral, of_labels
+from model.regressor.mean_parameters import FLAME_READOUTS, SMPLX_READOUTS, from_smpl_mean, neutral, of_labels
 from model.regressor.network import EhmRegressor
 from model.rotations import sixd_to_rotmat
 
@@ -52,6 +53,11 @@ def rows_of(matrices):
 
 def equal(mean, other):
     return {name for name, tensor in mean.items() if torch.equal(tensor, other[name])}
+
+
+def test_every_parameter_of_the_face_has_a_readout():
+    assert set(FLAME_READOUTS) == {field.name for field in EHM_FIELDS if field.part == "face"}
+    assert set(neutral(CONFIG)) == {*SMPLX_READOUTS, *FLAME_READOUTS}
 
 
 def test_neutral_is_upright_with_relaxed_arms():
