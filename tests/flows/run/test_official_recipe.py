@@ -152,7 +152,7 @@ def test_a_second_run_does_nothing(recipe):
     with step_states() as ended:
         annotate(
             recipe / PAPER.name, datasets=[str(recipe / "few.yaml")], run__images_per_shard=2,
-            body__options__device="cpu", body__options__batch_size=3,
+            run__device="cpu", body__options__batch_size=3,
         )  # fmt: skip
     assert set(ended.values()) == {"skipped"}
 
