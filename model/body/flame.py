@@ -1,11 +1,10 @@
 """FLAME: a head of 5 joints with shape, expression and eyelids."""
 
-import torch
 from torch import Tensor
 
 from model.body import lbs
 from model.body.assets import BodyAssets
-from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, float_buffer, stack_rotations
+from model.body.skinned import SkinnedBody, SkinnedOutput, float_buffer
 
 
 class FLAME(SkinnedBody):
@@ -16,6 +15,8 @@ class FLAME(SkinnedBody):
         num_betas: Shape coefficients to keep; None keeps all.
         num_expression: Expression coefficients to keep; None keeps all.
     """
+
+    poses = {"global_orient": 1, "neck_pose": 1, "jaw_pose": 1, "eye_pose": 2}
 
     eyelid_dirs: Tensor | None
 
@@ -52,36 +53,17 @@ class FLAME(SkinnedBody):
         Returns:
             vertices (B, V, 3) and joints (B, 5, 3).
         """
-        batch = FlatBatch.of(
-            self.template,
-            {
-                "betas": (betas, 1),
-                "expression": (expression, 1),
-                "global_orient": (global_orient, 2),
-                "neck_pose": (neck_pose, 2),
-                "jaw_pose": (jaw_pose, 2),
-                "eye_pose": (eye_pose, 3),
-                "eyelids": (eyelids, 1),
-                "transl": (transl, 1),
-            },
-        )
-        coefficients = torch.cat(
-            [
-                batch.coefficients("betas", betas, self.num_betas),
-                batch.coefficients("expression", expression, self.num_expression),
-            ],
-            dim=-1,
-        )
-        rotations = stack_rotations(
-            [
-                batch.rotations("global_orient", global_orient, 1),
-                batch.rotations("neck_pose", neck_pose, 1),
-                batch.rotations("jaw_pose", jaw_pose, 1),
-                batch.rotations("eye_pose", eye_pose, 2),
-            ]
+        batch, coefficients, rotations, root = self.flatten(
+            betas=betas,
+            expression=expression,
+            global_orient=global_orient,
+            neck_pose=neck_pose,
+            jaw_pose=jaw_pose,
+            eye_pose=eye_pose,
+            eyelids=eyelids,
+            transl=transl,
         )
         rest, joints = self.rest(coefficients, None if eyelids is None else batch.vector("eyelids", eyelids, 2))
-        root = None if transl is None else batch.vector("transl", transl, 3)
         out = self.skin(rest, joints, rotations, root)
         return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
 

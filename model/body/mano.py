@@ -5,11 +5,13 @@ from torch import Tensor
 
 from model.body.assets import BodyAssets
 from model.body.skeleton import NUM_HAND_JOINTS
-from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, stack_rotations
+from model.body.skinned import SkinnedBody, SkinnedOutput
 
 
 class MANO(SkinnedBody):
     """Forward pass of MANO; left or right is a matter of the assets."""
+
+    poses = {"global_orient": 1, "hand_pose": NUM_HAND_JOINTS}
 
     def __init__(self, assets: BodyAssets, *, num_betas: int | None = None) -> None:
         super().__init__(assets, "mano", num_betas=num_betas, num_expression=0)
@@ -33,23 +35,10 @@ class MANO(SkinnedBody):
         Returns:
             vertices (B, V, 3) and joints (B, 16, 3).
         """
-        batch = FlatBatch.of(
-            self.template,
-            {
-                "betas": (betas, 1),
-                "global_orient": (global_orient, 2),
-                "hand_pose": (hand_pose, 3),
-                "transl": (transl, 1),
-            },
+        batch, coefficients, rotations, root = self.flatten(
+            betas=betas, global_orient=global_orient, hand_pose=hand_pose, transl=transl
         )
-        rotations = stack_rotations(
-            [
-                batch.rotations("global_orient", global_orient, 1),
-                batch.rotations("hand_pose", hand_pose, NUM_HAND_JOINTS),
-            ]
-        )
-        coefficients = batch.coefficients("betas", betas, self.num_betas)
-        out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
+        out = self.pose(coefficients, rotations, root)
         return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +44,9 @@ class SkinnedBody(nn.Module):
     Joints depend linearly on the coefficients, so the regressor is applied once, here, and not in every call.
     """
 
+    poses: ClassVar[Mapping[str, int]]
+    """Rotation arguments of `forward` in the order of the joints, and the number of joints of each."""
+
     template: Tensor
     dirs: Tensor
     joint_template: Tensor
@@ -71,6 +75,17 @@ class SkinnedBody(nn.Module):
         posedirs = None if assets.posedirs is None else float_buffer(assets.posedirs)
         self.register_buffer("posedirs", posedirs, persistent=False)
         self.register_buffer("faces", torch.from_numpy(assets.faces.copy()), persistent=False)
+
+    def flatten(self, **given: Tensor | None) -> "tuple[FlatBatch, Tensor, Tensor, Tensor | None]":
+        """Arguments of `forward` -> their batch, coefficients (N, K), rotations (N, J, 3, 3), transl (N, 3) or None."""
+        trailing = {name: 2 if num == 1 else 3 for name, num in self.poses.items()}
+        batch = FlatBatch.of(self.template, {name: (value, trailing.get(name, 1)) for name, value in given.items()})
+        sizes = {"betas": self.num_betas, "expression": self.num_expression}
+        coefficients = [batch.coefficients(name, given[name], num) for name, num in sizes.items() if name in given]
+        rotations = [batch.rotations(name, given[name], num) for name, num in self.poses.items()]
+        transl = given["transl"]
+        root = None if transl is None else batch.vector("transl", transl, 3)
+        return batch, torch.cat(coefficients, dim=-1), stack_rotations(rotations), root
 
     def pose(self, coefficients: Tensor, rotations: Tensor, transl: Tensor | None) -> SkinnedOutput:
         """Flat batch: coefficients (N, K) shape then expression, rotations (N, J, 3, 3), transl (N, 3) of the root."""

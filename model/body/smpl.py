@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from model.body.assets import BodyAssets
-from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, stack_rotations
+from model.body.skinned import SkinnedBody, SkinnedOutput
 
 NUM_POSED_JOINTS = 23
 """Joints of SMPL's `body_pose`: all but the pelvis, with one joint for each whole hand."""
@@ -11,6 +11,8 @@ NUM_POSED_JOINTS = 23
 
 class SMPL(SkinnedBody):
     """Forward pass of SMPL."""
+
+    poses = {"global_orient": 1, "body_pose": NUM_POSED_JOINTS}
 
     def __init__(self, assets: BodyAssets, *, num_betas: int | None = None) -> None:
         super().__init__(assets, "smpl", num_betas=num_betas, num_expression=0)
@@ -34,21 +36,8 @@ class SMPL(SkinnedBody):
         Returns:
             vertices (B, V, 3) and joints (B, 24, 3).
         """
-        batch = FlatBatch.of(
-            self.template,
-            {
-                "betas": (betas, 1),
-                "global_orient": (global_orient, 2),
-                "body_pose": (body_pose, 3),
-                "transl": (transl, 1),
-            },
+        batch, coefficients, rotations, root = self.flatten(
+            betas=betas, global_orient=global_orient, body_pose=body_pose, transl=transl
         )
-        rotations = stack_rotations(
-            [
-                batch.rotations("global_orient", global_orient, 1),
-                batch.rotations("body_pose", body_pose, NUM_POSED_JOINTS),
-            ]
-        )
-        coefficients = batch.coefficients("betas", betas, self.num_betas)
-        out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
+        out = self.pose(coefficients, rotations, root)
         return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))

@@ -1,11 +1,10 @@
 """SMPL-X: body, hands and face in one mesh of 55 joints."""
 
-import torch
 from torch import Tensor
 
 from model.body import skeleton
 from model.body.assets import BodyAssets
-from model.body.skinned import FlatBatch, SkinnedBody, SkinnedOutput, stack_rotations
+from model.body.skinned import SkinnedBody, SkinnedOutput
 
 
 class SMPLX(SkinnedBody):
@@ -16,6 +15,15 @@ class SMPLX(SkinnedBody):
         num_betas: Shape coefficients to keep; None keeps all.
         num_expression: Expression coefficients to keep; None keeps all.
     """
+
+    poses = {
+        "global_orient": 1,
+        "body_pose": skeleton.NUM_BODY_JOINTS,
+        "jaw_pose": 1,
+        "eye_pose": 2,
+        "left_hand_pose": skeleton.NUM_HAND_JOINTS,
+        "right_hand_pose": skeleton.NUM_HAND_JOINTS,
+    }
 
     def __init__(self, assets: BodyAssets, *, num_betas: int | None = None, num_expression: int | None = None) -> None:
         super().__init__(assets, "smplx", num_betas=num_betas, num_expression=num_expression)
@@ -49,36 +57,16 @@ class SMPLX(SkinnedBody):
         Returns:
             vertices (B, V, 3) and joints (B, 55, 3).
         """
-        batch = FlatBatch.of(
-            self.template,
-            {
-                "betas": (betas, 1),
-                "expression": (expression, 1),
-                "global_orient": (global_orient, 2),
-                "body_pose": (body_pose, 3),
-                "jaw_pose": (jaw_pose, 2),
-                "eye_pose": (eye_pose, 3),
-                "left_hand_pose": (left_hand_pose, 3),
-                "right_hand_pose": (right_hand_pose, 3),
-                "transl": (transl, 1),
-            },
+        batch, coefficients, rotations, root = self.flatten(
+            betas=betas,
+            expression=expression,
+            global_orient=global_orient,
+            body_pose=body_pose,
+            jaw_pose=jaw_pose,
+            eye_pose=eye_pose,
+            left_hand_pose=left_hand_pose,
+            right_hand_pose=right_hand_pose,
+            transl=transl,
         )
-        coefficients = torch.cat(
-            [
-                batch.coefficients("betas", betas, self.num_betas),
-                batch.coefficients("expression", expression, self.num_expression),
-            ],
-            dim=-1,
-        )
-        rotations = stack_rotations(
-            [
-                batch.rotations("global_orient", global_orient, 1),
-                batch.rotations("body_pose", body_pose, skeleton.NUM_BODY_JOINTS),
-                batch.rotations("jaw_pose", jaw_pose, 1),
-                batch.rotations("eye_pose", eye_pose, 2),
-                batch.rotations("left_hand_pose", left_hand_pose, skeleton.NUM_HAND_JOINTS),
-                batch.rotations("right_hand_pose", right_hand_pose, skeleton.NUM_HAND_JOINTS),
-            ]
-        )
-        out = self.pose(coefficients, rotations, None if transl is None else batch.vector("transl", transl, 3))
+        out = self.pose(coefficients, rotations, root)
         return SkinnedOutput(vertices=batch.restore(out.vertices), joints=batch.restore(out.joints))

@@ -179,21 +179,30 @@ class Networks:
             licence=LICENCE,
         )
 
-    def detect(self, rgb: Array, region: Region) -> list[Detection]:
-        """Returns all people that the detector sees in a region, best first."""
+    def _search(
+        self, graph: _Graph, rgb: Array, region: Region, side_px: int
+    ) -> list[tuple[float, list[list[float]], list[list[float]]]]:
+        """Score, points and the box's two corners of what a detector sees, as shares of the region."""
         with self._lock:
-            packets = self._detector(crop(rgb, region, DETECTOR_SIDE_PX, black_outside=True))
-            protos = self._detector.protos(packets["detections"]) if "detections" in packets else []
+            packets = graph(crop(rgb, region, side_px, black_outside=True))
+            protos = graph.protos(packets["detections"]) if "detections" in packets else []
         found = []
         for proto in protos:
             box = proto.location_data.relative_bounding_box
             points = [[p.x, p.y] for p in proto.location_data.relative_keypoints]
             corners = [[box.xmin, box.ymin], [box.xmin + box.width, box.ymin + box.height]]
+            found.append((float(proto.score[0]), points, corners))
+        return found
+
+    def detect(self, rgb: Array, region: Region) -> list[Detection]:
+        """Returns all people that the detector sees in a region, best first."""
+        found = []
+        for score, points, corners in self._search(self._detector, rgb, region, DETECTOR_SIDE_PX):
             hip, circle, low, high = to_photo(np.array([*points[:2], *corners]), region)
             axis = circle - hip
             found.append(
                 Detection(
-                    score=float(proto.score[0]),
+                    score=score,
                     head_xyxy=np.concatenate([np.minimum(low, high), np.maximum(low, high)]),
                     hip_px=hip,
                     radius_px=float(np.hypot(*axis)),
@@ -204,17 +213,11 @@ class Networks:
 
     def detect_faces(self, rgb: Array, region: Region) -> list[FaceDetection]:
         """Returns all faces that the face detector sees in a region, best first."""
-        with self._lock:
-            packets = self._face_detector(crop(rgb, region, FACE_DETECTOR_SIDE_PX, black_outside=True))
-            protos = self._face_detector.protos(packets["detections"]) if "detections" in packets else []
         found = []
-        for proto in protos:
-            box = proto.location_data.relative_bounding_box
-            points = [[p.x, p.y] for p in proto.location_data.relative_keypoints]
-            corners = [[box.xmin, box.ymin], [box.xmin + box.width, box.ymin + box.height]]
+        for score, points, corners in self._search(self._face_detector, rgb, region, FACE_DETECTOR_SIDE_PX):
             placed = to_photo(np.array([*points, *corners]), region)
             box_xyxy = np.concatenate([placed[-2:].min(0), placed[-2:].max(0)])
-            found.append(FaceDetection(score=float(proto.score[0]), box_xyxy=box_xyxy, points=placed[:-2]))
+            found.append(FaceDetection(score=score, box_xyxy=box_xyxy, points=placed[:-2]))
         return sorted(found, key=lambda d: -d.score)
 
     def pose(self, rgb: Array, region: Region, *, mirrored: bool = False) -> PoseReading:
