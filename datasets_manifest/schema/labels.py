@@ -28,6 +28,7 @@ __all__ = [
     "ERROR_SENTENCES",
     "FACE_SCHEMA",
     "HANDS_SCHEMA",
+    "KEY_COLUMNS",
     "KEYPOINTS_SCHEMA",
     "LABEL_SCHEMA",
     "NUM_KEYPOINTS",
@@ -59,6 +60,9 @@ PART_NAMES: tuple[PartName, ...] = get_args(PartName)
 
 PERSON_UNKNOWN = -1
 """``person`` in a plan row whose image still has to be searched for people."""
+
+KEY_COLUMNS = ("sample_id", "dataset", "split", "image", "image_width", "image_height", "person")
+"""Whom a row is about; the first columns of every shard."""
 
 PX = "px"
 IMAGE = "image: x right, y down, after EXIF orientation"

@@ -10,17 +10,11 @@ import pyarrow.compute as pc
 
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LEARNT_FIELDS, BodySize
 from datasets_manifest.schema.fields import field_note, fixed_length
-from datasets_manifest.schema.labels import PART_NAMES, label_schema
+from datasets_manifest.schema.labels import KEY_COLUMNS, PART_NAMES, label_schema
 from datasets_manifest.shards.footer import ShardError
 
 COLUMNS = (
-    "sample_id",
-    "dataset",
-    "split",
-    "image",
-    "image_width",
-    "image_height",
-    "person",
+    *KEY_COLUMNS,
     "bbox_xyxy",
     "keypoints_2d",
     "focal_px",

@@ -16,7 +16,7 @@ import torch
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.evidence import unpack_arrays
-from datasets_manifest.schema.labels import ErrorCode, Status
+from datasets_manifest.schema.labels import KEY_COLUMNS, ErrorCode, Status
 from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import PersonBatch
@@ -25,7 +25,6 @@ from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
 from tasks.estimators import borrowed
 
-KEY_COLUMNS = ("sample_id", "dataset", "split", "image", "image_width", "image_height", "person")
 STATE_COLUMNS = ("status", "error_code", "error_detail")
 
 

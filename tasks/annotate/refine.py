@@ -15,13 +15,13 @@ import torch
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from datasets_manifest.schema.evidence import unpack_arrays
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode, Status
+from datasets_manifest.schema.labels import KEY_COLUMNS, LABEL_SCHEMA, PART_NAMES, ErrorCode, Status
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
 from fitting.sparse_tables import NUM_SURFACE
 from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
 from tasks.annotate.job import ShardJob
-from tasks.annotate.parts import KEY_COLUMNS, STATE_COLUMNS, to_rotmat
+from tasks.annotate.parts import STATE_COLUMNS, to_rotmat
 from tasks.body_model import sparse_body
 
 _PARTS = ("keypoints", "body", "hands", "face")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
+from datasets_manifest.schema.labels import KEY_COLUMNS, LABEL_SCHEMA, PART_NAMES, make_sample_id
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import LabelSet
 from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
@@ -34,16 +34,7 @@ VALID_SHARE = 0.5
 """Share of a part's points that must be seen for it to supervise."""
 LICENCE = "Rendered by this project from its own body model; no person is shown."
 
-_COPIED = (
-    "image",
-    "image_width",
-    "image_height",
-    "person",
-    "bbox_xyxy",
-    "keypoints_2d",
-    "focal_px",
-    "principal_px",
-)
+_COPIED = (*KEY_COLUMNS[3:], "bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
 
 
 def label_truth(dataset_dir: Path, labels_dir: Path, *, dataset: str = "synthetic", split: str = "all") -> Path:
