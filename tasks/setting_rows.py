@@ -78,7 +78,8 @@ def sentences(config: type) -> dict[str, str]:
 def option_sentences(part: str, backend: str) -> dict[str, str]:
     """Option of a backend to what its code says of it: behind a field, or among the arguments of its factory."""
     factory = factory_of(part, backend)
-    said = sentences(factory.Options) if hasattr(factory, "Options") else {}
+    options = getattr(factory, "Options", None)
+    said = sentences(options) if options is not None else {}
     arguments = (inspect.getdoc(factory.__init__) or "").partition("Args:")[2].partition("\n\n")[0]
     found = re.findall(r"(?m)^ +(\w+): (.+(?:\n {5,}.+)*)", arguments)
     return {name: " ".join(text.split()) for name, text in found} | said

@@ -86,7 +86,7 @@ class LeftOut(NamedTuple):
 
     what: str
     """Such as crowds, or files that are not images, in the words of the summary."""
-    count: int
+    number: int
     """How many."""
 
 
@@ -126,7 +126,7 @@ class Inventory:
                 self.missing[str(entry.code)] += 1
                 tell(entry)
             else:
-                self.notes[entry.what] = self.notes.get(entry.what, 0) + entry.count
+                self.notes[entry.what] = self.notes.get(entry.what, 0) + entry.number
 
     @property
     def summary(self) -> str:

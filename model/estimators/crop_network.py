@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.estimators.base import Array, EstimatorInfo
+from model.estimators.base import Array, EstimatorInfo, Skeleton
 from model.estimators.batching import run_in_batches
 from model.imaging.crop_camera import view_ray_rotation
 from model.imaging.imagenet import IMAGENET_MEAN, IMAGENET_STD
@@ -76,7 +76,7 @@ class CheckpointEstimator:
     """Backend name."""
     licence: str
     """Of the weights."""
-    skeleton = "smplx"
+    skeleton: Skeleton = "smplx"
     """Body model whose joints the outputs are about."""
     shareable = True
     info: EstimatorInfo

@@ -97,7 +97,7 @@ class ProHMRBody(SmplBody):
         Raises:
             ValueError: The file is absent or not ProHMR's, or an option is unknown or out of range.
         """
-        self._config: ProHMRBodyConfig = as_config(ProHMRBodyConfig, options)
+        self._config: ProHMRBodyConfig = as_config(ProHMRBodyConfig, options)  # type: ignore[override]
         network, sha256 = load_network(checkpoint_path)
         num_latents = network.config.flow.features
         noise = np.random.default_rng(self._config.seed).standard_normal((self._config.num_samples, num_latents))

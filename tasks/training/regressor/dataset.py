@@ -103,7 +103,7 @@ class RegressorDataset(Dataset[TrainingBatch]):
         """Rows of all sets; positions go on beyond it."""
         return sum(len(rows) for rows in self.rows)
 
-    def __getitem__(self, position: int) -> Sample:
+    def __getitem__(self, position: int) -> Sample:  # type: ignore[override]
         """The sample of a position.
 
         Raises:
