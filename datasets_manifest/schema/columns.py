@@ -59,7 +59,7 @@ class Columns(Mapping[str, np.ndarray]):
 def array_of(column: pa.ChunkedArray, field: pa.Field) -> np.ndarray:
     """A column as an array (N,) or (N, *shape), see ``Columns``; a view of Arrow's memory where no row is null."""
     # One chunk is taken as it is: combining would copy it.
-    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    values: pa.Array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     length = fixed_length(field)
@@ -161,8 +161,8 @@ def _hash_values(digest: hashlib._Hash, values: pa.Array) -> None:
         digest.update(pc.list_value_length(values).fill_null(0).to_numpy().tobytes())
         _hash_values(digest, values.flatten())
     elif pa.types.is_string(values.type):
-        digest.update(pc.binary_length(values).fill_null(0).to_numpy().tobytes())
-        digest.update("".join(values.drop_null().to_pylist()).encode())
+        texts = [(text or "").encode() for text in values.to_pylist()]
+        digest.update(np.array([len(text) for text in texts], np.int32).tobytes() + b"".join(texts))
     else:
         digest.update(values.drop_null().to_numpy(zero_copy_only=False).tobytes())
 
@@ -228,7 +228,9 @@ def _vectors(values: np.ndarray | Sequence[Any], field: pa.Field, name_of: _Name
         block = np.stack([array.reshape(-1) for _, array in present]) if present else np.zeros((0, length), kind)
     flat = np.ascontiguousarray(block).reshape(-1).astype(kind, copy=False)
     offsets = np.concatenate([[0], np.cumsum(np.where(absent, 0, length))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), mask=pa.array(absent) if absent.any() else None)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.array(flat), mask=pa.array(absent) if absent.any() else None
+    )
 
 
 def _length(field: pa.Field) -> int:

@@ -57,5 +57,5 @@ def unpack_arrays(table: pa.Table) -> dict[str, np.ndarray]:
     return found
 
 
-def _offsets(lengths: Sequence[int]) -> pa.Array:
-    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+def _offsets(lengths: Sequence[int]) -> pa.Int32Array:
+    return pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32), pa.int32())

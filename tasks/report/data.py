@@ -124,7 +124,9 @@ class LabelStatistics:
             reason.failed += bool(is_failed[row])
         errors = np.where(np.isfinite(columns["reproj_rel"]), columns["reproj_rel"], -1.0)
         least = -self._worst[-1][0] if len(self._worst) >= self.config.num_worst > 0 else -np.inf
-        new = [(-float(errors[row]), ids[row], first + row) for row in np.flatnonzero(~is_failed & (errors >= least))]
+        new = [
+            (-float(errors[row]), ids[row], first + int(row)) for row in np.flatnonzero(~is_failed & (errors >= least))
+        ]
         self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
         for row in np.flatnonzero(is_failed):
             own = self._failed[codes[row]]
