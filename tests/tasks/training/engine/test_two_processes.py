@@ -15,7 +15,7 @@ from two_processes import first_gradient_and_curve, outcome
 from tasks.training.engine.curves import read_rows
 
 HERE = Path(__file__).parents[3] / "support"
-ROOT = HERE.parents[2]
+ROOT = HERE.parents[1]
 
 
 def in_two(folder: Path, monkeypatch: pytest.MonkeyPatch, spoil_at: int = -1) -> list[dict]:
