@@ -65,7 +65,7 @@ class SyntheticAdapter:
         truth = _load_truth(self._images.root)
         by_image: defaultdict[str, list[int]] = defaultdict(list)
         for row, name in enumerate(truth["image"].to_pylist()):
-            by_image[name].append(row)
+            by_image[str(name)].append(row)
         yield from Missing.photos(self._images, by_image)
         if len(by_image) != self._layout.count:
             detail = f"the manifest says {self._layout.count} images, the file has {len(by_image)}; render them again."

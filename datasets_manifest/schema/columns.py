@@ -59,7 +59,7 @@ class Columns(Mapping[str, np.ndarray]):
 def array_of(column: pa.ChunkedArray, field: pa.Field) -> np.ndarray:
     """A column as an array (N,) or (N, *shape), see ``Columns``; a view of Arrow's memory where no row is null."""
     # One chunk is taken as it is: combining would copy it.
-    values: pa.Array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    values: pa.Array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # type: ignore[assignment]
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     length = fixed_length(field)

@@ -27,7 +27,7 @@ def pack_arrays(people: Sequence[Mapping[str, np.ndarray] | None]) -> dict[str, 
         lists = pa.ListArray.from_arrays(
             _offsets([len(row) for row in rows]), pa.array(flat, kind.item_type.value_type)
         )
-        return pa.MapArray.from_arrays(_offsets(counts), names, lists, kind, mask=absent)
+        return pa.MapArray.from_arrays(_offsets(counts), names, lists, kind, mask=absent)  # type: ignore[call-overload]
 
     return {
         "evidence": column([array.reshape(-1) for _, array in named], ARRAY_MAP),

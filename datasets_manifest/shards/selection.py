@@ -197,8 +197,8 @@ class _Reader:
         except ShardError as error:
             self.unfit.append(str(error))
             return
-        self.datasets.update(table["dataset"].to_pylist())
-        self.splits.update(table["split"].to_pylist())
+        self.datasets.update(map(str, table["dataset"].to_pylist()))
+        self.splits.update(map(str, table["split"].to_pylist()))
         if self.rule.splits:
             table = table.filter(pc.is_in(table["split"], pa.array(self.rule.splits, pa.string())))
         reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
@@ -264,5 +264,5 @@ def _body(entry: Mapping[str, Any]) -> str:
 def _snapshot_hash(config_hash: str, table: pa.Table) -> str:
     digest = hashlib.sha256(config_hash.encode())
     for sample_id in table["sample_id"].to_pylist():
-        digest.update(b"\n" + sample_id.encode())
+        digest.update(b"\n" + str(sample_id).encode())
     return digest.hexdigest()

@@ -108,7 +108,7 @@ def _column(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedAr
     values = np.full((len(column), field.type.list_size), fill, bool if is_flag else np.float32)
     flat = column.filter(pa.array(usable)).combine_chunks()
     values[usable] = pc.list_flatten(flat).to_numpy(zero_copy_only=False).reshape(-1, field.type.list_size)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=field.type)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), type=field.type)  # type: ignore[arg-type]
 
 
 def _absent(column: pa.ChunkedArray) -> np.ndarray:
@@ -122,7 +122,8 @@ def _not_finite(column: pa.ChunkedArray) -> np.ndarray:
     is_list = pa.types.is_list(column.type)
     values = pc.list_flatten(column) if is_list else column
     if pa.types.is_floating(values.type):
-        bad = ~pc.fill_null(pc.is_finite(values), False).to_numpy(zero_copy_only=False).astype(bool)
+        finite = pc.fill_null(pc.is_finite(values), False)  # type: ignore[arg-type]
+        bad = ~finite.to_numpy(zero_copy_only=False).astype(bool)
         if bad.any():
             rows = pc.list_parent_indices(column).to_numpy() if is_list else np.arange(len(column))
             broken[rows[bad]] = True
