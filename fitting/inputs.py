@@ -1,12 +1,14 @@
 """What the refinement is given: keypoints of a person, and the coarse estimates of the parts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS, BodySize
 from fitting.sparse_tables import NUM_SURFACE
 from model.body import skeleton
+from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera
 
 
@@ -95,55 +97,49 @@ class Coarse:
     """(B, 3) pelvis position; None, or rows of NaN, let the keypoints place the body."""
 
     def __post_init__(self) -> None:
-        count = self.global_orient.shape[0]
-        shapes = {
-            "global_orient": (count, 3, 3),
-            "body_pose": (count, 21, 3, 3),
-            "hand_pose": (count, 2, 15, 3, 3),
-            "jaw_pose": (count, 3, 3),
-            "eye_pose": (count, 2, 3, 3),
-            "eyelids": (count, 2),
-            "body_valid": (count,),
-            "hand_valid": (count, 2),
-            "face_valid": (count,),
-        }
-        optional = {
-            "sigma_rad": (count, 22),
-            "hand_sigma_rad": (count, 2),
-            "head_orient": (count, 3, 3),
-            "head_sigma_rad": (count,),
-            "wrist_orient": (count, 2, 3, 3),
-            "hand_score": (count, 2),
-            "transl_m": (count, 3),
-        }
-        shapes |= {name: shape for name, shape in optional.items() if getattr(self, name) is not None}
         # Any number of coefficients will do: missing ones are zero, those that the body lacks are left out.
-        shapes |= {
-            name: (count, getattr(self, name).shape[-1]) for name in ("betas", "flame_shape", "flame_expression")
-        }
-        for name, shape in shapes.items():
-            found = tuple(getattr(self, name).shape)
+        size = BodySize(
+            num_betas=self.betas.shape[-1],
+            num_flame_shape=self.flame_shape.shape[-1],
+            num_expression=self.flame_expression.shape[-1],
+        )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            own = _PERSON[field.name].tensor_shape(size) if field.name in _PERSON else _OWN_SHAPES[field.name]
+            shape, found = (len(self.global_orient), *own), None if value is None else tuple(value.shape)
             if found != shape:
-                raise ValueError(f"coarse estimate {name} needs shape {shape}, got {found}")
+                raise ValueError(f"coarse estimate {field.name} needs shape {shape}, got {found}")
 
     @classmethod
     def unknown(cls, count: int, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "Coarse":
         """No estimate of any part: everything starts neutral."""
-        eye = torch.eye(3, dtype=dtype, device=device)
-        return cls(
-            global_orient=eye.expand(count, 3, 3),
-            body_pose=eye.expand(count, 21, 3, 3),
-            hand_pose=eye.expand(count, 2, 15, 3, 3),
-            betas=torch.zeros(count, 10, dtype=dtype, device=device),
-            flame_shape=torch.zeros(count, 10, dtype=dtype, device=device),
-            flame_expression=torch.zeros(count, 10, dtype=dtype, device=device),
-            jaw_pose=eye.expand(count, 3, 3),
-            eyelids=torch.zeros(count, 2, dtype=dtype, device=device),
-            eye_pose=eye.expand(count, 2, 3, 3),
-            body_valid=torch.zeros(count, dtype=torch.bool, device=device),
-            hand_valid=torch.zeros(count, 2, dtype=torch.bool, device=device),
-            face_valid=torch.zeros(count, dtype=torch.bool, device=device),
-        )
+        rest = EhmParameters.neutral(count, dtype=dtype, device=device)
+        hand = torch.stack([rest.left_hand_pose, rest.right_hand_pose], 1)
+        flags = {
+            name: torch.zeros(count, *_OWN_SHAPES[name], dtype=torch.bool, device=device)
+            for name in ("body_valid", "hand_valid", "face_valid")
+        }
+        required = {field.name for field in fields(cls) if field.default is MISSING}
+        return cls(hand_pose=hand, **flags, **{name: value for name, value in rest.named().items() if name in required})
+
+
+_PERSON = {field.name: field for field in EHM_FIELDS}
+_OWN_SHAPES: dict[str, tuple[int, ...]] = {
+    "hand_pose": (2, skeleton.NUM_HAND_JOINTS, 3, 3),
+    "wrist_orient": (2, 3, 3),
+    "body_valid": (),
+    "hand_valid": (2,),
+    "face_valid": (),
+    "sigma_rad": (skeleton.NUM_MAIN_JOINTS,),
+    "hand_sigma_rad": (2,),
+    "head_sigma_rad": (),
+    "hand_score": (2,),
+}
+"""Behind the people, of what is no parameter of a person."""
+_PLACE = "transl_m"
+"""Checked apart: where it is not finite, the keypoints place the body."""
 
 
 def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tuple[Tensor, Coarse]:
@@ -151,10 +147,11 @@ def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tu
     neutral = Coarse.unknown(len(coarse.global_orient), dtype, coarse.global_orient.device)
     bad = ~torch.isfinite(camera.focal_px) | (camera.focal_px <= 0) | ~torch.isfinite(camera.principal_px).all(1)
     parts = {
-        "body_valid": ("global_orient", "body_pose", "betas"),
-        "face_valid": ("flame_shape", "flame_expression", "jaw_pose", "eyelids", "eye_pose", "head_orient"),
-        "hand_valid": ("hand_pose", "wrist_orient"),
+        f"{part}_valid": [f.name for f in fields(coarse) if f.name in _PERSON and _PERSON[f.name].part == part]
+        for part in ("body", "face")
     }
+    parts["body_valid"].remove(_PLACE)
+    parts["hand_valid"] = ["hand_pose", "wrist_orient"]
     clean: dict[str, Tensor] = {}
     for flag, names in parts.items():
         valid = getattr(coarse, flag)
