@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+
+from benchmarks.process_memory import peak_bytes
 
 Result = TypeVar("Result")
 _PROCESS = Path("/proc/self")
@@ -43,7 +44,7 @@ def peak_growth_bytes(call: Callable[[], object], device: torch.device) -> int:
     _return_freed_memory()
     before = _reset_peak()
     call()
-    return max(0, _peak_bytes() - before)
+    return max(0, peak_bytes() - before)
 
 
 def _return_freed_memory() -> None:
@@ -57,15 +58,6 @@ def _return_freed_memory() -> None:
 def _reset_peak() -> int:
     """Sets the peak of the resident memory back to now, where the system can; the bytes to count from."""
     if not (_PROCESS / "clear_refs").exists():
-        return _peak_bytes()
+        return peak_bytes()
     (_PROCESS / "clear_refs").write_text("5")
-    return _peak_bytes()
-
-
-def _peak_bytes() -> int:
-    if (_PROCESS / "status").exists():
-        for line in (_PROCESS / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_bytes()
