@@ -24,6 +24,7 @@ from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
 from tasks.settings import uses_gpu
+from tasks.training.regressor.request import prepare
 from tasks.training.regressor.settings import load_train_config
 
 FLOW_NAME = "train-regressor"
@@ -70,7 +71,7 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
     )
     try:
         with slot:
-            result = run_training(config, get_run_logger(), stage=run_stage, on_progress=ProgressBar())
+            result = run_training(lambda: prepare(config), get_run_logger(), stage=run_stage, on_progress=ProgressBar())
     except (ValueError, TrainingFailed) as error:
         return Failed(message=str(error))
     publish_train_artifacts(result)

@@ -51,10 +51,11 @@ def _look(params: Path, overrides: dict[str, Any]) -> bool:
 def _train_here(params: Path, overrides: dict[str, Any]) -> bool:
     from flows.run.torchrun import TrainingFailed
     from flows.run.training import run_training
+    from tasks.training.regressor.request import prepare
     from tasks.training.regressor.settings import load_train_config
 
     try:
-        result = run_training(load_train_config(params, overrides), command_log())
+        result = run_training(lambda: prepare(load_train_config(params, overrides)), command_log())
     except TrainingFailed as error:
         typer.echo(f"pear: {error}", err=True)
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from flows.run.artifacts import shrink_png
-from tasks.training.regressor.publish import TrainResult
+from tasks.training.engine.prepared import TrainResult
 
 RESULT_KEY = "regressor"
 CURVE_KEY = "training-curve"

@@ -7,19 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from flows.run.torchrun import Progress, run_processes
-from tasks.training.regressor.publish import TrainResult, publish_run
-from tasks.training.regressor.request import PreparedRun, prepare
-from tasks.training.regressor.settings import TrainConfig
-
-MODULE = "tasks.training.regressor"
-"""What each process of a training runs."""
+from tasks.training.engine.prepared import PreparedRun, TrainResult
 
 Stage = Callable[[str, Callable[[], Any]], Any]
 """Runs a function under a name and returns what it returns."""
 
 
 def run_training(
-    config: TrainConfig,
+    prepare: Callable[[], PreparedRun],
     log: logging.Logger | logging.LoggerAdapter,
     *,
     stage: Stage = lambda _name, function: function(),
@@ -28,7 +23,7 @@ def run_training(
     """Checks everything, trains what is left to train, publishes the results.
 
     Args:
-        config: All settings.
+        prepare: Checks settings and inputs, and writes what the processes of the experiment are told.
         log: Receives the progress.
         stage: See ``Stage``.
         on_progress: Takes steps done and steps in all.
@@ -37,7 +32,7 @@ def run_training(
         ValueError: Something that a person can mend, in one sentence.
         TrainingFailed: The processes ended in another way.
     """
-    run: PreparedRun = stage("people", lambda: prepare(config))
+    run: PreparedRun = stage("people", prepare)
     for line in run.lines:
         log.info("%s", line)
     if run.is_finished:
@@ -45,6 +40,6 @@ def run_training(
     else:
         stage(
             f"train/{run.folder.root.name}",
-            lambda: run_processes(MODULE, run.folder, config.run.processes, log, on_progress),
+            lambda: run_processes(run.module, run.folder, run.processes, log, on_progress),
         )
-    return stage("publish", lambda: publish_run(run.folder, config.output))
+    return stage("publish", run.publish)

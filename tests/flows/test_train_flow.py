@@ -21,13 +21,13 @@ import yaml
 
 from datasets_manifest.shards.selection import LabelSet
 from flows.run.torchrun import TrainingFailed, run_processes, training_command
-from flows.run.training import MODULE, run_training
+from flows.run.training import run_training
 from model.tensor_file import unpack
 from tasks.training.engine import worker
 from tasks.training.engine.curves import read_rows
 from tasks.training.regressor.experiment import open_experiment
 from tasks.training.regressor.plan import TrainingPlan, open_plan
-from tasks.training.regressor.request import prepare, write_request
+from tasks.training.regressor.request import MODULE, prepare, write_request
 from tasks.training.regressor.settings import TrainConfig, load_train_config
 
 LOG = logging.getLogger("test")
@@ -94,17 +94,17 @@ def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not plan.folder.summary.exists()
-    result = run_training(settings_of(folder, "killed"), LOG)
+    result = run_training(lambda: prepare(settings_of(folder, "killed")), LOG)
     assert read_rows(plan.folder.curve) == read_rows(straight.folder.curve)
     weights = [unpack(run.folder.final.read_bytes(), "final")[0] for run in (plan, straight)]
     assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
     assert result.metrics["people"] == 2
     assert not plan.folder.selection.exists()
     before = plan.folder.final.stat().st_mtime_ns
-    run_training(settings_of(folder, "killed"), LOG)  # it has finished: nothing is trained again
+    run_training(lambda: prepare(settings_of(folder, "killed")), LOG)  # it has finished: nothing is trained again
     assert plan.folder.final.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match=r"^steps: the run in .* has been trained for 12 steps, 8 cannot be had from"):
-        run_training(settings_of(folder, "killed", steps=8), LOG)
+        run_training(lambda: prepare(settings_of(folder, "killed", steps=8)), LOG)
     assert plan.folder.final.stat().st_mtime_ns == before
 
 
@@ -207,7 +207,7 @@ def test_two_processes_by_torchrun_finish_and_are_killed_as_one(folder: Path) ->
     process.wait()
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive
-    result = run_training(dataclasses.replace(config, steps=20), LOG)
+    result = run_training(lambda: prepare(dataclasses.replace(config, steps=20)), LOG)
     assert result.metrics["step"] == 20
 
 

@@ -5,7 +5,7 @@ the very numbers that a run without a break gives. The state of random generator
 follows from the seed and the step (see tasks/training/engine/loop.py).
 
     module.<name>       weights and buffers
-    average.<name>      their exponential moving average
+    average.<name>      exponential moving average of the weights that are trained
     adam.<kind>.<name>  AdamW's count, first and second moment of a parameter
 """
 

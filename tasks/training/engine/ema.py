@@ -14,10 +14,10 @@ WARM_UP_STEPS = 10
 
 
 class WeightAverage:
-    """Exponential moving average of a network's parameters; buffers, which are not trained, are not averaged.
+    """Exponential moving average of what is trained of a network: neither buffers nor frozen parameters.
 
     Args:
-        network: Its weights are where the average starts.
+        network: Its weights are where the average starts; what is frozen of it stays frozen.
         decay: Share of the old average that a step keeps; 0 makes the average the network itself.
 
     Raises:
@@ -28,7 +28,9 @@ class WeightAverage:
         if not 0 <= decay < 1:
             raise ValueError(f"ema_decay: expected 0 or more and below 1, got {decay}")
         self.decay = decay
-        self.tensors = {name: value.detach().clone() for name, value in network.named_parameters()}
+        self.tensors = {
+            name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad
+        }
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
@@ -59,5 +61,6 @@ class WeightAverage:
             self._swap(network)
 
     def _swap(self, network: nn.Module) -> None:
-        for name, parameter in network.named_parameters():
-            parameter.data, self.tensors[name] = self.tensors[name], parameter.data
+        parameters = dict(network.named_parameters())
+        for name, average in self.tensors.items():
+            self.tensors[name], parameters[name].data = parameters[name].data, average

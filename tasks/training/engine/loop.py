@@ -69,11 +69,8 @@ class Trainer:
         torch.backends.cudnn.allow_tf32 = config.precision == "tf32"  # PyTorch's own default is True
         training, validation = experiment.training, experiment.validation
         objective = experiment.objective().to(group.device)
-        trained = Trained(
-            module=objective,
-            average=WeightAverage(objective, config.ema_decay),
-            optimiser=build_optimiser(objective, config.optimiser),
-        )
+        optimiser = build_optimiser(objective, config.optimiser)  # before the average: it freezes what is not trained
+        trained = Trained(module=objective, average=WeightAverage(objective, config.ema_decay), optimiser=optimiser)
         step, meter, names = load_newest(experiment.folder.checkpoints, trained, experiment.run_hash)
         broken = BrokenRows(len(training), training.max_broken_share)
         broken.resume(names)

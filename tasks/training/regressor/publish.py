@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets_manifest.files import write_bytes, write_text
 from tasks.training.engine.curves import curve_plot_png, read_rows, rows_to_csv
+from tasks.training.engine.prepared import TrainResult
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.evaluation import MEAN_POSE, MEASURES, HeldOut, joined
 from tasks.training.regressor.settings import TrainOutputConfig
@@ -17,35 +17,6 @@ from tasks.training.regressor.settings import TrainOutputConfig
 PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm")
 """Held-out errors that are drawn."""
 _SHOWN_ROWS = 12
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainResult:
-    """What a training came to."""
-
-    folder: RunFolder
-    """Everything that the run wrote."""
-    checkpoint: Path
-    """The network that is given out."""
-    metrics: Mapping[str, Any]
-    """Last loss and held-out errors."""
-    plot: Path
-    """Curves as a picture."""
-    overlays: Path | None
-    """The last sheet of overlays; None without validation people."""
-    markdown: str
-    """Curve and errors as tables."""
-
-    @property
-    def sentence(self) -> str:
-        """The outcome."""
-        said = f"{self.checkpoint}: {self.metrics['step']} steps, loss {self.metrics['loss']:.4g}"
-        errors = [
-            f"{name} {self.metrics[name]:.1f} against {self.metrics[MEAN_POSE + name]:.1f} of the mean pose"
-            for name in MEASURES
-            if name in self.metrics
-        ]
-        return f"{said}; on held-out people {', '.join(errors)}." if errors else f"{said}; nothing was held out."
 
 
 def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
@@ -78,7 +49,19 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
         plot=Path(output.plot),
         overlays=Path(output.overlays) if pictures else None,
         markdown=run_markdown(metrics, rows, evaluations),
+        sentence=outcome(Path(output.checkpoint), metrics),
     )
+
+
+def outcome(checkpoint: Path, metrics: Mapping[str, Any]) -> str:
+    """Where the network is, its last loss, and its held-out errors beside those of the mean pose."""
+    said = f"{checkpoint}: {metrics['step']} steps, loss {metrics['loss']:.4g}"
+    errors = [
+        f"{name} {metrics[name]:.1f} against {metrics[MEAN_POSE + name]:.1f} of the mean pose"
+        for name in MEASURES
+        if name in metrics
+    ]
+    return f"{said}; on held-out people {', '.join(errors)}." if errors else f"{said}; nothing was held out."
 
 
 def run_markdown(metrics: Mapping[str, Any], rows: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +19,15 @@ from datasets_manifest.shards.selection import Selection
 from datasets_manifest.shards.selection_file import read_selections, write_selections
 from datasets_manifest.sources.image_sources import open_images
 from tasks.training.engine.checkpoints import is_finished
+from tasks.training.engine.prepared import PreparedRun
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.dataset import LabelledPhotos
 from tasks.training.regressor.plan import TrainingPlan, open_plan
+from tasks.training.regressor.publish import publish_run
 from tasks.training.regressor.settings import TrainConfig, from_plain, to_plain
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PreparedRun:
-    """A training that only has to be started."""
-
-    folder: RunFolder
-    """Where its request lies."""
-    lines: Sequence[str]
-    """What will be done, for a log."""
-    is_finished: bool
-    """Whether nothing is left to do; then there is no request."""
+MODULE = "tasks.training.regressor"
+"""What each process of the training runs."""
 
 
 def prepare(config: TrainConfig) -> PreparedRun:
@@ -45,7 +38,12 @@ def prepare(config: TrainConfig) -> PreparedRun:
     """
     plan = open_plan(config)
     prepared = PreparedRun(
-        folder=plan.folder, lines=plan.lines(), is_finished=is_finished(plan.folder, plan.config.steps)
+        module=MODULE,
+        processes=config.run.processes,
+        folder=plan.folder,
+        lines=plan.lines(),
+        is_finished=is_finished(plan.folder, plan.config.steps),
+        publish=partial(publish_run, plan.folder, config.output),
     )
     if not prepared.is_finished:
         plan.folder.summary.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import neutral
 from tasks.synthetic.labels import synthetic_people
 from tasks.synthetic.person import SyntheticConfig
+from tasks.training.regressor.request import prepare
 from tasks.training.regressor.settings import load_train_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,7 +66,7 @@ def test_the_recipe_trains(preset: str, tmp_path: Path) -> None:
             "run.loader_workers": 1, "filter.min_box_px": 0,
         },
     )  # fmt: skip
-    result = run_training(config, logging.getLogger("test"))
+    result = run_training(lambda: prepare(config), logging.getLogger("test"))
     assert result.metrics["step"] == 3
     assert result.metrics["people"] >= 4
     network, meta = load_regressor(result.checkpoint.read_bytes(), source="x")

@@ -11,6 +11,7 @@ import torch
 from training_rig import Killed, NoiseExperiment, alone, noise_plan, random_batch
 
 from model.regressor.checkpoint import load_regressor
+from model.tensor_file import unpack
 from tasks.training.engine.checkpoints import list_states, save_state
 from tasks.training.engine.curves import read_rows
 from tasks.training.engine.loop import Trainer
@@ -49,6 +50,23 @@ def test_a_run_that_was_broken_off_gives_the_numbers_of_one_that_was_not(tmp_pat
     assert read_rows(broken.folder.curve) == read_rows(straight.folder.curve)
     states = [list_states(plan.folder.checkpoints)[-1][1].read_bytes() for plan in (straight, broken)]
     assert states[0] == states[1]
+    assert straight.folder.final.read_bytes() == broken.folder.final.read_bytes()
+
+
+def test_frozen_weights_are_neither_averaged_nor_kept_twice(tmp_path: Path) -> None:
+    settings = {"steps": STEPS, "every": {"checkpoint": 2}, "optimiser": {"backbone_lr_share": 0.0, "lr": 1e-3}}
+    straight, broken = (noise_plan(tmp_path / name, **settings) for name in ("straight", "broken"))
+    first = NoiseExperiment(straight).objective().network.backbone.state_dict()
+    trainer = train(straight)
+    names = unpack(list_states(straight.folder.checkpoints)[-1][1].read_bytes(), "state")[0].keys()
+    assert {name for name in names if "backbone." in name} == {f"module.network.backbone.{name}" for name in first}
+    assert any(name.startswith("average.network.") for name in names)
+    given, _ = load_regressor(straight.folder.final.read_bytes(), source="final")
+    for network in (trainer.objective.network, given):
+        assert all(torch.equal(value, first[name]) for name, value in network.backbone.state_dict().items())
+    with pytest.raises(Killed):
+        train(broken, break_at=5)
+    train(broken)
     assert straight.folder.final.read_bytes() == broken.folder.final.read_bytes()
 
 
