@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from datasets_manifest.canonical import config_hash
+from datasets_manifest.canonical import canonical_json, config_hash
 from datasets_manifest.schema.labels import SCHEMA_VERSION
 
 FOOTER_KEYS = (
@@ -26,6 +26,9 @@ FOOTER_KEYS = (
     "created_utc",
 )
 """Keys of the Parquet key-value metadata of every shard; each value is JSON."""
+
+_SHOWN_CHARACTERS = 40
+"""Longer values of settings are cut in messages."""
 
 
 class ShardError(ValueError):
@@ -61,6 +64,31 @@ class Footer:
     def config_hash(self) -> str:
         """sha256 of the canonical config."""
         return config_hash(self.config)
+
+
+def differing_settings(one: Mapping[str, Any], other: Mapping[str, Any], *, shown: int = 3) -> str:
+    """The first settings in which two footers' configs differ, each with both values.
+
+    Names are those of the settings file: the footer of labels has ``keypoints.options`` in
+    ``reads.keypoints.settings.options``.
+    """
+    ours, theirs = dict(_by_name(one, ())), dict(_by_name(other, ()))
+    differing = [name for name in dict.fromkeys((*ours, *theirs)) if ours.get(name) != theirs.get(name)]
+    # Of a step that is stated by its hash and in full, the hash says nothing more.
+    names = [name for name in differing if not any(other.startswith(f"{name}.") for other in differing)]
+    told = [f"{name} is {ours.get(name, 'absent')}, not {theirs.get(name, 'absent')}" for name in names[:shown]]
+    return "; ".join(told) + (f"; and {len(names) - shown} more" if len(names) > shown else "")
+
+
+def _by_name(value: Any, name: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Every setting of a footer's config by its dotted name, as text."""
+    if not isinstance(value, Mapping):
+        text = canonical_json(value).strip('"')
+        yield ".".join(name), text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 4]} ..."
+        return
+    own = (str(value["step"]),) if "step" in value else name
+    for key, item in value.items():
+        yield from _by_name(item, () if key == "reads" else own if key == "settings" else (*own, key))
 
 
 def parse_footer(path: Path, metadata: Mapping[bytes, bytes] | None, num_rows: int) -> Footer:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import PART_SCHEMAS
-from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.shard import Shard, finished_footer
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.provenance import step_footer
@@ -22,6 +22,7 @@ class ShardJob:
     def __init__(self, shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> None:
         self.shard, self.workspace, self.config = shard, workspace, config
         self._read: dict[str, Columns] = {}
+        self._footers: dict[str, Footer] = {}
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[type[ShardJob], tuple[ShardRef, Workspace, AnnotateConfig]]:
@@ -35,7 +36,9 @@ class ShardJob:
     def footer(self, step: str) -> Footer:
         """The footer that the shard's file has at a step, with the present settings and plan."""
         with self._lock:
-            return step_footer(step, self.config, self.shard, self.plan.footer.manifest)
+            if step not in self._footers:
+                self._footers[step] = step_footer(step, self.config, self.shard, self.plan.footer.manifest)
+            return self._footers[step]
 
     def photos(self) -> PhotoReader:
         """A reader of the shard's photos, of the caller alone."""
@@ -45,9 +48,11 @@ class ShardJob:
     def columns(self, name: str) -> Columns:
         """Rows of ``plan``, or of a finished step, read when first asked for.
 
+        What is made of them states this job's settings, so only rows that were made with these are given.
+
         Raises:
             FileNotFoundError: The step is not done.
-            ShardError: Its file cannot be used.
+            ShardError: Its file cannot be used, or was made with other settings or from another plan.
         """
         with self._lock:
             if name not in self._read:
@@ -55,6 +60,7 @@ class ShardJob:
                     self._read[name] = self.plan.columns(PART_SCHEMAS[name])
                 else:
                     with Shard(self.workspace.step_path(name, self.shard)) as shard:
+                        check_made_for(self.footer(name), shard)
                         self._read[name] = shard.columns(PART_SCHEMAS[name])
             return self._read[name]
 
@@ -80,6 +86,29 @@ class ShardJob:
 def done_footer(path: Path, footer: Footer) -> Footer | None:
     """The footer of a file that was made with the settings and from the inputs that another footer states, or None."""
     found = finished_footer(path, footer.config_hash)
-    if found is None or found.manifest.get("inputs_hash") != footer.manifest["inputs_hash"]:
-        return None
-    return found
+    return found if found is not None and _has_same_inputs(found, footer) else None
+
+
+def check_made_for(expected: Footer, shard: Shard) -> None:
+    """Refuses the file of a step that was made with other settings, or from another plan, than a footer states.
+
+    Raises:
+        ShardError: It was.
+    """
+    found = shard.footer
+    if found.config_hash != expected.config_hash:
+        raise ShardError(
+            f"Shard {shard.path} was made with the settings {found.config_hash[:12]}, this run has "
+            f"{expected.config_hash[:12]} ({differing_settings(found.config, expected.config)}): another run wrote it "
+            "meanwhile. Run this command again when the other run is over, or give each its own folders "
+            "(--set output.work=... --set output.labels=...)."
+        )
+    if not _has_same_inputs(found, expected):
+        raise ShardError(
+            f"Shard {shard.path} was made from other photos or annotations than its plan lists now; run the same "
+            "command again to make it of these."
+        )
+
+
+def _has_same_inputs(found: Footer, expected: Footer) -> bool:
+    return found.manifest.get("inputs_hash") == expected.manifest["inputs_hash"]

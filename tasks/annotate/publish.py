@@ -228,7 +228,9 @@ def _trusted_groups(path: Path, labels: Shard) -> dict[str, np.ndarray]:
     if not path.is_file():
         return {}
     with Shard(path) as keypoints:
-        if keypoints.footer.config != labels.footer.config.get("reads", {}).get("keypoints"):
+        made, read = keypoints.footer, labels.footer
+        is_read = made.config == read.config.get("reads", {}).get("keypoints")
+        if not is_read or made.manifest.get("inputs_hash") != read.manifest.get("inputs_hash"):
             return {}
         table = keypoints.table(KEYPOINTS_SCHEMA, ["sample_id", *EVIDENCE_COLUMNS])
     groups = unpack_arrays(table).get("body_group_valid")
