@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType
@@ -129,7 +129,21 @@ def _class_at(hint: Any) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 but for two things that settings want as YAML 1.2 reads them: 2e-4 is a number, 2026-01-22 a text."""
+    """YAML 1.1 but for three things that settings want as YAML 1.2 reads them: 2e-4 is a number, 2026-01-22 a text, and
+    a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; refused where a key occurs twice (those of a merged mapping may be replaced)."""
+        lines: dict[Any, int] = {}
+        for key in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
+            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
+            if not isinstance(name, Hashable):
+                continue  # The class above has a sentence for it.
+            if name in lines:
+                problem = f"the key {name!r} occurs twice, in lines {lines[name]} and {line}; keep one of them"
+                raise yaml.constructor.ConstructorError(problem=problem)
+            lines[name] = line
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {

@@ -157,7 +157,7 @@ class _RowError(ValueError):
 def _load_json(root: Path, relative: str) -> dict[str, list[Any]]:
     path = inside(root, relative)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"The annotation file {path} does not exist; put it there or correct the manifest.") from error
     except (ValueError, RecursionError) as error:

@@ -128,6 +128,29 @@ def test_what_is_not_yaml_is_named(text):
         parse_yaml(text, "p")
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "lines"),
+    [
+        ("steps: 1\nsteps: 2", "'steps'", "1 and 2"),
+        ("train:\n  rate: 1\n  steps: 2\n  rate: 3", "'rate'", "2 and 4"),
+        ("{steps: 1, 'steps': 2}", "'steps'", "1 and 1"),
+        ("on: 1\ntrue: 2", "True", "1 and 2"),
+    ],
+)
+def test_a_key_that_occurs_twice_is_refused_by_its_name(text, key, lines):
+    with pytest.raises(ValueError, match=r"^p is not valid") as caught:
+        parse_yaml(text, "p")
+    sentence = f"the key {key} occurs twice, in lines {lines}; keep one of them"
+    assert str(caught.value) == f"p is not valid YAML: {sentence}"
+
+
+def test_a_merged_mapping_may_be_replaced_key_by_key():
+    text = "base: &base {size: B, share: 1}\nown: {<<: *base, share: 2}\n? [1, 2]\n: {a: 1}\nagain: {a: 1}"
+    with pytest.raises(ValueError, match="unhashable"):
+        parse_yaml(text, "p")
+    assert parse_yaml(text.replace("? [1, 2]\n: {a: 1}\n", ""), "p")["own"] == {"size": "B", "share": 2}
+
+
 def test_a_section_is_the_only_key_of_its_file(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("train: {steps: 2}\n")

@@ -164,6 +164,12 @@ def test_a_file_in_another_format_is_refused(tmp_path, text):
         inventory_of(adapter_of(tmp_path))
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    path = write(tmp_path, [person(7)]) / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert inventory_of(adapter_of(tmp_path)).num_people == 1
+
+
 def test_a_filter_by_limbs_needs_annotated_limbs(tmp_path):
     with pytest.raises(ValueError, match="nobody would be left"):
         adapter_of(write(tmp_path, [person(7)]), keypoints="none", require_limbs=True)
