@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint docs gpu up down status clean
+.PHONY: setup demo test lint docs gpu mmpose upstream up down status clean
 
 setup: $(READY)
 
@@ -42,6 +42,23 @@ docs: $(READY)
 gpu: $(READY)
 	env -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS $(BIN)/python -m benchmarks.gpu --out reports/gpu
 
+# Packages whose requirements do not resolve beside ours, each set in an environment of its own, and the tests that use
+# it: .venv-mmpose/bin/pear can run DWPose by mmpose; the official networks are there to be compared with.
+mmpose: .venv-mmpose/.ready
+	.venv-mmpose/bin/python -m pytest -m upstream -rs tests/model/estimators/dwpose
+
+upstream: .venv-upstream/.ready
+	.venv-upstream/bin/python -m pytest -m upstream -rs
+
+.venv-%/.ready: pyproject.toml requirements.lock requirements.%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-$*/bin/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 "setuptools<81" cython \
+		--editable ".[demo,dev,dwpose,smplx]"
+	.venv-$*/bin/python -m pip install --quiet --no-deps mediapipe==0.10.21
+	.venv-$*/bin/python -m pip install --quiet --no-deps --no-build-isolation --requirement requirements.$*.txt
+	touch $@
+
 up: $(READY)
 	$(BIN)/pear up
 
@@ -51,5 +68,6 @@ down: $(READY)
 status: $(READY)
 	$(BIN)/pear status
 
+# All that can be computed again, so no labels/ and no checkpoints in runs/.
 clean:
-	rm -rf work labels reports metrics plots
+	rm -rf work reports metrics dvc_plots site

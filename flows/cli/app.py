@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from flows.cli.annotate import annotate, failures, inspect, retry, status, verify
 from flows.cli.assets import assets
 from flows.cli.config import config
+from flows.cli.init import init
 from flows.cli.predict import predict
 from flows.cli.server import down, up
 from flows.cli.train import train
+from tasks.version import code_version
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
-COMMANDS = (annotate, retry, status, failures, inspect, verify, train, predict, config, assets, up, down)
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pear {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What holds for every command."""
+
+
+COMMANDS = (init, annotate, retry, status, failures, inspect, verify, train, predict, config, assets, up, down)
 """In the order of ``pear --help``."""
 
 for command in COMMANDS:

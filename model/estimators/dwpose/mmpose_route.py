@@ -1,14 +1,17 @@
 """The pose network from its PyTorch checkpoint, run by the package mmpose in place of onnxruntime.
 
 mmpose takes BGR photos and turns them to RGB itself. Its configuration averages with the mirrored photo: twice the
-time, and scores a little off those of the ONNX file. Its pins want an environment of their own.
+time, and scores a little off those of the ONNX file. `make mmpose` installs it, into an environment of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import json
+import sys
+import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,15 +29,25 @@ def import_mmpose() -> tuple[Any, Any]:
     """Returns the modules mmpose.apis and mmengine.config.
 
     Raises:
-        ImportError: They are not installed; the message names the extra.
+        ImportError: They are not installed; the message names the way.
     """
     try:
+        _pass_over_compiled_operators()
         return importlib.import_module("mmpose.apis"), importlib.import_module("mmengine.config")
     except ImportError as error:
         raise ImportError(
-            f"route 'mmpose' of the keypoint backend 'dwpose' needs mmpose ({error}): pip install -e '.[mmpose]' in an "
-            "environment of its own, or use the route 'onnx'"
+            f"route 'mmpose' of the keypoint backend 'dwpose' needs mmpose ({error}): `make mmpose` installs it "
+            "into an environment of its own; or use the route 'onnx'"
         ) from error
+
+
+def _pass_over_compiled_operators() -> None:
+    """Lets mmpose import with mmcv-lite, which has no compiled operators: other networks ask for some by name."""
+    if "mmcv.ops" in sys.modules or importlib.util.find_spec("mmcv._ext") is not None:
+        return
+    operators = types.ModuleType("mmcv.ops")
+    operators.DeformConv2d = operators.MultiScaleDeformableAttention = object  # type: ignore[attr-defined]
+    sys.modules[operators.__name__] = operators
 
 
 class MmposePose:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from photo_people import photo
+from upstream_packages import upstream
 
 from model.estimators.crop_network import normalised
 from model.imaging.squares import PORTRAIT, square_of_box
@@ -18,10 +19,8 @@ GREY_STEP = 1 / (255 * 0.224)
 @pytest.mark.parametrize("side", [0, 1])
 def test_crop_is_upstreams(name, scale, side):
     """Upstream blurs in double precision, where OpenCV interpolates in steps of 1/32 px: hence the mean difference."""
-    node = pytest.importorskip("yacs.config", reason="yacs is not installed").CfgNode
-    data = pytest.importorskip(
-        f"{name}.datasets.vitdet_dataset", reason=f"{name} is not installed", exc_type=ImportError
-    )
+    node = upstream("yacs.config").CfgNode
+    data = upstream(f"{name}.datasets.vitdet_dataset")
     settings = {"IMAGE_SIZE": 256, "IMAGE_MEAN": [0.485, 0.456, 0.406], "IMAGE_STD": [0.229, 0.224, 0.225]}
     cfg = node({"MODEL": settings | {"BBOX_SHAPE": [192, 256]}})
     rgb = np.kron(photo(0), np.ones((4, 4, 1), np.uint8))

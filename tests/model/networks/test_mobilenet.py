@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from face_checkpoints import randomise
+from upstream_packages import upstream
 
 from model.networks import mobilenet
 
@@ -45,7 +46,7 @@ def test_all_batch_norms_have_the_epsilon_of_tensorflow() -> None:
 @pytest.mark.parametrize("name", ["small", "large"])
 @pytest.mark.parametrize("size", [(224, 224), (223, 160)])
 def test_keys_and_features_are_those_of_timm(name: str, size: tuple[int, int]) -> None:
-    timm = pytest.importorskip("timm")
+    timm = upstream("timm")
     theirs = timm.create_model(f"tf_mobilenetv3_{name}_minimal_100", pretrained=False, features_only=True)
     randomise(theirs).eval()
     ours = getattr(mobilenet, name)().eval()

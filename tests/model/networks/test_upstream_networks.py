@@ -1,4 +1,4 @@
-"""The official networks on the same random weights, where their packages are installed (`pip install .[hamer,prohmr]`).
+"""The official networks on the same random weights, where their packages are installed (`make upstream`).
 
 Published sizes: each of HMR2 and HaMeR needs about 6 GB of memory.
 """
@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 from upstream_checkpoints import mean_pose, randomise
+from upstream_packages import upstream
 
 from model.estimators.prohmr.network import ProHMRNetwork
 from model.estimators.prohmr.network import config_of as prohmr_config
@@ -20,10 +21,6 @@ CASES = {
     "hamer": ("hamer.models.heads.mano_head", "MANOTransformerDecoderHead", "MANO", "NUM_HAND_JOINTS", HAMER),
     "hmr2": ("hmr2.models.heads.smpl_head", "SMPLTransformerDecoderHead", "SMPL", "NUM_BODY_JOINTS", HMR2),
 }
-
-
-def package(name):
-    return pytest.importorskip(name, reason=f"{name} is not installed", exc_type=ImportError)
 
 
 def mean_file(folder, num_joints):
@@ -48,8 +45,8 @@ def close(ours, theirs):
 @pytest.mark.parametrize("name", CASES)
 def test_transformer_and_decoder(name, tmp_path):
     module, kind, part, joints, file = CASES[name]
-    node = package("yacs.config").CfgNode
-    backbone = package(f"{name}.models.backbones.vit").vit(None)
+    node = upstream("yacs.config").CfgNode
+    backbone = upstream(f"{name}.models.backbones.vit").vit(None)
     decoder = {"depth": 6, "heads": 8, "mlp_dim": 1024, "dim_head": 64, "context_dim": 1280}
     settings = {
         "MODEL": {f"{part}_HEAD": {"TYPE": "transformer_decoder", "TRANSFORMER_DECODER": decoder}},
@@ -57,7 +54,7 @@ def test_transformer_and_decoder(name, tmp_path):
     }
     theirs = nn.Module()
     theirs.backbone = backbone
-    theirs.add_module(file.head, getattr(package(module), kind)(node(settings)))
+    theirs.add_module(file.head, getattr(upstream(module), kind)(node(settings)))
     randomise(theirs, 0)
     state = theirs.state_dict()
     config = config_of(
@@ -77,8 +74,8 @@ def test_transformer_and_decoder(name, tmp_path):
 
 
 def test_prohmr(tmp_path):
-    node = package("yacs.config").CfgNode
-    flow = package("prohmr.models.heads.smpl_flow").SMPLFlow
+    node = upstream("yacs.config").CfgNode
+    flow = upstream("prohmr.models.heads.smpl_flow").SMPLFlow
     settings = {
         "MODEL": {
             "FLOW": {
@@ -89,7 +86,7 @@ def test_prohmr(tmp_path):
         "SMPL": {"NUM_BODY_JOINTS": 23, "MEAN_PARAMS": mean_file(tmp_path, 24)},
     }  # fmt: skip
     theirs = nn.Module()
-    theirs.backbone = package("prohmr.models.backbones.resnet").resnet50(pretrained=False)
+    theirs.backbone = upstream("prohmr.models.backbones.resnet").resnet50(pretrained=False)
     theirs.flow = flow(node(settings))
     randomise(theirs, 0)
     with torch.no_grad():

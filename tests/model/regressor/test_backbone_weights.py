@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from upstream_packages import upstream
 
 from model.networks.sizes import ViTConfig
 from model.networks.vit import ViT
@@ -218,7 +219,7 @@ def test_positions_of_the_same_grid_stay():
 @pytest.mark.upstream
 def test_vitpose_plus_plus_itself():
     """ViTPose's own network with experts against ours with one of them."""
-    module = pytest.importorskip("mmpose.models.backbones.vit_moe", reason="ViTPose is not installed")
+    module = upstream("mmpose.models.backbones.vit_moe")
     torch.manual_seed(0)
     theirs = module.ViTMoE(
         img_size=(256, 192), patch_size=16, embed_dim=384, depth=12, num_heads=12, ratio=1, mlp_ratio=4, qkv_bias=True,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from upstream_packages import upstream
 
 from model.networks.sizes import VIT_SIZES
 from model.regressor.backbone_weights import backbone_tensors
@@ -232,9 +233,9 @@ def test_drop_path_reaches_the_blocks():
 @pytest.mark.parametrize("size", ["S", "B"])
 def test_upstreams_transformer_decoder_and_readouts(size, tmp_path):
     """HMR2's own classes at this size with 52 joints: same names, same numbers, same gradients."""
-    vit = pytest.importorskip("hmr2.models.backbones.vit", reason="hmr2 is not installed", exc_type=ImportError)
-    head = pytest.importorskip("hmr2.models.heads.smpl_head", reason="hmr2 is not installed", exc_type=ImportError)
-    node = pytest.importorskip("yacs.config", reason="yacs is not installed").CfgNode
+    vit = upstream("hmr2.models.backbones.vit")
+    head = upstream("hmr2.models.heads.smpl_head")
+    node = upstream("yacs.config").CfgNode
     figures, config = VIT_SIZES[size], RegressorConfig(backbone=BackboneConfig(size=size))
     torch.manual_seed(0)
     backbone = vit.ViT(

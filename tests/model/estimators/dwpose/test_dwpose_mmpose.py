@@ -114,9 +114,9 @@ def test_another_configuration_of_the_same_weights_is_another_estimator(apis, fi
     assert MmposePose(tmp_path / "flip.py", files[1], device="cpu").sha256 != plain
 
 
-def test_missing_package_names_the_extra(files, monkeypatch):
+def test_missing_package_names_the_way(files, monkeypatch):
     monkeypatch.setitem(sys.modules, "mmpose", None)
-    with pytest.raises(ImportError, match=r"route 'mmpose'.*\.\[mmpose\].*environment of its own"):
+    with pytest.raises(ImportError, match=r"route 'mmpose'.*`make mmpose`.*environment of its own"):
         MmposePose(*files, device="cpu")
 
 

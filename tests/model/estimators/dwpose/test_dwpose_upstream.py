@@ -1,10 +1,15 @@
-"""Our steps around the networks against those of the package rtmlib (pip install --no-deps rtmlib==0.0.16)."""
+"""Our steps around the networks against those of the package rtmlib and mmpose (`make upstream`, `make mmpose`)."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from onnx_files import write_detector, write_dot_pose
+from upstream_packages import upstream
 
-from model.estimators.dwpose.files import DETECTOR_FILE, POSE_FILE
+from model.estimators.dwpose.files import DETECTOR_FILE, MMPOSE_CONFIG_FILE, POSE_FILE
+from model.estimators.dwpose.mmpose_route import MmposePose, import_mmpose
 from model.estimators.dwpose.poses import OnnxPose
 from model.estimators.dwpose.sessions import OnnxNetwork
 from model.estimators.dwpose.yolox import PersonDetector, YoloxConfig
@@ -15,7 +20,7 @@ CROP = (144, 192)
 
 @pytest.fixture(scope="module")
 def rtmlib():
-    return pytest.importorskip("rtmlib", reason="the oracle rtmlib is not installed")
+    return upstream("rtmlib")
 
 
 def noise_photo(rng, width=320, height=240):
@@ -56,3 +61,26 @@ def test_people_are_those_of_rtmlib(rtmlib, tmp_path):
     assert len(ours) > 20
     assert (distance.min(1) < 1e-2).mean() > 0.95
     assert (distance.min(0) < 1e-2).mean() > 0.95
+
+
+def test_the_mmpose_route_reads_people_as_mmpose_does(tmp_path):
+    """The published network, which mmpose carries the configuration of, with random weights in a checkpoint."""
+    package = Path(upstream("mmpose").__file__).parent
+    upstream("torchvision")
+    config = next(package.glob(f".mim/configs/wholebody_2d_keypoint/rtmpose/ubody/{MMPOSE_CONFIG_FILE.name}"))
+    apis, configs = import_mmpose()
+    settings = configs.Config.fromfile(str(config))
+    settings.model.backbone.pop("_scope_"), settings.model.backbone.pop("init_cfg")
+    torch.manual_seed(0)
+    theirs = apis.init_model(settings, None, device="cpu")
+    torch.save({"state_dict": theirs.state_dict(), "meta": {}}, tmp_path / "weights.pth")
+    photo = noise_photo(np.random.default_rng(0))
+    boxes = np.array([[20.0, 10, 180, 230], [150, 40, 300, 200]])
+    wanted = apis.inference_topdown(theirs, photo[..., ::-1].copy(), boxes, bbox_format="xyxy")
+    found = MmposePose(config, tmp_path / "weights.pth", device="cpu").read([photo], boxes, np.zeros(2, int))
+    assert found.points_px.shape == (2, 133, 2)
+    for row, person in enumerate(wanted):
+        is_seen = found.raw_score[row] > 0
+        assert np.allclose(found.raw_score[row], person.pred_instances.keypoint_scores[0], atol=1e-6)
+        assert np.allclose(found.points_px[row][is_seen], person.pred_instances.keypoints[0][is_seen], atol=1e-3)
+        assert np.isnan(found.points_px[row][~is_seen]).all()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from face_checkpoints import face_tensors, randomise
 from torch import Tensor
+from upstream_packages import upstream
 
 from model.estimators.teaser.face import load_network
 from model.estimators.teaser.network import FaceEncoder, TokenEncoder
@@ -82,7 +83,7 @@ def test_an_absent_file_is_said_to_be_absent(tmp_path) -> None:
 @pytest.mark.upstream
 def test_the_encoders_give_what_timm_with_the_published_heads_gives() -> None:
     """The published encoders are timm backbones, averaged, with one linear layer each."""
-    timm = pytest.importorskip("timm")
+    timm = upstream("timm")
     network = randomise(FaceEncoder(tokens=True)).eval()
 
     def features(name: str, encoder: mobilenet.MobileNetV3Minimal) -> Tensor:

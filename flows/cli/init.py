@@ -1,0 +1,68 @@
+"""``pear init``: a project folder of one's own, anywhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.command_line import one_sentence
+
+_MANIFEST = "photos.yaml"
+_TEMPLATES = {"params.yaml": "params.yaml", "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore"}
+"""File of the project to file of ``flows/cli/project``."""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Project folder; made if it is not there.")] = Path("."),
+    photos: Annotated[Path, typer.Option(help="Where the photos lie; a relative path is below the project.")] = Path(
+        "photos"
+    ),
+) -> None:
+    """Make a project folder: settings, the manifest of one's photos, a DVC stage and a .gitignore."""
+    with one_sentence():
+        folder, root = folder.expanduser(), photos.expanduser()
+        written = _contents(folder, root)
+        there = [name for name in (*written, ".dvc") if (folder / name).exists()]
+        if there:
+            raise ValueError(f"{folder} has {' and '.join(there)} already; name another folder, nothing was written")
+        for name, text in written.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        _init_dvc(folder)
+        typer.echo(f"{folder}: {', '.join(written)} and .dvc")
+        typer.echo(
+            f"photos are read from {folder.resolve() / root}; next: cd {shlex.quote(str(folder))} && pear annotate"
+        )
+
+
+def _contents(folder: Path, root: Path) -> dict[str, str]:
+    """Text of each file of the project. The manifest is that of ``my_photos`` with a name and a root of its own."""
+    template = (files("datasets_manifest") / "manifests/my_photos.yaml").read_text(encoding="utf-8")
+    dataset = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder.resolve().name).strip("_.-") or "photos"
+    fields = re.sub(r"(?m)^#.*\n", "", template)
+    fields = re.sub(r"(?m)^id: .*$", lambda _: f'id: "{dataset}"', fields)
+    fields = re.sub(r"(?m)^root: .*$", lambda _: f"root: {_quoted(str(root))}", fields)
+    project = files("flows.cli") / "project"
+    texts = {name: (project / source).read_text(encoding="utf-8") for name, source in _TEMPLATES.items()}
+    return {**texts, _MANIFEST: f"# What data this is, for people and for the labels: see docs/annotate.md.\n{fields}"}
+
+
+def _quoted(text: str) -> str:
+    """A scalar of YAML that is this text, whatever is in it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _init_dvc(folder: Path) -> None:
+    """Makes the folder a DVC project, tracked by the git repository it lies in, if any; DVC tells nobody of its use."""
+    folder = folder.resolve()
+    tracked = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
+    how = ["--no-scm"] if tracked is None else [] if tracked == folder else ["--subdir"]
+    for words in (["init", *how], ["config", "core.analytics", "false"], ["config", "core.check_update", "false"]):
+        subprocess.run([sys.executable, "-m", "dvc", *words, "--quiet"], cwd=folder, check=True)
