@@ -106,6 +106,16 @@ def decode_reduced(data: bytes, *, name: str, reduction: int, max_pixels: int = 
     return _decode(data, name, reduction, max_pixels)
 
 
+def exif_orientation(data: bytes) -> int:
+    """The EXIF orientation 1..8 that is applied to a decoded image (1 for a TIFF, which is turned as it is decoded).
+
+    Raises:
+        ImageError: as ``decode_image``, but for damaged pixels.
+    """
+    with _open(data, "the image", DEFAULT_MAX_PIXELS) as image:
+        return _orientation(image)
+
+
 def _decode(data: bytes, name: str, reduction: int, max_pixels: int) -> ReducedImage:
     with _open(data, name, max_pixels) as image:
         orientation = _orientation(image)

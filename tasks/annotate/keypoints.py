@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ from tasks.estimators import borrowed
 def annotate_keypoints(job: ShardJob) -> pa.Table:
     """Annotates the keypoints of one shard: a row a person, and one row for a photo in which nobody was found."""
     plan, reader = job.columns("plan"), job.photos()
-    photos = (_Photo.read(plan, people, reader) for people in _by_photo(plan["image"]))
+    photos = (_Photo.read(plan, people, reader) for people in _by_photo(plan["sample_id"]))
     tables: list[pa.Table] = []
     with borrowed("keypoints", job.config.keypoints) as estimator:
         chunk_bytes = job.config.run.photo_chunk_mb * MIB
@@ -48,10 +48,11 @@ def annotate_keypoints(job: ShardJob) -> pa.Table:
     return joined(tables, KEYPOINTS_SCHEMA)
 
 
-def _by_photo(images: np.ndarray) -> list[np.ndarray]:
-    """Numbers of neighbouring rows that have a photo in common."""
-    if not len(images):
+def _by_photo(sample_ids: np.ndarray) -> list[np.ndarray]:
+    """Numbers of neighbouring rows that are of one image of the data set; two images may share a file."""
+    if not len(sample_ids):
         return []
+    images = np.array([image_id_of(sample_id) for sample_id in sample_ids])
     return np.split(np.arange(len(images)), np.flatnonzero(images[1:] != images[:-1]) + 1)
 
 
@@ -66,9 +67,11 @@ class _Photo:
     asked: np.ndarray
     """The others: known people, or one row that stands for whoever is there."""
     image: ImageInput | None = None
-    """None when nobody is asked for, or the photo cannot be read."""
+    """None when nobody is asked for, or the photo cannot be used."""
     error: ImageError | None = None
     """Why it cannot."""
+    size: dict[str, Values] = field(default_factory=dict)
+    """Columns of the size of a photo that was read, though it cannot be used."""
 
     @classmethod
     def read(cls, plan: Columns, people: np.ndarray, reader: PhotoReader) -> _Photo:
@@ -80,6 +83,9 @@ class _Photo:
             rgb = reader.read(str(plan["image"][asked[0]]))
         except ImageError as error:
             return cls(plan=plan, refused=refused, asked=asked, error=error)
+        error = _size_error(plan, asked[0], rgb, reader)
+        if error is not None:
+            return cls(plan=plan, refused=refused, asked=asked, error=error, size=_size(rgb, len(asked)))
         return cls(plan=plan, refused=refused, asked=asked, image=_image_input(plan, asked[0], rgb))
 
     @property
@@ -114,7 +120,7 @@ class _Photo:
             yield self._failed(self.refused, codes[self.refused], details[self.refused])
         if self.error is not None:
             num = len(self.asked)
-            yield self._failed(self.asked, [self.error.code] * num, [self.error.detail] * num)
+            yield self._failed(self.asked, [self.error.code] * num, [self.error.detail] * num, self.size)
         if self.image is None or found is None:
             return
         if self.is_known and found.num_people != len(self.asked):
@@ -192,6 +198,26 @@ def _image_input(plan: Columns, row: int, rgb: np.ndarray) -> ImageInput:
         focal_px=focal if math.isnan(stated) else stated,
         principal_px=plan["principal_px"][row].astype(float) if plan.has("principal_px")[row] else principal,
     )
+
+
+def _size_error(plan: Columns, row: int, rgb: np.ndarray, reader: PhotoReader) -> ImageError | None:
+    """Why annotations do not fit a photo: they were made on one of another size. Nobody in it is annotated: none."""
+    if plan["person"][row] == PERSON_UNKNOWN:
+        return None
+    height, width = rgb.shape[:2]
+    # 0 where the data set does not say.
+    stated_width, stated_height = (int(plan[name][row]) for name in ("image_width", "image_height"))
+    if stated_width in (0, width) and stated_height in (0, height):
+        return None
+    image = str(plan["image"][row])
+    stated = f"{stated_width or '?'} x {stated_height or '?'}"
+    detail = f"{image}: the data set states {stated} px, the photo has {width} x {height} px"
+    turn = reader.turn(image) if (stated_width, stated_height) == (height, width) else 1
+    if turn > 1:
+        detail += f" once it is turned as its EXIF orientation {turn} says; turn the annotations too, or drop the tag."
+    else:
+        detail += "; give the photo that was annotated, or correct the annotations."
+    return ImageError(ErrorCode.SOURCE_ROW_INVALID, detail)
 
 
 def _size(rgb: np.ndarray, count: int) -> dict[str, Values]:

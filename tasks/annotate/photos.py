@@ -13,6 +13,7 @@ from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.sources.decoded import MIB, DecodedPhotos
 from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.images import exif_orientation
 
 
 @lru_cache(maxsize=8)
@@ -70,3 +71,7 @@ class PhotoReader:
         if self._last is None or self._last[0] != image:
             self._last = (image, self.decoded.decode(self.source.read(image), image))
         return self._last[1]
+
+    def turn(self, image: str) -> int:
+        """The EXIF orientation 1..8 that ``read`` applied to a photo, which reads it again."""
+        return exif_orientation(self.source.read(image))

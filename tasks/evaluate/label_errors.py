@@ -19,7 +19,7 @@ from datasets_manifest.adapters.registry import adapter_class
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
-from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of
 from model.body.ehms import EHMs
 from model.body.parameters import DEFAULT_SIZE, EhmParameters
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
@@ -200,7 +200,7 @@ class LabelEvaluation:
             labels: All its rows.
             trusted: Gives, where it is needed, what ``acceptance`` takes.
         """
-        matching = match_people(labels, self._photos.take(dict.fromkeys(labels["image"])))
+        matching = match_people(labels, self._photos.take(dict.fromkeys(map(image_id_of, labels["sample_id"]))))
         self._num_known += matching.num_known
         self._num_labels += matching.num_labels
         self._num_pairs += matching.num_pairs

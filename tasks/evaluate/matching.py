@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.labels import Status
+from datasets_manifest.schema.labels import Status, image_id_of
 
 MIN_IOU = 0.3
 """Smallest overlap of the boxes of one and the same person."""
@@ -67,14 +67,15 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
         records: The photos that the labels are of, with the people that the data set knows.
     """
     usable = (labels["status"] != Status.FAILED) & labels.has("bbox_xyxy")
-    boxes, images = labels["bbox_xyxy"].astype(np.float64), labels["image"]
+    boxes = labels["bbox_xyxy"].astype(np.float64)
+    images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
     rows: list[int] = []
     matched: list[PersonRecord] = []
     num_known = 0
     for record in records:
         people = [person for person in record.people if person.bbox_xyxy is not None and person.error_code is None]
         num_known += len(people)
-        found = np.flatnonzero(usable & (images == record.path))
+        found = np.flatnonzero(usable & (images == record.image_id))
         if not people or not len(found):
             continue
         iou = box_iou(boxes[found], np.array([person.bbox_xyxy for person in people], np.float64))
@@ -91,7 +92,7 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
 
 
 class KnownPhotos:
-    """Records of a data set's photos, taken as they are asked for.
+    """Records of a data set's images, taken as they are asked for.
 
     Asked in the order in which the data set lists them, as the shards of a plan do, it holds no more than the photos of
     shards that have no labels; asked in another order, all that were passed over.
@@ -100,15 +101,15 @@ class KnownPhotos:
     def __init__(self, records: Iterable[ImageRecord]) -> None:
         self._records, self._passed = iter(records), dict[str, ImageRecord]()
 
-    def take(self, images: Iterable[str]) -> list[ImageRecord]:
-        """Records of some photos, by their paths; those that the data set does not list are left out."""
+    def take(self, image_ids: Iterable[str]) -> list[ImageRecord]:
+        """Records of some images; those that the data set does not list are left out."""
         found = []
-        for image in images:
+        for image in image_ids:
             while image not in self._passed:
                 record = next(self._records, None)
                 if record is None:
                     break
-                self._passed[record.path] = record
+                self._passed[record.image_id] = record
             if image in self._passed:
                 found.append(self._passed.pop(image))
         return found

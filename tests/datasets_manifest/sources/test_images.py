@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.images import ImageError, decode_image
+from datasets_manifest.sources.images import ImageError, decode_image, exif_orientation
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 
@@ -191,6 +191,7 @@ def test_the_eight_exif_variants_are_the_same_picture(fmt, orientation):
     buffer = io.BytesIO()
     stored.save(buffer, format=fmt, exif=exif, **({"lossless": True} if fmt == "WEBP" else {}))
     rgb = decode_image(buffer.getvalue(), name="x")
+    assert exif_orientation(buffer.getvalue()) == (1 if fmt == "TIFF" else orientation)
     with Image.open(buffer) as image:
         oracle = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     np.testing.assert_array_equal(rgb, oracle)

@@ -15,12 +15,12 @@ def person(index, box):
 
 
 def labels(*rows, status="ok"):
-    """Labels of (image, box)."""
+    """Labels of (image id, box)."""
     count = len(rows)
     columns = {
         "sample_id": [f"demo/all/{image}#{k}" for k, (image, _) in enumerate(rows)],
         **{name: ["demo"] * count for name in ("dataset", "split")},
-        "image": [image for image, _ in rows],
+        "image": [f"{image}.jpg" for image, _ in rows],
         "person": np.arange(count),
         "bbox_xyxy": np.array([box for _, box in rows], np.float32),
         "status": [status] * count,
@@ -37,16 +37,29 @@ def test_iou_of_known_boxes():
 
 def test_people_are_matched_one_to_one_and_misses_are_counted():
     record = ImageRecord(image_id="a", path="a.jpg", people=(person(0, [0, 0, 10, 10]), person(1, [20, 0, 30, 10])))
-    rows = labels(("a.jpg", [19, 0, 30, 10]), ("a.jpg", [20, 0, 31, 12]), ("b.jpg", [0, 0, 10, 10]))
+    rows = labels(("a", [19, 0, 30, 10]), ("a", [20, 0, 31, 12]), ("b", [0, 0, 10, 10]))
     matching = match_people(rows, [record])
     assert [known.index for known in matching.people] == [1]
     np.testing.assert_array_equal(matching.labels["bbox_xyxy"], [[19, 0, 30, 10]])
     assert (matching.num_known, matching.num_labels) == (2, 3)
 
 
+def test_people_of_two_images_that_share_a_file_are_not_mixed_up():
+    records = [
+        ImageRecord(image_id="a", path="same.jpg", people=(person(0, [0, 0, 10, 10]),)),
+        ImageRecord(image_id="b", path="same.jpg", people=(person(0, [0, 0, 10, 10]), person(1, [20, 0, 30, 10]))),
+    ]
+    rows = labels(("a", [0, 0, 10, 10]), ("b", [20, 0, 30, 10]))
+    found = KnownPhotos(records).take(["a", "b"])
+    assert found == records
+    matching = match_people(rows, found)
+    assert [known.index for known in matching.people] == [0, 1]
+    assert matching.num_known == 3
+
+
 def test_failed_labels_match_nobody():
     record = ImageRecord(image_id="a", path="a.jpg", people=(person(0, [0, 0, 10, 10]),))
-    assert match_people(labels(("a.jpg", [0, 0, 10, 10]), status="failed"), [record]).num_pairs == 0
+    assert match_people(labels(("a", [0, 0, 10, 10]), status="failed"), [record]).num_pairs == 0
 
 
 def test_summary_ranks_quality_against_the_true_error():
@@ -80,7 +93,7 @@ def test_keypoints_are_measured_by_part_against_the_longer_side_of_the_box():
         path="a.jpg",
         people=(PersonRecord(index=0, bbox_xyxy=np.array([0, 0, 10, 20], np.float32), keypoints=known),),
     )
-    matching = match_people(labels(("a.jpg", [0, 0, 10, 20])), [record])
+    matching = match_people(labels(("a", [0, 0, 10, 20])), [record])
     projected = np.zeros((133, 2))
     projected[[0, 5, 7], 0] = 2.0, 4.0, 100.0
     found = keypoint_errors(matching, projected[None])

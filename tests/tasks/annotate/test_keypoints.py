@@ -1,0 +1,110 @@
+"""The first step of a shard: every image and every person that is planned has a row, with keypoints or a reason."""
+
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from coco_files import HEIGHT, WIDTH, coco_image, coco_person, write_coco
+
+from datasets_manifest.schema.labels import ErrorCode
+from model.estimators.base import EstimatorInfo, KeypointsOutput
+from tasks.annotate import keypoints as step
+from tasks.annotate.job import ShardJob
+from tasks.annotate.plan import plan_dataset
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.settings import EstimatorConfig
+
+
+def rows_of(folder, *data, **options):
+    """Rows of the first shard of a COCO data set, with its own keypoints."""
+    workspace = Workspace(work=folder / "work", labels=folder / "labels")
+    config = AnnotateConfig(keypoints=EstimatorConfig(backend="annotations"))
+    plan_dataset(str(write_coco(folder, *data, **options)), workspace, config)
+    return step.annotate_keypoints(ShardJob(ShardRef(dataset="group", split="val", index=0), workspace, config))
+
+
+def sentence(table: pa.Table) -> Any:
+    (detail,) = table["error_detail"].to_pylist()
+    return detail
+
+
+class Nobody:
+    """Finds nobody and remembers where it looked."""
+
+    info = EstimatorInfo(name="nobody", version="1")
+
+    def __init__(self):
+        self.seen = []
+
+    def estimate(self, image, boxes, annotated):
+        self.seen.append(image.image_id)
+        return KeypointsOutput(
+            boxes_xyxy=np.zeros((0, 4)), box_source=[], scores=np.zeros(0), keypoints=np.zeros((0, 133, 3)),
+            sigma_px=np.zeros((0, 133)), part_valid=np.zeros((0, 4), bool), valid=np.zeros(0, bool), reasons=[],
+            evidence={},
+        )  # fmt: skip
+
+
+@pytest.fixture
+def estimator(monkeypatch):
+    nobody = Nobody()
+
+    @contextmanager
+    def lent(*_):
+        yield nobody
+
+    monkeypatch.setattr(step, "borrowed", lent)
+    return nobody
+
+
+def test_two_images_that_share_a_file_have_a_row_each(tmp_path, estimator):
+    images = [coco_image(1, "same.jpg"), coco_image(2, "same.jpg"), coco_image(3, "other.jpg")]
+    people = [coco_person(number, number) for number in (1, 2, 3)]
+    table = rows_of(tmp_path, images, people, boxes="detector", keypoints="none")
+    assert table["sample_id"].to_pylist() == ["group/val/1#0", "group/val/2#0", "group/val/3#0"]
+    assert estimator.seen == ["group/val/1", "group/val/2", "group/val/3"]
+
+
+def test_people_of_two_images_that_share_a_file_keep_their_rows(tmp_path):
+    images = [coco_image(1, "same.jpg"), coco_image(2, "same.jpg")]
+    table = rows_of(tmp_path, images, [coco_person(1, 1), coco_person(2, 1), coco_person(3, 2)])
+    assert table["sample_id"].to_pylist() == ["group/val/1#0", "group/val/1#1", "group/val/2#0"]
+    assert set(table["status"].to_pylist()) == {"ok"}
+
+
+def test_annotations_on_a_photo_of_another_size_are_refused_with_both_sizes(tmp_path):
+    table = rows_of(tmp_path, [coco_image(1, width=800, height=600)], [coco_person(1)])
+    assert table["error_code"].to_pylist() == [ErrorCode.SOURCE_ROW_INVALID]
+    assert sentence(table).startswith("1.jpg: the data set states 800 x 600 px, the photo has 80 x 120 px; give")
+    assert (table["image_width"].to_pylist(), table["image_height"].to_pylist()) == ([WIDTH], [HEIGHT])
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_annotations_on_a_photo_before_it_is_turned_are_refused_with_the_turn(tmp_path, orientation):
+    table = rows_of(tmp_path, [coco_image(1)], [coco_person(1)], orientation=orientation)
+    assert f"states 80 x 120 px, the photo has 120 x 80 px once it is turned as its EXIF orientation {orientation}" in (
+        sentence(table)
+    )
+
+
+def test_annotations_on_the_turned_photo_are_taken(tmp_path):
+    upright = coco_image(1, width=HEIGHT, height=WIDTH)
+    table = rows_of(tmp_path, [upright], [coco_person(1, bbox=[5, 5, 100, 70])], orientation=6)
+    assert (table["image_width"].to_pylist(), table["image_height"].to_pylist()) == ([HEIGHT], [WIDTH])
+    assert sentence(table) is None
+
+
+@pytest.mark.parametrize("stated", [{"width": ..., "height": ...}, {"width": ...}, {"height": ...}])
+def test_a_size_that_is_not_stated_is_the_photos_own(tmp_path, stated):
+    table = rows_of(tmp_path, [coco_image(1, **stated)], [coco_person(1)])
+    assert (table["image_width"].to_pylist(), table["image_height"].to_pylist()) == ([WIDTH], [HEIGHT])
+    assert sentence(table) is None
+
+
+def test_a_stated_size_does_not_matter_where_nobody_is_annotated(tmp_path, estimator):
+    table = rows_of(tmp_path, [coco_image(1, width=800)], [coco_person(1)], boxes="detector", keypoints="none")
+    assert table["error_code"].to_pylist() == [ErrorCode.NO_PERSON_FOUND]
+    assert estimator.seen == ["group/val/1"]
