@@ -47,11 +47,11 @@ ROOMS = {
         "estimators": {"settings"},
         "evaluate": {"posing"},
         "report": {"posing"},
-        "synthetic": {"posing", "revisions", "version"},
+        "synthetic": {"display", "posing", "revisions", "version"},
         "annotate": {
             *("body_model", "estimators", "evaluate", "report", "revisions", "settings", "synthetic", "version"),
         },
-        "predict": {"body_model", "estimators", "revisions", "settings", "version"},
+        "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},
         "training.regressor": {"body_model", "revisions", "settings", "synthetic", "training.engine", "version"},
     },

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli.bar import display
 from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings
 
 
@@ -41,7 +42,8 @@ def _annotate_here(params: Path, overrides: dict[str, Any], shards: list[str] | 
 
     log = command_log()
     config = load_config(params, overrides)
-    result = run(config, lambda: LocalRunner(config.run, log), log, shards)
+    with display(log) as shown:
+        result = run(config, lambda: LocalRunner(config.run, log), log, shards, shown)
     typer.echo(result.sentence)
     return result.is_good
 

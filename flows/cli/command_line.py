@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -46,9 +46,19 @@ def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, 
     return parsed
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what ``sys.stderr`` is at the time of a line: while a bar is shown, it takes the lines above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def command_log() -> logging.Logger:
     """The log of a command, on standard error; the steps of ``tasks`` write into it as well."""
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(
+        format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING, handlers=[_StandardError()]
+    )
     log = logging.getLogger("pear")
     # PEAR_DEBUG=1 shows the trace of what ends in one sentence.
     log.setLevel(logging.DEBUG if os.environ.get("PEAR_DEBUG") else logging.INFO)

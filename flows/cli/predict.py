@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from flows.cli.bar import display
 from flows.cli.command_line import Settings, command_log, one_sentence, parse_settings
-
-if TYPE_CHECKING:
-    from tasks.predict.run import PredictProgress
-
-REFRESH_SECONDS = 0.5
-"""Between two updates of the progress line on a terminal."""
-LOG_SECONDS = 10.0
-"""Between two lines elsewhere."""
+from tasks.display import clock
 
 
 def predict(
@@ -69,11 +61,10 @@ def predict(
     read or holds nobody has a row with the reason.
     """
     with one_sentence():
-        from flows.run.progress import clock
         from tasks.predict.run import predict as run
         from tasks.predict.settings import load_predict_config
 
-        command_log()
+        log = command_log()
         stated: dict[str, Any] = {
             "checkpoint": checkpoint,
             "out": out,
@@ -95,7 +86,8 @@ def predict(
         overrides = {name: str(v) if isinstance(v, Path) else v for name, v in stated.items() if v is not None}
         overrides |= {f"keypoints.options.{k}": v for k, v in parse_settings(option, "--option").items()}
         config = load_predict_config(params, overrides | parse_settings(settings))
-        done = run(inputs, config, ProgressLine())
+        with display(log) as shown:
+            done = run(inputs, config, shown)
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
     unread = f" and {done.unread} that cannot be read" if done.unread else ""
     typer.echo(
@@ -103,27 +95,3 @@ def predict(
         f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {Path(config.out) / 'people'}"
     )
     raise typer.Exit(0 if done.people else 1)
-
-
-class ProgressLine:
-    """One line that is rewritten on a terminal, and a line now and then elsewhere; both on standard error."""
-
-    def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
-        self._next_s = time.perf_counter() + (0 if self._is_terminal else LOG_SECONDS)
-
-    def __call__(self, progress: PredictProgress) -> None:
-        """Shows how far it is, not more often than needed."""
-        now, is_last = time.perf_counter(), progress.frames >= progress.frames_expected
-        if now < self._next_s and not (is_last and self._is_terminal):
-            return
-        from flows.run.progress import clock
-
-        self._next_s = now + (REFRESH_SECONDS if self._is_terminal else LOG_SECONDS)
-        rate = progress.frames / max(progress.seconds, 1e-6)
-        left = clock(max(progress.frames_expected - progress.frames, 0) / rate) if rate else "?"
-        line = (
-            f"{progress.frames}/{max(progress.frames_expected, progress.frames)} photos and frames, {progress.people} "
-            f"people, {rate:.1f}/s, {left} left"
-        )
-        typer.echo(f"\r\033[K{line}" if self._is_terminal else line, err=True, nl=not self._is_terminal or is_last)

@@ -16,18 +16,19 @@ from pathlib import Path
 from datasets_manifest.files import sweep_temporary
 from datasets_manifest.manifest import load_manifest
 from flows.run.pacing import submit_in_windows
-from flows.run.progress import Progress, clock
+from flows.run.progress import Progress
 from flows.run.runners import Handle, Runner
 from model.estimators.base import PARTS
 from tasks.annotate.job import ShardJob
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
-from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.step import record_failure
 from tasks.annotate.steps import READS
-from tasks.annotate.summary import ShardSummary
+from tasks.annotate.summary import ShardSummary, seconds_a_shard
 from tasks.annotate.workspace import STEPS, ShardRanges, ShardRef, Workspace, parse_shard_name
+from tasks.display import Display, Lines, clock
 from tasks.estimators import borrowed
 
 StartRunner = Callable[[], AbstractContextManager[Runner]]
@@ -89,14 +90,16 @@ def run(
     start_runner: StartRunner,
     log: logging.Logger | logging.LoggerAdapter,
     only: Sequence[str] | None = None,
+    display: Display | None = None,
 ) -> RunResult:
     """Plans, runs every shard part that is not done, publishes.
 
     Args:
         config: All settings.
         start_runner: Gives the runner, as a context manager.
-        log: Receives the progress.
+        log: Receives what is to be told at once.
         only: Shard names (``coco/00012``) to restrict the run to; None for all.
+        display: Shows how far the run is; None for a line of the log now and then.
 
     Raises:
         ValueError: Settings, manifest or shard names that make no sense; nothing was started.
@@ -117,12 +120,19 @@ def run(
     for plan in plans:
         log.info("%s: %s in %d shards", plan.manifest.id, plan.summary, len(plan.shards))
     shards = select_shards(plans, only)
-    progress = Progress(total=len(shards) * len(STEPS), log=log)
+    progress = Progress(
+        shards=len(shards),
+        workers=config.run.workers,
+        block=block_size(config.run),
+        log=log,
+        display=display or Lines(log),
+        earlier=seconds_a_shard(workspace),
+    )
     with start_runner() as runner:
         run_shards(shards, runner, progress, workspace, config)
     publication = publish(workspace, config, plans, shards, progress.times)
     seconds = time.perf_counter() - started
-    log.info("run took %s; %s", clock(seconds), publication.sentence)
+    log.info("run took %s", clock(seconds))
     return RunResult(
         publication=publication,
         failed_parts=progress.failed,
@@ -177,8 +187,6 @@ def run_shards(
     that hardly a worker stands waiting. Blocks of two shards a worker are enough for that, and small enough that the
     photos of a block are still decoded when its later steps come. Of a block that is over nothing is kept.
     """
-    window = config.run.window
-    size = max(1, min(window // len(STEPS), _BLOCK_PER_WORKER * config.run.workers))
 
     def submit(item: tuple[str, _Started]) -> _Reported:
         step, (job, started) = item
@@ -188,7 +196,12 @@ def run_shards(
         return started[step]
 
     jobs = (ShardJob(shard, workspace, config) for shard in shards)
-    submit_in_windows(_in_blocks(jobs, size), submit, window=window)
+    submit_in_windows(_in_blocks(jobs, block_size(config.run)), submit, window=config.run.window)
+
+
+def block_size(config: RunConfig) -> int:
+    """Shards that take their steps together."""
+    return max(1, min(config.window // len(STEPS), _BLOCK_PER_WORKER * config.workers))
 
 
 def _in_blocks(jobs: Iterator[ShardJob], size: int) -> Iterator[tuple[str, _Started]]:

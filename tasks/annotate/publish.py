@@ -33,7 +33,7 @@ from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.summary import StepTimes
+from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records
@@ -96,7 +96,7 @@ def publish(
         some shards of changed settings are still to be done.
     """
     report = Path(config.output.report)
-    _write_times(workspace, times)
+    write_times(workspace, times)
     csv_path, failures, warning = report / "failures.csv", FailureCounts(), ""
     with ExitStack() as files:
         reader = _Reader(workspace, config, plans, shards, files)
@@ -252,16 +252,3 @@ def _worst_overlay(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) ->
         log.warning("%s cannot be drawn: %s", label["sample_id"], error)
         return None
     return encode_png(draw_label(photo, label, body, side_colours(body.assets), 320))
-
-
-def _write_times(workspace: Workspace, times: Mapping[str, StepTimes]) -> None:
-    """Seconds by step, and how many of them went into files: what the orchestration costs can be read off here."""
-    stated = {
-        step: {
-            "shards": own.shards,
-            "seconds": round(own.seconds, 3),
-            "file_seconds": round(own.file_seconds, 3),
-        }
-        for step, own in sorted(times.items())
-    }
-    write_text(workspace.work / "run.json", json.dumps(stated, indent=2) + "\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.annotate.workspace import ShardRef
+from datasets_manifest.files import write_text
+from tasks.annotate.workspace import ShardRef, Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,3 +53,30 @@ class StepTimes:
         self.shards += 1
         self.seconds += summary.seconds
         self.file_seconds += summary.file_seconds
+
+
+def write_times(workspace: Workspace, times: Mapping[str, StepTimes]) -> None:
+    """Writes ``work/run.json``: seconds by step, and how many of them went into files, so that what the orchestration
+    costs can be read off. A step that was done for no shard keeps what an earlier run said of it."""
+    stated = _stated(workspace) | {
+        step: {
+            "shards": own.shards,
+            "seconds": round(own.seconds, 3),
+            "file_seconds": round(own.file_seconds, 3),
+        }
+        for step, own in times.items()
+        if own.shards
+    }
+    write_text(workspace.work / "run.json", json.dumps(stated, indent=2, sort_keys=True) + "\n")
+
+
+def seconds_a_shard(workspace: Workspace) -> dict[str, float]:
+    """What a shard cost at each step in the last run that did it, as ``work/run.json`` says; empty without one."""
+    return {step: own["seconds"] / own["shards"] for step, own in _stated(workspace).items() if own["shards"]}
+
+
+def _stated(workspace: Workspace) -> dict[str, dict[str, float]]:
+    try:
+        return json.loads((workspace.work / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ from model.regressor.photo_people import PhotoPeople
 from model.regressor.predict import Predictor, check_coefficients
 from model.renderer.mesh_files import MESH_SUFFIX
 from tasks.body_model import ehm_assets
+from tasks.display import Display
 from tasks.estimators import borrowed, estimator_entry, estimator_settings
 from tasks.predict.folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
 from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
@@ -88,16 +89,21 @@ class PredictProgress:
         """Since the start."""
         return time.perf_counter() - self.started_s
 
+    def show(self, display: Display) -> None:
+        """Shows how far the run is."""
+        total = max(self.frames_expected, self.frames)
+        rate = self.frames / max(self.seconds, 1e-6)
+        left_s = (total - self.frames) / rate if rate else None
+        display.show("photos and frames", self.frames, total, f"{self.people} people, {rate:.1f}/s", left_s)
 
-def predict(
-    inputs: Sequence[str], config: PredictConfig, on_progress: Callable[[PredictProgress], None] | None = None
-) -> PredictProgress:
+
+def predict(inputs: Sequence[str], config: PredictConfig, display: Display | None = None) -> PredictProgress:
     """Predicts the people of photos and videos and writes them below ``config.out``.
 
     Args:
         inputs: Photos, videos, folders of them, patterns.
         config: See there.
-        on_progress: Called after every few photos.
+        display: Shows how far the run is.
 
     Raises:
         ValueError: An input, the checkpoint, the body model or the device cannot be used, or the folder already holds
@@ -127,8 +133,8 @@ def predict(
                 while rows.num_rows >= ROWS_PER_FILE:
                     run.write(rows.slice(0, ROWS_PER_FILE), progress.files)
                     rows, progress.files = rows.slice(ROWS_PER_FILE), progress.files + 1
-                if on_progress is not None:
-                    on_progress(progress)
+                if display is not None:
+                    progress.show(display)
         finally:  # Whatever ends the run, what was predicted is not lost.
             if rows.num_rows:
                 run.write(rows, progress.files)

@@ -51,13 +51,13 @@ def step_states() -> Iterator[dict[str, str]]:
 
     class Watch(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.msg.startswith("%s %s %s") and isinstance(record.args, tuple):
-                _, name, what, *_ = record.args
-                states[str(name)] = what if what in ("skipped", "failed") else "done"
+            if record.msg.startswith("%s %s: ") and isinstance(record.args, tuple):
+                name, state, *_ = record.args
+                states[str(name)] = str(state)
 
     handler, level = Watch(), LOG.level
     LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
+    LOG.setLevel(logging.DEBUG)
     try:
         yield states
     finally:
