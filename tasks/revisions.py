@@ -6,8 +6,7 @@ same values, for a changed default (settings are in the hash themselves) and for
 """
 
 REVISIONS = {
-    "synthesise": 2,
-    "truth": 1,
+    "synthesise": 3,
     "keypoints": 4,
     "body": 2,
     "hands": 1,

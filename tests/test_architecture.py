@@ -26,7 +26,7 @@ ROOMS = {
         "schema": set(),
         "sources": {"paths", "schema"},
         "shards": {"canonical", "files", "schema", "settings"},
-        "adapters": {"paths", "schema", "settings", "sources"},
+        "adapters": {"paths", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "settings", "sources"},
     },
     "model": {

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("datasets_manifest", "model", "fitting", "tasks", "flows")
 ENTRIES = {
     "annotate": "flows.run.orchestrate",
-    "people": "tasks.synthetic.labels",  # the command checks the labels as well, which changes no picture
+    "people": "tasks.synthetic.render",  # the command checks the labels as well, which changes no picture
     "train": "flows.run.training",
 }
 """Module whose functions the command of a stage calls."""

@@ -6,34 +6,24 @@ The people are made up, the pictures are ours: no licence binds their use. An im
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import NonNegativeInt, PositiveInt
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
-from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.sources.image_sources import ImageSource
 
 TRUTH_FILE = "truth.parquet"
-
-TRUTH_SHAPES: dict[str, tuple[int, ...]] = {
-    **{f.name: tuple(-1 if isinstance(n, str) else n for n in f.shape) for f in LABEL_FIELDS},
-    "keypoints_2d": (133, 3),
-    "joints_cam_m": (55, 3),
-}
-"""Columns of truth that go into ``PersonRecord.truth``, with their shapes (-1: any number of coefficients)."""
-
-_SCALARS = ("focal_px", "is_child", "has_occluder")
-_OTHER = ("image", "person", "image_width", "image_height", "bbox_xyxy", "principal_px")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,65 +53,45 @@ class SyntheticAdapter:
     def entries(self) -> Iterator[Entry]:
         """List the rendered images with their people and truth."""
         truth = _load_truth(self._images.root)
-        by_image: defaultdict[str, list[int]] = defaultdict(list)
-        for row, name in enumerate(truth["image"].to_pylist()):
-            by_image[str(name)].append(row)
-        yield from Missing.photos(self._images, by_image)
-        if len(by_image) != self._layout.count:
-            detail = f"the manifest says {self._layout.count} images, the file has {len(by_image)}; render them again."
+        rows_of: defaultdict[str, list[int]] = defaultdict(list)
+        for row, name in enumerate(truth["image"]):
+            rows_of[name].append(row)
+        yield from Missing.photos(self._images, rows_of)
+        if len(rows_of) != self._layout.count:
+            detail = f"the manifest says {self._layout.count} images, the file has {len(rows_of)}; render them again."
             yield Missing.of(TRUTH_FILE, ErrorCode.SOURCE_ROW_INVALID, detail)
-        for name in sorted(by_image, key=_image_id):
-            rows = truth.take(by_image[name]).to_pylist()
-            people = [self._person(row) for row in sorted(rows, key=lambda row: row["person"])]
-            for person in people:
-                if person.error_code:
-                    yield Missing.of(f"{name}#{person.index}", person.error_code, person.error_detail or "")
-            yield self._record(name, rows[0], people)
+        for name in sorted(rows_of, key=_image_id):
+            yield self._record(name, truth, rows_of[name])
 
-    def _record(self, name: str, row: Mapping[str, Any], people: list[PersonRecord]) -> ImageRecord:
-        principal = row["principal_px"]
+    def _record(self, name: str, truth: Columns, rows: list[int]) -> ImageRecord:
+        first = rows[0]
+        x, y = truth["principal_px"][first].tolist()
         return ImageRecord(
             image_id=_image_id(name),
             path=name,
-            people=tuple(people) if self._boxes == "manifest" else (),
-            width=row["image_width"],
-            height=row["image_height"],
-            focal_px=row["focal_px"],
-            principal_px=(float(principal[0]), float(principal[1])) if principal and len(principal) == 2 else None,
+            people=tuple(self._person(truth, row) for row in rows) if self._boxes == "manifest" else (),
+            width=int(truth["image_width"][first]),
+            height=int(truth["image_height"][first]),
+            focal_px=float(truth["focal_px"][first]),
+            principal_px=(x, y),
         )
 
-    def _person(self, row: Mapping[str, Any]) -> PersonRecord:
-        try:
-            truth = {name: _array(row, name, shape) for name, shape in TRUTH_SHAPES.items()}
-            truth |= {name: np.asarray(row[name] or 0.0, dtype=np.float32) for name in _SCALARS}
-            box = _array(row, "bbox_xyxy", (4,))
-        except ValueError as error:
-            return PersonRecord(index=row["person"], error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=str(error))
-        keypoints = truth["keypoints_2d"] if self._keypoints == "coco_wholebody" else None
-        return PersonRecord(index=row["person"], bbox_xyxy=box, keypoints=keypoints, truth=truth)
+    def _person(self, truth: Columns, row: int) -> PersonRecord:
+        return PersonRecord(
+            index=int(truth["person"][row]),
+            bbox_xyxy=truth["bbox_xyxy"][row],
+            keypoints=truth["keypoints_2d"][row] if self._keypoints == "coco_wholebody" else None,
+            truth={name: truth[name][row] for name in LABEL_PARAMETERS},
+        )
 
 
 def _image_id(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix()
 
 
-def _load_truth(root: Path) -> pa.Table:
+def _load_truth(root: Path) -> Columns:
     path = inside(root, TRUTH_FILE)
     try:
-        table = pq.ParquetFile(path).read()
+        return Columns(read_shard(path, LABEL_SCHEMA))
     except FileNotFoundError as error:
         raise ValueError(f"The file {path} does not exist; render the synthetic people first.") from error
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"The file {path} cannot be read as Parquet ({error}); render the people again.") from error
-    absent = sorted({*TRUTH_SHAPES, *_SCALARS, *_OTHER} - set(table.column_names))
-    if absent:
-        raise ValueError(f"The file {path} lacks the column(s) {', '.join(absent)}; render the people again.")
-    return table
-
-
-def _array(row: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    values = np.asarray(row[name] if row[name] is not None else [], dtype=np.float32)
-    size = int(np.prod(shape)) if -1 not in shape else values.size
-    if values.size != size or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError(f"{name} of {row['image']}#{row['person']} must be {size} finite numbers of shape {shape}.")
-    return values.reshape(shape)

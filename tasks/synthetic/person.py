@@ -102,7 +102,9 @@ class RenderedPerson:
     mask: np.ndarray
     """(H, W) bool, the person's pixels, also those behind an occluder."""
     truth: dict
-    """Columns of TRUTH_SCHEMA but ``image``."""
+    """Label columns of what is known but ``image``."""
+    scene: dict
+    """What is random and no label, see ``tasks.synthetic.render.SCENE_FILE``."""
 
 
 def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
@@ -156,13 +158,10 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
         "principal_px": principal,
         "transl_m": transl,
         **person.parameters,
-        "is_child": person.is_child,
-        "crop": person.crop,
         "keypoints_2d": np.concatenate([pixels, seen[:, None]], axis=1),
-        "joints_cam_m": body.joints[0].numpy(),
-        "has_occluder": bool((covered & mask).any()),
     }
-    return RenderedPerson(rgb=develop(rng, image), mask=mask, truth=truth)
+    scene = {"crop": person.crop, "is_child": person.is_child, "has_occluder": bool((covered & mask).any())}
+    return RenderedPerson(rgb=develop(rng, image), mask=mask, truth=truth, scene=scene)
 
 
 def _framed_vertices(crop: str, rest: RestShape, ehm: EHMs) -> np.ndarray:

@@ -61,14 +61,11 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
 
     from datasets_manifest.sources.images import decode_image
     from model.body.assets import load_open_body
-    from model.body.ehms import EHMs
     from model.regressor.checkpoint import CheckpointMeta, save_regressor
     from model.regressor.network import EhmRegressor
     from model.renderer.overlay import encode_png
     from tasks.predict.run import predict
     from tasks.predict.settings import load_predict_config
-    from tasks.synthetic.labels import synthetic_people
-    from tasks.synthetic.person import SyntheticConfig
     from tasks.training.engine.curves import read_rows
     from tasks.training.engine.loop import Trainer
 
@@ -81,10 +78,6 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     for step in ("keypoints", "body", "hands", "face"):
         yield step, of_files(list((folder / "work/parts" / step).rglob("*.parquet")))
     yield "refine", of_files(list((folder / "labels").rglob("*.parquet")))
-
-    rendering = SyntheticConfig(count=3, seed=5, image_width=96, image_height=128, supersample=1)
-    found = synthetic_people(folder / "people", rendering, EHMs(load_open_body()), split="train")
-    yield "truth", of_files(list(Path(found.path).rglob("*.parquet")))
 
     plan = noise_plan(folder / "run", steps=4)
     Trainer.start(NoiseExperiment(plan), alone()).run()

@@ -21,8 +21,8 @@ from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets, full_body
 from tasks.revisions import REVISIONS
-from tasks.synthetic.labels import synthetic_people
 from tasks.synthetic.person import SyntheticConfig
+from tasks.synthetic.render import synthesise
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.dataset import LabelledPhotos
 from tasks.training.regressor.mean_file import read_mean_file
@@ -106,11 +106,10 @@ def rendered_people(config: TrainConfig) -> tuple[list[LabelSet], list[LabelSet]
             supersample=1,
             crop_shares=stated.crop_shares,
         )
-        folder = Path(stated.folder) / f"{name}-{config_hash([settings, config.body_model.path])[:8]}"
+        digest = config_hash([REVISIONS["synthesise"], settings, config.body_model.path])
+        folder = Path(stated.folder) / f"{name}-{digest[:8]}"
         body = full_body(config.body_model)
-        found.append(
-            [synthetic_people(folder, settings, body, jobs=os.cpu_count() or 1, dataset="synthetic", split=name)]
-        )
+        found.append([synthesise(folder, settings, body, jobs=os.cpu_count() or 1, split=name)])
     return found[0], found[1]
 
 

@@ -19,8 +19,8 @@ from model.networks.vit import ViT
 from model.regressor.checkpoint import load_regressor
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import neutral
-from tasks.synthetic.labels import synthetic_people
 from tasks.synthetic.person import SyntheticConfig
+from tasks.synthetic.render import synthesise
 from tasks.training.regressor.request import prepare
 from tasks.training.regressor.settings import load_train_config
 
@@ -56,7 +56,7 @@ def test_the_recipe_trains(preset: str, tmp_path: Path) -> None:
     body, sets = EHMs(load_open_body()), {}
     for seed, split in enumerate(("train", "val")):
         people = SyntheticConfig(count=6, seed=seed, image_width=96, image_height=128, supersample=1)
-        found = synthetic_people(tmp_path / split, people, body, split=split)
+        found = synthesise(tmp_path / split, people, body, split=split)
         sets[split] = [{"path": found.path, "images": found.images}]
     config = load_train_config(
         tmp_path / preset,

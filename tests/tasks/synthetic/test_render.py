@@ -5,24 +5,26 @@ import os
 import time
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from datasets_manifest.files import alone_in
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.joint_limits import JOINT_LIMITS_RAD
-from model.body.skeleton import FACE, KEYPOINT_JOINT, LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.renderer.people import RestShape
 from model.renderer.raster import project
 from tasks.posing import pose_bodies
 from tasks.synthetic import render as module
 from tasks.synthetic.person import SyntheticConfig, render_person
 from tasks.synthetic.pose import CROPS, finger_axes, limb_overlap_m, posed_joints, sample_person
-from tasks.synthetic.render import TRUTH_SCHEMA, synthesise
+from tasks.synthetic.render import synthesise
 
 SMALL = SyntheticConfig(count=6, image_width=96, image_height=128, supersample=1, occluder_share=0.5)
 
@@ -46,7 +48,7 @@ def rendered(tmp_path_factory, ehm):
 
 @pytest.fixture(scope="module")
 def truth(rendered):
-    return read_shard(rendered / "truth.parquet", TRUTH_SCHEMA).to_pylist()
+    return read_shard(rendered / "truth.parquet", LABEL_SCHEMA).to_pylist()
 
 
 def stack(rows, name, shape):
@@ -64,7 +66,7 @@ def test_the_same_settings_give_the_same_bytes(rendered, tmp_path, ehm):
 
 def test_a_smaller_set_is_the_beginning_of_a_larger_one(rendered, truth, tmp_path, ehm):
     synthesise(tmp_path, dataclasses.replace(SMALL, count=2), ehm)
-    rows = read_shard(tmp_path / "truth.parquet", TRUTH_SCHEMA).to_pylist()
+    rows = read_shard(tmp_path / "truth.parquet", LABEL_SCHEMA).to_pylist()
     assert rows == truth[:2]
     for row in rows:
         assert (tmp_path / row["image"]).read_bytes() == (rendered / row["image"]).read_bytes()
@@ -72,7 +74,9 @@ def test_a_smaller_set_is_the_beginning_of_a_larger_one(rendered, truth, tmp_pat
 
 def test_usual_crop_shares_need_not_be_stated(rendered, truth):
     assert "crop_shares" not in read_footer(rendered / "truth.parquet").config["settings"]
-    assert [row["crop"] for row in truth] == [
+    scenes = pd.read_csv(rendered / "scenes.csv")
+    assert scenes.image.tolist() == [row["image"] for row in truth]
+    assert scenes.crop.tolist() == [
         str(np.random.default_rng([SMALL.seed, k]).choice(CROPS[:3], p=[0.65, 0.22, 0.13])) for k in range(SMALL.count)
     ]
 
@@ -89,7 +93,7 @@ def test_crop_shares_are_part_of_the_settings(tmp_path, ehm):
     config = dataclasses.replace(SMALL, count=1, crop_shares=(0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
     synthesise(tmp_path, config, ehm)
     assert read_footer(tmp_path / "truth.parquet").config["settings"]["crop_shares"] == [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
-    assert read_shard(tmp_path / "truth.parquet", TRUTH_SCHEMA)["crop"].to_pylist() == ["head"]
+    assert pd.read_csv(tmp_path / "scenes.csv").crop.tolist() == ["head"]
 
 
 @pytest.mark.parametrize(("crop", "hand"), [("left_hand", LEFT_HAND), ("right_hand", RIGHT_HAND)])
@@ -172,7 +176,7 @@ def test_a_lost_image_is_rendered_again(rendered, ehm, tmp_path):
 def test_other_settings_replace_the_folder_and_leave_no_stale_image(tmp_path, ehm):
     synthesise(tmp_path, dataclasses.replace(SMALL, count=3), ehm)
     synthesise(tmp_path, dataclasses.replace(SMALL, count=1, image_format="png"), ehm)
-    assert sorted(contents(tmp_path)) == ["images/000000.png", "truth.parquet"]
+    assert sorted(contents(tmp_path)) == ["images/000000.png", "scenes.csv", "truth.parquet"]
 
 
 def test_images_have_the_stated_size(rendered, truth):
@@ -186,21 +190,10 @@ def test_the_truth_poses_the_body_again(truth, ehm):
     names = LABEL_PARAMETERS
     columns = {name: np.stack([np.asarray(row[name], np.float32) for row in truth]) for name in names}
     body = pose_bodies(ehm, columns)
-    joints = stack(truth, "joints_cam_m", (55, 3))
-    np.testing.assert_allclose(body.joints.numpy(), joints, atol=2e-5)
-    np.testing.assert_allclose(joints[:, 0], stack(truth, "transl_m", (3,)), atol=2e-5)
+    np.testing.assert_allclose(body.joints[:, 0].numpy(), stack(truth, "transl_m", (3,)), atol=2e-5)
     for k, row in enumerate(truth):
         pixels = project(body.keypoints[k].numpy(), row["focal_px"], np.asarray(row["principal_px"]))
         np.testing.assert_allclose(pixels, np.reshape(row["keypoints_2d"], (133, 3))[:, :2], atol=0.02)
-
-
-def test_stored_joints_project_to_the_stored_keypoints(truth):
-    for row in truth:
-        joints = np.reshape(row["joints_cam_m"], (55, 3))
-        pixels = project(joints, row["focal_px"], np.asarray(row["principal_px"]))
-        keypoints = np.reshape(row["keypoints_2d"], (133, 3))
-        for keypoint, joint in KEYPOINT_JOINT.items():
-            np.testing.assert_allclose(pixels[joint], keypoints[keypoint, :2], atol=0.02)
 
 
 def test_the_person_lies_inside_its_box(ehm, rest):
