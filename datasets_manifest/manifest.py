@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.paths import Links
 from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_sources import ImageSource, open_images
 
@@ -23,7 +25,7 @@ _PACKAGE_PREFIX = "package:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A data set. The hash covers everything but ``root``: the same data elsewhere are the same data."""
+    """A data set. The hash covers everything but ``root`` and ``links``: the same data elsewhere are the same data."""
 
     id: Text
     """Name of the data set; part of every sample_id and of the labels' path."""
@@ -51,6 +53,9 @@ class Manifest:
     """What the data set is used for here, in a sentence."""
     layout: dict[str, Any] = field(default_factory=dict)
     """Options of the adapter: which files, in which folders."""
+    links: Links = "follow"
+    """What is done with links that lead outside the root: follow, as DVC and git-annex need it, which put links to a
+    store in the place of files; or refuse, for folders of strangers. A name in the data never leads outside by .."""
 
     def __post_init__(self) -> None:
         """Check names and what the adapter can give; the error names the field and the value."""
@@ -94,8 +99,8 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """sha256 of everything but the place of the data."""
-        return config_hash({f.name: getattr(self, f.name) for f in fields(self) if f.name != "root"})
+        """sha256 of everything but the place of the data and how it is reached."""
+        return config_hash({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("root", "links")})
 
     @property
     def footer(self) -> dict[str, str]:
@@ -137,12 +142,16 @@ def open_source(manifest: Manifest) -> ImageSource:
         ValueError: the folder or tar file is not there; the sentence says how to get the data.
     """
     root = manifest.root_path
-    if not root.exists():
+    try:
+        os.stat(root)
+    except OSError as error:
+        is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        problem = "does not exist" if is_gone else f"cannot be looked at ({error.strerror})"
         raise ValueError(
-            f"Data set {manifest.id}: the folder {root} does not exist; put the data there or give another root. "
+            f"Data set {manifest.id}: the folder {root} {problem}; put the data there or give another root. "
             f"How to get it: {manifest.access}"
-        )
-    return open_images(root)
+        ) from error
+    return open_images(root, manifest.links)
 
 
 def open_adapter(manifest: Manifest, images: ImageSource | None = None) -> Adapter:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 3000
+
+Links = Literal["follow", "refuse"]
+"""What is done with a link that leads outside the root."""
 
 
 def plain(relative: str, root: Path) -> PurePosixPath:
@@ -24,11 +28,11 @@ def plain(relative: str, root: Path) -> PurePosixPath:
     return pure
 
 
-def inside(root: Path, relative: str) -> Path:
-    """Return ``root / relative``, resolved, if it lies inside ``root`` once all links are followed.
+def inside(root: Path, relative: str, links: Links = "refuse") -> Path:
+    """Return ``root / relative``, resolved, wherever links lead or only if that lies inside ``root``.
 
     Raises:
-        ValueError: as ``plain``, or the path leads outside by a link.
+        ValueError: as ``plain``; or a link leads outside and is not followed, or to itself.
     """
     pure = plain(relative, root)
     try:
@@ -36,6 +40,9 @@ def inside(root: Path, relative: str) -> Path:
         path = (home / pure).resolve()
     except (OSError, RuntimeError, UnicodeError) as error:
         raise ValueError(f"The path {relative!r} cannot be followed below {root} ({error}).") from error
-    if not path.is_relative_to(home):
-        raise ValueError(f"The path {relative!r} leads outside the data set's root {root} (to {path}).")
+    if links == "refuse" and not path.is_relative_to(home):
+        raise ValueError(
+            f"The path {relative!r} leads outside the data set's root {root} (to {path}), and its manifest says links: "
+            "refuse."
+        )
     return path

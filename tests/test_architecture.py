@@ -27,7 +27,7 @@ ROOMS = {
         "sources": {"paths", "schema"},
         "shards": {"canonical", "files", "schema", "settings"},
         "adapters": {"paths", "schema", "settings", "shards", "sources"},
-        "manifest": {"adapters", "canonical", "settings", "sources"},
+        "manifest": {"adapters", "canonical", "paths", "settings", "sources"},
     },
     "model": {
         "body": {"rotations"},

@@ -82,10 +82,10 @@ class ImageRecord:
 
 
 class LeftOut(NamedTuple):
-    """What is left out on purpose."""
+    """What is left out on purpose, or had in a way that is worth a word."""
 
     what: str
-    """Such as crowds, or files that are not images, in the words of the summary."""
+    """Such as crowds, files that are not images, or linked folders, in the words of the summary."""
     number: int
     """How many."""
 
@@ -107,7 +107,10 @@ class Inventory:
     missing: Counter[str] = field(default_factory=Counter)
     """Files that are not there and annotations that cannot be used, by error code."""
     notes: dict[str, int] = field(default_factory=dict)
-    """Counts of what was left out on purpose."""
+    """Counts of what was left out on purpose, or had in a way that is worth a word."""
+    unlisted: Missing | None = None
+    """The first folder or tar file that could not be looked into. Photos that are not listed may be there all the same:
+    their labels are not to be set aside."""
 
     def records(self, entries: Iterable[Entry], tell: Callable[[Missing], None]) -> Iterator[ImageRecord]:
         """The images among the entries, everything counted on the way.
@@ -124,6 +127,8 @@ class Inventory:
                 yield entry
             elif isinstance(entry, Missing):
                 self.missing[str(entry.code)] += 1
+                if entry.code == ErrorCode.LISTING_INCOMPLETE and self.unlisted is None:
+                    self.unlisted = entry
                 tell(entry)
             else:
                 self.notes[entry.what] = self.notes.get(entry.what, 0) + entry.number
@@ -151,6 +156,8 @@ class Adapter(Protocol):
 
     def entries(self) -> Iterator[Entry]:
         """List all images with their people, sorted by image id, and whatever else there is to tell, in between.
+
+        Folders and tar files that could not be looked into are told before the first image.
 
         Reads annotations and file names, no pixels; a record is made when it is asked for.
         """

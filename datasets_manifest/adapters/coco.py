@@ -155,7 +155,7 @@ class _RowError(ValueError):
 
 
 def _load_json(root: Path, relative: str) -> dict[str, list[Any]]:
-    path = inside(root, relative)
+    path = inside(root, relative, links="follow")  # The manifest names it, not the data.
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError) as error:

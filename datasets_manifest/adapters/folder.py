@@ -40,7 +40,10 @@ class FolderAdapter:
         self._layout = layout
 
     def entries(self) -> Iterator[Entry]:
-        """List the photos; hidden files and folders, linked folders and other files are left out and counted."""
+        """List the photos; other files are counted, and so are linked folders, whether they were looked into or not.
+
+        Hidden files and folders are left out.
+        """
         listing = self._images.listing(recursive=self._layout.recursive)
         chosen = [name for name in listing.names if any(fnmatchcase(name, p) for p in self._layout.include)]
         photos = [name for name in chosen if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
@@ -51,6 +54,10 @@ class FolderAdapter:
         yield from (_hidden(name) for name in sorted(hidden))
         yield from (Missing.of(name, problem.code, problem.detail) for name, problem in listing.problems)
         yield LeftOut("other files left out", len(listing.names) - len(photos))
+        if listing.links_followed:
+            yield LeftOut("linked folders looked into", listing.links_followed)
+        if listing.links_left_out:
+            yield LeftOut("linked folders left out", listing.links_left_out)
         yield from (ImageRecord(image_id=name, path=name) for name in sorted([*photos, *named]))
 
 

@@ -32,6 +32,7 @@ class BoxSource(StrEnum):
 class ErrorCode(StrEnum):
     """Why a row failed, or why a part of it is not trusted. ``ERROR_SENTENCES`` has a sentence for each."""
 
+    LISTING_INCOMPLETE = "listing_incomplete"
     IMAGE_MISSING = "image_missing"
     IMAGE_CORRUPT = "image_corrupt"
     IMAGE_TOO_LARGE = "image_too_large"
@@ -57,6 +58,10 @@ class ErrorCode(StrEnum):
 
 
 ERROR_SENTENCES: dict[ErrorCode, str] = {
+    ErrorCode.LISTING_INCOMPLETE: (
+        "A folder or tar file cannot be looked into, so that its photos are not known; mend it or give the right to "
+        "read it."
+    ),
     ErrorCode.IMAGE_MISSING: "The file that the data set names is not on disk; fetch it or drop the row.",
     ErrorCode.IMAGE_CORRUPT: "The image is empty, cut short or damaged; fetch the file again.",
     ErrorCode.IMAGE_TOO_LARGE: "The image has more pixels or bytes than allowed; resize it or raise the limit.",

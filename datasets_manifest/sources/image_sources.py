@@ -8,7 +8,6 @@ used by several threads.
 from __future__ import annotations
 
 import os
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from datasets_manifest.paths import inside
+from datasets_manifest.paths import Links, inside
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.files import MAX_FILE_BYTES, find_file, read_file
+from datasets_manifest.sources.files import find_file, read_file, read_regular, regular_state
+from datasets_manifest.sources.folder_walk import walk_folder
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.tar_archive import TarArchive
 
@@ -40,9 +40,14 @@ class Listing:
     """The files of a source."""
 
     names: list[str]
-    """As ``ImageSource.read`` takes them, sorted; hidden files and folders, and linked folders, are left out."""
+    """As ``ImageSource.read`` takes them, sorted; hidden files and folders are left out."""
     problems: list[tuple[str, ImageError]]
-    """Files that cannot be named, and tar files that cannot be read, each with the reason."""
+    """Files that cannot be named and, as ``listing_incomplete``, folders and tar files that cannot be looked into; each
+    with the reason."""
+    links_followed: int = 0
+    """Linked folders that were looked into."""
+    links_left_out: int = 0
+    """Linked folders that were not: links are refused, or the folder is listed already."""
 
 
 class ImageSource(Protocol):
@@ -78,21 +83,25 @@ class ImageSource(Protocol):
         ...
 
 
-def open_images(root: Path | str) -> ImageSource:
+def open_images(root: Path | str, links: Links = "follow") -> ImageSource:
     """Opens a folder of photos, a folder of tar files, or a tar file.
 
     A folder with tar files at its top takes a name without ``::`` for a member of one of them, unless there is a file
     of that name. The headers of tar files in a folder are read when one is first asked for.
 
+    Args:
+        root: The folder or tar file.
+        links: Whether links in the folder may lead outside it, as those of DVC and git-annex do.
+
     Raises:
         ValueError: There is no such folder or file, or the tar file cannot be indexed.
     """
     path = Path(root)
-    if path.is_file():
+    if os.path.isfile(path):
         return _TarSource(root=path, archive=TarArchive.index(path))
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise ValueError(f"There is no folder or tar file of photos {path}; correct the place of the images.")
-    return _FolderSource(root=path)
+    return _FolderSource(root=path, links=links)
 
 
 def problem_of(source: ImageSource, image: str) -> ImageError | None:
@@ -160,6 +169,7 @@ class _FolderSource:
     """Files below a folder and members of tar files below it."""
 
     root: Path
+    links: Links = "follow"
     archives: dict[str, TarArchive] = field(default_factory=dict, repr=False)
     """Indexed tar files by their path below the root."""
     broken: dict[str, str] = field(default_factory=dict, repr=False)
@@ -172,38 +182,49 @@ class _FolderSource:
     def listing(self, *, recursive: bool = True) -> Listing:
         names: list[str] = []
         problems: list[tuple[str, ImageError]] = []
-        for name in _file_names(self.root, recursive=recursive):
+        walk = walk_folder(self.root, recursive=recursive, links=self.links)
+        for name in walk.files:
             try:
                 _check_name(name)
-                if not name.endswith(ARCHIVE_SUFFIX):
-                    names.append(name)
-                    continue
-                archive = self._archive(name, name)
             except ImageError as error:
                 problems.append((os.fsencode(name).decode("utf-8", "backslashreplace"), error))
-            else:
-                names += [f"{name}{MEMBER_MARK}{member}" for member in archive.members if _is_shown(member)]
-                problems += [(f"{name}{MEMBER_MARK}{member}", error) for member, error in archive.problems()]
-        return Listing(names=sorted(names), problems=problems)
+                continue
+            if not name.endswith(ARCHIVE_SUFFIX):
+                names.append(name)
+                continue
+            try:
+                archive = self._archive(name, name)
+            except ImageError as error:
+                problems.append((name, ImageError(ErrorCode.LISTING_INCOMPLETE, error.detail)))
+                continue
+            names += [f"{name}{MEMBER_MARK}{member}" for member in archive.members if _is_shown(member)]
+            problems += [(f"{name}{MEMBER_MARK}{member}", error) for member, error in archive.problems()]
+        return Listing(
+            names=sorted(names),
+            problems=[*walk.problems, *problems],
+            links_followed=walk.followed,
+            links_left_out=walk.left_out,
+        )
 
     def read(self, image: str) -> bytes:
         path = self._plain_path(image)
-        data = None if path is None else _plain_bytes(path)
-        if data is not None:
-            return data
-        # A link, and whatever cannot be read, takes the slower way, which follows it or has a sentence for it.
+        with suppress(ImageError):
+            if path is not None:
+                return read_regular(path, image, self.links)
+        # A link that may lead outside, and whatever cannot be read, takes the slower way, which has a sentence for it.
         place = self._place(image)
-        return read_file(self.root, image) if place is None else place[0].read(place[1])
+        return read_file(self.root, image, self.links) if place is None else place[0].read(place[1])
 
     def state(self, image: str) -> FileState:
         path = self._plain_path(image)
-        with suppress(OSError, ValueError):
-            if path is not None and stat.S_ISREG((found := os.lstat(path)).st_mode):
+        with suppress(ImageError):
+            if path is not None:
+                found = regular_state(path, image, self.links)
                 return found.st_size, found.st_mtime_ns
         place = self._place(image)
         if place is not None:
             return place[0].state(place[1])
-        found = find_file(self.root, image).stat()
+        found = regular_state(find_file(self.root, image, self.links), image)
         return found.st_size, found.st_mtime_ns
 
     def missing(self, images: Iterable[str]) -> list[str]:
@@ -215,10 +236,21 @@ class _FolderSource:
             else:
                 by_folder[str(PurePosixPath(image).parent)].append(image)
         for folder, names in by_folder.items():
-            present = _plain_files(self.root, folder)
+            present = self._plain_files(folder)
             # A member, a link, or a name that is not in its plain form, is looked at by itself.
             absent += [name for name in names if name not in present and problem_of(self, name)]
         return sorted(absent)
+
+    def _plain_files(self, folder: str) -> frozenset[str]:
+        """Paths below the root of the regular files of a folder in it, links only where they are followed."""
+        try:
+            path = self.root if folder == "." else inside(self.root, folder, self.links)
+            os.stat(os.path.join(path, "."))  # Fails where the names can be listed, but no file be looked at.
+            prefix, follow = "" if folder == "." else f"{folder}/", self.links == "follow"
+            with os.scandir(path) as entries:
+                return frozenset(prefix + entry.name for entry in entries if _is_regular(entry, follow))
+        except (OSError, ValueError):
+            return frozenset()
 
     def _place(self, image: str) -> tuple[TarArchive, str] | None:
         """Tar file and member that a name means; None for a file of its own."""
@@ -241,7 +273,7 @@ class _FolderSource:
         if holders is None:
             holders = defaultdict(list)
             for path in sorted(self.root.glob(f"*{ARCHIVE_SUFFIX}")):
-                if _is_shown(path.name) and path.is_file():
+                if _is_shown(path.name) and os.path.isfile(path):
                     for member in self._archive(path.name, path.name).members:
                         holders[member].append(path.name)
             holders = self.holders = dict(holders)
@@ -252,7 +284,7 @@ class _FolderSource:
         try:
             if name in self.broken:
                 raise ValueError(self.broken[name])
-            archive = TarArchive.index(inside(self.root, name)) if found is None else found.current()
+            archive = TarArchive.index(inside(self.root, name, self.links)) if found is None else found.current()
         except ValueError as error:
             self.broken[name] = str(error)
             raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {error}") from error
@@ -269,47 +301,18 @@ class _FolderSource:
             return None
         if folder not in self.folders:
             try:
-                self.folders[folder] = str(inside(self.root, folder or "."))
+                self.folders[folder] = str(inside(self.root, folder or ".", self.links))
             except ValueError:
                 self.folders[folder] = None
         place = self.folders[folder]
         return None if place is None else f"{place}/{name}"
 
 
-def _plain_bytes(path: str) -> bytes | None:
-    """Bytes of a regular file, no link; None for anything else."""
+def _is_regular(entry: os.DirEntry[str], follow: bool) -> bool:
     try:
-        with open(path, "rb", buffering=0, opener=_open_no_link) as file:
-            state = os.fstat(file.fileno())
-            is_usable = stat.S_ISREG(state.st_mode) and state.st_size <= MAX_FILE_BYTES
-            return file.readall() if is_usable else None
+        return entry.is_file(follow_symlinks=follow)
     except OSError:
-        return None
-
-
-def _open_no_link(path: str, flags: int) -> int:
-    # Without waiting: a pipe is no photo, but opening one waits for its writer.
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _plain_files(root: Path, folder: str) -> frozenset[str]:
-    """Paths below the root of the regular files, not links, of a folder in it; none where it is not inside the root."""
-    try:
-        path = root if folder == "." else inside(root, folder)
-        with os.scandir(path) as entries:
-            prefix = "" if folder == "." else f"{folder}/"
-            return frozenset(prefix + entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-    except (OSError, ValueError):
-        return frozenset()
-
-
-def _file_names(root: Path, *, recursive: bool) -> Iterable[str]:
-    """Paths below the root, with forward slashes, in the order of their folders."""
-    for folder, folders, files in os.walk(root, followlinks=False):
-        folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))
-        for file in sorted(files):
-            if not file.startswith("."):
-                yield (Path(folder) / file).relative_to(root).as_posix()
+        return False
 
 
 def _is_shown(name: str) -> bool:

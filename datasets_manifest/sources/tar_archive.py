@@ -39,6 +39,8 @@ class TarArchive:
         """
         try:
             state = path.stat()
+            if not stat.S_ISREG(state.st_mode):  # A pipe would keep its reader waiting.
+                raise OSError(f"it is no file but {stat.filemode(state.st_mode)}")
             with tarfile.open(path, "r:") as file:
                 members = dict(_regular(file))
             refused = tuple(sorted(name for name in members if not _is_plain(name, path)))

@@ -17,7 +17,8 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.images import DEFAULT_MAX_PIXELS
+from datasets_manifest.sources.files import regular_state
+from datasets_manifest.sources.images import DEFAULT_MAX_PIXELS, ImageError
 
 # FFmpeg's own lines on damaged files would stand above the one sentence; whoever wants them sets the variable. OpenCV
 # reads it once, with the first video.
@@ -99,6 +100,8 @@ class StatedLength:
 
 def stated_length(path: Path) -> StatedLength:
     """The length that a video's header gives, all 0 for a file that cannot be opened; decodes nothing."""
+    if not os.path.isfile(path):  # A pipe would keep its reader waiting.
+        return StatedLength(frames=0, fps=0.0)
     capture = _open(path)
     try:
         frames, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
@@ -124,14 +127,15 @@ def read_frames(
             image_missing for a file that is not there; image_too_large.
     """
     choice = choice or FrameChoice()
-    if not path.is_file():
-        raise VideoError(ErrorCode.IMAGE_MISSING, f"{name} is not a file.")
+    try:
+        size = regular_state(path, name).st_size
+    except ImageError as error:
+        raise VideoError(error.code, error.detail) from error
     stated = stated_length(path)
     capture = _open(path)
     num_frames, last_s = 0, None
     try:
         if not capture.isOpened():
-            size = path.stat().st_size
             raise VideoError(
                 ErrorCode.VIDEO_UNREADABLE, f"{name} ({size} bytes) cannot be opened as a video: no decoder takes it."
             )

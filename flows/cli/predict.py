@@ -94,4 +94,6 @@ def predict(
         f"photos and frames: {done.frames - done.unread}{unread}, people: {done.people}{doubtful}, "
         f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {Path(config.out) / 'people'}"
     )
-    raise typer.Exit(0 if done.people else 1)
+    if done.unlisted:
+        typer.echo(f"{done.unlisted} folders or tar files cannot be looked into; their rows say why.", err=True)
+    raise typer.Exit(0 if done.people and not done.unlisted else 1)

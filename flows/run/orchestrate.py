@@ -50,6 +50,8 @@ class RunResult:
     """Shard parts without a file."""
     failed_shards: tuple[str, ...]
     """Names of the shards that lack a part, in order."""
+    unlisted: tuple[str, ...]
+    """Why the listings of data sets are not complete; their photos that could be seen are done."""
     seconds: float
     """Time of the whole run."""
     max_failed_share: float
@@ -57,8 +59,10 @@ class RunResult:
 
     @property
     def is_good(self) -> bool:
-        """Whether every shard has its labels, they are one snapshot, and not too many people failed."""
-        return not self.failed_parts and not self.publication.warning and self.failed_share <= self.max_failed_share
+        """Whether the listing is complete, every shard has its labels, they are one snapshot, and not too many people
+        failed."""
+        problems = self.unlisted or self.failed_parts or self.publication.warning
+        return not problems and self.failed_share <= self.max_failed_share
 
     @property
     def failed_share(self) -> float:
@@ -68,7 +72,7 @@ class RunResult:
     @property
     def sentence(self) -> str:
         """What came out, in a sentence or two."""
-        told = [self.publication.sentence]
+        told = [self.publication.sentence, *self.unlisted]
         if self.failed_share > self.max_failed_share:
             told.append(f"{self.failed_share:.0%} of the people failed, allowed are {self.max_failed_share:.0%}.")
         if self.publication.warning:
@@ -137,6 +141,7 @@ def run(
         publication=publication,
         failed_parts=progress.failed,
         failed_shards=tuple(sorted(progress.failed_shards)),
+        unlisted=tuple(plan.problem for plan in plans if plan.problem),
         seconds=seconds,
         max_failed_share=config.run.max_failed_share,
     )

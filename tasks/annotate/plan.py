@@ -18,6 +18,7 @@ import pyarrow as pa
 from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
 from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
+from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
@@ -50,10 +51,15 @@ class DatasetPlan:
     """In order."""
     summary: str
     """What was listed, in one line for a person."""
+    problem: str = ""
+    """Why the listing is not complete; empty if it is."""
 
 
 def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> DatasetPlan:
     """Lists a data set and writes one plan file a shard; files that are as they should be stay untouched.
+
+    While a folder or tar file cannot be looked into, a data set that was planned before stays as it was planned: the
+    photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew.
 
     Args:
         source: Manifest id or path of a manifest file.
@@ -70,21 +76,49 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
         open_adapter(manifest, images).entries(),
         lambda missing: log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason),
     )
+    photos = list(itertools.islice(records, size))
+    problem = _unlisted(manifest, inventory)
+    if problem and (before := _planned_before(manifest, workspace, problem)):
+        return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
     count = 0
-    while photos := list(itertools.islice(records, size)):
+    while photos:
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=count)
         _write_plan(shard, photos, manifest, images, source, root, workspace, size)
-        count += 1
+        photos, count = list(itertools.islice(records, size)), count + 1
     if not count:
         raise ValueError(
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
-            "check the root and the layout of its manifest"
+            + (problem or "check the root and the layout of its manifest")
         )
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
     shards = ShardRange(manifest.id, manifest.split, count)
     _set_stale_aside(shards, workspace)
-    return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary)
+    return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary, problem=problem)
+
+
+def _unlisted(manifest: Manifest, inventory: Inventory) -> str:
+    """Why the listing of a data set is not complete; empty if it is."""
+    if inventory.unlisted is None:
+        return ""
+    more = inventory.missing[ErrorCode.LISTING_INCOMPLETE] - 1
+    return f"{manifest.id}: {inventory.unlisted.reason}" + f" So it is with {more} more." * bool(more)
+
+
+def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> ShardRange | None:
+    """The shards of a data set as they lie in the workspace, None without any.
+
+    Raises:
+        ValueError: There are labels without a plan, which another plan would replace.
+    """
+    folder = Path(manifest.id) / manifest.split
+    planned = [path for path in shard_files(workspace.work / "plan" / folder) if shard_of(path)]
+    if not planned and any(shard_files(workspace.labels / folder)):
+        raise ValueError(
+            f"{problem} Labels of the data set are in {workspace.labels / folder}, but not the plan that they were "
+            "made by, so that a new one could replace those of photos that cannot be seen; mend it and run it again"
+        )
+    return ShardRange(manifest.id, manifest.split, len(planned)) if planned else None
 
 
 def _resolved(source: str, workspace: Workspace, config: AnnotateConfig) -> tuple[Manifest, str | None]:

@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from datasets_manifest.sources.files import read_file
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.files import read_regular
+from datasets_manifest.sources.folder_walk import walk_folder
 from datasets_manifest.sources.image_sources import (
     ARCHIVE_SUFFIX,
     MEMBER_MARK,
@@ -39,11 +42,22 @@ class Source:
     """Which member of the tar file."""
     archive: ImageSource | None = None
     """The opened tar file."""
+    problem: ImageError | None = None
+    """Why a folder or tar file could not be looked into; it stands for what may be in it."""
 
     @property
     def is_video(self) -> bool:
         """By its suffix; everything else is decoded as a photo."""
-        return self.member is None and self.path.suffix.lower() in VIDEO_SUFFIXES
+        return self.problem is None and self.member is None and self.path.suffix.lower() in VIDEO_SUFFIXES
+
+
+class _Found(NamedTuple):
+    """What becomes a source: see there."""
+
+    path: Path
+    member: str | None = None
+    archive: ImageSource | None = None
+    problem: ImageError | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +90,8 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
     """Lists the photos and videos of files, folders and patterns, each once, folders in the order of their names.
 
     In folders and tar files, files of other kinds, and hidden files and folders, are passed over; a file that is named
-    itself, or by a pattern, is taken whatever it is called. The members of a tar file stand in its place.
+    itself, or by a pattern, is taken whatever it is called. The members of a tar file stand in its place. Links are
+    followed. A folder, or a tar file in one, that cannot be looked into is a source with a problem.
 
     Args:
         inputs: As they were typed.
@@ -86,17 +101,17 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
         ValueError: An input does not exist, a tar file cannot be read, or nothing is found.
     """
     results = () if without is None else tuple((without / name).resolve() for name in RESULTS)
-    files: dict[str, Path] = {}
+    files: dict[str, _Found] = {}
     num_results = 0
     for given in inputs:
         for path in _matches(given):
-            for one in _below(path) if path.is_dir() else [path]:
-                whole = one.resolve()
-                if one != Path(given) and any(whole.is_relative_to(folder) for folder in results):
+            for one in _below(path) if os.path.isdir(path) else [_Found(path)]:
+                whole = Path(os.path.realpath(one.path))
+                if one.path != Path(given) and any(whole.is_relative_to(folder) for folder in results):
                     num_results += 1
                 else:
                     files.setdefault(str(whole), one)
-    found = [entry for path in files.values() for entry in _members(path)]
+    found = [entry for one in files.values() for entry in _members(one, is_named=str(one.path) in inputs)]
     if not found and num_results:
         raise ValueError(
             f"all {num_results} photos and videos in {', '.join(inputs)} are results of an earlier run in {without}; "
@@ -111,7 +126,9 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
 def decode_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
     """Decodes a photo, or the chosen frames of a video; the last frame says what could not be read."""
     try:
-        if source.is_video:
+        if source.problem is not None:
+            yield InputFrame(source=source, error=source.problem)
+        elif source.is_video:
             for frame in read_frames(source.path, name=source.name, choice=choice):
                 yield InputFrame(source=source, frame=frame.index, time_s=frame.time_s, rgb=frame.rgb)
         else:
@@ -137,26 +154,42 @@ def _bytes(source: Source) -> bytes:
     try:
         if source.archive is not None and source.member is not None:
             return source.archive.read(source.member)
-        path = source.path.resolve()  # A link that was typed, or lies in a folder that was, may lead anywhere.
-        return read_file(path.parent, path.name)
+        return read_regular(source.path, source.name)
     except ImageError as error:
         raise ImageError(error.code, f"{source.name} cannot be read: {error.detail}") from error
+    except OSError as error:  # The disk failed; the other photos need not be lost with this one.
+        raise ImageError(ErrorCode.IMAGE_MISSING, f"{source.name} cannot be read ({error.strerror}).") from error
 
 
-def _members(path: Path) -> list[tuple[Path, str | None, ImageSource | None]]:
-    """The file itself, or the photos in a tar file; among them those whose names are refused when they are read."""
-    if path.suffix != ARCHIVE_SUFFIX:
-        return [(path, None, None)]
-    archive = open_images(path)
+def _members(one: _Found, *, is_named: bool) -> list[_Found]:
+    """The file itself, or the photos in a tar file; among them those whose names are refused when they are read.
+
+    Raises:
+        ValueError: A tar file that was named itself cannot be read.
+    """
+    if one.problem is not None or one.path.suffix != ARCHIVE_SUFFIX:
+        return [one]
+    try:
+        archive = open_images(one.path)
+    except ValueError as error:
+        if is_named:
+            raise
+        return [_Found(one.path, problem=ImageError(ErrorCode.LISTING_INCOMPLETE, str(error)))]
     listing = archive.listing()
     names = [*listing.names, *(name for name, _ in listing.problems)]
-    return [(path, name, archive) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES]
+    return [_Found(one.path, name, archive) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES]
 
 
 def _matches(given: str) -> list[Path]:
     path = Path(given)
-    if path.exists():
+    try:
+        os.stat(path)
         return [path]
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise ValueError(f"input {given!r} cannot be looked at ({problem})") from error
     matched = [Path(name) for name in sorted(glob.glob(given, recursive=True))] if glob.has_magic(given) else []
     if not matched:
         what = "matches no file" if glob.has_magic(given) else "does not exist"
@@ -164,28 +197,25 @@ def _matches(given: str) -> list[Path]:
     return matched
 
 
-def _below(folder: Path) -> list[Path]:
-    found: list[Path] = []
+def _below(folder: Path) -> list[_Found]:
+    walk = walk_folder(folder)
     kinds = PHOTO_SUFFIXES | VIDEO_SUFFIXES | {ARCHIVE_SUFFIX}
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        kept = [name for name in sorted(files) if not name.startswith(".")]
-        found += [Path(here) / n for n in kept if Path(n).suffix.lower() in kinds]
-    return found
+    found = [_Found(folder / name) for name in walk.files if Path(name).suffix.lower() in kinds]
+    return found + [_Found(folder / name, problem=problem) for name, problem in walk.problems]
 
 
-def _labelled(found: Sequence[tuple[Path, str | None, ImageSource | None]]) -> list[Source]:
+def _labelled(found: Sequence[_Found]) -> list[Source]:
     """Names what is written: the path without suffix where that is unique, else with it, else numbered.
 
     The frames of a video go into a folder of its name, so no photo may lie in a folder of that name; the members of a
     tar file do.
     """
-    paths = [path if member is None else Path(f"{path}/{member}") for path, member, _ in found]
+    paths = [one.path if one.member is None else Path(f"{one.path}/{one.member}") for one in found]
     plain = [Path(*[part for part in path.parts if part not in ("..", path.anchor)]) for path in paths]
     stems = Counter(path.with_suffix("") for path in plain)
     folders = {_text(folder) for path in plain for folder in path.parents}
     labels: dict[str, Source] = {}
-    for (path, member, archive), own in zip(found, plain, strict=True):
+    for (path, member, archive, problem), own in zip(found, plain, strict=True):
         taken = folders if own.suffix.lower() in VIDEO_SUFFIXES else ()
         label = _text(own.with_suffix("")) if stems[own.with_suffix("")] == 1 else _text(own)
         if label in taken:
@@ -195,7 +225,7 @@ def _labelled(found: Sequence[tuple[Path, str | None, ImageSource | None]]) -> l
             number += 1
             label = f"{_text(own)}-{number}"
         name = _text(path) if member is None else f"{_text(path)}{MEMBER_MARK}{member}"
-        labels[label] = Source(path=path, name=name, label=label, member=member, archive=archive)
+        labels[label] = Source(path=path, name=name, label=label, member=member, archive=archive, problem=problem)
     return list(labels.values())
 
 

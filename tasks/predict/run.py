@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -66,6 +67,8 @@ class PredictProgress:
     """Photos and frames that are done, and what could not be read."""
     unread: int = 0
     """Those of them that are a file, or the rest of a video, that could not be read."""
+    unlisted: int = 0
+    """Those of these that are a folder or tar file that could not be looked into."""
     people: int = 0
     """People who were predicted."""
     doubtful: int = 0
@@ -114,7 +117,7 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
     check_folder(out)
     sources = find_sources(inputs, without=out)
     network, meta, digest = read_checkpoint(Path(config.checkpoint))
-    named = {source.path.resolve() for source in sources}
+    named = {Path(os.path.realpath(source.path)) for source in sources}
     before = earlier_results(out, overwrite=config.overwrite, keep=named)
     progress = PredictProgress(frames_expected=count_frames(sources, config.frames))
     with ExitStack() as stack:
@@ -129,6 +132,7 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
                 progress.add(new)
                 progress.frames += len(batch)
                 progress.unread += sum(frame.rgb is None for frame in batch)
+                progress.unlisted += sum(frame.source.problem is not None for frame in batch)
                 rows = pa.concat_tables([rows, new])
                 while rows.num_rows >= ROWS_PER_FILE:
                     run.write(rows.slice(0, ROWS_PER_FILE), progress.files)

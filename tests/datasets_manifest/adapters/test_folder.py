@@ -4,6 +4,7 @@ import os
 
 import pytest
 from inventories import inventory_of
+from permissions import permissions_hold
 from tar_files import write_tar
 
 from datasets_manifest.manifest import Manifest, open_adapter
@@ -12,11 +13,11 @@ from datasets_manifest.sources.image_sources import open_images
 from datasets_manifest.sources.images import ImageError
 
 
-def adapter_of(root, **layout):
+def adapter_of(root, links="follow", **layout):
     return open_adapter(
         Manifest(
             id="mine", version="1", licence="own", access="here", adapter="folder", root=str(root), split="all",
-            boxes="detector", keypoints="none", purpose="test", layout=layout,
+            boxes="detector", keypoints="none", purpose="test", layout=layout, links=links,
         )
     )  # fmt: skip
 
@@ -83,15 +84,78 @@ def test_a_named_photo_that_cannot_be_had_stays_and_is_reported(photos, name, co
     assert caught.value.code == code
 
 
-def test_a_link_that_leads_outside_is_reported_and_not_read(photos, tmp_path):
+def test_a_link_that_leads_outside_is_reported_and_not_read_where_links_are_refused(photos, tmp_path):
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     (photos / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     (photos / "linked").symlink_to(tmp_path)
-    inventory = inventory_of(adapter_of(photos))
+    inventory = inventory_of(adapter_of(photos, links="refuse"))
     assert [(m.path, m.code) for m in inventory.missing] == [("link.jpg", ErrorCode.SOURCE_ROW_INVALID)]
     assert not any(record.path.startswith("linked") for record in inventory.records)
+    assert "1 linked folders left out" in inventory.summary
     with pytest.raises(ImageError):
-        open_images(photos).read("link.jpg")
+        open_images(photos, links="refuse").read("link.jpg")
+
+
+def test_linked_folders_are_looked_into_once_each_and_counted(photos, tmp_path):
+    store = tmp_path / "store"
+    (store / "in").mkdir(parents=True)
+    (store / "in/s.jpg").write_bytes(b"s")
+    for name in ("deep/back", "deep/er/up"):
+        (photos / name).symlink_to(photos)
+    (photos / "again").symlink_to("deep")
+    (photos / "first").symlink_to(store)
+    (photos / "second").symlink_to(store)
+    (store / "in/home").symlink_to(photos)
+    inventory = inventory_of(adapter_of(photos))
+    assert ids(inventory) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp", "first/in/s.jpg"]
+    assert "1 linked folders looked into, 5 linked folders left out" in inventory.summary
+    assert inventory.missing == ()
+
+
+def test_a_link_to_a_folder_around_the_photos_ends(photos, tmp_path):
+    (photos / "out").symlink_to(tmp_path)
+    (tmp_path / "beside.jpg").write_bytes(b"beside")
+    assert ids(inventory_of(adapter_of(photos))) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp", "out/beside.jpg"]
+
+
+def test_a_folder_that_may_not_be_read_is_a_problem_of_its_own(photos):
+    (photos / "deep").chmod(0o000)
+    with permissions_hold():
+        inventory = inventory_of(adapter_of(photos))
+    (photos / "deep").chmod(0o755)
+    assert ids(inventory) == ["a.jpg", "a.png", "b.JPG"]
+    (problem,) = inventory.missing
+    assert problem.path == "deep"
+    assert problem.code == ErrorCode.LISTING_INCOMPLETE
+    assert "deep cannot be listed (Permission denied)" in problem.reason
+
+
+def test_photos_in_a_folder_that_may_be_listed_but_not_entered_are_rows_that_fail(photos):
+    (photos / "deep/d.jpg").write_bytes(b"d")
+    (photos / "deep").chmod(0o444)
+    with permissions_hold():
+        inventory = inventory_of(adapter_of(photos))
+    (photos / "deep").chmod(0o755)
+    assert {(m.path, m.code) for m in inventory.missing} == {
+        ("deep/er", ErrorCode.LISTING_INCOMPLETE),
+        ("deep/d.jpg", ErrorCode.IMAGE_MISSING),
+    }
+    assert "deep/d.jpg" in ids(inventory)
+
+
+def test_odd_files_are_rows_that_fail(photos):
+    os.mkfifo(photos / "pipe.jpg")
+    os.mkfifo(photos / "pipe.tar")
+    (photos / "loop.jpg").symlink_to("loop.jpg")
+    (photos / "lost.jpg").symlink_to("nowhere")
+    inventory = inventory_of(adapter_of(photos))
+    assert [(m.path, m.code) for m in inventory.missing] == [
+        ("loop.jpg", ErrorCode.SOURCE_ROW_INVALID),
+        ("lost.jpg", ErrorCode.IMAGE_MISSING),
+        ("pipe.jpg", ErrorCode.IMAGE_MISSING),
+        ("pipe.tar", ErrorCode.LISTING_INCOMPLETE),
+    ]
+    assert {"loop.jpg", "lost.jpg", "pipe.jpg"} < set(ids(inventory))
 
 
 def test_a_name_that_is_not_text_is_reported(photos):
@@ -115,4 +179,4 @@ def test_a_tar_file_that_cannot_be_read_is_reported(photos):
     (photos / "bad.tar").write_bytes(b"no tar file")
     inventory = inventory_of(adapter_of(photos))
     assert ids(inventory) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp"]
-    assert [(m.path, m.code) for m in inventory.missing] == [("bad.tar", ErrorCode.IMAGE_MISSING)]
+    assert [(m.path, m.code) for m in inventory.missing] == [("bad.tar", ErrorCode.LISTING_INCOMPLETE)]

@@ -3,10 +3,12 @@
 import os
 import pickle
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from tar_files import write_tar
 
+from datasets_manifest.paths import Links
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import read_file
 from datasets_manifest.sources.image_sources import check_images, open_images, problem_of
@@ -43,7 +45,7 @@ def test_a_folder_gives_its_files(folder):
         assert exists(source, name)
         assert source.read(name) == data
     assert not exists(source, "d.jpg")
-    with pytest.raises(ImageError, match=r"d\.jpg is not a file in") as caught:
+    with pytest.raises(ImageError, match=r"d\.jpg in .* does not exist") as caught:
         source.read("d.jpg")
     assert caught.value.code == ErrorCode.IMAGE_MISSING
 
@@ -54,7 +56,7 @@ def test_a_folder_gives_its_files(folder):
 def test_no_name_leads_outside_the_folder(folder, name):
     (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
     (folder / "dir").symlink_to(folder.parent)
-    source = open_images(folder)
+    source = open_images(folder, links="refuse")
     assert not exists(source, name)
     assert source.missing([name]) == [name]
     with pytest.raises(ImageError):
@@ -134,7 +136,7 @@ def test_a_missing_root_and_a_broken_tar_are_one_sentence(folder):
         with pytest.raises(ImageError, match=r"broken\.tar cannot be read as an uncompressed tar file"):
             source.read(name)
     assert [(name, error.code) for name, error in source.listing().problems] == [
-        ("broken.tar", ErrorCode.IMAGE_MISSING)
+        ("broken.tar", ErrorCode.LISTING_INCOMPLETE)
     ]
 
 
@@ -160,10 +162,9 @@ def test_pipes_folders_and_huge_files_are_no_photos(folder, monkeypatch):
     (folder / "folder.jpg").mkdir()
     source = open_images(folder)
     for name in ("pipe.jpg", "folder.jpg"):
-        with pytest.raises(ImageError, match="is not a file in"):
+        with pytest.raises(ImageError, match="is not a file but a"):
             source.read(name)
-    for module in ("datasets_manifest.sources.image_sources", "datasets_manifest.sources.files"):
-        monkeypatch.setattr(f"{module}.MAX_FILE_BYTES", 3)
+    monkeypatch.setattr("datasets_manifest.sources.files.MAX_FILE_BYTES", 3)
     with pytest.raises(ImageError, match="has 5 bytes, allowed are 3"):
         source.read("a.jpg")
 
@@ -175,15 +176,32 @@ def test_a_link_inside_the_folder_is_followed(folder):
     assert source.read("link.jpg") == source.read("other/b.jpg") == b"second"
 
 
-def test_the_cheap_way_to_a_file_is_as_strict_as_the_careful_one(folder):
+@pytest.mark.parametrize("links", get_args(Links))
+def test_the_cheap_way_to_a_file_is_as_strict_as_the_careful_one(folder, links):
     (folder.parent / "beside").mkdir()
     (folder.parent / "beside/s.jpg").write_bytes(b"secret")
     (folder / "out").symlink_to(folder.parent / "beside")
-    source = open_images(folder)
+    (folder / "s.jpg").symlink_to("out/s.jpg")
+    source = open_images(folder, links)
     names = ["out/s.jpg", "deep/../a.jpg", "..", ".", "", "a.jpg/", "a\\b.jpg", "deep/x\0.jpg", "/a.jpg", "//a.jpg"]
-    for name in [*names, *PHOTOS, "./a.jpg", "deep//b.jpg"]:
-        expected = outcome(lambda name: read_file(folder, name), name)
+    for name in [*names, *PHOTOS, "s.jpg", "./a.jpg", "deep//b.jpg"]:
+        expected = outcome(lambda name: read_file(folder, name, links), name)
         assert [outcome(source.read, name) for _ in range(2)] == [expected] * 2
+
+
+def test_links_to_a_store_outside_are_photos_unless_they_are_refused(folder):
+    store = folder.parent / "store"
+    store.mkdir()
+    for name in ("1", "2"):
+        (store / name).write_bytes(name.encode())
+        (folder / f"{name}.jpg").symlink_to(f"../store/{name}")
+    (folder / "lost.jpg").symlink_to("../store/3")
+    (folder / "whole").symlink_to("../store")
+    source, names = open_images(folder), ["1.jpg", "2.jpg", "whole/1", "lost.jpg"]
+    assert source.missing(names) == ["lost.jpg"]
+    assert [source.read(name) for name in names[:3]] == [b"1", b"2", b"1"]
+    assert source.state("1.jpg") == (1, (store / "1").stat().st_mtime_ns)
+    assert open_images(folder, "refuse").missing(names) == sorted(names)
 
 
 def test_a_listing_names_what_can_be_read(folder):

@@ -116,14 +116,14 @@ def test_what_is_no_video_is_said_once_and_nothing_else_is_printed(tmp_path, cap
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    with pytest.raises(VideoError, match=r"image_missing: gone\.mp4 is not a file"):
+    with pytest.raises(VideoError, match=r"image_missing: gone\.mp4 does not exist"):
         next(read_frames(tmp_path / "gone.mp4", name="gone.mp4"))
 
 
 def test_a_numbered_pattern_is_not_a_video(tmp_path):
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"img_{i:02d}.png"), np.zeros((64, 64, 3), np.uint8))
-    with pytest.raises(VideoError, match="is not a file"):
+    with pytest.raises(VideoError, match="pattern does not exist"):
         next(read_frames(tmp_path / "img_%02d.png", name="pattern"))
 
 

@@ -97,3 +97,16 @@ def test_progress_says_how_long_it_will_take():
     progress.started_s -= 10
     progress.show(shown)
     assert shown.told == ("photos and frames", 50, 200, "70 people, 5.0/s", pytest.approx(30, abs=1))
+
+
+def test_a_folder_that_cannot_be_looked_into_fails_the_run_that_did_the_rest(pear, folder, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/photo.png").write_bytes((folder / "photo.png").read_bytes())
+    (tmp_path / "in/bad.tar").write_bytes(b"no tar file")
+    words = ("--boxes", "whole", "--rotations-only", "--device", "cpu", "--checkpoint", "net.safetensors")
+    answer = pear(str(tmp_path / "in"), *words, "--out", str(tmp_path / "out"))
+    assert answer.exit_code == 1, answer.output
+    assert "1 folders or tar files cannot be looked into" in answer.stderr
+    rows = pd.read_parquet(tmp_path / "out/people")
+    assert rows["error_code"].dropna().tolist() == ["listing_incomplete"]
+    assert len(rows) == 2

@@ -180,3 +180,22 @@ def test_a_label_posed_again_lies_on_its_keypoints(rendered):
         seen = keypoints[:23, 2] > 0
         error = np.median(np.linalg.norm(pixels[:23] - keypoints[:23, :2], axis=1)[seen])
         assert error < 1.5 * row["reproj_body_px"] + 0.5
+
+
+def test_a_run_that_could_not_list_everything_has_failed_though_the_rest_is_done(rendered, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"no photo, so that no estimator is asked")
+    (photos / "bad.tar").write_bytes(b"no tar file")
+    (tmp_path / "mine.yaml").write_text(
+        f'{{id: mine, version: "1", licence: own, access: here, adapter: folder, root: {photos}, split: all, '
+        "boxes: detector, keypoints: none, purpose: test}"
+    )
+    (tmp_path / "params.yaml").write_text(rendered.read_text())
+    result = annotate(tmp_path / "params.yaml", datasets=[str(tmp_path / "mine.yaml")], run__max_failed_share=1.0)
+    assert not result.failed_parts
+    assert not result.is_good
+    assert "bad.tar cannot be read as an uncompressed tar file" in result.sentence
+    (photos / "bad.tar").unlink()
+    again = annotate(tmp_path / "params.yaml", datasets=[str(tmp_path / "mine.yaml")], run__max_failed_share=1.0)
+    assert again.is_good, again.sentence

@@ -1,7 +1,11 @@
 """A plan is made photo by photo, recognised when nothing changed, and made again when a photo did."""
 
+import json
+import os
+
 import numpy as np
 import pytest
+from permissions import permissions_hold
 
 from datasets_manifest.shards.shard import read_footer
 from tasks.annotate import plan as planning
@@ -99,3 +103,77 @@ def test_no_more_photos_are_listed_than_the_shard_in_work_needs(project, monkeyp
     monkeypatch.setattr(planning, "_write_plan", write)
     planned()
     assert np.diff([*seen, len(listed)]).tolist() == [3, 1, 0]
+
+
+def shut(folder, planned):
+    """What a plan says while a folder of photos may not be read."""
+    folder.chmod(0o000)
+    try:
+        with permissions_hold():
+            return planned()
+    finally:
+        folder.chmod(0o755)
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+def test_photos_that_cannot_be_seen_keep_their_plan_and_their_labels(project):
+    planned, workspace, folder = project
+    for name in ("a", "z"):
+        (folder / "photos" / name).mkdir()
+        (folder / "photos" / name / "1.jpg").write_bytes(b"more")
+    planned()
+    label = workspace.labels / "few/all/00002.parquet"
+    label.parent.mkdir(parents=True)
+    label.write_bytes((workspace.work / "plan/few/all/00002.parquet").read_bytes())
+    before = files_of(folder)
+    for name in ("photos/a", "photos/z", "photos"):
+        plan = shut(folder / name, planned)
+        assert f"{name} cannot be listed (Permission denied)" in plan.problem
+        assert len(plan.shards) == 3
+        assert files_of(folder) == before
+    assert planned().problem == ""
+
+
+def test_a_first_plan_takes_what_can_be_seen_and_says_so(project):
+    planned, _, folder = project
+    (folder / "photos/a").mkdir()
+    plan = shut(folder / "photos/a", planned)
+    assert "cannot be listed" in plan.problem
+    assert "7 images" in plan.summary
+    assert "1 x listing_incomplete" in plan.summary
+
+
+def test_labels_without_their_plan_are_not_replaced_while_photos_cannot_be_seen(project):
+    planned, workspace, folder = project
+    (folder / "photos/a").mkdir()
+    planned()
+    (workspace.work / "plan").rename(workspace.labels)
+    with pytest.raises(ValueError, match=r"photos/a cannot be listed .* Labels of the data set are in"):
+        shut(folder / "photos/a", planned)
+
+
+def test_a_root_that_may_not_be_read_is_said_to_be_that(project):
+    planned, _, folder = project
+    with pytest.raises(ValueError, match=r"no photo was found .*photos cannot be listed \(Permission denied\)"):
+        shut(folder / "photos", planned)
+
+
+def test_odd_names_in_annotations_are_no_end_of_a_plan(project):
+    _, workspace, folder = project
+    names = ["0.jpg", "x" * 300 + ".jpg", "loop.jpg", "pipe.jpg", "../out.jpg", "/etc/passwd"]
+    (folder / "photos/loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(folder / "photos/pipe.jpg")
+    images = [{"id": i, "file_name": name, "width": 9, "height": 9} for i, name in enumerate(names)]
+    people = [{"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": [0, 0, 8, 8]} for i in range(len(names))]
+    categories = [{"id": 1, "name": "person"}]
+    content = {"images": images, "annotations": people, "categories": categories}
+    (folder / "photos/all.json").write_text(json.dumps(content))
+    layout = "layout: {annotations: all.json, images: .}"
+    text = MANIFEST.format(root=folder / "photos").replace("layout: {}", layout).replace("detector", "manifest")
+    (folder / "few.yaml").write_text(text.replace("adapter: folder", "adapter: coco"))
+    plan = plan_dataset(str(folder / "few.yaml"), workspace, AnnotateConfig())
+    assert "6 images" in plan.summary
+    assert "2 x image_missing" not in plan.summary

@@ -1,8 +1,12 @@
 """What prediction finds to work on: every file once, whatever way it is named, and names for what is written."""
 
+import errno
+import os
+
 import cv2
 import numpy as np
 import pytest
+from permissions import permissions_hold
 from video_files import write_video
 
 from datasets_manifest.sources.video import FrameChoice
@@ -126,3 +130,64 @@ def test_a_photo_that_vanished_is_an_error_of_that_photo(folder):
     (frame,) = decode_frames(source, FrameChoice())
     assert frame.error.code == "image_missing"
     assert "in/b.png cannot be read" in frame.error.detail
+
+
+def outcomes(sources):
+    """What is said of each photo, the empty text of one that is read."""
+    frames = [frame for source in sources for frame in decode_frames(source, FrameChoice())]
+    return {frame.name: "" if frame.error is None else f"{frame.error.code}: {frame.error.detail}" for frame in frames}
+
+
+def test_odd_files_are_rows_that_fail_and_keep_nobody_waiting(folder):
+    (folder / "odd").mkdir()
+    for name in ("pipe.jpg", "pipe.mp4", "pipe.tar"):
+        os.mkfifo(folder / "odd" / name)
+    (folder / "odd/loop.jpg").symlink_to("loop.jpg")
+    (folder / "odd/lost.jpg").symlink_to("nowhere.jpg")
+    (folder / "odd/zero.jpg").symlink_to("/dev/zero")
+    (folder / "odd/bad.tar").write_bytes(b"no tar file")
+    (folder / "odd/linked").symlink_to(folder / "in/deep")
+    (folder / "odd/up").symlink_to(folder / "odd")
+    sources = find_sources(["odd"])
+    assert count_frames(sources, FrameChoice()) == len(sources)
+    said = outcomes(sources)
+    assert said.pop("odd/linked/a.JPG") == ""
+    codes = {name: sentence.partition(":")[0] for name, sentence in said.items()}
+    tars = dict.fromkeys(("odd/pipe.tar", "odd/bad.tar"), "listing_incomplete")
+    photos = ("pipe.jpg", "pipe.mp4", "loop.jpg", "lost.jpg", "zero.jpg")
+    assert codes == tars | {f"odd/{name}": "image_missing" for name in photos}
+
+
+def test_a_folder_that_may_not_be_read_has_a_row(folder):
+    (folder / "in/deep").chmod(0o000)
+    with permissions_hold():
+        sources = find_sources(["in"], without=folder / "in/out")
+        said = outcomes([source for source in sources if not source.is_video])
+    (folder / "in/deep").chmod(0o755)
+    assert said.pop("in/deep").startswith("listing_incomplete: the folder in/deep cannot be listed (Permission denied)")
+    assert said == {"in/a.jpg": "", "in/b.png": ""}
+
+
+def test_photos_that_may_be_listed_but_not_opened_are_rows_that_fail(folder):
+    (folder / "in/deep").chmod(0o444)
+    with permissions_hold():
+        said = outcomes(find_sources(["in/deep"]))
+        with pytest.raises(ValueError, match=r"input 'in/deep/a\.JPG' cannot be looked at \(Permission denied\)"):
+            find_sources(["in/deep/a.JPG"])
+    (folder / "in/deep").chmod(0o755)
+    assert "may not be read by this user" in said["in/deep/a.JPG"]
+
+
+def test_an_input_that_is_no_name_is_one_sentence(folder):
+    for given in ("x" * 300, "a\0"):
+        with pytest.raises(ValueError, match=r"input .* cannot be looked at"):
+            find_sources([given])
+
+
+def test_a_disk_that_fails_takes_one_photo_not_the_run(folder, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    sources = find_sources(["in/a.jpg"])
+    monkeypatch.setattr("datasets_manifest.sources.files.os.open", fail)
+    assert outcomes(sources) == {"in/a.jpg": "image_missing: in/a.jpg cannot be read (Input/output error)."}
