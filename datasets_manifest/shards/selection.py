@@ -135,7 +135,7 @@ def select_labels(
         path=root,
         table=table,
         snapshot=snapshot,
-        snapshot_hash=_snapshot_hash(snapshot.config_hash, table),
+        snapshot_hash=snapshot_hash(snapshot.config_hash, table),
         body_model=dict(footer.body_model),
         manifest=dict(footer.manifest),
         dropped=dict(reader.dropped),
@@ -261,7 +261,8 @@ def _body(entry: Mapping[str, Any]) -> str:
     return f"{entry.get('name', 'unnamed')} ({str(entry.get('sha256', 'no hash'))[:12]})"
 
 
-def _snapshot_hash(config_hash: str, table: pa.Table) -> str:
+def snapshot_hash(config_hash: str, table: pa.Table) -> str:
+    """sha256 over the config hash of some labels and the sample ids of the rows that are taken, in their order."""
     digest = hashlib.sha256(config_hash.encode())
     for sample_id in table["sample_id"].to_pylist():
         digest.update(b"\n" + str(sample_id).encode())

@@ -57,7 +57,14 @@ def label_row(number: int, image: str, person: int, dataset: str, num_betas: int
 
 
 def labelled_photos(
-    folder: Path, photos: int = 6, people: int = 1, *, name: str = "small", weight: float = 1.0, num_betas: int = 10
+    folder: Path,
+    photos: int = 6,
+    people: int = 1,
+    *,
+    name: str = "small",
+    weight: float = 1.0,
+    num_betas: int = 10,
+    body_sha256: str = "0",
 ) -> LabelledPhotos:
     """A data set of photos with people in each, as training reads it."""
     rows = []
@@ -70,7 +77,7 @@ def labelled_photos(
         code_version="0",
         manifest={"id": name},
         shard="00000",
-        body_model={"name": "b", "sha256": "0"},
+        body_model={"name": "b", "sha256": body_sha256},
     )
     schema = label_schema(BodySize(num_betas=num_betas))
     write_shard(shard_path(folder / "labels", name, "train", 0), table_from_rows(rows, schema), footer)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.shards.held_out import hold_out
 from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels
 from datasets_manifest.sources.image_sources import check_images, open_images
 from model.body.assets import EhmAssets
@@ -131,6 +132,11 @@ def open_plan(config: TrainConfig) -> TrainingPlan:
     body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
     training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))
     validation = tuple(_open(entry, config, body) for entry in (*config.validation, *rendered_validation))
+    if config.validation_share:
+        own, others = training[: len(config.datasets)], training[len(config.datasets) :]
+        divided = [_divided(people, config.validation_share) for people in own]
+        training = (*(learnt for learnt, _ in divided), *others)
+        validation = (*(held_out for _, held_out in divided), *validation)
     everybody = [people.selection for people in (*training, *validation)]
     check_same_body(everybody)
     check_splits(everybody, config.filter.splits)
@@ -160,6 +166,22 @@ def _open(entry: LabelSet, config: TrainConfig, body: Mapping[str, Any]) -> Labe
     images = open_images(entry.images)
     check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
     return LabelledPhotos(selection=selection, images=images, weight=entry.weight)
+
+
+def _divided(people: LabelledPhotos, share: float) -> tuple[LabelledPhotos, LabelledPhotos]:
+    """Those to learn from and those to evaluate on.
+
+    Raises:
+        ValueError: One of them would be nobody.
+    """
+    parts = hold_out(people.selection, share)
+    if not all(part.num_rows for part in parts):
+        raise ValueError(
+            f"validation_share: {share:g} of the photos of {people.selection.path} leaves {parts[0].num_rows} people "
+            f"to learn from and {parts[1].num_rows} to evaluate on; choose another share, or name validation folders"
+        )
+    learnt, held_out = (dataclasses.replace(people, selection=part) for part in parts)
+    return learnt, held_out
 
 
 def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:

@@ -73,6 +73,8 @@ class TrainConfig(EngineConfig):
     """Published labels to learn from, with the folder of their images and their share of the batches."""
     validation: tuple[LabelSet, ...] = ()
     """Published labels to evaluate on."""
+    validation_share: Share = 0.0
+    """Share of the photos of ``datasets`` that are held out and evaluated on, chosen by a hash of their names."""
     synthetic: SyntheticPeopleConfig = field(default_factory=SyntheticPeopleConfig)
     """Rendered people, beside the data sets."""
     filter: LabelFilter = field(default_factory=LabelFilter)
@@ -132,6 +134,8 @@ class TrainConfig(EngineConfig):
         if self.network.backbone.drop_path > 0:
             values["processes"] = self.run.processes
         values["weights"] = [dataset.weight for dataset in self.datasets]
+        if not self.validation_share:
+            values.pop("validation_share")  # as in the runs that were begun before it was a setting
         if self.mean not in ("labels", "neutral"):
             values["mean"] = "file"
         return values

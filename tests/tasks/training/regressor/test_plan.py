@@ -11,9 +11,13 @@ from labelled_photos import labelled_photos
 from training_rig import alone, noise_plan
 
 from model.regressor import flip
+from tasks.body_model import ehm_assets
+from tasks.settings import BodyModelConfig
 from tasks.training.engine.broken_rows import BrokenRows
 from tasks.training.engine.loader import each_row_once
 from tasks.training.regressor.experiment import RegressorExperiment
+from tasks.training.regressor.plan import TrainingPlan, open_plan
+from tasks.training.regressor.settings import from_plain
 
 
 def test_it_says_how_well_faces_are_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +48,24 @@ def test_a_broken_validation_photo_gives_way_within_the_stated_share(tmp_path: P
 
 def test_it_says_nothing_of_mirrors_where_no_crop_is_mirrored(tmp_path: Path) -> None:
     assert not [line for line in noise_plan(tmp_path, augment={"flip_share": 0.0}).lines() if "mirror" in line]
+
+
+def open_labels(folder: Path, share: float) -> TrainingPlan:
+    """A plan of published labels alone, as the paper's recipe asks for it."""
+    body = ehm_assets(BodyModelConfig())
+    labelled_photos(folder, 12, body_sha256=body.sha256)
+    entry = {"path": str(folder / "labels/small"), "images": str(folder / "photos")}
+    return open_plan(from_plain({"datasets": [entry], "validation_share": share}))
+
+
+def test_a_share_of_the_labels_is_evaluated_on_and_not_learnt_from(tmp_path: Path) -> None:
+    plan = open_labels(tmp_path, 0.4)
+    learnt, held_out = (
+        people[0].selection.table["sample_id"].to_pylist() for people in (plan.training, plan.validation)
+    )
+    assert len(learnt) + len(held_out) == 12
+    assert not set(learnt) & set(held_out)
+    with pytest.raises(
+        ValueError, match=r"validation_share: 0\.001 of the photos of \S+small leaves 12 people to learn"
+    ):
+        open_labels(tmp_path / "again", 0.001)

@@ -1,0 +1,32 @@
+"""Rows that are held out by the name of their photo: everybody goes one way, and goes it whatever is added later."""
+
+from labelled_photos import labelled_photos
+
+from datasets_manifest.shards.held_out import hold_out
+
+
+def ids(selection):
+    return selection.table["sample_id"].to_pylist()
+
+
+def test_every_row_is_in_one_part_and_people_of_a_photo_stay_together(tmp_path):
+    whole = labelled_photos(tmp_path, 120, people=2).selection
+    learnt, held_out = hold_out(whole, 0.25)
+    assert sorted(ids(learnt) + ids(held_out)) == sorted(ids(whole))
+    assert not set(learnt.table["image"].to_pylist()) & set(held_out.table["image"].to_pylist())
+    assert 0.25 * 240 - 3 * 13.5 < held_out.num_rows < 0.25 * 240 + 3 * 13.5, "three standard errors of 120 photos"
+    assert len({learnt.snapshot_hash, held_out.snapshot_hash, whole.snapshot_hash}) == 3
+
+
+def test_who_is_held_out_does_not_change_with_the_data_that_are_added(tmp_path):
+    few, many = (hold_out(labelled_photos(tmp_path / str(n), n).selection, 0.3)[1] for n in (40, 80))
+    assert set(ids(few)) <= set(ids(many))
+    assert set(ids(many)) - set(ids(few)) == {name for name in ids(many) if int(name.split("/")[2][:3]) >= 40}
+
+
+def test_a_larger_share_holds_out_the_same_and_more(tmp_path):
+    whole = labelled_photos(tmp_path, 60).selection
+    small, large = (set(ids(hold_out(whole, share)[1])) for share in (0.1, 0.4))
+    assert small < large
+    assert not ids(hold_out(whole, 0.0)[1])
+    assert not ids(hold_out(whole, 1.0)[0])
