@@ -22,6 +22,7 @@ _MIN_ONE_SHOULDER_POINTS = 8
 """Body points needed when a single shoulder is all that is seen of the torso."""
 _MAX_BODY_REL, _MAX_HAND_REL, _MAX_FACE_REL = 0.05, 0.12, 0.08
 _MIN_INLIER_RATIO = 0.5
+_MIN_SHOULDERS, _MIN_TORSO_POINTS = 1, 2
 MAX_FACE_TURN_RAD = 100 * math.pi / 180
 """Largest angle between where the fitted head looks and where the camera is. A profile has 90 degrees and shows half a
 face; further round, face points are guesses of the estimator. The 10 degrees allow for the error of the fitted head.
@@ -29,6 +30,31 @@ face; further round, face points are guesses of the estimator. The 10 degrees al
 MAX_ESTIMATED_TURN_RAD = 120 * math.pi / 180
 """The same for the head before the fit. A frontal face made up on the back of a head turns the fitted head round, even
 past what a neck can do: the estimate of the body, within 20 degrees, has to agree that there is a face to be seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """A figure of B people that is held to a limit before a part may supervise a model."""
+
+    text: str
+    """What is said where the limit is not kept; holds ``{figure}`` and ``{limit}``."""
+    figure: Tensor
+    """(B,)."""
+    limit: Tensor
+    """(B,), in the same unit."""
+    is_least: bool
+    """Whether the figure must reach the limit; else it must not exceed it."""
+    scale: float = 1.0
+    """Factor on both before they are said."""
+
+    @property
+    def kept(self) -> Tensor:
+        """(B,) bool."""
+        return self.figure >= self.limit if self.is_least else self.figure <= self.limit
+
+    def sentence(self, row: int) -> str:
+        """The text with the figures of one person."""
+        return self.text.format(figure=self.scale * float(self.figure[row]), limit=self.scale * float(self.limit[row]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,10 +79,16 @@ class Reprojection:
     """(B,) angle between the fitted head's forward axis and the direction to the camera: 0 frontal, pi from behind."""
     body_sigma_rel: Tensor
     """(B,) mean stated sigma of the seen body keypoints as a share of the longer side of the box; 0 without any."""
+    part_limits: tuple[tuple[Limit, ...], ...]
+    """Of each part, what its figures are held to."""
     part_valid: Tensor
-    """(B, 4) bool: seen well enough to supervise a model."""
+    """(B, 4) bool: seen well enough to supervise a model; all limits are kept."""
     joint_seen: Tensor
     """(B, 22) bool: some inlier shows how the joint is turned; the others stayed at their prior."""
+
+    def doubt(self, row: int, part: int) -> str | None:
+        """What the first limit says that a part of a person does not keep; None if it keeps all."""
+        return next((limit.sentence(row) for limit in self.part_limits[part] if not limit.kept[row]), None)
 
 
 def _masked_median(values: Tensor, mask: Tensor) -> Tensor:
@@ -119,22 +151,15 @@ def measure_reprojection(
         size = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).amax(1).clamp(min=1.0)
     count = torch.stack([inlier[:, part].sum(1) for part in PART_POINTS], 1)
     share = count / torch.stack([seen[:, part].sum(1) for part in PART_POINTS], 1).clamp(min=1)
-    trusted = share >= _MIN_INLIER_RATIO
-    shoulders, hips = inlier[:, list(_SHOULDERS)].sum(1), inlier[:, list(_HIPS)].sum(1)
-    torso = (shoulders >= 1) & ((shoulders + hips >= 2) | (count[:, 0] >= _MIN_ONE_SHOULDER_POINTS))
-    body = torso & (count[:, 0] >= _MIN_BODY_POINTS) & (reproj[:, 0] <= _MAX_BODY_REL * size)
-    needed = torch.where(hand_estimated, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS)
-    hands = [
-        (count[:, 1 + side] >= needed[:, side])
-        & (
-            reproj[:, 1 + side]
-            <= _MAX_HAND_REL * _extent(keypoints_px[:, PART_POINTS[1 + side]], seen[:, PART_POINTS[1 + side]])
-        )
-        for side in range(2)
-    ]
-    face_size = _extent(keypoints_px[:, skeleton.FACE], seen[:, skeleton.FACE])
-    face = (count[:, 3] >= _MIN_FACE_POINTS) & (reproj[:, 3] <= _MAX_FACE_REL * face_size)
-    face = face & (face_turn <= MAX_FACE_TURN_RAD) & (estimated_turn <= MAX_ESTIMATED_TURN_RAD)
+    limits = _part_limits(
+        inlier=inlier,
+        count=count,
+        share=share,
+        reproj=reproj,
+        sizes=[size, *(_extent(keypoints_px[:, part], seen[:, part]) for part in PART_POINTS[1:])],
+        hand_estimated=hand_estimated,
+        turns=(face_turn, estimated_turn),
+    )
     return Reprojection(
         residual_px=torch.where(seen, distance, torch.full_like(distance, torch.nan)),
         inlier=inlier,
@@ -145,6 +170,76 @@ def measure_reprojection(
         inlier_part_ratio=share,
         face_turn_rad=face_turn,
         body_sigma_rel=_mean_sigma(precision[:, skeleton.BODY]) / size,
-        part_valid=torch.stack([body, *hands, face], 1) & trusted,
+        part_limits=limits,
+        part_valid=torch.stack([torch.stack([limit.kept for limit in own]).all(0) for own in limits], 1),
         joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in skeleton.JOINT_KEYPOINTS.values()], 1),
+    )
+
+
+def _part_limits(
+    *,
+    inlier: Tensor,
+    count: Tensor,
+    share: Tensor,
+    reproj: Tensor,
+    sizes: list[Tensor],
+    hand_estimated: Tensor,
+    turns: tuple[Tensor, Tensor],
+) -> tuple[tuple[Limit, ...], ...]:
+    """What body, left hand, right hand and face are held to, the most telling first.
+
+    Args:
+        inlier: (B, 133) bool.
+        count: (B, 4) inliers of each part.
+        share: (B, 4) the same as a share of the seen points.
+        reproj: (B, 4) px.
+        sizes: of each part (B,) px what its residual is compared with.
+        hand_estimated: (B, 2) bool.
+        turns: the face's turn away from the camera (B,) after and before the fit.
+    """
+
+    def least(text: str, figure: Tensor, limit: Tensor | float, scale: float = 1.0) -> Limit:
+        bound = torch.as_tensor(limit, device=figure.device).expand_as(figure)
+        return Limit(text=text, figure=figure, limit=bound, is_least=True, scale=scale)
+
+    def most(text: str, figure: Tensor, limit: Tensor | float, scale: float = 1.0) -> Limit:
+        bound = torch.as_tensor(limit, device=figure.device, dtype=figure.dtype).expand_as(figure)
+        return Limit(text=text, figure=figure, limit=bound, is_least=False, scale=scale)
+
+    def common(part: int, needed: Tensor | int, largest: float) -> tuple[Limit, ...]:
+        return (
+            least("the fit meets {figure:.0f} points, needed {limit:.0f}", count[:, part], needed),
+            least(
+                "the fit meets {figure:.0f} % of the points, needed {limit:.0f} %",
+                share[:, part],
+                _MIN_INLIER_RATIO,
+                100,
+            ),
+            most("median residual {figure:.1f} px, allowed {limit:.1f} px", reproj[:, part], largest * sizes[part]),
+        )
+
+    shoulders, hips = inlier[:, list(_SHOULDERS)].sum(1), inlier[:, list(_HIPS)].sum(1)
+    # Many body points make up for a torso of which a single shoulder is seen.
+    torso = torch.where(count[:, 0] >= _MIN_ONE_SHOULDER_POINTS, _MIN_SHOULDERS, _MIN_TORSO_POINTS)
+    fingers = torch.where(hand_estimated, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS)
+    degrees = 180 / math.pi
+    return (
+        (
+            *common(0, _MIN_BODY_POINTS, _MAX_BODY_REL),
+            least("the fit meets {figure:.0f} shoulders, needed {limit:.0f}", shoulders, _MIN_SHOULDERS),
+            least("the fit meets {figure:.0f} of shoulders and hips, needed {limit:.0f}", shoulders + hips, torso),
+        ),
+        *(common(1 + side, fingers[:, side], _MAX_HAND_REL) for side in range(2)),
+        (
+            *common(3, _MIN_FACE_POINTS, _MAX_FACE_REL),
+            most(
+                "face {figure:.0f} degrees from the camera, allowed {limit:.0f}", turns[0], MAX_FACE_TURN_RAD, degrees
+            ),
+            most(
+                "body's head {figure:.0f} degrees from the camera, allowed {limit:.0f}",
+                turns[1],
+                MAX_ESTIMATED_TURN_RAD,
+                degrees,
+            ),
+        ),
     )

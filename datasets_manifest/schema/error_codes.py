@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -55,6 +56,15 @@ class ErrorCode(StrEnum):
     def sentence(self) -> str:
         """One sentence for a person: what happened and, where it helps, what to do."""
         return ERROR_SENTENCES[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a person, or a part of one, is not trusted: a code to filter by, and a sentence to read."""
+
+    code: ErrorCode
+    detail: str
+    """What was measured and what is allowed, for example ``spread 4.1 % of the hand, allowed 3.5 %``."""
 
 
 ERROR_SENTENCES: dict[ErrorCode, str] = {

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import CAMERA, DEFAULT_SIZE, EHM_FIELDS, LABEL_PARAMETERS, ONE, RAD, BodySize
-from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Status
+from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Refusal, Status
 from datasets_manifest.schema.fields import (
     ARRAY_MAP,
     CATEGORY,
@@ -39,6 +39,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "BoxSource",
     "ErrorCode",
+    "Refusal",
     "Status",
     "field_note",
     "fixed_length",
@@ -48,8 +49,9 @@ __all__ = [
     "parameter_columns",
 ]
 
-SCHEMA_VERSION = 2
-"""Version of every schema in this file; it rises with any change of a column. 2: labels have `joint_seen`."""
+SCHEMA_VERSION = 3
+"""Version of every schema in this file; it rises with any change of a column. 2: labels have `joint_seen`. 3: keypoints
+and hands say of each part why it is not trusted."""
 
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
@@ -192,6 +194,10 @@ def _keypoints_schema() -> pa.Schema:
             _keypoints_column(),
             column("sigma_px", FLOATS, sigma, unit=PX, frame=IMAGE, shape=(NUM_KEYPOINTS,), finite=False),
             column("part_valid", FLAGS, "body, left hand, right hand, face: are the 2D points trusted", shape=(4,)),
+            *(
+                column(f"{part}_detail", pa.string(), f"what the {part}'s 2D points lack to be trusted; null if valid")
+                for part in PART_NAMES
+            ),
             *_camera_columns(),
             column("evidence", ARRAY_MAP, "named float arrays the later estimators use, flat; NaN = not there"),
             column("evidence_shape", SHAPE_MAP, "shape of each array in evidence"),
@@ -221,6 +227,7 @@ def _hands_schema() -> pa.Schema:
             column(f"{side}_valid", pa.bool_(), f"is the {side} hand's pose trusted", required=True),
             column(f"{side}_score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
             column(f"{side}_error_code", CATEGORY, f"why the {side} hand is not trusted; null when valid"),
+            column(f"{side}_error_detail", pa.string(), "what was measured and what is allowed; null when valid"),
             *parameter_columns(f"{side}_hand_pose"),
             column(f"{side}_wrist_orient", FLOATS, "wrist, axis-angle", unit=RAD, frame=CAMERA, shape=(3,)),
             column(f"{side}_sigma_rad", pa.float32(), "standard deviation of the pose", unit=RAD, finite=False),

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.body.skeleton import BODY, CONTOUR, FACE, INNER_FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from model.body.skeleton import CONTOUR, INNER_FACE, NUM_KEYPOINTS
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
+from model.estimators.refusals import TRUNK, details_by_count, few_keypoints, refused_boxes, trusted_parts
 from model.estimators.registry import register
 from model.estimators.surface import COCO_ANNOTATORS
-from model.imaging.boxes import box_problem, longer_side, score_from_sigma
-
-HANDS = (LEFT_HAND, RIGHT_HAND)
-TRUNK = (5, 6, 11, 12)
-"""Shoulders and hips."""
+from model.imaging.boxes import longer_side, score_from_sigma
 
 SIGMA_SHARE = np.full(NUM_KEYPOINTS, 0.012)
 SIGMA_SHARE[5:11] = 0.02
@@ -27,8 +24,6 @@ CLICK_SHARE = 0.012
 OCCLUDED, VISIBLE = 1, 2
 """COCO's visibility flags of annotated points; 0 = not annotated."""
 OCCLUDED_FACTOR = 1.5
-MIN_BODY_POINTS, MIN_FACE_POINTS, MIN_HAND_POINTS = 4, 20, 4
-"""Annotated points below which a part is not trusted."""
 BOX_MARGIN = 0.08
 """Room around the keypoints, in longer sides, where no box was annotated."""
 
@@ -52,13 +47,6 @@ def box_of_keypoints(keypoints: Array, width: int, height: int) -> Array:
     low, high = points.min(0), points.max(0)
     margin = BOX_MARGIN * float(max(high - low))
     return np.clip(np.concatenate([low - margin, high + margin]), 0, [width, height, width, height])
-
-
-def part_validity(seen: Array) -> Array:
-    """Returns (4,) trust of body, left hand, right hand and face from (133,) annotated points, by counts."""
-    body = seen[BODY].sum() >= MIN_BODY_POINTS and seen[list(TRUNK)].sum() >= 2
-    hands = [seen[hand].sum() >= MIN_HAND_POINTS for hand in HANDS]
-    return np.array([body, *hands, seen[FACE].sum() >= MIN_FACE_POINTS], dtype=bool)
 
 
 @register("keypoints", "annotations")
@@ -101,12 +89,9 @@ class AnnotatedKeypoints:
         seen = is_annotated(annotated)
         keypoints = np.where(seen[..., None], np.nan_to_num(annotated), 0.0)
         sigma, scores = np.full(seen.shape, np.inf), np.zeros(seen.shape)
-        reasons: list[str | None] = []
+        reasons = refused_boxes(boxes, width, height)
         for i, side in enumerate(longer_side(boxes)):
-            problem = box_problem(boxes[i], width, height)
-            if seen[i, BODY].sum() < MIN_BODY_POINTS:
-                problem = "keypoints_too_few"
-            reasons.append(problem)
+            reasons[i] = few_keypoints(np.where(seen[i], 0.0, np.inf)) or reasons[i]
             flags = keypoints[i, :, 2]
             sigma[i] = annotation_sigma_px(flags, float(side)) if np.isfinite(side) else np.inf
             click = np.where(flags < VISIBLE, OCCLUDED_FACTOR, 1.0) * CLICK_SHARE
@@ -114,13 +99,15 @@ class AnnotatedKeypoints:
         keypoints[..., 2] = scores
         keypoints[scores == 0] = 0
         valid = np.array([reason is None for reason in reasons], dtype=bool)
+        details = [details_by_count(row, "annotated") for row in seen]
         return KeypointsOutput(
             boxes_xyxy=boxes.astype(np.float32),
             box_source=source,
             scores=np.ones(num),
             keypoints=keypoints.astype(np.float32),
             sigma_px=sigma.astype(np.float32),
-            part_valid=np.array([part_validity(row) for row in seen], dtype=bool).reshape(num, 4),
+            part_valid=trusted_parts(details),
+            part_details=details,
             valid=valid,
             reasons=reasons,
             evidence=COCO_ANNOTATORS.evidence(num),

@@ -20,6 +20,8 @@ from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 
+from datasets_manifest.schema.error_codes import Refusal
+
 Array: TypeAlias = np.ndarray
 
 PARTS = ("keypoints", "body", "hands", "face")
@@ -161,10 +163,12 @@ class KeypointsOutput:
     """(P, 133) float32 calibrated standard deviation, inf where not seen."""
     part_valid: Array
     """(P, 4) bool 2D trust of body, left hand, right hand, face."""
+    part_details: list[tuple[str | None, ...]]
+    """(P, 4) what was measured of a part that is not trusted and what is allowed, None for a trusted one."""
     valid: Array
     """(P,) bool."""
-    reasons: list[str | None]
-    """Error code of an invalid person."""
+    reasons: list[Refusal | None]
+    """Of an invalid person."""
     evidence: dict[str, Array]
     """float32 arrays for the later stages, first dim P; NaN = not there. A source that puts hips and shoulders
     elsewhere than at the joints says so here (`model.estimators.surface`)."""
@@ -191,8 +195,8 @@ class BodyOutput:
     """(P, 10)."""
     sigma_rad: Array
     """(P, 22) standard deviation of the root and the 21 joints."""
-    reasons: list[str | None]
-    """Error code of an invalid body."""
+    reasons: list[Refusal | None]
+    """Of an invalid body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,8 +213,8 @@ class HandsOutput:
     """(P, 2, 3, 3) camera frame."""
     sigma_rad: Array
     """(P, 2) standard deviation of a finger joint."""
-    reasons: list[tuple[str | None, str | None]]
-    """Error codes (left, right)."""
+    reasons: list[tuple[Refusal | None, Refusal | None]]
+    """(left, right), of an invalid hand."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,8 +239,8 @@ class FaceOutput:
     """(P, 3, 3) camera frame."""
     sigma_rad: Array
     """(P,) standard deviation of the head's orientation."""
-    reasons: list[str | None]
-    """Error code of an invalid face."""
+    reasons: list[Refusal | None]
+    """Of an invalid face."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from model.body.skeleton import HEAD, NUM_BODY_JOINTS, NUM_KEYPOINTS, SMPLX_PARENTS, WRISTS
-from model.estimators.annotations import is_annotated, part_validity
+from model.estimators.annotations import is_annotated
 from model.estimators.base import (
     Array,
     BodyOutput,
@@ -24,8 +24,9 @@ from model.estimators.base import (
     KeypointsOutput,
     PersonBatch,
 )
+from model.estimators.refusals import details_by_count, refused_boxes, trusted_parts
 from model.estimators.registry import register
-from model.imaging.boxes import box_problem, longer_side, score_from_sigma
+from model.imaging.boxes import longer_side, score_from_sigma
 
 BODY_SIGMA_RAD = math.radians(5.5)
 """Error of a body joint, an axis."""
@@ -147,14 +148,16 @@ class SimulatedKeypoints:
             keypoints[i, seen, :2] = points[seen]
             keypoints[i, seen, 2] = score_from_sigma(noise[seen], float(side))
             sigma[i, seen] = noise[seen]
-        reasons = [box_problem(box, width, height) for box in boxes]
+        reasons = refused_boxes(boxes, width, height)
+        details = [details_by_count(np.isfinite(row)) for row in sigma]
         return KeypointsOutput(
             boxes_xyxy=boxes.astype(np.float32),
             box_source=["manifest"] * num,
             scores=np.ones(num),
             keypoints=keypoints.astype(np.float32),
             sigma_px=sigma.astype(np.float32),
-            part_valid=np.array([part_validity(np.isfinite(row)) for row in sigma], dtype=bool).reshape(num, 4),
+            part_valid=trusted_parts(details),
+            part_details=details,
             valid=np.array([reason is None for reason in reasons], dtype=bool),
             reasons=reasons,
             evidence={},

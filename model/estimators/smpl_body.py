@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.estimators.base import Array, BodyOutput, PersonBatch
 from model.estimators.conversions import smplx_body_pose
 from model.estimators.crop_network import (
@@ -25,6 +25,7 @@ from model.estimators.crop_network import (
 from model.imaging.squares import Square
 from model.rotations import rotation_about_x
 
+NOT_FINITE = Refusal(ErrorCode.BODY_NOT_FOUND, "the network gave a value that is not finite")
 NUM_BODY_POINTS = 17
 """Body points among the 133 keypoints: their mean score is the body's."""
 
@@ -33,16 +34,14 @@ class SmplBody(CheckpointEstimator):
     """A network that gives ``rotations`` (B, 24, 3, 3) and ``betas`` (B, 10), perhaps ``spread_rad`` (B, 22)."""
 
     skeleton = "smpl"
-    no_square: ErrorCode
-    """Why a person has no crop."""
     sigma_rad: Array
     """(22,) standard deviations of the root and the joints."""
 
     _network: CropNetwork
     _config: CropNetworkConfig
 
-    def square(self, batch: PersonBatch, row: int) -> Square | None:
-        """Where the crop of a person lies, or None if it cannot be told."""
+    def square(self, batch: PersonBatch, row: int) -> Square | Refusal:
+        """Where the crop of a person lies, or why that cannot be told."""
         raise NotImplementedError
 
     def estimate(self, batch: PersonBatch) -> BodyOutput:
@@ -56,9 +55,9 @@ class SmplBody(CheckpointEstimator):
             body_pose=np.tile(np.eye(3), (num, 21, 1, 1)),
             betas=np.zeros((num, 10)),
             sigma_rad=np.tile(self.sigma_rad, (num, 1)),
-            reasons=[self.no_square if square is None else ErrorCode.BODY_NOT_FOUND for square in squares],
+            reasons=[square if isinstance(square, Refusal) else NOT_FINITE for square in squares],
         )
-        found = [(row, square) for row, square in enumerate(squares) if square is not None]
+        found = [(row, square) for row, square in enumerate(squares) if isinstance(square, Square)]
         if not found:
             return output
         read = self._network.run([CropPlan(rgb=batch.images[row], square=square) for row, square in found])

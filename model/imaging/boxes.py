@@ -35,11 +35,15 @@ def longer_side(boxes_xyxy: np.ndarray) -> np.ndarray:
 
 
 def box_problem(box: np.ndarray, width: int, height: int) -> str | None:
-    """Returns ``box_invalid`` for a box (4,) that is not finite, too small or outside the photo, else None."""
+    """What is wrong with a box (4,) that is not finite, too small or outside the photo; None for a usable one."""
     if not np.all(np.isfinite(box)):
-        return "box_invalid"
+        return "the box is not finite"
     inside = np.clip(box, 0, [width, height, width, height])
-    return "box_invalid" if min(inside[2:] - inside[:2]) < MIN_SIDE_PX else None
+    sides = inside[2:] - inside[:2]
+    if min(sides) >= MIN_SIDE_PX:
+        return None
+    held = f"{max(sides[0], 0):.0f} x {max(sides[1], 0):.0f} px"
+    return f"{held} of the box lie inside the photo of {width} x {height}, needed {MIN_SIDE_PX} a side"
 
 
 def score_from_sigma(sigma_px: np.ndarray, box_side_px: np.ndarray | float) -> np.ndarray:

@@ -25,8 +25,8 @@ class Square:
     """Angle from the photo's axes to the square's; positive is clockwise on the screen."""
 
 
-def keypoint_box(keypoints: np.ndarray, min_score: float, min_points: int) -> np.ndarray | None:
-    """Extent (4,) xyxy px of the keypoints (K, 3) that are seen, or None if there are too few to tell.
+def keypoint_box(keypoints: np.ndarray, min_score: float, min_points: int) -> np.ndarray | str:
+    """Extent (4,) xyxy px of the keypoints (K, 3) that are seen, or what they lack to have one.
 
     Args:
         keypoints: x, y in px and score in 0..1; 0 is not seen.
@@ -36,9 +36,10 @@ def keypoint_box(keypoints: np.ndarray, min_score: float, min_points: int) -> np
     keypoints = np.asarray(keypoints, dtype=np.float64)
     seen = keypoints[np.isfinite(keypoints).all(1) & (keypoints[:, 2] > min_score)][:, :2]
     if len(seen) < min_points:
-        return None
+        return f"{len(seen)} keypoints score more than {min_score:g}, needed {min_points}"
     box = np.concatenate([seen.min(0), seen.max(0)])
-    return box if max(box[2:] - box[:2]) >= MIN_SIDE_PX else None
+    side = max(box[2:] - box[:2])
+    return box if side >= MIN_SIDE_PX else f"keypoints {side:.1f} px wide, needed {MIN_SIDE_PX}"
 
 
 def square_of_box(box: np.ndarray, scale: float, shape: tuple[float, float] | None = None) -> Square:

@@ -13,6 +13,7 @@ from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode
 from fitting.delta_theta import DeltaTheta
 from fitting.settings import Composition
 from model.estimators.base import BodyOutput
+from model.estimators.refusals import refusals
 from tasks.annotate.delta_theta import delta_theta
 from tasks.annotate.job import ShardJob
 from tasks.annotate.parts import annotate_part, part_states, to_rotvec
@@ -53,10 +54,7 @@ def smplx_output(output: BodyOutput, transfer: DeltaTheta, composition: Composit
 
 def body_columns(output: BodyOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the body file, a row a person."""
-    reasons = [
-        None if valid else reason or ErrorCode.BODY_NOT_FOUND
-        for valid, reason in zip(output.valid, output.reasons, strict=True)
-    ]
+    reasons = refusals(output.valid, output.reasons, ErrorCode.BODY_NOT_FOUND)
     return {
         "valid": np.asarray(output.valid, bool),
         "score": output.score,
@@ -64,5 +62,5 @@ def body_columns(output: BodyOutput) -> dict[str, Values]:
         "body_pose": to_rotvec(output.body_pose),
         "betas": output.betas,
         "sigma_rad": output.sigma_rad,
-        **part_states([[reason] for reason in reasons]),
+        **part_states([{"body": reason} for reason in reasons]),
     }

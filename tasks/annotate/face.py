@@ -8,6 +8,7 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import FACE_SCHEMA, ErrorCode
 from model.estimators.base import FaceOutput
+from model.estimators.refusals import refusals
 from tasks.annotate.job import ShardJob
 from tasks.annotate.parts import annotate_part, part_states, to_rotvec
 
@@ -21,15 +22,12 @@ def annotate_face(job: ShardJob) -> pa.Table:
 
 def face_columns(output: FaceOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the face file, a row a person."""
-    reasons = [
-        None if valid else reason or ErrorCode.ESTIMATOR_REFUSED
-        for valid, reason in zip(output.valid, output.reasons, strict=True)
-    ]
+    reasons = refusals(output.valid, output.reasons, ErrorCode.ESTIMATOR_REFUSED)
     return {
         "valid": np.asarray(output.valid, bool),
         "score": output.score,
         **{name: getattr(output, name) for name in COPIED},
         "head_orient": to_rotvec(output.head_orient),
         "sigma_rad": output.sigma_rad,
-        **part_states([[reason] for reason in reasons]),
+        **part_states([{"face": reason} for reason in reasons]),
     }

@@ -8,6 +8,7 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import HANDS_SCHEMA, ErrorCode
 from model.estimators.base import HandsOutput
+from model.estimators.refusals import refusals
 from tasks.annotate.job import ShardJob
 from tasks.annotate.parts import annotate_part, part_states, to_rotvec
 
@@ -22,16 +23,19 @@ def annotate_hands(job: ShardJob) -> pa.Table:
 def hands_columns(output: HandsOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the hands file, a row a person."""
     pose, wrist, valid = to_rotvec(output.hand_pose), to_rotvec(output.wrist_orient), np.asarray(output.valid, bool)
-    reasons = [
-        [None if good else ErrorCode(reason or ErrorCode.ESTIMATOR_REFUSED) for good, reason in zip(*both, strict=True)]
-        for both in zip(valid, output.reasons, strict=True)
-    ]
-    columns: dict[str, Values] = {**part_states(reasons)}
+    reasons = {
+        f"{side}_hand": refusals(valid[:, k], [both[k] for both in output.reasons], ErrorCode.ESTIMATOR_REFUSED)
+        for k, side in enumerate(SIDES)
+    }
+    people = [dict(zip(reasons, both, strict=True)) for both in zip(*reasons.values(), strict=True)]
+    columns: dict[str, Values] = {**part_states(people)}
     for k, side in enumerate(SIDES):
+        own = reasons[f"{side}_hand"]
         columns |= {
             f"{side}_valid": valid[:, k],
             f"{side}_score": output.score[:, k],
-            f"{side}_error_code": [own[k] for own in reasons],
+            f"{side}_error_code": [reason and reason.code for reason in own],
+            f"{side}_error_detail": [reason and reason.detail for reason in own],
             f"{side}_hand_pose": pose[:, k],
             f"{side}_wrist_orient": wrist[:, k],
             f"{side}_sigma_rad": output.sigma_rad[:, k],

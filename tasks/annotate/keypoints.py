@@ -14,6 +14,7 @@ from datasets_manifest.schema.columns import Columns, Values, joined, table_from
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import (
     KEYPOINTS_SCHEMA,
+    PART_NAMES,
     PERSON_UNKNOWN,
     ErrorCode,
     Status,
@@ -30,6 +31,7 @@ from model.estimators.base import (
     KeypointsOutput,
     default_camera,
 )
+from model.estimators.refusals import refusals
 from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
 from tasks.estimators import borrowed
@@ -154,22 +156,20 @@ class _Photo:
         if unknown:
             raise RuntimeError(f"{image.image_id}: box source {unknown[0]!r} is not one of {BOX_SOURCES}")
         people = self.plan.take(self.asked if self.is_known else np.repeat(self.asked, num))
-        codes = [
-            None if valid else ErrorCode(reason or ErrorCode.KEYPOINTS_TOO_FEW)
-            for valid, reason in zip(found.valid, found.reasons, strict=True)
-        ]
+        reasons = refusals(found.valid, found.reasons, ErrorCode.KEYPOINTS_TOO_FEW)
         columns = {
             **_key(people, people["person"] if self.is_known else np.arange(num)),
             **_size(image.rgb, num),
-            "status": [Status.OK if code is None else Status.FAILED for code in codes],
-            "error_code": codes,
-            "error_detail": [None if code is None else code.sentence for code in codes],
+            "status": [Status.OK if reason is None else Status.FAILED for reason in reasons],
+            "error_code": [reason and reason.code for reason in reasons],
+            "error_detail": [reason and reason.detail for reason in reasons],
             "bbox_xyxy": found.boxes_xyxy,
             "bbox_source": found.box_source,
             "detection_score": found.scores,
             "keypoints_2d": found.keypoints,
             "sigma_px": found.sigma_px,
             "part_valid": np.asarray(found.part_valid, bool),
+            **{f"{part}_detail": [own[k] for own in found.part_details] for k, part in enumerate(PART_NAMES)},
             "focal_px": np.full(num, image.focal_px),
             "principal_px": np.tile(image.principal_px, (num, 1)),
             **pack_arrays([{name: array[i] for name, array in found.evidence.items()} for i in range(num)]),

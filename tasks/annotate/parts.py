@@ -16,7 +16,7 @@ import torch
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.evidence import unpack_arrays
-from datasets_manifest.schema.labels import KEY_COLUMNS, ErrorCode, Status
+from datasets_manifest.schema.labels import KEY_COLUMNS, Refusal, Status
 from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import PersonBatch
@@ -63,20 +63,26 @@ def annotate_part(
     return joined([*tables, table_from_columns(columns | unfound, schema)], schema, [*places, failed])
 
 
-def part_states(reasons: Sequence[Sequence[str | None]]) -> dict[str, list[Any]]:
+def part_states(reasons: Sequence[Mapping[str, Refusal | None]]) -> dict[str, list[Any]]:
     """Status columns of people whose part (or parts, for the hands) an estimator looked at.
 
     Args:
-        reasons: For each person, an error code for each part that is not valid, None for a valid one.
+        reasons: For each person, why each part by its name is not valid, None for a valid one.
     """
     columns: dict[str, list[Any]] = {name: [] for name in STATE_COLUMNS}
     for own in reasons:
-        refused = [ErrorCode(reason) for reason in own if reason is not None]
+        refused = {part: reason for part, reason in own.items() if reason is not None}
         status = Status.OK if not refused else Status.FAILED if len(refused) == len(own) else Status.PARTIAL
         columns["status"].append(status)
-        columns["error_code"].append(refused[0] if refused else None)
-        columns["error_detail"].append(refused[0].sentence if refused else None)
+        columns["error_code"].append(next(iter(refused.values())).code if refused else None)
+        details = [reason.detail for reason in refused.values()]
+        columns["error_detail"].append(parts_detail(refused) if len(own) > 1 else next(iter(details), None))
     return columns
+
+
+def parts_detail(refused: Mapping[str, Refusal]) -> str:
+    """One text of why several parts of a person are not valid."""
+    return "; ".join(f"{part}: {reason.detail}" for part, reason in refused.items())
 
 
 def to_rotvec(rotations: np.ndarray) -> np.ndarray:

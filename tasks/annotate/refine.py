@@ -15,16 +15,24 @@ import torch
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from datasets_manifest.schema.evidence import unpack_arrays
-from datasets_manifest.schema.labels import KEY_COLUMNS, LABEL_SCHEMA, PART_NAMES, ErrorCode, Status
+from datasets_manifest.schema.labels import KEY_COLUMNS, LABEL_SCHEMA, PART_NAMES, ErrorCode, Refusal, Status
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
+from fitting.reprojection import Reprojection
 from fitting.sparse_tables import NUM_SURFACE
 from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
 from tasks.annotate.job import ShardJob
-from tasks.annotate.parts import STATE_COLUMNS, to_rotmat
+from tasks.annotate.parts import STATE_COLUMNS, parts_detail, to_rotmat
 from tasks.body_model import sparse_body
 
 _PARTS = ("keypoints", "body", "hands", "face")
+_STATED_BY = {
+    "body": ("body", ""),
+    "left_hand": ("hands", "left_"),
+    "right_hand": ("hands", "right_"),
+    "face": ("face", ""),
+}
+"""Step and prefix of the columns that say why a part is not valid."""
 _COPIED = (*KEY_COLUMNS, "bbox_xyxy", "bbox_source", "keypoints_2d", "focal_px", "principal_px")
 # A fit that stalled or ran out of steps has a best iterate, which is judged by its residuals like any other; the column
 # `converged` tells.
@@ -127,7 +135,9 @@ def label_table(parts: dict[str, Columns], result: RefineResult) -> pa.Table:
     valid = result.part_valid.numpy().astype(bool) & trusted
     states = np.array(
         [
-            _validity_state(valid[i], parts, i) if code is None else (Status.FAILED, code, code.sentence)
+            _validity_state(valid[i], parts, result.reprojection, i)
+            if code is None
+            else (Status.FAILED, code, code.sentence)
             for i, code in enumerate(codes)
         ],
         object,
@@ -176,27 +186,23 @@ def _failed_rows(people: Columns, state: Mapping[str, Values]) -> pa.Table:
 
 
 def _validity_state(
-    valid: np.ndarray, parts: dict[str, Columns], row: int
+    valid: np.ndarray, parts: dict[str, Columns], fit: Reprojection, row: int
 ) -> tuple[Status, ErrorCode | None, str | None]:
     """ok when every part may supervise, failed when none may, else partial, with the reason of each that may not."""
     if valid.all():
         return Status.OK, None, None
-    reasons = {part: _reason(part, parts, row) for part, good in zip(PART_NAMES, valid, strict=True) if not good}
-    detail = "; ".join(f"{part}: {reason}" for part, reason in reasons.items())
+    refused = {part: _reason(part, parts, fit, row) for part, good in zip(PART_NAMES, valid, strict=True) if not good}
     status = Status.PARTIAL if valid.any() else Status.FAILED
-    return status, next(iter(reasons.values())), f"may not supervise: {detail}"
+    return status, next(iter(refused.values())).code, parts_detail(refused)
 
 
-def _reason(part: str, parts: dict[str, Columns], row: int) -> ErrorCode:
-    """Why a part is not valid: its estimator's reason, or that the fitted body does not meet its keypoints."""
-    stated = {
-        "body": parts["body"]["error_code"],
-        "left_hand": parts["hands"]["left_error_code"],
-        "right_hand": parts["hands"]["right_error_code"],
-        "face": parts["face"]["error_code"],
-    }[part][row]
-    if stated is not None:
-        return ErrorCode(stated)
+def _reason(part: str, parts: dict[str, Columns], fit: Reprojection, row: int) -> Refusal:
+    """Why a part is not valid: its estimator's reason, its 2D points', or that the fit does not meet them."""
+    estimator, prefix = _STATED_BY[part]
+    code, detail = (parts[estimator][f"{prefix}{name}"][row] for name in ("error_code", "error_detail"))
+    if code is not None:
+        return Refusal(ErrorCode(code), detail)
     if not parts["keypoints"]["part_valid"][row, PART_NAMES.index(part)]:
-        return ErrorCode.ESTIMATOR_REFUSED
-    return ErrorCode.REPROJECTION_TOO_LARGE
+        return Refusal(ErrorCode.ESTIMATOR_REFUSED, parts["keypoints"][f"{part}_detail"][row])
+    said = fit.doubt(row, PART_NAMES.index(part))
+    return Refusal(ErrorCode.REPROJECTION_TOO_LARGE, said or ErrorCode.REPROJECTION_TOO_LARGE.sentence)

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from datasets_manifest.schema.error_codes import BoxSource, ErrorCode
+from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Refusal
 from model.estimators.base import BatchKeypointEstimator, ImageInput, KeypointEstimator, KeypointsOutput
-from model.imaging.boxes import box_problem
+from model.estimators.refusals import refusals, refused_boxes
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ class FoundPeople:
     """Where each box comes from."""
     scores: tuple[float | None, ...]
     """Score of each box, None without a detector."""
-    doubts: tuple[ErrorCode | None, ...]
-    """What the keypoint backend has against a person; there is a prediction all the same."""
+    doubts: tuple[Refusal | None, ...]
+    """What is wrong with a person's box; else what the keypoint backend says, which prevents no prediction."""
     usable: np.ndarray
     """(P,) bool: can the box be cut out."""
     failure: str | None = None
@@ -42,12 +42,14 @@ class FoundPeople:
 def whole_image(rgb: np.ndarray) -> FoundPeople:
     """The image as one person."""
     height, width = rgb.shape[:2]
+    box = np.array([[0.0, 0.0, width, height]])
+    problem = refused_boxes(box, width, height)[0]
     return FoundPeople(
-        boxes_xyxy=np.array([[0.0, 0.0, width, height]]),
+        boxes_xyxy=box,
         sources=(BoxSource.IMAGE,),
         scores=(None,),
-        doubts=(None,),
-        usable=_usable(np.array([[0.0, 0.0, width, height]]), rgb),
+        doubts=(problem,),
+        usable=np.array([problem is None]),
     )
 
 
@@ -79,19 +81,12 @@ def _nobody(failure: str) -> FoundPeople:
 
 def _of_output(output: KeypointsOutput, rgb: np.ndarray) -> FoundPeople:
     boxes = np.asarray(output.boxes_xyxy, np.float64).reshape(-1, 4)
-    doubts = [
-        None if valid else ErrorCode(reason or ErrorCode.KEYPOINTS_TOO_FEW)
-        for valid, reason in zip(output.valid, output.reasons, strict=True)
-    ]
+    problems = refused_boxes(boxes, rgb.shape[1], rgb.shape[0])
+    reasons = refusals(output.valid, output.reasons, ErrorCode.KEYPOINTS_TOO_FEW)
     return FoundPeople(
         boxes_xyxy=boxes,
         sources=tuple(BoxSource(source) for source in output.box_source),
         scores=tuple(float(score) for score in output.scores),
-        doubts=tuple(doubts),
-        usable=_usable(boxes, rgb),
+        doubts=tuple(problem or reason for problem, reason in zip(problems, reasons, strict=True)),
+        usable=np.array([problem is None for problem in problems], bool),
     )
-
-
-def _usable(boxes: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    height, width = rgb.shape[:2]
-    return np.array([box_problem(box, width, height) is None for box in boxes], bool)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from datasets_manifest.schema.columns import Values, table_from_columns
-from datasets_manifest.schema.error_codes import ErrorCode, Status
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal, Status
 from datasets_manifest.schema.predictions import prediction_id
 from model.regressor.joint_rotations import global_rotations
 from model.regressor.photo_people import PhotoPrediction
@@ -54,20 +54,21 @@ def person_rows(frame: InputFrame, found: FoundPeople, prediction: PhotoPredicti
         "focal_px": [prediction.focal_px] * len(usable),
         "principal_px": [prediction.principal_px] * len(usable),
     }
-    codes: list[ErrorCode | None] = [ErrorCode.BOX_INVALID] * num
+    reasons = list(found.doubts)
     states = [Status.FAILED] * num
     for person, is_finite in zip(usable, finite, strict=True):
-        doubt = found.doubts[person]
-        codes[person] = doubt if is_finite else ErrorCode.PREDICTION_NOT_FINITE
-        states[person] = Status.FAILED if not is_finite else Status.OK if doubt is None else Status.PARTIAL
+        if is_finite:
+            states[person] = Status.OK if reasons[person] is None else Status.PARTIAL
+        else:
+            reasons[person] = Refusal(code := ErrorCode.PREDICTION_NOT_FINITE, code.sentence)
     columns: dict[str, Values] = {
         **_key(frame, num),
         **_size(frame, num),
         "detection_score": found.scores,
         "bbox_source": found.sources,
         "status": states,
-        "error_code": codes,
-        "error_detail": [None if code is None else code.sentence for code in codes],
+        "error_code": [reason and reason.code for reason in reasons],
+        "error_detail": [reason and reason.detail for reason in reasons],
         **{name: _placed(own, usable, num) for name, own in crops.items()},
         **{name: _placed(own[finite], usable[finite], num) for name, own in values.items()},
     }

@@ -149,3 +149,25 @@ def test_the_turn_does_not_change_along_the_ray(open_body_f64: SparseBody) -> No
     far = replace(near, translation=near.translation + 2 * head)
     assert torch.allclose(face_turn_rad(near), face_turn_rad(far))
     assert torch.isfinite(pinhole.project(far.points_cam, people.camera)).all()
+
+
+@pytest.mark.parametrize(
+    ("seen", "error_px", "said"),
+    [
+        ([slice(0, 133)], 1.0, [None] * 4),
+        ([], 1.0, ["points, needed 6", "points, needed 10", "points, needed 15", "points, needed 30"]),
+        ([slice(0, 23), slice(91, 112)], 7.0, [None, None, "the fit meets 0 points, needed 15", "0 points, needed 30"]),
+        ([slice(0, 5), slice(7, 23)], 1.0, ["the fit meets 0 shoulders, needed 1", *["points, needed"] * 3]),
+    ],
+)
+def test_a_part_that_is_not_valid_says_what_it_lacks(seen, error_px, said) -> None:
+    found = evidence(seen, error_px)
+    doubts = [found.doubt(0, part) for part in range(4)]
+    assert [doubt is None for doubt in doubts] == found.part_valid[0].tolist()
+    for doubt, text in zip(doubts, said, strict=True):
+        assert (doubt is None) if text is None else text in doubt
+
+
+def test_a_face_that_looks_away_says_how_far() -> None:
+    found = evidence([slice(0, 133)], turns=(2.0, 0.0))
+    assert found.doubt(0, 3) == "face 115 degrees from the camera, allowed 100"

@@ -17,8 +17,8 @@ from model.estimators.dwpose.poses import OnnxPose, PoseReader, RawPoses
 from model.estimators.dwpose.sessions import OnnxNetwork
 from model.estimators.dwpose.yolox import PersonDetector, YoloxConfig
 from model.estimators.options import as_config
+from model.estimators.refusals import refused_boxes
 from model.estimators.registry import register
-from model.imaging.boxes import box_problem
 
 METHOD_VERSION = "1"
 """Of the steps around the networks."""
@@ -117,7 +117,7 @@ class DwposeKeypoints:
             raise ValueError(f"expected boxes, or None, for each of {len(images)} photos, got {len(boxes)}")
         people, scores = self._people(images, boxes)
         problems = [
-            [box_problem(box, image.rgb.shape[1], image.rgb.shape[0]) for box in own]
+            refused_boxes(own, image.rgb.shape[1], image.rgb.shape[0])
             for image, own in zip(images, people, strict=True)
         ]
         usable = [np.array([problem is None for problem in row], dtype=bool) for row in problems]

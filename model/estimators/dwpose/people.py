@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from datasets_manifest.schema.error_codes import Refusal
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
-from model.estimators.annotations import CLICK_SHARE, SIGMA_SHARE, part_validity
+from model.estimators.annotations import CLICK_SHARE, SIGMA_SHARE
 from model.estimators.base import Array, KeypointsOutput
 from model.estimators.dwpose.calibration import ScoreCalibration
 from model.estimators.dwpose.poses import RawPoses
-from model.estimators.mediapipe.keypoints import MIN_KEYPOINTS, overlapped
-from model.estimators.mediapipe.uncertainty import body_trusted, face_sigma, hand_sigma, is_inside
+from model.estimators.mediapipe.uncertainty import face_sigma, hand_sigma, is_inside
+from model.estimators.refusals import (
+    PartDetails,
+    detail_of_limbs,
+    details_by_count,
+    few_keypoints,
+    overlapped,
+    trusted_parts,
+)
 from model.estimators.surface import COCO_ANNOTATORS
 from model.imaging.boxes import longer_side, score_from_sigma
 
@@ -35,7 +43,7 @@ def read_person(
     side_px: float,
     inside: Array,
     calib: ScoreCalibration,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, PartDetails]:
     """Calibrates one person.
 
     The sigma of a point is the largest of three: what its raw score says, one step of the network's answers, and how
@@ -51,17 +59,18 @@ def read_person(
         calib: How raw scores are read.
 
     Returns:
-        Keypoints (133, 3), sigma_px (133,), trusted limbs (6,) of ``BODY_GROUPS``, and part_valid (4,).
+        Keypoints (133, 3), sigma_px (133,), trusted limbs (6,) of ``BODY_GROUPS``, and the parts' details.
     """
     seen = np.isfinite(points).all(-1) & (raw_score > calib.seen) & inside
     from_score = np.maximum(calib.share_of(raw_score) * crop_px, step_px)
     scores = score_from_sigma(np.maximum(from_score, CLICK_SHARE * side_px), side_px) * seen
-    trusted = seen & (scores >= trust_limits(calib))
-    groups = np.array([trusted[list(members)].all() for members in BODY_GROUPS.values()])
-    part_valid = part_validity(trusted)
-    part_valid[0] &= body_trusted(groups)
-    for column, part in enumerate(PART_SLICES, start=1):
-        if not part_valid[column]:
+    limits = trust_limits(calib)
+    trusted = seen & (scores >= limits)
+    limbs = [_limb_detail(scores, limits, trusted, members) for members in BODY_GROUPS.values()]
+    body, *others = details_by_count(trusted, "scored high enough")
+    details = (body or detail_of_limbs(limbs), *others)
+    for detail, part in zip(others, PART_SLICES, strict=True):
+        if detail is not None:
             seen[part] = False
     floor = np.zeros(NUM_KEYPOINTS)
     floor[BODY_AND_FEET] = SIGMA_SHARE[BODY_AND_FEET] * side_px
@@ -71,7 +80,12 @@ def read_person(
             floor[part] = sigma_of(shown)
     sigma = np.where(seen, np.maximum(from_score, floor), np.inf)
     keypoints = np.where(seen[:, None], np.column_stack([points, scores]), 0.0)
-    return keypoints, sigma, groups, part_valid
+    return keypoints, sigma, np.array([limb is None for limb in limbs]), details
+
+
+def _limb_detail(scores: Array, limits: Array, trusted: Array, members: tuple[int, ...]) -> str | None:
+    lost = [point for point in members if not trusted[point]]
+    return f"score {scores[lost].min():.2f}, needed {limits[lost].max():.2f}" if lost else None
 
 
 def keypoints_output(
@@ -79,7 +93,7 @@ def keypoints_output(
     boxes: Array,
     box_source: str,
     scores: Array | None,
-    problems: list[str | None],
+    problems: list[Refusal | None],
     poses: RawPoses,
     size: tuple[int, int],
     calibration: ScoreCalibration,
@@ -90,22 +104,23 @@ def keypoints_output(
         boxes: (P, 4) xyxy px.
         box_source: Where the boxes are from.
         scores: (P,) of the detector; None = the mean score of the body points.
-        problems: Error code of each box that cannot be used, whose poses are not read.
+        problems: Refusal of each box that cannot be used, whose poses are not read.
         poses: (P, ...).
         size: Width and height of the photo.
         calibration: How raw scores are read.
     """
     num = len(boxes)
     keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
-    groups, part_valid = np.zeros((num, len(BODY_GROUPS)), dtype=bool), np.zeros((num, 4), dtype=bool)
+    groups = np.zeros((num, len(BODY_GROUPS)), dtype=bool)
+    details: list[PartDetails] = [(None if problem is None else problem.detail,) * 4 for problem in problems]
     sides = longer_side(boxes)
     inside = is_inside(np.nan_to_num(poses.points_px, nan=-np.inf), *size)
     reasons = list(problems)
-    is_overlapped = overlapped(boxes)
+    overlaps = overlapped(boxes)
     for i in range(num):
         if reasons[i] is not None:
             continue
-        keypoints[i], sigma[i], groups[i], part_valid[i] = read_person(
+        keypoints[i], sigma[i], groups[i], details[i] = read_person(
             poses.points_px[i],
             poses.raw_score[i],
             float(poses.crop_px[i]),
@@ -114,17 +129,15 @@ def keypoints_output(
             inside[i],
             calibration,
         )
-        if np.isfinite(sigma[i, BODY]).sum() < MIN_KEYPOINTS:
-            reasons[i] = "keypoints_too_few"
-        elif is_overlapped[i]:
-            reasons[i] = "person_overlapped"
+        reasons[i] = few_keypoints(sigma[i]) or overlaps[i]
     return KeypointsOutput(
         boxes_xyxy=boxes.astype(np.float32),
         box_source=[box_source] * num,
         scores=keypoints[:, BODY, 2].mean(1) if scores is None else np.clip(scores, 0, 1),
         keypoints=keypoints.astype(np.float32),
         sigma_px=sigma.astype(np.float32),
-        part_valid=part_valid,
+        part_valid=trusted_parts(details),
+        part_details=details,
         valid=np.array([reason is None for reason in reasons], dtype=bool),
         reasons=reasons,
         evidence={

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
 from model.estimators.base import Array, HandsOutput, PersonBatch
 from model.estimators.conversions import left_hand_from_mirrored
@@ -29,6 +29,7 @@ from model.estimators.crop_network import (
 )
 from model.estimators.options import as_config
 from model.estimators.published_error import FINGER_M, turn_rad
+from model.estimators.refusals import NOT_FINITE
 from model.estimators.registry import register
 from model.estimators.regressor_files import HAMER, load_pose_regressor
 from model.imaging.squares import PORTRAIT, Square, keypoint_box, square_of_box
@@ -94,27 +95,30 @@ class HamerHands(CheckpointEstimator):
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
         self.info = self.info_of(sha256)
 
-    def square(self, keypoints: Array, side: int) -> Square | None:
-        """Where a hand's crop lies, or None with too few keypoints.
+    def square(self, keypoints: Array, side: int) -> Square | Refusal:
+        """Where a hand's crop lies, or what its keypoints lack.
 
         Args:
             keypoints: (133, 3) of a person.
             side: 0 left, 1 right.
         """
         box = keypoint_box(keypoints[HAND_POINTS[side]], self._config.min_score, self._config.min_points)
-        return None if box is None else square_of_box(box, BOX_SCALE, PORTRAIT)
+        if isinstance(box, str):
+            return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, box)
+        return square_of_box(box, BOX_SCALE, PORTRAIT)
 
     def estimate(self, batch: PersonBatch) -> HandsOutput:
         """Estimates one row a person, left and right; a hand with too few keypoints stays relaxed and invalid."""
         num = len(batch)
+        found = [[self.square(batch.keypoints[row], side) for side in (0, 1)] for row in range(num)]
         hands = [
             (row, side, square)
-            for row in range(num)
-            for side in (0, 1)
-            if (square := self.square(batch.keypoints[row], side)) is not None
+            for row, both in enumerate(found)
+            for side, square in enumerate(both)
+            if isinstance(square, Square)
         ]
         valid, score = np.zeros((num, 2), dtype=bool), np.zeros((num, 2))
-        reasons: list[list[str | None]] = [[ErrorCode.KEYPOINTS_TOO_FEW] * 2 for _ in range(num)]
+        reasons = [[own if isinstance(own, Refusal) else None for own in both] for both in found]
         poses = np.tile(self._relaxed, (num, 1, 1, 1, 1))
         wrists = np.tile(rotation_about_x(math.pi).double().numpy(), (num, 2, 1, 1))
         if hands:
@@ -125,7 +129,7 @@ class HamerHands(CheckpointEstimator):
             at = rows[finite], sides[finite]
             valid[at] = True
             for row, side, good in zip(rows.tolist(), sides.tolist(), finite.tolist(), strict=True):
-                reasons[row][side] = None if good else ErrorCode.ESTIMATOR_REFUSED
+                reasons[row][side] = None if good else NOT_FINITE
             poses[at], wrists[at] = rotations[finite, 1:], rotations[finite, 0]
             scores = np.stack([batch.keypoints[:, points, 2] for points in HAND_POINTS], 1)
             score[at] = mean_score(scores[at])

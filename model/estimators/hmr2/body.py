@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.estimators.base import PersonBatch
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.options import as_config
@@ -31,7 +31,6 @@ class HMR2Body(SmplBody):
 
     name = "hmr2"
     licence = "code MIT; weights for research, made with SMPL (non-commercial)"
-    no_square = ErrorCode.BOX_INVALID
     sigma_rad = body_sigma_rad(JOINT_ERROR_M)
 
     Options = CropNetworkConfig
@@ -56,8 +55,9 @@ class HMR2Body(SmplBody):
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=True, config=self._config)
         self.info = self.info_of(sha256)
 
-    def square(self, batch: PersonBatch, row: int) -> Square | None:
+    def square(self, batch: PersonBatch, row: int) -> Square | Refusal:
         """Square around the person's box, grown to 3 : 4."""
         box = batch.boxes_xyxy[row]
         height, width = batch.images[row].shape[:2]
-        return None if box_problem(box, width, height) else square_of_box(box, 1.0, PORTRAIT)
+        problem = box_problem(box, width, height)
+        return Refusal(ErrorCode.BOX_INVALID, problem) if problem else square_of_box(box, 1.0, PORTRAIT)

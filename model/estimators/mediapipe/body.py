@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.body.skeleton import ANKLES, FOOT_JOINTS, HEAD, HIPS, KNEES, NECK, WRISTS
 from model.estimators.base import Array, BodyOutput, PersonBatch
 from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
@@ -25,6 +26,7 @@ from model.imaging.boxes import score_from_sigma
 INNER_FACE_OF_51 = FACE_OF_68[17:]
 """Face-mesh landmark of each inner face keypoint."""
 
+NO_BODY = Refusal(ErrorCode.BODY_NOT_FOUND, "no pose was found, at most a face")
 SIGMA_DEG = np.array(
     [24, 24, 24, 12, 28, 28, 12, 28, 28, 12, 20, 20, 16, 6, 6, 16, 14, 14, 14, 14, 18, 18], dtype=float
 )
@@ -115,5 +117,5 @@ class MediapipeBody(MediapipePart):
             body_pose=joints,
             betas=np.zeros((num, 10)),
             sigma_rad=sigma,
-            reasons=[None if ok else "body_not_found" for ok in found],
+            reasons=[None if ok else NO_BODY for ok in found],
         )

@@ -15,7 +15,8 @@ from model.estimators.mediapipe.body import face_points
 from model.estimators.mediapipe.lift.rest import RestSkeleton
 from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, kabsch
 from model.estimators.mediapipe.part import MediapipePart
-from model.estimators.mediapipe.search.person import face_accepted
+from model.estimators.mediapipe.search.person import face_accepted, face_details
+from model.estimators.refusals import refused
 from model.estimators.registry import register
 
 INNER_LIPS = (13, 14)
@@ -84,5 +85,5 @@ class MediapipeFace(MediapipePart):
             eyelids=eyelids,
             head_orient=orient,
             sigma_rad=np.full(num, SIGMA_RAD),
-            reasons=[None if ok else "estimator_refused" for ok in valid],
+            reasons=[refused(detail) for detail in face_details(evidence)],
         )

@@ -12,6 +12,8 @@ from model.estimators.mediapipe.lift.kinematics import FIRST_FINGER, palm_orient
 from model.estimators.mediapipe.lift.rest import SIDES, RestSkeleton
 from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, clamped, exp, swing
 from model.estimators.mediapipe.part import MediapipePart
+from model.estimators.mediapipe.search.person import hand_details
+from model.estimators.refusals import refused
 from model.estimators.registry import register
 
 FINGER_LANDMARKS = {
@@ -76,7 +78,5 @@ class MediapipeHands(MediapipePart):
             hand_pose=poses,
             wrist_orient=wrists,
             sigma_rad=np.where(valid, SIGMA_RAD, SIGMA_RELAXED_RAD),
-            reasons=[
-                (None if left else "estimator_refused", None if right else "estimator_refused") for left, right in valid
-            ],
+            reasons=[(refused(left), refused(right)) for left, right in hand_details(evidence, self._hands)],
         )

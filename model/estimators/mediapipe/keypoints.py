@@ -4,49 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.body.skeleton import BODY, BODY_GROUPS, NUM_KEYPOINTS
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
+from model.body.skeleton import BODY_GROUPS, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
+from model.estimators.mediapipe.body import NO_BODY
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
 from model.estimators.mediapipe.search.detector import DetectorConfig
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.heads import HeadConfig, head_points
 from model.estimators.mediapipe.search.people import people_in_boxes, people_of_photo
-from model.estimators.mediapipe.search.person import PersonReading, face_accepted, to_evidence
+from model.estimators.mediapipe.search.person import (
+    PersonReading,
+    face_accepted,
+    face_details,
+    hand_details,
+    to_evidence,
+)
 from model.estimators.mediapipe.search.pose import PoseConfig
 from model.estimators.mediapipe.uncertainty import (
     assemble,
     body_points,
-    body_trusted,
+    limb_details,
     person_size_px,
-    trusted_groups,
 )
 from model.estimators.options import as_config
+from model.estimators.refusals import (
+    PartDetails,
+    detail_of_limbs,
+    few_keypoints,
+    overlapped,
+    refused_boxes,
+    trusted_parts,
+)
 from model.estimators.registry import register
 from model.estimators.surface import MEDIAPIPE
-from model.imaging.boxes import box_area, box_problem, intersection_area, longer_side
-
-MIN_KEYPOINTS = 4
-"""Seen body points below which a person cannot be fitted."""
-COMPARABLE_AREA = 0.3
-"""Area ratio above which an overlap refuses both people, else only the smaller one."""
-
-
-def overlapped(boxes: Array) -> Array:
-    """Returns (P,) whether more than half of the smaller of two boxes lies in the other.
-
-    Of people of very different size only the smaller one counts as overlapped.
-    """
-    out = np.zeros(len(boxes), dtype=bool)
-    areas = [box_area(box) for box in boxes]
-    for i in range(len(boxes)):
-        for j in range(len(boxes)):
-            is_smaller = areas[i] < areas[j] or (areas[i] == areas[j] and i > j)
-            if i == j or not is_smaller or intersection_area(boxes[i], boxes[j]) <= 0.5 * areas[i]:
-                continue
-            out[i] = True
-            out[j] |= areas[i] > COMPARABLE_AREA * areas[j]
-    return out
+from model.imaging.boxes import longer_side
 
 
 @register("keypoints", "mediapipe")
@@ -65,6 +58,10 @@ class MediapipeKeypoints:
         self._pose = as_config(PoseConfig, pose)
         self._hands = as_config(HandConfig, hands)
         self._heads = as_config(HeadConfig, heads)
+        self._no_pose = Refusal(
+            ErrorCode.BODY_NOT_FOUND,
+            f"no pose scores {self._pose.min_score} and covers {self._pose.min_overlap:.0%} of the given box",
+        )
         self._networks = networks()
         self.info = self._networks.info
 
@@ -83,7 +80,7 @@ class MediapipeKeypoints:
             readings += people
             return self._output(readings, used, [None] * len(readings), "detector", width, height)
         used = np.asarray(boxes, dtype=float).reshape(-1, 4)
-        problems = [box_problem(box, width, height) for box in used]
+        problems = refused_boxes(used, width, height)
         usable = [problem is None for problem in problems]
         readings += people_in_boxes(
             self._networks, rgb, used, usable, pose=self._pose, hands=self._hands, heads=self._heads
@@ -94,7 +91,7 @@ class MediapipeKeypoints:
         self,
         readings: list[PersonReading | None],
         boxes: Array,
-        problems: list[str | None],
+        problems: list[Refusal | None],
         source: str,
         width: int,
         height: int,
@@ -104,6 +101,7 @@ class MediapipeKeypoints:
         face_ok = face_accepted(evidence)
         hand_ok = evidence["hand_ok"] > 0.5
         groups = np.zeros((num, len(BODY_GROUPS)), dtype=bool)
+        bodies: list[str | None] = [NO_BODY.detail] * num
         keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
         sizes = person_size_px(boxes, evidence["pose_region"][:, 2])
         sides = longer_side(boxes)
@@ -114,7 +112,8 @@ class MediapipeKeypoints:
                 body = head_points(evidence["face_px"][i], width, height)
             else:
                 pose, size = reading.pose, float(sizes[i])
-                groups[i] = trusted_groups(pose.landmarks, pose.spread_px, size, width, height)
+                limbs = limb_details(pose.landmarks, pose.spread_px, size, width, height)
+                groups[i], bodies[i] = [limb is None for limb in limbs], detail_of_limbs(limbs)
                 body = body_points(pose.landmarks, pose.spread_px, size, width, height)
             left, right = (evidence["hand_px"][i, s, :, :2] if hand_ok[i, s] else None for s in (0, 1))
             keypoints[i], sigma[i] = assemble(
@@ -125,26 +124,28 @@ class MediapipeKeypoints:
             )
         reasons = list(problems)
         is_head = np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool)
-        is_overlapped = np.zeros(num, dtype=bool)
-        is_overlapped[~is_head] = overlapped(boxes[~is_head])  # a face that is seen is not covered by another's box
+        # A face that is seen is not covered by another's box.
+        overlaps = dict(zip(np.flatnonzero(~is_head).tolist(), overlapped(boxes[~is_head]), strict=True))
         for i in range(num):
-            if reasons[i] is None and readings[i] is None:
-                reasons[i] = "body_not_found"
-            elif reasons[i] is None and np.isfinite(sigma[i, BODY]).sum() < MIN_KEYPOINTS:
-                reasons[i] = "keypoints_too_few"
-            elif reasons[i] is None and is_overlapped[i]:
-                reasons[i] = "person_overlapped"
+            if reasons[i] is None:
+                reasons[i] = self._no_pose if readings[i] is None else few_keypoints(sigma[i]) or overlaps.get(i)
         evidence["body_group_valid"] = groups.astype(np.float32)
         evidence |= MEDIAPIPE.evidence(num)
         valid = np.array([reason is None for reason in reasons], dtype=bool)
-        trusted = np.array([body_trusted(row) for row in groups], dtype=bool)
+        details: list[PartDetails] = [
+            (body, *hands, face)
+            for body, hands, face in zip(
+                bodies, hand_details(evidence, self._hands), face_details(evidence), strict=True
+            )
+        ]
         return KeypointsOutput(
             boxes_xyxy=boxes.astype(np.float32),
             box_source=[source] * num,
             scores=np.nan_to_num(np.where(is_head, evidence["face_score"], evidence["pose_score"])),
             keypoints=keypoints.astype(np.float32),
             sigma_px=sigma.astype(np.float32),
-            part_valid=np.column_stack([trusted, hand_ok, face_ok]),
+            part_valid=trusted_parts(details),
+            part_details=details,
             valid=valid,
             reasons=reasons,
             evidence=evidence,

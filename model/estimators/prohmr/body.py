@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.estimators.base import PersonBatch
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
 from model.estimators.options import as_config
@@ -82,7 +82,6 @@ class ProHMRBody(SmplBody):
 
     name = "prohmr"
     licence = "code BSD-3-Clause; weights for research, made with SMPL (non-commercial)"
-    no_square = ErrorCode.KEYPOINTS_TOO_FEW
     sigma_rad = body_sigma_rad(JOINT_ERROR_M)
 
     Options = ProHMRBodyConfig
@@ -112,8 +111,8 @@ class ProHMRBody(SmplBody):
         self._network = CropNetwork(network, read, crop_px=CROP_PX, antialias=False, config=self._config)
         self.info = self.info_of(sha256)
 
-    def square(self, batch: PersonBatch, row: int) -> Square | None:
+    def square(self, batch: PersonBatch, row: int) -> Square | Refusal:
         """Square around the body and feet points that are seen."""
         points = batch.keypoints[row, :NUM_BOX_POINTS]
         box = keypoint_box(points, self._config.min_score, self._config.min_points)
-        return None if box is None else square_of_box(box, BOX_SCALE)
+        return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, box) if isinstance(box, str) else square_of_box(box, BOX_SCALE)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.error_codes import Refusal
 from model.body.skeleton import FACE
 from model.estimators import conversions
 from model.estimators.base import Array, FaceOutput, PersonBatch
@@ -22,6 +22,7 @@ from model.estimators.crop_network import (
     towards_camera,
 )
 from model.estimators.options import as_config
+from model.estimators.refusals import NOT_FINITE
 from model.estimators.registry import register
 from model.estimators.teaser.network import FaceEncoder
 from model.estimators.teaser.region import RegionConfig, face_square
@@ -85,8 +86,10 @@ class FaceNetwork(CheckpointEstimator):
 
     def estimate(self, batch: PersonBatch) -> FaceOutput:
         """Estimates one row a person; a face with too few keypoints stays neutral and invalid."""
-        found = [(i, square) for i in range(len(batch)) if (square := self._square(batch.keypoints[i])) is not None]
-        output = _neutral(len(batch), self._config)
+        places = [self._square(keypoints) for keypoints in batch.keypoints]
+        found = [(i, square) for i, square in enumerate(places) if isinstance(square, Square)]
+        refusals = [place if isinstance(place, Refusal) else None for place in places]
+        output = _neutral(refusals, self._config)
         if not found:
             return output
         rows, squares = np.array([i for i, _ in found]), [square for _, square in found]
@@ -95,7 +98,7 @@ class FaceNetwork(CheckpointEstimator):
         read["orient"] = self._orient(read["pose_rotvec"], squares, batch.focal_px[rows], batch.principal_px[rows])
         finite = finite_rows(read)
         for row, good in zip(rows, finite, strict=True):
-            output.reasons[row] = None if good else ErrorCode.ESTIMATOR_REFUSED
+            output.reasons[row] = None if good else NOT_FINITE
         good = rows[finite]
         output.valid[good] = True
         output.score[good] = mean_score(batch.keypoints[good][:, FACE, 2])
@@ -106,7 +109,7 @@ class FaceNetwork(CheckpointEstimator):
         output.head_orient[good] = read["orient"][finite]
         return output
 
-    def _square(self, keypoints: Array) -> Square | None:
+    def _square(self, keypoints: Array) -> Square | Refusal:
         return face_square(keypoints, self._config.region)
 
     def _crop(self, item: tuple[Array, Square]) -> Array:
@@ -149,8 +152,9 @@ def load_network(path: str | Path, *, name: str, tokens: bool) -> tuple[FaceEnco
     return network.eval(), checkpoint.sha256
 
 
-def _neutral(num: int, config: FaceConfig) -> FaceOutput:
-    """Rows of ``num`` people whose faces were not found."""
+def _neutral(refusals: list[Refusal | None], config: FaceConfig) -> FaceOutput:
+    """Rows of people whose faces were not read, with what is said against them so far."""
+    num = len(refusals)
     frontal = np.diag([1.0, -1.0, -1.0])
     return FaceOutput(
         valid=np.zeros(num, dtype=bool),
@@ -162,7 +166,7 @@ def _neutral(num: int, config: FaceConfig) -> FaceOutput:
         eyelids=np.zeros((num, 2)),
         head_orient=np.tile(frontal, (num, 1, 1)),
         sigma_rad=np.full(num, np.deg2rad(config.sigma_deg)),
-        reasons=[ErrorCode.KEYPOINTS_TOO_FEW] * num,
+        reasons=refusals,
     )
 
 

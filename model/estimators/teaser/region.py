@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.body.skeleton import FACE
 from model.estimators.base import Array
 from model.imaging.squares import Square
@@ -56,8 +57,8 @@ def face_lean(points: Array, seen: Array) -> float:
     return math.atan2(-x, y)
 
 
-def face_square(keypoints: Array, config: RegionConfig) -> Square | None:
-    """Returns where to cut the face of one person out, or None with too few face points.
+def face_square(keypoints: Array, config: RegionConfig) -> Square | Refusal:
+    """Returns where to cut the face of one person out, or what its points lack.
 
     Args:
         keypoints: (133, 3) x, y in px and score 0..1.
@@ -66,7 +67,8 @@ def face_square(keypoints: Array, config: RegionConfig) -> Square | None:
     face = np.asarray(keypoints, dtype=float)[FACE]
     seen = np.isfinite(face).all(1) & (face[:, 2] >= config.min_score) & (face[:, 2] > 0)
     if seen.sum() < config.min_points:
-        return None
+        said = f"{seen.sum()} face points score {config.min_score:g} or more, needed {config.min_points}"
+        return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, said)
     points = face[:, :2]
     roll = face_lean(points, seen) if config.align_roll else 0.0
     cosine, sine = math.cos(roll), math.sin(roll)
@@ -75,7 +77,7 @@ def face_square(keypoints: Array, config: RegionConfig) -> Square | None:
     low, high = turned.min(0), turned.max(0)
     box_side = float((high - low).max())
     if box_side < MIN_BOX_PX:
-        return None
+        return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, f"face {box_side:.1f} px large, needed {MIN_BOX_PX:.0f}")
     side = config.size_factor * box_side
     x, y = photo_from_square @ ((low + high) / 2 - [0, config.shift_up * side])
     return Square(centre_px=(float(x), float(y)), side_px=side, roll_rad=roll)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from refusals import codes_of
 
 from model.estimators import ImageInput, create
 
@@ -69,7 +70,7 @@ def test_person_with_three_body_points_keeps_its_row_and_says_why():
     out = run(annotated)
     assert out.num_people == 1
     assert not out.valid[0]
-    assert out.reasons == ["keypoints_too_few"]
+    assert codes_of(out) == ["keypoints_too_few"]
 
 
 def test_box_comes_from_the_keypoints_where_there_is_none():
@@ -81,7 +82,7 @@ def test_box_comes_from_the_keypoints_where_there_is_none():
 
 
 def test_box_outside_the_photo_is_refused():
-    assert run(person(), np.array([[500.0, 10, 600, 100]])).reasons == ["box_invalid"]
+    assert codes_of(run(person(), np.array([[500.0, 10, 600, 100]]))) == ["box_invalid"]
 
 
 def test_data_set_without_keypoints_is_told_what_to_use():

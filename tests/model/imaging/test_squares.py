@@ -33,5 +33,5 @@ def test_square_grows_boxes_to_the_shape():
 def test_box_takes_only_seen_points():
     points = np.array([[10, 20, 0.9], [30, 60, 0.5], [0, 0, 0.3], [-999, 5, 0], [np.nan, 1, 0.9]])
     assert keypoint_box(points, 0.3, 2).tolist() == [10, 20, 30, 60]
-    assert keypoint_box(points, 0.3, 3) is None
-    assert keypoint_box(np.array([[1, 1, 1], [2, 2, 1]]), 0.3, 2) is None
+    assert keypoint_box(points, 0.3, 3) == "2 keypoints score more than 0.3, needed 3"
+    assert keypoint_box(np.array([[1, 1, 1], [2, 2, 1]]), 0.3, 2) == "keypoints 1.0 px wide, needed 4"

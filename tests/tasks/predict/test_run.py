@@ -12,6 +12,7 @@ import trimesh
 from video_files import write_video
 
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.shard import read_footer, read_shard
@@ -63,7 +64,8 @@ class BoxesByWidth:
             sigma_px=np.ones((num, 133), np.float32),
             part_valid=np.ones((num, 4), bool),
             valid=np.array([reason is None for _, reason in people], bool),
-            reasons=[reason for _, reason in people],
+            part_details=[(None,) * 4] * num,
+            reasons=[code and Refusal(ErrorCode(code), f"{code}: 2 found, 3 needed") for _, code in people],
             evidence={},
         )
 

@@ -54,12 +54,35 @@ class FoundHand:
 
     def is_accepted(self, config: HandConfig) -> bool:
         """Whether the hand is trusted."""
-        return (
-            self.quality > config.min_quality
-            and self.wrist_offset < config.max_wrist_offset
-            and self.spread < config.max_spread
-            and diagonal(self.reading.landmarks) >= config.min_diagonal_px
-        )
+        size_px = diagonal(self.reading.landmarks)
+        return hand_detail(self.reading.score, self.quality, self.wrist_offset, self.spread, size_px, config) is None
+
+
+def hand_detail(
+    score: float, quality: float, wrist_offset: float, spread: float, size_px: float, config: HandConfig
+) -> str | None:
+    """What is said against a hand, with the figure and its limit; None for one that is trusted.
+
+    Args:
+        score: Of the network.
+        quality: See ``FoundHand``.
+        wrist_offset: See ``FoundHand``.
+        spread: See ``FoundHand``.
+        size_px: Diagonal of its landmarks.
+        config: The limits.
+    """
+    if not score > config.min_quality:
+        return f"score {score:.2f}, needed {config.min_quality}"
+    if not wrist_offset < config.max_wrist_offset:
+        far, most = 100 * wrist_offset, 100 * config.max_wrist_offset
+        return f"wrist {far:.0f} % of an arm from the body's wrist, allowed {most:.0f} %"
+    if not quality > config.min_quality:
+        return f"score {score:.2f}, but as the other hand or of a size that no hand has beside the arm"
+    if not spread < config.max_spread:
+        return f"spread {100 * spread:.1f} % of the hand, allowed {100 * config.max_spread:.1f} %"
+    if not size_px >= config.min_diagonal_px:
+        return f"{size_px:.0f} px large, needed {config.min_diagonal_px:.0f}"
+    return None
 
 
 def diagonal(points: Array) -> float:

@@ -24,7 +24,7 @@ from model.estimators.mediapipe.search.heads import (
 )
 from model.estimators.mediapipe.search.person import MAX_FACE_OFFSET, MIN_FACE_SCORE, PersonReading, read_parts
 from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
-from model.estimators.mediapipe.uncertainty import is_pose_usable, person_size_px, trusted_groups
+from model.estimators.mediapipe.uncertainty import is_pose_usable, limb_details, person_size_px
 from model.imaging.boxes import box_area, intersection_area, longer_side
 
 SAME_POSE = 0.1
@@ -73,7 +73,7 @@ def has_trusted_part(reading: PersonReading, box: Array, width: int, height: int
     if reading.pose is None or has_face(reading) or any(reading.hand_ok):
         return True
     size = float(person_size_px(box, np.array([reading.pose.region.side_px]))[0])
-    return is_pose_usable(trusted_groups(reading.pose.landmarks, reading.pose.spread_px, size, width, height))
+    return is_pose_usable(limb_details(reading.pose.landmarks, reading.pose.spread_px, size, width, height))
 
 
 def owns_face(reading: PersonReading, detection: FaceDetection) -> bool:

@@ -3,7 +3,8 @@
 Evidence arrays are float32 with the person first; NaN = not there:
 ``pose_world_m`` (P, 33, 3), ``pose_px`` (P, 33, 5), ``pose_spread_px`` (P, 33), ``pose_region`` (P, 4),
 ``pose_score`` (P,), ``face_px`` (P, 468, 3), ``face_score`` (P,), ``face_offset`` (P,), ``hand_world_m`` (P, 2, 21, 3),
-``hand_px`` (P, 2, 21, 3), ``hand_quality`` (P, 2), ``hand_ok`` (P, 2).
+``hand_px`` (P, 2, 21, 3), ``hand_quality`` (P, 2), ``hand_ok`` (P, 2), ``hand_score`` (P, 2), ``hand_offset`` (P, 2),
+``hand_spread`` (P, 2).
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ import numpy as np
 from model.estimators.base import Array, PersonBatch
 from model.estimators.mediapipe.graphs.runner import FaceReading, Networks
 from model.estimators.mediapipe.search.face_landmarks import find_face
-from model.estimators.mediapipe.search.hand_landmarks import FoundHand, HandConfig, drop_shared_hand, find_hand
+from model.estimators.mediapipe.search.hand_landmarks import (
+    FoundHand,
+    HandConfig,
+    diagonal,
+    drop_shared_hand,
+    find_hand,
+    hand_detail,
+)
 from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box
 from model.imaging.boxes import box_problem
 
@@ -37,6 +45,9 @@ HAND_SHAPES: dict[str, tuple[int, ...]] = {
     "hand_px": (2, 21, 3),
     "hand_quality": (2,),
     "hand_ok": (2,),
+    "hand_score": (2,),
+    "hand_offset": (2,),
+    "hand_spread": (2,),
 }
 EVIDENCE_SHAPES = {**POSE_SHAPES, **FACE_SHAPES, **HAND_SHAPES}
 """Shape of one person's row of every evidence array."""
@@ -93,12 +104,48 @@ def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
             for side, hand in enumerate(reading.hands):
                 out["hand_world_m"][i, side], out["hand_px"][i, side] = hand.reading.world_m, hand.reading.landmarks
                 out["hand_quality"][i, side], out["hand_ok"][i, side] = hand.quality, reading.hand_ok[side]
+                out["hand_score"][i, side], out["hand_offset"][i, side] = hand.reading.score, hand.wrist_offset
+                out["hand_spread"][i, side] = hand.spread
     return out
 
 
 def face_accepted(evidence: dict[str, Array]) -> Array:
     """Returns (P,) whether the face was found where the pose has it; NaN counts as not found."""
     return (evidence["face_score"] > MIN_FACE_SCORE) & (evidence["face_offset"] < MAX_FACE_OFFSET)
+
+
+def face_details(evidence: dict[str, Array]) -> list[str | None]:
+    """What is said against each of P faces, None for an accepted one."""
+    return [
+        None if accepted else _face_detail(float(score), float(offset))
+        for accepted, score, offset in zip(
+            face_accepted(evidence), evidence["face_score"], evidence["face_offset"], strict=True
+        )
+    ]
+
+
+def _face_detail(score: float, offset: float) -> str:
+    if np.isnan(score):
+        return "no head was found where a face could be looked for"
+    if not score > MIN_FACE_SCORE:
+        return f"score {score:.2f}, needed {MIN_FACE_SCORE}"
+    return f"{100 * offset:.0f} % of its height beside the pose's face, allowed {100 * MAX_FACE_OFFSET:.0f} %"
+
+
+def hand_details(evidence: dict[str, Array], config: HandConfig) -> list[tuple[str | None, str | None]]:
+    """What is said against the left and the right hand of P people, None for an accepted one."""
+
+    def detail(person: int, side: int) -> str | None:
+        if evidence["hand_ok"][person, side] > 0.5:
+            return None
+        figures = ("score", "quality", "offset", "spread")
+        score, quality, offset, spread = (float(evidence[f"hand_{name}"][person, side]) for name in figures)
+        if np.isnan(score):
+            return "no arm was found where a hand could be looked for"
+        said = hand_detail(score, quality, offset, spread, diagonal(evidence["hand_px"][person, side]), config)
+        return said or "the same hand was read for both sides, better as the other"
+
+    return [(detail(person, 0), detail(person, 1)) for person in range(len(evidence["hand_ok"]))]
 
 
 def evidence_of(

@@ -9,6 +9,7 @@ from onnx_files import (
     write_fixed_pose,
     write_mean_pose,
 )
+from refusals import codes_of
 
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 from model.estimators import KeypointEstimator, create, known_backends
@@ -131,7 +132,7 @@ def test_too_few_points_are_no_person_to_fit(finder):
     rgb = photo()
     paint(rgb, places(box[0]), box[0], which=[5, 6, 11])
     found = finder.estimate(image(rgb), box)
-    assert found.reasons == ["keypoints_too_few"]
+    assert codes_of(found) == ["keypoints_too_few"]
     assert not found.valid[0]
 
 
@@ -153,7 +154,7 @@ def test_unusable_boxes_are_rows_without_points(finder):
     rgb = photo()
     paint(rgb, places(box), box)
     found = finder.estimate(image(rgb), np.array([[np.nan] * 4, [950, 10, 990, 90.0], box, [50, 50, 50, 90]]))
-    assert found.reasons == ["box_invalid", "box_invalid", None, "box_invalid"]
+    assert codes_of(found) == ["box_invalid", "box_invalid", None, "box_invalid"]
     assert found.valid.tolist() == [False, False, True, False]
     assert not np.isfinite(found.sigma_px[[0, 1, 3]]).any()
     assert not found.part_valid[[0, 1, 3]].any()
@@ -163,7 +164,7 @@ def test_overlapped_people_are_refused(finder):
     box = np.array([[100, 60, 460, 560], [130, 80, 470, 570.0]])
     rgb = photo()
     paint(rgb, places(box[0]), box[0])
-    assert finder.estimate(image(rgb), box).reasons == ["person_overlapped"] * 2
+    assert codes_of(finder.estimate(image(rgb), box)) == ["person_overlapped"] * 2
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
@@ -266,7 +267,7 @@ def test_uncertain_scores_give_wide_sigma_and_no_trust(tmp_path):
     assert found[0].part_valid.all()
     assert not found[2].part_valid.any()
     assert found[2].valid[0], "points that are seen, though unsure, can be fitted"
-    assert found[3].reasons == ["keypoints_too_few"]
+    assert codes_of(found[3]) == ["keypoints_too_few"]
 
 
 def test_scores_of_rtmw_are_noticed_and_read_as_such(tmp_path):

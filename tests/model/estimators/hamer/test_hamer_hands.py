@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from photo_people import mirrored, people
+from refusals import codes_of
 from upstream_checkpoints import write_checkpoint
 
 from model.body.skeleton import LEFT_HAND, RIGHT_HAND
@@ -83,7 +84,7 @@ def test_too_few_keypoints_are_no_hand(estimator):
     batch.keypoints[1, RIGHT_HAND.start + 3 : RIGHT_HAND.stop, 2] = 0.25
     found = estimator.estimate(batch)
     assert found.valid.tolist() == [[False, True], [True, False], [True, True]]
-    assert found.reasons == [("keypoints_too_few", None), (None, "keypoints_too_few"), (None, None)]
+    assert codes_of(found) == [("keypoints_too_few", None), (None, "keypoints_too_few"), (None, None)]
     assert found.score[~found.valid].tolist() == [0, 0]
     assert (found.score[found.valid] > 0.5).all()
     assert np.allclose(found.hand_pose[0, 0], np.eye(3))
@@ -105,7 +106,7 @@ def test_an_answer_that_is_not_finite_is_refused(checkpoint, monkeypatch):
     batch.keypoints[1, LEFT_HAND, 2] = 0
     found = estimator.estimate(batch)
     assert found.valid.tolist() == [[False, True], [False, True]]
-    assert found.reasons == [("estimator_refused", None), ("keypoints_too_few", None)]
+    assert codes_of(found) == [("estimator_refused", None), ("keypoints_too_few", None)]
     assert np.isfinite(found.hand_pose).all()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from photo_people import people
+from refusals import codes_of
 from upstream_checkpoints import write_checkpoint
 
 from model.estimators import create
@@ -35,7 +36,7 @@ def test_pose_is_the_networks_reading_of_the_box(written):
         assert np.allclose(found.body_pose[row], expected.rotations[0, 1:22], atol=1e-5)
         assert np.allclose(found.betas[row], expected.betas[0], atol=1e-5)
     assert found.valid.all()
-    assert found.reasons == [None, None]
+    assert codes_of(found) == [None, None]
 
 
 def test_frontal_person_is_turned_about_x(written):
@@ -51,7 +52,7 @@ def test_unusable_boxes_are_no_people(written):
     batch.boxes_xyxy[2] = np.nan
     found = create("body", "hmr2", checkpoint_path=written[0]).estimate(batch)
     assert found.valid.tolist() == [False, True, False]
-    assert found.reasons == ["box_invalid", None, "box_invalid"]
+    assert codes_of(found) == ["box_invalid", None, "box_invalid"]
     assert np.allclose(found.global_orient[0], np.diag([1, -1, -1]), atol=1e-6)
     assert np.allclose(found.body_pose[0], np.eye(3))
     assert found.score[0] == 0 < found.score[1]

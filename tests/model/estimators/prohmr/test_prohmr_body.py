@@ -7,6 +7,7 @@ import pytest
 import roma
 import torch
 from photo_people import people
+from refusals import codes_of
 from upstream_checkpoints import TINY_PROHMR, prohmr, write_checkpoint
 
 from model.estimators import create
@@ -102,7 +103,7 @@ def test_too_few_keypoints_are_no_body(written):
     batch.keypoints[1, 3:23, 2] = 0.1
     found = create("body", "prohmr", checkpoint_path=written[0]).estimate(batch)
     assert found.valid.tolist() == [True, False]
-    assert found.reasons == [None, "keypoints_too_few"]
+    assert codes_of(found) == [None, "keypoints_too_few"]
 
 
 def test_half_precision_is_close(written):

@@ -7,7 +7,7 @@ import pytest
 from face_keypoints import person
 
 from model.estimators.teaser.region import RegionConfig, face_square
-from model.imaging.squares import apply_affine, crop_affine
+from model.imaging.squares import Square, apply_affine, crop_affine
 
 
 def test_the_square_of_an_upright_face_has_the_documented_margins() -> None:
@@ -49,7 +49,7 @@ def test_a_face_without_seen_eyes_is_cut_upright() -> None:
 def test_fewer_than_20_points_are_no_face(seen: int, found: bool) -> None:
     points = person()
     points[23 + seen : 91, 2] = 0.29
-    assert (face_square(points, RegionConfig()) is not None) == found
+    assert isinstance(face_square(points, RegionConfig()), Square) == found
 
 
 def test_points_that_are_not_seen_do_not_stretch_the_square() -> None:
@@ -62,7 +62,7 @@ def test_points_that_are_not_seen_do_not_stretch_the_square() -> None:
 
 
 def test_a_speck_is_no_face() -> None:
-    assert face_square(person(scale=5), RegionConfig()) is None
+    assert face_square(person(scale=5), RegionConfig()).detail.endswith("px large, needed 8")
 
 
 @pytest.mark.parametrize("field", [{"size_factor": 0.0}, {"min_points": 100}, {"min_score": 2.0}])

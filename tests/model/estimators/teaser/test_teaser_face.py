@@ -7,6 +7,7 @@ import pytest
 import torch
 from face_checkpoints import face_tensors
 from face_keypoints import person
+from refusals import codes_of
 
 from model.estimators import PersonBatch, create
 from model.estimators.teaser.face import SmirkFace, TeaserFace, load_network
@@ -65,7 +66,7 @@ def test_a_face_is_what_the_network_says_about_its_crop(teaser_path: str) -> Non
     wanted = turn @ np.diag([1.0, -1.0, -1.0]) @ rotvec_to_rotmat(read.pose_rotvec[0]).numpy()
     np.testing.assert_allclose(output.head_orient[0], wanted, atol=1e-5)
     assert output.valid.all()
-    assert output.reasons == [None]
+    assert codes_of(output) == [None]
     assert output.score[0] == pytest.approx(0.9)
     assert output.sigma_rad[0] == pytest.approx(math.radians(5))
 
@@ -107,7 +108,7 @@ def test_a_person_without_a_face_keeps_a_neutral_row(teaser: TeaserFace) -> None
     hidden[40:91, 2] = 0
     output = teaser.estimate(people([photo(), photo()], [hidden, person()]))
     assert output.valid.tolist() == [False, True]
-    assert output.reasons == ["keypoints_too_few", None]
+    assert codes_of(output) == ["keypoints_too_few", None]
     assert not output.flame_shape[0].any()
     np.testing.assert_array_equal(output.head_orient[0], np.diag([1.0, -1.0, -1.0]))
     assert teaser.estimate(people([photo()], [hidden])).valid.tolist() == [False]
@@ -119,7 +120,7 @@ def test_an_answer_that_is_not_finite_is_refused(tmp_path) -> None:
     torch.save(tensors, tmp_path / "SMIRK_em1.pt")
     output = SmirkFace(checkpoint_path=str(tmp_path / "SMIRK_em1.pt")).estimate(people([photo()], [person()]))
     assert output.valid.tolist() == [False]
-    assert output.reasons == ["estimator_refused"]
+    assert codes_of(output) == ["estimator_refused"]
     assert np.isfinite(output.head_orient).all()
 
 
