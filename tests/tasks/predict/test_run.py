@@ -119,8 +119,13 @@ def result(folder):
     """Everything on, of every input."""
     config = settings(folder, folder / "out", meshes="gltf", overlays=True, frames=FrameChoice(every=3))
     seen = []
-    done = predict([str(folder / "in")], config, lambda progress: seen.append(progress.frames))
-    assert seen == sorted(seen)
+
+    class Remembered:
+        def show(self, what, done, total, note, left_s):
+            seen.append(done)
+
+    done = predict([str(folder / "in")], config, Remembered())
+    assert seen
     return done
 
 
@@ -290,12 +295,13 @@ def test_a_photo_on_which_the_backend_fails_has_a_row_and_harms_no_other(folder,
 
 
 def test_a_run_that_is_broken_off_keeps_the_rows_it_has(folder, tmp_path, monkeypatch):
-    def stop(progress):
-        raise KeyboardInterrupt
+    class Stop:
+        def show(self, *_):
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "SHOTS_AT_ONCE", 1)
     with pytest.raises(KeyboardInterrupt):
-        predict([str(folder / "in")], settings(folder, tmp_path, rotations_only=True), stop)
+        predict([str(folder / "in")], settings(folder, tmp_path, rotations_only=True), Stop())
     table = pd.read_parquet(tmp_path / "people")
     assert list(table["status"]) == ["ok", "partial", "failed"]
 
