@@ -31,7 +31,7 @@ test: $(READY) lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --level error
 
 # Pages made from the code are current, and all of them build into site/ without a warning.
 docs: $(READY)

@@ -23,7 +23,7 @@ def hold_out(selection: Selection, share: float) -> tuple[Selection, Selection]:
         The rows to learn from, and those that are held out.
     """
     photos = selection.table["image"].unique()
-    held_out = pa.array([name for name in photos.to_pylist() if _place(name) < share], photos.type)
+    held_out = pa.array([name for name in photos.to_pylist() if _place(str(name)) < share], photos.type)
     is_held_out = pc.is_in(selection.table["image"], value_set=held_out)
     return _part(selection, pc.invert(is_held_out)), _part(selection, is_held_out)
 

@@ -234,7 +234,7 @@ def test_the_flow_shows_its_result_and_ends_its_processes_when_it_is_terminated(
     with temporary_settings({PREFECT_API_URL: api}):
         state = train_regressor(params=params, overrides={"steps": 4}, return_state=True)
     assert state.is_completed(), state.message
-    assert "of the mean pose" in state.message
+    assert "what the mean pose gives: PA-MPJPE of the body " in state.message
     code = "import sys; from flows.train import train_regressor as t; t(params=sys.argv[1], overrides={'steps': 5000})"
     env = {**os.environ, "PREFECT_API_URL": api, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code, params], env=env, stderr=subprocess.DEVNULL)

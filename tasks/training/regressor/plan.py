@@ -69,10 +69,11 @@ class TrainingPlan:
         said += [f"evaluates on {people.selection.sentence}" for people in self.validation]
         config = self.config
         people = sum(entry.selection.num_rows for entry in self.training)
+        processes = "1 process" if config.run.processes == 1 else f"{config.run.processes} processes"
         if config.augment.flip_share > 0:
             said.append(self._mirror_line())
         said.append(
-            f"{config.steps} steps of {config.global_batch} people ({config.run.processes} processes), "
+            f"{config.steps} steps of {config.global_batch} people ({processes}), "
             f"{config.steps * config.global_batch / max(people, 1):.1f} times each of {people} people; "
             f"run {self.folder.root.name}"
         )
@@ -82,9 +83,9 @@ class TrainingPlan:
         """How well this body's coefficients can be mirrored, and what that means for the crops that are."""
         mirror = CoefficientMirror.of(self.assets, self.config.network.size)
         line = (
-            f"{self.config.augment.flip_share:.0%} of the crops are mirrored; of what the coefficients do, their "
-            f"mirror image leaves unexplained: betas {mirror.betas_residual:.1%}, FLAME shape "
-            f"{mirror.shape_residual:.1%}, expression {mirror.expression_residual:.1%}"
+            f"{self.config.augment.flip_share:.0%} of the crops are mirrored; coefficients cannot follow a mirrored "
+            f"body in {mirror.betas_residual:.1%} of what betas do to it, {mirror.shape_residual:.1%} of what FLAME's "
+            f"shape and {mirror.expression_residual:.1%} of what its expression does"
         )
         if mirror.face_allowed:
             return line

@@ -16,6 +16,12 @@ from tasks.training.regressor.settings import TrainOutputConfig
 
 PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm")
 """Held-out errors that are drawn."""
+_HEADLINES = {
+    "pa_mpjpe_mm": "PA-MPJPE of the body",
+    "hand_pa_pve_mm": "PA-PVE of the hands",
+    "head_pa_mm": "of the head",
+}
+"""Held-out errors of the closing sentence, in words; all of them are in the metrics and in the table of the page."""
 _SHOWN_ROWS = 12
 
 
@@ -54,14 +60,16 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
 
 
 def outcome(checkpoint: Path, metrics: Mapping[str, Any]) -> str:
-    """Where the network is, its last loss, and its held-out errors beside those of the mean pose."""
+    """Where the network is, its last loss, and its main held-out errors beside those of the mean pose."""
     said = f"{checkpoint}: {metrics['step']} steps, loss {metrics['loss']:.4g}"
     errors = [
-        f"{name} {metrics[name]:.1f} against {metrics[MEAN_POSE + name]:.1f} of the mean pose"
-        for name in MEASURES
+        f"{words} {metrics[name]:.1f} mm ({metrics[MEAN_POSE + name]:.1f})"
+        for name, words in _HEADLINES.items()
         if name in metrics
     ]
-    return f"{said}; on held-out people {', '.join(errors)}." if errors else f"{said}; nothing was held out."
+    if not errors:
+        return f"{said}; nothing was held out."
+    return f"{said}; held-out people, in brackets what the mean pose gives: {', '.join(errors)}."
 
 
 def run_markdown(metrics: Mapping[str, Any], rows: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> str:

@@ -185,7 +185,7 @@ def test_a_finished_run_gives_out_its_average_with_metadata_curves_and_pictures(
     assert [row["step"] for row in read_rows(plan.folder.evaluations)] == [2, 3]
     assert meta.metrics["pa_mpjpe_mm"] > 0
     assert meta.metrics["mean_pose_pa_mpjpe_mm"] > 0
-    assert "of the mean pose" in result.sentence
+    assert "what the mean pose gives: PA-MPJPE of the body " in result.sentence
     assert result.overlays is not None
     assert result.overlays.read_bytes().startswith(b"\x89PNG")
     assert Path(plan.config.output.curve).read_text().startswith("step,lr,loss,")

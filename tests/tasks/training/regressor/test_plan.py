@@ -23,7 +23,7 @@ from tasks.training.regressor.settings import from_plain
 def test_it_says_how_well_faces_are_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = [line for line in noise_plan(tmp_path, augment={"flip_share": 0.5}).lines() if "mirror" in line]
     assert line.startswith("50% of the crops are mirrored")
-    assert re.search(r"unexplained: betas \d\.\d%, FLAME shape \d\.\d%, expression \d\.\d%$", line)
+    assert re.search(r"in \d\.\d% of what betas do to it, \d\.\d% of what FLAME's shape and \d\.\d% of", line)
     monkeypatch.setattr(flip, "MAX_RESIDUAL", -1.0)
     (line,) = [line for line in noise_plan(tmp_path, augment={"flip_share": 0.5}).lines() if "mirror" in line]
     assert line.endswith("the faces of mirrored crops do not supervise")
