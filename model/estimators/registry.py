@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import field, make_dataclass
+from dataclasses import field, fields, make_dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from model.estimators.base import PARTS
@@ -66,9 +66,8 @@ def create(part: str, name: str, **options: Any) -> Any:
     Raises:
         ValueError: Unknown part or backend, or options the backend does not take.
     """
-    factory = factory_of(part, name)
-    _check_options(part, name, factory, options)
-    return factory(**options)
+    _check_options(part, name, options)
+    return factory_of(part, name)(**options)
 
 
 def describe(part: str, name: str, **options: Any) -> Any | None:
@@ -79,9 +78,8 @@ def describe(part: str, name: str, **options: Any) -> Any | None:
     Raises:
         ValueError: As for ``create``, and a file that is not there.
     """
-    factory = factory_of(part, name)
-    _check_options(part, name, factory, options)
-    tell = getattr(factory, "describe", None)
+    _check_options(part, name, options)
+    tell = getattr(factory_of(part, name), "describe", None)
     return None if tell is None else tell(**options)
 
 
@@ -100,7 +98,7 @@ def factory_of(part: str, name: str) -> Callable[..., Any]:
     return _FACTORIES[part, name]
 
 
-def options_of(part: str, name: str) -> type | None:
+def options_of(part: str, name: str) -> type[Any] | None:
     """The options of a backend as a dataclass; None if it takes any.
 
     They are the keyword arguments of its factory and, for the ``**options`` of a class, the fields of the dataclass
@@ -122,10 +120,12 @@ def options_of(part: str, name: str) -> type | None:
     return make_dataclass(f"{part}_{name}", stated, bases=(base,) if base else (), frozen=True, kw_only=True)
 
 
-def _check_options(part: str, name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    signature = inspect.signature(factory)
+def _check_options(part: str, name: str, options: Mapping[str, Any]) -> None:
+    known = options_of(part, name)
+    if known is None:
+        return
     try:
-        signature.bind(**options)
+        known(**options)
     except TypeError as error:
-        known = [option for option, at in signature.parameters.items() if at.kind is not at.VAR_KEYWORD]
-        raise ValueError(f"{part} estimator {name!r}: {error}; its options are {', '.join(known) or 'none'}") from error
+        names = ", ".join(option.name for option in fields(known)) or "none"
+        raise ValueError(f"{part} estimator {name!r}: {error}; its options are {names}") from error

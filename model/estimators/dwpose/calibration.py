@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from datasets_manifest.settings import read_settings
 from model.estimators.base import Array
-from model.estimators.options import as_config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +77,7 @@ CALIBRATIONS = {"dwpose": SIMCC, "rtmpose": SIMCC, "rtmw": RTMW}
 """By kind of weights."""
 
 
-def calibration_of(kind: str, options: ScoreCalibration | Mapping[str, Any] | None = None) -> ScoreCalibration:
+def calibration_of(kind: str, options: Mapping[str, Any] | None = None) -> ScoreCalibration:
     """Returns the calibration of a kind of weights, with fields replaced by those of a mapping.
 
     Raises:
@@ -85,6 +85,5 @@ def calibration_of(kind: str, options: ScoreCalibration | Mapping[str, Any] | No
     """
     if kind not in CALIBRATIONS:
         raise ValueError(f"dwpose kind: expected one of {', '.join(CALIBRATIONS)}, got {kind!r}")
-    if options is None or not isinstance(options, Mapping):
-        return CALIBRATIONS[kind] if options is None else as_config(ScoreCalibration, options)
-    return as_config(ScoreCalibration, dataclasses.asdict(CALIBRATIONS[kind]) | dict(options))
+    values = dataclasses.asdict(CALIBRATIONS[kind]) | dict(options or {})
+    return read_settings(ScoreCalibration, values, "dwpose calibration")

@@ -16,7 +16,6 @@ from model.estimators.dwpose.people import keypoints_output
 from model.estimators.dwpose.poses import OnnxPose, PoseReader, RawPoses
 from model.estimators.dwpose.sessions import OnnxNetwork
 from model.estimators.dwpose.yolox import PersonDetector, YoloxConfig
-from model.estimators.options import as_config
 from model.estimators.refusals import refused_boxes
 from model.estimators.registry import register
 
@@ -81,7 +80,7 @@ class DwposeKeypoints:
         self._detector: PersonDetector | None = None
         if detector_path is not None:
             network = OnnxNetwork(detector_path, DETECTOR_FILE, **runtime)
-            self._detector = PersonDetector(network, as_config(YoloxConfig, detector))
+            self._detector = PersonDetector(network, detector or YoloxConfig())
             hashes.append(network.sha256)
         self.info = EstimatorInfo(
             name="dwpose",

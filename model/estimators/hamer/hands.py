@@ -27,7 +27,6 @@ from model.estimators.crop_network import (
     mean_score,
     towards_camera,
 )
-from model.estimators.options import as_config
 from model.estimators.published_error import FINGER_M, turn_rad
 from model.estimators.refusals import NOT_FINITE
 from model.estimators.registry import register
@@ -84,7 +83,7 @@ class HamerHands(CheckpointEstimator):
         Raises:
             ValueError: The file is absent or not HaMeR's, or an option is unknown or out of range.
         """
-        self._config = as_config(HamerConfig, options)
+        self._config = HamerConfig(**options)
         network, sha256 = load_pose_regressor(checkpoint_path, HAMER)
         relaxed = network.head.mean_rotations()[1:].double()
         self._relaxed = torch.stack([left_hand_from_mirrored(relaxed), relaxed]).cpu().numpy()

@@ -12,7 +12,6 @@ from torch import Tensor
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.estimators.base import PersonBatch
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
-from model.estimators.options import as_config
 from model.estimators.published_error import body_sigma_rad
 from model.estimators.registry import register
 from model.estimators.regressor_files import HMR2, load_pose_regressor
@@ -45,7 +44,7 @@ class HMR2Body(SmplBody):
         Raises:
             ValueError: The file is absent or not HMR2's, or an option is unknown or out of range.
         """
-        self._config = as_config(CropNetworkConfig, options)
+        self._config = CropNetworkConfig(**options)
         network, sha256 = load_pose_regressor(checkpoint_path, HMR2)
 
         def read(crops: Tensor) -> dict[str, Tensor]:

@@ -28,7 +28,6 @@ from model.estimators.mediapipe.uncertainty import (
     limb_details,
     person_size_px,
 )
-from model.estimators.options import as_config
 from model.estimators.refusals import (
     PartDetails,
     detail_of_limbs,
@@ -54,10 +53,10 @@ class MediapipeKeypoints:
         hands: HandConfig | None = None,
         heads: HeadConfig | None = None,
     ) -> None:
-        self._detector = as_config(DetectorConfig, detector)
-        self._pose = as_config(PoseConfig, pose)
-        self._hands = as_config(HandConfig, hands)
-        self._heads = as_config(HeadConfig, heads)
+        self._detector = detector or DetectorConfig()
+        self._pose = pose or PoseConfig()
+        self._hands = hands or HandConfig()
+        self._heads = heads or HeadConfig()
         self._no_pose = Refusal(
             ErrorCode.BODY_NOT_FOUND,
             f"no pose scores {self._pose.min_score} and covers {self._pose.min_overlap:.0%} of the given box",

@@ -8,7 +8,6 @@ from model.estimators.mediapipe.lift.rest import RestSkeleton, open_skeleton
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.person import evidence_of
 from model.estimators.mediapipe.search.pose import PoseConfig
-from model.estimators.options import as_config
 
 
 class MediapipePart:
@@ -24,9 +23,8 @@ class MediapipePart:
         hands: HandConfig | None = None,
         skeleton: RestSkeleton | None = None,
     ) -> None:
-        """Takes options as values, or as mappings of their fields."""
-        self._pose = as_config(PoseConfig, pose)
-        self._hands = as_config(HandConfig, hands)
+        self._pose = pose or PoseConfig()
+        self._hands = hands or HandConfig()
         self._rest = skeleton or open_skeleton()
         self._networks = networks()
         self.info = self._networks.info

@@ -15,7 +15,6 @@ from torch import Tensor
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.estimators.base import PersonBatch
 from model.estimators.crop_network import CropNetwork, CropNetworkConfig
-from model.estimators.options import as_config
 from model.estimators.prohmr.network import CROP_PX, IGNORED, SIZE_KEYS, ProHMRNetwork, config_of
 from model.estimators.published_error import body_sigma_rad
 from model.estimators.registry import register
@@ -96,7 +95,7 @@ class ProHMRBody(SmplBody):
         Raises:
             ValueError: The file is absent or not ProHMR's, or an option is unknown or out of range.
         """
-        self._config: ProHMRBodyConfig = as_config(ProHMRBodyConfig, options)  # type: ignore[override]
+        self._config: ProHMRBodyConfig = ProHMRBodyConfig(**options)  # type: ignore[override]
         network, sha256 = load_network(checkpoint_path)
         num_latents = network.config.flow.features
         noise = np.random.default_rng(self._config.seed).standard_normal((self._config.num_samples, num_latents))

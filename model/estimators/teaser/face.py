@@ -21,7 +21,6 @@ from model.estimators.crop_network import (
     mean_score,
     towards_camera,
 )
-from model.estimators.options import as_config
 from model.estimators.refusals import NOT_FINITE
 from model.estimators.registry import register
 from model.estimators.teaser.network import FaceEncoder
@@ -66,18 +65,17 @@ class FaceNetwork(CheckpointEstimator):
 
     Options = FaceConfig
 
-    def __init__(self, *, checkpoint_path: str, region: RegionConfig | None = None, **options: Any) -> None:
+    def __init__(self, *, checkpoint_path: str, **options: Any) -> None:
         """Loads the network.
 
         Args:
             checkpoint_path: The file as upstream gives it out.
-            region: Fields of ``RegionConfig``.
             **options: Fields of ``FaceConfig``.
 
         Raises:
             ValueError: The file is absent or not this network's, or an option is unknown or out of range.
         """
-        self._config = as_config(FaceConfig, {"region": as_config(RegionConfig, region), **options})
+        self._config = FaceConfig(**options)
         self._device = torch.device(self._config.device)
         self._dtype = torch.float16 if self._config.half else torch.float32
         self._network, sha256 = load_network(checkpoint_path, name=self.name, tokens=self.tokens)

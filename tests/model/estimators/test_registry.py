@@ -1,8 +1,6 @@
 import pytest
 
 from model.estimators import create, known_backends, register
-from model.estimators.mediapipe.search.pose import PoseConfig
-from model.estimators.options import as_config
 
 
 @pytest.mark.parametrize("part", ["keypoints", "body", "hands", "face"])
@@ -46,11 +44,6 @@ def test_options_that_do_not_fit_name_part_backend_and_the_known_ones(options, s
         create("face", "test-only-sized", **options)
 
 
-def test_options_of_a_file_become_a_config():
-    assert as_config(PoseConfig, {"min_score": 0.7}).min_score == 0.7
-    assert as_config(PoseConfig, None) == PoseConfig()
-
-
-def test_unknown_option_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"PoseConfig: expected a mapping of .*min_score"):
-        as_config(PoseConfig, {"min_scor": 0.7})
+def test_an_unknown_field_of_a_networks_settings_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"body estimator 'hmr2': .*'haff'; its options are .*half.*checkpoint_path"):
+        create("body", "hmr2", checkpoint_path="x", haff=True)

@@ -62,7 +62,7 @@ def test_options_replace_fields_of_the_kind():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="dwpose, rtmpose, rtmw, got 'vitpose'"):
         calibration_of("vitpose")
-    with pytest.raises(ValueError, match=r"ScoreCalibration: expected a mapping of raw"):
+    with pytest.raises(ValueError, match=r"dwpose calibration: unknown setting saen; known are"):
         calibration_of("dwpose", {"saen": 1})
     with pytest.raises(ValueError, match=r"raw scores \(rising\)"):
         ScoreCalibration(raw=(0.5, 0.4), sigma_share=(0.2, 0.1))

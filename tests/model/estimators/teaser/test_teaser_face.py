@@ -158,8 +158,6 @@ def test_half_precision_stays_near(teaser_path: str, teaser: TeaserFace) -> None
         ({"device": "cuda"}, "CUDA"),
         ({"sigma_deg": 0}, "sigma_deg"),
         ({"batch_size": 0}, "batch_size"),
-        ({"colour": "blue"}, "colour"),
-        ({"region": {"margin": 2}}, "margin"),
     ],
 )
 def test_options_that_make_no_sense_are_named(teaser_path: str, options: dict, message: str) -> None:
