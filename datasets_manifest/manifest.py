@@ -12,7 +12,7 @@ from typing import Any, Literal
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.paths import Links
+from datasets_manifest.paths import Links, placed
 from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_sources import ImageSource, open_images
 
@@ -40,7 +40,8 @@ class Manifest:
     root: Text
     """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
 
-    Absolute, relative to the working folder, or package:<import name>/<folder in it>. Photos are named by their path
+    Absolute, relative to the working folder, below the home folder as ~/..., or package:<import name>/<folder in it>;
+    variables such as $HOME are not replaced. Photos are named by their path
     below it, those in a tar file by archive.tar::member.
     """
     split: Text
@@ -90,7 +91,7 @@ class Manifest:
             ValueError: the package that holds the data is not installed.
         """
         if not self.root.startswith(_PACKAGE_PREFIX):
-            return Path(self.root).expanduser()
+            return placed(self.root)
         package, _, below = self.root.removeprefix(_PACKAGE_PREFIX).partition("/")
         spec = importlib.util.find_spec(package) if package.isidentifier() else None
         if spec is None or not spec.submodule_search_locations:
@@ -176,7 +177,7 @@ def _manifest_path(id_or_path: str) -> Path:
     known = manifest_ids()
     if id_or_path in known:
         return MANIFEST_FOLDER / f"{id_or_path}.yaml"
-    path = Path(id_or_path)
+    path = placed(id_or_path)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
     raise ValueError(f"There is no manifest {id_or_path!r}; known are {', '.join(known)}, or give the path of a .yaml.")

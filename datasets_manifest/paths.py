@@ -1,4 +1,4 @@
-"""Paths that come from data: they name a file inside the data set's root or they are refused."""
+"""Paths: those of a person are taken as written, those that come from data name a file in the root or are refused."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ MAX_PATH_BYTES = 3000
 
 Links = Literal["follow", "refuse"]
 """What is done with a link that leads outside the root."""
+
+
+def placed(text: str | Path, folder: str | Path = "") -> Path:
+    """Return the path that a person wrote: relative to ``folder``, with a ~ at its start for the home folder.
+
+    Nothing else in it is replaced: no variable, no pattern.
+
+    Raises:
+        ValueError: there is no home folder of that name.
+    """
+    try:
+        return Path(folder) / Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"The path {str(text)!r} begins with a home folder that is not known; write it out, or ./~ for that name."
+        ) from error
 
 
 def plain(relative: str, root: Path) -> PurePosixPath:

@@ -15,11 +15,13 @@ from collections.abc import Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
+
+from datasets_manifest.paths import placed
 
 T = TypeVar("T")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -110,11 +112,15 @@ def _type_at(hint: Any, place: tuple[int | str, ...]) -> Any:
     """The type that stands at a place of nested settings."""
     for step in place:
         hint = _without_none(hint)
+        parts = get_args(hint)
         if dataclasses.is_dataclass(hint):
-            hint = get_type_hints(hint)[str(step)]
+            hint = get_type_hints(hint).get(str(step), Any)
+        elif get_origin(hint) is dict:
+            hint = parts[1]
+        elif isinstance(step, int) and parts:
+            hint = parts[min(step, len(parts) - 1)] if Ellipsis not in parts else parts[0]
         else:
-            parts = get_args(hint)
-            hint = parts[min(int(step), len(parts) - 1)] if Ellipsis not in parts else parts[0]
+            return Any
     return hint
 
 
@@ -126,6 +132,33 @@ def _without_none(hint: Any) -> Any:
 
 def _class_at(hint: Any) -> Any:
     return get_origin(_without_none(hint)) or _without_none(hint)
+
+
+def value_of(text: str, cls: type[Any], name: str, where: str) -> Any:
+    """The value that a text of the command line is at a setting: the type of the setting decides.
+
+    Where a text is wanted, it is that, letter by letter: a folder may be called 007, on or "set #1". In quotes it is
+    what YAML makes of it, so that it can also be typed as in a file, and null is no text where there may be none. Any
+    other value is YAML.
+
+    Args:
+        text: As it was typed.
+        cls: Dataclass of the settings.
+        name: Dotted name of the setting; of one that is not known, the text is read as YAML.
+        where: What it is, for messages.
+
+    Raises:
+        ValueError: It is not YAML.
+    """
+    hint = _type_at(cls, tuple(name.split(".")))
+    wanted = _without_none(hint)
+    choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+    if wanted is not str and not (choices and all(isinstance(choice, str) for choice in choices)):
+        return parse_yaml(text, where)
+    if wanted is not hint and text in ("", "null"):
+        return None
+    is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return parse_yaml(text, where) if is_quoted else text
 
 
 class _Loader(yaml.SafeLoader):
@@ -175,11 +208,12 @@ def read_sections(path: Path) -> dict[str, dict[str, Any]]:
     """The sections of a settings file, as YAML gives them.
 
     Args:
-        path: YAML file.
+        path: YAML file; ~ is the home folder.
 
     Raises:
         ValueError: The file is missing or not YAML, or not made of sections.
     """
+    path = placed(path)
     if not path.is_file():
         raise ValueError(f"settings file {path} does not exist; give its path with --params")
     sections = parse_yaml(path.read_text(encoding="utf-8"), f"settings file {path}")

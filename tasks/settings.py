@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from datasets_manifest.paths import placed
+
 Device = Literal["auto", "cpu", "cuda"]
 """Where networks run; ``auto`` is the GPU if there is one. Which of several: the environment's CUDA_VISIBLE_DEVICES."""
 
@@ -40,7 +42,7 @@ class EstimatorConfig:
             if name.endswith("_path") and value not in (None, ""):
                 if not isinstance(value, str):
                     raise ValueError(f"{part}.options.{name}: expected the path of a file or null, got {value!r}")
-                options[name] = str(folder / value)
+                options[name] = str(placed(value, folder))
         return dataclasses.replace(self, options=options)
 
 

@@ -60,7 +60,7 @@ def test_settings_of_commands_are_accepted(name):
     for command, *arguments in calls(name, r"^(?:\S*/)?pear"):
         if command == "annotate":
             given = [value for option, value in itertools.pairwise(arguments) if option == "--set"]
-            load_config(ROOT / "params.yaml", parse_settings(given))
+            load_config(ROOT / "params.yaml", parse_settings(given, ROOT / "params.yaml"))
 
 
 @pytest.mark.parametrize("name", pages_with(r"python -m "))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.bar import display
-from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings
+from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings, split_pairs
 
 
 def annotate(
@@ -25,7 +25,8 @@ def annotate(
     With a server up (`pear up`) the run shows in its UI, else it runs in this process alone.
     """
     with one_sentence():
-        overrides = parse_settings(settings) | {f"roots.{k}": v for k, v in parse_settings(root, "--root").items()}
+        overrides = parse_settings(settings, params)
+        overrides |= {f"roots.{name}": folder for name, folder in split_pairs(root, "--root").items()}
         if datasets:
             overrides["datasets"] = list(datasets)
         if not local and has_server():
@@ -65,7 +66,7 @@ def retry(
     from tasks.annotate.retry import set_shards_aside
 
     with one_sentence():
-        overrides = parse_settings(settings)
+        overrides = parse_settings(settings, params)
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace, parse_shard_name
 
@@ -86,7 +87,7 @@ def status(params: Params = Path("params.yaml"), settings: Settings = None) -> N
         from tasks.annotate.status import status_lines
         from tasks.annotate.workspace import Workspace
 
-        for line in status_lines(Workspace.of(load_config(params, parse_settings(settings)).output)):
+        for line in status_lines(Workspace.of(load_config(params, parse_settings(settings, params)).output)):
             typer.echo(line)
         server = server_status(Path.cwd())
         typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
@@ -99,7 +100,7 @@ def failures(params: Params = Path("params.yaml"), settings: Settings = None) ->
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace
 
-        workspace = Workspace.of(load_config(params, parse_settings(settings)).output)
+        workspace = Workspace.of(load_config(params, parse_settings(settings, params)).output)
         count = 0
         for failure in list_failures(workspace):
             count += 1
@@ -118,15 +119,17 @@ def inspect(
 ) -> None:
     """Print one label and draw it over its photo."""
     with one_sentence():
+        from datasets_manifest.paths import placed
         from tasks.annotate.inspect import draw_sample, find_label
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace
 
-        config = load_config(params, parse_settings(settings))
+        config = load_config(params, parse_settings(settings, params))
         workspace = Workspace.of(config.output)
         row, shard = find_label(workspace, sample_id)
         shown = {k: v for k, v in row.items() if not isinstance(v, list) or len(v) <= 10}
         typer.echo(json.dumps(shown, indent=2, default=str))
+        out = placed(out)
         out.write_bytes(draw_sample(row, shard, workspace, config))
         typer.echo(f"drawn: {out}")
 
@@ -137,7 +140,7 @@ def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> N
         from datasets_manifest.shards.snapshot import check_snapshot
         from tasks.annotate.settings import load_config
 
-        snapshot = check_snapshot(load_config(params, parse_settings(settings)).output.labels)
+        snapshot = check_snapshot(load_config(params, parse_settings(settings, params)).output.labels)
         typer.echo(
             f"{snapshot.num_shards} shards, {snapshot.num_rows} people ({snapshot.num_ok} ok, {snapshot.num_partial} "
             f"partial, {snapshot.num_failed} failed), settings {snapshot.config_hash[:12]}"

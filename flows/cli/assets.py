@@ -23,7 +23,7 @@ def assets(
     with one_sentence():
         from tasks.annotate.assets import asset_lines, count_sentence, inspect_settings, next_step, recipe
 
-        config, root = recipe(params, parse_settings(settings), root, Path.cwd())
+        config, root = recipe(params, parse_settings(settings, params), root, Path.cwd())
         rows = inspect_settings(config, root, hash_files=hashes)
         for line in asset_lines(rows, root):
             typer.echo(line)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import importlib
 import logging
 import os
 import sys
@@ -12,12 +14,20 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from datasets_manifest.settings import parse_yaml
+from datasets_manifest.settings import parse_yaml, read_sections, value_of
 
 Params = Annotated[Path, typer.Option("--params", help="Settings file.")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="Setting to replace, for example keypoints.backend=annotations.")
 ]
+
+
+_CONFIGS = {
+    "annotate": ("tasks.annotate.settings", "AnnotateConfig"),
+    "train": ("tasks.training.regressor.settings", "TrainConfig"),
+    "predict": ("tasks.predict.settings", "PredictConfig"),
+}
+"""Section of a settings file to module and class of its settings."""
 
 
 @contextlib.contextmanager
@@ -31,19 +41,65 @@ def one_sentence() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def parse_settings(pairs: list[str] | None, option: str = "--set") -> dict[str, Any]:
-    """``["a.b=1"]`` to ``{"a.b": 1}``; values are YAML.
+def split_pairs(pairs: list[str] | None, option: str = "--set") -> dict[str, str]:
+    """``["a.b=1"]`` to ``{"a.b": "1"}``.
 
     Raises:
-        ValueError: A pair has no ``=``, or its value is not YAML.
+        ValueError: A pair has no ``=``.
     """
-    parsed = {}
+    texts = {}
     for pair in pairs or []:
-        name, equals, value = pair.partition("=")
+        name, equals, text = pair.partition("=")
         if not equals:
             raise ValueError(f"{option} {pair!r}: expected <name>=<value>, for example run.workers=4")
-        parsed[name.strip()] = parse_yaml(value, f"{option} {pair!r}: the value")
-    return parsed
+        texts[name.strip()] = text
+    return texts
+
+
+def parse_settings(pairs: list[str] | None, params: Path | None) -> dict[str, Any]:
+    """``["run.workers=1"]`` to ``{"run.workers": 1}``: see ``typed_settings``."""
+    return typed_settings(split_pairs(pairs), params)
+
+
+def typed_settings(texts: dict[str, str], params: Path | None, section: str = "annotate") -> dict[str, Any]:
+    """Settings of the command line as values: texts stay what was typed, all else is YAML.
+
+    Args:
+        texts: By the dotted name of the setting.
+        params: Settings file, which may name the backend that an option is of, and whose section, if it has but one,
+            says whose settings these are.
+        section: Whose they are otherwise: ``annotate``, ``train`` or ``predict``.
+
+    Raises:
+        ValueError: A value is not YAML, the file cannot be read, or there is no such backend.
+    """
+    if not texts:
+        return {}
+    sections = {} if params is None else read_sections(params)
+    if len(sections) == 1 and set(sections) <= set(_CONFIGS):
+        (section,) = sections
+    module, name = _CONFIGS[section]
+    config, stated = getattr(importlib.import_module(module), name), sections.get(section, {})
+    return {name: _value(text, config, name, texts, stated) for name, text in texts.items()}
+
+
+def _value(text: str, config: type, name: str, texts: dict[str, str], stated: dict[str, Any]) -> Any:
+    from model.estimators.base import PARTS
+    from model.estimators.registry import options_of
+    from tasks.settings import EstimatorConfig
+
+    where = f"the value of {name}"
+    part, _, option = name.partition(".options.")
+    if not option or part not in PARTS:
+        return value_of(text, config, name, where)
+    backend, in_file = EstimatorConfig().backend, stated.get(part)
+    if isinstance(in_file, dict):
+        backend = in_file.get("backend", backend)
+    known = options_of(part, texts.get(f"{part}.backend", backend))
+    names = {field.name for field in dataclasses.fields(known)} if known is not None else set()
+    if option.endswith("_path") and option not in names:
+        return text
+    return parse_yaml(text, where) if known is None else value_of(text, known, option, where)
 
 
 class _StandardError(logging.StreamHandler[TextIO]):

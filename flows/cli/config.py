@@ -27,7 +27,7 @@ def config(
     with one_sentence():
         from tasks.setting_rows import setting_rows
 
-        loaded, stated, overrides = _loaded(params, parse_settings(settings))
+        loaded, stated, overrides = _loaded(params, parse_settings(settings, params))
         rows = [row for row in setting_rows(loaded, stated, overrides) if not row.is_group]
         rows = [shown for row in rows for shown in _option_rows(row, loaded, stated, overrides)]
         if markdown:

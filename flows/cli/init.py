@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from datasets_manifest.paths import placed
 from flows.cli.command_line import one_sentence
 
 _MANIFEST = "photos.yaml"
@@ -27,7 +28,7 @@ def init(
 ) -> None:
     """Make a project folder: settings, the manifest of one's photos, a DVC stage and a .gitignore."""
     with one_sentence():
-        folder, root = folder.expanduser(), photos.expanduser()
+        folder, root = placed(folder), placed(photos)
         written = _contents(folder, root)
         there = [name for name in (*written, ".dvc") if (folder / name).exists()]
         if there:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.bar import display
-from flows.cli.command_line import Settings, command_log, one_sentence, parse_settings
+from flows.cli.command_line import Settings, command_log, one_sentence, split_pairs, typed_settings
 from tasks.display import clock
 
 
@@ -69,7 +69,6 @@ def predict(
             "checkpoint": checkpoint,
             "out": out,
             "boxes": boxes,
-            "keypoints.backend": backend,
             "body_model.path": body_model,
             "meshes": meshes,
             "overlays": overlays or None,
@@ -84,8 +83,10 @@ def predict(
             "overwrite": overwrite or None,
         }
         overrides = {name: str(v) if isinstance(v, Path) else v for name, v in stated.items() if v is not None}
-        overrides |= {f"keypoints.options.{k}": v for k, v in parse_settings(option, "--option").items()}
-        config = load_predict_config(params, overrides | parse_settings(settings))
+        texts = {"keypoints.backend": backend} if backend else {}
+        texts |= {f"keypoints.options.{name}": text for name, text in split_pairs(option, "--option").items()}
+        texts |= split_pairs(settings)
+        config = load_predict_config(params, overrides | typed_settings(texts, params, "predict"))
         with display(log) as shown:
             done = run(inputs, config, shown)
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""

@@ -28,7 +28,7 @@ def train(
     With a server up (`pear up`) the run shows in its UI.
     """
     with one_sentence():
-        overrides = parse_settings(settings)
+        overrides = parse_settings(settings, params)
         if people_only:
             ok = _look(params, overrides)
         elif not local and has_server():

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from datasets_manifest.paths import placed
 from model.licensed_files import (
     ASSETS,
     BODIES,
@@ -127,7 +128,8 @@ def recipe(
     Raises:
         ValueError: The settings make no sense.
     """
-    params = params or folder / PAPER_PARAMS
+    params = placed(params or folder / PAPER_PARAMS)
+    root = None if root is None else placed(root)
     if params.is_file() or params != folder / PAPER_PARAMS:
         config, home = load_config(params, overrides, asset_root=root), params.absolute().parent
     else:

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
+from datasets_manifest.paths import placed
+from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
 from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
@@ -69,8 +70,8 @@ class AnnotateConfig:
 
     datasets: tuple[str, ...] = ("demo_photos", "demo_people")
     """Manifest ids, or paths of manifest files."""
-    roots: dict[str, str] = field(default_factory=dict)
-    """Data set id to folder, where the data lie elsewhere than the manifest says."""
+    roots: dict[str, Text] = field(default_factory=dict)
+    """Data set id to folder or tar file, where the data lie elsewhere than the manifest says; as its ``root``."""
     keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)
     """133 COCO-WholeBody keypoints and the people's boxes."""
     body: EstimatorConfig = field(default_factory=EstimatorConfig)
@@ -105,7 +106,7 @@ def load_config(
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
-    path = Path(path).absolute()
+    path = placed(path).absolute()
     return build_config(read_section(path, "annotate"), path.parent, path.name, overrides, asset_root=asset_root)
 
 
@@ -134,8 +135,8 @@ def build_config(
     config = read_settings(AnnotateConfig, _overridden(values, overrides or {}), where)
     chosen = {"device": config.run.device}
     body_path = config.body_model.path
-    body_model = BodyModelConfig(path=None if body_path is None else str(folder / body_path))
-    output = {f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
+    body_model = BodyModelConfig(path=None if body_path is None else str(placed(body_path, folder)))
+    output = {f.name: str(placed(getattr(config.output, f.name), folder)) for f in dataclasses.fields(config.output)}
     here = [] if body_model.path is None else [Path(body_model.path)]
     roots = [*here, folder / DEFAULT_ROOT] if asset_root is None else [asset_root.absolute()]
     estimators = {}

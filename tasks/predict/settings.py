@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import PositiveFloat, PositiveInt
 
+from datasets_manifest.paths import placed
 from datasets_manifest.settings import read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import FrameChoice
 from model.execution import Mode, Precision
@@ -86,20 +87,27 @@ def load_predict_config(path: Path | None, overrides: Mapping[str, Any]) -> Pred
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
-    stated = {} if path is None else _placed(read_section(path, SECTION), path.absolute().parent)
+    stated = {} if path is None else _placed(read_section(path, SECTION), placed(path).absolute().parent)
     config = read_settings(PredictConfig, with_overrides(stated, overrides), "settings" if path is None else path.name)
     keypoints = config.keypoints.within(Path(), "keypoints")
     options = keypoints.options | {"device": config.run.device}
-    return dataclasses.replace(config, keypoints=dataclasses.replace(keypoints, options=options))
+    body_path = config.body_model.path
+    return dataclasses.replace(
+        config,
+        checkpoint=str(placed(config.checkpoint)),
+        out=str(placed(config.out)),
+        body_model=BodyModelConfig(path=None if body_path is None else str(placed(body_path))),
+        keypoints=dataclasses.replace(keypoints, options=options),
+    )
 
 
 def _placed(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The values of a file with its paths made absolute."""
-    placed = {}
+    absolute = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            placed[name] = _placed(value, folder)
+            absolute[name] = _placed(value, folder)
         else:
             is_path = name in ("checkpoint", "out", "path") or name.endswith("_path")
-            placed[name] = str(folder / value) if is_path and isinstance(value, str) and value else value
-    return placed
+            absolute[name] = str(placed(value, folder)) if is_path and isinstance(value, str) and value else value
+    return absolute

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from datasets_manifest.paths import placed
 from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
 from datasets_manifest.shards.selection import LabelFilter, LabelSet
 from model.regressor.augment import AugmentConfig
@@ -151,7 +152,7 @@ def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = No
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
-    path = Path(path).absolute()
+    path = placed(path).absolute()
     values = with_overrides(read_section(path, SECTION), overrides or {})
     return _placed(read_settings(TrainConfig, values, path.name), path.parent)
 
@@ -160,25 +161,25 @@ def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
     """The settings with absolute paths."""
 
     def place(relative: str | None) -> str | None:
-        return None if relative is None else str(folder / relative)
+        return None if relative is None else str(placed(relative, folder))
 
     return dataclasses.replace(
         config,
         datasets=tuple(_placed_set(entry, folder) for entry in config.datasets),
         validation=tuple(_placed_set(entry, folder) for entry in config.validation),
-        synthetic=dataclasses.replace(config.synthetic, folder=str(folder / config.synthetic.folder)),
+        synthetic=dataclasses.replace(config.synthetic, folder=str(placed(config.synthetic.folder, folder))),
         body_model=BodyModelConfig(path=place(config.body_model.path)),
-        mean=config.mean if config.mean in ("labels", "neutral") else str(folder / config.mean),
+        mean=config.mean if config.mean in ("labels", "neutral") else str(placed(config.mean, folder)),
         backbone_weights=place(config.backbone_weights),
         output=dataclasses.replace(
             config.output,
-            **{f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)},
+            **{f.name: str(placed(getattr(config.output, f.name), folder)) for f in dataclasses.fields(config.output)},
         ),
     )
 
 
 def _placed_set(entry: LabelSet, folder: Path) -> LabelSet:
-    return dataclasses.replace(entry, path=str(folder / entry.path), images=str(folder / entry.images))
+    return dataclasses.replace(entry, path=str(placed(entry.path, folder)), images=str(placed(entry.images, folder)))
 
 
 def to_plain(config: TrainConfig) -> dict[str, Any]:
