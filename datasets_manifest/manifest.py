@@ -49,7 +49,8 @@ class Manifest:
     boxes: Literal["manifest", "detector"]
     """Where people's boxes come from: manifest (annotated) or detector."""
     keypoints: Literal["none", "coco", "coco_wholebody"]
-    """Annotated 2D keypoints: none, coco (17) or coco_wholebody (133)."""
+    """Annotated 2D keypoints: none, coco (17, or another known set, whose points are put in their place) or
+    coco_wholebody (133)."""
     purpose: Text
     """What the data set is used for here, in a sentence."""
     layout: dict[str, Any] = field(default_factory=dict)

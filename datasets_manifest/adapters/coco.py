@@ -1,36 +1,43 @@
 """COCO person annotations, with or without COCO-WholeBody's 133 keypoints.
 
 Layout: a folder of images and one JSON file. Images are from Flickr and keep their owners' terms; the annotations are
-CC BY 4.0 (COCO-WholeBody: for non-commercial research). An image's id is its number in the JSON file.
+CC BY 4.0 (COCO-WholeBody: for non-commercial research). An image's id is its number in the JSON file. People and their
+keypoints are told by the names that the file gives its categories and points (``coco_categories``).
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
+from datasets_manifest.adapters.coco_categories import PersonCategories, person_categories
+from datasets_manifest.adapters.coco_values import (
+    RowError,
+    box_xyxy,
+    flagged,
+    in_wholebody,
+    is_crowd,
+    is_text,
+    scored,
+    size_px,
+    triplets,
+    whole_number,
+)
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
-from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.keypoint_sets import KeypointSet, KeypointSetName
 from datasets_manifest.settings import Text
 from datasets_manifest.sources.image_sources import ARCHIVE_SUFFIX, MEMBER_MARK, ImageSource
 
-PERSON_CATEGORY = 1
 LIMB_KEYPOINTS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the twelve that the usual evaluation filter asks for."""
-
-MAX_NUMBER = 1e9
-"""A coordinate or size at or above this is a slip of the annotation; it would not fit its column."""
-
-BODY_SCORES = np.array([0.0, 0.5, 1.0], dtype=np.float32)
-"""Score of a body or foot point by COCO's flag: 0 not labelled, 1 labelled but hidden, 2 visible."""
 
 # Blocks after the body: keypoints, their validity flag, number of points. Body and feet carry COCO's 0/1/2 flag, face
 # and hands a confidence (which is 0..1, or 1 and 2 where a person labelled them).
@@ -50,10 +57,30 @@ class CocoLayout:
     """JSON file, relative to the root."""
     images: Text = "."
     """Folder or tar file of the images, relative to the root."""
+    category: Text = "person"
+    """Name of the category of people; capitals make no difference. A file that lists no categories has COCO's: 1."""
+    keypoint_set: KeypointSetName = "coco"
+    """What the keypoints are where the file does not name them."""
     require_limbs: bool = False
     """Keep only people whose twelve limb keypoints are all labelled (the usual evaluation filter)."""
     only_with_people: bool = True
     """Leave out images without an annotated person."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """Rows of images by their ids."""
+
+    rows: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """The first row of each id."""
+    names: dict[int, list[str]] = field(default_factory=dict)
+    """File names of the ids that stand for several."""
+    missing: list[Missing] = field(default_factory=list)
+    """Rows that are no image of their own."""
+
+
+_Person = tuple[int, Mapping[str, Any], KeypointSet]
+"""Id of an annotation, its row, and what its keypoints are."""
 
 
 @register("coco")
@@ -76,37 +103,60 @@ class CocoAdapter:
             )
 
     def entries(self) -> Iterator[Entry]:
-        """List images and people; crowds and people without all limbs (where asked for) are left out and counted."""
-        content = _load_json(self._images.root, self._layout.annotations)
-        images, missing = _index_images(content["images"])
-        people: defaultdict[Any, list[Mapping[str, Any]]] = defaultdict(list)
-        yield from missing
-        crowds = limbless = empty = 0
+        """List images and people; crowds, other categories and people without all limbs (where asked for) are left out
+        and counted.
+
+        Raises:
+            ValueError: The file is no COCO file, or its people or their keypoints cannot be told.
+        """
+        content, categories = self._content()
+        images = _index_images(content["images"], self._layout.annotations)
+        people: defaultdict[int, list[_Person]] = defaultdict(list)
+        left_out: Counter[str] = Counter()
+        yield from images.missing
         for position, row in enumerate(content["annotations"]):
-            problem = _row_problem(row, images)
-            if problem:
-                where = f"{self._layout.annotations} annotations[{position}]"
-                yield Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, problem)
-            elif row.get("iscrowd"):
-                crowds += 1
-            elif row.get("category_id", PERSON_CATEGORY) == PERSON_CATEGORY:
-                people[row["image_id"]].append(row)
+            try:
+                number, image_id = whole_number(row, "id"), whole_number(row, "image_id")
+                if image_id not in images.rows:
+                    raise RowError(f"annotation {number} is of image {image_id}, which is not in the list of images.")
+                points = categories.points_of(row)
+            except RowError as error:
+                yield Missing.of(f"{self._layout.annotations} annotations[{position}]", error.code, str(error))
+                continue
+            if points is None:
+                left_out["annotations of other categories left out"] += 1
+            elif is_crowd(row):
+                left_out["crowds left out"] += 1
+            else:
+                people[image_id].append((number, row, points))
         paths: set[str] = set()
-        for image_id, image in sorted(images.items()):
-            persons, problems = self._persons(sorted(people[image_id], key=lambda row: row["id"]))
+        for image_id, image in sorted(images.rows.items()):
+            rows = sorted(people[image_id], key=lambda person: person[0])
+            persons, problems = self._persons(image_id, rows, images.names.get(image_id))
             kept = tuple(p for p in persons if p.error_code or not self._layout.require_limbs or _has_all_limbs(p))
-            limbless += len(persons) - len(kept)
+            left_out["people without all limbs left out"] += len(persons) - len(kept)
             if not kept and self._layout.only_with_people:
-                empty += 1
+                left_out["images without people left out"] += 1
                 continue
             record = self._record(image_id, image, kept if self._boxes == "manifest" else ())
             paths.add(record.path)
             yield from problems
             yield record
         yield from Missing.photos(self._images, paths)
-        yield LeftOut("crowds left out", crowds)
-        yield LeftOut("people without all limbs left out", limbless)
-        yield LeftOut("images without people left out", empty)
+        yield from (LeftOut(what, number) for what, number in left_out.items())
+        if self._keypoint_set != "none":
+            for points in {own.left_out for own in categories.people.values()}:
+                yield LeftOut(f"points a person left out, which the 133 lack ({', '.join(points)})", len(points))
+
+    def _content(self) -> tuple[dict[str, Any], PersonCategories]:
+        content = _load_json(self._images.root, self._layout.annotations)
+        try:
+            wants_keypoints = self._keypoint_set != "none"
+            return content, person_categories(
+                content.get("categories"), self._layout.category, self._layout.keypoint_set, keypoints=wants_keypoints
+            )
+        except ValueError as error:
+            raise ValueError(f"The annotation file {self._images.root / self._layout.annotations}: {error}.") from error
 
     def _record(self, image_id: int, image: Mapping[str, Any], people: tuple[PersonRecord, ...]) -> ImageRecord:
         folder = "" if self._layout.images in (".", "./") else self._layout.images.rstrip("/")
@@ -116,45 +166,49 @@ class CocoAdapter:
             image_id=str(image_id),
             path=folder + image["file_name"],
             people=people,
-            width=_positive_int(image.get("width")),
-            height=_positive_int(image.get("height")),
+            width=size_px(image, "width"),
+            height=size_px(image, "height"),
         )
 
-    def _persons(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[PersonRecord], list[Missing]]:
+    def _persons(
+        self, image_id: int, rows: Sequence[_Person], names: Sequence[str] | None
+    ) -> tuple[list[PersonRecord], list[Missing]]:
+        """People of an image; ``names`` are its files where they are several."""
         persons: list[PersonRecord] = []
         problems: list[Missing] = []
-        for index, row in enumerate(rows):
+        for index, (number, row, points) in enumerate(rows):
             try:
-                box = _box_xyxy(row)
-                keypoints = None if self._keypoint_set == "none" else self._keypoints(row)
-                persons.append(PersonRecord(index=index, bbox_xyxy=box, keypoints=keypoints))
-            except _RowError as error:
-                detail = f"annotation {row['id']} of image {row['image_id']}: {error}"
-                problems.append(Missing.of(f"{self._layout.annotations} id {row['id']}", error.code, detail))
+                if names:
+                    raise RowError(
+                        f"the image {image_id} is listed as {' and as '.join(map(repr, names))}, so nobody can tell "
+                        "whose person this is; give every image an id of its own."
+                    )
+                keypoints = None if self._keypoint_set == "none" else self._keypoints(row, points)
+                persons.append(PersonRecord(index=index, bbox_xyxy=box_xyxy(row), keypoints=keypoints))
+            except RowError as error:
+                detail = f"annotation {number} of image {image_id}: {error}"
+                problems.append(Missing.of(f"{self._layout.annotations} id {number}", error.code, detail))
                 persons.append(PersonRecord(index=index, error_code=error.code, error_detail=detail))
         return persons, problems
 
-    def _keypoints(self, row: Mapping[str, Any]) -> np.ndarray:
+    def _keypoints(self, row: Mapping[str, Any], own: KeypointSet) -> np.ndarray:
         """(133, 3) float32: x px, y px, score; zeros where nothing is labelled."""
-        body = _flagged(_triplets(row, "keypoints", 17, required=False))
+        found = np.zeros((133, 3), dtype=np.float32)
+        if "keypoints" in row:
+            points = triplets(row, "keypoints", len(own.points))
+            found = in_wholebody(flagged(points, "keypoints", own.visible_flag), own)
         if self._keypoint_set == "coco":
-            return np.concatenate([body, np.zeros((116, 3), dtype=np.float32)])
-        blocks = [body]
+            return found
+        blocks = []
         for name, valid, count in _WHOLEBODY_BLOCKS:
-            points = _triplets(row, name, count, required=True)
+            points = triplets(row, name, count)
             if not row.get(valid):
                 points = np.zeros_like(points)
-            blocks.append(_flagged(points) if name == "foot_kpts" else _scored(points))
-        return np.concatenate(blocks)
+            blocks.append(flagged(points, name) if name == "foot_kpts" else scored(points))
+        return np.concatenate([found[:17], *blocks])
 
 
-class _RowError(ValueError):
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def _load_json(root: Path, relative: str) -> dict[str, list[Any]]:
+def _load_json(root: Path, relative: str) -> dict[str, Any]:
     path = inside(root, relative, links="follow")  # The manifest names it, not the data.
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -167,86 +221,22 @@ def _load_json(root: Path, relative: str) -> dict[str, list[Any]]:
     return content
 
 
-def _index_images(rows: Sequence[Any]) -> tuple[dict[int, Mapping[str, Any]], list[Missing]]:
-    images: dict[int, Mapping[str, Any]] = {}
-    missing: list[Missing] = []
+def _index_images(rows: Sequence[Any], file: str) -> _Images:
+    images = _Images()
     for position, row in enumerate(rows):
-        where = f"images[{position}]"
-        if not isinstance(row, dict) or not _is_int(row.get("id")) or not _is_text(row.get("file_name")):
-            missing.append(Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, "needs a whole number id and a file_name."))
-        elif row["id"] in images:
-            missing.append(Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, f"the id {row['id']} occurs twice."))
-        else:
-            images[row["id"]] = row
-    return images, missing
-
-
-def _row_problem(row: Any, images: Mapping[int, Any]) -> str | None:
-    """Why an annotation cannot even be given to an image and a person."""
-    if not isinstance(row, dict) or not _is_int(row.get("id")) or not _is_int(row.get("image_id")):
-        return "needs a whole number id and image_id."
-    if row["image_id"] not in images:
-        return f"annotation {row['id']} belongs to image {row['image_id']}, which is not in the list of images."
-    return None
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_text(value: Any) -> bool:
-    # JSON can spell half a surrogate pair, which no file name and no Parquet text can hold.
-    return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
-
-
-def _positive_int(value: Any) -> int | None:
-    return value if _is_int(value) and 0 < value < MAX_NUMBER else None
-
-
-def _numbers(row: Mapping[str, Any], name: str, count: int) -> np.ndarray:
-    """(count,) float32 of a JSON list of plain numbers."""
-    values = row.get(name)
-    if isinstance(values, list) and len(values) == count and set(map(type, values)) <= {int, float}:
         try:
-            numbers = np.array(values, dtype=np.float64)
-        except OverflowError:
-            numbers = np.full(count, np.inf)
-        if (np.abs(numbers) < MAX_NUMBER).all():
-            return numbers.astype(np.float32)
-    got = f"{len(values)} values" if isinstance(values, list) else repr(values)
-    raise _RowError(ErrorCode.SOURCE_ROW_INVALID, f"{name} must be {count} numbers below 1e9, got {got}.")
-
-
-def _box_xyxy(row: Mapping[str, Any]) -> np.ndarray:
-    x, y, width, height = _numbers(row, "bbox", 4)
-    if width <= 0 or height <= 0:
-        raise _RowError(ErrorCode.BOX_INVALID, f"the box is {width} px wide and {height} px high.")
-    return np.array([x, y, x + width, y + height], dtype=np.float32)
-
-
-def _triplets(row: Mapping[str, Any], name: str, count: int, *, required: bool) -> np.ndarray:
-    """(count, 3) float32 as written; zeros for an absent block that may be absent."""
-    if name not in row and not required:
-        return np.zeros((count, 3), dtype=np.float32)
-    return _numbers(row, name, 3 * count).reshape(count, 3)
-
-
-def _flagged(points: np.ndarray) -> np.ndarray:
-    """(N, 3) with COCO's flag 0/1/2 -> (N, 3) with a score; points that are not labelled become zero."""
-    flags = points[:, 2]
-    if not np.isin(flags, (0, 1, 2)).all():
-        raise _RowError(ErrorCode.SOURCE_ROW_INVALID, "a keypoint's flag is none of 0, 1, 2.")
-    return _masked(points, BODY_SCORES[flags.astype(np.int64)])
-
-
-def _scored(points: np.ndarray) -> np.ndarray:
-    """(N, 3) with a confidence -> (N, 3) with a score 0..1."""
-    return _masked(points, np.clip(points[:, 2], 0.0, 1.0))
-
-
-def _masked(points: np.ndarray, score: np.ndarray) -> np.ndarray:
-    kept = np.where(score[:, None] > 0, points[:, :2], 0.0)
-    return np.concatenate([kept, score[:, None]], axis=1).astype(np.float32)
+            number = whole_number(row, "id")
+            if not is_text(row.get("file_name")):
+                raise RowError(f"image {number} has no file_name that can be read.")
+            if number in images.rows:
+                first, again = images.rows[number]["file_name"], row["file_name"]
+                if again not in (names := images.names.get(number, [first])):
+                    images.names[number] = [*names, again]
+                raise RowError(f"the id {number} of {again!r} is that of {first!r}, which is listed before.")
+            images.rows[number] = row
+        except RowError as error:
+            images.missing.append(Missing.of(f"{file} images[{position}]", error.code, str(error)))
+    return images
 
 
 def _has_all_limbs(person: PersonRecord) -> bool:

@@ -5,6 +5,8 @@ Legend: P people, each a label with the known person that it is of (``tasks.eval
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -26,6 +28,8 @@ from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians
 from tasks.evaluate.matching import KnownPhotos, Matching, match_people
+
+log = logging.getLogger(__name__)
 
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
@@ -170,12 +174,18 @@ def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:
 
 
 def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
-    """The people that a data set knows, even where a run was told to find them itself; None if it knows none."""
+    """The people that a data set knows, even where a run was told to find them itself; None if it knows none, or none
+    that can be compared."""
     if "manifest" not in adapter_class(manifest.adapter).BOXES:
         return None
     keypoints = "coco_wholebody" if manifest.keypoints == "none" else manifest.keypoints
     entries = open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).entries()
-    return (entry for entry in entries if isinstance(entry, ImageRecord))
+    try:
+        first = list(itertools.islice(entries, 1))
+    except ValueError as error:  # Of annotations that the run itself does not use.
+        log.warning("%s: labels are not compared with the annotations: %s", manifest.id, error)
+        return None
+    return (entry for entry in itertools.chain(first, entries) if isinstance(entry, ImageRecord))
 
 
 class LabelEvaluation:

@@ -9,11 +9,15 @@ from inventories import inventory_of
 
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS
 from datasets_manifest.sources.image_sources import open_images
 from datasets_manifest.sources.images import decode_image
 
 SAMPLE = Path(__file__).parents[3].parent / "shared" / "data" / "coco"
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the COCO sample does not stand beside the project")
+
+
+COCO_NAMES = KEYPOINT_SETS["coco"].points
 
 
 def adapter_of(root, *, keypoints="coco_wholebody", boxes="manifest", **layout):
@@ -35,10 +39,10 @@ def person(number, image=1, **changes):
     return {key: value for key, value in (row | changes).items() if value is not ...}
 
 
-def write(root, annotations, images=None):
+def write(root, annotations, images=None, **more):
     images = images or [{"id": 1, "file_name": "1.jpg", "width": 640, "height": 480}]
     (root / "1.jpg").write_bytes(b"jpeg")
-    (root / "a.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    (root / "a.json").write_text(json.dumps({"images": images, "annotations": annotations} | more))
     return root
 
 
@@ -79,11 +83,14 @@ def test_plain_coco_has_seventeen_points(tmp_path):
     assert not keypoints[17:].any()
 
 
-def test_crowds_and_other_categories_are_left_out_and_crowds_counted(tmp_path):
-    rows = [person(1, iscrowd=1), person(2, category_id=18), person(3)]
+@pytest.mark.parametrize("iscrowd", [1, True, "1"])
+def test_crowds_and_other_categories_are_left_out_and_counted(tmp_path, iscrowd):
+    rows = [person(1, iscrowd=iscrowd), person(2, category_id=18), person(3), person(4, iscrowd="0")]
     inventory = inventory_of(adapter_of(write(tmp_path, rows)))
-    assert inventory.num_people == 1
+    assert inventory.num_people == 2
     assert inventory.notes["crowds left out"] == 1
+    assert inventory.notes["annotations of other categories left out"] == 1
+    assert "1 annotations of other categories left out" in inventory.summary
 
 
 def test_an_index_follows_the_annotation_id_not_the_order_in_the_file(tmp_path):
@@ -141,12 +148,13 @@ def test_an_image_that_cannot_be_read_keeps_its_people_and_is_reported(tmp_path,
     assert [(m.path, m.code) for m in inventory.missing] == [(file_name, code)]
 
 
-@pytest.mark.parametrize("image", [3, {"id": 2}, {"id": 2, "file_name": "\ud800.jpg"}, {"id": 1, "file_name": "b.jpg"}])
+@pytest.mark.parametrize("image", [3, {"id": 2}, {"id": 2, "file_name": "\ud800.jpg"}, {"id": 1, "file_name": "1.jpg"}])
 def test_an_image_row_that_cannot_be_used_is_reported(tmp_path, image):
     images = [{"id": 1, "file_name": "1.jpg", "width": 10**12}, image]
     inventory = inventory_of(adapter_of(write(tmp_path, [person(1)], images)))
-    assert [m.path for m in inventory.missing] == ["images[1]"]
+    assert [m.path for m in inventory.missing] == ["a.json images[1]"]
     assert inventory.records[0].width is None
+    assert inventory.num_people == 1
 
 
 @pytest.mark.parametrize("path", ["../a.json", "/etc/passwd", "images/../../a.json"])
@@ -178,6 +186,192 @@ def test_a_filter_by_limbs_needs_annotated_limbs(tmp_path):
 def test_boxes_may_be_left_to_the_detector(tmp_path):
     inventory = inventory_of(adapter_of(write(tmp_path, [person(1)]), boxes="detector", keypoints="none"))
     assert inventory.records[0].people == ()
+
+
+def indices(inventory):
+    return [(one.index, one.error_code) for record in inventory.records for one in record.people]
+
+
+def category(number, name="person", **more):
+    return {"id": number, "name": name} | more
+
+
+@pytest.mark.parametrize("number", [0, 1, 17, "1", 17.0])
+@pytest.mark.parametrize("name", ["person", "Person", " PERSON "])
+def test_people_are_the_category_of_that_name_whatever_its_id(tmp_path, number, name):
+    others = [category(2, "dog"), category(3, "person's bag")]
+    rows = [person(1, category_id=2), person(2, category_id=number), person(3, category_id="3")]
+    inventory = inventory_of(adapter_of(write(tmp_path, rows, categories=[*others, category(number, name)])))
+    assert indices(inventory) == [(0, None)]
+    assert inventory.notes["annotations of other categories left out"] == 2
+
+
+def test_a_layout_may_give_people_another_name(tmp_path):
+    categories = [category(1, "helmet"), category(2, "worker")]
+    root = write(tmp_path, [person(1), person(2, category_id=2, bbox=[1, 1, 2, 2])], categories=categories)
+    (record,) = inventory_of(adapter_of(root, category="Worker")).records
+    np.testing.assert_array_equal([one.bbox_xyxy for one in record.people], [[1, 1, 3, 3]])
+    with pytest.raises(ValueError, match=r"none of its categories is called 'person'; it has 1 helmet, 2 worker\. If"):
+        inventory_of(adapter_of(root))
+
+
+def test_two_categories_may_be_people_each_with_its_own_points(tmp_path):
+    categories = [category(1), category(91, keypoints=["left_knee"])]
+    rows = [person(1), person(2, category_id=91, keypoints=[4, 5, 2])]
+    (record,) = inventory_of(adapter_of(write(tmp_path, rows, categories=categories), keypoints="coco")).records
+    assert [int((one.keypoints[:, 2] > 0).sum()) for one in record.people] == [11, 1]
+    np.testing.assert_array_equal(record.people[1].keypoints[13], [4, 5, 1])
+
+
+@pytest.mark.parametrize("more", [{}, {"categories": []}, {"categories": None}])
+def test_a_file_without_categories_has_those_of_coco(tmp_path, more):
+    rows = [person(1), person(2, category_id=2), person(3, category_id=...)]
+    inventory = inventory_of(adapter_of(write(tmp_path, rows, **more)))
+    assert inventory.num_people == 2
+    assert inventory.notes["annotations of other categories left out"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"category_id": 5}, "the category 5 is not among the file's, which are 1 person, 2 dog."),
+        ({"category_id": "dog"}, 'category_id must be a whole number, got "dog".'),
+        ({"category_id": None}, "category_id must be a whole number, got null."),
+        ({"category_id": ...}, "category_id must be a whole number, got none."),
+    ],
+)
+def test_an_annotation_of_no_category_of_the_file_is_reported(tmp_path, changes, sentence):
+    categories = [category(1), category(2, "dog")]
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1, **changes), person(2)], categories=categories)))
+    assert inventory.num_people == 1
+    assert inventory.missing == (("a.json annotations[0]", f"source_row_invalid: {sentence}"),)
+
+
+def test_an_annotation_that_names_no_category_is_of_the_only_one(tmp_path):
+    root = write(tmp_path, [person(1, category_id=...)], categories=[category(7)])
+    assert inventory_of(adapter_of(root)).num_people == 1
+
+
+@pytest.mark.parametrize(
+    ("categories", "sentence"),
+    [
+        ([category(1), category(1, "dog")], "its category 1 stands for both 'person' and 'dog'"),
+        ([category("one")], 'a list of ids and names: id must be a whole number, got "one"'),
+        ([{"id": 1}], "a list of ids and names: category 1 has no name"),
+        ({"id": 1}, "a list of ids and names: category 1 has no name"),
+        (["person"], 'a list of ids and names: expected an object with id, got "person"'),
+    ],
+)
+def test_categories_that_cannot_be_told_are_one_sentence(tmp_path, categories, sentence):
+    with pytest.raises(ValueError, match=r"a\.json: ") as caught:
+        inventory_of(adapter_of(write(tmp_path, [person(1)], categories=categories)))
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("written", [float, str])
+def test_ids_may_be_floats_or_texts(tmp_path, written):
+    images = [{"id": written(1), "file_name": "1.jpg"}]
+    rows = [person(written(7), written(1), category_id=written(1))]
+    inventory = inventory_of(adapter_of(write(tmp_path, rows, images)))
+    assert inventory.records[0].image_id == "1"
+    assert inventory.num_people == 1
+    assert not inventory.missing
+
+
+@pytest.mark.parametrize(
+    "number", [1.5, float("nan"), 1e300, "img_1", "", " 1", "1.0", "1_000", "\u0661", True, None, [1]]
+)
+def test_an_id_that_is_no_whole_number_is_refused_with_what_it_is(tmp_path, number):
+    images = [{"id": 1, "file_name": "1.jpg"}, {"id": number, "file_name": "2.jpg"}]
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1)], images)))
+    (missing,) = inventory.missing
+    assert missing.reason == f"source_row_invalid: id must be a whole number, got {json.dumps(number)}."
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"keypoints": [1] * 50}, "keypoints must be 51 numbers (17 points of x, y, flag), got 50."),
+        ({"keypoints": None}, "keypoints must be 51 numbers (17 points of x, y, flag), got null."),
+        ({"keypoints": [1, 1, None] * 17}, "(17 points of x, y, flag) below 1e9, but number 2 is null."),
+        ({"keypoints": [1, float("nan"), 2] * 17}, "(17 points of x, y, flag) below 1e9, but number 1 is NaN."),
+        ({"keypoints": [1, 2, 2] * 16 + [10**400, 1, 1]}, f"but number 48 is {'1' + '0' * 39}...."),
+        ({"keypoints": [1, "2", 2] * 17}, 'below 1e9, but number 1 is "2".'),
+        (
+            {"keypoints": [1, 2, 2] * 16 + [1, 2, 0.83]},
+            "the flag of point 16 of keypoints must be 0, 1 or 2, got 0.83.",
+        ),
+        ({"bbox": [1, 2, 3]}, "bbox must be 4 numbers (x, y, width, height), got 3."),
+        ({"lefthand_kpts": ...}, "lefthand_kpts must be 63 numbers (21 points of x, y, flag), got none."),
+    ],
+)
+def test_a_row_that_cannot_be_used_says_what_was_expected_and_what_came(tmp_path, changes, sentence):
+    (missing,) = inventory_of(adapter_of(write(tmp_path, [person(1, **changes)]))).missing
+    assert missing.reason.startswith("source_row_invalid: annotation 1 of image 1: ")
+    assert missing.reason.endswith(sentence)
+
+
+def test_people_of_an_id_that_two_files_share_are_refused_and_both_files_named(tmp_path):
+    images = [{"id": 1, "file_name": "1.jpg"}, {"id": "1", "file_name": "b.jpg"}, {"id": 2, "file_name": "1.jpg"}]
+    inventory = inventory_of(adapter_of(write(tmp_path, [person(1), person(2, image=2)], images)))
+    assert indices(inventory) == [(0, ErrorCode.SOURCE_ROW_INVALID), (0, None)]
+    assert "listed as '1.jpg' and as 'b.jpg'" in inventory.records[0].people[0].error_detail
+    assert [m.path for m in inventory.missing] == ["a.json images[1]", "a.json id 1"]
+
+
+def test_people_of_one_annotation_id_keep_a_row_each(tmp_path):
+    assert indices(inventory_of(adapter_of(write(tmp_path, [person(1), person(1)])))) == [(0, None), (1, None)]
+
+
+POSETRACK = ["nose", "head_bottom", "head_top", *COCO_NAMES[3:]]
+
+
+def named(root, names, keypoints, **layout):
+    row = person(1, keypoints=keypoints)
+    return adapter_of(write(root, [row], categories=[category(1, keypoints=names)]), keypoints="coco", **layout)
+
+
+def test_points_are_what_the_file_calls_them(tmp_path):
+    flat = [v for k in range(17) for v in (k, 50, 1)]
+    inventory = inventory_of(named(tmp_path, POSETRACK, flat))
+    keypoints = inventory.records[0].people[0].keypoints
+    np.testing.assert_array_equal(np.flatnonzero(keypoints[:, 2]), [0, *range(3, 17)])
+    np.testing.assert_array_equal(keypoints[5], [5, 50, 1])
+    assert "2 points a person left out, which the 133 lack (head_bottom, head_top)" in inventory.summary
+
+
+def test_a_set_has_its_own_number_of_points(tmp_path):
+    names = ["Right-Shoulder", "Left shoulder", "NECK"]
+    keypoints = only_person(named(tmp_path, names, [1, 2, 2, 3, 4, 1, 5, 6, 2])).keypoints
+    np.testing.assert_array_equal(keypoints[[5, 6]], [[3, 4, 0.5], [1, 2, 1]])
+    (missing,) = inventory_of(named(tmp_path, names, [1, 2, 2] * 17)).missing
+    assert "keypoints must be 9 numbers (3 points of x, y, flag), got 51." in missing.reason
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["nose", "left_wing", "tail"], "the 3 keypoints nose, left_wing, tail are none of the known sets (coco, "),
+        (["nose", "Nose"], "human36m_mmpose): nose, Nose are one point."),
+        (["nose", 3], "must be a list of names, got ['nose', 3]"),
+    ],
+)
+def test_points_that_nobody_knows_are_refused_by_their_names(tmp_path, names, sentence):
+    with pytest.raises(ValueError, match=r"a\.json: ") as caught:
+        inventory_of(named(tmp_path, names, [0] * 9))
+    assert sentence in str(caught.value)
+
+
+def test_points_do_not_matter_where_they_are_not_wanted(tmp_path):
+    root = write(tmp_path, [person(1)], categories=[category(1, keypoints=["tail"])])
+    assert inventory_of(adapter_of(root, keypoints="none")).num_people == 1
+
+
+def test_a_layout_says_what_unnamed_points_are(tmp_path):
+    root = write(tmp_path, [person(1, keypoints=[1, 2, 2] * 14)])
+    assert only_person(adapter_of(root, keypoints="coco", keypoint_set="aic")).keypoints[:, 2].sum() == 12
+    with pytest.raises(ValueError, match=r"keypoint_set: expected one of coco, posetrack18"):
+        adapter_of(root, keypoints="coco", keypoint_set="coco17")
 
 
 @needs_sample

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from coco_files import coco_image, coco_person, write_coco
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
+from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
-from tasks.evaluate.label_errors import keypoint_errors, summarise
+from tasks.evaluate.label_errors import keypoint_errors, reference_records, summarise
 from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
 
 
@@ -117,3 +119,13 @@ def test_known_photos_are_taken_as_they_come_and_none_is_lost():
     assert [record.path for record in photos.take(["c"])] == ["c"]
     assert [record.path for record in photos.take(["x", "f"])] == ["f"]
     assert [record.path for record in photos.rest()] == ["e"]
+
+
+@pytest.mark.parametrize(("points", "is_known"), [(["nose", "tail"], False), (None, True)])
+def test_annotations_that_a_run_does_not_use_do_not_end_it(tmp_path, caplog, points, is_known):
+    people = [{"id": 1, "name": "person", "keypoints": points}]
+    path = write_coco(
+        tmp_path, [coco_image(1)], [coco_person(1)], boxes="detector", keypoints="none", categories=people
+    )
+    assert (reference_records(load_manifest(path)) is not None) == is_known
+    assert ("labels are not compared" in caplog.text) != is_known

@@ -1,0 +1,137 @@
+"""Values of COCO rows: taken as they are meant, or one sentence says what was expected and what came.
+
+Ids are whole numbers. Some writers make them floats or texts: ``1``, ``1.0`` and ``"1"`` are the same id. Coordinates
+and flags are plain numbers; a text, null or NaN among them is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.keypoint_sets import KeypointSet
+
+MAX_NUMBER = 1e9
+"""A coordinate or size at or above this is a slip of the annotation; it would not fit its column."""
+
+HIDDEN_SCORE = 0.5
+"""Score of a point that is labelled but hidden; 1 is visible, 0 is not labelled."""
+
+_DIGITS = re.compile(r"-?[0-9]{1,30}")
+_MAX_EXACT = 2**53
+"""Whole floats at or above may have been another number before."""
+
+
+class RowError(Exception):
+    """A row that cannot be used."""
+
+    def __init__(self, detail: str, code: ErrorCode = ErrorCode.SOURCE_ROW_INVALID) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+def whole_number(row: Any, name: str) -> int:
+    """A whole number, also one written as a float or text.
+
+    Raises:
+        RowError: The row is no object, or the value is missing or anything else.
+    """
+    if not isinstance(row, dict):
+        raise RowError(f"expected an object with {name}, got {shown(row)}.")
+    value = row.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT:
+        return int(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    raise RowError(f"{name} must be a whole number, got {shown(value) if name in row else 'none'}.")
+
+
+def size_px(row: Mapping[str, Any], name: str) -> int | None:
+    """Width or height, None if the row has none or one that makes no sense."""
+    try:
+        value = whole_number(row, name)
+    except RowError:
+        return None
+    return value if 0 < value < MAX_NUMBER else None
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a text that a file name and a Parquet column can hold."""
+    # JSON can spell half a surrogate pair.
+    return isinstance(value, str) and bool(value) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def is_crowd(row: Mapping[str, Any]) -> bool:
+    """Whether an annotation is of a crowd."""
+    return bool(row.get("iscrowd")) and row["iscrowd"] != "0"
+
+
+def box_xyxy(row: Mapping[str, Any]) -> np.ndarray:
+    """(4,) float32 of the row's x, y, width, height."""
+    x, y, width, height = _numbers(row, "bbox", 4, "x, y, width, height")
+    if width <= 0 or height <= 0:
+        raise RowError(f"the box is {width} px wide and {height} px high.", ErrorCode.BOX_INVALID)
+    return np.array([x, y, x + width, y + height], dtype=np.float32)
+
+
+def triplets(row: Mapping[str, Any], name: str, count: int) -> np.ndarray:
+    """(count, 3) float32 as written."""
+    return _numbers(row, name, 3 * count, f"{count} points of x, y, flag").reshape(count, 3)
+
+
+def flagged(points: np.ndarray, name: str, visible_flag: int = 2) -> np.ndarray:
+    """(N, 3) with COCO's flag 0, 1, 2 -> (N, 3) with a score; points that are not labelled become zero."""
+    flags = points[:, 2]
+    wrong = np.flatnonzero(~np.isin(flags, (0, 1, 2)))
+    if wrong.size:
+        raise RowError(f"the flag of point {wrong[0]} of {name} must be 0, 1 or 2, got {flags[wrong[0]]:g}.")
+    return _masked(points, np.where(flags >= visible_flag, 1.0, HIDDEN_SCORE * flags))
+
+
+def scored(points: np.ndarray) -> np.ndarray:
+    """(N, 3) with a confidence -> (N, 3) with a score 0..1."""
+    return _masked(points, np.clip(points[:, 2], 0.0, 1.0))
+
+
+def in_wholebody(points: np.ndarray, own: KeypointSet) -> np.ndarray:
+    """(N, 3) of a set -> (133, 3); zeros where it has no point."""
+    found = np.zeros((133, 3), dtype=np.float32)
+    places = np.array([-1 if index is None else index for index in own.wholebody])
+    found[places[places >= 0]] = points[places >= 0]
+    return found
+
+
+def shown(value: Any) -> str:
+    """A value as the file has it, cut if it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _masked(points: np.ndarray, score: np.ndarray) -> np.ndarray:
+    kept = np.where(score[:, None] > 0, points[:, :2], 0.0)
+    return np.concatenate([kept, score[:, None]], axis=1).astype(np.float32)
+
+
+def _numbers(row: Mapping[str, Any], name: str, count: int, meaning: str) -> np.ndarray:
+    """(count,) float32 of a JSON list of plain numbers."""
+    values = row.get(name)
+    expected = f"{name} must be {count} numbers ({meaning})"
+    if not isinstance(values, list):
+        raise RowError(f"{expected}, got {shown(values) if name in row else 'none'}.")
+    if len(values) != count:
+        raise RowError(f"{expected}, got {len(values)}.")
+    if set(map(type, values)) <= {int, float}:
+        with suppress(OverflowError):
+            numbers = np.array(values, dtype=np.float64)
+            if (np.abs(numbers) < MAX_NUMBER).all():
+                return numbers.astype(np.float32)
+    first = next(i for i, v in enumerate(values) if type(v) not in (int, float) or not abs(v) < MAX_NUMBER)
+    raise RowError(f"{expected} below 1e9, but number {first} is {shown(values[first])}.")

@@ -1,0 +1,107 @@
+"""Sets of annotated 2D keypoints, and which of the 133 COCO-WholeBody points each of their points is. The one table.
+
+Image annotators put hips at the outside, and so do all sets here but Human3.6M, whose markers lie deeper.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+KeypointSetName = Literal["coco", "posetrack18", "crowdpose", "mpii", "aic", "human36m", "human36m_mmpose"]
+"""Names of the sets that a manifest may state."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeypointSet:
+    """Points of one data set, in its order."""
+
+    points: tuple[str, ...]
+    """Their names: small letters, words joined by _."""
+    wholebody: tuple[int | None, ...]
+    """Index of each among the 133 points, None where it has no counterpart."""
+    visible_flag: Literal[1, 2] = 2
+    """Flag of a point that is seen: 2 in COCO, where 1 is labelled but hidden; 1 where every labelled point has it."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the points without a counterpart."""
+        return tuple(name for name, index in zip(self.points, self.wholebody, strict=True) if index is None)
+
+
+_COCO = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+_FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+_NO_COUNTERPART = (
+    *("head", "head_top", "top_head", "head_bottom", "upper_neck", "neck", "neck_base", "thorax", "spine"),
+    *("pelvis", "root", "root_pelvis"),
+)
+_INDEX: dict[str, int | None] = {name: index for index, name in enumerate((*_COCO, *_FEET))}
+_INDEX |= dict.fromkeys(_NO_COUNTERPART)
+
+
+def _by_name(*points: str, visible_flag: Literal[1, 2] = 2) -> KeypointSet:
+    return KeypointSet(points=points, wholebody=tuple(_INDEX[name] for name in points), visible_flag=visible_flag)
+
+
+def _human36m(first: str, second: str) -> KeypointSet:
+    """Human3.6M as VideoPose3D and mmpose order it, legs right before left; its feet are ankles."""
+    return KeypointSet(
+        points=(
+            "root_pelvis", *(f"{side}_{joint}" for side in (first, second) for joint in ("hip", "knee", "foot")),
+            "spine", "thorax", "neck_base", "head",
+            *(f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist")),
+        ),
+        wholebody=(None, 12, 14, 16, 11, 13, 15, None, None, None, None, 5, 7, 9, 6, 8, 10),
+        visible_flag=1,
+    )  # fmt: skip
+
+
+KEYPOINT_SETS: dict[KeypointSetName, KeypointSet] = {
+    "coco": _by_name(*_COCO),
+    "posetrack18": _by_name("nose", "head_bottom", "head_top", *_COCO[3:], visible_flag=1),
+    "crowdpose": _by_name(*_COCO[5:], "head", "neck"),
+    "mpii": _by_name(
+        "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "pelvis", "thorax",
+        "upper_neck", "head_top", "right_wrist", "right_elbow", "right_shoulder", "left_shoulder", "left_elbow",
+        "left_wrist",
+    ),
+    "aic": _by_name(
+        "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist", "right_hip",
+        "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "head_top", "neck",
+    ),
+    "human36m": _human36m("right", "left"),
+    # mmpose's files name the legs the other way round: the hip they call left is the one nearer to the right shoulder.
+    "human36m_mmpose": _human36m("left", "right"),
+}  # fmt: skip
+"""Set by its name in manifests."""
+assert set(KEYPOINT_SETS) == set(get_args(KeypointSetName))
+
+
+def keypoint_set(names: Sequence[str]) -> KeypointSet:
+    """The set that a data set's own names are: one of the table, or known points in any other order.
+
+    Args:
+        names: As the data set writes them; capitals, blanks and hyphens make no difference.
+
+    Raises:
+        ValueError: A point is not known, or named twice; the sentence names it.
+    """
+    points = tuple(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") for name in names)
+    for known in KEYPOINT_SETS.values():
+        if points == known.points:
+            return known
+    unknown = [name for name, point in zip(names, points, strict=True) if point not in _INDEX]
+    twice = [name for name, point in zip(names, points, strict=True) if points.count(point) > 1]
+    if unknown or twice or not points:
+        what = f"unknown are {', '.join(unknown)}" if unknown else f"{', '.join(twice)} are one point"
+        raise ValueError(
+            f"the {len(names)} keypoints {', '.join(names)} are none of the known sets ({', '.join(KEYPOINT_SETS)}): "
+            f"{what if points else 'there is no name'}"
+        )
+    return _by_name(*points)
