@@ -87,6 +87,6 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.ESTIMATOR_FAILED: "An estimator ended with an error on the image; the row's detail is what it said.",
     ErrorCode.SOURCE_ROW_INVALID: "The data set's own row for this person cannot be used as it is written.",
     ErrorCode.VIDEO_UNREADABLE: "The file cannot be opened as a video or holds no frame; convert it to MP4 (H.264).",
-    ErrorCode.VIDEO_TRUNCATED: "The video ends before the length that it states; fetch the file again.",
+    ErrorCode.VIDEO_TRUNCATED: "The video ends before its stated length, or a frame is damaged; fetch the file again.",
     ErrorCode.PREDICTION_NOT_FINITE: "The network gave a value that is not a finite number; use another precision.",
 }

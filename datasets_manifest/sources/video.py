@@ -1,54 +1,46 @@
-"""Videos, frame by frame, or an error with a code: unreadable, empty, or shorter than the file says.
+"""Videos as numbered frames: a clip is read through once to find them, then each can be read by itself.
 
-A frame that is damaged in the middle of a video cannot be told from a whole one: the decoder fills its holes from the
-frames before it. A file that was cut short can, if it states its length.
+A frame's number is its place, from 0, among the frames that the file shows, in the order of their times. Constant or
+varying rate, the order in which frames are stored and where reading begins do not change it. Clips whose times cannot
+be trusted (AVI with frames out of order, files without times) are decoded to be numbered.
+
+A frame that is damaged in the middle of a video often cannot be told from a whole one: the decoder fills its holes from
+the frames before it. A file that was cut short can, if it states its length.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.files import regular_state
 from datasets_manifest.sources.images import DEFAULT_MAX_PIXELS, ImageError
 
-# FFmpeg's own lines on damaged files would stand above the one sentence; whoever wants them sets the variable. OpenCV
-# reads it once, with the first video.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+if TYPE_CHECKING:
+    from datasets_manifest.sources.video_index import FrameIndex
 
-SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
 """Names that end so (in any case) are taken for videos; whether they are, the decoder decides."""
 
-MISSING_SHARE: Final = 0.02
-"""Share of the stated frames, and of the stated length, that may be missing at the end: containers round."""
-MISSING_FRAMES: Final = 2
-"""The same in frames, for short videos."""
+
+def is_video(name: str) -> bool:
+    """Whether a file is taken for a video, by its name."""
+    return PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-class VideoError(ValueError):
-    """A video that cannot be used, or not to its end; ``code`` goes into the row and ``detail`` beside it."""
-
-    def __init__(self, code: ErrorCode, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code = code
-        self.detail = detail
-
-    def __reduce__(self) -> tuple[type[VideoError], tuple[ErrorCode, str]]:
-        """Keep both arguments when the error travels between processes."""
-        return VideoError, (self.code, self.detail)
+def frame_name(number: int) -> str:
+    """What follows the :: in a frame's name: six digits, so that names sort as the frames do (up to a million)."""
+    return f"{number:06d}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameChoice:
-    """Which frames of a video are decoded; the first always is."""
+    """Which frames of a video are used; the first always is."""
 
     every: PositiveInt = 1
     """Every n-th frame."""
@@ -56,7 +48,7 @@ class FrameChoice:
     """At most so many a second, by the times of the frames; 0 is no limit."""
 
     def wants(self, index: int, time_s: float, previous_s: float | None) -> bool:
-        """Whether a frame is decoded.
+        """Whether a frame is used.
 
         Args:
             index: Number of the frame, from 0.
@@ -69,112 +61,103 @@ class FrameChoice:
         return due and index % self.every == 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VideoFrame:
-    """One decoded frame."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class VideoClip:
+    """The frames of one video file. It holds no open file, so it can be forked, pickled and used by several threads."""
 
-    index: int
-    """Number in the video, from 0, whichever frames were chosen."""
-    time_s: float
-    """When it is shown."""
-    rgb: np.ndarray
-    """(H, W, 3) uint8, upright."""
+    name: str
+    """What errors call it."""
+    frames: FrameIndex = field(repr=False)
+    """Where in the file they are."""
+    cut: ImageError | None
+    """video_truncated, for a file that ends before the length that it states; None for a whole one."""
 
+    @classmethod
+    def index(cls, path: Path, *, name: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> VideoClip:
+        """Finds the frames of a video.
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatedLength:
-    """What a file says of itself; 0 where it says nothing."""
+        Args:
+            path: The file.
+            name: How to call it in errors.
+            max_pixels: Width times height above which the video is refused.
 
-    frames: int
-    """Number of frames; some containers only give length times rate."""
-    fps: float
-    """Frames a second."""
+        Raises:
+            ImageError: image_missing, video_unreadable or image_too_large.
+        """
+        from datasets_manifest.sources.video_index import index_file  # FFmpeg is for those who read videos.
 
-    def ends_early(self, num_frames: int, last_s: float) -> bool:
-        """Whether frames and time are missing after ``num_frames`` decoded frames, the last shown at ``last_s``."""
-        if self.frames <= 0 or self.fps <= 0:
-            return False
-        slack = max(MISSING_FRAMES, MISSING_SHARE * self.frames)
-        return num_frames < self.frames - slack and last_s + 1 / self.fps < (self.frames - slack) / self.fps
+        frames = index_file(path, name=name, max_pixels=max_pixels)
+        return cls(name=name, frames=frames, cut=_cut(frames, name) if frames.ends_early else None)
 
+    def current(self) -> VideoClip:
+        """These frames, or those of the file as it is now if it was replaced; a lost file is said when it is read.
 
-def stated_length(path: Path) -> StatedLength:
-    """The length that a video's header gives, all 0 for a file that cannot be opened; decodes nothing."""
-    if not os.path.isfile(path):  # A pipe would keep its reader waiting.
-        return StatedLength(frames=0, fps=0.0)
-    capture = _open(path)
-    try:
-        frames, fps = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-    finally:
-        capture.release()
-    is_stated = 0 < frames < 2**31 and 0 < fps < 1e5
-    return StatedLength(frames=int(frames), fps=float(fps)) if is_stated else StatedLength(frames=0, fps=0.0)
+        Raises:
+            ImageError: As ``index``.
+        """
+        try:
+            state = self.frames.path.stat()
+        except OSError:
+            return self
+        is_same = (state.st_size, state.st_mtime_ns) == (self.frames.size, self.frames.modified_ns)
+        return self if is_same else self.index(self.frames.path, name=self.name)
 
+    def chosen(self, choice: FrameChoice) -> list[int]:
+        """Numbers of the frames that are wanted, in order."""
+        times = self.frames.times_s.tolist()
+        return [i for i, time_s in enumerate(times) if choice.wants(i, time_s, times[i - 1] if i else None)]
 
-def read_frames(
-    path: Path, *, name: str, choice: FrameChoice | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Iterator[VideoFrame]:
-    """Decodes the chosen frames of a video, in order; frames that are not chosen are skipped cheaply.
+    def missing(self, choice: FrameChoice) -> list[int]:
+        """Those of the frames which a cut file states beyond its end that would be wanted, at the stated rate."""
+        if self.cut is None:
+            return []
+        number, stated = len(self.frames.times_s), self.frames.stated
+        last_s = float(self.frames.times_s[-1])
+        times = [last_s + k / stated.fps for k in range(max(1, stated.frames - number) + 1)]
+        return [number + k for k in range(len(times) - 1) if choice.wants(number + k, times[k + 1], times[k])]
 
-    Args:
-        path: The file.
-        name: How to call it in an error.
-        choice: Which frames; None: all.
-        max_pixels: Width times height above which the video is refused.
+    def rgb(self, number: int) -> np.ndarray:
+        """Decodes a frame: the same pixels, whichever frames were read before. Neighbours in order cost least.
 
-    Raises:
-        VideoError: video_unreadable before the first frame; video_truncated after the last one that could be decoded;
-            image_missing for a file that is not there; image_too_large.
-    """
-    choice = choice or FrameChoice()
-    try:
-        size = regular_state(path, name).st_size
-    except ImageError as error:
-        raise VideoError(error.code, error.detail) from error
-    stated = stated_length(path)
-    capture = _open(path)
-    num_frames, last_s = 0, None
-    try:
-        if not capture.isOpened():
-            raise VideoError(
-                ErrorCode.VIDEO_UNREADABLE, f"{name} ({size} bytes) cannot be opened as a video: no decoder takes it."
-            )
-        _check_size(capture, name, max_pixels)
-        while capture.grab():
-            time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if choice.wants(num_frames, time_s, last_s):
-                decoded, bgr = capture.retrieve()
-                if not decoded or bgr is None:
-                    raise VideoError(ErrorCode.VIDEO_TRUNCATED, f"{name}: frame {num_frames} cannot be decoded.")
-                rgb = np.ascontiguousarray(bgr[..., ::-1])
-                yield VideoFrame(index=num_frames, time_s=time_s, rgb=rgb)
-            num_frames, last_s = num_frames + 1, time_s
-    finally:
-        capture.release()
-    if last_s is None:
-        raise VideoError(ErrorCode.VIDEO_UNREADABLE, f"{name} holds no frame that can be decoded.")
-    if stated.ends_early(num_frames, last_s):
-        raise VideoError(
-            ErrorCode.VIDEO_TRUNCATED,
-            f"{name} states {stated.frames} frames ({stated.frames / stated.fps:.2f} s), but it ends after "
-            f"{num_frames} ({last_s:.2f} s); the frames before are in the other rows.",
-        )
+        Colours follow the matrix (BT.601, BT.709, BT.2020) and the range that the video states, BT.601 and the limited
+        range where it states none; of more than 8 bits the upper ones are kept, HDR is not tone mapped. How the camera
+        was held, as the video states it, is applied, once.
 
+        Returns:
+            (H, W, 3) uint8, upright.
 
-def _open(path: Path) -> cv2.VideoCapture:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        # By this backend alone: others would take the name for a pattern of numbered pictures, or an address.
-        return cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+        Raises:
+            ImageError: video_truncated (the frame is beyond the end of a cut file, or cannot be decoded), or
+                image_missing (there is no such frame, or the file is gone or another than was indexed).
+        """
+        return np.ascontiguousarray(self._bgr(number)[..., ::-1])
+
+    def read(self, member: str) -> bytes:
+        """A frame by its number, as an uncompressed picture file (BMP); see ``rgb``."""
+        if not (member.isascii() and member.isdigit()):
+            raise ImageError(ErrorCode.IMAGE_MISSING, f"{self.name} has frames by number, not {member!r}.")
+        return cv2.imencode(".bmp", self._bgr(int(member)))[1].tobytes()
+
+    def _bgr(self, number: int) -> np.ndarray:
+        num_frames = len(self.frames.times_s)
+        if number >= num_frames:
+            if self.cut is not None:
+                raise self.cut
+            detail = f"{self.name} has {num_frames} frames, from 0: there is no frame {number}."
+            raise ImageError(ErrorCode.IMAGE_MISSING, detail)
+        from datasets_manifest.sources.video_decoder import decode_bgr
+
+        pixels = None if number in self.frames.damaged else decode_bgr(self.frames, number)
+        if pixels is None:
+            detail = f"{self.name}: frame {number} cannot be decoded; its data are damaged or not all there."
+            raise ImageError(ErrorCode.VIDEO_TRUNCATED, detail)
+        return pixels
 
 
-def _check_size(capture: cv2.VideoCapture, name: str, max_pixels: int) -> None:
-    width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    if width * height > max_pixels:
-        raise VideoError(
-            ErrorCode.IMAGE_TOO_LARGE,
-            f"{name} is {width} x {height} = {width * height} pixels a frame, allowed are {max_pixels}.",
-        )
+def _cut(frames: FrameIndex, name: str) -> ImageError:
+    stated = frames.stated
+    return ImageError(
+        ErrorCode.VIDEO_TRUNCATED,
+        f"{name} states {stated.frames} frames ({stated.frames / stated.fps:.2f} s), but it ends after "
+        f"{len(frames.times_s)} ({frames.times_s[-1]:.2f} s); the frames before are in the other rows.",
+    )

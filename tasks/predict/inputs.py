@@ -23,8 +23,7 @@ from datasets_manifest.sources.image_sources import (
     open_images,
 )
 from datasets_manifest.sources.images import ImageError, decode_image
-from datasets_manifest.sources.video import SUFFIXES as VIDEO_SUFFIXES
-from datasets_manifest.sources.video import FrameChoice, VideoError, read_frames, stated_length
+from datasets_manifest.sources.video import VIDEO_SUFFIXES, FrameChoice, VideoClip, is_video
 from tasks.predict.folder import RESULTS
 
 
@@ -48,7 +47,7 @@ class Source:
     @property
     def is_video(self) -> bool:
         """By its suffix; everything else is decoded as a photo."""
-        return self.problem is None and self.member is None and self.path.suffix.lower() in VIDEO_SUFFIXES
+        return self.problem is None and self.member is None and is_video(self.path.name)
 
 
 class _Found(NamedTuple):
@@ -72,8 +71,8 @@ class InputFrame:
     """When the frame is shown."""
     rgb: np.ndarray | None = None
     """(H, W, 3) uint8; None where there is an error."""
-    error: ImageError | VideoError | None = None
-    """Why the file, or the rest of a video, could not be read."""
+    error: ImageError | None = None
+    """Why the file, a frame, or the rest of a video, could not be read."""
 
     @property
     def name(self) -> str:
@@ -129,16 +128,17 @@ def decode_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
         if source.problem is not None:
             yield InputFrame(source=source, error=source.problem)
         elif source.is_video:
-            for frame in read_frames(source.path, name=source.name, choice=choice):
-                yield InputFrame(source=source, frame=frame.index, time_s=frame.time_s, rgb=frame.rgb)
+            yield from _video_frames(source, choice)
         else:
             yield InputFrame(source=source, rgb=decode_image(_bytes(source), name=source.name))
-    except (ImageError, VideoError) as error:
+    except ImageError as error:
         yield InputFrame(source=source, error=error)
 
 
 def count_frames(sources: Sequence[Source], choice: FrameChoice) -> int:
     """About how many frames there will be, from what the videos' headers say; for progress only."""
+    from datasets_manifest.sources.video_index import stated_length
+
     total = 0
     for source in sources:
         stated = stated_length(source.path) if source.is_video else None
@@ -148,6 +148,19 @@ def count_frames(sources: Sequence[Source], choice: FrameChoice) -> int:
         share = min(1.0, choice.fps / stated.fps) if choice.fps and stated.fps else 1.0
         total += max(1, round(stated.frames * min(share, 1 / choice.every)))
     return total
+
+
+def _video_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
+    clip = VideoClip.index(source.path, name=source.name)
+    for number in clip.chosen(choice):
+        rgb, error = None, None
+        try:
+            rgb = clip.rgb(number)
+        except ImageError as unread:
+            error = unread
+        yield InputFrame(source=source, frame=number, time_s=float(clip.frames.times_s[number]), rgb=rgb, error=error)
+    if clip.cut is not None:
+        raise clip.cut
 
 
 def _bytes(source: Source) -> bytes:
