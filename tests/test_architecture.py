@@ -50,11 +50,14 @@ ROOMS = {
         "report": {"posing"},
         "synthetic": {"display", "posing", "revisions", "version"},
         "annotate": {
-            *("body_model", "estimators", "evaluate", "report", "revisions", "settings", "synthetic", "version"),
+            *("body_model", "estimators", "evaluate", "metric_files", "report", "revisions", "settings", "synthetic"),
+            "version",
         },
         "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},
-        "training.regressor": {"body_model", "revisions", "settings", "synthetic", "training.engine", "version"},
+        "training.regressor": {
+            *("body_model", "metric_files", "revisions", "settings", "synthetic", "training.engine", "version"),
+        },
     },
     "flows": {
         "run": {"server"},

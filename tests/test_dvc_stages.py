@@ -40,9 +40,15 @@ def test_what_the_training_writes_is_what_its_stage_names():
     config = load_train_config(ROOT / "params.train.yaml")
     written = {Path(getattr(config.output, f.name)).relative_to(ROOT).as_posix() for f in fields(config.output)}
     stage = STAGES["train"]
-    named = {path for kind in ("outs", "metrics", "plots") for entry in stage[kind] for path in entry}
+    named = {path for kind in ("outs", "plots") for entry in stage[kind] for path in entry}
     assert named == written - {"runs/train"}  # states of runs are no results
     assert [*STAGES["people"]["outs"][0]] == [Path(config.synthetic.folder).relative_to(ROOT).as_posix()]
+
+
+def test_metrics_are_a_folder_so_that_none_is_missed_before_it_is_computed():
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    assert pipeline["metrics"] == ["metrics/summary"]
+    assert not [name for name, stage in pipeline["stages"].items() if "metrics" in stage]
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -37,6 +37,7 @@ from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records
+from tasks.metric_files import write_summary
 from tasks.report.data import NUMBERS, LabelStatistics
 from tasks.report.figures import finite
 from tasks.report.page import draw_label, write_report
@@ -45,6 +46,10 @@ log = logging.getLogger(__name__)
 
 _SPOOL_BYTES = 1 << 20
 """Failed rows of a data set that are kept in memory until their turn; more go to a temporary file."""
+
+
+_SUMMARY = ("people", *map(str, Status), "missed_people", "pa_mpjpe_mm")
+"""Figures of a data set that ``dvc metrics show`` prints, of those that there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +61,7 @@ class Publication:
     states: dict[str, int]
     """Rows by status."""
     metrics: dict[str, Any]
-    """What ``dvc metrics show`` prints."""
+    """All figures, by data set."""
     report: Path | None
     """The page a person looks at; None without labels."""
     failures_csv: Path
@@ -111,6 +116,9 @@ def publish(
     if people:
         metrics = {dataset: own for dataset, own in metrics.items() if own["people"]}
     write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    for dataset, own in metrics.items():
+        flat = own.get("against_truth", {}) | own
+        write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
     body = full_body(config.body_model)
     if people:
         write_report(labels, reader.photo, body, report / "index.html", plot=report / "reprojection.png")

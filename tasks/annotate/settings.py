@@ -61,7 +61,7 @@ class OutputConfig:
     report: str = "reports/annotate"
     """The page a person looks at, and the picture of the error distribution."""
     metrics: str = "metrics/annotate.json"
-    """Figures for ``dvc metrics show``."""
+    """All figures by data set; the main ones are in ``summary/<dataset>.json`` beside it, for ``dvc metrics show``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,7 +53,7 @@ class TrainOutputConfig:
     checkpoint: str = "runs/regressor.safetensors"
     """The network of the last finished run, with its metadata."""
     metrics: str = "metrics/train.json"
-    """Figures for ``dvc metrics show``."""
+    """All figures; the main ones are in ``summary/train.json`` beside it, for ``dvc metrics show``."""
     curve: str = "metrics/train_curve.csv"
     """Losses by step, for ``dvc plots``."""
     evaluations: str = "metrics/train_evaluations.csv"

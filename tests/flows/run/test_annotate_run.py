@@ -40,6 +40,15 @@ def test_labels_are_close_to_the_truth(rendered):
     assert metrics["against_truth"]["pa_mpjpe_mm"] < 45
 
 
+def test_dvc_is_shown_the_main_figures_of_each_data_set(rendered):
+    metrics = json.loads((rendered.parent / "metrics/annotate.json").read_text())["few"]
+    summary = json.loads((rendered.parent / "metrics/summary/few.json").read_text())
+    assert summary["pa_mpjpe_mm"] == metrics["against_truth"]["pa_mpjpe_mm"]
+    assert {name: summary[name] for name in ("people", "ok", "failed")} == {
+        name: metrics[name] for name in ("people", "ok", "failed")
+    }
+
+
 def test_every_file_says_how_it_was_made(rendered):
     config = load_config(rendered)
     for step in STEPS:
