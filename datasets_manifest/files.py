@@ -14,12 +14,14 @@ from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 
+from datasets_manifest.paths import MAX_NAME_BYTES
+
 log = logging.getLogger(__name__)
 
 STALE_SECONDS = 3600.0
 """A temporary file that nobody holds is swept after this time even if a process with its writer's id is alive."""
 
-_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.[0-9a-f]{16}\.partial")
+_TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.[0-9a-f]{16}\.partial")
 
 
 def file_sha256(path: Path) -> str:
@@ -45,6 +47,11 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def shortened(name: str, num_bytes: int) -> str:
+    """The beginning of a name, of at most so many bytes and of whole letters."""
+    return os.fsencode(name)[:num_bytes].decode("utf-8", "ignore")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BufferedWriter]:
     """Opens a new file that takes the place of ``path`` at the end of the block, or leaves nothing after an error.
@@ -54,7 +61,8 @@ def whole_file(path: Path) -> Iterator[BufferedWriter]:
     ``pandas.read_parquet("labels/")`` and every other reader passes over them.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}.partial"
+    ending = f".{os.getpid()}.{secrets.token_hex(8)}.partial"
+    temporary = path.parent / f".{shortened(path.name, MAX_NAME_BYTES - 1 - len(ending))}{ending}"
     try:
         with open(temporary, "xb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -24,6 +24,7 @@ BELOW = {
 ROOMS = {
     "datasets_manifest": {
         "schema": set(),
+        "files": {"paths"},
         "settings": {"paths"},
         "sources": {"paths", "schema"},
         "shards": {"canonical", "files", "schema", "settings"},

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets_manifest.files import shortened
+from datasets_manifest.paths import MAX_NAME_BYTES
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import read_regular
 from datasets_manifest.sources.folder_walk import walk_folder
@@ -25,6 +27,9 @@ from datasets_manifest.sources.image_sources import (
 from datasets_manifest.sources.images import ImageError, decode_image
 from datasets_manifest.sources.video import VIDEO_SUFFIXES, FrameChoice, VideoClip, is_video
 from tasks.predict.folder import RESULTS
+
+_ROOM_BYTES = 16
+"""For what is put behind a photo's name: a number and the suffix of what is written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,20 +231,25 @@ def _labelled(found: Sequence[_Found]) -> list[Source]:
     paths = [one.path if one.member is None else Path(f"{one.path}/{one.member}") for one in found]
     plain = [Path(*[part for part in path.parts if part not in ("..", path.anchor)]) for path in paths]
     stems = Counter(path.with_suffix("") for path in plain)
-    folders = {_text(folder) for path in plain for folder in path.parents}
+    folders = {_label(folder) for path in plain for folder in path.parents}
     labels: dict[str, Source] = {}
     for (path, member, archive, problem), own in zip(found, plain, strict=True):
         taken = folders if own.suffix.lower() in VIDEO_SUFFIXES else ()
-        label = _text(own.with_suffix("")) if stems[own.with_suffix("")] == 1 else _text(own)
+        label = _label(own.with_suffix("") if stems[own.with_suffix("")] == 1 else own)
         if label in taken:
-            label = _text(own)
+            label = _label(own)
         number = 1
         while label in labels or label in taken:
             number += 1
-            label = f"{_text(own)}-{number}"
+            label = f"{_label(own)}-{number}"
         name = _text(path) if member is None else f"{_text(path)}{MEMBER_MARK}{member}"
         labels[label] = Source(path=path, name=name, label=label, member=member, archive=archive, problem=problem)
     return list(labels.values())
+
+
+def _label(path: Path) -> str:
+    """A path as text whose parts leave room for a number and a suffix in a file's name."""
+    return "/".join(shortened(part, MAX_NAME_BYTES - _ROOM_BYTES) for part in _text(path).split("/"))
 
 
 def _text(path: Path) -> str:

@@ -9,6 +9,7 @@ import pytest
 from permissions import permissions_hold
 from video_files import write_video
 
+from datasets_manifest.files import write_bytes
 from datasets_manifest.sources.video import FrameChoice
 from tasks.predict.inputs import count_frames, decode_frames, find_sources
 
@@ -191,3 +192,16 @@ def test_a_disk_that_fails_takes_one_photo_not_the_run(folder, monkeypatch):
     sources = find_sources(["in/a.jpg"])
     monkeypatch.setattr("datasets_manifest.sources.files.os.open", fail)
     assert outcomes(sources) == {"in/a.jpg": "image_missing: in/a.jpg cannot be read (Input/output error)."}
+
+
+@pytest.mark.parametrize("name", ["x" * 251, "画" * 83, "\udcff" * 251])
+def test_what_is_written_for_the_longest_names_has_names_of_its_own(folder, name):
+    (folder / "long" / name).mkdir(parents=True)
+    for suffix in (".jpg", ".png"):
+        (folder / "long" / (name + suffix)).write_bytes(b"no photo")
+        (folder / "long" / name / (name + suffix)).write_bytes(b"no photo")
+    sources = find_sources(["long"])
+    assert len({source.label for source in sources}) == 4
+    for source in sources:
+        write_bytes(folder / "out" / f"{source.label}.jpg", b"picture")
+    assert len([path for path in (folder / "out").rglob("*") if path.is_file()]) == 4
