@@ -153,7 +153,7 @@ def failures(folder: Path, rows: int, rows_per_shard: int) -> None:
 
 def verify(folder: Path, rows: int, rows_per_shard: int) -> None:
     """Checks the labels as a whole."""
-    assert check_snapshot(workspace_in(folder).labels).num_rows == rows
+    assert check_snapshot(workspace_in(folder).labels).count.rows == rows
 
 
 def publish(folder: Path, rows: int, rows_per_shard: int) -> None:

@@ -76,7 +76,7 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.IMAGE_CORRUPT: "The image is empty, cut short or damaged; fetch the file again.",
     ErrorCode.IMAGE_TOO_LARGE: "The image has more pixels or bytes than allowed; resize it or raise the limit.",
     ErrorCode.IMAGE_UNSUPPORTED: "The file is not an image of a kind that is read here; convert it to JPEG or PNG.",
-    ErrorCode.NO_PERSON_FOUND: "The detector found nobody in the image.",
+    ErrorCode.NO_PERSON_FOUND: "The detector found nobody in the image: a photo without people, no failed person.",
     ErrorCode.BOX_INVALID: "The person's box is empty, not finite or outside the image.",
     ErrorCode.KEYPOINTS_TOO_FEW: "Too few keypoints of the person are seen well enough to fit a body.",
     ErrorCode.PERSON_OVERLAPPED: "Most of the person's box lies inside another person's; limbs could be mixed up.",

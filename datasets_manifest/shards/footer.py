@@ -23,9 +23,13 @@ FOOTER_KEYS = (
     "shard",
     "row_count",
     "failed_count",
+    "empty_count",
     "created_utc",
 )
 """Keys of the Parquet key-value metadata of every shard; each value is JSON."""
+
+_LATER_KEYS = ("empty_count",)
+"""Those that shards of earlier programs do not have."""
 
 _SHOWN_CHARACTERS = 40
 """Longer values of settings are cut in messages."""
@@ -33,6 +37,10 @@ _SHOWN_CHARACTERS = 40
 
 class ShardError(ValueError):
     """A shard cannot be read or is not what was asked for."""
+
+
+class ForeignFileError(ShardError):
+    """A Parquet file that this project did not write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +67,23 @@ class Footer:
     """Rows in the file; filled in on writing."""
     failed_count: int = -1
     """Rows with status failed; filled in on writing."""
+    empty_count: int = -1
+    """Those of them that are photos without people, no failed people (see ``schema.people``); filled in on writing."""
 
     @cached_property
     def config_hash(self) -> str:
         """sha256 of the canonical config."""
         return config_hash(self.config)
+
+    @property
+    def num_people(self) -> int:
+        """Rows that are people."""
+        return self.row_count - self.empty_count
+
+    @property
+    def num_failed(self) -> int:
+        """People that failed."""
+        return self.failed_count - self.empty_count
 
 
 def differing_settings(one: Mapping[str, Any], other: Mapping[str, Any], *, shown: int = 3) -> str:
@@ -100,14 +120,17 @@ def parse_footer(path: Path, metadata: Mapping[bytes, bytes] | None, num_rows: i
         num_rows: Rows that it really has.
 
     Raises:
-        ShardError: There is none of ours, or it contradicts itself or the file.
+        ForeignFileError: There is none of ours.
+        ShardError: It is incomplete, or contradicts itself or the file.
     """
     raw = metadata or {}
-    missing = [key for key in FOOTER_KEYS if key.encode() not in raw]
+    missing = [key for key in FOOTER_KEYS if key.encode() not in raw and key not in _LATER_KEYS]
+    if len(missing) == len(FOOTER_KEYS) - len(_LATER_KEYS):
+        raise ForeignFileError(f"{path} has no footer of a shard; it was not written by this project.")
     if missing:
         raise ShardError(f"Shard {path} has no {', '.join(missing)} in its footer; it was not written by this project.")
     try:
-        values = {key: _parsed(raw[key.encode()]) for key in FOOTER_KEYS}
+        values = {key: _parsed(raw[key.encode()]) for key in FOOTER_KEYS if key.encode() in raw}
         stated_hash = values.pop("config_hash")
         footer = Footer(**{**values, "estimators": tuple(values["estimators"])})
         actual_hash = _hash_of(raw[b"config"])

@@ -7,6 +7,7 @@ A selection has no gaps: what a row states of a part that is not valid, and what
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +22,15 @@ from pydantic import PositiveFloat
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.settings import Text
-from datasets_manifest.shards.footer import Footer, ShardError
+from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
 from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
 from datasets_manifest.shards.shard import Shard
-from datasets_manifest.shards.snapshot import Snapshot, check_snapshot
+from datasets_manifest.shards.snapshot import check_snapshot
+
+log = logging.getLogger(__name__)
 
 __all__ = [
     "TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "check_splits", "select_labels",
@@ -56,8 +60,8 @@ class Selection:
     """Folder they were read from."""
     table: pa.Table
     """Rows in the order of the shards' paths; columns as ``selection_columns.supervising_schema``, without nulls."""
-    snapshot: Snapshot
-    """What the folder holds as a whole."""
+    config: Mapping[str, Any]
+    """Settings that the labels were made with, as their footers state them."""
     snapshot_hash: str
     """sha256 over the config hash and the sample ids of the rows in their order: equal for equal training rows."""
     body_model: Mapping[str, Any]
@@ -115,9 +119,9 @@ def select_labels(
         absent image size is zero.
 
     Raises:
-        ValueError: The folder is no snapshot (unreadable shards, mixed configs, another schema version), mixes bodies
-            or data sets, is of another body, number of coefficients or coordinate convention than expected, holds the
-            split `test` unasked, nothing is left, or more is left out than stated.
+        ValueError: The folder is no snapshot (unreadable shards, a person twice, another schema version), mixes
+            settings, bodies or data sets, is of another body, number of coefficients or coordinate convention than
+            expected, holds the split `test` unasked, nothing is left, or more is left out than stated.
     """
     root, rule = Path(path), label_filter or LabelFilter()
     if not 0 <= max_dropped_share <= 1:
@@ -126,16 +130,17 @@ def select_labels(
         raise ValueError(f"There is no folder of labels {root}; annotate the data set first or correct its path.")
     schema = label_schema(size)
     reader = _Reader(root=root, schema=schema, rule=rule)
-    snapshot = check_snapshot(root, visit=reader.add)
+    if warning := check_snapshot(root, visit=reader.add).foreign_warning:
+        log.warning("%s", warning)
     reader.check(body_model)
     table = pa.concat_tables(reader.tables).combine_chunks()
     _check_counts(root, table.num_rows, reader.dropped, max_dropped_share)
-    footer = reader.footers[0]
+    _, footer = next(iter(reader.settings.values()))
     return Selection(
         path=root,
         table=table,
-        snapshot=snapshot,
-        snapshot_hash=snapshot_hash(snapshot.config_hash, table),
+        config=dict(footer.config),
+        snapshot_hash=snapshot_hash(footer.config_hash, table),
         body_model=dict(footer.body_model),
         manifest=dict(footer.manifest),
         dropped=dict(reader.dropped),
@@ -186,6 +191,8 @@ class _Reader:
     footers: list[Footer] = field(default_factory=list)
     datasets: Counter[str] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
+    settings: dict[str, tuple[str, Footer]] = field(default_factory=dict)
+    """By config hash, of the asked splits: the first data set and split that has it, and its footer."""
     unfit: list[str] = field(default_factory=list)
 
     def add(self, shard: Shard, table: pa.Table) -> None:
@@ -201,6 +208,11 @@ class _Reader:
         self.splits.update(map(str, table["split"].to_pylist()))
         if self.rule.splits:
             table = table.filter(pc.is_in(table["split"], pa.array(self.rule.splits, pa.string())))
+        if table.num_rows:
+            name = f"{table['dataset'][0]}/{table['split'][0]}"
+            self.settings.setdefault(shard.footer.config_hash, (name, shard.footer))
+        # A photo without people has nobody who could be left out.
+        table = table.filter(pa.array(~is_empty_photo(table)))
         reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
         self.dropped.update(reason for reason in reasons if reason)
         kept = table.filter(pa.array([not reason for reason in reasons], type=pa.bool_()))
@@ -216,6 +228,14 @@ class _Reader:
             raise ValueError(
                 f"Labels in {self.root} are of the data sets {', '.join(names)}, which have their photos in different "
                 f"places; give a label set for each, for example {self.root / names[0]}."
+            )
+        if len(self.settings) > 1:
+            (one, first), (two, second) = list(self.settings.values())[:2]
+            raise ValueError(
+                f"Labels in {self.root} are of {len(self.settings)} settings: {one} of {first.config_hash[:12]}, {two} "
+                f"of {second.config_hash[:12]} ({differing_settings(second.config, first.config)}). Annotate one of "
+                "them again with the settings of the other, or name a split of one of them in filter.splits; to train "
+                "on both as they are, give each a label set of its own."
             )
         bodies = {footer.body_model.get("sha256"): footer.body_model for footer in self.footers}
         if len(bodies) > 1:

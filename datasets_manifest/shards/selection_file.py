@@ -17,7 +17,6 @@ import pyarrow as pa
 from datasets_manifest.canonical import canonical_json, config_hash
 from datasets_manifest.files import whole_file
 from datasets_manifest.shards.selection import Selection
-from datasets_manifest.shards.snapshot import Snapshot
 
 METADATA_KEY = b"selections"
 """Entry of the schema's metadata."""
@@ -84,7 +83,7 @@ def _selection(stated: dict[str, Any], table: pa.Table) -> Selection:
     return Selection(
         path=Path(stated["path"]),
         table=table,
-        snapshot=Snapshot(**stated["snapshot"]),
+        config=stated["config"],
         snapshot_hash=stated["snapshot_hash"],
         body_model=stated["body_model"],
         manifest=stated["manifest"],

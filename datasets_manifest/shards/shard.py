@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import SCHEMA_VERSION
+from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
 
@@ -46,8 +48,18 @@ class Shard:
             raise ShardError(
                 f"Shard {self.path} cannot be read as Parquet ({error}); delete it and run again."
             ) from error
-        self.footer: Footer = parse_footer(self.path, self._file.metadata.metadata, self._file.metadata.num_rows)
+        self.footer: Footer = self._counted(
+            parse_footer(self.path, self._file.metadata.metadata, self._file.metadata.num_rows)
+        )
         """How the shard was made."""
+
+    def _counted(self, footer: Footer) -> Footer:
+        """The footer; where an earlier program did not count photos without people, they are counted now."""
+        if footer.empty_count >= 0:
+            return footer
+        if not footer.failed_count:
+            return replace(footer, empty_count=0)
+        return replace(footer, empty_count=int(is_empty_photo(self._rows(["error_code"])).sum()))
 
     def __enter__(self) -> Shard:
         return self
@@ -86,18 +98,20 @@ class Shard:
         is_current = self.footer.schema_version == SCHEMA_VERSION
         if is_current:
             _check_columns(self.path, self.schema, schema)
-        try:
-            table = self._file.read(
-                columns=wanted if is_current and names is not None else None, use_threads=self.num_rows >= _MANY_ROWS
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise ShardError(f"Shard {self.path} is damaged ({error}); delete it and run again.") from error
+        table = self._rows(wanted if is_current and names is not None else None)
         if not is_current:
             table = _upgraded(self.path, table, self.footer.schema_version)
             _check_columns(self.path, table.schema, schema)
         # The types are those of the schema already; only its notes on the columns are put in place of the file's.
         stated = schema if wanted == schema.names else pa.schema([schema.field(name) for name in wanted])
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
+
+    def _rows(self, names: list[str] | None) -> pa.Table:
+        """Columns as the file has them; None for all."""
+        try:
+            return self._file.read(columns=names, use_threads=self._file.metadata.num_rows >= _MANY_ROWS)
+        except (pa.ArrowException, OSError) as error:
+            raise ShardError(f"Shard {self.path} is damaged ({error}); delete it and run again.") from error
 
     def columns(self, schema: pa.Schema, names: Sequence[str] | None = None) -> Columns:
         """The same rows as arrays, see ``Columns``."""

@@ -1,48 +1,109 @@
-"""Check a folder of finished labels as a whole: every shard readable, one config, every sample once."""
+"""Finished labels as a whole: every shard readable, one setting a data set, every sample once, faults by data set."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.columns import Columns, has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
-from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.schema.people import PeopleCount, is_empty_photo
+from datasets_manifest.shards.footer import Footer, ForeignFileError, ShardError, differing_settings
 from datasets_manifest.shards.shard import Shard, read_shard
 
 _SHOWN = 10
-"""Problems that are named in full."""
+"""Faults that are named in full."""
+
+Group = tuple[str, str]
+"""A data set and a split of it, as the folders of its labels are called."""
 
 
 class SnapshotError(ValueError):
     """A folder of labels may not be used as a whole."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Snapshot:
-    """What a folder of labels holds."""
+@dataclass(kw_only=True, slots=True)
+class GroupSnapshot:
+    """Labels of one split of a data set."""
 
-    config_hash: str
-    """The one config that all shards were made with."""
-    num_shards: int
-    """Files."""
-    num_rows: int
-    """People; ok + partial + failed."""
-    num_ok: int
-    """People with every part trusted."""
-    num_partial: int
-    """People with a label of which a part is not trusted."""
-    num_failed: int
-    """People without a label."""
-    failures: dict[str, int]
-    """Failed rows by error code."""
+    shards: set[int] = field(default_factory=set)
+    """Numbers of the files that can be read, where their names are numbers."""
+    count: PeopleCount = field(default_factory=PeopleCount)
+    """People and photos."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Failed people by error code."""
+    settings: dict[str, tuple[int, Path, Footer]] = field(default_factory=dict)
+    """By config hash: how many shards were made with it, the first of them and its footer."""
+
+    @property
+    def num_shards(self) -> int:
+        """Files that can be read."""
+        return sum(num for num, _, _ in self.settings.values())
+
+
+@dataclass(kw_only=True, slots=True)
+class Snapshot:
+    """What a folder of labels holds, and what is wrong with it."""
+
+    root: Path
+    """The folder."""
+    groups: dict[Group, GroupSnapshot] = field(default_factory=lambda: defaultdict(GroupSnapshot))
+    """By data set and split, in the order of their paths."""
+    faults: dict[frozenset[Group], _Faults] = field(default_factory=lambda: defaultdict(_Faults))
+    """Faults, by the data sets that have them: two for a sample that both have."""
+    foreign: list[Path] = field(default_factory=list)
+    """Parquet files that this project did not write; they are passed over."""
+
+    @property
+    def num_shards(self) -> int:
+        """Files that can be read."""
+        return sum(group.num_shards for group in self.groups.values())
+
+    @property
+    def count(self) -> PeopleCount:
+        """People and photos of all."""
+        return sum((group.count for group in self.groups.values()), PeopleCount())
+
+    def fault(self, among: Collection[Group] | None = None) -> str:
+        """What is wrong with some groups, or with all: sentences, the first ten in full; empty if nothing is."""
+        chosen = [own for groups, own in self.faults.items() if among is None or groups <= set(among)]
+        num, shown = sum(own.count for own in chosen), [text for own in chosen for text in own.shown][:_SHOWN]
+        if not num:
+            return ""
+        more = f" ... and {num - len(shown)} more" if num > len(shown) else ""
+        return f"Labels in {self.root} are not a snapshot: " + " ".join(shown) + more
+
+    @property
+    def foreign_warning(self) -> str:
+        """A sentence on the foreign files; empty if there are none."""
+        if not self.foreign:
+            return ""
+        many = f"{len(self.foreign)} Parquet file{'s' * (len(self.foreign) > 1)}"
+        return f"Passed over below {self.root}: {many} not written by this project, such as {self.foreign[0]}."
+
+    def add_fault(self, sentence: str, *groups: Group) -> None:
+        """Notes a fault of some groups."""
+        self.faults[frozenset(groups)].add(sentence)
+
+
+@dataclass(slots=True)
+class _Faults:
+    """The first faults, and how many there are."""
+
+    shown: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, sentence: str) -> None:
+        self.count += 1
+        if len(self.shown) < _SHOWN:
+            self.shown.append(sentence)
 
 
 def shard_files(root: Path | str) -> Iterator[Path]:
@@ -57,93 +118,92 @@ def shard_files(root: Path | str) -> Iterator[Path]:
             yield Path(entry.path)
 
 
+def read_snapshot(labels_dir: Path | str, *, visit: Callable[[Shard, pa.Table], None] | None = None) -> Snapshot:
+    """Reads every label shard below a folder, ``<data set>/<split>/<shard>.parquet``. Memory: 16 bytes a row.
+
+    Args:
+        labels_dir: Folder of labels.
+        visit: Called with each shard that can be read and its rows, in the order of their paths, so that who needs the
+            rows as well reads them once; a ShardError of it is one of the faults.
+
+    Returns:
+        What is there. Faults are: a shard that is unreadable or disagrees with its footer, two settings in a data set,
+        a sample that occurs twice. Hidden files and folders are not looked at, foreign Parquet files only counted.
+    """
+    snapshot = Snapshot(root=Path(labels_dir))
+    ids = bytearray()
+    for path in shard_files(snapshot.root):
+        group = _group_of(path)
+        try:
+            with Shard(path) as shard:
+                table = shard.table(LABEL_SCHEMA)
+                if visit is not None:
+                    visit(shard, table)
+        except ForeignFileError:
+            snapshot.foreign.append(path)
+            continue
+        except ShardError as error:
+            snapshot.add_fault(str(error), group)
+            continue
+        is_failed = has_status(table, Status.FAILED)
+        if (failed := int(is_failed.sum())) != shard.footer.failed_count:
+            snapshot.add_fault(f"Shard {path} has {failed} failed rows, its footer {shard.footer.failed_count}.", group)
+        own = snapshot.groups[group]
+        own.shards |= {int(path.stem)} if path.stem.isdecimal() else set()
+        own.count += PeopleCount.of(table)
+        own.failures.update(Columns(table)["error_code"][is_failed & ~is_empty_photo(table)].tolist())
+        num, first, footer = own.settings.get(shard.footer.config_hash, (0, path, shard.footer))
+        own.settings[shard.footer.config_hash] = num + 1, first, footer
+        ids += b"".join(map(_digest, Columns(table)["sample_id"]))
+    for sentence, first, again in _repeated(snapshot.root, ids):
+        snapshot.add_fault(sentence, first, again)
+    for group, own in snapshot.groups.items():
+        if len(own.settings) > 1:
+            snapshot.add_fault(_mixed(group, own), group)
+    return snapshot
+
+
 def check_snapshot(
     labels_dir: Path | str,
     *,
     expected_rows: int | None = None,
     visit: Callable[[Shard, pa.Table], None] | None = None,
 ) -> Snapshot:
-    """Read every shard below ``labels_dir`` and count its rows. Memory: 16 bytes a row.
+    """``read_snapshot`` of labels that must be without fault.
 
     Args:
-        labels_dir: folder of one run's labels.
-        expected_rows: number of rows that the plan asks for, to prove that none is lost.
-        visit: called with each shard that can be read and its rows, in the order of their paths, so that who needs the
-            rows as well reads them once; a ShardError of it is one of the problems.
+        labels_dir: As there.
+        expected_rows: Number of rows that the plan asks for, to prove that none is lost.
+        visit: As there.
 
     Raises:
-        SnapshotError: a shard is unreadable or disagrees with its footer, configs are mixed, a sample occurs twice, or
-            the number of rows is another than expected. All problems are counted, the first ten named in full.
+        SnapshotError: There is a fault, no shard, or another number of rows. All faults are counted, the first ten
+            named in full.
     """
-    root = Path(labels_dir)
-    problems = _Problems()
-    num_shards = 0
-    shards_by_hash: Counter[str] = Counter()
-    example: dict[str, Path] = {}
-    statuses: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
-    ids = bytearray()
-    for path in shard_files(root):
-        num_shards += 1
-        try:
-            with Shard(path) as shard:
-                table = shard.table(LABEL_SCHEMA)
-                if visit is not None:
-                    visit(shard, table)
-        except ShardError as error:
-            problems.add(str(error))
-            continue
-        footer = shard.footer
-        shards_by_hash[footer.config_hash] += 1
-        example.setdefault(footer.config_hash, path)
-        rows = Columns(table)
-        is_failed = rows["status"] == Status.FAILED.value
-        if (failed := int(is_failed.sum())) != footer.failed_count:
-            problems.add(f"Shard {path} has {failed} failed rows, its footer {footer.failed_count}.")
-        statuses.update(rows["status"].tolist())
-        failures.update(rows["error_code"][is_failed].tolist())
-        ids += b"".join(map(_digest, rows["sample_id"]))
-    if not num_shards:
-        problems.add(f"There is no shard below {root}.")
-    for sentence in _repeated(root, ids):
-        problems.add(sentence)
-    if len(shards_by_hash) > 1:
-        counts = ", ".join(
-            f"{count} of {digest[:12]} such as {example[digest].relative_to(root)}"
-            for digest, count in shards_by_hash.most_common()
-        )
-        problems.add(
-            f"Shards of {len(shards_by_hash)} configs are mixed ({counts}); run all their data sets again with one "
-            "config, or move the old ones out of the folder."
-        )
-    num_rows = statuses.total()
-    if expected_rows is not None and num_rows != expected_rows:
-        problems.add(f"There are {num_rows} rows, the plan has {expected_rows}.")
-    if problems.count:
-        more = f" ... and {problems.count - _SHOWN} more" if problems.count > _SHOWN else ""
-        raise SnapshotError(f"Labels in {root} are not a snapshot: " + " ".join(problems.shown) + more)
-    return Snapshot(
-        config_hash=next(iter(shards_by_hash)),
-        num_shards=num_shards,
-        num_rows=num_rows,
-        num_ok=statuses[Status.OK],
-        num_partial=statuses[Status.PARTIAL],
-        num_failed=statuses[Status.FAILED],
-        failures=dict(failures),
+    snapshot = read_snapshot(labels_dir, visit=visit)
+    if expected_rows is not None and (num := snapshot.count.rows) != expected_rows:
+        snapshot.add_fault(f"There are {num} rows, the plan has {expected_rows}.")
+    if not snapshot.groups:
+        snapshot.add_fault(f"There is no shard below {labels_dir}. {snapshot.foreign_warning}".strip())
+    if fault := snapshot.fault():
+        raise SnapshotError(fault)
+    return snapshot
+
+
+def _group_of(path: Path) -> Group:
+    folder = path.absolute().parent
+    return folder.parent.name, folder.name
+
+
+def _mixed(group: Group, labels: GroupSnapshot) -> str:
+    known = sorted(labels.settings.items(), key=lambda entry: -entry[1][0])
+    counts = " and ".join(f"{num} of {digest[:12]} ({path.name})" for digest, (num, path, _) in known)
+    (_, (_, _, most)), (_, (_, _, other)) = known[:2]
+    return (
+        f"Shards of {'/'.join(group)} are of {len(known)} settings, {counts}; in the second, "
+        f"{differing_settings(other.config, most.config)}. Annotate the data set again with one of them; labels of "
+        "other settings belong into a folder of their own (--set output.labels=...)."
     )
-
-
-@dataclass(slots=True)
-class _Problems:
-    """The first problems, and how many there are."""
-
-    shown: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, sentence: str) -> None:
-        self.count += 1
-        if len(self.shown) < _SHOWN:
-            self.shown.append(sentence)
 
 
 def _digest(sample_id: str) -> bytes:
@@ -151,8 +211,9 @@ def _digest(sample_id: str) -> bytes:
     return hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
 
 
-def _repeated(root: Path, ids: bytearray) -> Iterator[str]:
-    """A sentence for every sample that occurs again; shards are read a second time only if there is one."""
+def _repeated(root: Path, ids: bytearray) -> Iterator[tuple[str, Group, Group]]:
+    """A sentence for every sample that occurs again, with the two data sets; shards are read a second time only if
+    there is one."""
     high, low = np.frombuffer(ids, np.uint64).reshape(-1, 2).T
     if not (np.diff(np.sort(high)) == 0).any():
         return
@@ -167,6 +228,6 @@ def _repeated(root: Path, ids: bytearray) -> Iterator[str]:
             continue
         for name in names:
             if _digest(name) in twice:
-                if name in first_file:
-                    yield f"Sample {name} occurs in {first_file[name]} and again in {path}."
+                if first := first_file.get(name):
+                    yield f"Sample {name} occurs in {first} and again in {path}.", _group_of(first), _group_of(path)
                 first_file.setdefault(name, path)

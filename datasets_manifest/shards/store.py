@@ -17,6 +17,7 @@ from datasets_manifest.canonical import canonical_json
 from datasets_manifest.files import whole_file
 from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import Status
+from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.footer import FOOTER_KEYS, Footer
 
 
@@ -47,10 +48,14 @@ def write_shard(path: Path | str, table: pa.Table, footer: Footer) -> Footer:
 
 
 def _completed(footer: Footer, table: pa.Table) -> Footer:
-    failed = 0
-    if "status" in table.column_names:
-        failed = int(has_status(table, Status.FAILED).sum())
-    return replace(footer, row_count=table.num_rows, failed_count=failed, created_utc=footer.created_utc or _utc_now())
+    names = table.column_names
+    return replace(
+        footer,
+        row_count=table.num_rows,
+        failed_count=int(has_status(table, Status.FAILED).sum()) if "status" in names else 0,
+        empty_count=int(is_empty_photo(table).sum()) if "error_code" in names else 0,
+        created_utc=footer.created_utc or _utc_now(),
+    )
 
 
 def _utc_now() -> str:

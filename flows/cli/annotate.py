@@ -135,13 +135,18 @@ def inspect(
 
 
 def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
-    """Check the published labels as a whole: readable, one setting, every person once."""
-    with one_sentence():
-        from datasets_manifest.shards.snapshot import check_snapshot
-        from tasks.annotate.settings import load_config
+    """Check the published labels: readable, one setting a data set, every person once, every planned shard there.
 
-        snapshot = check_snapshot(load_config(params, parse_settings(settings, params)).output.labels)
-        typer.echo(
-            f"{snapshot.num_shards} shards, {snapshot.num_rows} people ({snapshot.num_ok} ok, {snapshot.num_partial} "
-            f"partial, {snapshot.num_failed} failed), settings {snapshot.config_hash[:12]}"
-        )
+    Ends with 1 if planned shards lack labels or labels are not planned, with 2 if labels cannot be trusted.
+    """
+    with one_sentence():
+        from tasks.annotate.settings import load_config
+        from tasks.annotate.verify import verify_labels
+        from tasks.annotate.workspace import Workspace
+
+        found = verify_labels(Workspace.of(load_config(params, parse_settings(settings, params)).output))
+        for line in (*found.lines, *found.gaps):
+            typer.echo(line)
+        if found.fault:
+            raise ValueError(found.fault)
+    raise typer.Exit(1 if found.gaps else 0)

@@ -59,15 +59,15 @@ class RunResult:
 
     @property
     def is_good(self) -> bool:
-        """Whether the listing is complete, every shard has its labels, they are one snapshot, and not too many people
+        """Whether the listing is complete, every shard has its labels, they are a snapshot, and not too many people
         failed."""
         problems = self.unlisted or self.failed_parts or self.publication.warning
         return not problems and self.failed_share <= self.max_failed_share
 
     @property
     def failed_share(self) -> float:
-        """Share of the people that failed."""
-        return self.publication.states.get("failed", 0) / max(self.publication.people, 1)
+        """Share of the people that failed; photos without people are none."""
+        return self.publication.count.failed_share
 
     @property
     def sentence(self) -> str:

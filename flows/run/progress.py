@@ -48,7 +48,7 @@ class Progress:
     failed: int = 0
     """Those without a file."""
     people: int = 0
-    """Rows of the keypoints that were made."""
+    """People whose keypoints were made."""
     failed_shards: set[str] = field(default_factory=set)
     """Names of the shards that lack a part."""
     _steps: dict[str, _Step] = field(default_factory=lambda: {step: _Step() for step in STEPS})
@@ -97,7 +97,7 @@ class Progress:
             self.failed_shards.add(summary.shard.name)
         else:
             step.times.add(summary)
-            self.people += summary.rows if summary.step == "keypoints" else 0
+            self.people += summary.people if summary.step == "keypoints" else 0
         if summary.step == STEPS[-1] and step.finished % self.block == 0 and (elapsed := self._elapsed_s()):
             # Not at other times: what the workers are in the middle of counts for nothing yet.
             self._at_work = sum(own.times.seconds for own in self._steps.values()) / elapsed

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
+from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.shard import Shard
 from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
@@ -66,7 +67,7 @@ def shard_failures(workspace: Workspace, shards: Iterable[ShardRef]) -> Iterator
 
 def row_failures(shard: ShardRef, table: pa.Table) -> Iterator[Failure]:
     """The people without a label among the rows of a shard; only ``ROW_COLUMNS`` are looked at."""
-    failed = table.filter(pa.array(has_status(table, Status.FAILED)))
+    failed = table.filter(pa.array(has_status(table, Status.FAILED) & ~is_empty_photo(table)))
     for row in failed.select(ROW_COLUMNS).to_pylist():
         reason = row["error_detail"] or ""
         yield Failure(
@@ -85,7 +86,7 @@ def list_failures(workspace: Workspace) -> Iterator[Failure]:
         path = workspace.step_path("refine", shard)
         if path.is_file():
             with Shard(path) as labels:
-                if labels.footer.failed_count:
+                if labels.footer.num_failed:
                     yield from row_failures(shard, labels.table(LABEL_SCHEMA, ROW_COLUMNS))
 
 

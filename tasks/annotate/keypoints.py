@@ -156,7 +156,9 @@ class _Photo:
         if unknown:
             raise RuntimeError(f"{image.image_id}: box source {unknown[0]!r} is not one of {BOX_SOURCES}")
         people = self.plan.take(self.asked if self.is_known else np.repeat(self.asked, num))
-        reasons = refusals(found.valid, found.reasons, ErrorCode.KEYPOINTS_TOO_FEW)
+        # That nobody was found is said of photos; of a person that is known, it means no keypoints.
+        said = [None if reason and reason.code == ErrorCode.NO_PERSON_FOUND else reason for reason in found.reasons]
+        reasons = refusals(found.valid, said, ErrorCode.KEYPOINTS_TOO_FEW)
         columns = {
             **_key(people, people["person"] if self.is_known else np.arange(num)),
             **_size(image.rgb, num),

@@ -201,7 +201,8 @@ def _set_stale_aside(planned: ShardRange, workspace: Workspace) -> None:
     """Moves files of shards that are no longer planned out of the way, so that no person occurs twice."""
     folder = Path(planned.dataset) / planned.split
     roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
-    stale = [path for root in roots for path in shard_files(root / folder) if shard_of(path) not in planned]
+    found = [(path, shard_of(path)) for root in roots for path in shard_files(root / folder)]
+    stale = [path for path, shard in found if shard is not None and shard not in planned]
     if stale:
         aside = set_aside(workspace, stale)
         log.warning(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -22,9 +21,11 @@ from datasets_manifest.files import write_lines, write_text
 from datasets_manifest.manifest import open_source
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES, Status
+from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES
+from datasets_manifest.schema.people import PeopleCount
+from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import Shard
-from datasets_manifest.shards.snapshot import SnapshotError, check_snapshot, shard_files
+from datasets_manifest.shards.snapshot import Snapshot, read_snapshot, shard_files
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png, side_colours
@@ -56,10 +57,8 @@ _SUMMARY = ("people", *map(str, Status), "missed_people", "pa_mpjpe_mm")
 class Publication:
     """What a run published."""
 
-    people: int
-    """Rows."""
-    states: dict[str, int]
-    """Rows by status."""
+    count: PeopleCount
+    """People and photos of the run's data sets."""
     metrics: dict[str, Any]
     """All figures, by data set."""
     report: Path | None
@@ -71,13 +70,12 @@ class Publication:
     worst_overlay: bytes | None
     """PNG of the worst samples; None without labels."""
     warning: str
-    """Why the labels folder as a whole is no snapshot; empty if it is one."""
+    """What is wrong with the labels of the run's data sets; empty if nothing is."""
 
     @property
     def sentence(self) -> str:
         """The counts, for a log."""
-        counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
-        return f"{self.people} people: {counts or 'none'}. Report: {self.report or 'none'}."
+        return f"{self.count.sentence}. Report: {self.report or 'none'}."
 
 
 def publish(
@@ -97,42 +95,51 @@ def publish(
         times: What each step cost, for ``work/run.json``.
 
     Returns:
-        The publication; its warning says if the labels folder mixes settings or has a person twice, as it does while
-        some shards of changed settings are still to be done.
+        The publication; its warning says if a data set of the run mixes settings or has a person twice, as it does
+        while some shards of changed settings are still to be done. What is wrong with other labels is only logged.
     """
     report = Path(config.output.report)
     write_times(workspace, times)
-    csv_path, failures, warning = report / "failures.csv", FailureCounts(), ""
+    csv_path, failures = report / "failures.csv", FailureCounts()
     with ExitStack() as files:
         reader = _Reader(workspace, config, plans, shards, files)
-        try:
-            check_snapshot(workspace.labels, visit=reader.add)
-        except SnapshotError as error:
-            warning = str(error)
+        snapshot = read_snapshot(workspace.labels, visit=reader.add)
         write_lines(csv_path, reader.failures_csv(failures))
+    _warn_of_others(snapshot, plans)
     labels = reader.statistics
-    metrics = {plan.manifest.id: reader.metrics(plan) for plan in plans}
-    people = sum(own["people"] for own in metrics.values())
-    if people:
-        metrics = {dataset: own for dataset, own in metrics.items() if own["people"]}
+    count = sum((labels.groups[_group(plan)].count for plan in plans if _group(plan) in labels.groups), PeopleCount())
+    metrics = {
+        plan.manifest.id: reader.metrics(plan) for plan in plans if not count.rows or _group(plan) in labels.groups
+    }
     write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     for dataset, own in metrics.items():
         flat = own.get("against_truth", {}) | own
         write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
     body = full_body(config.body_model)
-    if people:
+    if count.rows:
         write_report(labels, reader.photo, body, report / "index.html", plot=report / "reprojection.png")
-    states = sum((labels.groups[_group(plan)].states for plan in plans if _group(plan) in labels.groups), Counter())
     return Publication(
-        people=people,
-        states=dict(states),
+        count=count,
         metrics=metrics,
-        report=report / "index.html" if people else None,
+        report=report / "index.html" if count.rows else None,
         failures_csv=csv_path,
         failures=failures,
-        worst_overlay=_worst_overlay(reader, plans, body) if people else None,
-        warning=warning if people else "",
+        worst_overlay=_worst_overlay(reader, plans, body) if count.people else None,
+        warning=snapshot.fault([_group(plan) for plan in plans]),
     )
+
+
+def _warn_of_others(snapshot: Snapshot, plans: Sequence[DatasetPlan]) -> None:
+    """Tells of faults that are not the run's own: no reason to call it a failure."""
+    own = {_group(plan) for plan in plans}
+    others = {"/".join(group) for groups in snapshot.faults for group in groups if not groups <= own}
+    if others:
+        log.warning(
+            "labels of other data sets in %s have faults, which are none of this run: %s (`pear verify` says which)",
+            snapshot.root, ", ".join(sorted(others)),
+        )  # fmt: skip
+    if snapshot.foreign:
+        log.warning("%s", snapshot.foreign_warning)
 
 
 def _group(plan: DatasetPlan) -> tuple[str, str]:
@@ -161,12 +168,18 @@ class _Reader:
         self._photos: dict[str, PhotoReader] = {}
 
     def add(self, labels: Shard, table: pa.Table) -> None:
-        """Takes a shard."""
-        self.statistics.add(labels, table)
+        """Takes a shard.
+
+        Raises:
+            ShardError: Its people are of another data set than its folder, or have another body than is drawn.
+        """
         shard = shard_of(labels.path)
+        _check_place(labels, table)
+        self._check_body(labels)
+        self.statistics.add(labels, table)
         if shard is None or (group := (shard.dataset, shard.split)) not in self._plans:
             return
-        if labels.footer.failed_count and shard in self._shards:
+        if labels.footer.num_failed and shard in self._shards:
             self._failed_rows[group].writelines(
                 json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, table)
             )
@@ -178,6 +191,14 @@ class _Reader:
         if evaluation is not None:
             evaluation.add(
                 Columns(table), lambda: _trusted_groups(self._workspace.step_path("keypoints", shard), labels)
+            )
+
+    def _check_body(self, labels: Shard) -> None:
+        expected, found = full_body(self._config.body_model).assets, labels.footer.body_model
+        if found.get("sha256") not in (None, expected.sha256):
+            raise ShardError(
+                f"Shard {labels.path} is of the body {found.get('name')} ({str(found['sha256'])[:12]}), the settings "
+                f"have {expected.smplx.name} ({expected.sha256[:12]}); it is not in the report."
             )
 
     def failures_csv(self, counts: FailureCounts) -> Iterator[str]:
@@ -209,10 +230,20 @@ class _Reader:
         return self._photos[dataset].read(image)
 
 
+def _check_place(labels: Shard, table: pa.Table) -> None:
+    folder = labels.path.absolute().parent
+    for dataset, split in {(row["dataset"], row["split"]) for row in table.select(["dataset", "split"]).to_pylist()}:
+        if (dataset, split) != (folder.parent.name, folder.name):
+            raise ShardError(
+                f"Shard {labels.path} holds people of {dataset}/{split}; move it out of the labels, or back to its "
+                "place."
+            )
+
+
 def _dataset_metrics(labels: LabelStatistics, name: tuple[str, str]) -> dict[str, Any]:
     """Counts, accepted parts and reprojection errors of one data set."""
     group = labels.groups[name]
-    metrics: dict[str, Any] = {"people": group.people} | {str(state): group.states[state] for state in Status}
+    metrics: dict[str, Any] = {"people": group.count.people} | asdict(group.count)
     if not group.labelled:
         return metrics
     numbers = {column: finite(labels.numbers(column, name, labelled=True)) for column in NUMBERS}

@@ -17,7 +17,7 @@ def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
 
 
 def status_lines(workspace: Workspace) -> list[str]:
-    """A line a data set and step: finished and failed shards, rows and failed rows."""
+    """A line a data set and step: finished and failed shards, people and failed people."""
     planned: Counter[str] = Counter()
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for shard in planned_shards(workspace):
@@ -41,13 +41,15 @@ def _count(workspace: Workspace, step: str, shard: ShardRef, counts: Counter[str
         counts["unreadable"] += 1
         return
     counts["done"] += 1
-    counts["rows"] += footer.row_count
-    counts["failed rows"] += footer.failed_count
+    counts["people"] += footer.num_people
+    counts["failed people"] += footer.num_failed
+    counts["empty photos"] += footer.empty_count
 
 
 def _line(dataset: str, step: str, planned: int, counts: Counter[str]) -> str:
     extra = "".join(f", {counts[name]} shards {name}" for name in ("failed", "unreadable") if counts[name])
+    empty = f", {counts['empty photos']} photos without people" if counts["empty photos"] else ""
     return (
         f"{dataset} {step}: {counts['done']} of {planned} shards{extra}, "
-        f"{counts['rows']} rows, {counts['failed rows']} failed"
+        f"{counts['people']} people, {counts['failed people']} failed{empty}"
     )

@@ -54,6 +54,7 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         shard=job.shard,
         state=state,
         rows=footer.row_count,
+        people=footer.num_people,
         failed_rows=footer.failed_count,
         seconds=time.perf_counter() - started,
         file_seconds=file_seconds,

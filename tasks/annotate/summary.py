@@ -22,6 +22,8 @@ class ShardSummary:
     """``done``, ``skipped`` (was there already) or ``failed`` (the shard has no file)."""
     rows: int = 0
     """Rows of the file."""
+    people: int = 0
+    """Rows that are people; the others are photos without people."""
     failed_rows: int = 0
     """Rows with status failed."""
     seconds: float = 0.0

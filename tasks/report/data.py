@@ -1,6 +1,6 @@
 """What is known of all labels: counts, reasons, errors, whom to draw; gathered shard by shard.
 
-Of each of the N people only numbers are kept (30 bytes), so that medians are exact; texts only of those to be shown.
+Of each of the N rows only numbers are kept (30 bytes), so that medians are exact; texts only of those to be shown.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from datasets_manifest.canonical import canonical_json
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
+from datasets_manifest.schema.people import PeopleCount, is_empty_photo
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import Shard, read_shard
 from datasets_manifest.shards.snapshot import shard_files
@@ -49,22 +50,17 @@ class Reason:
 class Group:
     """What is counted of one split of a data set."""
 
-    states: Counter[str] = field(default_factory=Counter)
-    """People by status."""
+    count: PeopleCount = field(default_factory=PeopleCount)
+    """People by status, and photos."""
     accepted: Counter[str] = field(default_factory=Counter)
     """Valid parts of the people with a label."""
     converged: int = 0
     """People whose fit converged."""
 
     @property
-    def people(self) -> int:
-        """All people."""
-        return self.states.total()
-
-    @property
     def labelled(self) -> int:
         """People with a label."""
-        return self.people - self.states[Status.FAILED]
+        return self.count.people - self.count.failed
 
 
 class LabelStatistics:
@@ -102,13 +98,13 @@ class LabelStatistics:
         return statistics
 
     @property
-    def num_people(self) -> int:
+    def num_rows(self) -> int:
         """N."""
         return len(self._states)
 
     def add(self, shard: Shard, table: pa.Table) -> None:
         """Counts the rows of a shard."""
-        columns, first = Columns(table), self.num_people
+        columns, first = Columns(table), self.num_rows
         self.provenance.add(shard.footer)
         self._paths.append(str(shard.path))
         self._ends.append(first + table.num_rows)
@@ -118,7 +114,7 @@ class LabelStatistics:
         is_failed = states == Status.FAILED.value
         self._states.extend(_STATES.index(state) for state in states)
         self._count_groups(columns, ~is_failed)
-        for row in np.flatnonzero(columns.has("error_code")):
+        for row in np.flatnonzero(columns.has("error_code") & ~is_empty_photo(table)):
             reason = self.reasons.setdefault(codes[row], Reason(ids[row], columns["error_detail"][row] or ""))
             reason.count += 1
             reason.failed += bool(is_failed[row])
@@ -139,7 +135,7 @@ class LabelStatistics:
         for name in dict.fromkeys(names):
             group = self.groups[name]
             rows = np.array([own == name for own in names])
-            group.states.update(columns["status"][rows].tolist())
+            group.count += PeopleCount.of(columns.table.filter(pa.array(rows)))
             group.accepted.update(
                 {part: int(columns[f"{part}_valid"][rows & is_labelled].sum()) for part in PART_NAMES}
             )
@@ -160,27 +156,26 @@ class LabelStatistics:
     def _is_labelled(self) -> np.ndarray:
         return np.frombuffer(self._states, np.int8) != _STATES.index(Status.FAILED)
 
-    def count_states(self) -> dict[str, int]:
-        """People by status."""
-        total: Counter[str] = sum((group.states for group in self.groups.values()), Counter())
-        return {status.value: total[status.value] for status in Status}
+    @property
+    def count(self) -> PeopleCount:
+        """People by status, and photos."""
+        return sum((group.count for group in self.groups.values()), PeopleCount())
 
     def count_valid(self, part: str) -> int:
         """People with a valid part."""
         return sum(group.accepted[part] for group in self.groups.values())
 
-    def choose(self) -> tuple[list[int], list[int], list[int]]:
-        """People to draw: the largest errors, random ones of the rest, failed ones of as many reasons as can be."""
+    def choose(self) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Rows to draw: the largest errors, random ones of the rest, failed people of as many reasons as can be, and
+        photos without people."""
         worst = [row for _, _, row in self._worst]
         rest = self._is_labelled()
         rest[worst] = False
         random = np.random.default_rng(self.config.seed).permutation(np.flatnonzero(rest))[: self.config.num_random]
-        turns = [
-            (turn, str(code), row)
-            for code, own in self._failed.items()
-            for turn, (_, row) in enumerate(heapq.nsmallest(self.config.num_failed, own))
-        ]
-        return worst, random.tolist(), [row for _, _, row in sorted(turns)[: self.config.num_failed]]
+        num, empty = self.config.num_failed, ErrorCode.NO_PERSON_FOUND
+        first = {code: [row for _, row in heapq.nsmallest(num, own)] for code, own in self._failed.items()}
+        turns = [(turn, str(code), row) for code, own in first.items() if code != empty for turn, row in enumerate(own)]
+        return worst, random.tolist(), [row for _, _, row in sorted(turns)[:num]], first.get(empty, [])
 
     def worst_of(self, groups: Sequence[tuple[str, str]]) -> int | None:
         """The person with the largest relative error among some groups; None if nobody there has a label with one."""
@@ -223,9 +218,8 @@ class LabelStatistics:
             found.append(
                 {
                     "name": "/".join(name),
-                    "people": group.people,
+                    "count": group.count,
                     "median": float(np.median(relative)) if len(relative) else None,
-                    **{status.value: group.states[status.value] for status in Status},
                 }
             )
         return found

@@ -17,6 +17,7 @@ from datasets_manifest.files import write_bytes, write_text
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours
@@ -35,10 +36,8 @@ class ReportSummary:
 
     path: Path
     """The page."""
-    num_people: int
-    """Rows of all labels."""
-    counts: dict[str, int]
-    """People by status."""
+    count: PeopleCount
+    """People by status, and photos."""
     reasons: dict[str, int]
     """People by error code, the most frequent first."""
     num_drawn: int
@@ -64,26 +63,26 @@ def write_report(
     """
     config = labels.config
     _check_body_model(ehm, labels.provenance)
-    worst, random, failed = labels.choose()
-    rows = labels.read([*worst, *random, *failed])
+    worst, random, failed, empty = labels.choose()
+    rows = labels.read([*worst, *random, *failed, *empty])
     legend = "Photo with keypoints, mesh over the photo, mesh from the side."
     groups = [
         _group("Largest errors", f"By relative reprojection error, the worst first. {legend}", rows, worst),
         _group("Drawn at random", f"From all other people with a label. {legend}", rows, random),
         _group("Failed", "Spread over the reasons; the photo alone, since there is no label.", rows, failed),
+        _group("Photos without people", "Nobody was found in them, and nobody is counted.", rows, empty),
     ]
     room = config.max_bytes
     for group in groups:
         room = _draw_group(group, rows, image_loader, ehm, config, room)
-    counts, reasons = labels.count_states(), labels.list_reasons()
-    page = _render(labels, groups, reasons, counts)
+    reasons = labels.list_reasons()
+    page = _render(labels, groups, reasons)
     write_text(Path(out), page)
     if plot is not None:
         write_bytes(Path(plot), error_plot_png({part: labels.numbers(f"reproj_{part}_px") for part in PART_NAMES}))
     return ReportSummary(
         path=Path(out),
-        num_people=labels.num_people,
-        counts=counts,
+        count=labels.count,
         reasons={row["code"]: row["count"] for row in reasons},
         num_drawn=sum(card["image"] is not None for group in groups for card in group["cards"]),
         size_bytes=len(page.encode("utf-8")),
@@ -147,9 +146,7 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, colours: 
     return person_sheet(photo, box, keypoints, vertices, faces, focal, principal, colours=colours, tile_px=tile_px)
 
 
-def _render(
-    labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]], counts: dict[str, int]
-) -> str:
+def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -162,8 +159,7 @@ def _render(
     charts.append(_chart("Quality", labels.numbers("quality"), ""))
     return environment.get_template("page.html.j2").render(
         title=labels.config.title,
-        num_people=labels.num_people,
-        counts=counts,
+        count=labels.count,
         parts=[{"title": PART_TITLES[part], "count": labels.count_valid(part)} for part in PART_NAMES],
         datasets=labels.list_datasets(),
         reasons=reasons,

@@ -213,7 +213,7 @@ def test_rows_of_other_splits_are_not_dropped_rows(tmp_path, rng):
 def test_mixed_configs_bodies_and_data_sets_are_refused(tmp_path, rng):
     write(tmp_path / "a", [person(0, rng)])
     write(tmp_path / "a", [person(1, rng)], shard=1, config={"weight": 2})
-    with pytest.raises(ValueError, match="2 configs are mixed"):
+    with pytest.raises(ValueError, match="demo/train are of 2 settings"):
         select(tmp_path / "a")
     write(tmp_path / "b", [person(0, rng)])
     write(tmp_path / "b", [person(1, rng)], shard=1, body_model={"name": "other", "sha256": "99"})
@@ -223,6 +223,21 @@ def test_mixed_configs_bodies_and_data_sets_are_refused(tmp_path, rng):
     write(tmp_path / "c", [person(1, rng, dataset="more")])
     with pytest.raises(ValueError, match="the data sets demo, more"):
         select(tmp_path / "c")
+
+
+def test_splits_of_two_settings_are_learnt_from_one_at_a_time(tmp_path, rng):
+    write(tmp_path, [person(0, rng)])
+    write(tmp_path, [person(1, rng, split="val")], config={"solver": {"iterations": 30}, "weights": [1.0, 0.25]})
+    hashes = [select(tmp_path, LabelFilter(splits=(split,))).snapshot_hash for split in ("train", "val")]
+    assert hashes == [select(tmp_path / "demo" / split).snapshot_hash for split in ("train", "val")]
+    told = r"demo/train of \w{12}, demo/val of \w{12} \(solver\.iterations is 30, not 20\).*filter\.splits"
+    with pytest.raises(ValueError, match=told):
+        select(tmp_path)
+
+
+def test_photos_without_people_are_no_people_left_out(tmp_path, rng):
+    write(tmp_path, [person(0, rng), failed(1, rng) | {"error_code": "no_person_found"}])
+    assert select(tmp_path, max_dropped_share=0.0).sentence.endswith(": 1 of 1 people of demo supervise.")
 
 
 def test_another_body_is_refused_with_both_names(tmp_path, rng):

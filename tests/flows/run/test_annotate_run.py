@@ -89,9 +89,9 @@ def test_an_unknown_shard_is_named(rendered):
 
 def test_smaller_shards_leave_no_person_twice(rendered):
     annotate(rendered, run__images_per_shard=1)
-    assert check_snapshot(rendered.parent / "labels").num_rows == PEOPLE
+    assert check_snapshot(rendered.parent / "labels").count.rows == PEOPLE
     annotate(rendered)
-    assert check_snapshot(rendered.parent / "labels").num_rows == PEOPLE
+    assert check_snapshot(rendered.parent / "labels").count.rows == PEOPLE
     assert list((rendered.parent / "work/stale").rglob("labels/few/all/00003.parquet"))
 
 

@@ -1,14 +1,29 @@
-"""Two runs of different settings in one workspace: no label states settings that its numbers were not made with."""
+"""Other runs, settings and data sets beside a run: nothing is mixed, and its verdict is about its own data."""
 
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from annotated_project import annotate
+from annotated_project import PEOPLE, annotate
 
 import flows.run.runners
+from datasets_manifest.schema.columns import table_from_columns
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.shard import read_footer, read_shard
+from datasets_manifest.shards.store import write_shard
+from model.renderer.overlay import encode_png
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import load_config
+from tasks.annotate.status import status_lines
 from tasks.annotate.step import run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.verify import verify_labels
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 OTHER = {"keypoints.options": {"seed": 99}}
@@ -47,3 +62,84 @@ def test_a_step_refuses_files_that_another_run_put_there_meanwhile(rendered, pla
     monkeypatch.undo()
     assert annotate(rendered, **places).is_good
     pd.testing.assert_frame_equal(pd.read_parquet(places["output__labels"]), labels)
+
+
+def test_what_lies_beside_the_labels_of_a_run_makes_it_no_failure(rendered, places, caplog):
+    labels = Path(places["output__labels"])
+    assert annotate(rendered, **places).is_good
+    first = labels / FIRST.relative_path
+    table, footer = read_shard(first, LABEL_SCHEMA), read_footer(first)
+    renamed = {"dataset": ["more"] * table.num_rows, "sample_id": [f"more/{row}" for row in range(table.num_rows)]}
+    more = table_from_columns({name: table[name] for name in table.column_names} | renamed, LABEL_SCHEMA)
+    write_shard(labels / "more/all/00000.parquet", more, replace(footer, config={"step": "refine"}))
+    other_body = replace(footer, body_model={"name": "other", "sha256": "99"})
+    write_shard(labels / "bodies/all/00000.parquet", table, other_body)
+    shutil.copytree(labels / "few", labels / "few_as_it_was")
+    (labels / "cut/all").mkdir(parents=True)
+    (labels / "cut/all/00000.parquet").write_bytes(first.read_bytes()[:500])
+    for place in (labels, first.parent):
+        pq.write_table(pa.table({"x": [1]}), place / "mine.parquet")
+    with caplog.at_level(logging.WARNING):
+        result = annotate(rendered, **places)
+    assert result.is_good, result.sentence
+    assert result.publication.count.people == PEOPLE
+    assert result.publication.metrics["few"]["people"] == PEOPLE
+    assert (Path(places["output__report"]) / "index.html").is_file()
+    told = [message for message in caplog.messages if str(labels) in message]
+    assert any("bodies/all, cut/all, few_as_it_was/all" in message for message in told)
+    assert any("2 Parquet files not written by this project" in message for message in told)
+
+
+def test_verify_counts_every_data_set_and_compares_it_with_the_plan(rendered, places):
+    labels = Path(places["output__labels"])
+    workspace = Workspace(work=Path(places["output__work"]), labels=labels)
+    annotate(rendered, **places)
+    found = verify_labels(workspace)
+    (line,) = found.lines
+    assert line.startswith(f"few/all: 2 shards, {PEOPLE} photos: {PEOPLE} people (")
+    assert (found.gaps, found.fault) == ((), "")
+    (labels / FIRST.relative_path).rename(labels / "few/all/00007.parquet")
+    gaps = verify_labels(workspace).gaps
+    assert gaps[0].startswith("1 of 2 planned shards of few/all has no labels (00000)")
+    assert gaps[1].startswith("1 shard of few/all has labels but is not planned (00007)")
+    annotate(rendered, ["few/00000"], refine__iterations=24, **places)
+    assert "few/all are of 2 settings" in verify_labels(workspace).fault
+    assert "refine.iterations is " in verify_labels(workspace).fault
+
+
+def test_photos_without_people_are_no_failed_people(rendered, places, tmp_path):
+    """Plain photos, of which MediaPipe is asked: nobody is there, so nobody failed and the run is good."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        (photos / f"{number}.png").write_bytes(encode_png(np.full((96, 128, 3), 40 * number, np.uint8)))
+    (tmp_path / "holiday.yaml").write_text(
+        f"id: holiday\nversion: '1'\nlicence: CC0\naccess: own\nadapter: folder\nroot: {photos}\nsplit: all\n"
+        "layout: {}\nboxes: detector\nkeypoints: none\npurpose: test\n"
+    )
+    result = annotate(rendered, datasets=[str(tmp_path / "holiday.yaml")], keypoints__backend="mediapipe", **places)
+    assert result.is_good, result.sentence
+    assert result.sentence.startswith("3 photos: 0 people, 3 photos without people.")
+    assert result.publication.failures.count == 0
+    metrics = result.publication.metrics["holiday"]
+    assert (metrics["people"], metrics["failed"], metrics["photos"], metrics["empty_photos"]) == (0, 0, 3, 3)
+    labels = pd.read_parquet(places["output__labels"])
+    assert labels["error_code"].tolist() == ["no_person_found"] * 3
+    page = (Path(places["output__report"]) / "index.html").read_text()
+    assert "3 photos: 0 people, 3 photos without people" in page
+    workspace = Workspace(work=Path(places["output__work"]), labels=Path(places["output__labels"]))
+    assert "holiday refine: 2 of 2 shards, 0 people, 0 failed, 3 photos without people" in status_lines(workspace)
+
+
+def test_a_person_that_the_data_set_names_and_nobody_finds_has_failed(rendered, places):
+    @register("keypoints", "test_blind")
+    class Blind(SimulatedKeypoints):
+        def estimate(self, image, boxes=None, annotated=None):
+            found = super().estimate(image, boxes, annotated)
+            nobody = Refusal(ErrorCode.NO_PERSON_FOUND, "nobody is in this box")
+            return replace(found, valid=np.zeros(found.num_people, bool), reasons=[nobody] * found.num_people)
+
+    result = annotate(rendered, keypoints__backend="test_blind", **places)
+    assert result.sentence.startswith(f"{PEOPLE} photos: {PEOPLE} people ({PEOPLE} failed).")
+    assert not result.is_good
+    assert "100% of the people failed" in result.sentence

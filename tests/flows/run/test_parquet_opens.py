@@ -8,7 +8,7 @@ def test_a_shard_is_opened_at_most_15_times_and_6_times_when_all_is_done(tmp_pat
     opens = watch_opens(monkeypatch, without="truth")  # of the data set itself
     params = write_project(tmp_path)
     (tmp_path / "few.yaml").write_text(MANIFEST.replace(f"count: {PEOPLE}", "count: 2"))
-    assert annotate(params).publication.people == 2
+    assert annotate(params).publication.count.people == 2
     assert len(opens) <= 15, opens
     opens.clear()
     with step_states() as ended:

@@ -60,14 +60,14 @@ def chosen_at_once(people):
         code = people["error_code"][k]
         turns.append((seen[code], code, k))
         seen[code] += 1
-    return worst, random, [k for *_, k in sorted(turns)[: CONFIG.num_failed]]
+    return worst, random, [k for *_, k in sorted(turns)[: CONFIG.num_failed]], []
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_people_are_chosen_as_from_all_rows_at_once(tmp_path, seed):
     people = random_labels(tmp_path, seed)
     labels = LabelStatistics.of(tmp_path, CONFIG)
-    assert labels.num_people == sum(COUNTS)
+    assert labels.num_rows == sum(COUNTS)
     chosen = labels.choose()
     assert chosen == chosen_at_once(people)
     rows = labels.read([person for group in chosen for person in group])
@@ -78,10 +78,10 @@ def test_the_same_people_are_chosen_as_from_all_rows_at_once(tmp_path, seed):
 def test_counts_and_medians_are_those_of_all_rows(tmp_path):
     people = random_labels(tmp_path, 1)
     labels = LabelStatistics.of(tmp_path, CONFIG)
-    assert labels.count_states() == Counter(people["status"])
+    assert {state.value: getattr(labels.count, state.value) for state in Status} == Counter(people["status"])
     for entry in labels.list_datasets():
         own = people["dataset"] == entry["name"].partition("/")[0]
-        assert entry["people"] == own.sum()
+        assert entry["count"].people == own.sum()
         assert entry["median"] == np.nanmedian(people["reproj_rel"][own].astype(np.float64))
     codes = [code for code in people["error_code"] if code is not None]
     assert {entry["code"]: entry["count"] for entry in labels.list_reasons()} == Counter(codes)

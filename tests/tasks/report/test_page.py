@@ -13,6 +13,7 @@ from table_rows import table_from_rows
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
+from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.images import ImageError
@@ -153,18 +154,21 @@ def test_the_page_is_well_formed_and_asks_for_nothing(report):
 
 def test_every_reason_is_there_with_its_sentence_and_markup_in_data_is_harmless(report):
     summary, page, _, _ = report
-    for code in ErrorCode:
+    reasons = set(ErrorCode) - {ErrorCode.NO_PERSON_FOUND}
+    for code in reasons:
         assert f"<code>{code.value}</code>" in page
         assert ERROR_SENTENCES[code].split(";")[0].replace("'", "&#39;") in page
     assert "<script>" not in page
     assert summary.reasons["estimator_refused"] == 2
-    assert set(summary.reasons) == {code.value for code in ErrorCode}
+    assert set(summary.reasons) == {code.value for code in reasons}
 
 
 def test_counts_and_provenance(report, ehm):
     summary, page, _, footer = report
-    assert summary.counts == {"ok": 3, "partial": 1, "failed": len(ErrorCode)}
-    assert summary.num_people == 4 + len(ErrorCode)
+    photos, failed = 4 + len(ErrorCode), len(ErrorCode) - 1
+    assert summary.count == PeopleCount(ok=3, partial=1, failed=failed, photos=photos, empty_photos=1)
+    assert summary.count.sentence in page
+    assert "photo without people" in page
     assert footer.config_hash in page
     assert ehm.assets.sha256[:16] in page
     assert "simulated" in page
@@ -172,12 +176,12 @@ def test_counts_and_provenance(report, ehm):
 
 def test_only_the_chosen_people_are_asked_for_and_drawn(report):
     summary, page, asked, _ = report
-    assert len(asked) == len(set(asked)) == 2 + 2 + 3
+    assert len(asked) == len(set(asked)) == 2 + 2 + 3 + 1
     pictures = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
-    assert len(pictures) == summary.num_drawn == 6  # one photo is gone
+    assert len(pictures) == summary.num_drawn == 7  # one photo is gone
     assert "The photo cannot be shown" in page
     shapes = [cv2.imdecode(np.frombuffer(base64.b64decode(p), np.uint8), 1).shape for p in pictures]
-    assert shapes == [(64, 192, 3)] * 4 + [(64, 64, 3)] * 2
+    assert shapes == [(64, 192, 3)] * 4 + [(64, 64, 3)] * 3
     assert summary.size_bytes == len(page.encode("utf-8")) < 1_000_000
 
 
@@ -204,12 +208,12 @@ def test_the_size_is_bounded(tmp_path, ehm, people):
     assert "3 pictures were left out" in summary.path.read_text(encoding="utf-8")
 
 
-def test_labels_that_all_failed_make_a_page(tmp_path, ehm, people):
+def test_photos_without_any_person_make_a_page(tmp_path, ehm, people):
     write_labels(tmp_path / "labels", [failed_row(0, "no_person_found")], ehm)
     summary = write_report(
         LabelStatistics.of(tmp_path / "labels", SMALL), lambda *_: people[0].rgb, ehm, tmp_path / "index.html"
     )
-    assert summary.counts["failed"] == 1
+    assert (summary.count.people, summary.count.empty_photos) == (0, 1)
     assert "no values" in summary.path.read_text(encoding="utf-8")
 
 

@@ -75,7 +75,7 @@ def test_the_footer_says_what_was_done(people):
     assert (footer.config["step"], footer.estimators) == ("synthesise", ())
     assert footer.body_model["sha256"] == load_open_body().sha256
     assert footer.manifest["id"] == "made_up"
-    assert check_snapshot(people[0]).num_rows == SMALL.count
+    assert check_snapshot(people[0]).count.rows == SMALL.count
 
 
 def test_who_is_not_seen_is_a_failed_row_with_all_that_is_known():

@@ -1,0 +1,75 @@
+"""Who is in some rows of labels: people by status, and photos in which nobody was found, who are no people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datasets_manifest.schema.columns import has_status
+from datasets_manifest.schema.error_codes import ErrorCode, Status
+
+
+def is_empty_photo(table: pa.Table) -> np.ndarray:
+    """(N,) which rows stand for a photo in which nobody was found; a person that a data set names is never one."""
+    return table["error_code"].cast(pa.string()).to_numpy(zero_copy_only=False) == ErrorCode.NO_PERSON_FOUND.value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeopleCount:
+    """Counts of label rows; sums of counts are counts of all their rows."""
+
+    ok: int = 0
+    """People with every part trusted."""
+    partial: int = 0
+    """People with a label of which a part is not trusted."""
+    failed: int = 0
+    """People without a label."""
+    photos: int = 0
+    """Photos that the rows are about."""
+    empty_photos: int = 0
+    """Those of them in which nobody was found; each has a row, with status failed and `no_person_found`."""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> PeopleCount:
+        """Counts the rows of a shard; a photo has all its rows in one shard."""
+        empty = is_empty_photo(table)
+        return cls(
+            ok=int(has_status(table, Status.OK).sum()),
+            partial=int(has_status(table, Status.PARTIAL).sum()),
+            failed=int((has_status(table, Status.FAILED) & ~empty).sum()),
+            photos=pc.count_distinct(table["image"]).as_py(),
+            empty_photos=int(empty.sum()),
+        )
+
+    def __add__(self, other: PeopleCount) -> PeopleCount:
+        return PeopleCount(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @property
+    def people(self) -> int:
+        """All people, with or without a label."""
+        return self.ok + self.partial + self.failed
+
+    @property
+    def rows(self) -> int:
+        """People and photos without people."""
+        return self.people + self.empty_photos
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the people that have no label."""
+        return self.failed / max(self.people, 1)
+
+    @property
+    def sentence(self) -> str:
+        """``3 photos: 1 person (1 partial), 2 photos without people``."""
+        states = ", ".join(f"{count} {state}" for state in Status if (count := getattr(self, state.value)))
+        people = f"{self.people} {'person' if self.people == 1 else 'people'}" + (f" ({states})" if states else "")
+        empty = f", {_photos(self.empty_photos)} without people" if self.empty_photos else ""
+        return f"{_photos(self.photos)}: {people}{empty}"
+
+
+def _photos(count: int) -> str:
+    return f"{count} photo{'s' * (count != 1)}"

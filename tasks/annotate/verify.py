@@ -1,0 +1,68 @@
+"""The labels folder as a whole: what each data set holds, what is wrong with it, and what the plan has besides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
+from tasks.annotate.status import planned_shards
+from tasks.annotate.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What was found."""
+
+    lines: tuple[str, ...]
+    """One a data set and split, and remarks."""
+    gaps: tuple[str, ...]
+    """Differences from the plan: shards without labels, and labels that are not planned; a sentence each."""
+    fault: str
+    """Why labels cannot be trusted; empty if they can."""
+
+
+def verify_labels(workspace: Workspace) -> Verification:
+    """Reads every label and compares what is there with ``work/plan``, as far as that is there."""
+    snapshot = read_snapshot(workspace.labels)
+    planned: defaultdict[Group, set[int]] = defaultdict(set)
+    for shard in planned_shards(workspace):
+        planned[shard.dataset, shard.split].add(shard.index)
+    if not snapshot.groups and not snapshot.faults:
+        snapshot.add_fault(f"There is no shard below {workspace.labels}.")
+    lines = [_line(group, labels) for group, labels in snapshot.groups.items()]
+    gaps = []
+    for group in sorted({*planned, *snapshot.groups}):
+        labels = snapshot.groups.get(group, GroupSnapshot())
+        gaps += _gaps("/".join(group), planned.get(group), labels.shards)
+    return Verification(
+        lines=(*lines, *filter(None, [snapshot.foreign_warning])), gaps=tuple(gaps), fault=snapshot.fault()
+    )
+
+
+def _line(group: Group, labels: GroupSnapshot) -> str:
+    num = labels.num_shards
+    settings = " and ".join(digest[:12] for digest in labels.settings)
+    return f"{'/'.join(group)}: {num} shard{'s' * (num != 1)}, {labels.count.sentence}, settings {settings}"
+
+
+def _gaps(name: str, planned: set[int] | None, found: set[int]) -> list[str]:
+    if planned is None:  # Labels that were copied here, or whose work folder was deleted.
+        return []
+    gaps = []
+    if missing := sorted(planned - found):
+        some = f"{len(missing)} of {len(planned)} planned shards of {name}"
+        gaps.append(
+            f"{some} {'have' if len(missing) > 1 else 'has'} no labels ({_some(missing)}); `pear failures` says why, "
+            "`pear annotate` makes them."
+        )
+    if extra := sorted(found - planned):
+        gaps.append(
+            f"{len(extra)} shard{'s' * (len(extra) > 1)} of {name} {'have' if len(extra) > 1 else 'has'} labels but "
+            f"{'are' if len(extra) > 1 else 'is'} not planned ({_some(extra)}); `pear annotate` sets such files aside."
+        )
+    return gaps
+
+
+def _some(shards: list[int]) -> str:
+    return ", ".join(f"{index:05d}" for index in shards[:5]) + (", ..." if len(shards) > 5 else "")
