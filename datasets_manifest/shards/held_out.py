@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.selection import Selection, snapshot_hash
 
 
@@ -36,5 +37,5 @@ def _place(image: str) -> float:
 def _part(selection: Selection, rows: Any) -> Selection:
     table = selection.table.filter(rows).combine_chunks()
     return dataclasses.replace(
-        selection, table=table, snapshot_hash=snapshot_hash(selection.snapshot.config_hash, table)
+        selection, table=table, snapshot_hash=snapshot_hash(config_hash(selection.config), table)
     )
