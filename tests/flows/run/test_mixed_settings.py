@@ -14,9 +14,12 @@ from annotated_project import PEOPLE, annotate
 
 import flows.run.runners
 from datasets_manifest.schema.columns import table_from_columns
-from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.labels import LABEL_SCHEMA, ErrorCode
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
+from model.estimators import register
+from model.estimators.refusals import Refusal
+from model.estimators.simulated import SimulatedKeypoints
 from model.renderer.overlay import encode_png
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import load_config
