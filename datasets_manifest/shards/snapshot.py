@@ -183,7 +183,7 @@ def check_snapshot(
     snapshot = read_snapshot(labels_dir, visit=visit)
     if expected_rows is not None and (num := snapshot.count.rows) != expected_rows:
         snapshot.add_fault(f"There are {num} rows, the plan has {expected_rows}.")
-    if not snapshot.groups:
+    if not snapshot.groups and not snapshot.faults:
         snapshot.add_fault(f"There is no shard below {labels_dir}. {snapshot.foreign_warning}".strip())
     if fault := snapshot.fault():
         raise SnapshotError(fault)

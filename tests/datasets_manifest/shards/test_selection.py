@@ -9,7 +9,7 @@ from label_shards import footer
 from table_rows import table_from_rows
 
 from datasets_manifest.schema.ehm_fields import BodySize
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, label_schema
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, SCHEMA_VERSION, label_schema
 from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.selection import LabelFilter, LabelSet, check_same_body, check_splits, select_labels
 from datasets_manifest.shards.selection_columns import COLUMNS, supervising_schema
@@ -283,7 +283,7 @@ def test_another_coordinate_convention_is_refused_with_both_sides(tmp_path, rng,
 
 def test_another_schema_version_is_named(tmp_path, rng):
     write(tmp_path, [person(0, rng)], schema_version=99)
-    with pytest.raises(ValueError, match="schema version 99, this program reads version 2"):
+    with pytest.raises(ValueError, match=f"schema version 99, this program reads version {SCHEMA_VERSION}"):
         select(tmp_path)
 
 
