@@ -94,3 +94,55 @@ def test_nobody_gives_no_rows():
     out = run(np.zeros((0, 133, 3)), np.zeros((0, 4)))
     assert out.num_people == 0
     assert out.part_valid.shape == (0, 4)
+
+
+def test_points_far_from_the_own_box_are_not_annotated():
+    """As far as the longer side of 200 px is allowed, a pixel more is not; the photo is 400 x 300."""
+    annotated = person()
+    annotated[0, 9, :2] = 350, 100
+    annotated[0, 10, :2] = 351, 100
+    out = run(annotated)
+    assert out.keypoints[0, 9, 2] > 0
+    assert not out.keypoints[0, 10].any()
+    assert np.isinf(out.sigma_px[0, 10])
+    assert out.valid.all()
+
+
+def test_points_far_outside_the_photo_are_not_annotated():
+    """Even within the box: as far as a quarter of 400 px is allowed, a pixel more is not."""
+    annotated = person()
+    annotated[0, 9, :2] = 100, 400
+    annotated[0, 10, :2] = 100, 401
+    out = run(annotated, np.array([[50.0, 40.0, 150.0, 600.0]]))
+    assert out.keypoints[0, 9, 2] > 0
+    assert not out.keypoints[0, 10].any()
+
+
+def test_a_person_whose_points_are_elsewhere_is_refused_with_figures():
+    annotated = person()
+    annotated[0, :, 0] += 3000
+    annotated[0, 20:, 2] = 0
+    out = run(annotated)
+    assert [reason.code for reason in out.reasons] == ["keypoints_too_few"]
+    assert out.reasons[0].detail == (
+        "0 body points seen, needed 4: 20 of 20 annotated points lie more than 1 x the box's longer side outside "
+        "the box or 100 px outside the photo"
+    )
+    assert not out.part_valid.any()
+
+
+def test_a_box_is_made_of_the_points_that_are_not_far_outside_the_photo():
+    annotated = person()
+    annotated[0, 9, :2] = 5000, 100
+    out = run(annotated, None)
+    assert out.boxes_xyxy[0, 2] < 200
+    assert not out.keypoints[0, 9].any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_points_that_are_no_numbers_are_not_annotated(value):
+    annotated = person()
+    annotated[0, 9, 0] = value
+    out = run(annotated)
+    assert not out.keypoints[0, 9].any()
+    assert np.isfinite(out.keypoints).all()
