@@ -17,6 +17,10 @@ LEFT_RGB = (30, 110, 255)
 RIGHT_RGB = (255, 128, 20)
 MIDDLE_RGB = (120, 220, 90)
 BACKDROP_RGB = (236, 238, 241)
+REFUSED_RGB = (222, 44, 34)
+"""Of the hatching in which refused parts are drawn."""
+HEAD_JOINTS = ("head", "jaw", "left_eye", "right_eye")
+FINGER_JOINTS = ("wrist", "index", "middle", "pinky", "ring", "thumb")
 _SHIFT = 4
 
 
@@ -111,8 +115,21 @@ def side_colours(assets: EhmAssets) -> np.ndarray:
             joint_colour[k] = (110.0, 160.0, 245.0)
         if name.startswith("right") and "eye" not in name:
             joint_colour[k] = (248.0, 166.0, 92.0)
-    joint_colour[[SMPLX_JOINT_NAMES.index(n) for n in ("head", "jaw", "left_eye", "right_eye")]] = (238.0, 214.0, 170.0)
+    joint_colour[[SMPLX_JOINT_NAMES.index(n) for n in HEAD_JOINTS]] = (238.0, 214.0, 170.0)
     return np.asarray(assets.smplx.skin_weights, np.float64) @ joint_colour
+
+
+def vertex_parts(assets: EhmAssets) -> np.ndarray:
+    """Part (V,) of each vertex: 0 body, 1 left hand, 2 right hand, 3 face with the whole head."""
+    names = SMPLX_JOINT_NAMES
+    of_joint = np.zeros(len(names), np.int64)
+    for k, name in enumerate(names):
+        side, _, rest = name.partition("_")
+        if rest.startswith(FINGER_JOINTS):
+            of_joint[k] = 1 if side == "left" else 2
+    of_joint[[names.index(name) for name in HEAD_JOINTS]] = 3
+    weights = np.asarray(assets.smplx.skin_weights, np.float64)
+    return np.stack([weights[:, of_joint == part].sum(1) for part in range(4)], 1).argmax(1)
 
 
 def draw_mesh(
@@ -123,10 +140,11 @@ def draw_mesh(
     principal_px: np.ndarray,
     *,
     colours: np.ndarray | None = None,
+    refused: np.ndarray | None = None,
     alpha: float = 0.75,
     supersample: int = 2,
 ) -> np.ndarray:
-    """Draws a mesh over a copy of an image.
+    """Draws a mesh over a copy of an image; what is refused is only hatched.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -135,6 +153,7 @@ def draw_mesh(
         focal_px: focal length of the image.
         principal_px: (2,) principal point.
         colours: (V, 3) 0..255; pale grey by default.
+        refused: (V,) bool, which vertices may not supervise; none by default.
         alpha: how much of the mesh hides the photo, 0..1.
         supersample: rays per pixel and axis.
     """
@@ -144,17 +163,28 @@ def draw_mesh(
     raster = rasterise(vertices_cam, faces, focal_px * s, np.asarray(principal_px, np.float64) * s, size)
     if colours is None:
         colours = np.full((len(vertices_cam), 3), 215.0)
+    albedo = interpolate(raster, faces, colours)
+    shaded = shade(raster, faces, vertex_normals(vertices_cam, faces), albedo, shine=0.08)
+    opaque = np.ones(len(shaded))
+    if refused is not None and refused.any():
+        hatched = interpolate(raster, faces, np.asarray(refused, np.float64)[:, None])[:, 0] > 0.5
+        rows, columns = np.nonzero(raster.mask)
+        period = s * max(6, max(height, width) // 48)
+        opaque[hatched] = ((rows + columns) % period < 0.35 * period)[hatched]
+        shaded[hatched] = REFUSED_RGB
     layer = np.zeros((*size, 4), np.float32)
-    layer[raster.mask, :3] = shade(
-        raster, faces, vertex_normals(vertices_cam, faces), interpolate(raster, faces, colours), shine=0.08
-    )
-    layer[raster.mask, 3] = 1.0
+    layer[raster.mask] = np.column_stack([shaded * opaque[:, None], opaque])
     layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA) * alpha
     return np.clip(np.round(rgb * (1 - layer[..., 3:]) + layer[..., :3]), 0, 255).astype(np.uint8)
 
 
 def side_view(
-    vertices_cam: np.ndarray, faces: np.ndarray, size_px: int, *, colours: np.ndarray | None = None
+    vertices_cam: np.ndarray,
+    faces: np.ndarray,
+    size_px: int,
+    *,
+    colours: np.ndarray | None = None,
+    refused: np.ndarray | None = None,
 ) -> np.ndarray:
     """The mesh alone, seen from the photo's left; the photo's camera stands to the right: (size, size, 3)."""
     centred = vertices_cam - 0.5 * (vertices_cam.max(0) + vertices_cam.min(0))
@@ -164,7 +194,7 @@ def side_view(
     turned[:, 2] += distance
     focal = size_px * distance / (1.2 * extent)
     blank = np.full((size_px, size_px, 3), BACKDROP_RGB, np.uint8)
-    return draw_mesh(blank, turned, faces, focal, np.full(2, size_px / 2), colours=colours, alpha=1.0)
+    return draw_mesh(blank, turned, faces, focal, np.full(2, size_px / 2), colours=colours, refused=refused, alpha=1.0)
 
 
 def person_photo(rgb: np.ndarray, bbox_xyxy: np.ndarray, keypoints: np.ndarray | None, tile_px: int) -> np.ndarray:
@@ -188,6 +218,7 @@ def person_sheet(
     principal_px: np.ndarray,
     *,
     colours: np.ndarray | None = None,
+    refused: np.ndarray | None = None,
     tile_px: int = 256,
 ) -> np.ndarray:
     """Photo with keypoints | mesh over the photo | view from the side: (tile, 3 tile, 3).
@@ -201,14 +232,16 @@ def person_sheet(
         focal_px: focal length of the photo.
         principal_px: (2,) principal point.
         colours: (V, 3) of the mesh.
+        refused: (V,) bool, which vertices are only hatched.
         tile_px: side of one tile.
     """
     marked = person_photo(rgb, bbox_xyxy, keypoints, tile_px)
     view = View.around(bbox_xyxy, tile_px)
     photo = view.cut(rgb)
     principal = view.apply(np.asarray(principal_px))
-    fitted = draw_mesh(photo, vertices_cam, faces, focal_px * view.scale, principal, colours=colours)
-    return np.concatenate([marked, fitted, side_view(vertices_cam, faces, tile_px, colours=colours)], axis=1)
+    fitted = draw_mesh(photo, vertices_cam, faces, focal_px * view.scale, principal, colours=colours, refused=refused)
+    side = side_view(vertices_cam, faces, tile_px, colours=colours, refused=refused)
+    return np.concatenate([marked, fitted, side], axis=1)
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int = 92) -> bytes:

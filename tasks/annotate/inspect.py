@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
-from model.renderer.overlay import encode_png, side_colours
+from model.renderer.overlay import encode_png
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.status import planned_shards
@@ -42,4 +42,4 @@ def draw_sample(row: dict[str, Any], shard: ShardRef, workspace: Workspace, conf
     """PNG with keypoints, mesh over the photo and side view of a label."""
     body = full_body(config.body_model)
     photo = ShardJob(shard, workspace, config).photos().read(row["image"])
-    return encode_png(draw_label(photo, row, body, side_colours(body.assets), 512))
+    return encode_png(draw_label(photo, row, body, 512))

@@ -28,7 +28,7 @@ from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Snapshot, read_snapshot, shard_files
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
-from model.renderer.overlay import encode_png, side_colours
+from model.renderer.overlay import encode_png
 from tasks.annotate.failures import Failure, FailureCounts, csv_lines, row_failures, shard_failures
 from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
@@ -290,4 +290,4 @@ def _worst_overlay(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) ->
     except (ImageError, OSError) as error:
         log.warning("%s cannot be drawn: %s", label["sample_id"], error)
         return None
-    return encode_png(draw_label(photo, label, body, side_colours(body.assets), 320))
+    return encode_png(draw_label(photo, label, body, 320))

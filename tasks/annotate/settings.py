@@ -68,7 +68,7 @@ class OutputConfig:
 class AnnotateConfig:
     """All of ``params.yaml``."""
 
-    datasets: tuple[str, ...] = ("demo_photos", "demo_people")
+    datasets: tuple[str, ...] = ("demo_photos", "demo_portrait", "demo_people")
     """Manifest ids, or paths of manifest files."""
     roots: dict[str, Text] = field(default_factory=dict)
     """Data set id to folder or tar file, where the data lie elsewhere than the manifest says; as its ``root``."""

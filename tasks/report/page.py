@@ -20,7 +20,7 @@ from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
-from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours
+from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_parts
 from tasks.posing import pose_bodies
 from tasks.report.data import LabelStatistics, Provenance, card
 from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
@@ -65,7 +65,7 @@ def write_report(
     _check_body_model(ehm, labels.provenance)
     worst, random, failed, empty = labels.choose()
     rows = labels.read([*worst, *random, *failed, *empty])
-    legend = "Photo with keypoints, mesh over the photo, mesh from the side."
+    legend = "Photo with keypoints, mesh over the photo, mesh from the side; refused parts are hatched red."
     groups = [
         _group("Largest errors", f"By relative reprojection error, the worst first. {legend}", rows, worst),
         _group("Drawn at random", f"From all other people with a label. {legend}", rows, random),
@@ -112,7 +112,6 @@ def _draw_group(
     room: int,
 ) -> int:
     """Fills in the pictures of a group one person at a time while there is room, bytes; returns the room left."""
-    colours = side_colours(ehm.assets)
     for person, entry in sorted(group["by_person"].items()):
         if room <= 0:
             group["left_out"] += 1
@@ -123,7 +122,7 @@ def _draw_group(
         except (ImageError, OSError) as error:
             entry["problem"] = f"The photo cannot be shown: {error}"
             continue
-        sheet = draw_label(photo, label, ehm, colours, config.tile_px)
+        sheet = draw_label(photo, label, ehm, config.tile_px)
         data = base64.b64encode(encode_jpeg(sheet, config.jpeg_quality)).decode("ascii")
         height, width = sheet.shape[:2]
         entry |= {"image": f"data:image/jpeg;base64,{data}", "width": width, "height": height}
@@ -131,8 +130,8 @@ def _draw_group(
     return room
 
 
-def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, colours: np.ndarray, tile_px: int) -> np.ndarray:
-    """Pictures (tile, n tile, 3) of one label row: three tiles, or the photo alone where there is no label."""
+def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> np.ndarray:
+    """Pictures (tile, n tile, 3) of a label row: three, refused parts hatched; without a label the photo alone."""
     height, width = photo.shape[:2]
     box = np.array([0, 0, width, height], float) if label["bbox_xyxy"] is None else np.asarray(label["bbox_xyxy"])
     keypoints = None if label["keypoints_2d"] is None else np.asarray(label["keypoints_2d"]).reshape(-1, 3)
@@ -143,7 +142,19 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, colours: 
     vertices = pose_bodies(ehm, columns).vertices[0].numpy().astype(np.float64)
     faces = np.asarray(ehm.assets.smplx.faces)
     focal, principal = float(label["focal_px"]), np.asarray(label["principal_px"])
-    return person_sheet(photo, box, keypoints, vertices, faces, focal, principal, colours=colours, tile_px=tile_px)
+    is_refused = np.array([not label[f"{part}_valid"] for part in PART_NAMES])
+    return person_sheet(
+        photo,
+        box,
+        keypoints,
+        vertices,
+        faces,
+        focal,
+        principal,
+        colours=side_colours(ehm.assets),
+        refused=is_refused[vertex_parts(ehm.assets)],
+        tile_px=tile_px,
+    )
 
 
 def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]]) -> str:

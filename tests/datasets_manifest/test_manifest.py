@@ -43,11 +43,13 @@ def test_every_manifest_of_the_project_is_valid(name):
 
 
 def test_the_manifests_that_the_readme_names_are_there():
-    assert {"demo_photos", "demo_people", "coco_wholebody_val", "my_photos"} <= set(manifest_ids())
+    assert {"demo_photos", "demo_portrait", "demo_people", "coco_wholebody_val", "my_photos"} <= set(manifest_ids())
 
 
 def test_an_unknown_id_gets_the_list_of_known_ones():
-    with pytest.raises(ValueError, match=r"no manifest 'demo_photo'; known are .*demo_people, demo_photos, my_photos"):
+    with pytest.raises(
+        ValueError, match=r"no manifest 'demo_photo'; known are .*demo_people, demo_photos, demo_portrait, my_photos"
+    ):
         load_manifest("demo_photo")
 
 
@@ -112,6 +114,11 @@ def test_a_missing_folder_is_said_in_one_sentence_with_the_way_to_the_data(tmp_p
 def test_data_in_a_package_that_is_not_there(tmp_path, root):
     with pytest.raises(ValueError, match="not installed"):
         _ = load_manifest(write(tmp_path, root=root)).root_path
+
+
+def test_the_demo_portrait_is_one_photo():
+    (record,) = inventory_of(open_adapter(load_manifest("demo_portrait"))).records
+    assert record.image_id == "grace_hopper.jpg"
 
 
 def test_the_demo_photos_are_two_pictures_of_people():

@@ -10,6 +10,7 @@ from model.body.skeleton import KEYPOINT_NAMES
 from model.renderer.overlay import (
     BACKDROP_RGB,
     LEFT_RGB,
+    REFUSED_RGB,
     RIGHT_RGB,
     View,
     draw_keypoints,
@@ -20,6 +21,7 @@ from model.renderer.overlay import (
     person_sheet,
     side_colours,
     side_view,
+    vertex_parts,
 )
 
 
@@ -113,6 +115,30 @@ def test_seen_from_the_side_the_nose_points_to_the_camera_on_the_right(standing)
     assert columns[feet].max() > columns[face].mean() + 4  # toes point to the right as well
     head, neck = (rows == top + 14), (rows == top + 32)
     assert columns[head].max() > columns[neck].max()
+
+
+def test_every_vertex_is_of_the_part_that_it_lies_in(assets):
+    parts, vertices = vertex_parts(assets), assets.smplx.v_template
+    assert vertices[parts == 1, 0].min() > 0.3  # the left hand, arms stretched out
+    assert vertices[parts == 2, 0].max() < -0.3
+    assert vertices[parts == 3, 1].min() > vertices[parts == 0, 1].max() - 0.12
+    assert {0, 1, 2, 3} == set(parts.tolist())
+
+
+def test_refused_parts_are_only_hatched(assets, standing):
+    vertices, faces = standing
+    white = np.full((160, 160, 3), 255, np.uint8)
+    args = (vertices, faces, 180.0, np.array([80.0, 80.0]))
+    whole = draw_mesh(white, *args, alpha=1.0)
+    hatched = draw_mesh(white, *args, alpha=1.0, refused=vertex_parts(assets) != 3)
+    changed = (whole != hatched).any(-1)
+    rows = np.nonzero(changed)[0]
+    head = np.nonzero((whole != 255).any(-1))[0].min()
+    assert not changed[head : head + 8].any()  # the head is drawn as it was
+    bare = (hatched == 255).all(-1) & (whole != 255).any(-1)
+    red = (np.abs(hatched.astype(int) - REFUSED_RGB).max(-1) < 3).sum()
+    assert 0.3 < bare[rows.min() : rows.max()].sum() / changed.sum() < 0.8
+    assert red > 0.1 * changed.sum()
 
 
 def test_a_sheet_shows_photo_overlay_and_side_view(assets, standing):

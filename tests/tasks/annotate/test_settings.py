@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def test_the_projects_own_settings_are_valid():
     config = load_config(PROJECT / "params.yaml")
-    assert config.datasets == ("demo_photos", "demo_people")
+    assert config.datasets == ("demo_photos", "demo_portrait", "demo_people")
     assert Path(config.output.labels) == PROJECT / "labels"
 
 
