@@ -1,4 +1,4 @@
-"""A folder of photos, or of tar files of photos, without annotations. An image's id is its path below the root."""
+"""A folder of photos, tar files of photos and videos, without annotations. An image's id is its path below the root."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.image_sources import PHOTO_SUFFIXES, ImageSource
+from datasets_manifest.sources.image_sources import MEMBER_MARK, PHOTO_SUFFIXES, ImageSource
+from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.video import FrameChoice, frame_name, is_video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +27,13 @@ class FolderLayout:
     """Shell patterns over the path below the root (* also crosses folders); a plain name must exist."""
     recursive: bool = True
     """Look into folders within the folder."""
+    frames: FrameChoice | None = None
+    """Which frames of videos, such as {fps: 2}; {} is all of them, null leaves videos out and counts them."""
 
 
 @register("folder")
 class FolderAdapter:
-    """Photos in a folder; people are to be detected."""
+    """Photos and frames of videos in a folder; people are to be detected."""
 
     Layout: ClassVar[type] = FolderLayout
     BOXES: ClassVar[frozenset[str]] = frozenset({"detector"})
@@ -40,25 +44,50 @@ class FolderAdapter:
         self._layout = layout
 
     def entries(self) -> Iterator[Entry]:
-        """List the photos; other files are counted, and so are linked folders, whether they were looked into or not.
+        """List photos and frames; other files are counted, and so are linked folders, whether they were looked into.
 
-        Hidden files and folders are left out.
+        Hidden files and folders are left out. A video's frames follow each other in order.
         """
         listing = self._images.listing(recursive=self._layout.recursive)
         chosen = [name for name in listing.names if any(fnmatchcase(name, p) for p in self._layout.include)]
         photos = [name for name in chosen if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
+        videos = [name for name in chosen if is_video(name)]
         named = [p for p in self._layout.include if not set("*?[") & set(p) and p not in chosen]
         absent = Missing.photos(self._images, [*photos, *named])
         hidden = set(named) - {missing.path for missing in absent}
-        yield from absent
+        yield from (missing for missing in absent if self._layout.frames is None or not is_video(missing.path))
         yield from (_hidden(name) for name in sorted(hidden))
         yield from (Missing.of(name, problem.code, problem.detail) for name, problem in listing.problems)
-        yield LeftOut("other files left out", len(listing.names) - len(photos))
+        yield LeftOut("other files left out", len(listing.names) - len(photos) - len(videos))
+        if self._layout.frames is None:
+            yield LeftOut("videos left out, whose frames layout.frames would list", len(videos))
+            videos = []
         if listing.links_followed:
             yield LeftOut("linked folders looked into", listing.links_followed)
         if listing.links_left_out:
             yield LeftOut("linked folders left out", listing.links_left_out)
-        yield from (ImageRecord(image_id=name, path=name) for name in sorted([*photos, *named]))
+        for name in sorted([*photos, *named, *videos]):
+            if is_video(name) and self._layout.frames is not None:
+                yield from self._frames(name, self._layout.frames)
+            else:
+                yield ImageRecord(image_id=name, path=name)
+
+    def _frames(self, video: str, choice: FrameChoice) -> Iterator[Entry]:
+        """The frames of a video; what a cut one states beyond its end has records, and one unreadable has one."""
+        try:
+            clip = self._images.clip(video)
+        except ImageError as error:
+            if error.code == ErrorCode.IMAGE_MISSING:  # It may be there next time, with frames that have labels now.
+                yield Missing.of(video, ErrorCode.LISTING_INCOMPLETE, error.detail)
+                return
+            numbers, problem = [0], error
+        else:
+            numbers, problem = [*clip.chosen(choice), *clip.missing(choice)], clip.cut
+        if problem is not None:
+            yield Missing.of(video, problem.code, problem.detail)
+        for number in numbers:
+            name = f"{video}{MEMBER_MARK}{frame_name(number)}"
+            yield ImageRecord(image_id=name, path=name)
 
 
 def _hidden(name: str) -> Missing:

@@ -69,8 +69,8 @@ class Refusal:
 
 ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.LISTING_INCOMPLETE: (
-        "A folder or tar file cannot be looked into, so that its photos are not known; mend it or give the right to "
-        "read it."
+        "A folder, tar file or video cannot be looked into, so that its photos are not known; mend it or give the "
+        "right to read it."
     ),
     ErrorCode.IMAGE_MISSING: "The file that the data set names is not on disk; fetch it or drop the row.",
     ErrorCode.IMAGE_CORRUPT: "The image is empty, cut short or damaged; fetch the file again.",

@@ -1,8 +1,8 @@
-"""Where the photos of a data set lie: a folder, tar files in it, or one tar file. The one way to a photo's bytes.
+"""Where the photos of a data set lie: a folder, tar files or videos in it, or one of these. The one way to a photo.
 
 A name as the `image` column has it is a path below the folder; ``archive.tar::member`` for a member of a tar file below
-it; or, where the folder holds tar files, just the member. A source holds no open file, so it can be forked, pickled and
-used by several threads.
+it, ``clip.mp4::000120`` for a frame of a video, by its number; or, where the folder holds tar files, just the member. A
+source holds no open file, so it can be forked, pickled and used by several threads.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from datasets_manifest.sources.files import find_file, read_file, read_regular, 
 from datasets_manifest.sources.folder_walk import walk_folder
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.tar_archive import TarArchive
+from datasets_manifest.sources.video import VideoClip, is_video
 
 MEMBER_MARK = "::"
-"""Between the path of a tar file and the name of a member."""
+"""Between the path of a tar file or video and the name of a member or frame."""
 
 ARCHIVE_SUFFIX = ".tar"
 """Files that end so are tar files, whose members are listed in their place."""
@@ -32,7 +33,8 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".
 """Names that end so (in any case) are taken for photos; whether they are, the decoder decides."""
 
 FileState = tuple[int, int]
-"""Bytes, and the time of the last change in ns (of the tar file, for a member): a replaced photo has others."""
+"""Bytes, and the time of the last change in ns: a replaced photo has others. A member has the time of its tar file, a
+frame both of its video."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +42,7 @@ class Listing:
     """The files of a source."""
 
     names: list[str]
-    """As ``ImageSource.read`` takes them, sorted; hidden files and folders are left out."""
+    """As ``ImageSource.read`` takes them, videos as files, sorted; hidden files and folders are left out."""
     problems: list[tuple[str, ImageError]]
     """Files that cannot be named and, as ``listing_incomplete``, folders and tar files that cannot be looked into; each
     with the reason."""
@@ -55,15 +57,23 @@ class ImageSource(Protocol):
 
     @property
     def root(self) -> Path:
-        """Folder or tar file."""
+        """Folder, tar file or video."""
         ...
 
     def listing(self, *, recursive: bool = True) -> Listing:
         """All files; not recursive: none in folders below the root."""
         ...
 
+    def clip(self, video: str) -> VideoClip:
+        """The frames of a video; its file is read through when it is first asked for.
+
+        Raises:
+            ImageError: There is no such video, it is unreadable or too large, or lies in a tar file.
+        """
+        ...
+
     def read(self, image: str) -> bytes:
-        """The bytes of a photo.
+        """The bytes of a photo; of a frame, those of a picture file made of it.
 
         Raises:
             ImageError: It is not there, may not be read, is too large, or its name leads outside the root.
@@ -74,7 +84,7 @@ class ImageSource(Protocol):
         """Size and time of a photo; cheap for millions.
 
         Raises:
-            ImageError: As ``read``, but for the size.
+            ImageError: As ``read``, but for the size, and for a frame that its video has not.
         """
         ...
 
@@ -84,23 +94,23 @@ class ImageSource(Protocol):
 
 
 def open_images(root: Path | str, links: Links = "follow") -> ImageSource:
-    """Opens a folder of photos, a folder of tar files, or a tar file.
+    """Opens a folder of photos, tar files and videos, a tar file, or a video.
 
     A folder with tar files at its top takes a name without ``::`` for a member of one of them, unless there is a file
     of that name. The headers of tar files in a folder are read when one is first asked for.
 
     Args:
-        root: The folder or tar file.
+        root: The folder or file.
         links: Whether links in the folder may lead outside it, as those of DVC and git-annex do.
 
     Raises:
-        ValueError: There is no such folder or file, or the tar file cannot be indexed.
+        ValueError: There is no such folder or file, or the file cannot be indexed.
     """
     path = Path(root)
     if os.path.isfile(path):
-        return _TarSource(root=path, archive=TarArchive.index(path))
+        return _FileSource(root=path, archive=_indexed(path, path.name))
     if not os.path.isdir(path):
-        raise ValueError(f"There is no folder or tar file of photos {path}; correct the place of the images.")
+        raise ValueError(f"There is no folder, tar file or video {path}; correct the place of the images.")
     return _FolderSource(root=path, links=links)
 
 
@@ -133,17 +143,41 @@ def check_images(images: Sequence[str], source: ImageSource, *, labels: Path) ->
         )
 
 
+def _indexed(path: Path, name: str) -> TarArchive | VideoClip:
+    """What a tar file or video holds; ``name`` is what errors call a video."""
+    return VideoClip.index(path, name=name) if is_video(name) else TarArchive.index(path)
+
+
+def _file_of(image: str) -> str:
+    """The name of the video that a frame is of; that of anything else as it is."""
+    file, mark, _ = image.partition(MEMBER_MARK)
+    return file if mark and is_video(file) else image
+
+
+def _no_clip(video: str) -> ImageError:
+    detail = f"{video} is a video inside a tar file, which is not read; unpack it."
+    return ImageError(ErrorCode.IMAGE_UNSUPPORTED, detail)
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
-class _TarSource:
-    """One tar file; a name is a member, with or without the tar file's own name and :: before it."""
+class _FileSource:
+    """One tar file or video; a name is a member, with or without the file's own name and :: before it."""
 
     root: Path
-    archive: TarArchive
+    archive: TarArchive | VideoClip
 
     def listing(self, *, recursive: bool = True) -> Listing:
         archive, _ = self._place("")
+        if isinstance(archive, VideoClip):
+            return Listing(names=[self.root.name], problems=[])
         names = [name for name in archive.members if _is_shown(name) and (recursive or "/" not in name)]
         return Listing(names=sorted(names), problems=archive.problems())
+
+    def clip(self, video: str) -> VideoClip:
+        archive, _ = self._place(video)
+        if not isinstance(archive, VideoClip):
+            raise _no_clip(video)
+        return archive
 
     def read(self, image: str) -> bytes:
         archive, member = self._place(image)
@@ -156,9 +190,11 @@ class _TarSource:
     def missing(self, images: Iterable[str]) -> list[str]:
         return sorted(image for image in images if problem_of(self, image))
 
-    def _place(self, image: str) -> tuple[TarArchive, str]:
+    def _place(self, image: str) -> tuple[TarArchive | VideoClip, str]:
         try:
             self.archive = self.archive.current()
+        except ImageError:
+            raise
         except ValueError as error:
             raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {error}") from error
         return self.archive, image.removeprefix(f"{self.root.name}{MEMBER_MARK}")
@@ -166,14 +202,14 @@ class _TarSource:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class _FolderSource:
-    """Files below a folder and members of tar files below it."""
+    """Files below a folder, and members of tar files and frames of videos below it."""
 
     root: Path
     links: Links = "follow"
-    archives: dict[str, TarArchive] = field(default_factory=dict, repr=False)
-    """Indexed tar files by their path below the root."""
-    broken: dict[str, str] = field(default_factory=dict, repr=False)
-    """Why the other tar files that were asked for could not be indexed."""
+    archives: dict[str, TarArchive | VideoClip] = field(default_factory=dict, repr=False)
+    """Indexed tar files and videos by their path below the root."""
+    broken: dict[str, ImageError] = field(default_factory=dict, repr=False)
+    """Why the others that were asked for could not be indexed."""
     holders: dict[str, list[str]] | None = field(default=None, repr=False)
     """Member to the tar files at the top of the folder that have it; None before they are asked for."""
     folders: dict[str, str | None] = field(default_factory=dict, repr=False)
@@ -193,7 +229,7 @@ class _FolderSource:
                 names.append(name)
                 continue
             try:
-                archive = self._archive(name, name)
+                archive = self._tar(name)
             except ImageError as error:
                 problems.append((name, ImageError(ErrorCode.LISTING_INCOMPLETE, error.detail)))
                 continue
@@ -206,6 +242,13 @@ class _FolderSource:
             links_left_out=walk.left_out,
         )
 
+    def clip(self, video: str) -> VideoClip:
+        if MEMBER_MARK in video:
+            raise _no_clip(video)
+        archive = self._archive(video, video)
+        assert isinstance(archive, VideoClip), "a video has the name of one"
+        return archive
+
     def read(self, image: str) -> bytes:
         path = self._plain_path(image)
         with suppress(ImageError):
@@ -216,6 +259,7 @@ class _FolderSource:
         return read_file(self.root, image, self.links) if place is None else place[0].read(place[1])
 
     def state(self, image: str) -> FileState:
+        image = _file_of(image)
         path = self._plain_path(image)
         with suppress(ImageError):
             if path is not None:
@@ -231,14 +275,15 @@ class _FolderSource:
         by_folder: defaultdict[str, list[str]] = defaultdict(list)
         absent: list[str] = []
         for image in images:
-            if MEMBER_MARK in image:
+            file = _file_of(image)
+            if MEMBER_MARK in file:
                 absent += [image] if problem_of(self, image) else []
             else:
-                by_folder[str(PurePosixPath(image).parent)].append(image)
+                by_folder[str(PurePosixPath(file).parent)].append(image)
         for folder, names in by_folder.items():
             present = self._plain_files(folder)
             # A member, a link, or a name that is not in its plain form, is looked at by itself.
-            absent += [name for name in names if name not in present and problem_of(self, name)]
+            absent += [name for name in names if _file_of(name) not in present and problem_of(self, name)]
         return sorted(absent)
 
     def _plain_files(self, folder: str) -> frozenset[str]:
@@ -252,8 +297,8 @@ class _FolderSource:
         except (OSError, ValueError):
             return frozenset()
 
-    def _place(self, image: str) -> tuple[TarArchive, str] | None:
-        """Tar file and member that a name means; None for a file of its own."""
+    def _place(self, image: str) -> tuple[TarArchive | VideoClip, str] | None:
+        """Tar file and member, or video and frame, that a name means; None for a file of its own."""
         if MEMBER_MARK in image:
             archive, _, member = image.partition(MEMBER_MARK)
             return self._archive(archive, image), member
@@ -274,20 +319,26 @@ class _FolderSource:
             holders = defaultdict(list)
             for path in sorted(self.root.glob(f"*{ARCHIVE_SUFFIX}")):
                 if _is_shown(path.name) and os.path.isfile(path):
-                    for member in self._archive(path.name, path.name).members:
+                    for member in self._tar(path.name).members:
                         holders[member].append(path.name)
             holders = self.holders = dict(holders)
         return holders
 
-    def _archive(self, name: str, image: str) -> TarArchive:
+    def _tar(self, name: str) -> TarArchive:
+        archive = self._archive(name, name)
+        assert isinstance(archive, TarArchive), "a tar file has the name of one"
+        return archive
+
+    def _archive(self, name: str, image: str) -> TarArchive | VideoClip:
         found = self.archives.get(name)
         try:
             if name in self.broken:
-                raise ValueError(self.broken[name])
-            archive = TarArchive.index(inside(self.root, name, self.links)) if found is None else found.current()
+                raise self.broken[name]
+            archive = _indexed(inside(self.root, name, self.links), name) if found is None else found.current()
         except ValueError as error:
-            self.broken[name] = str(error)
-            raise ImageError(ErrorCode.IMAGE_MISSING, f"{image}: {error}") from error
+            problem = error if isinstance(error, ImageError) else ImageError(ErrorCode.IMAGE_MISSING, str(error))
+            self.broken[name] = problem
+            raise ImageError(problem.code, f"{image}: {problem.detail}") from error
         if archive is not found:
             self.archives[name] = archive
             if found is not None:  # A replaced tar file may hold other members.

@@ -138,6 +138,10 @@ class VideoClip:
             raise ImageError(ErrorCode.IMAGE_MISSING, f"{self.name} has frames by number, not {member!r}.")
         return cv2.imencode(".bmp", self._bgr(int(member)))[1].tobytes()
 
+    def state(self, member: str) -> tuple[int, int]:
+        """Bytes of the file, and when it last changed (ns); whether there is such a frame is said by ``read``."""
+        return self.frames.size, self.frames.modified_ns
+
     def _bgr(self, number: int) -> np.ndarray:
         num_frames = len(self.frames.times_s)
         if number >= num_frames:

@@ -6,6 +6,7 @@ import pytest
 from inventories import inventory_of
 from permissions import permissions_hold
 from tar_files import write_tar
+from video_files import write_video
 
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -40,7 +41,10 @@ def ids(inventory):
 def test_photos_are_listed_by_their_path_and_others_counted(photos):
     inventory = inventory_of(adapter_of(photos))
     assert ids(inventory) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp"]
-    assert inventory.notes == {"other files left out": 2}
+    assert inventory.notes == {
+        "other files left out": 1,
+        "videos left out, whose frames layout.frames would list": 1,
+    }
     assert inventory.missing == ()
 
 
@@ -180,3 +184,51 @@ def test_a_tar_file_that_cannot_be_read_is_reported(photos):
     inventory = inventory_of(adapter_of(photos))
     assert ids(inventory) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp"]
     assert [(m.path, m.code) for m in inventory.missing] == [("bad.tar", ErrorCode.LISTING_INCOMPLETE)]
+
+
+@pytest.fixture
+def clips(tmp_path):
+    root = tmp_path / "clips"
+    root.mkdir()
+    write_video(root / "b.avi", 6)
+    write_video(root / "a.mp4", 4, "mp4v")
+    (root / "a.jpg").write_bytes(b"photo")
+    return root
+
+
+def frames(video, *numbers):
+    return [f"{video}::{number:06d}" for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "first", "second"),
+    [({}, range(4), range(6)), ({"every": 3}, (0, 3), (0, 3)), ({"fps": 5}, (0, 2), (0, 2, 4))],
+)
+def test_frames_of_videos_are_listed_in_order_where_that_is_asked_for(clips, chosen, first, second):
+    inventory = inventory_of(adapter_of(clips, frames=chosen))
+    assert ids(inventory) == ["a.jpg", *frames("a.mp4", *first), *frames("b.avi", *second)]
+    assert [record.path for record in inventory.records] == ids(inventory)
+    assert inventory.notes == {"other files left out": 0}
+    assert ids(inventory_of(adapter_of(clips / "b.avi", frames=chosen))) == frames("b.avi", *second)
+
+
+def test_of_one_video_named_its_frames_are_listed(clips):
+    assert ids(inventory_of(adapter_of(clips, frames={}, include=["a.mp4"]))) == frames("a.mp4", *range(4))
+
+
+def test_a_clip_that_was_cut_lists_what_it_states_and_one_that_is_unreadable_one_frame(clips):
+    whole = write_video(clips / "c.mkv", 20, "mp4v").read_bytes()
+    (clips / "c.mkv").write_bytes(whole[: len(whole) // 2])
+    (clips / "d.mp4").write_bytes(b"no video")
+    inventory = inventory_of(adapter_of(clips, frames={"every": 2}, include=["c.mkv", "d.mp4", "e.mp4"]))
+    assert ids(inventory) == [*frames("c.mkv", *range(0, 20, 2)), *frames("d.mp4", 0)]
+    assert [(m.path, m.code) for m in inventory.missing] == [
+        ("c.mkv", ErrorCode.VIDEO_TRUNCATED),
+        ("d.mp4", ErrorCode.VIDEO_UNREADABLE),
+        ("e.mp4", ErrorCode.LISTING_INCOMPLETE),
+    ]
+    source = open_images(clips)
+    for name, code in (("c.mkv::000018", ErrorCode.VIDEO_TRUNCATED), ("d.mp4::000000", ErrorCode.VIDEO_UNREADABLE)):
+        with pytest.raises(ImageError) as caught:
+            source.read(name)
+        assert caught.value.code == code

@@ -125,7 +125,7 @@ def test_a_source_survives_fork_and_pickle(folder):
 
 
 def test_a_missing_root_and_a_broken_tar_are_one_sentence(folder):
-    with pytest.raises(ValueError, match="There is no folder or tar file"):
+    with pytest.raises(ValueError, match="There is no folder, tar file or video"):
         open_images(folder / "none")
     (folder / "broken.tar").write_bytes(b"x" * 2000)
     with pytest.raises(ValueError, match=r"broken\.tar cannot be read as an uncompressed tar file"):
