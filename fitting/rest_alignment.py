@@ -15,7 +15,7 @@ from torch import Tensor
 from fitting import so3
 from model.body import skeleton
 from model.body.assets import BodyAssets
-from model.body.smplx import SMPLX
+from model.body.skinned import SkinnedBody
 from model.body.surface_map import SurfaceMap
 
 NUM_JOINTS = skeleton.NUM_BODY_JOINTS
@@ -101,7 +101,7 @@ class RestState:
 class RestProblem:
     """One row for `fitting.solver`. A step is 63 right-hand rotation vectors, S shape coefficients, 3 of place."""
 
-    body: SMPLX
+    body: SkinnedBody
     """With the matched vertices only."""
     target: Tensor
     """(N, 3) where SMPL has these vertices."""
@@ -217,7 +217,7 @@ def rest_problem(
     template, dirs = (
         torch.from_numpy(array.astype(np.float64)) for array in (smpl.v_template, smpl.shapedirs[..., :NUM_SMPL_BETAS])
     )
-    body = SMPLX(smplx, num_betas=min(num_betas, smplx.shapedirs.shape[-1]), num_expression=0).double()
+    body = SkinnedBody(smplx, num_betas=min(num_betas, smplx.shapedirs.shape[-1]), num_expression=0).double()
     body.keep_vertices(torch.from_numpy(used.smplx_ids))
     return RestProblem(
         body=body,

@@ -35,8 +35,15 @@ from model.body.blended_head import blended_basis, head_weight
 from model.body.flame import FLAME
 from model.body.keypoints import Frame, Keypoints
 from model.body.parameters import EhmParameters
-from model.body.skinned import FlatBatch, Skeleton, flat_buffer, float_buffer, rows_buffer, stack_rotations
-from model.body.smplx import SMPLX
+from model.body.skinned import (
+    FlatBatch,
+    Skeleton,
+    SkinnedBody,
+    flat_buffer,
+    float_buffer,
+    rows_buffer,
+    stack_rotations,
+)
 
 Mode = Literal["blended", "paper"]
 
@@ -90,7 +97,7 @@ class EHMs(nn.Module):
         self.mode: Mode = mode
         self.frame: Frame = frame
         self.size = assets.available(size)
-        self.body = SMPLX(assets.smplx, num_betas=self.size.num_betas, num_expression=0)
+        self.body = SkinnedBody(assets.smplx, num_betas=self.size.num_betas, num_expression=0)
         self.keypoints = Keypoints(assets.smplx)
         if mode == "blended":
             self._init_blended(assets)

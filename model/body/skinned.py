@@ -1,4 +1,4 @@
-"""The part every body model shares: buffers made from assets, flat batches, shape -> joints -> skin."""
+"""SMPL-X, SMPL and MANO, and what FLAME shares with them: buffers of assets, flat batches, shape -> joints -> skin."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.body import lbs
+from model.body import lbs, skeleton
 from model.body.assets import BodyAssets, Kind
 
 _DENSE_SHARE = 0.2
@@ -38,14 +38,35 @@ class Skeleton:
     """(N, J, 3, 4) from rest vertices to posed ones."""
 
 
+POSES: Mapping[Kind, Mapping[str, int]] = {
+    "smplx": {
+        "global_orient": 1,
+        "body_pose": skeleton.NUM_BODY_JOINTS,
+        "jaw_pose": 1,
+        "eye_pose": 2,
+        "left_hand_pose": skeleton.NUM_HAND_JOINTS,
+        "right_hand_pose": skeleton.NUM_HAND_JOINTS,
+    },
+    "smpl": {"global_orient": 1, "body_pose": len(skeleton.SMPL_PARENTS) - 1},
+    "mano": {"global_orient": 1, "hand_pose": skeleton.NUM_HAND_JOINTS},
+    "flame": {"global_orient": 1, "neck_pose": 1, "jaw_pose": 1, "eye_pose": 2},
+}
+"""Rotations of each kind of body in the order of its joints, and how many joints each turns."""
+
+
 class SkinnedBody(nn.Module):
-    """Template, blend shapes, joint regressor and skin weights of one body model as buffers.
+    """Forward pass of one body: template, blend shapes, joint regressor and skin weights as buffers.
 
     Joints depend linearly on the coefficients, so the regressor is applied once, here, and not in every call.
+
+    Args:
+        assets: Arrays of any kind.
+        num_betas: Shape coefficients to keep; None keeps all.
+        num_expression: Expression coefficients to keep; None keeps all.
     """
 
-    poses: ClassVar[Mapping[str, int]]
-    """Rotation arguments of `forward` in the order of the joints, and the number of joints of each."""
+    vectors: ClassVar[tuple[str, ...]] = ("betas", "expression", "transl")
+    """Arguments of `forward` that are no rotations."""
 
     template: Tensor
     dirs: Tensor
@@ -55,11 +76,10 @@ class SkinnedBody(nn.Module):
     posedirs: Tensor | None
     faces: Tensor
 
-    def __init__(self, assets: BodyAssets, kind: Kind, *, num_betas: int | None, num_expression: int | None) -> None:
+    def __init__(self, assets: BodyAssets, *, num_betas: int | None = None, num_expression: int | None = None) -> None:
         super().__init__()
-        if assets.kind != kind:
-            raise ValueError(f"{type(self).__name__} needs assets of kind {kind!r}, got {assets.name} ({assets.kind}).")
         self.assets = assets
+        self.poses = POSES[assets.kind]
         self.tree = lbs.KinematicTree.from_parents(tuple(assets.parents.tolist()))
         self.num_betas = take(num_betas, assets.shapedirs.shape[-1], "num_betas", assets.name)
         self.num_expression = take(num_expression, assets.exprdirs.shape[-1], "num_expression", assets.name)
@@ -76,14 +96,37 @@ class SkinnedBody(nn.Module):
         self.register_buffer("posedirs", posedirs, persistent=False)
         self.register_buffer("faces", torch.from_numpy(assets.faces.copy()), persistent=False)
 
+    def forward(self, **given: Tensor | None) -> SkinnedOutput:
+        """Pose the body.
+
+        Args:
+            **given: By name, None for what is left out: `betas` (B, S') and `expression` (B, E'), whose missing
+                trailing ones are zero; the rotations of `POSES`, (B, 3, 3) or (B, joints, 3, 3), identity at rest (the
+                flat hand); `transl` (B, 3) where the root joint ends up, else it stays at its rest position.
+
+        Returns:
+            vertices (B, V, 3) and joints (B, J, 3).
+
+        Raises:
+            TypeError: This kind of body has no argument of that name.
+            ValueError: An argument has another shape, or more coefficients than this body.
+        """
+        batch, coefficients, rotations, root = self.flatten(**given)
+        return batch.restored(self.pose(coefficients, rotations, root))
+
     def flatten(self, **given: Tensor | None) -> "tuple[FlatBatch, Tensor, Tensor, Tensor | None]":
         """Arguments of `forward` -> their batch, coefficients (N, K), rotations (N, J, 3, 3), transl (N, 3) or None."""
+        if unknown := given.keys() - {*self.vectors, *self.poses}:
+            known = ", ".join((*self.vectors, *self.poses))
+            raise TypeError(
+                f"{self.assets.name} has no argument {', '.join(sorted(unknown))}; its arguments are {known}"
+            )
         trailing = {name: 2 if num == 1 else 3 for name, num in self.poses.items()}
         batch = FlatBatch.of(self.template, {name: (value, trailing.get(name, 1)) for name, value in given.items()})
         sizes = {"betas": self.num_betas, "expression": self.num_expression}
-        coefficients = [batch.coefficients(name, given[name], num) for name, num in sizes.items() if name in given]
-        rotations = [batch.rotations(name, given[name], num) for name, num in self.poses.items()]
-        transl = given["transl"]
+        coefficients = [batch.coefficients(name, given.get(name), num) for name, num in sizes.items()]
+        rotations = [batch.rotations(name, given.get(name), num) for name, num in self.poses.items()]
+        transl = given.get("transl")
         root = None if transl is None else batch.vector("transl", transl, 3)
         return batch, torch.cat(coefficients, dim=-1), stack_rotations(rotations), root
 
@@ -180,6 +223,10 @@ class FlatBatch:
     def restore(self, value: Tensor) -> Tensor:
         """(N, ...) -> (*leading, ...)."""
         return value.reshape(*self.leading, *value.shape[1:])
+
+    def restored(self, body: SkinnedOutput) -> SkinnedOutput:
+        """The same of a posed body."""
+        return SkinnedOutput(vertices=self.restore(body.vertices), joints=self.restore(body.joints))
 
     def flat(self, name: str, value: Tensor, trailing: tuple[int, ...]) -> Tensor:
         """(..., *trailing) -> (N, *trailing)."""

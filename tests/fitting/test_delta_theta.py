@@ -15,8 +15,7 @@ from model.body.asset_files import load_body
 from model.body.assets import BodyAssets, load_open_part
 from model.body.open_body.load import load_arrays
 from model.body.skeleton import SMPL_PARENTS, SMPLX_FLIP, SMPLX_JOINT_NAMES, SMPLX_PARENTS
-from model.body.smpl import SMPL
-from model.body.smplx import SMPLX
+from model.body.skinned import SkinnedBody
 from model.body.surface_map import SurfaceMap, load_open_surface_map, load_surface_map
 from model.rotations import mirror_rotvec
 
@@ -56,9 +55,9 @@ def posed_errors_m(bodies, transfer, sigma_rad: float, shape_sigma: float = 0.0,
     betas = torch.tensor(rng.normal(0, shape_sigma, (num_poses, 10)), dtype=torch.float32)
     pelvis = transfer.pelvis_m(torch.zeros(num_poses, 3), betas)
     used = torch.from_numpy(vertex_weights(smplx, 1.0)[surface.smplx_ids] > 0)
-    target = SMPL(smpl, num_betas=10)(body_pose=pose, global_orient=orient, betas=betas, transl=pelvis).vertices
+    target = SkinnedBody(smpl, num_betas=10)(body_pose=pose, global_orient=orient, betas=betas, transl=pelvis).vertices
     target = surface_points(surface, target)[:, used]
-    body = SMPLX(smplx, num_betas=len(transfer.betas_offset), num_expression=0)
+    body = SkinnedBody(smplx, num_betas=len(transfer.betas_offset), num_expression=0)
     found = {}
     for composition in COMPOSITIONS:
         moved = body(
@@ -81,7 +80,7 @@ def test_the_known_offset_is_recovered_and_nothing_else(transfer):
 
 def test_rest_surfaces_meet(bodies, transfer):
     smpl, smplx, surface = bodies
-    body = SMPLX(smplx, num_betas=10)
+    body = SkinnedBody(smplx, num_betas=10)
     used = np.flatnonzero(vertex_weights(smplx, 1.0)[surface.smplx_ids])
     target = torch.from_numpy(smpl.v_template[used])
     pelvis = torch.from_numpy(smpl.joint_regressor[0] @ smpl.v_template)
@@ -209,7 +208,7 @@ def test_any_offset_is_found_despite_outliers_and_another_shape_space(bodies):
     mixing = np.linalg.qr(rng.normal(size=(10, 10)))[0]
     shape = rng.normal(0, 1, 10)
     turned = dataclasses.replace(smplx, shapedirs=(smplx.shapedirs[..., :10] @ mixing).astype(np.float32))
-    out = SMPLX(turned)(body_pose=so3.exp(torch.tensor(truth).float()), betas=torch.tensor(shape).float())
+    out = SkinnedBody(turned)(body_pose=so3.exp(torch.tensor(truth).float()), betas=torch.tensor(shape).float())
     template = out.vertices[torch.from_numpy(surface.smplx_ids)].numpy().copy()
     wrong = rng.choice(len(template), len(template) // 50, replace=False)
     template[wrong] += rng.normal(0, 0.1, (len(wrong), 3)).astype(np.float32)
@@ -250,8 +249,8 @@ def test_translation_keeps_the_pelvis_where_it_was(bodies, transfer):
     rng = np.random.default_rng(9)
     betas = torch.tensor(rng.normal(0, 1, (4, 10)), dtype=torch.float32)
     transl = torch.tensor(rng.normal(0, 2, (4, 3)), dtype=torch.float32)
-    smpl_pelvis = SMPL(bodies[0], num_betas=10)(betas=betas).joints[:, 0] + transl
-    smplx_rest = SMPLX(bodies[1], num_betas=10)(betas=transfer.betas(betas)).joints[:, 0]
+    smpl_pelvis = SkinnedBody(bodies[0], num_betas=10)(betas=betas).joints[:, 0] + transl
+    smplx_rest = SkinnedBody(bodies[1], num_betas=10)(betas=transfer.betas(betas)).joints[:, 0]
     assert torch.allclose(transfer.pelvis_m(transl, betas), smpl_pelvis, atol=1e-5)
     assert torch.allclose(smplx_rest + transfer.smplx_transl_m(transl, betas), smpl_pelvis, atol=1e-5)
     assert torch.allclose(transfer.pelvis_m(transl, betas[:, :0]), transfer.pelvis_m(transl, 0 * betas))

@@ -4,12 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from model.body.assets import BodyAssets, load_open_body, load_open_part
 from model.body.flame import FLAME
-from model.body.mano import MANO, hand_rotvec
-from model.body.smpl import SMPL
-from model.body.smplx import SMPLX
+from model.body.skinned import SkinnedBody
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +64,13 @@ def test_head_and_hands_of_the_open_body_coincide_with_the_body() -> None:
         assert np.ptp(shift, axis=0).max() < 1e-6
 
 
-def test_a_model_refuses_assets_of_another_kind(hand: BodyAssets) -> None:
-    for model in (SMPLX, FLAME, SMPL):
-        with pytest.raises(ValueError, match="needs assets of kind"):
-            model(hand)
+def test_a_head_refuses_a_hand(hand: BodyAssets) -> None:
+    with pytest.raises(ValueError, match="needs assets of kind"):
+        FLAME(hand)
+
+
+def test_arguments_and_numbers_that_a_body_does_not_have_are_named(hand: BodyAssets) -> None:
     with pytest.raises(ValueError, match="num_betas = 99"):
-        MANO(hand, num_betas=99)
-
-
-def test_hand_coefficients_become_absolute_poses(hand: BodyAssets) -> None:
-    assert hand.hands_mean is not None
-    assert hand.hands_components is not None
-    mean, components = hand.hands_mean[0], hand.hands_components[0]
-    rest = hand_rotvec(components, mean, np.zeros((2, 12)))
-    np.testing.assert_allclose(rest.reshape(2, 45), np.stack([mean, mean]))
-    one = hand_rotvec(components, np.zeros(45), np.eye(12)[3])
-    np.testing.assert_allclose(one.ravel(), components[3], atol=1e-7)
+        SkinnedBody(hand, num_betas=99)
+    with pytest.raises(TypeError, match=r"no argument body_pose; its arguments are .*global_orient, hand_pose"):
+        SkinnedBody(hand)(body_pose=torch.eye(3))

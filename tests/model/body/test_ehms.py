@@ -16,7 +16,7 @@ from model.body.ehms import EhmOutput, EHMs
 from model.body.flame import FLAME
 from model.body.keypoints import contour_row
 from model.body.parameters import EhmParameters
-from model.body.smplx import SMPLX
+from model.body.skinned import SkinnedBody
 from model.rotations import mirror_rotmat, rotvec_to_rotmat
 
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
@@ -172,7 +172,9 @@ def test_without_flame_parameters_blended_is_smplx(assets: EhmAssets, blended: E
         "transl_m",
     )
     arguments = {k: v for k, v in _arguments(3).items() if k in names}
-    plain = SMPLX(assets.smplx, num_betas=10)(transl=arguments["transl_m"], **{k: arguments[k] for k in names[:-1]})
+    plain = SkinnedBody(assets.smplx, num_betas=10)(
+        transl=arguments["transl_m"], **{k: arguments[k] for k in names[:-1]}
+    )
     fused = posed(blended, **arguments, head_scale=torch.ones(3))
     assert (fused.vertices - plain.vertices).abs().max() < 1e-6
     assert (fused.joints - plain.joints).abs().max() < 1e-6
@@ -261,7 +263,7 @@ def test_paper_puts_the_scaled_head_where_algorithm_1_says(assets: EhmAssets, pa
     head_template, regressor = assets.flame.v_template, assets.flame.joint_regressor
     rest = head_template + assets.flame.shapedirs[..., :10] @ arguments["flame_shape"].numpy()
     eyes_head = torch.from_numpy((regressor @ rest)[skeleton.FLAME_EYES].mean(0))
-    body = SMPLX(assets.smplx, num_betas=10)(betas=arguments["betas"])
+    body = SkinnedBody(assets.smplx, num_betas=10)(betas=arguments["betas"])
     eyes_body = body.joints[skeleton.SMPLX_EYES].mean(0)
     ids = assets.head_vertex_ids
     assert (grown.vertices[ids] - (torch.from_numpy(rest) * scale - eyes_head + eyes_body)).abs().max() < 1e-5
@@ -274,7 +276,7 @@ def test_paper_leaves_excluded_vertices_to_the_body(assets: EhmAssets) -> None:
     kept = assets.head_vertex_ids[::7]
     model = EHMs(assets, mode="paper", keep_body_ids=kept)
     out = posed(model, flame_shape=torch.ones(10))
-    plain = SMPLX(assets.smplx)()
+    plain = SkinnedBody(assets.smplx)()
     assert (out.vertices[kept] - plain.vertices[kept]).abs().max() < 1e-6
 
 

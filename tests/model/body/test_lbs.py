@@ -9,7 +9,7 @@ from model.body import lbs
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
-from model.body.smplx import SMPLX
+from model.body.skinned import SkinnedBody
 from model.rotations import rotvec_to_rotmat
 
 torch.set_num_threads(1)
@@ -107,7 +107,7 @@ def test_a_body_of_some_vertices_is_the_rows_of_the_whole(assets: EhmAssets) -> 
         "betas": torch.randn(3, 10, generator=rng),
         "body_pose": rotvec_to_rotmat(0.3 * torch.randn(3, 21, 3, generator=rng)),
     }
-    some = SMPLX(rich, num_betas=10, num_expression=0)
+    some = SkinnedBody(rich, num_betas=10, num_expression=0)
     whole = some(**arguments)
     some.keep_vertices(ids)
     found = some(**arguments)
@@ -116,9 +116,9 @@ def test_a_body_of_some_vertices_is_the_rows_of_the_whole(assets: EhmAssets) -> 
 
 
 def test_weights_that_are_mostly_above_zero_stay_dense(assets: EhmAssets) -> None:
-    assert SMPLX(assets.smplx).skin_support is not None
+    assert SkinnedBody(assets.smplx).skin_support is not None
     even = dataclasses.replace(assets.smplx, skin_weights=0 * assets.smplx.skin_weights + 1 / 55)
-    assert SMPLX(even).skin_support is None
+    assert SkinnedBody(even).skin_support is None
 
 
 @pytest.mark.parametrize("mode", ["blended", "paper"])

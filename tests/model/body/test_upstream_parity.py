@@ -10,10 +10,8 @@ from model.body.assets import BodyAssets
 from model.body.convert import convert_model
 from model.body.flame import FLAME
 from model.body.keypoints import Keypoints
-from model.body.mano import MANO
 from model.body.skeleton import CONTOUR, SMPLX_JOINT_NAMES
-from model.body.smpl import SMPL
-from model.body.smplx import SMPLX
+from model.body.skinned import SkinnedBody
 from model.rotations import rotvec_to_rotmat
 
 smplx = pytest.importorskip("smplx", reason="the oracle of these tests is an optional, non-commercial package")
@@ -81,7 +79,7 @@ def test_smplx_equals_the_package(body: tuple[BodyAssets, torch.nn.Module]) -> N
     with torch.no_grad():
         theirs = oracle(**arguments)
         mats = _mats(pose)
-        ours = SMPLX(assets, num_betas=10, num_expression=12)(
+        ours = SkinnedBody(assets, num_betas=10, num_expression=12)(
             betas=betas, expression=expression, global_orient=mats[:, 0], body_pose=mats[:, 1:22],
             jaw_pose=mats[:, 22], eye_pose=mats[:, 23:25], left_hand_pose=mats[:, 25:40],
             right_hand_pose=mats[:, 40:],
@@ -145,7 +143,7 @@ def test_mano_equals_the_package(folder: Path, side: str) -> None:
     mats = _mats(pose)
     with torch.no_grad():
         theirs = oracle(betas=betas, global_orient=pose[:, 0], hand_pose=pose[:, 1:].flatten(1))
-        model = MANO(convert_model("mano", path), num_betas=10)
+        model = SkinnedBody(convert_model("mano", path), num_betas=10)
         ours = model(betas=betas, global_orient=mats[:, 0], hand_pose=mats[:, 1:])
     _assert_close(ours.vertices, theirs.vertices)
     _assert_close(ours.joints, theirs.joints[:, :16])
@@ -157,7 +155,7 @@ def test_smpl_equals_the_package(folder: Path) -> None:
     mats = _mats(pose)
     with torch.no_grad():
         theirs = oracle(betas=betas, global_orient=pose[:, 0], body_pose=pose[:, 1:].flatten(1))
-        ours = SMPL(convert_model("smpl", folder / "smpl/SMPL_NEUTRAL.pkl"), num_betas=10)(
+        ours = SkinnedBody(convert_model("smpl", folder / "smpl/SMPL_NEUTRAL.pkl"), num_betas=10)(
             betas=betas, global_orient=mats[:, 0], body_pose=mats[:, 1:]
         )
     _assert_close(ours.vertices, theirs.vertices)
