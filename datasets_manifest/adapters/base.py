@@ -17,6 +17,9 @@ import numpy as np
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.image_sources import ImageSource, problem_of
 
+_SHOWN = 3
+"""Reasons that are kept in words."""
+
 
 class Missing(NamedTuple):
     """Something that the data set names and that cannot be used."""
@@ -106,6 +109,8 @@ class Inventory:
     """Images without annotated people."""
     missing: Counter[str] = field(default_factory=Counter)
     """Files that are not there and annotations that cannot be used, by error code."""
+    first: list[Missing] = field(default_factory=list)
+    """The first few of them."""
     notes: dict[str, int] = field(default_factory=dict)
     """Counts of what was left out on purpose, or had in a way that is worth a word."""
     unlisted: Missing | None = None
@@ -127,6 +132,8 @@ class Inventory:
                 yield entry
             elif isinstance(entry, Missing):
                 self.missing[str(entry.code)] += 1
+                if len(self.first) < _SHOWN:
+                    self.first.append(entry)
                 if entry.code == ErrorCode.LISTING_INCOMPLETE and self.unlisted is None:
                     self.unlisted = entry
                 tell(entry)
@@ -140,6 +147,13 @@ class Inventory:
         parts += [f"{count} {what}" for what, count in self.notes.items() if count]
         parts += [f"{count} x {code}" for code, count in sorted(self.missing.items())]
         return ", ".join(parts)
+
+    @property
+    def reasons(self) -> str:
+        """The first reasons for which something cannot be used, and how many more there are; empty without any."""
+        more = self.missing.total() - len(self.first)
+        told = " ".join(f"{entry.path}: {entry.reason.partition(': ')[2]}" for entry in self.first)
+        return told + f" So it is with {more} more." * bool(more)
 
 
 class Adapter(Protocol):

@@ -88,7 +88,7 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
     if not count:
         raise ValueError(
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
-            + (problem or "check the root and the layout of its manifest")
+            + (problem or inventory.reasons or "check the root and the layout of its manifest")
         )
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)

@@ -12,6 +12,7 @@ class Listed(NamedTuple):
     missing: tuple[Missing, ...]
     notes: dict[str, int]
     summary: str
+    reasons: str
 
     @property
     def num_people(self) -> int:
@@ -22,4 +23,4 @@ def inventory_of(adapter: Adapter) -> Listed:
     """Lists a data set to its end."""
     inventory, missing = Inventory(), []
     records = tuple(inventory.records(adapter.entries(), missing.append))
-    return Listed(records, tuple(missing), inventory.notes, inventory.summary)
+    return Listed(records, tuple(missing), inventory.notes, inventory.summary, inventory.reasons)

@@ -319,6 +319,16 @@ def test_people_of_an_id_that_two_files_share_are_refused_and_both_files_named(t
     assert [m.path for m in inventory.missing] == ["a.json images[1]", "a.json id 1"]
 
 
+def test_the_first_reasons_are_told_and_the_others_counted(tmp_path):
+    rows = [person(number, image="one") for number in range(5)]
+    assert inventory_of(adapter_of(write(tmp_path, rows))).reasons == (
+        'a.json annotations[0]: image_id must be a whole number, got "one". '
+        'a.json annotations[1]: image_id must be a whole number, got "one". '
+        'a.json annotations[2]: image_id must be a whole number, got "one". So it is with 2 more.'
+    )
+    assert inventory_of(adapter_of(write(tmp_path, [person(1)]))).reasons == ""
+
+
 def test_people_of_one_annotation_id_keep_a_row_each(tmp_path):
     assert indices(inventory_of(adapter_of(write(tmp_path, [person(1), person(1)])))) == [(0, None), (1, None)]
 
