@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import os
 import re
@@ -14,12 +15,14 @@ from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.paths import Links, placed
 from datasets_manifest.settings import Text, parse_yaml, read_settings
-from datasets_manifest.sources.image_sources import ImageSource, open_images
+from datasets_manifest.sources.image_sources import ARCHIVE_SUFFIX, PHOTO_SUFFIXES, ImageSource, open_images
+from datasets_manifest.sources.video import VIDEO_SUFFIXES
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 """The manifests that come with the project; a file's name is the data set's id."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MANIFEST_SUFFIXES = (".yaml", ".yml")
 _PACKAGE_PREFIX = "package:"
 
 
@@ -116,16 +119,20 @@ def manifest_ids() -> list[str]:
 
 
 def load_manifest(id_or_path: str | Path, root_override: str | Path | None = None) -> Manifest:
-    """Read a manifest by its id, or from a YAML file.
+    """Read a manifest by its id, or from a YAML file; or make one of photos and videos, see ``manifest_of``.
 
     Args:
-        id_or_path: id of a manifest that comes with the project, or the path of a .yaml file.
+        id_or_path: id of a manifest that comes with the project, the path of a .yaml file, or that of a folder or
+            file of photos or videos.
         root_override: folder to use instead of the manifest's own.
 
     Raises:
         ValueError: no such manifest (known ids are listed), or a key that is unknown, absent or has a bad value.
     """
     path = _manifest_path(str(id_or_path))
+    if path.suffix not in _MANIFEST_SUFFIXES or path.is_dir():
+        manifest = manifest_of(path)
+        return manifest if root_override is None else replace(manifest, root=str(root_override))
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -135,6 +142,30 @@ def load_manifest(id_or_path: str | Path, root_override: str | Path | None = Non
     if path.parent == MANIFEST_FOLDER and manifest.id != path.stem:
         raise ValueError(f"Manifest {path} has the id {manifest.id!r}; it must be the file's name, {path.stem!r}.")
     return manifest if root_override is None else replace(manifest, root=str(root_override))
+
+
+def manifest_of(path: Path) -> Manifest:
+    """Make the manifest of a folder of photos, videos and tar files, or of one of these: all photos, all frames.
+
+    Its id is the name of the folder or file, of a file without suffix, in letters, digits, _ . and - alone.
+    """
+    # Of ".", ".." or "/", which have no name, that of the folder they mean.
+    named = path if path.name not in ("", "..") else path.resolve()
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", named.name if path.is_dir() else named.stem).strip("-_.")[:64]
+    is_photo = path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir()
+    return Manifest(
+        id=clean or "photos",
+        version="as found",
+        licence="Not stated; ask whoever made the photos or videos.",
+        access="Named by its path when it was annotated.",
+        adapter="folder",
+        root=str(path.parent if is_photo else path),
+        split="all",
+        boxes="detector",
+        keypoints="none",
+        purpose="Annotation of photos and videos named by their path.",
+        layout={"frames": {}} | ({"include": [glob.escape(path.name)]} if is_photo else {}),
+    )
 
 
 def open_source(manifest: Manifest) -> ImageSource:
@@ -179,6 +210,10 @@ def _manifest_path(id_or_path: str) -> Path:
     if id_or_path in known:
         return MANIFEST_FOLDER / f"{id_or_path}.yaml"
     path = placed(id_or_path)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    kinds = {*_MANIFEST_SUFFIXES, *PHOTO_SUFFIXES, *VIDEO_SUFFIXES, ARCHIVE_SUFFIX}
+    if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in kinds):
         return path
-    raise ValueError(f"There is no manifest {id_or_path!r}; known are {', '.join(known)}, or give the path of a .yaml.")
+    raise ValueError(
+        f"There is no manifest {id_or_path!r}; known are {', '.join(known)}, or give the path of a .yaml, or of a "
+        "folder, photo, video or tar file."
+    )

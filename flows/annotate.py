@@ -98,7 +98,7 @@ def annotate_part_labels(
     Finished shards are recognised on disk and skipped, so running it again goes on where it stopped.
 
     Args:
-        datasets: Manifest ids or paths; those of the settings when omitted.
+        datasets: Manifest ids or paths, or paths of photos and videos; those of the settings when omitted.
         params: Settings file.
         overrides: Dotted setting to value, for example ``{"keypoints.backend": "annotations"}``.
         shards: Names such as ``coco/00012`` to restrict the run to.

@@ -13,7 +13,9 @@ from flows.cli.command_line import Params, Settings, command_log, has_server, on
 
 
 def annotate(
-    datasets: Annotated[list[str] | None, typer.Argument(help="Manifest ids or files; default: the settings'.")] = None,
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Manifests, or photos and videos by path; default: the settings'.")
+    ] = None,
     params: Params = Path("params.yaml"),
     settings: Settings = None,
     shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/00012.")] = None,

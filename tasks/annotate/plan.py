@@ -62,7 +62,7 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
     photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew.
 
     Args:
-        source: Manifest id or path of a manifest file.
+        source: As ``load_manifest`` takes it.
         workspace: Where files are.
         config: All settings.
 

@@ -69,7 +69,7 @@ class AnnotateConfig:
     """All of ``params.yaml``."""
 
     datasets: tuple[str, ...] = ("demo_photos", "demo_portrait", "demo_people")
-    """Manifest ids, or paths of manifest files."""
+    """Manifest ids, or paths of manifest files, or of folders or files of photos and videos."""
     roots: dict[str, Text] = field(default_factory=dict)
     """Data set id to folder or tar file, where the data lie elsewhere than the manifest says; as its ``root``."""
     keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 from inventories import inventory_of
+from tar_files import write_tar
+from video_files import write_video
 
 from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids, open_adapter, open_source
 from datasets_manifest.sources.images import decode_image
@@ -64,7 +66,7 @@ def test_an_unknown_id_gets_the_list_of_known_ones():
         ({"boxes": "manifest"}, "boxes: adapter folder has detector, got 'manifest'"),
         ({"boxes": "guess"}, "boxes: expected one of manifest, detector, got 'guess'"),
         ({"keypoints": "coco"}, "keypoints: adapter folder has none, got 'coco'"),
-        ({"layout": {"includes": ["a"]}}, "unknown setting includes; known are include, recursive"),
+        ({"layout": {"includes": ["a"]}}, "unknown setting includes; known are frames, include, recursive"),
         ({"layout": {"include": "*.jpg"}}, "include: expected a list"),
         ({"layout": {"recursive": "yes"}}, "recursive: expected true or false"),
         ({"layout": ["a"]}, "layout: expected a mapping"),
@@ -136,3 +138,57 @@ def test_a_relative_root_is_relative_to_the_working_folder(tmp_path, monkeypatch
     (tmp_path / "photos").mkdir()
     assert inventory_of(open_adapter(load_manifest(write(tmp_path)))).records == ()
     assert load_manifest("my_photos").root_path == Path("data/my_photos")
+
+
+@pytest.fixture
+def media(tmp_path, monkeypatch):
+    """The working folder, with photos, a video and a tar file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Meine Fotos (1)/deep").mkdir(parents=True)
+    for name in ("Meine Fotos (1)/b.jpg", "Meine Fotos (1)/deep/[a].PNG", "Meine Fotos (1)/deep/x.PNG"):
+        (tmp_path / name).write_bytes(b"photo")
+    write_video(tmp_path / "Meine Fotos (1)/walk.v2.avi", 3)
+    write_tar(tmp_path / "some.tar", [("m.jpg", b"photo")])
+    return tmp_path
+
+
+FRAMES = [f"walk.v2.avi::{i:06d}" for i in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "images"),
+    [
+        ("Meine Fotos (1)", "Meine-Fotos-1", ["b.jpg", "deep/[a].PNG", "deep/x.PNG", *FRAMES]),
+        ("Meine Fotos (1)/", "Meine-Fotos-1", ["b.jpg", "deep/[a].PNG", "deep/x.PNG", *FRAMES]),
+        ("Meine Fotos (1)/deep/..", "Meine-Fotos-1", ["b.jpg", "deep/[a].PNG", "deep/x.PNG", *FRAMES]),
+        ("Meine Fotos (1)/walk.v2.avi", "walk.v2", FRAMES),
+        ("Meine Fotos (1)/deep/[a].PNG", "a", ["[a].PNG"]),
+        ("some.tar", "some", ["m.jpg"]),
+    ],
+)
+def test_a_path_of_photos_or_videos_is_a_data_set(media, path, name, images):
+    manifest = load_manifest(path)
+    assert (manifest.id, manifest.split) == (name, "all")
+    inventory = inventory_of(open_adapter(manifest))
+    assert [record.path for record in inventory.records] == images
+    assert inventory.missing == ()
+
+
+def test_a_name_without_a_letter_to_use_is_a_name_all_the_same(media):
+    (media / "фото").mkdir()
+    assert load_manifest("фото").id == "photos"
+    assert load_manifest(".").id == media.name
+
+
+def test_the_id_of_a_manifest_and_a_yaml_file_come_before_a_path(media):
+    (media / "demo_photos").mkdir()
+    assert load_manifest("demo_photos").access.startswith("Comes with")
+    assert load_manifest("./demo_photos").access.startswith("Named by its path")
+    assert load_manifest(write(media)).id == "mine"
+
+
+@pytest.mark.parametrize("path", ["gone", "gone.mp4", "notes.txt", "gone.yaml"])
+def test_a_path_of_neither_is_refused(media, path):
+    (media / "notes.txt").write_text("text")
+    with pytest.raises(ValueError, match=r"There is no manifest .* or of a folder, photo, video or tar file"):
+        load_manifest(path)
