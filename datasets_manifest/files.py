@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
+from typing import Any
 
 from datasets_manifest.paths import MAX_NAME_BYTES
 
@@ -50,6 +52,47 @@ def alone_in(folder: Path) -> Iterator[None]:
 def shortened(name: str, num_bytes: int) -> str:
     """The beginning of a name, of at most so many bytes and of whole letters."""
     return os.fsencode(name)[:num_bytes].decode("utf-8", "ignore")
+
+
+@contextmanager
+def held_record(folder: Path, record: Mapping[str, Any], check: Callable[[Mapping[str, Any]], None]) -> Iterator[None]:
+    """Keeps a record in a folder for as long as the block lasts, beside those of other blocks and processes.
+
+    The end of a process, however it comes, ends its records. On a disk that cannot lock files, none is ever seen.
+
+    Args:
+        folder: Is made; holds records alone.
+        record: Plain values.
+        check: Called with each record of a block that still lasts; what it raises is raised before the block begins.
+    """
+    with alone_in(folder):
+        for path in sorted(folder.glob("*.json")):
+            if (other := _held(path)) is not None:
+                check(other)
+        path = folder / f"{os.getpid()}.{secrets.token_hex(8)}.json"
+        file = path.open("x", encoding="utf-8")
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        json.dump(record, file)
+        file.flush()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _held(path: Path) -> Mapping[str, Any] | None:
+    """The record of a file whose holder lives; a file that nobody holds is deleted."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return json.load(file)
+        except OSError:
+            return None
+        path.unlink()
+    return None
 
 
 @contextmanager

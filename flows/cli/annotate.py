@@ -69,15 +69,19 @@ def retry(
 
     with one_sentence():
         overrides = parse_settings(settings, params)
+        from tasks.annotate.running import held_datasets
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace, parse_shard_name
 
         config = load_config(params, overrides)
-        aside = set_shards_aside(Workspace.of(config.output), [parse_shard_name(name) for name in shards])
-        typer.echo(f"{len(aside)} files set aside")
         planned = sorted({parse_shard_name(name)[0] for name in shards})
         sources = [source for source in config.datasets if source in planned or Path(source).stem in planned]
-        ok = _annotate_here(params, overrides | {"datasets": sources or planned}, shards)
+        overrides["datasets"] = sources or planned
+        workspace = Workspace.of(config.output)
+        with held_datasets(workspace, load_config(params, overrides)):
+            aside = set_shards_aside(workspace, [parse_shard_name(name) for name in shards])
+            typer.echo(f"{len(aside)} files set aside")
+            ok = _annotate_here(params, overrides, shards)
     raise typer.Exit(0 if ok else 1)
 
 

@@ -23,6 +23,7 @@ from tasks.annotate.job import ShardJob
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
+from tasks.annotate.running import held_datasets
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.step import record_failure
 from tasks.annotate.steps import READS
@@ -106,7 +107,8 @@ def run(
         display: Shows how far the run is; None for a line of the log now and then.
 
     Raises:
-        ValueError: Settings, manifest or shard names that make no sense; nothing was started.
+        ValueError: Settings, manifest or shard names that make no sense, or another run annotates a data set with other
+            settings; nothing was started.
     """
     started = time.perf_counter()
     workspace = Workspace.of(config.output)
@@ -116,25 +118,26 @@ def run(
         sweep_temporary(folder, recursive=False)
     for step in STEPS:
         step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
-    if config.run.task_runner == "threads":
-        for part in PARTS:
-            with borrowed(part, getattr(config, part)):
-                pass  # So does a file of another network; the threads then share what was loaded.
-    plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
-    for plan in plans:
-        log.info("%s: %s in %d shards", plan.manifest.id, plan.summary, len(plan.shards))
-    shards = select_shards(plans, only)
-    progress = Progress(
-        shards=len(shards),
-        workers=config.run.workers,
-        block=block_size(config.run),
-        log=log,
-        display=display or Lines(log),
-        earlier=seconds_a_shard(workspace),
-    )
-    with start_runner() as runner:
-        run_shards(shards, runner, progress, workspace, config)
-    publication = publish(workspace, config, plans, shards, progress.times)
+    with held_datasets(workspace, config):
+        if config.run.task_runner == "threads":
+            for part in PARTS:
+                with borrowed(part, getattr(config, part)):
+                    pass  # So does a file of another network; the threads then share what was loaded.
+        plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
+        for plan in plans:
+            log.info("%s: %s in %d shards", plan.manifest.id, plan.summary, len(plan.shards))
+        shards = select_shards(plans, only)
+        progress = Progress(
+            shards=len(shards),
+            workers=config.run.workers,
+            block=block_size(config.run),
+            log=log,
+            display=display or Lines(log),
+            earlier=seconds_a_shard(workspace),
+        )
+        with start_runner() as runner:
+            run_shards(shards, runner, progress, workspace, config)
+        publication = publish(workspace, config, plans, shards, progress.times)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))
     return RunResult(

@@ -1,11 +1,13 @@
-"""A file is written whole under any name that a file may have, or there is nothing of it."""
+"""A file is written whole under any name that a file may have, or not at all; records last as long as their holders."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from datasets_manifest import files
-from datasets_manifest.files import whole_file, write_bytes
+from datasets_manifest.files import held_record, whole_file, write_bytes
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 255, "画" * 85, "🖼" * 63, os.fsdecode(b"\xff" * 255)])
@@ -18,3 +20,41 @@ def test_any_name_that_a_file_may_have_can_be_written_and_swept(tmp_path, name):
         assert files._TEMPORARY.fullmatch(temporary.name), "nobody would sweep it"
         file.write(b"more")
     assert (tmp_path / name).read_bytes() == b"more"
+
+
+def test_a_record_is_seen_while_its_block_lasts(tmp_path):
+    seen = []
+    with held_record(tmp_path, {"number": 1}, seen.append):
+        with held_record(tmp_path, {"number": 2}, seen.append):
+            assert seen == [{"number": 1}]
+        with held_record(tmp_path, {"number": 3}, seen.append):
+            assert seen == [{"number": 1}] * 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_check_raises_is_raised_before_the_block(tmp_path):
+    def refuse(other):
+        raise ValueError(f"{other['name']} is at work")
+
+    with held_record(tmp_path, {"name": "A"}, refuse):
+        with pytest.raises(ValueError, match="A is at work"), held_record(tmp_path, {"name": "B"}, refuse):
+            pytest.fail("two at work")
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_record_of_a_killed_process_is_gone(tmp_path):
+    program = (
+        "import sys, time; from pathlib import Path; from datasets_manifest.files import held_record\n"
+        "with held_record(Path(sys.argv[1]), {'name': 'A'}, print): print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    seen = []
+    with held_record(tmp_path, {"name": "B"}, seen.append):
+        assert seen == [{"name": "A"}]
+    process.kill()
+    process.wait()
+    with held_record(tmp_path, {"name": "C"}, seen.append):
+        assert seen == [{"name": "A"}]
+        assert len(list(tmp_path.iterdir())) == 1

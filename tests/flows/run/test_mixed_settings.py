@@ -1,7 +1,11 @@
 """Other runs, settings and data sets beside a run: nothing is mixed, and its verdict is about its own data."""
 
 import logging
+import os
 import shutil
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from annotated_project import PEOPLE, annotate
+from typer.testing import CliRunner
 
 import flows.run.runners
 from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, ErrorCode
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
+from flows.cli.app import app
 from model.estimators import register
 from model.estimators.refusals import Refusal
 from model.estimators.simulated import SimulatedKeypoints
@@ -146,3 +152,64 @@ def test_a_person_that_the_data_set_names_and_nobody_finds_has_failed(rendered, 
     assert result.sentence.startswith(f"{PEOPLE} photos: {PEOPLE} people ({PEOPLE} failed).")
     assert not result.is_good
     assert "100% of the people failed" in result.sentence
+
+
+@pytest.fixture
+def waiting(rendered, places, monkeypatch):
+    """A run that another thread is in the middle of; called, it goes on to its end and returns its result."""
+    reached, go_on = threading.Event(), threading.Event()
+    whole = STEP_FUNCTIONS["body"]
+
+    def wait(job):
+        reached.set()
+        assert go_on.wait(60)
+        return whole(job)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setitem(flows.run.runners.STEP_FUNCTIONS, "body", wait)
+        running = pool.submit(annotate, rendered, **places)
+        assert reached.wait(120)
+        monkeypatch.undo()
+
+        def finish():
+            go_on.set()
+            return running.result()
+
+        yield finish
+        go_on.set()
+
+
+def test_a_run_of_other_settings_is_refused_while_one_is_at_the_data_set(rendered, places, waiting):
+    told = (
+        rf"data set few/all is being annotated with other settings in {places['output__work']} \(refine\.iterations is "
+        rf"\d+, not 24\) by process {os.getpid()} on {socket.gethostname()} since \S+ \S+: .*pytest"
+    )
+    with pytest.raises(ValueError, match=told):
+        annotate(rendered, refine__iterations=24, **places)
+    with pytest.raises(ValueError, match=r"run\.images_per_shard is 2, not 1"):
+        annotate(rendered, run__images_per_shard=1, **places)
+    assert waiting().is_good
+    assert annotate(rendered, refine__iterations=24, **places).is_good
+
+
+def test_runs_of_the_same_settings_and_of_other_data_sets_go_on_side_by_side(rendered, places, tmp_path, waiting):
+    assert annotate(rendered, ["few/00001"], **places).is_good
+    manifest = (rendered.parent / "few.yaml").read_text()
+    (tmp_path / "more.yaml").write_text(manifest.replace("id: few", "id: more"))
+    others = {"datasets": [str(tmp_path / "more.yaml")], "refine__iterations": 24}
+    assert annotate(rendered, **others, **places).is_good
+    assert waiting().is_good
+
+
+def test_a_shard_stays_where_it_is_when_doing_it_again_is_refused(rendered, places, waiting):
+    waiting_labels = Path(places["output__labels"])
+    settings = [f"--set={key.replace('__', '.')}={value}" for key, value in places.items()]
+    settings += ["--set=refine.iterations=24", f"--params={rendered}"]
+    before = sorted(Path(places["output__work"]).rglob("*.parquet"))
+    refused = CliRunner().invoke(app, ["retry", "few/00000", *settings])
+    assert refused.exit_code == 2
+    assert "is being annotated with other settings" in refused.output
+    assert set(before) <= set(Path(places["output__work"]).rglob("*.parquet"))
+    assert not (Path(places["output__work"]) / "stale").exists()
+    assert waiting().is_good
+    assert len(list(waiting_labels.rglob("*.parquet"))) == 2

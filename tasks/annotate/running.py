@@ -1,0 +1,65 @@
+"""Who annotates which data set in a workspace: runs of other settings are refused while one is at it.
+
+work/running/<dataset>/<split>/<process>.json    a run that lasts, see ``datasets_manifest.files.held_record``
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from datasets_manifest.files import held_record
+from datasets_manifest.manifest import load_manifest
+from datasets_manifest.shards.footer import differing_settings
+from tasks.annotate.provenance import step_config
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.workspace import Workspace
+
+
+class AlreadyRunning(ValueError):
+    """Another process annotates the same data set with other settings."""
+
+
+@contextmanager
+def held_datasets(workspace: Workspace, config: AnnotateConfig) -> Iterator[None]:
+    """Holds the data sets of a run for as long as the block lasts; runs of the same settings hold them together.
+
+    Raises:
+        AlreadyRunning: Another run holds one of them with settings of its own.
+    """
+    labels = step_config("refine", config)
+    with ExitStack() as held:
+        for source in config.datasets:
+            manifest = load_manifest(source, root_override=config.roots.get(load_manifest(source).id))
+            name = f"{manifest.id}/{manifest.split}"
+            settings = {
+                "reads": {"refine": labels},
+                "run": {"images_per_shard": config.run.images_per_shard},
+                "manifest": manifest.hash,
+                "root": os.path.abspath(manifest.root_path),
+            }
+            record = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+                "command": shlex.join(sys.argv),
+                "settings": settings,
+            }
+
+            def check(other: Mapping[str, Any], name: str = name, settings: Mapping[str, Any] = settings) -> None:
+                if differing := differing_settings(other["settings"], settings):
+                    raise AlreadyRunning(
+                        f"data set {name} is being annotated with other settings in {workspace.work} ({differing}) by "
+                        f"process {other['pid']} on {other['host']} since {other['since']}: {other['command']}. Wait "
+                        "until it is over, or give this run folders of its own (--set output.work=... "
+                        "--set output.labels=...)"
+                    )
+
+            held.enter_context(held_record(workspace.work / "running" / manifest.id / manifest.split, record, check))
+        yield
