@@ -157,7 +157,7 @@ def score(body: SparseBody, people: SyntheticPeople, observations: Observations)
         position=camera.transl_to_position(parameters.known("transl_m")),
     )
     joints, true_joints = (body.forward(state).joints[:, : skeleton.NUM_MAIN_JOINTS] for state in (posed, truth))
-    figures = figures_of(result.reprojection, spread, result.displacement)
+    figures = figures_of(result.reprojection, spread, result.joints_moved_rad)
 
     def numpy(values: Tensor) -> Array:
         return values.double().numpy()

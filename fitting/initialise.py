@@ -15,7 +15,7 @@ from fitting.inputs import Coarse
 from fitting.priors import wrists_count
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
-from fitting.unknowns import State
+from fitting.unknowns import State, own_parameters
 from model.body import skeleton
 from model.body.skeleton import ELBOWS, HEAD, NECK, SHOULDERS, SPINE, WRISTS
 from model.imaging import camera
@@ -144,15 +144,11 @@ def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, con
         model, coarse.betas, coarse.flame_expression, coarse.flame_shape, surface_offset_m
     )
     state = State(
-        global_orient=coarse.global_orient,
-        body_pose=coarse.body_pose,
-        jaw_pose=coarse.jaw_pose,
+        **own_parameters(coarse),
         hand_pca=hands,
         coefficients=coefficients,
         log_head_scale=coefficients.new_zeros(count, 3),
         position=coefficients.new_zeros(count, 3),
-        eye_pose=coarse.eye_pose,
-        eyelids=coarse.eyelids,
         contour_bin=torch.zeros(count, dtype=torch.int64, device=coefficients.device),
     )
     if coarse.head_orient is not None:

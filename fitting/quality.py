@@ -8,7 +8,6 @@ on people with known truth (`CALIBRATION`); `python -m benchmarks.quality` print
 import torch
 from torch import Tensor
 
-from fitting.displacement import Displacement
 from fitting.reprojection import Reprojection
 from fitting.uncertainty import Uncertainty
 
@@ -36,7 +35,7 @@ QUALITY_HALF_MM = 45.0
 """The expected error at which the quality is one half."""
 
 
-def figures_of(evidence: Reprojection, uncertainty: Uncertainty, moved: Displacement) -> dict[str, Tensor]:
+def figures_of(evidence: Reprojection, uncertainty: Uncertainty, joints_moved_rad: Tensor) -> dict[str, Tensor]:
     """The six figures (B,) that tell of the error of a result, by the names of `CALIBRATION`; each grows with trouble.
 
     ``model_mm`` PA-MPJPE that the model expects; ``estimate_error_rad`` see the function of that name;
@@ -46,7 +45,7 @@ def figures_of(evidence: Reprojection, uncertainty: Uncertainty, moved: Displace
     """
     return {
         "model_mm": uncertainty.pa_mpjpe_mm,
-        "estimate_error_rad": estimate_error_rad(uncertainty, moved),
+        "estimate_error_rad": estimate_error_rad(uncertainty, joints_moved_rad),
         "body_sigma_rel": evidence.body_sigma_rel,
         "reproj_rel": evidence.reproj_rel,
         "joints_unseen": 1 - evidence.joint_seen.to(evidence.reproj_rel.dtype).mean(1),
@@ -54,14 +53,14 @@ def figures_of(evidence: Reprojection, uncertainty: Uncertainty, moved: Displace
     }
 
 
-def estimate_error_rad(uncertainty: Uncertainty, moved: Displacement) -> Tensor:
+def estimate_error_rad(uncertainty: Uncertainty, joints_moved_rad: Tensor) -> Tensor:
     """Error (B,) of the coarse body joints an axis, as the keypoints reveal it.
 
     The keypoints determine a share 1 - ratio^2 of each of the 63 axes; only there could the joints move, and there they
     moved by the error of the estimate. Joints that nothing shows say nothing about it.
     """
     determined = (3 * (1 - uncertainty.joint_ratio[:, 1:].square())).sum(1).clamp(min=3.0)
-    return (moved.joints_rad[:, 1:].square().sum(1) / determined).sqrt()
+    return (joints_moved_rad[:, 1:].square().sum(1) / determined).sqrt()
 
 
 def expected_error_mm(figures: dict[str, Tensor]) -> Tensor:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.displacement import Displacement, measure_displacement
 from fitting.priors import prior_precision
 from fitting.problem import Problem
 from fitting.quality import expected_error_mm, figures_of, quality_score
@@ -14,7 +13,7 @@ from fitting.reprojection import Reprojection, face_turn_rad, measure_reprojecti
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
 from fitting.uncertainty import Uncertainty, uncertainty
-from fitting.unknowns import State
+from fitting.unknowns import State, own_parameters, turned_rad
 from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
 
@@ -31,8 +30,9 @@ class RefineResult:
     """Residuals, inliers, per-part reprojection errors in px and as a share of the box, part validity."""
     uncertainty: Uncertainty
     """Posterior standard deviations, what the keypoints did not determine, and the 3D error the model expects."""
-    displacement: Displacement
-    """Distance from the coarse estimate, or neutral start, by joint and part."""
+    joints_moved_rad: Tensor
+    """(B, 22) angle between the local rotations of root and body joints of the coarse estimate, or of the neutral start
+    that won where there was none, and of the result; 0 where nothing was refined."""
     iterations: Tensor
     """(B,) int64, over both runs."""
     status: Tensor
@@ -58,11 +58,8 @@ class RefineResult:
 
     @property
     def moved_rad(self) -> Tensor:
-        """(B,) mean angle between the joints (root and body) of the coarse estimate, or neutral start, and the result.
-
-        0 where nothing was refined.
-        """
-        return self.displacement.mean_rad
+        """(B,) mean of ``joints_moved_rad``."""
+        return self.joints_moved_rad.mean(1)
 
     @property
     def part_valid(self) -> Tensor:
@@ -100,14 +97,14 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     term_costs = {type(term).__name__: term.cost(state, forward) for term in terms.terms}
     before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, before_keypoints, model, forward)
-    displacement = measure_displacement(start, before, state, forward)
-    error = expected_error_mm(figures_of(reprojection, spread, displacement))
+    moved = turned_rad(start, state)
+    error = expected_error_mm(figures_of(reprojection, spread, moved))
     return RefineResult(
         parameters=parameters_of(model, state),
         keypoints_px=keypoints_px,
         reprojection=reprojection,
         uncertainty=spread,
-        displacement=displacement,
+        joints_moved_rad=moved,
         expected_error_mm=error,
         iterations=solution.iterations,
         status=status,
@@ -122,16 +119,12 @@ def parameters_of(body: SparseBody, state: State) -> EhmParameters:
     hands = so3.exp(body.hand_rotvec(state.hand_pca))
     betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
     return EhmParameters(
+        **own_parameters(state),
         transl_m=pinhole.position_to_transl(state.position),
-        global_orient=state.global_orient,
-        body_pose=state.body_pose,
         left_hand_pose=hands[:, 0],
         right_hand_pose=hands[:, 1],
         betas=betas,
         flame_shape=shape,
         flame_expression=expression,
-        jaw_pose=state.jaw_pose,
-        eye_pose=state.eye_pose,
-        eyelids=state.eyelids,
         head_scale=torch.exp(state.log_head_scale),
     )

@@ -35,9 +35,7 @@ _MEAN_TO_RMS = 0.86
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Uncertainty:
-    """Standard deviations of a Gaussian around the result; a ratio is after / before the keypoints: 1 if they said
-    nothing, near 0 if they said all. NaN where the matrix cannot be inverted.
-    """
+    """Standard deviations of a Gaussian around the result. NaN where the matrix cannot be inverted."""
 
     joint_sigma_rad: Tensor
     """(B, 22) root mean square over the three axes of root and body joints."""
@@ -48,30 +46,15 @@ class Uncertainty:
     log_head_scale_sigma: Tensor
     """(B,) root mean square over the three axes of the head scale's logarithm."""
     joint_ratio: Tensor
-    """(B, 22) sigma of each joint after / before."""
-    hand_ratio: Tensor
-    """(B, 2) sigma of the fingers after / before, left and right."""
-    depth_ratio: Tensor
-    """(B,) sigma of the log depth after / before."""
-    shape_ratio: Tensor
-    """(B,) mean over the linear coefficients (body shape, expression, face shape) of after / before."""
-    head_scale_ratio: Tensor
-    """(B,) mean over the three axes of after / before."""
-    joint_sigma_mm: Tensor
-    """(B, 22) expected distance of each joint from its true place, pelvis on pelvis."""
+    """(B, 22) sigma of each joint after / before the keypoints: 1 if they said nothing, near 0 if they said all."""
     mpjpe_mm: Tensor
-    """(B,) mean of it over the 22 joints."""
+    """(B,) expected mean distance of the 22 joints from their true places, pelvis on pelvis."""
     pa_mpjpe_mm: Tensor
     """(B,) the same after the best similarity alignment: the part of the error that no rotation, scale and shift of
     the whole body explains."""
     pa_mpjpe_spread_mm: Tensor
     """(B,) standard deviation of the aligned error about its expectation: it differs by so much by mere luck, which
     bounds what any score can rank."""
-
-    @property
-    def conditioning(self) -> Tensor:
-        """(B,) mean ratio over the body joints: 1 means the keypoints said nothing about the pose."""
-        return self.joint_ratio[:, 1:].mean(1)
 
 
 def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forward) -> Uncertainty:
@@ -100,26 +83,16 @@ def _covariance(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forwa
     def by_joint(values: Tensor) -> Tensor:
         return torch.cat([values[:, ROOT], values[:, BODY]], 1).unflatten(1, (NUM_MAIN_JOINTS, 3)).mean(-1)
 
-    def by_hand(values: Tensor) -> Tensor:
-        return torch.stack([values[:, layout.hand(side)].mean(1) for side in range(2)], 1)
-
-    ratio = (variance / before).sqrt().clamp(max=1.0)
     depth = POSITION.stop - 1
     spread, shape = joint_roots_m(common, body, forward)
-    distance = _mean_distance(spread)
     aligned = _mean_distance(shape).mean(1)
     return Uncertainty(
         joint_sigma_rad=by_joint(variance).sqrt(),
-        hand_sigma_rad=by_hand(variance).sqrt(),
+        hand_sigma_rad=torch.stack([variance[:, layout.hand(side)].mean(1) for side in range(2)], 1).sqrt(),
         log_depth_sigma=_DEPTH_FACTOR * variance[:, depth].sqrt(),
         log_head_scale_sigma=variance[:, layout.log_head_scale].mean(1).sqrt(),
         joint_ratio=(by_joint(variance) / by_joint(before)).sqrt().clamp(max=1.0),
-        hand_ratio=(by_hand(variance) / by_hand(before)).sqrt().clamp(max=1.0),
-        depth_ratio=ratio[:, depth],
-        shape_ratio=ratio[:, layout.coefficients].mean(1),
-        head_scale_ratio=ratio[:, layout.log_head_scale].mean(1),
-        joint_sigma_mm=1e3 * distance,
-        mpjpe_mm=1e3 * distance.mean(1),
+        mpjpe_mm=1e3 * _mean_distance(spread).mean(1),
         pa_mpjpe_mm=1e3 * aligned,
         pa_mpjpe_spread_mm=1e3 * aligned * _relative_spread(shape),
     )

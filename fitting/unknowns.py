@@ -10,13 +10,16 @@ Rotation steps are world-frame left perturbations: the global rotation G_j of a 
 local rotations of all its descendants stay. Hands step in PCA coordinates.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from fitting import so3
+from fitting.inputs import Coarse
 from model.body import skeleton
 
 NUM_TURNED = skeleton.JAW + 1
@@ -97,6 +100,18 @@ class Layout:
     def size(self) -> int:
         """Length P of a step."""
         return self.num_common + 2 * self.num_hand
+
+
+def own_parameters(people: Coarse | State) -> dict[str, Tensor]:
+    """The parameters that coarse estimates and a state have under one name."""
+    names = (field.name for field in dataclasses.fields(State))
+    return {name: getattr(people, name) for name in names if name in LABEL_PARAMETERS}
+
+
+def turned_rad(before: State, after: State) -> Tensor:
+    """Angle (B, 22) between the local rotations of root and body joints of two states."""
+    root = so3.angle_between(before.global_orient, after.global_orient)
+    return torch.cat([root[:, None], so3.angle_between(before.body_pose, after.body_pose)], 1)
 
 
 def linear_coordinates(state: State, layout: Layout) -> Tensor:

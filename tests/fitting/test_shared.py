@@ -163,6 +163,4 @@ def test_what_is_stated_about_shared_unknowns_is_what_all_frames_say(
     ratio = together.uncertainty.log_head_scale_sigma / alone.uncertainty.log_head_scale_sigma
     assert ratio.min() > 8**-0.5
     assert ratio.max() < 0.8
-    assert (together.uncertainty.head_scale_ratio < alone.uncertainty.head_scale_ratio).all()
-    assert (together.uncertainty.shape_ratio < alone.uncertainty.shape_ratio).all()
     assert torch.allclose(torch.stack(list(together.term_costs.values())).sum(0), together.cost)

@@ -129,16 +129,14 @@ def test_what_was_not_seen_is_not_determined(open_body: SparseBody, people: Synt
     upper = keep_keypoints(people.observations, [slice(0, 11), slice(23, 91)])
     ratio = refine(open_body, upper, people.coarse, people.camera).uncertainty
     assert ratio.joint_ratio[:, [4, 5, 7, 8, 10, 11]].median() > 0.999
-    assert ratio.hand_ratio.min() > 0.9
     assert ratio.joint_ratio[:, [16, 17, 18, 19]].mean() < 0.9
 
 
 def test_what_the_keypoints_say_is_determined(refined: RefineResult) -> None:
-    ratio = refined.uncertainty
-    assert ratio.depth_ratio.mean() < 0.3
-    assert ratio.joint_ratio[:, 0].mean() < 0.6
-    assert ratio.head_scale_ratio.mean() < 0.8
-    assert 0 < ratio.conditioning.min() < ratio.conditioning.max() < 1
+    ratio = refined.uncertainty.joint_ratio
+    assert ratio[:, 0].mean() < 0.6
+    by_person = ratio[:, 1:].mean(1)
+    assert 0 < by_person.min() < by_person.max() < 1
 
 
 def test_wide_priors_leave_the_say_to_the_keypoints(open_body: SparseBody, people: SyntheticPeople) -> None:
