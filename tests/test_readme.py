@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from pages import blocks, command_lines
 
 from datasets_manifest.manifest import manifest_ids
 from flows.cli.app import app
@@ -32,9 +33,8 @@ COMMANDS = typer.main.get_command(app).commands
 
 def shell_lines(text):
     """Commands of a page, each on one line without comment; blocks of bash and lines that are indented."""
-    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL) + re.findall(r"^    (?=python |pear )(.*)$", text, re.M)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+    indented = re.findall(r"^    (?=python |pear )(.*)$", text, re.M)
+    return command_lines("\n".join([*blocks(text, "bash"), *indented]))
 
 
 def pages_with(pattern):
@@ -97,7 +97,7 @@ def test_names_of_the_code_exist(name):
 
 @pytest.mark.parametrize("name", pages_with("```python"))
 def test_python_compiles_and_finds_what_it_imports(name):
-    for block in re.findall(r"```python\n(.*?)```", PAGES[name], re.DOTALL):
+    for block in blocks(PAGES[name], "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in PACKAGES:
                 for alias in node.names:
