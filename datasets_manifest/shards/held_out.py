@@ -1,9 +1,10 @@
-"""Rows of labels to evaluate on, chosen by the name of their photo, so that the choice stays when labels are added."""
+"""Rows of labels to evaluate on, chosen by the name of their photo or clip: the choice stays when labels are added."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -13,18 +14,19 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.selection import Selection, snapshot_hash
 
 
-def hold_out(selection: Selection, share: float) -> tuple[Selection, Selection]:
-    """Divides the rows of a data set; all people of a photo go the same way.
+def hold_out(selection: Selection, share: float, group: Callable[[str], str]) -> tuple[Selection, Selection]:
+    """Divides the rows of a data set; all people of a group of photos go the same way.
 
     Args:
         selection: The rows.
-        share: Share of the photos to hold out, from 0 to 1.
+        share: Share of the groups to hold out, from 0 to 1.
+        group: Name of a photo to the name of its group, such as the clip that a frame is of.
 
     Returns:
         The rows to learn from, and those that are held out.
     """
     photos = selection.table["image"].unique()
-    held_out = pa.array([name for name in photos.to_pylist() if _place(str(name)) < share], photos.type)
+    held_out = pa.array([name for name in photos.to_pylist() if _place(group(str(name))) < share], photos.type)
     is_held_out = pc.is_in(selection.table["image"], value_set=held_out)
     return _part(selection, pc.invert(is_held_out)), _part(selection, is_held_out)
 

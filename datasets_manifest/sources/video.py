@@ -38,6 +38,12 @@ def frame_name(number: int) -> str:
     return f"{number:06d}"
 
 
+def clip_of(image: str) -> str:
+    """What a photo shows the same people as: the clip of a frame, the photo itself for any other."""
+    file, mark, _ = image.rpartition("::")
+    return file if mark and is_video(file) else image
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameChoice:
     """Which frames of a video are used; the first always is."""

@@ -17,6 +17,7 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.held_out import hold_out
 from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels
 from datasets_manifest.sources.image_sources import check_images, open_images
+from datasets_manifest.sources.video import clip_of
 from model.body.assets import EhmAssets
 from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from model.weights import checkpoint_sha256
@@ -175,7 +176,7 @@ def _divided(people: LabelledPhotos, share: float) -> tuple[LabelledPhotos, Labe
     Raises:
         ValueError: One of them would be nobody.
     """
-    parts = hold_out(people.selection, share)
+    parts = hold_out(people.selection, share, clip_of)
     if not all(part.num_rows for part in parts):
         raise ValueError(
             f"validation_share: {share:g} of the photos of {people.selection.path} leaves {parts[0].num_rows} people "

@@ -75,7 +75,7 @@ class TrainConfig(EngineConfig):
     validation: tuple[LabelSet, ...] = ()
     """Published labels to evaluate on."""
     validation_share: Share = 0.0
-    """Share of the photos of ``datasets`` that are held out and evaluated on, chosen by a hash of their names."""
+    """Share of the photos and clips of ``datasets`` that are held out and evaluated on, by a hash of their names."""
     synthetic: SyntheticPeopleConfig = field(default_factory=SyntheticPeopleConfig)
     """Rendered people, beside the data sets."""
     filter: LabelFilter = field(default_factory=LabelFilter)
