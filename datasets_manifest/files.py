@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,6 +21,11 @@ from datasets_manifest.paths import MAX_NAME_BYTES
 
 log = logging.getLogger(__name__)
 
+_FULL = {
+    errno.ENOSPC: "The disk is full",
+    errno.EDQUOT: "The quota of the disk is used up",
+    errno.EROFS: "The disk may only be read",
+}
 STALE_SECONDS = 3600.0
 """A temporary file that nobody holds is swept after this time even if a process with its writer's id is alive."""
 
@@ -52,6 +58,27 @@ def alone_in(folder: Path) -> Iterator[None]:
 def shortened(name: str, num_bytes: int) -> str:
     """The beginning of a name, of at most so many bytes and of whole letters."""
     return os.fsencode(name)[:num_bytes].decode("utf-8", "ignore")
+
+
+class WriteError(OSError):
+    """A file that could not be written: the disk is full, may not be written to, or failed. Its text is a sentence."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> WriteError:
+        """What the system said of a file."""
+        # Arrow wraps what the system said, so that its number can be missing.
+        number = error.errno or (errno.ENOSPC if "No space left" in str(error) else errno.EIO)
+        what = _FULL.get(number, f"Writing failed ({error.strerror or error})")
+        text = f"{what}: {path} was not written and nothing is left of it; mend that and run the same command again."
+        return cls(number, text)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another try at once is in vain."""
+        return self.errno in _FULL
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @contextmanager
@@ -102,21 +129,27 @@ def whole_file(path: Path) -> Iterator[BufferedWriter]:
     Order: a new file of a unique hidden name in the same folder, fsync, rename onto ``path``, fsync of the folder. Any
     number of processes may replace the same file at once; the last one stays. Temporary names begin with a dot, so that
     ``pandas.read_parquet("labels/")`` and every other reader passes over them.
+
+    Raises:
+        WriteError: The file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     ending = f".{os.getpid()}.{secrets.token_hex(8)}.partial"
     temporary = path.parent / f".{shortened(path.name, MAX_NAME_BYTES - 1 - len(ending))}{ending}"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "xb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        _fsync_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, WriteError):
+            raise WriteError.of(path, error) from error
         raise
-    _fsync_folder(path.parent)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

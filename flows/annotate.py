@@ -21,6 +21,7 @@ from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner
 from prefect.tasks import Task, exponential_backoff
 
+from datasets_manifest.files import WriteError
 from flows.run.artifacts import publish_artifacts
 from flows.run.orchestrate import run
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
@@ -104,7 +105,10 @@ def annotate_part_labels(
         shards: Names such as ``coco/00012`` to restrict the run to.
     """
     config = load_config(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
-    result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards)
+    try:
+        result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards)
+    except WriteError as error:
+        return Failed(message=str(error))
     published = result.publication
     publish_artifacts(published.failures, published.worst_overlay, published.failures_csv)
     if not result.is_good:

@@ -19,6 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, Failed
 
+from datasets_manifest.files import WriteError
 from flows.run.torchrun import TrainingFailed
 from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
@@ -72,7 +73,7 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
     try:
         with slot:
             result = run_training(lambda: prepare(config), get_run_logger(), stage=run_stage, on_progress=ProgressBar())
-    except (ValueError, TrainingFailed) as error:
+    except (ValueError, WriteError, TrainingFailed) as error:
         return Failed(message=str(error))
     publish_train_artifacts(result)
     return Completed(message=result.sentence)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import errno
 import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,17 +31,14 @@ def write_shard(path: Path | str, table: pa.Table, footer: Footer) -> Footer:
     A file already there is replaced, as by ``datasets_manifest.files.whole_file``.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; nothing is left behind.
+        WriteError: the disk is full or the folder cannot be written; nothing is left behind.
     """
     path = Path(path)
     full = _completed(footer, table)
     values = {key: getattr(full, key) for key in FOOTER_KEYS}
     metadata = {key: canonical_json(value) for key, value in values.items()}
-    try:
-        with whole_file(path) as file:
-            pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd", write_page_checksum=True)
-    except OSError as error:
-        _raise_write_error(error, path)
+    with whole_file(path) as file:
+        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd", write_page_checksum=True)
     return full
 
 
@@ -60,12 +55,10 @@ def _completed(footer: Footer, table: pa.Table) -> Footer:
 
 def _utc_now() -> str:
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    when = float(epoch) if epoch else time.time()
-    return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat(timespec="seconds")
-
-
-def _raise_write_error(error: OSError, path: Path) -> NoReturn:
-    # Arrow wraps what the operating system said, so its number can be missing from the exception itself.
-    number = error.errno or (errno.ENOSPC if "No space left" in str(error) else errno.EIO)
-    what = "The disk is full" if number in (errno.ENOSPC, errno.EDQUOT) else f"Writing failed ({error})"
-    raise OSError(number, f"{what}: shard {path} was not written and nothing is left of it; run again.") from error
+    try:
+        when = float(epoch) if epoch else time.time()
+        return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(
+            f"The environment's SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970; correct it or unset it."
+        ) from error

@@ -10,6 +10,9 @@ import typer
 
 from flows.cli.bar import display
 from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings, split_pairs
+from flows.cli.stopping import stoppable
+
+_WAY_ON = "run the same command again to go on; what is finished is kept."
 
 
 def annotate(
@@ -26,7 +29,7 @@ def annotate(
 
     With a server up (`pear up`) the run shows in its UI, else it runs in this process alone.
     """
-    with one_sentence():
+    with stoppable(_WAY_ON), one_sentence():
         overrides = parse_settings(settings, params)
         overrides |= {f"roots.{name}": folder for name, folder in split_pairs(root, "--root").items()}
         if datasets:
@@ -65,9 +68,9 @@ def retry(
     settings: Settings = None,
 ) -> None:
     """Do shards again even if they are finished; their old files are kept in work/stale."""
-    from tasks.annotate.retry import set_shards_aside
+    with stoppable(_WAY_ON), one_sentence():
+        from tasks.annotate.retry import set_shards_aside
 
-    with one_sentence():
         overrides = parse_settings(settings, params)
         from tasks.annotate.running import held_datasets
         from tasks.annotate.settings import load_config
@@ -125,6 +128,7 @@ def inspect(
 ) -> None:
     """Print one label and draw it over its photo."""
     with one_sentence():
+        from datasets_manifest.files import write_bytes
         from datasets_manifest.paths import placed
         from tasks.annotate.inspect import draw_sample, find_label
         from tasks.annotate.settings import load_config
@@ -136,7 +140,7 @@ def inspect(
         shown = {k: v for k, v in row.items() if not isinstance(v, list) or len(v) <= 10}
         typer.echo(json.dumps(shown, indent=2, default=str))
         out = placed(out)
-        out.write_bytes(draw_sample(row, shard, workspace, config))
+        write_bytes(out, draw_sample(row, shard, workspace, config))
         typer.echo(f"drawn: {out}")
 
 

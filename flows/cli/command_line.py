@@ -14,6 +14,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from datasets_manifest.files import WriteError
 from datasets_manifest.settings import parse_yaml, read_sections, value_of
 
 Params = Annotated[Path, typer.Option("--params", help="Settings file.")]
@@ -32,13 +33,21 @@ _CONFIGS = {
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turns an error that the user can mend into its sentence; anything else keeps its trace."""
+    """Turns an error that the user can mend, or of a disk, into its sentence; anything else keeps its trace."""
     try:
         yield
     except (ValueError, ImportError, FileNotFoundError, PermissionError) as error:
         logging.getLogger("pear").debug("trace of the error below", exc_info=True)
         typer.echo(f"pear: {error}", err=True)
         raise typer.Exit(2) from None
+    except BrokenPipeError:  # Whoever read the output has enough of it.
+        raise
+    except OSError as error:
+        logging.getLogger("pear").debug("trace of the error below", exc_info=True)
+        where = f": {error.filename}" if error.filename else ""
+        sentence = error if isinstance(error, WriteError) else f"{error.strerror or error}{where}"
+        typer.echo(f"pear: {sentence}", err=True)
+        raise typer.Exit(1) from None
 
 
 def split_pairs(pairs: list[str] | None, option: str = "--set") -> dict[str, str]:

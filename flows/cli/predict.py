@@ -9,7 +9,10 @@ import typer
 
 from flows.cli.bar import display
 from flows.cli.command_line import Settings, command_log, one_sentence, split_pairs, typed_settings
+from flows.cli.stopping import stoppable
 from tasks.display import clock
+
+_WAY_ON = "the rows so far are kept; name another folder with --out, or say --overwrite to begin again."
 
 
 def predict(
@@ -60,7 +63,7 @@ def predict(
     Options stand for the settings of those names. Rows go to <out>/people as Parquet, one a person; what could not be
     read or holds nobody has a row with the reason.
     """
-    with one_sentence():
+    with stoppable(_WAY_ON), one_sentence():
         from tasks.predict.run import predict as run
         from tasks.predict.settings import load_predict_config
 

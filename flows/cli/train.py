@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.command_line import command_log, has_server, one_sentence, parse_settings
+from flows.cli.stopping import stoppable
 
 TrainParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train`.")]
 TrainSettings = Annotated[
@@ -27,7 +28,7 @@ def train(
 
     With a server up (`pear up`) the run shows in its UI.
     """
-    with one_sentence():
+    with stoppable("run the same command again to go on from the last checkpoint."), one_sentence():
         overrides = parse_settings(settings, params)
         if people_only:
             ok = _look(params, overrides)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from datasets_manifest.files import write_text
 from tasks.annotate.failures import Failure, FailureCounts
 
 FAILURES_KEY = "failed-shards"
@@ -49,8 +50,7 @@ def publish_artifacts(failures: FailureCounts, overlay: Path | bytes | None, fai
     """
     failures_csv = Path(failures_csv)
     markdown = failures_markdown(failures, failures_csv)
-    failures_csv.parent.mkdir(parents=True, exist_ok=True)
-    failures_csv.with_suffix(".md").write_text(markdown, encoding="utf-8")
+    write_text(failures_csv.with_suffix(".md"), markdown)
     picture = overlay.read_bytes() if isinstance(overlay, Path) else overlay
     if not _in_flow_run():
         return markdown

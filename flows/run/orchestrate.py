@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets_manifest.files import sweep_temporary
+from datasets_manifest.files import WriteError, sweep_temporary
 from datasets_manifest.manifest import load_manifest
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress
@@ -109,6 +109,7 @@ def run(
     Raises:
         ValueError: Settings, manifest or shard names that make no sense, or another run annotates a data set with other
             settings; nothing was started.
+        WriteError: A file cannot be written; what was finished before is kept.
     """
     started = time.perf_counter()
     workspace = Workspace.of(config.output)
@@ -235,6 +236,8 @@ class _Reported:
         shard, workspace = self.job.shard, self.job.workspace
         try:
             summary = self.handle.result()
+        except WriteError:
+            raise  # No other shard could be written either: this ends the run.
         except Exception as error:
             self.has_failed = True
             summary = ShardSummary(step=self.step, shard=shard, state="failed", message=str(error))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
+from datasets_manifest.files import WriteError
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import RunConfig
 from tasks.annotate.step import run_step
@@ -53,8 +54,10 @@ class LocalRunner:
     def __enter__(self) -> LocalRunner:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # Who is stopped does not wait for the shards in work: they are done again from where they were.
+        is_stopped = kind is not None and not issubclass(kind, Exception)
+        self._pool.shutdown(wait=not is_stopped, cancel_futures=True)
 
     def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> Future[ShardSummary]:
         """See ``Runner``. Steps start in the order of submission, so those of ``after`` are never behind this one."""
@@ -75,6 +78,8 @@ class LocalRunner:
 
 def is_worth_a_retry(error: BaseException) -> bool:
     """Whether trying again may help: wrong settings, missing packages and programming errors stay what they are."""
+    if isinstance(error, WriteError):
+        return not error.is_full
     return not isinstance(error, (ValueError, ImportError, TypeError, AttributeError, AssertionError, KeyError))
 
 

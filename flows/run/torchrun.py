@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from flows.server.processes import end
-from tasks.training.engine.run_folder import RunFolder
+from tasks.training.engine.run_folder import SENTENCE_MARK, RunFolder
 
 GRACE_S = 10.0
 """Time the processes have to end by themselves."""
@@ -87,6 +87,9 @@ def run_processes(
         return
     if folder.failure.is_file():
         raise ValueError(folder.failure.read_text(encoding="utf-8").strip())
+    told = [line for line in tail if line.startswith(SENTENCE_MARK)]
+    if told:
+        raise ValueError(told[-1].removeprefix(SENTENCE_MARK))
     raise TrainingFailed(
         f"the training processes ended with {_ending(code)}; run the same command again to go on from the last "
         "checkpoint. The last lines were:\n" + "\n".join(tail)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from datasets_manifest.files import write_text
+from datasets_manifest.files import WriteError, write_text
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.job import ShardJob
 from tasks.annotate.summary import ShardSummary
@@ -32,7 +32,8 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         The summary.
 
     Raises:
-        Exception: Whatever goes wrong; first a record with its sentence and trace is left in ``work/failed``.
+        WriteError: The disk is full, or cannot be written for another reason.
+        Exception: Whatever else goes wrong; first a record with its sentence and trace is left in ``work/failed``.
     """
     started = time.perf_counter()
     failure = job.workspace.failure_path(step, job.shard)
@@ -45,6 +46,8 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
             computed = time.perf_counter()
             footer = write_shard(job.workspace.step_path(step, job.shard), table, job.footer(step))
             file_seconds += time.perf_counter() - computed
+    except WriteError:
+        raise  # Of the disk, not of the shard; a record could not be written either.
     except Exception as error:
         record_failure(job.workspace, step, job.shard, error)
         raise

@@ -1,13 +1,15 @@
 """A file is written whole under any name that a file may have, or not at all; records last as long as their holders."""
 
+import errno
 import os
+import pickle
 import subprocess
 import sys
 
 import pytest
 
 from datasets_manifest import files
-from datasets_manifest.files import held_record, whole_file, write_bytes
+from datasets_manifest.files import WriteError, held_record, whole_file, write_bytes
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 255, "画" * 85, "🖼" * 63, os.fsdecode(b"\xff" * 255)])
@@ -58,3 +60,31 @@ def test_the_record_of_a_killed_process_is_gone(tmp_path):
     with held_record(tmp_path, {"name": "C"}, seen.append):
         assert seen == [{"name": "A"}]
         assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "The disk is full: "),
+        (errno.EDQUOT, "The quota of the disk is used up: "),
+        (errno.EROFS, "The disk may only be read: "),
+        (errno.EIO, "Writing failed (Input/output error): "),
+        (errno.EACCES, "Writing failed (Permission denied): "),
+    ],
+)
+def test_what_a_disk_says_is_a_sentence_with_the_path_and_leaves_the_old_file(
+    tmp_path, monkeypatch, call, number, sentence
+):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    write_bytes(tmp_path / "a", b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(*(("builtins.open", fail) if call == "open" else (files.os, call, fail)))
+        with pytest.raises(WriteError) as caught:
+            write_bytes(tmp_path / "a", b"new")
+    assert str(caught.value).startswith(f"{sentence}{tmp_path / 'a'} was not written")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

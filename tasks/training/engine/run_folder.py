@@ -7,6 +7,9 @@ from pathlib import Path
 
 HASH_CHARACTERS = 12
 
+SENTENCE_MARK = "training: "
+"""Begins the line of a process's output that says in a sentence why it ended."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFolder:

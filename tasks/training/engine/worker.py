@@ -11,14 +11,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from datasets_manifest.files import write_text
+from datasets_manifest.files import WriteError, write_text
 from tasks.training.engine.distributed import die_with_parent, process_group
 from tasks.training.engine.experiment import Experiment
 from tasks.training.engine.loop import Trainer
+from tasks.training.engine.run_folder import SENTENCE_MARK
 
 MENDABLE = 2
 """Exit code of an error with a sentence."""
@@ -38,9 +40,9 @@ def main(arguments: list[str], open_experiment: Open) -> int:
     is_first = int(os.environ.get("RANK", "0")) == 0
     try:
         run(request, open_experiment)
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, WriteError, FileNotFoundError, ImportError) as error:
         _record(request, str(error), is_first)
-        print(f"training: {error}", file=sys.stderr)
+        print(f"{SENTENCE_MARK}{error}", file=sys.stderr)
         return MENDABLE
     except Exception as error:
         _record(request, f"{type(error).__name__}: {error}", is_first)
@@ -69,5 +71,6 @@ def run(request: Path, open_experiment: Open) -> None:
 def _record(request: Path, sentence: str, is_first: bool) -> None:
     """Keeps the sentence for whoever started the run. Of several processes, the first to fail says why."""
     path = request.parent / "failure.txt"
-    if is_first or not path.exists():
-        write_text(path, sentence + "\n")
+    with suppress(WriteError):  # On a full disk the sentence is in the output alone.
+        if is_first or not path.exists():
+            write_text(path, sentence + "\n")
