@@ -61,7 +61,7 @@ def shortened(name: str, num_bytes: int) -> str:
 
 
 class WriteError(OSError):
-    """A file that could not be written: the disk is full, may not be written to, or failed. Its text is a sentence."""
+    """A file that could not be written, because of its disk or of what stands in its place. Its text is a sentence."""
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> WriteError:
@@ -73,9 +73,9 @@ class WriteError(OSError):
         return cls(number, text)
 
     @property
-    def is_full(self) -> bool:
-        """Whether another try at once is in vain."""
-        return self.errno in _FULL
+    def is_of_disk(self) -> bool:
+        """Whether no other file could be written either, nor this one by another try."""
+        return self.errno in (*_FULL, errno.EIO, errno.EFBIG)
 
     def __str__(self) -> str:
         return str(self.strerror)

@@ -109,7 +109,7 @@ def run(
     Raises:
         ValueError: Settings, manifest or shard names that make no sense, or another run annotates a data set with other
             settings; nothing was started.
-        WriteError: A file cannot be written; what was finished before is kept.
+        WriteError: The disk is full or failed; what was finished before is kept.
     """
     started = time.perf_counter()
     workspace = Workspace.of(config.output)
@@ -236,9 +236,9 @@ class _Reported:
         shard, workspace = self.job.shard, self.job.workspace
         try:
             summary = self.handle.result()
-        except WriteError:
-            raise  # No other shard could be written either: this ends the run.
         except Exception as error:
+            if isinstance(error, WriteError) and error.is_of_disk:
+                raise  # This ends the run: no other shard could be written either.
             self.has_failed = True
             summary = ShardSummary(step=self.step, shard=shard, state="failed", message=str(error))
             culprit = next((read for read in self.reads if read.has_failed), None)

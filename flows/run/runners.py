@@ -79,7 +79,7 @@ class LocalRunner:
 def is_worth_a_retry(error: BaseException) -> bool:
     """Whether trying again may help: wrong settings, missing packages and programming errors stay what they are."""
     if isinstance(error, WriteError):
-        return not error.is_full
+        return not error.is_of_disk
     return not isinstance(error, (ValueError, ImportError, TypeError, AttributeError, AssertionError, KeyError))
 
 

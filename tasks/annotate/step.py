@@ -10,6 +10,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -32,8 +33,7 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         The summary.
 
     Raises:
-        WriteError: The disk is full, or cannot be written for another reason.
-        Exception: Whatever else goes wrong; first a record with its sentence and trace is left in ``work/failed``.
+        Exception: Whatever goes wrong; first a record with its sentence and trace is left in ``work/failed``.
     """
     started = time.perf_counter()
     failure = job.workspace.failure_path(step, job.shard)
@@ -46,8 +46,6 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
             computed = time.perf_counter()
             footer = write_shard(job.workspace.step_path(step, job.shard), table, job.footer(step))
             file_seconds += time.perf_counter() - computed
-    except WriteError:
-        raise  # Of the disk, not of the shard; a record could not be written either.
     except Exception as error:
         record_failure(job.workspace, step, job.shard, error)
         raise
@@ -65,7 +63,10 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
 
 
 def record_failure(workspace: Workspace, step: str, shard: ShardRef, error: BaseException) -> None:
-    """Leaves a record of a shard that has no file at a step, with sentence and trace, for ``failures``."""
+    """Leaves a record of a shard that has no file at a step, with sentence and trace, for ``failures``.
+
+    On a disk that takes no record either there is none: what is to be told is the first error.
+    """
     record = {
         "step": step,
         "dataset": shard.dataset,
@@ -75,4 +76,5 @@ def record_failure(workspace: Workspace, step: str, shard: ShardRef, error: Base
         "message": str(error) or type(error).__name__,
         "trace": "".join(traceback.format_exception(error)),
     }
-    write_text(workspace.failure_path(step, shard), json.dumps(record, indent=2))
+    with suppress(WriteError):
+        write_text(workspace.failure_path(step, shard), json.dumps(record, indent=2))
