@@ -10,6 +10,7 @@ Layouts: a Lightning or mmengine dict with ``state_dict``, a flat dict of tensor
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 import zipfile
 from collections import OrderedDict
@@ -237,19 +238,29 @@ def _read_torch(path: Path) -> Any:
         names = get_unsafe_globals_in_checkpoint(str(path)) if is_zip else list(LEGACY_NAMES)
         refused = [name for name in names if not _is_inert(name)]
         if refused:
-            raise ValueError(
-                f"checkpoint {path} asks for {_shortened(sorted(refused))}, which no network's weights need; nothing "
-                "was run. Get the file again from its publisher."
-            )
+            raise ValueError(_refusal(path, refused))
         stand_ins: list[Any] = [(_InertMapping if name in INERT_MAPPINGS else _Inert, name) for name in names]
         # The list of stand-ins belongs to the process, hence one reader at a time.
         with _READING, safe_globals(stand_ins):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
     except ValueError:
         raise
-    except (UnpicklingError, RuntimeError, EOFError, LookupError, TypeError, AttributeError, OSError) as error:
+    except UnpicklingError as error:
+        # What torch says goes on with advice about how to run what is in the file.
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        if asked is None:
+            raise ValueError(f"checkpoint {path} is cut short or no PyTorch checkpoint; get the file again") from error
+        raise ValueError(_refusal(path, [asked[1]])) from error
+    except (RuntimeError, EOFError, LookupError, TypeError, AttributeError, OSError) as error:
         first, _, _ = str(error).partition("\n")  # further lines are advice about trusting the file
         raise ValueError(f"checkpoint {path} is cut short or no PyTorch checkpoint ({first})") from error
+
+
+def _refusal(path: Path, names: Sequence[str]) -> str:
+    return (
+        f"checkpoint {path} asks for {_shortened(sorted(names))}, which no network's weights need; nothing was run. "
+        "Get the file again from its publisher."
+    )
 
 
 def _is_inert(name: str) -> bool:

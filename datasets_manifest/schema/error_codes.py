@@ -74,7 +74,7 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ),
     ErrorCode.IMAGE_MISSING: "The file that the data set names is not on disk; fetch it or drop the row.",
     ErrorCode.IMAGE_CORRUPT: "The image is empty, cut short or damaged; fetch the file again.",
-    ErrorCode.IMAGE_TOO_LARGE: "The image has more pixels or bytes than allowed; resize it or raise the limit.",
+    ErrorCode.IMAGE_TOO_LARGE: "The image has more than 128 million pixels or 512 MiB; make it smaller.",
     ErrorCode.IMAGE_UNSUPPORTED: "The file is not an image of a kind that is read here; convert it to JPEG or PNG.",
     ErrorCode.NO_PERSON_FOUND: "The detector found nobody in the image: a photo without people, no failed person.",
     ErrorCode.BOX_INVALID: "The person's box is empty, not finite or outside the image.",

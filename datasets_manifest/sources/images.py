@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 import simplejpeg
 from PIL import Image
@@ -15,15 +16,19 @@ from PIL import Image
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.png_integrity import check_png
 
-DEFAULT_MAX_PIXELS: Final = 80_000_000
-"""Largest image that is decoded (240 MB as RGB); the size is read from the header, before any pixel."""
+DEFAULT_MAX_PIXELS: Final = 128_000_000
+"""Largest image that is decoded (384 MB as RGB), a phone's 108 megapixels among them; the size is read from the header,
+before any pixel."""
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Formats that are decoded; all others are refused."""
 
+# The limit above is this decoder's own; Pillow's would warn of what is below it.
+Image.MAX_IMAGE_PIXELS = None
 # MPO is a JPEG with further pictures behind its end.
 _JPEG_FORMATS: Final = ("JPEG", "MPO")
 _BLOCK_PX: Final = 8
+_PNG_DEPTH_AT: Final = 24
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
 _ORIENTATION_TAG: Final = 0x0112
 # EXIF orientations whose rows or columns run backwards, after rows and columns are swapped where it is 5 or more.
@@ -131,7 +136,7 @@ def _decode(data: bytes, name: str, reduction: int, max_pixels: int) -> ReducedI
                 image.load()
         except _DECODE_ERRORS as error:
             raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the pixels cannot be decoded ({error}).") from error
-        rgb = _to_rgb(image, name) if rgb is None else rgb
+        rgb = _to_rgb(image, data, name) if rgb is None else rgb
     rgb = np.ascontiguousarray(_upright(rgb, orientation))
     if orientation >= 5:
         width, height = height, width
@@ -170,8 +175,6 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
         )
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise ImageError(ErrorCode.IMAGE_TOO_LARGE, f"{name} is above {max_pixels} pixels ({error})") from error
     except _DECODE_ERRORS as error:
         raise ImageError(ErrorCode.IMAGE_CORRUPT, f"{name}: the header cannot be read ({error}).") from error
     width, height = image.size
@@ -195,8 +198,12 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
+def _to_rgb(image: Image.Image, data: bytes, name: str) -> np.ndarray:
     """(H, W, 3) uint8 from any mode that has one clear reading as colours."""
+    if isinstance(image.info.get("transparency"), int | tuple) and image.mode in ("1", "L", "I;16", "RGB"):
+        is_clear = _is_clear(image, data)
+        del image.info["transparency"]
+        return np.where(is_clear[:, :, None], np.uint8(255), _to_rgb(image, data, name))
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -211,6 +218,21 @@ def _to_rgb(image: Image.Image, name: str) -> np.ndarray:
     raise ImageError(
         ErrorCode.IMAGE_UNSUPPORTED, f"{name} has the pixel type {image.mode}, which has no one reading as 8-bit RGB."
     )
+
+
+def _is_clear(image: Image.Image, data: bytes) -> np.ndarray:
+    """(H, W) bool: where a PNG has the one colour that stands for nothing. It is stated in the file's own samples, of 1
+    to 16 bits, which Pillow compares with those that it has made of them."""
+    key, depth = np.asarray(image.info["transparency"]), data[_PNG_DEPTH_AT]
+    if image.mode == "RGB" and depth == 16:  # Their lower bytes are gone; OpenCV keeps them.
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[:, :, 3] == 0
+    if image.mode == "1":
+        return np.asarray(image.convert("L")) == key
+    key = key & (2**depth - 1)
+    if depth < 8:  # Pillow spreads these over 0..255.
+        key = key * (255 // (2**depth - 1))
+    is_same = np.asarray(image) == key
+    return is_same if image.mode != "RGB" else is_same.all(-1)
 
 
 def _upright(rgb: np.ndarray, orientation: int) -> np.ndarray:

@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         written = _convert_all(args)
-    except ConvertError as error:
+    except (ConvertError, OSError) as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
     for path, text in written:
@@ -266,7 +266,10 @@ def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
     others = (args.head_ids, args.smpl_to_smplx)
     if all(path is None for path in (*others, *(path for _, _, path, _ in models))):
         raise ConvertError("Nothing to convert: pass at least one model file, for example --smplx FILE.")
-    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConvertError(f"{args.out} is a file, --out takes a folder; name another one.") from error
     written = []
     for stem, kind, path, options in models:
         if path is None:

@@ -184,3 +184,16 @@ def test_a_damaged_file_is_one_sentence_with_its_name(tmp_path, suffix, content)
     with pytest.raises(ValueError, match=r"checkpoint .*bad\..* is cut short or no ") as refused:
         read_checkpoint(path)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_refused_is_named_without_advice_to_run_it(tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return eval, ("1",)
+
+    for name, data in (("old", {"x": Runs()}), ("new", {"x": Runs()})):
+        path = tmp_path / f"{name}.pth"
+        torch.save(data, path, _use_new_zipfile_serialization=name == "new")
+        with pytest.raises(ValueError, match=r"asks for \S*eval, which no network.s weights need") as refused:
+            read_checkpoint(path)
+        assert "weights_only" not in str(refused.value)

@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 
 import numpy as np
@@ -112,7 +113,7 @@ OTHERS = {
     "PNG of no size": (png_of(0, 0, 8, 2, zlib.compress(b"")), CORRUPT),
     "PNG with too few rows": (png_of(500, 500, 8, 2, zlib.compress(bytes(1501 * 20))), CORRUPT),
     "JPEG that claims 65,000 x 65,000": (with_size(SOURCES["jpeg"], 65000, 65000), TOO_LARGE),
-    "JPEG that claims 9,500 x 9,500": (with_size(SOURCES["jpeg"], 9500, 9500), TOO_LARGE),
+    "JPEG that claims 11,500 x 11,500": (with_size(SOURCES["jpeg"], 11500, 11500), TOO_LARGE),
 }
 BAD = CUT | OTHERS
 
@@ -246,3 +247,41 @@ def test_a_bomb_is_refused_fast_and_small(tmp_path):
 def test_an_image_error_survives_a_copy_as_between_processes():
     error = copy.copy(ImageError(CORRUPT, "cut short"))
     assert (error.code, error.detail) == (CORRUPT, "cut short")
+
+
+def keyed_png(samples, depth, colours, key):
+    """A PNG of (H, W, C) samples of ``depth`` bits with one colour that stands for nothing."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width, _ = samples.shape
+    if depth == 16:
+        rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
+    else:
+        bits = (samples.reshape(height, -1, 1) >> np.arange(depth - 1, -1, -1)) & 1
+        rows = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
+    pixels = zlib.compress(np.concatenate([np.zeros((height, 1), np.uint8), rows], 1).tobytes())
+    header = struct.pack(">IIBBBBB", width, height, depth, 0 if colours == 1 else 2, 0, 0, 0)
+    clear = chunk(b"tRNS", struct.pack(f">{colours}H", *key))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + clear + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("depth", "colours"), [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 3), (16, 3)])
+def test_the_one_clear_colour_of_a_png_is_white_and_no_other_is(depth, colours):
+    rng = np.random.default_rng(depth)
+    samples = rng.integers(0, 2**depth, (12, 16, colours))
+    key = samples[0, 0]
+    samples[::3, ::2] = key
+    samples[1] = key ^ 1  # The next of all colours, in 16 bits the same upper byte.
+    eight = samples >> 8 if depth == 16 else samples * 255 // (2**depth - 1)
+    expected = np.where((samples == key).all(-1, keepdims=True), 255, np.broadcast_to(eight, (12, 16, 3)))
+    np.testing.assert_array_equal(decode_image(keyed_png(samples, depth, colours, key), name="x"), expected)
+
+
+def test_a_phone_s_108_megapixels_are_a_photo():
+    buffer = io.BytesIO()
+    Image.new("RGB", (12000, 9000), (9, 9, 9)).save(buffer, "JPEG")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decode_image(buffer.getvalue(), name="x").shape == (9000, 12000, 3)

@@ -337,3 +337,10 @@ def test_missing_converted_files_are_named(tmp_path: Path) -> None:
         load_ehm_assets(tmp_path)
     with pytest.raises(ValueError, match="missing: flame, correspondence"):
         load_ehm_assets(smplx=tmp_path / "smplx.npz")
+
+
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").write_text("a file")
+    assert main(["--smplx", str(tmp_path / "any.npz"), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said == f"convert: {tmp_path / 'out'} is a file, --out takes a folder; name another one.\n"
