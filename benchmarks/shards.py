@@ -33,6 +33,7 @@ from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot, shard_files
 from datasets_manifest.shards.store import write_shard
+from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import STEPS, ShardRange, Workspace
 
 DATASET = "stub"
@@ -127,14 +128,21 @@ def _table(first: int, count: int, schema: pa.Schema) -> pa.Table:
 def plan(folder: Path, rows: int, rows_per_shard: int) -> None:
     """Lists ``rows`` photos and writes their plan."""
     from tasks.annotate import plan as planning
+    from tasks.annotate.datasets import find_datasets
     from tasks.annotate.settings import AnnotateConfig, RunConfig
 
-    config, photos = AnnotateConfig(run=RunConfig(images_per_shard=rows_per_shard)), _Photos(rows)
+    run, photos = RunConfig(images_per_shard=rows_per_shard), _Photos(rows)
+    config = AnnotateConfig(datasets=(str(folder / "stub.yaml"),), run=run)
+    (dataset,) = find_datasets(config, workspace_in(folder))
     with (
         mock.patch.object(planning, "open_source", return_value=photos),
         mock.patch.object(planning, "open_adapter", return_value=photos),
     ):
-        planning.plan_dataset(str(folder / "stub.yaml"), workspace_in(folder), config)
+        planning.plan_dataset(dataset, workspace_in(folder), config, _origin(folder))
+
+
+def _origin(folder: Path) -> Origin:
+    return Origin.of(folder / "params.yaml")
 
 
 def status(folder: Path, rows: int, rows_per_shard: int) -> None:
@@ -148,7 +156,7 @@ def failures(folder: Path, rows: int, rows_per_shard: int) -> None:
     """Goes through everything that failed."""
     from tasks.annotate.failures import list_failures
 
-    assert sum(1 for _ in list_failures(workspace_in(folder))) == -(-rows // 10)
+    assert sum(1 for _ in list_failures(workspace_in(folder), _origin(folder))) == -(-rows // 10)
 
 
 def verify(folder: Path, rows: int, rows_per_shard: int) -> None:
@@ -171,8 +179,8 @@ def publish(folder: Path, rows: int, rows_per_shard: int) -> None:
     )
     shards = _shards(rows, rows_per_shard)
     planned = DatasetPlan(manifest=load_manifest(str(folder / "stub.yaml")), shards=shards, summary="")
-    done = publish_labels(workspace_in(folder), AnnotateConfig(output=output), [planned], shards, {})
-    assert (done.people, done.failures.count, done.warning) == (rows, -(-rows // 10), "")
+    done = publish_labels(workspace_in(folder), AnnotateConfig(output=output), [planned], shards, {}, _origin(folder))
+    assert (done.count.people, done.failures.count, done.warning) == (rows, -(-rows // 10), "")
 
 
 def columns(folder: Path, rows: int, rows_per_shard: int) -> None:

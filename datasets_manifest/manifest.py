@@ -103,6 +103,11 @@ class Manifest:
         return Path(next(iter(spec.submodule_search_locations))) / below
 
     @property
+    def fixed_root(self) -> str:
+        """The root as it is named from any working folder."""
+        return self.root if self.root.startswith(_PACKAGE_PREFIX) else _fixed(self.root_path)
+
+    @property
     def hash(self) -> str:
         """sha256 of everything but the place of the data and how it is reached."""
         return config_hash({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("root", "links")})
@@ -166,6 +171,16 @@ def manifest_of(path: Path) -> Manifest:
         purpose="Annotation of photos and videos named by their path.",
         layout={"frames": {}} | ({"include": [glob.escape(path.name)]} if is_photo else {}),
     )
+
+
+def fixed_source(id_or_path: str) -> str:
+    """An id or path as ``load_manifest`` takes it, named so that it means the same from any working folder."""
+    return id_or_path if id_or_path in manifest_ids() else _fixed(placed(id_or_path))
+
+
+def _fixed(path: Path) -> str:
+    path = path.absolute()
+    return str(path.resolve() if ".." in path.parts else path)
 
 
 def open_source(manifest: Manifest) -> ImageSource:

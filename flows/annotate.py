@@ -28,7 +28,7 @@ from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
 from flows.run.task_runners import open_task_runner
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
 from tasks.annotate.job import ShardJob
-from tasks.annotate.settings import RunConfig, load_config
+from tasks.annotate.settings import Origin, RunConfig
 from tasks.annotate.step import run_step
 from tasks.annotate.steps import STEP_FUNCTIONS
 from tasks.annotate.summary import ShardSummary
@@ -38,7 +38,7 @@ FLOW_NAME = "annotate-part-labels"
 
 
 def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
-    """Wraps one step in a task whose runs are named ``<step>/<dataset>/<shard>``."""
+    """Wraps one step in a task whose runs are named ``<step>/<dataset>/<split>/<shard>``."""
     function = STEP_FUNCTIONS[step]
 
     def annotate_shard(job: ShardJob) -> ShardSummary:
@@ -51,7 +51,7 @@ def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
         name=step,
         description=function.__doc__,
         tags=[step],
-        task_run_name=step + "/{job.shard.dataset}/{job.shard.index:05d}",
+        task_run_name=step + "/{job.shard.name}",
         retries=retries,
         retry_delay_seconds=exponential_backoff(BACKOFF_SECONDS),
         retry_condition_fn=_may_pass,
@@ -93,6 +93,7 @@ def annotate_part_labels(
     params: str = "params.yaml",
     overrides: dict[str, Any] | None = None,
     shards: list[str] | None = None,
+    again: bool = False,
 ) -> Any:
     """Annotates data sets part by part and publishes their labels.
 
@@ -102,11 +103,13 @@ def annotate_part_labels(
         datasets: Manifest ids or paths, or paths of photos and videos; those of the settings when omitted.
         params: Settings file.
         overrides: Dotted setting to value, for example ``{"keypoints.backend": "annotations"}``.
-        shards: Names such as ``coco/00012`` to restrict the run to.
+        shards: Names such as ``coco/val/00012`` to restrict the run to.
+        again: Do the shards again even if they are done.
     """
-    config = load_config(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
+    origin = Origin.of(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
+    config = origin.config()
     try:
-        result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards)
+        result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards, origin=origin, again=again)
     except WriteError as error:
         return Failed(message=str(error))
     published = result.publication

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ def annotate(
     ] = None,
     params: Params = Path("params.yaml"),
     settings: Settings = None,
-    shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/00012.")] = None,
+    shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/val/00012.")] = None,
     root: Annotated[list[str] | None, typer.Option(help="Folder of a data set: <id>=<folder>.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Run in this process even if a server is up.")] = False,
 ) -> None:
@@ -34,58 +35,52 @@ def annotate(
         overrides |= {f"roots.{name}": folder for name, folder in split_pairs(root, "--root").items()}
         if datasets:
             overrides["datasets"] = list(datasets)
-        if not local and has_server():
-            ok = _annotate_with_server(params, overrides, shard)
-        else:
-            ok = _annotate_here(params, overrides, shard)
+        ok = _run(params, overrides, shard, local)
     raise typer.Exit(0 if ok else 1)
 
 
-def _annotate_here(params: Path, overrides: dict[str, Any], shards: list[str] | None) -> bool:
+def _run(
+    params: Path, overrides: dict[str, Any], shards: Sequence[str] | None, local: bool, again: bool = False
+) -> bool:
+    """Runs the flow where a server shows it, or else in this process; whether it went well."""
+    chosen = None if shards is None else list(shards)
+    if not local and has_server():
+        from flows.annotate import annotate_part_labels
+
+        state = annotate_part_labels(
+            params=str(params), overrides=overrides, shards=chosen, again=again, return_state=True
+        )
+        typer.echo(state.message or str(state))
+        return state.is_completed()
     from flows.run.orchestrate import run
     from flows.run.runners import LocalRunner
-    from tasks.annotate.settings import load_config
+    from tasks.annotate.settings import Origin
 
-    log = command_log()
-    config = load_config(params, overrides)
+    log, origin = command_log(), Origin.of(params, overrides)
+    config = origin.config()
     with display(log) as shown:
-        result = run(config, lambda: LocalRunner(config.run, log), log, shards, shown)
+        result = run(config, lambda: LocalRunner(config.run, log), log, chosen, shown, origin=origin, again=again)
     typer.echo(result.sentence)
     return result.is_good
 
 
-def _annotate_with_server(params: Path, overrides: dict[str, Any], shards: list[str] | None) -> bool:
-    from flows.annotate import annotate_part_labels
-
-    state = annotate_part_labels(params=str(params), overrides=overrides, shards=shards, return_state=True)
-    typer.echo(state.message or str(state))
-    return state.is_completed()
-
-
 def retry(
-    shards: Annotated[list[str], typer.Argument(help="Shards to do again from their photos, for example coco/00012.")],
+    shards: Annotated[list[str], typer.Argument(help="Shards to do again, for example coco/val/00012.")],
     params: Params = Path("params.yaml"),
     settings: Settings = None,
+    local: Annotated[bool, typer.Option("--local", help="Run in this process even if a server is up.")] = False,
 ) -> None:
-    """Do shards again even if they are finished; their old files are kept in work/stale."""
+    """Do shards again from their photos even if they are done, with the settings of their data set.
+
+    A file stays where it is until the new one replaces it; then it is kept in work/stale.
+    """
     with stoppable(_WAY_ON), one_sentence():
-        from tasks.annotate.retry import set_shards_aside
+        from tasks.annotate.retry import find_retries
+        from tasks.annotate.settings import Origin
 
-        overrides = parse_settings(settings, params)
-        from tasks.annotate.running import held_datasets
-        from tasks.annotate.settings import load_config
-        from tasks.annotate.workspace import Workspace, parse_shard_name
-
-        config = load_config(params, overrides)
-        planned = sorted({parse_shard_name(name)[0] for name in shards})
-        sources = [source for source in config.datasets if source in planned or Path(source).stem in planned]
-        overrides["datasets"] = sources or planned
-        workspace = Workspace.of(config.output)
-        with held_datasets(workspace, load_config(params, overrides)):
-            aside = set_shards_aside(workspace, [parse_shard_name(name) for name in shards])
-            typer.echo(f"{len(aside)} files set aside")
-            ok = _annotate_here(params, overrides, shards)
-    raise typer.Exit(0 if ok else 1)
+        retries = find_retries(shards, Origin.of(params, parse_settings(settings, params)))
+        good = [_run(own.origin.params, dict(own.origin.overrides), own.shards, local, True) for own in retries]
+    raise typer.Exit(0 if all(good) else 1)
 
 
 def status(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
@@ -106,12 +101,12 @@ def failures(params: Params = Path("params.yaml"), settings: Settings = None) ->
     """Print every failed shard and person with its reason and the command that does it again."""
     with one_sentence():
         from tasks.annotate.failures import list_failures
-        from tasks.annotate.settings import load_config
+        from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
 
-        workspace = Workspace.of(load_config(params, parse_settings(settings, params)).output)
+        origin = Origin.of(params, parse_settings(settings, params))
         count = 0
-        for failure in list_failures(workspace):
+        for failure in list_failures(Workspace.of(origin.config().output), origin):
             count += 1
             what = failure.sample_id or f"{failure.step}/{failure.shard}"
             typer.echo(f"{what}: {failure.code}: {failure.reason}  [{failure.retry}]")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from datasets_manifest.files import write_text
 from tasks.annotate.failures import Failure, FailureCounts
+from tasks.wording import counted
 
 FAILURES_KEY = "failed-shards"
 """Key of the table; Prefect wants lower case and dashes."""
@@ -58,7 +59,7 @@ def publish_artifacts(failures: FailureCounts, overlay: Path | bytes | None, fai
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(
-        markdown, key=FAILURES_KEY, description=f"{_counted(failures.count, 'failure')} of this run"
+        markdown, key=FAILURES_KEY, description=f"{counted(failures.count, 'failure')} of this run"
     )
     if picture is not None:
         source = f"`{overlay}`" if isinstance(overlay, Path) else "the report"
@@ -73,7 +74,7 @@ def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
     if not failures.count:
         return "# Nothing failed\n\nEvery shard is finished and every person has a label.\n"
     lines = [
-        f"# {_counted(failures.count, 'failure')} in {_counted(len(failures.shards), 'shard')}",
+        f"# {counted(failures.count, 'failure')} in {counted(len(failures.shards), 'shard')}",
         "",
         "| code | count |",
         "|:--|--:|",
@@ -119,10 +120,6 @@ def shrink_png(picture: bytes, *, max_bytes: int = MAX_PICTURE_BYTES) -> bytes:
         if len(data) <= max_bytes:
             return data
     raise ValueError(f"the overlay still has {len(data)} bytes at {_SIDES_PX[-1]} px, more than {max_bytes}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _row(failure: Failure) -> str:

@@ -14,23 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_manifest.files import WriteError, sweep_temporary
-from datasets_manifest.manifest import load_manifest
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress
 from flows.run.runners import Handle, Runner
 from model.estimators.base import PARTS
+from tasks.annotate.datasets import find_datasets
 from tasks.annotate.job import ShardJob
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
 from tasks.annotate.running import held_datasets
-from tasks.annotate.settings import AnnotateConfig, RunConfig
+from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
+from tasks.annotate.stale import stale_folder
 from tasks.annotate.step import record_failure
 from tasks.annotate.steps import READS
 from tasks.annotate.summary import ShardSummary, seconds_a_shard
-from tasks.annotate.workspace import STEPS, ShardRanges, ShardRef, Workspace, parse_shard_name
+from tasks.annotate.workspace import STEPS, ShardRanges, ShardRef, Workspace, named_shards
 from tasks.display import Display, Lines, clock
 from tasks.estimators import borrowed
+from tasks.wording import counted
 
 StartRunner = Callable[[], AbstractContextManager[Runner]]
 
@@ -81,10 +83,9 @@ class RunResult:
         if not self.failed_parts:
             return " ".join(told)
         shards = self.failed_shards
-        counted = f"{len(shards)} shard{'s' * (len(shards) > 1)}"
         shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
         told.append(
-            f"{counted} failed ({shown}): the reasons are in {self.publication.failures_csv}; "
+            f"{counted(len(shards), 'shard')} failed ({shown}): the reasons are in {self.publication.failures_csv}; "
             "run the same command again to do just these."
         )
         return " ".join(told)
@@ -96,6 +97,9 @@ def run(
     log: logging.Logger | logging.LoggerAdapter,
     only: Sequence[str] | None = None,
     display: Display | None = None,
+    *,
+    origin: Origin,
+    again: bool = False,
 ) -> RunResult:
     """Plans, runs every shard part that is not done, publishes.
 
@@ -103,8 +107,10 @@ def run(
         config: All settings.
         start_runner: Gives the runner, as a context manager.
         log: Receives what is to be told at once.
-        only: Shard names (``coco/00012``) to restrict the run to; None for all.
+        only: Shard names (``coco/val/00012``) to restrict the run to; None for all.
         display: Shows how far the run is; None for a line of the log now and then.
+        origin: Where the settings came from: what it takes to do a shard again.
+        again: Do the shards again even if they are done; the files that are replaced are kept in ``work/stale``.
 
     Raises:
         ValueError: Settings, manifest or shard names that make no sense, or another run annotates a data set with other
@@ -113,20 +119,21 @@ def run(
     """
     started = time.perf_counter()
     workspace = Workspace.of(config.output)
+    datasets = find_datasets(config, workspace)
     for folder in (workspace.work, workspace.labels):
         sweep_temporary(folder)
     for folder in (Path(config.output.report), Path(config.output.metrics).parent):
         sweep_temporary(folder, recursive=False)
     for step in STEPS:
         step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
-    with held_datasets(workspace, config):
+    with held_datasets(workspace, config, datasets):
         if config.run.task_runner == "threads":
             for part in PARTS:
                 with borrowed(part, getattr(config, part)):
                     pass  # So does a file of another network; the threads then share what was loaded.
-        plans = [plan_dataset(source, workspace, config) for source in _once(config.datasets)]
+        plans = [plan_dataset(dataset, workspace, config, origin) for dataset in datasets]
         for plan in plans:
-            log.info("%s: %s in %d shards", plan.manifest.id, plan.summary, len(plan.shards))
+            log.info("%s: %s in %s", "/".join(plan.shards.group), plan.summary, counted(len(plan.shards), "shard"))
         shards = select_shards(plans, only)
         progress = Progress(
             shards=len(shards),
@@ -136,9 +143,12 @@ def run(
             display=display or Lines(log),
             earlier=seconds_a_shard(workspace),
         )
+        keep_in = stale_folder(workspace) if again else None
+        if keep_in is not None:
+            log.info("doing %s again; what is replaced is kept in %s", counted(len(shards), "shard"), keep_in)
         with start_runner() as runner:
-            run_shards(shards, runner, progress, workspace, config)
-        publication = publish(workspace, config, plans, shards, progress.times)
+            run_shards(shards, runner, progress, workspace, config, keep_in)
+        publication = publish(workspace, config, plans, shards, progress.times, origin)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))
     return RunResult(
@@ -151,44 +161,30 @@ def run(
     )
 
 
-def _once(sources: Sequence[str]) -> list[str]:
-    """The data sets of a run.
-
-    Raises:
-        ValueError: Two of them have the same id, so that their files would be the same.
-    """
-    ids = [load_manifest(source).id for source in sources]
-    repeated = sorted({name for name in ids if ids.count(name) > 1})
-    if repeated:
-        raise ValueError(f"data set {', '.join(repeated)} is named more than once; name each data set of a run once")
-    return list(sources)
-
-
 def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> Collection[ShardRef]:
     """The shards of some plans, or those of them that are named.
 
     Raises:
-        ValueError: A name is not of the form ``coco/00012``, or no such shard is planned.
+        ValueError: A name means no shard, or several.
     """
     if only is None:
         return ShardRanges(tuple(plan.shards for plan in plans))
-    wanted = sorted({parse_shard_name(name) for name in only})
-    known = {plan.manifest.id: plan.shards for plan in plans}
-    unknown = [(dataset, index) for dataset, index in wanted if index >= len(known.get(dataset, ()))]
+    known = {plan.shards.group: plan.shards for plan in plans}
+    wanted = named_shards(only, known)
+    unknown = [shard.name for shard in wanted if shard not in known[shard.group]]
     if unknown:
-        names = ", ".join(f"{dataset}/{index:05d}" for dataset, index in unknown)
-        counts = ", ".join(f"{dataset} has {len(shards)}" for dataset, shards in known.items())
-        raise ValueError(f"no such shard: {names}; {counts}, numbered from 00000")
-    return {
-        ShardRef(dataset=own.dataset, split=own.split, index=index): None
-        for own in known.values()
-        for dataset, index in wanted
-        if dataset == own.dataset
-    }.keys()
+        counts = ", ".join(f"{'/'.join(group)} has {len(shards)}" for group, shards in known.items())
+        raise ValueError(f"no such shard: {', '.join(unknown)}; {counts}, numbered from 00000")
+    return dict.fromkeys(shard for group in known for shard in wanted if shard.group == group).keys()
 
 
 def run_shards(
-    shards: Iterable[ShardRef], runner: Runner, progress: Progress, workspace: Workspace, config: AnnotateConfig
+    shards: Iterable[ShardRef],
+    runner: Runner,
+    progress: Progress,
+    workspace: Workspace,
+    config: AnnotateConfig,
+    keep_in: Path | None = None,
 ) -> None:
     """Runs all steps of all shards, never more than ``run.window`` of them unfinished.
 
@@ -204,7 +200,7 @@ def run_shards(
         started[step] = _Reported(step=step, job=job, handle=handle, reads=reads, progress=progress)
         return started[step]
 
-    jobs = (ShardJob(shard, workspace, config) for shard in shards)
+    jobs = (ShardJob(shard, workspace, config, keep_in) for shard in shards)
     submit_in_windows(_in_blocks(jobs, block_size(config.run)), submit, window=config.run.window)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,6 +18,7 @@ from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.shard import Shard
+from tasks.annotate.settings import Origin
 from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
@@ -33,7 +37,7 @@ class Failure:
     split: str
     """Split of the data set."""
     shard: str
-    """``<dataset>/<number>``."""
+    """``<dataset>/<split>/<number>``."""
     step: str
     """Step that failed, ``refine`` for a row of a finished shard."""
     sample_id: str
@@ -46,12 +50,27 @@ class Failure:
     """Command that does the shard again."""
 
 
-def retry_command(shard: ShardRef) -> str:
-    """The command that does a shard again from its photos."""
-    return f"pear retry {shard.name}"
+def retry_command(shard: ShardRef, origin: Origin) -> str:
+    """The command that does a shard again from its photos, for any shell in any folder.
+
+    Args:
+        shard: Which shard.
+        origin: Of the settings that say where its files are. Where these are ``params.yaml`` in the working folder and
+            nothing else, the command does not name them.
+    """
+    places = {name: value for name, value in origin.overrides.items() if name.partition(".")[0] == "output"}
+    words = ["pear", "retry", shard.name]
+    if places or origin.params != Path("params.yaml").absolute():
+        words += ["--params", str(origin.params)]
+    return shlex.join([*words, *(word for name, value in places.items() for word in ("--set", _setting(name, value)))])
 
 
-def shard_failures(workspace: Workspace, shards: Iterable[ShardRef]) -> Iterator[Failure]:
+def _setting(name: str, value: Any) -> str:
+    """A setting as the command line takes it."""
+    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def shard_failures(workspace: Workspace, shards: Iterable[ShardRef], origin: Origin) -> Iterator[Failure]:
     """Records of those of some shards that have no file at a step."""
     folder = workspace.work / "failed"
     recorded = {path.relative_to(folder / step) for step in STEPS for path in (folder / step).glob("*/*/*.json")}
@@ -62,32 +81,42 @@ def shard_failures(workspace: Workspace, shards: Iterable[ShardRef]) -> Iterator
             record = workspace.failure_path(step, shard)
             if record.is_file():
                 message = json.loads(record.read_text(encoding="utf-8"))["message"]
-                yield Failure(step=step, sample_id="", code=SHARD_FAILED, reason=message, **_of_shard(shard))
+                yield Failure(step=step, sample_id="", code=SHARD_FAILED, reason=message, **_of_shard(shard, origin))
 
 
-def row_failures(shard: ShardRef, table: pa.Table) -> Iterator[Failure]:
+def row_failures(shard: ShardRef, table: pa.Table, origin: Origin) -> Iterator[Failure]:
     """The people without a label among the rows of a shard; only ``ROW_COLUMNS`` are looked at."""
     failed = table.filter(pa.array(has_status(table, Status.FAILED) & ~is_empty_photo(table)))
     for row in failed.select(ROW_COLUMNS).to_pylist():
         reason = row["error_detail"] or ""
         yield Failure(
-            step="refine", sample_id=row["sample_id"], code=row["error_code"], reason=reason, **_of_shard(shard)
+            step="refine",
+            sample_id=row["sample_id"],
+            code=row["error_code"],
+            reason=reason,
+            **_of_shard(shard, origin),
         )
 
 
-def _of_shard(shard: ShardRef) -> dict[str, str]:
-    return {"dataset": shard.dataset, "split": shard.split, "shard": shard.name, "retry": retry_command(shard)}
+def _of_shard(shard: ShardRef, origin: Origin) -> dict[str, str]:
+    command = retry_command(shard, origin)
+    return {"dataset": shard.dataset, "split": shard.split, "shard": shard.name, "retry": command}
 
 
-def list_failures(workspace: Workspace) -> Iterator[Failure]:
-    """The failures of all planned shards, read from disk as they are asked for; failed shards first."""
-    yield from shard_failures(workspace, planned_shards(workspace))
+def list_failures(workspace: Workspace, origin: Origin) -> Iterator[Failure]:
+    """The failures of all planned shards, read from disk as they are asked for; failed shards first.
+
+    Args:
+        workspace: Where files are.
+        origin: Of the settings that say so.
+    """
+    yield from shard_failures(workspace, planned_shards(workspace), origin)
     for shard in planned_shards(workspace):
         path = workspace.step_path("refine", shard)
         if path.is_file():
             with Shard(path) as labels:
                 if labels.footer.num_failed:
-                    yield from row_failures(shard, labels.table(LABEL_SCHEMA, ROW_COLUMNS))
+                    yield from row_failures(shard, labels.table(LABEL_SCHEMA, ROW_COLUMNS), origin)
 
 
 @dataclass(slots=True)

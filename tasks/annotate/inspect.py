@@ -7,7 +7,7 @@ from typing import Any
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
 from model.renderer.overlay import encode_png
-from tasks.annotate.job import ShardJob
+from tasks.annotate.photos import PhotoReader
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import ShardRef, Workspace
@@ -21,19 +21,19 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
     Raises:
         ValueError: No finished shard has this sample.
     """
-    dataset = sample_id.partition("/")[0]
+    group = tuple(sample_id.split("/")[:2])
     num_shards = 0
     for shard in planned_shards(workspace):
         path = workspace.step_path("refine", shard)
-        num_shards += shard.dataset == dataset
-        if shard.dataset != dataset or not path.is_file():
+        num_shards += shard.group == group
+        if shard.group != group or not path.is_file():
             continue
         with Shard(path) as labels:
             ids = labels.table(LABEL_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
             if sample_id in ids:
                 return labels.table(LABEL_SCHEMA).slice(ids.index(sample_id), 1).to_pylist()[0], shard
     raise ValueError(
-        f"sample {sample_id!r} is in none of the {num_shards} shards of data set {dataset!r}; "
+        f"sample {sample_id!r} is in none of the {num_shards} shards of data set {'/'.join(group)!r}; "
         "ids are as in the column sample_id, for example demo_photos/all/camera.png#0"
     )
 
@@ -41,5 +41,5 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
 def draw_sample(row: dict[str, Any], shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> bytes:
     """PNG with keypoints, mesh over the photo and side view of a label."""
     body = full_body(config.body_model)
-    photo = ShardJob(shard, workspace, config).photos().read(row["image"])
+    photo = PhotoReader.of_dataset(workspace, shard.group, config.run.photo_cache_mb).read(row["image"])
     return encode_png(draw_label(photo, row, body, 512))

@@ -19,14 +19,25 @@ from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 class ShardJob:
     """One shard in one run. Steps on several threads share it; sent to another process, it reads for itself."""
 
-    def __init__(self, shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> None:
-        self.shard, self.workspace, self.config = shard, workspace, config
+    def __init__(
+        self, shard: ShardRef, workspace: Workspace, config: AnnotateConfig, keep_in: Path | None = None
+    ) -> None:
+        """Starts with nothing read.
+
+        Args:
+            shard: Which.
+            workspace: Where its files are.
+            config: All settings.
+            keep_in: Do every step again even if it is done, and keep the file that is replaced in this folder; None:
+                what is done is skipped.
+        """
+        self.shard, self.workspace, self.config, self.keep_in = shard, workspace, config, keep_in
         self._read: dict[str, Columns] = {}
         self._footers: dict[str, Footer] = {}
         self._lock = threading.RLock()
 
-    def __reduce__(self) -> tuple[type[ShardJob], tuple[ShardRef, Workspace, AnnotateConfig]]:
-        return ShardJob, (self.shard, self.workspace, self.config)
+    def __reduce__(self) -> tuple[type[ShardJob], tuple[ShardRef, Workspace, AnnotateConfig, Path | None]]:
+        return ShardJob, (self.shard, self.workspace, self.config, self.keep_in)
 
     @cached_property
     def plan(self) -> Shard:
@@ -43,7 +54,7 @@ class ShardJob:
     def photos(self) -> PhotoReader:
         """A reader of the shard's photos, of the caller alone."""
         with self._lock:
-            return PhotoReader.of_plan(self.plan.footer, self.config.run.photo_cache_mb)
+            return PhotoReader.of_dataset(self.workspace, self.shard.group, self.config.run.photo_cache_mb)
 
     def columns(self, name: str) -> Columns:
         """Rows of ``plan``, or of a finished step, read when first asked for.
@@ -65,11 +76,13 @@ class ShardJob:
             return self._read[name]
 
     def done(self, step: str) -> Footer | None:
-        """The footer of a step's file that belongs to the present settings and plan, or None.
+        """The footer of a step's file that belongs to the present settings and plan and may stay, or None.
 
         The labels' settings hold those of all parts: where they are done and the part files are there, those files are
         not opened.
         """
+        if self.keep_in is not None:
+            return None
         with self._lock:
             if self._labels is not None:
                 return self._labels

@@ -5,20 +5,20 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from datasets_manifest.manifest import load_manifest, open_source
-from datasets_manifest.shards.footer import Footer
 from datasets_manifest.sources.decoded import MIB, DecodedPhotos
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import exif_orientation
+from tasks.annotate.datasets import read_record
+from tasks.annotate.workspace import Group, Workspace
 
 
 @lru_cache(maxsize=8)
-def _source(manifest: str, root: str | None) -> ImageSource:
-    return open_source(load_manifest(manifest, root_override=None if root is None else Path(root)))
+def _source(manifest: str, root: str) -> ImageSource:
+    return open_source(load_manifest(manifest, root_override=root))
 
 
 _LOCK = threading.Lock()
@@ -41,20 +41,20 @@ class PhotoReader:
     _last: tuple[str, np.ndarray] | None = field(default=None)
 
     @classmethod
-    def of_plan(cls, footer: Footer, cache_mb: float) -> PhotoReader:
-        """The reader of a planned shard.
+    def of_dataset(cls, workspace: Workspace, group: Group, cache_mb: float) -> PhotoReader:
+        """The reader of a planned data set's photos.
 
         Args:
-            footer: The plan's; it says which manifest and root the photos come from.
+            workspace: Where it is planned.
+            group: Data set and split.
             cache_mb: MiB of decoded photos that the process keeps.
-        """
-        return cls.of_source(_source(footer.manifest["source"], footer.manifest["root"]), cache_mb)
 
-    @classmethod
-    def of_source(cls, source: ImageSource, cache_mb: float) -> PhotoReader:
-        """The reader of a data set's photos; ``cache_mb`` as for ``of_plan``."""
+        Raises:
+            ValueError: Its record, manifest or folder is gone.
+        """
+        record = read_record(workspace, group)
         with _LOCK:
-            return cls(source=source, decoded=_decoded(cache_mb * MIB))
+            return cls(source=_source(record.manifest, record.root), decoded=_decoded(cache_mb * MIB))
 
     def read(self, image: str) -> np.ndarray:
         """Decodes a photo.

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
-from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
+from datasets_manifest.manifest import Manifest, open_adapter, open_source
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import pack_arrays
@@ -27,13 +27,15 @@ from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
-from tasks.annotate.retry import set_aside
-from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.datasets import Dataset, write_record
+from tasks.annotate.settings import AnnotateConfig, Origin
+from tasks.annotate.stale import set_aside
 from tasks.annotate.workspace import STEPS, ShardRange, ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
 from tasks.version import code_version
+from tasks.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -55,21 +57,26 @@ class DatasetPlan:
     """Why the listing is not complete; empty if it is."""
 
 
-def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> DatasetPlan:
+def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig, origin: Origin) -> DatasetPlan:
     """Lists a data set and writes one plan file a shard; files that are as they should be stay untouched.
 
     While a folder or tar file cannot be looked into, a data set that was planned before stays as it was planned: the
     photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew.
 
     Args:
-        source: As ``load_manifest`` takes it.
+        dataset: Of ``find_datasets``; a synthetic one is rendered first.
         workspace: Where files are.
         config: All settings.
+        origin: Where they came from, for the record of the data set.
 
     Raises:
-        ValueError: Unknown id, broken manifest, missing folder, or a data set without a single photo.
+        ValueError: Missing folder, or a data set without a single photo.
     """
-    manifest, root = _resolved(source, workspace, config)
+    manifest = dataset.manifest
+    if dataset.is_rendered:
+        layout = manifest.typed_layout
+        made = SyntheticConfig(count=layout.count, seed=layout.seed)
+        synthesise(Path(manifest.root), made, full_body(config.body_model))
     images = open_source(manifest)
     inventory, size = Inventory(), config.run.images_per_shard
     records = inventory.records(
@@ -78,12 +85,15 @@ def plan_dataset(source: str, workspace: Workspace, config: AnnotateConfig) -> D
     )
     photos = list(itertools.islice(records, size))
     problem = _unlisted(manifest, inventory)
-    if problem and (before := _planned_before(manifest, workspace, problem)):
+    before = _planned_before(manifest, workspace, problem) if problem else None
+    if photos or before:
+        write_record(workspace, dataset.group, dataset.record(origin, size))
+    if before:
         return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
     count = 0
     while photos:
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=count)
-        _write_plan(shard, photos, manifest, images, source, root, workspace, size)
+        _write_plan(shard, photos, manifest, images, workspace, size)
         photos, count = list(itertools.islice(records, size)), count + 1
     if not count:
         raise ValueError(
@@ -121,27 +131,11 @@ def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> S
     return ShardRange(manifest.id, manifest.split, len(planned)) if planned else None
 
 
-def _resolved(source: str, workspace: Workspace, config: AnnotateConfig) -> tuple[Manifest, str | None]:
-    """The manifest; a synthetic data set is rendered first, into the work folder."""
-    manifest = load_manifest(source)
-    if manifest.id in config.roots:
-        root = config.roots[manifest.id]
-        return load_manifest(source, root_override=root), root
-    if manifest.adapter != "synthetic":
-        return manifest, None
-    folder = workspace.work / "datasets" / manifest.id
-    layout = manifest.typed_layout
-    synthesise(folder, SyntheticConfig(count=layout.count, seed=layout.seed), full_body(config.body_model))
-    return load_manifest(source, root_override=folder), str(folder)
-
-
 def _write_plan(
     shard: ShardRef,
     records: Sequence[ImageRecord],
     manifest: Manifest,
     images: ImageSource,
-    source: str,
-    root: str | None,
     workspace: Workspace,
     images_per_shard: int,
 ) -> None:
@@ -151,7 +145,7 @@ def _write_plan(
     footer = Footer(
         config={"step": "plan", "images_per_shard": images_per_shard, "manifest": manifest.hash},
         code_version=code_version(),
-        manifest={**manifest.footer, "source": source, "root": root, "inputs_hash": inputs_hash},
+        manifest={**manifest.footer, "inputs_hash": inputs_hash},
         shard=f"{shard.index:05d}",
     )
     path = workspace.plan_path(shard)
@@ -204,7 +198,6 @@ def _set_stale_aside(planned: ShardRange, workspace: Workspace) -> None:
     found = [(path, shard_of(path)) for root in roots for path in shard_files(root / folder)]
     stale = [path for path, shard in found if shard is not None and shard not in planned]
     if stale:
-        aside = set_aside(workspace, stale)
-        log.warning(
-            "%s: %d files of shards that are no longer planned were set aside: %s", planned.dataset, len(aside), aside
-        )
+        kept_in = set_aside(workspace, stale)
+        what = counted(len({shard_of(path) for path in stale}), "shard")
+        log.warning("%s: %s no longer planned: the files are kept in %s", "/".join(planned.group), what, kept_in)

@@ -18,24 +18,23 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.files import write_lines, write_text
-from datasets_manifest.manifest import open_source
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import Shard
-from datasets_manifest.shards.snapshot import Snapshot, read_snapshot, shard_files
+from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png
-from tasks.annotate.failures import Failure, FailureCounts, csv_lines, row_failures, shard_failures
-from tasks.annotate.job import ShardJob
+from tasks.annotate.failures import Failure, FailureCounts, csv_lines, retry_command, row_failures, shard_failures
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
-from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
-from tasks.annotate.workspace import ShardRef, Workspace, shard_of
+from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of
 from tasks.body_model import full_body
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records
 from tasks.metric_files import write_summary
@@ -84,6 +83,7 @@ def publish(
     plans: Sequence[DatasetPlan],
     shards: Collection[ShardRef],
     times: Mapping[str, StepTimes],
+    origin: Origin,
 ) -> Publication:
     """Checks and describes the labels of a run; every shard is read once, and of its people only numbers are kept.
 
@@ -93,6 +93,7 @@ def publish(
         plans: The run's data sets.
         shards: The run's shards, whose failures are listed.
         times: What each step cost, for ``work/run.json``.
+        origin: Where the settings came from, for the commands that do shards again.
 
     Returns:
         The publication; its warning says if a data set of the run mixes settings or has a person twice, as it does
@@ -102,7 +103,7 @@ def publish(
     write_times(workspace, times)
     csv_path, failures = report / "failures.csv", FailureCounts()
     with ExitStack() as files:
-        reader = _Reader(workspace, config, plans, shards, files)
+        reader = _Reader(workspace, config, plans, shards, origin, files)
         snapshot = read_snapshot(workspace.labels, visit=reader.add)
         write_lines(csv_path, reader.failures_csv(failures))
     _warn_of_others(snapshot, plans)
@@ -117,7 +118,8 @@ def publish(
         write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
     body = full_body(config.body_model)
     if count.rows:
-        write_report(labels, reader.photo, body, report / "index.html", plot=report / "reprojection.png")
+        plot, page = report / "reprojection.png", report / "index.html"
+        write_report(labels, reader.photo, body, page, plot=plot, retry=reader.retry)
     return Publication(
         count=count,
         metrics=metrics,
@@ -142,8 +144,8 @@ def _warn_of_others(snapshot: Snapshot, plans: Sequence[DatasetPlan]) -> None:
         log.warning("%s", snapshot.foreign_warning)
 
 
-def _group(plan: DatasetPlan) -> tuple[str, str]:
-    return plan.manifest.id, plan.manifest.split
+def _group(plan: DatasetPlan) -> Group:
+    return plan.shards.group
 
 
 class _Reader:
@@ -155,17 +157,18 @@ class _Reader:
         config: AnnotateConfig,
         plans: Sequence[DatasetPlan],
         shards: Collection[ShardRef],
+        origin: Origin,
         files: ExitStack,
     ) -> None:
         self.statistics = LabelStatistics()
-        self._workspace, self._config, self._shards = workspace, config, shards
+        self._workspace, self._config, self._shards, self._origin = workspace, config, shards, origin
         self._plans = {_group(plan): plan for plan in plans}
-        self._evaluations: dict[tuple[str, str], LabelEvaluation | None] = {}
-        self._failed_rows: dict[tuple[str, str], IO[str]] = {}
+        self._evaluations: dict[Group, LabelEvaluation | None] = {}
+        self._failed_rows: dict[Group, IO[str]] = {}
         for group in self._plans:
             rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
             self._failed_rows[group] = files.enter_context(rows)
-        self._photos: dict[str, PhotoReader] = {}
+        self._photos: dict[Group, PhotoReader] = {}
 
     def add(self, labels: Shard, table: pa.Table) -> None:
         """Takes a shard.
@@ -177,11 +180,11 @@ class _Reader:
         _check_place(labels, table)
         self._check_body(labels)
         self.statistics.add(labels, table)
-        if shard is None or (group := (shard.dataset, shard.split)) not in self._plans:
+        if shard is None or (group := shard.group) not in self._plans:
             return
         if labels.footer.num_failed and shard in self._shards:
             self._failed_rows[group].writelines(
-                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, table)
+                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, table, self._origin)
             )
         if group not in self._evaluations:
             known = reference_records(self._plans[group].manifest)
@@ -203,7 +206,7 @@ class _Reader:
 
     def failures_csv(self, counts: FailureCounts) -> Iterator[str]:
         """Lines of the table of all failures, failed shards first, then people by the order of the data sets."""
-        yield from csv_lines(counts.counted(shard_failures(self._workspace, self._shards)), header=True)
+        yield from csv_lines(counts.counted(shard_failures(self._workspace, self._shards, self._origin)), header=True)
         for rows in self._failed_rows.values():
             rows.seek(0)
             yield from csv_lines(counts.counted(Failure(**json.loads(line)) for line in rows))
@@ -216,18 +219,22 @@ class _Reader:
         evaluation = self._evaluations.get(group)
         return _dataset_metrics(self.statistics, group) | ({} if evaluation is None else evaluation.figures())
 
+    def retry(self, path: Path) -> str:
+        """The command that does the shard of a label file again; empty for a file that was not planned here."""
+        shard = shard_of(path)
+        if shard is None or not self._workspace.plan_path(shard).is_file():
+            return ""
+        return retry_command(shard, self._origin)
+
     def photo(self, dataset: str, split: str, image: str) -> np.ndarray:
-        """A photo of a planned data set."""
-        own = next((plan for plan in self._plans.values() if plan.manifest.id == dataset), None)
-        if dataset not in self._photos and own is not None:
-            self._photos[dataset] = PhotoReader.of_source(open_source(own.manifest), self._config.run.photo_cache_mb)
-        if dataset not in self._photos:
-            plans = shard_files(self._workspace.work / "plan" / dataset)
-            shard = next(filter(None, map(shard_of, plans)), None)
-            if shard is None:
-                raise FileNotFoundError(f"data set {dataset} is not planned in {self._workspace.work}")
-            self._photos[dataset] = ShardJob(shard, self._workspace, self._config).photos()
-        return self._photos[dataset].read(image)
+        """A photo of any data set with labels; raises as ``PhotoReader.read``, also where the data set is gone."""
+        group = dataset, split
+        if group not in self._photos:
+            try:
+                self._photos[group] = PhotoReader.of_dataset(self._workspace, group, self._config.run.photo_cache_mb)
+            except (ValueError, OSError) as error:
+                raise ImageError(ErrorCode.IMAGE_MISSING, str(error)) from error
+        return self._photos[group].read(image)
 
 
 def _check_place(labels: Shard, table: pa.Table) -> None:

@@ -1,60 +1,94 @@
-"""Do finished shards again: their files go aside, so that the next run finds nothing of them."""
+"""Do shards again, with the settings that their data set was annotated with."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import shutil
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-from tasks.annotate.workspace import STEPS, Workspace
-
-
-def set_aside(workspace: Workspace, paths: Iterable[Path]) -> list[Path]:
-    """Moves files of the workspace below ``work/stale/<time>``; nothing is ever deleted.
-
-    Returns:
-        The new places.
-    """
-    folder = _new_folder(workspace.work / "stale")
-    moved = []
-    for path in paths:
-        base = workspace.labels.parent if path.is_relative_to(workspace.labels) else workspace.work
-        target = folder / path.relative_to(base)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, target)
-        moved.append(target)
-    return moved
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.manifest import load_manifest, open_source
+from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.shards.snapshot import shard_files
+from tasks.annotate.datasets import find_datasets, read_record
+from tasks.annotate.provenance import step_config
+from tasks.annotate.settings import AnnotateConfig, Origin
+from tasks.annotate.workspace import Group, ShardRef, Workspace, named_shards, shard_of
 
 
-def _new_folder(parent: Path) -> Path:
-    """A folder of the present time that no other call has."""
-    stamp = time.strftime("%Y%m%dT%H%M%S")
-    for number in itertools.count():
-        folder = parent / (f"{stamp}-{number}" if number else stamp)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            return folder
-    raise AssertionError("unreachable")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """Shards of one data set that are to be done again."""
+
+    shards: tuple[str, ...]
+    """Their names."""
+    origin: Origin
+    """The settings, which name the data set and its root too."""
 
 
-def set_shards_aside(workspace: Workspace, shards: Sequence[tuple[str, int]]) -> list[Path]:
-    """Sets the part files and labels of some shards aside.
+def find_retries(names: Sequence[str], given: Origin) -> list[Retry]:
+    """What it takes to do shards again, one entry a data set; everything is checked, nothing is changed.
 
     Args:
-        workspace: Where files are.
-        shards: Data set and number of each.
+        names: As for ``named_shards``.
+        given: Settings that say where the files are. Its replacements come on top of those of the data set's record.
 
     Raises:
-        ValueError: A shard was never planned here.
+        ValueError: A shard was never planned, its data set is gone, or the shard would get other settings than the
+            rest of its data set.
     """
-    roots = [workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
-    found: list[Path] = []
-    for dataset, index in shards:
-        name = f"{index:05d}.parquet"
-        if not any((workspace.work / "plan" / dataset).glob(f"*/{name}")):
-            raise ValueError(f"shard {dataset}/{index:05d} was never planned in {workspace.work}; annotate it first")
-        found += [path for root in roots for path in sorted((root / dataset).glob(f"*/{name}"))]
-    return set_aside(workspace, found)
+    output = given.config().output
+    workspace = Workspace.of(output)
+    shards = named_shards(names, workspace.planned_groups())
+    for shard in shards:
+        if not workspace.plan_path(shard).is_file():
+            raise ValueError(f"shard {shard.name} was never planned in {workspace.work}; annotate it first")
+    found = []
+    for group, own in groupby(shards, lambda shard: shard.group):
+        origin = _origin(group, given, workspace)
+        if origin.config().output != output:
+            origin = Origin.of(origin.params, {**origin.overrides, "output": asdict(output)})
+        config, retried = origin.config(), tuple(own)
+        (dataset,) = find_datasets(config, workspace)
+        if dataset.group != group:
+            raise ValueError(
+                f"{dataset.source} is the manifest of {'/'.join(dataset.group)} now, not {'/'.join(group)}"
+            )
+        if not dataset.is_rendered:
+            open_source(dataset.manifest)
+        _check_settings(config, workspace, retried)
+        found.append(Retry(shards=tuple(shard.name for shard in retried), origin=origin))
+    return found
+
+
+def _origin(group: Group, given: Origin, workspace: Workspace) -> Origin:
+    record = read_record(workspace, group)
+    manifest = load_manifest(record.manifest)
+    is_rendered = manifest.adapter == "synthetic" and record.root == str(workspace.rendered_path(manifest.id))
+    chosen: dict[str, Any] = {
+        "datasets": [record.manifest],
+        "roots": {} if is_rendered else {manifest.id: record.root},
+    }
+    return Origin.of(record.params, {**record.overrides, **given.overrides, **chosen})
+
+
+def _check_settings(config: AnnotateConfig, workspace: Workspace, shards: Sequence[ShardRef]) -> None:
+    dataset = "/".join(shards[0].group)
+    wanted = config_hash(step_config("refine", config))
+    others = [path for path in shard_files(workspace.labels / dataset) if shard_of(path) not in shards]
+    if others and not any(_hash(path) == wanted for path in others):
+        raise ValueError(
+            f"{shards[0].name} would get other settings than the rest of {dataset}, and labels of two settings are no "
+            "snapshot; give the whole data set these settings (pear annotate with the same --set), which does again "
+            "only what depends on them"
+        )
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return read_footer(path).config_hash
+    except ShardError:
+        return None

@@ -10,13 +10,13 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from datasets_manifest.files import held_record
-from datasets_manifest.manifest import load_manifest
 from datasets_manifest.shards.footer import differing_settings
+from tasks.annotate.datasets import Dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import Workspace
@@ -27,7 +27,7 @@ class AlreadyRunning(ValueError):
 
 
 @contextmanager
-def held_datasets(workspace: Workspace, config: AnnotateConfig) -> Iterator[None]:
+def held_datasets(workspace: Workspace, config: AnnotateConfig, datasets: Iterable[Dataset]) -> Iterator[None]:
     """Holds the data sets of a run for as long as the block lasts; runs of the same settings hold them together.
 
     Raises:
@@ -35,14 +35,13 @@ def held_datasets(workspace: Workspace, config: AnnotateConfig) -> Iterator[None
     """
     labels = step_config("refine", config)
     with ExitStack() as held:
-        for source in config.datasets:
-            manifest = load_manifest(source, root_override=config.roots.get(load_manifest(source).id))
-            name = f"{manifest.id}/{manifest.split}"
+        for dataset in datasets:
+            name = "/".join(dataset.group)
             settings = {
                 "reads": {"refine": labels},
                 "run": {"images_per_shard": config.run.images_per_shard},
-                "manifest": manifest.hash,
-                "root": os.path.abspath(manifest.root_path),
+                "manifest": dataset.manifest.hash,
+                "root": dataset.manifest.root,
             }
             record = {
                 "pid": os.getpid(),
@@ -61,5 +60,5 @@ def held_datasets(workspace: Workspace, config: AnnotateConfig) -> Iterator[None
                         "--set output.labels=...)"
                     )
 
-            held.enter_context(held_record(workspace.work / "running" / manifest.id / manifest.split, record, check))
+            held.enter_context(held_record(workspace.work / "running" / name, record, check))
         yield

@@ -93,6 +93,25 @@ class AnnotateConfig:
     """Folders."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where settings came from: enough to make them again, in another process or working folder."""
+
+    params: Path
+    """The settings file, as an absolute path."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """As for ``build_config``."""
+
+    @classmethod
+    def of(cls, params: str | Path, overrides: Mapping[str, Any] | None = None) -> Origin:
+        """The origin of what ``load_config`` gives."""
+        return cls(params=Path(params).absolute(), overrides=dict(overrides or {}))
+
+    def config(self) -> AnnotateConfig:
+        """The settings."""
+        return load_config(self.params, self.overrides)
+
+
 def load_config(
     path: str | Path = "params.yaml", overrides: Mapping[str, Any] | None = None, *, asset_root: Path | None = None
 ) -> AnnotateConfig:

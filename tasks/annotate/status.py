@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import shard_files
-from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_of
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of
 
 
 def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
@@ -17,17 +17,17 @@ def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
 
 
 def status_lines(workspace: Workspace) -> list[str]:
-    """A line a data set and step: finished and failed shards, people and failed people."""
-    planned: Counter[str] = Counter()
-    counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    """A line a data set, split and step: finished and failed shards, people and failed people."""
+    planned: Counter[Group] = Counter()
+    counts: defaultdict[tuple[Group, str], Counter[str]] = defaultdict(Counter)
     for shard in planned_shards(workspace):
-        planned[shard.dataset] += 1
+        planned[shard.group] += 1
         for step in STEPS:
-            _count(workspace, step, shard, counts[shard.dataset, step])
+            _count(workspace, step, shard, counts[shard.group, step])
     if not planned:
         return [f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"]
     return [
-        _line(dataset, step, planned[dataset], counts[dataset, step]) for dataset in sorted(planned) for step in STEPS
+        _line("/".join(group), step, planned[group], counts[group, step]) for group in sorted(planned) for step in STEPS
     ]
 
 
@@ -46,10 +46,10 @@ def _count(workspace: Workspace, step: str, shard: ShardRef, counts: Counter[str
     counts["empty photos"] += footer.empty_count
 
 
-def _line(dataset: str, step: str, planned: int, counts: Counter[str]) -> str:
+def _line(name: str, step: str, planned: int, counts: Counter[str]) -> str:
     extra = "".join(f", {counts[name]} shards {name}" for name in ("failed", "unreadable") if counts[name])
     empty = f", {counts['empty photos']} photos without people" if counts["empty photos"] else ""
     return (
-        f"{dataset} {step}: {counts['done']} of {planned} shards{extra}, "
+        f"{name} {step}: {counts['done']} of {planned} shards{extra}, "
         f"{counts['people']} people, {counts['failed people']} failed{empty}"
     )

@@ -17,6 +17,7 @@ import pyarrow as pa
 from datasets_manifest.files import WriteError, write_text
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.job import ShardJob
+from tasks.annotate.stale import keep
 from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import ShardRef, Workspace
 
@@ -44,7 +45,10 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         if footer is None:
             table = compute(job)
             computed = time.perf_counter()
-            footer = write_shard(job.workspace.step_path(step, job.shard), table, job.footer(step))
+            path = job.workspace.step_path(step, job.shard)
+            if job.keep_in is not None:
+                keep(job.workspace, path, job.keep_in)
+            footer = write_shard(path, table, job.footer(step))
             file_seconds += time.perf_counter() - computed
     except Exception as error:
         record_failure(job.workspace, step, job.shard, error)

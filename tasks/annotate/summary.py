@@ -35,7 +35,7 @@ class ShardSummary:
 
     @property
     def run_name(self) -> str:
-        """``hands/coco/00012``."""
+        """``hands/coco/val/00012``."""
         return f"{self.step}/{self.shard.name}"
 
 

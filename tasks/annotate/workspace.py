@@ -1,6 +1,8 @@
 """Where a run keeps its files, and what names one shard of a data set.
 
 work/plan/<dataset>/<split>/<shard>.parquet          what is to be annotated
+work/plan/<dataset>/<split>/source.json              where it comes from, and with which settings it is annotated
+work/datasets/<dataset>                              photos of a synthetic data set
 work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator said
 work/failed/<step>/<dataset>/<split>/<shard>.json    why a shard has no file
 labels/<dataset>/<split>/<shard>.parquet             the labels, published shard by shard
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 STEPS = ("keypoints", "body", "hands", "face", "refine")
 """Steps that a shard goes through after planning; the middle three run side by side."""
 
-_NAME = re.compile(r"^(?P<dataset>[A-Za-z0-9_.-]+)/(?P<index>\d{1,9})$")
+Group = tuple[str, str]
+"""Data set and split: what is planned, counted and measured together."""
+
+_NAME = re.compile(r"(?P<dataset>[A-Za-z0-9_.-]+)/((?P<split>[A-Za-z0-9_.-]+)/)?(?P<index>\d{1,9})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -37,8 +42,13 @@ class ShardRef:
 
     @property
     def name(self) -> str:
-        """``<dataset>/<index>``, as people look for it: ``coco/00012``."""
-        return f"{self.dataset}/{self.index:05d}"
+        """``<dataset>/<split>/<index>``, as people look for it: ``coco/val/00012``."""
+        return f"{self.dataset}/{self.split}/{self.index:05d}"
+
+    @property
+    def group(self) -> Group:
+        """Data set and split."""
+        return self.dataset, self.split
 
     @property
     def relative_path(self) -> Path:
@@ -56,6 +66,11 @@ class ShardRange(Collection[ShardRef]):
     """Split of the data set."""
     count: int
     """Shards, numbered from 0."""
+
+    @property
+    def group(self) -> Group:
+        """Data set and split."""
+        return self.dataset, self.split
 
     def __len__(self) -> int:
         return self.count
@@ -93,16 +108,40 @@ def shard_of(path: Path) -> ShardRef | None:
     return ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
 
 
-def parse_shard_name(name: str) -> tuple[str, int]:
-    """Splits ``coco/00012`` into data set and number.
+def named_shards(names: Iterable[str], groups: Collection[Group]) -> list[ShardRef]:
+    """The shards that names mean.
+
+    Args:
+        names: As ``coco/val/00012``, or ``coco/00012`` where just one split of the data set is known.
+        groups: What is known.
+
+    Returns:
+        Each shard once, in order; whether there is such a number is not looked at.
 
     Raises:
-        ValueError: The name has another form.
+        ValueError: A name has another form, is of an unknown data set, or may mean several splits.
     """
-    match = _NAME.match(name)
-    if match is None:
-        raise ValueError(f"shard {name!r} is not of the form <dataset>/<number>, for example coco/00012")
-    return match["dataset"], int(match["index"])
+    found = set()
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise ValueError(
+                f"shard {name!r} is not of the form <dataset>/<split>/<number>, for example coco/val/00012"
+            )
+        dataset, split, index = match["dataset"], match["split"], int(match["index"])
+        own = [
+            ShardRef(dataset=dataset, split=known, index=index)
+            for of, known in sorted(groups)
+            if of == dataset and split in (None, known)
+        ]
+        if not own:
+            known = ", ".join("/".join(group) for group in sorted(groups)) or "none"
+            raise ValueError(f"shard {name}: no such data set is planned; those planned are: {known}")
+        if len(own) > 1:
+            choices = " or ".join(shard.name for shard in own)
+            raise ValueError(f"shard {name} may be {choices}; name its split too")
+        found.add(own[0])
+    return sorted(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +161,18 @@ class Workspace:
     def plan_path(self, shard: ShardRef) -> Path:
         """File that lists the shard's photos."""
         return self.work / "plan" / shard.relative_path
+
+    def record_path(self, group: Group) -> Path:
+        """File that says where a data set comes from."""
+        return self.work.joinpath("plan", *group, "source.json")
+
+    def rendered_path(self, dataset: str) -> Path:
+        """Folder that a synthetic data set is rendered into."""
+        return self.work / "datasets" / dataset
+
+    def planned_groups(self) -> list[Group]:
+        """What has a plan, in order."""
+        return sorted({(path.parent.name, path.name) for path in self.work.glob("plan/*/*") if path.is_dir()})
 
     def step_path(self, step: str, shard: ShardRef) -> Path:
         """Result file of a step: the labels for ``refine``, a part file otherwise."""

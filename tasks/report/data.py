@@ -184,6 +184,10 @@ class LabelStatistics:
         asked = self._is_labelled() & np.isin(np.frombuffer(self._group_of_row, np.int16), known) & np.isfinite(errors)
         return int(np.argmax(np.where(asked, errors, -np.inf))) if asked.any() else None
 
+    def path_of(self, person: int) -> Path:
+        """The shard of a person."""
+        return Path(self._paths[np.searchsorted(np.frombuffer(self._ends, np.int64), person, side="right")])
+
     def read(self, people: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Whole label rows of a few people, which are kept; each shard is opened once."""
         unread = [person for person in people if person not in self._read]
@@ -244,6 +248,7 @@ def card(label: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "image": None,
         "problem": "",
+        "retry": "",
     }
 
 

@@ -47,7 +47,13 @@ class ReportSummary:
 
 
 def write_report(
-    labels: LabelStatistics, image_loader: ImageLoader, ehm: EHMs, out: Path, *, plot: Path | None = None
+    labels: LabelStatistics,
+    image_loader: ImageLoader,
+    ehm: EHMs,
+    out: Path,
+    *,
+    plot: Path | None = None,
+    retry: Callable[[Path], str] = lambda _: "",
 ) -> ReportSummary:
     """Writes the page of some labels.
 
@@ -57,6 +63,7 @@ def write_report(
         ehm: the body model the labels were made with.
         out: the page.
         plot: where to put a PNG of the error distribution as well, for ``dvc plots``.
+        retry: gives the command that does the shard of a label file again; empty where there is none.
 
     Raises:
         ValueError: the labels were made with another body model.
@@ -72,6 +79,8 @@ def write_report(
         _group("Failed", "Spread over the reasons; the photo alone, since there is no label.", rows, failed),
         _group("Photos without people", "Nobody was found in them, and nobody is counted.", rows, empty),
     ]
+    for person, entry in groups[2]["by_person"].items():
+        entry["retry"] = retry(labels.path_of(person))
     room = config.max_bytes
     for group in groups:
         room = _draw_group(group, rows, image_loader, ehm, config, room)

@@ -34,7 +34,7 @@ def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
     assert "4 people" in state.message
     found = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
     wanted = {
-        f"{step}/few/{shard:05d}" for step in ("keypoints", "body", "hands", "face", "refine") for shard in (0, 1)
+        f"{step}/few/all/{shard:05d}" for step in ("keypoints", "body", "hands", "face", "refine") for shard in (0, 1)
     }
     assert {task_run["name"] for task_run in found} == wanted
     assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
@@ -49,15 +49,15 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
     monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "hands", broken)
     state, flow_run = run(rendered, tmp_path)
     assert state.is_failed()
-    assert "few/00001" in state.message
+    assert "few/all/00001" in state.message
     artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
     table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
-    assert "hands/few/00001" in table
+    assert "hands/few/all/00001" in table
     assert "CUDA out of memory" in table
-    assert "pear retry few/00001" in table
+    assert "pear retry few/all/00001" in table
     assert any(artifact["key"] == "worst-fit" for artifact in artifacts)
     failed = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
-    assert {t["name"] for t in failed if t["state_type"] == "FAILED"} == {"hands/few/00001"}
+    assert {t["name"] for t in failed if t["state_type"] == "FAILED"} == {"hands/few/all/00001"}
 
 
 @pytest.mark.parametrize("datasets", [["nope"], []])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows.run.orchestrate import RunResult, run
 from flows.run.runners import LocalRunner
-from tasks.annotate.settings import load_config
+from tasks.annotate.settings import Origin
 
 PEOPLE = 4
 MANIFEST = f"""
@@ -46,7 +46,7 @@ annotate:
 
 @contextmanager
 def step_states() -> Iterator[dict[str, str]]:
-    """How the steps of the runs inside ended, as the log says: ``hands/few/00000`` to done, skipped or failed."""
+    """How the steps of the runs inside ended, as the log says: ``hands/few/all/00000`` to done, skipped or failed."""
     states: dict[str, str] = {}
 
     class Watch(logging.Handler):
@@ -67,5 +67,6 @@ def step_states() -> Iterator[dict[str, str]]:
 
 def annotate(params: Path, only: list[str] | None = None, **overrides: object) -> RunResult:
     """Runs the annotation in this process; ``refine__iterations=3`` replaces the setting refine.iterations."""
-    config = load_config(params, {key.replace("__", "."): value for key, value in overrides.items()})
-    return run(config, lambda: LocalRunner(config.run, LOG), LOG, only)
+    origin = Origin.of(params, {key.replace("__", "."): value for key, value in overrides.items()})
+    config = origin.config()
+    return run(config, lambda: LocalRunner(config.run, LOG), LOG, only, origin=origin)

@@ -5,11 +5,12 @@ import sys
 
 from flows.run.orchestrate import run
 from flows.run.runners import LocalRunner
-from tasks.annotate.settings import load_config
+from tasks.annotate.settings import Origin
 
 if __name__ == "__main__":
-    config = load_config(sys.argv[1])
+    origin = Origin.of(sys.argv[1])
+    config = origin.config()
     log = logging.getLogger("stopped_run")
     print("started", flush=True)
-    result = run(config, lambda: LocalRunner(config.run, log), log)
+    result = run(config, lambda: LocalRunner(config.run, log), log, origin=origin)
     sys.exit(bool(result.failed_parts))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from plans import plan_of
 from typer.testing import CliRunner
 
 from datasets_manifest.manifest import load_manifest
 from flows.cli.app import app
-from tasks.annotate.plan import plan_dataset
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import Workspace
 
@@ -36,7 +36,7 @@ def test_a_new_project_can_be_planned(project, monkeypatch):
     config = load_config("params.yaml")
     assert config == load_config("params.yaml", {"datasets": ["photos.yaml"]})
     assert load_manifest("photos.yaml").id == "My_trip_1"
-    plan = plan_dataset(*config.datasets, Workspace.of(config.output), config)
+    plan = plan_of(config, Workspace.of(config.output))
     assert len(plan.shards) == 1
 
 

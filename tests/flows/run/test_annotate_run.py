@@ -79,12 +79,12 @@ def test_a_changed_hand_estimator_redoes_hands_and_refinement(rendered):
 
 
 def test_one_shard_alone(rendered):
-    assert set(states(rendered, ["few/00001"])) == {f"{step}/few/00001" for step in STEPS}
+    assert set(states(rendered, ["few/all/00001"])) == {f"{step}/few/all/00001" for step in STEPS}
 
 
 def test_an_unknown_shard_is_named(rendered):
-    with pytest.raises(ValueError, match="few/00009"):
-        annotate(rendered, ["few/00009"])
+    with pytest.raises(ValueError, match="few/all/00009"):
+        annotate(rendered, ["few/all/00009"])
 
 
 def test_smaller_shards_leave_no_person_twice(rendered):
@@ -120,7 +120,7 @@ def test_a_photo_that_is_damaged_becomes_a_row(rendered, tmp_path, prefix):
         f"damaged/all/{prefix}page.jpg#0": "image_unsupported",
     }
     assert len(pd.read_parquet(tmp_path / "labels")) == 3
-    assert "damaged/00000" in (tmp_path / "reports/annotate/failures.csv").read_text()
+    assert "damaged/all/00000" in (tmp_path / "reports/annotate/failures.csv").read_text()
 
 
 def test_a_shard_that_fails_is_recorded_and_the_others_go_on(rendered, tmp_path, monkeypatch):
@@ -137,9 +137,9 @@ def test_a_shard_that_fails_is_recorded_and_the_others_go_on(rendered, tmp_path,
         result = annotate(
             rendered, **overrides, output__report=str(tmp_path / "r"), output__metrics=str(tmp_path / "m.json")
         )
-    assert (ended["hands/few/00000"], ended["refine/few/00000"]) == ("failed", "failed")
-    assert (ended["hands/few/00001"], ended["refine/few/00001"]) == ("done", "done")
-    assert "few/00000" in result.sentence
+    assert (ended["hands/few/all/00000"], ended["refine/few/all/00000"]) == ("failed", "failed")
+    assert (ended["hands/few/all/00001"], ended["refine/few/all/00001"]) == ("done", "done")
+    assert "few/all/00000" in result.sentence
     assert len(pd.read_parquet(tmp_path / "labels")) == PEOPLE - 2
 
 
@@ -158,7 +158,7 @@ def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(rendere
 def test_labels_of_mixed_settings_are_told_and_not_called_good(rendered, tmp_path):
     places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
     annotate(rendered, **places)
-    result = annotate(rendered, ["few/00000"], refine__iterations=24, **places)
+    result = annotate(rendered, ["few/all/00000"], refine__iterations=24, **places)
     assert not result.failed_parts
     assert not result.is_good
     assert "not a snapshot" in result.sentence

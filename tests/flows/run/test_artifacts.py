@@ -18,8 +18,8 @@ from tasks.annotate.failures import Failure, FailureCounts
 def failure(**changes: str) -> Failure:
     return Failure(
         **{
-            "dataset": "coco", "split": "val", "shard": "coco/00012", "step": "hands", "sample_id": "",
-            "code": "shard_failed", "reason": "disk on fire", "retry": "pear retry coco/00012",
+            "dataset": "coco", "split": "val", "shard": "coco/val/00012", "step": "hands", "sample_id": "",
+            "code": "shard_failed", "reason": "disk on fire", "retry": "pear retry coco/val/00012",
         }
         | changes
     )  # fmt: skip
@@ -46,7 +46,7 @@ def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
     rows = [failure(), failure(sample_id="000042_1", step="refine", code="fit_not_finite", reason="moved 3 rad")]
     markdown = artifacts.failures_markdown(counted(*rows), tmp_path / "failures.csv")
     first, second = _table_rows(markdown)
-    assert first == "| hands/coco/00012 | shard\\_failed | `pear retry coco/00012` | disk on fire |"
+    assert first == "| hands/coco/val/00012 | shard\\_failed | `pear retry coco/val/00012` | disk on fire |"
     assert "000042\\_1" in second
     assert "fit\\_not\\_finite" in second
     assert markdown.startswith("# 2 failures in 1 shard\n")
@@ -131,5 +131,5 @@ def test_a_flow_run_has_both_artifacts(api, tmp_path):
 
     found = {artifact.key: artifact.data for artifact in asyncio.run(read(publishes()))}
     assert found.keys() == {artifacts.FAILURES_KEY, artifacts.OVERLAY_KEY}
-    assert "coco/00012" in found[artifacts.FAILURES_KEY]
+    assert "coco/val/00012" in found[artifacts.FAILURES_KEY]
     assert base64.b64encode(picture).decode() in found[artifacts.OVERLAY_KEY]

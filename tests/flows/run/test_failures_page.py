@@ -49,7 +49,7 @@ def failed_run(api, tmp_path) -> str:
 
     found = {}
 
-    @task(task_run_name="hands/coco/00012")
+    @task(task_run_name="hands/coco/val/00012")
     def hands():
         raise RuntimeError("disk on fire")
 
@@ -60,7 +60,7 @@ def failed_run(api, tmp_path) -> str:
         assert context.flow_run is not None
         found["id"] = str(context.flow_run.id)
         hands.submit().wait()
-        common = {"dataset": "coco", "split": "val", "shard": "coco/00012", "retry": "pear retry coco/00012"}
+        common = {"dataset": "coco", "split": "val", "shard": "coco/val/00012", "retry": "pear retry coco/val/00012"}
         failures = [
             Failure(step="hands", sample_id="", code="shard_failed", reason="disk on fire " * 12, **common),
             Failure(step="refine", sample_id="42_1", code="fit_not_finite", reason="<b>moved</b> | 3 rad", **common),
@@ -92,7 +92,7 @@ def _assert_not_blank(picture: Path) -> np.ndarray:
 def test_the_failed_shard_is_on_the_page(api, failed_run, tmp_path):
     page = _artifact_page(api, failed_run, artifacts.FAILURES_KEY)
     dom = _browse(page, tmp_path / "profile", "--dump-dom")
-    for text in ("coco/00012", "shard_failed", "disk on fire", "pear retry coco/00012", "fit_not_finite"):
+    for text in ("coco/val/00012", "shard_failed", "disk on fire", "pear retry coco/val/00012", "fit_not_finite"):
         assert text in dom
     assert "<table" in dom
     assert "<b>moved</b>" not in dom
@@ -110,6 +110,6 @@ def test_the_worst_overlay_is_drawn(api, failed_run, tmp_path):
 
 def test_the_run_page_names_the_failed_task_run(api, failed_run, tmp_path):
     page = f"{api.removesuffix('/api')}/runs/flow-run/{failed_run}"
-    assert "hands/coco/00012" in _browse(page, tmp_path / "profile", "--dump-dom")
+    assert "hands/coco/val/00012" in _browse(page, tmp_path / "profile", "--dump-dom")
     _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'run.png'}")
     _assert_not_blank(tmp_path / "run.png")

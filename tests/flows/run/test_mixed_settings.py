@@ -65,7 +65,7 @@ def test_a_step_refuses_files_that_another_run_put_there_meanwhile(rendered, pla
     monkeypatch.setitem(flows.run.runners.STEP_FUNCTIONS, overtaken, after_the_other_run)
     # One worker: of several, another could have read the keypoints before they were overtaken, and nothing is mixed.
     result = annotate(rendered, **places, run__workers=1)
-    assert result.failed_shards == ("few/00000",)
+    assert result.failed_shards == ("few/all/00000",)
     (reason,) = {failure.reason for failure in result.publication.failures.shown if failure.code == "shard_failed"}
     assert "00000.parquet was made with the settings" in reason
     assert "keypoints" in reason
@@ -138,7 +138,7 @@ def test_photos_without_people_are_no_failed_people(rendered, places, tmp_path):
     page = (Path(places["output__report"]) / "index.html").read_text()
     assert "3 photos: 0 people, 3 photos without people" in page
     workspace = Workspace(work=Path(places["output__work"]), labels=Path(places["output__labels"]))
-    assert "holiday refine: 2 of 2 shards, 0 people, 0 failed, 3 photos without people" in status_lines(workspace)
+    assert "holiday/all refine: 2 of 2 shards, 0 people, 0 failed, 3 photos without people" in status_lines(workspace)
 
 
 def test_a_person_that_the_data_set_names_and_nobody_finds_has_failed(rendered, places):

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from coco_files import HEIGHT, WIDTH, coco_image, coco_person, write_coco
+from plans import plan_of
 
 from datasets_manifest.schema.labels import ErrorCode
 from model.estimators.base import EstimatorInfo, KeypointsOutput
 from tasks.annotate import keypoints as step
 from tasks.annotate.job import ShardJob
-from tasks.annotate.plan import plan_dataset
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.settings import EstimatorConfig
@@ -21,8 +21,9 @@ from tasks.settings import EstimatorConfig
 def rows_of(folder, *data, **options):
     """Rows of the first shard of a COCO data set, with its own keypoints."""
     workspace = Workspace(work=folder / "work", labels=folder / "labels")
-    config = AnnotateConfig(keypoints=EstimatorConfig(backend="annotations"))
-    plan_dataset(str(write_coco(folder, *data, **options)), workspace, config)
+    source = str(write_coco(folder, *data, **options))
+    config = AnnotateConfig(datasets=(source,), keypoints=EstimatorConfig(backend="annotations"))
+    plan_of(config, workspace)
     return step.annotate_keypoints(ShardJob(ShardRef(dataset="group", split="val", index=0), workspace, config))
 
 

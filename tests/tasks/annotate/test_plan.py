@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 from permissions import permissions_hold
+from plans import plan_of
 
 from datasets_manifest.shards.shard import read_footer
 from tasks.annotate import plan as planning
-from tasks.annotate.plan import plan_dataset
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace
 
@@ -38,8 +38,10 @@ def project(tmp_path):
     workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
 
     def planned(images_per_shard=3):
-        config = AnnotateConfig(run=RunConfig(images_per_shard=images_per_shard))
-        return plan_dataset(str(tmp_path / "few.yaml"), workspace, config)
+        config = AnnotateConfig(
+            datasets=(str(tmp_path / "few.yaml"),), run=RunConfig(images_per_shard=images_per_shard)
+        )
+        return plan_of(config, workspace)
 
     return planned, workspace, tmp_path
 
@@ -52,7 +54,7 @@ def inputs(workspace, count):
 def test_photos_are_cut_into_shards_in_order(project):
     planned, workspace, _ = project
     plan = planned()
-    assert [shard.name for shard in plan.shards] == ["few/00000", "few/00001", "few/00002"]
+    assert [shard.name for shard in plan.shards] == ["few/all/00000", "few/all/00001", "few/all/00002"]
     assert len(plan.shards) == 3
     assert ShardRef(dataset="few", split="all", index=2) in plan.shards
     assert ShardRef(dataset="few", split="all", index=3) not in plan.shards
@@ -174,6 +176,6 @@ def test_odd_names_in_annotations_are_no_end_of_a_plan(project):
     layout = "layout: {annotations: all.json, images: .}"
     text = MANIFEST.format(root=folder / "photos").replace("layout: {}", layout).replace("detector", "manifest")
     (folder / "few.yaml").write_text(text.replace("adapter: folder", "adapter: coco"))
-    plan = plan_dataset(str(folder / "few.yaml"), workspace, AnnotateConfig())
+    plan = plan_of(AnnotateConfig(datasets=(str(folder / "few.yaml"),)), workspace)
     assert "6 images" in plan.summary
     assert "2 x image_missing" not in plan.summary

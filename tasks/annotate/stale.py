@@ -1,0 +1,54 @@
+"""Files that newer ones replace, or that are no longer planned: kept below ``work/stale``, nothing is ever deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from tasks.annotate.workspace import Workspace
+
+
+def stale_folder(workspace: Workspace) -> Path:
+    """Makes a folder of the present time that no other call has."""
+    stamp = time.strftime("%Y%m%dT%H%M%S")
+    for number in itertools.count():
+        folder = workspace.work / "stale" / (f"{stamp}-{number}" if number else stamp)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+    raise AssertionError("unreachable")
+
+
+def set_aside(workspace: Workspace, paths: Iterable[Path]) -> Path:
+    """Moves files of the workspace into a new folder, which is returned."""
+    folder = stale_folder(workspace)
+    for path in paths:
+        target = _place_in(folder, path, workspace)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(path, target)
+    return folder
+
+
+def keep(workspace: Workspace, path: Path, folder: Path) -> None:
+    """Gives a file, if it is there, a second name in a folder of ``stale_folder``: what then replaces it loses nothing.
+
+    The file that is kept first stays, so that a step that is tried again does not put its own result there.
+    """
+    target = _place_in(folder, path, workspace)
+    if not path.is_file() or target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, target)
+    except OSError:  # Labels and work folder may lie on different disks, and not every disk knows links.
+        shutil.copy2(path, target)
+
+
+def _place_in(folder: Path, path: Path, workspace: Workspace) -> Path:
+    base = workspace.labels.parent if path.is_relative_to(workspace.labels) else workspace.work
+    return folder / path.relative_to(base)

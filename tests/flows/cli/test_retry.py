@@ -1,0 +1,172 @@
+"""``pear retry`` as it is printed and typed: a shard once more, with the settings and photos of its data set."""
+
+import csv
+import re
+import shlex
+from html import unescape
+
+import pytest
+from stub_estimators import write_manifest, write_photos, write_stub_params
+from typer.testing import CliRunner
+
+from datasets_manifest.shards.shard import read_footer
+from flows.cli.app import app
+
+SHIFT, REFUSE = "keypoints.options.shift=0.1", "keypoints.options.refuse=true"
+
+
+def pear(*words):
+    answer = CliRunner().invoke(app, [str(word) for word in words])
+    return answer.exit_code, answer.output
+
+
+def files(folder):
+    """Every file of labels and parts with its inode: a file that was replaced has another."""
+    return {
+        path: path.stat().st_ino for root in ("labels", "work/parts") for path in (folder / root).rglob("*.parquet")
+    }
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Working folder with settings, and photos for two shards elsewhere."""
+    folder = tmp_path / "it's #1"
+    write_photos(tmp_path / "photos", ["1.png", "2.png", "3.png"])
+    write_photos(folder / "near", ["1.png"])
+    write_manifest(folder / "near.yaml", "near", "near")
+    write_stub_params(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+RUNS = {
+    "root": ("my_photos", "--root", "my_photos=../photos"),
+    "manifest": ("near.yaml",),
+    "settings": ("my_photos", "--root", "my_photos=../photos", "--set", SHIFT),
+    "folders": ("near.yaml", "--set", "output.labels=my labels", "--set", "output.work=w"),
+    "params": ("near.yaml", "--params", "other.yaml"),
+}
+
+
+@pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
+def test_every_printed_command_does_its_shard_again(project, monkeypatch, words):
+    (project / "other.yaml").write_text((project / "params.yaml").read_text())
+    pear("annotate", *words, "--set", REFUSE)
+    places = [word for word in words if word.startswith("output.")]
+    where = [word for place in places for word in ("--set", place)]
+    where += words[words.index("--params") :] if "--params" in words else []
+    _, told = pear("failures", *where)
+    with (project / "reports/annotate/failures.csv").open() as file:
+        in_csv = {row["retry"] for row in csv.DictReader(file)}
+    page = (project / "reports/annotate/index.html").read_text()
+    assert {unescape(found) for found in re.findall(r"<code>(pear retry [^<]*)</code>", page)} == in_csv
+    commands = set(re.findall(r"\[(pear retry .*)\]$", told, re.MULTILINE))
+    assert commands == in_csv
+    labels = project / ("my labels" if places else "labels")
+    if any("--params" in command for command in commands):
+        (project.parent / "elsewhere").mkdir()
+        monkeypatch.chdir(project.parent / "elsewhere")
+    for command in commands:
+        name = re.search(r"(\w+/all/\d{5})", command)[1]
+        path = labels / f"{name}.parquet"
+        before, config = path.stat().st_ino, read_footer(path).config_hash
+        status, said = pear(*shlex.split(command)[1:])
+        assert "again" in said or status == 1, said
+        assert path.stat().st_ino != before
+        assert read_footer(path).config_hash == config
+
+
+def test_the_old_files_are_kept_and_the_others_stay(project):
+    pear("annotate", *RUNS["root"])
+    before = files(project)
+    assert pear("retry", "my_photos/1")[0] == 0
+    replaced = {path for path, inode in files(project).items() if before[path] != inode}
+    assert {path.name for path in replaced} == {"00001.parquet"}
+    assert len(replaced) == 5
+    assert {path.stat().st_ino for path in (project / "work/stale").rglob("*.parquet")} == {
+        before[path] for path in replaced
+    }
+
+
+@pytest.mark.parametrize("step", ["keypoints", "refine"])
+def test_labels_stay_where_they_are_while_the_new_ones_are_made(project, monkeypatch, step):
+    import flows.run.runners
+
+    pear("annotate", *RUNS["root"])
+    before = files(project)
+
+    def stopped(_job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(flows.run.runners.STEP_FUNCTIONS, step, stopped)
+    assert pear("retry", "my_photos/0")[0] != 0
+    label = project / "labels/my_photos/all/00000.parquet"
+    assert label.stat().st_ino == before[label]
+
+
+def gone_root(project):
+    (project.parent / "photos").rename(project.parent / "gone")
+
+
+def gone_record(project):
+    (project / "work/plan/my_photos/all/source.json").unlink()
+
+
+def gone_settings(project):
+    (project / "params.yaml").rename(project / "gone.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it", "sentence"),
+    [
+        ("my_photos/7", None, "shard my_photos/all/00007 was never planned"),
+        ("nobody/0", None, "no such data set is planned; those planned are: my_photos/all"),
+        ("my_photos/0", gone_root, "photos does not exist"),
+        ("my_photos/0", gone_record, "where it came from cannot be read"),
+        ("my_photos/0", gone_settings, "does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(project, name, break_it, sentence):
+    pear("annotate", *RUNS["root"])
+    if break_it:
+        break_it(project)
+    before = files(project)
+    status, said = pear("retry", name, "my_photos/1")
+    assert (status, sentence in " ".join(said.split())) == (2, True), said
+    assert files(project) == before
+    assert not (project / "work/stale").exists()
+
+
+@pytest.mark.parametrize("change", ["option", "file"])
+def test_settings_that_the_rest_of_the_data_set_does_not_have_are_refused(project, change):
+    pear("annotate", *RUNS["root"])
+    words = ["--set", SHIFT] if change == "option" else []
+    if change == "file":
+        text = (project / "params.yaml").read_text()
+        (project / "params.yaml").write_text(text.replace("iterations: 2", "iterations: 3"))
+    before = files(project)
+    status, said = pear("retry", "my_photos/0", *words)
+    assert status == 2
+    assert "the rest of my_photos/all" in said
+    assert files(project) == before
+    assert pear("retry", "my_photos/0", "my_photos/1", *words)[0] == 0
+
+
+def test_with_a_server_up_the_flow_does_it(project, monkeypatch):
+    import flows.annotate
+    import flows.cli.annotate
+
+    pear("annotate", *RUNS["root"])
+    asked = {}
+
+    class State:
+        message = "done"
+
+        def is_completed(self):
+            return True
+
+    monkeypatch.setattr(flows.cli.annotate, "has_server", lambda: True)
+    monkeypatch.setattr(flows.annotate, "annotate_part_labels", lambda **given: asked.update(given) or State())
+    assert pear("retry", "my_photos/1") == (0, "done\n")
+    assert (asked["shards"], asked["again"]) == (["my_photos/all/00001"], True)
+    assert asked["overrides"]["roots"] == {"my_photos": str(project.parent / "photos")}
