@@ -1,10 +1,11 @@
-"""How planning, status, verifying and publishing grow with the number of people, and what reading a row costs.
+"""How planning, looking and publishing grow with the number of people, and what reading a row costs.
 
     python -m benchmarks.shards --rows 1000 10000
 
-writes label and part shards of made-up people into a temporary folder and prints seconds of processor time and peak
-memory for each number of rows, and by how many bytes a row the peak grows from the first number to the last. Every
-operation runs in a process of its own, whose imports count in the peak.
+writes plans, part files and labels of made-up people, one a photo, into a temporary folder, and prints seconds of
+processor time and peak memory for each number of rows, and by how many bytes a row the peak grows from the first number
+to the last. Every operation runs in a process of its own, whose imports count. Those that begin with ``pear`` are the
+commands; ``pear annotate`` finds everything done.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,11 +32,9 @@ from datasets_manifest.adapters.base import Entry, ImageRecord
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_SCHEMAS
-from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import Shard
-from datasets_manifest.shards.snapshot import check_snapshot, shard_files
+from datasets_manifest.shards.shard import Shard, read_footer
+from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import STEPS, ShardRange, Workspace
 
 DATASET = "stub"
@@ -72,27 +73,31 @@ def workspace_in(folder: Path) -> Workspace:
     return Workspace(work=folder / "work", labels=folder / "labels")
 
 
+def settings_in(folder: Path) -> Path:
+    """Settings file of a benchmark."""
+    return folder / "params.yaml"
+
+
 def write_stubs(folder: Path, rows: int, rows_per_shard: int) -> None:
-    """Writes labels, parts and a manifest of ``rows`` made-up people; every tenth failed."""
-    from model.body.assets import load_open_body
+    """Writes settings, a manifest, and plan, parts and labels of ``rows`` made-up people as a run leaves them; every
+    tenth failed."""
+    from tasks.annotate.provenance import step_footer
+    from tasks.annotate.settings import load_config
 
     (folder / "photos").mkdir(parents=True)
     (folder / "stub.yaml").write_text(_MANIFEST.format(root=folder / "photos"))
-    assets = load_open_body()
-    body_model = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
+    run = f"{{images_per_shard: {rows_per_shard}, max_failed_share: 1.0}}"
+    settings_in(folder).write_text(f"annotate: {{datasets: [{folder / 'stub.yaml'}], run: {run}}}\n")
+    config, workspace = load_config(settings_in(folder)), workspace_in(folder)
+    _plan(folder, rows, workspace)
     for shard in _shards(rows, rows_per_shard):
         first = shard.index * rows_per_shard
         count = min(rows_per_shard, rows - first)
+        planned = read_footer(workspace.plan_path(shard)).manifest
         for step in STEPS:
             schema = LABEL_SCHEMA if step == "refine" else PART_SCHEMAS[step]
-            footer = Footer(
-                config={"step": step},
-                code_version="0",
-                manifest={"id": DATASET, "version": "1", "hash": "0", "licence": "", "inputs_hash": str(shard.index)},
-                shard=f"{shard.index:05d}",
-                body_model=body_model,
-            )
-            write_shard(workspace_in(folder).step_path(step, shard), _table(first, count, schema), footer)
+            footer = step_footer(step, config, shard, planned)
+            write_shard(workspace.step_path(step, shard), _table(first, count, schema), footer)
 
 
 def _shards(rows: int, rows_per_shard: int) -> ShardRange:
@@ -109,8 +114,8 @@ def _table(first: int, count: int, schema: pa.Schema) -> pa.Table:
         "split": ["all"] * count,
         "image": [f"{k:07d}.jpg" for k in numbers],
         "status": np.where(failed, "failed", "ok"),
-        "error_code": ["no_person_found" if lost else None for lost in failed],
-        "error_detail": ["nobody" if lost else None for lost in failed],
+        "error_code": ["reprojection_too_large" if lost else None for lost in failed],
+        "error_detail": ["the body is 40 px off" if lost else None for lost in failed],
     }
     for field in schema:
         length = fixed_length(field)
@@ -125,43 +130,46 @@ def _table(first: int, count: int, schema: pa.Schema) -> pa.Table:
     return table_from_columns(columns, schema)
 
 
-def plan(folder: Path, rows: int, rows_per_shard: int) -> None:
-    """Lists ``rows`` photos and writes their plan."""
+@contextmanager
+def _photos(count: int) -> Iterator[None]:
+    """Lets the data set of the benchmark have photos."""
     from tasks.annotate import plan as planning
-    from tasks.annotate.datasets import find_datasets
-    from tasks.annotate.settings import AnnotateConfig, RunConfig
 
-    run, photos = RunConfig(images_per_shard=rows_per_shard), _Photos(rows)
-    config = AnnotateConfig(datasets=(str(folder / "stub.yaml"),), run=run)
-    (dataset,) = find_datasets(config, workspace_in(folder))
+    photos = _Photos(count)
     with (
         mock.patch.object(planning, "open_source", return_value=photos),
         mock.patch.object(planning, "open_adapter", return_value=photos),
     ):
-        planning.plan_dataset(dataset, workspace_in(folder), config, _origin(folder))
+        yield
 
 
-def _origin(folder: Path) -> Origin:
-    return Origin.of(folder / "params.yaml")
+def _plan(folder: Path, rows: int, workspace: Workspace) -> None:
+    from tasks.annotate.datasets import find_datasets
+    from tasks.annotate.plan import plan_dataset
+    from tasks.annotate.settings import Origin, load_config
+
+    config = load_config(settings_in(folder))
+    (dataset,) = find_datasets(config, workspace)
+    with _photos(rows):
+        plan_dataset(dataset, workspace, config, Origin.of(settings_in(folder)))
 
 
-def status(folder: Path, rows: int, rows_per_shard: int) -> None:
-    """Counts what is done."""
-    from tasks.annotate.status import status_lines
-
-    assert any(f"{rows} rows" in line for line in status_lines(workspace_in(folder)))
+def plan(folder: Path, rows: int, rows_per_shard: int) -> None:
+    """Lists ``rows`` photos and writes their plan."""
+    _plan(folder, rows, workspace_in(folder / "planned"))
 
 
-def failures(folder: Path, rows: int, rows_per_shard: int) -> None:
-    """Goes through everything that failed."""
-    from tasks.annotate.failures import list_failures
+def pear(*words: str, code: int = 0) -> Callable[[Path, int, int], None]:
+    """A command as it is typed in the folder of a benchmark."""
 
-    assert sum(1 for _ in list_failures(workspace_in(folder), _origin(folder))) == -(-rows // 10)
+    def command(folder: Path, rows: int, rows_per_shard: int) -> None:
+        from flows.cli.app import app
 
+        os.chdir(folder)
+        with _photos(rows) if "annotate" in words[:1] and code == 0 else nullcontext():
+            assert (app(list(words), standalone_mode=False) or 0) == code
 
-def verify(folder: Path, rows: int, rows_per_shard: int) -> None:
-    """Checks the labels as a whole."""
-    assert check_snapshot(workspace_in(folder).labels).count.rows == rows
+    return command
 
 
 def publish(folder: Path, rows: int, rows_per_shard: int) -> None:
@@ -169,18 +177,13 @@ def publish(folder: Path, rows: int, rows_per_shard: int) -> None:
     from datasets_manifest.manifest import load_manifest
     from tasks.annotate.plan import DatasetPlan
     from tasks.annotate.publish import publish as publish_labels
-    from tasks.annotate.settings import AnnotateConfig, OutputConfig
+    from tasks.annotate.settings import Origin, load_config
 
-    output = OutputConfig(
-        work=str(folder / "work"),
-        labels=str(folder / "labels"),
-        report=str(folder / "report"),
-        metrics=str(folder / "metrics.json"),
-    )
     shards = _shards(rows, rows_per_shard)
     planned = DatasetPlan(manifest=load_manifest(str(folder / "stub.yaml")), shards=shards, summary="")
-    done = publish_labels(workspace_in(folder), AnnotateConfig(output=output), [planned], shards, {}, _origin(folder))
-    assert (done.count.people, done.failures.count, done.warning) == (rows, -(-rows // 10), "")
+    config, origin = load_config(settings_in(folder)), Origin.of(settings_in(folder))
+    done = publish_labels(workspace_in(folder), config, [planned], shards, {}, origin)
+    assert (done.count.rows, done.failures.count, done.warning) == (rows, -(-rows // 10), "")
 
 
 def columns(folder: Path, rows: int, rows_per_shard: int) -> None:
@@ -193,11 +196,13 @@ def columns(folder: Path, rows: int, rows_per_shard: int) -> None:
 
 OPERATIONS: Mapping[str, Callable[[Path, int, int], None]] = {
     "plan": plan,
-    "status": status,
-    "failures": failures,
-    "verify": verify,
     "columns": columns,
     "publish": publish,
+    "pear status": pear("status"),
+    "pear failures": pear("failures"),
+    "pear verify": pear("verify"),
+    "pear annotate": pear("annotate", "--local"),
+    "pear annotate nosuch": pear("annotate", "nosuch", "--local", code=2),
 }
 
 
@@ -213,10 +218,8 @@ def measure(operation: str, folder: Path, rows: int, rows_per_shard: int) -> dic
 
 def _run(operation: str, folder: Path, rows: int, rows_per_shard: int) -> dict[str, float]:
     logging.disable(logging.WARNING)
-    started = time.process_time()
     OPERATIONS[operation](folder, rows, rows_per_shard)
-    seconds = time.process_time() - started
-    return {"seconds": seconds, "peak_mb": peak_bytes() / 2**20}
+    return {"seconds": time.process_time(), "peak_mb": peak_bytes() / 2**20}
 
 
 def main() -> None:
@@ -224,18 +227,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--rows-per-shard", type=int, default=8)
+    parser.add_argument("--keep", type=Path, help="Folder that keeps what is written, for a further run.")
+    parser.add_argument("--operations", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
     parser.add_argument("--one", choices=OPERATIONS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(_run(given.one, given.folder, given.rows[0], given.rows_per_shard)))
         return
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in OPERATIONS}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in given.operations}
     for rows in given.rows:
-        with tempfile.TemporaryDirectory() as folder:
-            write_stubs(Path(folder), rows, given.rows_per_shard)
-            for name in OPERATIONS:
-                found[name].append(measure(name, Path(folder), rows, given.rows_per_shard))
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = (given.keep or Path(temporary)).absolute() / f"{rows}x{given.rows_per_shard}"
+            if not folder.is_dir():
+                write_stubs(folder, rows, given.rows_per_shard)
+            for name in given.operations:
+                found[name].append(measure(name, folder, rows, given.rows_per_shard))
     print(
         "| operation | "
         + " | ".join(f"{rows} rows: CPU s, us a row, peak MB" for rows in given.rows)

@@ -24,6 +24,7 @@ from flows.run.torchrun import TrainingFailed
 from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
+from tasks.display import Lines
 from tasks.settings import uses_gpu
 from tasks.training.regressor.request import prepare
 from tasks.training.regressor.settings import load_train_config
@@ -72,7 +73,8 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
     )
     try:
         with slot:
-            result = run_training(lambda: prepare(config), get_run_logger(), stage=run_stage, on_progress=ProgressBar())
+            log = get_run_logger()
+            result = run_training(lambda: prepare(config, Lines(log)), log, stage=run_stage, on_progress=ProgressBar())
     except (ValueError, WriteError, TrainingFailed) as error:
         return Failed(message=str(error))
     publish_train_artifacts(result)

@@ -57,7 +57,8 @@ ROOMS = {
         "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},
         "training.regressor": {
-            *("body_model", "metric_files", "revisions", "settings", "synthetic", "training.engine", "version"),
+            *("body_model", "display", "metric_files", "revisions", "settings", "synthetic", "training.engine"),
+            "version",
         },
     },
     "flows": {

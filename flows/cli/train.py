@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli.bar import display
 from flows.cli.command_line import command_log, has_server, one_sentence, parse_settings
 from flows.cli.stopping import stoppable
 
@@ -20,7 +21,11 @@ def train(
     params: TrainParams = Path("params.train.yaml"),
     settings: TrainSettings = None,
     people_only: Annotated[
-        bool, typer.Option("--people-only", help="Render and check the people, say what a training would do, and stop.")
+        bool,
+        typer.Option(
+            "--people-only",
+            help="Render the people, check everything, say what a training would do, stop.",
+        ),
     ] = False,
     local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
 ) -> None:
@@ -43,8 +48,10 @@ def _look(params: Path, overrides: dict[str, Any]) -> bool:
     from tasks.training.regressor.plan import open_plan
     from tasks.training.regressor.settings import load_train_config
 
-    command_log()
-    for line in open_plan(load_train_config(params, overrides)).lines():
+    config = load_train_config(params, overrides)
+    with display(command_log()) as shown:
+        plan = open_plan(config, shown)
+    for line in plan.lines():
         typer.echo(line)
     return True
 
@@ -56,7 +63,8 @@ def _train_here(params: Path, overrides: dict[str, Any]) -> bool:
     from tasks.training.regressor.settings import load_train_config
 
     try:
-        result = run_training(lambda: prepare(load_train_config(params, overrides)), command_log())
+        with display(log := command_log()) as shown:
+            result = run_training(lambda: prepare(load_train_config(params, overrides), shown), log)
     except TrainingFailed as error:
         typer.echo(f"pear: {error}", err=True)
         return False

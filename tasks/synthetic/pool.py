@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
@@ -16,26 +16,26 @@ _function: list[Callable[[int], Any]] = []
 """What a process that was started here calls."""
 
 
-def call_in_processes(function: Callable[[int], T], count: int, processes: int) -> Iterator[T]:
-    """Results of ``function`` for 0 .. ``count`` - 1, in this order, the same for any number of processes.
+def call_in_processes(function: Callable[[int], T], numbers: Sequence[int], processes: int) -> Iterator[T]:
+    """Results of ``function`` for some numbers, in their order, the same for any number of processes.
 
     Args:
         function: Must be picklable if there are several processes, with all that it holds; it is sent to each once.
-        count: Number of calls.
+        numbers: What it is called with.
         processes: 1 calls it here. More need a program that new processes can import.
     """
     if processes == 1:
         threads = torch.get_num_threads()
         try:
             torch.set_num_threads(1)  # a sum that is split among threads can have other last bits
-            yield from map(function, range(count))
+            yield from map(function, numbers)
         finally:
             torch.set_num_threads(threads)
         return
     # Not forked: a child of a process whose torch has run threads can wait for ever for threads it does not have.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start, initargs=(function,)) as pool:
-        yield from pool.map(_call, range(count), chunksize=max(1, min(8, count // (4 * processes))))
+        yield from pool.map(_call, numbers, chunksize=max(1, min(8, len(numbers) // (4 * processes))))
 
 
 def _start(function: Callable[[int], Any]) -> None:

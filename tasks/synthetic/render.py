@@ -2,30 +2,36 @@
 
 A folder holds ``images/000000.jpg`` ..., ``scenes.csv``, and, written last, ``truth.parquet``: a label shard with one
 row a person (``tasks/synthetic/labels.py``). Person k depends on the seed and on k alone, so a larger set begins with
-the people of a smaller one, and the same settings give the same bytes.
+the people of a smaller one, and the same settings give the same bytes. Until all are rendered, ``.unfinished/`` has
+labels and scenes of those that are, from which a rendering that was stopped goes on.
 
 The third number of a true keypoint is its visibility, as ``tasks/synthetic/visibility.py`` describes it.
 """
 
 import dataclasses
+import itertools
 import logging
-from collections.abc import Iterable, Iterator
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
 from pyarrow import csv
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import alone_in, whole_file, write_bytes
+from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import LabelSet
-from datasets_manifest.shards.shard import finished_footer
+from datasets_manifest.shards.shard import finished_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape
+from tasks.display import Display, Lines
 from tasks.revisions import REVISIONS
 from tasks.synthetic.labels import VALID_SHARE, label_table
 from tasks.synthetic.person import SyntheticConfig, render_person
@@ -34,17 +40,28 @@ from tasks.synthetic.pose import CROP_SHARES
 from tasks.version import code_version
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TRUTH_FILE = "truth.parquet"
 SCENE_FILE = "scenes.csv"
 """What is random in a picture and no label: what is framed, whether it is a child, whether something is in front."""
 LICENCE = "Rendered by this project from its own body model; no person is shown."
+UNFINISHED = ".unfinished"
+BLOCK = 256
+"""People whose labels are kept together until all are rendered."""
 PEOPLE_A_PROCESS = 32
 """Fewer people are not worth the seconds that a process takes to start."""
 
 
 def synthesise(
-    out_dir: Path, config: SyntheticConfig, ehm: EHMs, *, jobs: int = 1, dataset: str = "synthetic", split: str = "all"
+    out_dir: Path,
+    config: SyntheticConfig,
+    ehm: EHMs,
+    *,
+    jobs: int = 1,
+    dataset: str = "synthetic",
+    split: str = "all",
+    display: Display | None = None,
 ) -> LabelSet:
     """Renders the data set into a folder unless it is already there, complete and made with these settings.
 
@@ -58,6 +75,7 @@ def synthesise(
             than 1 need a program that new processes can import (``if __name__ == "__main__":`` around what starts it).
         dataset: name of the data set in the labels.
         split: its split.
+        display: shows how far it is; None for a line of the log now and then.
 
     Returns:
         Labels and photos, as a training takes them.
@@ -68,11 +86,13 @@ def synthesise(
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1 process, got {jobs}")
     with alone_in(Path(out_dir)):
-        _synthesise(Path(out_dir), config, ehm, jobs, dataset, split)
+        _synthesise(Path(out_dir), config, ehm, jobs, dataset, split, display or Lines(log))
     return LabelSet(path=str(out_dir), images=str(out_dir))
 
 
-def _synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int, dataset: str, split: str) -> None:
+def _synthesise(
+    out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int, dataset: str, split: str, display: Display
+) -> None:
     truth_path = out_dir / TRUTH_FILE
     stated = _stated_config(config, ehm) | {"dataset": dataset, "split": split, "valid_share": VALID_SHARE}
     names = [_image_name(k, config) for k in range(config.count)]
@@ -80,10 +100,6 @@ def _synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int, da
         log.info("%s is complete (%d images); nothing to render.", out_dir, config.count)
         return
     truth_path.unlink(missing_ok=True)
-    people = _render_files(out_dir, config, ehm, jobs)
-    for stale in sorted((out_dir / "images").glob("[0-9]" * 6 + ".*")):
-        if f"images/{stale.name}" not in set(names):
-            stale.unlink()
     footer = Footer(
         config=stated,
         code_version=code_version(),
@@ -92,10 +108,31 @@ def _synthesise(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int, da
         body_model=stated["body_model"],
         created_utc="1970-01-01T00:00:00+00:00",  # no clock: the same settings give the same bytes
     )
+    blocks = _blocks(out_dir, config, footer)
+    _render(out_dir, config, ehm, jobs, footer, blocks, display)
+    for stale in sorted((out_dir / "images").glob("[0-9]" * 6 + ".*")):
+        if f"images/{stale.name}" not in set(names):
+            stale.unlink()
+    scenes = [csv.read_csv(path.with_suffix(".csv")) for path in blocks]
     with whole_file(out_dir / SCENE_FILE) as file:
-        csv.write_csv(pa.Table.from_pylist([{"image": label["image"], **scene} for label, scene in people]), file)
-    write_shard(truth_path, label_table([label for label, _ in people], dataset, split), footer)
+        csv.write_csv(pa.concat_tables(scenes).combine_chunks(), file)
+    labels = pa.concat_tables([read_shard(path, LABEL_SCHEMA) for path in blocks])
+    write_shard(truth_path, labels.combine_chunks(), footer)
+    shutil.rmtree(out_dir / UNFINISHED)
     log.info("Rendered %d people into %s.", config.count, out_dir)
+
+
+def _blocks(out_dir: Path, config: SyntheticConfig, footer: Footer) -> dict[Path, range]:
+    """The files of the labels of all people, and who is in each; those that other settings left are deleted, since the
+    pictures of their people will be replaced."""
+    blocks = {
+        out_dir / UNFINISHED / f"{first:06d}.parquet": range(first, min(first + BLOCK, config.count))
+        for first in range(0, config.count, BLOCK)
+    }
+    for path in sorted((out_dir / UNFINISHED).glob("*.parquet")):
+        if path not in blocks or not finished_footer(path, footer.config_hash):
+            path.unlink()
+    return blocks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,19 +153,48 @@ class _Renderer:
         return {"image": name, **person.truth}, person.scene
 
 
-def _render_files(out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int) -> list[tuple[dict, dict]]:
-    """Writes every image and returns labels and scenes in their order."""
+def _render(
+    out_dir: Path,
+    config: SyntheticConfig,
+    ehm: EHMs,
+    jobs: int,
+    footer: Footer,
+    blocks: Mapping[Path, range],
+    display: Display,
+) -> None:
+    """Writes the pictures, scenes and labels of every block that is not there."""
+    absent = {
+        path: people
+        for path, people in blocks.items()
+        if not path.is_file() or not all((out_dir / _image_name(k, config)).is_file() for k in people)
+    }
+    numbers = list(itertools.chain.from_iterable(absent.values()))
+    there = config.count - len(numbers)
+    what = f"{len(numbers)} people, one a photo" + f" ({there} are there already)" * bool(there)
+    log.info("Rendering %s, into %s.", what, out_dir)
     renderer = _Renderer(out_dir=out_dir, config=config, ehm=ehm, rest=RestShape.from_assets(ehm.assets))
-    processes = min(jobs, max(1, config.count // PEOPLE_A_PROCESS))
-    return list(_logged(call_in_processes(renderer.write, config.count, processes), config.count))
+    processes = min(jobs, max(1, len(numbers) // PEOPLE_A_PROCESS))
+    rendered = _shown(call_in_processes(renderer.write, numbers, processes), there, config.count, display)
+    for path, people in absent.items():
+        own = list(itertools.islice(rendered, len(people)))
+        scenes = pa.Table.from_pylist([{"image": label["image"], **scene} for label, scene in own])
+        with whole_file(path.with_suffix(".csv")) as file:
+            csv.write_csv(scenes, file)
+        labels = label_table([label for label, _ in own], footer.manifest["id"], footer.config["split"])
+        write_shard(path, labels, footer)
 
 
-def _logged(rows: Iterable[Any], count: int) -> Iterator[Any]:
-    """The same rows; says how far it is at every tenth."""
-    for done, row in enumerate(rows, 1):
-        yield row
-        if done % max(1, count // 10) == 0 and done < count:
-            log.info("Rendered %d of %d people.", done, count)
+def _shown(people: Iterable[T], there: int, count: int, display: Display) -> Iterator[T]:
+    """The same people; shows how far it is, by the speed after the first, who waited for the processes to start."""
+    first_s = 0.0
+    for done, person in enumerate(people):
+        now = time.perf_counter()
+        first_s = first_s or now
+        each_s = (now - first_s) / done if done else 0.0
+        left = count - there - done - 1
+        rate, left_s = (f"{1 / each_s:.1f}/s", each_s * left) if each_s else ("", None)
+        display.show("people rendered", count - left, count, rate, left_s)
+        yield person
 
 
 def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from model.body.assets import EhmAssets
 from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets, full_body
+from tasks.display import Display
 from tasks.revisions import REVISIONS
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
@@ -29,6 +31,8 @@ from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.dataset import LabelledPhotos
 from tasks.training.regressor.mean_file import read_mean_file
 from tasks.training.regressor.settings import TrainConfig
+
+log = logging.getLogger(__name__)
 
 NETWORK = "regressor"
 """What the trained network is called in the files of a run."""
@@ -93,9 +97,12 @@ class TrainingPlan:
         return f"{line}; above {MAX_RESIDUAL:.0%} in the face, so the faces of mirrored crops do not supervise"
 
 
-def rendered_people(config: TrainConfig) -> tuple[list[LabelSet], list[LabelSet]]:
+def rendered_people(config: TrainConfig, display: Display | None = None) -> tuple[list[LabelSet], list[LabelSet]]:
     """Renders the synthetic people of the settings unless that is done: those to learn from, those to evaluate on."""
     stated = config.synthetic
+    if stated.train or stated.validation:
+        told = f"{stated.train} to learn from, {stated.validation} to evaluate on"
+        log.info("Rendered people in %s: %s; those that are there stay.", stated.folder, told)
     found: list[list[LabelSet]] = []
     for name, count, seed in (("train", stated.train, stated.seed), ("val", stated.validation, stated.seed + 1)):
         if not count:
@@ -111,13 +118,17 @@ def rendered_people(config: TrainConfig) -> tuple[list[LabelSet], list[LabelSet]
         )
         digest = config_hash([REVISIONS["synthesise"], settings, config.body_model.path])
         folder = Path(stated.folder) / f"{name}-{digest[:8]}"
-        body = full_body(config.body_model)
-        found.append([synthesise(folder, settings, body, jobs=os.cpu_count() or 1, split=name)])
+        body, jobs = full_body(config.body_model), os.cpu_count() or 1
+        found.append([synthesise(folder, settings, body, jobs=jobs, split=name, display=display)])
     return found[0], found[1]
 
 
-def open_plan(config: TrainConfig) -> TrainingPlan:
-    """Reads and checks everything that a training needs.
+def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPlan:
+    """Reads and checks everything that a training needs; people are rendered first.
+
+    Args:
+        config: All settings.
+        display: Shows how far the rendering is; None for a line of the log now and then.
 
     Raises:
         ValueError: Labels are missing, mixed, of another body or convention, too many are left out, photos vanished,
@@ -129,7 +140,7 @@ def open_plan(config: TrainConfig) -> TrainingPlan:
             raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
     if config.mean not in ("labels", "neutral"):
         read_mean_file(config.mean)
-    rendered, rendered_validation = rendered_people(config)
+    rendered, rendered_validation = rendered_people(config, display)
     assets = ehm_assets(config.body_model)
     body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
     training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))

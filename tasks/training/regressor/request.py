@@ -18,6 +18,7 @@ from datasets_manifest.files import sweep_temporary, write_text
 from datasets_manifest.shards.selection import Selection
 from datasets_manifest.shards.selection_file import read_selections, write_selections
 from datasets_manifest.sources.image_sources import open_images
+from tasks.display import Display
 from tasks.training.engine.checkpoints import is_finished
 from tasks.training.engine.prepared import PreparedRun
 from tasks.training.engine.run_folder import RunFolder
@@ -30,13 +31,17 @@ MODULE = "tasks.training.regressor"
 """What each process of the training runs."""
 
 
-def prepare(config: TrainConfig) -> PreparedRun:
+def prepare(config: TrainConfig, display: Display | None = None) -> PreparedRun:
     """Checks everything that a training needs and writes its request, unless it has finished already.
+
+    Args:
+        config: All settings.
+        display: See ``open_plan``.
 
     Raises:
         ValueError: See ``open_plan``; or the run has been trained beyond the steps of the settings.
     """
-    plan = open_plan(config)
+    plan = open_plan(config, display)
     prepared = PreparedRun(
         module=MODULE,
         processes=config.run.processes,

@@ -77,7 +77,7 @@ class TrainConfig(EngineConfig):
     validation_share: Share = 0.0
     """Share of the photos and clips of ``datasets`` that are held out and evaluated on, by a hash of their names."""
     synthetic: SyntheticPeopleConfig = field(default_factory=SyntheticPeopleConfig)
-    """Rendered people, beside the data sets."""
+    """Rendered people, beside the data sets; null for none."""
     filter: LabelFilter = field(default_factory=LabelFilter)
     """Which labels are taken."""
     max_dropped_share: Share = 0.5
@@ -154,6 +154,8 @@ def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = No
     """
     path = placed(path).absolute()
     values = with_overrides(read_section(path, SECTION), overrides or {})
+    if values.get("synthetic", {}) is None:
+        del values["synthetic"]
     return _placed(read_settings(TrainConfig, values, path.name), path.parent)
 
 

@@ -17,19 +17,19 @@ def report(power, index):
 
 def test_one_process_is_this_one_with_one_thread_for_the_while():
     before = torch.get_num_threads()
-    results = list(call_in_processes(functools.partial(report, 2), 5, 1))
+    results = list(call_in_processes(functools.partial(report, 2), range(5), 1))
     assert results == [(k**2, 1, os.getpid()) for k in range(5)]
     assert torch.get_num_threads() == before
     with pytest.raises(ValueError, match="no result for 7"):
-        list(call_in_processes(functools.partial(report, 2), 9, 1))
+        list(call_in_processes(functools.partial(report, 2), range(9), 1))
     assert torch.get_num_threads() == before
 
 
 @pytest.mark.slow
 def test_several_processes_keep_the_order():
-    results = list(call_in_processes(functools.partial(report, 3), 7, 2))
+    results = list(call_in_processes(functools.partial(report, 3), range(7), 2))
     assert [value for value, _, _ in results] == [k**3 for k in range(7)]
     assert {threads for _, threads, _ in results} == {1}
     assert os.getpid() not in {process for _, _, process in results}
     with pytest.raises(ValueError, match="no result for 7"):
-        list(call_in_processes(functools.partial(report, 3), 9, 2))
+        list(call_in_processes(functools.partial(report, 3), range(9), 2))

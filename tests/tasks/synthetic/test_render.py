@@ -1,6 +1,7 @@
 """The synthetic data set: same settings, same bytes; the truth is true; the pictures show what it says."""
 
 import dataclasses
+import logging
 import os
 import time
 
@@ -171,6 +172,63 @@ def test_a_lost_image_is_rendered_again(rendered, ehm, tmp_path):
     (tmp_path / "images" / "000001.jpg").unlink()
     synthesise(tmp_path, config, ehm)
     assert (tmp_path / "images" / "000001.jpg").read_bytes() == (rendered / "images" / "000001.jpg").read_bytes()
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopped_after(monkeypatch, pictures):
+    """Lets so many people be rendered; returns who was, and what goes on without a stop."""
+    rendered, render = [], module.render_person
+
+    def render_some(index, *rest):
+        if len(rendered) == pictures:
+            raise Stopped
+        rendered.append(index)
+        return render(index, *rest)
+
+    monkeypatch.setattr(module, "render_person", render_some)
+    return rendered
+
+
+def test_a_rendering_that_was_stopped_goes_on_and_gives_the_same_bytes(rendered, tmp_path, ehm, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 2)
+    with monkeypatch.context() as patch:
+        stopped_after(patch, 5)
+        with pytest.raises(Stopped):
+            synthesise(tmp_path, SMALL, ehm)
+    (tmp_path / "images" / "000001.jpg").unlink()
+    again = stopped_after(monkeypatch, 99)
+    synthesise(tmp_path, SMALL, ehm)
+    assert again == [0, 1, 4, 5]
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_pictures_that_other_settings_began_to_replace_are_rendered_again(rendered, tmp_path, ehm, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 2)
+    for seed in (SMALL.seed, SMALL.seed + 1):
+        with monkeypatch.context() as patch:
+            stopped_after(patch, 3)
+            with pytest.raises(Stopped):
+                synthesise(tmp_path, dataclasses.replace(SMALL, seed=seed), ehm)
+    synthesise(tmp_path, SMALL, ehm)
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_it_says_at_once_how_many_are_rendered_and_shows_each(tmp_path, ehm, caplog):
+    shown = []
+
+    class Shown:
+        def show(self, *told):
+            shown.append(told)
+
+    caplog.set_level(logging.INFO)
+    synthesise(tmp_path, dataclasses.replace(SMALL, count=3), ehm, display=Shown())
+    assert caplog.messages[0] == f"Rendering 3 people, one a photo, into {tmp_path}."
+    assert [told[:3] for told in shown] == [("people rendered", done, 3) for done in (1, 2, 3)]
+    assert [told[4] is None for told in shown] == [True, False, False]
+    assert shown[2][4] == 0
 
 
 def test_other_settings_replace_the_folder_and_leave_no_stale_image(tmp_path, ehm):

@@ -16,7 +16,7 @@ from tasks.setting_rows import setting_rows
 from tasks.training.regressor.settings import TrainConfig, from_plain, load_train_config, to_plain
 
 ROOT = Path(__file__).resolve().parents[4]
-PRESETS = ("params.train.yaml", "params.train-paper.yaml", "params.train-hmr2.yaml")
+PRESETS = ("params.train.yaml", "params.train-tiny.yaml", "params.train-paper.yaml", "params.train-hmr2.yaml")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -101,6 +101,14 @@ def test_a_mistake_ends_in_a_sentence(overrides: dict, said: str) -> None:
 def test_a_file_of_the_annotation_is_refused() -> None:
     with pytest.raises(ValueError, match="must hold one section, `train:`"):
         load_train_config(ROOT / "params.yaml")
+
+
+def test_no_rendered_people_are_asked_for_by_null() -> None:
+    own = [{"path": "labels", "images": "photos"}]
+    config = load_train_config(ROOT / "params.train.yaml", {"synthetic": None, "datasets": own})
+    assert (config.synthetic.train, config.synthetic.validation) == (0, 0)
+    with pytest.raises(ValueError, match="nothing to learn from; name a folder of labels"):
+        load_train_config(ROOT / "params.train.yaml", {"synthetic": None})
 
 
 def test_spreading_the_same_batch_over_processes_is_the_same_run() -> None:
