@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import PositiveFloat
 
+from datasets_manifest.canonical import config_hash
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 __all__ = [
     "TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "check_splits", "select_labels",
+    "unlike_settings",
 ]  # fmt: skip
 
 TEST_SPLIT = "test"
@@ -162,6 +164,23 @@ def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:
                 f"{_body(other.body_model)}; a model is trained on labels of one body, so annotate one of them again."
             )
     return first.body_model
+
+
+def unlike_settings(selections: Sequence[Selection]) -> list[str]:
+    """A sentence for each data set whose labels were made with other settings than those of the first of their kind.
+
+    That is no fault: who gives each a label set of its own wants them together.
+    """
+    first: dict[str, Selection] = {}
+    told = []
+    for other in selections:
+        one = first.setdefault(str(other.config.get("step")), other)
+        if differing := differing_settings(other.config, one.config):
+            told.append(
+                f"labels in {other.path} ({config_hash(other.config)[:12]}) were made with other settings than in "
+                f"{one.path} ({config_hash(one.config)[:12]}): {differing}"
+            )
+    return told
 
 
 def check_splits(selections: Sequence[Selection], asked: Sequence[str]) -> None:

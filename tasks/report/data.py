@@ -23,7 +23,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.schema.people import PeopleCount, is_empty_photo
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import Shard, read_shard
-from datasets_manifest.shards.snapshot import shard_files
+from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.report.figures import PART_TITLES, finite
 from tasks.report.settings import ReportConfig
 
@@ -87,14 +87,10 @@ class LabelStatistics:
         """Figures of all labels below a folder.
 
         Raises:
-            ValueError: There are none.
+            SnapshotError: There are none, or they have a fault.
         """
         statistics = cls(config)
-        for path in shard_files(labels_dir):
-            with Shard(path) as shard:
-                statistics.add(shard, shard.table(LABEL_SCHEMA))
-        if not statistics.provenance.num_shards:
-            raise ValueError(f"no labels (*.parquet) below {labels_dir}: run the annotation first")
+        check_snapshot(labels_dir, visit=statistics.add)
         return statistics
 
     @property

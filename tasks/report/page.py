@@ -109,7 +109,15 @@ def _check_body_model(ehm: EHMs, provenance: Provenance) -> None:
 
 def _group(title: str, note: str, rows: Mapping[int, Mapping[str, Any]], chosen: Sequence[int]) -> dict[str, Any]:
     cards = {person: card(rows[person]) for person in chosen}
-    return {"title": title, "note": note, "cards": list(cards.values()), "by_person": cards, "left_out": 0}
+    has_bodies = any(entry["status"] != Status.FAILED for entry in cards.values())
+    return {
+        "title": title,
+        "note": note,
+        "has_bodies": has_bodies,
+        "cards": list(cards.values()),
+        "by_person": cards,
+        "left_out": 0,
+    }
 
 
 def _draw_group(

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.held_out import hold_out
-from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels
+from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels, unlike_settings
 from datasets_manifest.sources.image_sources import check_images, open_images
 from datasets_manifest.sources.video import clip_of
 from model.body.assets import EhmAssets
@@ -72,6 +72,7 @@ class TrainingPlan:
         """What will be done, for a log."""
         said = [f"learns from {people.selection.sentence}" for people in self.training]
         said += [f"evaluates on {people.selection.sentence}" for people in self.validation]
+        said += unlike_settings([people.selection for people in (*self.training, *self.validation)])
         config = self.config
         people = sum(entry.selection.num_rows for entry in self.training)
         processes = "1 process" if config.run.processes == 1 else f"{config.run.processes} processes"

@@ -1,5 +1,7 @@
 """A selection is one data set of one config, body and convention; every row is in it or counted with its reason."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +13,14 @@ from table_rows import table_from_rows
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, SCHEMA_VERSION, label_schema
 from datasets_manifest.settings import read_settings
-from datasets_manifest.shards.selection import LabelFilter, LabelSet, check_same_body, check_splits, select_labels
+from datasets_manifest.shards.selection import (
+    LabelFilter,
+    LabelSet,
+    check_same_body,
+    check_splits,
+    select_labels,
+    unlike_settings,
+)
 from datasets_manifest.shards.selection_columns import COLUMNS, supervising_schema
 from datasets_manifest.shards.store import shard_path, write_shard
 
@@ -233,6 +242,15 @@ def test_splits_of_two_settings_are_learnt_from_one_at_a_time(tmp_path, rng):
     told = r"demo/train of \w{12}, demo/val of \w{12} \(solver\.iterations is 30, not 20\).*filter\.splits"
     with pytest.raises(ValueError, match=told):
         select(tmp_path)
+
+
+def test_label_sets_of_two_settings_are_told_apart(tmp_path, rng):
+    write(tmp_path / "a", [person(0, rng)])
+    write(tmp_path / "b", [person(0, rng)], config={"solver": {"iterations": 30}, "weights": [1.0, 0.25]})
+    write(tmp_path / "c", [person(0, rng)], config={"step": "synthesise"})
+    one, other, rendered = (select(tmp_path / name) for name in "abc")
+    (told,) = unlike_settings([one, rendered, other, one])
+    assert re.search(r"b \(\w{12}\) .* in \S+a \(\w{12}\): solver\.iterations is 30, not 20$", told)
 
 
 def test_photos_without_people_are_no_people_left_out(tmp_path, rng):

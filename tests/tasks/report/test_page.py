@@ -169,6 +169,10 @@ def test_counts_and_provenance(report, ehm):
     assert summary.count == PeopleCount(ok=3, partial=1, failed=failed, photos=photos, empty_photos=1)
     assert summary.count.sentence in page
     assert "photo without people" in page
+    (empty,) = re.findall(r"<h2>Photos without people</h2>.*?<h2>", page, re.DOTALL)
+    assert "no_person_found" in empty
+    assert "Left side blue" not in empty
+    assert '"chip failed"' not in empty
     assert footer.config_hash in page
     assert ehm.assets.sha256[:16] in page
     assert "simulated" in page
@@ -225,7 +229,7 @@ def test_labels_of_another_body_are_refused(tmp_path, ehm):
 
 
 def test_a_folder_without_labels_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no labels"):
+    with pytest.raises(ValueError, match="no shard"):
         LabelStatistics.of(tmp_path, SMALL)
 
 
