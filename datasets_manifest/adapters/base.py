@@ -28,22 +28,29 @@ class Missing(NamedTuple):
     """File or annotation, as the data set names it."""
     reason: str
     """Error code, colon, one sentence."""
+    has_row: bool = False
+    """Whether a record stands for it, so that its reason is in a row of the labels."""
 
     @property
     def code(self) -> ErrorCode:
         """The error code at the start of the reason."""
         return ErrorCode(self.reason.partition(":")[0])
 
+    @property
+    def detail(self) -> str:
+        """The sentence of the reason."""
+        return self.reason.partition(": ")[2]
+
     @classmethod
-    def of(cls, path: str, code: ErrorCode, detail: str) -> Missing:
+    def of(cls, path: str, code: ErrorCode, detail: str, *, has_row: bool = False) -> Missing:
         """Make the reason from a code and a sentence."""
-        return cls(path, f"{code}: {detail}")
+        return cls(path, f"{code}: {detail}", has_row)
 
     @classmethod
     def photos(cls, source: ImageSource, paths: Iterable[str]) -> list[Missing]:
-        """Those of the photos that the source does not have, sorted, each with the reason."""
+        """Those of the photos of records that the source does not have, sorted, each with the reason."""
         problems = [(path, problem_of(source, path)) for path in source.missing(paths)]
-        return [cls.of(path, problem.code, problem.detail) for path, problem in problems if problem]
+        return [cls.of(path, problem.code, problem.detail, has_row=True) for path, problem in problems if problem]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -152,7 +159,7 @@ class Inventory:
     def reasons(self) -> str:
         """The first reasons for which something cannot be used, and how many more there are; empty without any."""
         more = self.missing.total() - len(self.first)
-        told = " ".join(f"{entry.path}: {entry.reason.partition(': ')[2]}" for entry in self.first)
+        told = " ".join(f"{entry.path}: {entry.detail}" for entry in self.first)
         return told + f" So it is with {more} more." * bool(more)
 
 

@@ -187,7 +187,8 @@ class CocoAdapter:
                 persons.append(PersonRecord(index=index, bbox_xyxy=box_xyxy(row), keypoints=keypoints))
             except RowError as error:
                 detail = f"annotation {number} of image {image_id}: {error}"
-                problems.append(Missing.of(f"{self._layout.annotations} id {number}", error.code, detail))
+                where = f"{self._layout.annotations} id {number}"
+                problems.append(Missing.of(where, error.code, detail, has_row=True))
                 persons.append(PersonRecord(index=index, error_code=error.code, error_detail=detail))
         return persons, problems
 

@@ -91,4 +91,5 @@ class FolderAdapter:
 
 
 def _hidden(name: str) -> Missing:
-    return Missing.of(name, ErrorCode.SOURCE_ROW_INVALID, "the file is hidden or below a folder that is not searched.")
+    detail = "the file is hidden or below a folder that is not searched."
+    return Missing.of(name, ErrorCode.SOURCE_ROW_INVALID, detail, has_row=True)

@@ -74,7 +74,8 @@ def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
     if not failures.count:
         return "# Nothing failed\n\nEvery shard is finished and every person has a label.\n"
     lines = [
-        f"# {counted(failures.count, 'failure')} in {counted(len(failures.shards), 'shard')}",
+        f"# {counted(failures.count, 'failure')}"
+        + f" in {counted(len(failures.shards), 'shard')}" * bool(failures.shards),
         "",
         "| code | count |",
         "|:--|--:|",

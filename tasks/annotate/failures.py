@@ -18,9 +18,11 @@ from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.shard import Shard
+from tasks.annotate.datasets import DatasetRecord, read_record
+from tasks.annotate.refused import read_refused
 from tasks.annotate.settings import Origin
 from tasks.annotate.status import planned_shards
-from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace
 
 SHARD_FAILED = "shard_failed"
 """Code of a shard that an error ended; rows have the codes of ``datasets_manifest.schema.error_codes``."""
@@ -30,24 +32,24 @@ ROW_COLUMNS = ("sample_id", "status", "error_code", "error_detail")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """One shard or one person that has no label."""
+    """One shard or one person that has no label, or what was refused before it was anybody's row."""
 
     dataset: str
     """Manifest id."""
     split: str
     """Split of the data set."""
     shard: str
-    """``<dataset>/<split>/<number>``."""
+    """``<dataset>/<split>/<number>``; empty for what got no row."""
     step: str
-    """Step that failed, ``refine`` for a row of a finished shard."""
+    """Step that failed, ``refine`` for a row of a finished shard, ``plan`` for what got no row."""
     sample_id: str
-    """The person; empty when the whole shard failed."""
+    """The person, or what the data set calls the thing that got no row; empty when the whole shard failed."""
     code: str
     """Error code."""
     reason: str
     """One sentence."""
     retry: str
-    """Command that does the shard again."""
+    """Command that does the shard again, or the data set once it is corrected."""
 
 
 def retry_command(shard: ShardRef, origin: Origin) -> str:
@@ -58,11 +60,20 @@ def retry_command(shard: ShardRef, origin: Origin) -> str:
         origin: Of the settings that say where its files are. Where these are ``params.yaml`` in the working folder and
             nothing else, the command does not name them.
     """
+    return shlex.join(["pear", "retry", shard.name, *_places(origin)])
+
+
+def annotate_command(group: Group, record: DatasetRecord, origin: Origin) -> str:
+    """The command that annotates a data set again, as complete as that of ``retry_command``."""
+    return shlex.join(["pear", "annotate", record.manifest, "--root", f"{group[0]}={record.root}", *_places(origin)])
+
+
+def _places(origin: Origin) -> list[str]:
+    """Words that name the settings file and where files are."""
     places = {name: value for name, value in origin.overrides.items() if name.partition(".")[0] == "output"}
-    words = ["pear", "retry", shard.name]
-    if places or origin.params != Path("params.yaml").absolute():
-        words += ["--params", str(origin.params)]
-    return shlex.join([*words, *(word for name, value in places.items() for word in ("--set", _setting(name, value)))])
+    is_usual = not places and origin.params == Path("params.yaml").absolute()
+    words = [] if is_usual else ["--params", str(origin.params)]
+    return [*words, *(word for name, value in places.items() for word in ("--set", _setting(name, value)))]
 
 
 def _setting(name: str, value: Any) -> str:
@@ -98,19 +109,38 @@ def row_failures(shard: ShardRef, table: pa.Table, origin: Origin) -> Iterator[F
         )
 
 
+def refused_failures(workspace: Workspace, groups: Iterable[Group], origin: Origin) -> Iterator[Failure]:
+    """What some data sets name and no row could be made of, as their last plan says."""
+    for group in groups:
+        command = ""
+        for missing in read_refused(workspace, group):
+            command = command or annotate_command(group, read_record(workspace, group), origin)
+            yield Failure(
+                dataset=group[0],
+                split=group[1],
+                shard="",
+                step="plan",
+                sample_id=missing.path,
+                code=missing.code,
+                reason=missing.detail,
+                retry=command,
+            )
+
+
 def _of_shard(shard: ShardRef, origin: Origin) -> dict[str, str]:
     command = retry_command(shard, origin)
     return {"dataset": shard.dataset, "split": shard.split, "shard": shard.name, "retry": command}
 
 
 def list_failures(workspace: Workspace, origin: Origin) -> Iterator[Failure]:
-    """The failures of all planned shards, read from disk as they are asked for; failed shards first.
+    """The failures of all that is planned, read from disk as asked for: failed shards, what got no row, people.
 
     Args:
         workspace: Where files are.
         origin: Of the settings that say so.
     """
     yield from shard_failures(workspace, planned_shards(workspace), origin)
+    yield from refused_failures(workspace, workspace.planned_groups(), origin)
     for shard in planned_shards(workspace):
         path = workspace.step_path("refine", shard)
         if path.is_file():
@@ -139,7 +169,8 @@ class FailureCounts:
         for failure in failures:
             self.count += 1
             self.codes[failure.code] += 1
-            self.shards.add(failure.shard)
+            if failure.shard:
+                self.shards.add(failure.shard)
             if len(self.shown) < self.num_shown:
                 self.shown.append(failure)
             yield failure

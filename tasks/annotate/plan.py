@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.adapters.base import ImageRecord, Inventory, PersonRecord
+from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
 from datasets_manifest.manifest import Manifest, open_adapter, open_source
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -28,6 +28,7 @@ from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
 from tasks.annotate.datasets import Dataset, write_record
+from tasks.annotate.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_aside
 from tasks.annotate.workspace import STEPS, ShardRange, ShardRef, Workspace, shard_of
@@ -79,10 +80,14 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         synthesise(Path(manifest.root), made, full_body(config.body_model))
     images = open_source(manifest)
     inventory, size = Inventory(), config.run.images_per_shard
-    records = inventory.records(
-        open_adapter(manifest, images).entries(),
-        lambda missing: log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason),
-    )
+    refused: list[Missing] = []
+
+    def tell(missing: Missing) -> None:
+        log.warning("%s: %s: %s", manifest.id, missing.path, missing.reason)
+        if not missing.has_row:
+            refused.append(missing)
+
+    records = inventory.records(open_adapter(manifest, images).entries(), tell)
     photos = list(itertools.islice(records, size))
     problem = _unlisted(manifest, inventory)
     before = _planned_before(manifest, workspace, problem) if problem else None
@@ -103,6 +108,7 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
     shards = ShardRange(manifest.id, manifest.split, count)
+    write_refused(workspace, dataset.group, refused)
     _set_stale_aside(shards, workspace)
     return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary, problem=problem)
 

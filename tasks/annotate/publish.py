@@ -29,7 +29,15 @@ from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png
-from tasks.annotate.failures import Failure, FailureCounts, csv_lines, retry_command, row_failures, shard_failures
+from tasks.annotate.failures import (
+    Failure,
+    FailureCounts,
+    csv_lines,
+    refused_failures,
+    retry_command,
+    row_failures,
+    shard_failures,
+)
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig, Origin
@@ -205,8 +213,9 @@ class _Reader:
             )
 
     def failures_csv(self, counts: FailureCounts) -> Iterator[str]:
-        """Lines of the table of all failures, failed shards first, then people by the order of the data sets."""
+        """Lines of the table of all failures: failed shards, what got no row, people by the order of the data sets."""
         yield from csv_lines(counts.counted(shard_failures(self._workspace, self._shards, self._origin)), header=True)
+        yield from csv_lines(counts.counted(refused_failures(self._workspace, self._plans, self._origin)))
         for rows in self._failed_rows.values():
             rows.seek(0)
             yield from csv_lines(counts.counted(Failure(**json.loads(line)) for line in rows))

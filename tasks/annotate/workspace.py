@@ -2,6 +2,7 @@
 
 work/plan/<dataset>/<split>/<shard>.parquet          what is to be annotated
 work/plan/<dataset>/<split>/source.json              where it comes from, and with which settings it is annotated
+work/plan/<dataset>/<split>/refused.jsonl            what it names and no row can be made of
 work/datasets/<dataset>                              photos of a synthetic data set
 work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator said
 work/failed/<step>/<dataset>/<split>/<shard>.json    why a shard has no file
@@ -165,6 +166,10 @@ class Workspace:
     def record_path(self, group: Group) -> Path:
         """File that says where a data set comes from."""
         return self.work.joinpath("plan", *group, "source.json")
+
+    def refused_path(self, group: Group) -> Path:
+        """File of what a data set names and no row can be made of; absent if there is nothing."""
+        return self.work.joinpath("plan", *group, "refused.jsonl")
 
     def rendered_path(self, dataset: str) -> Path:
         """Folder that a synthetic data set is rendered into."""

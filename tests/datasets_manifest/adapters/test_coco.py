@@ -244,7 +244,9 @@ def test_an_annotation_of_no_category_of_the_file_is_reported(tmp_path, changes,
     categories = [category(1), category(2, "dog")]
     inventory = inventory_of(adapter_of(write(tmp_path, [person(1, **changes), person(2)], categories=categories)))
     assert inventory.num_people == 1
-    assert inventory.missing == (("a.json annotations[0]", f"source_row_invalid: {sentence}"),)
+    assert [(m.path, m.reason) for m in inventory.missing] == [
+        ("a.json annotations[0]", f"source_row_invalid: {sentence}")
+    ]
 
 
 def test_an_annotation_that_names_no_category_is_of_the_only_one(tmp_path):

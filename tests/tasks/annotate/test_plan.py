@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from coco_files import coco_image, coco_person, write_coco
 from permissions import permissions_hold
 from plans import plan_of
 
@@ -179,3 +180,14 @@ def test_odd_names_in_annotations_are_no_end_of_a_plan(project):
     plan = plan_of(AnnotateConfig(datasets=(str(folder / "few.yaml"),)), workspace)
     assert "6 images" in plan.summary
     assert "2 x image_missing" not in plan.summary
+
+
+def test_a_data_set_that_is_refused_as_a_whole_says_why(tmp_path):
+    images = [coco_image(f"photo {number}", "1.jpg") for number in range(5)]
+    manifest = write_coco(tmp_path, images, [coco_person(1)])
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    sentence = (
+        r"6 x source_row_invalid\); a\.json images\[0\]: id must be a whole number, got \"photo 0\"\. .* 3 more\."
+    )
+    with pytest.raises(ValueError, match=sentence):
+        plan_of(AnnotateConfig(datasets=(str(manifest),)), workspace)
