@@ -1,11 +1,11 @@
-"""Every file that the paper's recipe needs: where it goes below one root folder, what it is for, who gives it out.
+"""Every file that the paper's recipes need: where it goes below one root folder, what it is for, who gives it out.
 
 Nothing here fetches anything. The converted bodies (``smplx.npz`` and the like) lie in the root itself, so that the
 root is what ``body_model.path`` names; the files they are made from lie in ``official/``, network weights in a folder
 of each estimator.
 
-A published hash says whether a file is the publisher's; another one is no error, since publishers give out several
-versions.
+A published hash says whether the file of that name is the publisher's. Under its other names, and where the settings
+name a path of their own, it may be another version.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class AssetFile:
     holds: str
     """What is in it, a few words."""
     part: str
-    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model`` or ``evaluation``."""
+    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model`` or ``training``."""
     backend: str = ""
-    """Backend of the part that reads it; empty for the body model and the evaluation."""
+    """Backend of the part that reads it; empty for the body model and the training."""
     option: str = ""
     """Option of the backend that takes its path."""
     route: str = ""
@@ -101,19 +101,6 @@ def _converted(name: str, holds: str, *flags: str, optional: bool = False) -> As
         source="python -m model.body.convert",
         made_from=tuple(f"official.{flag}" for flag in flags),
         optional=optional,
-    )
-
-
-def _evaluation(name: str, holds: str, source: str, licence: str = RESEARCH, sha256: str | None = None) -> AssetFile:
-    return AssetFile(
-        id=f"evaluation.{name.partition('.')[0]}",
-        place=f"evaluation/{name}",
-        holds=holds,
-        part="evaluation",
-        licence=licence,
-        source=source,
-        sha256=sha256,
-        optional=True,
     )
 
 
@@ -272,38 +259,35 @@ OFFICIAL: tuple[AssetFile, ...] = (
 """Official files the bodies are made from; needed until those are there."""
 
 SPIN_DATA = "http://visiondata.cis.upenn.edu/spin/data.tar.gz"
-OSX = "https://github.com/IDEA-Research/OSX"
 
-EVALUATION: tuple[AssetFile, ...] = (
-    _evaluation("J_regressor_h36m.npy", "17 Human3.6M joints from SMPL vertices", SPIN_DATA),
-    _evaluation("J_regressor_extra.npy", "9 further joints from SMPL vertices", SPIN_DATA),
-    _evaluation("SMPL_to_J19.pkl", "19 joints from SMPL vertices", "the data archive of HMR2 or ProHMR"),
-    _evaluation("smplx2smpl.pkl", "SMPL vertices from SMPL-X vertices", f"{SMPLX_SITE}, model transfer data", MPI),
-    _evaluation("J_regressor_h36m_smplx.npy", "17 Human3.6M joints from SMPL-X vertices", OSX, sha256="4f7ca26d"),
-    _evaluation("SMPLX_to_J14.pkl", "14 joints from SMPL-X vertices", "https://expose.is.tue.mpg.de (sign in)", MPI),
-    _evaluation(
-        "FLAME_masks.pkl",
-        "14 regions of FLAME",
-        FLAME_SITE,
-        MPI,
-        "ccefbe1ac0774ff78c68caf2c627b4abc067a6555ebeb0be5d5b0812366ab492",
+TRAINING: tuple[AssetFile, ...] = (
+    AssetFile(
+        id="vitpose",
+        place="vitpose-b.pth",
+        holds="ViTPose-B, what the regressor's backbone begins with",
+        part="training",
+        option="backbone_weights",
+        licence="Apache-2.0",
+        source="https://github.com/ViTAE-Transformer/ViTPose (ViTPose-B, simple or classic decoder, MS COCO)",
     ),
-    _evaluation(
-        "body_verts_smplx.npy",
-        "SMPL-X vertices of the body",
-        "https://github.com/pixelite1201/agora_evaluation",
-        "that of the repository",
-        "c3e992ab",
+    AssetFile(
+        id="spin.mean",
+        place="smpl_mean_params.npz",
+        holds="mean SMPL person, what the regressor's read-outs are added to",
+        part="training",
+        option="mean",
+        licence=RESEARCH,
+        source=f"{SPIN_DATA}, member data/smpl_mean_params.npz",
     ),
 )
-"""Files of the metrics, which annotation does not read."""
+"""Files of ``params.train-paper.yaml``; ``option`` is the setting of the training that takes the path."""
 
 SMPL_BACKENDS = ("prohmr", "hmr2")
 """Body backends whose poses are SMPL's."""
 SMPL_BODIES = ("smpl", "smpl_to_smplx")
 """Converted files that only they need."""
 
-ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *EVALUATION)
+ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *TRAINING)
 """All files, in the order in which to get them."""
 BY_ID: Mapping[str, AssetFile] = MappingProxyType({asset.id: asset for asset in ASSETS})
 

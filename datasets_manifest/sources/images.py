@@ -225,7 +225,7 @@ def _is_clear(image: Image.Image, data: bytes) -> np.ndarray:
     to 16 bits, which Pillow compares with those that it has made of them."""
     key, depth = np.asarray(image.info["transparency"]), data[_PNG_DEPTH_AT]
     if image.mode == "RGB" and depth == 16:  # Their lower bytes are gone; OpenCV keeps them.
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[:, :, 3] == 0
+        return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))[:, :, 3] == 0
     if image.mode == "1":
         return np.asarray(image.convert("L")) == key
     key = key & (2**depth - 1)

@@ -49,6 +49,8 @@ class AssetRow:
     """Size, None when absent."""
     sha256: str | None = None
     """Hash, None when absent or not asked for."""
+    is_wrong: bool = False
+    """Whether the file is another than the published one whose place and name it has."""
     problem: str | None = None
     """Why the file cannot be used, or that a needed one is absent."""
     note: str | None = None
@@ -142,7 +144,7 @@ def recipe(
 def _is_of(asset: AssetFile, backends: Mapping[str, str], licensed_body: bool) -> bool:
     if asset.part == "body_model":
         return licensed_body
-    return asset.part == "evaluation" or backends.get(asset.part) == asset.backend
+    return backends.get(asset.part) == asset.backend
 
 
 def blocking(rows: Sequence[AssetRow]) -> list[AssetRow]:
@@ -184,7 +186,7 @@ def convert_command(waiting: Sequence[AssetRow], by_id: Mapping[str, AssetRow], 
 def count_sentence(rows: Sequence[AssetRow]) -> str:
     """Returns how many needed files cannot be read, by what there is to do about them."""
     states = [_state(row) for row in blocking(rows)]
-    told = {"missing": "{} missing", "unusable": "{} unusable", "to convert": "{} to convert"}
+    told = {"missing": "{} missing", "wrong": "{} wrong", "unusable": "{} unusable", "to convert": "{} to convert"}
     counts = [text.format(states.count(state)) for state, text in told.items() if state in states]
     return f"needed files: {', '.join(counts)}" if counts else "every needed file is there"
 
@@ -216,6 +218,8 @@ def asset_lines(rows: Sequence[AssetRow], root: str | Path) -> list[str]:
 
 def _state(row: AssetRow) -> str:
     if row.problem is not None:
+        if row.is_wrong:
+            return "wrong"
         return "unusable" if row.found else ("to convert" if row.asset.made_from else "missing")
     if row.found:
         return "found"
@@ -240,6 +244,8 @@ def _row(root: Path, asset: AssetFile, path: Path | None, needed: bool, useful: 
     stat = path.stat()
     problem = _content_problem(path, stat)
     sha256 = sha256_of(path) if hash_files and problem is None else None
+    other = _other_version(asset, stat.st_size, sha256) if problem is None else None
+    is_wrong = other is not None and path.absolute() == (root / asset.place).absolute()
     return AssetRow(
         asset=asset,
         path=path,
@@ -248,8 +254,9 @@ def _row(root: Path, asset: AssetFile, path: Path | None, needed: bool, useful: 
         useful=useful,
         num_bytes=stat.st_size,
         sha256=sha256,
-        problem=problem,
-        note=None if problem else _note(asset, stat.st_size, sha256),
+        is_wrong=is_wrong,
+        problem=other if is_wrong else problem,
+        note=None if is_wrong else other,
     )
 
 
@@ -275,9 +282,10 @@ def _content_problem(path: Path, stat: os.stat_result) -> str | None:
     return None
 
 
-def _note(asset: AssetFile, num_bytes: int, sha256: str | None) -> str | None:
-    if asset.num_bytes is not None and num_bytes < asset.num_bytes / 2:
-        return f"{num_bytes} bytes, the published file has {asset.num_bytes}: cut short, or made for a test?"
+def _other_version(asset: AssetFile, num_bytes: int, sha256: str | None) -> str | None:
+    """How a file differs from the published one; None if nothing says that it does."""
+    if asset.num_bytes is not None and num_bytes != asset.num_bytes:
+        return f"{num_bytes} bytes, the published file has {asset.num_bytes}"
     if asset.sha256 is not None and sha256 is not None and not sha256.startswith(asset.sha256):
         return f"not the published version (sha256 {sha256[:12]}, published {asset.sha256[:12]})"
     return None

@@ -48,7 +48,7 @@ def test_a_recipe_needs_the_weights_of_its_backends_only() -> None:
     needed = needed_ids({**PAPER_BACKENDS, "body": "hmr2", "face": "mediapipe"})
     assert {"dwpose.pose", "dwpose.detector", "hmr2", "hamer", "smplx", "flame"} <= needed
     assert not needed & {"prohmr", "teaser", "smirk"}
-    assert not {asset.id for asset in ASSETS if asset.part == "evaluation"} & needed
+    assert not {asset.id for asset in ASSETS if asset.part == "training"} & needed
 
 
 def test_the_open_body_with_mediapipe_needs_nothing() -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from flows.cli.app import app
 from model.body import convert
 from model.licensed_files import BODIES, BY_ID, OFFICIAL, PAPER_BACKENDS, needed_ids
-from tasks.annotate.assets import AssetRow, asset_lines, blocking, inspect_assets, next_step
+from tasks.annotate.assets import AssetRow, asset_lines, blocking, count_sentence, inspect_assets, next_step
 
 
 def put(root: Path, *ids: str, content: bytes = b"numbers") -> None:
@@ -21,6 +21,18 @@ def put(root: Path, *ids: str, content: bytes = b"numbers") -> None:
 
 def row_of(rows: list[AssetRow], id: str) -> AssetRow:
     return next(row for row in rows if row.asset.id == id)
+
+
+@pytest.fixture(autouse=True)
+def any_version(request, monkeypatch):
+    """The files here are made up: but for the tests that ask for it, nothing is published of them."""
+    if "published" not in request.fixturenames:
+        monkeypatch.setattr("tasks.annotate.assets._other_version", lambda *_: None)
+
+
+@pytest.fixture
+def published():
+    """Sizes and hashes are compared with the published ones."""
 
 
 WEIGHTS = ("dwpose.pose", "dwpose.detector", "prohmr", "hamer", "teaser")
@@ -47,8 +59,6 @@ def test_a_folder_of_self_made_files_is_green(tmp_path: Path) -> None:
     rows = inspect_assets(tmp_path)
     assert blocking(rows) == []
     assert next_step(rows, tmp_path) is None
-    # Yet a person is told that they are not the published ones.
-    assert "published" in str(row_of(rows, "dwpose.pose").note)
 
 
 def test_following_the_steps_one_by_one_ends(tmp_path: Path) -> None:
@@ -100,13 +110,46 @@ def test_size_and_hash_are_those_of_the_file(tmp_path: Path) -> None:
     assert row_of(inspect_assets(tmp_path, hash_files=False), "teaser").sha256 is None
 
 
-def test_the_published_file_has_no_note_and_another_of_its_size_has(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.usefixtures("published")
+def test_a_file_of_another_size_or_hash_in_the_published_one_s_place_is_wrong(tmp_path: Path, monkeypatch) -> None:
+    put(tmp_path, *WEIGHTS, *BODY_FILES)
+    rows = inspect_assets(tmp_path)
+    assert [row.asset.id for row in blocking(rows)] == ["dwpose.pose", "dwpose.detector"]
+    assert "7 bytes, the published file has 134399116" in str(next_step(rows, tmp_path))
+    assert count_sentence(rows) == "needed files: 2 wrong"
+    assert " wrong " in next(line for line in asset_lines(rows, tmp_path) if line.endswith(" dwpose.pose"))
+    answer = CliRunner().invoke(app, ["assets", "--root", str(tmp_path), "--check"])
+    assert answer.exit_code == 1
     put(tmp_path, "official.head-ids")
-    assert "not the published version" in str(row_of(inspect_assets(tmp_path), "official.head-ids").note)
+    assert "not the published version" in str(row_of(inspect_assets(tmp_path), "official.head-ids").problem)
     digest = BY_ID["official.head-ids"].sha256
     assert digest is not None
     monkeypatch.setattr("tasks.annotate.assets.sha256_of", lambda _: digest + "0" * 56)
-    assert row_of(inspect_assets(tmp_path), "official.head-ids").note is None
+    assert row_of(inspect_assets(tmp_path), "official.head-ids").problem is None
+
+
+@pytest.mark.usefixtures("published")
+def test_a_path_of_the_settings_and_another_name_may_be_any_version(tmp_path: Path) -> None:
+    put(tmp_path, "official.smplx")
+    (tmp_path / BY_ID["official.smplx"].place).rename(tmp_path / "official/SMPLX_NEUTRAL.npz")
+    own = tmp_path / "own.onnx"
+    own.write_bytes(b"numbers")
+    rows = inspect_assets(tmp_path, paths={"dwpose.pose": own})
+    for id in ("official.smplx", "dwpose.pose"):
+        assert row_of(rows, id).problem is None
+        assert "the published file has" in str(row_of(rows, id).note)
+
+
+def test_a_training_asks_for_its_own_files(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_bytes((Path(__file__).parents[3] / "params.train-paper.yaml").read_bytes())
+    put(tmp_path / "licensed", "smplx", "flame", "correspondence", "vitpose")
+    answer = CliRunner().invoke(app, ["assets", "--params", str(params), "--check"])
+    assert answer.exit_code == 1, answer.output
+    assert "needed files: 1 missing" in answer.output
+    assert "next: spin.mean (mean SMPL person" in answer.output
+    put(tmp_path / "licensed", "spin.mean")
+    assert CliRunner().invoke(app, ["assets", "--params", str(params), "--check"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
