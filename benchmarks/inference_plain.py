@@ -107,7 +107,7 @@ class PlainBody(nn.Module):
             ("posedirs", float_buffer(table)),
         ):
             self.register_buffer(name, value, persistent=False)
-        self.keypoints, self.frame = copy.deepcopy(body.keypoints), body.frame
+        self.keypoints = copy.deepcopy(body.keypoints)
 
     def forward(self, people: EhmParameters) -> EhmOutput:
         """B people at the origin."""
@@ -136,7 +136,7 @@ class PlainBody(nn.Module):
         homogeneous = torch.cat([rest, torch.ones_like(rest[..., :1])], 2)
         vertices = (every @ homogeneous[..., None])[..., :3, 0]
         posed = world[..., :3, 3]
-        points = self.keypoints(vertices, posed, world[:, skeleton.HEAD, :3, :3], self.frame)
+        points = self.keypoints(vertices, posed, world[:, skeleton.HEAD, :3, :3], "camera")
         return EhmOutput(vertices=vertices, joints=posed, keypoints=points)
 
 

@@ -75,8 +75,6 @@ class BodyTables:
     """(J, J): 1 where the column's joint is the row's joint or above it."""
     pairs: np.ndarray
     """(Q, 2) sparse vertex, joint: blended pairs of a shared vertex."""
-    contour_pairs: np.ndarray
-    """(Qc, 2) the same for outline vertices, numbered from 0 within the outline."""
     num_groups: tuple[int, int, int, int]
     """Number of betas, expression, FLAME shape coefficients and surface offsets: S in parts."""
 
@@ -238,8 +236,5 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
         corners=corners,
         ancestors=ancestors,
         pairs=_blended_pairs(points.skin, ancestors, wanted),
-        contour_pairs=_blended_pairs(
-            contour.skin, ancestors, np.arange(skeleton.NUM_SMPLX_JOINTS)[None] <= skeleton.JAW
-        ),
         num_groups=(*groups, NUM_SURFACE),
     )

@@ -61,7 +61,7 @@ class Selection:
     path: Path
     """Folder they were read from."""
     table: pa.Table
-    """Rows in the order of the shards' paths; columns as ``selection_columns.supervising_schema``, without nulls."""
+    """Rows in the order of the shards' paths; columns as ``selection_columns.filled`` leaves them, without nulls."""
     config: Mapping[str, Any]
     """Settings that the labels were made with, as their footers state them."""
     snapshot_hash: str

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LEARNT_FIELDS, BodySize
+from datasets_manifest.schema.ehm_fields import LEARNT_FIELDS
 from datasets_manifest.schema.fields import field_note, fixed_length
-from datasets_manifest.schema.labels import KEY_COLUMNS, PART_NAMES, label_schema
+from datasets_manifest.schema.labels import KEY_COLUMNS, PART_NAMES
 from datasets_manifest.shards.footer import ShardError
 
 COLUMNS = (
@@ -31,12 +31,6 @@ _OF_PART = {part: tuple(field.name for field in LEARNT_FIELDS if field.part == p
 """Columns that a part needs in order to supervise."""
 _FILL = {field.name: field.default for field in LEARNT_FIELDS} | {"quality": 1, "joint_seen": True}
 """What stands where a column is absent; 0 elsewhere."""
-
-
-def supervising_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
-    """Schema of ``Selection.table``: COLUMNS of the label schema, lists as fixed-size lists."""
-    schema = label_schema(size)
-    return pa.schema([_fixed(schema.field(name)) for name in COLUMNS])
 
 
 def _fixed(field: pa.Field) -> pa.Field:

@@ -58,30 +58,19 @@ def save_correspondence(path: Path, head_vertex_ids: NDArray, hand_vertex_ids: M
         np.savez_compressed(file, head=np.asarray(head_vertex_ids, dtype=np.int64), **hands)
 
 
-def load_ehm_assets(
-    folder: Path | None = None,
-    *,
-    smplx: Path | None = None,
-    flame: Path | None = None,
-    correspondence: Path | None = None,
-) -> EhmAssets:
+def load_ehm_assets(folder: Path) -> EhmAssets:
     """Read converted licensed files.
 
     Args:
         folder: Output folder of `model.body.convert`, holding smplx.npz, flame.npz and correspondence.npz.
-        smplx: Explicit path, instead of the one in `folder`; the same for `flame` and `correspondence`.
     """
-    given = {"smplx": smplx, "flame": flame, "correspondence": correspondence}
-    if folder is None and None in given.values():
-        missing = ", ".join(key for key, path in given.items() if path is None)
-        raise ValueError(f"EHM-s needs a folder of converted files or all three paths; missing: {missing}.")
-    paths = {key: path if path is not None else Path(str(folder)) / f"{key}.npz" for key, path in given.items()}
-    body, head = load_body(paths["smplx"], "smplx"), load_body(paths["flame"], "flame")
-    if not paths["correspondence"].is_file():
+    body, head = (load_body(folder / f"{kind}.npz", kind) for kind in ("smplx", "flame"))
+    correspondence = folder / "correspondence.npz"
+    if not correspondence.is_file():
         raise ValueError(
-            f"{paths['correspondence']} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter."
+            f"{correspondence} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter."
         )
-    with np.load(paths["correspondence"], allow_pickle=False) as file:
+    with np.load(correspondence, allow_pickle=False) as file:
         head_ids = file["head"]
         hand_ids = {side: file[f"{side}_hand"] for side in ("left", "right") if f"{side}_hand" in file.files}
     return EhmAssets(

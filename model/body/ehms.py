@@ -33,7 +33,7 @@ from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis, head_weight
 from model.body.flame import FLAME
-from model.body.keypoints import Frame, Keypoints
+from model.body.keypoints import Keypoints
 from model.body.parameters import EhmParameters
 from model.body.skinned import (
     FlatBatch,
@@ -67,7 +67,6 @@ class EHMs(nn.Module):
         assets: Body, head and their correspondence.
         size: Numbers of coefficients to keep; fewer when the body has fewer.
         mode: Which definition of the fusion; see the module's text.
-        frame: Frame of `global_orient`, which decides the sign of the head's yaw when the face contour is looked up.
         keep_body_ids: SMPL-X vertices that `paper` leaves to the body although FLAME has them (the lower neck).
     """
 
@@ -87,7 +86,6 @@ class EHMs(nn.Module):
         size: BodySize = DEFAULT_SIZE,
         *,
         mode: Mode = "blended",
-        frame: Frame = "camera",
         keep_body_ids: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__()
@@ -95,7 +93,6 @@ class EHMs(nn.Module):
             raise ValueError(f"mode is {mode!r}, expected one of {', '.join(get_args(Mode))}.")
         self.assets = assets
         self.mode: Mode = mode
-        self.frame: Frame = frame
         self.size = assets.available(size)
         self.body = SkinnedBody(assets.smplx, num_betas=self.size.num_betas, num_expression=0)
         self.keypoints = Keypoints(assets.smplx)
@@ -135,7 +132,7 @@ class EHMs(nn.Module):
         return EhmOutput(
             vertices=batch.restore(skinned),
             joints=batch.restore(posed.joints),
-            keypoints=batch.restore(self.keypoints(skinned, posed.joints, orient, self.frame)),
+            keypoints=batch.restore(self.keypoints(skinned, posed.joints, orient, "camera")),
         )
 
     def _flat(self, batch: FlatBatch, people: EhmParameters) -> EhmParameters:

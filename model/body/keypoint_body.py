@@ -20,7 +20,7 @@ from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
-from model.body.keypoints import Frame, Keypoints
+from model.body.keypoints import Keypoints
 from model.body.parameters import EhmParameters
 from model.body.skinned import flat_buffer, float_buffer, rows_buffer
 
@@ -43,7 +43,6 @@ class KeypointBody(nn.Module):
         assets: Body, head and their correspondence.
         size: Numbers of coefficients to keep; fewer when the body has fewer.
         extra_vertex_ids: (X,) more vertices to pose, for example those of hands and head to measure errors on.
-        frame: Frame of `global_orient`; see ``EHMs``.
 
     Raises:
         ValueError: An extra vertex is not one of the body's.
@@ -64,11 +63,9 @@ class KeypointBody(nn.Module):
         size: BodySize = DEFAULT_SIZE,
         *,
         extra_vertex_ids: NDArray[np.int64] | None = None,
-        frame: Frame = "camera",
     ) -> None:
         super().__init__()
         body = assets.smplx
-        self.frame: Frame = frame
         self.size = assets.available(size)
         self.tree = lbs.KinematicTree.from_parents(tuple(body.parents.tolist()))
         basis = blended_basis(assets, self.size)
@@ -112,7 +109,7 @@ class KeypointBody(nn.Module):
         if people.transl_m is not None:
             joints = joints + (people.transl_m - joints[:, 0])[:, None]
         vertices = lbs.skin(rest, lbs.skinning_transforms(world, joints, rest_joints), self.skin_weights)
-        keypoints = self.keypoints(vertices, joints, world[:, skeleton.HEAD], self.frame)
+        keypoints = self.keypoints(vertices, joints, world[:, skeleton.HEAD], "camera")
         return KeypointOutput(joints=joints, keypoints=keypoints, extra_vertices=vertices[:, self.extra_rows])
 
     def _rest(self, coefficients: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -204,10 +204,10 @@ class FlatBatch:
             value = torch.eye(3, dtype=self.like.dtype, device=self.like.device).expand(trailing)
         return self.flat(name, value, trailing).reshape(-1, num, 3, 3)
 
-    def vector(self, name: str, value: Tensor | None, size: int, fill: float = 0.0) -> Tensor:
-        """(..., size) or None = `fill` -> (N, size)."""
+    def vector(self, name: str, value: Tensor | None, size: int) -> Tensor:
+        """(..., size) or None = zeros -> (N, size)."""
         if value is None:
-            value = torch.full((size,), fill, dtype=self.like.dtype, device=self.like.device)
+            value = torch.zeros(size, dtype=self.like.dtype, device=self.like.device)
         return self.flat(name, value, (size,))
 
     def coefficients(self, name: str, value: Tensor | None, available: int) -> Tensor:

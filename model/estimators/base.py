@@ -83,17 +83,10 @@ class ImageInput:
             )
 
     @classmethod
-    def from_rgb(
-        cls, image_id: str, rgb: Array, focal_px: float | None = None, principal_px: Array | None = None
-    ) -> ImageInput:
-        """Builds the input of an (H, W, 3) photo; the default camera is assumed where none is given."""
+    def from_rgb(cls, image_id: str, rgb: Array) -> ImageInput:
+        """Builds the input of an (H, W, 3) photo with the default camera."""
         focal, principal = default_camera(rgb.shape[1], rgb.shape[0])
-        return cls(
-            image_id=image_id,
-            rgb=rgb,
-            focal_px=focal if focal_px is None else float(focal_px),
-            principal_px=principal if principal_px is None else np.asarray(principal_px, dtype=float),
-        )
+        return cls(image_id=image_id, rgb=rgb, focal_px=focal, principal_px=principal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,25 +55,18 @@ def save_regressor(network: EhmRegressor, meta: CheckpointMeta) -> bytes:
     return pack(network.state_dict(), {**dataclasses.asdict(meta), "config": meta.config.to_dict()})
 
 
-def load_regressor(
-    data: bytes, *, source: str, expected: RegressorConfig | None = None
-) -> tuple[EhmRegressor, CheckpointMeta]:
+def load_regressor(data: bytes, *, source: str) -> tuple[EhmRegressor, CheckpointMeta]:
     """The network in a file, on the CPU in evaluation mode, and what the file says about it.
 
     Args:
         data: The bytes of the file.
         source: What to call the file in an error.
-        expected: Settings that the network must have; None takes those of the file. How often blocks are skipped in
-            training does not count.
 
     Raises:
-        ValueError: Not a regressor's file, or one of another architecture than expected, or its tensors are not those
-            of its settings.
+        ValueError: Not a regressor's file, or its tensors are not those of its settings.
     """
     tensors, metadata = unpack(data, source)
     meta = read_meta(metadata, source)
-    if expected is not None and (differences := expected.differences(meta.config)):
-        raise ValueError(f"checkpoint {source} is another network: {'; '.join(differences)}")
     with torch.device("meta"):
         network = EhmRegressor(meta.config)
     return load_into(network, tensors, path=source).eval(), meta

@@ -123,7 +123,6 @@ def of_labels(
     left_hand_valid: Tensor | None = None,
     right_hand_valid: Tensor | None = None,
     face_valid: Tensor | None = None,
-    camera: Tensor | None = None,
 ) -> MeanParameters:
     """Mean of labels: the rotation closest to the sum of all (chordal mean), and the plain mean of the rest.
 
@@ -134,7 +133,6 @@ def of_labels(
         left_hand_valid: (B,) bool.
         right_hand_valid: (B,) bool.
         face_valid: (B,) bool, for head, jaw, eyes, eyelids, FLAME coefficients; the head scale needs the body as well.
-        camera: (B, 3) s, tx, ty of the people with a valid body; None takes the neutral one.
 
     Returns:
         The mean; a part that nobody has is ``neutral``.
@@ -162,7 +160,7 @@ def of_labels(
     rests = base["pose"].split([value.shape[1] for value, _ in parts])
     turned = [turn(value, valid[part], rest) for (value, part), rest in zip(parts, rests, strict=True)]
     mean = {"pose": torch.cat(turned)}
-    mean["camera"] = base["camera"] if camera is None else plain(camera, valid["body"], base["camera"])
+    mean["camera"] = base["camera"]
     for field in EHM_FIELDS:
         if field.name in base:
             flag = valid["face"] & valid["body"] if field.name == "head_scale" else valid[field.part]

@@ -19,7 +19,7 @@ PEOPLE_A_ROW = 2
 
 
 @torch.no_grad()
-def overlay_sheet(network: EhmRegressor, batch: TrainingBatch, body: EHMs, *, tile_px: int = TILE_PX) -> bytes:
+def overlay_sheet(network: EhmRegressor, batch: TrainingBatch, body: EHMs) -> bytes:
     """A PNG with four tiles a person: crop with the label's keypoints, prediction over the crop, prediction and label
     from the side.
 
@@ -27,7 +27,6 @@ def overlay_sheet(network: EhmRegressor, batch: TrainingBatch, body: EHMs, *, ti
         network: On the CPU or a GPU, in any mode.
         batch: The people, on the CPU.
         body: The whole mesh, on the CPU.
-        tile_px: Side of a tile.
     """
     was_training = network.training
     network.eval()
@@ -42,13 +41,13 @@ def overlay_sheet(network: EhmRegressor, batch: TrainingBatch, body: EHMs, *, ti
     colours, faces = side_colours(body.assets), body.faces.numpy()
     people = []
     for i, crop in enumerate(batch.crops.permute(0, 2, 3, 1).numpy()):
-        photo = cv2.resize(crop, (tile_px, tile_px), interpolation=cv2.INTER_LINEAR)
+        photo = cv2.resize(crop, (TILE_PX, TILE_PX), interpolation=cv2.INTER_LINEAR)
         points = batch.keypoints_2d[i].numpy().astype(np.float64).copy()
-        points[:, :2] = (points[:, :2] + 0.5) * tile_px
+        points[:, :2] = (points[:, :2] + 0.5) * TILE_PX
         drawn = draw_mesh(
-            photo, vertices[i], faces, focal_sides * tile_px, np.full(2, tile_px / 2), colours=colours, alpha=0.7
+            photo, vertices[i], faces, focal_sides * TILE_PX, np.full(2, TILE_PX / 2), colours=colours, alpha=0.7
         )
-        sides = (side_view(mesh, faces, tile_px, colours=colours)
+        sides = (side_view(mesh, faces, TILE_PX, colours=colours)
                  for mesh in (vertices[i], label.vertices[i].numpy().astype(np.float64)))  # fmt: skip
         people.append(np.concatenate([draw_keypoints(photo, points), drawn, *sides], axis=1))
     blank = np.full_like(people[0], 255)

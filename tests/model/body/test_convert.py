@@ -335,8 +335,6 @@ def test_missing_converted_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "smplx.npz").write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(ValueError, match=r"smplx\.npz is not a readable npz file"):
         load_ehm_assets(tmp_path)
-    with pytest.raises(ValueError, match="missing: flame, correspondence"):
-        load_ehm_assets(smplx=tmp_path / "smplx.npz")
 
 
 def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def replaced(data, **changes):
 # --- what comes back --------------------------------------------------------------------------------------------------
 def test_round_trip():
     network = regressor()
-    found, meta = load_regressor(save_regressor(network, META), source="x", expected=TINY)
+    found, meta = load_regressor(save_regressor(network, META), source="x")
     assert meta == META
     assert found.config == TINY
     assert not found.training
@@ -111,22 +111,18 @@ def test_unknown_metadata(changes, message):
 
 
 def test_another_architecture_names_both_sides():
-    data = save_regressor(regressor(), META)
-    expected = RegressorConfig(
+    other = RegressorConfig(
         backbone=BackboneConfig(size="B"), decoder=TINY.decoder, crop_px=64, side_px=8, focal_sides=12.0
     )
-    with pytest.raises(ValueError) as caught:
-        load_regressor(data, source="x", expected=expected)
-    assert str(caught.value) == (
-        "checkpoint x is another network: backbone width is 32, expected 768; backbone depth is 1, expected 12; "
-        "backbone heads is 2, expected 12; focal_sides is 19.53125, expected 12.0"
-    )
+    assert other.differences(TINY) == [
+        "backbone width is 32, expected 768", "backbone depth is 1, expected 12", "backbone heads is 2, expected 12",
+        "focal_sides is 19.53125, expected 12.0",
+    ]  # fmt: skip
 
 
 def test_what_only_training_needs_is_no_difference():
     other = dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, drop_path=0.5))
-    network, _ = load_regressor(save_regressor(regressor(), META), source="x", expected=other)
-    assert network.config == TINY
+    assert other.differences(TINY) == []
     by_name = RegressorConfig(backbone=BackboneConfig(size="S"))
     by_figures = RegressorConfig(backbone=BackboneConfig(size="", width=384, depth=12, heads=12))
     assert by_name.differences(by_figures) == []
