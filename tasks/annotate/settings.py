@@ -105,7 +105,7 @@ class Origin:
     @classmethod
     def of(cls, params: str | Path, overrides: Mapping[str, Any] | None = None) -> Origin:
         """The origin of what ``load_config`` gives."""
-        return cls(params=Path(params).absolute(), overrides=dict(overrides or {}))
+        return cls(params=placed(params).absolute(), overrides=dict(overrides or {}))
 
     def config(self) -> AnnotateConfig:
         """The settings."""
