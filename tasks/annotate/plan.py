@@ -23,7 +23,6 @@ from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import finished_footer
-from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
@@ -31,7 +30,7 @@ from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_aside
-from tasks.annotate.workspace import STEPS, ShardRange, ShardRef, Workspace, shard_of
+from tasks.annotate.workspace import STEPS, ShardRange, ShardRef, Workspace, shard_paths
 from tasks.body_model import full_body
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
@@ -128,8 +127,8 @@ def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> S
         ValueError: There are labels without a plan, which another plan would replace.
     """
     folder = Path(manifest.id) / manifest.split
-    planned = [path for path in shard_files(workspace.work / "plan" / folder) if shard_of(path)]
-    if not planned and any(shard_files(workspace.labels / folder)):
+    planned = list(shard_paths(workspace.work / "plan" / folder))
+    if not planned and any(shard_paths(workspace.labels / folder)):
         raise ValueError(
             f"{problem} Labels of the data set are in {workspace.labels / folder}, but not the plan that they were "
             "made by, so that a new one could replace those of photos that cannot be seen; mend it and run it again"
@@ -201,9 +200,8 @@ def _set_stale_aside(planned: ShardRange, workspace: Workspace) -> None:
     """Moves files of shards that are no longer planned out of the way, so that no person occurs twice."""
     folder = Path(planned.dataset) / planned.split
     roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
-    found = [(path, shard_of(path)) for root in roots for path in shard_files(root / folder)]
-    stale = [path for path, shard in found if shard is not None and shard not in planned]
+    stale = {path: shard for root in roots for shard, path in shard_paths(root / folder) if shard not in planned}
     if stale:
         kept_in = set_aside(workspace, stale)
-        what = counted(len({shard_of(path) for path in stale}), "shard")
+        what = counted(len({*stale.values()}), "shard")
         log.warning("%s: %s no longer planned: the files are kept in %s", "/".join(planned.group), what, kept_in)

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets_manifest.files import write_lines, write_text
 from datasets_manifest.schema.columns import Columns
@@ -248,12 +249,12 @@ class _Reader:
 
 def _check_place(labels: Shard, table: pa.Table) -> None:
     folder = labels.path.absolute().parent
-    for dataset, split in {(row["dataset"], row["split"]) for row in table.select(["dataset", "split"]).to_pylist()}:
-        if (dataset, split) != (folder.parent.name, folder.name):
-            raise ShardError(
-                f"Shard {labels.path} holds people of {dataset}/{split}; move it out of the labels, or back to its "
-                "place."
-            )
+    stated = [pc.unique(table[name]).to_pylist() for name in ("dataset", "split")]
+    if table.num_rows and stated != [[folder.parent.name], [folder.name]]:
+        whose = "/".join(" and ".join(map(str, names)) for names in stated)
+        raise ShardError(
+            f"Shard {labels.path} holds people of {whose}; move it out of the labels, or back to its place."
+        )
 
 
 def _dataset_metrics(labels: LabelStatistics, name: tuple[str, str]) -> dict[str, Any]:

@@ -12,11 +12,10 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
-from datasets_manifest.shards.snapshot import shard_files
 from tasks.annotate.datasets import find_datasets, read_record
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig, Origin
-from tasks.annotate.workspace import Group, ShardRef, Workspace, named_shards, shard_of
+from tasks.annotate.workspace import Group, ShardRef, Workspace, named_shards, shard_paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,7 @@ def _origin(group: Group, given: Origin, workspace: Workspace) -> Origin:
 def _check_settings(config: AnnotateConfig, workspace: Workspace, shards: Sequence[ShardRef]) -> None:
     dataset = "/".join(shards[0].group)
     wanted = config_hash(step_config("refine", config))
-    others = [path for path in shard_files(workspace.labels / dataset) if shard_of(path) not in shards]
+    others = [path for shard, path in shard_paths(workspace.labels / dataset) if shard not in shards]
     if others and not any(_hash(path) == wanted for path in others):
         raise ValueError(
             f"{shards[0].name} would get other settings than the rest of {dataset}, and labels of two settings are no "

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
-from datasets_manifest.shards.snapshot import shard_files
-from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
 
 
 def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
     """Every shard that has a plan file, in order."""
-    return filter(None, map(shard_of, shard_files(workspace.work / "plan")))
+    return (shard for shard, _ in shard_paths(workspace.work / "plan"))
 
 
 def status_lines(workspace: Workspace) -> list[str]:

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets_manifest.shards.snapshot import Group, shard_files
+
 if TYPE_CHECKING:
     from tasks.annotate.settings import OutputConfig
 
 STEPS = ("keypoints", "body", "hands", "face", "refine")
 """Steps that a shard goes through after planning; the middle three run side by side."""
-
-Group = tuple[str, str]
-"""Data set and split: what is planned, counted and measured together."""
 
 _NAME = re.compile(r"(?P<dataset>[A-Za-z0-9_.-]+)/((?P<split>[A-Za-z0-9_.-]+)/)?(?P<index>\d{1,9})")
 
@@ -107,6 +106,13 @@ def shard_of(path: Path) -> ShardRef | None:
     if not path.stem.isdecimal():
         return None
     return ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
+
+
+def shard_paths(folder: Path) -> Iterator[tuple[ShardRef, Path]]:
+    """The files of shards below a folder, in order; hidden ones and those of other names are passed over."""
+    for path in shard_files(folder):
+        if (shard := shard_of(path)) is not None:
+            yield shard, path
 
 
 def named_shards(names: Iterable[str], groups: Collection[Group]) -> list[ShardRef]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.annotate.workspace import ShardRef, Workspace, named_shards
+from tasks.annotate.workspace import ShardRef, Workspace, named_shards, shard_paths
 
 PLANNED = [("coco", "train"), ("coco", "val"), ("mine", "all")]
 
@@ -42,3 +42,12 @@ def test_every_step_has_a_place_of_its_own():
     places = {workspace.step_path(step, shard) for step in ("keypoints", "body", "hands", "face", "refine")}
     assert len(places) == 5
     assert workspace.step_path("refine", shard) == Path("labels/coco/val/00000.parquet")
+
+
+def test_files_that_are_no_shards_are_passed_over(tmp_path):
+    shard = ShardRef(dataset="coco", split="val", index=7)
+    for name in ("00007.parquet", "mine.parquet", ".ipynb_checkpoints/00007.parquet", "00008.txt"):
+        path = tmp_path / "coco/val" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert list(shard_paths(tmp_path)) == [(shard, tmp_path / "coco/val/00007.parquet")]
