@@ -13,16 +13,17 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import allow_failure, flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.futures import PrefectFuture
-from prefect.states import Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import TaskRunner
 from prefect.tasks import Task, exponential_backoff
 
 from datasets_manifest.files import WriteError
-from flows.run.artifacts import publish_artifacts
+from flows.run.artifacts import publish_artifacts, verdict_markdown
+from flows.run.names import RunName
 from flows.run.orchestrate import run
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
 from flows.run.task_runners import open_task_runner
@@ -30,18 +31,22 @@ from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
 from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import Origin, RunConfig
 from tasks.annotate.step import run_step
-from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.steps import READS, STEP_FUNCTIONS
 from tasks.annotate.summary import ShardSummary
 from tasks.settings import uses_gpu
 
 FLOW_NAME = "annotate-part-labels"
 
 
-def step_task(step: str, retries: int) -> Task[..., ShardSummary]:
+def step_task(step: str, retries: int) -> Task[..., Any]:
     """Wraps one step in a task whose runs are named ``<step>/<dataset>/<split>/<shard>``."""
     function = STEP_FUNCTIONS[step]
 
-    def annotate_shard(job: ShardJob) -> ShardSummary:
+    def annotate_shard(job: ShardJob) -> ShardSummary | State[Any]:
+        lacking = next((read for read in READS[step] if not job.workspace.has_result(read, job.shard)), None)
+        if lacking is not None:
+            # Prefect itself would leave the task run Pending for ever.
+            return Cancelled(name="NotReady", message=f"not run, because {lacking}/{job.shard.name} failed")
         on_gpu = uses_gpu(job.config.run.device)
         slot = concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if on_gpu else nullcontext()
         with slot:
@@ -76,7 +81,8 @@ class PrefectRunner:
 
     def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> PrefectFuture[ShardSummary]:
         """See ``flows.run.runners.Runner``."""
-        futures = [handle for handle in after if isinstance(handle, PrefectFuture)]
+        # Those that failed are waited for like the others; the task looks for itself whether it can run.
+        futures: list[Any] = [allow_failure(handle) for handle in after if isinstance(handle, PrefectFuture)]
         return self._task_runner.submit(self._tasks[step], parameters={"job": job}, wait_for=futures)
 
 
@@ -108,12 +114,14 @@ def annotate_part_labels(
     """
     origin = Origin.of(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
     config = origin.config()
+    name = RunName(config.datasets)
     try:
         result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards, origin=origin, again=again)
     except WriteError as error:
         return Failed(message=str(error))
     published = result.publication
-    publish_artifacts(published.failures, published.worst_overlay, published.failures_csv)
-    if not result.is_good:
-        return Failed(message=result.sentence)
-    return Completed(message=result.sentence)
+    name.set(f"{published.count.people} people")
+    state = Completed if result.is_good else Failed
+    verdict = verdict_markdown(str(state(message="").name), result.sentence)
+    publish_artifacts(verdict, published.failures, published.worst, published.failures_csv)
+    return state(message=result.sentence)

@@ -57,6 +57,25 @@ class ErrorCode(StrEnum):
         """One sentence for a person: what happened and, where it helps, what to do."""
         return ERROR_SENTENCES[self]
 
+    @property
+    def is_repairable(self) -> bool:
+        """Whether the data can be mended; of the others the person cannot be seen well enough."""
+        return self in _REPAIRABLE
+
+
+_REPAIRABLE = frozenset(
+    {
+        ErrorCode.IMAGE_MISSING,
+        ErrorCode.IMAGE_CORRUPT,
+        ErrorCode.IMAGE_TOO_LARGE,
+        ErrorCode.IMAGE_UNSUPPORTED,
+        ErrorCode.BOX_INVALID,
+        ErrorCode.SOURCE_ROW_INVALID,
+        ErrorCode.VIDEO_UNREADABLE,
+        ErrorCode.VIDEO_TRUNCATED,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

@@ -43,13 +43,6 @@ def _run(
     params: Path, overrides: dict[str, Any], shards: Sequence[str] | None, local: bool, again: bool = False
 ) -> bool:
     """Runs the flow where a server shows it, or else in this process; whether it went well."""
-    from tasks.annotate.datasets import find_datasets
-    from tasks.annotate.settings import Origin
-    from tasks.annotate.workspace import Workspace
-
-    origin = Origin.of(params, overrides)
-    config = origin.config()
-    find_datasets(config, Workspace.of(config.output))  # What is mistyped is told before the networks are imported.
     chosen = None if shards is None else list(shards)
     if not local and has_server():
         from flows.annotate import annotate_part_labels
@@ -61,8 +54,10 @@ def _run(
         return state.is_completed()
     from flows.run.orchestrate import run
     from flows.run.runners import LocalRunner
+    from tasks.annotate.settings import Origin
 
-    log = command_log()
+    log, origin = command_log(), Origin.of(params, overrides)
+    config = origin.config()
     with display(log) as shown:
         result = run(config, lambda: LocalRunner(config.run, log), log, chosen, shown, origin=origin, again=again)
     typer.echo(result.sentence)

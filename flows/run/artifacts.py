@@ -1,4 +1,4 @@
-"""What a run shows in the Prefect UI: the table of everything that failed, and the picture of the worst fit.
+"""What a run shows in the Prefect UI: how it ended, the table of everything that failed, and the worst fit.
 
 Both are views: the table on disk is complete and stays when Prefect's database is deleted. Markdown is used for the
 picture too, because Prefect's image artifact would print the whole data URI as text.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import base64
 import io
 import re
+import shlex
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from datasets_manifest.files import write_text
-from tasks.annotate.failures import Failure, FailureCounts
+from tasks.annotate.failures import Failure, FailureCounts, what_to_do
+from tasks.annotate.publish import WorstFit
 from tasks.wording import counted
 
 FAILURES_KEY = "failed-shards"
@@ -27,8 +30,8 @@ OVERLAY_KEY = "worst-fit"
 MAX_REASON_CHARACTERS = 240
 """Longer reasons are cut in the UI; the CSV file has them whole."""
 
-LINE_CHARACTERS = 36
-"""Width of a table cell; six columns of it fit a laptop screen."""
+LINE_CHARACTERS = 72
+"""Width of what a code means: cells of Prefect's tables do not wrap."""
 
 MAX_PICTURE_BYTES = 400_000
 """A larger picture is shrunk: artifacts are stored in Prefect's database and sent with every look at the page."""
@@ -36,23 +39,23 @@ MAX_PICTURE_BYTES = 400_000
 _SIDES_PX = (1600, 1280, 960, 640, 480, 320)
 
 
-def publish_artifacts(failures: FailureCounts, overlay: Path | bytes | None, failures_csv: Path) -> str:
-    """Shows failures and worst overlay on the page of the present flow run, and writes the table beside the CSV.
+def publish_artifacts(verdict: str, failures: FailureCounts, worst: WorstFit | None, failures_csv: Path) -> str:
+    """Shows verdict, failures and worst fit on the page of the present flow run, and writes the table beside the CSV.
 
     Outside of a flow run only the file is written: nothing here needs, or starts, a server.
 
     Args:
+        verdict: Markdown of how the run ended.
         failures: What failed, counted, and the first ones in the order to show.
-        overlay: Picture of the worst fit, as file or as its bytes; None if there is none.
+        worst: Picture of the worst fit; None if there is none.
         failures_csv: The complete list on disk, named below the table.
 
     Returns:
         The table as Markdown.
     """
     failures_csv = Path(failures_csv)
-    markdown = failures_markdown(failures, failures_csv)
+    markdown = f"{verdict}\n{failures_markdown(failures, failures_csv)}"
     write_text(failures_csv.with_suffix(".md"), markdown)
-    picture = overlay.read_bytes() if isinstance(overlay, Path) else overlay
     if not _in_flow_run():
         return markdown
 
@@ -61,30 +64,28 @@ def publish_artifacts(failures: FailureCounts, overlay: Path | bytes | None, fai
     create_markdown_artifact(
         markdown, key=FAILURES_KEY, description=f"{counted(failures.count, 'failure')} of this run"
     )
-    if picture is not None:
-        source = f"`{overlay}`" if isinstance(overlay, Path) else "the report"
+    if worst is not None:
         create_markdown_artifact(
-            overlay_markdown(picture, source), key=OVERLAY_KEY, description="The accepted person with the largest error"
+            overlay_markdown(worst), key=OVERLAY_KEY, description=f"The largest error of a label: {worst.sample_id}"
         )
     return markdown
 
 
 def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
-    """Counts by code, then one table row a failure with the command that does its shard again."""
+    """Counts by code, then an item a failure with the command that does its shard again, the repairable first."""
     if not failures.count:
-        return "# Nothing failed\n\nEvery shard is finished and every person has a label.\n"
+        return "Every shard is finished, and every person that was found has a label.\n"
+    repairable = failures.shown[: len(failures.repairable)]
     lines = [
-        f"# {counted(failures.count, 'failure')}"
+        f"## {counted(failures.count, 'failure')}"
         + f" in {counted(len(failures.shards), 'shard')}" * bool(failures.shards),
         "",
-        "| code | count |",
-        "|:--|--:|",
-        *(f"| {_cell(code)} | {count} |" for code, count in failures.codes.most_common()),
+        "| code | count | what it means |",
+        "|:--|--:|:--|",
+        *(f"| {_text(code)} | {count} | {_cell(what_to_do(code))} |" for code, count in failures.codes.most_common()),
         "",
-        "| shard part or person | code | to try again | reason |",
-        "|:--|:--|:--|:--|",
-        *(_row(failure) for failure in failures.shown),
-        "",
+        *_section("Can be repaired", repairable),
+        *_section("Not seen well enough", failures.shown[len(repairable) :]),
     ]
     if failures.count > len(failures.shown):
         lines.append(f"The first {len(failures.shown)} of {failures.count} are shown.")
@@ -92,15 +93,29 @@ def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def overlay_markdown(picture: bytes, source: str) -> str:
-    """A picture inside the Markdown text itself, small enough for the database.
+def verdict_markdown(title: str, sentence: str) -> str:
+    """How a run ended, as heading and text."""
+    return f"# {_escape(title)}\n\n{_escape(sentence)}\n"
+
+
+def _section(title: str, failures: Sequence[Failure]) -> list[str]:
+    if not failures:
+        return []
+    return [f"## {title}", "", *(_item(failure) for failure in failures), ""]
+
+
+def overlay_markdown(worst: WorstFit) -> str:
+    """The picture inside the Markdown text itself, small enough for the database, with whose it is.
 
     Raises:
         ValueError: The bytes are no picture.
     """
-    png = shrink_png(picture)
-    data = base64.b64encode(png).decode("ascii")
-    return f"# Worst accepted fit\n\nFrom {source}.\n\n![worst accepted fit](data:image/png;base64,{data})\n"
+    data = base64.b64encode(shrink_png(worst.png)).decode("ascii")
+    command = _code(f"pear inspect {shlex.quote(worst.sample_id)} --out sample.png")
+    return (
+        f"# Worst fit\n\n{_escape(worst.sample_id)}: of all labels of the run the furthest from its keypoints; what is "
+        f"hatched red is refused. To look closer: `{command}`\n\n![worst fit](data:image/png;base64,{data})\n"
+    )
 
 
 def shrink_png(picture: bytes, *, max_bytes: int = MAX_PICTURE_BYTES) -> bytes:
@@ -123,20 +138,22 @@ def shrink_png(picture: bytes, *, max_bytes: int = MAX_PICTURE_BYTES) -> bytes:
     raise ValueError(f"the overlay still has {len(data)} bytes at {_SIDES_PX[-1]} px, more than {max_bytes}")
 
 
-def _row(failure: Failure) -> str:
+def _item(failure: Failure) -> str:
+    """A list and no table: Prefect's tables do not wrap, and paths are long."""
     what = failure.sample_id or f"{failure.step}/{failure.shard}"
-    # The reason comes last: on a narrow page it may run out of sight, the command may not.
-    return f"| {_cell(what)} | {_cell(failure.code)} | `{_code(failure.retry)}` | {_cell(failure.reason)} |"
+    told = f"**{_text(what)}** {_text(failure.code)}: {_text(failure.reason)}"
+    return f"- {told}<br>`{_code(failure.retry)}`"
+
+
+def _text(text: str) -> str:
+    """The text as it is written, in one line: no bar, markup or HTML of a file name or message takes effect."""
+    whole = " ".join(text.split())
+    shown = whole if len(whole) <= MAX_REASON_CHARACTERS else whole[: MAX_REASON_CHARACTERS - 4] + " ..."
+    return _escape(shown)
 
 
 def _cell(text: str) -> str:
-    """The text as it is written, in short lines: no table bar, markup or HTML of a file name or message takes effect.
-
-    Prefect's tables do not wrap, so a long reason would push the command out of the page.
-    """
-    whole = " ".join(text.split())
-    shown = whole if len(whole) <= MAX_REASON_CHARACTERS else whole[: MAX_REASON_CHARACTERS - 4] + " ..."
-    return "<br>".join(_escape(line) for line in textwrap.wrap(shown, LINE_CHARACTERS))
+    return "<br>".join(_escape(line) for line in textwrap.wrap(text, LINE_CHARACTERS))
 
 
 def _escape(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_manifest.schema.columns import has_status
-from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
+from datasets_manifest.schema.labels import LABEL_SCHEMA, ErrorCode, Status
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.shard import Shard
 from tasks.annotate.datasets import DatasetRecord, read_record
@@ -50,6 +50,18 @@ class Failure:
     """One sentence."""
     retry: str
     """Command that does the shard again, or the data set once it is corrected."""
+
+    @property
+    def is_repairable(self) -> bool:
+        """Whether something can be done about it: a shard that an error ended, or data that can be mended."""
+        return self.code == SHARD_FAILED or self.step == "plan" or ErrorCode(self.code).is_repairable
+
+
+def what_to_do(code: str) -> str:
+    """What a code of a failure means and, where it helps, what to do."""
+    if code == SHARD_FAILED:
+        return "An error ended the shard; its reason says which. Run the same command again to do just these."
+    return ErrorCode(code).sentence
 
 
 def retry_command(shard: ShardRef, origin: Origin) -> str:
@@ -151,7 +163,7 @@ def list_failures(workspace: Workspace, origin: Origin) -> Iterator[Failure]:
 
 @dataclass(slots=True)
 class FailureCounts:
-    """How many failures there are, and the first of them."""
+    """How many failures there are, and the first of them, those first that can be repaired."""
 
     num_shown: int = 200
     """Failures that are kept."""
@@ -161,8 +173,15 @@ class FailureCounts:
     """By error code."""
     shards: set[str] = field(default_factory=set)
     """Names of the shards that have one."""
-    shown: list[Failure] = field(default_factory=list)
-    """The first ones."""
+    repairable: list[Failure] = field(default_factory=list)
+    """The first of those that can be repaired."""
+    refused: list[Failure] = field(default_factory=list)
+    """The first others."""
+
+    @property
+    def shown(self) -> list[Failure]:
+        """The first ones."""
+        return [*self.repairable, *self.refused][: self.num_shown]
 
     def counted(self, failures: Iterable[Failure]) -> Iterator[Failure]:
         """The same failures, counted on the way."""
@@ -171,8 +190,9 @@ class FailureCounts:
             self.codes[failure.code] += 1
             if failure.shard:
                 self.shards.add(failure.shard)
-            if len(self.shown) < self.num_shown:
-                self.shown.append(failure)
+            kept = self.repairable if failure.is_repairable else self.refused
+            if len(kept) < self.num_shown:
+                kept.append(failure)
             yield failure
 
 

@@ -62,6 +62,16 @@ _SUMMARY = ("people", "ok", "partial", "failed", "empty_photos", "missed_people"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WorstFit:
+    """A label, drawn."""
+
+    sample_id: str
+    """Whose."""
+    png: bytes
+    """Photo with keypoints, body over it, body from the side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Publication:
     """What a run published."""
 
@@ -75,8 +85,8 @@ class Publication:
     """Every failed shard of the run, and every person without a label."""
     failures: FailureCounts
     """The same, counted."""
-    worst_overlay: bytes | None
-    """PNG of the worst samples; None without labels."""
+    worst: WorstFit | None
+    """The label furthest from its keypoints; None without labels."""
     warning: str
     """What is wrong with the labels of the run's data sets; empty if nothing is."""
 
@@ -135,7 +145,7 @@ def publish(
         report=report / "index.html" if count.rows else None,
         failures_csv=csv_path,
         failures=failures,
-        worst_overlay=_worst_overlay(reader, plans, body) if count.people else None,
+        worst=_worst_fit(reader, plans, body) if count.people else None,
         warning=snapshot.fault([_group(plan) for plan in plans]),
     )
 
@@ -296,8 +306,8 @@ def _trusted_groups(path: Path, labels: Shard) -> dict[str, np.ndarray]:
     return dict(zip(table["sample_id"].to_numpy()[is_stated], groups[is_stated] > 0, strict=True))
 
 
-def _worst_overlay(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) -> bytes | None:
-    """PNG of the labelled person of the run whose body lies furthest from the keypoints."""
+def _worst_fit(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) -> WorstFit | None:
+    """The labelled person of the run whose body lies furthest from the keypoints."""
     worst = reader.statistics.worst_of([_group(plan) for plan in plans])
     if worst is None:
         return None
@@ -307,4 +317,4 @@ def _worst_overlay(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) ->
     except (ImageError, OSError) as error:
         log.warning("%s cannot be drawn: %s", label["sample_id"], error)
         return None
-    return encode_png(draw_label(photo, label, body, 320))
+    return WorstFit(sample_id=label["sample_id"], png=encode_png(draw_label(photo, label, body, 320)))

@@ -191,6 +191,10 @@ class Workspace:
             return self.labels / shard.relative_path
         return self.work / "parts" / step / shard.relative_path
 
+    def has_result(self, step: str, shard: ShardRef) -> bool:
+        """Whether a shard has a file at a step and did not fail there since."""
+        return self.step_path(step, shard).is_file() and not self.failure_path(step, shard).is_file()
+
     def failure_path(self, step: str, shard: ShardRef) -> Path:
         """Record of a shard that failed at a step."""
         return (self.work / "failed" / step / shard.relative_path).with_suffix(".json")

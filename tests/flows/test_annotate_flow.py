@@ -58,6 +58,11 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
     assert any(artifact["key"] == "worst-fit" for artifact in artifacts)
     failed = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
     assert {t["name"] for t in failed if t["state_type"] == "FAILED"} == {"hands/few/all/00001"}
+    (waited,) = [t for t in failed if t["name"] == "refine/few/all/00001"]
+    assert (waited["state_type"], waited["state_name"]) == ("CANCELLED", "NotReady")
+    assert waited["state"]["message"] == "not run, because hands/few/all/00001 failed"
+    assert table.startswith("# Failed\n")
+    assert read(api, "flow_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})[0]["name"] == "few 2 people"
 
 
 @pytest.mark.parametrize("datasets", [["nope"], []])

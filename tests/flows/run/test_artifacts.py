@@ -13,6 +13,7 @@ from PIL import Image
 
 from flows.run import artifacts
 from tasks.annotate.failures import Failure, FailureCounts
+from tasks.annotate.publish import WorstFit
 
 
 def failure(**changes: str) -> Failure:
@@ -38,50 +39,75 @@ def noise_png(side: int) -> bytes:
     return out.getvalue()
 
 
-def _table_rows(markdown: str) -> list[str]:
-    return [line for line in markdown.splitlines() if "| `pear" in line]
+def _items(markdown: str) -> list[str]:
+    return [line for line in markdown.splitlines() if line.startswith("- **")]
 
 
 def test_every_failure_is_a_row_with_code_reason_and_command(tmp_path):
     rows = [failure(), failure(sample_id="000042_1", step="refine", code="fit_not_finite", reason="moved 3 rad")]
     markdown = artifacts.failures_markdown(counted(*rows), tmp_path / "failures.csv")
-    first, second = _table_rows(markdown)
-    assert first == "| hands/coco/val/00012 | shard\\_failed | `pear retry coco/val/00012` | disk on fire |"
+    first, second = _items(markdown)
+    assert first == "- **hands/coco/val/00012** shard\\_failed: disk on fire<br>`pear retry coco/val/00012`"
     assert "000042\\_1" in second
     assert "fit\\_not\\_finite" in second
-    assert markdown.startswith("# 2 failures in 1 shard\n")
+    assert markdown.startswith("## 2 failures in 1 shard\n")
     assert str(tmp_path / "failures.csv") in markdown
+
+
+def test_what_can_be_repaired_comes_first_and_codes_say_what_to_do(tmp_path):
+    codes = ["estimator_refused", "image_missing", "estimator_refused", "shard_failed", "image_corrupt"]
+    failures = [failure(code=code, sample_id=f"s{k}") for k, code in enumerate(codes)]
+    markdown = artifacts.failures_markdown(counted(*failures), tmp_path / "failures.csv")
+    assert [row.split("**")[1] for row in _items(markdown)] == ["s1", "s3", "s4", "s0", "s2"]
+    assert markdown.index("## Can be repaired") < markdown.index("**s1") < markdown.index("## Not seen well enough")
+    assert re.search(r"\| estimator\\_refused \| 2 \| An estimator found", markdown)
+
+
+def test_many_refusals_leave_room_for_what_can_be_repaired():
+    counts = FailureCounts(num_shown=3)
+    rows = [failure(code="estimator_refused", sample_id=str(k)) for k in range(9)] + [failure(code="image_missing")]
+    list(counts.counted(rows))
+    assert [shown.code for shown in counts.shown] == ["image_missing", "estimator_refused", "estimator_refused"]
+
+
+def test_a_path_is_one_word_of_a_cell(tmp_path):
+    path = "/data/a-very-long/folder/of-photos/with-hyphens/and_more/photo-0001.jpg"
+    (row,) = _items(artifacts.failures_markdown(counted(failure(reason=f"cannot read {path}")), tmp_path / "f.csv"))
+    assert path.replace("_", "\\_") in row
 
 
 def test_the_table_is_bounded_and_says_so(tmp_path):
     rows = [failure(reason="x" * 10_000) for _ in range(5000)]
     markdown = artifacts.failures_markdown(counted(*rows), tmp_path / "failures.csv")
-    assert len(_table_rows(markdown)) == 200
+    assert len(_items(markdown)) == 200
     assert "The first 200 of 5000 are shown." in markdown
     assert len(markdown) < 100_000
 
 
 @pytest.mark.parametrize("reason", ["a | b", "two\nlines", "<img src=x onerror=alert(1)>", "`code`", "![x](http://y)"])
 def test_no_reason_breaks_the_table_or_becomes_markup(tmp_path, reason):
-    (row,) = _table_rows(artifacts.failures_markdown(counted(failure(reason=reason)), tmp_path / "failures.csv"))
-    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    (row,) = _items(artifacts.failures_markdown(counted(failure(reason=reason)), tmp_path / "failures.csv"))
+    assert "\n" not in row
+    assert row.count("`") - row.count("\\`") == 2
     assert "<" not in row.replace("<br>", "")
     assert "](" not in row
 
 
-def test_a_long_reason_is_wrapped_so_that_the_command_stays_in_sight(tmp_path):
-    (row,) = _table_rows(artifacts.failures_markdown(counted(failure(reason="word " * 200)), tmp_path / "failures.csv"))
-    reason = row.removesuffix(" |").split(" | ")[3]
-    assert max(len(line) for line in reason.split("<br>")) <= artifacts.LINE_CHARACTERS
-    assert reason.endswith("...")
+def test_a_long_reason_is_cut(tmp_path):
+    (row,) = _items(artifacts.failures_markdown(counted(failure(reason="word " * 200)), tmp_path / "failures.csv"))
+    assert row.endswith(" ...<br>`pear retry coco/val/00012`")
+    assert len(row) < 2 * artifacts.MAX_REASON_CHARACTERS
 
 
 def test_nothing_failed_is_said_in_words(tmp_path):
-    assert "Nothing failed" in artifacts.failures_markdown(counted(), tmp_path / "failures.csv")
+    assert "Every shard is finished" in artifacts.failures_markdown(counted(), tmp_path / "failures.csv")
 
 
 def test_outside_of_a_flow_run_the_table_is_only_written(tmp_path):
-    markdown = artifacts.publish_artifacts(counted(failure()), noise_png(8), tmp_path / "new" / "failures.csv")
+    worst = WorstFit(sample_id="a#0", png=noise_png(8))
+    verdict = artifacts.verdict_markdown("Failed", "Labels mix settings.")
+    markdown = artifacts.publish_artifacts(verdict, counted(), worst, tmp_path / "new" / "failures.csv")
+    assert markdown.startswith("# Failed\n\nLabels mix settings.\n")
     assert (tmp_path / "new" / "failures.md").read_text(encoding="utf-8") == markdown
 
 
@@ -117,7 +143,8 @@ def test_a_flow_run_has_both_artifacts(api, tmp_path):
 
     @flow(name="publishes-artifacts")
     def publishes():
-        artifacts.publish_artifacts(counted(failure()), picture, tmp_path / "failures.csv")
+        worst = WorstFit(sample_id="coco/val/7.jpg#0", png=picture)
+        artifacts.publish_artifacts("# Failed", counted(failure()), worst, tmp_path / "failures.csv")
         context = FlowRunContext.get()
         assert context is not None
         assert context.flow_run is not None
@@ -133,3 +160,4 @@ def test_a_flow_run_has_both_artifacts(api, tmp_path):
     assert found.keys() == {artifacts.FAILURES_KEY, artifacts.OVERLAY_KEY}
     assert "coco/val/00012" in found[artifacts.FAILURES_KEY]
     assert base64.b64encode(picture).decode() in found[artifacts.OVERLAY_KEY]
+    assert "`pear inspect 'coco/val/7.jpg#0' --out sample.png`" in found[artifacts.OVERLAY_KEY]

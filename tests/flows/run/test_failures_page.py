@@ -15,6 +15,7 @@ from PIL import Image
 
 from flows.run import artifacts
 from tasks.annotate.failures import Failure, FailureCounts
+from tasks.annotate.publish import WorstFit
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -67,7 +68,9 @@ def failed_run(api, tmp_path) -> str:
         ]
         counts = FailureCounts()
         assert len(list(counts.counted(failures))) == 2
-        artifacts.publish_artifacts(counts, _gradient_png(), tmp_path / "failures.csv")
+        worst = WorstFit(sample_id="coco/val/000012.jpg#0", png=_gradient_png())
+        verdict = artifacts.verdict_markdown("Failed", "1 shard failed (coco/00012).")
+        artifacts.publish_artifacts(verdict, counts, worst, tmp_path / "failures.csv")
         return Failed(message="1 of 1 shards failed")
 
     assert fails(return_state=True).is_failed()
