@@ -136,7 +136,7 @@ class VideoClip:
             ImageError: video_truncated (the frame is beyond the end of a cut file, or cannot be decoded), or
                 image_missing (there is no such frame, or the file is gone or another than was indexed).
         """
-        return np.ascontiguousarray(self._bgr(number)[..., ::-1])
+        return cv2.cvtColor(self._bgr(number), cv2.COLOR_BGR2RGB)
 
     def read(self, member: str) -> bytes:
         """A frame by its number, as an uncompressed picture file (BMP); see ``rgb``."""

@@ -143,4 +143,4 @@ def _upright(pixels: np.ndarray, frame: VideoFrame) -> np.ndarray:
         pixels, a, d = pixels.swapaxes(0, 1), c, b
     elif b or c:
         return pixels
-    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
