@@ -66,10 +66,10 @@ def measure(path: Path, size: str, gop: int) -> Row:
     singles = rng.permutation(num_frames)[: max(16, num_frames // 8)].tolist()
     reads: dict[str, tuple[int, Callable[[], object]]] = {
         "PyAV": (num_frames, lambda: sum(1 for _ in _in_one_go(path))),
-        "in order": (num_frames, lambda: [clip.rgb(i)[0, 0] for i in range(num_frames)]),
-        "shards": (num_frames, lambda: [clip.rgb(i)[0, 0] for i in shards]),
-        "bytes": (num_frames, lambda: [decode_image(clip.read(frame_name(i)), name="frame")[0, 0] for i in shards]),
-        "any order": (len(singles), lambda: [clip.rgb(i)[0, 0] for i in singles]),
+        "in order": (num_frames, lambda: [int(clip.rgb(i)[0, 0, 0]) for i in range(num_frames)]),
+        "shards": (num_frames, lambda: [int(clip.rgb(i)[0, 0, 0]) for i in shards]),
+        "bytes": (num_frames, lambda: [decode_image(clip.read(frame_name(i)), name="frame")[0, 0, 0] for i in shards]),
+        "any order": (len(singles), lambda: [int(clip.rgb(i)[0, 0, 0]) for i in singles]),
     }
     rates = {way: number / timed(read, CPU)[1] for way, (number, read) in reads.items()}
     return {"size": size, "gop": gop, "listed": listed, **rates}

@@ -135,7 +135,7 @@ def load_manifest(id_or_path: str | Path, root_override: str | Path | None = Non
         ValueError: no such manifest (known ids are listed), or a key that is unknown, absent or has a bad value.
     """
     path = _manifest_path(str(id_or_path))
-    if path.suffix not in _MANIFEST_SUFFIXES or path.is_dir():
+    if not _is_yaml(path):
         manifest = manifest_of(path)
         return manifest if root_override is None else replace(manifest, root=str(root_override))
     try:
@@ -154,8 +154,7 @@ def manifest_of(path: Path) -> Manifest:
 
     Its id is the name of the folder or file, of a file without suffix, in letters, digits, _ . and - alone.
     """
-    # Of ".", ".." or "/", which have no name, that of the folder they mean.
-    named = path if path.name not in ("", "..") else path.resolve()
+    named = Path(_fixed(path))  # "." and ".." have no name; the folders they mean do.
     clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", named.name if path.is_dir() else named.stem).strip("-_.")[:64]
     is_photo = path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir()
     return Manifest(
@@ -176,6 +175,15 @@ def manifest_of(path: Path) -> Manifest:
 def fixed_source(id_or_path: str) -> str:
     """An id or path as ``load_manifest`` takes it, named so that it means the same from any working folder."""
     return id_or_path if id_or_path in manifest_ids() else _fixed(placed(id_or_path))
+
+
+def is_manifest(source: str) -> bool:
+    """Whether what ``load_manifest`` takes is a manifest, and not a path of photos or videos."""
+    return source in manifest_ids() or _is_yaml(placed(source))
+
+
+def _is_yaml(path: Path) -> bool:
+    return path.suffix in _MANIFEST_SUFFIXES and not path.is_dir()
 
 
 def _fixed(path: Path) -> str:

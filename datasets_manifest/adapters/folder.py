@@ -66,28 +66,34 @@ class FolderAdapter:
             yield LeftOut("linked folders looked into", listing.links_followed)
         if listing.links_left_out:
             yield LeftOut("linked folders left out", listing.links_left_out)
+        # What cannot be looked into is told before the first photo: what was planned before may have to stay.
+        frames: dict[str, list[int]] = {}
+        if self._layout.frames is not None:
+            for video in sorted(name for name in (*videos, *named) if is_video(name)):
+                frames[video], problem = self._frames(video, self._layout.frames)
+                if problem is not None:
+                    yield problem
         for name in sorted([*photos, *named, *videos]):
-            if is_video(name) and self._layout.frames is not None:
-                yield from self._frames(name, self._layout.frames)
-            else:
+            if name not in frames:
                 yield ImageRecord(image_id=name, path=name)
+            for number in frames.get(name, ()):
+                frame = f"{name}{MEMBER_MARK}{frame_name(number)}"
+                yield ImageRecord(image_id=frame, path=frame)
 
-    def _frames(self, video: str, choice: FrameChoice) -> Iterator[Entry]:
-        """The frames of a video; what a cut one states beyond its end has records, and one unreadable has one."""
+    def _frames(self, video: str, choice: FrameChoice) -> tuple[list[int], Missing | None]:
+        """Numbers of a video's frames, and what is wrong with it.
+
+        Those that a cut one states beyond its end are among them. One that is no video has a frame, which fails; one
+        that is not there has none: it may be there next time, with frames that have labels now.
+        """
         try:
             clip = self._images.clip(video)
         except ImageError as error:
-            if error.code == ErrorCode.IMAGE_MISSING:  # It may be there next time, with frames that have labels now.
-                yield Missing.of(video, ErrorCode.LISTING_INCOMPLETE, error.detail)
-                return
-            numbers, problem = [0], error
-        else:
-            numbers, problem = [*clip.chosen(choice), *clip.missing(choice)], clip.cut
-        if problem is not None:
-            yield Missing.of(video, problem.code, problem.detail)
-        for number in numbers:
-            name = f"{video}{MEMBER_MARK}{frame_name(number)}"
-            yield ImageRecord(image_id=name, path=name)
+            is_gone = error.code == ErrorCode.IMAGE_MISSING
+            code = ErrorCode.LISTING_INCOMPLETE if is_gone else error.code
+            return [] if is_gone else [0], Missing.of(video, code, error.detail)
+        problem = None if clip.cut is None else Missing.of(video, clip.cut.code, clip.cut.detail)
+        return [*clip.chosen(choice), *clip.missing(choice)], problem
 
 
 def _hidden(name: str) -> Missing:

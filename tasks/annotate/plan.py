@@ -26,7 +26,7 @@ from datasets_manifest.shards.shard import finished_footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
-from tasks.annotate.datasets import Dataset, write_record
+from tasks.annotate.datasets import Dataset, check_path, write_record
 from tasks.annotate.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_aside
@@ -70,8 +70,9 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         origin: Where they came from, for the record of the data set.
 
     Raises:
-        ValueError: Missing folder, or a data set without a single photo.
+        ValueError: Missing folder, a data set without a single photo, or a path named as another one.
     """
+    check_path(dataset, workspace)
     manifest = dataset.manifest
     if dataset.is_rendered:
         layout = manifest.typed_layout

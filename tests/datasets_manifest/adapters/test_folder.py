@@ -8,6 +8,7 @@ from permissions import permissions_hold
 from tar_files import write_tar
 from video_files import write_video
 
+from datasets_manifest.adapters.base import ImageRecord, Missing
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.image_sources import open_images
@@ -227,6 +228,9 @@ def test_a_clip_that_was_cut_lists_what_it_states_and_one_that_is_unreadable_one
         ("d.mp4", ErrorCode.VIDEO_UNREADABLE),
         ("e.mp4", ErrorCode.LISTING_INCOMPLETE),
     ]
+    entries = list(adapter_of(clips, frames={}).entries())
+    first = next(i for i, entry in enumerate(entries) if isinstance(entry, ImageRecord))
+    assert not any(isinstance(entry, Missing) for entry in entries[first:])
     source = open_images(clips)
     for name, code in (("c.mkv::000018", ErrorCode.VIDEO_TRUNCATED), ("d.mp4::000000", ErrorCode.VIDEO_UNREADABLE)):
         with pytest.raises(ImageError) as caught:

@@ -188,4 +188,17 @@ def test_a_replaced_clip_does_its_own_frames_again(project):
     with step_states() as states:
         annotate(project)
     done = {name for name, state in states.items() if name.startswith("keypoints") and state == "done"}
-    assert done == {"keypoints/clips/00003"}
+    assert done == {"keypoints/clips/all/00003"}
+
+
+def test_two_paths_of_one_name_do_not_share_labels(project):
+    for folder in ("first", "second"):
+        (project.parent / folder).mkdir()
+        write_video(project.parent / folder / "walk.avi", 2)
+    first, second = (str(project.parent / folder / "walk.avi") for folder in ("first", "second"))
+    annotate(project, datasets=[first])
+    annotate(project, datasets=[first])
+    with pytest.raises(ValueError, match=r"data set walk/all are of .*first/walk\.avi, and those of .*second"):
+        annotate(project, datasets=[second])
+    (project.parent / "first").rename(project.parent / "moved")
+    assert annotate(project, datasets=[str(project.parent / "moved/walk.avi")]).is_good
