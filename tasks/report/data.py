@@ -79,6 +79,7 @@ class LabelStatistics:
         self._states = array("b")
         self._group_of_row = array("h")
         self._worst: list[tuple[float, str, int]] = []
+        self._worst_of_part: dict[str, list[tuple[float, str, int]]] = {part: [] for part in PART_NAMES}
         self._read: dict[int, dict[str, Any]] = {}
         self._failed: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
@@ -120,6 +121,12 @@ class LabelStatistics:
             (-float(errors[row]), ids[row], first + int(row)) for row in np.flatnonzero(~is_failed & (errors >= least))
         ]
         self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
+        boxes = columns["bbox_xyxy"].reshape(-1, 4)
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=1.0)
+        for part, worst in self._worst_of_part.items():
+            share = np.where(columns[f"{part}_valid"], columns[f"reproj_{part}_px"] / sides, np.nan)
+            new = [(-float(share[row]), ids[row], first + int(row)) for row in np.flatnonzero(np.isfinite(share))]
+            worst[:] = heapq.nsmallest(self.config.num_worst_of_part, [*worst, *new])
         for row in np.flatnonzero(is_failed):
             own = self._failed[codes[row]]
             own.append((ids[row], first + int(row)))
@@ -172,6 +179,11 @@ class LabelStatistics:
         first = {code: [row for _, row in heapq.nsmallest(num, own)] for code, own in self._failed.items()}
         turns = [(turn, str(code), row) for code, own in first.items() if code != empty for turn, row in enumerate(own)]
         return worst, random.tolist(), [row for _, _, row in sorted(turns)[:num]], first.get(empty, [])
+
+    def worst_parts(self) -> list[int]:
+        """Rows of the largest errors of accepted hands and faces over the box's side; each person once."""
+        parts = (self._worst_of_part[part] for part in PART_NAMES if part != "body")
+        return list(dict.fromkeys(row for worst in parts for _, _, row in worst))
 
     def worst_of(self, groups: Sequence[tuple[str, str]]) -> int | None:
         """The person with the largest relative error among some groups; None if nobody there has a label with one."""
@@ -245,6 +257,7 @@ def card(label: Mapping[str, Any]) -> dict[str, Any]:
         "image": None,
         "problem": "",
         "retry": "",
+        "photo": label["image"],
     }
 
 

@@ -71,15 +71,18 @@ def write_report(
     config = labels.config
     _check_body_model(ehm, labels.provenance)
     worst, random, failed, empty = labels.choose()
-    rows = labels.read([*worst, *random, *failed, *empty])
+    parts = [row for row in labels.worst_parts() if row not in worst]
+    random = [row for row in random if row not in parts]
+    rows = labels.read([*worst, *parts, *random, *failed, *empty])
     legend = "Photo with keypoints, mesh over the photo, mesh from the side; refused parts are hatched red."
     groups = [
         _group("Largest errors", f"By relative reprojection error, the worst first. {legend}", rows, worst),
+        _group("Worst hands and faces", f"The largest errors of accepted ones over the box. {legend}", rows, parts),
         _group("Drawn at random", f"From all other people with a label. {legend}", rows, random),
         _group("Failed", "Spread over the reasons; the photo alone, since there is no label.", rows, failed),
         _group("Photos without people", "Nobody was found in them, and nobody is counted.", rows, empty),
     ]
-    for person, entry in groups[2]["by_person"].items():
+    for person, entry in groups[3]["by_person"].items():
         entry["retry"] = retry(labels.path_of(person))
     room = config.max_bytes
     for group in groups:

@@ -13,13 +13,15 @@ class ReportConfig:
     """Heading of the page."""
     num_worst: int = 12
     """People with the largest relative reprojection error that are drawn."""
+    num_worst_of_part: int = 3
+    """People with the largest error of an accepted hand or face, for each of them, that are drawn as well."""
     num_random: int = 12
     """People drawn at random from the others."""
     num_failed: int = 8
     """Failed people that are shown, spread over the reasons."""
-    tile_px: int = 256
+    tile_px: int = 512
     """Side of one picture."""
-    jpeg_quality: int = 82
+    jpeg_quality: int = 60
     """Of the pictures inside the page."""
     max_bytes: int = 8_000_000
     """Pictures are left out once the page reaches this size."""
@@ -27,7 +29,7 @@ class ReportConfig:
     """Of the random choice."""
 
     def __post_init__(self) -> None:
-        for name in ("num_worst", "num_random", "num_failed", "seed"):
+        for name in ("num_worst", "num_worst_of_part", "num_random", "num_failed", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"report.{name}: expected 0 or more, got {getattr(self, name)}")
         if not 64 <= self.tile_px <= 1024:

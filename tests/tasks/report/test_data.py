@@ -104,3 +104,28 @@ def test_provenance_lists_each_thing_once_however_many_shards_there_are(tmp_path
     stated = labels.provenance
     assert (stated.num_shards, len(stated.manifests), len(stated.estimators), len(stated.body_models)) == (20, 1, 1, 1)
     assert stated.created[0] <= stated.created[1]
+
+
+def test_a_bad_hand_is_found_behind_a_good_body(tmp_path):
+    """Of accepted hands and faces, by the error over the box; a refused one and a body do not count."""
+    count = 5
+    columns = {
+        "sample_id": [f"demo/all/{n}#0" for n in range(count)],
+        "dataset": ["demo"] * count,
+        "split": ["all"] * count,
+        "image": ["a.jpg"] * count,
+        "person": np.zeros(count, int),
+        "status": ["partial"] * count,
+        "error_code": ["estimator_refused"] * count,
+        "bbox_xyxy": np.array(
+            [[0, 0, 50, 100], [0, 0, 900, 1000], [0, 0, 50, 100], [0, 0, 50, 100], [0, 0, 50, 100]], float
+        ),
+        "reproj_body_px": [90.0] * count,
+        "reproj_left_hand_px": [3.0, 9.0, 8.0, 1.0, 2.0],
+        "reproj_face_px": [1.0, 1.0, 1.0, 7.0, 1.0],
+        **{f"{part}_valid": np.ones(count, bool) for part in PART_NAMES},
+        "left_hand_valid": np.array([True, True, False, True, True]),
+    }
+    write_shard(shard_path(tmp_path, "demo", "all", 0), table_from_columns(columns, LABEL_SCHEMA), footer())
+    labels = LabelStatistics.of(tmp_path, ReportConfig(num_worst_of_part=1))
+    assert labels.worst_parts() == [0, 3]
