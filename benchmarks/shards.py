@@ -1,4 +1,4 @@
-"""How planning, looking and publishing grow with the number of people, and what reading a row costs.
+"""How planning, planning again, looking and publishing grow with the number of people, and what reading a row costs.
 
     python -m benchmarks.shards --rows 1000 10000
 
@@ -35,7 +35,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_SCHEMAS
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.workspace import STEPS, ShardRange, Workspace
+from tasks.annotate.workspace import STEPS, SplitShards, Workspace
 
 DATASET = "stub"
 _MANIFEST = """
@@ -100,8 +100,8 @@ def write_stubs(folder: Path, rows: int, rows_per_shard: int) -> None:
             write_shard(workspace.step_path(step, shard), _table(first, count, schema), footer)
 
 
-def _shards(rows: int, rows_per_shard: int) -> ShardRange:
-    return ShardRange(DATASET, "all", -(-rows // rows_per_shard))
+def _shards(rows: int, rows_per_shard: int) -> SplitShards:
+    return SplitShards(DATASET, "all", range(-(-rows // rows_per_shard)))
 
 
 def _table(first: int, count: int, schema: pa.Schema) -> pa.Table:
@@ -196,6 +196,7 @@ def columns(folder: Path, rows: int, rows_per_shard: int) -> None:
 
 OPERATIONS: Mapping[str, Callable[[Path, int, int], None]] = {
     "plan": plan,
+    "replan": plan,
     "columns": columns,
     "publish": publish,
     "pear status": pear("status"),

@@ -29,7 +29,7 @@ from tasks.annotate.stale import stale_folder
 from tasks.annotate.step import record_failure
 from tasks.annotate.steps import READS
 from tasks.annotate.summary import ShardSummary, seconds_a_shard
-from tasks.annotate.workspace import STEPS, ShardRanges, ShardRef, Workspace, named_shards
+from tasks.annotate.workspace import STEPS, ManyShards, ShardRef, Workspace, named_shards
 from tasks.display import Display, Lines, clock
 from tasks.estimators import borrowed
 from tasks.wording import counted
@@ -168,13 +168,13 @@ def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> C
         ValueError: A name means no shard, or several.
     """
     if only is None:
-        return ShardRanges(tuple(plan.shards for plan in plans))
+        return ManyShards(tuple(plan.shards for plan in plans))
     known = {plan.shards.group: plan.shards for plan in plans}
     wanted = named_shards(only, known)
     unknown = [shard.name for shard in wanted if shard not in known[shard.group]]
     if unknown:
-        counts = ", ".join(f"{'/'.join(group)} has {len(shards)}" for group, shards in known.items())
-        raise ValueError(f"no such shard: {', '.join(unknown)}; {counts}, numbered from 00000")
+        lasts = ", ".join(f"{list(shards)[-1].name}" for shards in known.values())
+        raise ValueError(f"no such shard: {', '.join(unknown)}; the last are {lasts}")
     return dict.fromkeys(shard for group in known for shard in wanted if shard.group == group).keys()
 
 

@@ -22,15 +22,15 @@ from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import finished_footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
 from tasks.annotate.datasets import Dataset, check_path, write_record
+from tasks.annotate.membership import Membership
 from tasks.annotate.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_aside
-from tasks.annotate.workspace import STEPS, ShardRange, ShardRef, Workspace, shard_paths
+from tasks.annotate.workspace import STEPS, ShardRef, SplitShards, Workspace, shard_paths
 from tasks.body_model import full_body
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
@@ -49,7 +49,7 @@ class DatasetPlan:
 
     manifest: Manifest
     """What data it is."""
-    shards: ShardRange
+    shards: SplitShards
     """In order."""
     summary: str
     """What was listed, in one line for a person."""
@@ -59,6 +59,9 @@ class DatasetPlan:
 
 def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig, origin: Origin) -> DatasetPlan:
     """Lists a data set and writes one plan file a shard; files that are as they should be stay untouched.
+
+    A photo stays in its shard (see ``Membership``): new ones open new shards, and the shard of one that vanished is
+    made again without it. A shard without a photo is set aside.
 
     While a folder or tar file cannot be looked into, a data set that was planned before stays as it was planned: the
     photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew.
@@ -79,7 +82,7 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         made = SyntheticConfig(count=layout.count, seed=layout.seed)
         synthesise(Path(manifest.root), made, full_body(config.body_model))
     images = open_source(manifest)
-    inventory, size = Inventory(), config.run.images_per_shard
+    inventory = Inventory()
     refused: list[Missing] = []
 
     def tell(missing: Missing) -> None:
@@ -88,26 +91,31 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
             refused.append(missing)
 
     records = inventory.records(open_adapter(manifest, images).entries(), tell)
-    photos = list(itertools.islice(records, size))
+    first = list(itertools.islice(records, 1))
     problem = _unlisted(manifest, inventory)
     before = _planned_before(manifest, workspace, problem) if problem else None
-    if photos or before:
-        write_record(workspace, dataset.group, dataset.record(origin, size))
+    if first or before:
+        write_record(workspace, dataset.group, dataset.record(origin, config.run.images_per_shard))
     if before:
         return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
-    count = 0
-    while photos:
-        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=count)
-        _write_plan(shard, photos, manifest, images, workspace, size)
-        photos, count = list(itertools.islice(records, size)), count + 1
-    if not count:
+    if not first:
         raise ValueError(
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
             + (problem or inventory.reasons or "check the root and the layout of its manifest")
         )
+    members, planned = Membership(workspace, dataset.group), []
+    photos = (photo for photo in itertools.chain(first, records) if photo.people or manifest.boxes == "detector")
+    for index, own in members.cut(photos, config.run.images_per_shard):
+        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
+        _write_plan(shard, own, manifest, images, workspace, members)
+        planned.append(index)
+    if not planned:
+        raise ValueError(f"data set {manifest.id}: none of its photos has an annotated person ({inventory.summary})")
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
-    shards = ShardRange(manifest.id, manifest.split, count)
+    if vanished := sum(members.missing.values()):
+        log.warning("%s: %s gone; their rows go with them", manifest.id, counted(vanished, "planned photo"))
+    shards = SplitShards(manifest.id, manifest.split, sorted(planned))
     write_refused(workspace, dataset.group, refused)
     _set_stale_aside(shards, workspace)
     return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary, problem=problem)
@@ -121,20 +129,20 @@ def _unlisted(manifest: Manifest, inventory: Inventory) -> str:
     return f"{manifest.id}: {inventory.unlisted.reason}" + f" So it is with {more} more." * bool(more)
 
 
-def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> ShardRange | None:
+def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> SplitShards | None:
     """The shards of a data set as they lie in the workspace, None without any.
 
     Raises:
         ValueError: There are labels without a plan, which another plan would replace.
     """
     folder = Path(manifest.id) / manifest.split
-    planned = list(shard_paths(workspace.work / "plan" / folder))
+    planned = sorted(shard.index for shard, _ in shard_paths(workspace.work / "plan" / folder))
     if not planned and any(shard_paths(workspace.labels / folder)):
         raise ValueError(
             f"{problem} Labels of the data set are in {workspace.labels / folder}, but not the plan that they were "
             "made by, so that a new one could replace those of photos that cannot be seen; mend it and run it again"
         )
-    return ShardRange(manifest.id, manifest.split, len(planned)) if planned else None
+    return SplitShards(manifest.id, manifest.split, planned) if planned else None
 
 
 def _write_plan(
@@ -143,22 +151,19 @@ def _write_plan(
     manifest: Manifest,
     images: ImageSource,
     workspace: Workspace,
-    images_per_shard: int,
+    members: Membership,
 ) -> None:
     table = plan_table(records, manifest)
     files = np.array([_file_state(record, images) for record in records], np.int64)
     inputs_hash = table_hash(table, [*(record.path.encode() for record in records), files.tobytes()])
     footer = Footer(
-        config={"step": "plan", "images_per_shard": images_per_shard, "manifest": manifest.hash},
+        config={"step": "plan", "manifest": manifest.hash},
         code_version=code_version(),
         manifest={**manifest.footer, "inputs_hash": inputs_hash},
         shard=f"{shard.index:05d}",
     )
-    path = workspace.plan_path(shard)
-    found = finished_footer(path, footer.config_hash)
-    if found is not None and dict(found.manifest) == dict(footer.manifest):
-        return
-    write_shard(path, table, footer)
+    if not members.is_planned(shard, footer):
+        write_shard(workspace.plan_path(shard), table, footer)
 
 
 def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
@@ -197,7 +202,7 @@ def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:
         return -1, -1
 
 
-def _set_stale_aside(planned: ShardRange, workspace: Workspace) -> None:
+def _set_stale_aside(planned: SplitShards, workspace: Workspace) -> None:
     """Moves files of shards that are no longer planned out of the way, so that no person occurs twice."""
     folder = Path(planned.dataset) / planned.split
     roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]

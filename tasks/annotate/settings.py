@@ -27,10 +27,10 @@ TaskRunnerName = Literal["threads", "dask", "ray"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """How the work is cut and spread; changes no label, so it is in no hash but for ``images_per_shard``."""
+    """How the work is cut and spread; changes no label, so it is in no hash."""
 
     images_per_shard: PositiveInt = 8
-    """Photos a shard."""
+    """Photos a new shard is given; a shard that is planned keeps its photos."""
     workers: PositiveInt = 2
     """Shard parts that run at once in one process."""
     task_runner: TaskRunnerName = "threads"

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,15 +58,15 @@ class ShardRef:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardRange(Collection[ShardRef]):
+class SplitShards(Collection[ShardRef]):
     """All shards of one split of a data set."""
 
     dataset: str
     """Manifest id."""
     split: str
     """Split of the data set."""
-    count: int
-    """Shards, numbered from 0."""
+    indices: Sequence[int]
+    """Their numbers, in order; some may be missing."""
 
     @property
     def group(self) -> Group:
@@ -73,32 +74,33 @@ class ShardRange(Collection[ShardRef]):
         return self.dataset, self.split
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[ShardRef]:
-        return (ShardRef(dataset=self.dataset, split=self.split, index=index) for index in range(self.count))
+        return (ShardRef(dataset=self.dataset, split=self.split, index=index) for index in self.indices)
 
     def __contains__(self, shard: object) -> bool:
-        if not isinstance(shard, ShardRef):
+        if not isinstance(shard, ShardRef) or shard.group != self.group:
             return False
-        return (shard.dataset, shard.split) == (self.dataset, self.split) and 0 <= shard.index < self.count
+        at = bisect_left(self.indices, shard.index)
+        return at < len(self.indices) and self.indices[at] == shard.index
 
 
 @dataclass(frozen=True, slots=True)
-class ShardRanges(Collection[ShardRef]):
+class ManyShards(Collection[ShardRef]):
     """All shards of several data sets, one data set after the other."""
 
-    ranges: tuple[ShardRange, ...]
+    splits: tuple[SplitShards, ...]
     """Of each data set."""
 
     def __len__(self) -> int:
-        return sum(map(len, self.ranges))
+        return sum(map(len, self.splits))
 
     def __iter__(self) -> Iterator[ShardRef]:
-        return itertools.chain.from_iterable(self.ranges)
+        return itertools.chain.from_iterable(self.splits)
 
     def __contains__(self, shard: object) -> bool:
-        return any(shard in own for own in self.ranges)
+        return any(shard in own for own in self.splits)
 
 
 def shard_of(path: Path) -> ShardRef | None:

@@ -11,7 +11,7 @@ from flows.run.progress import Progress
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.steps import READS
 from tasks.annotate.summary import ShardSummary, StepTimes, seconds_a_shard, write_times
-from tasks.annotate.workspace import STEPS, ShardRange, Workspace
+from tasks.annotate.workspace import STEPS, SplitShards, Workspace
 
 LOG = logging.getLogger("progress")
 DEMO = {"keypoints": 15.0, "body": 0.6, "hands": 0.5, "face": 0.4, "refine": 0.9}
@@ -71,7 +71,7 @@ def estimates(seconds, *, shards=40, workers=2, earlier=None, state_of=lambda _s
         earlier=earlier or {},
         now=lambda: pool.now,
     )
-    run_shards(ShardRange("many", "all", shards), pool, progress, Workspace.of(config.output), config)
+    run_shards(SplitShards("many", "all", range(shards)), pool, progress, Workspace.of(config.output), config)
     return [(whole, at, left, pool.now - at) for whole, at, left in reports]
 
 
@@ -130,7 +130,7 @@ def test_a_failed_part_is_told_at_once_and_the_others_only_shown(caplog):
     caplog.set_level(logging.INFO)
     told = Told()
     progress = Progress(shards=2, workers=1, block=2, log=LOG, display=told)
-    shards = list(ShardRange("many", "all", 2))
+    shards = list(SplitShards("many", "all", range(2)))
     progress.add(ShardSummary(step="keypoints", shard=shards[0], state="done", rows=8, seconds=1.0))
     progress.add(ShardSummary(step="keypoints", shard=shards[1], state="failed", message="no space left"))
     assert caplog.messages == ["keypoints/many/all/00001 failed: no space left"]

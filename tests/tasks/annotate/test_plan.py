@@ -76,12 +76,30 @@ def test_an_unchanged_plan_stays_and_a_changed_photo_changes_its_shard_alone(pro
     np.testing.assert_array_equal(np.array(inputs(workspace, 3)) == np.array(before), [True, False, True])
 
 
-def test_shards_that_are_no_longer_planned_are_set_aside(project):
-    planned, workspace, _ = project
+def test_a_shard_whose_photos_are_gone_is_set_aside(project, caplog):
+    planned, workspace, folder = project
     planned()
-    assert len(planned(images_per_shard=4).shards) == 2
-    assert len(list((workspace.work / "plan").rglob("*.parquet"))) == 2
+    for name in "345":
+        (folder / f"photos/{name}.jpg").unlink()
+    assert [shard.index for shard in planned().shards] == [0, 2]
+    assert [path.name for path in sorted((workspace.work / "plan").rglob("*.parquet"))] == [
+        "00000.parquet",
+        "00002.parquet",
+    ]
     assert len(list((workspace.work / "stale").rglob("*.parquet"))) == 1
+    (line,) = [line for line in caplog.messages if "no longer planned" in line]
+    assert "1 shard" in line
+    assert "work/stale/" in line
+
+
+def test_another_size_is_for_new_shards_alone(project):
+    planned, workspace, folder = project
+    planned()
+    before = inputs(workspace, 3)
+    for number in range(7, 10):
+        (folder / f"photos/{number}.jpg").write_bytes(bytes(number + 1))
+    assert len(planned(images_per_shard=2).shards) == 5
+    assert inputs(workspace, 3) == before
 
 
 def test_no_more_photos_are_listed_than_the_shard_in_work_needs(project, monkeypatch):

@@ -1,0 +1,109 @@
+"""A photo stays in its shard: what is added or taken away costs the shards that it concerns, and no other."""
+
+import shutil
+
+import numpy as np
+import pytest
+from plans import plan_of
+from stub_estimators import write_manifest
+
+from datasets_manifest.adapters.base import ImageRecord
+from datasets_manifest.schema.labels import PLAN_SCHEMA
+from datasets_manifest.shards.shard import read_shard
+from tasks.annotate import plan as planning
+from tasks.annotate.settings import AnnotateConfig, RunConfig
+from tasks.annotate.workspace import Workspace
+
+MANY = [f"{2 * number + 1:05d}.jpg" for number in range(10_000)]
+"""Between any two of them, before and behind them is room for one more."""
+
+
+class Photos:
+    """A data set of photos that are nowhere."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def entries(self):
+        return (ImageRecord(image_id=name, path=name) for name in sorted(self.names))
+
+    def state(self, _image):
+        return 1, 1
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    """A function that plans photos of some names, and gives the files that it wrote, by number of the shard."""
+    (tmp_path / "photos").mkdir()
+    source = str(write_manifest(tmp_path / "many.yaml", "many", tmp_path / "photos"))
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+
+    def plan(names, size=100):
+        monkeypatch.setattr(planning, "open_source", lambda _: Photos(names))
+        monkeypatch.setattr(planning, "open_adapter", lambda _, images: images)
+        before = states()
+        made = plan_of(AnnotateConfig(datasets=(source,), run=RunConfig(images_per_shard=size)), workspace)
+        after = states()
+        assert sorted(after) == [shard.index for shard in made.shards]
+        return [index for index, state in after.items() if before.get(index) != state]
+
+    def states():
+        """When each plan file was written."""
+        paths = sorted((workspace.work / "plan").rglob("*.parquet"))
+        return {int(path.stem): path.stat().st_mtime_ns for path in paths}
+
+    plan.workspace = workspace
+    return plan
+
+
+def names_of(workspace, index):
+    return read_shard(workspace.work / f"plan/many/all/{index:05d}.parquet", PLAN_SCHEMA)["image"].to_pylist()
+
+
+@pytest.mark.parametrize("added", ["00000.jpg", "10000.jpg", "99999.jpg"], ids=["first", "middle", "last"])
+def test_a_photo_that_is_added_anywhere_costs_one_shard(planned, added):
+    planned(MANY)
+    assert planned([*MANY, added]) == [100]
+    assert names_of(planned.workspace, 100) == [added]
+    assert planned([*MANY, added]) == []
+
+
+def test_a_photo_that_is_gone_costs_its_shard(planned, caplog):
+    planned(MANY)
+    assert planned([name for name in MANY if name != MANY[4321]]) == [43]
+    assert len(names_of(planned.workspace, 43)) == 99
+    assert "1 planned photo gone" in caplog.text
+
+
+def test_a_folder_grows_in_steps_and_is_planned_anew_from_nothing(planned):
+    few = MANY[:250]
+    assert planned(few) == [0, 1, 2]
+    assert planned([*few, "00000.jpg", "00002.jpg"]) == [3]
+    assert planned([*few, "00000.jpg", "00002.jpg", "00004.jpg", "99999.jpg"]) == [4]
+    assert names_of(planned.workspace, 3) == ["00000.jpg", "00002.jpg"]
+    assert names_of(planned.workspace, 4) == ["00004.jpg", "99999.jpg"]
+
+
+def test_a_number_is_not_given_twice(planned):
+    planned(MANY[:300])
+    assert planned([*MANY[:200], "00000.jpg"]) == [3]
+
+
+def test_the_order_of_growth_decides_nothing_but_the_shards(planned):
+    random = np.random.default_rng(0)
+    order = random.permutation(MANY[:1000]).tolist()
+    for end in (300, 650, 1000):
+        planned(order[:end])
+    paths = sorted((planned.workspace.work / "plan").rglob("*.parquet"))
+    shards = [names_of(planned.workspace, int(path.stem)) for path in paths]
+    assert sorted(name for shard in shards for name in shard) == MANY[:1000]
+    assert all(shard == sorted(shard) for shard in shards)
+
+
+def test_a_plan_file_that_is_lost_or_broken_is_made_again_and_no_other(planned):
+    planned(MANY[:300])
+    lost = planned.workspace.work / "plan/many/all/00001.parquet"
+    lost.write_bytes(b"no plan")
+    assert planned(MANY[:300]) == [3]  # Nothing says any more what was in it.
+    shutil.rmtree(planned.workspace.work)
+    assert planned(MANY[:300]) == [0, 1, 2]
