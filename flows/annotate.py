@@ -100,6 +100,7 @@ def annotate_part_labels(
     overrides: dict[str, Any] | None = None,
     shards: list[str] | None = None,
     again: bool = False,
+    replace: bool = False,
 ) -> Any:
     """Annotates data sets part by part and publishes their labels.
 
@@ -111,12 +112,14 @@ def annotate_part_labels(
         overrides: Dotted setting to value, for example ``{"keypoints.backend": "annotations"}``.
         shards: Names such as ``coco/val/00012`` to restrict the run to.
         again: Do the shards again even if they are done.
+        replace: Set all there is of the data sets aside first, and plan them anew.
     """
     origin = Origin.of(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
     config = origin.config()
     name = RunName(config.datasets)
     try:
-        result = run(config, partial(prefect_runner, config.run), get_run_logger(), shards, origin=origin, again=again)
+        runner = partial(prefect_runner, config.run)
+        result = run(config, runner, get_run_logger(), shards, origin=origin, again=again, replace=replace)
     except WriteError as error:
         return Failed(message=str(error))
     published = result.publication

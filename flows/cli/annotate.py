@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,10 @@ def annotate(
     settings: Settings = None,
     shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/val/00012.")] = None,
     root: Annotated[list[str] | None, typer.Option(help="Folder of a data set: <id>=<folder>.")] = None,
+    other_id: Annotated[str | None, typer.Option("--id", help="Annotate the data set under this id.")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Begin anew; what there is of the data sets goes to work/stale.")
+    ] = False,
     local: Annotated[bool, typer.Option("--local", help="Run in this process even if a server is up.")] = False,
 ) -> None:
     """Annotate data sets; what is done already is skipped.
@@ -35,12 +40,29 @@ def annotate(
         overrides |= {f"roots.{name}": folder for name, folder in split_pairs(root, "--root").items()}
         if datasets:
             overrides["datasets"] = list(datasets)
-        ok = _run(params, overrides, shard, local)
+        if other_id is not None:
+            overrides["ids"] = {_only(datasets): other_id}
+        ok = _run(params, overrides, shard, local, replace=replace)
     raise typer.Exit(0 if ok else 1)
 
 
+def _only(datasets: list[str] | None) -> str:
+    """The id of the one data set that is named."""
+    from datasets_manifest.manifest import load_manifest
+
+    if datasets is None or len(datasets) != 1:
+        raise ValueError(f"--id is the id of one data set; name it, got {', '.join(datasets or []) or 'none'}")
+    return load_manifest(datasets[0]).id
+
+
 def _run(
-    params: Path, overrides: dict[str, Any], shards: Sequence[str] | None, local: bool, again: bool = False
+    params: Path,
+    overrides: dict[str, Any],
+    shards: Sequence[str] | None,
+    local: bool,
+    *,
+    again: bool = False,
+    replace: bool = False,
 ) -> bool:
     """Runs the flow where a server shows it, or else in this process; whether it went well."""
     chosen = None if shards is None else list(shards)
@@ -48,7 +70,7 @@ def _run(
         from flows.annotate import annotate_part_labels
 
         state = annotate_part_labels(
-            params=str(params), overrides=overrides, shards=chosen, again=again, return_state=True
+            params=str(params), overrides=overrides, shards=chosen, again=again, replace=replace, return_state=True
         )
         typer.echo(state.message or str(state))
         return state.is_completed()
@@ -59,7 +81,8 @@ def _run(
     log, origin = command_log(), Origin.of(params, overrides)
     config = origin.config()
     with display(log) as shown:
-        result = run(config, lambda: LocalRunner(config.run, log), log, chosen, shown, origin=origin, again=again)
+        runner = partial(LocalRunner, config.run, log)
+        result = run(config, runner, log, chosen, shown, origin=origin, again=again, replace=replace)
     typer.echo(result.sentence)
     return result.is_good
 
@@ -79,7 +102,7 @@ def retry(
         from tasks.annotate.settings import Origin
 
         retries = find_retries(shards, Origin.of(params, parse_settings(settings, params)))
-        good = [_run(own.origin.params, dict(own.origin.overrides), own.shards, local, True) for own in retries]
+        good = [_run(own.origin.params, dict(own.origin.overrides), own.shards, local, again=True) for own in retries]
     raise typer.Exit(0 if all(good) else 1)
 
 

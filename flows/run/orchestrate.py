@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_manifest.files import WriteError, sweep_temporary
+from datasets_manifest.manifest import open_source
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress
 from flows.run.runners import Handle, Runner
 from model.estimators.base import PARTS
-from tasks.annotate.datasets import find_datasets
+from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.job import ShardJob
+from tasks.annotate.places import check_places
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
 from tasks.annotate.running import held_datasets
 from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
-from tasks.annotate.stale import stale_folder
+from tasks.annotate.stale import set_shards_aside, stale_folder
 from tasks.annotate.step import record_failure
 from tasks.annotate.steps import READS
 from tasks.annotate.summary import ShardSummary, seconds_a_shard
@@ -100,6 +102,7 @@ def run(
     *,
     origin: Origin,
     again: bool = False,
+    replace: bool = False,
 ) -> RunResult:
     """Plans, runs every shard part that is not done, publishes.
 
@@ -111,6 +114,7 @@ def run(
         display: Shows how far the run is; None for a line of the log now and then.
         origin: Where the settings came from: what it takes to do a shard again.
         again: Do the shards again even if they are done; the files that are replaced are kept in ``work/stale``.
+        replace: Set all there is of the data sets aside first, and plan them anew.
 
     Raises:
         ValueError: Settings, manifest or shard names that make no sense, or another run annotates a data set with other
@@ -131,6 +135,10 @@ def run(
             for part in PARTS:
                 with borrowed(part, getattr(config, part)):
                     pass  # So does a file of another network; the threads then share what was loaded.
+        if replace:
+            _set_datasets_aside(datasets, workspace, log)
+        else:
+            check_places(datasets, workspace)
         plans = [plan_dataset(dataset, workspace, config, origin) for dataset in datasets]
         for plan in plans:
             log.info("%s: %s in %s", "/".join(plan.shards.group), plan.summary, counted(len(plan.shards), "shard"))
@@ -159,6 +167,17 @@ def run(
         seconds=seconds,
         max_failed_share=config.run.max_failed_share,
     )
+
+
+def _set_datasets_aside(
+    datasets: Sequence[Dataset], workspace: Workspace, log: logging.Logger | logging.LoggerAdapter
+) -> None:
+    for dataset in datasets:
+        if not dataset.is_rendered:
+            open_source(dataset.manifest)  # A folder that is not there ends the run before anything is moved.
+    for dataset in datasets:
+        if aside := set_shards_aside(workspace, dataset.group):
+            log.warning("%s, begun anew: %s", "/".join(dataset.group), aside)
 
 
 def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> Collection[ShardRef]:

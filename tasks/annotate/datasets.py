@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from datasets_manifest.files import write_text
-from datasets_manifest.manifest import Manifest, fixed_source, is_manifest, load_manifest
+from datasets_manifest.manifest import Manifest, fixed_source, load_manifest
 from datasets_manifest.settings import read_settings
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Group, Workspace
@@ -80,30 +79,15 @@ def find_datasets(config: AnnotateConfig, workspace: Workspace) -> list[Dataset]
 
 def _find(source: str, config: AnnotateConfig, workspace: Workspace) -> Dataset:
     manifest = load_manifest(source)
+    name = config.ids.get(manifest.id, manifest.id)
     is_rendered = manifest.adapter == "synthetic" and manifest.id not in config.roots
-    root = str(workspace.rendered_path(manifest.id)) if is_rendered else config.roots.get(manifest.id, manifest.root)
-    manifest = dataclasses.replace(manifest, root=root)
+    root = str(workspace.rendered_path(name)) if is_rendered else config.roots.get(manifest.id, manifest.root)
+    manifest = dataclasses.replace(manifest, id=name, root=root)
     return Dataset(
         source=fixed_source(source),
         manifest=dataclasses.replace(manifest, root=manifest.fixed_root),
         is_rendered=is_rendered,
     )
-
-
-def check_path(dataset: Dataset, workspace: Workspace) -> None:
-    """Refuses a path of photos or videos whose labels would replace those of another path of the same name.
-
-    Raises:
-        ValueError: That other path is still there.
-    """
-    if is_manifest(dataset.source) or not workspace.record_path(dataset.group).is_file():
-        return
-    before = read_record(workspace, dataset.group).manifest
-    if before != dataset.source and not is_manifest(before) and os.path.exists(before):
-        raise ValueError(
-            f"labels of the data set {'/'.join(dataset.group)} are of {before}, and those of {dataset.source} would "
-            "have the same name; rename the folder or file, or write a manifest with another id"
-        )
 
 
 def write_record(workspace: Workspace, group: Group, record: DatasetRecord) -> None:

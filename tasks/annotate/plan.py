@@ -25,12 +25,12 @@ from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_sources import ImageSource
 from datasets_manifest.sources.images import ImageError
-from tasks.annotate.datasets import Dataset, check_path, write_record
+from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.membership import Membership
 from tasks.annotate.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
-from tasks.annotate.stale import set_aside
-from tasks.annotate.workspace import STEPS, ShardRef, SplitShards, Workspace, shard_paths
+from tasks.annotate.stale import set_shards_aside
+from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths
 from tasks.body_model import full_body
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
@@ -73,9 +73,8 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         origin: Where they came from, for the record of the data set.
 
     Raises:
-        ValueError: Missing folder, a data set without a single photo, or a path named as another one.
+        ValueError: Missing folder, or a data set without a single photo.
     """
-    check_path(dataset, workspace)
     manifest = dataset.manifest
     if dataset.is_rendered:
         layout = manifest.typed_layout
@@ -117,7 +116,8 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         log.warning("%s: %s gone; their rows go with them", manifest.id, counted(vanished, "planned photo"))
     shards = SplitShards(manifest.id, manifest.split, sorted(planned))
     write_refused(workspace, dataset.group, refused)
-    _set_stale_aside(shards, workspace)
+    if aside := set_shards_aside(workspace, dataset.group, shards):  # So that no person occurs twice.
+        log.warning("%s, no longer planned: %s", "/".join(dataset.group), aside)
     return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary, problem=problem)
 
 
@@ -154,16 +154,23 @@ def _write_plan(
     members: Membership,
 ) -> None:
     table = plan_table(records, manifest)
+    footer = plan_footer(shard, table, records, manifest, images)
+    if not members.is_planned(shard, footer):
+        write_shard(workspace.plan_path(shard), table, footer)
+
+
+def plan_footer(
+    shard: ShardRef, table: pa.Table, records: Sequence[ImageRecord], manifest: Manifest, images: ImageSource
+) -> Footer:
+    """The footer of a shard's plan: of what data set, and a hash of its rows and of the photos' files."""
     files = np.array([_file_state(record, images) for record in records], np.int64)
     inputs_hash = table_hash(table, [*(record.path.encode() for record in records), files.tobytes()])
-    footer = Footer(
+    return Footer(
         config={"step": "plan", "manifest": manifest.hash},
         code_version=code_version(),
         manifest={**manifest.footer, "inputs_hash": inputs_hash},
         shard=f"{shard.index:05d}",
     )
-    if not members.is_planned(shard, footer):
-        write_shard(workspace.plan_path(shard), table, footer)
 
 
 def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
@@ -200,14 +207,3 @@ def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:
         return images.state(record.path)
     except ImageError:
         return -1, -1
-
-
-def _set_stale_aside(planned: SplitShards, workspace: Workspace) -> None:
-    """Moves files of shards that are no longer planned out of the way, so that no person occurs twice."""
-    folder = Path(planned.dataset) / planned.split
-    roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
-    stale = {path: shard for root in roots for shard, path in shard_paths(root / folder) if shard not in planned}
-    if stale:
-        kept_in = set_aside(workspace, stale)
-        what = counted(len({*stale.values()}), "shard")
-        log.warning("%s: %s no longer planned: the files are kept in %s", "/".join(planned.group), what, kept_in)

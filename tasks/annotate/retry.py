@@ -66,7 +66,7 @@ def find_retries(names: Sequence[str], given: Origin) -> list[Retry]:
 def _origin(group: Group, given: Origin, workspace: Workspace) -> Origin:
     record = read_record(workspace, group)
     manifest = load_manifest(record.manifest)
-    is_rendered = manifest.adapter == "synthetic" and record.root == str(workspace.rendered_path(manifest.id))
+    is_rendered = manifest.adapter == "synthetic" and record.root == str(workspace.rendered_path(group[0]))
     chosen: dict[str, Any] = {
         "datasets": [record.manifest],
         "roots": {} if is_rendered else {manifest.id: record.root},

@@ -72,6 +72,8 @@ class AnnotateConfig:
     """Manifest ids, or paths of manifest files, or of folders or files of photos and videos."""
     roots: dict[str, Text] = field(default_factory=dict)
     """Data set id to folder or tar file, where the data lie elsewhere than the manifest says; as its ``root``."""
+    ids: dict[str, Text] = field(default_factory=dict)
+    """Data set id to another id to annotate it under, so that one manifest serves several folders."""
     keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)
     """133 COCO-WholeBody keypoints and the people's boxes."""
     body: EstimatorConfig = field(default_factory=EstimatorConfig)

@@ -7,10 +7,11 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from tasks.annotate.workspace import Workspace
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
+from tasks.wording import counted
 
 
 def stale_folder(workspace: Workspace) -> Path:
@@ -32,6 +33,25 @@ def set_aside(workspace: Workspace, paths: Iterable[Path]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
     return folder
+
+
+def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRef] = ()) -> str:
+    """Sets plan, parts and labels of the shards of a split aside.
+
+    Args:
+        workspace: Where they are.
+        group: Data set and split.
+        but: Shards that stay.
+
+    Returns:
+        How many there were and where they are now, for a log; empty if there were none.
+    """
+    roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
+    found = [found for root in roots for found in shard_paths(root.joinpath(*group))]
+    stale = {path: shard for shard, path in found if shard not in but}
+    if not stale:
+        return ""
+    return f"{counted(len(set(stale.values())), 'shard')} set aside in {set_aside(workspace, stale)}"
 
 
 def keep(workspace: Workspace, path: Path, folder: Path) -> None:

@@ -23,7 +23,7 @@ def hands(dataset, index):
 @flow(name="annotate-part-labels")
 def annotate_part_labels(datasets: list[str] | None = None, params: str = "params.yaml",
                          overrides: dict | None = None, shards: list[str] | None = None,
-                         again: bool = False):
+                         again: bool = False, replace: bool = False):
     overrides = overrides or {}
     time.sleep(overrides.get("sleep", 0))
     for dataset in datasets or ["toy"]:

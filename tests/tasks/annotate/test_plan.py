@@ -88,7 +88,7 @@ def test_a_shard_whose_photos_are_gone_is_set_aside(project, caplog):
     ]
     assert len(list((workspace.work / "stale").rglob("*.parquet"))) == 1
     (line,) = [line for line in caplog.messages if "no longer planned" in line]
-    assert "1 shard" in line
+    assert "1 shard set aside" in line
     assert "work/stale/" in line
 
 

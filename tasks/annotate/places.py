@@ -1,0 +1,51 @@
+"""One id is one place of photos: labels of a place are not replaced by those of another unless that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from datasets_manifest.adapters.base import Inventory
+from datasets_manifest.manifest import is_manifest, open_adapter, open_source
+from tasks.annotate.datasets import Dataset, read_record
+from tasks.annotate.membership import Membership
+from tasks.annotate.plan import plan_footer, plan_table
+from tasks.annotate.workspace import ShardRef, Workspace, shard_paths
+
+
+def check_places(datasets: Sequence[Dataset], workspace: Workspace) -> None:
+    """Refuses to annotate other photos under the id of ones that have labels; the same ones may have been moved.
+
+    Raises:
+        ValueError: A data set was annotated from another place; the sentence says what to do.
+    """
+    for dataset in datasets:
+        folders = [place.joinpath(*dataset.group) for place in (workspace.work / "plan", workspace.labels)]
+        if dataset.is_rendered or not any(any(shard_paths(folder)) for folder in folders):
+            continue
+        try:
+            record = read_record(workspace, dataset.group)
+        except ValueError:  # Of labels without a record nobody knows where they came from.
+            continue
+        before, now = _place(record.manifest, record.root), _place(dataset.source, dataset.manifest.root)
+        if before != now and not _is_moved(dataset, workspace):
+            raise ValueError(
+                f"{'/'.join(dataset.group)} was annotated from {before}, not from {now}; give these photos another id "
+                "(--id NAME), or set those labels aside and begin anew (--replace)"
+            )
+
+
+def _place(source: str, root: str) -> str:
+    """A path of photos is its own place; the root of its data set may be a folder with others beside it."""
+    return root if is_manifest(source) else source
+
+
+def _is_moved(dataset: Dataset, workspace: Workspace) -> bool:
+    """Whether the first shard that is planned would be planned just so from where the photos are now."""
+    images, members = open_source(dataset.manifest), Membership(workspace, dataset.group)
+    records = Inventory().records(open_adapter(dataset.manifest, images).entries(), lambda _: None)
+    for index, photos in members.cut(records, 1):
+        shard = ShardRef(dataset=dataset.group[0], split=dataset.group[1], index=index)
+        if index < members.next_index:
+            table = plan_table(photos, dataset.manifest)
+            return members.is_planned(shard, plan_footer(shard, table, photos, dataset.manifest, images))
+    return False
