@@ -11,7 +11,6 @@ from tar_files import write_tar
 
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.shards.shard import read_footer
-from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import STEPS
 from tasks.body_model import full_body
@@ -87,12 +86,8 @@ def test_an_unknown_shard_is_named(rendered):
         annotate(rendered, ["few/all/00009"])
 
 
-def test_smaller_shards_leave_no_person_twice(rendered):
-    annotate(rendered, run__images_per_shard=1)
-    assert check_snapshot(rendered.parent / "labels").count.rows == PEOPLE
-    annotate(rendered)
-    assert check_snapshot(rendered.parent / "labels").count.rows == PEOPLE
-    assert list((rendered.parent / "work/stale").rglob("labels/few/all/00003.parquet"))
+def test_another_size_of_shards_does_nothing_again(rendered):
+    assert set(states(rendered, run__images_per_shard=1).values()) == {"skipped"}
 
 
 @pytest.mark.parametrize("prefix", ["", "photos.tar::"])
