@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,20 +121,33 @@ def status(params: Params = Path("params.yaml"), settings: Settings = None) -> N
         typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
 
 
-def failures(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
-    """Print every failed shard and person with its reason and the command that does it again."""
+def failures(
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document: counts by code, and all failures.")
+    ] = False,
+) -> None:
+    """Print how many failures there are of each kind and what to do, then each with its reason and command."""
     with one_sentence():
-        from tasks.annotate.failures import list_failures
+        from tasks.annotate.failures import FailureCounts, list_failures, what_to_do
         from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
 
         origin = Origin.of(params, parse_settings(settings, params))
-        count = 0
-        for failure in list_failures(Workspace.of(origin.config().output), origin):
-            count += 1
+        workspace, counts = Workspace.of(origin.config().output), FailureCounts(num_shown=0)
+        found = [asdict(failure) for failure in counts.counted(list_failures(workspace, origin)) if as_json]
+        by_code = counts.codes.most_common()
+        if as_json:
+            codes = {code: {"count": count, "what_to_do": what_to_do(code)} for code, count in by_code}
+            typer.echo(json.dumps({"count": counts.count, "codes": codes, "failures": found}, indent=2))
+            return
+        for code, count in by_code:
+            typer.echo(f"{count} {code}: {what_to_do(code)}")
+        for failure in list_failures(workspace, origin):
             what = failure.sample_id or f"{failure.step}/{failure.shard}"
             typer.echo(f"{what}: {failure.code}: {failure.reason}  [{failure.retry}]")
-        typer.echo(f"{count} failures")
+        typer.echo(f"{counts.count} failures")
 
 
 def inspect(

@@ -1,6 +1,7 @@
 """``pear retry`` as it is printed and typed: a shard once more, with the settings and photos of its data set."""
 
 import csv
+import json
 import re
 import shlex
 from html import unescape
@@ -62,6 +63,11 @@ def test_every_printed_command_does_its_shard_again(project, monkeypatch, words)
     assert {unescape(found) for found in re.findall(r"<code>(pear retry [^<]*)</code>", page)} == in_csv
     commands = set(re.findall(r"\[(pear retry .*)\]$", told, re.MULTILINE))
     assert commands == in_csv
+    whole = json.loads(pear("failures", *where, "--json")[1])
+    assert {failure["retry"] for failure in whole["failures"]} == in_csv
+    assert sum(own["count"] for own in whole["codes"].values()) == whole["count"] == len(whole["failures"])
+    code, own = next(iter(whole["codes"].items()))
+    assert told.startswith(f"{own['count']} {code}: {own['what_to_do']}\n")
     labels = project / ("my labels" if places else "labels")
     if any("--params" in command for command in commands):
         (project.parent / "elsewhere").mkdir()
