@@ -122,10 +122,11 @@ def test_every_command_and_snippet_in_order(clone, theirs):
         else:
             code, said = run(["bash", "-c", step], clone, environment, 10 * MINUTE)
         seen.append(f"{time.monotonic() - started:6.1f} s  {step.splitlines()[0]}")
+        print(seen[-1], flush=True)
         assert code == end[0], f"{step}\nends with {code}\n{said[-3000:]}"
         assert end[1] in said, f"{step}\n{said[-3000:]}"
         assert "Traceback" not in said, f"{step}\n{said[-6000:]}"
         if "prefect deployment run" in step:
             wait_for_flow_runs(environment)
-    print("\n".join(seen))
+
     assert len(seen) > 15
