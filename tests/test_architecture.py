@@ -52,7 +52,7 @@ ROOMS = {
         "synthetic": {"display", "posing", "revisions", "version"},
         "annotate": {
             *("body_model", "estimators", "evaluate", "metric_files", "report", "revisions", "settings", "synthetic"),
-            *("version", "wording"),
+            *("display", "version", "wording"),
         },
         "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},

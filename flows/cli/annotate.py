@@ -30,6 +30,7 @@ def annotate(
     replace: Annotated[
         bool, typer.Option("--replace", help="Begin anew; what there is of the data sets goes to work/stale.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do; write nothing.")] = False,
     local: Annotated[bool, typer.Option("--local", help="Run in this process even if a server is up.")] = False,
 ) -> None:
     """Annotate data sets; what is done already is skipped.
@@ -43,8 +44,20 @@ def annotate(
             overrides["datasets"] = list(datasets)
         if other_id is not None:
             overrides["ids"] = {_only(datasets): other_id}
+        if dry_run:
+            _tell(params, overrides)
+            raise typer.Exit
         ok = _run(params, overrides, shard, local, replace=replace)
     raise typer.Exit(0 if ok else 1)
+
+
+def _tell(params: Path, overrides: dict[str, Any]) -> None:
+    """Says what a run would do."""
+    from tasks.annotate.forecast import forecast
+    from tasks.annotate.settings import load_config
+
+    for line in forecast(load_config(params, overrides)):
+        typer.echo(line)
 
 
 def _only(datasets: list[str] | None) -> str:

@@ -8,7 +8,7 @@ from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.manifest import is_manifest, open_adapter, open_source
 from tasks.annotate.datasets import Dataset, read_record
 from tasks.annotate.membership import Membership
-from tasks.annotate.plan import plan_footer, plan_table
+from tasks.annotate.plan import plan_footer, plan_table, with_rows
 from tasks.annotate.workspace import ShardRef, Workspace, shard_paths
 
 
@@ -43,7 +43,7 @@ def _is_moved(dataset: Dataset, workspace: Workspace) -> bool:
     """Whether the first shard that is planned would be planned just so from where the photos are now."""
     images, members = open_source(dataset.manifest), Membership(workspace, dataset.group)
     records = Inventory().records(open_adapter(dataset.manifest, images).entries(), lambda _: None)
-    for index, photos in members.cut(records, 1):
+    for index, photos in members.cut(with_rows(records, dataset.manifest), 1):
         shard = ShardRef(dataset=dataset.group[0], split=dataset.group[1], index=index)
         if index < members.next_index:
             table = plan_table(photos, dataset.manifest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +103,8 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
             + (problem or inventory.reasons or "check the root and the layout of its manifest")
         )
     members, planned = Membership(workspace, dataset.group), []
-    photos = (photo for photo in itertools.chain(first, records) if photo.people or manifest.boxes == "detector")
-    for index, own in members.cut(photos, config.run.images_per_shard):
+    photos = itertools.chain(first, records)
+    for index, own in members.cut(with_rows(photos, manifest), config.run.images_per_shard):
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
         _write_plan(shard, own, manifest, images, workspace, members)
         planned.append(index)
@@ -157,6 +157,11 @@ def _write_plan(
     footer = plan_footer(shard, table, records, manifest, images)
     if not members.is_planned(shard, footer):
         write_shard(workspace.plan_path(shard), table, footer)
+
+
+def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[ImageRecord]:
+    """The photos that get a row: all, or those with an annotated person, where the data set says who is in them."""
+    return (photo for photo in photos if photo.people or manifest.boxes == "detector")
 
 
 def plan_footer(

@@ -1,0 +1,59 @@
+"""What a run would do, told beforehand; nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets_manifest.adapters.base import Inventory
+from datasets_manifest.manifest import open_adapter, open_source
+from tasks.annotate.datasets import Dataset, find_datasets
+from tasks.annotate.job import done_footer
+from tasks.annotate.membership import Membership
+from tasks.annotate.places import check_places
+from tasks.annotate.plan import plan_footer, plan_table, with_rows
+from tasks.annotate.provenance import step_footer
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.summary import seconds_a_shard
+from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.display import clock
+from tasks.wording import counted
+
+
+def forecast(config: AnnotateConfig) -> Iterator[str]:
+    """A line a data set: what was listed, shards that are done and to do; then how long these take, where it is known.
+
+    Raises:
+        ValueError: As a run would raise before it begins.
+    """
+    workspace = Workspace.of(config.output)
+    datasets = find_datasets(config, workspace)
+    check_places(datasets, workspace)
+    open_shards = 0
+    for dataset in datasets:
+        name = "/".join(dataset.group)
+        if dataset.is_rendered and not Path(dataset.manifest.root).is_dir():
+            yield f"{name}: {counted(dataset.manifest.typed_layout.count, 'photo')} to render first"
+            continue
+        summary, done, shards = _look(dataset, workspace, config)
+        open_shards += shards - done
+        yield f"{name}: {summary}; {counted(shards, 'shard')}: {done} done, {shards - done} to do"
+    seconds = sum(seconds_a_shard(workspace).values()) * open_shards / config.run.workers
+    yield f"{counted(open_shards, 'shard')} to do" + (f", about {clock(seconds)}" if seconds else "")
+
+
+def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tuple[str, int, int]:
+    """What was listed, finished shards, all shards."""
+    manifest, inventory = dataset.manifest, Inventory()
+    images = open_source(manifest)
+    records = inventory.records(open_adapter(manifest, images).entries(), lambda _: None)
+    done = shards = 0
+    for index, photos in Membership(workspace, dataset.group).cut(
+        with_rows(records, manifest), config.run.images_per_shard
+    ):
+        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
+        planned = plan_footer(shard, plan_table(photos, manifest), photos, manifest, images)
+        labels = step_footer("refine", config, shard, planned.manifest)
+        done += done_footer(workspace.step_path("refine", shard), labels) is not None
+        shards += 1
+    return inventory.summary, done, shards
