@@ -38,7 +38,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.store import shard_path, write_shard
-from datasets_manifest.sources.image_sources import open_images
+from datasets_manifest.sources.opening import open_images
 from model.body.assets import load_open_body
 from model.body.skeleton import KEYPOINT_FLIP, NUM_MAIN_JOINTS
 from model.imaging.crop import crop_transform, keypoints_in_crop

@@ -15,7 +15,9 @@ from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.paths import Links, placed
 from datasets_manifest.settings import Text, parse_yaml, read_settings
-from datasets_manifest.sources.image_sources import ARCHIVE_SUFFIX, PHOTO_SUFFIXES, ImageSource, open_images
+from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
+from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import VIDEO_SUFFIXES
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.image_sources import ImageSource, problem_of
+from datasets_manifest.sources.image_source import ImageSource, problem_of
 
 _SHOWN = 3
 """Reasons that are kept in words."""

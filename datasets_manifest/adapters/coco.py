@@ -34,7 +34,8 @@ from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.keypoint_sets import KeypointSet, KeypointSetName
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.image_sources import ARCHIVE_SUFFIX, MEMBER_MARK, ImageSource
+from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK
+from datasets_manifest.sources.image_source import ImageSource
 
 LIMB_KEYPOINTS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the twelve that the usual evaluation filter asks for."""

@@ -14,7 +14,8 @@ from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.image_sources import MEMBER_MARK, PHOTO_SUFFIXES, ImageSource
+from datasets_manifest.sources.image_names import MEMBER_MARK, PHOTO_SUFFIXES
+from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.video import FrameChoice, frame_name, is_video
 

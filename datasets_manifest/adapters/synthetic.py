@@ -21,7 +21,7 @@ from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import read_shard
-from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.image_source import ImageSource
 
 TRUTH_FILE = "truth.parquet"
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.sources.decoded import MIB, DecodedPhotos
-from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import exif_orientation
 from tasks.annotate.datasets import read_record
 from tasks.annotate.workspace import Group, Workspace

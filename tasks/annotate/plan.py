@@ -23,7 +23,7 @@ from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
-from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
 from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.membership import Membership

@@ -17,14 +17,10 @@ from datasets_manifest.paths import MAX_NAME_BYTES
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import read_regular
 from datasets_manifest.sources.folder_walk import walk_folder
-from datasets_manifest.sources.image_sources import (
-    ARCHIVE_SUFFIX,
-    MEMBER_MARK,
-    PHOTO_SUFFIXES,
-    ImageSource,
-    open_images,
-)
+from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK, PHOTO_SUFFIXES
+from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError, decode_image
+from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import VIDEO_SUFFIXES, FrameChoice, VideoClip, is_video
 from tasks.predict.folder import RESULTS
 

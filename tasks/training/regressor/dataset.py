@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from datasets_manifest.shards.selection import Selection
-from datasets_manifest.sources.image_sources import ImageSource
+from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError, ReducedImage, decode_reduced
 from model.imaging.crop import decode_reduction
 from model.regressor.augment import Augmentation, AugmentConfig, draw

@@ -17,7 +17,7 @@ import pyarrow as pa
 from datasets_manifest.files import sweep_temporary, write_text
 from datasets_manifest.shards.selection import Selection
 from datasets_manifest.shards.selection_file import read_selections, write_selections
-from datasets_manifest.sources.image_sources import open_images
+from datasets_manifest.sources.opening import open_images
 from tasks.display import Display
 from tasks.training.engine.checkpoints import is_finished
 from tasks.training.engine.prepared import PreparedRun

@@ -10,8 +10,8 @@ from inventories import inventory_of
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS
-from datasets_manifest.sources.image_sources import open_images
 from datasets_manifest.sources.images import decode_image
+from datasets_manifest.sources.opening import open_images
 
 SAMPLE = Path(__file__).parents[3].parent / "shared" / "data" / "coco"
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason="the COCO sample does not stand beside the project")

@@ -11,8 +11,8 @@ from video_files import write_video
 from datasets_manifest.adapters.base import ImageRecord, Missing
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.image_sources import open_images
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.opening import open_images
 
 
 def adapter_of(root, links="follow", **layout):

@@ -13,7 +13,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard
-from datasets_manifest.sources.image_sources import open_images
+from datasets_manifest.sources.opening import open_images
 
 
 def adapter_of(root, *, count=2, boxes="manifest", keypoints="coco_wholebody"):

@@ -8,8 +8,9 @@ from tar_files import write_tar
 from video_files import SIZE, write_clip, write_video
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.image_sources import check_images, open_images, problem_of
+from datasets_manifest.sources.image_source import check_images, problem_of
 from datasets_manifest.sources.images import ImageError, decode_image
+from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import VideoClip
 
 

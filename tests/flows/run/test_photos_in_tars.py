@@ -9,7 +9,8 @@ from annotated_project import annotate
 from tar_files import write_tar
 
 from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.sources.image_sources import check_images, open_images
+from datasets_manifest.sources.image_source import check_images
+from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import FrameChoice
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig

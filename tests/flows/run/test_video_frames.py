@@ -12,8 +12,9 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
-from datasets_manifest.sources.image_sources import check_images, open_images
+from datasets_manifest.sources.image_source import check_images
 from datasets_manifest.sources.images import decode_image
+from datasets_manifest.sources.opening import open_images
 from model.estimators.base import EstimatorInfo, KeypointsOutput
 from model.estimators.registry import register
 from model.regressor.augment import AugmentConfig

@@ -11,8 +11,9 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.snapshot import check_snapshot
-from datasets_manifest.sources.image_sources import check_images, open_images
+from datasets_manifest.sources.image_source import check_images
 from datasets_manifest.sources.images import decode_image
+from datasets_manifest.sources.opening import open_images
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND

@@ -11,8 +11,9 @@ from tar_files import write_tar
 from datasets_manifest.paths import Links
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import read_file
-from datasets_manifest.sources.image_sources import check_images, open_images, problem_of
+from datasets_manifest.sources.image_source import check_images, problem_of
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.opening import open_images
 
 PHOTOS = {"a.jpg": b"first", "deep/b.jpg": b"second", "deep/er/c.jpg": b"third"}
 

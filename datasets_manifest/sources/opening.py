@@ -1,0 +1,32 @@
+"""Opens the photos of a data set by its path: a folder, tar files or videos in it, or one of these. The one way in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from datasets_manifest.paths import Links
+from datasets_manifest.sources.file_source import FileSource, indexed
+from datasets_manifest.sources.folder_source import FolderSource
+from datasets_manifest.sources.image_source import ImageSource
+
+
+def open_images(root: Path | str, links: Links = "follow") -> ImageSource:
+    """Opens a folder of photos, tar files and videos, a tar file, or a video.
+
+    A folder with tar files at its top takes a name without ``::`` for a member of one of them, unless there is a file
+    of that name. The headers of tar files in a folder are read when one is first asked for.
+
+    Args:
+        root: The folder or file.
+        links: Whether links in the folder may lead outside it, as those of DVC and git-annex do.
+
+    Raises:
+        ValueError: There is no such folder or file, or the file cannot be indexed.
+    """
+    path = Path(root)
+    if os.path.isfile(path):
+        return FileSource(root=path, archive=indexed(path, path.name))
+    if not os.path.isdir(path):
+        raise ValueError(f"There is no folder, tar file or video {path}; correct the place of the images.")
+    return FolderSource(root=path, links=links)
