@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
@@ -14,9 +13,10 @@ import pyarrow as pa
 
 from datasets_manifest.schema.columns import Columns, has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
-from datasets_manifest.schema.people import PeopleCount, is_empty_photo
-from datasets_manifest.shards.footer import Footer, ForeignFileError, ShardError, differing_settings
-from datasets_manifest.shards.shard import Shard, read_shard
+from datasets_manifest.schema.people import PeopleCount
+from datasets_manifest.shards.footer import ForeignFileError, ShardError, differing_settings
+from datasets_manifest.shards.journal import LABELS, Entry, Journal, file_key, sample_digest
+from datasets_manifest.shards.shard import Shard, read_footer, read_shard
 
 _SHOWN = 10
 """Faults that are named in full."""
@@ -39,13 +39,13 @@ class GroupSnapshot:
     """People and photos."""
     failures: Counter[str] = field(default_factory=Counter)
     """Failed people by error code."""
-    settings: dict[str, tuple[int, Path, Footer]] = field(default_factory=dict)
-    """By config hash: how many shards were made with it, the first of them and its footer."""
+    settings: dict[str, tuple[int, Path]] = field(default_factory=dict)
+    """By config hash: how many shards were made with it, and the first of them."""
 
     @property
     def num_shards(self) -> int:
         """Files that can be read."""
-        return sum(num for num, _, _ in self.settings.values())
+        return sum(num for num, _ in self.settings.values())
 
 
 @dataclass(kw_only=True, slots=True)
@@ -108,53 +108,76 @@ class _Faults:
 
 def shard_files(root: Path | str) -> Iterator[Path]:
     """Every Parquet file below a folder in the order of their paths, hidden ones left out; of one folder at a time."""
+    return (Path(entry.path) for entry in shard_entries(root))
+
+
+def shard_entries(root: Path | str) -> Iterator[os.DirEntry[str]]:
+    """The same as entries of their folders, whose size and time cost little."""
     entries = sorted(os.scandir(root), key=lambda entry: entry.name) if os.path.isdir(root) else []
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from shard_files(entry.path)
+            yield from shard_entries(entry.path)
         elif entry.name.endswith(".parquet"):
-            yield Path(entry.path)
+            yield entry
 
 
-def read_snapshot(labels_dir: Path | str, *, visit: Callable[[Shard, pa.Table], None] | None = None) -> Snapshot:
+def read_snapshot(
+    labels_dir: Path | str,
+    *,
+    visit: Callable[[Shard, pa.Table], None] | None = None,
+    journal: Journal | None = None,
+    deep: bool = True,
+) -> Snapshot:
     """Reads every label shard below a folder, ``<data set>/<split>/<shard>.parquet``. Memory: 16 bytes a row.
 
     Args:
         labels_dir: Folder of labels.
         visit: Called with each shard that can be read and its rows, in the order of their paths, so that who needs the
             rows as well reads them once; a ShardError of it is one of the faults.
+        journal: Gets an entry of each shard that is read.
+        deep: Whether every file is opened; else those without an entry in the journal are.
 
     Returns:
-        What is there. Faults are: a shard that is unreadable or disagrees with its footer, two settings in a data set,
-        a sample that occurs twice. Hidden files and folders are not looked at, foreign Parquet files only counted.
+        What is there. Faults are: a shard that is unreadable, disagrees with its footer or with its entry in the
+        journal, two settings in a data set, a sample that occurs twice. Hidden files and folders are not looked at,
+        foreign Parquet files only counted.
     """
     snapshot = Snapshot(root=Path(labels_dir))
     ids = bytearray()
-    for path in shard_files(snapshot.root):
-        group = _group_of(path)
-        try:
-            with Shard(path) as shard:
-                table = shard.table(LABEL_SCHEMA)
-                if visit is not None:
-                    visit(shard, table)
-        except ForeignFileError:
-            snapshot.foreign.append(path)
-            continue
-        except ShardError as error:
-            snapshot.add_fault(str(error), group)
-            continue
-        is_failed = has_status(table, Status.FAILED)
-        if (failed := int(is_failed.sum())) != shard.footer.failed_count:
-            snapshot.add_fault(f"Shard {path} has {failed} failed rows, its footer {shard.footer.failed_count}.", group)
+    for file in shard_entries(snapshot.root):
+        path = Path(file.path)
+        group, key, state = _group_of(path), file_key(LABELS, file.path), file.stat()
+        known = None if journal is None else journal.get(key, state)
+        if known is None or deep:
+            try:
+                with Shard(path) as shard:
+                    table = shard.table(LABEL_SCHEMA)
+                    if visit is not None:
+                        visit(shard, table)
+            except ForeignFileError:
+                snapshot.foreign.append(path)
+                continue
+            except ShardError as error:
+                snapshot.add_fault(str(error), group)
+                continue
+            entry = Entry.of(shard.footer, table)
+            if (failed := int(has_status(table, Status.FAILED).sum())) != entry.failed_count:
+                snapshot.add_fault(f"Shard {path} has {failed} failed rows, its footer {entry.failed_count}.", group)
+            elif known is not None and known != entry:
+                snapshot.add_fault(f"Shard {path} has changed since it was written, but not its size and time.", group)
+            elif journal is not None:
+                journal.add(key, state, entry)
+        else:
+            entry = known
         own = snapshot.groups[group]
         own.shards |= {int(path.stem)} if path.stem.isdecimal() else set()
-        own.count += PeopleCount.of(table)
-        own.failures.update(Columns(table)["error_code"][is_failed & ~is_empty_photo(table)].tolist())
-        num, first, footer = own.settings.get(shard.footer.config_hash, (0, path, shard.footer))
-        own.settings[shard.footer.config_hash] = num + 1, first, footer
-        ids += b"".join(map(_digest, Columns(table)["sample_id"]))
+        own.count += entry.count
+        own.failures.update(failure["code"] for failure in entry.failures)
+        num, first = own.settings.get(entry.config_hash, (0, path))
+        own.settings[entry.config_hash] = num + 1, first
+        ids += entry.ids
     for sentence, first, again in _repeated(snapshot.root, ids):
         snapshot.add_fault(sentence, first, again)
     for group, own in snapshot.groups.items():
@@ -197,18 +220,13 @@ def _group_of(path: Path) -> Group:
 
 def _mixed(group: Group, labels: GroupSnapshot) -> str:
     known = sorted(labels.settings.items(), key=lambda entry: -entry[1][0])
-    counts = " and ".join(f"{num} of {digest[:12]} ({path.name})" for digest, (num, path, _) in known)
-    (_, (_, _, most)), (_, (_, _, other)) = known[:2]
+    counts = " and ".join(f"{num} of {digest[:12]} ({path.name})" for digest, (num, path) in known)
+    most, other = (read_footer(path) for _, (_, path) in known[:2])
     return (
         f"Shards of {'/'.join(group)} are of {len(known)} settings, {counts}; in the second, "
         f"{differing_settings(other.config, most.config)}. Annotate the data set again with one of them; labels of "
         "other settings belong into a folder of their own (--set output.labels=...)."
     )
-
-
-def _digest(sample_id: str) -> bytes:
-    """128 bits: of 10^9 samples no two different ones have the same with a probability of 1 - 10^-20."""
-    return hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
 
 
 def _repeated(root: Path, ids: bytearray) -> Iterator[tuple[str, Group, Group]]:
@@ -227,7 +245,7 @@ def _repeated(root: Path, ids: bytearray) -> Iterator[tuple[str, Group, Group]]:
         except ShardError:
             continue
         for name in names:
-            if _digest(name) in twice:
+            if sample_digest(name) in twice:
                 if first := first_file.get(name):
                     yield f"Sample {name} occurs in {first} and again in {path}.", _group_of(first), _group_of(path)
                 first_file.setdefault(name, path)

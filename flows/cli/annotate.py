@@ -189,7 +189,13 @@ def inspect(
         typer.echo(f"drawn: {out}")
 
 
-def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
+def verify(
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every file, also those that have not changed since the last look.")
+    ] = False,
+) -> None:
     """Check the published labels: readable, one setting a data set, every person once, every planned shard there.
 
     Ends with 1 if planned shards lack labels or labels are not planned, with 2 if labels cannot be trusted.
@@ -199,7 +205,7 @@ def verify(params: Params = Path("params.yaml"), settings: Settings = None) -> N
         from tasks.annotate.verify import verify_labels
         from tasks.annotate.workspace import Workspace
 
-        found = verify_labels(Workspace.of(load_config(params, parse_settings(settings, params)).output))
+        found = verify_labels(Workspace.of(load_config(params, parse_settings(settings, params)).output), deep=deep)
         for line in (*found.lines, *found.gaps):
             typer.echo(line)
         if found.fault:

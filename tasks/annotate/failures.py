@@ -12,22 +12,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from datasets_manifest.schema.columns import has_status
-from datasets_manifest.schema.labels import LABEL_SCHEMA, ErrorCode, Status
-from datasets_manifest.schema.people import is_empty_photo
-from datasets_manifest.shards.shard import Shard
+from datasets_manifest.schema.labels import ErrorCode
+from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.journal import FailedRow
 from tasks.annotate.datasets import DatasetRecord, read_record
+from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.refused import read_refused
 from tasks.annotate.settings import Origin
-from tasks.annotate.status import planned_shards
+from tasks.annotate.status import planned_shards, recorded_failures
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace
 
 SHARD_FAILED = "shard_failed"
 """Code of a shard that an error ended; rows have the codes of ``datasets_manifest.schema.error_codes``."""
-ROW_COLUMNS = ("sample_id", "status", "error_code", "error_detail")
-"""Columns of the labels that tell of failures."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +91,9 @@ def _setting(name: str, value: Any) -> str:
 
 def shard_failures(workspace: Workspace, shards: Iterable[ShardRef], origin: Origin) -> Iterator[Failure]:
     """Records of those of some shards that have no file at a step."""
-    folder = workspace.work / "failed"
-    recorded = {path.relative_to(folder / step) for step in STEPS for path in (folder / step).glob("*/*/*.json")}
+    recorded = {shard for step in STEPS for shard in recorded_failures(workspace, step)}
     for shard in shards if recorded else ():
-        if shard.relative_path.with_suffix(".json") not in recorded:
+        if shard not in recorded:
             continue
         for step in STEPS:
             record = workspace.failure_path(step, shard)
@@ -107,18 +102,11 @@ def shard_failures(workspace: Workspace, shards: Iterable[ShardRef], origin: Ori
                 yield Failure(step=step, sample_id="", code=SHARD_FAILED, reason=message, **_of_shard(shard, origin))
 
 
-def row_failures(shard: ShardRef, table: pa.Table, origin: Origin) -> Iterator[Failure]:
-    """The people without a label among the rows of a shard; only ``ROW_COLUMNS`` are looked at."""
-    failed = table.filter(pa.array(has_status(table, Status.FAILED) & ~is_empty_photo(table)))
-    for row in failed.select(ROW_COLUMNS).to_pylist():
-        reason = row["error_detail"] or ""
-        yield Failure(
-            step="refine",
-            sample_id=row["sample_id"],
-            code=row["error_code"],
-            reason=reason,
-            **_of_shard(shard, origin),
-        )
+def row_failures(shard: ShardRef, rows: Iterable[FailedRow], origin: Origin) -> Iterator[Failure]:
+    """The people without a label among the rows of a shard."""
+    for row in rows:
+        told = {"sample_id": row["sample_id"], "code": row["code"], "reason": row["detail"] or ""}
+        yield Failure(step="refine", **told, **_of_shard(shard, origin))
 
 
 def refused_failures(workspace: Workspace, groups: Iterable[Group], origin: Origin) -> Iterator[Failure]:
@@ -153,12 +141,13 @@ def list_failures(workspace: Workspace, origin: Origin) -> Iterator[Failure]:
     """
     yield from shard_failures(workspace, planned_shards(workspace), origin)
     yield from refused_failures(workspace, workspace.planned_groups(), origin)
-    for shard in planned_shards(workspace):
-        path = workspace.step_path("refine", shard)
-        if path.is_file():
-            with Shard(path) as labels:
-                if labels.footer.num_failed:
-                    yield from row_failures(shard, labels.table(LABEL_SCHEMA, ROW_COLUMNS), origin)
+    planned, journal = set(planned_shards(workspace)), open_journal(workspace)
+    for shard, labels in finished_files(workspace, "refine", journal):
+        if shard in planned:
+            if isinstance(labels, ShardError):
+                raise labels
+            yield from row_failures(shard, labels.failures, origin)
+    journal.save()
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.journal import failed_rows
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
@@ -39,6 +40,7 @@ from tasks.annotate.failures import (
     row_failures,
     shard_failures,
 )
+from tasks.annotate.finished import open_journal
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig, Origin
@@ -120,11 +122,13 @@ def publish(
     """
     report = Path(config.output.report)
     write_times(workspace, times)
+    journal = open_journal(workspace)
     csv_path, failures = report / "failures.csv", FailureCounts()
     with ExitStack() as files:
         reader = _Reader(workspace, config, plans, shards, origin, files)
-        snapshot = read_snapshot(workspace.labels, visit=reader.add)
+        snapshot = read_snapshot(workspace.labels, visit=reader.add, journal=journal)
         write_lines(csv_path, reader.failures_csv(failures))
+    journal.save()
     _warn_of_others(snapshot, plans)
     labels = reader.statistics
     count = sum((labels.groups[_group(plan)].count for plan in plans if _group(plan) in labels.groups), PeopleCount())
@@ -203,7 +207,7 @@ class _Reader:
             return
         if labels.footer.num_failed and shard in self._shards:
             self._failed_rows[group].writelines(
-                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, table, self._origin)
+                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, failed_rows(table), self._origin)
             )
         if group not in self._evaluations:
             known = reference_records(self._plans[group].manifest)

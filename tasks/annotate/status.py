@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from datasets_manifest.shards.footer import ShardError
-from datasets_manifest.shards.shard import read_footer
-from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
+from datasets_manifest.shards.journal import Entry
+from tasks.annotate.finished import finished_files, open_journal
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of, shard_paths
 
 
 def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
@@ -17,32 +18,41 @@ def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
 
 def status_lines(workspace: Workspace) -> list[str]:
     """A line a data set, split and step: finished and failed shards, people and failed people."""
-    planned: Counter[Group] = Counter()
-    counts: defaultdict[tuple[Group, str], Counter[str]] = defaultdict(Counter)
+    planned: defaultdict[Group, set[int]] = defaultdict(set)
     for shard in planned_shards(workspace):
-        planned[shard.group] += 1
-        for step in STEPS:
-            _count(workspace, step, shard, counts[shard.group, step])
+        planned[shard.group].add(shard.index)
     if not planned:
         return [f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"]
+    counts: defaultdict[tuple[Group, str], Counter[str]] = defaultdict(Counter)
+    journal = open_journal(workspace)
+    for step in STEPS:
+        for shard, entry in finished_files(workspace, step, journal):
+            if shard.index in planned.get(shard.group, ()):
+                _count(counts[shard.group, step], entry)
+        for shard in recorded_failures(workspace, step):
+            counts[shard.group, step]["failed"] += shard.index in planned.get(shard.group, ())
+    journal.save()
     return [
-        _line("/".join(group), step, planned[group], counts[group, step]) for group in sorted(planned) for step in STEPS
+        _line("/".join(group), step, len(planned[group]), counts[group, step])
+        for group in sorted(planned)
+        for step in STEPS
     ]
 
 
-def _count(workspace: Workspace, step: str, shard: ShardRef, counts: Counter[str]) -> None:
-    counts["failed"] += workspace.failure_path(step, shard).is_file()
-    try:
-        footer = read_footer(workspace.step_path(step, shard))
-    except FileNotFoundError:
-        return
-    except ShardError:
+def recorded_failures(workspace: Workspace, step: str) -> list[ShardRef]:
+    """The shards of which an error at a step is recorded, in order."""
+    records = sorted((workspace.work / "failed" / step).glob("*/*/*.json"))
+    return [shard for path in records if (shard := shard_of(path)) is not None]
+
+
+def _count(counts: Counter[str], entry: Entry | ShardError) -> None:
+    if isinstance(entry, ShardError):
         counts["unreadable"] += 1
         return
     counts["done"] += 1
-    counts["people"] += footer.num_people
-    counts["failed people"] += footer.num_failed
-    counts["empty photos"] += footer.empty_count
+    counts["people"] += entry.num_people
+    counts["failed people"] += entry.num_failed
+    counts["empty photos"] += entry.empty_count
 
 
 def _line(name: str, step: str, planned: int, counts: Counter[str]) -> str:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
+from tasks.annotate.finished import open_journal
 from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import Workspace
 
@@ -22,9 +23,16 @@ class Verification:
     """Why labels cannot be trusted; empty if they can."""
 
 
-def verify_labels(workspace: Workspace) -> Verification:
-    """Reads every label and compares what is there with ``work/plan``, as far as that is there."""
-    snapshot = read_snapshot(workspace.labels)
+def verify_labels(workspace: Workspace, *, deep: bool = False) -> Verification:
+    """Looks at all labels and compares what is there with ``work/plan``, as far as that is there.
+
+    Args:
+        workspace: Where files are.
+        deep: Whether every file is read and compared with the journal; else those that have no entry in it.
+    """
+    journal = open_journal(workspace)
+    snapshot = read_snapshot(workspace.labels, journal=journal, deep=deep)
+    journal.save()
     planned: defaultdict[Group, set[int]] = defaultdict(set)
     for shard in planned_shards(workspace):
         planned[shard.dataset, shard.split].add(shard.index)

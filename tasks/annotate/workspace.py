@@ -5,6 +5,7 @@ work/plan/<dataset>/<split>/source.json              where it comes from, and wi
 work/plan/<dataset>/<split>/refused.jsonl            what it names and no row can be made of
 work/datasets/<dataset>                              photos of a synthetic data set
 work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator said
+work/state/                                          what these files say in short, see datasets_manifest.shards.journal
 work/failed/<step>/<dataset>/<split>/<shard>.json    why a shard has no file
 labels/<dataset>/<split>/<shard>.parquet             the labels, published shard by shard
 """
@@ -189,9 +190,11 @@ class Workspace:
 
     def step_path(self, step: str, shard: ShardRef) -> Path:
         """Result file of a step: the labels for ``refine``, a part file otherwise."""
-        if step == "refine":
-            return self.labels / shard.relative_path
-        return self.work / "parts" / step / shard.relative_path
+        return self.step_folder(step) / shard.relative_path
+
+    def step_folder(self, step: str) -> Path:
+        """Folder of the result files of a step."""
+        return self.labels if step == "refine" else self.work / "parts" / step
 
     def has_result(self, step: str, shard: ShardRef) -> bool:
         """Whether a shard has a file at a step and did not fail there since."""

@@ -1,0 +1,249 @@
+"""What shard files say in short, kept beside them, so that looking at many files does not open each of them again.
+
+The files stay the truth. An entry counts for the very file that it was made from, which is recognised by size and time
+of change; a file without such an entry is opened. So a journal that is missing, cut, foreign or behind costs time only.
+
+A journal is a folder of small Parquet files that are written whole and never changed. Everyone who has new entries
+writes a file of their own: nobody waits, and no entry is lost or mixed with another. Who finds many files writes one in
+their place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datasets_manifest.files import whole_file
+from datasets_manifest.schema.columns import has_status
+from datasets_manifest.schema.labels import Status
+from datasets_manifest.schema.people import PeopleCount, is_empty_photo
+from datasets_manifest.shards.footer import Footer
+
+_MANY_FILES = 8
+"""Files of a journal that one is written in the place of."""
+_VERSION_KEY, _VERSION = b"pear_journal", b"1"
+_FAILURE = pa.struct([("sample_id", pa.string()), ("code", pa.string()), ("detail", pa.string())])
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("config_hash", pa.string()),
+        ("inputs_hash", pa.string()),
+        ("schema_version", pa.int32()),
+        ("row_count", pa.int64()),
+        ("failed_count", pa.int64()),
+        ("empty_count", pa.int64()),
+        ("num_ok", pa.int64()),
+        ("num_partial", pa.int64()),
+        ("num_photos", pa.int64()),
+        ("failures", pa.list_(_FAILURE)),
+        ("ids", pa.binary()),
+    ],
+    metadata={_VERSION_KEY: _VERSION},
+)
+_LARGE = ("failures", "ids")
+"""Columns that are read row by row, where they are asked for."""
+
+
+class FailedRow(TypedDict):
+    """A person without a label."""
+
+    sample_id: str
+    code: str
+    detail: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What a shard file says in short. Of part files the last five are empty, those of labels tell of their people."""
+
+    config_hash: str
+    """Of its footer."""
+    inputs_hash: str
+    """Of its footer's manifest; empty where that has none."""
+    schema_version: int
+    """Of its footer."""
+    row_count: int
+    """Rows."""
+    failed_count: int
+    """Rows with status failed."""
+    empty_count: int
+    """Those of them that are photos without people."""
+    num_ok: int = 0
+    """People with every part trusted."""
+    num_partial: int = 0
+    """People with a label of which a part is not trusted."""
+    num_photos: int = 0
+    """Photos that the rows are about."""
+    failures: tuple[FailedRow, ...] = ()
+    """Each failed person."""
+    ids: bytes = b""
+    """``sample_digest`` of each row."""
+
+    @classmethod
+    def of(cls, footer: Footer, labels: pa.Table | None = None) -> Entry:
+        """The entry of a file.
+
+        Args:
+            footer: Of the file.
+            labels: Its rows if they are labels: ``sample_id``, ``status``, ``error_code``, ``error_detail``, ``image``.
+        """
+        stated = {
+            "config_hash": footer.config_hash,
+            "inputs_hash": footer.manifest.get("inputs_hash", ""),
+            "schema_version": footer.schema_version,
+            "row_count": footer.row_count,
+            "failed_count": footer.failed_count,
+            "empty_count": footer.empty_count,
+        }
+        if labels is None:
+            return cls(**stated)
+        count = PeopleCount.of(labels)
+        return cls(
+            **stated,
+            num_ok=count.ok,
+            num_partial=count.partial,
+            num_photos=count.photos,
+            failures=failed_rows(labels),
+            ids=b"".join(sample_digest(str(name)) for name in labels["sample_id"].to_pylist()),
+        )
+
+    @property
+    def num_people(self) -> int:
+        """Rows that are people."""
+        return self.row_count - self.empty_count
+
+    @property
+    def num_failed(self) -> int:
+        """People that failed."""
+        return self.failed_count - self.empty_count
+
+    @property
+    def count(self) -> PeopleCount:
+        """People and photos of labels."""
+        return PeopleCount(
+            ok=self.num_ok,
+            partial=self.num_partial,
+            failed=self.num_failed,
+            photos=self.num_photos,
+            empty_photos=self.empty_count,
+        )
+
+
+def failed_rows(labels: pa.Table) -> tuple[FailedRow, ...]:
+    """The people without a label among rows of labels; photos without people are none."""
+    failed = labels.filter(pa.array(has_status(labels, Status.FAILED) & ~is_empty_photo(labels)))
+    columns = [failed[name].to_pylist() for name in ("sample_id", "error_code", "error_detail")]
+    return tuple(
+        FailedRow(sample_id=name, code=code, detail=detail) for name, code, detail in zip(*columns, strict=True)
+    )
+
+
+def sample_digest(sample_id: str) -> bytes:
+    """128 bits: of 10^9 samples no two different ones have the same with a probability of 1 - 10^-20."""
+    return hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
+
+
+LABELS = "refine"
+"""The step whose files are labels."""
+
+
+def file_key(step: str, path: str) -> str:
+    """What the file ``<data set>/<split>/<shard>.parquet`` of a step is called in a journal."""
+    return "/".join([step, *path.split("/")[-3:]])
+
+
+_Place = tuple[str, int, int]
+"""Key of a file, its size and its time of change."""
+
+
+class Journal:
+    """The entries of the shard files of a workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads what is there; files that cannot be read are passed over."""
+        self._folder = folder
+        self._files: list[Path] = []
+        tables = [pa.Table.from_batches([], schema=_SCHEMA)]  # `empty_table` would import pandas
+        for path in sorted(folder.glob("*.parquet")):
+            with suppress(OSError, ValueError, pa.ArrowException):
+                table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
+                if (table.schema.metadata or {}).get(_VERSION_KEY) == _VERSION:
+                    tables.append(table.cast(_SCHEMA))
+                    self._files.append(path)
+        self._table = pa.concat_tables(tables).combine_chunks()
+        self._columns = {name: self._table[name].to_pylist() for name in _SCHEMA.names if name not in _LARGE}
+        places = zip(*(self._columns[name] for name in ("key", "size", "mtime_ns")), strict=True)
+        self._rows: dict[_Place, int] = {place: row for row, place in enumerate(places)}
+        self._added: dict[_Place, Entry] = {}
+        self._unsaved: list[_Place] = []
+
+    def get(self, key: str, state: os.stat_result) -> Entry | None:
+        """The entry of a file as it is now, None if there is none.
+
+        Args:
+            key: Names the file in the workspace.
+            state: Of the file.
+        """
+        place = (key, state.st_size, state.st_mtime_ns)
+        if place in self._added:
+            return self._added[place]
+        row = self._rows.get(place)
+        return None if row is None else self._entry(row)
+
+    def _entry(self, row: int) -> Entry:
+        values: dict[str, Any] = {name: column[row] for name, column in self._columns.items()}
+        del values["key"], values["size"], values["mtime_ns"]
+        if values["failed_count"] > values["empty_count"]:
+            values["failures"] = tuple(self._table["failures"][row].as_py())
+        if values["num_photos"]:
+            values["ids"] = self._table["ids"][row].as_py()
+        return Entry(**values)
+
+    def add(self, key: str, state: os.stat_result, entry: Entry) -> None:
+        """Enters a file that had this state before it was read, or after it was written."""
+        place = (key, state.st_size, state.st_mtime_ns)
+        if self._added.get(place) != entry:
+            self._added[place] = entry
+            self._unsaved.append(place)
+
+    @property
+    def num_unsaved(self) -> int:
+        """Entries that are in no file yet."""
+        return len(self._unsaved)
+
+    def save(self) -> None:
+        """Writes what is new. A folder that cannot be written stays as it is: who looks next pays for it."""
+        with suppress(OSError):
+            if self._unsaved:
+                rows = [
+                    dict(zip(("key", "size", "mtime_ns"), place, strict=True)) | asdict(self._added[place])
+                    for place in self._unsaved
+                ]
+                self._files.append(self._write(pa.Table.from_pylist(rows, schema=_SCHEMA)))
+                self._unsaved = []
+            if len(self._files) > _MANY_FILES:
+                self._compact()
+
+    def _compact(self) -> None:
+        """Writes one file in the place of all that are there now; of a key the entry of the latest change stays."""
+        present = Journal(self._folder)
+        latest = {key: row for (key, _, _), row in sorted(present._rows.items(), key=lambda item: item[0][2])}
+        self._files = [self._write(present._table.take(sorted(latest.values())))]
+        for path in present._files:
+            path.unlink(missing_ok=True)
+
+    def _write(self, table: pa.Table) -> Path:
+        path = self._folder / f"{os.getpid()}-{secrets.token_hex(8)}.parquet"
+        with whole_file(path) as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        return path

@@ -1,0 +1,110 @@
+"""Looking says the same with a journal as without, whatever became of the files or of the journal meanwhile."""
+
+import dataclasses
+import os
+import shutil
+
+import pytest
+from label_shards import footer, label_table
+from parquet_opens import watch_opens
+
+from datasets_manifest.shards.journal import file_key
+from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.shards.store import write_shard
+from tasks.annotate.failures import list_failures
+from tasks.annotate.finished import open_journal
+from tasks.annotate.settings import Origin
+from tasks.annotate.status import status_lines
+from tasks.annotate.verify import verify_labels
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+
+SHARDS = [ShardRef(dataset="demo", split="all", index=index) for index in range(3)]
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    found = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    for shard in SHARDS:
+        for path in (found.plan_path(shard), *(found.step_path(step, shard) for step in STEPS)):
+            write_shard(path, label_table(image=f"{shard.index}.jpg"), footer())
+    (found.work / "plan/demo/all/source.json").write_text("{}")
+    return found
+
+
+def answers(workspace):
+    origin = Origin.of(workspace.work / "params.yaml")
+    try:
+        failed = [failure.sample_id for failure in list_failures(workspace, origin)]
+    except ValueError as error:
+        failed = str(error)
+    return status_lines(workspace), failed, verify_labels(workspace), verify_labels(workspace, deep=True)
+
+
+def labels_of(workspace, index):
+    return workspace.step_path("refine", SHARDS[index])
+
+
+def overwrite(path, data):
+    path.write_bytes(data)
+
+
+EVENTS = {
+    "nothing": lambda own: None,
+    "labels made again": lambda own: write_shard(
+        labels_of(own, 1), label_table(image="1.jpg", failed=2), footer(config={"x": 1})
+    ),
+    "labels gone": lambda own: labels_of(own, 1).unlink(),
+    "labels cut": lambda own: overwrite(labels_of(own, 1), b"PAR1"),
+    "a person twice": lambda own: shutil.copy(labels_of(own, 1), labels_of(own, 2)),
+    "a part gone": lambda own: own.step_path("body", SHARDS[0]).unlink(),
+    "a part cut": lambda own: overwrite(own.step_path("body", SHARDS[0]), b""),
+    "a plan gone": lambda own: own.plan_path(SHARDS[2]).unlink(),
+    "everything gone": lambda own: shutil.rmtree(own.work / "parts"),
+    "the journal cut": lambda own: [overwrite(p, p.read_bytes()[:-9]) for p in (own.work / "state").iterdir()],
+    "the journal gone": lambda own: shutil.rmtree(own.work / "state"),
+}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_same_is_said_with_a_journal_and_without(workspace, event):
+    answers(workspace)
+    EVENTS[event](workspace)
+    with_journal = answers(workspace)
+    shutil.rmtree(workspace.work / "state")
+    assert answers(workspace) == with_journal
+
+
+def test_what_was_looked_at_is_not_opened_again(workspace, monkeypatch):
+    status_lines(workspace)
+    opened = watch_opens(monkeypatch, without="state")
+    status_lines(workspace)
+    list(list_failures(workspace, Origin.of(workspace.work / "params.yaml")))
+    verify_labels(workspace)
+    assert opened == []
+    write_shard(labels_of(workspace, 0), label_table(image="0.jpg", failed=2), footer())
+    status_lines(workspace)
+    assert opened == [str(labels_of(workspace, 0))]
+
+
+def test_damage_that_leaves_size_and_time_is_found_by_a_deep_look(workspace):
+    assert not verify_labels(workspace).fault
+    path = labels_of(workspace, 1)
+    state, data = path.stat(), bytearray(path.read_bytes())
+    third = len(data) // 3
+    data[third : third + 64] = bytes(64)
+    path.write_bytes(bytes(data))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert not verify_labels(workspace).fault
+    assert "00001.parquet" in verify_labels(workspace, deep=True).fault
+
+
+def test_a_deep_look_says_where_a_file_is_not_what_was_entered(workspace):
+    path, journal = labels_of(workspace, 1), open_journal(workspace)
+    verify_labels(workspace)
+    known = open_journal(workspace).get(file_key("refine", str(path)), path.stat())
+    assert known is not None
+    assert known.config_hash == read_footer(path).config_hash
+    shutil.rmtree(workspace.work / "state")
+    journal.add(file_key("refine", str(path)), path.stat(), dataclasses.replace(known, num_ok=99))
+    journal.save()
+    assert "00001.parquet has changed since it was written" in verify_labels(workspace, deep=True).fault
