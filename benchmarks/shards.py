@@ -241,7 +241,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = (given.keep or Path(temporary)).absolute() / f"{rows}x{given.rows_per_shard}"
             if not folder.is_dir():
-                write_stubs(folder, rows, given.rows_per_shard)
+                with mock.patch("os.fsync"):
+                    write_stubs(folder, rows, given.rows_per_shard)
             for name in given.operations:
                 found[name].append(measure(name, folder, rows, given.rows_per_shard))
     print(

@@ -79,6 +79,13 @@ def _run(
     replace: bool = False,
 ) -> bool:
     """Runs the flow where a server shows it, or else in this process; whether it went well."""
+    from tasks.annotate.datasets import find_datasets
+    from tasks.annotate.settings import Origin
+    from tasks.annotate.workspace import Workspace
+
+    origin = Origin.of(params, overrides)
+    config = origin.config()
+    find_datasets(config, Workspace.of(config.output))  # What is mistyped is told before the networks are imported.
     chosen = None if shards is None else list(shards)
     if not local and has_server():
         from flows.annotate import annotate_part_labels
@@ -90,10 +97,8 @@ def _run(
         return state.is_completed()
     from flows.run.orchestrate import run
     from flows.run.runners import LocalRunner
-    from tasks.annotate.settings import Origin
 
-    log, origin = command_log(), Origin.of(params, overrides)
-    config = origin.config()
+    log = command_log()
     with display(log) as shown:
         runner = partial(LocalRunner, config.run, log)
         result = run(config, runner, log, chosen, shown, origin=origin, again=again, replace=replace)

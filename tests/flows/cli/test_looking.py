@@ -1,0 +1,34 @@
+"""Commands that look, and mistakes, answer at once: nothing heavy is imported for them."""
+
+import subprocess
+import sys
+
+import pytest
+from annotated_project import write_project
+
+PROGRAM = """
+import sys
+from flows.cli.app import app
+try:
+    app(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print(code, *sorted({"torch", "scipy", "prefect", "pandas"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("status", 0),
+        ("failures", 0),
+        ("verify", 2),
+        ("annotate nosuch", 2),
+        ("annotate few.yaml --set run.worker=2", 2),
+    ],
+)
+def test_neither_networks_nor_a_server_are_imported(tmp_path, words, code):
+    write_project(tmp_path)
+    command = [sys.executable, "-c", PROGRAM, *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(code), done.stderr
