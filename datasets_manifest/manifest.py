@@ -6,6 +6,7 @@ import glob
 import importlib.util
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -193,8 +194,12 @@ def _fixed(path: Path) -> str:
     return str(path.resolve() if ".." in path.parts else path)
 
 
-def open_source(manifest: Manifest) -> ImageSource:
+def open_source(manifest: Manifest, *, results: Iterable[Path] = ()) -> ImageSource:
     """Return where the photos of a data set are read from.
+
+    Args:
+        manifest: the data set.
+        results: folders where results are written, as for ``open_images``.
 
     Raises:
         ValueError: the folder or tar file is not there; the sentence says how to get the data.
@@ -209,7 +214,7 @@ def open_source(manifest: Manifest) -> ImageSource:
             f"Data set {manifest.id}: the folder {root} {problem}; put the data there or give another root. "
             f"How to get it: {manifest.access}"
         ) from error
-    return open_images(root, manifest.links)
+    return open_images(root, manifest.links, results)
 
 
 def open_adapter(manifest: Manifest, images: ImageSource | None = None) -> Adapter:

@@ -27,6 +27,8 @@ class FolderSource:
 
     root: Path
     links: Links = "follow"
+    results: tuple[Path, ...] = ()
+    """Folders whose files are not listed."""
     archives: dict[str, TarArchive | VideoClip] = field(default_factory=dict, repr=False)
     """Indexed tar files and videos by their path below the root."""
     broken: dict[str, ImageError] = field(default_factory=dict, repr=False)
@@ -39,7 +41,7 @@ class FolderSource:
     def listing(self, *, recursive: bool = True) -> Listing:
         names: list[str] = []
         problems: list[tuple[str, ImageError]] = []
-        walk = walk_folder(self.root, recursive=recursive, links=self.links)
+        walk = walk_folder(self.root, recursive=recursive, links=self.links, without=self.results)
         for name in walk.files:
             try:
                 check_name(name)
@@ -61,6 +63,7 @@ class FolderSource:
             problems=[*walk.problems, *problems],
             links_followed=walk.followed,
             links_left_out=walk.left_out,
+            results_left_out=walk.without,
         )
 
     def clip(self, video: str) -> VideoClip:

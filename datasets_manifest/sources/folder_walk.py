@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,9 +28,13 @@ class FolderWalk:
     """Linked folders that were looked into."""
     left_out: int = 0
     """Linked folders that were not: links are refused, or the folder is listed already, as in a loop of links."""
+    without: int = 0
+    """Folders that were not looked into because they were named as such."""
 
 
-def walk_folder(root: Path, *, recursive: bool = True, links: Links = "follow") -> FolderWalk:
+def walk_folder(
+    root: Path, *, recursive: bool = True, links: Links = "follow", without: Iterable[Path] = ()
+) -> FolderWalk:
     """Lists a folder, first without its links to folders, then the folders that these lead to, so that a file keeps its
     own name whatever else leads to it. Of several ways by links to the same folder the first is taken.
 
@@ -36,8 +42,9 @@ def walk_folder(root: Path, *, recursive: bool = True, links: Links = "follow") 
         root: The folder.
         recursive: Look into the folders in it.
         links: Whether links to folders are followed.
+        without: Folders below the root that are not looked into, whatever leads to them; they need not exist.
     """
-    walk, seen = FolderWalk(), set()
+    walk, seen, excluded = FolderWalk(), set(), _identities(without)
     folders, linked, has_own = [""], deque[str](), False
     while folders or linked:
         is_link = not folders
@@ -48,6 +55,9 @@ def walk_folder(root: Path, *, recursive: bool = True, links: Links = "follow") 
             state = os.stat(where)
             if has_own and (state.st_dev, state.st_ino) in seen:
                 walk.left_out += is_link
+                continue
+            if folder and (state.st_dev, state.st_ino) in excluded:
+                walk.without += 1
                 continue
             seen.add((state.st_dev, state.st_ino))
             with os.scandir(where) as found:
@@ -70,6 +80,15 @@ def walk_folder(root: Path, *, recursive: bool = True, links: Links = "follow") 
                 walk.left_out += 1
         folders += reversed(below)
     return walk
+
+
+def _identities(folders: Iterable[Path]) -> set[tuple[int, int]]:
+    found = set()
+    for folder in folders:
+        with suppress(OSError):
+            state = os.stat(folder)
+            found.add((state.st_dev, state.st_ino))
+    return found
 
 
 def _may_be_folder(entry: os.DirEntry[str]) -> bool:

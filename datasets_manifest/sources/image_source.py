@@ -31,6 +31,8 @@ class Listing:
     """Linked folders that were looked into."""
     links_left_out: int = 0
     """Linked folders that were not: links are refused, or the folder is listed already."""
+    results_left_out: int = 0
+    """Folders that were not looked into because results are written there."""
 
 
 class ImageSource(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from datasets_manifest.paths import Links
@@ -11,7 +12,7 @@ from datasets_manifest.sources.folder_source import FolderSource
 from datasets_manifest.sources.image_source import ImageSource
 
 
-def open_images(root: Path | str, links: Links = "follow") -> ImageSource:
+def open_images(root: Path | str, links: Links = "follow", results: Iterable[Path] = ()) -> ImageSource:
     """Opens a folder of photos, tar files and videos, a tar file, or a video.
 
     A folder with tar files at its top takes a name without ``::`` for a member of one of them, unless there is a file
@@ -20,6 +21,7 @@ def open_images(root: Path | str, links: Links = "follow") -> ImageSource:
     Args:
         root: The folder or file.
         links: Whether links in the folder may lead outside it, as those of DVC and git-annex do.
+        results: Folders where results are written: what lies in those below the root is not listed.
 
     Raises:
         ValueError: There is no such folder or file, or the file cannot be indexed.
@@ -29,4 +31,4 @@ def open_images(root: Path | str, links: Links = "follow") -> ImageSource:
         return FileSource(root=path, archive=indexed(path, path.name))
     if not os.path.isdir(path):
         raise ValueError(f"There is no folder, tar file or video {path}; correct the place of the images.")
-    return FolderSource(root=path, links=links)
+    return FolderSource(root=path, links=links, results=tuple(results))

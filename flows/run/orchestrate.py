@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_manifest.files import WriteError, sweep_temporary
-from datasets_manifest.manifest import open_source
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress
 from flows.run.runners import Handle, Runner
@@ -174,7 +173,7 @@ def _set_datasets_aside(
 ) -> None:
     for dataset in datasets:
         if not dataset.is_rendered:
-            open_source(dataset.manifest)  # A folder that is not there ends the run before anything is moved.
+            dataset.open()  # A folder that is not there ends the run before anything is moved.
     for dataset in datasets:
         if aside := set_shards_aside(workspace, dataset.group):
             log.warning("%s, begun anew: %s", "/".join(dataset.group), aside)

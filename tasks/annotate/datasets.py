@@ -6,11 +6,13 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets_manifest.files import write_text
-from datasets_manifest.manifest import Manifest, fixed_source, load_manifest
+from datasets_manifest.manifest import Manifest, fixed_source, load_manifest, open_source
 from datasets_manifest.settings import read_settings
+from datasets_manifest.sources.image_source import ImageSource
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Group, Workspace
 
@@ -41,11 +43,21 @@ class Dataset:
     """What data it is, with the root that is read."""
     is_rendered: bool
     """Whether the photos are rendered into that root first."""
+    results: tuple[Path, ...]
+    """Folders of the run's results: pictures in those below the root are no photos of the data set."""
 
     @property
     def group(self) -> Group:
         """Data set and split."""
         return self.manifest.id, self.manifest.split
+
+    def open(self) -> ImageSource:
+        """Its photos.
+
+        Raises:
+            ValueError: As ``open_source``.
+        """
+        return open_source(self.manifest, results=self.results)
 
     def record(self, origin: Origin, images_per_shard: int) -> DatasetRecord:
         """What is to be remembered of it."""
@@ -87,6 +99,7 @@ def _find(source: str, config: AnnotateConfig, workspace: Workspace) -> Dataset:
         source=fixed_source(source),
         manifest=dataclasses.replace(manifest, root=manifest.fixed_root),
         is_rendered=is_rendered,
+        results=tuple(Path(output) for output in (config.output.work, config.output.labels, config.output.report)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets_manifest.adapters.base import Inventory
-from datasets_manifest.manifest import open_adapter, open_source
+from datasets_manifest.manifest import open_adapter
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.job import done_footer
 from tasks.annotate.membership import Membership
@@ -45,7 +45,7 @@ def forecast(config: AnnotateConfig) -> Iterator[str]:
 def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tuple[str, int, int]:
     """What was listed, finished shards, all shards."""
     manifest, inventory = dataset.manifest, Inventory()
-    images = open_source(manifest)
+    images = dataset.open()
     records = inventory.records(open_adapter(manifest, images).entries(), lambda _: None)
     done = shards = 0
     for index, photos in Membership(workspace, dataset.group).cut(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datasets_manifest.adapters.base import Inventory
-from datasets_manifest.manifest import is_manifest, open_adapter, open_source
+from datasets_manifest.manifest import is_manifest, open_adapter
 from tasks.annotate.datasets import Dataset, read_record
 from tasks.annotate.membership import Membership
 from tasks.annotate.plan import plan_footer, plan_table, with_rows
@@ -41,7 +41,7 @@ def _place(source: str, root: str) -> str:
 
 def _is_moved(dataset: Dataset, workspace: Workspace) -> bool:
     """Whether the first shard that is planned would be planned just so from where the photos are now."""
-    images, members = open_source(dataset.manifest), Membership(workspace, dataset.group)
+    images, members = dataset.open(), Membership(workspace, dataset.group)
     records = Inventory().records(open_adapter(dataset.manifest, images).entries(), lambda _: None)
     for index, photos in members.cut(with_rows(records, dataset.manifest), 1):
         shard = ShardRef(dataset=dataset.group[0], split=dataset.group[1], index=index)

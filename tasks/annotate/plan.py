@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
-from datasets_manifest.manifest import Manifest, open_adapter, open_source
+from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import pack_arrays
@@ -80,7 +80,7 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         layout = manifest.typed_layout
         made = SyntheticConfig(count=layout.count, seed=layout.seed)
         synthesise(Path(manifest.root), made, full_body(config.body_model))
-    images = open_source(manifest)
+    images = dataset.open()
     inventory = Inventory()
     refused: list[Missing] = []
 

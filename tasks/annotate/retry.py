@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.manifest import load_manifest, open_source
+from datasets_manifest.manifest import load_manifest
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
 from tasks.annotate.datasets import find_datasets, read_record
@@ -57,7 +57,7 @@ def find_retries(names: Sequence[str], given: Origin) -> list[Retry]:
                 f"{dataset.source} is the manifest of {'/'.join(dataset.group)} now, not {'/'.join(group)}"
             )
         if not dataset.is_rendered:
-            open_source(dataset.manifest)
+            dataset.open()
         _check_settings(config, workspace, retried)
         found.append(Retry(shards=tuple(shard.name for shard in retried), origin=origin))
     return found
