@@ -124,6 +124,22 @@ def _type_at(hint: Any, place: tuple[int | str, ...]) -> Any:
     return hint
 
 
+def _place_of(cls: Any, name: str) -> tuple[str, ...]:
+    """The keys of a dotted name; below a mapping to texts the rest is one key, since a data set's id may have dots."""
+    first, dot, rest = name.partition(".")
+    if not dot:
+        return (name,)
+    hint = _without_none(_type_at(cls, (first,)))
+    if get_origin(hint) is dict and _base(get_args(hint)[1]) is str:
+        return first, rest
+    return first, *_place_of(hint, rest)
+
+
+def _base(hint: Any) -> Any:
+    """A type without what is annotated to it."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
 def _without_none(hint: Any) -> Any:
     """What an optional setting is where it is given; any other type as it is."""
     parts = [part for part in get_args(hint) if part is not NoneType]
@@ -150,7 +166,7 @@ def value_of(text: str, cls: type[Any], name: str, where: str) -> Any:
     Raises:
         ValueError: It is not YAML.
     """
-    hint = _type_at(cls, tuple(name.split(".")))
+    hint = _type_at(cls, _place_of(cls, name))
     wanted = _without_none(hint)
     choices = get_args(wanted) if get_origin(wanted) is Literal else ()
     if wanted is not str and not (choices and all(isinstance(choice, str) for choice in choices)):
@@ -230,8 +246,13 @@ def read_section(path: Path, section: str) -> dict[str, Any]:
     return sections[section]
 
 
-def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], cls: Any = Any) -> dict[str, Any]:
     """Nested settings with some replaced, each by its dotted name; the given ones stay as they are.
+
+    Args:
+        values: As a file has them.
+        overrides: By the dotted name; below a setting that is a mapping to texts, the rest of the name is one key.
+        cls: Dataclass of the settings.
 
     Raises:
         ValueError: A name leads below a single value.
@@ -239,7 +260,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
     replaced = copy.deepcopy(dict(values))
     for name, value in overrides.items():
         node = replaced
-        *parents, last = name.split(".")
+        *parents, last = _place_of(cls, name)
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):

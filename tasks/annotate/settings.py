@@ -174,4 +174,4 @@ def _overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict
         own, backend = replaced.get(part), overrides.get(f"{part}.backend")
         if isinstance(own, dict) and backend not in (None, own.get("backend", EstimatorConfig().backend)):
             own.pop("options", None)
-    return with_overrides(replaced, overrides)
+    return with_overrides(replaced, overrides, AnnotateConfig)

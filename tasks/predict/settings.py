@@ -88,7 +88,9 @@ def load_predict_config(path: Path | None, overrides: Mapping[str, Any]) -> Pred
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
     stated = {} if path is None else _placed(read_section(path, SECTION), placed(path).absolute().parent)
-    config = read_settings(PredictConfig, with_overrides(stated, overrides), "settings" if path is None else path.name)
+    config = read_settings(
+        PredictConfig, with_overrides(stated, overrides, PredictConfig), "settings" if path is None else path.name
+    )
     keypoints = config.keypoints.within(Path(), "keypoints")
     options = keypoints.options | {"device": config.run.device}
     body_path = config.body_model.path

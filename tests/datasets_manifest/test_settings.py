@@ -165,3 +165,13 @@ def test_overrides_leave_the_given_values_as_they_are():
     assert values == {"a": {"b": 1}}
     with pytest.raises(ValueError, match="b is a single value"):
         with_overrides(values, {"a.b.c": 1})
+
+
+def test_below_a_mapping_to_texts_a_name_may_have_dots():
+    @dataclass
+    class Own:
+        roots: dict[str, Text]
+        free: dict[str, Any]
+
+    replaced = with_overrides({"roots": {"a.b": "/x", "c": "/y"}}, {"roots.a.b": "/z", "free.d.e": 1}, Own)
+    assert replaced == {"roots": {"a.b": "/z", "c": "/y"}, "free": {"d": {"e": 1}}}

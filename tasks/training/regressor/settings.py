@@ -153,7 +153,7 @@ def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = No
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
     path = placed(path).absolute()
-    values = with_overrides(read_section(path, SECTION), overrides or {})
+    values = with_overrides(read_section(path, SECTION), overrides or {}, TrainConfig)
     if values.get("synthetic", {}) is None:
         del values["synthetic"]
     return _placed(read_settings(TrainConfig, values, path.name), path.parent)

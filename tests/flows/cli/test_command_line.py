@@ -30,7 +30,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("name", ["output.labels", "roots.mine", "body_model.path"])
+@pytest.mark.parametrize("name", ["output.labels", "roots.mine", "roots.my.own", "body_model.path"])
 def test_a_path_is_what_was_typed(name, text):
     assert parse_settings([f"{name}={text}"], ROOT / "params.yaml") == {name: text}
     assert parse_settings([f"{name}='{text}'"], ROOT / "params.yaml") == {name: text}
