@@ -1,6 +1,8 @@
 """What dvc.yaml names exists, and names all code that a stage runs: DVC says neither by itself."""
 
 import ast
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -43,6 +45,13 @@ def test_what_the_training_writes_is_what_its_stage_names():
     named = {path for kind in ("outs", "plots") for entry in stage[kind] for path in entry}
     assert named == written - {"runs/train"}  # states of runs are no results
     assert [*STAGES["people"]["outs"][0]] == [Path(config.synthetic.folder).relative_to(ROOT).as_posix()]
+
+
+def test_dvc_finds_no_other_stages_in_the_tree():
+    listed = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--all", "--name-only"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert sorted(listed.stdout.split()) == sorted(STAGES), listed.stderr
 
 
 def test_metrics_are_a_folder_so_that_none_is_missed_before_it_is_computed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -16,19 +17,20 @@ from datasets_manifest.paths import placed
 from flows.cli.command_line import one_sentence
 
 _MANIFEST = "photos.yaml"
-_TEMPLATES = {"params.yaml": "params.yaml", "dvc.yaml": "dvc.yaml", ".gitignore": "gitignore"}
-"""File of the project to file of ``flows/cli/project``."""
+_TEMPLATES = {"params.yaml": "params.yaml", "dvc.yaml": "stages.yaml", ".gitignore": "gitignore"}
+"""File of the project to file of ``flows/cli/project``, where no name may be one that DVC or git reads by itself."""
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Project folder; made if it is not there.")] = Path("."),
-    photos: Annotated[Path, typer.Option(help="Where the photos lie; a relative path is below the project.")] = Path(
-        "photos"
-    ),
+    photos: Annotated[
+        Path | None, typer.Option(help="Where the photos lie.", show_default="photos in the project folder")
+    ] = None,
 ) -> None:
     """Make a project folder: settings, the manifest of one's photos, a DVC stage and a .gitignore."""
     with one_sentence():
-        folder, root = placed(folder), placed(photos)
+        folder = placed(folder)
+        root = Path("photos") if photos is None else _root(placed(photos), folder)
         written = _contents(folder, root)
         there = [name for name in (*written, ".dvc") if (folder / name).exists()]
         if there:
@@ -41,6 +43,12 @@ def init(
         typer.echo(
             f"photos are read from {folder.resolve() / root}; next: cd {shlex.quote(str(folder))} && pear annotate"
         )
+
+
+def _root(photos: Path, folder: Path) -> Path:
+    """The folder of photos as the manifest names it: below the project relative to it, so that both can be moved."""
+    photos, folder = (Path(os.path.abspath(path)) for path in (photos, folder))
+    return photos.relative_to(folder) if photos.is_relative_to(folder) else photos
 
 
 def _contents(folder: Path, root: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ def init(*words):
 def project(tmp_path):
     """A project whose name and photo folder have all that a shell or YAML could misread."""
     folder = tmp_path / "My trip: #1"
-    answer = init(folder, "--photos", "it's #1")
+    answer = init(folder, "--photos", folder / "it's #1")
     assert answer.exit_code == 0, answer.output
     return folder
 
@@ -38,6 +38,17 @@ def test_a_new_project_can_be_planned(project, monkeypatch):
     assert load_manifest("photos.yaml").id == "My_trip_1"
     plan = plan_of(config, Workspace.of(config.output))
     assert len(plan.shards) == 1
+
+
+def test_photos_are_named_from_the_working_folder_as_on_any_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    init("mine", "--photos", "walk")
+    init("yours", "--photos", "yours/walk")
+    init("ours")
+    roots = [
+        yaml.safe_load((tmp_path / name / "photos.yaml").read_text())["root"] for name in ("mine", "yours", "ours")
+    ]
+    assert roots == [str(tmp_path / "walk"), "walk", "photos"]
 
 
 def test_dvc_knows_the_stage_and_its_parameters(project):
