@@ -125,17 +125,27 @@ def retry(
     raise typer.Exit(0 if all(good) else 1)
 
 
-def status(params: Params = Path("params.yaml"), settings: Settings = None) -> None:
+def status(
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
     """Show what is done, read from the files; and whether a server is up."""
     with one_sentence():
         from flows.server.local_server import status as server_status
         from tasks.annotate.settings import load_config
-        from tasks.annotate.status import status_lines
+        from tasks.annotate.status import dataset_states, status_lines
         from tasks.annotate.workspace import Workspace
 
-        for line in status_lines(Workspace.of(load_config(params, parse_settings(settings, params)).output)):
+        config = load_config(params, parse_settings(settings, params))
+        workspace, server = Workspace.of(config.output), server_status(Path.cwd())
+        states = dataset_states(workspace)
+        if as_json:
+            datasets = [asdict(state) for state in states]
+            typer.echo(json.dumps({"datasets": datasets, "server": server.url if server.healthy else None}, indent=2))
+            return
+        for line in status_lines(states, workspace, config.run.workers):
             typer.echo(line)
-        server = server_status(Path.cwd())
         typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
 
 
@@ -200,6 +210,7 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Read every file, also those that have not changed since the last look.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check the published labels: readable, one setting a data set, every person once, every planned shard there.
 
@@ -211,8 +222,7 @@ def verify(
         from tasks.annotate.workspace import Workspace
 
         found = verify_labels(Workspace.of(load_config(params, parse_settings(settings, params)).output), deep=deep)
-        for line in (*found.lines, *found.gaps):
-            typer.echo(line)
+        typer.echo(json.dumps(found.plain(), indent=2) if as_json else "\n".join(found.lines()))
         if found.fault:
             raise ValueError(found.fault)
     raise typer.Exit(1 if found.gaps else 0)

@@ -2,13 +2,72 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
 from tasks.annotate.finished import finished_files, open_journal
+from tasks.annotate.summary import seconds_a_shard
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of, shard_paths
+from tasks.display import clock
+
+
+@dataclass(kw_only=True, slots=True)
+class StepState:
+    """How far a step is with the shards of a data set."""
+
+    done: int = 0
+    """Shards with a file."""
+    failed: int = 0
+    """Shards of which an error is recorded."""
+    unreadable: int = 0
+    """Shards whose file cannot be read."""
+    people: int = 0
+    """People in the files."""
+    failed_people: int = 0
+    """Those of them who failed."""
+    empty_photos: int = 0
+    """Photos without people."""
+
+
+@dataclass(kw_only=True, slots=True)
+class DatasetState:
+    """How far a split of a data set is."""
+
+    dataset: str
+    """Manifest id."""
+    split: str
+    """Split of the data set."""
+    planned: int = 0
+    """Shards."""
+    labels: PeopleCount = field(default_factory=PeopleCount)
+    """People and photos of the published labels."""
+    steps: dict[str, StepState] = field(default_factory=lambda: {step: StepState() for step in STEPS})
+    """By step, in order; ``refine`` publishes the labels."""
+
+    @property
+    def labelled(self) -> int:
+        """Shards with labels."""
+        return self.steps["refine"].done
+
+    def lines(self) -> Iterator[str]:
+        """The data set as a whole, then its steps."""
+        share = 100 * self.labelled // max(self.planned, 1)
+        yield f"{self.dataset}/{self.split}: {share} % labelled; {self.labels.sentence}"
+        for step, state in self.steps.items():
+            extra = "".join(
+                f", {count} shards {name}"
+                for name, count in (("failed", state.failed), ("unreadable", state.unreadable))
+                if count
+            )
+            empty = f", {state.empty_photos} photos without people" if state.empty_photos else ""
+            yield (
+                f"{self.dataset}/{self.split} {step}: {state.done} of {self.planned} shards{extra}, "
+                f"{state.people} people, {state.failed_people} failed{empty}"
+            )
 
 
 def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
@@ -16,27 +75,47 @@ def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
     return (shard for shard, _ in shard_paths(workspace.work / "plan"))
 
 
-def status_lines(workspace: Workspace) -> list[str]:
-    """A line a data set, split and step: finished and failed shards, people and failed people."""
+def dataset_states(workspace: Workspace) -> list[DatasetState]:
+    """How far each planned split of a data set is, in order of their names."""
     planned: defaultdict[Group, set[int]] = defaultdict(set)
     for shard in planned_shards(workspace):
         planned[shard.group].add(shard.index)
-    if not planned:
-        return [f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"]
-    counts: defaultdict[tuple[Group, str], Counter[str]] = defaultdict(Counter)
+    states = {
+        group: DatasetState(dataset=group[0], split=group[1], planned=len(planned[group])) for group in sorted(planned)
+    }
     journal = open_journal(workspace)
     for step in STEPS:
         for shard, entry in finished_files(workspace, step, journal):
             if shard.index in planned.get(shard.group, ()):
-                _count(counts[shard.group, step], entry)
+                _count(states[shard.group], step, entry)
         for shard in recorded_failures(workspace, step):
-            counts[shard.group, step]["failed"] += shard.index in planned.get(shard.group, ())
+            if shard.index in planned.get(shard.group, ()):
+                states[shard.group].steps[step].failed += 1
     journal.save()
-    return [
-        _line("/".join(group), step, len(planned[group]), counts[group, step])
-        for group in sorted(planned)
-        for step in STEPS
-    ]
+    return list(states.values())
+
+
+def seconds_left(states: list[DatasetState], workspace: Workspace, workers: int) -> float | None:
+    """What the shards that lack a file take, after the last run of each step; None where nothing is known of one."""
+    cost = seconds_a_shard(workspace)
+    missing = {step: sum(state.planned - state.steps[step].done for state in states) for step in STEPS}
+    if any(count and step not in cost for step, count in missing.items()):
+        return None
+    return sum(count * cost[step] for step, count in missing.items() if count) / workers
+
+
+def status_lines(states: list[DatasetState], workspace: Workspace, workers: int) -> Iterator[str]:
+    """The data sets, then all of them together."""
+    if not states:
+        yield f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"
+        return
+    for state in states:
+        yield from state.lines()
+    planned, labelled = sum(state.planned for state in states), sum(state.labelled for state in states)
+    left = seconds_left(states, workspace, workers)
+    told = f", about {clock(left)} to go" if left else ""
+    labels = sum((state.labels for state in states), PeopleCount())
+    yield f"all: {labelled} of {planned} shards labelled ({100 * labelled // planned} %){told}; {labels.sentence}"
 
 
 def recorded_failures(workspace: Workspace, step: str) -> list[ShardRef]:
@@ -45,20 +124,14 @@ def recorded_failures(workspace: Workspace, step: str) -> list[ShardRef]:
     return [shard for path in records if (shard := shard_of(path)) is not None]
 
 
-def _count(counts: Counter[str], entry: Entry | ShardError) -> None:
+def _count(state: DatasetState, step: str, entry: Entry | ShardError) -> None:
+    own = state.steps[step]
     if isinstance(entry, ShardError):
-        counts["unreadable"] += 1
+        own.unreadable += 1
         return
-    counts["done"] += 1
-    counts["people"] += entry.num_people
-    counts["failed people"] += entry.num_failed
-    counts["empty photos"] += entry.empty_count
-
-
-def _line(name: str, step: str, planned: int, counts: Counter[str]) -> str:
-    extra = "".join(f", {counts[name]} shards {name}" for name in ("failed", "unreadable") if counts[name])
-    empty = f", {counts['empty photos']} photos without people" if counts["empty photos"] else ""
-    return (
-        f"{name} {step}: {counts['done']} of {planned} shards{extra}, "
-        f"{counts['people']} people, {counts['failed people']} failed{empty}"
-    )
+    own.done += 1
+    own.people += entry.num_people
+    own.failed_people += entry.num_failed
+    own.empty_photos += entry.empty_count
+    if step == "refine":
+        state.labels += entry.count

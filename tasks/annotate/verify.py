@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
 from tasks.annotate.finished import open_journal
@@ -15,12 +17,33 @@ from tasks.annotate.workspace import Workspace
 class Verification:
     """What was found."""
 
-    lines: tuple[str, ...]
-    """One a data set and split, and remarks."""
+    groups: Mapping[Group, GroupSnapshot]
+    """What each split of a data set holds."""
+    remarks: tuple[str, ...]
+    """What was passed over, in a sentence each."""
     gaps: tuple[str, ...]
     """Differences from the plan: shards without labels, and labels that are not planned; a sentence each."""
     fault: str
     """Why labels cannot be trusted; empty if they can."""
+
+    def lines(self) -> Iterator[str]:
+        """All but the fault, for a person."""
+        yield from (_line(group, labels) for group, labels in self.groups.items())
+        yield from (*self.remarks, *self.gaps)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as JSON values."""
+        datasets = [
+            {
+                "dataset": dataset,
+                "split": split,
+                "shards": labels.num_shards,
+                "labels": asdict(labels.count),
+                "settings": {digest: num for digest, (num, _) in labels.settings.items()},
+            }
+            for (dataset, split), labels in self.groups.items()
+        ]
+        return {"datasets": datasets, "remarks": self.remarks, "gaps": self.gaps, "fault": self.fault}
 
 
 def verify_labels(workspace: Workspace, *, deep: bool = False) -> Verification:
@@ -38,14 +61,12 @@ def verify_labels(workspace: Workspace, *, deep: bool = False) -> Verification:
         planned[shard.dataset, shard.split].add(shard.index)
     if not snapshot.groups and not snapshot.faults:
         snapshot.add_fault(f"There is no shard below {workspace.labels}.")
-    lines = [_line(group, labels) for group, labels in snapshot.groups.items()]
     gaps = []
     for group in sorted({*planned, *snapshot.groups}):
         labels = snapshot.groups.get(group, GroupSnapshot())
         gaps += _gaps("/".join(group), planned.get(group), labels.shards)
-    return Verification(
-        lines=(*lines, *filter(None, [snapshot.foreign_warning])), gaps=tuple(gaps), fault=snapshot.fault()
-    )
+    remarks = tuple(filter(None, [snapshot.foreign_warning]))
+    return Verification(groups=dict(snapshot.groups), remarks=remarks, gaps=tuple(gaps), fault=snapshot.fault())
 
 
 def _line(group: Group, labels: GroupSnapshot) -> str:

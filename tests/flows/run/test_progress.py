@@ -131,7 +131,7 @@ def test_a_failed_part_is_told_at_once_and_the_others_only_shown(caplog):
     told = Told()
     progress = Progress(shards=2, workers=1, block=2, log=LOG, display=told)
     shards = list(SplitShards("many", "all", range(2)))
-    progress.add(ShardSummary(step="keypoints", shard=shards[0], state="done", rows=8, seconds=1.0))
+    progress.add(ShardSummary(step="keypoints", shard=shards[0], state="done", rows=8, people=8, seconds=1.0))
     progress.add(ShardSummary(step="keypoints", shard=shards[1], state="failed", message="no space left"))
     assert caplog.messages == ["keypoints/many/all/00001 failed: no space left"]
     assert (told.what, told.done, told.total) == ("shard parts", 2, 10)

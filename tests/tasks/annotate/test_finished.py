@@ -1,6 +1,7 @@
 """Looking says the same with a journal as without, whatever became of the files or of the journal meanwhile."""
 
 import dataclasses
+import json
 import os
 import shutil
 
@@ -14,7 +15,7 @@ from datasets_manifest.shards.store import write_shard
 from tasks.annotate.failures import list_failures
 from tasks.annotate.finished import open_journal
 from tasks.annotate.settings import Origin
-from tasks.annotate.status import status_lines
+from tasks.annotate.status import dataset_states, seconds_left, status_lines
 from tasks.annotate.verify import verify_labels
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
@@ -37,7 +38,7 @@ def answers(workspace):
         failed = [failure.sample_id for failure in list_failures(workspace, origin)]
     except ValueError as error:
         failed = str(error)
-    return status_lines(workspace), failed, verify_labels(workspace), verify_labels(workspace, deep=True)
+    return dataset_states(workspace), failed, verify_labels(workspace), verify_labels(workspace, deep=True)
 
 
 def labels_of(workspace, index):
@@ -75,14 +76,14 @@ def test_the_same_is_said_with_a_journal_and_without(workspace, event):
 
 
 def test_what_was_looked_at_is_not_opened_again(workspace, monkeypatch):
-    status_lines(workspace)
+    dataset_states(workspace)
     opened = watch_opens(monkeypatch, without="state")
-    status_lines(workspace)
+    dataset_states(workspace)
     list(list_failures(workspace, Origin.of(workspace.work / "params.yaml")))
     verify_labels(workspace)
     assert opened == []
     write_shard(labels_of(workspace, 0), label_table(image="0.jpg", failed=2), footer())
-    status_lines(workspace)
+    dataset_states(workspace)
     assert opened == [str(labels_of(workspace, 0))]
 
 
@@ -108,3 +109,21 @@ def test_a_deep_look_says_where_a_file_is_not_what_was_entered(workspace):
     journal.add(file_key("refine", str(path)), path.stat(), dataclasses.replace(known, num_ok=99))
     journal.save()
     assert "00001.parquet has changed since it was written" in verify_labels(workspace, deep=True).fault
+
+
+def test_the_time_to_go_is_that_of_the_missing_files(workspace):
+    times = {step: {"shards": 10, "seconds": 20.0 if step == "keypoints" else 5.0, "file_seconds": 0} for step in STEPS}
+    (workspace.work / "run.json").write_text(json.dumps(times))
+    assert seconds_left(dataset_states(workspace), workspace, 2) == 0
+    workspace.step_path("keypoints", SHARDS[0]).unlink()
+    labels_of(workspace, 0).unlink()
+    labels_of(workspace, 1).unlink()
+    states = dataset_states(workspace)
+    assert seconds_left(states, workspace, 2) == pytest.approx((2.0 + 2 * 0.5) / 2)
+    *_, last = status_lines(states, workspace, 2)
+    labelled = len(SHARDS) - 2
+    assert last.startswith(
+        f"all: {labelled} of {len(SHARDS)} shards labelled ({100 * labelled // len(SHARDS)} %), about"
+    )
+    (workspace.work / "run.json").write_text(json.dumps({"refine": times["refine"]}))
+    assert seconds_left(states, workspace, 2) is None, "nobody knows what keypoints cost"
