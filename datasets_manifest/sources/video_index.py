@@ -111,9 +111,9 @@ def _index(path: Path, name: str, max_pixels: int) -> FrameIndex:
         known, stated, has_length = len(stream.index_entries), _stated(container, stream), stream.frames > 0
         packets = _Stored.read(stream, container)
         is_counted = packets.must_be_counted(stream, container.format.name)
-        tick = float(stream.time_base or 0)
+        tick, codec = float(stream.time_base or 0), stream.codec_context.name
     if not packets.is_decodable:
-        raise ValueError("it holds no frame that can be decoded")
+        raise ValueError(f"it holds no frame that can be decoded (codec {codec})")
     if is_counted:
         times_s, first_s = np.array(_decoded_times(path, stated.fps)), 0.0
         numbers, damaged = np.arange(len(times_s)), frozenset[int]()
@@ -158,7 +158,10 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         if not isinstance(stream, VideoStream):
             raise ValueError("it has no video stream")
         if stream.codec_context is None:
-            raise ValueError("no decoder takes its video stream")
+            raise ValueError(
+                f"FFmpeg {av.ffmpeg_version_info} has no decoder for its video stream; convert it, to H.264 say "
+                "(`ffprobe` names the codec)"
+            )
         # The same pixels on every machine, and nothing that a fork would leave behind.
         stream.thread_count = 1
         yield container, stream

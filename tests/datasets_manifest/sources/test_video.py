@@ -334,9 +334,17 @@ def test_a_video_of_which_nothing_can_be_decoded_is_unreadable(tmp_path):
     for packet in filter(None, packets):
         data = data.replace(packet, bytes(len(packet)))
     path.write_bytes(data)
-    with pytest.raises(ImageError, match="no frame that can be decoded") as caught:
+    with pytest.raises(ImageError, match=r"no frame that can be decoded \(codec \w+\)") as caught:
         clip_of(path)
     assert caught.value.code == "video_unreadable"
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", b"avc1"), ("a.mkv", b"V_MPEG4/ISO/AVC")])
+def test_a_codec_without_a_decoder_is_said_with_the_way_on(tmp_path, name, codec):
+    path = write_clip(tmp_path / name, 3)
+    path.write_bytes(path.read_bytes().replace(codec, codec[:-3] + b"XYZ"))
+    with pytest.raises(ImageError, match=r"video_unreadable: .* no decoder for its video stream; convert it"):
+        clip_of(path)
 
 
 def test_a_missing_file_and_a_numbered_pattern_are_no_files(tmp_path):
