@@ -19,7 +19,7 @@ from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.opening import open_images
-from datasets_manifest.sources.video import VIDEO_SUFFIXES
+from datasets_manifest.sources.video import ALL_FRAMES, VIDEO_SUFFIXES, FrameChoice
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 """The manifests that come with the project; a file's name is the data set's id."""
@@ -126,20 +126,23 @@ def manifest_ids() -> list[str]:
     return sorted(path.stem for path in MANIFEST_FOLDER.glob("*.yaml"))
 
 
-def load_manifest(id_or_path: str | Path, root_override: str | Path | None = None) -> Manifest:
+def load_manifest(
+    id_or_path: str | Path, root_override: str | Path | None = None, *, frames: FrameChoice = ALL_FRAMES
+) -> Manifest:
     """Read a manifest by its id, or from a YAML file; or make one of photos and videos, see ``manifest_of``.
 
     Args:
         id_or_path: id of a manifest that comes with the project, the path of a .yaml file, or that of a folder or
             file of photos or videos.
         root_override: folder to use instead of the manifest's own.
+        frames: which frames of videos, where it is the path of photos or videos.
 
     Raises:
         ValueError: no such manifest (known ids are listed), or a key that is unknown, absent or has a bad value.
     """
     path = _manifest_path(str(id_or_path))
     if not _is_yaml(path):
-        manifest = manifest_of(path)
+        manifest = manifest_of(path, frames)
         return manifest if root_override is None else replace(manifest, root=str(root_override))
     try:
         text = path.read_text(encoding="utf-8")
@@ -152,8 +155,8 @@ def load_manifest(id_or_path: str | Path, root_override: str | Path | None = Non
     return manifest if root_override is None else replace(manifest, root=str(root_override))
 
 
-def manifest_of(path: Path) -> Manifest:
-    """Make the manifest of a folder of photos, videos and tar files, or of one of these: all photos, all frames.
+def manifest_of(path: Path, frames: FrameChoice = ALL_FRAMES) -> Manifest:
+    """Make the manifest of a folder of photos, videos and tar files, or of one of these: all photos, chosen frames.
 
     Its id is the name of the folder or file, of a file without suffix, in letters, digits, _ . and - alone.
     """
@@ -171,7 +174,7 @@ def manifest_of(path: Path) -> Manifest:
         boxes="detector",
         keypoints="none",
         purpose="Annotation of photos and videos named by their path.",
-        layout={"frames": {}} | ({"include": [glob.escape(path.name)]} if is_photo else {}),
+        layout={"frames": {}, "include": [glob.escape(path.name)]} if is_photo else {"frames": frames.stated},
     )
 
 

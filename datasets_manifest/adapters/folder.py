@@ -72,10 +72,15 @@ class FolderAdapter:
         # What cannot be looked into is told before the first photo: what was planned before may have to stay.
         frames: dict[str, list[int]] = {}
         if self._layout.frames is not None:
+            seconds = 0.0
             for video in sorted(name for name in (*videos, *named) if is_video(name)):
-                frames[video], problem = self._frames(video, self._layout.frames)
+                frames[video], problem, length_s = self._frames(video, self._layout.frames)
+                seconds += length_s
                 if problem is not None:
                     yield problem
+            if frames:
+                clips = f"{len(frames)} video{'s' * (len(frames) > 1)}"
+                yield LeftOut(f"frames of {clips} of {seconds:.1f} s", sum(map(len, frames.values())))
         for name in sorted([*photos, *named, *videos]):
             if name not in frames:
                 yield ImageRecord(image_id=name, path=name)
@@ -83,8 +88,8 @@ class FolderAdapter:
                 frame = f"{name}{MEMBER_MARK}{frame_name(number)}"
                 yield ImageRecord(image_id=frame, path=frame)
 
-    def _frames(self, video: str, choice: FrameChoice) -> tuple[list[int], Missing | None]:
-        """Numbers of a video's frames, and what is wrong with it.
+    def _frames(self, video: str, choice: FrameChoice) -> tuple[list[int], Missing | None, float]:
+        """Numbers of a video's frames, what is wrong with it, and how many seconds it lasts.
 
         Those that a cut one states beyond its end are among them. One that is no video has a frame, which fails; one
         that is not there has none: it may be there next time, with frames that have labels now.
@@ -94,9 +99,9 @@ class FolderAdapter:
         except ImageError as error:
             is_gone = error.code == ErrorCode.IMAGE_MISSING
             code = ErrorCode.LISTING_INCOMPLETE if is_gone else error.code
-            return [] if is_gone else [0], Missing.of(video, code, error.detail)
+            return [] if is_gone else [0], Missing.of(video, code, error.detail), 0.0
         problem = None if clip.cut is None else Missing.of(video, clip.cut.code, clip.cut.detail)
-        return [*clip.chosen(choice), *clip.missing(choice)], problem
+        return [*clip.chosen(choice), *clip.missing(choice)], problem, clip.seconds
 
 
 def _hidden(name: str) -> Missing:

@@ -10,7 +10,7 @@ the frames before it. A file that was cut short can, if it states its length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,19 @@ class FrameChoice:
         due = self.fps == 0 or int(time_s * self.fps + 1e-6) > int(previous_s * self.fps + 1e-6)
         return due and index % self.every == 0
 
+    def includes(self, other: FrameChoice) -> bool:
+        """Whether every frame that another choice uses is used, whatever the video."""
+        is_as_often = self.fps == 0 or (other.fps > 0 and self.fps % other.fps == 0)
+        return is_as_often and other.every % self.every == 0
+
+    @property
+    def stated(self) -> dict[str, float]:
+        """What is not the default, by name: empty for all frames."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+
+ALL_FRAMES = FrameChoice()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class VideoClip:
@@ -107,6 +120,12 @@ class VideoClip:
             return self
         is_same = (state.st_size, state.st_mtime_ns) == (self.frames.size, self.frames.modified_ns)
         return self if is_same else self.index(self.frames.path, name=self.name)
+
+    @property
+    def seconds(self) -> float:
+        """About how long it is shown, by the times of its frames."""
+        times = self.frames.times_s
+        return float(times[-1] - times[0]) * len(times) / max(1, len(times) - 1)
 
     def chosen(self, choice: FrameChoice) -> list[int]:
         """Numbers of the frames that are wanted, in order."""

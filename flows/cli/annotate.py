@@ -26,6 +26,12 @@ def annotate(
     settings: Settings = None,
     shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/val/00012.")] = None,
     root: Annotated[list[str] | None, typer.Option(help="Folder of a data set: <id>=<folder>.")] = None,
+    every: Annotated[
+        int | None, typer.Option(help="frames.every: of videos named by their path every n-th frame.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="frames.fps: of these at most so many frames a second; 0: all.")
+    ] = None,
     other_id: Annotated[str | None, typer.Option("--id", help="Annotate the data set under this id.")] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Begin anew; what there is of the data sets goes to work/stale.")
@@ -42,6 +48,7 @@ def annotate(
         overrides |= {f"roots.{name}": folder for name, folder in split_pairs(root, "--root").items()}
         if datasets:
             overrides["datasets"] = list(datasets)
+        overrides |= _frames(params, overrides, {"frames.every": every, "frames.fps": fps})
         if other_id is not None:
             overrides["ids"] = {_only(datasets): other_id}
         if dry_run:
@@ -58,6 +65,21 @@ def _tell(params: Path, overrides: dict[str, Any]) -> None:
 
     for line in forecast(load_config(params, overrides)):
         typer.echo(line)
+
+
+def _frames(params: Path, overrides: dict[str, Any], chosen: dict[str, float | None]) -> dict[str, Any]:
+    """Settings for the frames of videos, which a manifest has for itself."""
+    from datasets_manifest.manifest import is_manifest
+    from tasks.annotate.settings import load_config
+
+    stated = {name: value for name, value in chosen.items() if value is not None}
+    manifests = [source for source in load_config(params, overrides).datasets if is_manifest(source)] if stated else []
+    if manifests:
+        raise ValueError(
+            f"--every and --fps are for videos named by their path; which frames {', '.join(manifests)} has, the "
+            "manifest says itself (layout.frames)"
+        )
+    return stated
 
 
 def _only(datasets: list[str] | None) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets_manifest.files import write_text
-from datasets_manifest.manifest import Manifest, fixed_source, load_manifest, open_source
+from datasets_manifest.manifest import Manifest, fixed_source, is_manifest, load_manifest, open_source
 from datasets_manifest.settings import read_settings
 from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Group, Workspace
 
@@ -31,6 +32,8 @@ class DatasetRecord:
     """What replaced settings of that file, but for the choice of the data sets and their roots."""
     images_per_shard: int
     """Photos that a new shard is given."""
+    frames: FrameChoice = ALL_FRAMES
+    """Which frames of videos it has, where it is a path without a manifest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,8 @@ class Dataset:
     """What data it is, with the root that is read."""
     is_rendered: bool
     """Whether the photos are rendered into that root first."""
+    frames: FrameChoice
+    """As ``DatasetRecord.frames``."""
     results: tuple[Path, ...]
     """Folders of the run's results: pictures in those below the root are no photos of the data set."""
 
@@ -68,10 +73,11 @@ class Dataset:
             params=str(origin.params),
             overrides=chosen,
             images_per_shard=images_per_shard,
+            frames=self.frames,
         )
 
 
-_CHOICES = ("datasets", "roots")
+_CHOICES = ("datasets", "roots", "frames")
 """Settings that say what to annotate, not how."""
 
 
@@ -90,7 +96,7 @@ def find_datasets(config: AnnotateConfig, workspace: Workspace) -> list[Dataset]
 
 
 def _find(source: str, config: AnnotateConfig, workspace: Workspace) -> Dataset:
-    manifest = load_manifest(source)
+    manifest = load_manifest(source, frames=config.frames)
     name = config.ids.get(manifest.id, manifest.id)
     is_rendered = manifest.adapter == "synthetic" and manifest.id not in config.roots
     root = str(workspace.rendered_path(name)) if is_rendered else config.roots.get(manifest.id, manifest.root)
@@ -99,6 +105,7 @@ def _find(source: str, config: AnnotateConfig, workspace: Workspace) -> Dataset:
         source=fixed_source(source),
         manifest=dataclasses.replace(manifest, root=manifest.fixed_root),
         is_rendered=is_rendered,
+        frames=ALL_FRAMES if is_manifest(source) else config.frames,
         results=tuple(Path(output) for output in (config.output.work, config.output.labels, config.output.report)),
     )
 

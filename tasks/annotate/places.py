@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.manifest import is_manifest, open_adapter
+from datasets_manifest.sources.video import FrameChoice
 from tasks.annotate.datasets import Dataset, read_record
 from tasks.annotate.membership import Membership
 from tasks.annotate.plan import plan_footer, plan_table, with_rows
@@ -13,10 +14,11 @@ from tasks.annotate.workspace import ShardRef, Workspace, shard_paths
 
 
 def check_places(datasets: Sequence[Dataset], workspace: Workspace) -> None:
-    """Refuses to annotate other photos under the id of ones that have labels; the same ones may have been moved.
+    """Refuses to annotate other photos, or fewer frames, under the id of ones that have labels; those may have moved.
 
     Raises:
-        ValueError: A data set was annotated from another place; the sentence says what to do.
+        ValueError: A data set was annotated from another place, or with frames that are not among these; the
+            sentence says what to do.
     """
     for dataset in datasets:
         folders = [place.joinpath(*dataset.group) for place in (workspace.work / "plan", workspace.labels)]
@@ -32,11 +34,21 @@ def check_places(datasets: Sequence[Dataset], workspace: Workspace) -> None:
                 f"{'/'.join(dataset.group)} was annotated from {before}, not from {now}; give these photos another id "
                 "(--id NAME), or set those labels aside and begin anew (--replace)"
             )
+        if not dataset.frames.includes(record.frames):
+            raise ValueError(
+                f"{'/'.join(dataset.group)} was annotated with {_words(record.frames)}, and {_words(dataset.frames)} "
+                "would take labels away; choose those again, or more, give these another id (--id NAME), or set those "
+                "labels aside and begin anew (--replace)"
+            )
 
 
 def _place(source: str, root: str) -> str:
     """A path of photos is its own place; the root of its data set may be a folder with others beside it."""
     return root if is_manifest(source) else source
+
+
+def _words(frames: FrameChoice) -> str:
+    return " and ".join(f"--{name} {value:g}" for name, value in frames.stated.items()) or "all frames"
 
 
 def _is_moved(dataset: Dataset, workspace: Workspace) -> bool:

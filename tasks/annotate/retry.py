@@ -70,6 +70,7 @@ def _origin(group: Group, given: Origin, workspace: Workspace) -> Origin:
     chosen: dict[str, Any] = {
         "datasets": [record.manifest],
         "roots": {} if is_rendered else {manifest.id: record.root},
+        "frames": asdict(record.frames),
     }
     return Origin.of(record.params, {**record.overrides, **given.overrides, **chosen})
 

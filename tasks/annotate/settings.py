@@ -17,6 +17,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from datasets_manifest.paths import placed
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
+from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
 from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
@@ -74,6 +75,8 @@ class AnnotateConfig:
     """Data set id to folder or tar file, where the data lie elsewhere than the manifest says; as its ``root``."""
     ids: dict[str, Text] = field(default_factory=dict)
     """Data set id to another id to annotate it under, so that one manifest serves several folders."""
+    frames: FrameChoice = ALL_FRAMES
+    """Which frames of videos that are named by their path, or lie in a folder that is; a manifest says it itself."""
     keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)
     """133 COCO-WholeBody keypoints and the people's boxes."""
     body: EstimatorConfig = field(default_factory=EstimatorConfig)

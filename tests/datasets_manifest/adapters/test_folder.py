@@ -209,7 +209,8 @@ def test_frames_of_videos_are_listed_in_order_where_that_is_asked_for(clips, cho
     inventory = inventory_of(adapter_of(clips, frames=chosen))
     assert ids(inventory) == ["a.jpg", *frames("a.mp4", *first), *frames("b.avi", *second)]
     assert [record.path for record in inventory.records] == ids(inventory)
-    assert inventory.notes == {"other files left out": 0}
+    num_frames = len(first) + len(second)
+    assert inventory.notes == {"other files left out": 0, "frames of 2 videos of 1.0 s": num_frames}
     assert ids(inventory_of(adapter_of(clips / "b.avi", frames=chosen))) == frames("b.avi", *second)
 
 
