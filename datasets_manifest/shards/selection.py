@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import PositiveFloat
 
-from datasets_manifest.canonical import config_hash
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.schema.people import is_empty_photo
-from datasets_manifest.settings import Text
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
 from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
@@ -33,25 +30,8 @@ from datasets_manifest.shards.snapshot import check_snapshot
 
 log = logging.getLogger(__name__)
 
-__all__ = [
-    "TEST_SPLIT", "LabelFilter", "LabelSet", "Selection", "check_same_body", "check_splits", "select_labels",
-    "unlike_settings",
-]  # fmt: skip
-
 TEST_SPLIT = "test"
 """Rows of this split are read only if they are asked for by name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelSet:
-    """One data set of a training: labels, the photos they are about, and how often it is drawn."""
-
-    path: Text
-    """Folder of label shards of one data set, for example `labels/my_photos`."""
-    images: Text
-    """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file."""
-    weight: PositiveFloat = 1.0
-    """Share of the samples, relative to the weights of the other sets."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -150,54 +130,6 @@ def select_labels(
     )
 
 
-def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:
-    """The one body model of several data sets.
-
-    Raises:
-        ValueError: Two of them are labels of different bodies.
-    """
-    first = selections[0]
-    for other in selections[1:]:
-        if other.body_model.get("sha256") != first.body_model.get("sha256"):
-            raise ValueError(
-                f"Labels in {first.path} are of the body {_body(first.body_model)}, those in {other.path} of "
-                f"{_body(other.body_model)}; a model is trained on labels of one body, so annotate one of them again."
-            )
-    return first.body_model
-
-
-def unlike_settings(selections: Sequence[Selection]) -> list[str]:
-    """A sentence for each data set whose labels were made with other settings than those of the first of their kind.
-
-    That is no fault: who gives each a label set of its own wants them together.
-    """
-    first: dict[str, Selection] = {}
-    told = []
-    for other in selections:
-        one = first.setdefault(str(other.config.get("step")), other)
-        if differing := differing_settings(other.config, one.config):
-            told.append(
-                f"labels in {other.path} ({config_hash(other.config)[:12]}) were made with other settings than in "
-                f"{one.path} ({config_hash(one.config)[:12]}): {differing}"
-            )
-    return told
-
-
-def check_splits(selections: Sequence[Selection], asked: Sequence[str]) -> None:
-    """Refuses a name of a split that none of several data sets has: nobody would miss its rows.
-
-    Raises:
-        ValueError: There is such a name.
-    """
-    present = {split for selection in selections for split in selection.splits}
-    unknown = [split for split in asked if split not in present]
-    if unknown:
-        raise ValueError(
-            f"No label set has the split {' or '.join(unknown)} that the filter asks for; present are "
-            f"{', '.join(sorted(present))}."
-        )
-
-
 @dataclass(kw_only=True, slots=True)
 class _Reader:
     """Takes the shards one by one; what concerns every one of them alike is refused once, in ``check``."""
@@ -258,13 +190,13 @@ class _Reader:
             )
         bodies = {footer.body_model.get("sha256"): footer.body_model for footer in self.footers}
         if len(bodies) > 1:
-            named = " and ".join(_body(body) for body in bodies.values())
+            named = " and ".join(body_name(body) for body in bodies.values())
             raise ValueError(f"Labels in {self.root} mix the bodies {named}; annotate all with one of them.")
         stated = self.footers[0].body_model
         if body_model is not None and stated.get("sha256") != body_model.get("sha256"):
             raise ValueError(
-                f"Labels in {self.root} are of the body {_body(stated)}, expected is {_body(body_model)}; train with "
-                "the body of the labels or annotate again with this one."
+                f"Labels in {self.root} are of the body {body_name(stated)}, expected is {body_name(body_model)}; "
+                "train with the body of the labels or annotate again with this one."
             )
         if TEST_SPLIT in self.splits and not self.rule.splits:
             raise ValueError(
@@ -296,7 +228,8 @@ def _counts(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in sorted(dropped.items(), key=lambda e: (-e[1], e[0])))
 
 
-def _body(entry: Mapping[str, Any]) -> str:
+def body_name(entry: Mapping[str, Any]) -> str:
+    """Name of a body model and the beginning of its hash, for messages."""
     return f"{entry.get('name', 'unnamed')} ({str(entry.get('sha256', 'no hash'))[:12]})"
 
 

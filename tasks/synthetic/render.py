@@ -25,7 +25,7 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import alone_in, whole_file, write_bytes
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.selection import LabelSet
+from datasets_manifest.shards.label_sets import LabelSet
 from datasets_manifest.shards.shard import finished_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from model.body.ehms import EHMs

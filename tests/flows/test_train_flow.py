@@ -19,7 +19,7 @@ import pytest
 import torch
 import yaml
 
-from datasets_manifest.shards.selection import LabelSet
+from datasets_manifest.shards.label_sets import LabelSet
 from flows.run.torchrun import TrainingFailed, run_processes, training_command
 from flows.run.training import run_training
 from model.tensor_file import unpack

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.held_out import hold_out
-from datasets_manifest.shards.selection import LabelSet, check_same_body, check_splits, select_labels, unlike_settings
+from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits, unlike_settings
+from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.sources.image_source import check_images
 from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import clip_of

@@ -12,7 +12,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from datasets_manifest.paths import placed
 from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
-from datasets_manifest.shards.selection import LabelFilter, LabelSet
+from datasets_manifest.shards.label_filter import LabelFilter
+from datasets_manifest.shards.label_sets import LabelSet
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
 from model.regressor.loss_config import LossConfig

@@ -13,14 +13,9 @@ from table_rows import table_from_rows
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, SCHEMA_VERSION, label_schema
 from datasets_manifest.settings import read_settings
-from datasets_manifest.shards.selection import (
-    LabelFilter,
-    LabelSet,
-    check_same_body,
-    check_splits,
-    select_labels,
-    unlike_settings,
-)
+from datasets_manifest.shards.label_filter import LabelFilter
+from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits, unlike_settings
+from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.selection_columns import COLUMNS
 from datasets_manifest.shards.store import shard_path, write_shard
 
