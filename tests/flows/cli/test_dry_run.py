@@ -28,7 +28,7 @@ def test_nothing_is_written_and_all_is_to_do_at_first(project):
     before = files(project)
     code, lines = pear("annotate", "trip", "--dry-run")
     assert code == 0
-    assert lines[0].startswith("trip/all: 3 images")
+    assert lines[0].startswith("trip/all: 3 photos")
     assert lines[0].endswith("; 2 shards: 0 done, 2 to do")
     assert lines[1] == "2 shards to do"
     assert files(project) == before

@@ -34,7 +34,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     for folder in ("labels", "work", "reports/annotate"):
         os.makedirs(tmp_path / folder)
     line, _ = forecast(load_config(params, {"datasets": [str(tmp_path)]}))
-    assert "1 images" in line
+    assert ": 1 photo, " in line
     assert "3 folders of the run's own results left out" in line
 
 
