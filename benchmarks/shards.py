@@ -134,10 +134,11 @@ def _table(first: int, count: int, schema: pa.Schema) -> pa.Table:
 def _photos(count: int) -> Iterator[None]:
     """Lets the data set of the benchmark have photos."""
     from tasks.annotate import plan as planning
+    from tasks.annotate.datasets import Dataset
 
     photos = _Photos(count)
     with (
-        mock.patch.object(planning, "open_source", return_value=photos),
+        mock.patch.object(Dataset, "open", return_value=photos),
         mock.patch.object(planning, "open_adapter", return_value=photos),
     ):
         yield

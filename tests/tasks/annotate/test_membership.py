@@ -11,6 +11,7 @@ from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.schema.labels import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_shard
 from tasks.annotate import plan as planning
+from tasks.annotate.datasets import Dataset
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import Workspace
 
@@ -39,7 +40,7 @@ def planned(tmp_path, monkeypatch):
     workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
 
     def plan(names, size=100):
-        monkeypatch.setattr(planning, "open_source", lambda _: Photos(names))
+        monkeypatch.setattr(Dataset, "open", lambda _: Photos(names))
         monkeypatch.setattr(planning, "open_adapter", lambda _, images: images)
         before = states()
         made = plan_of(AnnotateConfig(datasets=(source,), run=RunConfig(images_per_shard=size)), workspace)

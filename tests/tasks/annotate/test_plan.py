@@ -59,7 +59,7 @@ def test_photos_are_cut_into_shards_in_order(project):
     assert len(plan.shards) == 3
     assert ShardRef(dataset="few", split="all", index=2) in plan.shards
     assert ShardRef(dataset="few", split="all", index=3) not in plan.shards
-    assert "7 images" in plan.summary
+    assert "7 photos" in plan.summary
     rows = [read_footer(workspace.plan_path(shard)).row_count for shard in plan.shards]
     assert rows == [3, 3, 1]
 
@@ -163,7 +163,7 @@ def test_a_first_plan_takes_what_can_be_seen_and_says_so(project):
     (folder / "photos/a").mkdir()
     plan = shut(folder / "photos/a", planned)
     assert "cannot be listed" in plan.problem
-    assert "7 images" in plan.summary
+    assert "7 photos" in plan.summary
     assert "1 x listing_incomplete" in plan.summary
 
 
@@ -196,7 +196,7 @@ def test_odd_names_in_annotations_are_no_end_of_a_plan(project):
     text = MANIFEST.format(root=folder / "photos").replace("layout: {}", layout).replace("detector", "manifest")
     (folder / "few.yaml").write_text(text.replace("adapter: folder", "adapter: coco"))
     plan = plan_of(AnnotateConfig(datasets=(str(folder / "few.yaml"),)), workspace)
-    assert "6 images" in plan.summary
+    assert "6 photos" in plan.summary
     assert "2 x image_missing" not in plan.summary
 
 
