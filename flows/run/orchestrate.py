@@ -24,6 +24,7 @@ from tasks.annotate.places import check_places
 from tasks.annotate.plan import DatasetPlan, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
+from tasks.annotate.run_journal import RunJournal
 from tasks.annotate.running import held_datasets
 from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
 from tasks.annotate.stale import set_shards_aside, stale_folder
@@ -153,8 +154,15 @@ def run(
         keep_in = stale_folder(workspace) if again else None
         if keep_in is not None:
             log.info("doing %s again; what is replaced is kept in %s", counted(len(shards), "shard"), keep_in)
-        with start_runner() as runner:
-            run_shards(shards, runner, progress, workspace, config, keep_in)
+        journal = RunJournal(workspace)
+        done = journal.done(shards, config) if keep_in is None else set()
+        progress.skip(done)
+        left = (shard for shard in shards if shard not in done)
+        try:
+            with start_runner() as runner:
+                run_shards(left, runner, progress, workspace, config, keep_in, journal)
+        finally:
+            journal.save()
         publication = publish(workspace, config, plans, shards, progress.times, origin)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))
@@ -203,6 +211,7 @@ def run_shards(
     workspace: Workspace,
     config: AnnotateConfig,
     keep_in: Path | None = None,
+    journal: RunJournal | None = None,
 ) -> None:
     """Runs all steps of all shards, never more than ``run.window`` of them unfinished.
 
@@ -215,7 +224,7 @@ def run_shards(
         step, (job, started) = item
         reads = tuple(started[needed] for needed in READS[step])
         handle = runner.submit(step, job, [read.handle for read in reads])
-        started[step] = _Reported(step=step, job=job, handle=handle, reads=reads, progress=progress)
+        started[step] = _Reported(step=step, job=job, handle=handle, reads=reads, progress=progress, journal=journal)
         return started[step]
 
     jobs = (ShardJob(shard, workspace, config, keep_in) for shard in shards)
@@ -243,6 +252,7 @@ class _Reported:
     handle: Handle
     reads: tuple[_Reported, ...]
     progress: Progress
+    journal: RunJournal | None
     has_failed: bool = False
 
     def wait(self) -> None:
@@ -263,3 +273,5 @@ class _Reported:
                 # The step could not tell by itself: its worker died, or the orchestrator lost it.
                 record_failure(workspace, self.step, shard, error)
         self.progress.add(summary)
+        if self.journal is not None:
+            self.journal.add(summary)

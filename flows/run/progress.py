@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tasks.annotate.summary import ShardSummary, StepTimes
-from tasks.annotate.workspace import STEPS
+from tasks.annotate.workspace import STEPS, ShardRef
 from tasks.display import Display
 
 
@@ -83,6 +83,12 @@ class Progress:
         what = summary.message or f"{summary.rows} rows in {summary.seconds:.1f} s"
         level = logging.ERROR if summary.state == "failed" else logging.DEBUG
         self.log.log(level, "%s %s: %s", summary.run_name, summary.state, what)
+
+    def skip(self, shards: Iterable[ShardRef]) -> None:
+        """Counts shards that were done in all steps before."""
+        for shard in shards:
+            for step in STEPS:
+                self.add(ShardSummary(step=step, shard=shard, state="skipped"))
 
     def _count(self, summary: ShardSummary) -> None:
         step = self._steps[summary.step]

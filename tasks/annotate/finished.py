@@ -18,7 +18,7 @@ def open_journal(workspace: Workspace) -> Journal:
 
 
 def finished_files(workspace: Workspace, step: str, journal: Journal) -> Iterator[tuple[ShardRef, Entry | ShardError]]:
-    """The shards that have a file at a step, in order, and what it says, or why it cannot be read."""
+    """The shards that have a file at a step (or of ``plan``), in order, and what it says, or why it cannot be read."""
     for file in shard_entries(workspace.step_folder(step)):
         *_, dataset, split, name = file.path.split("/")  # a path object costs ten times as much as all else here
         number = name.removesuffix(".parquet")

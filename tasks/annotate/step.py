@@ -15,6 +15,7 @@ from contextlib import suppress
 import pyarrow as pa
 
 from datasets_manifest.files import WriteError, write_text
+from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.job import ShardJob
 from tasks.annotate.stale import keep
@@ -41,7 +42,7 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
     try:
         footer = job.done(step)
         state = "done" if footer is None else "skipped"
-        file_seconds = time.perf_counter() - started
+        file_seconds, written = time.perf_counter() - started, None
         if footer is None:
             table = compute(job)
             computed = time.perf_counter()
@@ -49,6 +50,7 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
             if job.keep_in is not None:
                 keep(job.workspace, path, job.keep_in)
             footer = write_shard(path, table, job.footer(step))
+            written = path.stat(), Entry.of(footer, table if step == "refine" else None)
             file_seconds += time.perf_counter() - computed
     except Exception as error:
         record_failure(job.workspace, step, job.shard, error)
@@ -63,6 +65,7 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         failed_rows=footer.failed_count,
         seconds=time.perf_counter() - started,
         file_seconds=file_seconds,
+        written=written,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datasets_manifest.files import write_text
+from datasets_manifest.shards.journal import Entry
 from tasks.annotate.workspace import ShardRef, Workspace
 
 
@@ -32,6 +34,8 @@ class ShardSummary:
     """Time of it spent on recognising and writing files."""
     message: str = ""
     """One sentence on a failed shard."""
+    written: tuple[os.stat_result, Entry] | None = None
+    """State of the file that was written, and what it says, for the journal."""
 
     @property
     def run_name(self) -> str:

@@ -193,7 +193,9 @@ class Workspace:
         return self.step_folder(step) / shard.relative_path
 
     def step_folder(self, step: str) -> Path:
-        """Folder of the result files of a step."""
+        """Folder of the result files of a step, or of ``plan``."""
+        if step == "plan":
+            return self.work / "plan"
         return self.labels if step == "refine" else self.work / "parts" / step
 
     def has_result(self, step: str, shard: ShardRef) -> bool:

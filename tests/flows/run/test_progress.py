@@ -38,7 +38,7 @@ class ManyWorkers:
         worker = self.free.index(min(self.free))
         begin = max([self.free[worker], *(handle.end for handle in after)])
         self.free[worker] = begin + seconds
-        summary = ShardSummary(step=step, shard=job.shard, state=state, rows=8, seconds=seconds)
+        summary = ShardSummary(step=step, shard=job.shard, state=state, rows=8, people=8, seconds=seconds)
         return Handle(self, begin + seconds, summary)
 
 

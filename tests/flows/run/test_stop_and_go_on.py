@@ -14,6 +14,8 @@ import pytest
 
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
+from tasks.annotate.status import status_lines
+from tasks.annotate.workspace import Workspace
 
 PROGRAM = Path(__file__).parents[2] / "support" / "stopped_run.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -62,6 +64,10 @@ def check(folder, people):
     check_snapshot(folder / "labels", expected_rows=people)
     leftovers = [p for p in folder.rglob("*") if p.is_file() and "partial" in p.name]
     assert leftovers == []
+    workspace = Workspace(work=folder / "work", labels=folder / "labels")
+    said = status_lines(workspace)
+    shutil.rmtree(folder / "work/state")
+    assert status_lines(workspace) == said, "the journal of a run that was killed changes what is said"
     return labels.set_index("sample_id").sort_index()
 
 

@@ -1,0 +1,61 @@
+"""The journal of a workspace in a run: which shards need no look, and what the run's steps write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.schema.labels import SCHEMA_VERSION
+from datasets_manifest.shards.journal import Entry, file_key
+from model.estimators.base import PARTS
+from tasks.annotate.finished import finished_files, open_journal
+from tasks.annotate.provenance import step_config
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.status import recorded_failures
+from tasks.annotate.summary import ShardSummary
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_paths
+
+SAVED_S = 30.0
+"""Time between two savings: of so much of a run that is killed, the next look opens the files."""
+
+
+class RunJournal:
+    """What a run knows of its finished files."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace, self._journal, self._saved = workspace, open_journal(workspace), time.monotonic()
+
+    def done(self, shards: Collection[ShardRef], config: AnnotateConfig) -> set[ShardRef]:
+        """Those of some shards that are done in every step, as ``ShardJob.done`` would find of each: their labels were
+        made with the present settings and plan, their part files are there, and no failure is recorded."""
+        own, journal = self._workspace, self._journal
+        planned = {
+            shard: plan.inputs_hash
+            for shard, plan in finished_files(own, "plan", journal)
+            if isinstance(plan, Entry) and shard in shards
+        }
+        expected = config_hash(step_config("refine", config))
+        found = {
+            shard
+            for shard, labels in finished_files(own, "refine", journal)
+            if isinstance(labels, Entry)
+            and (labels.config_hash, labels.schema_version) == (expected, SCHEMA_VERSION)
+            and labels.inputs_hash == planned.get(shard)
+        }
+        for part in PARTS:
+            found &= {shard for shard, _ in shard_paths(own.step_folder(part))}
+        return found.difference(*(recorded_failures(own, step) for step in STEPS))
+
+    def add(self, summary: ShardSummary) -> None:
+        """Enters the file that a step has written."""
+        if summary.written is not None:
+            path = self._workspace.step_path(summary.step, summary.shard)
+            self._journal.add(file_key(summary.step, str(path)), *summary.written)
+        if time.monotonic() - self._saved > SAVED_S:
+            self.save()
+
+    def save(self) -> None:
+        """Writes what was entered."""
+        self._journal.save()
+        self._saved = time.monotonic()

@@ -1,0 +1,33 @@
+"""A run enters what it writes, and asks of a shard that is done no more than the journal."""
+
+import shutil
+
+from annotated_project import PEOPLE, annotate, step_states, write_project
+from parquet_opens import watch_opens
+
+from tasks.annotate.failures import list_failures
+from tasks.annotate.settings import Origin
+from tasks.annotate.status import status_lines
+from tasks.annotate.verify import verify_labels
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+
+
+def test_after_a_run_nothing_has_to_be_opened_to_look(tmp_path, monkeypatch):
+    params = write_project(tmp_path)
+    annotate(params)
+    workspace = Workspace.of(Origin.of(params).config().output)
+    opened = watch_opens(monkeypatch, without="state")
+    said = status_lines(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
+    assert opened == []
+    assert f"{PEOPLE} people" in said[0][-1]
+    shutil.rmtree(workspace.work / "state")
+    again = status_lines(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
+    assert again == said
+
+    shard = ShardRef(dataset="few", split="all", index=1)
+    workspace.step_path("body", shard).unlink()
+    with step_states() as ended:
+        annotate(params)
+    assert ended.pop("body/few/all/00001") == "done"
+    assert set(ended.values()) == {"skipped"}
+    assert len(ended) == 2 * len(STEPS) - 1
