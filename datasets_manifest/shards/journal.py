@@ -212,14 +212,9 @@ class Journal:
     def add(self, key: str, state: os.stat_result, entry: Entry) -> None:
         """Enters a file that had this state before it was read, or after it was written."""
         place = (key, state.st_size, state.st_mtime_ns)
-        if self._added.get(place) != entry:
+        if self.get(key, state) != entry:
             self._added[place] = entry
             self._unsaved.append(place)
-
-    @property
-    def num_unsaved(self) -> int:
-        """Entries that are in no file yet."""
-        return len(self._unsaved)
 
     def save(self) -> None:
         """Writes what is new. A folder that cannot be written stays as it is: who looks next pays for it."""

@@ -112,7 +112,7 @@ def select_labels(
         raise ValueError(f"There is no folder of labels {root}; annotate the data set first or correct its path.")
     schema = label_schema(size)
     reader = _Reader(root=root, schema=schema, rule=rule)
-    if warning := check_snapshot(root, visit=reader.add).foreign_warning:
+    if warning := check_snapshot(root, visit=lambda shard, table, _: reader.add(shard, table)).foreign_warning:
         log.warning("%s", warning)
     reader.check(body_model)
     table = pa.concat_tables(reader.tables).combine_chunks()

@@ -25,6 +25,10 @@ Group = tuple[str, str]
 """A data set and a split of it, as the folders of its labels are called."""
 
 
+Visit = Callable[[Shard, pa.Table, Entry], None]
+"""Takes a shard of labels, its rows and its entry."""
+
+
 class SnapshotError(ValueError):
     """A folder of labels may not be used as a whole."""
 
@@ -126,18 +130,18 @@ def shard_entries(root: Path | str) -> Iterator[os.DirEntry[str]]:
 def read_snapshot(
     labels_dir: Path | str,
     *,
-    visit: Callable[[Shard, pa.Table], None] | None = None,
+    visit: Visit | None = None,
     journal: Journal | None = None,
-    deep: bool = True,
+    deep: bool = False,
 ) -> Snapshot:
     """Reads every label shard below a folder, ``<data set>/<split>/<shard>.parquet``. Memory: 16 bytes a row.
 
     Args:
         labels_dir: Folder of labels.
-        visit: Called with each shard that can be read and its rows, in the order of their paths, so that who needs the
-            rows as well reads them once; a ShardError of it is one of the faults.
-        journal: Gets an entry of each shard that is read.
-        deep: Whether every file is opened; else those without an entry in the journal are.
+        visit: Called with each shard that can be read, its rows and its entry, in the order of their paths, so that who
+            needs the rows as well reads them once; a ShardError of it is one of the faults.
+        journal: Says what is in a file, unless there is a visit or a deep look, and gets an entry of each that is read.
+        deep: Whether every file is read and compared with its entry.
 
     Returns:
         What is there. Faults are: a shard that is unreadable, disagrees with its footer or with its entry in the
@@ -150,27 +154,26 @@ def read_snapshot(
         path = Path(file.path)
         group, key, state = _group_of(path), file_key(LABELS, file.path), file.stat()
         known = None if journal is None else journal.get(key, state)
-        if known is None or deep:
+        entry = None if deep else known
+        if entry is None or visit is not None:
             try:
                 with Shard(path) as shard:
                     table = shard.table(LABEL_SCHEMA)
+                    entry = entry or Entry.of(shard.footer, table)
                     if visit is not None:
-                        visit(shard, table)
+                        visit(shard, table, entry)
             except ForeignFileError:
                 snapshot.foreign.append(path)
                 continue
             except ShardError as error:
                 snapshot.add_fault(str(error), group)
                 continue
-            entry = Entry.of(shard.footer, table)
             if (failed := int(has_status(table, Status.FAILED).sum())) != entry.failed_count:
                 snapshot.add_fault(f"Shard {path} has {failed} failed rows, its footer {entry.failed_count}.", group)
             elif known is not None and known != entry:
                 snapshot.add_fault(f"Shard {path} has changed since it was written, but not its size and time.", group)
             elif journal is not None:
                 journal.add(key, state, entry)
-        else:
-            entry = known
         own = snapshot.groups[group]
         own.shards |= {int(path.stem)} if path.stem.isdecimal() else set()
         own.count += entry.count
@@ -190,7 +193,7 @@ def check_snapshot(
     labels_dir: Path | str,
     *,
     expected_rows: int | None = None,
-    visit: Callable[[Shard, pa.Table], None] | None = None,
+    visit: Visit | None = None,
 ) -> Snapshot:
     """``read_snapshot`` of labels that must be without fault.
 

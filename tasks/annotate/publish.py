@@ -25,7 +25,7 @@ from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
 from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
-from datasets_manifest.shards.journal import failed_rows
+from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
@@ -193,7 +193,7 @@ class _Reader:
             self._failed_rows[group] = files.enter_context(rows)
         self._photos: dict[Group, PhotoReader] = {}
 
-    def add(self, labels: Shard, table: pa.Table) -> None:
+    def add(self, labels: Shard, table: pa.Table, entry: Entry) -> None:
         """Takes a shard.
 
         Raises:
@@ -207,7 +207,7 @@ class _Reader:
             return
         if labels.footer.num_failed and shard in self._shards:
             self._failed_rows[group].writelines(
-                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, failed_rows(table), self._origin)
+                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, entry.failures, self._origin)
             )
         if group not in self._evaluations:
             known = reference_records(self._plans[group].manifest)

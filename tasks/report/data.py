@@ -91,7 +91,7 @@ class LabelStatistics:
             SnapshotError: There are none, or they have a fault.
         """
         statistics = cls(config)
-        check_snapshot(labels_dir, visit=statistics.add)
+        check_snapshot(labels_dir, visit=lambda shard, table, _: statistics.add(shard, table))
         return statistics
 
     @property
