@@ -7,7 +7,7 @@ from parquet_opens import watch_opens
 
 from tasks.annotate.failures import list_failures
 from tasks.annotate.settings import Origin
-from tasks.annotate.status import status_lines
+from tasks.annotate.status import dataset_states
 from tasks.annotate.verify import verify_labels
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
@@ -17,11 +17,11 @@ def test_after_a_run_nothing_has_to_be_opened_to_look(tmp_path, monkeypatch):
     annotate(params)
     workspace = Workspace.of(Origin.of(params).config().output)
     opened = watch_opens(monkeypatch, without="state")
-    said = status_lines(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
+    said = dataset_states(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
     assert opened == []
-    assert f"{PEOPLE} people" in said[0][-1]
+    assert sum(state.labels.people for state in said[0]) == PEOPLE
     shutil.rmtree(workspace.work / "state")
-    again = status_lines(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
+    again = dataset_states(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
     assert again == said
 
     shard = ShardRef(dataset="few", split="all", index=1)

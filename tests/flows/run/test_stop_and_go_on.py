@@ -14,7 +14,7 @@ import pytest
 
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
-from tasks.annotate.status import status_lines
+from tasks.annotate.status import dataset_states
 from tasks.annotate.workspace import Workspace
 
 PROGRAM = Path(__file__).parents[2] / "support" / "stopped_run.py"
@@ -65,9 +65,9 @@ def check(folder, people):
     leftovers = [p for p in folder.rglob("*") if p.is_file() and "partial" in p.name]
     assert leftovers == []
     workspace = Workspace(work=folder / "work", labels=folder / "labels")
-    said = status_lines(workspace)
+    said = dataset_states(workspace)
     shutil.rmtree(folder / "work/state")
-    assert status_lines(workspace) == said, "the journal of a run that was killed changes what is said"
+    assert dataset_states(workspace) == said, "the journal of a run that was killed changes what is said"
     return labels.set_index("sample_id").sort_index()
 
 
