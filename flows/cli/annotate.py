@@ -45,12 +45,15 @@ def annotate(
     """
     with stoppable(_WAY_ON), one_sentence():
         overrides = parse_settings(settings, params)
-        overrides |= {f"roots.{name}": folder for name, folder in split_pairs(root, "--root").items()}
+        roots = split_pairs(root, "--root")
+        overrides |= {f"roots.{name}": folder for name, folder in roots.items()}
         if datasets:
             overrides["datasets"] = list(datasets)
         overrides |= _frames(params, overrides, {"frames.every": every, "frames.fps": fps})
         if other_id is not None:
             overrides["ids"] = {_only(datasets): other_id}
+        if roots:
+            _check_ids(list(roots), params, overrides)
         if dry_run:
             _tell(params, overrides)
             raise typer.Exit
@@ -80,6 +83,17 @@ def _frames(params: Path, overrides: dict[str, Any], chosen: dict[str, float | N
             "manifest says itself (layout.frames)"
         )
     return stated
+
+
+def _check_ids(named: list[str], params: Path, overrides: dict[str, Any]) -> None:
+    """Refuses the root of a data set that the run does not have: with a slip in the id it would go unused."""
+    from datasets_manifest.manifest import load_manifest
+    from tasks.annotate.settings import load_config
+
+    ids = [load_manifest(source).id for source in load_config(params, overrides).datasets]
+    for name in named:
+        if name not in ids:
+            raise ValueError(f"--root {name}: this run has no data set of that id; it has {', '.join(ids)}")
 
 
 def _only(datasets: list[str] | None) -> str:

@@ -76,6 +76,16 @@ def test_the_root_that_was_typed_is_annotated(tmp_path, monkeypatch, name):
     assert f"/{name} (0 images" in answer.stderr
 
 
+def test_a_root_whose_data_set_the_run_does_not_have_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text("annotate: {datasets: [my_photos]}\n")
+    monkeypatch.chdir(tmp_path)
+    answer = CliRunner().invoke(app, ["annotate", "--local", "--root", "my_fotos=."])
+    assert (answer.exit_code, answer.stderr) == (
+        2,
+        "pear: --root my_fotos: this run has no data set of that id; it has my_photos\n",
+    )
+
+
 def test_the_home_folder_is_meant_wherever_a_path_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "p.yaml").write_text(
