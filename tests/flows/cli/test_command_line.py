@@ -73,7 +73,7 @@ def test_the_root_that_was_typed_is_annotated(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     answer = CliRunner().invoke(app, ["annotate", "--local", "--root", f"my_photos={name}", "--set", "run.retries=0"])
     assert answer.exit_code == 2
-    assert f"/{name} (0 images" in answer.stderr
+    assert f"/{name} (0 photos" in answer.stderr
 
 
 def test_a_root_whose_data_set_the_run_does_not_have_is_refused(tmp_path, monkeypatch):
