@@ -13,6 +13,7 @@ from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.summary import seconds_a_shard
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of, shard_paths
 from tasks.display import clock
+from tasks.wording import counted
 
 
 @dataclass(kw_only=True, slots=True)
@@ -63,7 +64,7 @@ class DatasetState:
                 for name, count in (("failed", state.failed), ("unreadable", state.unreadable))
                 if count
             )
-            empty = f", {state.empty_photos} photos without people" if state.empty_photos else ""
+            empty = f", {counted(state.empty_photos, 'photo')} without people" if state.empty_photos else ""
             yield (
                 f"{self.dataset}/{self.split} {step}: {state.done} of {self.planned} shards{extra}, "
                 f"{state.people} people, {state.failed_people} failed{empty}"
