@@ -118,7 +118,7 @@ def run(
 
     Raises:
         ValueError: Settings, manifest or shard names that make no sense, or another run annotates a data set with other
-            settings; nothing was started.
+            settings or would lose its files by ``replace``; nothing was started.
         WriteError: The disk is full or failed; what was finished before is kept.
     """
     started = time.perf_counter()
@@ -130,7 +130,7 @@ def run(
         sweep_temporary(folder, recursive=False)
     for step in STEPS:
         step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
-    with held_datasets(workspace, config, datasets):
+    with held_datasets(workspace, config, datasets, replace=replace):
         if config.run.task_runner == "threads":
             for part in PARTS:
                 with borrowed(part, getattr(config, part)):

@@ -1,4 +1,5 @@
-"""Who annotates which data set in a workspace: runs of other settings are refused while one is at it.
+"""Who annotates which data set in a workspace: while one is at it, runs of other settings are refused, and such as
+would begin the data set anew.
 
 work/running/<dataset>/<split>/<process>.json    a run that lasts, see ``datasets_manifest.files.held_record``
 """
@@ -23,15 +24,23 @@ from tasks.annotate.workspace import Workspace
 
 
 class AlreadyRunning(ValueError):
-    """Another process annotates the same data set with other settings."""
+    """Another process annotates the same data set, and this run would be in its way."""
 
 
 @contextmanager
-def held_datasets(workspace: Workspace, config: AnnotateConfig, datasets: Iterable[Dataset]) -> Iterator[None]:
+def held_datasets(
+    workspace: Workspace, config: AnnotateConfig, datasets: Iterable[Dataset], *, replace: bool = False
+) -> Iterator[None]:
     """Holds the data sets of a run for as long as the block lasts; runs of the same settings hold them together.
 
+    Args:
+        workspace: Where they are annotated.
+        config: All settings.
+        datasets: Those of the run.
+        replace: Whether the run begins them anew, which takes the files of any other run from it.
+
     Raises:
-        AlreadyRunning: Another run holds one of them with settings of its own.
+        AlreadyRunning: Another run holds one of them with settings of its own, or one of the two begins it anew.
     """
     labels = step_config("refine", config)
     with ExitStack() as held:
@@ -49,12 +58,19 @@ def held_datasets(workspace: Workspace, config: AnnotateConfig, datasets: Iterab
                 "since": time.strftime("%Y-%m-%d %H:%M:%S"),
                 "command": shlex.join(sys.argv),
                 "settings": settings,
+                "replace": replace,
             }
 
             def check(other: Mapping[str, Any], name: str = name, settings: Mapping[str, Any] = settings) -> None:
-                if differing := differing_settings(other["settings"], settings):
+                differing = differing_settings(other["settings"], settings)
+                if differing or replace or other.get("replace"):
+                    how = (
+                        f"with other settings in {workspace.work} ({differing})"
+                        if differing
+                        else (f"in {workspace.work}, and one of the two runs begins it anew (--replace),")
+                    )
                     raise AlreadyRunning(
-                        f"data set {name} is being annotated with other settings in {workspace.work} ({differing}) by "
+                        f"data set {name} is being annotated {how} by "
                         f"process {other['pid']} on {other['host']} since {other['since']}: {other['command']}. Wait "
                         "until it is over, or give this run folders of its own (--set output.work=... "
                         "--set output.labels=...)"

@@ -205,6 +205,16 @@ def test_runs_of_the_same_settings_and_of_other_data_sets_go_on_side_by_side(ren
     assert waiting().is_good
 
 
+def test_a_data_set_is_not_begun_anew_while_a_run_of_the_same_settings_is_at_it(rendered, places, waiting):
+    before = set(Path(places["output__work"]).rglob("*.parquet"))
+    settings = [f"--set={key.replace('__', '.')}={value}" for key, value in places.items()]
+    refused = CliRunner().invoke(app, ["annotate", "--local", "--replace", *settings, f"--params={rendered}"])
+    assert refused.exit_code == 2
+    assert "one of the two runs begins it anew (--replace), by process" in refused.output
+    assert before <= set(Path(places["output__work"]).rglob("*.parquet"))  # The other run goes on making more.
+    assert waiting().is_good
+
+
 def test_a_shard_stays_where_it_is_when_doing_it_again_is_refused(rendered, places, waiting):
     waiting_labels = Path(places["output__labels"])
     settings = [f"--set={key.replace('__', '.')}={value}" for key, value in places.items()]
