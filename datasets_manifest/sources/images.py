@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import struct
 import zlib
@@ -171,7 +172,7 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
     if not data.startswith(_SIGNATURES):
         raise ImageError(
             ErrorCode.IMAGE_UNSUPPORTED,
-            f"{name} begins with {bytes(data[:12])!r}, which is none of {', '.join(FORMATS)}.",
+            f"{name} {_beginning(bytes(data[:12]))}; expected one of {', '.join(FORMATS)}.",
         )
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -185,6 +186,17 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
             f"{name} is {width} x {height} = {width * height} pixels, allowed are {max_pixels}.",
         )
     return image
+
+
+def _beginning(first: bytes) -> str:
+    """What a file seems to be that is no image."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(first)  # The last character may be cut.
+        if all(char.isprintable() or char.isspace() for char in text):
+            return "is text, not an image"
+    except UnicodeDecodeError:
+        pass
+    return f"begins with the bytes {first.hex(' ')}"
 
 
 def _orientation(image: Image.Image) -> int:

@@ -44,12 +44,16 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
         if end + 4 > len(data):
-            raise ValueError(f"its chunk {kind!r} is cut short")
+            raise ValueError(f"its chunk {_named(kind)} is cut short")
         is_critical = not kind[0] & 0x20
         if is_critical and zlib.crc32(view[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
-            raise ValueError(f"the checksum of its chunk {kind!r} is wrong")
+            raise ValueError(f"the checksum of its chunk {_named(kind)} is wrong")
         yield kind, view[position + 8 : end]
         position = end + 4
+
+
+def _named(kind: bytes) -> str:
+    return kind.decode() if kind.isalpha() else kind.hex(" ")
 
 
 def _raw_size(header: memoryview) -> int:

@@ -59,14 +59,15 @@ def verify_labels(workspace: Workspace, *, deep: bool = False) -> Verification:
     planned: defaultdict[Group, set[int]] = defaultdict(set)
     for shard in planned_shards(workspace):
         planned[shard.dataset, shard.split].add(shard.index)
-    if not snapshot.groups and not snapshot.faults:
-        snapshot.add_fault(f"There is no shard below {workspace.labels}.")
     gaps = []
     for group in sorted({*planned, *snapshot.groups}):
         labels = snapshot.groups.get(group, GroupSnapshot())
         gaps += _gaps("/".join(group), planned.get(group), labels.shards)
     remarks = tuple(filter(None, [snapshot.foreign_warning]))
-    return Verification(groups=dict(snapshot.groups), remarks=remarks, gaps=tuple(gaps), fault=snapshot.fault())
+    fault = snapshot.fault()
+    if not snapshot.groups and not fault:
+        fault = f"There are no labels in {workspace.labels} yet (pear annotate makes them)."
+    return Verification(groups=dict(snapshot.groups), remarks=remarks, gaps=tuple(gaps), fault=fault)
 
 
 def _line(group: Group, labels: GroupSnapshot) -> str:

@@ -285,3 +285,18 @@ def test_a_phone_s_108_megapixels_are_a_photo():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert decode_image(buffer.getvalue(), name="x").shape == (9000, 12000, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"hi\n", "x.png is text, not an image; expected one of JPEG"),
+        ("Grüße aus K\u00f6ln".encode(), "x.png is text, not an image"),
+        (b"GIF89a\x01\x00", "x.png begins with the bytes 47 49 46 38 39 61 01 00; expected one of JPEG"),
+        (b"\xff\x00", "x.png begins with the bytes ff 00"),
+    ],
+)
+def test_what_is_no_image_is_told_in_words(data, told):
+    with pytest.raises(ImageError) as caught:
+        decode_image(data, name="x.png")
+    assert caught.value.detail.startswith(told)

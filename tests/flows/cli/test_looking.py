@@ -5,6 +5,9 @@ import sys
 
 import pytest
 from annotated_project import write_project
+from typer.testing import CliRunner
+
+from flows.cli.app import app
 
 PROGRAM = """
 import sys
@@ -32,3 +35,11 @@ def test_neither_networks_nor_a_server_are_imported(tmp_path, words, code):
     command = [sys.executable, "-c", PROGRAM, *words.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == str(code), done.stderr
+
+
+def test_a_project_without_labels_is_told_how_to_make_them(tmp_path, monkeypatch):
+    write_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    answer = CliRunner().invoke(app, ["verify"])
+    assert answer.exit_code == 2
+    assert answer.stderr == f"pear: There are no labels in {tmp_path / 'labels'} yet (pear annotate makes them).\n"
