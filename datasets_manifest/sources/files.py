@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datasets_manifest.paths import Links, inside
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.images import ImageError, UnreachableError
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """An image file above this size is refused without being read."""
@@ -23,6 +23,9 @@ _OF_ONE_FILE = {
     *(errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.EINVAL),
 }
 """Errors that say something of the one file; with any other the disk has failed, and the same may pass next time."""
+
+_UNREACHABLE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+"""Errors of a lacking right or a failed disk, which say nothing of the file itself."""
 
 
 def regular_state(path: str | Path, name: str, links: Links = "follow") -> os.stat_result:
@@ -39,7 +42,7 @@ def regular_state(path: str | Path, name: str, links: Links = "follow") -> os.st
     try:
         state = os.stat(path, follow_symlinks=links == "follow")
     except (OSError, ValueError) as error:
-        raise _problem(name, error) from error
+        raise file_error(name, error) from error
     if not stat.S_ISREG(state.st_mode):
         raise ImageError(ErrorCode.IMAGE_MISSING, f"{name} is not a file but {_kind(state.st_mode)}.")
     return state
@@ -68,7 +71,7 @@ def read_regular(path: str | Path, name: str, links: Links = "follow") -> bytes:
             return file.readall()
     except OSError as error:
         if error.errno in _OF_ONE_FILE:
-            raise _problem(name, error) from error
+            raise file_error(name, error) from error
         raise
 
 
@@ -96,14 +99,16 @@ def read_file(root: Path, relative: str, links: Links = "refuse") -> bytes:
     return read_regular(find_file(root, relative, links), f"{relative} in {root}")
 
 
-def _problem(name: str, error: OSError | ValueError) -> ImageError:
+def file_error(name: str, error: OSError | ValueError) -> ImageError:
+    """The image error of a file that cannot be looked at; an ``UnreachableError`` where that says nothing of it."""
     if isinstance(error, PermissionError):
         detail = f"{name} may not be read by this user; change its permissions."
     elif isinstance(error, FileNotFoundError | NotADirectoryError):
         detail = f"{name} does not exist."
     else:
         detail = f"{name} cannot be looked at ({getattr(error, 'strerror', None) or error})."
-    return ImageError(ErrorCode.IMAGE_MISSING, detail)
+    kind = UnreachableError if getattr(error, "errno", None) in _UNREACHABLE else ImageError
+    return kind(ErrorCode.IMAGE_MISSING, detail)
 
 
 def _kind(mode: int) -> str:

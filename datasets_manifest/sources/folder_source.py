@@ -162,7 +162,7 @@ class FolderSource:
         except ValueError as error:
             problem = error if isinstance(error, ImageError) else ImageError(ErrorCode.IMAGE_MISSING, str(error))
             self.broken[name] = problem
-            raise ImageError(problem.code, f"{image}: {problem.detail}") from error
+            raise type(problem)(problem.code, f"{image}: {problem.detail}") from error
         if archive is not found:
             self.archives[name] = archive
             if found is not None:  # A replaced tar file may hold other members.

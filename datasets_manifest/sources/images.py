@@ -49,7 +49,11 @@ class ImageError(ValueError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[ErrorCode, str]]:
         """Keep both arguments when the error travels between processes."""
-        return ImageError, (self.code, self.detail)
+        return type(self), (self.code, self.detail)
+
+
+class UnreachableError(ImageError):
+    """An image that may not be looked at, or whose disk failed: it may be there, as good as it was before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from datasets_manifest.paths import plain
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.files import MAX_FILE_BYTES
-from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.files import MAX_FILE_BYTES, file_error
+from datasets_manifest.sources.images import ImageError, UnreachableError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,11 +46,11 @@ class TarArchive:
             refused = tuple(sorted(name for name in members if not _is_plain(name, path)))
         except FileNotFoundError as error:
             raise ValueError(f"The tar file {path} does not exist.") from error
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise ValueError(
-                f"The file {path} cannot be read as an uncompressed tar file ({error}); decompress it or fetch it "
-                "again."
-            ) from error
+        except OSError as error:
+            problem = file_error(f"the tar file {path}", error)
+            raise problem if isinstance(problem, UnreachableError) else ValueError(_unreadable(path, error)) from error
+        except (tarfile.TarError, EOFError) as error:
+            raise ValueError(_unreadable(path, error)) from error
         late = [name for name, (offset, size) in members.items() if offset + size > state.st_size]
         if late:
             raise ValueError(f"The tar file {path} is cut short: {late[0]} ends after its end; fetch it again.")
@@ -99,9 +99,7 @@ class TarArchive:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise ImageError(
-                ErrorCode.IMAGE_MISSING, f"{member}: the tar file {self.path} cannot be opened ({error.strerror})."
-            ) from error
+            raise file_error(f"{member}: the tar file {self.path}", error) from error
         try:
             state = os.fstat(descriptor)
             if (state.st_size, state.st_mtime_ns) != (self.size, self.modified_ns) or not stat.S_ISREG(state.st_mode):
@@ -111,6 +109,10 @@ class TarArchive:
             return _read_range(descriptor, self.members[member][0], size)
         finally:
             os.close(descriptor)
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return f"The file {path} cannot be read as an uncompressed tar file ({error}); decompress it or fetch it again."
 
 
 def _read_range(descriptor: int, offset: int, size: int) -> bytes:

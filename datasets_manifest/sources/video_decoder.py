@@ -21,6 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.files import file_error
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.video_index import FrameIndex, frames_of, open_video, packets_of
 
@@ -113,6 +114,8 @@ class _Decoder:
             if (state.st_size, state.st_mtime_ns) != (index.size, index.modified_ns):
                 raise ImageError(ErrorCode.IMAGE_MISSING, f"the video {index.path} changed since it was indexed.")
             return self._stack.enter_context(open_video(index.path))
+        except PermissionError as error:
+            raise file_error(f"the video {index.path}", error) from error
         except (av.FFmpegError, OSError) as error:
             detail = f"the video {index.path} cannot be opened any more ({error.strerror})."
             raise ImageError(ErrorCode.IMAGE_MISSING, detail) from error

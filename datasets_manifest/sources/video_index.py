@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.files import regular_state
+from datasets_manifest.sources.files import file_error, regular_state
 from datasets_manifest.sources.images import ImageError
 
 MISSING_SHARE: Final = 0.02
@@ -92,8 +92,7 @@ def index_file(path: Path, *, name: str, max_pixels: int) -> FrameIndex:
     except ImageError:
         raise
     except PermissionError as error:
-        detail = f"{name} may not be read by this user; change its permissions."
-        raise ImageError(ErrorCode.IMAGE_MISSING, detail) from error
+        raise file_error(name, error) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         detail = f"{name} ({size} bytes) cannot be opened as a video: {reason}."

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.labels import PART_SCHEMAS
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_SCHEMAS, Status
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.shard import Shard, finished_footer
 from tasks.annotate.photos import PhotoReader
@@ -55,6 +55,15 @@ class ShardJob:
         """A reader of the shard's photos, of the caller alone."""
         with self._lock:
             return PhotoReader.of_dataset(self.workspace, self.shard.group, self.config.run.photo_cache_mb)
+
+    def has_good_label(self, image: str) -> bool:
+        """Whether anybody in a photo has a published label, of whatever settings."""
+        try:
+            with Shard(self.workspace.step_path("refine", self.shard)) as shard:
+                labels = shard.columns(LABEL_SCHEMA, ["image", "status"])
+        except (FileNotFoundError, ShardError):
+            return False
+        return bool(((labels["image"] == image) & (labels["status"] != Status.FAILED)).any())
 
     def columns(self, name: str) -> Columns:
         """Rows of ``plan``, or of a finished step, read when first asked for.

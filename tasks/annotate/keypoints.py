@@ -22,7 +22,7 @@ from datasets_manifest.schema.labels import (
     make_sample_id,
 )
 from datasets_manifest.sources.decoded import MIB, in_chunks
-from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.images import ImageError, UnreachableError
 from model.estimators.base import (
     BOX_SOURCES,
     BatchKeypointEstimator,
@@ -38,9 +38,13 @@ from tasks.estimators import borrowed
 
 
 def annotate_keypoints(job: ShardJob) -> pa.Table:
-    """Annotates the keypoints of one shard: a row a person, and one row for a photo in which nobody was found."""
+    """Annotates the keypoints of one shard: a row a person, and one row for a photo in which nobody was found.
+
+    Raises:
+        RuntimeError: A photo that has a label may not be read, or its disk failed: a failed row would replace it.
+    """
     plan, reader = job.columns("plan"), job.photos()
-    photos = (_Photo.read(plan, people, reader) for people in _by_photo(plan["sample_id"]))
+    photos = (_Photo.read(plan, people, reader, job) for people in _by_photo(plan["sample_id"]))
     tables: list[pa.Table] = []
     with borrowed("keypoints", job.config.keypoints) as estimator:
         chunk_bytes = job.config.run.photo_chunk_mb * MIB
@@ -76,14 +80,17 @@ class _Photo:
     """Columns of the size of a photo that was read, though it cannot be used."""
 
     @classmethod
-    def read(cls, plan: Columns, people: np.ndarray, reader: PhotoReader) -> _Photo:
+    def read(cls, plan: Columns, people: np.ndarray, reader: PhotoReader, job: ShardJob) -> _Photo:
         is_refused = plan["status"][people] == Status.FAILED
         refused, asked = people[is_refused], people[~is_refused]
         if not len(asked):
             return cls(plan=plan, refused=refused, asked=asked)
+        image = str(plan["image"][asked[0]])
         try:
-            rgb = reader.read(str(plan["image"][asked[0]]))
+            rgb = reader.read(image)
         except ImageError as error:
+            if isinstance(error, UnreachableError) and job.has_good_label(image):
+                raise RuntimeError(f"{error.detail} Its label stays until it can be read.") from error
             return cls(plan=plan, refused=refused, asked=asked, error=error)
         error = _size_error(plan, asked[0], rgb, reader)
         if error is not None:

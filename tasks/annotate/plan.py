@@ -23,8 +23,8 @@ from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
-from datasets_manifest.sources.image_source import ImageSource
-from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.image_source import ImageSource, problem_of
+from datasets_manifest.sources.images import ImageError, UnreachableError
 from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.membership import Membership
 from tasks.annotate.refused import write_refused
@@ -64,7 +64,8 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     made again without it. A shard without a photo is set aside.
 
     While a folder or tar file cannot be looked into, a data set that was planned before stays as it was planned: the
-    photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew.
+    photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew. So does a
+    single shard, one of whose photos is listed, but may not be looked at.
 
     Args:
         dataset: Of ``find_datasets``; a synthetic one is rendered first.
@@ -103,10 +104,11 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
             + (problem or inventory.reasons or "check the root and the layout of its manifest")
         )
     members, planned = Membership(workspace, dataset.group), []
+    unseen: list[ImageError] = []
     photos = itertools.chain(first, records)
     for index, own in members.cut(with_rows(photos, manifest), config.run.images_per_shard):
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        _write_plan(shard, own, manifest, images, workspace, members)
+        unseen += _write_plan(shard, own, manifest, images, workspace, members)
         planned.append(index)
     if not planned:
         raise ValueError(f"data set {manifest.id}: none of its photos has an annotated person ({inventory.summary})")
@@ -118,7 +120,16 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     write_refused(workspace, dataset.group, refused)
     if aside := set_shards_aside(workspace, dataset.group, shards):  # So that no person occurs twice.
         log.warning("%s, no longer planned: %s", "/".join(dataset.group), aside)
+    problem = " ".join(filter(None, [problem, _not_seen(manifest, unseen)]))
     return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary, problem=problem)
+
+
+def _not_seen(manifest: Manifest, unseen: Sequence[ImageError]) -> str:
+    """Why some shards stay as they were planned before; empty if none does."""
+    if not unseen:
+        return ""
+    more = f" So it is with {len(unseen) - 1} more." * (len(unseen) > 1)
+    return f"{manifest.id}: {unseen[0].detail}{more} Their shards stay as they were planned before."
 
 
 def _unlisted(manifest: Manifest, inventory: Inventory) -> str:
@@ -138,11 +149,15 @@ def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> S
     folder = Path(manifest.id) / manifest.split
     planned = sorted(shard.index for shard, _ in shard_paths(workspace.work / "plan" / folder))
     if not planned and any(shard_paths(workspace.labels / folder)):
-        raise ValueError(
-            f"{problem} Labels of the data set are in {workspace.labels / folder}, but not the plan that they were "
-            "made by, so that a new one could replace those of photos that cannot be seen; mend it and run it again"
-        )
+        raise _no_plan(problem, workspace.labels / folder)
     return SplitShards(manifest.id, manifest.split, planned) if planned else None
+
+
+def _no_plan(problem: str, labels: Path) -> ValueError:
+    return ValueError(
+        f"{problem} Labels of the data set are in {labels}, but not the plan that they were made by, so that a new one "
+        "could replace those of photos that cannot be seen; mend it and run it again"
+    )
 
 
 def _write_plan(
@@ -152,11 +167,30 @@ def _write_plan(
     images: ImageSource,
     workspace: Workspace,
     members: Membership,
-) -> None:
+) -> list[ImageError]:
+    """Writes a plan file that is not as it should be, but for one that photos were planned in which may not be looked
+    at now; returns why they may not.
+
+    Raises:
+        ValueError: So it is with photos of a shard that has labels, but no plan.
+    """
     table = plan_table(records, manifest)
     footer = plan_footer(shard, table, records, manifest, images)
-    if not members.is_planned(shard, footer):
-        write_shard(workspace.plan_path(shard), table, footer)
+    if members.is_planned(shard, footer):
+        return []
+    path, labels = workspace.plan_path(shard), workspace.step_path("refine", shard)
+    if (path.is_file() or labels.is_file()) and (unseen := _unseen(records, images)):
+        if not path.is_file():
+            raise _no_plan(f"{manifest.id}: {unseen[0].detail}", labels.parent)
+        return unseen
+    write_shard(path, table, footer)
+    return []
+
+
+def _unseen(records: Sequence[ImageRecord], images: ImageSource) -> list[ImageError]:
+    """Why photos may not be looked at, those that are known to be gone left out."""
+    problems = (problem_of(images, record.path) for record in records)
+    return [problem for problem in problems if isinstance(problem, UnreachableError)]
 
 
 def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[ImageRecord]:

@@ -188,7 +188,8 @@ def _members(one: _Found, *, is_named: bool) -> list[_Found]:
     except ValueError as error:
         if is_named:
             raise
-        return [_Found(one.path, problem=ImageError(ErrorCode.LISTING_INCOMPLETE, str(error)))]
+        reason = error.detail if isinstance(error, ImageError) else str(error)
+        return [_Found(one.path, problem=ImageError(ErrorCode.LISTING_INCOMPLETE, reason))]
     listing = archive.listing()
     names = [*listing.names, *(name for name, _ in listing.problems)]
     return [_Found(one.path, name, archive) for name in names if Path(name).suffix.lower() in PHOTO_SUFFIXES]

@@ -7,9 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from coco_files import HEIGHT, WIDTH, coco_image, coco_person, write_coco
+from permissions import permissions_hold
 from plans import plan_of
+from table_rows import table_from_rows
 
-from datasets_manifest.schema.labels import ErrorCode
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode
+from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.shards.store import write_shard
 from model.estimators.base import EstimatorInfo, KeypointsOutput
 from tasks.annotate import keypoints as step
 from tasks.annotate.job import ShardJob
@@ -109,3 +113,27 @@ def test_a_stated_size_does_not_matter_where_nobody_is_annotated(tmp_path, estim
     table = rows_of(tmp_path, [coco_image(1, width=800)], [coco_person(1)], boxes="detector", keypoints="none")
     assert table["error_code"].to_pylist() == [ErrorCode.NO_PERSON_FOUND]
     assert estimator.seen == ["group/val/1"]
+
+
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_a_photo_that_may_not_be_read_costs_no_good_label(tmp_path, status):
+    rows_of(tmp_path, [coco_image(1), coco_image(2)], [coco_person(1, 1), coco_person(2, 2)])
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    shard = ShardRef(dataset="group", split="val", index=0)
+    config = AnnotateConfig(keypoints=EstimatorConfig(backend="annotations"))
+    key = {"dataset": "group", "split": "val", "person": 0} | {f"{part}_valid": True for part in PART_NAMES}
+    code = None if status == "ok" else ErrorCode.IMAGE_MISSING
+    labels = [
+        key | {"sample_id": "group/val/1#0", "image": "1.jpg", "status": status, "error_code": code},
+        key | {"sample_id": "group/val/2#0", "image": "2.jpg", "status": "ok"},
+    ]
+    footer = read_footer(workspace.plan_path(shard))
+    write_shard(workspace.step_path("refine", shard), table_from_rows(labels, LABEL_SCHEMA), footer)
+    (tmp_path / "1.jpg").chmod(0o000)
+    with permissions_hold():
+        if status == "ok":
+            with pytest.raises(RuntimeError, match=r"1\.jpg .* may not be read by this user.* label stays"):
+                step.annotate_keypoints(ShardJob(shard, workspace, config))
+        else:
+            table = step.annotate_keypoints(ShardJob(shard, workspace, config))
+            assert table["error_code"].to_pylist() == [ErrorCode.IMAGE_MISSING, None]

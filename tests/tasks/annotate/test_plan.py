@@ -8,11 +8,14 @@ import pytest
 from coco_files import coco_image, coco_person, write_coco
 from permissions import permissions_hold
 from plans import plan_of
+from table_rows import table_from_rows
 
-from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, PLAN_SCHEMA
+from datasets_manifest.shards.shard import read_footer, read_shard
+from datasets_manifest.shards.store import write_shard
 from tasks.annotate import plan as planning
 from tasks.annotate.settings import AnnotateConfig, RunConfig
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 
 MANIFEST = """
 id: few
@@ -126,9 +129,9 @@ def test_no_more_photos_are_listed_than_the_shard_in_work_needs(project, monkeyp
     assert np.diff([*seen, len(listed)]).tolist() == [3, 1, 0]
 
 
-def shut(folder, planned):
+def shut(folder, planned, mode=0o000):
     """What a plan says while a folder of photos may not be read."""
-    folder.chmod(0o000)
+    folder.chmod(mode)
     try:
         with permissions_hold():
             return planned()
@@ -156,6 +159,38 @@ def test_photos_that_cannot_be_seen_keep_their_plan_and_their_labels(project):
         assert len(plan.shards) == 3
         assert files_of(folder) == before
     assert planned().problem == ""
+
+
+def test_photos_that_are_listed_but_not_to_be_looked_at_keep_their_shard(project):
+    planned, _, folder = project
+    (folder / "photos/a").mkdir()
+    (folder / "photos/a/1.jpg").write_bytes(b"more")
+    planned()
+    before = files_of(folder)
+    (folder / "photos/new.jpg").write_bytes(b"new")
+    plan = shut(folder / "photos/a", planned, mode=0o644)
+    assert "a/1.jpg" in plan.problem
+    assert "may not be read by this user" in plan.problem
+    assert len(plan.shards) == 4
+    after = files_of(folder)
+    assert {path: after[path] for path in before} == before
+    assert planned().problem == ""
+    assert {path: files_of(folder)[path] for path in before} == before
+
+
+def test_labels_without_their_plan_are_not_replaced_while_photos_may_not_be_looked_at(project):
+    planned, workspace, folder = project
+    planned()
+    for path in (workspace.work / "plan").rglob("*.parquet"):
+        shard = shard_of(path)
+        ids = read_shard(path, PLAN_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
+        key = {"dataset": "few", "split": "all", "image": "-", "person": 0, "status": "ok"}
+        key |= {f"{part}_valid": True for part in PART_NAMES}
+        rows = [key | {"sample_id": name} for name in ids]
+        write_shard(workspace.step_path("refine", shard), table_from_rows(rows, LABEL_SCHEMA), read_footer(path))
+        path.unlink()
+    with pytest.raises(ValueError, match=r"may not be read by this user.* Labels of the data set are in"):
+        shut(folder / "photos", planned, mode=0o644)
 
 
 def test_a_first_plan_takes_what_can_be_seen_and_says_so(project):
