@@ -23,6 +23,7 @@ from prefect.tasks import Task, exponential_backoff
 
 from datasets_manifest.files import WriteError
 from flows.run.artifacts import publish_artifacts, verdict_markdown
+from flows.run.mistakes import MISTAKES, REFUSED
 from flows.run.names import RunName
 from flows.run.orchestrate import run
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
@@ -114,14 +115,17 @@ def annotate_part_labels(
         again: Do the shards again even if they are done.
         replace: Set all there is of the data sets aside first, and plan them anew.
     """
-    origin = Origin.of(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
-    config = origin.config()
-    name = RunName(config.datasets)
     try:
+        origin = Origin.of(params, (overrides or {}) | ({"datasets": datasets} if datasets else {}))
+        config = origin.config()
+        name = RunName(config.datasets)
         runner = partial(prefect_runner, config.run)
         result = run(config, runner, get_run_logger(), shards, origin=origin, again=again, replace=replace)
     except WriteError as error:
         return Failed(message=str(error))
+    except MISTAKES as error:  # Raised, it would be a trace in the log besides.
+        get_run_logger().debug("trace of the refusal", exc_info=True)
+        return Failed(name=REFUSED, message=str(error))
     published = result.publication
     name.set(f"{published.count.people} people")
     state = Completed if result.is_good else Failed

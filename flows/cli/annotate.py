@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -125,10 +126,15 @@ def _run(
     chosen = None if shards is None else list(shards)
     if not local and has_server():
         from flows.annotate import annotate_part_labels
+        from flows.run.mistakes import REFUSED
 
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_is_not_the_end)
         state = annotate_part_labels(
             params=str(params), overrides=overrides, shards=chosen, again=again, replace=replace, return_state=True
         )
+        if state.name == REFUSED:
+            raise ValueError(state.message)
         typer.echo(state.message or str(state))
         return state.is_completed()
     from flows.run.orchestrate import run
@@ -140,6 +146,11 @@ def _run(
         result = run(config, runner, log, chosen, shown, origin=origin, again=again, replace=replace)
     typer.echo(result.sentence)
     return result.is_good
+
+
+def _is_not_the_end(record: logging.LogRecord) -> bool:
+    """Whether a line is another than Prefect's last one of a flow run, whose sentence the command prints itself."""
+    return not (record.name == "prefect.flow_runs" and record.getMessage().startswith("Finished in state"))
 
 
 def retry(

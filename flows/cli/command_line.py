@@ -16,6 +16,7 @@ import typer
 
 from datasets_manifest.files import WriteError
 from datasets_manifest.settings import parse_yaml, read_sections, value_of
+from flows.run.mistakes import MISTAKES
 
 Params = Annotated[Path, typer.Option("--params", help="Settings file.")]
 Settings = Annotated[
@@ -36,7 +37,7 @@ def one_sentence() -> Iterator[None]:
     """Turns an error that the user can mend, or of a disk, into its sentence; anything else keeps its trace."""
     try:
         yield
-    except (ValueError, ImportError, FileNotFoundError, PermissionError) as error:
+    except MISTAKES as error:
         logging.getLogger("pear").debug("trace of the error below", exc_info=True)
         typer.echo(f"pear: {error}", err=True)
         raise typer.Exit(2) from None

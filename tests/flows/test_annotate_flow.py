@@ -1,14 +1,32 @@
 """The flow itself against a real server: what the UI shows of a good run and of one with a failed shard."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
 
 import pytest
+from annotated_project import write_project
 
 from flows import annotate as annotate_module
 from flows.annotate import annotate_part_labels
+
+MANIFEST = """
+id: photos
+version: "1"
+licence: CC0
+access: local
+adapter: folder
+root: {root}
+split: all
+layout: {{}}
+boxes: detector
+keypoints: none
+purpose: test
+"""
 
 
 def read(api, what, body):
@@ -70,7 +88,39 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
     overrides = places(tmp_path) | {"datasets": ["nope"]}
     state = annotate_part_labels(datasets=datasets, params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_failed()
-    assert "no manifest 'nope'" in state.message
+    assert state.message.startswith("There is no manifest 'nope'")
+
+
+def annotate_command(api, folder, *words):
+    """The command in a process of its own, which reports to the server."""
+    command = [sys.executable, "-m", "flows.cli.app", "annotate", "--params", str(folder / "params.yaml"), *words]
+    for name, place in places(folder).items():
+        command += ["--set", f"{name}={place}"]
+    env = os.environ | {"PREFECT_API_URL": api, "PREFECT_LOGGING_LEVEL": "INFO"}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("root", ["empty", "gone"])
+def test_what_planning_refuses_is_one_sentence_with_a_server_too(api, tmp_path, root):
+    write_project(tmp_path)
+    (tmp_path / "empty").mkdir()
+    manifest = tmp_path / "photos.yaml"
+    manifest.write_text(MANIFEST.format(root=tmp_path / root))
+    done = annotate_command(api, tmp_path, str(manifest))
+    assert done.returncode == 2, done.stderr
+    local = annotate_command(api, tmp_path, str(manifest), "--local")
+    assert local.returncode == 2
+    (sentence,) = [line for line in local.stderr.splitlines() if line.startswith("pear: ")]
+    assert (done.stdout + done.stderr).count(sentence.removeprefix("pear: ")) == 1
+    assert sentence in done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sentence_of_a_run_is_printed_once(api, tmp_path):
+    write_project(tmp_path)
+    done = annotate_command(api, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count(done.stdout.splitlines()[-1]) == 1
 
 
 @pytest.mark.parametrize(("on_gpu", "most_at_once"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)])
