@@ -146,13 +146,13 @@ def _photos(count: int) -> Iterator[None]:
 
 def _plan(folder: Path, rows: int, workspace: Workspace) -> None:
     from tasks.annotate.datasets import find_datasets
-    from tasks.annotate.plan import plan_dataset
+    from tasks.annotate.plan import list_dataset, plan_dataset
     from tasks.annotate.settings import Origin, load_config
 
     config = load_config(settings_in(folder))
     (dataset,) = find_datasets(config, workspace)
     with _photos(rows):
-        plan_dataset(dataset, workspace, config, Origin.of(settings_in(folder)))
+        plan_dataset(list_dataset(dataset, workspace, config), workspace, config, Origin.of(settings_in(folder)))
 
 
 def plan(folder: Path, rows: int, rows_per_shard: int) -> None:

@@ -21,7 +21,7 @@ from model.estimators.base import PARTS
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.job import ShardJob
 from tasks.annotate.places import check_places
-from tasks.annotate.plan import DatasetPlan, plan_dataset
+from tasks.annotate.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.publish import Publication, publish
 from tasks.annotate.run_journal import RunJournal
@@ -135,11 +135,12 @@ def run(
             for part in PARTS:
                 with borrowed(part, getattr(config, part)):
                     pass  # So does a file of another network; the threads then share what was loaded.
+        if not replace:
+            check_places(datasets, workspace)
+        listings = [list_dataset(dataset, workspace, config, anew=replace) for dataset in datasets]
         if replace:
             _set_datasets_aside(datasets, workspace, log)
-        else:
-            check_places(datasets, workspace)
-        plans = [plan_dataset(dataset, workspace, config, origin) for dataset in datasets]
+        plans = [plan_dataset(listing, workspace, config, origin) for listing in listings]
         for plan in plans:
             log.info("%s: %s in %s", "/".join(plan.shards.group), plan.summary, counted(len(plan.shards), "shard"))
         shards = select_shards(plans, only)
@@ -179,9 +180,6 @@ def run(
 def _set_datasets_aside(
     datasets: Sequence[Dataset], workspace: Workspace, log: logging.Logger | logging.LoggerAdapter
 ) -> None:
-    for dataset in datasets:
-        if not dataset.is_rendered:
-            dataset.open()  # A folder that is not there ends the run before anything is moved.
     for dataset in datasets:
         if aside := set_shards_aside(workspace, dataset.group):
             log.warning("%s, begun anew: %s", "/".join(dataset.group), aside)

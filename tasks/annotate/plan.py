@@ -57,24 +57,35 @@ class DatasetPlan:
     """Why the listing is not complete; empty if it is."""
 
 
-def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig, origin: Origin) -> DatasetPlan:
-    """Lists a data set and writes one plan file a shard; files that are as they should be stay untouched.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """A data set that was opened and listed as far as its first photo with a row; nothing of it is written yet."""
 
-    A photo stays in its shard (see ``Membership``): new ones open new shards, and the shard of one that vanished is
-    made again without it. A shard without a photo is set aside.
+    dataset: Dataset
+    """What was opened."""
+    images: ImageSource
+    """Its photos."""
+    inventory: Inventory
+    """Counts of what was listed so far."""
+    refused: list[Missing]
+    """What has no row, so far."""
+    photos: Iterator[ImageRecord]
+    """Those with a row, from the first one on."""
+    before: SplitShards | None
+    """The shards as they were planned before, if these stay."""
 
-    While a folder or tar file cannot be looked into, a data set that was planned before stays as it was planned: the
-    photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew. So does a
-    single shard, one of whose photos is listed, but may not be looked at.
+
+def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig, *, anew: bool = False) -> Listing:
+    """Opens a data set, so that those that cannot be annotated are refused before any is planned.
 
     Args:
         dataset: Of ``find_datasets``; a synthetic one is rendered first.
         workspace: Where files are.
         config: All settings.
-        origin: Where they came from, for the record of the data set.
+        anew: Whether what was planned before counts for nothing.
 
     Raises:
-        ValueError: Missing folder, or a data set without a single photo.
+        ValueError: Missing folder, or a data set without a single photo to annotate.
     """
     manifest = dataset.manifest
     if dataset.is_rendered:
@@ -90,34 +101,62 @@ def plan_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         if not missing.has_row:
             refused.append(missing)
 
-    records = inventory.records(open_adapter(manifest, images).entries(), tell)
-    first = list(itertools.islice(records, 1))
+    photos = with_rows(inventory.records(open_adapter(manifest, images).entries(), tell), manifest)
+    first = list(itertools.islice(photos, 1))
     problem = _unlisted(manifest, inventory)
-    before = _planned_before(manifest, workspace, problem) if problem else None
-    if first or before:
-        write_record(workspace, dataset.group, dataset.record(origin, config.run.images_per_shard))
-    if before:
-        return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
-    if not first:
+    before = _planned_before(manifest, workspace, problem) if problem and not anew else None
+    if not first and not before:
+        if inventory.images:
+            raise ValueError(
+                f"data set {manifest.id}: none of its photos has an annotated person ({inventory.summary})"
+            )
         raise ValueError(
             f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
             + (problem or inventory.reasons or "check the root and the layout of its manifest")
         )
+    return Listing(
+        dataset=dataset,
+        images=images,
+        inventory=inventory,
+        refused=refused,
+        photos=itertools.chain(first, photos),
+        before=before,
+    )
+
+
+def plan_dataset(listing: Listing, workspace: Workspace, config: AnnotateConfig, origin: Origin) -> DatasetPlan:
+    """Lists the rest of a data set and writes one plan file a shard; files that are as they should be stay untouched.
+
+    A photo stays in its shard (see ``Membership``): new ones open new shards, and the shard of one that vanished is
+    made again without it. A shard without a photo is set aside.
+
+    While a folder or tar file cannot be looked into, a data set that was planned before stays as it was planned: the
+    photos that cannot be seen may be there all the same, so that nothing of them is set aside or made anew. So does a
+    single shard, one of whose photos is listed, but may not be looked at.
+
+    Args:
+        listing: Of ``list_dataset``.
+        workspace: Where files are.
+        config: All settings.
+        origin: Where they came from, for the record of the data set.
+    """
+    dataset, inventory = listing.dataset, listing.inventory
+    manifest, problem = dataset.manifest, _unlisted(dataset.manifest, inventory)
+    write_record(workspace, dataset.group, dataset.record(origin, config.run.images_per_shard))
+    if before := listing.before:
+        return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
     members, planned = Membership(workspace, dataset.group), []
     unseen: list[ImageError] = []
-    photos = itertools.chain(first, records)
-    for index, own in members.cut(with_rows(photos, manifest), config.run.images_per_shard):
+    for index, own in members.cut(listing.photos, config.run.images_per_shard):
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        unseen += _write_plan(shard, own, manifest, images, workspace, members)
+        unseen += _write_plan(shard, own, manifest, listing.images, workspace, members)
         planned.append(index)
-    if not planned:
-        raise ValueError(f"data set {manifest.id}: none of its photos has an annotated person ({inventory.summary})")
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
     if vanished := sum(members.missing.values()):
         log.warning("%s: %s gone; their rows go with them", manifest.id, counted(vanished, "planned photo"))
     shards = SplitShards(manifest.id, manifest.split, sorted(planned))
-    write_refused(workspace, dataset.group, refused)
+    write_refused(workspace, dataset.group, listing.refused)
     if aside := set_shards_aside(workspace, dataset.group, shards):  # So that no person occurs twice.
         log.warning("%s, no longer planned: %s", "/".join(dataset.group), aside)
     problem = " ".join(filter(None, [problem, _not_seen(manifest, unseen)]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tasks.annotate.datasets import find_datasets
-from tasks.annotate.plan import DatasetPlan, plan_dataset
+from tasks.annotate.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Workspace
 
@@ -11,4 +11,5 @@ from tasks.annotate.workspace import Workspace
 def plan_of(config: AnnotateConfig, workspace: Workspace) -> DatasetPlan:
     """Plans the one data set that the settings name."""
     (dataset,) = find_datasets(config, workspace)
-    return plan_dataset(dataset, workspace, config, Origin(params=Path("params.yaml").absolute()))
+    listing = list_dataset(dataset, workspace, config)
+    return plan_dataset(listing, workspace, config, Origin(params=Path("params.yaml").absolute()))

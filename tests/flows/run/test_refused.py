@@ -5,11 +5,13 @@ import os
 import sys
 
 import pytest
-from annotated_project import annotate
+from annotated_project import LOG, annotate
 from coco_files import coco_image, coco_person, write_coco
 from stub_estimators import write_manifest, write_photos, write_stub_params
 
 from flows.run.artifacts import failures_markdown
+from flows.run.orchestrate import run
+from flows.run.runners import LocalRunner
 from tasks.annotate.failures import list_failures
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Workspace
@@ -66,3 +68,20 @@ def test_a_name_that_is_not_utf_8_is_in_the_table(tmp_path):
     ((name, code, reason, _),) = failures_of(params)
     assert (name, code) == ("b\\xff.png", "source_row_invalid")
     assert "UTF-8" in reason
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_data_set_that_cannot_be_annotated_is_refused_before_another_is_planned(tmp_path, replace):
+    params = write_stub_params(tmp_path)
+    good = write_coco(tmp_path, [coco_image(1)], [coco_person(1)])
+    (tmp_path / "empty").mkdir()
+    if replace:
+        annotate(params, datasets=[str(good)], keypoints__backend="annotations")
+    before = sorted(tmp_path.rglob("*.parquet"))
+    origin = Origin.of(params, {"datasets": [str(good), str(tmp_path / "empty")]})
+    config = origin.config()
+    with pytest.raises(ValueError, match=r"data set empty: no photo was found"):
+        run(config, lambda: LocalRunner(config.run, LOG), LOG, origin=origin, replace=replace)
+    assert sorted(tmp_path.rglob("*.parquet")) == before
+    assert bool(before) == replace
+    assert bool(list((tmp_path / "work").rglob("*.json"))) == replace
