@@ -29,6 +29,8 @@ from datasets_manifest.shards.footer import Footer
 
 _MANY_FILES = 8
 """Files of a journal that one is written in the place of."""
+_MANY_ROWS = 50_000
+"""Rows of shards whose new entries are written without being asked, since they are large as Python objects."""
 _VERSION_KEY, _VERSION = b"pear_journal", b"1"
 _FAILURE = pa.struct([("sample_id", pa.string()), ("code", pa.string()), ("detail", pa.string())])
 _SCHEMA = pa.schema(
@@ -180,12 +182,15 @@ class Journal:
                 if (table.schema.metadata or {}).get(_VERSION_KEY) == _VERSION:
                     tables.append(table.cast(_SCHEMA))
                     self._files.append(path)
-        self._table = pa.concat_tables(tables).combine_chunks()
+        self._take(pa.concat_tables(tables))
+        self._added: dict[_Place, Entry] = {}
+        self._num_added = 0
+
+    def _take(self, table: pa.Table) -> None:
+        self._table = table.combine_chunks()
         self._columns = {name: self._table[name].to_pylist() for name in _SCHEMA.names if name not in _LARGE}
         places = zip(*(self._columns[name] for name in ("key", "size", "mtime_ns")), strict=True)
         self._rows: dict[_Place, int] = {place: row for row, place in enumerate(places)}
-        self._added: dict[_Place, Entry] = {}
-        self._unsaved: list[_Place] = []
 
     def get(self, key: str, state: os.stat_result) -> Entry | None:
         """The entry of a file as it is now, None if there is none.
@@ -214,18 +219,23 @@ class Journal:
         place = (key, state.st_size, state.st_mtime_ns)
         if self.get(key, state) != entry:
             self._added[place] = entry
-            self._unsaved.append(place)
+            self._num_added += entry.row_count
+            if self._num_added > _MANY_ROWS:
+                self.save()
 
     def save(self) -> None:
         """Writes what is new. A folder that cannot be written stays as it is: who looks next pays for it."""
+        if self._added:
+            rows = [
+                dict(zip(("key", "size", "mtime_ns"), place, strict=True)) | asdict(entry)
+                for place, entry in self._added.items()
+            ]
+            table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+            self._take(pa.concat_tables([self._table, table]))
+            self._added, self._num_added = {}, 0
+            with suppress(OSError):
+                self._files.append(self._write(table))
         with suppress(OSError):
-            if self._unsaved:
-                rows = [
-                    dict(zip(("key", "size", "mtime_ns"), place, strict=True)) | asdict(self._added[place])
-                    for place in self._unsaved
-                ]
-                self._files.append(self._write(pa.Table.from_pylist(rows, schema=_SCHEMA)))
-                self._unsaved = []
             if len(self._files) > _MANY_FILES:
                 self._compact()
 

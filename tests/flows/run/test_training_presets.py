@@ -61,7 +61,8 @@ def test_the_recipe_trains(preset: str, tmp_path: Path) -> None:
     config = load_train_config(
         tmp_path / preset,
         {
-            "datasets": sets["train"], "validation": sets["val"], "body_model.path": None, "network.backbone": SMALL,
+            "datasets": sets["train"], "validation": sets["val"], "validation_share": 0, "body_model.path": None,
+            "network.backbone": SMALL,
             "steps": 3, "every.log": 1, "run.processes": 2, "run.batch_size": 2, "run.device": "cpu",
             "run.loader_workers": 1, "filter.min_box_px": 0,
         },
