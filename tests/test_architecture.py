@@ -27,7 +27,7 @@ ROOMS = {
         "files": {"paths"},
         "settings": {"paths"},
         "sources": {"paths", "schema"},
-        "shards": {"canonical", "files", "schema", "settings"},
+        "shards": {"canonical", "files", "schema", "settings", "source_date"},
         "adapters": {"paths", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "paths", "settings", "sources"},
     },

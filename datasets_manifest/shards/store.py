@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import Status
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.footer import FOOTER_KEYS, Footer
+from datasets_manifest.source_date import utc_now
 
 
 def shard_path(root: Path | str, dataset: str, split: str, shard: int | str) -> Path:
@@ -49,16 +47,5 @@ def _completed(footer: Footer, table: pa.Table) -> Footer:
         row_count=table.num_rows,
         failed_count=int(has_status(table, Status.FAILED).sum()) if "status" in names else 0,
         empty_count=int(is_empty_photo(table).sum()) if "error_code" in names else 0,
-        created_utc=footer.created_utc or _utc_now(),
+        created_utc=footer.created_utc or utc_now(),
     )
-
-
-def _utc_now() -> str:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    try:
-        when = float(epoch) if epoch else time.time()
-        return datetime.datetime.fromtimestamp(when, datetime.UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError) as error:
-        raise ValueError(
-            f"The environment's SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970; correct it or unset it."
-        ) from error

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from datasets_manifest.source_date import utc_now
 from flows.cli.annotate import annotate, failures, inspect, retry, status, verify
 from flows.cli.assets import assets
+from flows.cli.command_line import one_sentence
 from flows.cli.config import config
 from flows.cli.init import init
 from flows.cli.predict import predict
@@ -31,6 +33,8 @@ def options(
     ] = False,
 ) -> None:
     """What holds for every command."""
+    with one_sentence():
+        utc_now()  # What the environment says of time is looked at before work is done.
 
 
 COMMANDS = (init, annotate, retry, status, failures, inspect, verify, train, predict, config, assets, up, down)

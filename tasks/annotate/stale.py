@@ -10,6 +10,8 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from datasets_manifest.shards.footer import ForeignFileError, ShardError
+from datasets_manifest.shards.shard import read_footer
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
 from tasks.wording import counted
 
@@ -48,10 +50,21 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
     """
     roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
     found = [found for root in roots for found in shard_paths(root.joinpath(*group))]
-    stale = {path: shard for shard, path in found if shard not in but}
+    stale = {path: shard for shard, path in found if shard not in but and not _is_foreign(path)}
     if not stale:
         return ""
     return f"{counted(len(set(stale.values())), 'shard')} set aside in {set_aside(workspace, stale)}"
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether this project did not write a file, whatever it is called."""
+    try:
+        read_footer(path)
+    except ForeignFileError:
+        return True
+    except (ShardError, FileNotFoundError):
+        return False
+    return False
 
 
 def keep(workspace: Workspace, path: Path, folder: Path) -> None:

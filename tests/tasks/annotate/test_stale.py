@@ -1,8 +1,10 @@
 """Files that are replaced or no longer planned are kept."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tasks.annotate.stale import keep, set_aside, stale_folder
+from tasks.annotate.stale import keep, set_aside, set_shards_aside, stale_folder
 from tasks.annotate.workspace import ShardRef, Workspace
 
 SHARD = ShardRef(dataset="coco", split="val", index=1)
@@ -45,6 +47,14 @@ def test_a_file_is_copied_where_disks_know_no_links(workspace, monkeypatch):
     folder = stale_folder(workspace)
     keep(workspace, workspace.step_path("refine", SHARD), folder)
     assert contents(folder) == ["old refine"]
+
+
+def test_a_parquet_of_somebody_else_stays_whatever_it_is_called(workspace):
+    theirs = workspace.labels / "coco/val/00007.parquet"
+    pq.write_table(pa.table({"mine": [1]}), theirs)
+    assert set_shards_aside(workspace, ("coco", "val")).startswith("1 shard set aside in ")
+    assert theirs.is_file()
+    assert not workspace.step_path("refine", SHARD).exists()
 
 
 def test_every_call_has_a_folder_of_its_own(workspace):
