@@ -30,7 +30,8 @@ from datasets_manifest.shards.footer import Footer
 _MANY_FILES = 8
 """Files of a journal that one is written in the place of."""
 _MANY_ROWS = 50_000
-"""Rows of shards whose new entries are written without being asked, since they are large as Python objects."""
+"""Rows of labels whose new entries are written without being asked, since they are large as Python objects."""
+_DIGEST_BYTES = 16
 _VERSION_KEY, _VERSION = b"pear_journal", b"1"
 _FAILURE = pa.struct([("sample_id", pa.string()), ("code", pa.string()), ("detail", pa.string())])
 _SCHEMA = pa.schema(
@@ -152,7 +153,7 @@ def failed_rows(labels: pa.Table) -> tuple[FailedRow, ...]:
 
 def sample_digest(sample_id: str) -> bytes:
     """128 bits: of 10^9 samples no two different ones have the same with a probability of 1 - 10^-20."""
-    return hashlib.blake2b(sample_id.encode(), digest_size=16).digest()
+    return hashlib.blake2b(sample_id.encode(), digest_size=_DIGEST_BYTES).digest()
 
 
 LABELS = "refine"
@@ -219,25 +220,28 @@ class Journal:
         place = (key, state.st_size, state.st_mtime_ns)
         if self.get(key, state) != entry:
             self._added[place] = entry
-            self._num_added += entry.row_count
+            self._num_added += len(entry.failures) + len(entry.ids) // _DIGEST_BYTES
             if self._num_added > _MANY_ROWS:
-                self.save()
+                self._write_added()  # They are not asked for again by who reads file after file; else they are read.
 
     def save(self) -> None:
         """Writes what is new. A folder that cannot be written stays as it is: who looks next pays for it."""
         if self._added:
-            rows = [
-                dict(zip(("key", "size", "mtime_ns"), place, strict=True)) | asdict(entry)
-                for place, entry in self._added.items()
-            ]
-            table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-            self._take(pa.concat_tables([self._table, table]))
-            self._added, self._num_added = {}, 0
-            with suppress(OSError):
-                self._files.append(self._write(table))
+            self._take(pa.concat_tables([self._table, self._write_added()]))
         with suppress(OSError):
             if len(self._files) > _MANY_FILES:
                 self._compact()
+
+    def _write_added(self) -> pa.Table:
+        rows = [
+            dict(zip(("key", "size", "mtime_ns"), place, strict=True)) | asdict(entry)
+            for place, entry in self._added.items()
+        ]
+        table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        self._added, self._num_added = {}, 0
+        with suppress(OSError):
+            self._files.append(self._write(table))
+        return table
 
     def _compact(self) -> None:
         """Writes one file in the place of all that are there now; of a key the entry of the latest change stays."""

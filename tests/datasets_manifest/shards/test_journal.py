@@ -128,3 +128,14 @@ def test_killed_at_any_moment_it_keeps_what_was_saved(tmp_path):
         process.send_signal(signal.SIGKILL)
         rest = process.communicate()[0].split()
         check(folder, name, int(rest[-1]) + 1 if rest else 5 + 7 * attempt, program)
+
+
+def test_many_new_entries_are_written_before_they_are_saved(tmp_path, file, monkeypatch):
+    monkeypatch.setattr("datasets_manifest.shards.journal._MANY_ROWS", 10)
+    journal = Journal(tmp_path / "state")
+    for k in range(9):  # an entry has 3 rows and a failure
+        journal.add(f"refine/a/b/{k}.parquet", file.stat(), entry(inputs_hash=str(k)))
+    assert len(list((tmp_path / "state").iterdir())) == 3
+    journal.save()
+    found = Journal(tmp_path / "state")
+    assert [found.get(f"refine/a/b/{k}.parquet", file.stat()).inputs_hash for k in range(9)] == list("012345678")
