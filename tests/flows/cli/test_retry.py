@@ -166,7 +166,7 @@ def test_with_a_server_up_the_flow_does_it(project, monkeypatch):
     asked = {}
 
     class State:
-        message = "done"
+        name, message = "Completed", "done"
 
         def is_completed(self):
             return True
