@@ -10,23 +10,10 @@ import urllib.request
 
 import pytest
 from annotated_project import write_project
+from manifests import write_manifest
 
 from flows import annotate as annotate_module
 from flows.annotate import annotate_part_labels
-
-MANIFEST = """
-id: photos
-version: "1"
-licence: CC0
-access: local
-adapter: folder
-root: {root}
-split: all
-layout: {{}}
-boxes: detector
-keypoints: none
-purpose: test
-"""
 
 
 def read(api, what, body):
@@ -104,8 +91,7 @@ def annotate_command(api, folder, *words):
 def test_what_planning_refuses_is_one_sentence_with_a_server_too(api, tmp_path, root):
     write_project(tmp_path)
     (tmp_path / "empty").mkdir()
-    manifest = tmp_path / "photos.yaml"
-    manifest.write_text(MANIFEST.format(root=tmp_path / root))
+    manifest = write_manifest(tmp_path / "photos.yaml", "photos", tmp_path / root)
     done = annotate_command(api, tmp_path, str(manifest))
     assert done.returncode == 2, done.stderr
     local = annotate_command(api, tmp_path, str(manifest), "--local")

@@ -111,21 +111,6 @@ class StubFace:
         )
 
 
-MANIFEST = """
-id: {id}
-version: "1"
-licence: CC0
-access: made up
-adapter: folder
-root: {root}
-split: {split}
-layout: {{}}
-boxes: detector
-keypoints: none
-purpose: test
-"""
-
-
 def write_stub_params(folder: Path, images_per_shard: int = 2) -> Path:
     """Writes settings with these estimators; returns the file."""
     params = folder / "params.yaml"
@@ -133,12 +118,6 @@ def write_stub_params(folder: Path, images_per_shard: int = 2) -> Path:
     run = f"  run: {{images_per_shard: {images_per_shard}, workers: 1, retries: 0}}\n"
     params.write_text(f"annotate:\n{backends}{run}  refine: {{iterations: 2}}\n")
     return params
-
-
-def write_manifest(path: Path, id: str, root: Path | str, split: str = "all") -> Path:
-    """Writes the manifest of a folder of photos."""
-    path.write_text(MANIFEST.format(id=id, root=root, split=split))
-    return path
 
 
 def write_photos(folder: Path, names: list[str], colour: tuple[int, int, int] = (90, 120, 150)) -> Path:

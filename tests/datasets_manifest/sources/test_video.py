@@ -1,7 +1,6 @@
 """Videos: every frame has one number and one set of pixels, however it is reached; a file that is no video is told."""
 
 import os
-import pickle
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pickling import sent
 from video_files import FPS, OPEN_GOP, SIZE, STEP, write_clip, write_video
 
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -147,7 +147,7 @@ def test_threads_and_forks_read_the_same_frames(tmp_path):
         os._exit(0 if all(is_right(number) for number in (21, 3, 22, 4)) else 1)
     assert all(is_right(number) for number in (21, 22, 23, 24))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert np.array_equal(pickle.loads(pickle.dumps(clip)).rgb(9), expected[9])
+    assert np.array_equal(sent(clip).rgb(9), expected[9])
 
 
 def test_frames_in_order_are_decoded_once(tmp_path, monkeypatch):

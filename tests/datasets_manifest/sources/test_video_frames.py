@@ -1,9 +1,8 @@
 """Frames of videos as photos of a data set: by clip and number, from a folder of clips or from one clip."""
 
-import pickle
-
 import numpy as np
 import pytest
+from pickling import sent
 from tar_files import write_tar
 from video_files import SIZE, write_clip, write_video
 
@@ -100,4 +99,4 @@ def test_a_replaced_clip_gives_its_new_frames(clips):
 def test_a_source_that_has_read_a_frame_survives_pickle(clips):
     source = open_images(clips)
     expected = pixels(source, "deep/walk.MP4::000004")
-    np.testing.assert_array_equal(pixels(pickle.loads(pickle.dumps(source)), "deep/walk.MP4::000004"), expected)
+    np.testing.assert_array_equal(pixels(sent(source), "deep/walk.MP4::000004"), expected)

@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from stub_estimators import write_manifest, write_photos, write_stub_params
+from manifests import write_manifest
+from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 
 from datasets_manifest.shards.shard import read_footer

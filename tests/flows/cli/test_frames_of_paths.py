@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from stub_estimators import write_manifest, write_stub_params
+from manifests import write_manifest
+from stub_estimators import write_stub_params
 from typer.testing import CliRunner
 from video_files import write_video
 

@@ -7,7 +7,8 @@ import shlex
 from html import unescape
 
 import pytest
-from stub_estimators import write_manifest, write_photos, write_stub_params
+from manifests import write_manifest
+from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 
 from datasets_manifest.shards.shard import read_footer

@@ -4,7 +4,8 @@ import shutil
 
 import pandas as pd
 from annotated_project import annotate, step_states
-from stub_estimators import write_manifest, write_photos, write_stub_params
+from manifests import write_manifest
+from stub_estimators import write_photos, write_stub_params
 
 
 def test_growth_in_steps_with_the_work_folder_deleted_in_between(tmp_path):

@@ -7,15 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from annotated_project import annotate
 from tar_files import write_tar
+from training_crops import training_crops
 
-from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.sources.image_source import check_images
-from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import FrameChoice
-from model.regressor.augment import AugmentConfig
-from model.regressor.config import RegressorConfig
 from tasks.predict.inputs import decode_frames, find_sources
-from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +37,9 @@ def test_annotation_gives_the_same_labels(rendered, in_tar):
         assert pq.read_table(packed).equals(pq.read_table(plain))
 
 
-def crops(labels, photos):
-    """Name of a photo -> the crop that a training sees, not augmented."""
-    selection = select_labels(labels / "few/all", max_dropped_share=1.0)
-    source = open_images(photos)
-    check_images(selection.table["image"].unique().to_pylist(), source, labels=selection.path)
-    people = LabelledPhotos(selection=selection, images=source)
-    data = RegressorDataset([people], AugmentConfig.none(), RegressorConfig(crop_px=64, side_px=8), 0, shuffle=False)
-    return {name: data[k].crop for k, name in enumerate(selection.table["image"].to_pylist())}
-
-
 def test_training_gives_the_same_crops(rendered, in_tar):
-    plain = crops(rendered.parent / "labels", rendered.parent / "work/datasets/few")
-    packed = crops(in_tar / "labels", in_tar / "photos")
+    plain = training_crops(rendered.parent / "labels/few/all", rendered.parent / "work/datasets/few", "image")
+    packed = training_crops(in_tar / "labels/few/all", in_tar / "photos", "image")
     assert plain.keys() == packed.keys()
     for name, crop in plain.items():
         np.testing.assert_array_equal(np.asarray(packed[name]), np.asarray(crop))

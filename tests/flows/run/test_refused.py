@@ -7,7 +7,8 @@ import sys
 import pytest
 from annotated_project import LOG, annotate
 from coco_files import coco_image, coco_person, write_coco
-from stub_estimators import write_manifest, write_photos, write_stub_params
+from manifests import write_manifest
+from stub_estimators import write_photos, write_stub_params
 
 from flows.run.artifacts import failures_markdown
 from flows.run.orchestrate import run

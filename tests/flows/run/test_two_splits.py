@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 from annotated_project import annotate
+from manifests import write_manifest
 from PIL import Image
-from stub_estimators import write_manifest, write_photos, write_stub_params
+from stub_estimators import write_photos, write_stub_params
 
 from tasks.annotate.photos import _source
 from tasks.annotate.workspace import ShardRef, Workspace

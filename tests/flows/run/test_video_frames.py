@@ -6,23 +6,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from annotated_project import annotate, step_states
+from manifests import write_manifest
+from training_crops import training_crops
 from video_files import write_video
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
-from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
-from datasets_manifest.sources.image_source import check_images
 from datasets_manifest.sources.images import decode_image
-from datasets_manifest.sources.opening import open_images
 from model.estimators.base import EstimatorInfo, KeypointsOutput
 from model.estimators.registry import register
-from model.regressor.augment import AugmentConfig
-from model.regressor.config import RegressorConfig
 from tasks.annotate.inspect import draw_sample, find_label
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import Workspace
-from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
 
 
 def write_around(path, photo):
@@ -67,19 +63,9 @@ def test_frames_get_the_labels_of_the_same_photos(rendered, filmed):
         assert all(name.endswith(".mkv::000001") for name in labels["image"].to_pylist())
 
 
-def crops(labels, photos):
-    """Sample -> the crop that a training sees, not augmented."""
-    selection = select_labels(labels / "few/all", max_dropped_share=1.0)
-    source = open_images(photos)
-    check_images(selection.table["image"].unique().to_pylist(), source, labels=selection.path)
-    people = LabelledPhotos(selection=selection, images=source)
-    data = RegressorDataset([people], AugmentConfig.none(), RegressorConfig(crop_px=64, side_px=8), 0, shuffle=False)
-    return {name: data[k].crop for k, name in enumerate(selection.table["sample_id"].to_pylist())}
-
-
 def test_training_sees_almost_the_same_crops(rendered, filmed):
-    plain = crops(rendered.parent / "labels", rendered.parent / "work/datasets/few")
-    from_frames = crops(filmed / "labels", filmed / "clips")
+    plain = training_crops(rendered.parent / "labels/few/all", rendered.parent / "work/datasets/few", "sample_id")
+    from_frames = training_crops(filmed / "labels/few/all", filmed / "clips", "sample_id")
     assert plain.keys() == from_frames.keys()
     assert plain
     for name, crop in plain.items():  # A large JPEG is decoded smaller than it is; a frame is not.
@@ -112,21 +98,6 @@ class Nobody:
         )  # fmt: skip
 
 
-CLIPS = """
-id: clips
-version: "1"
-licence: CC0
-access: here
-adapter: folder
-root: {root}
-split: all
-layout: {{frames: {{every: 2}}}}
-boxes: detector
-keypoints: none
-purpose: test
-"""
-
-
 @pytest.fixture
 def project(tmp_path):
     """Settings of a project with a folder of clips, one of them cut, one no video."""
@@ -137,7 +108,7 @@ def project(tmp_path):
     (root / "b.mkv").write_bytes(whole[: len(whole) // 2])
     (root / "c.mp4").write_bytes(b"no video")
     write_video(root / "d.avi", 6)
-    (tmp_path / "clips.yaml").write_text(CLIPS.format(root=root))
+    write_manifest(tmp_path / "clips.yaml", "clips", root, layout="{frames: {every: 2}}")
     params = tmp_path / "params.yaml"
     params.write_text(
         f"""

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+from manifests import write_manifest
 from plans import plan_of
-from stub_estimators import write_manifest
 
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.schema.labels import PLAN_SCHEMA

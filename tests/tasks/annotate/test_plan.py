@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from coco_files import coco_image, coco_person, write_coco
+from manifests import write_manifest
 from permissions import permissions_hold
 from plans import plan_of
 from table_rows import table_from_rows
@@ -17,20 +18,6 @@ from tasks.annotate import plan as planning
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 
-MANIFEST = """
-id: few
-version: "1"
-licence: CC0
-access: here
-adapter: folder
-root: {root}
-split: all
-layout: {{}}
-boxes: detector
-keypoints: none
-purpose: test
-"""
-
 
 @pytest.fixture
 def project(tmp_path):
@@ -38,7 +25,7 @@ def project(tmp_path):
     (tmp_path / "photos").mkdir()
     for number in range(7):
         (tmp_path / f"photos/{number}.jpg").write_bytes(bytes(number + 1))
-    (tmp_path / "few.yaml").write_text(MANIFEST.format(root=tmp_path / "photos"))
+    write_manifest(tmp_path / "few.yaml", "few", tmp_path / "photos")
     workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
 
     def planned(images_per_shard=3):
@@ -227,9 +214,11 @@ def test_odd_names_in_annotations_are_no_end_of_a_plan(project):
     categories = [{"id": 1, "name": "person"}]
     content = {"images": images, "annotations": people, "categories": categories}
     (folder / "photos/all.json").write_text(json.dumps(content))
-    layout = "layout: {annotations: all.json, images: .}"
-    text = MANIFEST.format(root=folder / "photos").replace("layout: {}", layout).replace("detector", "manifest")
-    (folder / "few.yaml").write_text(text.replace("adapter: folder", "adapter: coco"))
+    layout = "{annotations: all.json, images: .}"
+    manifest = write_manifest(folder / "few.yaml", "few", folder / "photos", layout=layout)
+    manifest.write_text(
+        manifest.read_text().replace("detector", "manifest").replace("adapter: folder", "adapter: coco")
+    )
     plan = plan_of(AnnotateConfig(datasets=(str(folder / "few.yaml"),)), workspace)
     assert "6 photos" in plan.summary
     assert "2 x image_missing" not in plan.summary
