@@ -43,8 +43,26 @@ class ForeignFileError(ShardError):
     """A Parquet file that this project did not write."""
 
 
+class RowCounts:
+    """What the counts of a file's rows say of its people."""
+
+    row_count: int
+    failed_count: int
+    empty_count: int
+
+    @property
+    def num_people(self) -> int:
+        """Rows that are people."""
+        return self.row_count - self.empty_count
+
+    @property
+    def num_failed(self) -> int:
+        """People that failed."""
+        return self.failed_count - self.empty_count
+
+
 @dataclass(frozen=True, kw_only=True)
-class Footer:
+class Footer(RowCounts):
     """How a shard was made. ``write_shard`` counts the rows itself, so the counts always agree with the table."""
 
     config: Mapping[str, Any]
@@ -74,16 +92,6 @@ class Footer:
     def config_hash(self) -> str:
         """sha256 of the canonical config."""
         return config_hash(self.config)
-
-    @property
-    def num_people(self) -> int:
-        """Rows that are people."""
-        return self.row_count - self.empty_count
-
-    @property
-    def num_failed(self) -> int:
-        """People that failed."""
-        return self.failed_count - self.empty_count
 
 
 def differing_settings(one: Mapping[str, Any], other: Mapping[str, Any], *, shown: int = 3) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,12 +26,14 @@ from datasets_manifest.files import whole_file
 from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import Status
 from datasets_manifest.schema.people import PeopleCount, is_empty_photo
-from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.footer import Footer, RowCounts
 
 _MANY_FILES = 8
 """Files of a journal that one is written in the place of."""
 _MANY_ROWS = 50_000
 """Rows of labels whose new entries are written without being asked, since they are large as Python objects."""
+_GROUP_BYTES = 4 << 20
+"""Entries that are read and written together."""
 _DIGEST_BYTES = 16
 _VERSION_KEY, _VERSION = b"pear_journal", b"1"
 _FAILURE = pa.struct([("sample_id", pa.string()), ("code", pa.string()), ("detail", pa.string())])
@@ -53,6 +56,7 @@ _SCHEMA = pa.schema(
     ],
     metadata={_VERSION_KEY: _VERSION},
 )
+_EMPTY = pa.Table.from_batches([], schema=_SCHEMA)  # `empty_table` would import pandas
 _LARGE = ("failures", "ids")
 """Columns that are read row by row, where they are asked for."""
 
@@ -66,7 +70,7 @@ class FailedRow(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(RowCounts):
     """What a shard file says in short. Of part files the last five are empty, those of labels tell of their people."""
 
     config_hash: str
@@ -121,16 +125,6 @@ class Entry:
         )
 
     @property
-    def num_people(self) -> int:
-        """Rows that are people."""
-        return self.row_count - self.empty_count
-
-    @property
-    def num_failed(self) -> int:
-        """People that failed."""
-        return self.failed_count - self.empty_count
-
-    @property
     def count(self) -> PeopleCount:
         """People and photos of labels."""
         return PeopleCount(
@@ -167,6 +161,8 @@ def file_key(step: str, path: str) -> str:
 
 _Place = tuple[str, int, int]
 """Key of a file, its size and its time of change."""
+_PLACE = ("key", "size", "mtime_ns")
+"""The columns of it."""
 
 
 class Journal:
@@ -176,22 +172,23 @@ class Journal:
         """Reads what is there; files that cannot be read are passed over."""
         self._folder = folder
         self._files: list[Path] = []
-        tables = [pa.Table.from_batches([], schema=_SCHEMA)]  # `empty_table` would import pandas
-        for path in sorted(folder.glob("*.parquet")):
-            with suppress(OSError, ValueError, pa.ArrowException):
-                table = pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False)
-                if (table.schema.metadata or {}).get(_VERSION_KEY) == _VERSION:
-                    tables.append(table.cast(_SCHEMA))
-                    self._files.append(path)
-        self._take(pa.concat_tables(tables))
+        self._table = _EMPTY
+        self._columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names if name not in _LARGE}
+        self._rows: dict[_Place, int] = {}
         self._added: dict[_Place, Entry] = {}
         self._num_added = 0
+        for path, table in _groups(folder.glob("*.parquet")):
+            self._take(table)
+            self._files += [path] if path not in self._files[-1:] else []
 
     def _take(self, table: pa.Table) -> None:
-        self._table = table.combine_chunks()
-        self._columns = {name: self._table[name].to_pylist() for name in _SCHEMA.names if name not in _LARGE}
-        places = zip(*(self._columns[name] for name in ("key", "size", "mtime_ns")), strict=True)
-        self._rows: dict[_Place, int] = {place: row for row, place in enumerate(places)}
+        """Puts entries behind those that are there; it costs what these cost, however many there are."""
+        first = self._table.num_rows
+        self._table = pa.concat_tables([self._table, table])
+        new = {name: table[name].to_pylist() for name in self._columns}
+        for name, column in self._columns.items():
+            column += new[name]
+        self._rows |= {place: first + row for row, place in enumerate(zip(*(new[k] for k in _PLACE), strict=True))}
 
     def get(self, key: str, state: os.stat_result) -> Entry | None:
         """The entry of a file as it is now, None if there is none.
@@ -208,7 +205,8 @@ class Journal:
 
     def _entry(self, row: int) -> Entry:
         values: dict[str, Any] = {name: column[row] for name, column in self._columns.items()}
-        del values["key"], values["size"], values["mtime_ns"]
+        for name in _PLACE:
+            del values[name]
         if values["failed_count"] > values["empty_count"]:
             values["failures"] = tuple(self._table["failures"][row].as_py())
         if values["num_photos"]:
@@ -222,37 +220,79 @@ class Journal:
             self._added[place] = entry
             self._num_added += len(entry.failures) + len(entry.ids) // _DIGEST_BYTES
             if self._num_added > _MANY_ROWS:
-                self._write_added()  # They are not asked for again by who reads file after file; else they are read.
+                self._write_added()
 
     def save(self) -> None:
         """Writes what is new. A folder that cannot be written stays as it is: who looks next pays for it."""
         if self._added:
-            self._take(pa.concat_tables([self._table, self._write_added()]))
+            self._write_added()
         with suppress(OSError):
             if len(self._files) > _MANY_FILES:
                 self._compact()
 
-    def _write_added(self) -> pa.Table:
-        rows = [
-            dict(zip(("key", "size", "mtime_ns"), place, strict=True)) | asdict(entry)
-            for place, entry in self._added.items()
-        ]
+    def _write_added(self) -> None:
+        rows = [dict(zip(_PLACE, place, strict=True)) | asdict(entry) for place, entry in self._added.items()]
         table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        self._take(table)
         self._added, self._num_added = {}, 0
         with suppress(OSError):
-            self._files.append(self._write(table))
-        return table
+            self._files.append(self._write([table]))
 
     def _compact(self) -> None:
-        """Writes one file in the place of all that are there now; of a key the entry of the latest change stays."""
-        present = Journal(self._folder)
-        latest = {key: row for (key, _, _), row in sorted(present._rows.items(), key=lambda item: item[0][2])}
-        self._files = [self._write(present._table.take(sorted(latest.values())))]
-        for path in present._files:
-            path.unlink(missing_ok=True)
+        """Writes one file in the place of all that are there now; of a key the entry of the latest change stays.
 
-    def _write(self, table: pa.Table) -> Path:
+        Entries pass through memory group by group: all at once they would take several times what they take on disk.
+        """
+        latest: dict[str, int] = {}
+        present: set[Path] = set()
+        for path, table in _groups(self._folder.glob("*.parquet"), list(_PLACE)):
+            present.add(path)
+            for key, changed in _changes(table):
+                latest[key] = max(changed, latest.get(key, changed))
+
+        def kept() -> Iterator[pa.Table]:
+            for _, table in _groups(present):  # What others write meanwhile stays as it is.
+                rows = []
+                for row, (key, changed) in enumerate(_changes(table)):
+                    if latest.get(key) == changed:
+                        del latest[key]  # Of several entries of one change the first will do.
+                        rows.append(row)
+                yield table.take(pa.array(rows, pa.int64()))
+
+        written = self._write(kept())
+        for path in present:
+            path.unlink(missing_ok=True)
+        self._files = [written]
+
+    def _write(self, tables: Iterable[pa.Table]) -> Path:
         path = self._folder / f"{os.getpid()}-{secrets.token_hex(8)}.parquet"
-        with whole_file(path) as file:
-            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        waiting = _EMPTY
+        with (
+            whole_file(path) as file,
+            pq.ParquetWriter(file, _SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+        ):
+            for table in tables:
+                waiting = pa.concat_tables([waiting, table])
+                if waiting.nbytes > _GROUP_BYTES:
+                    writer.write_table(waiting)
+                    waiting = _EMPTY
+            writer.write_table(waiting)
         return path
+
+
+def _changes(table: pa.Table) -> Iterator[tuple[str, int]]:
+    """Key of the file of each entry, and its time of change."""
+    yield from zip(table["key"].to_numpy().tolist(), table["mtime_ns"].to_numpy().tolist(), strict=True)
+
+
+def _groups(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator[tuple[Path, pa.Table]]:
+    """Entries of journal files, some at a time; what cannot be read is passed over."""
+    for path in sorted(paths):
+        with (
+            suppress(OSError, ValueError, pa.ArrowException),
+            pq.ParquetFile(path, page_checksum_verification=True) as file,
+        ):
+            if (file.schema_arrow.metadata or {}).get(_VERSION_KEY) == _VERSION:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, columns=columns, use_threads=False)
+                    yield path, table if columns else table.cast(_SCHEMA)
