@@ -155,15 +155,7 @@ def run(
         keep_in = stale_folder(workspace) if again else None
         if keep_in is not None:
             log.info("doing %s again; what is replaced is kept in %s", counted(len(shards), "shard"), keep_in)
-        journal = RunJournal(workspace)
-        done = journal.done(shards, config) if keep_in is None else set()
-        progress.skip(done)
-        left = (shard for shard in shards if shard not in done)
-        try:
-            with start_runner() as runner:
-                run_shards(left, runner, progress, workspace, config, keep_in, journal)
-        finally:
-            journal.save()
+        _run_what_is_left(shards, start_runner, progress, workspace, config, keep_in)
         publication = publish(workspace, config, plans, shards, progress.times, origin)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))
@@ -200,6 +192,26 @@ def select_shards(plans: Sequence[DatasetPlan], only: Sequence[str] | None) -> C
         lasts = ", ".join(f"{list(shards)[-1].name}" for shards in known.values())
         raise ValueError(f"no such shard: {', '.join(unknown)}; the last are {lasts}")
     return dict.fromkeys(shard for group in known for shard in wanted if shard.group == group).keys()
+
+
+def _run_what_is_left(
+    shards: Collection[ShardRef],
+    start_runner: StartRunner,
+    progress: Progress,
+    workspace: Workspace,
+    config: AnnotateConfig,
+    keep_in: Path | None,
+) -> None:
+    """Runs the shards that are not done; the journal of the run ends with it, before the labels are published."""
+    journal = RunJournal(workspace)
+    done = journal.done(shards, config) if keep_in is None else set()
+    progress.skip(done)
+    left = (shard for shard in shards if shard not in done)
+    try:
+        with start_runner() as runner:
+            run_shards(left, runner, progress, workspace, config, keep_in, journal)
+    finally:
+        journal.save()
 
 
 def run_shards(
