@@ -133,8 +133,8 @@ def _table(first: int, count: int, schema: pa.Schema) -> pa.Table:
 @contextmanager
 def _photos(count: int) -> Iterator[None]:
     """Lets the data set of the benchmark have photos."""
-    from tasks.annotate import plan as planning
     from tasks.annotate.datasets import Dataset
+    from tasks.annotate.plan import plan as planning
 
     photos = _Photos(count)
     with (
@@ -146,7 +146,7 @@ def _photos(count: int) -> Iterator[None]:
 
 def _plan(folder: Path, rows: int, workspace: Workspace) -> None:
     from tasks.annotate.datasets import find_datasets
-    from tasks.annotate.plan import list_dataset, plan_dataset
+    from tasks.annotate.plan.plan import list_dataset, plan_dataset
     from tasks.annotate.settings import Origin, load_config
 
     config = load_config(settings_in(folder))
@@ -176,8 +176,8 @@ def pear(*words: str, code: int = 0) -> Callable[[Path, int, int], None]:
 def publish(folder: Path, rows: int, rows_per_shard: int) -> None:
     """Checks, counts, measures and draws the page."""
     from datasets_manifest.manifest import load_manifest
-    from tasks.annotate.plan import DatasetPlan
-    from tasks.annotate.publish import publish as publish_labels
+    from tasks.annotate.plan.plan import DatasetPlan
+    from tasks.annotate.run.publish import publish as publish_labels
     from tasks.annotate.settings import Origin, load_config
 
     shards = _shards(rows, rows_per_shard)

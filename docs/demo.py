@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from datasets_manifest.schema.labels import PART_NAMES
 from model.renderer.overlay import BACKDROP_RGB, REFUSED_RGB
-from tasks.annotate.inspect import find_label
-from tasks.annotate.job import ShardJob
+from tasks.annotate.look.inspect import find_label
 from tasks.annotate.settings import load_config
+from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.workspace import Workspace
 from tasks.body_model import full_body
 from tasks.report.page import draw_label

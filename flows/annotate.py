@@ -29,10 +29,10 @@ from flows.run.orchestrate import run
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
 from flows.run.task_runners import open_task_runner
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
-from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import Origin, RunConfig
-from tasks.annotate.step import run_step
-from tasks.annotate.steps import READS, STEP_FUNCTIONS
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.order import READS, STEP_FUNCTIONS
+from tasks.annotate.steps.step import run_step
 from tasks.annotate.summary import ShardSummary
 from tasks.settings import uses_gpu
 

@@ -50,9 +50,13 @@ ROOMS = {
         "evaluate": {"posing"},
         "report": {"posing"},
         "synthetic": {"display", "posing", "revisions", "version"},
-        "annotate": {
-            *("body_model", "estimators", "evaluate", "metric_files", "report", "revisions", "settings", "synthetic"),
-            *("display", "version", "wording"),
+        "annotate": {"body_model", "estimators", "revisions", "settings", "version", "wording"},
+        "annotate.steps": {"annotate", "body_model", "estimators"},
+        "annotate.plan": {"annotate", "body_model", "synthetic", "version", "wording"},
+        "annotate.look": {"annotate", "annotate.plan", "body_model", "display", "report", "wording"},
+        "annotate.run": {
+            *("annotate", "annotate.look", "annotate.plan", "annotate.steps", "body_model", "display", "evaluate"),
+            *("metric_files", "report", "wording"),
         },
         "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},
@@ -98,9 +102,10 @@ def imported(path):
 
 
 def room_of(module: str) -> str:
-    """The room inside its package: a folder, ``training`` by its own folders, or a file."""
-    parts = module.split(".")[1:]
-    return ".".join(parts[:2] if parts[:1] == ["training"] else parts[:1])
+    """The room inside its package: a file or a folder; the folders of ``annotate`` and ``training`` are rooms too."""
+    package, *parts = module.split(".")
+    nested = ".".join(parts[:2])
+    return nested if nested in ROOMS.get(package, ()) else ".".join(parts[:1])
 
 
 @pytest.mark.parametrize("package", BELOW)

@@ -64,7 +64,7 @@ def annotate(
 
 def _tell(params: Path, overrides: dict[str, Any]) -> None:
     """Says what a run would do."""
-    from tasks.annotate.forecast import forecast
+    from tasks.annotate.run.forecast import forecast
     from tasks.annotate.settings import load_config
 
     for line in forecast(load_config(params, overrides)):
@@ -164,7 +164,7 @@ def retry(
     A file stays where it is until the new one replaces it; then it is kept in work/stale.
     """
     with stoppable(_WAY_ON), one_sentence():
-        from tasks.annotate.retry import find_retries
+        from tasks.annotate.run.retry import find_retries
         from tasks.annotate.settings import Origin
 
         retries = find_retries(shards, Origin.of(params, parse_settings(settings, params)))
@@ -180,8 +180,8 @@ def status(
     """Show what is done, read from the files; and whether a server is up."""
     with one_sentence():
         from flows.server.local_server import status as server_status
+        from tasks.annotate.look.status import dataset_states, status_lines
         from tasks.annotate.settings import load_config
-        from tasks.annotate.status import dataset_states, status_lines
         from tasks.annotate.workspace import Workspace
 
         config = load_config(params, parse_settings(settings, params))
@@ -205,7 +205,7 @@ def failures(
 ) -> None:
     """Print how many failures there are of each kind and what to do, then each with its reason and command."""
     with one_sentence():
-        from tasks.annotate.failures import FailureCounts, list_failures, what_to_do
+        from tasks.annotate.look.failures import FailureCounts, list_failures, what_to_do
         from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
 
@@ -237,7 +237,7 @@ def inspect(
     with one_sentence():
         from datasets_manifest.files import write_bytes
         from datasets_manifest.paths import placed
-        from tasks.annotate.inspect import draw_sample, find_label
+        from tasks.annotate.look.inspect import draw_sample, find_label
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace
 
@@ -264,8 +264,8 @@ def verify(
     Ends with 1 if planned shards lack labels or labels are not planned, with 2 if labels cannot be trusted.
     """
     with one_sentence():
+        from tasks.annotate.look.verify import verify_labels
         from tasks.annotate.settings import load_config
-        from tasks.annotate.verify import verify_labels
         from tasks.annotate.workspace import Workspace
 
         found = verify_labels(Workspace.of(load_config(params, parse_settings(settings, params)).output), deep=deep)

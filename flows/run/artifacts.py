@@ -17,8 +17,8 @@ from pathlib import Path
 from PIL import Image
 
 from datasets_manifest.files import write_text
-from tasks.annotate.failures import Failure, FailureCounts, what_to_do
-from tasks.annotate.publish import WorstFit
+from tasks.annotate.look.failures import Failure, FailureCounts, what_to_do
+from tasks.annotate.run.publish import WorstFit
 from tasks.wording import counted
 
 FAILURES_KEY = "failed-shards"

@@ -19,17 +19,17 @@ from flows.run.progress import Progress
 from flows.run.runners import Handle, Runner
 from model.estimators.base import PARTS
 from tasks.annotate.datasets import Dataset, find_datasets
-from tasks.annotate.job import ShardJob
-from tasks.annotate.places import check_places
-from tasks.annotate.plan import DatasetPlan, list_dataset, plan_dataset
+from tasks.annotate.plan.places import check_places
+from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.provenance import step_config
-from tasks.annotate.publish import Publication, publish
-from tasks.annotate.run_journal import RunJournal
-from tasks.annotate.running import held_datasets
+from tasks.annotate.run.publish import Publication, publish
+from tasks.annotate.run.run_journal import RunJournal
+from tasks.annotate.run.running import held_datasets
 from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
 from tasks.annotate.stale import set_shards_aside, stale_folder
-from tasks.annotate.step import record_failure
-from tasks.annotate.steps import READS
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.order import READS
+from tasks.annotate.steps.step import record_failure
 from tasks.annotate.summary import ShardSummary, seconds_a_shard
 from tasks.annotate.workspace import STEPS, ManyShards, ShardRef, Workspace, named_shards
 from tasks.display import Display, Lines, clock

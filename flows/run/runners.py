@@ -14,10 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from datasets_manifest.files import WriteError
-from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import RunConfig
-from tasks.annotate.step import run_step
-from tasks.annotate.steps import STEP_FUNCTIONS
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.order import STEP_FUNCTIONS
+from tasks.annotate.steps.step import run_step
 from tasks.annotate.summary import ShardSummary
 
 BACKOFF_SECONDS = 2.0

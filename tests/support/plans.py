@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tasks.annotate.datasets import find_datasets
-from tasks.annotate.plan import DatasetPlan, list_dataset, plan_dataset
+from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Workspace
 

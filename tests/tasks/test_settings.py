@@ -12,7 +12,7 @@ HEAVY = ("torch", "prefect", "dvc", "mediapipe", "matplotlib")
     "module",
     [
         "tasks.annotate.settings",
-        "tasks.annotate.status",
+        "tasks.annotate.look.status",
         "tasks.annotate.workspace",
         "tasks.predict.settings",
         "tasks.training.regressor.settings",

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from flows.run import artifacts
-from tasks.annotate.failures import Failure, FailureCounts
-from tasks.annotate.publish import WorstFit
+from tasks.annotate.look.failures import Failure, FailureCounts
+from tasks.annotate.run.publish import WorstFit
 
 
 def failure(**changes: str) -> Failure:

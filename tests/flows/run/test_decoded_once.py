@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 from annotated_project import PEOPLE, annotate
 
 import flows.run.orchestrate
-import tasks.annotate.parts
+import tasks.annotate.steps.parts
 from datasets_manifest.sources import decoded as decoded_photos
 
 
@@ -35,11 +35,11 @@ def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monke
 def test_photos_one_by_one_give_the_same_files(rendered, tmp_path, monkeypatch):
     sizes = []
 
-    def batch(people, rows, images, *arguments, whole=tasks.annotate.parts._batch):
+    def batch(people, rows, images, *arguments, whole=tasks.annotate.steps.parts._batch):
         sizes.append(len(images))
         return whole(people, rows, images, *arguments)
 
-    monkeypatch.setattr(tasks.annotate.parts, "_batch", batch)
+    monkeypatch.setattr(tasks.annotate.steps.parts, "_batch", batch)
     places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
     assert not annotate(rendered, **places, run__photo_chunk_mb=1e-6).failed_parts
     assert sizes == [1] * PEOPLE * 3, "body, hands and face"

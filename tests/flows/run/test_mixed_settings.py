@@ -27,12 +27,12 @@ from model.estimators import register
 from model.estimators.refusals import Refusal
 from model.estimators.simulated import SimulatedKeypoints
 from model.renderer.overlay import encode_png
-from tasks.annotate.job import ShardJob
+from tasks.annotate.look.status import dataset_states
+from tasks.annotate.look.verify import verify_labels
 from tasks.annotate.settings import load_config
-from tasks.annotate.status import dataset_states
-from tasks.annotate.step import run_step
-from tasks.annotate.steps import STEP_FUNCTIONS
-from tasks.annotate.verify import verify_labels
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.order import STEP_FUNCTIONS
+from tasks.annotate.steps.step import run_step
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 OTHER = {"keypoints.options": {"seed": 99}}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flows.run.orchestrate import block_size, run_shards
 from flows.run.progress import Progress
 from tasks.annotate.settings import AnnotateConfig, RunConfig
-from tasks.annotate.steps import READS
+from tasks.annotate.steps.order import READS
 from tasks.annotate.summary import ShardSummary, StepTimes, seconds_a_shard, write_times
 from tasks.annotate.workspace import STEPS, SplitShards, Workspace
 

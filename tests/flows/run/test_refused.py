@@ -13,7 +13,7 @@ from stub_estimators import write_photos, write_stub_params
 from flows.run.artifacts import failures_markdown
 from flows.run.orchestrate import run
 from flows.run.runners import LocalRunner
-from tasks.annotate.failures import list_failures
+from tasks.annotate.look.failures import list_failures
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Workspace
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 from annotated_project import annotate, step_states
 from stub_estimators import write_photos, write_stub_params
 
-from tasks.annotate.forecast import forecast
+from tasks.annotate.run.forecast import forecast
 from tasks.annotate.settings import load_config
 
 

@@ -5,10 +5,10 @@ import shutil
 from annotated_project import PEOPLE, annotate, step_states, write_project
 from parquet_opens import watch_opens
 
-from tasks.annotate.failures import list_failures
+from tasks.annotate.look.failures import list_failures
+from tasks.annotate.look.status import dataset_states
+from tasks.annotate.look.verify import verify_labels
 from tasks.annotate.settings import Origin
-from tasks.annotate.status import dataset_states
-from tasks.annotate.verify import verify_labels
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
-from tasks.annotate.status import dataset_states
+from tasks.annotate.look.status import dataset_states
 from tasks.annotate.workspace import Workspace
 
 PROGRAM = Path(__file__).parents[2] / "support" / "stopped_run.py"

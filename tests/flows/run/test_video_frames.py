@@ -16,7 +16,7 @@ from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.images import decode_image
 from model.estimators.base import EstimatorInfo, KeypointsOutput
 from model.estimators.registry import register
-from tasks.annotate.inspect import draw_sample, find_label
+from tasks.annotate.look.inspect import draw_sample, find_label
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import Workspace
 

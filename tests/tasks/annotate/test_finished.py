@@ -12,11 +12,11 @@ from parquet_opens import watch_opens
 from datasets_manifest.shards.journal import file_key
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.failures import list_failures
 from tasks.annotate.finished import open_journal
+from tasks.annotate.look.failures import list_failures
+from tasks.annotate.look.status import dataset_states, seconds_left, status_lines
+from tasks.annotate.look.verify import verify_labels
 from tasks.annotate.settings import Origin
-from tasks.annotate.status import dataset_states, seconds_left, status_lines
-from tasks.annotate.verify import verify_labels
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 SHARDS = [ShardRef(dataset="demo", split="all", index=index) for index in range(3)]

@@ -15,8 +15,8 @@ from fitting.settings import Composition
 from model.estimators.base import BodyOutput
 from model.estimators.refusals import refusals
 from tasks.annotate.delta_theta import delta_theta
-from tasks.annotate.job import ShardJob
-from tasks.annotate.parts import annotate_part, part_states, to_rotvec
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.parts import annotate_part, part_states, to_rotvec
 from tasks.estimators import estimator_info
 
 _NUM_BETAS = 10

@@ -17,9 +17,9 @@ from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import FailedRow
 from tasks.annotate.datasets import DatasetRecord, read_record
 from tasks.annotate.finished import finished_files, open_journal
-from tasks.annotate.refused import read_refused
+from tasks.annotate.look.status import planned_shards, recorded_failures
+from tasks.annotate.plan.refused import read_refused
 from tasks.annotate.settings import Origin
-from tasks.annotate.status import planned_shards, recorded_failures
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace
 
 SHARD_FAILED = "shard_failed"

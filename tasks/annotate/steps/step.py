@@ -17,8 +17,8 @@ import pyarrow as pa
 from datasets_manifest.files import WriteError, write_text
 from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.job import ShardJob
 from tasks.annotate.stale import keep
+from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import ShardRef, Workspace
 

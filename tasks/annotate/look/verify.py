@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
 from tasks.annotate.finished import open_journal
-from tasks.annotate.status import planned_shards
+from tasks.annotate.look.status import planned_shards
 from tasks.annotate.workspace import Workspace
 
 

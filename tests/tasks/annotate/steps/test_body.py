@@ -10,10 +10,10 @@ from upstream_checkpoints import write_checkpoint
 from fitting.delta_theta import DeltaTheta
 from model.estimators.base import BodyOutput
 from model.rotations import rotvec_to_rotmat
-from tasks.annotate.body import body_columns, smplx_output
 from tasks.annotate.delta_theta import delta_theta
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.steps.body import body_columns, smplx_output
 from tasks.settings import EstimatorConfig
 
 

@@ -9,14 +9,14 @@ from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import FACE_SCHEMA, ErrorCode
 from model.estimators.base import FaceOutput
 from model.estimators.refusals import refusals
-from tasks.annotate.job import ShardJob
-from tasks.annotate.parts import annotate_part, part_states, to_rotvec
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.parts import annotate_part, part_states, to_rotvec
 
 COPIED = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids")
 
 
 def annotate_face(job: ShardJob) -> pa.Table:
-    """Annotates the faces of one shard, see ``tasks.annotate.parts.annotate_part``."""
+    """Annotates the faces of one shard, see ``tasks.annotate.steps.parts.annotate_part``."""
     return annotate_part("face", job, FACE_SCHEMA, face_columns, ["valid"])
 
 

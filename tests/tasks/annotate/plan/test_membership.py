@@ -10,8 +10,8 @@ from plans import plan_of
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.schema.labels import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_shard
-from tasks.annotate import plan as planning
 from tasks.annotate.datasets import Dataset
+from tasks.annotate.plan import plan as planning
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import Workspace
 

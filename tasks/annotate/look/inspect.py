@@ -7,9 +7,9 @@ from typing import Any
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
 from model.renderer.overlay import encode_png
+from tasks.annotate.look.status import planned_shards
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.status import planned_shards
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.body_model import full_body
 from tasks.report.page import draw_label

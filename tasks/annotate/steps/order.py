@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from tasks.annotate.body import annotate_body
-from tasks.annotate.face import annotate_face
-from tasks.annotate.hands import annotate_hands
-from tasks.annotate.job import ShardJob
-from tasks.annotate.keypoints import annotate_keypoints
-from tasks.annotate.refine import refine_labels
+from tasks.annotate.steps.body import annotate_body
+from tasks.annotate.steps.face import annotate_face
+from tasks.annotate.steps.hands import annotate_hands
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.keypoints import annotate_keypoints
+from tasks.annotate.steps.refine import refine_labels
 
 STEP_FUNCTIONS: dict[str, Callable[[ShardJob], pa.Table]] = {
     "keypoints": annotate_keypoints,
@@ -20,7 +20,7 @@ STEP_FUNCTIONS: dict[str, Callable[[ShardJob], pa.Table]] = {
     "face": annotate_face,
     "refine": refine_labels,
 }
-"""Each gives the table of one shard at one step; ``tasks.annotate.step.run_step`` writes it."""
+"""Each gives the table of one shard at one step; ``tasks.annotate.steps.step.run_step`` writes it."""
 
 READS: dict[str, tuple[str, ...]] = {
     "keypoints": (),

@@ -15,9 +15,9 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
 from model.estimators.base import EstimatorInfo, KeypointsOutput
-from tasks.annotate import keypoints as step
-from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.steps import keypoints as step
+from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.settings import EstimatorConfig
 

@@ -14,7 +14,7 @@ from table_rows import table_from_rows
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate import plan as planning
+from tasks.annotate.plan import plan as planning
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 

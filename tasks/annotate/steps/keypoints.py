@@ -32,8 +32,8 @@ from model.estimators.base import (
     default_camera,
 )
 from model.estimators.refusals import refusals
-from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
+from tasks.annotate.steps.job import ShardJob
 from tasks.estimators import borrowed
 
 

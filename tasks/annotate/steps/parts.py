@@ -21,8 +21,8 @@ from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError
 from model.estimators.base import PersonBatch
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
-from tasks.annotate.job import ShardJob
 from tasks.annotate.photos import PhotoReader
+from tasks.annotate.steps.job import ShardJob
 from tasks.estimators import borrowed
 
 STATE_COLUMNS = ("status", "error_code", "error_detail")

@@ -26,8 +26,8 @@ from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_source import ImageSource, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from tasks.annotate.datasets import Dataset, write_record
-from tasks.annotate.membership import Membership
-from tasks.annotate.refused import write_refused
+from tasks.annotate.plan.membership import Membership
+from tasks.annotate.plan.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
 from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths

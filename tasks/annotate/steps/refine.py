@@ -21,8 +21,8 @@ from fitting.refine import Status as FitStatus
 from fitting.reprojection import Reprojection
 from fitting.sparse_tables import NUM_SURFACE
 from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
-from tasks.annotate.job import ShardJob
-from tasks.annotate.parts import STATE_COLUMNS, parts_detail, to_rotmat
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.parts import STATE_COLUMNS, parts_detail, to_rotmat
 from tasks.body_model import sparse_body
 
 _PARTS = ("keypoints", "body", "hands", "face")

@@ -7,9 +7,9 @@ from table_rows import table_from_rows
 
 from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode, Status
 from datasets_manifest.shards.footer import Footer
-from tasks.annotate.job import ShardJob
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.step import run_step
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.step import run_step
 from tasks.annotate.workspace import ShardRef, Workspace
 
 SHARD = ShardRef(dataset="coco", split="val", index=3)

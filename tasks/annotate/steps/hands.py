@@ -9,14 +9,14 @@ from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.labels import HANDS_SCHEMA, ErrorCode
 from model.estimators.base import HandsOutput
 from model.estimators.refusals import refusals
-from tasks.annotate.job import ShardJob
-from tasks.annotate.parts import annotate_part, part_states, to_rotvec
+from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.parts import annotate_part, part_states, to_rotvec
 
 SIDES = ("left", "right")
 
 
 def annotate_hands(job: ShardJob) -> pa.Table:
-    """Annotates the hands of one shard, see ``tasks.annotate.parts.annotate_part``."""
+    """Annotates the hands of one shard, see ``tasks.annotate.steps.parts.annotate_part``."""
     return annotate_part("hands", job, HANDS_SCHEMA, hands_columns, [f"{side}_valid" for side in SIDES])
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.manifest import open_adapter
 from tasks.annotate.datasets import Dataset, find_datasets
-from tasks.annotate.job import done_footer
-from tasks.annotate.membership import Membership
-from tasks.annotate.places import check_places
-from tasks.annotate.plan import plan_footer, plan_table, with_rows
+from tasks.annotate.plan.membership import Membership
+from tasks.annotate.plan.places import check_places
+from tasks.annotate.plan.plan import plan_footer, plan_table, with_rows
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.steps.job import done_footer
 from tasks.annotate.summary import seconds_a_shard
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.display import clock

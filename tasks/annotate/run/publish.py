@@ -31,7 +31,8 @@ from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png
-from tasks.annotate.failures import (
+from tasks.annotate.finished import open_journal
+from tasks.annotate.look.failures import (
     Failure,
     FailureCounts,
     csv_lines,
@@ -40,9 +41,8 @@ from tasks.annotate.failures import (
     row_failures,
     shard_failures,
 )
-from tasks.annotate.finished import open_journal
 from tasks.annotate.photos import PhotoReader
-from tasks.annotate.plan import DatasetPlan
+from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of

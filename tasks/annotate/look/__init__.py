@@ -1,0 +1,1 @@
+"""Looks at a workspace: what is done, what failed, one label, all labels. Nothing is changed."""

@@ -1,0 +1,1 @@
+"""From data sets to shards: which photo is in which, what is refused, and whose place an id is."""

@@ -1,0 +1,1 @@
+"""The steps of one shard: the job they share, keypoints, the three parts, refinement."""
