@@ -34,6 +34,8 @@ from model.estimators.mediapipe.graphs.texts import (
 )
 
 LICENCE = "Apache-2.0"
+METHOD_VERSION = "2"
+"""Of the search around the networks: raised when it gives other answers, so that files of before are made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ class Networks:
             digest.update((root / file).read_bytes())
         self.info = EstimatorInfo(
             name="mediapipe",
-            version=modules[0].__version__,
+            version=f"{METHOD_VERSION}-{modules[0].__version__}",
             weights_sha256=digest.hexdigest(),
             licence=LICENCE,
         )

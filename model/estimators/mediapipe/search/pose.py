@@ -14,13 +14,19 @@ from model.estimators.base import Array
 from model.estimators.mediapipe.graphs.regions import Region, lean_rad
 from model.estimators.mediapipe.graphs.runner import Detection, Networks, PoseReading
 from model.estimators.mediapipe.landmarks import POSE_FLIP
-from model.imaging.boxes import overlap
+from model.imaging.boxes import longer_side, overlap
 
 REGION_FACTOR = 2.5
 """Side of the pose region in radii of the person's circle."""
 
 CLEAR_SCORE = 0.8
 """Detector score at which the box needs no guesses about truncated or lying people."""
+
+BOX_MARGINS = np.array([-0.05, -0.11, 0.05, 0.05])
+"""What a person's box holds beyond the outermost landmarks, in longer sides: the skull above all, then hands and feet.
+
+With these, boxes agree best with those that annotators drew around 40 people of eight data sets (median intersection
+over union .84)."""
 
 DISTURBANCES: tuple[tuple[float, float, float, float, bool], ...] = (
     (0.88, 0.1, 0.0, 0.02, False),
@@ -124,12 +130,9 @@ def person_box(landmarks: Array, width: int, height: int, *, min_visibility: flo
     """Returns the xyxy box (4,) of a person from (33, 5) landmarks, with room for the skull and the feet."""
     points = landmarks[landmarks[:, 3] >= min_visibility, :2]
     points = landmarks[:, :2] if len(points) < 4 else points
-    limit = np.array([width, height], dtype=float)
-    low = np.clip(points.min(0), 0, limit)
-    high = np.clip(points.max(0), 0, limit)
-    w, h = high - low
-    box = np.array([low[0] - 0.03 * w, low[1] - 0.06 * h, high[0] + 0.03 * w, high[1] + 0.03 * h])
-    return np.clip(box, 0, np.tile(limit, 2))
+    limit = np.tile(np.array([width, height], dtype=float), 2)
+    box = np.clip(np.concatenate([points.min(0), points.max(0)]), 0, limit)
+    return np.clip(box + BOX_MARGINS * longer_side(box)[0], 0, limit)
 
 
 def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:
