@@ -22,7 +22,7 @@ from model.estimators.mediapipe.search.heads import (
     mesh_height,
     side_px,
 )
-from model.estimators.mediapipe.search.person import MAX_FACE_OFFSET, MIN_FACE_SCORE, PersonReading, read_parts
+from model.estimators.mediapipe.search.person import PersonReading, read_parts
 from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
 from model.estimators.mediapipe.uncertainty import is_pose_usable, limb_details, person_size_px
 from model.imaging.boxes import box_area, intersection_area, longer_side
@@ -63,14 +63,9 @@ def drop_repeats(poses: list[PersonPose], boxes: list[Array]) -> list[int]:
     return sorted(i for i in kept if not is_swallowed(i))
 
 
-def has_face(reading: PersonReading) -> bool:
-    """Whether the reading's face is accepted."""
-    return reading.face is not None and reading.face.score > MIN_FACE_SCORE and reading.face_offset < MAX_FACE_OFFSET
-
-
 def has_trusted_part(reading: PersonReading, box: Array, width: int, height: int) -> bool:
     """Whether a reading is good for anything: its face, a hand, or its body."""
-    if reading.pose is None or has_face(reading) or any(reading.hand_ok):
+    if reading.pose is None or reading.has_face() or any(reading.hand_ok):
         return True
     size = float(person_size_px(box, np.array([reading.pose.region.side_px]))[0])
     return is_pose_usable(limb_details(reading.pose.landmarks, reading.pose.spread_px, size, width, height))
@@ -78,7 +73,7 @@ def has_trusted_part(reading: PersonReading, box: Array, width: int, height: int
 
 def owns_face(reading: PersonReading, detection: FaceDetection) -> bool:
     """Whether a detected face is this person's."""
-    if reading.face is not None and (reading.pose is None or has_face(reading)):
+    if reading.face is not None and (reading.pose is None or reading.has_face()):
         mesh = reading.face.landmarks
         return float(np.hypot(*(mesh_centre(mesh) - centre(detection)))) < 0.6 * max(
             mesh_height(mesh), side_px(detection)
@@ -104,7 +99,7 @@ def people_of_photo(
 
     for group in detect_faces(networks, rgb, np.array([0, 0, width, height]), heads):
         owner = next((i for i, (reading, _) in enumerate(people) if owns_face(reading, group[0])), None)
-        if owner is not None and (people[owner][0].pose is None or has_face(people[owner][0])):
+        if owner is not None and (people[owner][0].pose is None or people[owner][0].has_face()):
             continue
         found = confirm(networks, rgb, group, heads)
         if found is None:
@@ -114,8 +109,9 @@ def people_of_photo(
             reading, box = people[owner]
             assert reading.pose is not None
             offset = face_offset(found.reading, reading.pose.landmarks)
-            if offset < MAX_FACE_OFFSET:
-                people[owner] = replace(reading, face=found.reading, face_offset=offset), box
+            with_face = replace(reading, face=found.reading, face_offset=offset)
+            if with_face.has_face():
+                people[owner] = with_face, box
                 continue
             if has_trusted_part(reading, box, width, height):
                 continue

@@ -2,9 +2,9 @@
 
 Evidence arrays are float32 with the person first; NaN = not there:
 ``pose_world_m`` (P, 33, 3), ``pose_px`` (P, 33, 5), ``pose_spread_px`` (P, 33), ``pose_region`` (P, 4),
-``pose_score`` (P,), ``face_px`` (P, 468, 3), ``face_score`` (P,), ``face_offset`` (P,), ``hand_world_m`` (P, 2, 21, 3),
-``hand_px`` (P, 2, 21, 3), ``hand_quality`` (P, 2), ``hand_ok`` (P, 2), ``hand_score`` (P, 2), ``hand_offset`` (P, 2),
-``hand_spread`` (P, 2).
+``pose_score`` (P,), ``face_px`` (P, 468, 3), ``face_score`` (P,), ``face_offset`` (P,), ``face_eyes`` (P,),
+``hand_world_m`` (P, 2, 21, 3), ``hand_px`` (P, 2, 21, 3), ``hand_quality`` (P, 2), ``hand_ok`` (P, 2),
+``hand_score`` (P, 2), ``hand_offset`` (P, 2), ``hand_spread`` (P, 2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from model.estimators.base import Array, PersonBatch
 from model.estimators.mediapipe.graphs.runner import FaceReading, Networks
-from model.estimators.mediapipe.search.face_landmarks import find_face
+from model.estimators.mediapipe.search.face_landmarks import eyes_along, face_detail, find_face
 from model.estimators.mediapipe.search.hand_landmarks import (
     FoundHand,
     HandConfig,
@@ -27,11 +27,6 @@ from model.estimators.mediapipe.search.hand_landmarks import (
 from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box
 from model.imaging.boxes import box_problem
 
-MIN_FACE_SCORE = 0.5
-"""Score of an accepted face."""
-MAX_FACE_OFFSET = 0.35
-"""Largest distance between an accepted face and the pose's face, in face heights."""
-
 POSE_SHAPES: dict[str, tuple[int, ...]] = {
     "pose_world_m": (33, 3),
     "pose_px": (33, 5),
@@ -39,7 +34,12 @@ POSE_SHAPES: dict[str, tuple[int, ...]] = {
     "pose_region": (4,),
     "pose_score": (),
 }
-FACE_SHAPES: dict[str, tuple[int, ...]] = {"face_px": (468, 3), "face_score": (), "face_offset": ()}
+FACE_SHAPES: dict[str, tuple[int, ...]] = {
+    "face_px": (468, 3),
+    "face_score": (),
+    "face_offset": (),
+    "face_eyes": (),
+}
 HAND_SHAPES: dict[str, tuple[int, ...]] = {
     "hand_world_m": (2, 21, 3),
     "hand_px": (2, 21, 3),
@@ -63,6 +63,17 @@ class PersonReading:
     """Distance between face and pose (or the face detector's box), in face heights."""
     hands: tuple[FoundHand, FoundHand] | None = None
     hand_ok: tuple[bool, bool] = (False, False)
+
+    @property
+    def face_eyes(self) -> float:
+        """Agreement of the eyes of face and pose, NaN without either."""
+        if self.face is None or self.pose is None:
+            return float("nan")
+        return eyes_along(self.face.landmarks, self.pose.landmarks)
+
+    def has_face(self) -> bool:
+        """Whether the face is accepted."""
+        return self.face is not None and face_detail(self.face.score, self.face_offset, self.face_eyes) is None
 
 
 def read_parts(
@@ -99,7 +110,7 @@ def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
             out["pose_region"][i] = [region.x_px, region.y_px, region.side_px, region.rotation_rad]
         if reading.face is not None:
             out["face_px"][i], out["face_score"][i] = reading.face.landmarks, reading.face.score
-            out["face_offset"][i] = reading.face_offset
+            out["face_offset"][i], out["face_eyes"][i] = reading.face_offset, reading.face_eyes
         if reading.hands is not None:
             for side, hand in enumerate(reading.hands):
                 out["hand_world_m"][i, side], out["hand_px"][i, side] = hand.reading.world_m, hand.reading.landmarks
@@ -109,27 +120,15 @@ def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
     return out
 
 
-def face_accepted(evidence: dict[str, Array]) -> Array:
-    """Returns (P,) whether the face was found where the pose has it; NaN counts as not found."""
-    return (evidence["face_score"] > MIN_FACE_SCORE) & (evidence["face_offset"] < MAX_FACE_OFFSET)
-
-
 def face_details(evidence: dict[str, Array]) -> list[str | None]:
     """What is said against each of P faces, None for an accepted one."""
-    return [
-        None if accepted else _face_detail(float(score), float(offset))
-        for accepted, score, offset in zip(
-            face_accepted(evidence), evidence["face_score"], evidence["face_offset"], strict=True
-        )
-    ]
+    figures = (evidence[f"face_{name}"].tolist() for name in ("score", "offset", "eyes"))
+    return [face_detail(score, offset, eyes) for score, offset, eyes in zip(*figures, strict=True)]
 
 
-def _face_detail(score: float, offset: float) -> str:
-    if np.isnan(score):
-        return "no head was found where a face could be looked for"
-    if not score > MIN_FACE_SCORE:
-        return f"score {score:.2f}, needed {MIN_FACE_SCORE}"
-    return f"{100 * offset:.0f} % of its height beside the pose's face, allowed {100 * MAX_FACE_OFFSET:.0f} %"
+def face_accepted(evidence: dict[str, Array]) -> Array:
+    """Returns (P,) whether the face is accepted."""
+    return np.array([detail is None for detail in face_details(evidence)], dtype=bool)
 
 
 def hand_details(evidence: dict[str, Array], config: HandConfig) -> list[tuple[str | None, str | None]]:

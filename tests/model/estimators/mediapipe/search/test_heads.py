@@ -10,7 +10,7 @@ from model.estimators import ImageInput, PersonBatch, create
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
 from model.estimators.mediapipe.search.heads import HeadConfig, detect_faces, head_box, head_points, is_head_of
-from model.estimators.mediapipe.search.people import has_face, head_in_box
+from model.estimators.mediapipe.search.people import head_in_box
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")
@@ -86,7 +86,7 @@ def test_a_face_in_a_given_box_is_a_person_unless_it_is_someone_elses(portrait):
     head = head_in_box(networks(), portrait.rgb, box, [], HeadConfig())
     assert head is not None
     assert head.pose is None
-    assert has_face(head)
+    assert head.has_face()
     assert head_in_box(networks(), portrait.rgb, box, [head], HeadConfig()) is None
 
 
