@@ -19,6 +19,7 @@ from model.estimators.mediapipe.search.person import (
     face_accepted,
     face_details,
     hand_details,
+    one_owner_a_hand,
     to_evidence,
 )
 from model.estimators.mediapipe.search.pose import PoseConfig
@@ -71,19 +72,19 @@ class MediapipeKeypoints:
         del annotated
         rgb = image.rgb
         height, width = rgb.shape[:2]
-        readings: list[PersonReading | None] = []
         if boxes is None:
             people, used = people_of_photo(
                 self._networks, rgb, detector=self._detector, hands=self._hands, heads=self._heads
             )
-            readings += people
+            readings = one_owner_a_hand(people)
             return self._output(readings, used, [None] * len(readings), "detector", width, height)
         used = np.asarray(boxes, dtype=float).reshape(-1, 4)
         problems = refused_boxes(used, width, height)
         usable = [problem is None for problem in problems]
-        readings += people_in_boxes(
+        people = people_in_boxes(
             self._networks, rgb, used, usable, pose=self._pose, hands=self._hands, heads=self._heads
         )
+        readings = one_owner_a_hand(people)
         return self._output(readings, used, problems, "manifest", width, height)
 
     def _output(

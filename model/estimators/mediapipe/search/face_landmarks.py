@@ -105,8 +105,7 @@ def find_face(networks: Networks, rgb: Array, pose: Array) -> tuple[FaceReading,
     for factor, rotation in ((2.2, roll), (1.5, roll), (2.2, 0.0), (3.0, 0.0)):
         reading = read_face(networks, rgb, Region(float(x), float(y), factor * size, rotation))
         offset = face_offset(reading, pose)
-        misfit = offset > 1 or eyes_along(reading.landmarks, pose) < MIN_EYES
-        worth = reading.score * (0.2 if misfit else 1.0)
+        worth = reading.score * (0.2 if offset > 1 else 1.0)
         if best is None or worth > best[0]:
             best = (worth, reading, offset)
         if best[0] > GOOD_SCORE:

@@ -11,6 +11,8 @@ from model.estimators.base import Array
 from model.estimators.mediapipe.graphs.regions import Region, lean_rad
 from model.estimators.mediapipe.graphs.runner import HandReading, Networks
 from model.estimators.mediapipe.landmarks import LEFT_ARM, RIGHT_ARM
+from model.estimators.mediapipe.search.pose import PersonPose
+from model.estimators.mediapipe.uncertainty import is_inside
 
 WRIST, INDEX, MIDDLE, RING = 0, 5, 9, 13
 """Hand landmarks: wrist and three knuckles."""
@@ -38,6 +40,36 @@ class HandConfig:
     """Spread of an accepted hand, in its diagonals."""
     min_diagonal_px: float = 16.0
     """Size below which the fingers of a hand cannot be told apart."""
+    min_inside: float = 0.5
+    """Share of the points that must lie in the photo."""
+    min_wrist_visibility: float = 0.3
+    """Of the pose's wrist: a hand beside a wrist that is not seen is another's, or none."""
+    max_wrist_spread: float = 0.3
+    """Spread of the pose's wrist over other regions, in diagonals of the hand."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandFigures:
+    """What a hand is accepted by, see ``hand_detail``."""
+
+    score: float
+    """Of the network."""
+    quality: float
+    """Score, 0 for the wrong hand or an impossible place or size."""
+    wrist_offset: float
+    """Distance to the pose's wrist, in arm lengths."""
+    spread: float
+    """Spread over other regions, in diagonals of the hand."""
+    size_px: float
+    """Diagonal of its landmarks."""
+    inside: float
+    """Share of its landmarks in the photo."""
+    wrist_visibility: float
+    """Of the pose's wrist."""
+    wrist_spread: float
+    """Spread of the pose's wrist over other regions, in diagonals of the hand; NaN where it was not measured."""
+    rival_offset: float = float("nan")
+    """Distance to the wrist of another person who owns this hand, in arm lengths of this one; NaN without one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,43 +77,32 @@ class FoundHand:
     """The best reading of one hand."""
 
     reading: HandReading
-    quality: float
-    """Score, 0 for the wrong hand or an impossible place or size."""
-    wrist_offset: float
-    """Distance to the pose's wrist, in arm lengths."""
-    spread: float
-    """Spread over other regions, in diagonals of the hand."""
-
-    def is_accepted(self, config: HandConfig) -> bool:
-        """Whether the hand is trusted."""
-        size_px = diagonal(self.reading.landmarks)
-        return hand_detail(self.reading.score, self.quality, self.wrist_offset, self.spread, size_px, config) is None
+    figures: HandFigures
 
 
-def hand_detail(
-    score: float, quality: float, wrist_offset: float, spread: float, size_px: float, config: HandConfig
-) -> str | None:
-    """What is said against a hand, with the figure and its limit; None for one that is trusted.
-
-    Args:
-        score: Of the network.
-        quality: See ``FoundHand``.
-        wrist_offset: See ``FoundHand``.
-        spread: See ``FoundHand``.
-        size_px: Diagonal of its landmarks.
-        config: The limits.
-    """
-    if not score > config.min_quality:
-        return f"score {score:.2f}, needed {config.min_quality}"
-    if not wrist_offset < config.max_wrist_offset:
-        far, most = 100 * wrist_offset, 100 * config.max_wrist_offset
+def hand_detail(figures: HandFigures, config: HandConfig) -> str | None:
+    """What is said against a hand, with the figure and its limit; None for one that is trusted."""
+    if not figures.score > config.min_quality:
+        return f"score {figures.score:.2f}, needed {config.min_quality}"
+    if not figures.wrist_offset < config.max_wrist_offset:
+        far, most = 100 * figures.wrist_offset, 100 * config.max_wrist_offset
         return f"wrist {far:.0f} % of an arm from the body's wrist, allowed {most:.0f} %"
-    if not quality > config.min_quality:
-        return f"score {score:.2f}, but as the other hand or of a size that no hand has beside the arm"
-    if not spread < config.max_spread:
-        return f"spread {100 * spread:.1f} % of the hand, allowed {100 * config.max_spread:.1f} %"
-    if not size_px >= config.min_diagonal_px:
-        return f"{size_px:.0f} px large, needed {config.min_diagonal_px:.0f}"
+    if not figures.quality > config.min_quality:
+        return f"score {figures.score:.2f}, but as the other hand or of a size that no hand has beside the arm"
+    if not figures.spread < config.max_spread:
+        return f"spread {100 * figures.spread:.1f} % of the hand, allowed {100 * config.max_spread:.1f} %"
+    if not figures.size_px >= config.min_diagonal_px:
+        return f"{figures.size_px:.0f} px large, needed {config.min_diagonal_px:.0f}"
+    if not figures.inside >= config.min_inside:
+        return f"{100 * figures.inside:.0f} % of its points in the photo, needed {100 * config.min_inside:.0f} %"
+    if not figures.wrist_visibility >= config.min_wrist_visibility:
+        return f"visibility {figures.wrist_visibility:.2f} of the body's wrist, needed {config.min_wrist_visibility}"
+    if figures.wrist_spread > config.max_wrist_spread:
+        far, most = 100 * figures.wrist_spread, 100 * config.max_wrist_spread
+        return f"spread of the body's wrist {far:.0f} % of the hand, allowed {most:.0f} %"
+    if figures.rival_offset <= figures.wrist_offset:
+        own, other = 100 * figures.wrist_offset, 100 * figures.rival_offset
+        return f"another person's hand, whose wrist is {other:.0f} % of an arm from it, this one's {own:.0f} %"
     return None
 
 
@@ -168,8 +189,9 @@ def hand_spread(networks: Networks, rgb: Array, reading: HandReading) -> float:
     return float(np.median(distances)) / (diagonal(reading.landmarks) + 1e-6)
 
 
-def find_hand(networks: Networks, rgb: Array, pose: Array, side: int, config: HandConfig) -> FoundHand:
-    """Returns the best reading of the left (0) or right (1) hand of (33, 5) pose landmarks."""
+def find_hand(networks: Networks, rgb: Array, person: PersonPose, side: int, config: HandConfig) -> FoundHand:
+    """Returns the best reading of the left (0) or right (1) hand of a pose."""
+    pose = person.landmarks
     best: tuple[float, float, float, HandReading] | None = None
     for number, region in enumerate(first_regions(pose, side)[: config.max_tries]):
         reading = read_hand(networks, rgb, region)
@@ -182,22 +204,37 @@ def find_hand(networks: Networks, rgb: Array, pose: Array, side: int, config: Ha
             break
     assert best is not None
     _, quality, offset, reading = best
-    if quality <= 0.3:
-        return FoundHand(reading=reading, quality=quality, wrist_offset=offset, spread=1.0)
-    refined = read_hand(networks, rgb, next_region(reading))
-    refined_quality, refined_offset = judge(refined, pose, side)
-    if refined_quality > quality:
-        reading, quality, offset = refined, refined_quality, refined_offset
-    spread = hand_spread(networks, rgb, reading)
-    return FoundHand(reading=reading, quality=quality, wrist_offset=offset, spread=spread)
+    spread = 1.0
+    if quality > 0.3:
+        refined = read_hand(networks, rgb, next_region(reading))
+        refined_quality, refined_offset = judge(refined, pose, side)
+        if refined_quality > quality:
+            reading, quality, offset = refined, refined_quality, refined_offset
+        spread = hand_spread(networks, rgb, reading)
+    wrist, size_px = (RIGHT_ARM if side else LEFT_ARM)[2], diagonal(reading.landmarks)
+    figures = HandFigures(
+        score=reading.score,
+        quality=quality,
+        wrist_offset=offset,
+        spread=spread,
+        size_px=size_px,
+        inside=float(is_inside(reading.landmarks, rgb.shape[1], rgb.shape[0], 0.0).mean()),
+        wrist_visibility=float(pose[wrist, 3]),
+        wrist_spread=float(person.spread_px[wrist]) / max(size_px, 1e-6),
+    )
+    return FoundHand(reading=reading, figures=figures)
+
+
+def is_same_hand(a: HandReading, b: HandReading) -> bool:
+    """Whether two readings lie on one another."""
+    distance = float(np.linalg.norm(a.landmarks[:, :2] - b.landmarks[:, :2], axis=1).mean())
+    return distance < 0.25 * diagonal(a.landmarks)
 
 
 def drop_shared_hand(hands: tuple[FoundHand, FoundHand], accepted: list[bool]) -> list[bool]:
     """Refuses the worse of two accepted hands that lie on one another: one hand was read twice."""
-    if not all(accepted):
+    left, right = hands
+    if not all(accepted) or not is_same_hand(left.reading, right.reading):
         return accepted
-    left, right = (hand.reading.landmarks[:, :2] for hand in hands)
-    distance = float(np.linalg.norm(left - right, axis=1).mean())
-    if distance >= 0.25 * diagonal(left):
-        return accepted
-    return [hands[0].quality >= hands[1].quality, hands[0].quality < hands[1].quality]
+    is_left = left.figures.quality >= right.figures.quality
+    return [is_left, not is_left]

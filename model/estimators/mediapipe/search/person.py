@@ -3,13 +3,14 @@
 Evidence arrays are float32 with the person first; NaN = not there:
 ``pose_world_m`` (P, 33, 3), ``pose_px`` (P, 33, 5), ``pose_spread_px`` (P, 33), ``pose_region`` (P, 4),
 ``pose_score`` (P,), ``face_px`` (P, 468, 3), ``face_score`` (P,), ``face_offset`` (P,), ``face_eyes`` (P,),
-``hand_world_m`` (P, 2, 21, 3), ``hand_px`` (P, 2, 21, 3), ``hand_quality`` (P, 2), ``hand_ok`` (P, 2),
-``hand_score`` (P, 2), ``hand_offset`` (P, 2), ``hand_spread`` (P, 2).
+``hand_world_m`` (P, 2, 21, 3), ``hand_px`` (P, 2, 21, 3), ``hand_ok`` (P, 2), and ``hand_<figure>`` (P, 2) of each of
+``HandFigures``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
@@ -19,10 +20,12 @@ from model.estimators.mediapipe.search.face_landmarks import eyes_along, face_de
 from model.estimators.mediapipe.search.hand_landmarks import (
     FoundHand,
     HandConfig,
-    diagonal,
+    HandFigures,
+    arm_length,
     drop_shared_hand,
     find_hand,
     hand_detail,
+    is_same_hand,
 )
 from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box
 from model.imaging.boxes import box_problem
@@ -40,14 +43,12 @@ FACE_SHAPES: dict[str, tuple[int, ...]] = {
     "face_offset": (),
     "face_eyes": (),
 }
+HAND_FIGURES = tuple(field.name for field in fields(HandFigures))
 HAND_SHAPES: dict[str, tuple[int, ...]] = {
     "hand_world_m": (2, 21, 3),
     "hand_px": (2, 21, 3),
-    "hand_quality": (2,),
     "hand_ok": (2,),
-    "hand_score": (2,),
-    "hand_offset": (2,),
-    "hand_spread": (2,),
+    **{f"hand_{name}": (2,) for name in HAND_FIGURES},
 }
 EVIDENCE_SHAPES = {**POSE_SHAPES, **FACE_SHAPES, **HAND_SHAPES}
 """Shape of one person's row of every evidence array."""
@@ -83,12 +84,49 @@ def read_parts(
     found_face, offset = find_face(networks, rgb, pose.landmarks) if face else (None, float("nan"))
     if not hands:
         return PersonReading(pose=pose, face=found_face, face_offset=offset)
-    pair = (
-        find_hand(networks, rgb, pose.landmarks, 0, config),
-        find_hand(networks, rgb, pose.landmarks, 1, config),
+    left, right = (find_hand(networks, rgb, pose, side, config) for side in (0, 1))
+    accepted = drop_shared_hand((left, right), [hand_detail(hand.figures, config) is None for hand in (left, right)])
+    return PersonReading(
+        pose=pose, face=found_face, face_offset=offset, hands=(left, right), hand_ok=(accepted[0], accepted[1])
     )
-    accepted = drop_shared_hand(pair, [hand.is_accepted(config) for hand in pair])
-    return PersonReading(pose=pose, face=found_face, face_offset=offset, hands=pair, hand_ok=(accepted[0], accepted[1]))
+
+
+def one_owner_a_hand(
+    readings: Sequence[PersonReading | None], photos: Sequence[Hashable] | None = None
+) -> list[PersonReading | None]:
+    """Leaves a hand that several people of a photo claim to the one whose wrist is nearest to it.
+
+    Args:
+        readings: People, None where nobody was found.
+        photos: Which photo each is in; one and the same if not given.
+    """
+    photos = [0] * len(readings) if photos is None else photos
+    pairs = {i: list(person.hands) for i, person in enumerate(readings) if person is not None and person.hands}
+    arms_px = {i: arm_length(person.pose.landmarks) for i, person in enumerate(readings) if person and person.pose}
+    accepted = {i: list(person.hand_ok) for i, person in enumerate(readings) if person is not None}
+    claims = [
+        (hand.figures.wrist_offset * arms_px[i], i, side)
+        for i, pair in pairs.items()
+        for side, hand in enumerate(pair)
+        if accepted[i][side]
+    ]
+    owned: list[tuple[float, int, int]] = []
+    for distance_px, i, side in sorted(claims):
+        hand = pairs[i][side]
+        rivals_px = [
+            other_px
+            for other_px, j, other in owned
+            if j != i and photos[j] == photos[i] and is_same_hand(hand.reading, pairs[j][other].reading)
+        ]
+        if not rivals_px:
+            owned.append((distance_px, i, side))
+            continue
+        pairs[i][side] = replace(hand, figures=replace(hand.figures, rival_offset=min(rivals_px) / arms_px[i]))
+        accepted[i][side] = False
+    return [
+        replace(person, hands=tuple(pairs[i]), hand_ok=tuple(accepted[i])) if person and i in pairs else person
+        for i, person in enumerate(readings)
+    ]
 
 
 def empty_evidence(num_people: int, shapes: dict[str, tuple[int, ...]] | None = None) -> dict[str, Array]:
@@ -114,9 +152,9 @@ def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
         if reading.hands is not None:
             for side, hand in enumerate(reading.hands):
                 out["hand_world_m"][i, side], out["hand_px"][i, side] = hand.reading.world_m, hand.reading.landmarks
-                out["hand_quality"][i, side], out["hand_ok"][i, side] = hand.quality, reading.hand_ok[side]
-                out["hand_score"][i, side], out["hand_offset"][i, side] = hand.reading.score, hand.wrist_offset
-                out["hand_spread"][i, side] = hand.spread
+                out["hand_ok"][i, side] = reading.hand_ok[side]
+                for name, value in asdict(hand.figures).items():
+                    out[f"hand_{name}"][i, side] = value
     return out
 
 
@@ -137,11 +175,10 @@ def hand_details(evidence: dict[str, Array], config: HandConfig) -> list[tuple[s
     def detail(person: int, side: int) -> str | None:
         if evidence["hand_ok"][person, side] > 0.5:
             return None
-        figures = ("score", "quality", "offset", "spread")
-        score, quality, offset, spread = (float(evidence[f"hand_{name}"][person, side]) for name in figures)
-        if np.isnan(score):
+        figures = HandFigures(**{name: float(evidence[f"hand_{name}"][person, side]) for name in HAND_FIGURES})
+        if np.isnan(figures.score):
             return "no arm was found where a hand could be looked for"
-        said = hand_detail(score, quality, offset, spread, diagonal(evidence["hand_px"][person, side]), config)
+        said = hand_detail(figures, config)
         return said or "the same hand was read for both sides, better as the other"
 
     return [(detail(person, 0), detail(person, 1)) for person in range(len(evidence["hand_ok"]))]
@@ -176,4 +213,4 @@ def evidence_of(
         usable = box_problem(box, rgb.shape[1], rgb.shape[0]) is None
         pose = find_in_box(networks, rgb, box, pose_config, measured=spread) if usable else None
         readings.append(None if pose is None else read_parts(networks, rgb, pose, hand_config, face=face, hands=hands))
-    return to_evidence(readings)
+    return to_evidence(one_owner_a_hand(readings, [id(rgb) for rgb in batch.images]))
