@@ -161,7 +161,7 @@ class KeypointsOutput:
     valid: Array
     """(P,) bool."""
     reasons: list[Refusal | None]
-    """Of an invalid person."""
+    """Of an invalid person; of a valid one, why nothing but its body is refused (it lies in another's box)."""
     evidence: dict[str, Array]
     """float32 arrays for the later stages, first dim P; NaN = not there. A source that puts hips and shoulders
     elsewhere than at the joints says so here (`model.estimators.surface`)."""

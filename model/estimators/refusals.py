@@ -104,9 +104,10 @@ def refused_boxes(boxes_xyxy: Array, width: int, height: int) -> list[Refusal | 
 
 
 def overlapped(boxes_xyxy: Array) -> list[Refusal | None]:
-    """The refusal of each box (P, 4) of which too much lies in another's; None for the others.
+    """The refusal of the body in each box (P, 4) of which too much lies in another's; None for the others.
 
-    Of people of very different size only the smaller one counts as overlapped.
+    Limbs could be mixed up there; hands and faces cannot. Of people of very different size only the smaller one counts
+    as overlapped.
     """
     out: list[Refusal | None] = [None] * len(boxes_xyxy)
     areas = [box_area(box) for box in boxes_xyxy]

@@ -82,7 +82,8 @@ def _nobody(failure: str) -> FoundPeople:
 def _of_output(output: KeypointsOutput, rgb: np.ndarray) -> FoundPeople:
     boxes = np.asarray(output.boxes_xyxy, np.float64).reshape(-1, 4)
     problems = refused_boxes(boxes, rgb.shape[1], rgb.shape[0])
-    reasons = refusals(output.valid, output.reasons, ErrorCode.KEYPOINTS_TOO_FEW)
+    refused = refusals(output.valid, output.reasons, ErrorCode.KEYPOINTS_TOO_FEW)
+    reasons = [refusal or said for refusal, said in zip(refused, output.reasons, strict=True)]
     return FoundPeople(
         boxes_xyxy=boxes,
         sources=tuple(BoxSource(source) for source in output.box_source),

@@ -19,7 +19,7 @@ from model.estimators.dwpose.yolox import PersonDetector, YoloxConfig
 from model.estimators.refusals import refused_boxes
 from model.estimators.registry import register
 
-METHOD_VERSION = "1"
+METHOD_VERSION = "2"
 """Of the steps around the networks."""
 Route = Literal["onnx", "mmpose"]
 

@@ -116,7 +116,7 @@ def keypoints_output(
     sides = longer_side(boxes)
     inside = is_inside(np.nan_to_num(poses.points_px, nan=-np.inf), *size)
     reasons = list(problems)
-    overlaps = overlapped(boxes)
+    overlaps, valid = overlapped(boxes), np.zeros(num, dtype=bool)
     for i in range(num):
         if reasons[i] is not None:
             continue
@@ -129,7 +129,10 @@ def keypoints_output(
             inside[i],
             calibration,
         )
-        reasons[i] = few_keypoints(sigma[i]) or overlaps[i]
+        refused, overlap = few_keypoints(sigma[i]), overlaps[i]
+        valid[i], reasons[i] = refused is None, refused or overlap
+        if overlap is not None:
+            groups[i], details[i] = False, (overlap.detail, *details[i][1:])
     return KeypointsOutput(
         boxes_xyxy=boxes.astype(np.float32),
         box_source=[box_source] * num,
@@ -138,7 +141,7 @@ def keypoints_output(
         sigma_px=sigma.astype(np.float32),
         part_valid=trusted_parts(details),
         part_details=details,
-        valid=np.array([reason is None for reason in reasons], dtype=bool),
+        valid=valid,
         reasons=reasons,
         evidence={
             "body_group_valid": groups.astype(np.float32),

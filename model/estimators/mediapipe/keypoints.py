@@ -122,16 +122,19 @@ class MediapipeKeypoints:
                 (left, right),
                 float(sides[i]),
             )
-        reasons = list(problems)
+        reasons, valid = list(problems), np.zeros(num, dtype=bool)
         is_head = np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool)
-        # A face that is seen is not covered by another's box.
-        overlaps = dict(zip(np.flatnonzero(~is_head).tolist(), overlapped(boxes[~is_head]), strict=True))
-        for i in range(num):
-            if reasons[i] is None:
-                reasons[i] = self._no_pose if readings[i] is None else few_keypoints(sigma[i]) or overlaps.get(i)
+        # What is no person overlaps nobody.
+        people = ~is_head & (groups.any(1) | face_ok | hand_ok.any(1))
+        overlaps = dict(zip(np.flatnonzero(people).tolist(), overlapped(boxes[people]), strict=True))
+        for i, reading in enumerate(readings):
+            refused = reasons[i] or (self._no_pose if reading is None else few_keypoints(sigma[i]))
+            overlap = overlaps.get(i)
+            valid[i], reasons[i] = refused is None, refused or overlap
+            if overlap is not None:
+                groups[i], bodies[i] = False, overlap.detail
         evidence["body_group_valid"] = groups.astype(np.float32)
         evidence |= MEDIAPIPE.evidence(num)
-        valid = np.array([reason is None for reason in reasons], dtype=bool)
         details: list[PartDetails] = [
             (body, *hands, face)
             for body, hands, face in zip(

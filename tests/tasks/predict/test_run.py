@@ -63,7 +63,7 @@ class BoxesByWidth:
             keypoints=np.zeros((num, 133, 3), np.float32),
             sigma_px=np.ones((num, 133), np.float32),
             part_valid=np.ones((num, 4), bool),
-            valid=np.array([reason is None for _, reason in people], bool),
+            valid=np.array([reason != "box_invalid" for _, reason in people], bool),
             part_details=[(None,) * 4] * num,
             reasons=[code and Refusal(ErrorCode(code), f"{code}: 2 found, 3 needed") for _, code in people],
             evidence={},

@@ -1,3 +1,5 @@
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -160,11 +162,17 @@ def test_unusable_boxes_are_rows_without_points(finder):
     assert not found.part_valid[[0, 1, 3]].any()
 
 
-def test_overlapped_people_are_refused(finder):
+def test_overlapped_people_lose_their_bodies_and_keep_faces_and_hands(finder):
     box = np.array([[100, 60, 460, 560], [130, 80, 470, 570.0]])
     rgb = photo()
     paint(rgb, places(box[0]), box[0])
-    assert codes_of(finder.estimate(image(rgb), box)) == ["person_overlapped"] * 2
+    alone, both = finder.estimate(image(rgb), box[:1]), finder.estimate(image(rgb), box)
+    assert codes_of(both) == ["person_overlapped"] * 2
+    assert both.valid.all()
+    assert alone.part_valid[0].all()
+    assert both.part_valid[0].tolist() == [False, True, True, True]
+    assert re.fullmatch(r"\d+% of .* allowed 50%", both.part_details[0][0])
+    assert not both.evidence["body_group_valid"].any()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])

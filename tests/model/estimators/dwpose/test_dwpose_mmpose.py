@@ -100,7 +100,7 @@ def test_configuration_of_another_network_is_refused(apis, files, tmp_path):
 
 def test_route_is_an_option_of_the_backend(apis, files):
     estimator = DwposeKeypoints(route="mmpose", config_path=files[0], pose_path=files[1])
-    assert estimator.info.version == "1-dwpose-mmpose"
+    assert estimator.info.version == "2-dwpose-mmpose"
     weights, config = estimator.info.weights_sha256.split("+")
     assert weights == hashlib.sha256(files[1].read_bytes()).hexdigest()
     assert len(config) == 64
