@@ -1,10 +1,11 @@
-"""One real Prefect server for all tests of this folder that need one, in a project folder of its own."""
+"""What tests of runs share: one real Prefect server in a project folder of its own, and small pictures on pages."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "project_with_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """The pages of runs inside this process have the smallest pictures: drawing takes a third of a run of stubs."""
+    from tasks.report.settings import ReportConfig
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.report.data.ReportConfig", partial(ReportConfig, tile_px=64))
+        yield
 
 
 @pytest.fixture(scope="session")

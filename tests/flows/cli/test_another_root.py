@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from manifests import write_manifest
+from restored import Restored
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 
@@ -19,15 +20,25 @@ def files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "running" not in path.parts}
 
 
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory):
+    """Folder in which the photos of folder ``a`` are annotated as my_photos; ``b`` has others."""
+    folder = tmp_path_factory.mktemp("another_root") / "project"
+    write_photos(folder / "a", ["1.png", "2.png", "3.png"])
+    write_photos(folder / "b", ["1.png", "9.png"])
+    write_stub_params(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert pear("annotate", "my_photos", "--root", "my_photos=a")[0] == 0
+    return Restored(folder)
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Working folder in which the photos of folder ``a`` are annotated as my_photos; ``b`` has others."""
-    write_photos(tmp_path / "a", ["1.png", "2.png", "3.png"])
-    write_photos(tmp_path / "b", ["1.png", "9.png"])
-    write_stub_params(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    assert pear("annotate", "my_photos", "--root", "my_photos=a")[0] == 0
-    return tmp_path
+def project(annotated, monkeypatch):
+    """That folder as the working folder."""
+    folder = annotated()
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def people(project, dataset="my_photos"):

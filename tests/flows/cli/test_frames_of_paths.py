@@ -21,7 +21,7 @@ def pear(*words):
 def project(tmp_path, monkeypatch):
     """Working folder with a clip of 12 frames, ten a second."""
     write_video(tmp_path / "walk.avi", 12)
-    write_stub_params(tmp_path)
+    write_stub_params(tmp_path, images_per_shard=4)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 from manifests import write_manifest
+from restored import Restored
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 
@@ -29,14 +30,19 @@ def files(folder):
     }
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Working folder with settings, and photos for two shards elsewhere."""
-    folder = tmp_path / "it's #1"
-    write_photos(tmp_path / "photos", ["1.png", "2.png", "3.png"])
+def write_project(root):
+    """Writes a working folder with settings, and photos for two shards elsewhere; returns the folder."""
+    folder = root / "it's #1"
+    write_photos(root / "photos", ["1.png", "2.png", "3.png"])
     write_photos(folder / "near", ["1.png"])
     write_manifest(folder / "near.yaml", "near", "near")
     write_stub_params(folder)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    folder = write_project(tmp_path)
     monkeypatch.chdir(folder)
     return folder
 
@@ -48,6 +54,24 @@ RUNS = {
     "folders": ("near.yaml", "--set", "output.labels=my labels", "--set", "output.work=w"),
     "params": ("near.yaml", "--params", "other.yaml"),
 }
+
+
+@pytest.fixture(scope="module")
+def two_shards(tmp_path_factory):
+    """Photos elsewhere, annotated."""
+    root = tmp_path_factory.mktemp("retry") / "root"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(write_project(root))
+        assert pear("annotate", *RUNS["root"])[0] == 0
+    return Restored(root)
+
+
+@pytest.fixture
+def annotated(two_shards, monkeypatch):
+    """Working folder in which two shards of photos that lie elsewhere are annotated."""
+    folder = two_shards() / "it's #1"
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
@@ -83,31 +107,29 @@ def test_every_printed_command_does_its_shard_again(project, monkeypatch, words)
         assert read_footer(path).config_hash == config
 
 
-def test_the_old_files_are_kept_and_the_others_stay(project):
-    pear("annotate", *RUNS["root"])
-    before = files(project)
+def test_the_old_files_are_kept_and_the_others_stay(annotated):
+    before = files(annotated)
     assert pear("retry", "my_photos/1")[0] == 0
-    replaced = {path for path, inode in files(project).items() if before[path] != inode}
+    replaced = {path for path, inode in files(annotated).items() if before[path] != inode}
     assert {path.name for path in replaced} == {"00001.parquet"}
     assert len(replaced) == 5
-    assert {path.stat().st_ino for path in (project / "work/stale").rglob("*.parquet")} == {
+    assert {path.stat().st_ino for path in (annotated / "work/stale").rglob("*.parquet")} == {
         before[path] for path in replaced
     }
 
 
 @pytest.mark.parametrize("step", ["keypoints", "refine"])
-def test_labels_stay_where_they_are_while_the_new_ones_are_made(project, monkeypatch, step):
+def test_labels_stay_where_they_are_while_the_new_ones_are_made(annotated, monkeypatch, step):
     import flows.run.runners
 
-    pear("annotate", *RUNS["root"])
-    before = files(project)
+    before = files(annotated)
 
     def stopped(_job):
         raise KeyboardInterrupt
 
     monkeypatch.setitem(flows.run.runners.STEP_FUNCTIONS, step, stopped)
     assert pear("retry", "my_photos/0")[0] != 0
-    label = project / "labels/my_photos/all/00000.parquet"
+    label = annotated / "labels/my_photos/all/00000.parquet"
     assert label.stat().st_ino == before[label]
 
 
@@ -133,37 +155,34 @@ def gone_settings(project):
         ("my_photos/0", gone_settings, "does not exist"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(project, name, break_it, sentence):
-    pear("annotate", *RUNS["root"])
+def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(annotated, name, break_it, sentence):
     if break_it:
-        break_it(project)
-    before = files(project)
+        break_it(annotated)
+    before = files(annotated)
     status, said = pear("retry", name, "my_photos/1")
     assert (status, sentence in " ".join(said.split())) == (2, True), said
-    assert files(project) == before
-    assert not (project / "work/stale").exists()
+    assert files(annotated) == before
+    assert not (annotated / "work/stale").exists()
 
 
 @pytest.mark.parametrize("change", ["option", "file"])
-def test_settings_that_the_rest_of_the_data_set_does_not_have_are_refused(project, change):
-    pear("annotate", *RUNS["root"])
+def test_settings_that_the_rest_of_the_data_set_does_not_have_are_refused(annotated, change):
     words = ["--set", SHIFT] if change == "option" else []
     if change == "file":
-        text = (project / "params.yaml").read_text()
-        (project / "params.yaml").write_text(text.replace("iterations: 2", "iterations: 3"))
-    before = files(project)
+        text = (annotated / "params.yaml").read_text()
+        (annotated / "params.yaml").write_text(text.replace("iterations: 2", "iterations: 3"))
+    before = files(annotated)
     status, said = pear("retry", "my_photos/0", *words)
     assert status == 2
     assert "the rest of my_photos/all" in said
-    assert files(project) == before
+    assert files(annotated) == before
     assert pear("retry", "my_photos/0", "my_photos/1", *words)[0] == 0
 
 
-def test_with_a_server_up_the_flow_does_it(project, monkeypatch):
+def test_with_a_server_up_the_flow_does_it(annotated, monkeypatch):
     import flows.annotate
     import flows.cli.annotate
 
-    pear("annotate", *RUNS["root"])
     asked = {}
 
     class State:
@@ -176,4 +195,4 @@ def test_with_a_server_up_the_flow_does_it(project, monkeypatch):
     monkeypatch.setattr(flows.annotate, "annotate_part_labels", lambda **given: asked.update(given) or State())
     assert pear("retry", "my_photos/1") == (0, "done\n")
     assert (asked["shards"], asked["again"]) == (["my_photos/all/00001"], True)
-    assert asked["overrides"]["roots"] == {"my_photos": str(project.parent / "photos")}
+    assert asked["overrides"]["roots"] == {"my_photos": str(annotated.parent / "photos")}
