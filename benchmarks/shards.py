@@ -218,7 +218,8 @@ def measure(operation: str, folder: Path, rows: int, rows_per_shard: int) -> dic
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _run(operation: str, folder: Path, rows: int, rows_per_shard: int) -> dict[str, float]:
+def measure_here(operation: str, folder: Path, rows: int, rows_per_shard: int) -> dict[str, float]:
+    """Runs one operation in this process: processor seconds and peak memory since the process began."""
     logging.disable(logging.WARNING)
     OPERATIONS[operation](folder, rows, rows_per_shard)
     return {"seconds": time.process_time(), "peak_mb": peak_bytes() / 2**20}
@@ -235,7 +236,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(_run(given.one, given.folder, given.rows[0], given.rows_per_shard)))
+        print(json.dumps(measure_here(given.one, given.folder, given.rows[0], given.rows_per_shard)))
         return
     found: dict[str, list[dict[str, float]]] = {name: [] for name in given.operations}
     for rows in given.rows:
