@@ -3,51 +3,43 @@
     python -m benchmarks.quality                 the tables of docs/benchmarks.md, under three minutes
     python -m benchmarks.quality --people 96     faster, coarser
 
-Two tables. Ranking: rank correlation with the true PA-MPJPE of the quality score, and of the error that the model
-itself expects; the limit is the correlation that the model's expectation would have if the model were exactly right,
-for errors differ by luck even where the expectation is the same. Stated uncertainty: error over stated sigma, root mean
-square; 1 is right, more is overconfident.
+Three tables. Ranking of bodies: rank correlation with the true PA-MPJPE of the quality score, and of the error that the
+model itself expects; the limit is the correlation that the model's expectation would have if the model were exactly
+right, for errors differ by luck even where the expectation is the same. Stated uncertainty: error over stated sigma,
+root mean square; 1 is right, more is overconfident. Parts by crop: rank correlation of the quality of each part with
+its true error, over people of many kinds, and over all crops together.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
-from benchmarks.synthetic_people import (
-    HARD_START,
-    StudyConfig,
-    SyntheticPeople,
-    keep_keypoints,
-    make_people,
+from benchmarks.part_errors import (
+    CROPS,
+    KINDS,
+    NUM_MIXES,
+    Array,
+    PartErrors,
+    auc,
+    in_crops,
+    part_errors,
+    rank_correlation,
 )
+from benchmarks.synthetic_people import SyntheticPeople
+from datasets_manifest.schema.labels import PART_NAMES
 from fitting import so3
 from fitting.inputs import Observations
-from fitting.quality import figures_of
+from fitting.quality import CALIBRATIONS
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
 from model.body import skeleton
 from model.body.assets import load_open_body
-from model.imaging import camera
-from model.metrics.joints import pa_mpjpe_mm
 
-Array = NDArray[np.float64]
 BAD_MM = 60.0
 """PA-MPJPE from which on a person counts as bad."""
-NUM_MIXES = 12
-"""Mixtures that a heterogeneous set is made of."""
-UPPER_BODY = [
-    slice(0, skeleton.KEYPOINT_NAMES.index("left_knee")),
-    skeleton.FACE,
-    skeleton.LEFT_HAND,
-    skeleton.RIGHT_HAND,
-]
-"""Keypoints of somebody cut off below the hips."""
 _LUCK_DRAWS = 20
 _JOINT_GROUPS = {
     "hips, spine": (*skeleton.HIPS, *skeleton.SPINE),
@@ -70,23 +62,8 @@ class Scored:
     """(B,) what the model itself expects."""
     spread_mm: Array
     """(B,) how far the model expects the error to differ from that by luck."""
-    figures: Array
-    """(B, F) `fitting.quality.figures_of`."""
     z_square: dict[str, Array]
     """(B,) mean square of error over stated sigma, by part."""
-
-
-def rank_correlation(first: Array, second: Array) -> float:
-    """Spearman's."""
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
-
-
-def auc(score: Array, is_bad: NDArray[np.bool_]) -> float:
-    """Probability that a bad one has a higher score than a good one; NaN without either."""
-    bad, good = int(is_bad.sum()), int((~is_bad).sum())
-    if not bad or not good:
-        return float("nan")
-    return float((rankdata(score)[is_bad].sum() - bad * (bad + 1) / 2) / (bad * good))
 
 
 def precision_at(score: Array, error: Array, share: float) -> float:
@@ -102,72 +79,19 @@ def limit_of(model_mm: Array, spread_mm: Array, seed: int = 0) -> float:
     return float(np.mean([rank_correlation(model_mm, draw) for draw in draws]))
 
 
-def mixed(
-    body: SparseBody, count: int, seed: int, *, is_stated: bool
-) -> Iterator[tuple[SyntheticPeople, Observations]]:
-    """People of many kinds: noise 0.5-8 px, coarse errors 2-9 degrees, 1-8 % outliers, 5-25 % missing, every third
-    cut off below the hips. With `is_stated` False nothing states its true error: 2 px and the recipe's sigmas.
-    """
-    for k in range(NUM_MIXES):
-        draw = np.random.default_rng([seed, k]).random(4)
-        noise, error = 0.5 + 7.5 * draw[0], 2 + 7 * draw[1]
-        config = StudyConfig(
-            noise_px=(noise, noise),
-            sigma_px=max(noise, 1.0) if is_stated else 2.0,
-            outlier_share=0.01 + 0.07 * draw[2],
-            missing_share=0.05 + 0.20 * draw[3],
-            body_error_deg=error,
-            root_error_deg=error,
-            hand_error_deg=1.5 * error,
-        )
-        people = make_people(body, max(2, count // NUM_MIXES), seed=100 * seed + k, config=config)
-        if not is_stated:
-            people = replace(people, coarse=replace(people.coarse, sigma_rad=None, hand_sigma_rad=None))
-        yield people, keep_keypoints(people.observations, UPPER_BODY) if k % 3 == 0 else people.observations
-
-
-def _one_kind(
-    body: SparseBody, count: int, seed: int, config: StudyConfig, keep: list[slice] | None = None
-) -> Iterator[tuple[SyntheticPeople, Observations]]:
-    people = make_people(body, count, seed=seed, config=config)
-    yield people, people.observations if keep is None else keep_keypoints(people.observations, keep)
-
-
-Kind = Callable[[SparseBody, int, int], Iterator[tuple[SyntheticPeople, Observations]]]
-KINDS: dict[str, Kind] = {
-    "one kind": lambda body, count, seed: _one_kind(body, count, seed, StudyConfig()),
-    "upper bodies": lambda body, count, seed: _one_kind(body, count, seed, StudyConfig(), UPPER_BODY),
-    "failed estimates": lambda body, count, seed: _one_kind(body, count, seed, HARD_START),
-    "many kinds": lambda body, count, seed: mixed(body, count, seed, is_stated=True),
-    "many kinds, errors unstated": lambda body, count, seed: mixed(body, count, seed, is_stated=False),
-}
-"""Rows of the table of ranking."""
-
-
 def score(body: SparseBody, people: SyntheticPeople, observations: Observations) -> Scored:
     """Refines people and compares with their truth."""
     result = refine(body, observations, people.coarse, people.camera)
-    truth, parameters, spread = people.truth, result.parameters, result.uncertainty
-    posed = replace(
-        truth,
-        global_orient=parameters.global_orient,
-        body_pose=parameters.body_pose,
-        coefficients=truth.coefficients.index_copy(1, torch.arange(parameters.betas.shape[1]), parameters.betas),
-        log_head_scale=parameters.head_scale.log(),
-        position=camera.transl_to_position(parameters.known("transl_m")),
-    )
-    joints, true_joints = (body.forward(state).joints[:, : skeleton.NUM_MAIN_JOINTS] for state in (posed, truth))
-    figures = figures_of(result.reprojection, spread, result.joints_moved_rad)
+    spread, found = result.uncertainty, part_errors(body, people.truth, result)
 
     def numpy(values: Tensor) -> Array:
         return values.double().numpy()
 
     return Scored(
-        error_mm=numpy(pa_mpjpe_mm(joints, true_joints)),
-        expected_mm=numpy(result.expected_error_mm),
+        error_mm=found.error_mm[:, 0],
+        expected_mm=found.expected_mm[:, 0],
         model_mm=numpy(spread.pa_mpjpe_mm),
         spread_mm=numpy(spread.pa_mpjpe_spread_mm),
-        figures=np.stack([numpy(values) for values in figures.values()], 1),
         z_square={name: numpy(values) for name, values in _z_square(body, people, result).items()},
     )
 
@@ -197,7 +121,6 @@ def together(parts: list[Scored]) -> Scored:
         expected_mm=np.concatenate([part.expected_mm for part in parts]),
         model_mm=np.concatenate([part.model_mm for part in parts]),
         spread_mm=np.concatenate([part.spread_mm for part in parts]),
-        figures=np.concatenate([part.figures for part in parts]),
         z_square={name: np.concatenate([part.z_square[name] for part in parts]) for name in parts[0].z_square},
     )
 
@@ -219,6 +142,27 @@ def ranking_row(name: str, scored: Scored) -> str:
         f"{best:.1f}",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def part_rows(crop: str, found: PartErrors) -> list[str]:
+    """Lines of the table of parts, one a part."""
+    rows = []
+    for k, part in enumerate(PART_NAMES):
+        error, expected = found.error_mm[:, k], found.expected_mm[:, k]
+        half = CALIBRATIONS[k].half_mm
+        is_bad = error > half
+        cells = [
+            crop,
+            part.replace("_", " "),
+            f"{len(error)}",
+            f"{np.median(error):.1f}",
+            f"{np.median(expected):.1f}",
+            f"{np.median(found.quality[:, k]):.2f}",
+            f"{rank_correlation(found.quality[:, k], error):.2f}",
+            f"{auc(expected, is_bad):.2f} ({half:.0f} mm, {100 * is_bad.mean():.0f} %)",
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
 
 
 def table(head: list[str], rows: list[str]) -> str:
@@ -251,6 +195,11 @@ def main(arguments: list[str] | None = None) -> None:
         for part in parts
     ]
     print(table(["error / stated sigma", *names], rows))
+    print()
+    crops = {crop: in_crops(body, crop, options.people, options.seed) for crop in CROPS}
+    crops["all crops"] = PartErrors.joined(list(crops.values()))
+    head = ["crop", "part", "number", "error mm", "expected", "quality", "rank correlation", "AUC (above, share)"]
+    print(table(head, [row for crop, found in crops.items() for row in part_rows(crop, found)]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ result = refine(body, observations, Coarse.unknown(4), camera)
 
 parts = ("body", "left hand", "right hand", "face")
 for row in range(4):
-    valid = [part for part, ok in zip(parts, result.part_valid[row].tolist(), strict=True) if ok]
-    print(f"person {row}: status {int(result.status[row])}, quality {float(result.quality[row]):.2f}, {valid}")
+    valid, quality = result.part_valid[row].tolist(), result.quality[row].tolist()
+    said = [f"{part} {own:.2f}" for part, ok, own in zip(parts, valid, quality, strict=True) if ok]
+    print(f"person {row}: status {int(result.status[row])}, quality of {', '.join(said)}")
 error_px = (result.keypoints_px - people.clean_px).norm(dim=-1).median(dim=1).values
 print("median distance from the true keypoints, px:", error_px.numpy().round(1))

@@ -17,7 +17,7 @@ print(labels.groupby(["dataset", "status"]).size().to_string(), "\n")
 failed = labels[labels.status == "failed"]
 print(failed[["sample_id", "error_code", "error_detail"]].head(3).to_string(), "\n")
 
-good = labels[labels.body_valid].sort_values("quality", ascending=False)
+good = labels[labels.body_valid].sort_values("body_quality", ascending=False)
 pose = np.stack(good.body_pose.to_list()).reshape(-1, 21, 3)  # axis-angle, radians, SMPL-X joint order
 knees_deg = np.degrees(np.linalg.norm(pose[0, 3:5], axis=1))
 print(f"{len(good)} bodies; the knees of the best one bend by {knees_deg.round()} degrees")

@@ -75,20 +75,34 @@ class Reprojection:
     """(B,) share of the seen keypoints that are inliers."""
     inlier_part_ratio: Tensor
     """(B, 4) the same by part; 0 where none was seen."""
+    inlier_part_share: Tensor
+    """(B, 4) inliers of a part over all its keypoints."""
+    part_size_px: Tensor
+    """(B, 4) what residuals of a part are compared with: the longer side of the person's box, of hands and face that of
+    the box around their seen keypoints."""
+    part_sigma_rel: Tensor
+    """(B, 4) mean stated sigma of a part's seen keypoints over that size, of the body without feet; 0 without any."""
     face_turn_rad: Tensor
     """(B,) angle between the fitted head's forward axis and the direction to the camera: 0 frontal, pi from behind."""
-    body_sigma_rel: Tensor
-    """(B,) mean stated sigma of the seen body keypoints as a share of the longer side of the box; 0 without any."""
     part_limits: tuple[tuple[Limit, ...], ...]
     """Of each part, what its figures are held to."""
     part_valid: Tensor
     """(B, 4) bool: seen well enough to supervise a model; all limits are kept."""
+    limb_limits: tuple[Limit, ...]
+    """Of each limb of `skeleton.BODY_GROUPS`, what it is held to."""
+    limb_valid: Tensor
+    """(B, 6) bool: the fit meets the limb, whatever becomes of the body."""
     joint_seen: Tensor
     """(B, 22) bool: some inlier shows how the joint is turned; the others stayed at their prior."""
 
     def doubt(self, row: int, part: int) -> str | None:
         """What the first limit says that a part of a person does not keep; None if it keeps all."""
         return next((limit.sentence(row) for limit in self.part_limits[part] if not limit.kept[row]), None)
+
+    def limb_doubt(self, row: int, limb: int) -> str | None:
+        """What is said against a limb of a person; None for one that the fit meets."""
+        limit = self.limb_limits[limb]
+        return None if limit.kept[row] else limit.sentence(row)
 
 
 def _masked_median(values: Tensor, mask: Tensor) -> Tensor:
@@ -149,17 +163,21 @@ def measure_reprojection(
         size = _extent(keypoints_px, seen)
     else:
         size = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).amax(1).clamp(min=1.0)
-    count = torch.stack([inlier[:, part].sum(1) for part in PART_POINTS], 1)
-    share = count / torch.stack([seen[:, part].sum(1) for part in PART_POINTS], 1).clamp(min=1)
+    count, num_seen = (torch.stack([mask[:, part].sum(1) for part in PART_POINTS], 1) for mask in (inlier, seen))
+    share = count / num_seen.clamp(min=1)
+    sizes = [size, *(_extent(keypoints_px[:, part], seen[:, part]) for part in PART_POINTS[1:])]
     limits = _part_limits(
         inlier=inlier,
         count=count,
         share=share,
         reproj=reproj,
-        sizes=[size, *(_extent(keypoints_px[:, part], seen[:, part]) for part in PART_POINTS[1:])],
+        sizes=sizes,
         hand_estimated=hand_estimated,
         turns=(face_turn, estimated_turn),
     )
+    limbs = _limb_limits(seen, inlier)
+    part_size = torch.stack(sizes, 1)
+    sigmas = [_mean_sigma(precision[:, part]) for part in (skeleton.BODY, *PART_POINTS[1:])]
     return Reprojection(
         residual_px=torch.where(seen, distance, torch.full_like(distance, torch.nan)),
         inlier=inlier,
@@ -168,12 +186,26 @@ def measure_reprojection(
         reproj_rel=_masked_median(distance, inlier) / size,
         inlier_ratio=inlier.sum(1) / seen.sum(1).clamp(min=1),
         inlier_part_ratio=share,
+        inlier_part_share=torch.stack([inlier[:, part].to(size.dtype).mean(1) for part in PART_POINTS], 1),
+        part_size_px=part_size,
+        part_sigma_rel=torch.stack(sigmas, 1) / part_size,
         face_turn_rad=face_turn,
-        body_sigma_rel=_mean_sigma(precision[:, skeleton.BODY]) / size,
         part_limits=limits,
         part_valid=torch.stack([torch.stack([limit.kept for limit in own]).all(0) for own in limits], 1),
+        limb_limits=limbs,
+        limb_valid=torch.stack([limit.kept for limit in limbs], 1),
         joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in skeleton.JOINT_KEYPOINTS.values()], 1),
     )
+
+
+def _limb_limits(seen: Tensor, inlier: Tensor) -> tuple[Limit, ...]:
+    """What each limb is held to: all of its seen points (B, 133) are inliers, one at least."""
+    limits = []
+    for points in map(list, skeleton.BODY_GROUPS.values()):
+        num_seen, num_met = seen[:, points].sum(1), inlier[:, points].sum(1)
+        text = "the fit meets {figure:.0f} of its points, needed {limit:.0f}"
+        limits.append(Limit(text=text, figure=num_met, limit=num_seen.clamp(min=1), is_least=True))
+    return tuple(limits)
 
 
 def _part_limits(

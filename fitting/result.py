@@ -8,7 +8,7 @@ from torch import Tensor
 from fitting import so3
 from fitting.priors import prior_precision
 from fitting.problem import Problem
-from fitting.quality import expected_error_mm, figures_of, quality_score
+from fitting.quality import expected_errors_mm, figures_of, qualities
 from fitting.reprojection import Reprojection, face_turn_rad, measure_reprojection
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
@@ -38,9 +38,10 @@ class RefineResult:
     status: Tensor
     """(B,) int64 `Status`."""
     expected_error_mm: Tensor
-    """(B,) expected PA-MPJPE, calibrated; what `quality` is made of. NaN where there are no figures."""
+    """(B, 4) expected errors of body, left hand, right hand and face, calibrated; what `quality` is made of. NaN where
+    there are no figures."""
     quality: Tensor
-    """(B,) 0..1; 0 for a row that could not be refined."""
+    """(B, 4) 0..1 of body, left hand, right hand and face; 0 for a row that could not be refined."""
     cost: Tensor
     """(B,) final robust cost with priors."""
     term_costs: dict[str, Tensor]
@@ -98,7 +99,7 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, before_keypoints, model, forward)
     moved = turned_rad(start, state)
-    error = expected_error_mm(figures_of(reprojection, spread, moved))
+    error = expected_errors_mm(figures_of(reprojection, spread, moved))
     return RefineResult(
         parameters=parameters_of(model, state),
         keypoints_px=keypoints_px,
@@ -108,7 +109,7 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
         expected_error_mm=error,
         iterations=solution.iterations,
         status=status,
-        quality=torch.where(refined, quality_score(error), torch.zeros_like(error)),
+        quality=torch.where(refined[:, None], qualities(error), torch.zeros_like(error)),
         cost=solution.cost if people.shared is None else torch.stack(list(term_costs.values())).sum(0),
         term_costs=term_costs,
     )

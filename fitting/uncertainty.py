@@ -133,7 +133,7 @@ def marginal_roots(hessian: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     root, good = whitening(hessian[:, first, first] - stacked.transpose(1, 2) @ stacked)
     good = (good & fingers_good.all(1))[:, None, None]
     nan = torch.full((), torch.nan, dtype=hessian.dtype, device=hessian.device)
-    return torch.where(good, root, nan), torch.where(good, finger_root.square().sum(2), nan)
+    return torch.where(good, root, nan), torch.where(fingers_good[..., None], finger_root.square().sum(2), nan)
 
 
 def joint_derivative(body: SparseBody, forward: Forward) -> Tensor:

@@ -6,12 +6,12 @@ same values, for a changed default (settings are in the hash themselves) and for
 """
 
 REVISIONS = {
-    "synthesise": 3,
-    "keypoints": 4,
+    "synthesise": 4,
+    "keypoints": 5,
     "body": 2,
     "hands": 1,
-    "face": 1,
-    "refine": 4,
+    "face": 2,
+    "refine": 5,
     "train": 1,
     "predict": 1,
 }

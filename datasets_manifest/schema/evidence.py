@@ -1,6 +1,6 @@
-"""Named arrays of a person in a table: flat values and shapes, in two map columns.
+"""Named arrays of a person in a table: flat values in one map column, their shapes in another.
 
-``evidence`` holds what later estimators use, or, in a plan, the known truth.
+``evidence`` of the keypoints holds what later estimators use, ``truth`` of a plan what is known of a person.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import pyarrow as pa
 
 from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP
 
-EVIDENCE_COLUMNS = ("evidence", "evidence_shape")
 
-
-def pack_arrays(people: Sequence[Mapping[str, np.ndarray] | None]) -> dict[str, pa.MapArray]:
-    """Named arrays of each person as the columns ``evidence`` and ``evidence_shape``; None is null."""
-    named = [(name, np.asarray(array, np.float32)) for person in people for name, array in (person or {}).items()]
+def pack_arrays(people: Sequence[Mapping[str, np.ndarray] | None], name: str) -> dict[str, pa.MapArray]:
+    """Named arrays of each person as the columns ``<name>`` and ``<name>_shape``; None is null."""
+    named = [(key, np.asarray(array, np.float32)) for person in people for key, array in (person or {}).items()]
     counts = [len(person or {}) for person in people]
     absent = pa.array([person is None for person in people], pa.bool_())
-    names = pa.array([name for name, _ in named], pa.string())
+    names = pa.array([key for key, _ in named], pa.string())
 
     def column(rows: list[np.ndarray], kind: pa.MapType) -> pa.MapArray:
         flat = np.concatenate(rows) if rows else np.zeros(0)
@@ -30,30 +28,30 @@ def pack_arrays(people: Sequence[Mapping[str, np.ndarray] | None]) -> dict[str, 
         return pa.MapArray.from_arrays(_offsets(counts), names, lists, kind, mask=absent)  # type: ignore[call-overload]
 
     return {
-        "evidence": column([array.reshape(-1) for _, array in named], ARRAY_MAP),
-        "evidence_shape": column([np.array(array.shape, np.int32) for _, array in named], SHAPE_MAP),
+        name: column([array.reshape(-1) for _, array in named], ARRAY_MAP),
+        f"{name}_shape": column([np.array(array.shape, np.int32) for _, array in named], SHAPE_MAP),
     }
 
 
-def unpack_arrays(table: pa.Table) -> dict[str, np.ndarray]:
-    """Named float32 arrays (N, ...) of the N rows of a table; NaN where a row lacks one.
+def unpack_arrays(table: pa.Table, name: str) -> dict[str, np.ndarray]:
+    """Named float32 arrays (N, ...) that ``pack_arrays`` put into a table of N rows; NaN where a row lacks one.
 
     Raises:
         ValueError: Rows state different shapes for one name.
     """
-    values, shapes = (table[name].combine_chunks() for name in EVIDENCE_COLUMNS)
+    values, shapes = (table[column].combine_chunks() for column in (name, f"{name}_shape"))
     names = values.keys.to_numpy(zero_copy_only=False)
     rows = np.repeat(np.arange(len(values)), np.diff(values.offsets.to_numpy()))
     found: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(names):
-        entries = np.flatnonzero([own == name for own in names])
+    for key in dict.fromkeys(names):
+        entries = np.flatnonzero([own == key for own in names])
         stated = {tuple(shape) for shape in shapes.items.take(pa.array(entries)).to_pylist()}
         if len(stated) > 1:
-            raise ValueError(f"evidence {name} has the shapes {sorted(stated)}; all people must have the same")
+            raise ValueError(f"{name} {key} has the shapes {sorted(stated)}; all people must have the same")
         (shape,) = stated
         array = np.full((len(values), *shape), np.nan, np.float32)
         array[rows[entries]] = values.items.take(pa.array(entries)).flatten().to_numpy().reshape(len(entries), *shape)
-        found[name] = array
+        found[key] = array
     return found
 
 

@@ -24,6 +24,7 @@ from datasets_manifest.schema.fields import (
 )
 
 __all__ = [
+    "BODY_GROUP_NAMES",
     "BODY_SCHEMA",
     "ERROR_SENTENCES",
     "FACE_SCHEMA",
@@ -49,9 +50,10 @@ __all__ = [
     "parameter_columns",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version of every schema in this file; it rises with any change of a column. 2: labels have `joint_seen`. 3: keypoints
-and hands say of each part why it is not trusted."""
+and hands say of each part why it is not trusted. 4: a quality of each part, flags of limbs, eyes and eyelids; what a
+plan called `evidence` is called `truth`."""
 
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
@@ -59,6 +61,10 @@ NUM_KEYPOINTS = 133
 PartName = Literal["body", "left_hand", "right_hand", "face"]
 PART_NAMES: tuple[PartName, ...] = get_args(PartName)
 """Order of the four flags in ``part_valid``."""
+
+BODY_GROUP_NAMES = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
+"""Order of the six flags in ``body_group_valid``; which points and joints each has stands in `model.body.skeleton`."""
+_GROUPS_TEXT = ", ".join(name.replace("_", " ") for name in BODY_GROUP_NAMES)
 
 PERSON_UNKNOWN = -1
 """``person`` in a plan row whose image still has to be searched for people."""
@@ -143,6 +149,23 @@ def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
             column("left_hand_valid", pa.bool_(), "may the left hand supervise a model", required=True),
             column("right_hand_valid", pa.bool_(), "may the right hand supervise a model", required=True),
             column("face_valid", pa.bool_(), "may the face supervise a model", required=True),
+            column(
+                "body_group_valid",
+                FLAGS,
+                f"{_GROUPS_TEXT}: may the limb supervise a model; false throughout where the body is not valid",
+                shape=(len(BODY_GROUP_NAMES),),
+            ),
+            column("body_group_detail", pa.string(), "why limbs of a valid body may not; null where all may"),
+            column(
+                "eyes_valid",
+                pa.bool_(),
+                "may eye_pose supervise a model: the face is valid and its estimator looks where the eyes look",
+            ),
+            column(
+                "eyelids_valid",
+                pa.bool_(),
+                "may the eyelids supervise a model: the face is valid and its estimator looks at them",
+            ),
             column("reproj_body_px", pa.float32(), "median residual over the body's inliers", unit=PX),
             column("reproj_left_hand_px", pa.float32(), "median residual over the left hand's inliers", unit=PX),
             column("reproj_right_hand_px", pa.float32(), "median residual over the right hand's inliers", unit=PX),
@@ -163,7 +186,21 @@ def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
             ),
             column("iterations", pa.int32(), "solver steps taken", unit=ONE),
             column("converged", pa.bool_(), "the solver stopped because its cost no longer fell"),
-            column("quality", pa.float32(), "0..1, calibrated on synthetic truth; higher = smaller error", unit=ONE),
+            *(
+                column(
+                    f"{part}_quality",
+                    pa.float32(),
+                    f"of the {part.replace('_', ' ')}: 0..1, falling with the error that people with known truth have",
+                    unit=ONE,
+                )
+                for part in PART_NAMES
+            ),
+            column(
+                "quality",
+                pa.float32(),
+                "body_quality as schema versions before 4 call it: of the body alone, nothing about hands and face",
+                unit=ONE,
+            ),
         ]
     )
 
@@ -177,8 +214,8 @@ def _plan_schema() -> pa.Schema:
             *_box_columns(),
             _keypoints_column(),
             *_camera_columns(),
-            column("evidence", ARRAY_MAP, "named float arrays of known truth (synthetic data only), flat"),
-            column("evidence_shape", SHAPE_MAP, "shape of each array in evidence"),
+            column("truth", ARRAY_MAP, "named float arrays of known truth (synthetic data only), flat"),
+            column("truth_shape", SHAPE_MAP, "shape of each array in truth"),
         ]
     )
 
@@ -197,6 +234,16 @@ def _keypoints_schema() -> pa.Schema:
             *(
                 column(f"{part}_detail", pa.string(), f"what the {part}'s 2D points lack to be trusted; null if valid")
                 for part in PART_NAMES
+            ),
+            column(
+                "body_group_valid",
+                FLAGS,
+                f"{_GROUPS_TEXT}: are the limb's 2D points trusted",
+                shape=(len(BODY_GROUP_NAMES),),
+            ),
+            *(
+                column(f"{group}_detail", pa.string(), "what the limb's 2D points lack to be trusted; null if trusted")
+                for group in BODY_GROUP_NAMES
             ),
             *_camera_columns(),
             column("evidence", ARRAY_MAP, "named float arrays the later estimators use, flat; NaN = not there"),
@@ -241,6 +288,8 @@ def _face_schema() -> pa.Schema:
             *_key_columns(),
             *_state_columns(),
             column("valid", pa.bool_(), "is the face trusted", required=True),
+            column("eyes_valid", pa.bool_(), "does eye_pose say where the eyes look", required=True),
+            column("eyelids_valid", pa.bool_(), "do the eyelids say how far they are closed", required=True),
             column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
             *parameter_columns(*(f.name for f in EHM_FIELDS if f.part == "face" and f.name != "head_scale")),
             column("sigma_rad", pa.float32(), "standard deviation of the head's rotation", unit=RAD, finite=False),

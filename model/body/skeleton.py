@@ -6,6 +6,8 @@ Joint orders are those of SMPL, SMPL-X, FLAME and MANO. Keypoints follow COCO-Wh
 
 import itertools
 
+from datasets_manifest.schema.labels import BODY_GROUP_NAMES
+
 _FINGERS_MODEL = ("index", "middle", "pinky", "ring", "thumb")
 _FINGERS_KEYPOINTS = ("thumb", "index", "middle", "ring", "pinky")
 _TRUNK = (
@@ -171,12 +173,7 @@ SKELETON_EDGES: tuple[tuple[int, int], ...] = (
     *_hand_edges(91), *_hand_edges(112),
 )  # fmt: skip
 """Pairs of keypoints to join by a line when drawing."""
-BODY_GROUPS = {
-    "head": (0, 1, 2, 3, 4),
-    "torso": (5, 6, 11, 12),
-    "left_arm": (7, 9),
-    "right_arm": (8, 10),
-    "left_leg": (13, 15),
-    "right_leg": (14, 16),
-}
+BODY_GROUPS = dict(
+    zip(BODY_GROUP_NAMES, ((0, 1, 2, 3, 4), (5, 6, 11, 12), (7, 9), (8, 10), (13, 15), (14, 16)), strict=True)
+)
 """Body keypoints by limb: a limb is trusted or refused as a whole."""

@@ -7,7 +7,14 @@ import numpy as np
 from datasets_manifest.schema.error_codes import Refusal
 from model.body.skeleton import CONTOUR, INNER_FACE, NUM_KEYPOINTS
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
-from model.estimators.refusals import TRUNK, details_by_count, few_keypoints, refused_boxes, trusted_parts
+from model.estimators.refusals import (
+    TRUNK,
+    details_by_count,
+    few_keypoints,
+    limb_details_by_count,
+    refused_boxes,
+    trusted_parts,
+)
 from model.estimators.registry import register
 from model.estimators.surface import COCO_ANNOTATORS
 from model.imaging.boxes import longer_side, score_from_sigma
@@ -137,6 +144,7 @@ class AnnotatedKeypoints:
             sigma_px=sigma.astype(np.float32),
             part_valid=trusted_parts(details),
             part_details=details,
+            limb_details=[limb_details_by_count(row, "annotated") for row in seen],
             valid=valid,
             reasons=reasons,
             evidence=COCO_ANNOTATORS.evidence(num),

@@ -158,6 +158,8 @@ class KeypointsOutput:
     """(P, 4) bool 2D trust of body, left hand, right hand, face."""
     part_details: list[tuple[str | None, ...]]
     """(P, 4) what was measured of a part that is not trusted and what is allowed, None for a trusted one."""
+    limb_details: list[tuple[str | None, ...]]
+    """(P, 6) the same of each limb of ``model.body.skeleton.BODY_GROUPS``, whether the body is trusted or not."""
     valid: Array
     """(P,) bool."""
     reasons: list[Refusal | None]
@@ -228,6 +230,10 @@ class FaceOutput:
     """(P, 6) two rotation vectors."""
     eyelids: Array
     """(P, 2) left, right; 0 open, 1 closed."""
+    eyes_valid: Array
+    """(P,) bool; False = the estimator does not say where the eyes look, ``eye_pose`` is rest."""
+    eyelids_valid: Array
+    """(P,) bool; False = it does not say how far the eyelids are closed."""
     head_orient: Array
     """(P, 3, 3) camera frame."""
     sigma_rad: Array

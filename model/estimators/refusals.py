@@ -27,6 +27,8 @@ COMPARABLE_AREA = 0.3
 
 PartDetails = tuple[str | None, ...]
 """Body, left hand, right hand, face: what was measured of one that is not trusted, None for a trusted one."""
+LimbDetails = tuple[str | None, ...]
+"""The same of the six ``BODY_GROUPS``."""
 
 
 def details_by_count(seen: Array, word: str = "seen") -> PartDetails:
@@ -49,6 +51,13 @@ def details_by_count(seen: Array, word: str = "seen") -> PartDetails:
     if details[0] is None and trunk < MIN_TRUNK_POINTS:
         details[0] = f"{trunk} of shoulders and hips {word}, needed {MIN_TRUNK_POINTS}"
     return tuple(details)
+
+
+def limb_details_by_count(seen: Array, word: str = "seen") -> LimbDetails:
+    """What is said against limbs of which no point among (133,) is seen; None for the others."""
+    return tuple(
+        None if seen[list(points)].any() else f"0 of {len(points)} points {word}" for points in BODY_GROUPS.values()
+    )
 
 
 def detail_of_limbs(details: Sequence[str | None]) -> str | None:

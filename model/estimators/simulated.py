@@ -24,7 +24,7 @@ from model.estimators.base import (
     KeypointsOutput,
     PersonBatch,
 )
-from model.estimators.refusals import details_by_count, refused_boxes, trusted_parts
+from model.estimators.refusals import details_by_count, limb_details_by_count, refused_boxes, trusted_parts
 from model.estimators.registry import register
 from model.imaging.boxes import longer_side, score_from_sigma
 
@@ -149,7 +149,8 @@ class SimulatedKeypoints:
             keypoints[i, seen, 2] = score_from_sigma(noise[seen], float(side))
             sigma[i, seen] = noise[seen]
         reasons = refused_boxes(boxes, width, height)
-        details = [details_by_count(np.isfinite(row)) for row in sigma]
+        seen = np.isfinite(sigma)
+        details = [details_by_count(row) for row in seen]
         return KeypointsOutput(
             boxes_xyxy=boxes.astype(np.float32),
             box_source=["manifest"] * num,
@@ -158,6 +159,7 @@ class SimulatedKeypoints:
             sigma_px=sigma.astype(np.float32),
             part_valid=trusted_parts(details),
             part_details=details,
+            limb_details=[limb_details_by_count(row) for row in seen],
             valid=np.array([reason is None for reason in reasons], dtype=bool),
             reasons=reasons,
             evidence={},
@@ -258,6 +260,8 @@ class SimulatedFace:
             jaw_pose=jaw,
             eye_pose=eyes,
             eyelids=eyelids,
+            eyes_valid=np.ones(num, dtype=bool),
+            eyelids_valid=np.ones(num, dtype=bool),
             head_orient=heads,
             sigma_rad=np.full(num, ROOT_SIGMA_RAD),
             reasons=[None] * num,

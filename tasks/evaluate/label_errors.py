@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +104,7 @@ def _annotated(person: PersonRecord, projected: np.ndarray) -> tuple[np.ndarray,
     return distance, person.keypoints[:, 2] > 0
 
 
-def acceptance(matching: Matching, projected: np.ndarray, trusted: Mapping[str, np.ndarray]) -> Counter[str]:
+def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
     """How often a part was accepted, and how often an accepted one is wrong, against annotated keypoints.
 
     A part (head, torso, arms, legs, face, hands) counts where at least one of its points is annotated. It is wrong if
@@ -113,7 +113,6 @@ def acceptance(matching: Matching, projected: np.ndarray, trusted: Mapping[str, 
     Args:
         matching: P labels with the annotated people.
         projected: (P, 133, 2) px.
-        trusted: sample_id to (6,) bool, body groups that the keypoint estimator trusts; without: all of a valid body.
 
     Returns:
         Numbers of ``parts``, ``accepted``, ``accepted_wrong`` and ``refused_right``.
@@ -124,8 +123,7 @@ def acceptance(matching: Matching, projected: np.ndarray, trusted: Mapping[str, 
         if not _is_annotated(person):
             continue
         distance, annotated = _annotated(person, projected[row])
-        groups = trusted.get(labels["sample_id"][row], np.full(len(BODY_GROUPS), labels["body_valid"][row]))
-        accepted = dict(zip(BODY_GROUPS, groups, strict=True))
+        accepted = dict(zip(BODY_GROUPS, labels["body_group_valid"][row], strict=True))
         accepted |= {part: labels[f"{part}_valid"][row] for part in ("face", "left_hand", "right_hand")}
         for part, points in (
             BODY_GROUPS | {name: PART_POINTS[name] for name in accepted if name in PART_POINTS}
@@ -197,25 +195,17 @@ class LabelEvaluation:
         self._photos, self._body = KnownPhotos(records), body
         self._pose = PosedByParameters(body.assets, DEFAULT_SIZE)
         self._pending: list[Matching] = []
-        self._trusted: dict[str, np.ndarray] = {}
         self._num_known = self._num_labels = self._num_pairs = 0
         self._truth: dict[str, list[np.ndarray]] = defaultdict(list)
         self._annotations: dict[str, list[np.ndarray]] = defaultdict(list)
         self._accepted: Counter[str] = Counter()
 
-    def add(self, labels: Columns, trusted: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Takes the labels of a shard.
-
-        Args:
-            labels: All its rows.
-            trusted: Gives, where it is needed, what ``acceptance`` takes.
-        """
+    def add(self, labels: Columns) -> None:
+        """Takes all rows of the labels of a shard."""
         matching = match_people(labels, self._photos.take(dict.fromkeys(map(image_id_of, labels["sample_id"]))))
         self._num_known += matching.num_known
         self._num_labels += matching.num_labels
         self._num_pairs += matching.num_pairs
-        if any(_is_annotated(person) for person in matching.people):
-            self._trusted.update(trusted())
         if matching.num_pairs:
             self._pending.append(matching)
         if sum(part.num_pairs for part in self._pending) >= _PEOPLE_AT_ONCE:
@@ -229,9 +219,8 @@ class LabelEvaluation:
             projected = projected_keypoints(matching.labels, self._body)
             for name, values in keypoint_errors(matching, projected).items():
                 self._annotations[name].append(values)
-            self._accepted += acceptance(matching, projected, self._trusted)
+            self._accepted += acceptance(matching, projected)
         self._pending.clear()
-        self._trusted.clear()
 
     def figures(self) -> dict[str, Any]:
         """What ``metrics/annotate.json`` says of the data set."""

@@ -1,9 +1,9 @@
 """Known truth as labels: what a rendered person is, without any estimator or fit.
 
 A part is valid where the camera sees it: the body if it sees at least half of shoulders, elbows, wrists and hips, a
-hand or the face if it sees at least half of their points. A joint is seen, as in fitted labels, if it sees a keypoint
-that shows how the joint is turned. Keypoints are the projected truth; the score of one is whether it is seen. A person
-of whom no part is seen is a failed row, and still states all that is known.
+hand, the face or a limb if it sees at least half of their points. A joint is seen, as in fitted labels, if it sees a
+keypoint that shows how the joint is turned. Keypoints are the projected truth; the score of one is whether it is seen.
+A person of whom no part is seen is a failed row, and still states all that is known.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
-from model.body.skeleton import FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import BODY_GROUPS, FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
 
 FRAMING_POINTS = tuple(range(5, 13))
 """Shoulders, elbows, wrists and hips among the 133 keypoints: what a body in the picture shows of itself."""
@@ -38,6 +38,7 @@ def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -
     seen = np.stack([person["keypoints_2d"] for person in people])[..., 2] > 0
     points = (list(FRAMING_POINTS), LEFT_HAND, RIGHT_HAND, FACE)
     valid = np.stack([seen[:, part].mean(1) >= VALID_SHARE for part in points], 1)
+    limbs = np.stack([seen[:, list(own)].mean(1) >= VALID_SHARE for own in BODY_GROUPS.values()], 1)
     ids = [
         make_sample_id(dataset, split, PurePosixPath(person["image"]).with_suffix("").as_posix(), person["person"])
         for person in people
@@ -54,7 +55,14 @@ def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -
         "joint_seen": np.stack([seen[:, list(own)].any(1) for own in JOINT_KEYPOINTS.values()], 1),
         **{name: np.zeros(count) for name in ("reproj_rel", "moved_rad")},
         "inlier_ratio": np.ones(count),
-        "quality": valid.any(1).astype(np.float32),
+        **dict.fromkeys(["quality", *(f"{part}_quality" for part in PART_NAMES)], valid.any(1).astype(np.float32)),
+        "body_group_valid": valid[:, :1] & limbs,
+        "body_group_detail": [
+            unseen_detail([limb for limb, good in zip(BODY_GROUPS, own, strict=True) if not good]) if body else None
+            for own, body in zip(limbs, valid[:, 0], strict=True)
+        ],
+        "eyes_valid": valid[:, 3],
+        "eyelids_valid": valid[:, 3],
         "iterations": np.zeros(count, np.int32),
         "converged": np.ones(count, bool),
         **_states(valid),
@@ -69,6 +77,10 @@ def _states(valid: np.ndarray) -> dict[str, list[Any]]:
         unseen = [part for part, good in zip(PART_NAMES, own, strict=True) if not good]
         states["status"].append(Status.OK if not unseen else Status.PARTIAL if own.any() else Status.FAILED)
         states["error_code"].append(ErrorCode.KEYPOINTS_TOO_FEW if unseen else None)
-        detail = f"less than {VALID_SHARE:.0%} of the points is seen of: {', '.join(unseen)}"
-        states["error_detail"].append(detail if unseen else None)
+        states["error_detail"].append(unseen_detail(unseen))
     return states
+
+
+def unseen_detail(names: Sequence[str]) -> str | None:
+    """What is said of parts or limbs of which too little is seen; None if there are none."""
+    return f"less than {VALID_SHARE:.0%} of the points is seen of: {', '.join(names)}" if names else None

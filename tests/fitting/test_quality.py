@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.quality import KINDS, limit_of, rank_correlation, score, together
+from benchmarks.part_errors import CROPS, KINDS, PartErrors, in_crops, part_errors, rank_correlation
+from benchmarks.quality import limit_of, score, together
 from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, keep_keypoints, make_people
-from fitting.quality import CALIBRATION, expected_error_mm, figures_of, quality_score
+from fitting.quality import BODY, CALIBRATIONS, FACE, HAND, Calibration, expected_errors_mm, figures_of, qualities
 from fitting.refine import RefineResult, refine
 from fitting.sparse_body import SparseBody
 from model.imaging.camera import Camera
 
-GOOD = {"model_mm": 15.0, "estimate_error_rad": 0.1, "body_sigma_rel": 0.01, "reproj_rel": 0.004}
-GOOD |= {"joints_unseen": 0.05, "outliers": 0.05}
-BAD = {"model_mm": 60.0, "estimate_error_rad": 0.4, "body_sigma_rel": 0.03, "reproj_rel": 0.02}
-BAD |= {"joints_unseen": 0.5, "outliers": 0.4}
+GOOD = {"model_mm": 15.0, "estimate_error_rad": 0.1, "sigma_rel": 0.01, "reproj_rel": 0.004}
+GOOD |= {"joints_unseen": 0.05, "outliers": 0.05, "model_rad": 0.1, "unseen": 0.1, "turn_rad": 0.1}
+BAD = {"model_mm": 60.0, "estimate_error_rad": 0.4, "sigma_rel": 0.05, "reproj_rel": 0.05}
+BAD |= {"joints_unseen": 0.5, "outliers": 0.4, "model_rad": 0.5, "unseen": 0.8, "turn_rad": 1.5}
+WEIGHED = [(own, name) for own in (BODY, HAND, FACE) for name, weight in own.weights_mm.items() if weight]
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +31,33 @@ def refined(open_body_f64: SparseBody, people: SyntheticPeople) -> RefineResult:
     return refine(open_body_f64, people.observations, people.coarse, people.camera)
 
 
-def score_of(figures: dict[str, float]) -> float:
-    return quality_score(expected_error_mm({k: torch.tensor([v]) for k, v in figures.items()})).item()
+def score_of(calibration: Calibration, figures: dict[str, float]) -> float:
+    error = calibration.expected_error_mm({k: torch.tensor([v]) for k, v in figures.items()})
+    return calibration.quality(error).item()
 
 
-@pytest.mark.parametrize("name", CALIBRATION)
-def test_quality_falls_with_every_sign_of_trouble(name: str) -> None:
-    assert 0 < score_of(BAD) < score_of(GOOD | {name: BAD[name]}) < score_of(GOOD) < 1
+@pytest.mark.parametrize(("own", "name"), WEIGHED, ids=lambda value: value if isinstance(value, str) else "")
+def test_quality_falls_with_every_sign_of_trouble(own: Calibration, name: str) -> None:
+    assert 0 < score_of(own, BAD) <= score_of(own, GOOD | {name: BAD[name]}) < score_of(own, GOOD) < 1
+
+
+@pytest.mark.parametrize("own", [BODY, HAND, FACE])
+def test_no_weight_is_negative_and_half_is_half(own: Calibration) -> None:
+    assert own.base_mm >= 0
+    assert min(own.weights_mm.values()) >= 0
+    assert own.quality(torch.tensor([own.half_mm])).item() == 0.5
 
 
 def test_quality_without_figures_is_zero() -> None:
-    assert quality_score(torch.tensor([torch.nan])).item() == 0
-    assert score_of(GOOD | {"model_mm": float("nan")}) == 0
+    assert BODY.quality(torch.tensor([torch.nan])).item() == 0
+    assert score_of(BODY, GOOD | {"model_mm": float("nan")}) == 0
 
 
 def test_the_score_can_be_made_from_the_result_alone(refined: RefineResult) -> None:
-    error = expected_error_mm(figures_of(refined.reprojection, refined.uncertainty, refined.joints_moved_rad))
-    assert torch.allclose(error, refined.expected_error_mm, rtol=1e-12)
-    assert torch.allclose(quality_score(error), refined.quality, rtol=1e-12)
+    errors = expected_errors_mm(figures_of(refined.reprojection, refined.uncertainty, refined.joints_moved_rad))
+    assert torch.allclose(errors, refined.expected_error_mm, rtol=1e-12)
+    assert torch.allclose(qualities(errors), refined.quality, rtol=1e-12)
+    assert refined.quality.shape == (len(errors), len(CALIBRATIONS))
 
 
 def test_nothing_depends_on_the_size_of_the_image(
@@ -78,7 +89,8 @@ def test_a_perfect_fit_scores_high(open_body_f64: SparseBody) -> None:
     )
     people = make_people(open_body_f64, 6, seed=3, config=exact)
     result = refine(open_body_f64, people.observations, people.coarse, people.camera)
-    assert result.quality.min() > 0.95
+    assert result.quality[:, 0].min() > 0.95
+    assert result.quality[:, 1:].min() > 0.8
     assert result.expected_error_mm.max() < 10
 
 
@@ -88,7 +100,7 @@ def test_the_expected_error_grows_with_the_noise(open_body_f64: SparseBody) -> N
         config = StudyConfig(noise_px=(noise, noise), sigma_px=noise)
         people = make_people(open_body_f64, 6, seed=4, config=config)
         result = refine(open_body_f64, people.observations, people.coarse, people.camera)
-        means.append((result.uncertainty.pa_mpjpe_mm.mean().item(), result.quality.mean().item()))
+        means.append((result.uncertainty.pa_mpjpe_mm.mean().item(), result.quality[:, 0].mean().item()))
     errors, qualities = zip(*means, strict=True)
     assert errors[0] < errors[1] < errors[2]
     assert qualities[0] > qualities[1] > qualities[2]
@@ -97,7 +109,8 @@ def test_the_expected_error_grows_with_the_noise(open_body_f64: SparseBody) -> N
 def test_missing_legs_cost_quality(open_body_f64: SparseBody, people: SyntheticPeople, refined: RefineResult) -> None:
     upper = keep_keypoints(people.observations, [slice(0, 11), slice(23, 133)])
     result = refine(open_body_f64, upper, people.coarse, people.camera)
-    assert (result.quality < refined.quality).all()
+    assert (result.quality[:, 0] < refined.quality[:, 0]).all()
+    assert torch.allclose(result.quality[:, 1:], refined.quality[:, 1:], atol=0.1), "legs say nothing of hands and face"
     assert (result.uncertainty.mpjpe_mm > refined.uncertainty.mpjpe_mm).all()
 
 
@@ -117,6 +130,26 @@ def test_distance_from_the_estimate_by_joint(people: SyntheticPeople, refined: R
     turned = (people.coarse.body_pose.transpose(-1, -2) @ refined.parameters.body_pose).diagonal(dim1=-2, dim2=-1)
     assert torch.allclose(refined.joints_moved_rad[:, 1:].cos(), (turned.sum(-1) - 1) / 2, atol=1e-6)
     assert torch.allclose(22 * refined.moved_rad, refined.joints_moved_rad.sum(1))
+
+
+def test_a_portrait_has_a_good_face_and_a_poor_body(open_body: SparseBody) -> None:
+    people = make_people(open_body, 16, seed=8, config=StudyConfig(noise_px=(0.5, 1.0), sigma_px=1.0))
+    portrait = keep_keypoints(people.observations, CROPS["head only"])
+    coarse = replace(people.coarse, body_valid=torch.zeros(16, dtype=torch.bool), hand_valid=torch.zeros(16, 2).bool())
+    result = refine(open_body, portrait, coarse, people.camera)
+    found = part_errors(open_body, people.truth, result)
+    assert result.part_valid[:, 3].all()
+    assert np.median(found.error_mm[:, 3]) < FACE.half_mm < BODY.half_mm < np.median(found.error_mm[:, 0])
+    assert result.quality[:, 3].median() > 0.5
+    assert result.quality[:, :3].max() < 0.4
+
+
+@pytest.mark.slow
+def test_qualities_of_hands_and_faces_rank_their_errors(open_body: SparseBody) -> None:
+    found = PartErrors.joined([in_crops(open_body, crop, 48, 5) for crop in CROPS])
+    for part in (1, 2, 3):
+        assert rank_correlation(found.quality[:, part], found.error_mm[:, part]) < -0.6
+    assert abs(np.log(found.expected_mm[:, 1:].mean(0) / found.error_mm[:, 1:].mean(0))).max() < 0.3
 
 
 @pytest.mark.slow

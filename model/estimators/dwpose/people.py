@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from datasets_manifest.schema.error_codes import Refusal
+from datasets_manifest.schema.labels import PART_NAMES
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 from model.estimators.annotations import CLICK_SHARE, SIGMA_SHARE
 from model.estimators.base import Array, KeypointsOutput
@@ -12,6 +13,7 @@ from model.estimators.dwpose.calibration import ScoreCalibration
 from model.estimators.dwpose.poses import RawPoses
 from model.estimators.mediapipe.uncertainty import face_sigma, hand_sigma, is_inside
 from model.estimators.refusals import (
+    LimbDetails,
     PartDetails,
     detail_of_limbs,
     details_by_count,
@@ -43,7 +45,7 @@ def read_person(
     side_px: float,
     inside: Array,
     calib: ScoreCalibration,
-) -> tuple[Array, Array, Array, PartDetails]:
+) -> tuple[Array, Array, LimbDetails, PartDetails]:
     """Calibrates one person.
 
     The sigma of a point is the largest of three: what its raw score says, one step of the network's answers, and how
@@ -59,14 +61,14 @@ def read_person(
         calib: How raw scores are read.
 
     Returns:
-        Keypoints (133, 3), sigma_px (133,), trusted limbs (6,) of ``BODY_GROUPS``, and the parts' details.
+        Keypoints (133, 3), sigma_px (133,), and the details of limbs and parts.
     """
     seen = np.isfinite(points).all(-1) & (raw_score > calib.seen) & inside
     from_score = np.maximum(calib.share_of(raw_score) * crop_px, step_px)
     scores = score_from_sigma(np.maximum(from_score, CLICK_SHARE * side_px), side_px) * seen
     limits = trust_limits(calib)
     trusted = seen & (scores >= limits)
-    limbs = [_limb_detail(scores, limits, trusted, members) for members in BODY_GROUPS.values()]
+    limbs = tuple(_limb_detail(scores, limits, trusted, members) for members in BODY_GROUPS.values())
     body, *others = details_by_count(trusted, "scored high enough")
     details = (body or detail_of_limbs(limbs), *others)
     for detail, part in zip(others, PART_SLICES, strict=True):
@@ -80,7 +82,7 @@ def read_person(
             floor[part] = sigma_of(shown)
     sigma = np.where(seen, np.maximum(from_score, floor), np.inf)
     keypoints = np.where(seen[:, None], np.column_stack([points, scores]), 0.0)
-    return keypoints, sigma, np.array([limb is None for limb in limbs]), details
+    return keypoints, sigma, limbs, details
 
 
 def _limb_detail(scores: Array, limits: Array, trusted: Array, members: tuple[int, ...]) -> str | None:
@@ -111,8 +113,9 @@ def keypoints_output(
     """
     num = len(boxes)
     keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
-    groups = np.zeros((num, len(BODY_GROUPS)), dtype=bool)
-    details: list[PartDetails] = [(None if problem is None else problem.detail,) * 4 for problem in problems]
+    unread = [None if problem is None else problem.detail for problem in problems]
+    details: list[PartDetails] = [(detail,) * len(PART_NAMES) for detail in unread]
+    limbs: list[LimbDetails] = [(detail,) * len(BODY_GROUPS) for detail in unread]
     sides = longer_side(boxes)
     inside = is_inside(np.nan_to_num(poses.points_px, nan=-np.inf), *size)
     reasons = list(problems)
@@ -120,7 +123,7 @@ def keypoints_output(
     for i in range(num):
         if reasons[i] is not None:
             continue
-        keypoints[i], sigma[i], groups[i], details[i] = read_person(
+        keypoints[i], sigma[i], limbs[i], details[i] = read_person(
             poses.points_px[i],
             poses.raw_score[i],
             float(poses.crop_px[i]),
@@ -132,7 +135,7 @@ def keypoints_output(
         refused, overlap = few_keypoints(sigma[i]), overlaps[i]
         valid[i], reasons[i] = refused is None, refused or overlap
         if overlap is not None:
-            groups[i], details[i] = False, (overlap.detail, *details[i][1:])
+            limbs[i], details[i] = (overlap.detail,) * len(BODY_GROUPS), (overlap.detail, *details[i][1:])
     return KeypointsOutput(
         boxes_xyxy=boxes.astype(np.float32),
         box_source=[box_source] * num,
@@ -141,11 +144,8 @@ def keypoints_output(
         sigma_px=sigma.astype(np.float32),
         part_valid=trusted_parts(details),
         part_details=details,
+        limb_details=limbs,
         valid=valid,
         reasons=reasons,
-        evidence={
-            "body_group_valid": groups.astype(np.float32),
-            "simcc_score": poses.raw_score.astype(np.float32),
-        }
-        | COCO_ANNOTATORS.evidence(num),
+        evidence={"simcc_score": poses.raw_score.astype(np.float32)} | COCO_ANNOTATORS.evidence(num),
     )

@@ -1,6 +1,6 @@
 """Face estimator: head orientation, jaw opening and eyelids from the dense face landmarks.
 
-Shape and expression stay zero: the refinement finds them from the keypoints.
+Shape and expression stay zero: the refinement finds them from the keypoints. Where the eyes look is not read.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class MediapipeFace(MediapipePart):
             jaw_pose=jaw,
             eye_pose=np.zeros((num, 6)),
             eyelids=eyelids,
+            eyes_valid=np.zeros(num, dtype=bool),
+            eyelids_valid=valid,
             head_orient=orient,
             sigma_rad=np.full(num, SIGMA_RAD),
             reasons=[refused(detail) for detail in face_details(evidence)],

@@ -30,6 +30,7 @@ from model.estimators.mediapipe.uncertainty import (
     person_size_px,
 )
 from model.estimators.refusals import (
+    LimbDetails,
     PartDetails,
     detail_of_limbs,
     few_keypoints,
@@ -100,8 +101,8 @@ class MediapipeKeypoints:
         evidence = to_evidence(readings)
         face_ok = face_accepted(evidence)
         hand_ok = evidence["hand_ok"] > 0.5
-        groups = np.zeros((num, len(BODY_GROUPS)), dtype=bool)
         bodies: list[str | None] = [NO_BODY.detail] * num
+        limbs: list[LimbDetails] = [(NO_BODY.detail,) * len(BODY_GROUPS)] * num
         keypoints, sigma = np.zeros((num, NUM_KEYPOINTS, 3)), np.full((num, NUM_KEYPOINTS), np.inf)
         sizes = person_size_px(boxes, evidence["pose_region"][:, 2])
         sides = longer_side(boxes)
@@ -112,8 +113,8 @@ class MediapipeKeypoints:
                 body = head_points(evidence["face_px"][i], width, height)
             else:
                 pose, size = reading.pose, float(sizes[i])
-                limbs = limb_details(pose.landmarks, pose.spread_px, size, width, height)
-                groups[i], bodies[i] = [limb is None for limb in limbs], detail_of_limbs(limbs)
+                limbs[i] = limb_details(pose.landmarks, pose.spread_px, size, width, height)
+                bodies[i] = detail_of_limbs(limbs[i])
                 body = body_points(pose.landmarks, pose.spread_px, size, width, height)
             left, right = (evidence["hand_px"][i, s, :, :2] if hand_ok[i, s] else None for s in (0, 1))
             keypoints[i], sigma[i] = assemble(
@@ -125,15 +126,15 @@ class MediapipeKeypoints:
         reasons, valid = list(problems), np.zeros(num, dtype=bool)
         is_head = np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool)
         # What is no person overlaps nobody.
-        people = ~is_head & (groups.any(1) | face_ok | hand_ok.any(1))
+        has_limb = np.array([None in own for own in limbs], dtype=bool)
+        people = ~is_head & (has_limb | face_ok | hand_ok.any(1))
         overlaps = dict(zip(np.flatnonzero(people).tolist(), overlapped(boxes[people]), strict=True))
         for i, reading in enumerate(readings):
             refused = reasons[i] or (self._no_pose if reading is None else few_keypoints(sigma[i]))
             overlap = overlaps.get(i)
             valid[i], reasons[i] = refused is None, refused or overlap
             if overlap is not None:
-                groups[i], bodies[i] = False, overlap.detail
-        evidence["body_group_valid"] = groups.astype(np.float32)
+                limbs[i], bodies[i] = (overlap.detail,) * len(BODY_GROUPS), overlap.detail
         evidence |= MEDIAPIPE.evidence(num)
         details: list[PartDetails] = [
             (body, *hands, face)
@@ -149,6 +150,7 @@ class MediapipeKeypoints:
             sigma_px=sigma.astype(np.float32),
             part_valid=trusted_parts(details),
             part_details=details,
+            limb_details=limbs,
             valid=valid,
             reasons=reasons,
             evidence=evidence,

@@ -11,6 +11,7 @@ import numpy as np
 from model.body.skeleton import BODY_GROUPS, CONTOUR, FACE, NUM_KEYPOINTS
 from model.estimators.base import Array
 from model.estimators.mediapipe.landmarks import BODY_AND_FEET, HANDS, POSE_OF_BODY, SMALL_TOES
+from model.estimators.refusals import LimbDetails
 from model.imaging.boxes import longer_side, score_from_sigma
 
 REGION_SHARE = 0.64
@@ -84,7 +85,7 @@ def hand_sigma(points: Array) -> Array:
     return sigma
 
 
-def limb_details(pose: Array, spread_px: Array, size_px: float, width: int, height: int) -> list[str | None]:
+def limb_details(pose: Array, spread_px: Array, size_px: float, width: int, height: int) -> LimbDetails:
     """What is said against each of ``BODY_GROUPS``: too much spread, hidden or outside the photo; None if trusted."""
     out: list[str | None] = []
     for name, members in BODY_GROUPS.items():
@@ -100,10 +101,10 @@ def limb_details(pose: Array, spread_px: Array, size_px: float, width: int, heig
             out.append(f"spread {100 * spread / size_px:.2f} % of the person, allowed {100 * limit:.2f} %")
         else:
             out.append(None)
-    return out
+    return tuple(out)
 
 
-def is_pose_usable(details: list[str | None]) -> bool:
+def is_pose_usable(details: LimbDetails) -> bool:
     """Whether a pose is good for anything: the trunk or the head, and half of the limbs, see ``limb_details``."""
     return (details[0] is None or details[1] is None) and details.count(None) >= 3
 

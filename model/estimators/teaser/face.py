@@ -55,7 +55,7 @@ class FaceConfig(CropNetworkConfig):
 
 
 class FaceNetwork(CheckpointEstimator):
-    """FLAME parameters and head orientation of faces whose keypoints are known.
+    """FLAME parameters and head orientation of faces whose keypoints are known; where the eyes look they do not say.
 
     Weights in the file are called ``<name>_encoder.``, with the backend's name.
     """
@@ -104,6 +104,7 @@ class FaceNetwork(CheckpointEstimator):
         output.flame_expression[good] = read["expression"][finite, :NUM_COEFFICIENTS]
         output.jaw_pose[good] = read["jaw_rotvec"][finite]
         output.eyelids[good] = read["eyelids"][finite]
+        output.eyelids_valid[good] = True
         output.head_orient[good] = read["orient"][finite]
         return output
 
@@ -162,6 +163,8 @@ def _neutral(refusals: list[Refusal | None], config: FaceConfig) -> FaceOutput:
         jaw_pose=np.zeros((num, 3)),
         eye_pose=np.zeros((num, 6)),
         eyelids=np.zeros((num, 2)),
+        eyes_valid=np.zeros(num, dtype=bool),
+        eyelids_valid=np.zeros(num, dtype=bool),
         head_orient=np.tile(frontal, (num, 1, 1)),
         sigma_rad=np.full(num, np.deg2rad(config.sigma_deg)),
         reasons=refusals,

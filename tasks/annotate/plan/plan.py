@@ -274,7 +274,7 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
         "bbox_xyxy": [person.bbox_xyxy for person in people],
         "bbox_source": [None if person.bbox_xyxy is None else BoxSource.MANIFEST for person in people],
         "keypoints_2d": [person.keypoints for person in people],
-        **pack_arrays([person.truth or None for person in people]),
+        **pack_arrays([person.truth or None for person in people], "truth"),
     }
     return table_from_columns(columns, PLAN_SCHEMA)
 

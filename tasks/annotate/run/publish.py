@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 from datasets_manifest.files import write_lines, write_text
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.schema.evidence import EVIDENCE_COLUMNS, unpack_arrays
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, PART_NAMES
+from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
@@ -215,9 +214,7 @@ class _Reader:
             self._evaluations[group] = None if known is None else LabelEvaluation(known, body)
         evaluation = self._evaluations[group]
         if evaluation is not None:
-            evaluation.add(
-                Columns(table), lambda: _trusted_groups(self._workspace.step_path("keypoints", shard), labels)
-            )
+            evaluation.add(Columns(table))
 
     def _check_body(self, labels: Shard) -> None:
         expected, found = full_body(self._config.body_model).assets, labels.footer.body_model
@@ -290,24 +287,6 @@ def _dataset_metrics(labels: LabelStatistics, name: tuple[str, str]) -> dict[str
     metrics["converged"] = round(group.converged / group.labelled, 4)
     metrics["quality_median"] = round(float(np.median(numbers["quality"])), 4)
     return metrics
-
-
-def _trusted_groups(path: Path, labels: Shard) -> dict[str, np.ndarray]:
-    """Which limbs the keypoint estimator trusts, by sample_id, where the keypoints that the labels were made from say
-    so."""
-    if not path.is_file():
-        return {}
-    with Shard(path) as keypoints:
-        made, read = keypoints.footer, labels.footer
-        is_read = made.config == read.config.get("reads", {}).get("keypoints")
-        if not is_read or made.manifest.get("inputs_hash") != read.manifest.get("inputs_hash"):
-            return {}
-        table = keypoints.table(KEYPOINTS_SCHEMA, ["sample_id", *EVIDENCE_COLUMNS])
-    groups = unpack_arrays(table).get("body_group_valid")
-    if groups is None:
-        return {}
-    is_stated = np.isfinite(groups).all(1)
-    return dict(zip(table["sample_id"].to_numpy()[is_stated], groups[is_stated] > 0, strict=True))
 
 
 def _worst_fit(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) -> WorstFit | None:

@@ -12,19 +12,20 @@ from model.estimators.refusals import refusals
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.parts import annotate_part, part_states, to_rotvec
 
+FLAGS = ("valid", "eyes_valid", "eyelids_valid")
 COPIED = ("flame_shape", "flame_expression", "jaw_pose", "eye_pose", "eyelids")
 
 
 def annotate_face(job: ShardJob) -> pa.Table:
     """Annotates the faces of one shard, see ``tasks.annotate.steps.parts.annotate_part``."""
-    return annotate_part("face", job, FACE_SCHEMA, face_columns, ["valid"])
+    return annotate_part("face", job, FACE_SCHEMA, face_columns, FLAGS)
 
 
 def face_columns(output: FaceOutput) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the face file, a row a person."""
     reasons = refusals(output.valid, output.reasons, ErrorCode.ESTIMATOR_REFUSED)
     return {
-        "valid": np.asarray(output.valid, bool),
+        **{name: np.asarray(getattr(output, name), bool) for name in FLAGS},
         "score": output.score,
         **{name: getattr(output, name) for name in COPIED},
         "head_orient": to_rotvec(output.head_orient),

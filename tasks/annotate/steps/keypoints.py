@@ -13,6 +13,7 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.labels import (
+    BODY_GROUP_NAMES,
     KEYPOINTS_SCHEMA,
     PART_NAMES,
     PERSON_UNKNOWN,
@@ -179,9 +180,11 @@ class _Photo:
             "sigma_px": found.sigma_px,
             "part_valid": np.asarray(found.part_valid, bool),
             **{f"{part}_detail": [own[k] for own in found.part_details] for k, part in enumerate(PART_NAMES)},
+            "body_group_valid": np.array([[detail is None for detail in own] for own in found.limb_details]),
+            **{f"{limb}_detail": [own[k] for own in found.limb_details] for k, limb in enumerate(BODY_GROUP_NAMES)},
             "focal_px": np.full(num, image.focal_px),
             "principal_px": np.tile(image.principal_px, (num, 1)),
-            **pack_arrays([{name: array[i] for name, array in found.evidence.items()} for i in range(num)]),
+            **pack_arrays([{name: array[i] for name, array in found.evidence.items()} for i in range(num)], "evidence"),
         }
         return table_from_columns(columns, KEYPOINTS_SCHEMA)
 

@@ -104,7 +104,7 @@ def person_batches(job: ShardJob) -> Iterator[tuple[PersonBatch, np.ndarray]]:
     people = job.columns("keypoints")
     kept = np.flatnonzero(people["status"] != Status.FAILED)
     chosen = people.take(kept)
-    evidence = unpack_arrays(chosen.table)
+    evidence = unpack_arrays(chosen.table, "evidence")
     truth = _truth(job.columns("plan"), chosen["sample_id"]) if len(kept) else None
     reader = job.photos()
     decoded = ((at, _photo(chosen, at, reader)) for at in range(len(kept)))
@@ -147,7 +147,7 @@ def _batch(
 
 def _truth(plan: Columns, sample_ids: np.ndarray) -> dict[str, np.ndarray] | None:
     """True parameters (P, ...) that a synthetic data set ships, NaN where it has none; None for real photos."""
-    known = unpack_arrays(plan.table)
+    known = unpack_arrays(plan.table, "truth")
     if not known:
         return None
     row_of = {sample_id: row for row, sample_id in enumerate(plan["sample_id"])}

@@ -15,7 +15,15 @@ import torch
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS
 from datasets_manifest.schema.evidence import unpack_arrays
-from datasets_manifest.schema.labels import KEY_COLUMNS, LABEL_SCHEMA, PART_NAMES, ErrorCode, Refusal, Status
+from datasets_manifest.schema.labels import (
+    BODY_GROUP_NAMES,
+    KEY_COLUMNS,
+    LABEL_SCHEMA,
+    PART_NAMES,
+    ErrorCode,
+    Refusal,
+    Status,
+)
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
 from fitting.reprojection import Reprojection
@@ -79,7 +87,7 @@ def _tensor(rows: Columns, column: str, fill: float = 0.0) -> torch.Tensor:
 
 def observations_of(people: Columns) -> Observations:
     """Keypoints of (P,) people with their standard deviations, px, and where their source puts hips and shoulders."""
-    stated = unpack_arrays(people.table)
+    stated = unpack_arrays(people.table, "evidence")
     unsaid = np.full((people.num_rows, NUM_SURFACE), np.nan, np.float32)
     return Observations(
         keypoints_px=_tensor(people, "keypoints_2d")[..., :2].clone(),
@@ -147,17 +155,20 @@ def label_table(parts: dict[str, Columns], result: RefineResult) -> pa.Table:
         {name: states[rows, k] for k, name in enumerate(STATE_COLUMNS)} for rows in (is_labelled, ~is_labelled)
     )
     tables = [
-        _labelled_rows(people, result, valid, np.flatnonzero(is_labelled), labelled),
+        _labelled_rows(parts, result, valid, np.flatnonzero(is_labelled), labelled),
         _failed_rows(people.take(~is_labelled), failed),
     ]
     return joined(tables, LABEL_SCHEMA, [np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)])
 
 
 def _labelled_rows(
-    people: Columns, result: RefineResult, valid: np.ndarray, rows: np.ndarray, state: dict[str, np.ndarray]
+    parts: dict[str, Columns], result: RefineResult, valid: np.ndarray, rows: np.ndarray, state: dict[str, np.ndarray]
 ) -> pa.Table:
     """Labels of those of (P,) refined people whose numbers are given."""
-    kept, reprojection = people.take(rows), result.reprojection
+    kept, reprojection = parts["keypoints"].take(rows), result.reprojection
+    limbs, face = [_limb_doubts(kept, reprojection, place, row) for place, row in enumerate(rows)], parts["face"]
+    met = np.array([[limb not in own for limb in BODY_GROUP_NAMES] for own in limbs], bool)
+    bodies, faces = (valid[rows, PART_NAMES.index(part)] for part in ("body", "face"))
     fitted = {
         **result.label_columns(),
         **{f"reproj_{part}_px": reprojection.reproj_px[:, k] for k, part in enumerate(PART_NAMES)},
@@ -167,13 +178,20 @@ def _labelled_rows(
         "moved_rad": result.moved_rad,
         "iterations": result.iterations,
         "converged": result.converged,
-        "quality": result.quality,
+        "quality": result.quality[:, PART_NAMES.index("body")],
+        **{f"{part}_quality": result.quality[:, k] for k, part in enumerate(PART_NAMES)},
     }
     columns: dict[str, Values] = {
         **{name: kept.table[name] for name in _COPIED},
         **{name: value.numpy()[rows] for name, value in fitted.items()},
         "hand_scale": np.ones((len(rows), 3), np.float32),
         **{f"{part}_valid": valid[rows, k] for k, part in enumerate(PART_NAMES)},
+        "body_group_valid": bodies[:, None] & met.reshape(-1, len(BODY_GROUP_NAMES)),
+        "body_group_detail": [
+            "; ".join(f"{limb}: {said}" for limb, said in own.items()) if own and body else None
+            for own, body in zip(limbs, bodies, strict=True)
+        ],
+        **{f"{what}_valid": faces & face[f"{what}_valid"][rows] for what in ("eyes", "eyelids")},
         **state,
     }
     return table_from_columns(columns, LABEL_SCHEMA)
@@ -181,8 +199,28 @@ def _labelled_rows(
 
 def _failed_rows(people: Columns, state: Mapping[str, Values]) -> pa.Table:
     """Rows of people without a label: what is known of them, and why there is none."""
-    unfound = {f"{part}_valid": np.zeros(people.num_rows, bool) for part in PART_NAMES}
+    unfound: dict[str, Values] = {
+        f"{part}_valid": np.zeros(people.num_rows, bool) for part in (*PART_NAMES, "eyes", "eyelids")
+    }
+    unfound["body_group_valid"] = np.zeros((people.num_rows, len(BODY_GROUP_NAMES)), bool)
     return table_from_columns({name: people.table[name] for name in _COPIED} | unfound | dict(state), LABEL_SCHEMA)
+
+
+def _limb_doubts(people: Columns, fit: Reprojection, place: int, row: int) -> dict[str, str]:
+    """What is said against limbs of a person, by their names: by the 2D points, or that the fit does not meet them.
+
+    Args:
+        people: Keypoints of the people with a label.
+        fit: Of all people.
+        place: Number of the person among the former.
+        row: And among the latter.
+    """
+    trusted = people["body_group_valid"][place]
+    said = {
+        limb: fit.limb_doubt(row, k) if trusted[k] else people[f"{limb}_detail"][place]
+        for k, limb in enumerate(BODY_GROUP_NAMES)
+    }
+    return {limb: doubt for limb, doubt in said.items() if doubt is not None}
 
 
 def _validity_state(

@@ -75,7 +75,7 @@ def test_images_people_and_truth_are_read(people):
     np.testing.assert_array_equal(one.bbox_xyxy, [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_array_equal(one.keypoints, rows["keypoints_2d"][2])
     assert open_images(people).read(record.path) == b"1.png"
-    assert set(dict(pack_arrays([one.truth])["evidence"][0].as_py())) == set(one.truth)
+    assert set(dict(pack_arrays([one.truth], "truth")["truth"][0].as_py())) == set(one.truth)
 
 
 def test_boxes_and_keypoints_may_be_left_to_the_estimators(people):

@@ -137,7 +137,7 @@ def hashed_rows():
         "status": ["ok", "failed", "ok", "partial", "ok"],
         "error_code": [None, "no_person_found", None, "box_invalid", None],
         "bbox_xyxy": [None if n == 2 else np.arange(4) + n for n in range(COUNT)],
-        **pack_arrays([None, {"a": np.ones(2)}, {}, {"a": np.zeros(2), "b": np.float32(3)}, None]),
+        **pack_arrays([None, {"a": np.ones(2)}, {}, {"a": np.zeros(2), "b": np.float32(3)}, None], "truth"),
     }
     return table_from_columns(given, PLAN_SCHEMA)
 
@@ -158,5 +158,5 @@ def test_the_hash_of_a_table_changes_with_any_value():
             turned = table[name].take(pa.array([1, 0, 2, 4, 3]))
             hashes.add(table_hash(table.set_column(table.column_names.index(name), table.schema.field(name), turned)))
     constant = {"dataset", "split"} | {name for name in table.column_names if table[name].null_count == COUNT}
-    maps = {"evidence", "evidence_shape"}
+    maps = {"truth", "truth_shape"}
     assert len(hashes) == 4 + len(set(table.column_names) - constant - maps)

@@ -34,6 +34,7 @@ LABEL_LENGTHS = {
     "eyelids": 2,
     "head_scale": 3,
     "hand_scale": 3,
+    "body_group_valid": 6,
     "joint_seen": 22,
 }
 PUBLISHED_COLUMNS = set(LABEL_LENGTHS) | {
@@ -63,6 +64,13 @@ PUBLISHED_COLUMNS = set(LABEL_LENGTHS) | {
     "iterations",
     "converged",
     "quality",
+    "body_quality",
+    "left_hand_quality",
+    "right_hand_quality",
+    "face_quality",
+    "body_group_detail",
+    "eyes_valid",
+    "eyelids_valid",
 }
 
 

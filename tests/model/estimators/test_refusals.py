@@ -8,6 +8,7 @@ from model.estimators.refusals import (
     detail_of_limbs,
     details_by_count,
     few_keypoints,
+    limb_details_by_count,
     overlapped,
     refused_boxes,
     trusted_parts,
@@ -30,6 +31,13 @@ def test_a_body_without_its_trunk_says_so():
     assert details_by_count(seen)[0] == "0 of shoulders and hips seen, needed 2"
 
 
+def test_a_limb_without_a_point_says_so():
+    seen = np.zeros(133, bool)
+    seen[[0, 5, 7]] = True
+    none = "0 of 2 points seen"
+    assert limb_details_by_count(seen) == (None, None, None, none, none, none)
+
+
 def test_the_trunk_and_enough_limbs_make_a_body():
     assert detail_of_limbs([None] * 6) is None
     assert detail_of_limbs(["a", None, None, None, None, "b"]) is None
@@ -41,7 +49,7 @@ def test_the_trunk_and_enough_limbs_make_a_body():
 def test_limbs_say_where_they_fail():
     pose = np.column_stack([np.full((33, 2), 50.0), np.zeros(33), np.ones((33, 2))])
     spread = np.full(33, 1.0)
-    assert limb_details(pose, spread, 100.0, 100, 100) == [None] * 6
+    assert limb_details(pose, spread, 100.0, 100, 100) == (None,) * 6
     spread[13], pose[14, 3], pose[25, 0] = 2.5, 0.1, 200
     head, torso, *limbs = limb_details(pose, spread, 100.0, 100, 100)
     assert head is None

@@ -65,6 +65,7 @@ class BoxesByWidth:
             part_valid=np.ones((num, 4), bool),
             valid=np.array([reason != "box_invalid" for _, reason in people], bool),
             part_details=[(None,) * 4] * num,
+            limb_details=[(None,) * 6] * num,
             reasons=[code and Refusal(ErrorCode(code), f"{code}: 2 found, 3 needed") for _, code in people],
             evidence={},
         )

@@ -60,7 +60,11 @@ def test_flags_are_what_the_camera_sees(labels):
         if any(valid):
             assert row["joint_seen"][20] == seen[92:112].any()  # the left wrist is shown by the left hand
             assert row["joint_seen"][4] == seen[15]  # the left knee by the left ankle
-            assert (row["quality"], row["hand_scale"]) == (1.0, [1.0] * 3)
+            assert (row["quality"], row["face_quality"], row["hand_scale"]) == (1.0, 1.0, [1.0] * 3)
+            left_arm = row["body_valid"] and 2 * seen[[7, 9]].sum() >= 2
+            assert row["body_group_valid"][2] == left_arm
+            assert ("left_arm" in (row["body_group_detail"] or "")) == (row["body_valid"] and not left_arm)
+            assert row["eyes_valid"] == row["eyelids_valid"] == row["face_valid"]
 
 
 def test_a_head_close_up_supervises_no_body(labels, people):

@@ -83,7 +83,7 @@ def test_painted_dots_come_back(finder):
     assert found.part_valid.all()
     assert found.box_source == ["manifest"] * 3
     assert (found.keypoints[..., 2] > 0.8).all()
-    assert (found.evidence["body_group_valid"] == 1).all()
+    assert found.limb_details == [(None,) * 6] * 3
 
 
 def test_sigma_is_at_least_one_answer_step_and_what_annotators_agree_on(finder):
@@ -125,7 +125,7 @@ def test_limbs_are_trusted_one_by_one(finder):
     paint(rgb, places(box[0]), box[0], which=[*range(5, 13)])
     found = finder.estimate(image(rgb), box)
     assert found.valid[0]
-    assert found.evidence["body_group_valid"][0].tolist() == [0, 1, 1, 1, 0, 0]
+    assert [detail is None for detail in found.limb_details[0]] == [False, True, True, True, False, False]
     assert not found.part_valid[0, 0], "a body needs its trunk and three more groups"
 
 
@@ -172,7 +172,7 @@ def test_overlapped_people_lose_their_bodies_and_keep_faces_and_hands(finder):
     assert alone.part_valid[0].all()
     assert both.part_valid[0].tolist() == [False, True, True, True]
     assert re.fullmatch(r"\d+% of .* allowed 50%", both.part_details[0][0])
-    assert not both.evidence["body_group_valid"].any()
+    assert all(detail is not None for person in both.limb_details for detail in person)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])

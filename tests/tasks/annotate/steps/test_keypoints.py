@@ -48,7 +48,7 @@ class Nobody:
         self.seen.append(image.image_id)
         return KeypointsOutput(
             boxes_xyxy=np.zeros((0, 4)), box_source=[], scores=np.zeros(0), keypoints=np.zeros((0, 133, 3)),
-            sigma_px=np.zeros((0, 133)), part_valid=np.zeros((0, 4), bool), part_details=[],
+            sigma_px=np.zeros((0, 133)), part_valid=np.zeros((0, 4), bool), part_details=[], limb_details=[],
             valid=np.zeros(0, bool), reasons=[], evidence={},
         )  # fmt: skip
 
