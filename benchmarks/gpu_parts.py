@@ -24,10 +24,11 @@ from benchmarks.methods import baselines, ours
 from benchmarks.network_files import NETWORKS
 from benchmarks.table import ERRORS, SPEED, Column, Row, number
 from benchmarks.trial import make_trial, outcome_of
+from datasets_manifest.schema.ehm_fields import PART_NAMES
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
-from model.body.skeleton import NUM_KEYPOINTS, NUM_MAIN_JOINTS
+from model.body.skeleton import BODY_GROUPS, NUM_KEYPOINTS, NUM_MAIN_JOINTS
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import BackboneConfig, RegressorConfig
 from model.regressor.loss_config import LossConfig
@@ -200,7 +201,10 @@ def random_batch(network: EhmRegressor, count: int) -> TrainingBatch:
         right_hand_valid=valid,
         face_valid=valid,
         joint_seen=torch.ones(count, NUM_MAIN_JOINTS, dtype=torch.bool),
-        weight=torch.ones(count),
+        body_group_valid=torch.ones(count, len(BODY_GROUPS), dtype=torch.bool),
+        eyes_valid=valid,
+        eyelids_valid=valid,
+        weight=torch.ones(count, len(PART_NAMES)),
         sample_ids=tuple(map(str, range(count))),
         crop_from_image=torch.eye(3, dtype=torch.float64)[:2].expand(count, 2, 3),
     )

@@ -66,7 +66,8 @@ def write_labels(folder: Path, num_rows: int) -> Path:
             "person": np.zeros(count, np.int16),
             "status": ["ok"] * count,
             "focal_px": np.full(count, 500.0, np.float32),
-            "quality": np.ones(count, np.float32),
+            **{f"{part}_quality": np.ones(count, np.float32) for part in PART_NAMES},
+            **{name: np.ones(count, bool) for name in ("eyes_valid", "eyelids_valid")},
             "bbox_xyxy": np.tile(np.array([10, 10, 90, 190], np.float32), (count, 1)),
             **{f"{part}_valid": np.ones(count, bool) for part in PART_NAMES},
         }

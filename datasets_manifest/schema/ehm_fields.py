@@ -7,7 +7,7 @@ radians, in memory a matrix. A new parameter is a row here and a field there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 M, RAD, ONE = "m", "rad", "1"
 CAMERA = "camera: x right, y down, z forward"
@@ -15,6 +15,10 @@ PARENT = "parent joint, SMPL-X order"
 
 Kind = Literal["rotation", "coefficients", "plain"]
 Part = Literal["body", "left_hand", "right_hand", "face"]
+PART_NAMES: tuple[Part, ...] = get_args(Part)
+"""Order of the four flags in ``part_valid``."""
+BODY_GROUP_NAMES = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
+"""Order of the six flags in ``body_group_valid``; which points and joints each has stands in `model.body.skeleton`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,11 +6,20 @@ Image: x right, y down, pixels. Camera frame: x right, y down, z forward, metres
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import pyarrow as pa
 
-from datasets_manifest.schema.ehm_fields import CAMERA, DEFAULT_SIZE, EHM_FIELDS, LABEL_PARAMETERS, ONE, RAD, BodySize
+from datasets_manifest.schema.ehm_fields import (
+    BODY_GROUP_NAMES,
+    CAMERA,
+    DEFAULT_SIZE,
+    EHM_FIELDS,
+    LABEL_PARAMETERS,
+    ONE,
+    PART_NAMES,
+    RAD,
+    BodySize,
+    Part,
+)
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Refusal, Status
 from datasets_manifest.schema.fields import (
     ARRAY_MAP,
@@ -58,12 +67,7 @@ plan called `evidence` is called `truth`."""
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
 
-PartName = Literal["body", "left_hand", "right_hand", "face"]
-PART_NAMES: tuple[PartName, ...] = get_args(PartName)
-"""Order of the four flags in ``part_valid``."""
-
-BODY_GROUP_NAMES = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
-"""Order of the six flags in ``body_group_valid``; which points and joints each has stands in `model.body.skeleton`."""
+PartName = Part
 _GROUPS_TEXT = ", ".join(name.replace("_", " ") for name in BODY_GROUP_NAMES)
 
 PERSON_UNKNOWN = -1

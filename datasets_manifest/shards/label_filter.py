@@ -21,7 +21,8 @@ class LabelFilter:
     """Which rows may supervise."""
 
     min_quality: Share = 0.0
-    """Rows of a lower quality are left out, and where it is above 0 also rows that state none."""
+    """A part of a lower quality does not supervise, and where this is above 0 neither one that states none; rows that
+    are left without a required part are left out."""
     statuses: Annotated[tuple[Literal["ok", "partial"], ...], Field(min_length=1)] = ("ok", "partial")
     """States of the rows that are taken; a failed row has no label."""
     require: Annotated[tuple[PartName, ...], Field(min_length=1)] = PART_NAMES
@@ -32,15 +33,30 @@ class LabelFilter:
     """Splits to read; empty: all, which is refused where one of them is `test`."""
 
 
+def with_good_parts(table: pa.Table, rule: LabelFilter) -> pa.Table:
+    """The table with the flags of parts set to false whose quality is below that of the rule."""
+    if rule.min_quality == 0:
+        return table
+    for part in PART_NAMES:
+        quality = table[f"{part}_quality"].to_numpy(zero_copy_only=False).astype(np.float64)
+        valid = table[f"{part}_valid"].to_numpy(zero_copy_only=False) & (quality >= rule.min_quality)
+        place = table.column_names.index(f"{part}_valid")
+        table = table.set_column(place, table.schema.field(place), pa.array(valid, pa.bool_()))
+    return table
+
+
 def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
-    """Why each row of a label table is left out, the first reason that holds; empty where it is kept."""
+    """Why each row of a label table is left out, the first reason that holds; empty where it is kept.
+
+    Args:
+        table: As ``with_good_parts`` leaves it.
+        rule: Which rows may supervise.
+    """
     statuses, codes = table["status"].to_pylist(), table["error_code"].to_pylist()
     valid = np.stack([table[f"{part}_valid"].to_numpy(zero_copy_only=False) for part in PART_NAMES], 1).astype(bool)
     required = np.logical_or.reduce([valid[:, PART_NAMES.index(part)] for part in rule.require])
-    quality = np.asarray(table["quality"].to_numpy(zero_copy_only=False), np.float64)
     absent = gaps(table)
     bodiless = valid[:, 3] & ~valid[:, :3].any(1) & ~has_body(table)
-    poor = ~(quality >= rule.min_quality) if rule.min_quality > 0 else np.zeros(len(quality), bool)
     small = _box_sides(table) < rule.min_box_px
     reasons: list[str] = []
     for i, status in enumerate(statuses):
@@ -49,13 +65,12 @@ def reasons_to_drop(table: pa.Table, rule: LabelFilter) -> list[str]:
         elif status not in rule.statuses:
             reasons.append(f"status {status}")
         elif not required[i]:
-            reasons.append(f"no valid {' or '.join(rule.require)}")
+            enough = f" of quality {rule.min_quality:g}" if rule.min_quality else ""
+            reasons.append(f"no valid {' or '.join(rule.require)}{enough}")
         elif absent[i]:
             reasons.append(absent[i])
         elif bodiless[i]:
             reasons.append("a face without a body, so without a turn of the head")
-        elif poor[i]:
-            reasons.append(f"quality below {rule.min_quality:g}")
         elif small[i]:
             reasons.append(f"box smaller than {rule.min_box_px:g} px")
         else:

@@ -23,7 +23,7 @@ from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
-from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop
+from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop, with_good_parts
 from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
@@ -97,8 +97,8 @@ def select_labels(
 
     Returns:
         The rows. What is absent of a part that is not valid is filled in: poses and coefficients with zero, the head's
-        scale with one. An absent `joint_seen` (labels of schema version 1) is all true, an absent quality is one, an
-        absent image size is zero.
+        scale with one. What labels of an earlier schema version do not state of joints and limbs is all true, an absent
+        quality is one, an absent image size is zero.
 
     Raises:
         ValueError: The folder is no snapshot (unreadable shards, a person twice, another schema version), mixes
@@ -163,7 +163,7 @@ class _Reader:
             name = f"{table['dataset'][0]}/{table['split'][0]}"
             self.settings.setdefault(shard.footer.config_hash, (name, shard.footer))
         # A photo without people has nobody who could be left out.
-        table = table.filter(pa.array(~is_empty_photo(table)))
+        table = with_good_parts(table.filter(pa.array(~is_empty_photo(table))), self.rule)
         reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
         self.dropped.update(reason for reason in reasons if reason)
         kept = table.filter(pa.array([not reason for reason in reasons], type=pa.bool_()))

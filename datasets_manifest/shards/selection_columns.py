@@ -13,6 +13,8 @@ from datasets_manifest.schema.fields import field_note, fixed_length
 from datasets_manifest.schema.labels import KEY_COLUMNS, PART_NAMES
 from datasets_manifest.shards.footer import ShardError
 
+QUALITIES = tuple(f"{part}_quality" for part in PART_NAMES)
+"""In the order of the parts."""
 COLUMNS = (
     *KEY_COLUMNS,
     "bbox_xyxy",
@@ -21,15 +23,19 @@ COLUMNS = (
     "principal_px",
     *(field.name for field in LEARNT_FIELDS),
     *(f"{part}_valid" for part in PART_NAMES),
+    "body_group_valid",
+    "eyes_valid",
+    "eyelids_valid",
     "joint_seen",
-    "quality",
+    *QUALITIES,
 )
 """What a model learns from, of the label schema."""
 
 _ALWAYS = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
 _OF_PART = {part: tuple(field.name for field in LEARNT_FIELDS if field.part == part) for part in PART_NAMES}
 """Columns that a part needs in order to supervise."""
-_FILL = {field.name: field.default for field in LEARNT_FIELDS} | {"quality": 1, "joint_seen": True}
+_FILL = {field.name: field.default for field in LEARNT_FIELDS} | {"joint_seen": True, "body_group_valid": True}
+_FILL |= dict.fromkeys(QUALITIES, 1)
 """What stands where a column is absent; 0 elsewhere."""
 
 
@@ -92,7 +98,7 @@ def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _column(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedArray:
-    fill = _FILL.get(field.name, 0)
+    fill = _FILL.get(field.name, False if pa.types.is_boolean(field.type) else 0)
     if not pa.types.is_fixed_size_list(field.type):
         if pa.types.is_floating(field.type):
             column = pc.if_else(pc.is_finite(column), column, None)

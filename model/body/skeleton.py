@@ -5,8 +5,9 @@ Joint orders are those of SMPL, SMPL-X, FLAME and MANO. Keypoints follow COCO-Wh
 """
 
 import itertools
+from collections.abc import Mapping
 
-from datasets_manifest.schema.labels import BODY_GROUP_NAMES
+from datasets_manifest.schema.ehm_fields import BODY_GROUP_NAMES
 
 _FINGERS_MODEL = ("index", "middle", "pinky", "ring", "thumb")
 _FINGERS_KEYPOINTS = ("thumb", "index", "middle", "ring", "pinky")
@@ -177,3 +178,30 @@ BODY_GROUPS = dict(
     zip(BODY_GROUP_NAMES, ((0, 1, 2, 3, 4), (5, 6, 11, 12), (7, 9), (8, 10), (13, 15), (14, 16)), strict=True)
 )
 """Body keypoints by limb: a limb is trusted or refused as a whole."""
+BODY_GROUP_JOINTS: dict[str, tuple[int, ...]] = dict(
+    zip(
+        BODY_GROUP_NAMES,
+        (
+            (NECK, HEAD), (PELVIS, *SPINE, *COLLARS),
+            *zip(SHOULDERS, ELBOWS, WRISTS, strict=True), *zip(HIPS, KNEES, ANKLES, FOOT_JOINTS, strict=True),
+        ),
+        strict=True,
+    )
+)  # fmt: skip
+"""Pelvis and body joints by limb: those whose turn the limb's keypoints show. Each is in one limb."""
+
+
+def _group_of(members: Mapping[str, tuple[int, ...]], count: int) -> tuple[int, ...]:
+    own = {index: group for group, indices in enumerate(members.values()) for index in indices}
+    return tuple(own[index] for index in range(count))
+
+
+GROUP_OF_JOINT: tuple[int, ...] = _group_of(BODY_GROUP_JOINTS, NUM_MAIN_JOINTS)
+"""Limb, by its number, of pelvis and body joints."""
+_FEET = {"left_leg": (17, 18, 19), "right_leg": (20, 21, 22)}
+GROUP_OF_KEYPOINT: tuple[int, ...] = _group_of(
+    {name: (*points, *_FEET.get(name, ())) for name, points in BODY_GROUPS.items()}, FEET.stop
+)
+"""The same of the 17 body and 6 foot keypoints; feet belong to their leg."""
+BODY_GROUP_FLIP: tuple[int, ...] = (0, 1, 3, 2, 5, 4)
+"""Left/right swap of the limbs."""

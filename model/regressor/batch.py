@@ -33,8 +33,14 @@ class TrainingBatch:
     """(B,) bool."""
     joint_seen: Tensor
     """(B, 22) bool, root and 21 body joints: is its turn known, or is it at its prior."""
+    body_group_valid: Tensor
+    """(B, 6) bool: may the limb supervise, see ``model.body.skeleton.BODY_GROUPS``; counts where the body is valid."""
+    eyes_valid: Tensor
+    """(B,) bool: may the eyes supervise; counts where the face is valid."""
+    eyelids_valid: Tensor
+    """(B,) bool: may the eyelids, likewise."""
     weight: Tensor
-    """(B,) factor on everything this person supervises, from the label's quality; 1 is full."""
+    """(B, 4) factors on what body, left hand, right hand and face supervise, from the label's qualities; 1 is full."""
     sample_ids: tuple[str, ...]
     """B sample ids, for messages and pictures."""
     crop_from_image: Tensor

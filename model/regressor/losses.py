@@ -1,32 +1,33 @@
 """What a prediction is charged for: equations 1 to 5 of the PEAR paper and its supplementary B.1.
 
-Every term is the sum over a person's elements, as in HMR2, times the person's weight, averaged over the B rows of the
-batch. It is divided by B and not by the number of people a term applies to, so that averaging over equal shares of a
-batch gives the whole batch's gradient. HMR2 and PEAR's release sum over the batch instead; AdamW does not see the
-difference, clipping does.
+Every term is the sum over a person's elements, as in HMR2, times the weight of the person's part, averaged over the B
+rows of the batch. It is divided by B and not by the number of people a term applies to, so that averaging over equal
+shares of a batch gives the whole batch's gradient. HMR2 and PEAR's release sum over the batch instead; AdamW does not
+see the difference, clipping does.
 
 | term (equation) | elements | counted where |
 | --- | --- | --- |
-| `global_orient`, `body_pose` (1) | squared difference of matrices | `body_valid` and the joint's `joint_seen` |
+| `global_orient`, `body_pose` (1) | squared difference of matrices | `body_valid`, the joint's `joint_seen`, its limb |
 | `betas` (1) | squared difference | `body_valid` |
 | `left_hand_pose`, `right_hand_pose` (1) | squared difference of matrices | the hand's flag |
-| `head_orient`, `jaw_pose`, `eye_pose` (3) | absolute difference of matrices | `face_valid` |
-| `eyelids`, `flame_shape`, `flame_expression` (3) | absolute difference | `face_valid` |
+| `head_orient`, `jaw_pose`, `eye_pose` (3) | absolute difference of matrices | `face_valid`; eyes `eyes_valid` too |
+| `eyelids`, `flame_shape`, `flame_expression` (3) | absolute difference | `face_valid`; lids `eyelids_valid` too |
 | `head_scale` (3) | absolute difference | `face_valid` and `body_valid` |
-| `body_3d` (2) | absolute difference from the pelvis, 21 joints, 6 feet points | `body_valid`, limb seen so far |
+| `body_3d` (2) | absolute difference from the pelvis, 21 joints, 6 feet points | `body_valid`, limb known so far |
 | `left_hand_3d`, `right_hand_3d` (2) | absolute difference from the wrist, 20 points | the hand's flag, and below |
 | `face_3d` | absolute difference from the head joint: nose, eyes, ears, 51 inner points | `face_valid` |
 | `face_form` | the same points about their middle, turned with the head, of size one | `face_valid` |
-| `body_2d` (2), `face_2d` (5), `left_hand_2d`, `right_hand_2d` (2) | score times absolute difference | its flag |
+| `body_2d` (2), `face_2d` (5), `left_hand_2d`, `right_hand_2d` (2) | score times absolute difference | its flag, limb |
 
 Rotations are compared as matrices throughout (B.1): an axis-angle vector jumps at half a turn, which is where a person
 who faces the camera is. To first order a matrix differs by twice what its axis-angle vector does, in L1.
+A limb counts where `body_group_valid` holds it; without the trunk nothing is known of where limbs are in 3D.
 The scale of the head is known only against a body, so it takes both flags. Points of the face outline are no points of
 the skin, they depend on where the head looks: they count in 2D, where they are observed, and not in 3D.
 How large a face is in metres no picture of it tells, and where its points are from the head joint depends on that:
 `face_form` (not in the paper) leaves what can be seen, the form.
 3D differences are along the camera's axes or, with ``local_frames``, along those of the joint the part hangs on. Along
-the camera's axes those of a hand depend on the turn of the wrist, which only `body_valid` vouches for.
+the camera's axes those of a hand depend on the turn of the wrist, which only the body with this arm vouches for.
 
 Legend: B people, N points.
 """
@@ -39,6 +40,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import EHM_FIELDS, PART_NAMES
 from model.body import skeleton
 from model.body.parameters import EhmParameters
 from model.imaging.crop_camera import project_into_crop
@@ -49,6 +51,8 @@ from model.regressor.targets import neutral_where_invalid
 
 _TRUNK = (skeleton.PELVIS, *skeleton.SPINE)
 """Pelvis and spine: `body_valid` vouches for them as a whole."""
+_LIMBS = list(skeleton.BODY_GROUPS)
+_TORSO, _ARMS = _LIMBS.index("torso"), [_LIMBS.index("left_arm"), _LIMBS.index("right_arm")]
 _HEAD = slice(0, 5)
 """Nose, eyes and ears among the body's keypoints."""
 _SMALLEST_FACE_M = 1e-3
@@ -102,16 +106,28 @@ def regressor_loss(
     people["face_form"] = _face_form(said, label, batch, frames)
     people |= _terms_2d(projected, batch, config)
     weights = {name: config.weight_of(name) for name in people}
-    terms = {name: (loss * batch.weight).sum() / len(batch) for name, loss in people.items()}
+    terms = {name: (loss * batch.weight[:, _part_of(name)]).sum() / len(batch) for name, loss in people.items()}
     total = torch.stack([weights[name] * term for name, term in terms.items() if weights[name]]).sum()
     return LossTerms(total=total, terms={name: term.detach() for name, term in terms.items()})
+
+
+def _part_of(name: str) -> int:
+    """The part, by its number, whose weight a term has: that of the parameter, or the one it is named after."""
+    found = next((field.part for field in EHM_FIELDS if field.name == name), name.rpartition("_")[0])
+    return PART_NAMES.index(found)  # pyright: ignore[reportArgumentType]
+
+
+def _seen(batch: TrainingBatch) -> Tensor:
+    """(B, 22) bool: the turn of which root and body joints is known, where the body is valid."""
+    return batch.joint_seen & batch.body_group_valid[:, list(skeleton.GROUP_OF_JOINT)]
 
 
 def _parameter_terms(prediction: Prediction, batch: TrainingBatch) -> dict[str, Tensor]:
     """Equations 1 and 3: name -> (B,)."""
     said, label = prediction.parameters.named(), batch.target.named()
     body, face = batch.body_valid, batch.face_valid
-    seen = body[:, None] & batch.joint_seen
+    seen = body[:, None] & _seen(batch)
+    masks = {"eye_pose": face & batch.eyes_valid, "eyelids": face & batch.eyelids_valid}
 
     def squared(name: str, mask: Tensor) -> Tensor:
         return _summed(said[name], label[name], mask, torch.square)
@@ -126,7 +142,7 @@ def _parameter_terms(prediction: Prediction, batch: TrainingBatch) -> dict[str, 
         "left_hand_pose": squared("left_hand_pose", batch.left_hand_valid),
         "right_hand_pose": squared("right_hand_pose", batch.right_hand_valid),
         **{
-            name: absolute(name, face)
+            name: absolute(name, masks.get(name, face))
             for name in ("head_orient", "jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression")
         },
         "head_scale": absolute("head_scale", face & body),
@@ -165,9 +181,11 @@ def _terms_3d(
     def hand(side: slice) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda _, keypoints: keypoints[:, side.start + 1 : side.stop]
 
-    known = batch.body_valid[:, None] & known_points(batch.joint_seen)
+    trunk = batch.body_group_valid[:, _TORSO]
+    known = (batch.body_valid & trunk)[:, None] & known_points(_seen(batch))
     hands = batch.left_hand_valid, batch.right_hand_valid
-    left, right = hands if frames is not None else (hand & batch.body_valid for hand in hands)
+    arms = (batch.body_valid & trunk)[:, None] & batch.body_group_valid[:, _ARMS]
+    left, right = hands if frames is not None else (hand & arms[:, side] for side, hand in enumerate(hands))
     return {
         "body_3d": part(skeleton.PELVIS, body, known),
         "left_hand_3d": part(skeleton.LEFT_WRIST, hand(skeleton.LEFT_HAND), left),
@@ -229,6 +247,8 @@ def _terms_2d(projected: Tensor, batch: TrainingBatch, config: LossConfig) -> di
         counted = score[:, points] > config.min_score
         if not config.invalid_parts_in_2d:
             counted = counted & valid[:, None]
+            if name == "body_2d":
+                counted = counted & batch.body_group_valid[:, list(skeleton.GROUP_OF_KEYPOINT)]
         trust = torch.where(counted, score[:, points], 0.0)[..., None]
         found[name] = _summed(projected[:, points], observed[:, points], counted, lambda d, t=trust: t * d.abs())
     return found

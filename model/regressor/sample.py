@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from model.batches import choose_rows
 from model.body.parameters import EhmParameters
 from model.body.skeleton import (
+    BODY_GROUP_FLIP,
     FACE,
     HEAD,
     KEYPOINT_FLIP,
@@ -38,6 +39,7 @@ from model.regressor.joint_rotations import joint_orientation
 PART_INSIDE_SHARE = 0.5
 """A hand or face supervises only if this share of its seen keypoints is inside what the network reads."""
 _BODY, _LEFT, _RIGHT, _FACE = range(4)
+_MIRRORED_PARTS = [_BODY, _RIGHT, _LEFT, _FACE]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +66,14 @@ class LabelRow:
     """(4,) bool: body, left hand, right hand, face."""
     joint_seen: Array
     """(22,) bool."""
-    weight: float = 1.0
-    """Factor on what the row supervises."""
+    body_group_valid: Array
+    """(6,) bool, limbs of ``model.body.skeleton.BODY_GROUPS``."""
+    eyes_valid: bool
+    """May the eyes supervise."""
+    eyelids_valid: bool
+    """May the eyelids."""
+    weight: Array = field(default_factory=lambda: np.ones(4, np.float32))
+    """(4,) factors on what body, left hand, right hand and face supervise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +94,10 @@ class Sample:
     """(4,) bool, likewise; a part that is not inside the crop is not valid."""
     joint_seen: Array
     """(22,) bool, likewise."""
+    body_group_valid: Array
+    """(6,) bool, likewise."""
+    weight: Array
+    """(4,), likewise."""
 
 
 def make_sample(
@@ -119,9 +131,11 @@ def make_sample(
         ]
     keypoints = keypoints_in_crop(row.keypoints_2d, crop_from_image, crop_px)
     part_valid, joint_seen = _inside(row.part_valid, keypoints), row.joint_seen
+    limbs, weight = row.body_group_valid, row.weight
     if mirrored:
         keypoints, joint_seen = keypoints[list(KEYPOINT_FLIP)], mirror_joint_flags(joint_seen)
-        part_valid = part_valid[[_BODY, _RIGHT, _LEFT, _FACE]]
+        limbs, weight = limbs[list(BODY_GROUP_FLIP)], weight[_MIRRORED_PARTS]
+        part_valid = part_valid[_MIRRORED_PARTS]
         part_valid[_FACE] &= mirrored_faces
     return Sample(
         row=row,
@@ -131,6 +145,8 @@ def make_sample(
         keypoints_2d=keypoints,
         part_valid=part_valid,
         joint_seen=joint_seen,
+        body_group_valid=limbs,
+        weight=weight,
     )
 
 
@@ -161,7 +177,10 @@ def collate(samples: Sequence[Sample], mirror: CoefficientMirror | None = None) 
         right_hand_valid=valid[:, _RIGHT].clone(),
         face_valid=valid[:, _FACE].clone(),
         joint_seen=torch.from_numpy(np.stack([sample.joint_seen for sample in samples])),
-        weight=torch.tensor([row.weight for row in rows], dtype=torch.float32),
+        body_group_valid=torch.from_numpy(np.stack([sample.body_group_valid for sample in samples])),
+        eyes_valid=torch.tensor([row.eyes_valid for row in rows]),
+        eyelids_valid=torch.tensor([row.eyelids_valid for row in rows]),
+        weight=torch.from_numpy(np.stack([sample.weight for sample in samples]).astype(np.float32)),
         sample_ids=tuple(row.sample_id for row in rows),
         crop_from_image=torch.from_numpy(np.stack([sample.crop_from_image for sample in samples])),
     )

@@ -10,7 +10,19 @@ import cv2
 import numpy as np
 
 from model.body.assets import EhmAssets
-from model.body.skeleton import FACE, KEYPOINT_NAMES, LEFT_HAND, RIGHT_HAND, SKELETON_EDGES, SMPLX_JOINT_NAMES
+from model.body.skeleton import (
+    BODY_GROUPS,
+    FACE,
+    GROUP_OF_JOINT,
+    KEYPOINT_NAMES,
+    LEFT_HAND,
+    NUM_MAIN_JOINTS,
+    RIGHT_HAND,
+    SKELETON_EDGES,
+    SMPLX_JOINT_NAMES,
+    SMPLX_LEFT_HAND,
+    SMPLX_RIGHT_HAND,
+)
 from model.renderer.raster import interpolate, rasterise, shade, vertex_normals
 
 LEFT_RGB = (30, 110, 255)
@@ -130,6 +142,16 @@ def vertex_parts(assets: EhmAssets) -> np.ndarray:
     of_joint[[names.index(name) for name in HEAD_JOINTS]] = 3
     weights = np.asarray(assets.smplx.skin_weights, np.float64)
     return np.stack([weights[:, of_joint == part].sum(1) for part in range(4)], 1).argmax(1)
+
+
+def vertex_limbs(assets: EhmAssets) -> np.ndarray:
+    """Limb (V,) of each vertex, by its number in `BODY_GROUPS`; a hand belongs to its arm, the face to the head."""
+    names, limbs = SMPLX_JOINT_NAMES, list(BODY_GROUPS)
+    of_joint = np.full(len(names), limbs.index("head"))
+    of_joint[:NUM_MAIN_JOINTS] = GROUP_OF_JOINT
+    of_joint[SMPLX_LEFT_HAND], of_joint[SMPLX_RIGHT_HAND] = limbs.index("left_arm"), limbs.index("right_arm")
+    weights = np.asarray(assets.smplx.skin_weights, np.float64)
+    return np.stack([weights[:, of_joint == limb].sum(1) for limb in range(len(limbs))], 1).argmax(1)
 
 
 def draw_mesh(

@@ -35,6 +35,8 @@ WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
 _CLAIMED = ("left_hand", "right_hand", "face")
 """Parts whose 3D errors count only where the label calls them valid; a body always counts."""
+_RANKED = {"body_quality": "pa_mpjpe_mm", "hand_quality": "hand_pa_mpjpe_mm", "face_quality": "head_pa_mm"}
+"""Quality -> the error that falls with it."""
 PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
 """Keypoints of each part."""
 _PEOPLE_AT_ONCE = 64
@@ -46,7 +48,8 @@ def truth_errors(matching: Matching, pose: PosedByParameters) -> dict[str, np.nd
 
     Returns:
         For the P matched people with truth the errors of ``model.metrics.person``, NaN for hands and heads that the
-        label itself does not call valid, and `quality` (P,), NaN where the label has none. Empty without such people.
+        label itself does not call valid, and the qualities, NaN where the label has none: `body_quality` and
+        `face_quality` (P,), `hand_quality` (P, 2). Empty without such people.
     """
     rows = np.array([row for row, person in enumerate(matching.people) if person.truth], np.int64)
     if not len(rows):
@@ -56,7 +59,9 @@ def truth_errors(matching: Matching, pose: PosedByParameters) -> dict[str, np.nd
     truth = {name: np.stack([own[name] for own in truths]) for name in truths[0] if all(name in own for own in truths)}
     valid = {part: labels[f"{part}_valid"] for part in _CLAIMED}
     errors = person_errors(pose(_parameters(labels)), pose(EhmParameters.from_columns(truth)), valid)
-    return errors | {"quality": labels["quality"].astype(np.float64)}
+    hands = np.stack([labels["left_hand_quality"], labels["right_hand_quality"]], 1)
+    qualities = {"body": labels["body_quality"], "hand": hands, "face": labels["face_quality"]}
+    return errors | {f"{part}_quality": values.astype(np.float64) for part, values in qualities.items()}
 
 
 def _parameters(labels: Columns) -> EhmParameters:
@@ -141,7 +146,7 @@ def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
 
 
 def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Mean and median of every error over the people who have it, and how well quality ranks PA-MPJPE.
+    """Mean and median of every error over the people who have it, and how well the qualities rank what they are of.
 
     Args:
         errors: By name, (P,) or (P, 2); see ``truth_errors`` and ``keypoint_errors``.
@@ -149,15 +154,16 @@ def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
     if not errors:
         return {}
     summary: dict[str, float | None] = {"people": float(len(next(iter(errors.values()))))}
-    summary |= means_and_medians({name: values for name, values in errors.items() if name != "quality"})
-    if "quality" in errors:
-        summary["quality_rank_correlation"] = _quality_rank(errors["quality"], errors["pa_mpjpe_mm"])
+    summary |= means_and_medians({name: values for name, values in errors.items() if name not in _RANKED})
+    for quality, error in _RANKED.items():
+        if quality in errors and error in errors:
+            summary[f"{quality}_rank_correlation"] = _quality_rank(errors[quality], errors[error])
     return {name: round(value, 5) for name, value in summary.items() if value is not None}
 
 
 def _quality_rank(quality: np.ndarray, error: np.ndarray) -> float | None:
     """Spearman correlation: -1 is a perfect ranking; None for fewer than three different qualities."""
-    known = np.isfinite(quality)
+    known = np.isfinite(quality) & np.isfinite(error)
     if len(np.unique(quality[known])) < 3:
         return None
     return float(np.corrcoef(rankdata(quality[known]), rankdata(error[known]))[0, 1])

@@ -1,6 +1,6 @@
 """What is known of all labels: counts, reasons, errors, whom to draw; gathered shard by shard.
 
-Of each of the N rows only numbers are kept (30 bytes), so that medians are exact; texts only of those to be shown.
+Of each of the N rows only numbers are kept (40 bytes), so that medians are exact; texts only of those to be shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.report.figures import PART_TITLES, finite
 from tasks.report.settings import ReportConfig
 
-NUMBERS = ("reproj_rel", "quality", *(f"reproj_{part}_px" for part in PART_NAMES))
+NUMBERS = (
+    "reproj_rel",
+    *(f"{part}_quality" for part in PART_NAMES),
+    *(f"reproj_{part}_px" for part in PART_NAMES),
+)
 FLAGS = tuple(f"{part}_valid" for part in PART_NAMES)
 _STATES = tuple(Status)
 
@@ -121,11 +125,9 @@ class LabelStatistics:
             (-float(errors[row]), ids[row], first + int(row)) for row in np.flatnonzero(~is_failed & (errors >= least))
         ]
         self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
-        boxes = columns["bbox_xyxy"].reshape(-1, 4)
-        sides = (boxes[:, 2:] - boxes[:, :2]).max(1, initial=1.0)
         for part, worst in self._worst_of_part.items():
-            share = np.where(columns[f"{part}_valid"], columns[f"reproj_{part}_px"] / sides, np.nan)
-            new = [(-float(share[row]), ids[row], first + int(row)) for row in np.flatnonzero(np.isfinite(share))]
+            quality = np.where(columns[f"{part}_valid"], columns[f"{part}_quality"], np.nan)
+            new = [(float(quality[row]), ids[row], first + int(row)) for row in np.flatnonzero(np.isfinite(quality))]
             worst[:] = heapq.nsmallest(self.config.num_worst_of_part, [*worst, *new])
         for row in np.flatnonzero(is_failed):
             own = self._failed[codes[row]]
@@ -181,7 +183,7 @@ class LabelStatistics:
         return worst, random.tolist(), [row for _, _, row in sorted(turns)[:num]], first.get(empty, [])
 
     def worst_parts(self) -> list[int]:
-        """Rows of the largest errors of accepted hands and faces over the box's side; each person once."""
+        """Rows of the lowest quality of accepted hands and faces; each person once."""
         parts = (self._worst_of_part[part] for part in PART_NAMES if part != "body")
         return list(dict.fromkeys(row for worst in parts for _, _, row in worst))
 
@@ -249,11 +251,17 @@ def card(label: Mapping[str, Any]) -> dict[str, Any]:
         "status": label["status"],
         "code": label["error_code"],
         "detail": label["error_detail"] or "",
-        "quality": number("quality"),
         "reproj_rel": number("reproj_rel"),
         "parts": [
-            {"title": PART_TITLES[p], "px": number(f"reproj_{p}_px"), "valid": label[f"{p}_valid"]} for p in PART_NAMES
+            {
+                "title": PART_TITLES[p],
+                "px": number(f"reproj_{p}_px"),
+                "quality": number(f"{p}_quality"),
+                "valid": label[f"{p}_valid"],
+            }
+            for p in PART_NAMES
         ],
+        "limbs": label["body_group_detail"] or "",
         "image": None,
         "problem": "",
         "retry": "",

@@ -20,7 +20,7 @@ from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
-from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_parts
+from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_limbs, vertex_parts
 from tasks.posing import pose_bodies
 from tasks.report.data import LabelStatistics, Provenance, card
 from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
@@ -74,10 +74,10 @@ def write_report(
     parts = [row for row in labels.worst_parts() if row not in worst]
     random = [row for row in random if row not in parts]
     rows = labels.read([*worst, *parts, *random, *failed, *empty])
-    legend = "Photo with keypoints, mesh over the photo, mesh from the side; refused parts are hatched red."
+    legend = "Photo with keypoints, mesh over the photo, mesh from the side; refused parts and limbs are hatched red."
     groups = [
         _group("Largest errors", f"By relative reprojection error, the worst first. {legend}", rows, worst),
-        _group("Worst hands and faces", f"The largest errors of accepted ones over the box. {legend}", rows, parts),
+        _group("Poorest hands and faces", f"The lowest quality among accepted ones. {legend}", rows, parts),
         _group("Drawn at random", f"From all other people with a label. {legend}", rows, random),
         _group("Failed", "Spread over the reasons; the photo alone, since there is no label.", rows, failed),
         _group("Photos without people", "Nobody was found in them, and nobody is counted.", rows, empty),
@@ -151,7 +151,7 @@ def _draw_group(
 
 
 def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> np.ndarray:
-    """Pictures (tile, n tile, 3) of a label row: three, refused parts hatched; without a label the photo alone."""
+    """Pictures (tile, n tile, 3) of a label row: three, refused parts and limbs hatched; without a label the photo."""
     height, width = photo.shape[:2]
     box = np.array([0, 0, width, height], float) if label["bbox_xyxy"] is None else np.asarray(label["bbox_xyxy"])
     keypoints = None if label["keypoints_2d"] is None else np.asarray(label["keypoints_2d"]).reshape(-1, 3)
@@ -162,7 +162,6 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
     vertices = pose_bodies(ehm, columns).vertices[0].numpy().astype(np.float64)
     faces = np.asarray(ehm.assets.smplx.faces)
     focal, principal = float(label["focal_px"]), np.asarray(label["principal_px"])
-    is_refused = np.array([not label[f"{part}_valid"] for part in PART_NAMES])
     return person_sheet(
         photo,
         box,
@@ -172,9 +171,19 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
         focal,
         principal,
         colours=side_colours(ehm.assets),
-        refused=is_refused[vertex_parts(ehm.assets)],
+        refused=_refused_vertices(label, ehm),
         tile_px=tile_px,
     )
+
+
+def _refused_vertices(label: Mapping[str, Any], ehm: EHMs) -> np.ndarray:
+    """Which vertices (V,) are of a part, or of a limb of the body, that may not supervise."""
+    parts = vertex_parts(ehm.assets)
+    refused = np.array([not label[f"{part}_valid"] for part in PART_NAMES])[parts]
+    if label["body_group_valid"] is None:
+        return refused
+    of_limb = ~np.array(label["body_group_valid"], bool)[vertex_limbs(ehm.assets)]
+    return refused | (of_limb & (parts == PART_NAMES.index("body")))
 
 
 def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]]) -> str:
@@ -187,7 +196,7 @@ def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list
     )
     charts = [_chart(PART_TITLES[part], labels.numbers(f"reproj_{part}_px"), "px") for part in PART_NAMES]
     charts.append(_chart("All inliers over the box's longer side", 100 * labels.numbers("reproj_rel"), "%"))
-    charts.append(_chart("Quality", labels.numbers("quality"), ""))
+    charts += [_chart(f"Quality: {PART_TITLES[part]}", labels.numbers(f"{part}_quality"), "") for part in PART_NAMES]
     return environment.get_template("page.html.j2").render(
         title=labels.config.title,
         count=labels.count,

@@ -14,7 +14,7 @@ class ReportConfig:
     num_worst: int = 12
     """People with the largest relative reprojection error that are drawn."""
     num_worst_of_part: int = 3
-    """People with the largest error of an accepted hand or face, for each of them, that are drawn as well."""
+    """People with the lowest quality of an accepted hand or face, for each of them, that are drawn as well."""
     num_random: int = 12
     """People drawn at random from the others."""
     num_failed: int = 8

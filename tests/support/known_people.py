@@ -101,6 +101,9 @@ def label_row(
         parameters={name: columns[name][index].numpy() for name in LABEL_PARAMETERS if name in columns},
         part_valid=np.ones(4, bool),
         joint_seen=np.ones(22, bool),
+        body_group_valid=np.ones(6, bool),
+        eyes_valid=True,
+        eyelids_valid=True,
     )
 
 
@@ -119,4 +122,7 @@ def rendered_row(truth: dict) -> LabelRow:
         parameters={name: np.asarray(truth[name]) for name in LABEL_PARAMETERS if name != "transl_m"},
         part_valid=np.ones(4, bool),
         joint_seen=np.ones(22, bool),
+        body_group_valid=np.ones(6, bool),
+        eyes_valid=True,
+        eyelids_valid=True,
     )

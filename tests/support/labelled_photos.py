@@ -48,7 +48,11 @@ def label_row(number: int, image: str, person: int, dataset: str, num_betas: int
         "head_scale": np.ones(3),
         "hand_scale": np.ones(3),
         "joint_seen": np.ones(22, bool),
-        "quality": 0.1 + 0.8 * rng.random(),
+        **dict.fromkeys(("quality", "body_quality"), quality := 0.1 + 0.8 * rng.random()),
+        **{f"{part}_quality": quality / 2 for part in ("left_hand", "right_hand", "face")},
+        "body_group_valid": np.ones(6, bool),
+        "eyes_valid": True,
+        "eyelids_valid": True,
     }
     sizes = {"global_orient": 3, "body_pose": 63, "left_hand_pose": 45, "right_hand_pose": 45, "jaw_pose": 3}
     sizes |= {"eye_pose": 6, "betas": num_betas, "flame_shape": 10, "flame_expression": 10}

@@ -86,7 +86,10 @@ def random_batch(num: int, seed: int = 0, *, dtype: torch.dtype = torch.float32)
         right_hand_valid=yes.clone(),
         face_valid=yes.clone(),
         joint_seen=torch.ones(num, 22, dtype=torch.bool),
-        weight=torch.ones(num, dtype=dtype),
+        body_group_valid=torch.ones(num, 6, dtype=torch.bool),
+        eyes_valid=yes.clone(),
+        eyelids_valid=yes.clone(),
+        weight=torch.ones(num, 4, dtype=dtype),
         sample_ids=tuple(f"made/train/{k}#0" for k in range(num)),
         crop_from_image=torch.eye(3, dtype=torch.float64)[:2].expand(num, 2, 3),
     )

@@ -75,7 +75,10 @@ def random_batch(count: int, seed: int, crop_px: int = TINY.crop_px) -> Training
         right_hand_valid=flags(),
         face_valid=flags(),
         joint_seen=flags(22),
-        weight=torch.ones(count),
+        body_group_valid=torch.ones(count, 6, dtype=torch.bool),
+        eyes_valid=torch.ones(count, dtype=torch.bool),
+        eyelids_valid=torch.ones(count, dtype=torch.bool),
+        weight=torch.ones(count, 4),
         sample_ids=tuple(f"noise/all/{seed}_{i}#0" for i in range(count)),
         crop_from_image=torch.eye(2, 3, dtype=torch.float64).repeat(count, 1, 1),
     )

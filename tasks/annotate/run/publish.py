@@ -285,7 +285,9 @@ def _dataset_metrics(labels: LabelStatistics, name: tuple[str, str]) -> dict[str
             "p95": round(float(np.percentile(relative, 95)), 5),
         }
     metrics["converged"] = round(group.converged / group.labelled, 4)
-    metrics["quality_median"] = round(float(np.median(numbers["quality"])), 4)
+    metrics["quality_median"] = {
+        part: round(float(np.median(values)), 4) for part in PART_NAMES if len(values := numbers[f"{part}_quality"])
+    }
     return metrics
 
 

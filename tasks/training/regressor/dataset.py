@@ -54,7 +54,7 @@ class RegressorDataset(Dataset[TrainingBatch]):
         mirror: How the body's coefficients are mirrored (``CoefficientMirror.of``); needed where crops are flipped.
         shuffle: False goes through the rows as they are, for evaluation.
         people_together: At most so many people of one photo follow each other in the shuffled order; 1 none.
-        weigh_by_quality: A row supervises by its quality, else fully.
+        weigh_by_quality: A part supervises by its quality, else fully.
         max_broken_share: Largest share of all rows whose photos may be unusable. Such a row gives way to the next one
             of its set, and is counted (``tasks.training.engine.loader``); at 0 the first one ends the training.
 

@@ -14,7 +14,8 @@ from model.regressor.sample import LabelRow
 _PARAMETERS = tuple(field.name for field in LEARNT_FIELDS)
 """Where a person stands is nothing that a crop tells."""
 _ROW = (
-    "joint_seen", "bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "image_width", "image_height", "quality"
+    "joint_seen", "bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "image_width", "image_height",
+    "body_group_valid", "eyes_valid", "eyelids_valid",
 )  # fmt: skip
 
 
@@ -23,7 +24,7 @@ class LabelRows:
 
     Args:
         selection: The rows, without gaps.
-        weigh_by_quality: A row's weight is its quality, else 1.
+        weigh_by_quality: The weight of a part is its quality, else 1.
     """
 
     def __init__(self, selection: Selection, *, weigh_by_quality: bool = False) -> None:
@@ -32,7 +33,9 @@ class LabelRows:
         self._valid = np.stack([selection.array(f"{part}_valid").astype(bool) for part in PART_NAMES], 1)
         self._images = selection.table["image"].combine_chunks()
         self._sample_ids = selection.table["sample_id"].combine_chunks()
-        self._weigh = weigh_by_quality
+        self._weights = np.ones(self._valid.shape, np.float32)
+        if weigh_by_quality:
+            self._weights = np.stack([selection.array(f"{part}_quality") for part in PART_NAMES], 1)
         self._check()
 
     def __len__(self) -> int:
@@ -65,7 +68,10 @@ class LabelRows:
             parameters={name: columns[name][index] for name in _PARAMETERS},
             part_valid=valid,
             joint_seen=columns["joint_seen"][index],
-            weight=float(columns["quality"][index]) if self._weigh else 1.0,
+            body_group_valid=columns["body_group_valid"][index],
+            eyes_valid=bool(columns["eyes_valid"][index]),
+            eyelids_valid=bool(columns["eyelids_valid"][index]),
+            weight=self._weights[index],
         )
 
     def _check(self) -> None:

@@ -66,7 +66,7 @@ class Objective(nn.Module):
         )  # fmt: skip
         total, terms = found.total, {name: value.detach() for name, value in found.terms.items()}
         if self.tokens is not None:
-            located = self.tokens(tokens, batch.keypoints_2d, batch.weight)
+            located = self.tokens(tokens, batch.keypoints_2d, batch.weight.mean(1))
             total = total + self.token_weight * located
             terms[TOKEN_TERM] = located.detach()
         return total, terms

@@ -87,7 +87,7 @@ class TrainConfig(EngineConfig):
     """Largest share of people whose photos may turn out to be unusable; each gives way to the next person. At 0 the
     first one ends the training."""
     weigh_by_quality: bool = False
-    """Whether a person supervises by the quality of the label, else fully."""
+    """Whether a part supervises by its quality, else fully."""
     max_validation_people: PositiveInt = 2000
     """Validation people of an evaluation, spread evenly over each set."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)

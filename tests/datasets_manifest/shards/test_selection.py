@@ -16,7 +16,7 @@ from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits, unlike_settings
 from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.shards.selection_columns import COLUMNS
+from datasets_manifest.shards.selection_columns import COLUMNS, QUALITIES
 from datasets_manifest.shards.store import shard_path, write_shard
 
 LISTS = {
@@ -38,11 +38,13 @@ def person(number, rng, split="train", dataset="demo", lists=LISTS, **changes):
         "person": 0,
         "status": "ok",
         "focal_px": 500.0,
-        "quality": 0.5,
+        **dict.fromkeys(QUALITIES, 0.5),
+        **dict.fromkeys(("eyes_valid", "eyelids_valid"), True),
         **{f"{part}_valid": True for part in PART_NAMES},
         **{name: rng.normal(size=shape) for name, shape in lists.items()},
         "bbox_xyxy": [10.0, 10.0, 40.0, 70.0],
         "joint_seen": rng.random(22) < 0.5,
+        "body_group_valid": rng.random(6) < 0.5,
     }
     return row | changes
 
@@ -50,7 +52,7 @@ def person(number, rng, split="train", dataset="demo", lists=LISTS, **changes):
 def failed(number, rng, **changes):
     row = person(number, rng, status="failed", error_code="fit_not_finite", **changes)
     flags = {f"{part}_valid": False for part in PART_NAMES}
-    return {k: v for k, v in row.items() if k not in LISTS and k != "quality"} | flags
+    return {k: v for k, v in row.items() if k not in LISTS and k not in QUALITIES} | flags
 
 
 def write(folder, rows, shard=0, schema=LABEL_SCHEMA, **changes):
@@ -76,8 +78,8 @@ def test_every_row_is_kept_or_counted_with_its_first_reason(tmp_path, rng):
             failed(1, rng),
             person(2, rng, status="partial", error_code="body_not_found", body_valid=False),
             person(3, rng, **none),
-            person(4, rng, quality=0.1),
-            person(5, rng, quality=None),
+            person(4, rng, **dict.fromkeys(QUALITIES, 0.1)),
+            person(5, rng, **dict.fromkeys(QUALITIES)),
             person(6, rng, bbox_xyxy=[0.0, 0.0, 8.0, 9.0]),
             person(7, rng, betas=None),
             person(8, rng, keypoints_2d=None),
@@ -87,8 +89,7 @@ def test_every_row_is_kept_or_counted_with_its_first_reason(tmp_path, rng):
     assert selection.table["image"].to_pylist() == ["0.jpg", "2.jpg"]
     assert selection.dropped == {
         "failed with fit_not_finite": 1,
-        "no valid body or left_hand or right_hand or face": 1,
-        "quality below 0.2": 2,
+        "no valid body or left_hand or right_hand or face of quality 0.2": 3,
         "box smaller than 10 px": 1,
         "no betas": 1,
         "no keypoints_2d": 1,
@@ -97,6 +98,16 @@ def test_every_row_is_kept_or_counted_with_its_first_reason(tmp_path, rng):
     only_ok = select(tmp_path, LabelFilter(statuses=("ok",), require=("body",)))
     assert only_ok.dropped["status partial"] == 1
     assert only_ok.num_rows + sum(only_ok.dropped.values()) == 9
+
+
+def test_a_part_of_low_quality_does_not_supervise_and_the_others_do(tmp_path, rng):
+    """A portrait has a good face on a body that nobody saw."""
+    write(tmp_path, [person(0, rng, body_quality=0.08, left_hand_quality=None)])
+    selection = select(tmp_path, LabelFilter(min_quality=0.4))
+    valid = [bool(selection.array(f"{part}_valid")[0]) for part in PART_NAMES]
+    assert dict(zip(PART_NAMES, valid, strict=True)) == {
+        "body": False, "left_hand": False, "right_hand": True, "face": True
+    }  # fmt: skip
 
 
 def test_a_face_without_a_body_is_counted_and_not_kept(tmp_path, rng):
@@ -127,16 +138,18 @@ def test_columns_come_back_as_matrices(tmp_path, rng):
     for name in set(LISTS) & set(COLUMNS):
         expected = np.stack([np.asarray(row[name]).reshape(LISTS[name]) for row in rows])
         got = selection.array(name)
-        assert got.dtype == (bool if name == "joint_seen" else np.float32)
+        assert got.dtype == (bool if name in ("joint_seen", "body_group_valid") else np.float32)
         np.testing.assert_array_equal(got, expected.astype(got.dtype))
     np.testing.assert_array_equal(selection.array("face_valid"), [True] * 3)
     np.testing.assert_array_equal(selection.array("focal_px"), [500.0] * 3)
 
 
 def test_gaps_of_parts_that_do_not_supervise_are_filled(tmp_path, rng):
-    absent = dict.fromkeys(("left_hand_pose", "flame_shape", "eye_pose", "head_scale", "joint_seen", "image_width"))
+    unsaid = ("body_group_valid", "eyes_valid", "eyelids_valid", *QUALITIES)
+    empty = ("left_hand_pose", "flame_shape", "eye_pose", "head_scale", "joint_seen", "image_width")
+    absent = dict.fromkeys((*unsaid, *empty))
     flags = {"left_hand_valid": False, "face_valid": False}
-    write(tmp_path, [person(0, rng), person(1, rng, quality=None, **absent, **flags)])
+    write(tmp_path, [person(0, rng), person(1, rng, **absent, **flags)])
     selection = select(tmp_path)
     assert selection.num_rows == 2
     assert not any(column.null_count for column in selection.table.columns)
@@ -144,7 +157,9 @@ def test_gaps_of_parts_that_do_not_supervise_are_filled(tmp_path, rng):
     assert not selection.array("flame_shape")[1].any()
     np.testing.assert_array_equal(selection.array("head_scale")[1], [1, 1, 1])
     assert selection.array("joint_seen")[1].all()
-    assert selection.array("quality")[1] == 1
+    assert selection.array("body_group_valid")[1].all()
+    assert not selection.array("eyes_valid")[1]
+    assert [selection.array(name)[1] for name in QUALITIES] == [1] * 4
     assert selection.array("image_width").tolist() == [100, 0]
     assert selection.array("left_hand_pose")[0].any()
 
@@ -181,7 +196,7 @@ def test_exactly_the_stated_share_may_be_dropped(tmp_path, rng):
 def test_an_empty_result_says_why(tmp_path, rng):
     write(tmp_path, [person(0, rng), failed(1, rng)])
     with pytest.raises(
-        ValueError, match=r"is left to train on \(1 x failed with fit_not_finite, 1 x quality below 0\.9"
+        ValueError, match=r"is left to train on \(1 x failed with fit_not_finite, 1 x no valid .* of quality 0\.9"
     ):
         select(tmp_path, LabelFilter(min_quality=0.9))
 
@@ -328,14 +343,22 @@ def test_hidden_and_absent_folders(tmp_path):
 
 def test_the_filter_agrees_with_one_written_in_arrow(tmp_path, rng):
     rows = [
-        person(n, rng, quality=rng.random(), **{f"{part}_valid": bool(rng.random() < 0.4) for part in PART_NAMES})
+        person(
+            n,
+            rng,
+            **{name: rng.random() for name in QUALITIES},
+            **{f"{part}_valid": bool(rng.random() < 0.4) for part in PART_NAMES},
+        )
         for n in range(60)
     ]
     write(tmp_path, rows)
     rule = LabelFilter(min_quality=0.4, require=("left_hand", "face"))
     table = pq.read_table(tmp_path)
-    hand_or_face = pc.or_(table["left_hand_valid"], table["face_valid"])
-    expected = table.filter(pc.and_(hand_or_face, pc.greater_equal(table["quality"], pa.scalar(0.4, pa.float32()))))
+    good = [
+        pc.and_(table[f"{part}_valid"], pc.greater_equal(table[f"{part}_quality"], pa.scalar(0.4, pa.float32())))
+        for part in ("left_hand", "face")
+    ]
+    expected = table.filter(pc.or_(*good))
     assert select(tmp_path, rule).table["image"].to_pylist() == expected["image"].to_pylist()
 
 

@@ -38,7 +38,7 @@ def test_rows_stay_in_the_file(tmp_path, selections):
     del table
     before = pa.total_allocated_bytes()
     (found,) = read_selections(tmp_path / "selection.arrow", stamp)
-    arrays = [found.array(name) for name in ("keypoints_2d", "body_pose", "betas", "quality")]
+    arrays = [found.array(name) for name in ("keypoints_2d", "body_pose", "betas", "body_quality")]
     assert found.num_rows == 6000
     assert pa.total_allocated_bytes() - before < 0.01 * nbytes
     assert not any(array.flags.owndata or array.flags.writeable for array in arrays)

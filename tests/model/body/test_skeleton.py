@@ -49,6 +49,20 @@ def test_every_keypoint_has_one_source() -> None:
     assert all(not a & b for a, b in itertools.combinations(parts, 2))
 
 
+def test_a_joint_is_of_the_limb_whose_points_show_how_it_is_turned() -> None:
+    groups = list(s.BODY_GROUPS)
+    assert [len(points) for points in (s.GROUP_OF_JOINT, s.GROUP_OF_KEYPOINT)] == [s.NUM_MAIN_JOINTS, s.FEET.stop]
+    for joint, points in s.JOINT_KEYPOINTS.items():
+        limb = groups[s.GROUP_OF_JOINT[joint]]
+        shown_by = {groups[s.GROUP_OF_KEYPOINT[k]] for k in points if k < s.FEET.stop}
+        # A wrist is shown by its hand alone, and hangs on its arm.
+        assert shown_by == ({limb} if shown_by else set()), s.SMPLX_JOINT_NAMES[joint]
+        side = s.SMPLX_JOINT_NAMES[joint].partition("_")[0]
+        assert limb.startswith(side) or limb in ("head", "torso")
+    mirrored = [groups[k] for k in s.BODY_GROUP_FLIP]
+    assert mirrored == ["head", "torso", "right_arm", "left_arm", "right_leg", "left_leg"]
+
+
 def test_flips_swap_left_and_right_and_undo_themselves() -> None:
     for flip, names in ((s.KEYPOINT_FLIP, s.KEYPOINT_NAMES), (s.SMPLX_FLIP, s.SMPLX_JOINT_NAMES)):
         swap = {"left": "right", "right": "left"}

@@ -93,31 +93,40 @@ def oracle(parameters: EhmParameters, camera: Tensor, joints: Tensor, keypoints:
     total = 0.0
     for b in range(len(batch)):
         is_body, is_face = bool(batch.body_valid[b]), bool(batch.face_valid[b])
-        seen = batch.joint_seen[b].tolist()
-        person = 0.0
+        head, torso, left_arm, right_arm, left_leg, right_leg = limbs = batch.body_group_valid[b].tolist()
+        limb_of = [torso, left_leg, right_leg, torso, left_leg, right_leg, torso, left_leg, right_leg, torso]
+        limb_of += [left_leg, right_leg, head, torso, torso, head, *(left_arm, right_arm) * 3]
+        seen = [flag and limb for flag, limb in zip(batch.joint_seen[b].tolist(), limb_of, strict=True)]
+        weight = dict(zip(("body", "left_hand", "right_hand", "face"), batch.weight[b].tolist(), strict=True))
         if is_body:
+            w = weight["body"]
             if seen[0]:
-                person += 0.001 * np.sum((said["global_orient"][b] - label["global_orient"][b]) ** 2)
+                total += w * 0.001 * np.sum((said["global_orient"][b] - label["global_orient"][b]) ** 2)
             for k in range(21):
                 if seen[k + 1]:
-                    person += 0.001 * np.sum((said["body_pose"][b, k] - label["body_pose"][b, k]) ** 2)
-            person += 0.0005 * np.sum((said["betas"][b] - label["betas"][b]) ** 2)
-        for side, wrist, start in (("left", 20, 91), ("right", 21, 112)):
+                    total += w * 0.001 * np.sum((said["body_pose"][b, k] - label["body_pose"][b, k]) ** 2)
+            total += w * 0.0005 * np.sum((said["betas"][b] - label["betas"][b]) ** 2)
+        for side, wrist, start, arm in (("left", 20, 91, left_arm), ("right", 21, 112, right_arm)):
             if not getattr(batch, f"{side}_hand_valid")[b]:
                 continue
-            person += 0.001 * np.sum((said[f"{side}_hand_pose"][b] - label[f"{side}_hand_pose"][b]) ** 2)
-            for k in range(start + 1, start + 21) if is_body else ():
+            w = weight[f"{side}_hand"]
+            total += w * 0.001 * np.sum((said[f"{side}_hand_pose"][b] - label[f"{side}_hand_pose"][b]) ** 2)
+            for k in range(start + 1, start + 21) if is_body and torso and arm else ():
                 ours = keypoints[b, k] - joints[b, wrist]
-                person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, wrist])).sum()
+                total += w * 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, wrist])).sum()
         if is_face:
+            w = weight["face"]
+            counted = {"eye_pose": batch.eyes_valid[b], "eyelids": batch.eyelids_valid[b]}
             for name in ("head_orient", "jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression"):
-                person += 0.001 * np.abs(said[name][b] - label[name][b]).sum()
+                if counted.get(name, True):
+                    total += w * 0.001 * np.abs(said[name][b] - label[name][b]).sum()
             for k in (*range(5), *range(40, 91)):
                 ours = keypoints[b, k] - joints[b, 15]
-                person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, 15])).sum()
+                total += w * 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, 15])).sum()
             if is_body:
-                person += 0.001 * np.abs(said["head_scale"][b] - label["head_scale"][b]).sum()
-        if is_body:
+                total += w * 0.001 * np.abs(said["head_scale"][b] - label["head_scale"][b]).sum()
+        if is_body and torso:
+            w = weight["body"]
             for k in range(1, 22):
                 chain, parent = [], skeleton.SMPLX_PARENTS[k]
                 while parent > 0:
@@ -125,22 +134,22 @@ def oracle(parameters: EhmParameters, camera: Tensor, joints: Tensor, keypoints:
                     parent = skeleton.SMPLX_PARENTS[parent]
                 if all(seen[a] for a in chain if a not in (3, 6, 9)):
                     ours = joints[b, k] - joints[b, 0]
-                    person += 0.05 * np.abs(ours - (target_joints[b, k] - target_joints[b, 0])).sum()
+                    total += w * 0.05 * np.abs(ours - (target_joints[b, k] - target_joints[b, 0])).sum()
             chains = (1, 4, 7, 10), (1, 4, 7, 10), (1, 4, 7), (2, 5, 8, 11), (2, 5, 8, 11), (2, 5, 8)
             for k, chain in zip(range(17, 23), chains, strict=True):
                 if all(seen[a] for a in chain):
                     ours = keypoints[b, k] - joints[b, 0]
-                    person += 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, 0])).sum()
+                    total += w * 0.05 * np.abs(ours - (target_keypoints[b, k] - target_joints[b, 0])).sum()
         s, tx, ty = camera[b].tolist()
+        body_limbs = [0] * 5 + [1, 1, 2, 3, 2, 3, 1, 1, 4, 5, 4, 5] + [4] * 3 + [5] * 3
         for k in range(133):
             flag = "body" if k < 23 else "face" if k < 91 else "left_hand" if k < 112 else "right_hand"
-            if getattr(batch, f"{flag}_valid")[b]:
+            if getattr(batch, f"{flag}_valid")[b] and (k >= 23 or limbs[body_limbs[k]]):
                 x, y, z = (keypoints[b, k] - joints[b, 0]).tolist()
                 depth = z + 2 * FOCAL_SIDES / s
                 u, v, score = batch.keypoints_2d[b, k].tolist()
                 apart = abs(FOCAL_SIDES * (x + tx) / depth - u) + abs(FOCAL_SIDES * (y + ty) / depth - v)
-                person += 0.01 * score * apart
-        total += person * float(batch.weight[b])
+                total += weight[flag] * 0.01 * score * apart
     return float(total) / len(batch)
 
 
@@ -150,8 +159,9 @@ def test_hmr2_weights_give_the_loss_of_a_slow_obvious_version(body: KeypointBody
     generator = torch.Generator().manual_seed(7)
     flags = {flag: torch.rand(num, generator=generator) < 0.6 for flag in FLAGS}
     seen = torch.rand(num, 22, generator=generator) < 0.8
-    weight = torch.rand(num, generator=generator, dtype=torch.float64)
-    batch = dataclasses.replace(batch, **flags, joint_seen=seen, weight=weight)
+    weight = torch.rand(num, 4, generator=generator, dtype=torch.float64)
+    limbs = torch.rand(num, 6, generator=generator) < 0.8
+    batch = dataclasses.replace(batch, **flags, joint_seen=seen, body_group_valid=limbs, weight=weight)
     assert all(0 < int(flag.sum()) < num for flag in flags.values())
     parameters, camera = random_parameters(num, 1, dtype=torch.float64), random_camera(num, dtype=torch.float64)
     precise = KeypointBody(load_open_body()).double()
@@ -293,7 +303,7 @@ def test_the_form_of_a_face_is_measured_as_a_slow_version_does(body: KeypointBod
             face = points[k, [*range(5), *range(40, 91)]].numpy() @ turn
             face = face - face.mean(0)
             shapes.append(face / np.sqrt((face**2).sum(1).mean()))
-        expected += float(batch.weight[k]) * np.abs(shapes[0] - shapes[1]).sum() / 2
+        expected += float(batch.weight[k, 3]) * np.abs(shapes[0] - shapes[1]).sum() / 2
     found = loss_of(said, random_camera(2), batch, body).terms["face_form"]
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
@@ -320,8 +330,8 @@ def test_points_below_the_least_score_do_not_count(body: KeypointBody) -> None:
 
 def test_a_persons_weight_is_on_everything(body: KeypointBody) -> None:
     said, camera, batch = random_parameters(2, 1), random_camera(2), random_batch(2)
-    alone = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([1.0, 0.0])), body)
-    half = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([0.5, 0.0])), body)
+    alone = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([[1.0], [0.0]]).expand(2, 4)), body)
+    half = loss_of(said, camera, dataclasses.replace(batch, weight=torch.tensor([[0.5], [0.0]]).expand(2, 4)), body)
     first = loss_of(map_tensors(said, lambda t: t[:1]), camera[:1], rows(batch, slice(0, 1)), body)
     torch.testing.assert_close(alone.total, first.total / 2)
     torch.testing.assert_close(half.total, alone.total / 2)

@@ -49,6 +49,10 @@ def label(ehm, seed=0, transl=(0.9, -0.3, 3.2)):
         parameters=parameters,
         part_valid=np.ones(4, bool),
         joint_seen=np.arange(22) % 3 > 0,
+        body_group_valid=np.array([True, True, True, False, False, True]),
+        eyes_valid=False,
+        eyelids_valid=True,
+        weight=np.array([0.1, 0.2, 0.3, 0.4], np.float32),
     )
     with torch.no_grad():
         posed = ehm(dataclasses.replace(label_parameters([row]), transl_m=torch.tensor([transl])))
@@ -118,6 +122,8 @@ def test_a_mirrored_sample_exchanges_left_and_right(ehm, mirror):
     np.testing.assert_array_equal(flipped.part_valid, [True, False, True, True])
     np.testing.assert_allclose(flipped.keypoints_2d[5], plain.keypoints_2d[6] * [-1, 1, 1], atol=1e-6)
     assert flipped.joint_seen[1] == plain.joint_seen[2]
+    assert flipped.body_group_valid.tolist() == [True, True, False, True, True, False]
+    np.testing.assert_array_equal(flipped.weight, plain.weight[[0, 2, 1, 3]])
     assert np.abs(flipped.crop[:, :, ::-1].astype(int) - plain.crop).max() <= 8  # positions are rounded to 1/32 px
     off = make_sample(row, PHOTO, dataclasses.replace(cut, mirrored=True), 64, mirrored_faces=False)
     assert not off.part_valid[3]
@@ -157,6 +163,9 @@ def test_a_batch_has_the_stated_shapes(ehm, mirror):
     assert (batch.keypoints_2d.shape, batch.keypoints_2d.dtype) == ((3, 133, 3), torch.float32)
     assert (batch.crop_from_image.shape, batch.crop_from_image.dtype) == ((3, 2, 3), torch.float64)
     assert (batch.joint_seen.shape, batch.joint_seen.dtype) == ((3, 22), torch.bool)
+    assert (batch.body_group_valid.shape, batch.body_group_valid.dtype) == ((3, 6), torch.bool)
+    assert (batch.weight.shape, batch.weight.dtype) == ((3, 4), torch.float32)
+    assert (batch.eyes_valid.tolist(), batch.eyelids_valid.tolist()) == ([False] * 3, [True] * 3)
     assert batch.sample_ids == tuple(row.sample_id for row in rows)
     for name, value in batch.target.named().items():
         assert value.shape[0] == 3, name

@@ -6,7 +6,7 @@ import pytest
 
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
-from model.body.skeleton import KEYPOINT_NAMES
+from model.body.skeleton import BODY_GROUPS, KEYPOINT_NAMES
 from model.renderer.overlay import (
     BACKDROP_RGB,
     LEFT_RGB,
@@ -21,6 +21,7 @@ from model.renderer.overlay import (
     person_sheet,
     side_colours,
     side_view,
+    vertex_limbs,
     vertex_parts,
 )
 
@@ -123,6 +124,18 @@ def test_every_vertex_is_of_the_part_that_it_lies_in(assets):
     assert vertices[parts == 2, 0].max() < -0.3
     assert vertices[parts == 3, 1].min() > vertices[parts == 0, 1].max() - 0.12
     assert {0, 1, 2, 3} == set(parts.tolist())
+
+
+def test_every_vertex_is_of_the_limb_that_it_lies_in(assets):
+    limbs, vertices, parts = vertex_limbs(assets), assets.smplx.v_template, vertex_parts(assets)
+    places = dict(zip(BODY_GROUPS, range(6), strict=True))
+    assert vertices[limbs == places["left_arm"], 0].min() > 0.1
+    assert vertices[limbs == places["right_arm"], 0].max() < -0.1
+    assert vertices[limbs == places["left_leg"], 0].min() > -0.05
+    legs = np.isin(limbs, [places["left_leg"], places["right_leg"]])
+    assert vertices[legs, 1].max() < vertices[limbs == places["torso"], 1].mean()
+    assert (limbs[parts == 1] == places["left_arm"]).all()
+    assert (limbs[parts == 3] == places["head"]).mean() > 0.99
 
 
 def test_refused_parts_are_only_hatched(assets, standing):

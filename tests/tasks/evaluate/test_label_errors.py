@@ -8,7 +8,7 @@ from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
-from tasks.evaluate.label_errors import keypoint_errors, reference_records, summarise
+from tasks.evaluate.label_errors import acceptance, keypoint_errors, reference_records, summarise
 from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
 
 
@@ -69,7 +69,10 @@ def test_summary_ranks_quality_against_the_true_error():
     errors = {
         "pa_mpjpe_mm": np.array([10.0, 11.0, 12.0, 13.0, 24.0]),
         "hand_pa_pve_mm": np.array([[4.0, np.nan], *[[np.nan, np.nan]] * 4]),
-        "quality": 1 - 0.1 * np.arange(5),
+        "hand_pa_mpjpe_mm": np.array([[1.0, 2.0], [3.0, 4.0], [5.0, np.nan], [np.nan] * 2, [np.nan] * 2]),
+        "body_quality": 1 - 0.1 * np.arange(5),
+        "hand_quality": np.arange(10).reshape(5, 2) / 10,
+        "face_quality": np.ones(5),
     }
     assert summarise(errors) == {
         "people": 5.0,
@@ -77,12 +80,15 @@ def test_summary_ranks_quality_against_the_true_error():
         "pa_mpjpe_median_mm": 12.0,
         "hand_pa_pve_mm": 4.0,
         "hand_pa_pve_median_mm": 4.0,
-        "quality_rank_correlation": pytest.approx(-1),
+        "hand_pa_mpjpe_mm": 3.0,
+        "hand_pa_mpjpe_median_mm": 3.0,
+        "body_quality_rank_correlation": pytest.approx(-1),
+        "hand_quality_rank_correlation": pytest.approx(1),
     }
 
 
 def test_nothing_is_said_of_what_nobody_has():
-    nobody = {"pa_mpjpe_mm": np.array([10.0]), "head_posed_mm": np.array([np.nan]), "quality": np.array([0.5])}
+    nobody = {"pa_mpjpe_mm": np.array([10.0]), "head_posed_mm": np.array([np.nan]), "body_quality": np.array([0.5])}
     assert summarise(nobody) == {"people": 1.0, "pa_mpjpe_mm": 10.0, "pa_mpjpe_median_mm": 10.0}
     assert summarise({}) == {}
 
@@ -102,6 +108,21 @@ def test_keypoints_are_measured_by_part_against_the_longer_side_of_the_box():
     assert found["body_rel"] == pytest.approx(0.15)
     assert found["body_worst_rel"] == pytest.approx(0.2)
     assert np.isnan(found["face_rel"]).all()
+
+
+def test_a_limb_that_the_label_does_not_vouch_for_is_not_accepted():
+    known = np.zeros((133, 3), np.float32)
+    known[[5, 7, 8], 2] = 1.0  # a shoulder and both elbows are annotated
+    box = np.array([0, 0, 10, 100], np.float32)
+    record = ImageRecord(image_id="a", path="a.jpg", people=(PersonRecord(index=0, bbox_xyxy=box, keypoints=known),))
+    rows = labels(("a", [0, 0, 10, 100]))
+    flags = np.array([[True, True, False, True, True, True]])
+    columns = {name: rows.table[name] for name in rows.table.column_names if rows.has(name).all()}
+    rows = Columns(table_from_columns(columns | {"body_group_valid": flags}, LABEL_SCHEMA))
+    projected = np.zeros((1, 133, 2))
+    projected[0, 8, 0] = 8.0  # the right elbow is 8 % of the box off
+    counts = acceptance(match_people(rows, [record]), projected)
+    assert counts == {"parts": 3, "accepted": 2, "accepted_wrong": 1, "refused_right": 1}
 
 
 def test_known_photos_are_taken_as_they_come_and_none_is_lost():

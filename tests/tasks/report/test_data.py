@@ -37,7 +37,7 @@ def random_labels(folder, seed):
             "error_code": [None if state == "ok" else code for state, code in zip(states, codes, strict=True)],
             "error_detail": [None if state == "ok" else f"why {n}" for n, state in enumerate(states)],
             "reproj_rel": errors,
-            "quality": rng.uniform(size=count),
+            "body_quality": rng.uniform(size=count),
             **{f"{part}_valid": (states != "failed") & (rng.uniform(size=count) < 0.5) for part in PART_NAMES},
         }
         tables.append(table_from_columns(columns, LABEL_SCHEMA))
@@ -107,7 +107,7 @@ def test_provenance_lists_each_thing_once_however_many_shards_there_are(tmp_path
 
 
 def test_a_bad_hand_is_found_behind_a_good_body(tmp_path):
-    """Of accepted hands and faces, by the error over the box; a refused one and a body do not count."""
+    """Of accepted hands and faces, by their quality; a refused one and a body do not count."""
     count = 5
     columns = {
         "sample_id": [f"demo/all/{n}#0" for n in range(count)],
@@ -117,12 +117,9 @@ def test_a_bad_hand_is_found_behind_a_good_body(tmp_path):
         "person": np.zeros(count, int),
         "status": ["partial"] * count,
         "error_code": ["estimator_refused"] * count,
-        "bbox_xyxy": np.array(
-            [[0, 0, 50, 100], [0, 0, 900, 1000], [0, 0, 50, 100], [0, 0, 50, 100], [0, 0, 50, 100]], float
-        ),
-        "reproj_body_px": [90.0] * count,
-        "reproj_left_hand_px": [3.0, 9.0, 8.0, 1.0, 2.0],
-        "reproj_face_px": [1.0, 1.0, 1.0, 7.0, 1.0],
+        "body_quality": [0.01] * count,
+        "left_hand_quality": [0.3, 0.9, 0.1, 0.7, 0.8],
+        "face_quality": [0.9, 0.9, 0.9, 0.2, 0.9],
         **{f"{part}_valid": np.ones(count, bool) for part in PART_NAMES},
         "left_hand_valid": np.array([True, True, False, True, True]),
     }

@@ -22,7 +22,7 @@ from model.body.ehms import EHMs
 from model.renderer.people import RestShape
 from tasks.report.data import LabelStatistics
 from tasks.report.figures import histogram, histogram_svg
-from tasks.report.page import write_report
+from tasks.report.page import draw_label, write_report
 from tasks.report.settings import ReportConfig
 from tasks.synthetic.person import SyntheticConfig, render_person
 
@@ -62,7 +62,8 @@ def label_row(index, truth, **changes):
         **{f"reproj_{part}_px": 1.0 + index for part in PART_NAMES},
         "reproj_rel": 0.01 * (1 + index),
         "inlier_ratio": 0.9,
-        "quality": 0.8,
+        **{f"{part}_quality": 0.8 for part in PART_NAMES},
+        "body_group_valid": np.ones(6, bool),
         "converged": True,
         "iterations": 8,
         "moved_rad": 0.1,
@@ -219,6 +220,23 @@ def test_photos_without_any_person_make_a_page(tmp_path, ehm, people):
     )
     assert (summary.count.people, summary.count.empty_photos) == (0, 1)
     assert "no values" in summary.path.read_text(encoding="utf-8")
+
+
+def test_a_limb_that_may_not_supervise_is_hatched_and_says_why(tmp_path, ehm, people):
+    """Only where the body lies: hands and face have flags of their own."""
+    said = "left_leg: visibility 0.12, needed 0.3"
+    flags = np.array([True, True, True, True, False, True])
+    rows = [label_row(0, people[0].truth, body_group_valid=flags, body_group_detail=said)]
+    write_labels(tmp_path / "labels", rows, ehm)
+    labels = LabelStatistics.of(tmp_path / "labels", SMALL)
+    page = write_report(labels, lambda *_: people[0].rgb, ehm, tmp_path / "index.html").path.read_text()
+    assert page.count(f"Limbs that may not supervise: {said}") == 1
+    label = labels.read([0])[0]
+    whole = draw_label(people[0].rgb, label | {"body_group_valid": [True] * 6}, ehm, 128)
+    hatched = draw_label(people[0].rgb, label, ehm, 128)
+    changed = (whole != hatched).any(-1)[:, 128:256]
+    assert 0.01 < changed.mean() < 0.2
+    assert np.array_equal(whole, draw_label(people[0].rgb, label | {"body_group_valid": None}, ehm, 128))
 
 
 def test_labels_of_another_body_are_refused(tmp_path, ehm):

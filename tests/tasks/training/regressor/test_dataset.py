@@ -86,7 +86,8 @@ def test_labels_arrive_as_they_are(tmp_path):
     table = photos.selection
     np.testing.assert_allclose(batch.target.betas[0], table.array("betas")[1])
     np.testing.assert_allclose(batch.target.eyelids[0], table.array("eyelids")[1])
-    assert batch.weight[0] == pytest.approx(table.array("quality")[1])
+    assert batch.weight[0, 0] == pytest.approx(table.array("body_quality")[1])
+    assert batch.weight[0, 3] == pytest.approx(table.array("face_quality")[1])
     from model.rotations import rotmat_to_rotvec
 
     for name in ("body_pose", "left_hand_pose", "right_hand_pose", "jaw_pose", "eye_pose"):
