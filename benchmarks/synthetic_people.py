@@ -50,6 +50,8 @@ class StudyConfig:
     """Range of the true head scale, an axis."""
     height_px: tuple[float, float] = (200.0, 800.0)
     """Range of a person's height."""
+    focal_px: float = 1600.0
+    """Focal length; the longer, the further away is somebody of the same height."""
     face_shape_sigma: float = 0.5
     """Standard deviation of the true FLAME shape."""
     wrong_joint_share: float = 0.0
@@ -117,7 +119,7 @@ def make_people(body: SparseBody, count: int, seed: int = 0, config: StudyConfig
         return torch.as_tensor(np.asarray(array), dtype=body.dtype)
 
     height_px = rng.uniform(*config.height_px, count)
-    focal = np.full(count, 1600.0)
+    focal = np.full(count, config.focal_px)
     view = Camera(focal_px=tensor(focal), principal_px=tensor(np.tile([640.0, 480.0], (count, 1))))
     truth = _truth(body, count, rng, config, focal * _STATURE_M / height_px)
     posed = body.forward(truth)

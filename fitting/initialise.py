@@ -26,6 +26,10 @@ _PART_SHARE = 0.3
 """Weight of face and hand points in the first translation: many points, little extent."""
 _SOFTNESS_SIGMA = 12.0
 _MIN_DEPTH_M = 0.3
+_MIN_ALIKE = 0.5
+"""Smallest ratio of the depth that shows a body best to the one that shows it as large as it is seen. The ratio is the
+correlation of the body's points with their places in the image: where these are hardly alike, the body is turned
+wrongly, and what shows it best is close to the camera or behind it."""
 _START_DEPTH_M = 5.0
 _SHOULDER_DROP_RAD = 1.0
 
@@ -33,7 +37,7 @@ _SHOULDER_DROP_RAD = 1.0
 def solve_translation(
     points_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera, rounds: int = 8
 ) -> Tensor:
-    """Pelvis translation (B, 3) that best projects a fixed body, by reweighted linear least squares.
+    """Pelvis translation (B, 3) that best projects a fixed body, by reweighted linear least squares; before the camera.
 
     Args:
         points_m: (B, N, 3) keypoints of the body relative to the pelvis, in camera axes.
@@ -48,32 +52,31 @@ def solve_translation(
     part[:, skeleton.FACE.start :] = _PART_SHARE
     base = precision * part
     weight = base
-    ones, zeros = torch.ones_like(precision), torch.zeros_like(precision)
-    rows = torch.stack(
-        [torch.stack([ones, zeros, -target[..., 0]], -1), torch.stack([zeros, ones, -target[..., 1]], -1)], 2
-    )
-    right = target * points_m[..., 2:] - points_m[..., :2]
-    ridge = 1e-6 * torch.eye(3, dtype=points_m.dtype, device=points_m.device)
     translation = points_m.new_zeros(len(points_m), 3)
     translation[:, 2] = _START_DEPTH_M
     for _ in range(rounds):
-        weighted = rows * weight[..., None, None].square()
-        normal = torch.einsum("bnai,bnaj->bij", weighted, rows)
-        scale = normal.diagonal(dim1=1, dim2=2).sum(-1).clamp(min=1e-12)[:, None, None]
-        moment = torch.einsum("bnai,bna->bi", weighted, right)
-        translation = torch.linalg.solve(normal / scale + ridge, moment / scale[..., 0])
-        behind = translation[:, 2] < _MIN_DEPTH_M
-        translation = torch.where(behind[:, None], _pushed_out(translation), translation)
+        found = camera.fitted_translation(points_m, target, weight.square())
+        sized = _translation_by_size(points_m, target, weight.square())
+        is_turned = found[:, 2] < (_MIN_ALIKE * sized[:, 2]).clamp(min=_MIN_DEPTH_M)
+        found = torch.where(is_turned[:, None], sized, found)
+        translation = torch.where(torch.isfinite(found).all(1, keepdim=True), found, translation)
         error = (camera.ray(points_m + translation[:, None]) - target).norm(dim=-1)
         sigmas = error * view.focal_px[:, None] * precision
         weight = base / (1 + (sigmas / _SOFTNESS_SIGMA).square())
     return translation
 
 
-def _pushed_out(translation: Tensor) -> Tensor:
-    out = translation.clone()
-    out[:, 2] = _MIN_DEPTH_M
-    return out
+def _translation_by_size(points_m: Tensor, ray_xy: Tensor, weight: Tensor) -> Tensor:
+    """Translation (B, 3) that shows points (B, N, 3) as far apart as their places (B, N, 2), turned or not."""
+    share = (weight / weight.sum(1, keepdim=True))[..., None]
+    places = points_m[..., :2]
+    place_mean, ray_mean = (share * places).sum(1), (share * ray_xy).sum(1)
+    spread, seen_spread = (
+        (share * (value - mean[:, None]).square()).sum((1, 2))
+        for value, mean in ((places, place_mean), (ray_xy, ray_mean))
+    )
+    depth = (spread / seen_spread).sqrt().clamp(min=_MIN_DEPTH_M)[:, None]
+    return torch.cat([depth * ray_mean - place_mean, depth], 1)
 
 
 def neutral_body(count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -66,3 +66,26 @@ def transl_to_position(transl_m: Tensor) -> Tensor:
     """Translation (B, 3) in metres -> (x/z, y/z, log z) (B, 3). Depths below `NEAR_M` are lifted to it."""
     depth = transl_m[..., 2].clamp(min=NEAR_M)
     return torch.stack([transl_m[..., 0] / depth, transl_m[..., 1] / depth, torch.log(depth)], -1)
+
+
+def fitted_translation(points_m: Tensor, ray_xy: Tensor, weight: Tensor) -> Tensor:
+    """Translation (..., 3) that shows points best at given places: weighted linear least squares.
+
+    Solves x (Z + t_z) = X + t_x and y (Z + t_z) = Y + t_y. t_x and t_y are eliminated first: of somebody far away the
+    places are nearly one, and what little they differ by tells the depth. In the normal equations of all three it would
+    be lost beside what tells t_x and t_y.
+
+    Args:
+        points_m: (..., N, 3) in the axes of the camera.
+        ray_xy: (..., N, 2) where they are seen, at unit focal length.
+        weight: (..., N) of the squared errors, 0 or more.
+
+    Returns:
+        Any depth, also one behind the camera; not finite where nothing has weight or what has is seen at one place.
+    """
+    share = (weight / weight.sum(-1, keepdim=True))[..., None]
+    right = ray_xy * points_m[..., 2:] - points_m[..., :2]
+    ray_mean, right_mean = (share * ray_xy).sum(-2), (share * right).sum(-2)
+    ray_rest, right_rest = ray_xy - ray_mean[..., None, :], right - right_mean[..., None, :]
+    depth = -(share * ray_rest * right_rest).sum((-1, -2)) / (share * ray_rest * ray_rest).sum((-1, -2))
+    return torch.cat([right_mean + depth[..., None] * ray_mean, depth[..., None]], -1)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model.imaging.camera import NEAR_M
+from model.imaging.camera import NEAR_M, fitted_translation
 from model.rotations import rotation_about_z
 
 MIN_SCALE = 0.1
@@ -182,16 +182,9 @@ def fitted_photo_translation(
     ray = (pixels - principal_px[..., None, :]) / focal_px[..., None, None]
     rotation = photo_rotation(centre_px, focal_px, principal_px, roll_rad)
     points = points_crop_m @ rotation.transpose(-1, -2)
-    # Normal equations of the rows [1, 0, -x] t = x Z - X and [0, 1, -y] t = y Z - Y: t_x and t_y are eliminated.
-    right = ray * points[..., 2:] - points[..., :2]
     if deciding is None:
         deciding = torch.ones_like(ray[..., 0], dtype=torch.bool)
     deciding = deciding | (deciding.sum(-1, keepdim=True) < MIN_DECIDING)
-    weight = deciding.to(ray)[..., None]
-    weight = weight / weight.sum(-2, keepdim=True)
-    ray_mean, right_mean = (weight * ray).sum(-2), (weight * right).sum(-2)
-    ray_rest, right_rest = ray - ray_mean[..., None, :], right - right_mean[..., None, :]
-    depth = -(weight * ray_rest * right_rest).sum((-1, -2)) / (weight * ray_rest * ray_rest).sum((-1, -2))
-    fitted = torch.cat([right_mean + depth[..., None] * ray_mean, depth[..., None]], -1)
+    fitted = fitted_translation(points, ray, deciding.to(ray))
     by_pelvis = photo_translation(camera, centre_px, side_px, focal_px, principal_px, roll_rad, focal_sides)
-    return torch.where((depth <= NEAR_M)[..., None], by_pelvis, fitted)  # what is not finite stays so
+    return torch.where(fitted[..., 2:] <= NEAR_M, by_pelvis, fitted)  # what is not finite stays so
