@@ -150,7 +150,7 @@ def _plan(folder: Path, rows: int, workspace: Workspace) -> None:
     from tasks.annotate.settings import Origin, load_config
 
     config = load_config(settings_in(folder))
-    (dataset,) = find_datasets(config, workspace)
+    (dataset,) = find_datasets(config, workspace, folder.absolute())
     with _photos(rows):
         plan_dataset(list_dataset(dataset, workspace, config), workspace, config, Origin.of(settings_in(folder)))
 

@@ -46,9 +46,9 @@ class Manifest:
     root: Text
     """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
 
-    Absolute, relative to the working folder, below the home folder as ~/..., or package:<import name>/<folder in it>;
-    variables such as $HOME are not replaced. Photos are named by their path
-    below it, those in a tar file by archive.tar::member.
+    Absolute, relative to the folder of the settings file (of a manifest that is read without one: to the working
+    folder), below the home folder as ~/..., or package:<import name>/<folder in it>; variables such as $HOME are not
+    replaced. Photos are named by their path below it, those in a tar file by archive.tar::member.
     """
     split: Text
     """train, val, test or all."""
@@ -104,11 +104,6 @@ class Manifest:
         if spec is None or not spec.submodule_search_locations:
             raise ValueError(f"Data set {self.id} lies inside the package {package!r}, which is not installed.")
         return Path(next(iter(spec.submodule_search_locations))) / below
-
-    @property
-    def fixed_root(self) -> str:
-        """The root as it is named from any working folder."""
-        return self.root if self.root.startswith(_PACKAGE_PREFIX) else _fixed(self.root_path)
 
     @property
     def hash(self) -> str:
@@ -178,9 +173,14 @@ def manifest_of(path: Path, frames: FrameChoice = ALL_FRAMES) -> Manifest:
     )
 
 
-def fixed_source(id_or_path: str) -> str:
-    """An id or path as ``load_manifest`` takes it, named so that it means the same from any working folder."""
-    return id_or_path if id_or_path in manifest_ids() else _fixed(placed(id_or_path))
+def fixed_source(id_or_path: str, folder: Path) -> str:
+    """An id or path as ``load_manifest`` takes it, the path relative to a folder, as it is named from any folder."""
+    return id_or_path if id_or_path in manifest_ids() else _fixed(placed(id_or_path, folder))
+
+
+def fixed_root(root: str, folder: Path) -> str:
+    """The root of a data set, relative to a folder, as it is named from any folder."""
+    return root if root.startswith(_PACKAGE_PREFIX) else _fixed(placed(root, folder))
 
 
 def is_manifest(source: str) -> bool:
@@ -247,6 +247,6 @@ def _manifest_path(id_or_path: str) -> Path:
     if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in kinds):
         return path
     raise ValueError(
-        f"There is no manifest {id_or_path!r}; known are {', '.join(known)}, or give the path of a .yaml, or of a "
-        "folder, photo, video or tar file."
+        f"There is no manifest {path.name!r}; known are {', '.join(known)}, or give the path of a .yaml, or of a "
+        f"folder, photo, video or tar file, which {path.absolute()} is not."
     )

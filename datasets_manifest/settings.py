@@ -92,9 +92,9 @@ def _sentence(cls: type[Any], error: ValidationError) -> str:
         return f"{dotted(place)}: is missing"
     if kind in ("missing", "too_long"):  # An entry of a list of fixed length is missing, or there is one too many.
         place = place[:-1] if kind == "missing" else place
-        expected = f"a list of {len(get_args(_without_none(_type_at(cls, place))))}"
+        expected = f"a list of {len(get_args(without_none(_type_at(cls, place))))}"
     elif kind == "literal_error":
-        expected = f"one of {', '.join(str(choice) for choice in get_args(_without_none(_type_at(cls, place))))}"
+        expected = f"one of {', '.join(str(choice) for choice in get_args(without_none(_type_at(cls, place))))}"
     else:
         expected = _EXPECTED[kind].format(**problem.get("ctx", {})) if kind in _EXPECTED else problem["msg"]
     if kind == "string_type" and isinstance(value, int | float):
@@ -111,7 +111,7 @@ def dotted(place: tuple[int | str, ...]) -> str:
 def _type_at(hint: Any, place: tuple[int | str, ...]) -> Any:
     """The type that stands at a place of nested settings."""
     for step in place:
-        hint = _without_none(hint)
+        hint = without_none(hint)
         parts = get_args(hint)
         if dataclasses.is_dataclass(hint):
             hint = get_type_hints(hint).get(str(step), Any)
@@ -124,15 +124,15 @@ def _type_at(hint: Any, place: tuple[int | str, ...]) -> Any:
     return hint
 
 
-def _place_of(cls: Any, name: str) -> tuple[str, ...]:
+def place_of(cls: Any, name: str) -> tuple[str, ...]:
     """The keys of a dotted name; below a mapping to texts the rest is one key, since a data set's id may have dots."""
     first, dot, rest = name.partition(".")
     if not dot:
         return (name,)
-    hint = _without_none(_type_at(cls, (first,)))
+    hint = without_none(_type_at(cls, (first,)))
     if get_origin(hint) is dict and _base(get_args(hint)[1]) is str:
         return first, rest
-    return first, *_place_of(hint, rest)
+    return first, *place_of(hint, rest)
 
 
 def _base(hint: Any) -> Any:
@@ -140,14 +140,14 @@ def _base(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
-def _without_none(hint: Any) -> Any:
+def without_none(hint: Any) -> Any:
     """What an optional setting is where it is given; any other type as it is."""
     parts = [part for part in get_args(hint) if part is not NoneType]
     return parts[0] if len(parts) < len(get_args(hint)) else hint
 
 
 def _class_at(hint: Any) -> Any:
-    return get_origin(_without_none(hint)) or _without_none(hint)
+    return get_origin(without_none(hint)) or without_none(hint)
 
 
 def value_of(text: str, cls: type[Any], name: str, where: str) -> Any:
@@ -166,8 +166,8 @@ def value_of(text: str, cls: type[Any], name: str, where: str) -> Any:
     Raises:
         ValueError: It is not YAML.
     """
-    hint = _type_at(cls, _place_of(cls, name))
-    wanted = _without_none(hint)
+    hint = _type_at(cls, place_of(cls, name))
+    wanted = without_none(hint)
     choices = get_args(wanted) if get_origin(wanted) is Literal else ()
     if wanted is not str and not (choices and all(isinstance(choice, str) for choice in choices)):
         return parse_yaml(text, where)
@@ -260,7 +260,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], cls:
     replaced = copy.deepcopy(dict(values))
     for name, value in overrides.items():
         node = replaced
-        *parents, last = _place_of(cls, name)
+        *parents, last = place_of(cls, name)
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):

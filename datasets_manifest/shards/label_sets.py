@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import PositiveFloat
 
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.settings import Text
+from datasets_manifest.placed_settings import PathText
 from datasets_manifest.shards.footer import differing_settings
 from datasets_manifest.shards.selection import Selection, body_name
 
@@ -18,9 +18,9 @@ from datasets_manifest.shards.selection import Selection, body_name
 class LabelSet:
     """One data set of a training: labels, the photos they are about, and how often it is drawn."""
 
-    path: Text
+    path: PathText
     """Folder of label shards of one data set, for example `labels/my_photos`."""
-    images: Text
+    images: PathText
     """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file."""
     weight: PositiveFloat = 1.0
     """Share of the samples, relative to the weights of the other sets."""

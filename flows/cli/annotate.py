@@ -65,9 +65,9 @@ def annotate(
 def _tell(params: Path, overrides: dict[str, Any]) -> None:
     """Says what a run would do."""
     from tasks.annotate.run.forecast import forecast
-    from tasks.annotate.settings import load_config
+    from tasks.annotate.settings import Origin
 
-    for line in forecast(load_config(params, overrides)):
+    for line in forecast(Origin.of(params, overrides)):
         typer.echo(line)
 
 
@@ -122,7 +122,8 @@ def _run(
 
     origin = Origin.of(params, overrides)
     config = origin.config()
-    find_datasets(config, Workspace.of(config.output))  # What is mistyped is told before the networks are imported.
+    # What is mistyped is told before the networks are imported.
+    find_datasets(config, Workspace.of(config.output), origin.folder)
     chosen = None if shards is None else list(shards)
     if not local and has_server():
         from flows.annotate import annotate_part_labels
@@ -131,7 +132,12 @@ def _run(
         for handler in logging.getLogger().handlers:
             handler.addFilter(_is_not_the_end)
         state = annotate_part_labels(
-            params=str(params), overrides=overrides, shards=chosen, again=again, replace=replace, return_state=True
+            params=str(origin.params),
+            overrides=dict(origin.overrides),
+            shards=chosen,
+            again=again,
+            replace=replace,
+            return_state=True,
         )
         if state.name == REFUSED:
             raise ValueError(state.message)

@@ -123,7 +123,7 @@ def run(
     """
     started = time.perf_counter()
     workspace = Workspace.of(config.output)
-    datasets = find_datasets(config, workspace)
+    datasets = find_datasets(config, workspace, origin.folder)
     for folder in (workspace.work, workspace.labels):
         sweep_temporary(folder)
     for folder in (Path(config.output.report), Path(config.output.metrics).parent):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets_manifest.files import write_text
-from datasets_manifest.manifest import Manifest, fixed_source, is_manifest, load_manifest, open_source
+from datasets_manifest.manifest import Manifest, fixed_root, is_manifest, load_manifest, open_source
+from datasets_manifest.placed_settings import placed_overrides
 from datasets_manifest.settings import read_settings
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
@@ -81,13 +82,18 @@ _CHOICES = ("datasets", "roots", "frames")
 """Settings that say what to annotate, not how."""
 
 
-def find_datasets(config: AnnotateConfig, workspace: Workspace) -> list[Dataset]:
+def find_datasets(config: AnnotateConfig, workspace: Workspace, folder: Path) -> list[Dataset]:
     """The data sets that the settings name; nothing is read but their manifests.
+
+    Args:
+        config: All settings.
+        workspace: Where files are.
+        folder: That of the settings file, which the roots that manifests state are relative to; absolute.
 
     Raises:
         ValueError: Unknown id, broken manifest, or two data sets of one id, whose metrics would be the same.
     """
-    found = [_find(source, config, workspace) for source in config.datasets]
+    found = [_find(source, config, workspace, folder) for source in config.datasets]
     ids = [dataset.manifest.id for dataset in found]
     repeated = sorted({name for name in ids if ids.count(name) > 1})
     if repeated:
@@ -95,15 +101,14 @@ def find_datasets(config: AnnotateConfig, workspace: Workspace) -> list[Dataset]
     return found
 
 
-def _find(source: str, config: AnnotateConfig, workspace: Workspace) -> Dataset:
+def _find(source: str, config: AnnotateConfig, workspace: Workspace, folder: Path) -> Dataset:
     manifest = load_manifest(source, frames=config.frames)
     name = config.ids.get(manifest.id, manifest.id)
     is_rendered = manifest.adapter == "synthetic" and manifest.id not in config.roots
     root = str(workspace.rendered_path(name)) if is_rendered else config.roots.get(manifest.id, manifest.root)
-    manifest = dataclasses.replace(manifest, id=name, root=root)
     return Dataset(
-        source=fixed_source(source),
-        manifest=dataclasses.replace(manifest, root=manifest.fixed_root),
+        source=source,
+        manifest=dataclasses.replace(manifest, id=name, root=fixed_root(root, folder)),
         is_rendered=is_rendered,
         frames=ALL_FRAMES if is_manifest(source) else config.frames,
         results=tuple(Path(output) for output in (config.output.work, config.output.labels, config.output.report)),
@@ -126,7 +131,10 @@ def read_record(workspace: Workspace, group: Group) -> DatasetRecord:
     path = workspace.record_path(group)
     try:
         values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return read_settings(DatasetRecord, values, str(path))
+        record = read_settings(DatasetRecord, values, str(path))
+        # Records of earlier versions have relative paths, which were relative to the folder of the settings file.
+        overrides = placed_overrides(record.overrides, AnnotateConfig, Path(record.params).parent)
+        return dataclasses.replace(record, overrides=overrides)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"data set {'/'.join(group)}: where it came from cannot be read ({error}); "

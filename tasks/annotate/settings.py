@@ -11,11 +11,13 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from datasets_manifest.manifest import fixed_root, fixed_source
 from datasets_manifest.paths import placed
+from datasets_manifest.placed_settings import PathText, PlacedBy, placed_overrides, with_places
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
 from fitting.settings import Composition, RefineConfig
@@ -53,15 +55,15 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputConfig:
-    """Where the results go; relative paths are relative to the folder of ``params.yaml``."""
+    """Where the results go; relative paths are relative to the folder of the settings file."""
 
-    work: str = "work"
+    work: PathText = "work"
     """Intermediate files."""
-    labels: str = "labels"
+    labels: PathText = "labels"
     """Published labels."""
-    report: str = "reports/annotate"
+    report: PathText = "reports/annotate"
     """The page a person looks at, and the picture of the error distribution."""
-    metrics: str = "metrics/annotate.json"
+    metrics: PathText = "metrics/annotate.json"
     """All figures by data set; the main ones are in ``summary/<dataset>.json`` beside it, for ``dvc metrics show``."""
 
 
@@ -69,9 +71,10 @@ class OutputConfig:
 class AnnotateConfig:
     """All of ``params.yaml``."""
 
-    datasets: tuple[str, ...] = ("demo_photos", "demo_portrait", "demo_people")
-    """Manifest ids, or paths of manifest files, or of folders or files of photos and videos."""
-    roots: dict[str, Text] = field(default_factory=dict)
+    datasets: tuple[Annotated[str, PlacedBy(fixed_source)], ...] = ("demo_photos", "demo_portrait", "demo_people")
+    """Manifest ids, or paths of manifest files, or of folders or files of photos and videos; relative ones are relative
+    to the folder of the settings file, and so is the ``root`` that a manifest states."""
+    roots: dict[str, Annotated[Text, PlacedBy(fixed_root)]] = field(default_factory=dict)
     """Data set id to folder or tar file, where the data lie elsewhere than the manifest says; as its ``root``."""
     ids: dict[str, Text] = field(default_factory=dict)
     """Data set id to another id to annotate it under, so that one manifest serves several folders."""
@@ -100,17 +103,23 @@ class AnnotateConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """Where settings came from: enough to make them again, in another process or working folder."""
+    """Where settings came from: enough to make them again, in another process or working folder; ``of`` makes it."""
 
     params: Path
     """The settings file, as an absolute path."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """As for ``build_config``."""
+    """As for ``build_config``, every path absolute."""
 
     @classmethod
     def of(cls, params: str | Path, overrides: Mapping[str, Any] | None = None) -> Origin:
         """The origin of what ``load_config`` gives."""
-        return cls(params=placed(params).absolute(), overrides=dict(overrides or {}))
+        typed = placed_overrides(overrides or {}, AnnotateConfig, Path.cwd())
+        return cls(params=placed(params).absolute(), overrides=typed)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the settings file."""
+        return self.params.parent
 
     def config(self) -> AnnotateConfig:
         """The settings."""
@@ -123,7 +132,7 @@ def load_config(
     """Reads the settings.
 
     Args:
-        path: YAML file; relative output folders are taken from its folder.
+        path: YAML file; relative paths in it are taken from its folder.
         overrides: As for ``build_config``.
         asset_root: As for ``build_config``.
 
@@ -146,7 +155,7 @@ def build_config(
 
     Args:
         values: What stands below ``annotate:``.
-        folder: What relative paths are relative to.
+        folder: What relative paths are relative to, but for those of ``overrides``: to the working folder.
         where: Name of the file, for messages.
         overrides: Dotted names to values that replace those of the file, e.g. ``{"keypoints.backend": "annotations"}``.
             Another backend of a part does not get the options that the file has for the one it replaces.
@@ -156,19 +165,19 @@ def build_config(
     Raises:
         ValueError: A setting is unknown or out of range.
     """
-    config = read_settings(AnnotateConfig, _overridden(values, overrides or {}), where)
+    typed = placed_overrides(overrides or {}, AnnotateConfig, Path.cwd())
+    config = read_settings(AnnotateConfig, _overridden(values, typed), where)
+    config: AnnotateConfig = with_places(config, AnnotateConfig, folder)
     chosen = {"device": config.run.device}
-    body_path = config.body_model.path
-    body_model = BodyModelConfig(path=None if body_path is None else str(placed(body_path, folder)))
-    output = {f.name: str(placed(getattr(config.output, f.name), folder)) for f in dataclasses.fields(config.output)}
-    here = [] if body_model.path is None else [Path(body_model.path)]
+    here = [] if config.body_model.path is None else [Path(config.body_model.path)]
     roots = [*here, folder / DEFAULT_ROOT] if asset_root is None else [asset_root.absolute()]
     estimators = {}
     for part in PARTS:
-        estimator: EstimatorConfig = getattr(config, part).within(folder, part)
+        estimator: EstimatorConfig = getattr(config, part)
+        estimator.check(part)
         options = with_table_paths(part, estimator.backend, estimator.options, roots)
         estimators[part] = dataclasses.replace(estimator, options=options | chosen)
-    return dataclasses.replace(config, body_model=body_model, output=OutputConfig(**output), **estimators)
+    return dataclasses.replace(config, **estimators)
 
 
 def _overridden(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import PositiveFloat, PositiveInt
 
 from datasets_manifest.paths import placed
+from datasets_manifest.placed_settings import PathText, placed_overrides, with_places
 from datasets_manifest.settings import read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import FrameChoice
 from model.execution import Mode, Precision
@@ -40,9 +41,9 @@ class PredictRunConfig:
 class PredictConfig:
     """What is predicted, from what, and what is written."""
 
-    checkpoint: str
+    checkpoint: PathText
     """File of a trained regressor."""
-    out: str = "predictions"
+    out: PathText = "predictions"
     """Folder of the results."""
     boxes: BoxRule = "keypoints"
     """``keypoints``: people that the keypoint backend finds; ``whole``: the whole image is one person."""
@@ -78,38 +79,23 @@ class PredictConfig:
 
 
 def load_predict_config(path: Path | None, overrides: Mapping[str, Any]) -> PredictConfig:
-    """Reads the settings. Paths in the file are relative to its folder, those of the overrides to the working folder.
+    """Reads the settings.
 
     Args:
-        path: YAML file with one section ``predict``; None for the defaults.
-        overrides: Dotted names to values that replace those of the file.
+        path: YAML file with one section ``predict``, relative paths in it are taken from its folder; None for the
+            defaults, in the working folder.
+        overrides: Dotted names to values that replace those of the file; relative paths are taken from the working
+            folder.
 
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
-    stated = {} if path is None else _placed(read_section(path, SECTION), placed(path).absolute().parent)
-    config = read_settings(
-        PredictConfig, with_overrides(stated, overrides, PredictConfig), "settings" if path is None else path.name
-    )
-    keypoints = config.keypoints.within(Path(), "keypoints")
-    options = keypoints.options | {"device": config.run.device}
-    body_path = config.body_model.path
-    return dataclasses.replace(
-        config,
-        checkpoint=str(placed(config.checkpoint)),
-        out=str(placed(config.out)),
-        body_model=BodyModelConfig(path=None if body_path is None else str(placed(body_path))),
-        keypoints=dataclasses.replace(keypoints, options=options),
-    )
-
-
-def _placed(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values of a file with its paths made absolute."""
-    absolute = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            absolute[name] = _placed(value, folder)
-        else:
-            is_path = name in ("checkpoint", "out", "path") or name.endswith("_path")
-            absolute[name] = str(placed(value, folder)) if is_path and isinstance(value, str) and value else value
-    return absolute
+    path = None if path is None else placed(path).absolute()
+    stated = {} if path is None else read_section(path, SECTION)
+    typed = placed_overrides(overrides, PredictConfig, Path.cwd())
+    where, folder = ("settings", Path.cwd()) if path is None else (path.name, path.parent)
+    config = read_settings(PredictConfig, with_overrides(stated, typed, PredictConfig), where)
+    config: PredictConfig = with_places(config, PredictConfig, folder)
+    config.keypoints.check("keypoints")
+    options = config.keypoints.options | {"device": config.run.device}
+    return dataclasses.replace(config, keypoints=dataclasses.replace(config.keypoints, options=options))

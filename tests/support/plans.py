@@ -10,6 +10,6 @@ from tasks.annotate.workspace import Workspace
 
 def plan_of(config: AnnotateConfig, workspace: Workspace) -> DatasetPlan:
     """Plans the one data set that the settings name."""
-    (dataset,) = find_datasets(config, workspace)
+    (dataset,) = find_datasets(config, workspace, Path.cwd())
     listing = list_dataset(dataset, workspace, config)
     return plan_dataset(listing, workspace, config, Origin(params=Path("params.yaml").absolute()))

@@ -12,7 +12,7 @@ from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import plan_footer, plan_table, with_rows
 from tasks.annotate.provenance import step_footer
-from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.steps.job import done_footer
 from tasks.annotate.summary import seconds_a_shard
 from tasks.annotate.workspace import ShardRef, Workspace
@@ -20,14 +20,15 @@ from tasks.display import clock
 from tasks.wording import counted
 
 
-def forecast(config: AnnotateConfig) -> Iterator[str]:
+def forecast(origin: Origin) -> Iterator[str]:
     """A line a data set: what was listed, shards that are done and to do; then how long these take, where it is known.
 
     Raises:
         ValueError: As a run would raise before it begins.
     """
+    config = origin.config()
     workspace = Workspace.of(config.output)
-    datasets = find_datasets(config, workspace)
+    datasets = find_datasets(config, workspace, origin.folder)
     check_places(datasets, workspace)
     open_shards = 0
     for dataset in datasets:

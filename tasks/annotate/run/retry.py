@@ -51,7 +51,7 @@ def find_retries(names: Sequence[str], given: Origin) -> list[Retry]:
         if origin.config().output != output:
             origin = Origin.of(origin.params, {**origin.overrides, "output": asdict(output)})
         config, retried = origin.config(), tuple(own)
-        (dataset,) = find_datasets(config, workspace)
+        (dataset,) = find_datasets(config, workspace, origin.folder)
         if dataset.group != group:
             raise ValueError(
                 f"{dataset.source} is the manifest of {'/'.join(dataset.group)} now, not {'/'.join(group)}"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from datasets_manifest.paths import placed
+from datasets_manifest.placed_settings import PathText, PlacedBy, path_in, placed_overrides, with_places
 from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet
@@ -23,6 +24,12 @@ from tasks.training.engine.config import EngineConfig
 
 SECTION = "train"
 """Name of the section in the settings file."""
+MEANS = ("labels", "neutral")
+"""What the read-outs are added to where no file says it."""
+
+
+def _placed_mean(value: Any, folder: Path) -> Any:
+    return path_in(folder, value) if isinstance(value, str) and value not in MEANS else value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,30 +47,30 @@ class SyntheticPeopleConfig:
     crop_shares: tuple[float, float, float, float, float, float] = CROP_SHARES
     """Shares of people of whom the camera shows all, the upper body, the head and what is around it, the left hand, the
     right hand, and a face that fills the picture."""
-    folder: str = "work/synthetic_people"
-    """Where they are kept, relative to the settings file."""
+    folder: PathText = "work/synthetic_people"
+    """Where they are kept, relative to the folder of the settings file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainOutputConfig:
     """Where the results go, relative to the folder of the settings file."""
 
-    runs: str = "runs/train"
+    runs: PathText = "runs/train"
     """One folder a run, named by the hash of what decides its result: a changed setting begins another run, the same
     settings go on where they stopped."""
-    checkpoint: str = "runs/regressor.safetensors"
+    checkpoint: PathText = "runs/regressor.safetensors"
     """The network of the last finished run, with its metadata."""
-    metrics: str = "metrics/train.json"
+    metrics: PathText = "metrics/train.json"
     """All figures; the main ones are in ``summary/train.json`` beside it, for ``dvc metrics show``."""
-    curve: str = "metrics/train_curve.csv"
+    curve: PathText = "metrics/train_curve.csv"
     """Losses by step, for ``dvc plots``."""
-    evaluations: str = "metrics/train_evaluations.csv"
+    evaluations: PathText = "metrics/train_evaluations.csv"
     """Held-out errors by step, for ``dvc plots``."""
-    held_out: str = "reports/train/held_out.parquet"
+    held_out: PathText = "reports/train/held_out.parquet"
     """Errors of every held-out person at the last evaluation: whom the network fails."""
-    plot: str = "reports/train/curve.png"
+    plot: PathText = "reports/train/curve.png"
     """Both as a picture."""
-    overlays: str = "reports/train/overlays.png"
+    overlays: PathText = "reports/train/overlays.png"
     """Validation people, what the network says of them, and their labels."""
 
 
@@ -94,12 +101,12 @@ class TrainConfig(EngineConfig):
     """The body that the labels are labels of."""
     network: RegressorConfig = field(default_factory=RegressorConfig)
     """Size of the network."""
-    mean: str = "labels"
+    mean: Annotated[str, PlacedBy(_placed_mean)] = "labels"
     """What the read-outs are added to: the mean of the ``labels``, ``neutral``, or the path of SPIN's
     ``smpl_mean_params.npz``."""
-    backbone_weights: str | None = None
-    """Checkpoint of a backbone to begin with (ViTPose, HMR2, HaMeR or ours), relative to the settings file; null begins
-    at random."""
+    backbone_weights: PathText | None = None
+    """Checkpoint of a backbone to begin with (ViTPose, HMR2, HaMeR or ours), relative to the folder of the settings
+    file; null begins at random."""
     backbone_image_px: tuple[int, int] | None = None
     """Height and width of the images that checkpoint was trained on, where they are not those of this network: its
     position table is then interpolated. Without it another size is refused."""
@@ -138,51 +145,28 @@ class TrainConfig(EngineConfig):
         values["weights"] = [dataset.weight for dataset in self.datasets]
         if not self.validation_share:
             values.pop("validation_share")  # as in the runs that were begun before it was a setting
-        if self.mean not in ("labels", "neutral"):
+        if self.mean not in MEANS:
             values["mean"] = "file"
         return values
 
 
 def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
-    """Reads the settings; relative paths become relative to the file's folder.
+    """Reads the settings.
 
     Args:
-        path: YAML file with one section ``train``.
-        overrides: Dotted names to values that replace those of the file, e.g. ``{"optimiser.lr": 1e-4}``.
+        path: YAML file with one section ``train``; relative paths in it are taken from its folder.
+        overrides: Dotted names to values that replace those of the file, e.g. ``{"optimiser.lr": 1e-4}``; relative
+            paths are taken from the working folder.
 
     Raises:
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
     path = placed(path).absolute()
-    values = with_overrides(read_section(path, SECTION), overrides or {}, TrainConfig)
+    typed = placed_overrides(overrides or {}, TrainConfig, Path.cwd())
+    values = with_overrides(read_section(path, SECTION), typed, TrainConfig)
     if values.get("synthetic", {}) is None:
         del values["synthetic"]
-    return _placed(read_settings(TrainConfig, values, path.name), path.parent)
-
-
-def _placed(config: TrainConfig, folder: Path) -> TrainConfig:
-    """The settings with absolute paths."""
-
-    def place(relative: str | None) -> str | None:
-        return None if relative is None else str(placed(relative, folder))
-
-    return dataclasses.replace(
-        config,
-        datasets=tuple(_placed_set(entry, folder) for entry in config.datasets),
-        validation=tuple(_placed_set(entry, folder) for entry in config.validation),
-        synthetic=dataclasses.replace(config.synthetic, folder=str(placed(config.synthetic.folder, folder))),
-        body_model=BodyModelConfig(path=place(config.body_model.path)),
-        mean=config.mean if config.mean in ("labels", "neutral") else str(placed(config.mean, folder)),
-        backbone_weights=place(config.backbone_weights),
-        output=dataclasses.replace(
-            config.output,
-            **{f.name: str(placed(getattr(config.output, f.name), folder)) for f in dataclasses.fields(config.output)},
-        ),
-    )
-
-
-def _placed_set(entry: LabelSet, folder: Path) -> LabelSet:
-    return dataclasses.replace(entry, path=str(placed(entry.path, folder)), images=str(placed(entry.images, folder)))
+    return with_places(read_settings(TrainConfig, values, path.name), TrainConfig, path.parent)
 
 
 def to_plain(config: TrainConfig) -> dict[str, Any]:

@@ -91,5 +91,5 @@ def test_a_manifest_says_it_itself(project, named):
     write_manifest(project / "clips.yaml", "clips", project)
     status, said = pear("annotate", "walk.avi", named, "--fps", 2)
     assert status == 2
-    assert f"which frames {named} has, the manifest says itself (layout.frames)" in said
+    assert f"{named} has, the manifest says itself (layout.frames)" in said
     assert not (project / "work").exists()

@@ -7,7 +7,7 @@ from annotated_project import annotate, step_states
 from stub_estimators import write_photos, write_stub_params
 
 from tasks.annotate.run.forecast import forecast
-from tasks.annotate.settings import load_config
+from tasks.annotate.settings import Origin
 
 
 def test_the_second_run_finds_nothing_to_do(tmp_path):
@@ -33,7 +33,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     write_photos(tmp_path, ["a.png"])
     for folder in ("labels", "work", "reports/annotate"):
         os.makedirs(tmp_path / folder)
-    line, _ = forecast(load_config(params, {"datasets": [str(tmp_path)]}))
+    line, _ = forecast(Origin.of(params, {"datasets": [str(tmp_path)]}))
     assert ": 1 photo, " in line
     assert "3 folders of the run's own results left out" in line
 

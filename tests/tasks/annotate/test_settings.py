@@ -118,7 +118,7 @@ def test_files_lie_with_the_bodies_or_in_licensed_under_any_published_name(paper
     for place in ("bodies/teaser/TEASER_v1.pt", "licensed/hamer/hamer.ckpt"):
         (tmp_path / place).parent.mkdir(parents=True)
         (tmp_path / place).touch()
-    config = load_config(paper, {"body_model.path": "bodies"})
+    config = load_config(paper, {"body_model.path": str(tmp_path / "bodies")})
     assert config.face.options["checkpoint_path"] == str(tmp_path / "bodies/teaser/TEASER_v1.pt")
     assert config.hands.options["checkpoint_path"] == str(tmp_path / "licensed/hamer/hamer.ckpt")
     assert config.body.options["checkpoint_path"] == str(tmp_path / "bodies/prohmr/checkpoint.pt")

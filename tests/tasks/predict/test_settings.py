@@ -1,18 +1,28 @@
 """Settings of a prediction from a file: its paths are relative to it, those of the command line are not."""
 
+from pathlib import Path
+
 import pytest
 
 from tasks.predict.settings import load_predict_config
 
 
-def test_paths_of_a_file_are_relative_to_it_and_overrides_are_not(tmp_path):
+def test_paths_of_a_file_are_relative_to_it_and_overrides_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
     path = tmp_path / "p.yaml"
     options = "{backend: dwpose, options: {pose_path: pose.onnx}}"
     path.write_text(f"predict: {{checkpoint: net.st, keypoints: {options}, run: {{batch_size: 4}}}}")
     config = load_predict_config(path, {"out": "here", "run.device": "cpu"})
-    assert (config.checkpoint, config.out) == (str(tmp_path / "net.st"), "here")
+    assert (config.checkpoint, config.out) == (str(tmp_path / "net.st"), str(tmp_path.parent / "here"))
     assert config.keypoints.options == {"pose_path": str(tmp_path / "pose.onnx"), "device": "cpu"}
     assert (config.run.batch_size, config.run.mode) == (4, "eager")
+
+
+def test_results_lie_beside_the_file_or_in_the_working_folder_without_one(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text("predict: {checkpoint: net.st}")
+    assert load_predict_config(path, {}).out == str(tmp_path / "predictions")
+    assert load_predict_config(None, {"checkpoint": "net.st"}).out == str(Path("predictions").absolute())
 
 
 def test_without_a_file_the_checkpoint_must_be_given():

@@ -1,0 +1,79 @@
+"""The one rule for paths: what stands in a settings file is relative to its folder, what is typed to the current one.
+
+A field that names a place says so in its type. What a file does not say, a default, is as if it stood in the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from datasets_manifest.paths import placed
+from datasets_manifest.settings import Text, place_of, with_overrides, without_none
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedBy:
+    """Mark of a setting that names a place, or holds such."""
+
+    place: Callable[[Any, Path], Any]
+    """From a value and the folder that it is relative to, which is absolute, to the value that needs no folder."""
+
+
+def path_in(folder: Path, text: str) -> str:
+    """A path as text, made absolute."""
+    return str(placed(text, folder))
+
+
+PathText = Annotated[Text, PlacedBy(lambda text, folder: path_in(folder, text) if isinstance(text, str) else text)]
+"""A path of a file or folder."""
+
+
+def with_places(value: Any, kind: Any, folder: Path) -> Any:
+    """Settings whose paths are absolute.
+
+    Args:
+        value: A dataclass of settings, or plain values of it, which need not be right.
+        kind: Its class.
+        folder: What relative paths in it are relative to; absolute.
+
+    Raises:
+        ValueError: A path begins with a home folder that is not known.
+    """
+    kind = without_none(kind)
+    mark = next((mark for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, PlacedBy)), None)
+    if mark is not None:
+        return value if value is None else mark.place(value, folder)
+    if dataclasses.is_dataclass(kind):
+        kinds = get_type_hints(kind, include_extras=True)
+        if isinstance(value, Mapping):
+            return {name: with_places(own, kinds.get(name, Any), folder) for name, own in value.items()}
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            own = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+            changed = {name: with_places(before, kinds[name], folder) for name, before in own.items()}
+            return dataclasses.replace(value, **{name: new for name, new in changed.items() if new != own[name]})
+    elif get_origin(kind) is dict and isinstance(value, Mapping):
+        return {name: with_places(own, get_args(kind)[1], folder) for name, own in value.items()}
+    elif get_origin(kind) is tuple and isinstance(value, list | tuple) and get_args(kind)[1:] == (Ellipsis,):
+        return type(value)(with_places(own, get_args(kind)[0], folder) for own in value)
+    return value
+
+
+def placed_overrides(overrides: Mapping[str, Any], cls: type[Any], folder: Path) -> dict[str, Any]:
+    """Replacements of settings, each by its dotted name, whose paths are absolute.
+
+    Args:
+        overrides: As for ``with_overrides``.
+        cls: Dataclass of the settings.
+        folder: The working folder, for what was typed; absolute.
+    """
+    fixed = {}
+    for name, value in overrides.items():
+        node = with_places(with_overrides({}, {name: value}, cls), cls, folder)
+        for step in place_of(cls, name):
+            node = node[step]
+        fixed[name] = node
+    return fixed
