@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -31,13 +34,32 @@ def small_pictures() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counted(users: Path, change: int) -> Iterator[int]:
+    """How many processes of the tests use the server besides this one, while no other asks that."""
+    with users.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        before = int(file.read() or 0)
+        yield min(before, before + change)
+        file.truncate(0)
+        file.write(str(before + change))
+
+
 @pytest.fixture(scope="session")
 def project_with_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Project folder whose server and worker run."""
-    root = make_project(tmp_path_factory.mktemp("project"))
-    server.up(root, port=0, timeout_s=300, say=lambda _: None)
+    """Project folder whose server and worker run: one for all processes of the tests, of which the last ends it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    root, users = base / "project", base / "users_of_the_server"
+    with counted(users, +1) as others:
+        if not others:
+            server.up(root if root.exists() else make_project(root), port=0, timeout_s=300, say=lambda _: None)
     yield root
-    server.down(root, say=lambda _: None)
+    with counted(users, -1) as others:
+        if not others:
+            server.down(root, say=lambda _: None)
 
 
 @pytest.fixture

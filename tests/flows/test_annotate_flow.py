@@ -11,9 +11,11 @@ import urllib.request
 import pytest
 from annotated_project import write_project
 from manifests import write_manifest
+from typer.testing import CliRunner
 
 from flows import annotate as annotate_module
 from flows.annotate import annotate_part_labels
+from flows.cli.app import app
 
 
 def read(api, what, body):
@@ -81,8 +83,6 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
 def annotate_command(api, folder, *words):
     """The command in a process of its own, which reports to the server."""
     command = [sys.executable, "-m", "flows.cli.app", "annotate", "--params", str(folder / "params.yaml"), *words]
-    for name, place in places(folder).items():
-        command += ["--set", f"{name}={place}"]
     env = os.environ | {"PREFECT_API_URL": api, "PREFECT_LOGGING_LEVEL": "INFO"}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
@@ -94,17 +94,16 @@ def test_what_planning_refuses_is_one_sentence_with_a_server_too(api, tmp_path, 
     manifest = write_manifest(tmp_path / "photos.yaml", "photos", tmp_path / root)
     done = annotate_command(api, tmp_path, str(manifest))
     assert done.returncode == 2, done.stderr
-    local = annotate_command(api, tmp_path, str(manifest), "--local")
-    assert local.returncode == 2
+    local = CliRunner().invoke(app, ["annotate", str(manifest), "--params", str(tmp_path / "params.yaml"), "--local"])
+    assert local.exit_code == 2
     (sentence,) = [line for line in local.stderr.splitlines() if line.startswith("pear: ")]
     assert (done.stdout + done.stderr).count(sentence.removeprefix("pear: ")) == 1
     assert sentence in done.stderr.splitlines()
     assert "Traceback" not in done.stderr
 
 
-def test_the_sentence_of_a_run_is_printed_once(api, tmp_path):
-    write_project(tmp_path)
-    done = annotate_command(api, tmp_path)
+def test_the_sentence_of_a_run_is_printed_once(api, rendered):
+    done = annotate_command(api, rendered.parent)
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count(done.stdout.splitlines()[-1]) == 1
 
