@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.adapters.registry import adapter_class
@@ -166,7 +165,13 @@ def _quality_rank(quality: np.ndarray, error: np.ndarray) -> float | None:
     known = np.isfinite(quality) & np.isfinite(error)
     if len(np.unique(quality[known])) < 3:
         return None
-    return float(np.corrcoef(rankdata(quality[known]), rankdata(error[known]))[0, 1])
+    return float(np.corrcoef(_ranks(quality[known]), _ranks(error[known]))[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Places (N,) in ascending order from 1, equal values share theirs: scipy.stats.rankdata, dear to import."""
+    ordered = np.sort(values)
+    return (np.searchsorted(ordered, values, "left") + 1 + np.searchsorted(ordered, values, "right")) / 2
 
 
 def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from coco_files import coco_image, coco_person, write_coco
+from scipy.stats import spearmanr
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
@@ -85,6 +86,13 @@ def test_summary_ranks_quality_against_the_true_error():
         "body_quality_rank_correlation": pytest.approx(-1),
         "hand_quality_rank_correlation": pytest.approx(1),
     }
+
+
+def test_people_of_one_quality_share_their_rank():
+    generator = np.random.default_rng(0)
+    quality, error = generator.integers(0, 5, 30) / 5, generator.integers(0, 9, 30) + 40.0
+    told = summarise({"body_quality": quality, "pa_mpjpe_mm": error})["body_quality_rank_correlation"]
+    assert told == pytest.approx(spearmanr(quality, error).statistic, abs=1e-5)
 
 
 def test_nothing_is_said_of_what_nobody_has():
