@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 import pytest
-from annotated_project import write_project
+from annotated_project import own_results, write_project
 from manifests import write_manifest
 from typer.testing import CliRunner
 
@@ -26,12 +26,12 @@ def read(api, what, body):
         return json.load(response)
 
 
-def places(folder):
-    return {f"output.{name}": str(folder / name) for name in ("labels", "work", "report", "metrics")}
+def places(rendered, folder):
+    return {name.replace("__", "."): place for name, place in own_results(rendered, folder).items()}
 
 
 def run(rendered, tmp_path):
-    state = annotate_part_labels(params=str(rendered), overrides=places(tmp_path), return_state=True)
+    state = annotate_part_labels(params=str(rendered), overrides=places(rendered, tmp_path), return_state=True)
     return state, str(state.state_details.flow_run_id)
 
 
@@ -74,7 +74,7 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
 
 @pytest.mark.parametrize("datasets", [["nope"], []])
 def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_path, datasets):
-    overrides = places(tmp_path) | {"datasets": ["nope"]}
+    overrides = places(rendered, tmp_path) | {"datasets": ["nope"]}
     state = annotate_part_labels(datasets=datasets, params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_failed()
     assert state.message.startswith("There is no manifest 'nope'")
@@ -124,7 +124,7 @@ def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path
 
     monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "keypoints", watched)
     monkeypatch.setattr(annotate_module, "uses_gpu", lambda device: on_gpu)
-    overrides = places(tmp_path) | {"run.workers": 2}
+    overrides = places(rendered, tmp_path) | {"run.workers": 2}
     state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_completed(), state.message
     assert max(seen) == most_at_once
@@ -134,7 +134,7 @@ def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path
 @pytest.mark.slow
 def test_the_flow_runs_on_dask(api, rendered, tmp_path):
     pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
-    overrides = places(tmp_path) | {"run.task_runner": "dask"}
+    overrides = places(rendered, tmp_path) | {"run.task_runner": "dask"}
     state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_completed(), state.message
     assert "4 people" in state.message

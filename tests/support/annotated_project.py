@@ -1,6 +1,7 @@
 """A project folder whose few rendered people are annotated with simulated estimators."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,12 @@ annotate:
 """
     )
     return params
+
+
+def own_results(project: Path, folder: Path) -> dict[str, str]:
+    """Settings for ``annotate`` by which results lie below a folder, where the people of the project are rendered."""
+    shutil.copytree(project.parent / "work/datasets", folder / "work/datasets")
+    return {f"output__{name}": str(folder / name) for name in ("labels", "work", "report", "metrics")}
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from annotated_project import PEOPLE, annotate, step_states
+from annotated_project import PEOPLE, annotate, own_results, step_states
 from tar_files import write_tar
 
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
@@ -127,11 +127,8 @@ def test_a_shard_that_fails_is_recorded_and_the_others_go_on(rendered, tmp_path,
         return whole(job)
 
     monkeypatch.setitem(flows.run.runners.STEP_FUNCTIONS, "hands", broken)
-    overrides = {"output__labels": str(tmp_path / "labels"), "output__work": str(tmp_path / "work")}
     with step_states() as ended:
-        result = annotate(
-            rendered, **overrides, output__report=str(tmp_path / "r"), output__metrics=str(tmp_path / "m.json")
-        )
+        result = annotate(rendered, **own_results(rendered, tmp_path))
     assert (ended["hands/few/all/00000"], ended["refine/few/all/00000"]) == ("failed", "failed")
     assert (ended["hands/few/all/00001"], ended["refine/few/all/00001"]) == ("done", "done")
     assert "few/all/00000" in result.sentence
@@ -151,7 +148,7 @@ def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(rendere
 
 
 def test_labels_of_mixed_settings_are_told_and_not_called_good(rendered, tmp_path):
-    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    places = own_results(rendered, tmp_path)
     annotate(rendered, **places)
     result = annotate(rendered, ["few/all/00000"], refine__iterations=24, **places)
     assert not result.failed_parts
@@ -161,7 +158,7 @@ def test_labels_of_mixed_settings_are_told_and_not_called_good(rendered, tmp_pat
 
 
 def test_too_many_failed_people_are_told(rendered, tmp_path):
-    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    places = own_results(rendered, tmp_path)
     # No person has all 133 keypoints, so every one fails, but no shard.
     result = annotate(rendered, refine__min_points=133, run__max_failed_share=0.2, **places)
     assert not result.is_good

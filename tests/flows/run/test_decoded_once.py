@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pyarrow.parquet as pq
-from annotated_project import PEOPLE, annotate
+from annotated_project import PEOPLE, annotate, own_results
 
 import flows.run.orchestrate
 import tasks.annotate.steps.parts
@@ -25,7 +25,7 @@ def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monke
     room_for_two = 2 * 640 * 512 * 3 / 2**20
     monkeypatch.setattr(decoded_photos, "decode_image", decode)
     monkeypatch.setattr(flows.run.orchestrate, "publish", publish)
-    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    places = own_results(rendered, tmp_path)
     result = annotate(rendered, **places, run__images_per_shard=1, run__workers=1, run__photo_cache_mb=room_for_two)
     assert not result.failed_parts, result.sentence
     assert len(counts) == PEOPLE
@@ -40,7 +40,7 @@ def test_photos_one_by_one_give_the_same_files(rendered, tmp_path, monkeypatch):
         return whole(people, rows, images, *arguments)
 
     monkeypatch.setattr(tasks.annotate.steps.parts, "_batch", batch)
-    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    places = own_results(rendered, tmp_path)
     assert not annotate(rendered, **places, run__photo_chunk_mb=1e-6).failed_parts
     assert sizes == [1] * PEOPLE * 3, "body, hands and face"
     made = sorted((tmp_path / "work/parts").rglob("*.parquet"))

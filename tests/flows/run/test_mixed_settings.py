@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from annotated_project import PEOPLE, annotate
+from annotated_project import PEOPLE, annotate, own_results
 from typer.testing import CliRunner
 
 import flows.run.runners
@@ -40,9 +40,9 @@ FIRST = ShardRef(dataset="few", split="all", index=0)
 
 
 @pytest.fixture
-def places(tmp_path):
+def places(rendered, tmp_path):
     """Folders of the test's own."""
-    return {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    return own_results(rendered, tmp_path)
 
 
 @pytest.mark.parametrize("overtaken", ["body", "refine"])

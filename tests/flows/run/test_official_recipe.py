@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from annotated_project import MANIFEST, PEOPLE, annotate, step_states
+from annotated_project import MANIFEST, PEOPLE, annotate, own_results, step_states
 from recipe_files import write_converted_transfer, write_official_bodies, write_weights
 from typer.testing import CliRunner
 
@@ -80,6 +80,7 @@ def recipe(licensed, rendered):
     folder = licensed.parent
     shutil.copy(PAPER, folder)
     (folder / "few.yaml").write_text(MANIFEST)
+    shutil.copytree(rendered.parent / "work/datasets", folder / "work/datasets")
     (folder / "photos").mkdir()
     for photo in sorted((rendered.parent / "work/datasets/few/images").glob("*.jpg"))[:NUM_PHOTOS]:
         shutil.copy(photo, folder / "photos")
@@ -201,7 +202,7 @@ def assert_refused(answer, tmp_path, said):
 @pytest.mark.parametrize(("part", "backend"), BACKENDS)
 def test_each_estimator_alone_among_simulated_ones(licensed, rendered, tmp_path, part, backend):
     options = {option: str(licensed / BY_ID[id].place) for option, id in FILES[part][backend].items()}
-    places = {f"output__{name}": str(tmp_path / name) for name in ("labels", "work", "report", "metrics")}
+    places = own_results(rendered, tmp_path)
     result = annotate(rendered, **{f"{part}__backend": backend, f"{part}__options": options}, **places)
     assert not result.failed_parts, result.sentence
     labels, simulated = labels_of(tmp_path), labels_of(rendered.parent)
