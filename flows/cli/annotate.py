@@ -187,17 +187,18 @@ def status(
     with one_sentence():
         from flows.server.local_server import status as server_status
         from tasks.annotate.look.status import dataset_states, status_lines
-        from tasks.annotate.settings import load_config
+        from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
 
-        config = load_config(params, parse_settings(settings, params))
+        origin = Origin.of(params, parse_settings(settings, params))
+        config = origin.config()
         workspace, server = Workspace.of(config.output), server_status(Path.cwd())
         states = dataset_states(workspace)
         if as_json:
             datasets = [asdict(state) for state in states]
             typer.echo(json.dumps({"datasets": datasets, "server": server.url if server.healthy else None}, indent=2))
             return
-        for line in status_lines(states, workspace, config.run.workers):
+        for line in status_lines(states, workspace, config.run.workers, origin):
             typer.echo(line)
         typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
 
@@ -271,10 +272,11 @@ def verify(
     """
     with one_sentence():
         from tasks.annotate.look.verify import verify_labels
-        from tasks.annotate.settings import load_config
+        from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
 
-        found = verify_labels(Workspace.of(load_config(params, parse_settings(settings, params)).output), deep=deep)
+        origin = Origin.of(params, parse_settings(settings, params))
+        found = verify_labels(Workspace.of(origin.config().output), origin, deep=deep)
         typer.echo(json.dumps(found.plain(), indent=2) if as_json else "\n".join(found.lines()))
         if found.fault:
             raise ValueError(found.fault)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,10 +110,10 @@ def overlay_markdown(worst: WorstFit) -> str:
         ValueError: The bytes are no picture.
     """
     data = base64.b64encode(shrink_png(worst.png)).decode("ascii")
-    command = _code(f"pear inspect {shlex.quote(worst.sample_id)} --out sample.png")
     return (
         f"# Worst fit\n\n{_escape(worst.sample_id)}: of all labels of the run the furthest from its keypoints; what is "
-        f"hatched red is refused. To look closer: `{command}`\n\n![worst fit](data:image/png;base64,{data})\n"
+        f"hatched red is refused. To look closer: {_code(worst.command)}\n\n"
+        f"![worst fit](data:image/png;base64,{data})\n"
     )
 
 
@@ -142,7 +141,7 @@ def _item(failure: Failure) -> str:
     """A list and no table: Prefect's tables do not wrap, and paths are long."""
     what = failure.sample_id or f"{failure.step}/{failure.shard}"
     told = f"**{_text(what)}** {_text(failure.code)}: {_text(failure.reason)}"
-    return f"- {told}<br>`{_code(failure.retry)}`"
+    return f"- {told}<br>{_code(failure.retry)}"
 
 
 def _text(text: str) -> str:
@@ -162,8 +161,10 @@ def _escape(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Text for a code span in a table cell."""
-    return " ".join(text.split()).replace("`", "'").replace("|", "\\|")
+    """Text as code, to be copied as it is."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    pad = " " * ("`" in text)
+    return f"{fence}{pad}{text}{pad}{fence}"
 
 
 def _in_flow_run() -> bool:

@@ -138,5 +138,5 @@ def read_record(workspace: Workspace, group: Group) -> DatasetRecord:
     except (OSError, ValueError) as error:
         raise ValueError(
             f"data set {'/'.join(group)}: where it came from cannot be read ({error}); "
-            "annotate it once more (pear annotate), which skips what is done"
+            "annotate it once more, which skips what is done"
         ) from error

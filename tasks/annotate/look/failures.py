@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any
 
 from datasets_manifest.schema.labels import ErrorCode
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import FailedRow
-from tasks.annotate.datasets import DatasetRecord, read_record
+from tasks.annotate.commands import annotate_command, retry_command
 from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.look.status import planned_shards, recorded_failures
 from tasks.annotate.plan.refused import read_refused
@@ -60,35 +57,6 @@ def what_to_do(code: str) -> str:
     return ErrorCode(code).sentence
 
 
-def retry_command(shard: ShardRef, origin: Origin) -> str:
-    """The command that does a shard again from its photos, for any shell in any folder.
-
-    Args:
-        shard: Which shard.
-        origin: Of the settings that say where its files are. Where these are ``params.yaml`` in the working folder and
-            nothing else, the command does not name them.
-    """
-    return shlex.join(["pear", "retry", shard.name, *_places(origin)])
-
-
-def annotate_command(group: Group, record: DatasetRecord, origin: Origin) -> str:
-    """The command that annotates a data set again, as complete as that of ``retry_command``."""
-    return shlex.join(["pear", "annotate", record.manifest, "--root", f"{group[0]}={record.root}", *_places(origin)])
-
-
-def _places(origin: Origin) -> list[str]:
-    """Words that name the settings file and where files are."""
-    places = {name: value for name, value in origin.overrides.items() if name.partition(".")[0] == "output"}
-    is_usual = not places and origin.params == Path("params.yaml").absolute()
-    words = [] if is_usual else ["--params", str(origin.params)]
-    return [*words, *(word for name, value in places.items() for word in ("--set", _setting(name, value)))]
-
-
-def _setting(name: str, value: Any) -> str:
-    """A setting as the command line takes it."""
-    return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
-
-
 def shard_failures(workspace: Workspace, shards: Iterable[ShardRef], origin: Origin) -> Iterator[Failure]:
     """Records of those of some shards that have no file at a step."""
     recorded = {shard for step in STEPS for shard in recorded_failures(workspace, step)}
@@ -114,7 +82,7 @@ def refused_failures(workspace: Workspace, groups: Iterable[Group], origin: Orig
     for group in groups:
         command = ""
         for missing in read_refused(workspace, group):
-            command = command or annotate_command(group, read_record(workspace, group), origin)
+            command = command or annotate_command(group, workspace, origin)
             yield Failure(
                 dataset=group[0],
                 split=group[1],

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
+from tasks.annotate.commands import command
 from tasks.annotate.finished import finished_files, open_journal
+from tasks.annotate.settings import Origin
 from tasks.annotate.summary import seconds_a_shard
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of, shard_paths
 from tasks.display import clock
@@ -105,10 +107,10 @@ def seconds_left(states: list[DatasetState], workspace: Workspace, workers: int)
     return sum(count * cost[step] for step, count in missing.items() if count) / workers
 
 
-def status_lines(states: list[DatasetState], workspace: Workspace, workers: int) -> Iterator[str]:
+def status_lines(states: list[DatasetState], workspace: Workspace, workers: int, origin: Origin) -> Iterator[str]:
     """The data sets, then all of them together."""
     if not states:
-        yield f"nothing is planned in {workspace.work} yet (pear annotate starts a run)"
+        yield f"nothing is planned in {workspace.work} yet ({command(origin, 'annotate')} starts a run)"
         return
     for state in states:
         yield from state.lines()

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
+from tasks.annotate.commands import annotate_command, command
 from tasks.annotate.finished import open_journal
 from tasks.annotate.look.status import planned_shards
+from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Workspace
 
 
@@ -46,11 +48,12 @@ class Verification:
         return {"datasets": datasets, "remarks": self.remarks, "gaps": self.gaps, "fault": self.fault}
 
 
-def verify_labels(workspace: Workspace, *, deep: bool = False) -> Verification:
+def verify_labels(workspace: Workspace, origin: Origin, *, deep: bool = False) -> Verification:
     """Looks at all labels and compares what is there with ``work/plan``, as far as that is there.
 
     Args:
         workspace: Where files are.
+        origin: Of the settings that say so, for the commands that are told.
         deep: Whether every file is read and compared with the journal; else those that have no entry in it.
     """
     journal = open_journal(workspace)
@@ -62,11 +65,11 @@ def verify_labels(workspace: Workspace, *, deep: bool = False) -> Verification:
     gaps = []
     for group in sorted({*planned, *snapshot.groups}):
         labels = snapshot.groups.get(group, GroupSnapshot())
-        gaps += _gaps("/".join(group), planned.get(group), labels.shards)
+        gaps += _gaps(group, planned.get(group), labels.shards, workspace, origin)
     remarks = tuple(filter(None, [snapshot.foreign_warning]))
     fault = snapshot.fault()
     if not snapshot.groups and not fault:
-        fault = f"There are no labels in {workspace.labels} yet (pear annotate makes them)."
+        fault = f"There are no labels in {workspace.labels} yet ({command(origin, 'annotate')} makes them)."
     return Verification(groups=dict(snapshot.groups), remarks=remarks, gaps=tuple(gaps), fault=fault)
 
 
@@ -76,20 +79,22 @@ def _line(group: Group, labels: GroupSnapshot) -> str:
     return f"{'/'.join(group)}: {num} shard{'s' * (num != 1)}, {labels.count.sentence}, settings {settings}"
 
 
-def _gaps(name: str, planned: set[int] | None, found: set[int]) -> list[str]:
+def _gaps(group: Group, planned: set[int] | None, found: set[int], workspace: Workspace, origin: Origin) -> list[str]:
     if planned is None:  # Labels that were copied here, or whose work folder was deleted.
         return []
-    gaps = []
+    if planned == found:
+        return []
+    name, again, gaps = "/".join(group), annotate_command(group, workspace, origin), []
     if missing := sorted(planned - found):
         some = f"{len(missing)} of {len(planned)} planned shards of {name}"
         gaps.append(
-            f"{some} {'have' if len(missing) > 1 else 'has'} no labels ({_some(missing)}); `pear failures` says why, "
-            "`pear annotate` makes them."
+            f"{some} {'have' if len(missing) > 1 else 'has'} no labels ({_some(missing)}); "
+            f"`{command(origin, 'failures')}` says why, `{again}` makes them."
         )
     if extra := sorted(found - planned):
         gaps.append(
             f"{len(extra)} shard{'s' * (len(extra) > 1)} of {name} {'have' if len(extra) > 1 else 'has'} labels but "
-            f"{'are' if len(extra) > 1 else 'is'} not planned ({_some(extra)}); `pear annotate` sets such files aside."
+            f"{'are' if len(extra) > 1 else 'is'} not planned ({_some(extra)}); `{again}` sets such files aside."
         )
     return gaps
 

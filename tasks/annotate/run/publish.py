@@ -30,13 +30,13 @@ from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png
+from tasks.annotate.commands import command, retry_command
 from tasks.annotate.finished import open_journal
 from tasks.annotate.look.failures import (
     Failure,
     FailureCounts,
     csv_lines,
     refused_failures,
-    retry_command,
     row_failures,
     shard_failures,
 )
@@ -68,6 +68,8 @@ class WorstFit:
 
     sample_id: str
     """Whose."""
+    command: str
+    """What draws it again, to be looked at more closely."""
     png: bytes
     """Photo with keypoints, body over it, body from the side."""
 
@@ -128,7 +130,7 @@ def publish(
         snapshot = read_snapshot(workspace.labels, visit=reader.add, journal=journal)
         write_lines(csv_path, reader.failures_csv(failures))
     journal.save()
-    _warn_of_others(snapshot, plans)
+    _warn_of_others(snapshot, plans, origin)
     labels = reader.statistics
     count = sum((labels.groups[_group(plan)].count for plan in plans if _group(plan) in labels.groups), PeopleCount())
     metrics = {
@@ -153,14 +155,14 @@ def publish(
     )
 
 
-def _warn_of_others(snapshot: Snapshot, plans: Sequence[DatasetPlan]) -> None:
+def _warn_of_others(snapshot: Snapshot, plans: Sequence[DatasetPlan], origin: Origin) -> None:
     """Tells of faults that are not the run's own: no reason to call it a failure."""
     own = {_group(plan) for plan in plans}
     others = {"/".join(group) for groups in snapshot.faults for group in groups if not groups <= own}
     if others:
         log.warning(
-            "labels of other data sets in %s have faults, which are none of this run: %s (`pear verify` says which)",
-            snapshot.root, ", ".join(sorted(others)),
+            "labels of other data sets in %s have faults, which are none of this run: %s (`%s` says which)",
+            snapshot.root, ", ".join(sorted(others)), command(origin, "verify"),
         )  # fmt: skip
     if snapshot.foreign:
         log.warning("%s", snapshot.foreign_warning)
@@ -247,6 +249,10 @@ class _Reader:
             return ""
         return retry_command(shard, self._origin)
 
+    def inspect(self, sample_id: str) -> str:
+        """The command that draws a label."""
+        return command(self._origin, "inspect", sample_id, "--out", "sample.png")
+
     def photo(self, dataset: str, split: str, image: str) -> np.ndarray:
         """A photo of any data set with labels; raises as ``PhotoReader.read``, also where the data set is gone."""
         group = dataset, split
@@ -302,4 +308,5 @@ def _worst_fit(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) -> Wor
     except (ImageError, OSError) as error:
         log.warning("%s cannot be drawn: %s", label["sample_id"], error)
         return None
-    return WorstFit(sample_id=label["sample_id"], png=encode_png(draw_label(photo, label, body, 320)))
+    picture = encode_png(draw_label(photo, label, body, 320))
+    return WorstFit(sample_id=label["sample_id"], command=reader.inspect(label["sample_id"]), png=picture)

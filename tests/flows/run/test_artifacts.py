@@ -99,12 +99,24 @@ def test_a_long_reason_is_cut(tmp_path):
     assert len(row) < 2 * artifacts.MAX_REASON_CHARACTERS
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("pear retry a --params '/x  y/p.yaml'", "`pear retry a --params '/x  y/p.yaml'`"),
+        ("pear retry a --params '/x|`y'", "`` pear retry a --params '/x|`y' ``"),
+    ],
+)
+def test_a_command_stands_there_as_it_is_typed(tmp_path, typed, shown):
+    (row,) = _items(artifacts.failures_markdown(counted(failure(retry=typed)), tmp_path / "failures.csv"))
+    assert row.endswith("<br>" + shown)
+
+
 def test_nothing_failed_is_said_in_words(tmp_path):
     assert "Every shard is finished" in artifacts.failures_markdown(counted(), tmp_path / "failures.csv")
 
 
 def test_outside_of_a_flow_run_the_table_is_only_written(tmp_path):
-    worst = WorstFit(sample_id="a#0", png=noise_png(8))
+    worst = WorstFit(sample_id="a#0", command="pear inspect 'a#0'", png=noise_png(8))
     verdict = artifacts.verdict_markdown("Failed", "Labels mix settings.")
     markdown = artifacts.publish_artifacts(verdict, counted(), worst, tmp_path / "new" / "failures.csv")
     assert markdown.startswith("# Failed\n\nLabels mix settings.\n")
@@ -143,7 +155,7 @@ def test_a_flow_run_has_both_artifacts(api, tmp_path):
 
     @flow(name="publishes-artifacts")
     def publishes():
-        worst = WorstFit(sample_id="coco/val/7.jpg#0", png=picture)
+        worst = WorstFit(sample_id="coco/val/7.jpg#0", command="pear inspect 'coco/val/7.jpg#0'", png=picture)
         artifacts.publish_artifacts("# Failed", counted(failure()), worst, tmp_path / "failures.csv")
         context = FlowRunContext.get()
         assert context is not None
@@ -160,4 +172,4 @@ def test_a_flow_run_has_both_artifacts(api, tmp_path):
     assert found.keys() == {artifacts.FAILURES_KEY, artifacts.OVERLAY_KEY}
     assert "coco/val/00012" in found[artifacts.FAILURES_KEY]
     assert base64.b64encode(picture).decode() in found[artifacts.OVERLAY_KEY]
-    assert "`pear inspect 'coco/val/7.jpg#0' --out sample.png`" in found[artifacts.OVERLAY_KEY]
+    assert "`pear inspect 'coco/val/7.jpg#0'`" in found[artifacts.OVERLAY_KEY]

@@ -68,7 +68,7 @@ def failed_run(api, tmp_path) -> str:
         ]
         counts = FailureCounts()
         assert len(list(counts.counted(failures))) == 2
-        worst = WorstFit(sample_id="coco/val/000012.jpg#0", png=_gradient_png())
+        worst = WorstFit(sample_id="coco/val/000012.jpg#0", command="pear inspect a", png=_gradient_png())
         verdict = artifacts.verdict_markdown("Failed", "1 shard failed (coco/00012).")
         artifacts.publish_artifacts(verdict, counts, worst, tmp_path / "failures.csv")
         return Failed(message="1 of 1 shards failed")

@@ -29,7 +29,7 @@ from model.estimators.simulated import SimulatedKeypoints
 from model.renderer.overlay import encode_png
 from tasks.annotate.look.status import dataset_states
 from tasks.annotate.look.verify import verify_labels
-from tasks.annotate.settings import load_config
+from tasks.annotate.settings import Origin, load_config
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.order import STEP_FUNCTIONS
 from tasks.annotate.steps.step import run_step
@@ -104,17 +104,17 @@ def test_verify_counts_every_data_set_and_compares_it_with_the_plan(rendered, pl
     labels = Path(places["output__labels"])
     workspace = Workspace(work=Path(places["output__work"]), labels=labels)
     annotate(rendered, **places)
-    found = verify_labels(workspace)
+    found = verify_labels(workspace, Origin.of(rendered))
     (line,) = found.lines()
     assert line.startswith(f"few/all: 2 shards, {PEOPLE} photos: {PEOPLE} people (")
     assert (found.gaps, found.fault) == ((), "")
     (labels / FIRST.relative_path).rename(labels / "few/all/00007.parquet")
-    gaps = verify_labels(workspace).gaps
+    gaps = verify_labels(workspace, Origin.of(rendered)).gaps
     assert gaps[0].startswith("1 of 2 planned shards of few/all has no labels (00000)")
     assert gaps[1].startswith("1 shard of few/all has labels but is not planned (00007)")
     annotate(rendered, ["few/00000"], refine__iterations=24, **places)
-    assert "few/all are of 2 settings" in verify_labels(workspace).fault
-    assert "refine.iterations is " in verify_labels(workspace).fault
+    assert "few/all are of 2 settings" in verify_labels(workspace, Origin.of(rendered)).fault
+    assert "refine.iterations is " in verify_labels(workspace, Origin.of(rendered)).fault
 
 
 def test_photos_without_people_are_no_failed_people(rendered, places, tmp_path):

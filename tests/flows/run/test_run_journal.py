@@ -16,12 +16,12 @@ def test_after_a_run_nothing_has_to_be_opened_to_look(tmp_path, monkeypatch):
     params = write_project(tmp_path)
     annotate(params)
     workspace = Workspace.of(Origin.of(params).config().output)
-    opened = watch_opens(monkeypatch, without="state")
-    said = dataset_states(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
+    origin, opened = Origin.of(params), watch_opens(monkeypatch, without="state")
+    said = dataset_states(workspace), list(list_failures(workspace, origin)), verify_labels(workspace, origin)
     assert opened == []
     assert sum(state.labels.people for state in said[0]) == PEOPLE
     shutil.rmtree(workspace.work / "state")
-    again = dataset_states(workspace), list(list_failures(workspace, Origin.of(params))), verify_labels(workspace)
+    again = dataset_states(workspace), list(list_failures(workspace, origin)), verify_labels(workspace, origin)
     assert again == said
 
     shard = ShardRef(dataset="few", split="all", index=1)

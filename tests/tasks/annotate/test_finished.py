@@ -32,13 +32,17 @@ def workspace(tmp_path):
     return found
 
 
+def verified(workspace, **given):
+    return verify_labels(workspace, Origin.of(workspace.work / "params.yaml"), **given)
+
+
 def answers(workspace):
     origin = Origin.of(workspace.work / "params.yaml")
     try:
         failed = [failure.sample_id for failure in list_failures(workspace, origin)]
     except ValueError as error:
         failed = str(error)
-    return dataset_states(workspace), failed, verify_labels(workspace), verify_labels(workspace, deep=True)
+    return dataset_states(workspace), failed, verified(workspace), verified(workspace, deep=True)
 
 
 def labels_of(workspace, index):
@@ -80,7 +84,7 @@ def test_what_was_looked_at_is_not_opened_again(workspace, monkeypatch):
     opened = watch_opens(monkeypatch, without="state")
     dataset_states(workspace)
     list(list_failures(workspace, Origin.of(workspace.work / "params.yaml")))
-    verify_labels(workspace)
+    verified(workspace)
     assert opened == []
     write_shard(labels_of(workspace, 0), label_table(image="0.jpg", failed=2), footer())
     dataset_states(workspace)
@@ -88,27 +92,27 @@ def test_what_was_looked_at_is_not_opened_again(workspace, monkeypatch):
 
 
 def test_damage_that_leaves_size_and_time_is_found_by_a_deep_look(workspace):
-    assert not verify_labels(workspace).fault
+    assert not verified(workspace).fault
     path = labels_of(workspace, 1)
     state, data = path.stat(), bytearray(path.read_bytes())
     third = len(data) // 3
     data[third : third + 64] = bytes(64)
     path.write_bytes(bytes(data))
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert not verify_labels(workspace).fault
-    assert "00001.parquet" in verify_labels(workspace, deep=True).fault
+    assert not verified(workspace).fault
+    assert "00001.parquet" in verified(workspace, deep=True).fault
 
 
 def test_a_deep_look_says_where_a_file_is_not_what_was_entered(workspace):
     path, journal = labels_of(workspace, 1), open_journal(workspace)
-    verify_labels(workspace)
+    verified(workspace)
     known = open_journal(workspace).get(file_key("refine", str(path)), path.stat())
     assert known is not None
     assert known.config_hash == read_footer(path).config_hash
     shutil.rmtree(workspace.work / "state")
     journal.add(file_key("refine", str(path)), path.stat(), dataclasses.replace(known, num_ok=99))
     journal.save()
-    assert "00001.parquet has changed since it was written" in verify_labels(workspace, deep=True).fault
+    assert "00001.parquet has changed since it was written" in verified(workspace, deep=True).fault
 
 
 def test_the_time_to_go_is_that_of_the_missing_files(workspace):
@@ -120,7 +124,7 @@ def test_the_time_to_go_is_that_of_the_missing_files(workspace):
     labels_of(workspace, 1).unlink()
     states = dataset_states(workspace)
     assert seconds_left(states, workspace, 2) == pytest.approx((2.0 + 2 * 0.5) / 2)
-    *_, last = status_lines(states, workspace, 2)
+    *_, last = status_lines(states, workspace, 2, Origin.of(workspace.work / "params.yaml"))
     labelled = len(SHARDS) - 2
     assert last.startswith(
         f"all: {labelled} of {len(SHARDS)} shards labelled ({100 * labelled // len(SHARDS)} %), about"
