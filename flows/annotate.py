@@ -26,6 +26,7 @@ from flows.run.artifacts import publish_artifacts, verdict_markdown
 from flows.run.mistakes import MISTAKES, REFUSED
 from flows.run.names import RunName
 from flows.run.orchestrate import run
+from flows.run.own_run import remember
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, is_worth_a_retry
 from flows.run.task_runners import open_task_runner
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
@@ -94,7 +95,7 @@ def prefect_runner(config: RunConfig) -> Iterator[Runner]:
         yield PrefectRunner(config, task_runner)
 
 
-@flow(name=FLOW_NAME, persist_result=False)
+@flow(name=FLOW_NAME, persist_result=False, on_running=[remember])
 def annotate_part_labels(
     datasets: list[str] | None = None,
     params: str = "params.yaml",

@@ -20,6 +20,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, Failed
 
 from datasets_manifest.files import WriteError
+from flows.run.own_run import remember
 from flows.run.torchrun import TrainingFailed
 from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
@@ -59,7 +60,7 @@ class ProgressBar:
         self._last = time.monotonic()
 
 
-@flow(name=FLOW_NAME, persist_result=False)
+@flow(name=FLOW_NAME, persist_result=False, on_running=[remember])
 def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any] | None = None) -> Any:
     """Trains the regressor on published labels, or goes on where the run of the same settings stopped.
 

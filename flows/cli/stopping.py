@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP: one sentence, the way on, and the exit code that a shell expects, within two seconds.
 
-What a command has finished is on disk, whole, so nothing has to be brought to an end that takes long.
+What a command has finished is on disk, whole, so nothing has to be brought to an end that takes long. A server that
+shows the run is told meanwhile; one that does not answer is not waited for.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from typing import NoReturn
 
 import psutil
 
+from flows.run.own_run import tell_server
+
 GRACE_S = 1.2
 """Time that a command has to leave what it is in; then it is ended wherever it is, as in a long call of a library."""
+
+ANSWER_S = 0.5
+"""Time that a server has beyond it to take note."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ending = threading.Lock()
@@ -47,10 +53,22 @@ def stoppable(way_on: str) -> Iterator[None]:
 
     def watch() -> None:
         while told := os.read(told_out, 1):
-            if told[0] in asked and not is_over.wait(GRACE_S):
-                _end(told[0], way_on)
+            if told[0] not in asked:
+                continue
+            threading.Thread(target=tell, args=told, daemon=True).start()
+            if not is_over.wait(GRACE_S):
+                end(told[0])
 
-    is_over = threading.Event()
+    def tell(number: int) -> None:
+        with suppress(BaseException):  # Prefect's own refusals are none of Exception.
+            tell_server(f"stopped by {signal.Signals(number).name}")
+        is_told.set()
+
+    def end(number: int) -> NoReturn:
+        is_told.wait(ANSWER_S)
+        _end(number, way_on)
+
+    is_over, is_told = threading.Event(), threading.Event()
     asked = {number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN}
     before = {number: signal.signal(number, stop) for number in asked}
     woken = signal.set_wakeup_fd(told_in, warn_on_full_buffer=False)
@@ -60,7 +78,7 @@ def stoppable(way_on: str) -> Iterator[None]:
         yield
     except BaseException:
         if came:  # Whatever the unwinding made of it.
-            _end(came[0], way_on)
+            end(came[0])
         raise
     finally:
         is_over.set()

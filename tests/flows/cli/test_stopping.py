@@ -1,11 +1,14 @@
 """A command that is stopped says so in a sentence, leaves no process behind, and goes on when it is run again."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import pandas as pd
 import psutil
@@ -17,13 +20,13 @@ from flows.cli.app import app
 PEAR = [sys.executable, "-m", "flows.cli.app"]
 
 
-def start(folder, *words, program=None):
+def start(folder, *words, program=None, **env):
     """A command in a project, or a program of its own."""
     given = [sys.executable, "-c", program] if program else [*PEAR, *words]
     return subprocess.Popen(
         given,
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **env},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -108,6 +111,61 @@ def test_no_process_is_left_behind(tmp_path):
 def test_a_signal_that_is_ignored_stays_so_and_the_handlers_are_put_back(tmp_path):
     process = start(tmp_path, program=IGNORED)
     assert process.communicate(timeout=60) == ("finished\n", "")
+
+
+FLOW = """
+import hashlib
+from prefect import flow
+from prefect.context import FlowRunContext
+from flows.cli.stopping import stoppable
+from flows.run.own_run import remember
+
+@flow(on_running=[remember])
+def long_call():
+    print(FlowRunContext.get().flow_run.id, flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2 * 10**9)
+
+with stoppable("go on."):
+    long_call()
+"""
+SHOWN = """
+import time, uuid
+from flows.cli.stopping import stoppable
+from flows.run.own_run import _last
+_last.append(uuid.uuid4())
+with stoppable("go on."):
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_server_shows_a_stopped_run_as_crashed_at_once(api, tmp_path):
+    process = start(tmp_path, program=FLOW, PREFECT_API_URL=api)
+    run = process.stdout.readline().strip()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.splitlines()[-1]) == (143, "pear: stopped by SIGTERM; go on.")
+    with urllib.request.urlopen(f"{api}/flow_runs/{run}", timeout=30) as response:
+        state = json.load(response)["state"]
+    assert (state["type"], state["message"]) == ("CRASHED", "stopped by SIGTERM")
+
+
+def test_both_flows_are_known_to_the_command():
+    from flows.annotate import annotate_part_labels
+    from flows.run.own_run import remember
+    from flows.train import train_regressor
+
+    assert annotate_part_labels.on_running_hooks == train_regressor.on_running_hooks == [remember]
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        process = start(tmp_path, program=SHOWN, PREFECT_API_URL=url)
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=20)  # One request alone would wait for a minute.
+    assert (process.returncode, said) == (130, "pear: stopped by SIGINT; go on.\n")
 
 
 def test_a_disk_that_takes_no_more_is_one_sentence(project):
