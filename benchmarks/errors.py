@@ -83,7 +83,7 @@ def summarise(errors: Errors, start: Errors) -> dict[str, float]:
 
 def _posed(ehms: EHMs, parameters: EhmParameters, rows: Tensor) -> PosedPeople:
     """Some of the people as they are posed, the pelvis where the rest pose has it."""
-    people = replace(map_tensors(parameters, lambda value: value[rows].to(ehms.head_weight)), transl_m=None)
+    people = replace(map_tensors(parameters, lambda value: value[rows].to(ehms.body.template)), transl_m=None)
     out = ehms(people)
     return PosedPeople.of_mesh(out.joints, out.vertices, ehms.assets, head_scale=parameters.head_scale[rows])
 

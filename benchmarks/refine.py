@@ -4,6 +4,7 @@
     python -m benchmarks.refine --quick               fewer people; slow methods timed over a few steps
     python -m benchmarks.refine --start hard          coarse estimates that failed
     python -m benchmarks.refine --ablate              what single parts of the method are worth
+    python -m benchmarks.refine --fusion blended paper --methods ours    both definitions of the head
     python -m benchmarks.refine --device cuda --batch 1024 4096
 
 People are synthetic, with known truth. What each column means is in docs/benchmarks.md.
@@ -15,7 +16,9 @@ import json
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -28,6 +31,7 @@ from benchmarks.methods import Bench, Method, baselines, ours
 from benchmarks.synthetic_people import HARD_START, StudyConfig
 from benchmarks.table import ERRORS, SPEED, Row, markdown
 from benchmarks.trial import Outcome, Trial, make_trial, outcome_of, with_full_cost
+from datasets_manifest.schema.ehm_fields import Fusion
 from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
@@ -47,6 +51,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--baseline-batch", type=int, default=64, help="batch size of AdamW")
     parser.add_argument("--methods", nargs="+", help="rows to run; `ours` stands for all of ours")
     parser.add_argument("--start", choices=list(STARTS), default="published")
+    parser.add_argument(
+        "--fusion",
+        choices=get_args(Fusion),
+        nargs="+",
+        default=["blended"],
+        help="fusions of head and body; people are drawn and fitted in the same one",
+    )
     parser.add_argument("--ablate", action="store_true", help="ablations of the refinement instead of other methods")
     parser.add_argument(
         "--time-only",
@@ -68,20 +79,25 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.quick:
         options.people, options.some, options.few = min(options.people, 128), min(options.some, 64), 2
         options.stop_after, options.repeats = options.stop_after or options.timed_steps, 1
+    if options.fusion != ["blended"] and (not options.methods or set(options.methods) & set(baselines())):
+        parser.error("--fusion paper: only ours know it, say --methods ours")
     if min(options.people, options.some, options.few, options.repeats, options.timed_steps, *options.batch) < 1:
         parser.error("numbers of people, steps and repeats must be at least 1")
     return options
 
 
-def load_bench(device: torch.device) -> Bench:
+def load_bench(device: torch.device, fusion: Fusion) -> Bench:
     """The open body on a device."""
-    assets = load_open_body()
+    assets = replace(load_open_body(), fusion=fusion)
     body, ehms = SparseBody.from_assets(assets), EHMs(assets)
     if device.type != "cpu":
         body, ehms = body.to(device), ehms.to(device)  # pyright: ignore[reportAttributeAccessIssue]
     return Bench(
-        body=body, ehms=ehms, dense=FullMesh(ehms, body, dense=True), lean=FullMesh(ehms, body, dense=False)
-    )  # fmt: skip
+        body=body,
+        ehms=ehms,
+        dense=None if fusion == "paper" else FullMesh(ehms, body, dense=True),
+        lean=None if fusion == "paper" else FullMesh(ehms, body, dense=False),
+    )
 
 
 def choose(options: argparse.Namespace) -> dict[str, Method]:
@@ -178,7 +194,7 @@ def memory_of(bench: Bench, key: str, method: Method, trial: Trial, options: arg
     command = [
         sys.executable, "-m", "benchmarks.refine", "--memory-of", key, "--people", str(trial.count),
         "--batch", *map(str, options.batch), "--baseline-batch", str(options.baseline_batch),
-        "--start", options.start, "--seed", str(options.seed),
+        "--start", options.start, "--seed", str(options.seed), "--fusion", bench.ehms.assets.fusion,
     ]  # fmt: skip
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
@@ -186,7 +202,7 @@ def memory_of(bench: Bench, key: str, method: Method, trial: Trial, options: arg
 def measure_memory(options: argparse.Namespace) -> float:
     """The fresh process of `memory_of`: bytes a person."""
     device = torch.device("cpu")
-    bench = load_bench(device)
+    bench = load_bench(device, options.fusion[0])
     method = (ours(options.batch) | baselines(options.baseline_batch))[options.memory_of]
     count = min(method.batch, options.people)
     trial = make_trial(bench.body, count, seed=options.seed, people=STARTS[options.start])
@@ -236,13 +252,17 @@ def main(arguments: list[str] | None = None) -> None:
     if options.memory_of:
         print(measure_memory(options))
         return
-    methods = choose(options)
-    bench = load_bench(torch.device(options.device))
-    if options.ablate:
-        rows = ablate(bench, options)
-    else:
-        trial = make_trial(bench.body, options.people, seed=options.seed, people=STARTS[options.start])
-        rows = compare(bench, methods, trial, options)
+    methods, rows = choose(options), []
+    for fusion in options.fusion:
+        bench = load_bench(torch.device(options.device), fusion)
+        if options.ablate:
+            found = ablate(bench, options)
+        else:
+            trial = make_trial(bench.body, options.people, seed=options.seed, people=STARTS[options.start])
+            found = compare(bench, methods, trial, options)
+        if fusion != "blended":
+            found = [row | {"method": f"{row['method']}, fusion {fusion}"} for row in found]
+        rows += found
     text = report(rows, options)
     print(text)
     if options.out:

@@ -40,9 +40,10 @@ class Forward:
     hand_rotvec: Tensor
     """(B, 2, 15, 3) axis-angle of the finger joints."""
     from_head: Tensor
-    """(B, M, 3) unscaled rest vertices relative to the head joint."""
+    """(B, M, 3) of the rest vertices what the head scale multiplies: their places relative to the head joint; in the
+    fusion `paper` the posed head's part of them."""
     joints_from_head: Tensor
-    """(B, J, 3) unscaled rest joints relative to the head joint."""
+    """(B, J, 3) the same of the rest joints."""
     translation: Tensor
     """(B, 3) pelvis in the camera frame."""
     head_scale: Tensor

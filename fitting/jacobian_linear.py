@@ -62,8 +62,14 @@ def hinges_of(body: SparseBody, forward: Forward) -> Tensor:
 def linear_columns(
     body: SparseBody, group: PointGroup, state: State, forward: Forward, rows: ProjectionRows, hinges: Tensor
 ) -> list[Tensor]:
-    """Columns of the coefficients (B, N, 2, L), and of the log head scale (B, N, 2, 3) where that moves the group."""
+    """Columns of the coefficients (B, N, 2, L), of the log head scale (B, N, 2, 3) where that moves the group, and of
+    the jaw (B, N, 2, 3) where it moves the group at rest."""
     carried = hinges.index_select(1, group.carriers)
+    if body.posed_head is not None and group.poses_head:
+        own, moves = body.posed_head.columns(body, group, state, forward)
+        out = _carried(group, state, rows, so3.product(carried, moves))
+        _add_posed_head(body, group, state, forward, rows, own, out)
+        return [out]
     moves = so3.product(carried, group.carrier_directions)
     head_directions = body.joints.directions[HEAD].index_select(1, group.coefficients)
     scale = forward.head_scale
@@ -74,6 +80,13 @@ def linear_columns(
         grown = carried * (share - body.joints.head.index_select(0, group.carriers)[:, None, None])
         moves = moves + so3.product(grown, group.carrier_directions - head_directions)
         moves = torch.cat([moves, carried * share * from_head], -1)
+    out = _carried(group, state, rows, moves)
+    _add_own_moves(body, group, state, forward, rows, head_directions, out)
+    return [out]
+
+
+def _carried(group: PointGroup, state: State, rows: ProjectionRows, moves: Tensor) -> Tensor:
+    """What moves (B, A, 3, n) of the carriers do to the points in the image: (B, N, 2, n)."""
     if group.num_outline:
         outline = group.outline_below.index_select(0, state.contour_bin)
         inner = group.below[group.num_outline :].expand(len(outline), -1, -1)
@@ -83,9 +96,29 @@ def linear_columns(
     moves = torch.matmul(below, moves.flatten(2)).unflatten(2, (3, -1))
     mu, nu, gain = (value.T[..., None] for value in (rows.ray_x, rows.ray_y, rows.gain))
     x, y, z = moves.unbind(2)
-    out = torch.stack([(x - mu * z) * gain, (y - nu * z) * gain], 2)
-    _add_own_moves(body, group, state, forward, rows, head_directions, out)
-    return [out]
+    return torch.stack([(x - mu * z) * gain, (y - nu * z) * gain], 2)
+
+
+def _add_posed_head(
+    body: SparseBody,
+    group: PointGroup,
+    state: State,
+    forward: Forward,
+    rows: ProjectionRows,
+    moves: Tensor,
+    out: Tensor,
+) -> None:
+    """Adds to `out` (B, N, 2, n) what moves (B, N C, 3, n) of the points' own rest places do, while all joints stay."""
+    C = len(group.directions)
+    blended, weight = people_last(forward.blended[:, group.vertices]), body.points.corner[group.vertices]
+    if C > 1:
+        rows = rows.pick(torch.arange(len(blended), device=blended.device) // C)
+    weight = weight.expand(len(moves), -1)
+    if group.num_outline:
+        outline = body.contour.corner.index_select(0, state.contour_bin)
+        weight = torch.cat([outline, weight[:, C * group.num_outline :]], 1)
+    projected = rows.of(*blended.unbind(1)).permute(3, 0, 1, 2) * weight[..., None, None]
+    out += (projected @ moves).unflatten(1, (-1, C)).sum(2)
 
 
 def _add_own_moves(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fitting.sparse_tables import BodyTables, first_vertex_of_point
-from fitting.unknowns import BODY, NUM_TURNED, POSITION, ROOT, Layout
+from fitting.unknowns import BODY, JAW, NUM_TURNED, POSITION, ROOT, Layout
 from model.body import skeleton
 
 GROUPS = (
@@ -88,6 +88,9 @@ class PointGroup:
     """(H,) places among the carriers that scale with the head."""
     scales: bool
     """Whether the head scale moves the group."""
+    poses_head: bool
+    """Whether the jaw moves the group at rest, as the head scale does: in the fusion `paper`, where no joint of the
+    group is the jaw."""
     pairs: tuple[BlendedPairs, ...]
     """Blended pairs of turned joints: first of fixed points, then of outline points, each left out where empty."""
     finger_pairs: tuple[BlendedPairs, ...]
@@ -156,12 +159,8 @@ def _build_group(tables: BodyTables, points: slice, side: int | None) -> PointGr
     turned = np.flatnonzero((share[:NUM_TURNED] > 0) | np.concatenate([[False], bent[: NUM_TURNED - 1]]))
     fingers = None if side is None else FINGERS[side]
 
-    every = np.concatenate(
-        [tables.points.directions[vertices].reshape(-1, tables.points.directions.shape[-1])]
-        + [tables.contour.directions.reshape(-1, tables.contour.directions.shape[-1])] * bool(outline)
-        + [tables.joints.directions[carriers].reshape(-1, tables.joints.directions.shape[-1])]
-    )
-    coefficients = np.flatnonzero(np.abs(every).max(0) > 0)
+    moving = [tables.points[vertices], tables.joints[carriers], *[tables.contour] * bool(outline)]
+    coefficients = np.flatnonzero(np.max([points.reach(tables.num_groups) for points in moving], 0) > 0)
     L = len(coefficients)
     fixed = tables.points.directions[vertices][..., coefficients].reshape(N, C, 3, L)[outline:]
     by_bin = tables.contour.directions[:bins, : outline * C][..., coefficients].reshape(bins, outline, C, 3, L)
@@ -191,6 +190,7 @@ def _build_group(tables: BodyTables, points: slice, side: int | None) -> PointGr
         "carrier_directions": tables.joints.directions[carriers][..., coefficients],
         "scaled": np.flatnonzero(tables.joints.head[carriers] != 0),
         "scales": bool(head > 0),
+        "poses_head": bool(head > 0) and tables.joints.posed_head is not None,
         "pairs": pairs(turned),
         "finger_pairs": () if fingers is None else pairs(np.arange(fingers.start, fingers.stop)),
     }
@@ -227,6 +227,8 @@ def group_columns(group: PointGroup, layout: Layout) -> Tensor:
     parts = [group.turn_columns, layout.coefficients.start + group.coefficients]
     if group.scales:
         parts.append(run(layout.log_head_scale))
+    if group.poses_head:
+        parts.append(run(JAW))
     if group.side is not None:
         parts.append(run(layout.hand(group.side)))
     return torch.cat(parts)

@@ -1,7 +1,8 @@
 """The EHM-s body at its 133 keypoints only: a forward pass that is exact and hundreds of times cheaper than a mesh.
 
-The same arithmetic as the full body in its blended mode: rest shape plus FLAME offsets on the head, the head scaled
-about the head joint, pose correctives where the body has them, linear blend skinning.
+The same arithmetic as the full body: rest shape plus FLAME offsets on the head, the head scaled about the head joint
+(in the fusion `paper` that of `fitting.posed_head` instead), pose correctives where the body has them, linear blend
+skinning.
 
 Tensors have the shapes they state, people first; but in memory those of the forward pass lie with the people last, so
 that arithmetic on small matrices runs over long contiguous vectors. Only the speed depends on that.
@@ -23,6 +24,7 @@ from fitting import so3
 from fitting.forward import Forward, people_first, people_last
 from fitting.hand_population import hand_population
 from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
+from fitting.posed_head import PosedHead
 from fitting.sparse_tables import BodyTables, PointTables, build_tables
 from fitting.unknowns import HAND_DIM, Layout, State
 from model.body import skeleton
@@ -84,6 +86,7 @@ class SparseBody:
         self.points = PointTensors.from_tables(tables.points, tensor)
         self.contour = PointTensors.from_tables(tables.contour, tensor)
         self.joints, self.ancestors = PointTensors.from_tables(tables.joints, tensor), tensor(tables.ancestors)
+        self.posed_head = None if tables.joints.posed_head is None else PosedHead(tables, tensor)
         self.hands_mean, self.hands_components = tensor(hands_mean), tensor(hands_components)
         population = hand_population(tables.joints.rest, hands_mean, hands_components)
         self.hand_spread, self.relaxed_hand = tensor(population.spread), tensor(population.relaxed)
@@ -239,12 +242,17 @@ class SparseBody:
         scale = torch.exp(state.log_head_scale)
         grow = people_last(scale - 1)
         vertices, joints = self._rest_vertices(state), self._rest_joints(state)
-        from_head, joints_from_head = vertices - joints[skeleton.HEAD], joints - joints[skeleton.HEAD]
-        head = self.with_outline(
-            self.points.head[:, None].expand(-1, len(bins)), people_last(self.contour.head.index_select(0, bins))
-        )
-        vertices = torch.addcmul(vertices, head[:, None] * grow, from_head)
-        joints = torch.addcmul(joints, self.joints.head[:, None, None] * grow, joints_from_head)
+        if self.posed_head is None:
+            from_head, joints_from_head = vertices - joints[skeleton.HEAD], joints - joints[skeleton.HEAD]
+            head = self.with_outline(
+                self.points.head[:, None].expand(-1, len(bins)), people_last(self.contour.head.index_select(0, bins))
+            )
+            vertices = torch.addcmul(vertices, head[:, None] * grow, from_head)
+            joints = torch.addcmul(joints, self.joints.head[:, None, None] * grow, joints_from_head)
+        else:
+            from_head, joints_from_head = self.posed_head.at_rest(self, state, local_first)
+            vertices = torch.addcmul(vertices, people_last(scale), from_head)
+            joints = torch.addcmul(joints, people_last(scale), joints_from_head)
         if self.points.correctives is not None:
             vertices = vertices + self._correct(people_last(local_first), bins)
 

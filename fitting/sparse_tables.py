@@ -22,6 +22,7 @@ from datasets_manifest.schema.ehm_fields import BodySize
 from model.body import skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
+from model.body.paper_head import PaperTable, paper_tables
 
 _HAND_STARTS = (skeleton.LEFT_HAND.start, skeleton.RIGHT_HAND.start)
 _FINGER_STARTS = (skeleton.SMPLX_LEFT_HAND.start, skeleton.SMPLX_RIGHT_HAND.start)
@@ -51,12 +52,27 @@ class PointTables:
     """(...) barycentric weight."""
     correctives: np.ndarray | None
     """(..., 3, 9 (J - 1)) pose blend shapes."""
+    posed_head: np.ndarray | None
+    """(..., 4, 3, 1 + H) what FLAME's posed head adds, times the head scale, in the fusion `paper`, whose `rest` and
+    `directions` are those of the body alone: the terms h_k of `model.body.paper_head`, linear in H values (expression,
+    FLAME shape, eyelids, and, where FLAME has pose correctives, the 27 entries of R - I that they follow). The first
+    column is what does not depend on them. None in the fusion `blended`."""
 
     def __getitem__(self, index: Any) -> "PointTables":
         def pick(value: Any) -> Any:
             return None if value is None else value[index]
 
         return PointTables(**{name: pick(getattr(self, name)) for name in self.__slots__})
+
+    def reach(self, num_groups: tuple[int, int, int, int]) -> np.ndarray:
+        """(S,) how far each linear coefficient moves one of the points at most."""
+        reach = np.abs(self.directions).reshape(-1, self.directions.shape[-1]).max(0)
+        if self.posed_head is not None:
+            betas, expression, shape, _ = num_groups
+            of_head = self.posed_head[..., 1 : 1 + expression + shape]
+            face = slice(betas, betas + expression + shape)
+            reach[face] = np.maximum(reach[face], np.abs(of_head).reshape(-1, expression + shape).max(0, initial=0.0))
+        return reach
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +84,8 @@ class BodyTables:
     contour: PointTables
     """(K, 17 C, ...)."""
     joints: PointTables
-    """(J, ...) the joints; their `head` is 1 for jaw and eyes, which scale with the head."""
+    """(J, ...) the joints; their `head` is 1 for those that scale with the head: jaw and eyes, in the fusion `paper`
+    those that are regressed from vertices of the head."""
     corners: int
     """C."""
     ancestors: np.ndarray
@@ -87,48 +104,76 @@ def _padded_columns(columns: np.ndarray, have: tuple[int, ...], want: tuple[int,
     return out
 
 
-def _full_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> tuple[PointTables, PointTables]:
-    """Tables of every vertex and every joint of the fused body; joints are rigid with their parent bone."""
+def _tables(assets: EhmAssets, groups: tuple[int, int, int], ids: np.ndarray) -> tuple[PointTables, PointTables]:
+    """Tables of vertices (R,) and of every joint of the fused body; joints are rigid with their parent bone."""
     body = assets.smplx
     betas, expression, shape = groups
     size = assets.available(BodySize(num_betas=betas, num_flame_shape=shape, num_expression=expression))
-    have = (size.num_betas, size.num_flame_shape, size.num_expression)
-    basis = blended_basis(assets, size)
-
-    def split(dirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Directions as betas, expression, shape; and eyelids."""
-        linear = _padded_columns(dirs[..., :-2], have, (betas, shape, expression))
-        parts = np.split(linear, np.cumsum((betas, shape)), axis=-1)
-        return np.concatenate([parts[0], parts[2], parts[1]], -1), dirs[..., -2:]
-
-    num_vertices, num_joints = body.num_vertices, body.num_joints
+    num_joints = body.num_joints
+    skin = body.skin_weights[ids].astype(np.float64)
     correctives = joint_correctives = None
     if body.posedirs is not None and np.any(body.posedirs):
-        correctives = body.posedirs.reshape(-1, num_vertices, 3).transpose(1, 2, 0)
+        correctives = body.posedirs.reshape(-1, body.num_vertices, 3).transpose(1, 2, 0)[ids]
         joint_correctives = np.zeros((num_joints, *correctives.shape[1:]))
-    directions, eyelids = split(basis.dirs)
-    vertices = PointTables(
-        rest=basis.template,
-        directions=directions,
-        eyelids=eyelids,
-        skin=body.skin_weights.astype(np.float64),
-        head=basis.head_weight,
-        corner=np.ones(num_vertices),
-        correctives=correctives,
-    )
-    joint_directions, joint_eyelids = split(basis.joint_dirs)
     with_parent = np.zeros((num_joints, num_joints))
     with_parent[np.arange(num_joints), np.maximum(np.array(skeleton.SMPLX_PARENTS), 0)] = 1.0
-    joints = PointTables(
-        rest=basis.joint_template,
-        directions=joint_directions,
-        eyelids=joint_eyelids,
-        skin=with_parent,
-        head=np.isin(np.arange(num_joints), skeleton.SMPLX_HEAD_JOINTS[1:]).astype(np.float64),
-        corner=np.ones(num_joints),
-        correctives=joint_correctives,
+    if assets.fusion == "paper":
+        vertices, joints = (_of_paper(table, size, groups) for table in paper_tables(assets, size, ids))
+        # Jaw and eyes of the body stay at rest: what hangs on them moves with the head.
+        still = list(skeleton.SMPLX_HEAD_JOINTS[1:])
+        skin[:, skeleton.HEAD] += skin[:, still].sum(1)
+        skin[:, still] = 0.0
+        if correctives is not None:
+            correctives = correctives.reshape(*correctives.shape[:2], -1, 9).copy()
+            correctives[:, :, np.array(still) - 1] = 0.0
+            correctives = correctives.reshape(*correctives.shape[:2], -1)
+    else:
+        basis = blended_basis(assets, size)
+        directions, eyelids = _split(basis.dirs[ids], size, groups)
+        vertices = {
+            "rest": basis.template[ids],
+            "directions": directions,
+            "eyelids": eyelids,
+            "head": basis.head_weight[ids],
+            "posed_head": None,
+        }
+        directions, eyelids = _split(basis.joint_dirs, size, groups)
+        joints = {
+            "rest": basis.joint_template,
+            "directions": directions,
+            "eyelids": eyelids,
+            "head": np.isin(np.arange(num_joints), skeleton.SMPLX_HEAD_JOINTS[1:]).astype(np.float64),
+            "posed_head": None,
+        }
+    return (
+        PointTables(**vertices, skin=skin, corner=np.ones(len(ids)), correctives=correctives),
+        PointTables(**joints, skin=with_parent, corner=np.ones(num_joints), correctives=joint_correctives),
     )
-    return vertices, joints
+
+
+def _split(dirs: np.ndarray, size: BodySize, groups: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Directions (..., K) of betas, shape, expression and eyelids -> (..., S) as betas, expression, shape; eyelids."""
+    betas, expression, shape = groups
+    have = (size.num_betas, size.num_flame_shape, size.num_expression)
+    linear = _padded_columns(dirs[..., :-2], have, (betas, shape, expression))
+    parts = np.split(linear, np.cumsum((betas, shape)), axis=-1)
+    return np.concatenate([parts[0], parts[2], parts[1]], -1), dirs[..., -2:]
+
+
+def _of_paper(table: PaperTable, size: BodySize, groups: tuple[int, int, int]) -> dict[str, Any]:
+    """Fields of `PointTables` that say where points are at rest, in the fusion `paper`."""
+    directions, eyelids = _split(table.dirs, size, groups)
+    no_betas = replace(size, num_betas=0)
+    face, lids = _split(table.head_dirs, no_betas, (0, *groups[1:]))
+    parts = [table.head[..., None], face, lids]
+    posed_head = np.concatenate(parts if table.head_features is None else [*parts, table.head_features], -1)
+    return {
+        "rest": table.template,
+        "directions": directions,
+        "eyelids": eyelids,
+        "head": (np.abs(posed_head).max((1, 2, 3)) > 0).astype(np.float64),
+        "posed_head": posed_head,
+    }
 
 
 def _corners(ids: np.ndarray, weights: np.ndarray, corners: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,20 +248,26 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
         groups: number of betas, FLAME expression and FLAME shape coefficients.
     """
     body = assets.smplx
-    full, joints = _full_tables(assets, groups)
     single = min(body.landmark_weights.max(-1).min(), body.contour_weights.max(-1).min()) > 1 - 1e-6
     corners = 1 if single else 3
+    contour_ids, contour_weights = _corners(body.contour_vertices, body.contour_weights, corners)
+    inner_ids, inner_weights = _corners(body.landmark_vertices, body.landmark_weights, corners)
+    named = {name: body.keypoint_vertices[name] for name in skeleton.KEYPOINT_VERTEX_NAME.values()}
+    ids = np.unique(np.concatenate([contour_ids.ravel(), inner_ids.ravel(), list(named.values())]))
+    vertices, joints = _tables(assets, groups, ids)
+
+    def of(vertex_ids: Any) -> PointTables:
+        return vertices[np.searchsorted(ids, vertex_ids)]
+
     parts = []
     for point in (*range(skeleton.FACE.start), *range(skeleton.FACE.stop, skeleton.NUM_KEYPOINTS)):
         if point in skeleton.KEYPOINT_JOINT:
             parts.append(joints[[skeleton.KEYPOINT_JOINT[point]]])
         else:
-            parts.append(full[[body.keypoint_vertices[skeleton.KEYPOINT_VERTEX_NAME[point]]]])
-    contour_ids, contour_weights = _corners(body.contour_vertices, body.contour_weights, corners)
+            parts.append(of([named[skeleton.KEYPOINT_VERTEX_NAME[point]]]))
     bins = len(contour_ids)
-    contour = _clean_skin(replace(full[contour_ids.reshape(bins, -1)], corner=contour_weights.reshape(bins, -1)))
-    inner_ids, inner_weights = _corners(body.landmark_vertices, body.landmark_weights, corners)
-    inner = replace(full[inner_ids.reshape(-1)], corner=inner_weights.reshape(-1))
+    contour = _clean_skin(replace(of(contour_ids.reshape(bins, -1)), corner=contour_weights.reshape(bins, -1)))
+    inner = replace(of(inner_ids.reshape(-1)), corner=inner_weights.reshape(-1))
     before = skeleton.FACE.start
     points = _clean_skin(_concatenate([*parts[:before], contour[0], inner, *parts[before:]]))
     points = _with_surface_columns(points, first_vertex_of_point(corners))

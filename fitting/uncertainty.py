@@ -147,7 +147,9 @@ def joint_derivative(body: SparseBody, forward: Forward) -> Tensor:
     # A turn d of joint j moves a joint k below it by d x (p_k - p_j) = [p_k - p_j]^T d.
     turns = so3.skew(below * (joints[:, :, None] - joints[:, None])).transpose(-1, -2).transpose(2, 3)
     derivative[..., ROOT], derivative[..., BODY] = turns[..., 0, :], turns[..., 1:, :].flatten(-2)
-    rest = body.joints.directions
+    rest = (
+        body.joints.directions if body.posed_head is None else body.joints.directions + body.posed_head.joint_directions
+    )
     bones = so3.product(forward.rotations[:, body.parents[:num]], (rest - rest[body.parents])[:num])
     bones[:, 0] = 0
     moves = body.ancestors[:num, :num] @ bones.flatten(2)

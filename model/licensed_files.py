@@ -176,7 +176,14 @@ BODIES: tuple[AssetFile, ...] = (
     _converted(
         "flame", "FLAME head with eyelids", "flame", "left-eyelid", "right-eyelid", "flame-static", "flame-dynamic"
     ),
-    _converted("correspondence", "which SMPL-X vertices are the head and the hands", "head-ids", "hand-ids"),
+    _converted(
+        "correspondence",
+        "which SMPL-X vertices are the head, the hands and the lips, and which the paper leaves to the body",
+        "head-ids",
+        "hand-ids",
+        "lower-head",
+        "flame-masks",
+    ),
     _converted("smpl", "SMPL body, which ProHMR and HMR2 speak", "smpl"),
     _converted("smpl_to_smplx", "SMPL-X vertices on the SMPL surface", "smpl-to-smplx", "smplx-mask"),
 )
@@ -233,6 +240,21 @@ OFFICIAL: tuple[AssetFile, ...] = (
         "SMPL-X vertices of the hands",
         f"{SMPLX_SITE}, MANO and FLAME vertex indices",
         sha256="e5abe70b",
+    ),
+    _official(
+        "lower-head",
+        "selected_lowerhead.npy",
+        "FLAME vertices of the lower neck, which the paper's code leaves to the body; without it the whole head is "
+        "FLAME's, as in GUAVA",
+        "https://github.com/Pixel-Talk/EHM-Tracker (its README names the archive of its assets, folder FLAME)",
+        licence=UNSTATED,
+        optional=True,
+    ),
+    _official(
+        "flame-masks",
+        "FLAME_masks.pkl",
+        "FLAME vertices by region: the lips, whose error an evaluation tells",
+        f"{FLAME_SITE}, FLAME Vertex Masks",
         optional=True,
     ),
     _official(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from tasks.settings import BodyModelConfig
 
 @lru_cache(maxsize=2)
 def ehm_assets(config: BodyModelConfig) -> EhmAssets:
-    """Arrays of the configured body.
+    """Arrays of the configured body, in the configured fusion.
 
     Raises:
         ValueError: The folder of converted licensed files is absent or incomplete; the message says what to run.
     """
-    return load_open_body() if config.path is None else load_ehm_assets(Path(config.path))
+    assets = load_open_body() if config.path is None else load_ehm_assets(Path(config.path))
+    return assets if config.fusion == assets.fusion else dataclasses.replace(assets, fusion=config.fusion)
 
 
 @lru_cache(maxsize=2)
@@ -30,5 +32,5 @@ def sparse_body(config: BodyModelConfig) -> SparseBody:
 
 @lru_cache(maxsize=2)
 def full_body(config: BodyModelConfig) -> EHMs:
-    """The whole EHM-s mesh, for pictures and error figures; with the blended head, as the refinement fits it."""
+    """The whole EHM-s mesh, for pictures and error figures."""
     return EHMs(ehm_assets(config))

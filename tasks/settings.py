@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from datasets_manifest.placed_settings import PathText, PlacedBy, path_in
+from datasets_manifest.schema.ehm_fields import Fusion
 
 Device = Literal["auto", "cpu", "cuda"]
 """Where networks run; ``auto`` is the GPU if there is one. Which of several: the environment's CUDA_VISIBLE_DEVICES."""
@@ -58,6 +59,9 @@ class BodyModelConfig:
     path: PathText | None = None
     """Folder of converted SMPL-X + FLAME files (see ``python -m model.body.convert``), relative to the folder of the
     settings file; null: the open body. The files' hash, not their place, goes into footers."""
+    fusion: Fusion = "blended"
+    """How the FLAME head joins the body: ``blended`` (on top of the betas' own head, scaled about the head joint, no
+    seam) or ``paper`` (Algorithm 1 of the PEAR paper: FLAME's head takes the place of the body's)."""
 
 
 def uses_gpu(device: Device) -> bool:

@@ -118,7 +118,7 @@ def test_manifests_that_are_named_exist():
 
 
 def test_official_body_files_are_named_by_their_flags_and_places():
-    command = "\n".join(PAGES["docs/licensed_files.md"].partition("-m model.body.convert ")[2].splitlines()[:5])
+    command = "\n".join(PAGES["docs/licensed_files.md"].partition("-m model.body.convert ")[2].splitlines()[:6])
     given = re.findall(r"(--[\w-]+) \$in/(\S+)", command)
     table = {asset.flag: asset.place for asset in OFFICIAL}
     assert {flag: f"official/{name}" for flag, name in given} == {flag: table[flag] for flag, _ in given}

@@ -19,6 +19,9 @@ PART_NAMES: tuple[Part, ...] = get_args(Part)
 """Order of the four flags in ``part_valid``."""
 BODY_GROUP_NAMES = ("head", "torso", "left_arm", "right_arm", "left_leg", "right_leg")
 """Order of the six flags in ``body_group_valid``; which points and joints each has stands in `model.body.skeleton`."""
+Fusion = Literal["blended", "paper"]
+"""How the FLAME head joins the body, which decides what the parameters of a face mean: ``model.body.ehms`` defines
+both."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -74,7 +74,7 @@ class Footer(RowCounts):
     shard: str
     """Name of the shard inside its data set and split, such as 00012."""
     body_model: Mapping[str, Any] = field(default_factory=dict)
-    """name and sha256 of the body model; empty where none is used."""
+    """What ``datasets_manifest.shards.body_entry`` says of the body model; empty where none is used."""
     estimators: tuple[Mapping[str, Any], ...] = ()
     """name, version, sha256 of the weights and licence, one each."""
     schema_version: int = SCHEMA_VERSION

@@ -10,8 +10,9 @@ from pydantic import PositiveFloat
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.placed_settings import PathText
+from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import differing_settings
-from datasets_manifest.shards.selection import Selection, body_name
+from datasets_manifest.shards.selection import Selection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +35,7 @@ def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:
     """
     first = selections[0]
     for other in selections[1:]:
-        if other.body_model.get("sha256") != first.body_model.get("sha256"):
+        if body_identity(other.body_model) != body_identity(first.body_model):
             raise ValueError(
                 f"Labels in {first.path} are of the body {body_name(first.body_model)}, those in {other.path} of "
                 f"{body_name(other.body_model)}; a model is trained on labels of one body, so annotate one of them "

@@ -22,6 +22,7 @@ from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.schema.people import is_empty_photo
+from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop, with_good_parts
 from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
@@ -47,7 +48,7 @@ class Selection:
     snapshot_hash: str
     """sha256 over the config hash and the sample ids of the rows in their order: equal for equal training rows."""
     body_model: Mapping[str, Any]
-    """Name, sha256 and licence of the body that the labels are labels of."""
+    """What their footers state of the body that the labels are labels of."""
     manifest: Mapping[str, Any]
     """Id, version, hash and licence of the data set."""
     dropped: Mapping[str, int]
@@ -92,7 +93,7 @@ def select_labels(
         path: Folder of one data set's labels, or of one of its splits.
         label_filter: Which rows; None: every row with a valid part.
         max_dropped_share: Largest share of the rows of the asked splits that may be left out, for whatever reason.
-        body_model: Name and sha256 of the body that the labels must be labels of; None accepts any one body.
+        body_model: What states the body that the labels must be labels of; None accepts any one body.
         size: Numbers of coefficients the labels must have.
 
     Returns:
@@ -188,12 +189,12 @@ class _Reader:
                 "them again with the settings of the other, or name a split of one of them in filter.splits; to train "
                 "on both as they are, give each a label set of its own."
             )
-        bodies = {footer.body_model.get("sha256"): footer.body_model for footer in self.footers}
+        bodies = {body_identity(footer.body_model): footer.body_model for footer in self.footers}
         if len(bodies) > 1:
             named = " and ".join(body_name(body) for body in bodies.values())
             raise ValueError(f"Labels in {self.root} mix the bodies {named}; annotate all with one of them.")
         stated = self.footers[0].body_model
-        if body_model is not None and stated.get("sha256") != body_model.get("sha256"):
+        if body_model is not None and body_identity(stated) != body_identity(body_model):
             raise ValueError(
                 f"Labels in {self.root} are of the body {body_name(stated)}, expected is {body_name(body_model)}; "
                 "train with the body of the labels or annotate again with this one."
@@ -226,11 +227,6 @@ def _check_counts(root: Path, num_kept: int, dropped: Counter[str], max_share: f
 
 def _counts(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in sorted(dropped.items(), key=lambda e: (-e[1], e[0])))
-
-
-def body_name(entry: Mapping[str, Any]) -> str:
-    """Name of a body model and the beginning of its hash, for messages."""
-    return f"{entry.get('name', 'unnamed')} ({str(entry.get('sha256', 'no hash'))[:12]})"
 
 
 def snapshot_hash(config_hash: str, table: pa.Table) -> str:

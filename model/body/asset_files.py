@@ -6,7 +6,7 @@ A folder of converted files holds smplx.npz, flame.npz and correspondence.npz (w
 import hashlib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,15 @@ from model.body.assets import BodyAssets, EhmAssets, Kind
 def save_body(path: Path, assets: BodyAssets) -> None:
     """Write `assets` to a compressed npz without pickled members."""
     arrays: dict[str, Any] = {}
-    for field in fields(assets):
-        value = getattr(assets, field.name)
+    for name in (f.name for f in fields(assets)):
+        value = getattr(assets, name)
         if value is None:
             continue
-        if field.name == "keypoint_vertices":
+        if name == "keypoint_vertices":
             arrays["keypoint_names"] = np.array(list(value), dtype=np.str_)
             arrays["keypoint_ids"] = np.array(list(value.values()), dtype=np.int64)
         else:
-            arrays[field.name] = np.asarray(value)
+            arrays[name] = np.asarray(value)
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
 
@@ -51,11 +51,38 @@ def load_body(path: Path, kind: Kind) -> BodyAssets:
     return BodyAssets(kind=kind, **texts, keypoint_vertices=keypoints, **arrays)
 
 
-def save_correspondence(path: Path, head_vertex_ids: NDArray, hand_vertex_ids: Mapping[str, NDArray]) -> None:
-    """Write which body vertices the head and the hands are."""
-    hands: dict[str, Any] = {f"{side}_hand": np.asarray(ids, dtype=np.int64) for side, ids in hand_vertex_ids.items()}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correspondence:
+    """Which vertices of the body are what, in the body's numbers."""
+
+    head: NDArray[np.int64]
+    """(V_flame,) body vertex of each head vertex."""
+    hands: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    """`left`, `right` -> (V_mano,) body vertex of each hand vertex; empty when unknown."""
+    kept: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(N,) vertices of the head that stay with the body in the fusion `paper`."""
+    lips: NDArray[np.int64] | None = None
+    """(N,) vertices of the lips; None when unknown."""
+
+
+def save_correspondence(path: Path, known: Correspondence) -> None:
+    """Write which body vertices the head, the hands and the lips are."""
+    arrays = {"head": known.head, "kept": known.kept, **{f"{side}_hand": ids for side, ids in known.hands.items()}}
+    if known.lips is not None:
+        arrays["lips"] = known.lips
     with whole_file(path) as file:
-        np.savez_compressed(file, head=np.asarray(head_vertex_ids, dtype=np.int64), **hands)
+        np.savez_compressed(file, **{name: np.asarray(ids, dtype=np.int64) for name, ids in arrays.items()})  # type: ignore[arg-type]
+
+
+def load_correspondence(path: Path) -> Correspondence:
+    """Read a file written by `save_correspondence`, also one that names neither lips nor kept vertices."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter.")
+    with np.load(path, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    hands = {side: found[f"{side}_hand"] for side in ("left", "right") if f"{side}_hand" in found}
+    kept = found.get("kept", np.zeros(0, np.int64))
+    return Correspondence(head=found["head"], hands=hands, kept=kept, lips=found.get("lips"))
 
 
 def load_ehm_assets(folder: Path) -> EhmAssets:
@@ -65,22 +92,16 @@ def load_ehm_assets(folder: Path) -> EhmAssets:
         folder: Output folder of `model.body.convert`, holding smplx.npz, flame.npz and correspondence.npz.
     """
     body, head = (load_body(folder / f"{kind}.npz", kind) for kind in ("smplx", "flame"))
-    correspondence = folder / "correspondence.npz"
-    if not correspondence.is_file():
-        raise ValueError(
-            f"{correspondence} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter."
-        )
-    with np.load(correspondence, allow_pickle=False) as file:
-        head_ids = file["head"]
-        hand_ids = {side: file[f"{side}_hand"] for side in ("left", "right") if f"{side}_hand" in file.files}
+    known = load_correspondence(folder / "correspondence.npz")
     return EhmAssets(
         smplx=body,
         flame=head,
-        head_vertex_ids=head_ids,
-        hand_vertex_ids=hand_ids,
-        regions={},
+        head_vertex_ids=known.head,
+        hand_vertex_ids=dict(known.hands),
+        regions={} if known.lips is None else {"lips": np.isin(np.arange(body.num_vertices), known.lips)},
         uv=None,
         sha256=_joint_hash(body.sha256, head.sha256),
+        keep_body_ids=known.kept,
     )
 
 

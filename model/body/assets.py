@@ -4,14 +4,15 @@ Every size (V, F, J, S, E) comes from the arrays; nothing in this package assume
 """
 
 import functools
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, cast
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_manifest.schema.ehm_fields import BodySize
+from datasets_manifest.schema.ehm_fields import BodySize, Fusion
 from model.body.open_body import load as open_body
 from model.body.open_body.builder import layout as open_layout
 from model.body.open_body.builder.vertex_order import MANO_NUMBERS, SMPLX_NUMBERS
@@ -123,6 +124,10 @@ class EhmAssets:
     """(V, 2) one texture coordinate a body vertex, or None."""
     sha256: str
     """One hash for the pair, recorded in every label file."""
+    keep_body_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(N,) body vertices that the head has too and that stay with the body in the fusion `paper` (the lower neck)."""
+    fusion: Fusion = "blended"
+    """Which definition of EHM-s this body is."""
 
     def __post_init__(self) -> None:
         if self.head_vertex_ids.shape != (self.flame.num_vertices,):
@@ -135,6 +140,19 @@ class EhmAssets:
                 f"The head correspondence names vertex {self.head_vertex_ids.max()}, the SMPL-X file "
                 f"{self.smplx.name} has {self.smplx.num_vertices} vertices: take both from the same release."
             )
+        if self.fusion not in get_args(Fusion):
+            raise ValueError(f"fusion: expected one of {', '.join(get_args(Fusion))}, got {self.fusion!r}")
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """What footers and checkpoints state of the body; `blended` is not said, as in files that knew nothing else."""
+        stated = {"name": self.smplx.name, "sha256": self.sha256, "licence": self.smplx.licence}
+        if self.fusion != "blended":
+            stated["fusion"] = self.fusion
+            if len(self.keep_body_ids):
+                kept = np.sort(self.keep_body_ids).astype("<i8").tobytes()
+                stated["kept_sha256"] = hashlib.sha256(kept).hexdigest()
+        return stated
 
     def available(self, asked: BodySize) -> BodySize:
         """Numbers of coefficients to use: those asked for, but never more than there are."""

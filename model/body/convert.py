@@ -8,27 +8,20 @@ running anything in them. What comes out needs no pickle, and nothing else of th
 """
 
 import argparse
-import hashlib
-import io
-import math
 import sys
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_manifest.files import file_sha256
-from model.body.asset_files import save_body, save_correspondence
+from model.body.asset_files import Correspondence, save_body, save_correspondence
 from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout
-from model.body.restricted_pickle import ConvertError, unpickle
+from model.body.official_files import read_source, sha256_of
+from model.body.restricted_pickle import ConvertError
 from model.body.surface_map import SurfaceMap, save_surface_map, surface_map_of_matrix
 
 LICENCE = "registration-gated, non-commercial; see the publisher's terms"
-MAX_SOURCE_BYTES = 4 << 30
-"""Larger sources, or archives that unpack to more, are refused: no published body model comes near."""
 _BASE_KEYS = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table")
 REQUIRED_KEYS: dict[Kind, tuple[str, ...]] = {
     "smplx": (*_BASE_KEYS, "hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr"),
@@ -37,59 +30,6 @@ REQUIRED_KEYS: dict[Kind, tuple[str, ...]] = {
     "smpl": _BASE_KEYS,
 }
 _LANDMARK_KEYS = ("lmk_faces_idx", "lmk_bary_coords", "dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-def read_source(path: Path) -> Any:
-    """Read an official .npz, .npy or .pkl file by its content, running nothing in it.
-
-    Returns:
-        A dict of arrays for .npz and for a pickled dict; an array for .npy.
-    """
-    if not path.is_file():
-        raise ConvertError(f"{path} does not exist: download it from the model's site and pass its path.")
-    if path.stat().st_size > MAX_SOURCE_BYTES:
-        raise ConvertError(f"{path} has {path.stat().st_size} bytes; no body-model file is larger than 4 GB.")
-    data = path.read_bytes()
-    if data.startswith(b"PK\x03\x04"):
-        return _read_npz(data, path.name)
-    if data.startswith(b"\x93NUMPY"):
-        return _read_npy(data, path.name)
-    return unpickle(data, path.name)
-
-
-def _read_npz(data: bytes, source: str) -> dict[str, Any]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_SOURCE_BYTES:
-                raise ConvertError(f"{source} unpacks to more than 4 GB; no body-model file does.")
-            members = [name for name in archive.namelist() if name.endswith(".npy")]
-            return {name[: -len(".npy")]: _read_npy(archive.read(name), f"{source}:{name}") for name in members}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ConvertError(f"{source} is corrupt ({error}): download it again.") from error
-
-
-def _read_npy(data: bytes, source: str) -> Any:
-    file = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read_header(file)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise ConvertError(f"{source} is corrupt ({error}): download it again.") from error
-    rest = data[file.tell() :]
-    if dtype.hasobject:
-        found = unpickle(rest, source)
-        return found.item() if isinstance(found, np.ndarray) and found.shape == () else found
-    if len(rest) != math.prod(shape) * dtype.itemsize:
-        raise ConvertError(f"{source} is corrupt (its length does not match its shape): download it again.")
-    return np.frombuffer(rest, dtype=dtype).reshape(shape, order="F" if is_fortran else "C")
-
-
-def sha256_of(*paths: Path) -> str:
-    """Hash of one file, or of the hashes of several."""
-    digests = [file_sha256(path) for path in paths]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 # --- models -----------------------------------------------------------------------------------------------------------
@@ -180,17 +120,46 @@ def _vertex_array(path: Path, num_vertices: int) -> NDArray:
     return array
 
 
-def read_correspondence(head_ids: Path, hand_ids: Path | None) -> tuple[NDArray, dict[str, NDArray]]:
-    """SMPL-X__FLAME_vertex_ids.npy and MANO_SMPLX_vertex_ids.pkl -> head ids (V_flame,), hand ids by side."""
-    head = np.asarray(read_source(head_ids))
-    if head.ndim != 1 or head.dtype.kind not in "iu":
-        raise ConvertError(f"{head_ids.name} should be one row of vertex ids, found shape {head.shape}.")
-    if hand_ids is None:
-        return head, {}
-    hands = read_source(hand_ids)
-    if not isinstance(hands, dict) or not {"left_hand", "right_hand"} <= set(hands):
-        raise ConvertError(f"{hand_ids.name} should hold left_hand and right_hand.")
-    return head, {side: np.asarray(hands[f"{side}_hand"]) for side in ("left", "right")}
+def read_correspondence(
+    head_ids: Path, hand_ids: Path | None = None, lower_head: Path | None = None, flame_masks: Path | None = None
+) -> Correspondence:
+    """Official lists of vertices -> which vertices of SMPL-X are head, hands, lips, and stay with the body.
+
+    Args:
+        head_ids: SMPL-X__FLAME_vertex_ids.npy.
+        hand_ids: MANO_SMPLX_vertex_ids.pkl.
+        lower_head: selected_lowerhead.npy of EHM-Tracker and GUAVA, in FLAME's numbers.
+        flame_masks: FLAME_masks.pkl, in FLAME's numbers.
+    """
+    head, hands, kept, lips = _vertex_ids(head_ids), {}, np.zeros(0, np.int64), None
+    if hand_ids is not None:
+        found = read_source(hand_ids)
+        if not isinstance(found, dict) or not {"left_hand", "right_hand"} <= set(found):
+            raise ConvertError(f"{hand_ids.name} should hold left_hand and right_hand.")
+        hands = {side: np.asarray(found[f"{side}_hand"]) for side in ("left", "right")}
+    if lower_head is not None:
+        kept = _of_head(lower_head, _vertex_ids(lower_head), head)
+    if flame_masks is not None:
+        masks = read_source(flame_masks)
+        if not isinstance(masks, dict) or "lips" not in masks:
+            raise ConvertError(f"{flame_masks.name} should hold masks of FLAME's vertices by name, lips among them.")
+        lips = _of_head(flame_masks, np.asarray(masks["lips"]), head)
+    return Correspondence(head=head, hands=hands, kept=kept, lips=lips)
+
+
+def _vertex_ids(path: Path) -> NDArray[np.int64]:
+    ids = np.asarray(read_source(path))
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise ConvertError(f"{path.name} should be one row of vertex ids, found shape {ids.shape}.")
+    return ids.astype(np.int64)
+
+
+def _of_head(path: Path, flame_ids: NDArray, head: NDArray[np.int64]) -> NDArray[np.int64]:
+    """FLAME's vertices in the numbers of the body."""
+    is_row = flame_ids.ndim == 1 and flame_ids.dtype.kind in "iu"
+    if not is_row or (flame_ids.size and not 0 <= flame_ids.min() <= flame_ids.max() < len(head)):
+        raise ConvertError(f"{path.name} should name vertices of FLAME, 0 to {len(head) - 1}, in one row.")
+    return head[flame_ids]
 
 
 def read_surface_map(transfer: Path, mask: Path | None) -> SurfaceMap:
@@ -236,6 +205,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--smpl", "SMPL model, .pkl"),
         ("--head-ids", "SMPL-X__FLAME_vertex_ids.npy"),
         ("--hand-ids", "MANO_SMPLX_vertex_ids.pkl"),
+        ("--lower-head", "selected_lowerhead.npy, FLAME vertices that stay with the body in the fusion paper"),
+        ("--flame-masks", "FLAME_masks.pkl"),
         ("--flame-static", "flame_static_embedding.pkl"),
         ("--flame-dynamic", "flame_dynamic_embedding.npy"),
         ("--left-eyelid", "l_eyelid.npy"),
@@ -247,6 +218,14 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(option, type=Path, metavar="FILE", help=text)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the npz files")
     return parser
+
+
+_OF_HEAD = ("--hand-ids", "--lower-head", "--flame-masks")
+"""Options whose files go into that of --head-ids."""
+
+
+def _given(args: argparse.Namespace, flag: str) -> bool:
+    return getattr(args, flag[2:].replace("-", "_")) is not None
 
 
 def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
@@ -264,6 +243,8 @@ def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
         ("smpl", "smpl", args.smpl, {}),
     ]  # fmt: skip
     others = (args.head_ids, args.smpl_to_smplx)
+    if args.head_ids is None and (given := [flag for flag in _OF_HEAD if _given(args, flag)]):
+        raise ConvertError(f"Pass --head-ids as well: {', '.join(given)} goes into the same file as it.")
     if all(path is None for path in (*others, *(path for _, _, path, _ in models))):
         raise ConvertError("Nothing to convert: pass at least one model file, for example --smplx FILE.")
     try:
@@ -279,10 +260,14 @@ def _convert_all(args: argparse.Namespace) -> list[tuple[Path, str]]:
         save_body(target, assets)
         written.append((target, f"{kind} {assets.name}, {assets.num_vertices} vertices, sha256 {assets.sha256[:12]}"))
     if args.head_ids is not None:
-        head, hands = read_correspondence(args.head_ids, args.hand_ids)
+        known = read_correspondence(args.head_ids, args.hand_ids, args.lower_head, args.flame_masks)
         target = args.out / "correspondence.npz"
-        save_correspondence(target, head, hands)
-        written.append((target, f"{len(head)} head vertices"))
+        save_correspondence(target, known)
+        absent = [flag for flag in _OF_HEAD if not _given(args, flag)]
+        lacks = f", without {', '.join(absent)}" if absent else ""
+        written.append(
+            (target, f"{len(known.head)} head vertices, {len(known.kept)} of them stay with the body{lacks}")
+        )
     if args.smpl_to_smplx is not None:
         surface = read_surface_map(args.smpl_to_smplx, args.smplx_mask)
         target = args.out / "smpl_to_smplx.npz"

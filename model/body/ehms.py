@@ -17,15 +17,14 @@ definitions of the fusion are offered.
     the head vertices (c_h, c_b: the means of the eye joints of FLAME and of the shaped body), joints are regressed from
     the fused template, and SMPL-X skins it with jaw and eyes at rest, since the head is already articulated. Because
     c_h is not scaled, the eyes move by (s - 1) c_h, and the neck tears where the replaced region ends. Vertices that
-    should stay with the body (the lower neck, in licensed files) can be excluded.
+    should stay with the body (the lower neck, in licensed files) are those of ``EhmAssets.keep_body_ids``.
+
+Which of the two a body is, its ``EhmAssets`` say.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_FIELDS, BodySize
@@ -34,6 +33,7 @@ from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis, head_weight
 from model.body.flame import FLAME
 from model.body.keypoints import Keypoints
+from model.body.paper_head import body_rotations, replaced_head_ids
 from model.body.parameters import EhmParameters
 from model.body.skinned import (
     FlatBatch,
@@ -44,8 +44,6 @@ from model.body.skinned import (
     rows_buffer,
     stack_rotations,
 )
-
-Mode = Literal["blended", "paper"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +62,8 @@ class EHMs(nn.Module):
     """Forward pass of EHM-s.
 
     Args:
-        assets: Body, head and their correspondence.
+        assets: Body, head, their correspondence and which fusion they are in; see the module's text.
         size: Numbers of coefficients to keep; fewer when the body has fewer.
-        mode: Which definition of the fusion; see the module's text.
-        keep_body_ids: SMPL-X vertices that `paper` leaves to the body although FLAME has them (the lower neck).
     """
 
     rest_template: Tensor
@@ -80,26 +76,16 @@ class EHMs(nn.Module):
     replaced_body_ids: Tensor
     replaced_head_ids: Tensor
 
-    def __init__(
-        self,
-        assets: EhmAssets,
-        size: BodySize = DEFAULT_SIZE,
-        *,
-        mode: Mode = "blended",
-        keep_body_ids: NDArray[np.int64] | None = None,
-    ) -> None:
+    def __init__(self, assets: EhmAssets, size: BodySize = DEFAULT_SIZE) -> None:
         super().__init__()
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode is {mode!r}, expected one of {', '.join(get_args(Mode))}.")
         self.assets = assets
-        self.mode: Mode = mode
         self.size = assets.available(size)
         self.body = SkinnedBody(assets.smplx, num_betas=self.size.num_betas, num_expression=0)
         self.keypoints = Keypoints(assets.smplx)
-        if mode == "blended":
+        if assets.fusion == "blended":
             self._init_blended(assets)
         else:
-            self._init_paper(assets, keep_body_ids)
+            self._init_paper(assets)
 
     @property
     def faces(self) -> Tensor:
@@ -124,7 +110,7 @@ class EHMs(nn.Module):
             {f.name: (getattr(people, f.name), len(f.tensor_shape(self.size))) for f in LABEL_FIELDS},
         )
         people = self._flat(batch, people)
-        if self.mode == "blended":
+        if self.assets.fusion == "blended":
             skinned, posed = self._blended(people)
         else:
             skinned, posed = self._paper(people)
@@ -194,10 +180,9 @@ class EHMs(nn.Module):
             vertices.append(lbs.skin(mesh, posed.transforms[rows], body.skin_weights, body.skin_support))
         return vertices[0] if len(vertices) == 1 else torch.cat(vertices), posed
 
-    def _init_paper(self, assets: EhmAssets, keep_body_ids: NDArray[np.int64] | None) -> None:
+    def _init_paper(self, assets: EhmAssets) -> None:
         self.head = FLAME(assets.flame, num_betas=self.size.num_flame_shape, num_expression=self.size.num_expression)
-        kept = np.zeros(0, np.int64) if keep_body_ids is None else keep_body_ids
-        replaced = np.flatnonzero(~np.isin(assets.head_vertex_ids, kept))
+        replaced = replaced_head_ids(assets)
         self.register_buffer("replaced_head_ids", torch.from_numpy(replaced), persistent=False)
         self.register_buffer("replaced_body_ids", torch.from_numpy(assets.head_vertex_ids[replaced]), persistent=False)
         self.register_buffer("joint_regressor", float_buffer(assets.smplx.joint_regressor), persistent=False)
@@ -217,8 +202,7 @@ class EHMs(nn.Module):
         eyes_body = body_joints[:, skeleton.SMPLX_EYES].mean(1, keepdim=True)
         moved = head.vertices * people.head_scale[:, None] - eyes_head + eyes_body
         fused = body.index_copy(1, self.replaced_body_ids, moved[:, self.replaced_head_ids])
-        # The head is articulated already: SMPL-X's own jaw and eyes stay at rest.
-        rotations = replace(people, jaw_pose=still[:, 0], eye_pose=still).local_rotations()
+        rotations = body_rotations(people)
         posed = self.body.articulate(self.joint_regressor @ fused, rotations, people.transl_m)
         correctives = self.body.correctives(rotations)
         fused = fused if correctives is None else fused + correctives

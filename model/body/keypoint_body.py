@@ -1,6 +1,6 @@
 """EHM-s for training: the joints, the 133 keypoints and a few vertices, without posing the rest of the mesh.
 
-The numbers are those of ``model.body.ehms.EHMs`` in its `blended` definition; only the rows of vertices that a keypoint
+The numbers are those of ``model.body.ehms.EHMs`` in the fusion of the body; only the rows of vertices that a keypoint
 is made of are kept, a few hundred instead of more than ten thousand. Nothing in the forward pass asks the device for a
 value.
 
@@ -21,6 +21,7 @@ from model.body import lbs, skeleton
 from model.body.assets import EhmAssets
 from model.body.blended_head import blended_basis
 from model.body.keypoints import Keypoints
+from model.body.paper_head import PaperRest, body_rotations, paper_tables
 from model.body.parameters import EhmParameters
 from model.body.skinned import flat_buffer, float_buffer, rows_buffer
 
@@ -48,11 +49,6 @@ class KeypointBody(nn.Module):
         ValueError: An extra vertex is not one of the body's.
     """
 
-    rest_template: Tensor
-    rest_dirs: Tensor
-    rest_joint_template: Tensor
-    rest_joint_dirs: Tensor
-    head_weight: Tensor
     skin_weights: Tensor
     posedirs: Tensor | None
     extra_rows: Tensor
@@ -68,7 +64,6 @@ class KeypointBody(nn.Module):
         body = assets.smplx
         self.size = assets.available(size)
         self.tree = lbs.KinematicTree.from_parents(tuple(body.parents.tolist()))
-        basis = blended_basis(assets, self.size)
         extra = np.zeros(0, np.int64) if extra_vertex_ids is None else np.asarray(extra_vertex_ids, np.int64)
         if extra.size and not 0 <= extra.min() <= extra.max() < body.num_vertices:
             raise ValueError(
@@ -81,12 +76,8 @@ class KeypointBody(nn.Module):
         self.keypoints.surface_vertices = torch.from_numpy(np.searchsorted(kept, surface))
         self.keypoints.contour_vertices = torch.from_numpy(np.searchsorted(kept, contour))
         columns = None if body.posedirs is None else body.posedirs.reshape(len(body.posedirs), -1, 3)[:, kept]
+        self.rest = (_PaperPoints if assets.fusion == "paper" else _BlendedPoints)(assets, self.size, kept)
         for name, value in (
-            ("rest_template", flat_buffer(basis.template[kept])),
-            ("rest_dirs", rows_buffer(basis.dirs[kept])),
-            ("rest_joint_template", flat_buffer(basis.joint_template)),
-            ("rest_joint_dirs", rows_buffer(basis.joint_dirs)),
-            ("head_weight", float_buffer(basis.head_weight[kept])),
             ("skin_weights", float_buffer(body.skin_weights[kept].T)),
             ("posedirs", None if columns is None else float_buffer(columns.reshape(len(columns), -1))),
             ("extra_rows", torch.from_numpy(np.searchsorted(kept, extra))),
@@ -101,8 +92,7 @@ class KeypointBody(nn.Module):
         """
         if people.size != self.size:
             raise ValueError(f"numbers of coefficients: expected {self.size}, got {people.size}")
-        rest, rest_joints = self._rest(people.rest_coefficients(), people.head_scale)
-        rotations = people.local_rotations()
+        rest, rest_joints, rotations = self.rest(people)
         if self.posedirs is not None:
             rest = torch.addmm(rest.flatten(1), lbs.pose_feature(rotations), self.posedirs).unflatten(1, (-1, 3))
         world, joints = lbs.forward_kinematics(rotations, rest_joints, self.tree)
@@ -112,8 +102,31 @@ class KeypointBody(nn.Module):
         keypoints = self.keypoints(vertices, joints, world[:, skeleton.HEAD], "camera")
         return KeypointOutput(joints=joints, keypoints=keypoints, extra_vertices=vertices[:, self.extra_rows])
 
-    def _rest(self, coefficients: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K), (B, 3) -> rest vertices (B, M, 3) and rest joints (B, 55, 3), the head scaled about its joint."""
+
+class _BlendedPoints(nn.Module):
+    """People -> rest vertices (B, M, 3), rest joints (B, 55, 3) and local rotations (B, 55, 3, 3), in `blended`."""
+
+    rest_template: Tensor
+    rest_dirs: Tensor
+    rest_joint_template: Tensor
+    rest_joint_dirs: Tensor
+    head_weight: Tensor
+
+    def __init__(self, assets: EhmAssets, size: BodySize, kept: NDArray[np.int64]) -> None:
+        super().__init__()
+        basis = blended_basis(assets, size)
+        for name, value in (
+            ("rest_template", flat_buffer(basis.template[kept])),
+            ("rest_dirs", rows_buffer(basis.dirs[kept])),
+            ("rest_joint_template", flat_buffer(basis.joint_template)),
+            ("rest_joint_dirs", rows_buffer(basis.joint_dirs)),
+            ("head_weight", float_buffer(basis.head_weight[kept])),
+        ):
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, people: EhmParameters) -> tuple[Tensor, Tensor, Tensor]:
+        """The head is scaled about its joint."""
+        coefficients, scale = people.rest_coefficients(), people.head_scale
         rest = lbs.blend(self.rest_template, self.rest_dirs, coefficients).unflatten(1, (-1, 3))
         joints = lbs.blend(self.rest_joint_template, self.rest_joint_dirs, coefficients).unflatten(1, (-1, 3))
         head = joints[:, skeleton.HEAD : skeleton.HEAD + 1]
@@ -121,4 +134,17 @@ class KeypointBody(nn.Module):
         rest = rest + self.head_weight[:, None] * grow * (rest - head)
         first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
         face = joints[:, first:last] + grow * (joints[:, first:last] - head)
-        return rest, torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
+        joints = torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
+        return rest, joints, people.local_rotations()
+
+
+class _PaperPoints(nn.Module):
+    """The same in `paper`, where the head is posed at rest."""
+
+    def __init__(self, assets: EhmAssets, size: BodySize, kept: NDArray[np.int64]) -> None:
+        super().__init__()
+        vertices, joints = paper_tables(assets, size, kept)
+        self.vertices, self.joints = PaperRest(vertices), PaperRest(joints)
+
+    def forward(self, people: EhmParameters) -> tuple[Tensor, Tensor, Tensor]:
+        return self.vertices(people), self.joints(people), body_rotations(people)

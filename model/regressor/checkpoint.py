@@ -29,7 +29,7 @@ class CheckpointMeta:
     snapshot_hashes: tuple[str, ...] = ()
     """Hash of each label set it was trained with."""
     body_model: Mapping[str, Any] = field(default_factory=dict)
-    """name and sha256 of the body model whose parameters it speaks of."""
+    """What states the body model whose parameters it speaks of."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """All settings of the training, plain values."""
     metrics: Mapping[str, Any] = field(default_factory=dict)

@@ -136,7 +136,7 @@ def recipe(
         config, home = load_config(params, overrides, asset_root=root), params.absolute().parent
     else:
         values = {part: {"backend": backend} for part, backend in PAPER_BACKENDS.items()}
-        paper = {**values, "body_model": {"path": DEFAULT_ROOT}}
+        paper = {**values, "body_model": {"path": DEFAULT_ROOT, "fusion": "paper"}}
         config, home = build_config(paper, folder, "the paper's recipe", overrides, asset_root=root), folder
     return config, root or Path(config.body_model.path or home / DEFAULT_ROOT)
 

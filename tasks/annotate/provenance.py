@@ -19,10 +19,10 @@ from tasks.settings import EstimatorConfig
 from tasks.version import code_version
 
 
-def body_model_entry(config: AnnotateConfig) -> dict[str, Any]:
-    """Name and hash of the body model."""
-    assets = ehm_assets(config.body_model)
-    return {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
+def body_model_entry(step: str, config: AnnotateConfig) -> dict[str, Any]:
+    """What a step's files state of the body model. How its head is fused concerns the fitted body alone."""
+    body = config.body_model if step == "refine" else dataclasses.replace(config.body_model, fusion="blended")
+    return ehm_assets(body).entry
 
 
 def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
             stated["reads"] = {name: step_config(name, config) for name in PARTS}
         else:
             stated["reads"] = {"keypoints": config_hash(step_config("keypoints", config))}
-        stated["body_model"] = body_model_entry(config)
+        stated["body_model"] = body_model_entry(step, config)
     return stated
 
 
@@ -64,6 +64,6 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Map
         code_version=code_version(),
         manifest={name: planned[name] for name in ("id", "version", "hash", "licence", "inputs_hash")},
         shard=f"{shard.index:05d}",
-        body_model={} if step == "keypoints" else body_model_entry(config),
+        body_model={} if step == "keypoints" else body_model_entry(step, config),
         estimators=tuple(estimator_entry(part, getattr(config, part)) for part in parts),
     )

@@ -24,6 +24,7 @@ from datasets_manifest.files import write_bytes
 from datasets_manifest.schema.columns import joined
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.decoded import MIB, in_chunks
@@ -287,12 +288,11 @@ def _bodies(
     if config.rotations_only:
         return None, None
     assets = ehm_assets(config.body_model)
-    stated = {name: str(meta.body_model.get(name, "nothing")) for name in ("name", "sha256")}
-    if stated["sha256"] != assets.sha256:
+    if body_identity(meta.body_model) != body_identity(assets.entry):
         raise ValueError(
-            f"checkpoint {config.checkpoint} speaks of the body model {stated['name']} (sha256 "
-            f"{stated['sha256'][:12]}), this run uses {assets.smplx.name} ({assets.sha256[:12]}); give the folder of "
-            "the former with --body-model, or say --rotations-only, which needs none"
+            f"checkpoint {config.checkpoint} speaks of the body model {body_name(meta.body_model)}, this run uses "
+            f"{body_name(assets.entry)}; give the folder of the former with --body-model and its fusion with --set "
+            "body_model.fusion, or say --rotations-only, which needs none"
         )
     size = network.config.size
     points = KeypointBody(assets, size)

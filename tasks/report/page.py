@@ -18,6 +18,7 @@ from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
+from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_limbs, vertex_parts
@@ -102,11 +103,11 @@ def write_report(
 
 
 def _check_body_model(ehm: EHMs, provenance: Provenance) -> None:
-    known = {body["sha256"] for body in provenance.body_models.values() if body.get("sha256")}
-    if known and known != {ehm.assets.sha256}:
+    known = {body_identity(body): body for body in provenance.body_models.values() if body_identity(body)}
+    if known and known.keys() != {body_identity(ehm.assets.entry)}:
         raise ValueError(
-            f"the labels are of the body model {', '.join(sorted(k[:12] for k in known))}, the given one is "
-            f"{ehm.assets.sha256[:12]} ({ehm.assets.smplx.name}): give the model named in the labels' footer"
+            f"the labels are of the body model {', '.join(sorted(map(body_name, known.values())))}, the given one is "
+            f"{body_name(ehm.assets.entry)}: give the model named in the labels' footer"
         )
 
 

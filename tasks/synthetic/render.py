@@ -199,7 +199,7 @@ def _shown(people: Iterable[T], there: int, count: int, display: Display) -> Ite
 
 def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:
     assets = ehm.assets
-    body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence, "mode": ehm.mode}
+    body = assets.entry | {"mode": assets.fusion}
     settings = dataclasses.asdict(config)
     if config.crop_shares == CROP_SHARES:
         del settings["crop_shares"]  # a set with the usual shares is the same whether or not they are stated

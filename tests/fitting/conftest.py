@@ -1,5 +1,7 @@
 """Bodies shared by the fitting tests."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toy_bodies import make_toy_assets
@@ -19,6 +21,26 @@ def toy_assets(request: pytest.FixtureRequest) -> EhmAssets:
 @pytest.fixture(scope="session")
 def toy_body(toy_assets: EhmAssets) -> SparseBody:
     return SparseBody.from_assets(toy_assets, dtype=torch.float64)
+
+
+@pytest.fixture(scope="session")
+def toy_paper_assets(toy_assets: EhmAssets) -> EhmAssets:
+    return replace(toy_assets, fusion="paper", keep_body_ids=toy_assets.head_vertex_ids[::5])
+
+
+@pytest.fixture(scope="session")
+def toy_paper_body(toy_paper_assets: EhmAssets) -> SparseBody:
+    return SparseBody.from_assets(toy_paper_assets, dtype=torch.float64)
+
+
+@pytest.fixture(scope="session")
+def open_paper_assets(open_assets: EhmAssets) -> EhmAssets:
+    return replace(open_assets, fusion="paper")
+
+
+@pytest.fixture(scope="session")
+def open_paper_body_f64(open_paper_assets: EhmAssets) -> SparseBody:
+    return SparseBody.from_assets(open_paper_assets, dtype=torch.float64)
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,14 @@ def test_jacobian_of_the_open_body_equals_autodiff(open_body_f64: SparseBody) ->
     check(open_body_f64)
 
 
+def test_jacobian_of_a_random_body_in_the_papers_fusion_equals_autodiff(toy_paper_body: SparseBody) -> None:
+    check(toy_paper_body)
+
+
+def test_jacobian_of_the_open_body_in_the_papers_fusion_equals_autodiff(open_paper_body_f64: SparseBody) -> None:
+    check(open_paper_body_f64)
+
+
 def test_jacobian_before_the_near_plane_equals_autodiff(toy_body: SparseBody) -> None:
     """A body that the camera stands inside of: some points are in front of it, some closer than it projects."""
     depth = toy_body.forward(random_state(toy_body, 3)).points[..., 2] + 0.2

@@ -30,6 +30,18 @@ def test_keypoints_of_the_open_body_are_those_of_its_mesh(open_assets: EhmAssets
     assert max(compare(open_assets, open_body_f64)) < 1e-5
 
 
+def test_keypoints_of_a_random_body_in_the_papers_fusion_are_those_of_the_full_body(
+    toy_paper_assets: EhmAssets, toy_paper_body: SparseBody
+) -> None:
+    assert max(compare(toy_paper_assets, toy_paper_body)) < 1e-5
+
+
+def test_keypoints_of_the_open_body_in_the_papers_fusion_are_those_of_its_mesh(
+    open_paper_assets: EhmAssets, open_paper_body_f64: SparseBody
+) -> None:
+    assert max(compare(open_paper_assets, open_paper_body_f64)) < 1e-5
+
+
 def test_float32_is_good_enough_for_pixels(open_assets: EhmAssets, open_body: SparseBody) -> None:
     assert max(compare(open_assets, open_body, seed=1)) < 1e-5
 

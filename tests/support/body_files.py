@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from model.body.open_body.builder.layout import model_dict
-from model.body.open_body.load import load_arrays
+from model.body.open_body.load import load_arrays, regions
+from model.body.skeleton import FLAME_JOINT_NAMES
 
 
 def write_smplx_package_files(out_dir: Path) -> Path:
     """Write smplx/, flame/, mano/ and smpl/ folders for `smplx.create(out_dir, model_type=...)`; returns `out_dir`.
 
     SMPL-X is an npz (`ext="npz"`), the others are pickles (`ext="pkl"`). Also there, under the official names: both
-    landmark embeddings and both eyelid arrays in `flame/`; the FLAME and MANO vertex ids and the kid template in
-    `smplx/`.
+    landmark embeddings, both eyelid arrays, the masks and the lower head in `flame/`; the FLAME and MANO vertex ids and
+    the kid template in `smplx/`.
     """
     out_dir = Path(out_dir)
     (out_dir / "smplx").mkdir(parents=True, exist_ok=True)
@@ -31,6 +32,11 @@ def write_smplx_package_files(out_dir: Path) -> Path:
     _dump(out_dir / "flame/flame_static_embedding.pkl", {new: flame[old] for new, old in keys.items()})
     contour = {new: flame[f"dynamic_{old}"] for new, old in keys.items()}
     np.save(out_dir / "flame/flame_dynamic_embedding.npy", np.array(contour, dtype=object), allow_pickle=True)
+    # The body's own, in the numbers of the head: the lips, and what hangs on the neck more than on the head.
+    lips = np.flatnonzero(regions()["lips"][arrays["head_vertex_ids"]])
+    _dump(out_dir / "flame/FLAME_masks.pkl", {"lips": lips, "neck": lips[:1]})
+    lower = flame["weights"][:, FLAME_JOINT_NAMES.index("root")] > 0.5
+    np.save(out_dir / "flame/selected_lowerhead.npy", np.flatnonzero(lower))
     for name in ("l_eyelid", "r_eyelid"):
         np.save(out_dir / f"flame/{name}.npy", flame[name])
 

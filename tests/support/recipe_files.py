@@ -28,6 +28,8 @@ OFFICIAL_FROM_PACKAGE = {
     "official.flame-dynamic": "flame/flame_dynamic_embedding.npy",
     "official.head-ids": "smplx/SMPL-X__FLAME_vertex_ids.npy",
     "official.hand-ids": "smplx/MANO_SMPLX_vertex_ids.pkl",
+    "official.lower-head": "flame/selected_lowerhead.npy",
+    "official.flame-masks": "flame/FLAME_masks.pkl",
     "official.smpl": "smpl/SMPL_NEUTRAL.pkl",
 }
 """Id of an official file -> the same among those of the package smplx."""

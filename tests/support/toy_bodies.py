@@ -73,11 +73,13 @@ def make_toy_assets(*, corners: bool, correctives: bool, seed: int = 0) -> EhmAs
         contour_vertices=contour[0], contour_weights=contour[1], keypoint_vertices=keypoints,
     )  # fmt: skip
     F = len(head)
+    head_skin = rng.dirichlet(np.ones(5), F)
+    head_correctives = rng.normal(0, 0.01, (36, 3 * F)).astype(np.float32) if correctives else None
     flame = BodyAssets(
         name="toy_flame", kind="flame", sha256="", licence="", v_template=vertices[head].astype(np.float32),
         faces=np.zeros((1, 3), np.int64), shapedirs=rng.normal(0, 0.01, (F, 3, S)).astype(np.float32),
-        exprdirs=rng.normal(0, 0.01, (F, 3, E)).astype(np.float32), posedirs=None,
-        joint_regressor=np.full((5, F), 1 / F, np.float32), skin_weights=np.full((F, 5), 0.2, np.float32),
+        exprdirs=rng.normal(0, 0.01, (F, 3, E)).astype(np.float32), posedirs=head_correctives,
+        joint_regressor=rng.dirichlet(np.ones(F), 5).astype(np.float32), skin_weights=head_skin.astype(np.float32),
         parents=np.array(skeleton.FLAME_PARENTS), landmark_vertices=inner[0] * 0, landmark_weights=inner[1],
         contour_vertices=contour[0] * 0, contour_weights=contour[1], keypoint_vertices={},
         eyelid_dirs=rng.normal(0, 0.01, (F, 3, 2)).astype(np.float32),

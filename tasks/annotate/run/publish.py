@@ -23,6 +23,7 @@ from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
+from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.shard import Shard
@@ -219,11 +220,11 @@ class _Reader:
             evaluation.add(Columns(table))
 
     def _check_body(self, labels: Shard) -> None:
-        expected, found = full_body(self._config.body_model).assets, labels.footer.body_model
-        if found.get("sha256") not in (None, expected.sha256):
+        expected, found = full_body(self._config.body_model).assets.entry, labels.footer.body_model
+        if body_identity(found) not in (None, body_identity(expected)):
             raise ShardError(
-                f"Shard {labels.path} is of the body {found.get('name')} ({str(found['sha256'])[:12]}), the settings "
-                f"have {expected.smplx.name} ({expected.sha256[:12]}); it is not in the report."
+                f"Shard {labels.path} is of the body {body_name(found)}, the settings have {body_name(expected)}; it "
+                "is not in the report."
             )
 
     def failures_csv(self, counts: FailureCounts) -> Iterator[str]:

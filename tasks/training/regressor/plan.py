@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.shards.body_entry import body_identity
 from datasets_manifest.shards.held_out import hold_out
 from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits, unlike_settings
 from datasets_manifest.shards.selection import select_labels
@@ -51,7 +52,7 @@ class TrainingPlan:
     validation: tuple[LabelledPhotos, ...]
     """Who is evaluated on."""
     body_model: Mapping[str, Any]
-    """Name, sha256 and licence of the body that all labels are of."""
+    """What states the body that all labels are of."""
     run_hash: str
     """Over everything that decides the result."""
 
@@ -119,7 +120,9 @@ def rendered_people(config: TrainConfig, display: Display | None = None) -> tupl
             supersample=1,
             crop_shares=stated.crop_shares,
         )
-        digest = config_hash([REVISIONS["synthesise"], settings, config.body_model.path])
+        body_model = config.body_model
+        stated_body = [body_model.path] if body_model.fusion == "blended" else [body_model.path, body_model.fusion]
+        digest = config_hash([REVISIONS["synthesise"], settings, *stated_body])
         folder = Path(stated.folder) / f"{name}-{digest[:8]}"
         body, jobs = full_body(config.body_model), os.cpu_count() or 1
         found.append([synthesise(folder, settings, body, jobs=jobs, split=name, display=display)])
@@ -144,8 +147,7 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
     if config.mean not in ("labels", "neutral"):
         read_mean_file(config.mean)
     rendered, rendered_validation = rendered_people(config, display)
-    assets = ehm_assets(config.body_model)
-    body = {"name": assets.smplx.name, "sha256": assets.sha256, "licence": assets.smplx.licence}
+    body = ehm_assets(config.body_model).entry
     training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))
     validation = tuple(_open(entry, config, body) for entry in (*config.validation, *rendered_validation))
     if config.validation_share:
@@ -163,7 +165,7 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
         "settings": config.deciding(),
         "snapshots": [people.selection.snapshot_hash for people in training],
         "validation": [people.selection.snapshot_hash for people in validation],
-        "body_model": body["sha256"],
+        "body_model": body_identity(body),
         "files": [_file_hash(config.backbone_weights), _file_hash(config.mean)],
     }
     return TrainingPlan(

@@ -236,7 +236,7 @@ def test_mixed_configs_bodies_and_data_sets_are_refused(tmp_path, rng):
         select(tmp_path / "a")
     write(tmp_path / "b", [person(0, rng)])
     write(tmp_path / "b", [person(1, rng)], shard=1, body_model={"name": "other", "sha256": "99"})
-    with pytest.raises(ValueError, match=r"mix the bodies open \(11\) and other \(99\)"):
+    with pytest.raises(ValueError, match=r"mix the bodies open \(11, .*\) and other \(99, .*\)"):
         select(tmp_path / "b")
     write(tmp_path / "c", [person(0, rng)])
     write(tmp_path / "c", [person(1, rng, dataset="more")])
@@ -271,8 +271,30 @@ def test_photos_without_people_are_no_people_left_out(tmp_path, rng):
 def test_another_body_is_refused_with_both_names(tmp_path, rng):
     write(tmp_path, [person(0, rng)])
     assert select(tmp_path, body_model={"name": "open", "sha256": "11"}).body_model["name"] == "open"
-    with pytest.raises(ValueError, match=r"are of the body open \(11\), expected is smplx \(abc\)"):
+    with pytest.raises(ValueError, match=r"are of the body open \(11, .*\), expected is smplx \(abc, .*\)"):
         select(tmp_path, body_model={"name": "smplx", "sha256": "abc"})
+
+
+def test_another_fusion_of_the_same_body_is_refused(tmp_path, rng):
+    body = {"name": "open", "sha256": "11"}
+    write(tmp_path / "old", [person(0, rng)])
+    write(tmp_path / "new", [person(0, rng)], body_model=body | {"fusion": "paper"})
+    select(tmp_path / "old", body_model=body | {"fusion": "blended"})
+    with pytest.raises(ValueError, match=r"open \(11, fusion blended\), expected is open \(11, fusion paper\)"):
+        select(tmp_path / "old", body_model=body | {"fusion": "paper"})
+    one, other = (select(tmp_path / name) for name in ("old", "new"))
+    with pytest.raises(ValueError, match=r"open \(11, fusion blended\), those in .* of open \(11, fusion paper\)"):
+        check_same_body([one, other])
+
+
+def test_kept_vertices_are_part_of_a_fused_body(tmp_path, rng):
+    body = {"name": "open", "sha256": "11", "fusion": "paper"}
+    write(tmp_path, [person(0, rng)], body_model=body | {"kept_sha256": "ab"})
+    select(tmp_path, body_model=body | {"kept_sha256": "ab"})
+    with pytest.raises(
+        ValueError, match=r"fusion paper with kept vertices ab\), expected is open \(11, fusion paper\)"
+    ):
+        select(tmp_path, body_model=body)
 
 
 def test_sets_of_different_bodies_are_refused_together(tmp_path, rng):
@@ -280,7 +302,7 @@ def test_sets_of_different_bodies_are_refused_together(tmp_path, rng):
     write(tmp_path / "b", [person(0, rng)], body_model={"name": "smplx", "sha256": "abc"})
     one, other = select(tmp_path / "a"), select(tmp_path / "b")
     assert check_same_body([one, one])["name"] == "open"
-    with pytest.raises(ValueError, match=r"a are of the body open \(11\), those in .*b of smplx \(abc\)"):
+    with pytest.raises(ValueError, match=r"a are of the body open \(11, .*\), those in .*b of smplx \(abc, .*\)"):
         check_same_body([one, other])
 
 

@@ -18,11 +18,11 @@ import pytest
 import scipy.sparse
 import torch
 
-from model.body import convert
 from model.body.asset_files import load_body, load_ehm_assets
 from model.body.assets import load_open_body
-from model.body.convert import convert_model, main, read_source
+from model.body.convert import convert_model, main
 from model.body.ehms import EHMs
+from model.body.official_files import read_source, sha256_of
 from model.body.open_body.builder.layout import model_dict
 from model.body.parameters import EhmParameters
 from model.body.restricted_pickle import ConvertError, RefusedName
@@ -302,16 +302,22 @@ def test_converted_files_give_the_body_that_was_converted(
         "--left-eyelid", f"{source}/flame/l_eyelid.npy", "--right-eyelid", f"{source}/flame/r_eyelid.npy",
         "--head-ids", f"{source}/smplx/SMPL-X__FLAME_vertex_ids.npy",
         "--hand-ids", f"{source}/smplx/MANO_SMPLX_vertex_ids.pkl",
+        "--lower-head", f"{source}/flame/selected_lowerhead.npy",
+        "--flame-masks", f"{source}/flame/FLAME_masks.pkl",
         "--kid-template", f"{source}/smplx/smplx_kid_template.npy",
         "--mano-left", f"{source}/mano/MANO_LEFT.pkl", "--out", str(out),
     ])  # fmt: skip
     assert code == 0
-    assert "smplx.npz" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "smplx.npz" in said
     ours, opened = load_ehm_assets(out), load_open_body()
+    assert f"{len(ours.keep_body_ids)} of them stay with the body" in said
+    lower = np.load(source / "flame/selected_lowerhead.npy")
+    assert len(lower)
+    assert set(ours.keep_body_ids) == set(opened.head_vertex_ids[lower])
+    assert np.array_equal(ours.regions["lips"], opened.regions["lips"])
     assert ours.smplx.name == "SMPLX_NEUTRAL"
-    assert ours.smplx.sha256 == convert.sha256_of(
-        source / "smplx/SMPLX_NEUTRAL.npz", source / "smplx/smplx_kid_template.npy"
-    )
+    assert ours.smplx.sha256 == sha256_of(source / "smplx/SMPLX_NEUTRAL.npz", source / "smplx/smplx_kid_template.npy")
     assert load_body(out / "mano_left.npz", "mano").num_vertices == len(opened.hand_vertex_ids["left"])
     people = EhmParameters.neutral(betas=torch.ones(10), flame_shape=torch.ones(10), eyelids=torch.ones(2))
     found, expected = EHMs(ours)(people), EHMs(opened)(people)
@@ -319,6 +325,30 @@ def test_converted_files_give_the_body_that_was_converted(
     assert (found.keypoints - expected.keypoints).abs().max() < 1e-6
     with pytest.raises(ValueError, match="expected 'flame'"):
         load_body(out / "smplx.npz", "flame")
+
+
+def test_a_correspondence_says_what_it_was_made_without(
+    package_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    head_ids = f"{package_files}/smplx/SMPL-X__FLAME_vertex_ids.npy"
+    assert main(["--head-ids", head_ids, "--out", str(tmp_path)]) == 0
+    assert "without --hand-ids, --lower-head, --flame-masks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--lower-head", "--flame-masks"])
+def test_vertices_that_are_none_of_the_head_are_refused(
+    package_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture, flag: str
+) -> None:
+    head_ids, foreign = package_files / "smplx/SMPL-X__FLAME_vertex_ids.npy", tmp_path / "foreign.npy"
+    ids = np.array([len(np.load(head_ids))])
+    if flag == "--lower-head":
+        np.save(foreign, ids)
+    else:
+        foreign.write_bytes(pickle.dumps({"lips": ids}, protocol=2))
+    assert main(["--head-ids", str(head_ids), flag, str(foreign), "--out", str(tmp_path)]) == 2
+    assert "should name vertices of FLAME" in capsys.readouterr().err
+    assert main(["--smplx", str(head_ids), flag, str(foreign), "--out", str(tmp_path)]) == 2
+    assert "Pass --head-ids as well" in capsys.readouterr().err
 
 
 def test_the_command_reports_an_error_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -34,7 +34,7 @@ def blended(assets: EhmAssets) -> EHMs:
 
 @pytest.fixture(scope="module")
 def paper(assets: EhmAssets) -> EHMs:
-    return EHMs(assets, mode="paper")
+    return EHMs(dataclasses.replace(assets, fusion="paper"))
 
 
 def _random(*shape: int, scale: float, seed: int) -> Tensor:
@@ -131,8 +131,8 @@ def test_arguments_broadcast_and_short_coefficients_are_padded(model: EHMs) -> N
     assert _distance(posed(model, **shared), posed(model, **full)) < 2e-6
 
 
-def test_gradients_agree_with_finite_differences(assets: EhmAssets, model: EHMs) -> None:
-    precise = EHMs(assets, mode=model.mode).double()
+def test_gradients_agree_with_finite_differences(model: EHMs) -> None:
+    precise = EHMs(model.assets).double()
     names = ("betas", "flame_shape", "flame_expression", "eyelids", "head_scale", "transl_m")
     values = {k: v.double() for k, v in _arguments(1).items()}
     rotvec = {k: _random(1, n, 3, scale=0.3, seed=n).double() for k, n in (("body_pose", 21), ("eye_pose", 2))}
@@ -274,7 +274,7 @@ def test_paper_puts_the_scaled_head_where_algorithm_1_says(assets: EhmAssets, pa
 
 def test_paper_leaves_excluded_vertices_to_the_body(assets: EhmAssets) -> None:
     kept = assets.head_vertex_ids[::7]
-    model = EHMs(assets, mode="paper", keep_body_ids=kept)
+    model = EHMs(dataclasses.replace(assets, fusion="paper", keep_body_ids=kept))
     out = posed(model, flame_shape=torch.ones(10))
     plain = SkinnedBody(assets.smplx)()
     assert (out.vertices[kept] - plain.vertices[kept]).abs().max() < 1e-6

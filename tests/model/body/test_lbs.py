@@ -121,10 +121,10 @@ def test_weights_that_are_mostly_above_zero_stay_dense(assets: EhmAssets) -> Non
     assert SkinnedBody(even).skin_support is None
 
 
-@pytest.mark.parametrize("mode", ["blended", "paper"])
-def test_ehms_runs_on_a_device_that_cannot_be_asked(assets: EhmAssets, mode) -> None:
+@pytest.mark.parametrize("fusion", ["blended", "paper"])
+def test_ehms_runs_on_a_device_that_cannot_be_asked(assets: EhmAssets, fusion) -> None:
     """Tensors of the meta device have shapes but no values: reading one raises, and so does mixing devices."""
     meta = torch.device("meta")
-    body = EHMs(assets, mode=mode).to(meta)
+    body = EHMs(dataclasses.replace(assets, fusion=fusion)).to(meta)
     out = body(EhmParameters.neutral(4, device=meta, transl_m=torch.zeros(4, 3, device=meta)))
     assert out.vertices.device == out.keypoints.device == meta

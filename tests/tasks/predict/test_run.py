@@ -30,7 +30,7 @@ from tasks.posing import pose_bodies
 from tasks.predict import run as module
 from tasks.predict.run import predict
 from tasks.predict.settings import PredictConfig
-from tasks.settings import EstimatorConfig
+from tasks.settings import BodyModelConfig, EstimatorConfig
 
 TINY = RegressorConfig(
     backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
@@ -321,6 +321,21 @@ def test_another_body_is_refused_with_both_names(folder, tmp_path):
     with pytest.raises(ValueError, match=rf"speaks of the body model open_body.*0123456789ab.*open_body.*{ours}"):
         predict([str(folder / "in/a_three.png")], config)
     assert predict([str(folder / "in/a_three.png")], dataclasses.replace(config, rotations_only=True)).people == 2
+
+
+def test_another_fusion_is_refused_and_the_settings_name_it(folder, tmp_path):
+    network, path = EhmRegressor(TINY), tmp_path / "paper.safetensors"
+    entry = dataclasses.replace(load_open_body(), fusion="paper").entry
+    path.write_bytes(save_regressor(network, CheckpointMeta(config=TINY, body_model=entry)))
+    photo, config = str(folder / "in/a_three.png"), settings(folder, tmp_path / "out", checkpoint=str(path))
+    with pytest.raises(
+        ValueError, match=r"fusion paper\), this run uses open_body.*, fusion blended\).*body_model\.fusion"
+    ):
+        predict([photo], config)
+    config = dataclasses.replace(config, body_model=BodyModelConfig(fusion="paper"))
+    assert predict([photo], config).people == 2
+    (shard,) = (tmp_path / "out/people").rglob("*.parquet")
+    assert read_footer(shard).body_model["fusion"] == "paper"
 
 
 def test_numbers_that_are_not_finite_become_a_row(folder, tmp_path):

@@ -1,0 +1,132 @@
+"""The head in the fusion `paper`: FLAME's, posed at rest, scaled, and only then carried by the body.
+
+A rest point or joint is x = b + s * sum_k A_k h_k, as `model.body.paper_head` says; b is the body's, and this is the
+rest, with its derivatives. The h_k are linear in expression, shape and eyelids, and in what the pose correctives of
+FLAME follow; the A_k are turns of jaw and eyes less the identity.
+
+Legend: B people, M sparse vertices, J 55 joints, R some rows of these, K outline bins, C corners a keypoint, L linear
+coefficients of a group, S all of them, H values that the h_k are linear in.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fitting import so3
+from fitting.forward import Forward, people_last
+from fitting.sparse_tables import BodyTables
+from fitting.unknowns import State
+from model.body import skeleton
+from model.body.paper_head import NUM_FEATURES, NUM_TERMS
+
+if TYPE_CHECKING:
+    from fitting.point_groups import PointGroup
+    from fitting.sparse_body import SparseBody
+
+_JAW_FEATURES = slice(-NUM_FEATURES, -NUM_FEATURES + 9)
+"""Of H, the nine that the jaw decides."""
+
+
+class PosedHead:
+    """Tables of the h_k at all sparse vertices and joints, and what is made of them."""
+
+    def __init__(self, tables: BodyTables, tensor: Any):
+        """Only for tables of the fusion `paper`."""
+        betas, expression, shape, _ = tables.num_groups
+        self.face = slice(betas, betas + expression + shape)
+        self.num_coefficients = sum(tables.num_groups)
+        rows = (tables.points.posed_head, tables.contour.posed_head, tables.joints.posed_head)
+        self.points, self.contour, self.joints = (tensor(part) for part in rows)
+        self.has_features = self.joints.shape[-1] > 1 + expression + shape + 2
+
+    @property
+    def joint_directions(self) -> Tensor:
+        """(J, 3, S) how coefficients move the rest joints of a head of scale one with its mouth closed."""
+        return self._of_coefficients(self.joints[:, 0])
+
+    def at_rest(self, body: "SparseBody", state: State, local: Tensor) -> tuple[Tensor, Tensor]:
+        """sum_k A_k h_k of the sparse vertices (M, 3, B) and of the joints (J, 3, B), for rotations (B, J, 3, 3)."""
+        values, turns = self._values(state, local), people_last(self._turns(local))
+        points = (self.points.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
+        outline = self.contour.index_select(0, state.contour_bin).flatten(1, 3)
+        outline = torch.bmm(outline, values[..., None]).squeeze(-1).T.unflatten(0, (-1, NUM_TERMS, 3))
+        joints = (self.joints.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
+        return _moved(turns, body.with_outline(points, outline)), _moved(turns, joints)
+
+    def columns(self, body: "SparseBody", group: "PointGroup", state: State, forward: Forward) -> tuple[Tensor, Tensor]:
+        """Derivatives of the rest places of a group's sparse vertices (B, N C, 3, n) and carriers (B, A, 3, n).
+
+        The n columns: L coefficients, log head scale, jaw.
+        """
+        outline, start = group.num_outline * len(group.directions), group.vertices.start
+        inner = slice(start + outline, group.vertices.stop)
+        parts = []
+        if outline:
+            bins = state.contour_bin
+            tables = self.contour.index_select(0, bins), body.contour.directions.index_select(0, bins)
+            parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, start : start + outline]))
+        tables = self.points[inner], body.points.directions[inner]
+        parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, inner]))
+        tables = self.joints[group.carriers], body.joints.directions[group.carriers]
+        joints = self._moves(group, state, forward, *tables, forward.joints_from_head[:, group.carriers])
+        return torch.cat(parts, 1), joints
+
+    def _moves(
+        self, group: "PointGroup", state: State, forward: Forward, terms: Tensor, directions: Tensor, at_rest: Tensor
+    ) -> Tensor:
+        """Derivatives (B, R, 3, n) of rest places.
+
+        Args:
+            group: Whose coefficients.
+            state: Where to differentiate.
+            forward: Forward pass there.
+            terms: (R, 4, 3, 1 + H) or (B, R, 4, 3, 1 + H) tables of the h_k.
+            directions: (R, 3, S) or (B, R, 3, S) of b.
+            at_rest: (B, R, 3) sum of the A_k h_k.
+        """
+        turns, scale = self._turns(forward.local), forward.head_scale[:, None, :, None]
+        by_coefficient = self._of_coefficients(terms).index_select(-1, group.coefficients)
+        moves = _sum_of_terms(turns, by_coefficient) * scale + directions.index_select(-1, group.coefficients)
+        sizes = torch.diag_embed(forward.head_scale[:, None] * at_rest)
+        # A turn d of the jaw, in the camera frame, is R_head^T d in the frame of the head: A_jaw h changes by its cross
+        # product with R_jaw h.
+        jaw, head = forward.local[:, skeleton.JAW], forward.rotations[:, skeleton.HEAD]
+        hanging = terms[..., 1, :, :] @ self._values(state, forward.local)[:, None, :, None]
+        opened = -so3.skew((jaw[:, None] @ hanging).squeeze(-1)) @ head.transpose(-1, -2)[:, None]
+        if self.has_features:
+            axes = so3.skew(head)  # column by column R_head^T d is a row of R_head
+            change = (axes @ jaw[:, None]).flatten(2).transpose(1, 2)
+            opened = opened + _sum_of_terms(turns, terms[..., _JAW_FEATURES]) @ change[:, None]
+        return torch.cat([moves, sizes, scale * opened], -1)
+
+    def _values(self, state: State, local: Tensor) -> Tensor:
+        """(B, 1 + H) what the h_k are linear in, behind a one."""
+        one = torch.ones_like(state.eyelids[:, :1])
+        parts = [one, state.coefficients[:, self.face], state.eyelids]
+        if self.has_features:
+            parts.append(self._turns(local)[:, 1:].flatten(1))
+        return torch.cat(parts, 1)
+
+    def _turns(self, local: Tensor) -> Tensor:
+        """The A_k (B, 4, 3, 3) of local rotations (B, J, 3, 3)."""
+        identity = torch.eye(3, dtype=local.dtype, device=local.device)
+        turns = local[:, skeleton.JAW : skeleton.RIGHT_EYE + 1] - identity
+        return torch.cat([identity.expand(len(turns), 1, 3, 3), turns], 1)
+
+    def _of_coefficients(self, terms: Tensor) -> Tensor:
+        """Columns (..., 1 + H) of a table -> of all linear coefficients (..., S)."""
+        width = self.face.stop - self.face.start
+        padding = (self.face.start, self.num_coefficients - self.face.stop)
+        return torch.nn.functional.pad(terms[..., 1 : 1 + width], padding)
+
+
+def _moved(turns: Tensor, terms: Tensor) -> Tensor:
+    """sum_k A_k h_k: turns (4, 3, 3, B) and terms (R, 4, 3, B) -> (R, 3, B)."""
+    parts = [so3.apply_last(turns[k : k + 1], terms[:, k]) for k in range(1, NUM_TERMS)]
+    return terms[:, 0] + torch.stack(parts).sum(0)
+
+
+def _sum_of_terms(turns: Tensor, columns: Tensor) -> Tensor:
+    """sum_k A_k of columns (R, 4, 3, n) or (B, R, 4, 3, n), for turns (B, 4, 3, 3): (B, R, 3, n)."""
+    return torch.einsum("bkij,rkjn->brin" if columns.dim() == 4 else "bkij,brkjn->brin", turns, columns)
