@@ -34,10 +34,7 @@ def rest_head(flame: FLAME, people: EhmParameters) -> Tensor:
 
 
 def lip_max_mm(lips: Tensor, target: Tensor) -> Tensor:
-    """Largest distance of corresponding vertices: (N, L, 3) metres, twice -> (N,) mm; NaN without any.
-
-    Its square in metres is the lip vertex error (LVE) of MeshTalk.
-    """
+    """Largest distance of corresponding vertices: (N, L, 3) metres, twice -> (N,) mm; NaN without any."""
     if lips.shape[1] == 0:
         return torch.full((len(lips),), torch.nan, dtype=torch.float64)
     return 1e3 * torch.linalg.vector_norm(lips.double() - target.double(), dim=-1).amax(1)

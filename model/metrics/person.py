@@ -10,8 +10,9 @@
     head_canonical_mm   mean distance of FLAME's vertices, head and neck at rest, scale one, eye midpoints together
     head_scaled_mm      head_canonical_mm with the head's scale
     head_pa_mm          FLAME's vertices at rest after similarity alignment: the form of the face alone
-    lip_max_mm          of head_canonical_mm the farthest of the lips' vertices, the root of the lip vertex error (LVE)
-                        of MeshTalk and the paper; where the body says which vertices are lips
+    lip_max_mm          of head_canonical_mm the farthest of the lips' vertices; where the body says which vertices are
+                        lips
+    lve_m2              its square in m2, whose mean over people is the lip vertex error (LVE) of MeshTalk and the paper
     head_scale_error    difference of the head's scale, mean over its three axes
 
 No picture of a head tells its size in metres, so head_canonical_mm holds much that nobody can see: `head_pa_mm` takes
@@ -51,6 +52,7 @@ _PARTS = {
     "head_scaled_mm": ("face", "body"),
     "head_pa_mm": ("face",),
     "lip_max_mm": ("face",),
+    "lve_m2": ("face",),
     "head_scale_error": ("face", "body"),
 }
 """Error -> parts that must be valid."""
@@ -65,10 +67,10 @@ class PosedPeople:
 
     joints: Tensor
     """(N, 55, 3) SMPL-X order."""
-    hands: tuple[Tensor, Tensor]
-    """(N, V, 3) vertices of the left and the right hand."""
     head: Tensor
     """(N, V, 3) vertices of the head in the posed body."""
+    hands: tuple[Tensor, Tensor] | None = None
+    """(N, V, 3) vertices of the left and the right hand."""
     global_orient: Tensor | None = None
     """(N, 3, 3) rotation of the pelvis."""
     head_scale: Tensor | None = None
@@ -81,8 +83,8 @@ class PosedPeople:
     @classmethod
     def of_mesh(cls, joints: Tensor, vertices: Tensor, assets: EhmAssets, **known: Tensor) -> PosedPeople:
         """From joints (N, 55, 3) and the whole mesh (N, V, 3); `known` are the fields that may be unknown."""
-        hands = (vertices[:, assets.hand_vertex_ids[side]] for side in ("left", "right"))
-        return cls(joints=joints, hands=(*hands,), head=vertices[:, assets.head_vertex_ids], **known)  # pyright: ignore
+        hands = (vertices[:, ids] for ids in _hand_ids(assets))
+        return cls(joints=joints, hands=(*hands,) or None, head=vertices[:, assets.head_vertex_ids], **known)  # pyright: ignore
 
 
 class PosedByParameters:
@@ -95,7 +97,7 @@ class PosedByParameters:
     """
 
     def __init__(self, assets: EhmAssets, size: BodySize, *, device: torch.device | str = "cpu") -> None:
-        parts = [assets.hand_vertex_ids["left"], assets.hand_vertex_ids["right"], assets.head_vertex_ids]
+        parts = [assets.head_vertex_ids, *_hand_ids(assets)]
         self._part_sizes = [len(ids) for ids in parts]
         self._body = KeypointBody(assets, size, extra_vertex_ids=np.concatenate(parts)).to(device)
         self._lips = lip_rows(assets)
@@ -106,11 +108,11 @@ class PosedByParameters:
     def __call__(self, people: EhmParameters) -> PosedPeople:
         """Poses N people."""
         out = self._body(people)
-        left, right, head = out.extra_vertices.split(self._part_sizes, 1)
+        head, *hands = out.extra_vertices.split(self._part_sizes, 1)
         return PosedPeople(
             joints=out.joints,
-            hands=(left, right),
             head=head,
+            hands=(hands[0], hands[1]) if hands else None,
             global_orient=people.global_orient,
             head_scale=people.head_scale,
             rest_head=rest_head(self._flame, people),
@@ -141,11 +143,12 @@ def person_errors(
     found = {
         "mpjpe_mm": mpjpe_mm(*bodies),
         "pa_mpjpe_mm": pa_mpjpe_mm(*bodies),
-        "hand_pa_pve_mm": hand_pa_pve_mm(predicted.hands, truth.hands),
         "hand_pa_mpjpe_mm": hand_pa_mpjpe_mm(predicted.joints, truth.joints),
         "head_posed_mm": mean_distance_mm(_about_eyes(predicted), _about_eyes(truth)),
         "head_posed_pa_mm": pa_mpjpe_mm(predicted.head, truth.head),
     }
+    if predicted.hands is not None and truth.hands is not None:
+        found["hand_pa_pve_mm"] = hand_pa_pve_mm(predicted.hands, truth.hands)
     if predicted.global_orient is not None and truth.global_orient is not None:
         found["orient_deg"] = orientation_error_deg(predicted.global_orient, truth.global_orient)
     if predicted.head_scale is not None and truth.head_scale is not None:
@@ -155,6 +158,7 @@ def person_errors(
         found |= {"head_canonical_mm": mean_distance_mm(*heads), "head_pa_mm": pa_mpjpe_mm(*heads)}
         if truth.lips is not None:
             found["lip_max_mm"] = lip_max_mm(*(head[:, truth.lips] for head in heads))
+            found["lve_m2"] = (found["lip_max_mm"] * 1e-3).square()
         if predicted.head_scale is not None and truth.head_scale is not None:
             scales = predicted.head_scale, truth.head_scale
             found["head_scaled_mm"] = mean_distance_mm(
@@ -168,6 +172,21 @@ def person_errors(
         for name, parts in _PARTS.items()
         if name in found
     }
+
+
+def _hand_ids(assets: EhmAssets) -> list[np.ndarray]:
+    """Vertices of the left and the right hand; none where the body does not say."""
+    return [assets.hand_vertex_ids[side] for side in ("left", "right") if side in assets.hand_vertex_ids]
+
+
+def unmeasured(assets: EhmAssets) -> dict[str, str]:
+    """Vertices that errors are told of and the body does not name -> the converter's option that names them."""
+    found = {}
+    if not _hand_ids(assets):
+        found["hands"] = "--hand-ids MANO_SMPLX_vertex_ids.pkl"
+    if not len(lip_rows(assets)):
+        found["lips"] = "--flame-masks FLAME_masks.pkl"
+    return found
 
 
 def _about_eyes(people: PosedPeople) -> Tensor:

@@ -13,6 +13,11 @@ def median_name(name: str) -> str:
     return f"{stem}_median_{unit}"
 
 
+def rounded(value: float) -> float:
+    """Four digits behind the point, of a value below one four digits in all: an error in m2 is some 1e-5."""
+    return round(value, 4) if abs(value) >= 1 else float(f"{value:.4g}")
+
+
 def means_and_medians(errors: Mapping[str, np.ndarray]) -> dict[str, float | None]:
     """Mean and median of every error over the people who have it; None where nobody has.
 

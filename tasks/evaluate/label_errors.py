@@ -25,7 +25,7 @@ from model.body.ehms import EHMs
 from model.body.parameters import DEFAULT_SIZE, EhmParameters
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.metrics.person import PosedByParameters, person_errors
-from model.metrics.summary import means_and_medians
+from model.metrics.summary import means_and_medians, rounded
 from tasks.evaluate.matching import KnownPhotos, Matching, match_people
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,8 @@ def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
     for quality, error in _RANKED.items():
         if quality in errors and error in errors:
             summary[f"{quality}_rank_correlation"] = _quality_rank(errors[quality], errors[error])
-    return {name: round(value, 5) for name, value in summary.items() if value is not None}
+    known = {name: value for name, value in summary.items() if value is not None}
+    return {name: rounded(value) if name.endswith("_m2") else round(value, 5) for name, value in known.items()}
 
 
 def _quality_rank(quality: np.ndarray, error: np.ndarray) -> float | None:

@@ -18,7 +18,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimiserConfig:
-    """AdamW (Loshchilov and Hutter 2019) with a linear warm-up and clipped gradients."""
+    """AdamW (Loshchilov and Hutter 2019) with a linear warm-up and, as a rule, clipped gradients."""
 
     lr: PositiveFloat = 1e-5
     """Learning rate after the warm-up."""
@@ -34,8 +34,8 @@ class OptimiserConfig:
     """``constant``, or ``cosine``: down to `final_lr_share` at the last step."""
     final_lr_share: Share = 0.01
     """What is left of `lr` at the end of a cosine."""
-    clip_norm: PositiveFloat = 1.0
-    """Largest Euclidean norm of the whole gradient; a larger one is scaled down to it."""
+    clip_norm: PositiveFloat | None = 1.0
+    """Largest Euclidean norm of the whole gradient; a larger one is scaled down to it. null: none is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ class Trainer:
         optimiser.zero_grad(set_to_none=True)
         loss, terms = whole(batch)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), config.optimiser.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), config.optimiser.clip_norm or math.inf)
         own = torch.stack([loss.detach(), *terms.values()]).double()
         shared = self.group.all_reduce(own) / self.group.world_size
         # The only wait for the device in a step: nothing that is not finite may reach the weights.

@@ -22,7 +22,7 @@ from model.batches import map_tensors
 from model.body.assets import EhmAssets
 from model.body.parameters import EhmParameters
 from model.metrics.person import PosedByParameters, person_errors
-from model.metrics.summary import means_and_medians
+from model.metrics.summary import means_and_medians, rounded
 from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters, people_of
@@ -37,6 +37,7 @@ MEASURES = (
     "hand_pa_pve_mm",
     "head_canonical_mm",
     "lip_max_mm",
+    "lve_m2",
     "head_scaled_mm",
     "head_posed_mm",
     "head_pa_mm",
@@ -78,7 +79,7 @@ class HeldOut:
         """The measures that somebody tells, beside those of the mean pose."""
         figures = self.figures
         return ", ".join(
-            f"{name} {figures[name]:.1f} (mean pose {figures[f'{MEAN_POSE}{name}']:.1f})"
+            f"{name} {said(name, figures[name])} (mean pose {said(name, figures[f'{MEAN_POSE}{name}'])})"
             for name in MEASURES
             if figures[name] is not None
         )
@@ -166,4 +167,9 @@ def summarise(errors: Errors) -> dict[str, float | None]:
     """Mean and median of every measure over those who have that part."""
     nobody = np.zeros(0)
     figures = means_and_medians({name: errors.values.get(name, nobody) for name in MEASURES})
-    return {name: None if value is None else round(value, 4) for name, value in figures.items()}
+    return {name: None if value is None else rounded(value) for name, value in figures.items()}
+
+
+def said(name: str, value: float | None) -> str:
+    """A figure for people to read."""
+    return "-" if value is None else f"{value:.2e}" if name.endswith("_m2") else f"{value:.1f}"

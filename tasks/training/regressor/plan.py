@@ -23,6 +23,7 @@ from datasets_manifest.sources.image_source import check_images
 from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import clip_of
 from model.body.assets import EhmAssets
+from model.metrics.person import unmeasured
 from model.regressor.flip import MAX_RESIDUAL, CoefficientMirror
 from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets, full_body
@@ -81,6 +82,11 @@ class TrainingPlan:
         processes = "1 process" if config.run.processes == 1 else f"{config.run.processes} processes"
         if config.augment.flip_share > 0:
             said.append(self._mirror_line())
+        said += [
+            f"errors of the {part} are not told: the body does not name them; convert it again with {option}"
+            for part, option in unmeasured(self.assets).items()
+            if self.validation
+        ]
         said.append(
             f"{config.steps} steps of {config.global_batch} people ({processes}), "
             f"{config.steps * config.global_batch / max(people, 1):.1f} times each of {people} people; "
@@ -146,6 +152,8 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
             raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
     if config.mean not in ("labels", "neutral"):
         read_mean_file(config.mean)
+    if config.validation or config.validation_share or config.synthetic.train or config.synthetic.validation:
+        _check_hands(config)
     rendered, rendered_validation = rendered_people(config, display)
     body = ehm_assets(config.body_model).entry
     training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))
@@ -200,6 +208,16 @@ def _divided(people: LabelledPhotos, share: float) -> tuple[LabelledPhotos, Labe
         )
     learnt, held_out = (dataclasses.replace(people, selection=part) for part in parts)
     return learnt, held_out
+
+
+def _check_hands(config: TrainConfig) -> None:
+    """Raises ValueError if held-out people could not be measured, or rendered ones not framed: it would end the run."""
+    option = unmeasured(ehm_assets(config.body_model)).get("hands")
+    if option is not None:
+        raise ValueError(
+            f"body_model.path: the body in {config.body_model.path} does not say which vertices are hands, on which "
+            f"held-out people are measured and rendered ones framed; convert it again with {option}"
+        )
 
 
 def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:

@@ -12,7 +12,7 @@ from tasks.metric_files import write_summary
 from tasks.training.engine.curves import curve_plot_png, read_rows, rows_to_csv
 from tasks.training.engine.prepared import TrainResult
 from tasks.training.engine.run_folder import RunFolder
-from tasks.training.regressor.evaluation import MEAN_POSE, MEASURES, HeldOut, joined
+from tasks.training.regressor.evaluation import MEAN_POSE, MEASURES, HeldOut, joined, said
 from tasks.training.regressor.settings import TrainOutputConfig
 
 PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm")
@@ -80,7 +80,7 @@ def run_markdown(metrics: Mapping[str, Any], rows: list[dict[str, Any]], evaluat
     if any(name in metrics for name in MEASURES):
         lines += ["| held out | network | mean pose |", "|:--|--:|--:|"]
         lines += [
-            f"| {name} | {metrics[name]:.2f} | {metrics[MEAN_POSE + name]:.2f} |"
+            f"| {name} | {said(name, metrics[name])} | {said(name, metrics[MEAN_POSE + name])} |"
             for name in MEASURES
             if name in metrics
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -26,7 +27,7 @@ from tasks.training.regressor.settings import load_train_config
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"size": "", "width": 32, "depth": 2, "heads": 2}
-LOSS = {"params.train-paper.yaml": {"min_score": 0.7, "global_orient": 0.0}, "params.train-hmr2.yaml": {"betas": 5e-4}}
+LOSS = {"params.train-paper.yaml": {"min_score": 0.7, "face_3d": 0.0}, "params.train-hmr2.yaml": {"betas": 5e-4}}
 
 
 def write_backbone(path: Path) -> None:
@@ -53,7 +54,7 @@ def test_the_recipe_trains(preset: str, tmp_path: Path) -> None:
     assert stated.backbone_weights is not None
     write_backbone(Path(stated.backbone_weights))
     write_mean(Path(stated.mean))
-    body, sets = EHMs(load_open_body()), {}
+    body, sets = EHMs(dataclasses.replace(load_open_body(), fusion=stated.body_model.fusion)), {}
     for seed, split in enumerate(("train", "val")):
         people = SyntheticConfig(count=6, seed=seed, image_width=96, image_height=128, supersample=1)
         found = synthesise(tmp_path / split, people, body, split=split)

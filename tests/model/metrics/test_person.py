@@ -1,5 +1,7 @@
 """One measure, whatever poses the people: from parameters, or from a whole mesh."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from training_rig import TINY, random_parameters
 
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
-from model.metrics.person import PosedByParameters, PosedPeople, person_errors
+from model.metrics.person import PosedByParameters, PosedPeople, person_errors, unmeasured
 
 COUNT = 3
 
@@ -37,7 +39,7 @@ def test_a_mesh_has_the_errors_of_the_parameters_that_pose_it(assets, people, po
         known = {"head_scale": one.head_scale, "global_orient": one.global_orient}
         meshes.append(PosedPeople.of_mesh(out.joints, out.vertices, assets, **known))
     of_mesh, of_parameters = person_errors(*meshes), person_errors(*posed)
-    at_rest = {"head_canonical_mm", "head_scaled_mm", "head_pa_mm", "lip_max_mm"}
+    at_rest = {"head_canonical_mm", "head_scaled_mm", "head_pa_mm", "lip_max_mm", "lve_m2"}
     assert set(of_parameters) - set(of_mesh) == at_rest
     for name, values in of_mesh.items():
         np.testing.assert_allclose(values, of_parameters[name], rtol=1e-3, atol=1e-3, err_msg=name)
@@ -48,7 +50,7 @@ def test_parts_that_do_not_count_have_no_error(posed):
     whole = person_errors(*posed)
     for part, alone in {
         "body": {"mpjpe_mm", "pa_mpjpe_mm", "orient_deg"},
-        "face": {"head_canonical_mm", "head_pa_mm", "lip_max_mm"},
+        "face": {"head_canonical_mm", "head_pa_mm", "lip_max_mm", "lve_m2"},
     }.items():
         found = person_errors(*posed, {part: first})
         without = {name for name, values in found.items() if np.isnan(values).any()}
@@ -60,6 +62,16 @@ def test_parts_that_do_not_count_have_no_error(posed):
     for name in ("hand_pa_pve_mm", "hand_pa_mpjpe_mm"):
         assert np.isfinite(found[name][:, 0]).all()
         np.testing.assert_array_equal(np.isnan(found[name][:, 1]), ~first)
+
+
+def test_a_body_that_names_no_hands_has_no_errors_of_their_vertices(assets, people, posed):
+    nameless = dataclasses.replace(assets, hand_vertex_ids={}, regions={})
+    assert unmeasured(assets) == {}
+    assert unmeasured(nameless).keys() == {"hands", "lips"}
+    pose, whole = PosedByParameters(nameless, TINY.size), person_errors(*posed)
+    found = person_errors(*(pose(one) for one in people))
+    assert set(whole) - set(found) == {"hand_pa_pve_mm"}
+    np.testing.assert_allclose(found["head_posed_mm"], whole["head_posed_mm"], rtol=1e-5)
 
 
 def test_everything_is_float64_and_one_a_person(posed):

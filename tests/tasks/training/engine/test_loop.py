@@ -70,6 +70,16 @@ def test_frozen_weights_are_neither_averaged_nor_kept_twice(tmp_path: Path) -> N
     assert straight.folder.final.read_bytes() == broken.folder.final.read_bytes()
 
 
+@pytest.mark.parametrize("clip_norm", [1e-3, None])
+def test_gradients_are_scaled_down_or_left_alone(tmp_path: Path, clip_norm: float | None) -> None:
+    trainer = Trainer.start(NoiseExperiment(noise_plan(tmp_path, optimiser={"clip_norm": clip_norm})), alone())
+    stated = trainer._one_step(trainer.objective, random_batch(4, 3))["grad_norm"]
+    gradients = [parameter.grad for parameter in trainer.objective.parameters() if parameter.grad is not None]
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+    assert stated > 1e-3
+    assert norm == pytest.approx(clip_norm or stated, rel=1e-3)
+
+
 def test_the_loss_of_one_batch_falls(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=40, every={"log": 1}, optimiser={"lr": 3e-3}, token_keypoints=0.1)
     trainer = Trainer.start(NoiseExperiment(plan), alone())

@@ -103,6 +103,7 @@ def test_head_errors_are_flame_s(assets, evaluator, batch, said):
     lips = np.isin(assets.head_vertex_ids, np.flatnonzero(assets.regions["lips"]))
     assert 50 < lips.sum() < 1000
     np.testing.assert_allclose(found["lip_max_mm"], 1e3 * (ours - theirs)[:, lips].norm(dim=-1).amax(1), rtol=1e-4)
+    assert np.array_equal(found["lve_m2"], (1e-3 * found["lip_max_mm"]) ** 2)
     aligned = [aligned_distance_mm(ours[k].numpy(), theirs[k].numpy()) for k in range(COUNT)]
     np.testing.assert_allclose(found["head_pa_mm"], aligned, rtol=1e-3)
 
@@ -119,12 +120,12 @@ def test_the_size_of_a_head_does_not_change_the_form_of_its_face(evaluator, batc
 def test_each_figure_sees_its_own_part_only(evaluator, batch, said):
     def errors_of(**changes):
         values = evaluator.errors(dataclasses.replace(batch.target, **changes), batch).values
-        return {name for name, value in values.items() if np.max(value) > 0.1}
+        return {name for name, value in values.items() if np.max(value) > (1e-8 if name == "lve_m2" else 0.1)}
 
     knees = batch.target.body_pose.clone()
     knees[:, 3:5] = said.body_pose[:, 3:5]
     assert errors_of(body_pose=knees) == {"mpjpe_mm", "pa_mpjpe_mm"}
-    head = {"head_scaled_mm", "head_canonical_mm", "head_posed_mm", "head_pa_mm", "lip_max_mm"}
+    head = {"head_scaled_mm", "head_canonical_mm", "head_posed_mm", "head_pa_mm", "lip_max_mm", "lve_m2"}
     assert errors_of(head_scale=said.head_scale) == {"head_scaled_mm", "head_posed_mm"}
     assert errors_of(jaw_pose=said.jaw_pose) == head
     turn = turned(batch.target.global_orient, 0.3)
@@ -139,6 +140,7 @@ def test_a_body_that_names_no_lips_has_no_lip_error(assets, batch, said):
     nameless = dataclasses.replace(assets, regions={})
     values = Evaluator(nameless, TINY).errors(said, batch).values
     assert np.isnan(values["lip_max_mm"]).all()
+    assert np.isnan(values["lve_m2"]).all()
     assert np.isfinite(values["head_canonical_mm"]).all()
 
 

@@ -15,6 +15,7 @@ from tasks.body_model import ehm_assets
 from tasks.settings import BodyModelConfig
 from tasks.training.engine.broken_rows import BrokenRows
 from tasks.training.engine.loader import each_row_once
+from tasks.training.regressor import plan
 from tasks.training.regressor.experiment import RegressorExperiment
 from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.settings import from_plain
@@ -56,6 +57,30 @@ def open_labels(folder: Path, share: float) -> TrainingPlan:
     labelled_photos(folder, 12, body_sha256=body.sha256)
     entry = {"path": str(folder / "labels/small"), "images": str(folder / "photos")}
     return open_plan(from_plain({"datasets": [entry], "validation_share": share}))
+
+
+def test_a_body_without_hands_is_refused_before_anything_is_trained(tmp_path: Path, monkeypatch) -> None:
+    """As when converted without the file of the hands: the first evaluation, hours later, could not measure them."""
+    assets = dataclasses.replace(ehm_assets(BodyModelConfig()), hand_vertex_ids={})
+    monkeypatch.setattr(plan, "ehm_assets", lambda _: assets)
+    with pytest.raises(ValueError, match=r"does not say which vertices are hands.*--hand-ids MANO_SMPLX\S+pkl"):
+        open_labels(tmp_path, 0.4)
+    assert open_labels(tmp_path / "again", 0.0).validation == ()
+
+
+def test_a_body_without_lips_is_told(tmp_path: Path, monkeypatch) -> None:
+    assets = dataclasses.replace(ehm_assets(BodyModelConfig()), regions={})
+    monkeypatch.setattr(plan, "ehm_assets", lambda _: assets)
+    (line,) = [line for line in open_labels(tmp_path, 0.4).lines() if "lips" in line]
+    assert "--flame-masks FLAME_masks.pkl" in line
+
+
+def test_labels_of_another_fusion_are_refused(tmp_path: Path) -> None:
+    body = ehm_assets(BodyModelConfig())
+    labelled_photos(tmp_path, 4, body_sha256=body.sha256)
+    entry = {"path": str(tmp_path / "labels/small"), "images": str(tmp_path / "photos")}
+    with pytest.raises(ValueError, match=r"fusion blended\), expected is .*fusion paper\)"):
+        open_plan(from_plain({"datasets": [entry], "body_model": {"fusion": "paper"}}))
 
 
 def test_a_share_of_the_labels_is_evaluated_on_and_not_learnt_from(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ def test_the_papers_preset_states_the_papers_figures() -> None:
     assert (config.optimiser.lr, config.optimiser.weight_decay, config.network.vit.width) == (1e-5, 1e-4, 768)
     loss = config.loss
     assert (loss.body_3d, loss.body_2d, loss.body_pose, loss.flame_shape) == (0.05, 0.01, 0.001, 0.001)
-    assert (loss.global_orient, loss.min_score, loss.face_form) == (0, 0.7, 0)
+    assert (loss.global_orient, loss.min_score, loss.face_form, loss.face_3d, loss.hand_3d) == (0, 0.7, 0, 0, 0)
+    assert config.optimiser.clip_norm is None
+    assert config.body_model.fusion == "paper"
 
 
 def test_hmr2s_preset_states_hmr2s_figures() -> None:
