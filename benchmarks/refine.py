@@ -86,7 +86,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def load_bench(device: torch.device, fusion: Fusion) -> Bench:
+def load_bench(device: torch.device, fusion: Fusion = "blended") -> Bench:
     """The open body on a device."""
     assets = replace(load_open_body(), fusion=fusion)
     body, ehms = SparseBody.from_assets(assets), EHMs(assets)

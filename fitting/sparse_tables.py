@@ -254,10 +254,10 @@ def build_tables(assets: EhmAssets, groups: tuple[int, int, int]) -> BodyTables:
     inner_ids, inner_weights = _corners(body.landmark_vertices, body.landmark_weights, corners)
     named = {name: body.keypoint_vertices[name] for name in skeleton.KEYPOINT_VERTEX_NAME.values()}
     ids = np.unique(np.concatenate([contour_ids.ravel(), inner_ids.ravel(), list(named.values())]))
-    vertices, joints = _tables(assets, groups, ids)
+    surface, joints = _tables(assets, groups, ids)
 
     def of(vertex_ids: Any) -> PointTables:
-        return vertices[np.searchsorted(ids, vertex_ids)]
+        return surface[np.searchsorted(ids, vertex_ids)]
 
     parts = []
     for point in (*range(skeleton.FACE.start), *range(skeleton.FACE.stop, skeleton.NUM_KEYPOINTS)):

@@ -81,7 +81,7 @@ def paper_tables(assets: EhmAssets, size: BodySize, vertex_ids: NDArray[np.int64
         ],
         -1,
     )
-    head_rows = _head_rows(assets, ids, flame_dirs, flame_joints, flame_joint_dirs, lids)
+    head, head_dirs, features = _head_rows(assets, ids, flame_dirs, flame_joints, flame_joint_dirs, lids)
 
     row_of = np.full(body.num_vertices, -1)
     row_of[assets.head_vertex_ids[ids]] = np.arange(len(ids))
@@ -92,7 +92,9 @@ def paper_tables(assets: EhmAssets, size: BodySize, vertex_ids: NDArray[np.int64
     vertices = PaperTable(
         template=np.where(taken[:, None], place, body.v_template[vertex_ids]),
         dirs=np.where(taken[:, None, None], place_dirs, own_dirs),
-        **{name: _spread(value, rows, taken) for name, value in head_rows.items()},
+        head=_spread(head, rows, taken),
+        head_dirs=_spread(head_dirs, rows, taken),
+        head_features=None if features is None else _spread(features, rows, taken),
     )
     of_head = regressor[:, assets.head_vertex_ids[ids]]
     of_body = regressor.copy()
@@ -103,7 +105,9 @@ def paper_tables(assets: EhmAssets, size: BodySize, vertex_ids: NDArray[np.int64
     joints = PaperTable(
         template=of_body @ body.v_template + share[:, None] * place,
         dirs=joint_dirs,
-        **{name: None if value is None else np.tensordot(of_head, value, 1) for name, value in head_rows.items()},  # pyright: ignore[reportArgumentType]
+        head=np.tensordot(of_head, head, 1),
+        head_dirs=np.tensordot(of_head, head_dirs, 1),
+        head_features=None if features is None else np.tensordot(of_head, features, 1),
     )
     return vertices, joints
 
@@ -120,8 +124,8 @@ def _flame_dirs(assets: EhmAssets, size: BodySize) -> tuple[NDArray, NDArray, ND
 
 def _head_rows(
     assets: EhmAssets, ids: NDArray[np.int64], dirs: NDArray, joints: NDArray, joint_dirs: NDArray, lids: NDArray
-) -> dict[str, NDArray | None]:
-    """The h_k of FLAME's vertices `ids`, by the names of ``PaperTable``."""
+) -> tuple[NDArray, NDArray, NDArray | None]:
+    """The h_k of FLAME's vertices `ids`: what ``PaperTable`` calls `head`, `head_dirs` and `head_features`."""
     flame, turned = assets.flame, list(_FLAME_TURNED)
     weights = np.concatenate([np.ones((len(ids), 1)), flame.skin_weights[ids][:, turned]], -1).astype(np.float64)
     pivots = np.concatenate([np.zeros((1, 3)), joints[turned]])
@@ -133,17 +137,12 @@ def _head_rows(
         # Rows of the correctives: neck, which stays at rest, jaw, eyes.
         correctives = flame.posedirs[-NUM_FEATURES:].reshape(NUM_FEATURES, -1, 3)[:, ids].transpose(1, 2, 0)
         features = weights[:, :, None, None] * correctives[:, None].astype(np.float64)
-    return {
-        "head": weights[..., None] * (flame.v_template[ids][:, None] - pivots),
-        "head_dirs": weights[..., None, None] * (face[:, None] - pivot_dirs),
-        "head_features": features,
-    }
+    head = weights[..., None] * (flame.v_template[ids][:, None] - pivots)
+    return head, weights[..., None, None] * (face[:, None] - pivot_dirs), features
 
 
-def _spread(value: NDArray | None, rows: NDArray, taken: NDArray) -> NDArray | None:
+def _spread(value: NDArray, rows: NDArray, taken: NDArray) -> NDArray:
     """Values of replaced vertices put in the rows that are replaced, zeros in the others."""
-    if value is None:
-        return None
     out = np.zeros((len(rows), *value.shape[1:]))
     out[taken] = value[rows[taken]]
     return out
