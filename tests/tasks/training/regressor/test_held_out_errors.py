@@ -194,4 +194,4 @@ def test_a_network_that_says_the_mean_has_the_errors_of_the_mean_pose(evaluator,
     figures = evaluate(network, [batch], evaluator, alone()).figures
     for name in MEASURES:
         assert figures[name] == pytest.approx(figures[f"mean_pose_{name}"], rel=1e-4)
-        assert figures[name] > 1.0
+        assert figures[name] > (1e-6 if name == "lve_m2" else 1.0)
