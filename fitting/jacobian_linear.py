@@ -66,7 +66,7 @@ def linear_columns(
     the jaw (B, N, 2, 3) where it moves the group at rest."""
     carried = hinges.index_select(1, group.carriers)
     if body.posed_head is not None and group.poses_head:
-        own, moves = body.posed_head.columns(body, group, state, forward)
+        own, moves = body.posed_head.columns(group, state, forward)
         out = _carried(group, state, rows, so3.product(carried, moves))
         _add_posed_head(body, group, state, forward, rows, own, out)
         return [out]

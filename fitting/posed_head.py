@@ -8,21 +8,18 @@ Legend: B people, M sparse vertices, J 55 joints, R some rows of these, K outlin
 coefficients of a group, S all of them, H values that the h_k are linear in.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward, people_last
+from fitting.point_groups import PointGroup
 from fitting.sparse_tables import BodyTables
 from fitting.unknowns import State
 from model.body import skeleton
 from model.body.paper_head import NUM_FEATURES, NUM_TERMS
-
-if TYPE_CHECKING:
-    from fitting.point_groups import PointGroup
-    from fitting.sparse_body import SparseBody
 
 _JAW_FEATURES = slice(-NUM_FEATURES, -NUM_FEATURES + 9)
 """Of H, the nine that the jaw decides."""
@@ -38,6 +35,9 @@ class PosedHead:
         self.num_coefficients = sum(tables.num_groups)
         rows = (tables.points.posed_head, tables.contour.posed_head, tables.joints.posed_head)
         self.points, self.contour, self.joints = (tensor(part) for part in rows)
+        own = (tables.points.directions, tables.contour.directions, tables.joints.directions)
+        self.own_points, self.own_contour, self.own_joints = (tensor(part) for part in own)
+        self.outline = slice(skeleton.CONTOUR.start, skeleton.CONTOUR.start + self.contour.shape[1])
         self.has_features = self.joints.shape[-1] > 1 + expression + shape + 2
 
     @property
@@ -45,16 +45,17 @@ class PosedHead:
         """(J, 3, S) how coefficients move the rest joints of a head of scale one with its mouth closed."""
         return self._of_coefficients(self.joints[:, 0])
 
-    def at_rest(self, body: "SparseBody", state: State, local: Tensor) -> tuple[Tensor, Tensor]:
+    def at_rest(self, state: State, local: Tensor) -> tuple[Tensor, Tensor]:
         """sum_k A_k h_k of the sparse vertices (M, 3, B) and of the joints (J, 3, B), for rotations (B, J, 3, 3)."""
         values, turns = self._values(state, local), people_last(self._turns(local))
         points = (self.points.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
         outline = self.contour.index_select(0, state.contour_bin).flatten(1, 3)
         outline = torch.bmm(outline, values[..., None]).squeeze(-1).T.unflatten(0, (-1, NUM_TERMS, 3))
         joints = (self.joints.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
-        return _moved(turns, body.with_outline(points, outline)), _moved(turns, joints)
+        points = torch.cat([points[: self.outline.start], outline, points[self.outline.stop :]])
+        return _moved(turns, points), _moved(turns, joints)
 
-    def columns(self, body: "SparseBody", group: "PointGroup", state: State, forward: Forward) -> tuple[Tensor, Tensor]:
+    def columns(self, group: PointGroup, state: State, forward: Forward) -> tuple[Tensor, Tensor]:
         """Derivatives of the rest places of a group's sparse vertices (B, N C, 3, n) and carriers (B, A, 3, n).
 
         The n columns: L coefficients, log head scale, jaw.
@@ -64,16 +65,16 @@ class PosedHead:
         parts = []
         if outline:
             bins = state.contour_bin
-            tables = self.contour.index_select(0, bins), body.contour.directions.index_select(0, bins)
+            tables = self.contour.index_select(0, bins), self.own_contour.index_select(0, bins)
             parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, start : start + outline]))
-        tables = self.points[inner], body.points.directions[inner]
+        tables = self.points[inner], self.own_points[inner]
         parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, inner]))
-        tables = self.joints[group.carriers], body.joints.directions[group.carriers]
+        tables = self.joints[group.carriers], self.own_joints[group.carriers]
         joints = self._moves(group, state, forward, *tables, forward.joints_from_head[:, group.carriers])
         return torch.cat(parts, 1), joints
 
     def _moves(
-        self, group: "PointGroup", state: State, forward: Forward, terms: Tensor, directions: Tensor, at_rest: Tensor
+        self, group: PointGroup, state: State, forward: Forward, terms: Tensor, directions: Tensor, at_rest: Tensor
     ) -> Tensor:
         """Derivatives (B, R, 3, n) of rest places.
 

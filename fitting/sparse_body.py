@@ -250,7 +250,7 @@ class SparseBody:
             vertices = torch.addcmul(vertices, head[:, None] * grow, from_head)
             joints = torch.addcmul(joints, self.joints.head[:, None, None] * grow, joints_from_head)
         else:
-            from_head, joints_from_head = self.posed_head.at_rest(self, state, local_first)
+            from_head, joints_from_head = self.posed_head.at_rest(state, local_first)
             vertices = torch.addcmul(vertices, people_last(scale), from_head)
             joints = torch.addcmul(joints, people_last(scale), joints_from_head)
         if self.points.correctives is not None:
