@@ -104,6 +104,12 @@ class Reprojection:
         limit = self.limb_limits[limb]
         return None if limit.kept[row] else limit.sentence(row)
 
+    def lack(self, row: int, part: int) -> str | None:
+        """What is said of a part of which fewer points are seen than any fit has to meet; None if there are enough."""
+        seen = int((~self.residual_px[row, PART_POINTS[part]].isnan()).sum())
+        needed = int(self.part_limits[part][0].limit[row])
+        return None if seen >= needed else f"{seen} points seen, needed {needed}"
+
 
 def _masked_median(values: Tensor, mask: Tensor) -> Tensor:
     """Median of the values (B, N) where the mask holds, NaN for rows without any."""
@@ -218,7 +224,7 @@ def _part_limits(
     hand_estimated: Tensor,
     turns: tuple[Tensor, Tensor],
 ) -> tuple[tuple[Limit, ...], ...]:
-    """What body, left hand, right hand and face are held to, the most telling first.
+    """What body, left hand, right hand and face are held to: the number of points, then the most telling first.
 
     Args:
         inlier: (B, 133) bool.

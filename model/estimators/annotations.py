@@ -1,11 +1,17 @@
-"""Keypoint backend that takes a data set's own annotations, with the uncertainty of human annotators."""
+"""Keypoint backend that takes a data set's own annotations, with the uncertainty of human annotators.
+
+What a data set does not annotate can be filled from a detector: COCO's people have 17 body points, no hands, no face.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from datasets_manifest.schema.error_codes import Refusal
-from model.body.skeleton import CONTOUR, INNER_FACE, NUM_KEYPOINTS
+from model.body.skeleton import CONTOUR, FACE, INNER_FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
 from model.estimators.refusals import (
     TRUNK,
@@ -15,7 +21,7 @@ from model.estimators.refusals import (
     refused_boxes,
     trusted_parts,
 )
-from model.estimators.registry import register
+from model.estimators.registry import create, register
 from model.estimators.surface import COCO_ANNOTATORS
 from model.imaging.boxes import longer_side, score_from_sigma
 
@@ -39,6 +45,8 @@ FAR_FROM_PHOTO = 0.25
 """The same outside the photo, in its longer sides. Those people stay within 0.02."""
 BOX_MARGIN = 0.08
 """Room around the keypoints, in longer sides, where no box was annotated."""
+FILLED = {1: LEFT_HAND, 2: RIGHT_HAND, 3: FACE}
+"""Number of a part that a detector may give, and its keypoints."""
 
 
 def is_annotated(keypoints: Array) -> Array:
@@ -67,11 +75,44 @@ def box_of_keypoints(keypoints: Array, width: int, height: int) -> Array:
     return np.clip(np.concatenate([low - margin, high + margin]), 0, [width, height, width, height])
 
 
+def filled(own: KeypointsOutput, found: KeypointsOutput) -> KeypointsOutput:
+    """Returns annotated people with the faces and hands that a detector found where there are too few annotated points.
+
+    Annotated points stay as they are. The detector's evidence spares the later steps another search.
+    """
+    keypoints, sigma_px, details = own.keypoints.copy(), own.sigma_px.copy(), [list(row) for row in own.part_details]
+    for i, row in enumerate(details):
+        for part, points in FILLED.items():
+            if row[part] is None or not own.valid[i]:
+                continue
+            if found.part_valid[i, part]:
+                new = np.isinf(sigma_px[i]) & np.isfinite(found.sigma_px[i])
+                new[: points.start], new[points.stop :] = False, False
+                keypoints[i, new], sigma_px[i, new] = found.keypoints[i, new], found.sigma_px[i, new]
+                row[part] = None
+            else:
+                row[part] = f"{row[part]}; looked for: {found.part_details[i][part]}"
+    parts = [tuple(row) for row in details]
+    return replace(
+        own,
+        keypoints=keypoints,
+        sigma_px=sigma_px,
+        part_details=parts,
+        part_valid=trusted_parts(parts),
+        evidence=found.evidence | own.evidence,
+    )
+
+
 @register("keypoints", "annotations")
 class AnnotatedKeypoints:
     """The keypoints of the data set, as they are."""
 
     info = EstimatorInfo(name="annotations", version="2")
+
+    def __init__(self, *, fill: Literal["mediapipe"] | None = None) -> None:
+        self._filler = None if fill is None else create("keypoints", fill)
+        if self._filler is not None:
+            self.info = replace(self._filler.info, name="annotations", version=f"2, {fill} {self._filler.info.version}")
 
     def estimate(
         self, image: ImageInput, boxes: Array | None = None, annotated: Array | None = None
@@ -118,7 +159,11 @@ class AnnotatedKeypoints:
                     "outside the photo",
                 )
             reasons[i] = too_few or reasons[i]
-        return self._output(np.where(seen[..., None], annotated, 0.0), boxes, source, reasons)
+        kept = np.where(seen[..., None], annotated, 0.0)
+        out = self._output(kept.copy(), boxes, source, reasons)
+        if self._filler is None:
+            return out
+        return filled(out, self._filler.fill(image, np.where(out.valid[:, None], boxes, np.nan), kept))
 
     def _output(
         self, keypoints: Array, boxes: Array, source: list[str], reasons: list[Refusal | None]

@@ -171,3 +171,14 @@ def test_a_part_that_is_not_valid_says_what_it_lacks(seen, error_px, said) -> No
 def test_a_face_that_looks_away_says_how_far() -> None:
     found = evidence([slice(0, 133)], turns=(2.0, 0.0))
     assert found.doubt(0, 3) == "face 115 degrees from the camera, allowed 100"
+
+
+def test_points_that_were_never_seen_are_too_few_and_no_misfit() -> None:
+    few = evidence([slice(5, 10)])
+    assert [few.lack(0, part) for part in range(4)] == [
+        "5 points seen, needed 6",
+        "0 points seen, needed 10",
+        "0 points seen, needed 15",
+        "0 points seen, needed 30",
+    ]
+    assert evidence([slice(0, 133)], error_px=20.0).lack(0, 0) is None

@@ -10,6 +10,7 @@ from model.estimators.base import Array, ImageInput, KeypointsOutput
 from model.estimators.mediapipe.body import NO_BODY
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
+from model.estimators.mediapipe.search.annotated import people_of_annotations
 from model.estimators.mediapipe.search.detector import DetectorConfig
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.heads import HeadConfig, head_points
@@ -87,6 +88,22 @@ class MediapipeKeypoints:
         )
         readings = one_owner_a_hand(people)
         return self._output(readings, used, problems, "manifest", width, height)
+
+    def fill(self, image: ImageInput, boxes: Array, annotated: Array) -> KeypointsOutput:
+        """Estimates people whose body points are annotated, with their faces and hands where those points have them.
+
+        Args:
+            image: The photo.
+            boxes: (P, 4) xyxy px.
+            annotated: (P, 133, 3) with COCO's flags.
+        """
+        height, width = image.rgb.shape[:2]
+        problems = refused_boxes(boxes, width, height)
+        usable = [problem is None for problem in problems]
+        readings = people_of_annotations(
+            self._networks, image.rgb, boxes, usable, annotated, pose=self._pose, hands=self._hands
+        )
+        return self._output(readings, boxes, problems, "manifest", width, height)
 
     def _output(
         self,

@@ -235,12 +235,15 @@ def _validity_state(
 
 
 def _reason(part: str, parts: dict[str, Columns], fit: Reprojection, row: int) -> Refusal:
-    """Why a part is not valid: its estimator's reason, its 2D points', or that the fit does not meet them."""
+    """Why a part is not valid: its estimator's reason, its 2D points', their number, or that the fit misses them."""
     estimator, prefix = _STATED_BY[part]
     code, detail = (parts[estimator][f"{prefix}{name}"][row] for name in ("error_code", "error_detail"))
     if code is not None:
         return Refusal(ErrorCode(code), detail)
     if not parts["keypoints"]["part_valid"][row, PART_NAMES.index(part)]:
         return Refusal(ErrorCode.ESTIMATOR_REFUSED, parts["keypoints"][f"{part}_detail"][row])
+    too_few = fit.lack(row, PART_NAMES.index(part))
+    if too_few is not None:
+        return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, too_few)
     said = fit.doubt(row, PART_NAMES.index(part))
     return Refusal(ErrorCode.REPROJECTION_TOO_LARGE, said or ErrorCode.REPROJECTION_TOO_LARGE.sentence)

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from refusals import codes_of
 
 from model.estimators import ImageInput, create
+from model.estimators.annotations import filled
 
 IMAGE = ImageInput.from_rgb("photo", np.zeros((300, 400, 3), np.uint8))
 BOX = np.array([[50.0, 40.0, 150.0, 240.0]])
@@ -146,3 +149,37 @@ def test_points_that_are_no_numbers_are_not_annotated(value):
     out = run(annotated)
     assert not out.keypoints[0, 9].any()
     assert np.isfinite(out.keypoints).all()
+
+
+def test_annotated_points_stay_and_only_parts_with_too_few_are_filled():
+    annotated = person()
+    annotated[0, 91:112, 2] = 0  # no left hand
+    annotated[0, 115:133, 2] = 0  # three points of the right one
+    own, found = run(annotated), run(person())
+    found.keypoints[..., :2] += 7
+    out = filled(own, replace(found, part_valid=np.array([[True, True, True, True]])))
+    assert out.part_valid.all()
+    np.testing.assert_array_equal(out.keypoints[0, :91], own.keypoints[0, :91])
+    np.testing.assert_array_equal(out.keypoints[0, 112:115], own.keypoints[0, 112:115])
+    np.testing.assert_array_equal(out.keypoints[0, 91:112], found.keypoints[0, 91:112])
+    np.testing.assert_array_equal(out.sigma_px[0, 115:], found.sigma_px[0, 115:])
+    assert own.part_valid.tolist() == [[True, False, False, True]]
+
+
+def test_a_part_that_the_filling_refuses_says_both():
+    annotated = person()
+    annotated[0, 91:112, 2] = 0
+    found = run(annotated)
+    details = [(None, "spread 4.1 % of the hand, allowed 3.5 %", None, None)]
+    out = filled(run(annotated), replace(found, part_details=details))
+    said = "0 hand points annotated, needed 4; looked for: spread 4.1 % of the hand, allowed 3.5 %"
+    assert out.part_details[0][1] == said
+    assert not out.part_valid[0, 1]
+
+
+def test_nobody_is_filled_who_has_too_few_body_points():
+    annotated = person()
+    annotated[0, 3:, 2] = 0
+    out = filled(run(annotated), run(person()))
+    assert not out.part_valid.any()
+    assert np.isinf(out.sigma_px[0, 91:]).all()

@@ -10,7 +10,7 @@ from model.estimators.base import Array
 from model.estimators.mediapipe.graphs.runner import FaceDetection, Networks
 from model.estimators.mediapipe.landmarks import POSE_FLIP
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_people
-from model.estimators.mediapipe.search.face_landmarks import face_offset
+from model.estimators.mediapipe.search.face_landmarks import eyes_along, face_offset
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.heads import (
     HeadConfig,
@@ -131,7 +131,8 @@ def people_of_photo(
             reading, box = people[owner]
             assert reading.pose is not None
             offset = face_offset(found.reading, reading.pose.landmarks)
-            with_face = replace(reading, face=found.reading, face_offset=offset)
+            eyes = eyes_along(mesh, reading.pose.landmarks)
+            with_face = replace(reading, face=found.reading, face_offset=offset, face_eyes=eyes)
             if with_face.has_face():
                 people[owner] = with_face, box
                 continue

@@ -62,15 +62,10 @@ class PersonReading:
     face: FaceReading | None = None
     face_offset: float = float("nan")
     """Distance between face and pose (or the face detector's box), in face heights."""
+    face_eyes: float = float("nan")
+    """Agreement of the eyes of face and pose, see ``eyes_along``; NaN of a head without a pose."""
     hands: tuple[FoundHand, FoundHand] | None = None
     hand_ok: tuple[bool, bool] = (False, False)
-
-    @property
-    def face_eyes(self) -> float:
-        """Agreement of the eyes of face and pose, NaN without either."""
-        if self.face is None or self.pose is None:
-            return float("nan")
-        return eyes_along(self.face.landmarks, self.pose.landmarks)
 
     def has_face(self) -> bool:
         """Whether the face is accepted."""
@@ -82,13 +77,13 @@ def read_parts(
 ) -> PersonReading:
     """Reads face and hands of a person whose pose is known."""
     found_face, offset = find_face(networks, rgb, pose.landmarks) if face else (None, float("nan"))
+    eyes = float("nan") if found_face is None else eyes_along(found_face.landmarks, pose.landmarks)
+    person = PersonReading(pose=pose, face=found_face, face_offset=offset, face_eyes=eyes)
     if not hands:
-        return PersonReading(pose=pose, face=found_face, face_offset=offset)
+        return person
     left, right = (find_hand(networks, rgb, pose, side, config) for side in (0, 1))
     accepted = drop_shared_hand((left, right), [hand_detail(hand.figures, config) is None for hand in (left, right)])
-    return PersonReading(
-        pose=pose, face=found_face, face_offset=offset, hands=(left, right), hand_ok=(accepted[0], accepted[1])
-    )
+    return replace(person, hands=(left, right), hand_ok=(accepted[0], accepted[1]))
 
 
 def one_owner_a_hand(

@@ -70,7 +70,7 @@ def test_a_face_on_the_back_of_a_head_is_refused():
     assert frontal.face_eyes > MIN_EYES
     turned = frontal.pose.landmarks.copy()
     turned[[LEFT_EYE, RIGHT_EYE]] = turned[[RIGHT_EYE, LEFT_EYE]]
-    behind = replace(frontal, pose=replace(frontal.pose, landmarks=turned))
+    behind = replace(frontal, face_eyes=eyes_along(frontal.face.landmarks, turned))
     assert not behind.has_face()
     evidence = to_evidence([frontal, behind, None])
     np.testing.assert_array_equal(face_accepted(evidence), [True, False, False])
