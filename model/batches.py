@@ -56,8 +56,8 @@ def take_rows(batch: Batch, index: Tensor) -> Batch:
 
 
 def choose_rows(mask: Tensor, yes: Batch, no: Batch) -> Batch:
-    """Row by row: ``yes`` where the mask (B,) holds, else ``no``. A NaN of the row that is not chosen does not pass."""
-    return map_tensors(yes, lambda a, b: torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b), no)
+    """``yes`` where the mask, (B,) or of more leading dimensions, holds, else ``no``; NaN not chosen does not pass."""
+    return map_tensors(yes, lambda a, b: torch.where(mask.view(*mask.shape, *[1] * (a.dim() - mask.dim())), a, b), no)
 
 
 def put_rows(target: Batch, index: Tensor, source: Batch) -> None:

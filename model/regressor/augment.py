@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -192,7 +193,15 @@ def seen_inside(keypoints: Array, square: Square) -> Array:
     keypoints = np.asarray(keypoints, np.float64)
     seen = np.isfinite(keypoints).all(1) & (keypoints[:, 2] > 0)
     points = apply_affine(crop_affine(square, 1), np.where(seen[:, None], keypoints[:, :2], 0.0)) - 0.5
-    return seen & (np.abs(points[:, 0]) <= VISIBLE_SHARE / 2) & (np.abs(points[:, 1]) <= 0.5)
+    return seen & is_read(points)
+
+
+def is_read(points: Any) -> Any:
+    """Which points the network reads (...,) bool, of points (..., 2 or more) in sides of the crop from its centre.
+
+    Arrays give an array, tensors a tensor.
+    """
+    return (abs(points[..., 0]) <= VISIBLE_SHARE / 2) & (abs(points[..., 1]) <= 0.5)
 
 
 def _moved(square: Square, zoom: float, shift: Array, roll_rad: float) -> Square:

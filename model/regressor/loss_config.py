@@ -11,7 +11,7 @@ _POINTS_3D, _POINTS_2D = ("body_3d", "hand_3d", "face_3d", "face_form"), ("body_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig:
-    """Weight of every term of the table in ``model.regressor.losses``, and how points are compared."""
+    """Weight of every term of ``model.regressor.losses`` and of ``model.regressor.unseen``; how points are compared."""
 
     global_orient: float = 0.001
     """Pelvis."""
@@ -49,6 +49,9 @@ class LossConfig:
     """Points of either hand, sides of the crop."""
     face_2d: float = 0.01
     """Points of the face, sides of the crop."""
+    unseen: float = 0.0
+    """What a crop does not show: it is pulled towards the mean parameters, and points of what is shown do not turn it
+    (at 0 they do). Not in the paper."""
     min_score: float = 0.0
     """2D points that score this or less do not count."""
     invalid_parts_in_2d: bool = False
@@ -70,7 +73,7 @@ class LossConfig:
     @property
     def reaches_every_readout(self) -> bool:
         """Whether each read-out of the network has a term of its own: every parameter, and points for the camera."""
-        own = [name for name in WEIGHT_NAMES if name not in _POINTS_3D + _POINTS_2D]
+        own = [name for name in WEIGHT_NAMES if name not in (*_POINTS_3D, *_POINTS_2D, "unseen")]
         return all(getattr(self, name) for name in own) and any(getattr(self, name) for name in _POINTS_2D)
 
     def weight_of(self, term: str) -> float:

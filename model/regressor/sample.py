@@ -31,7 +31,7 @@ from model.estimators.base import Array
 from model.imaging.crop import crop_transform, cut_crop, keypoints_in_crop
 from model.imaging.crop_camera import crop_orient
 from model.imaging.squares import Square
-from model.regressor.augment import VISIBLE_SHARE, Augmentation
+from model.regressor.augment import Augmentation, is_read
 from model.regressor.batch import TrainingBatch
 from model.regressor.flip import CoefficientMirror, mirror_joint_flags, mirror_parameters
 from model.regressor.joint_rotations import joint_orientation
@@ -219,7 +219,7 @@ def _inside(part_valid: Array, keypoints: Array) -> Array:
     """Flags (4,) without the hands and the face that lie mostly outside what the network reads."""
     valid = np.array(part_valid, bool)
     seen = keypoints[:, 2] > 0
-    inside = (np.abs(keypoints[:, 0]) <= VISIBLE_SHARE / 2) & (np.abs(keypoints[:, 1]) <= 0.5)
+    inside = is_read(keypoints)
     for part, points in ((_LEFT, LEFT_HAND), (_RIGHT, RIGHT_HAND), (_FACE, FACE)):
         num_seen = seen[points].sum()
         if num_seen and (seen & inside)[points].sum() < PART_INSIDE_SHARE * num_seen:

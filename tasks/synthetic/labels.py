@@ -1,7 +1,6 @@
 """Known truth as labels: what a rendered person is, without any estimator or fit.
 
-A part is valid where the camera sees it: the body if it sees at least half of shoulders, elbows, wrists and hips, a
-hand, the face or a limb if it sees at least half of their points. A joint is seen, as in fitted labels, if it sees a
+A part or limb is valid where the camera sees it (``model.body.shown``). A joint is seen, as in fitted labels, if it sees a
 keypoint that shows how the joint is turned. Keypoints are the projected truth; the score of one is whether it is seen.
 A person of whom no part is seen is a failed row, and still states all that is known.
 """
@@ -14,16 +13,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.error_codes import BoxSource, ErrorCode, Status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, make_sample_id
-from model.body.skeleton import BODY_GROUPS, FACE, JOINT_KEYPOINTS, LEFT_HAND, RIGHT_HAND
-
-FRAMING_POINTS = tuple(range(5, 13))
-"""Shoulders, elbows, wrists and hips among the 133 keypoints: what a body in the picture shows of itself."""
-VALID_SHARE = 0.5
-"""Share of a part's points that must be seen for it to supervise."""
+from model.body.shown import SHOWN_SHARE, points_below, shown_limbs, shown_parts
+from model.body.skeleton import BODY_GROUPS
 
 
 def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -> pa.Table:
@@ -35,10 +31,8 @@ def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -
         split: Its split.
     """
     count = len(people)
-    seen = np.stack([person["keypoints_2d"] for person in people])[..., 2] > 0
-    points = (list(FRAMING_POINTS), LEFT_HAND, RIGHT_HAND, FACE)
-    valid = np.stack([seen[:, part].mean(1) >= VALID_SHARE for part in points], 1)
-    limbs = np.stack([seen[:, list(own)].mean(1) >= VALID_SHARE for own in BODY_GROUPS.values()], 1)
+    shown = torch.from_numpy(np.stack([person["keypoints_2d"] for person in people])[..., 2] > 0)
+    valid, limbs = shown_parts(shown).numpy(), shown_limbs(shown).numpy()
     ids = [
         make_sample_id(dataset, split, PurePosixPath(person["image"]).with_suffix("").as_posix(), person["person"])
         for person in people
@@ -52,7 +46,7 @@ def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -
         "hand_scale": np.ones((count, 3), np.float32),
         **{f"{part}_valid": valid[:, k] for k, part in enumerate(PART_NAMES)},
         **{f"reproj_{part}_px": np.where(valid[:, k], 0, np.nan) for k, part in enumerate(PART_NAMES)},
-        "joint_seen": np.stack([seen[:, list(own)].any(1) for own in JOINT_KEYPOINTS.values()], 1),
+        "joint_seen": points_below(shown).numpy(),
         **{name: np.zeros(count) for name in ("reproj_rel", "moved_rad")},
         "inlier_ratio": np.ones(count),
         **dict.fromkeys(["quality", *(f"{part}_quality" for part in PART_NAMES)], valid.any(1).astype(np.float32)),
@@ -83,4 +77,4 @@ def _states(valid: np.ndarray) -> dict[str, list[Any]]:
 
 def unseen_detail(names: Sequence[str]) -> str | None:
     """What is said of parts or limbs of which too little is seen; None if there are none."""
-    return f"less than {VALID_SHARE:.0%} of the points is seen of: {', '.join(names)}" if names else None
+    return f"less than {SHOWN_SHARE:.0%} of the points is seen of: {', '.join(names)}" if names else None

@@ -29,11 +29,12 @@ from datasets_manifest.shards.label_sets import LabelSet
 from datasets_manifest.shards.shard import finished_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from model.body.ehms import EHMs
+from model.body.shown import SHOWN_SHARE
 from model.renderer.overlay import encode_jpeg, encode_png
 from model.renderer.people import RestShape
 from tasks.display import Display, Lines
 from tasks.revisions import REVISIONS
-from tasks.synthetic.labels import VALID_SHARE, label_table
+from tasks.synthetic.labels import label_table
 from tasks.synthetic.person import SyntheticConfig, render_person
 from tasks.synthetic.pool import call_in_processes
 from tasks.synthetic.pose import CROP_SHARES
@@ -94,7 +95,7 @@ def _synthesise(
     out_dir: Path, config: SyntheticConfig, ehm: EHMs, jobs: int, dataset: str, split: str, display: Display
 ) -> None:
     truth_path = out_dir / TRUTH_FILE
-    stated = _stated_config(config, ehm) | {"dataset": dataset, "split": split, "valid_share": VALID_SHARE}
+    stated = _stated_config(config, ehm) | {"dataset": dataset, "split": split, "valid_share": SHOWN_SHARE}
     names = [_image_name(k, config) for k in range(config.count)]
     if finished_footer(truth_path, config_hash(stated)) and all((out_dir / name).is_file() for name in names):
         log.info("%s is complete (%d images); nothing to render.", out_dir, config.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,12 @@ from model.body.keypoint_body import KeypointBody
 from model.regressor.batch import TrainingBatch
 from model.regressor.loss_config import LossConfig
 from model.regressor.losses import regressor_loss
+from model.regressor.mean_parameters import people_of
 from model.regressor.network import EhmRegressor, normalise
 from model.regressor.runtime import numerics
 from model.regressor.targets import posed_target
 from model.regressor.token_keypoints import TokenKeypoints
+from model.regressor.unseen import UNSEEN_TERM, guessed, hold_unseen, unseen_term
 
 TOKEN_TERM = "token_keypoints"
 """Name of the term that only the training has."""
@@ -57,6 +60,9 @@ class Objective(nn.Module):
             tokens = self.network.backbone(crops)
         # Rotations, camera and body need float32, whatever the backbone worked in.
         prediction = self.network.heads(tokens)
+        said, guesses = prediction.parameters, guessed(batch)
+        if self.loss.unseen:
+            prediction = replace(prediction, parameters=hold_unseen(said, guesses))
         with numerics("fp32", crops.device):  # tf32 moves points by half a millimetre
             posed = self.body(prediction.parameters)
             target_joints, target_keypoints = posed_target(batch, self.body)
@@ -65,6 +71,10 @@ class Objective(nn.Module):
             config.focal_sides,
         )  # fmt: skip
         total, terms = found.total, {name: value.detach() for name, value in found.terms.items()}
+        unseen = unseen_term(said, people_of(self.network.mean), guesses, batch.weight)
+        terms[UNSEEN_TERM] = unseen.detach()
+        if self.loss.unseen:
+            total = total + self.loss.unseen * unseen
         if self.tokens is not None:
             located = self.tokens(tokens, batch.keypoints_2d, batch.weight.mean(1))
             total = total + self.token_weight * located

@@ -145,6 +145,8 @@ class TrainConfig(EngineConfig):
         values["weights"] = [dataset.weight for dataset in self.datasets]
         if not self.validation_share:
             values.pop("validation_share")  # as in the runs that were begun before it was a setting
+        if not self.loss.unseen:
+            values["loss"].pop("unseen")  # likewise
         if self.mean not in MEANS:
             values["mean"] = "file"
         return values

@@ -34,12 +34,14 @@ def test_the_papers_preset_states_the_papers_figures() -> None:
     assert (loss.global_orient, loss.min_score, loss.face_form, loss.face_3d, loss.hand_3d) == (0, 0.7, 0, 0, 0)
     assert config.optimiser.clip_norm is None
     assert config.body_model.fusion == "paper"
+    assert loss.unseen == 0
 
 
 def test_hmr2s_preset_states_hmr2s_figures() -> None:
     config = load_train_config(ROOT / "params.train-hmr2.yaml")
     loss, augment = config.loss, config.augment
     assert (loss.body_3d, loss.body_2d, loss.body_pose, loss.betas, loss.face_form) == (0.05, 0.01, 0.001, 0.0005, 0)
+    assert loss.unseen == 0
     assert (augment.scale, augment.rotation_deg, augment.rotation_share, augment.flip_share) == (0.3, 30.0, 0.6, 0.5)
 
 
@@ -144,6 +146,12 @@ def test_every_setting_that_decides_is_in_the_hash() -> None:
         dataclasses.replace(base, augment=dataclasses.replace(base.augment, scale=0.01)),
     ]
     assert all(config.deciding() != base.deciding() for config in changed)
+
+
+def test_a_run_that_was_begun_without_the_term_of_what_is_not_seen_goes_on() -> None:
+    with_it, without_it = _config(loss={"unseen": 0.02}), _config()
+    assert with_it.deciding() != without_it.deciding()
+    assert "unseen" not in without_it.deciding()["loss"]
 
 
 def _config(**values: object) -> TrainConfig:

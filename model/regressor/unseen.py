@@ -1,0 +1,77 @@
+"""What a crop does not show: which parameters of a person are guesses, and the term that keeps guesses plausible.
+
+A parameter is a guess where neither the crop shows it (``model.body.shown``, by the observed points that lie in what
+the network reads) nor the label teaches it. A part that is shown and may not supervise is no guess: nothing is said of
+it. Guesses are pulled towards the mean parameters, by the squared difference of matrices and coefficients, and nothing
+else moves them: with this term, the points of what is shown do not reach them (``hold_unseen``).
+
+The turns of pelvis and head in the camera's frame are never guesses. A face or hand that is shown alone hangs on a
+chain of joints that nobody sees. While these are at the mean, the turn of the pelvis alone brings it to where it is
+seen: the body is a plausible one, turned as the face or hand is.
+
+Legend: B people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from model.batches import choose_rows
+from model.body import skeleton
+from model.body.parameters import EhmParameters
+from model.body.shown import shown_joints, shown_parts
+from model.regressor.augment import is_read
+from model.regressor.batch import TrainingBatch
+
+UNSEEN_TERM = "unseen"
+"""Name of the term, and of the setting that is its weight (``LossConfig``)."""
+_OF_FACE = ("jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression")
+
+
+def shown_points(batch: TrainingBatch) -> Tensor:
+    """(B, 133) bool: keypoints that were observed and lie in what the network reads of the crop."""
+    return is_read(batch.keypoints_2d) & (batch.keypoints_2d[..., 2] > 0)
+
+
+def guessed(batch: TrainingBatch) -> dict[str, Tensor]:
+    """Name of a parameter -> whether it is a guess, (B,) or, of body joints, (B, 21) bool."""
+    points = shown_points(batch)
+    body, left, right, face = shown_parts(points).unbind(-1)
+    joints = shown_joints(points)[:, 1 : skeleton.NUM_MAIN_JOINTS]
+    body_known, face_known = body | batch.body_valid, face | batch.face_valid
+    return {
+        "body_pose": ~(joints | (batch.body_valid[:, None] & batch.joint_seen[:, 1:])),
+        "betas": ~body_known,
+        "left_hand_pose": ~(left | batch.left_hand_valid),
+        "right_hand_pose": ~(right | batch.right_hand_valid),
+        **dict.fromkeys(_OF_FACE, ~face_known),
+        "head_scale": ~(body_known & face_known),
+    }
+
+
+def hold_unseen(said: EhmParameters, guesses: Mapping[str, Tensor]) -> EhmParameters:
+    """The same people; no gradient passes through their guesses."""
+    held = {
+        name: choose_rows(guess, getattr(said, name).detach(), getattr(said, name)) for name, guess in guesses.items()
+    }
+    return dataclasses.replace(said, **held)
+
+
+def unseen_term(said: EhmParameters, mean: EhmParameters, guesses: Mapping[str, Tensor], weight: Tensor) -> Tensor:
+    """How far guesses are from the mean parameters: summed over a person's, averaged over the B people.
+
+    Args:
+        said: B people.
+        mean: One person, without a leading dimension.
+        guesses: See ``guessed``.
+        weight: (B,) factor on a person.
+    """
+    far = []
+    for name, guess in guesses.items():
+        away = (getattr(said, name) - getattr(mean, name)).square()
+        far.append(choose_rows(guess, away, torch.zeros_like(away)).flatten(1).sum(1))
+    return (torch.stack(far).sum(0) * weight).sum() / len(weight)
