@@ -1,4 +1,4 @@
-"""What a crop does not show: which parameters of a person are guesses, and the term that keeps guesses plausible.
+"""What a crop does not show: which parameters of a person are guesses, and the term that keeps them plausible.
 
 A parameter is a guess where neither the crop shows it (``model.body.shown``, by the observed points that lie in what
 the network reads) nor the label teaches it. A part that is shown and may not supervise is no guess: nothing is said of
@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+import roma
 import torch
 from torch import Tensor
 
@@ -29,6 +30,8 @@ from model.regressor.batch import TrainingBatch
 
 UNSEEN_TERM = "unseen"
 """Name of the term, and of the setting that is its weight (``LossConfig``)."""
+UNSEEN_MEASURES = ("unseen_deg", "unseen_head_deg", "unseen_hand_deg")
+"""Of all crops, of those that show a face and no body, and of those that show a hand and neither."""
 _OF_FACE = ("jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression")
 
 
@@ -75,3 +78,25 @@ def unseen_term(said: EhmParameters, mean: EhmParameters, guesses: Mapping[str, 
         away = (getattr(said, name) - getattr(mean, name)).square()
         far.append(choose_rows(guess, away, torch.zeros_like(away)).flatten(1).sum(1))
     return (torch.stack(far).sum(0) * weight).sum() / len(weight)
+
+
+def unseen_deg(said: EhmParameters, mean: EhmParameters, batch: TrainingBatch) -> dict[str, Tensor]:
+    """Mean angle between joints that a crop does not show, whoever teaches them, and the mean pose.
+
+    Args:
+        said: B people.
+        mean: One person, without a leading dimension.
+        batch: Whose crops they are.
+
+    Returns:
+        Name in ``UNSEEN_MEASURES`` -> (B,) degrees; NaN where all joints are shown, or the crop is of another kind.
+    """
+    points = shown_points(batch)
+    unseen = ~shown_joints(points)
+    unseen[:, skeleton.PELVIS] = False
+    rest = mean.local_rotations().expand(len(batch), -1, 3, 3)
+    angle = torch.rad2deg(roma.rotmat_geodesic_distance(said.local_rotations(), rest))
+    mean_angle = torch.where(unseen, angle, 0.0).sum(1) / unseen.sum(1)
+    body, left, right, face = shown_parts(points).unbind(-1)
+    kinds = (torch.ones_like(body), face & ~body, (left | right) & ~face & ~body)
+    return {name: torch.where(kind, mean_angle, torch.nan) for name, kind in zip(UNSEEN_MEASURES, kinds, strict=True)}

@@ -1,7 +1,8 @@
 """How far predictions on held-out people are from their labels, beside what the mean pose alone would give.
 
 The errors are those of ``model.metrics.person``; `orient_deg` is turned in the crop's camera. A person whose part is
-not valid does not count in the figures of that part.
+not valid does not count in the figures of that part. `unseen_deg` is no error, since nobody knows what is not seen: how
+far the joints that the crop does not show are from the mean pose, also of people seen by the head or a hand alone.
 
 Legend: B people.
 """
@@ -29,9 +30,10 @@ from model.regressor.mean_parameters import MeanParameters, people_of
 from model.regressor.network import EhmRegressor, normalise
 from model.regressor.runtime import numerics
 from model.regressor.targets import neutral_where_invalid
+from model.regressor.unseen import UNSEEN_MEASURES, unseen_deg
 from tasks.training.engine.distributed import ProcessGroup
 
-MEASURES = (
+ERRORS = (
     "pa_mpjpe_mm",
     "mpjpe_mm",
     "hand_pa_pve_mm",
@@ -44,6 +46,8 @@ MEASURES = (
     "orient_deg",
 )
 """Errors of people that are told, see ``model.metrics.person``."""
+MEASURES = (*ERRORS, *UNSEEN_MEASURES)
+"""All that is told of people."""
 MEAN_POSE = "mean_pose_"
 """Prefix of the figures of the mean parameters."""
 
@@ -104,11 +108,15 @@ class Evaluator:
     Args:
         assets: The body of the labels.
         config: Numbers of coefficients.
+        mean: What joints that a crop does not show are compared with; on the device.
         device: Where bodies are posed.
     """
 
-    def __init__(self, assets: EhmAssets, config: RegressorConfig, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, assets: EhmAssets, config: RegressorConfig, mean: MeanParameters, device: torch.device | str = "cpu"
+    ) -> None:
         self._posed = PosedByParameters(assets, config.size, device=device)
+        self._mean = people_of(mean)
 
     def errors(self, said: EhmParameters, batch: TrainingBatch) -> Errors:
         """Errors of predictions (B) against the labels of a batch (B); bodies are posed in float32 whatever the process
@@ -116,8 +124,9 @@ class Evaluator:
         label = neutral_where_invalid(batch)  # what is not valid may be anything, and must not end the alignment
         with numerics("fp32", batch.weight.device):
             predicted, truth = self._posed(said), self._posed(label)
+            unseen = {name: value.cpu().numpy() for name, value in unseen_deg(said, self._mean, batch).items()}
         valid = {part: getattr(batch, f"{part}_valid").cpu().numpy() for part in PART_NAMES}
-        found = person_errors(predicted, truth, valid)
+        found = person_errors(predicted, truth, valid) | unseen
         return Errors(sample_ids=batch.sample_ids, values={name: found[name] for name in MEASURES})
 
 

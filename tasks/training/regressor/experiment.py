@@ -104,7 +104,7 @@ class RegressorExperiment:
 
     def evaluate(self, objective: Objective, batches: Iterable[TrainingBatch], group: ProcessGroup) -> HeldOut:
         """Errors of the network and of its mean parameters; see ``evaluation``."""
-        evaluator = Evaluator(self.plan.assets, self.config.network, group.device)
+        evaluator = Evaluator(self.plan.assets, self.config.network, objective.network.mean, group.device)
         return evaluate(objective.network, batches, evaluator, group)
 
     def draw(self, objective: Objective) -> bytes | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_manifest.files import write_bytes, write_text
+from model.regressor.unseen import UNSEEN_MEASURES
 from tasks.metric_files import write_summary
 from tasks.training.engine.curves import curve_plot_png, read_rows, rows_to_csv
 from tasks.training.engine.prepared import TrainResult
@@ -23,6 +24,8 @@ _HEADLINES = {
     "head_pa_mm": "of the head",
 }
 """Held-out errors of the closing sentence, in words; all of them are in the metrics and in the table of the page."""
+_SUMMARY = (*_HEADLINES, *UNSEEN_MEASURES)
+"""Figures for ``dvc metrics show``."""
 _SHOWN_ROWS = 12
 
 
@@ -39,7 +42,7 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
     rows, evaluations = read_rows(folder.curve), read_rows(folder.evaluations)
     write_bytes(Path(output.checkpoint), folder.final.read_bytes())
     write_text(Path(output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    write_summary(output.metrics, "train", {name: metrics[name] for name in _HEADLINES if name in metrics})
+    write_summary(output.metrics, "train", {name: metrics[name] for name in _SUMMARY if name in metrics})
     write_text(Path(output.curve), rows_to_csv(rows))
     # DVC wants both files even where nothing was held out.
     write_text(Path(output.evaluations), rows_to_csv(evaluations) if evaluations else "step\n")

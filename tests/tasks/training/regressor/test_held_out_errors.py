@@ -10,12 +10,23 @@ import torch
 from scipy.spatial.transform import Rotation
 from training_rig import TINY, alone, random_batch, random_parameters
 
+from model.body import skeleton
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.flame import FLAME
 from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
-from tasks.training.regressor.evaluation import MEASURES, Errors, Evaluator, HeldOut, evaluate, joined, summarise
+from tasks.training.regressor.evaluation import (
+    ERRORS,
+    MEASURES,
+    Errors,
+    Evaluator,
+    HeldOut,
+    evaluate,
+    joined,
+    mean_people,
+    summarise,
+)
 
 COUNT = 4
 GENERATOR_SEED = 5
@@ -28,7 +39,7 @@ def assets():
 
 @pytest.fixture(scope="module")
 def evaluator(assets):
-    return Evaluator(assets, TINY)
+    return Evaluator(assets, TINY, neutral(TINY))
 
 
 @pytest.fixture
@@ -59,8 +70,9 @@ def aligned_distance_mm(found, known):
 
 
 def test_the_truth_has_no_error(evaluator, batch):
-    for name, values in evaluator.errors(batch.target, batch).values.items():
-        assert np.abs(values).max() < 0.05, name  # float32: 0.05 degrees, 0.05 mm
+    values = evaluator.errors(batch.target, batch).values
+    for name in ERRORS:
+        assert np.abs(values[name]).max() < 0.05, name  # float32: 0.05 degrees, 0.05 mm
 
 
 def test_errors_are_those_of_the_whole_body(assets, evaluator, batch, said):
@@ -120,7 +132,7 @@ def test_the_size_of_a_head_does_not_change_the_form_of_its_face(evaluator, batc
 def test_each_figure_sees_its_own_part_only(evaluator, batch, said):
     def errors_of(**changes):
         values = evaluator.errors(dataclasses.replace(batch.target, **changes), batch).values
-        return {name for name, value in values.items() if np.max(value) > (1e-8 if name == "lve_m2" else 0.1)}
+        return {name for name in ERRORS if np.max(values[name]) > (1e-8 if name == "lve_m2" else 0.1)}
 
     knees = batch.target.body_pose.clone()
     knees[:, 3:5] = said.body_pose[:, 3:5]
@@ -138,7 +150,7 @@ def test_each_figure_sees_its_own_part_only(evaluator, batch, said):
 
 def test_a_body_that_names_no_lips_has_no_lip_error(assets, batch, said):
     nameless = dataclasses.replace(assets, regions={})
-    values = Evaluator(nameless, TINY).errors(said, batch).values
+    values = Evaluator(nameless, TINY, neutral(TINY)).errors(said, batch).values
     assert np.isnan(values["lip_max_mm"]).all()
     assert np.isnan(values["lve_m2"]).all()
     assert np.isfinite(values["head_canonical_mm"]).all()
@@ -169,6 +181,34 @@ def test_parts_that_are_not_known_do_not_count(evaluator, batch, said):
     assert table.mean_pose_left_hand_pa_pve_mm.notna().all()
 
 
+def test_what_a_crop_does_not_show_is_told_by_kind_of_crop(evaluator, batch):
+    """A head, a hand, both, and a person seen whole: how far from the mean the joints are that are not in the crop."""
+    points = batch.keypoints_2d.clone()
+    points[..., :2] *= 0.7
+    shown = {0: [skeleton.FACE], 1: [skeleton.LEFT_HAND], 2: [skeleton.FACE, skeleton.RIGHT_HAND], 3: [slice(None)]}
+    points[..., 2] = 0.0
+    for person, parts in shown.items():
+        for part in parts:
+            points[person, part, 2] = 1.0
+    close = dataclasses.replace(batch, keypoints_2d=points)
+    mean = mean_people(neutral(TINY), COUNT)
+    turns = mean.body_pose.clone()
+    turns[:, 17] = turned(turns[:, 17], np.radians(42.0))  # the left elbow, one of 51 joints that a head does not show
+    values = evaluator.errors(dataclasses.replace(mean, body_pose=turns), close).values
+    nothing = np.nan
+    expected = {
+        "unseen_deg": [42 / 51, 42 / 39, 42 / 36, nothing],
+        "unseen_head_deg": [42 / 51, nothing, 42 / 36, nothing],
+        "unseen_hand_deg": [nothing, 42 / 39, nothing, nothing],
+    }
+    for name, figures in expected.items():
+        np.testing.assert_allclose(values[name], figures, rtol=0.02, err_msg=name)
+    unsaid = evaluator.errors(
+        dataclasses.replace(mean, body_pose=turns), dataclasses.replace(close, face_valid=~close.face_valid)
+    )
+    np.testing.assert_array_equal(unsaid.values["unseen_deg"], values["unseen_deg"])  # whatever labels vouch for
+
+
 def test_figures_do_not_depend_on_the_order_of_batches(evaluator, batch, said):
     other = random_batch(COUNT, 4)
     errors = [evaluator.errors(said, people) for people in (batch, other)]
@@ -192,6 +232,7 @@ def test_a_network_that_says_the_mean_has_the_errors_of_the_mean_pose(evaluator,
         for parameter in head.parameters():
             torch.nn.init.zeros_(parameter)
     figures = evaluate(network, [batch], evaluator, alone()).figures
-    for name in MEASURES:
+    for name in ERRORS:
         assert figures[name] == pytest.approx(figures[f"mean_pose_{name}"], rel=1e-4)
         assert figures[name] > (1e-6 if name == "lve_m2" else 1.0)
+    assert figures["unseen_deg"] == pytest.approx(0.0, abs=0.1)
