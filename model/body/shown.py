@@ -1,9 +1,9 @@
 """What of a person a picture shows, told by which of the 133 keypoints it shows.
 
-A part or limb is shown by at least half of its points: of the body by half of shoulders, elbows, wrists and hips, which say
-where its trunk and arms are. A joint is shown by a point below it (``JOINT_KEYPOINTS``), if its part is: how a joint is
-turned is relative to the rest of its part, so that of a body of which only the head or a hand is in the picture no
-joint is shown, not even those of the neck and the wrist. Fingers, jaw and eyes are shown with their part.
+A part or limb is shown by at least half of its points: of the body by half of shoulders, elbows, wrists and hips, which
+say where its trunk and arms are. A joint is shown by a point below it (``JOINT_KEYPOINTS``), if its part is: its turn
+is relative to the rest of the part, so that of a body of which only the head or a hand is in the picture no joint is
+shown, not even those of the neck and the wrist. Fingers, jaw and eyes are shown with their part.
 
 Legend: (...) any leading dimensions, 133 keypoints.
 """

@@ -117,7 +117,7 @@ def _part_of(name: str) -> int:
     return PART_NAMES.index(found)  # pyright: ignore[reportArgumentType]
 
 
-def _seen(batch: TrainingBatch) -> Tensor:
+def known_turns(batch: TrainingBatch) -> Tensor:
     """(B, 22) bool: the turn of which root and body joints is known, where the body is valid."""
     return batch.joint_seen & batch.body_group_valid[:, list(skeleton.GROUP_OF_JOINT)]
 
@@ -126,7 +126,7 @@ def _parameter_terms(prediction: Prediction, batch: TrainingBatch) -> dict[str, 
     """Equations 1 and 3: name -> (B,)."""
     said, label = prediction.parameters.named(), batch.target.named()
     body, face = batch.body_valid, batch.face_valid
-    seen = body[:, None] & _seen(batch)
+    seen = body[:, None] & known_turns(batch)
     masks = {"eye_pose": face & batch.eyes_valid, "eyelids": face & batch.eyelids_valid}
 
     def squared(name: str, mask: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ def _terms_3d(
         return lambda _, keypoints: keypoints[:, side.start + 1 : side.stop]
 
     trunk = batch.body_group_valid[:, _TORSO]
-    known = (batch.body_valid & trunk)[:, None] & known_points(_seen(batch))
+    known = (batch.body_valid & trunk)[:, None] & known_points(known_turns(batch))
     hands = batch.left_hand_valid, batch.right_hand_valid
     arms = (batch.body_valid & trunk)[:, None] & batch.body_group_valid[:, _ARMS]
     left, right = hands if frames is not None else (hand & arms[:, side] for side, hand in enumerate(hands))

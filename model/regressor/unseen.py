@@ -27,12 +27,12 @@ from model.body.parameters import EhmParameters
 from model.body.shown import shown_joints, shown_parts
 from model.regressor.augment import is_read
 from model.regressor.batch import TrainingBatch
+from model.regressor.losses import known_turns
 
 UNSEEN_TERM = "unseen"
 """Name of the term, and of the setting that is its weight (``LossConfig``)."""
 UNSEEN_MEASURES = ("unseen_deg", "unseen_head_deg", "unseen_hand_deg")
 """Of all crops, of those that show a face and no body, and of those that show a hand and neither."""
-_OF_FACE = ("jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression")
 
 
 def shown_points(batch: TrainingBatch) -> Tensor:
@@ -47,11 +47,13 @@ def guessed(batch: TrainingBatch) -> dict[str, Tensor]:
     joints = shown_joints(points)[:, 1 : skeleton.NUM_MAIN_JOINTS]
     body_known, face_known = body | batch.body_valid, face | batch.face_valid
     return {
-        "body_pose": ~(joints | (batch.body_valid[:, None] & batch.joint_seen[:, 1:])),
+        "body_pose": ~(joints | (batch.body_valid[:, None] & known_turns(batch)[:, 1:])),
         "betas": ~body_known,
         "left_hand_pose": ~(left | batch.left_hand_valid),
         "right_hand_pose": ~(right | batch.right_hand_valid),
-        **dict.fromkeys(_OF_FACE, ~face_known),
+        **dict.fromkeys(("jaw_pose", "flame_shape", "flame_expression"), ~face_known),
+        "eye_pose": ~(face | (batch.face_valid & batch.eyes_valid)),
+        "eyelids": ~(face | (batch.face_valid & batch.eyelids_valid)),
         "head_scale": ~(body_known & face_known),
     }
 
@@ -64,20 +66,21 @@ def hold_unseen(said: EhmParameters, guesses: Mapping[str, Tensor]) -> EhmParame
     return dataclasses.replace(said, **held)
 
 
-def unseen_term(said: EhmParameters, mean: EhmParameters, guesses: Mapping[str, Tensor], weight: Tensor) -> Tensor:
+def unseen_term(said: EhmParameters, mean: EhmParameters, guesses: Mapping[str, Tensor]) -> Tensor:
     """How far guesses are from the mean parameters: summed over a person's, averaged over the B people.
+
+    The quality of a label has no say in it: it speaks of what the label teaches.
 
     Args:
         said: B people.
         mean: One person, without a leading dimension.
         guesses: See ``guessed``.
-        weight: (B,) factor on a person.
     """
     far = []
     for name, guess in guesses.items():
         away = (getattr(said, name) - getattr(mean, name)).square()
         far.append(choose_rows(guess, away, torch.zeros_like(away)).flatten(1).sum(1))
-    return (torch.stack(far).sum(0) * weight).sum() / len(weight)
+    return torch.stack(far).sum(0).mean()
 
 
 def unseen_deg(said: EhmParameters, mean: EhmParameters, batch: TrainingBatch) -> dict[str, Tensor]:

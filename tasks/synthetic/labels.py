@@ -1,8 +1,8 @@
 """Known truth as labels: what a rendered person is, without any estimator or fit.
 
-A part or limb is valid where the camera sees it (``model.body.shown``). A joint is seen, as in fitted labels, if it sees a
-keypoint that shows how the joint is turned. Keypoints are the projected truth; the score of one is whether it is seen.
-A person of whom no part is seen is a failed row, and still states all that is known.
+A part or limb is valid where the camera sees it (``model.body.shown``). A joint is seen, as in fitted labels, if it
+sees a keypoint that shows how the joint is turned. Keypoints are the projected truth; the score of one is whether it is
+seen. A person of whom no part is seen is a failed row, and still states all that is known.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Objective(nn.Module):
             config.focal_sides,
         )  # fmt: skip
         total, terms = found.total, {name: value.detach() for name, value in found.terms.items()}
-        unseen = unseen_term(said, people_of(self.network.mean), guesses, batch.weight)
+        unseen = unseen_term(said, people_of(self.network.mean), guesses)
         terms[UNSEEN_TERM] = unseen.detach()
         if self.loss.unseen:
             total = total + self.loss.unseen * unseen

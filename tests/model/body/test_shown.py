@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.schema.ehm_fields import PART_NAMES
 from model.body import skeleton
 from model.body.shown import PART_OF_JOINT, PART_POINTS, shown_joints, shown_parts
 

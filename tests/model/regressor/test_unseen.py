@@ -85,6 +85,24 @@ def test_a_joint_that_the_label_did_not_see_is_a_guess_where_the_crop_does_not_s
     assert (guess.nonzero()[:, 0] + 1).tolist() == legs
 
 
+def test_a_limb_that_may_not_supervise_is_a_guess_where_the_crop_does_not_show_it() -> None:
+    limbs = torch.ones(2, 6, dtype=torch.bool)
+    limbs[:, 2] = False
+    batch = dataclasses.replace(close_up(2, (), "body"), body_group_valid=limbs)
+    guess = guessed(batch)["body_pose"][0]
+    assert (guess.nonzero()[:, 0] + 1).tolist() == [16, 18, 20]  # the left shoulder, elbow and wrist
+    whole = close_up(2, tuple(range(133)), "body")
+    assert names_of(dataclasses.replace(whole, body_group_valid=limbs)) == set()
+
+
+def test_eyes_that_may_not_supervise_are_a_guess_where_the_crop_does_not_show_the_face() -> None:
+    no = torch.zeros(2, dtype=torch.bool)
+    aside, shown = close_up(2, (), "face"), a_head()
+    assert names_of(dataclasses.replace(aside, eyes_valid=no)) - names_of(aside) == {"eye_pose"}
+    assert names_of(dataclasses.replace(aside, eyelids_valid=no)) - names_of(aside) == {"eyelids"}
+    assert names_of(dataclasses.replace(shown, eyes_valid=no, eyelids_valid=no)) == names_of(shown)
+
+
 def test_a_part_that_is_shown_and_may_not_supervise_is_no_guess() -> None:
     batch = close_up(2, tuple(range(133)), "none")
     assert not batch.body_valid.any()
@@ -106,13 +124,12 @@ def mean_person() -> EhmParameters:
 
 def test_the_term_is_the_squared_distance_of_guesses_from_the_mean() -> None:
     said, mean, batch = random_parameters(2, 1), mean_person(), a_hand()
-    weight = torch.tensor([1.0, 0.5])
     expected = 0.0
     for k in range(2):
         for name in ("body_pose", "betas", "right_hand_pose", "head_scale", *OF_FACE):
             away = getattr(said, name)[k] - getattr(mean, name)
-            expected += float(weight[k]) * float((away**2).sum()) / 2
-    assert float(unseen_term(said, mean, guessed(batch), weight)) == pytest.approx(expected, rel=1e-5)
+            expected += float((away**2).sum()) / 2
+    assert float(unseen_term(said, mean, guessed(batch))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_term_is_zero_at_the_mean_however_what_is_seen_is() -> None:
@@ -122,7 +139,7 @@ def test_the_term_is_zero_at_the_mean_however_what_is_seen_is() -> None:
     said = dataclasses.replace(
         said, global_orient=other.global_orient, head_orient=other.head_orient, left_hand_pose=other.left_hand_pose
     )
-    assert float(unseen_term(said, mean, guessed(a_hand()), torch.ones(2))) == 0
+    assert float(unseen_term(said, mean, guessed(a_hand()))) == 0
 
 
 def test_labels_of_what_is_not_seen_may_be_anything() -> None:
