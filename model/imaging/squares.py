@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from model.imaging.boxes import MIN_SIDE_PX
 
 PORTRAIT = (192.0, 256.0)
 """Width and height that HMR2 and HaMeR grow boxes to (BBOX_SHAPE): 3 to 4."""
+VISIBLE_SHARE = PORTRAIT[0] / PORTRAIT[1]
+"""Share of the crop's width that the network reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,3 +78,11 @@ def invert_affine(affine: np.ndarray) -> np.ndarray:
 def apply_affine(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Moves points (..., 2) by an affine (2, 3)."""
     return np.asarray(points) @ affine[:, :2].T + affine[:, 2]
+
+
+def is_read(points: Any) -> Any:
+    """Which points the network reads (...,) bool, of points (..., 2 or more) in sides of the crop from its centre.
+
+    Arrays give an array, tensors a tensor.
+    """
+    return (abs(points[..., 0]) <= VISIBLE_SHARE / 2) & (abs(points[..., 1]) <= 0.5)

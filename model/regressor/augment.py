@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from model.body.skeleton import FACE, FEET, KEYPOINT_NAMES, LEFT_HAND, RIGHT_HAND
 from model.estimators.base import Array
 from model.imaging.crop import crop_square
-from model.imaging.squares import PORTRAIT, Square, apply_affine, crop_affine
+from model.imaging.squares import Square, apply_affine, crop_affine, is_read
 
-VISIBLE_SHARE = PORTRAIT[0] / PORTRAIT[1]
-"""Share of the crop's width that the network reads."""
 SEEN_SCORE = 0.3
 """Score from which a keypoint helps to frame an extreme crop."""
 NEEDED_SHARE = 0.6
@@ -194,14 +191,6 @@ def seen_inside(keypoints: Array, square: Square) -> Array:
     seen = np.isfinite(keypoints).all(1) & (keypoints[:, 2] > 0)
     points = apply_affine(crop_affine(square, 1), np.where(seen[:, None], keypoints[:, :2], 0.0)) - 0.5
     return seen & is_read(points)
-
-
-def is_read(points: Any) -> Any:
-    """Which points the network reads (...,) bool, of points (..., 2 or more) in sides of the crop from its centre.
-
-    Arrays give an array, tensors a tensor.
-    """
-    return (abs(points[..., 0]) <= VISIBLE_SHARE / 2) & (abs(points[..., 1]) <= 0.5)
 
 
 def _moved(square: Square, zoom: float, shift: Array, roll_rad: float) -> Square:

@@ -30,8 +30,8 @@ from model.body.skeleton import (
 from model.estimators.base import Array
 from model.imaging.crop import crop_transform, cut_crop, keypoints_in_crop
 from model.imaging.crop_camera import crop_orient
-from model.imaging.squares import Square
-from model.regressor.augment import Augmentation, is_read
+from model.imaging.squares import Square, is_read
+from model.regressor.augment import Augmentation
 from model.regressor.batch import TrainingBatch
 from model.regressor.flip import CoefficientMirror, mirror_joint_flags, mirror_parameters
 from model.regressor.joint_rotations import joint_orientation

@@ -25,7 +25,7 @@ from model.batches import choose_rows
 from model.body import skeleton
 from model.body.parameters import EhmParameters
 from model.body.shown import shown_joints, shown_parts
-from model.regressor.augment import is_read
+from model.imaging.squares import is_read
 from model.regressor.batch import TrainingBatch
 from model.regressor.losses import known_turns
 
