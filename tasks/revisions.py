@@ -13,6 +13,6 @@ REVISIONS = {
     "face": 2,
     "refine": 6,
     "train": 1,
-    "predict": 1,
+    "predict": 2,
 }
 """Step as files name it -> revision."""

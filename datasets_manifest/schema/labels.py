@@ -60,9 +60,9 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 4
-"""Version of every schema in this file; it rises with any change of a column. 2: labels have `joint_seen`. 3: keypoints
-and hands say of each part why it is not trusted. 4: a quality of each part, flags of limbs, eyes and eyelids; what a
-plan called `evidence` is called `truth`."""
+"""Version of every schema here and of predictions; it rises with any change of a column. 2: labels have `joint_seen`.
+3: keypoints and hands say of each part why it is not trusted. 4: a quality of each part, flags of limbs, eyes and
+eyelids; what a plan called `evidence` is called `truth`; predictions say which parts were seen."""
 
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""

@@ -14,6 +14,15 @@ from datasets_manifest.schema.labels import IMAGE, NUM_KEYPOINTS, PX, label_sche
 
 NUM_JOINTS = 55
 """SMPL-X joints."""
+_RULE = "are half of its points in the photo and in the crop, by this prediction"
+_SEEN = {
+    "body_seen": f"{_RULE}: shoulders, elbows, wrists and hips; what is not seen is a guess",
+    "left_hand_seen": f"{_RULE}; a hand that something hides counts as seen",
+    "right_hand_seen": f"{_RULE}, likewise",
+    "face_seen": f"{_RULE}, and does it look towards the camera",
+}
+SEEN_COLUMNS = tuple(_SEEN)
+"""Whether each part was seen, in the order of ``PART_NAMES``."""
 
 
 def prediction_id(source: str, frame: int | None, person: int) -> str:
@@ -37,6 +46,7 @@ def prediction_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
                 frame=IMAGE,
                 shape=(NUM_KEYPOINTS, 2),
             ),
+            *(column(name, pa.bool_(), text) for name, text in _SEEN.items()),
         ]
     )
 

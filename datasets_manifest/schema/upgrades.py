@@ -14,6 +14,7 @@ from datasets_manifest.schema.labels import (
     LABEL_SCHEMA,
     PART_NAMES,
 )
+from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema
 
 
 def _with_columns(
@@ -56,6 +57,8 @@ def _qualities_and_flags_of_parts(table: pa.Table) -> pa.Table:
         }
         unsaid = dict.fromkeys(["body_group_valid", "body_group_detail", *(f"{part}_quality" for part in PART_NAMES)])
         table = _with_columns(table, "reproj_rel", LABEL_SCHEMA, unsaid | stated)
+    if "crop_camera" in table.column_names:
+        return _predictions_with_seen(table)
     if "head_orient" in table.column_names:
         flags = {"eyes_valid": False, "eyelids_valid": table["valid"]}
         table = _with_columns(table, "head_orient", FACE_SCHEMA, flags)
@@ -64,6 +67,15 @@ def _qualities_and_flags_of_parts(table: pa.Table) -> pa.Table:
     if "part_valid" not in table.column_names and "evidence" in table.column_names:
         renamed = {"evidence": "truth", "evidence_shape": "truth_shape"}
         table = table.rename_columns([renamed.get(name, name) for name in table.column_names])
+    return table
+
+
+def _predictions_with_seen(table: pa.Table) -> pa.Table:
+    """Predictions of version 3 to 4; those of rotations alone never say what was seen."""
+    if "keypoints_2d" not in table.column_names:
+        return table
+    for name in SEEN_COLUMNS:
+        table = table.append_column(prediction_schema().field(name), pa.nulls(table.num_rows, pa.bool_()))
     return table
 
 

@@ -18,6 +18,7 @@ from model.body.skeleton import NUM_KEYPOINTS, NUM_SMPLX_JOINTS
 from model.estimators.base import Array, default_camera
 from model.imaging.squares import Square
 from model.regressor.config import RegressorConfig
+from model.regressor.seen import seen_parts
 from model.renderer.raster import project
 
 
@@ -59,6 +60,8 @@ class PhotoPrediction:
     """(P, 55, 3) in the photo's camera; None without a body."""
     keypoints_px: Array | None
     """(P, 133, 2) in the photo; None without a body."""
+    seen: Array | None
+    """(P, 4) bool, which parts are seen (``model.regressor.seen``); None without a body."""
 
     @property
     def is_finite(self) -> Array:
@@ -100,6 +103,11 @@ class PlacedPeople:
     def in_photo(self, photo: PhotoPeople, squares: tuple[Square, ...]) -> PhotoPrediction:
         """All of them as the people of one photo, whom the network saw in these squares."""
         focal, principal = photo.camera()
+        keypoints_px, seen = None, None
+        if self.keypoints_m is not None and self.joints_m is not None:
+            keypoints_px = project(self.keypoints_m.numpy(), focal, principal)
+            size_px = (photo.rgb.shape[1], photo.rgb.shape[0])
+            seen = seen_parts(self.parameters, self.joints_m, keypoints_px, squares, size_px)
         return PhotoPrediction(
             parameters=self.parameters,
             crop_camera=self.camera,
@@ -107,5 +115,6 @@ class PlacedPeople:
             focal_px=focal,
             principal_px=principal,
             joints_m=self.joints_m,
-            keypoints_px=None if self.keypoints_m is None else project(self.keypoints_m.numpy(), focal, principal),
+            keypoints_px=keypoints_px,
+            seen=seen,
         )

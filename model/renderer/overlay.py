@@ -31,6 +31,8 @@ MIDDLE_RGB = (120, 220, 90)
 BACKDROP_RGB = (236, 238, 241)
 REFUSED_RGB = (222, 44, 34)
 """Of the hatching in which refused parts are drawn."""
+UNSEEN_RGB = (110, 114, 124)
+"""Of the hatching of what was predicted and not seen."""
 HEAD_JOINTS = ("head", "jaw", "left_eye", "right_eye")
 FINGER_JOINTS = ("wrist", "index", "middle", "pinky", "ring", "thumb")
 _SHIFT = 4
@@ -163,10 +165,11 @@ def draw_mesh(
     *,
     colours: np.ndarray | None = None,
     refused: np.ndarray | None = None,
+    hatch_rgb: tuple[int, int, int] = REFUSED_RGB,
     alpha: float = 0.75,
     supersample: int = 2,
 ) -> np.ndarray:
-    """Draws a mesh over a copy of an image; what is refused is only hatched.
+    """Draws a mesh over a copy of an image; what is refused, or was not seen, is only hatched.
 
     Args:
         rgb: (H, W, 3) uint8.
@@ -175,7 +178,8 @@ def draw_mesh(
         focal_px: focal length of the image.
         principal_px: (2,) principal point.
         colours: (V, 3) 0..255; pale grey by default.
-        refused: (V,) bool, which vertices may not supervise; none by default.
+        refused: (V,) bool, which vertices are only hatched: those that may not supervise; none by default.
+        hatch_rgb: Colour of the hatching.
         alpha: how much of the mesh hides the photo, 0..1.
         supersample: rays per pixel and axis.
     """
@@ -193,7 +197,7 @@ def draw_mesh(
         rows, columns = np.nonzero(raster.mask)
         period = s * max(6, max(height, width) // 48)
         opaque[hatched] = ((rows + columns) % period < 0.35 * period)[hatched]
-        shaded[hatched] = REFUSED_RGB
+        shaded[hatched] = hatch_rgb
     layer = np.zeros((*size, 4), np.float32)
     layer[raster.mask] = np.column_stack([shaded * opaque[:, None], opaque])
     layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA) * alpha

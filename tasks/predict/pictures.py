@@ -12,7 +12,7 @@ from model.batches import take_rows
 from model.body.ehms import EHMs
 from model.regressor.photo_people import PhotoPrediction
 from model.renderer.mesh_files import MeshFormat, encode_meshes
-from model.renderer.overlay import draw_mesh, encode_jpeg, side_colours
+from model.renderer.overlay import UNSEEN_RGB, draw_mesh, encode_jpeg, side_colours, vertex_parts
 
 MAX_OVERLAY_PX = 1600
 """Longer side of an overlay: enough to look at, and the rasteriser's memory grows with the pixels."""
@@ -26,6 +26,8 @@ class Posed:
     """(P, V, 3) camera frame of the photo, metres."""
     persons: tuple[int, ...]
     """Index of each in the rows."""
+    unseen: np.ndarray
+    """(P, V) bool: vertices of parts that were not seen."""
 
 
 class Painter:
@@ -36,6 +38,7 @@ class Painter:
         self.body = body
         self._faces = np.asarray(body.assets.smplx.faces)
         self._colours = side_colours(body.assets)
+        self._parts = vertex_parts(body.assets)
 
     @torch.inference_mode()
     def pose(self, prediction: PhotoPrediction, persons: list[int]) -> Posed:
@@ -43,13 +46,17 @@ class Painter:
         finite = prediction.is_finite
         chosen = torch.from_numpy(np.flatnonzero(finite))
         kept = tuple(person for person, is_kept in zip(persons, finite, strict=True) if is_kept)
+        assert prediction.seen is not None
+        unseen = ~prediction.seen[finite][:, self._parts]
         if not kept:
-            return Posed(vertices_cam=np.zeros((0, len(self._colours), 3), np.float32), persons=())
+            return Posed(vertices_cam=np.zeros((0, len(self._colours), 3), np.float32), persons=(), unseen=unseen)
         posed = self.body(take_rows(prediction.parameters, chosen))
-        return Posed(vertices_cam=posed.vertices.numpy(), persons=kept)
+        return Posed(vertices_cam=posed.vertices.numpy(), persons=kept, unseen=unseen)
 
     def overlay(self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed, *, supersample: int = 2) -> bytes:
         """JPEG of the photo with all bodies over it, nearer ones in front, made smaller where it is very large.
+
+        Parts that were not seen are hatched.
 
         Args:
             rgb: (H, W, 3) uint8.
@@ -72,6 +79,8 @@ class Painter:
             prediction.focal_px * scale,
             prediction.principal_px * scale,
             colours=np.tile(self._colours, (num, 1)),
+            refused=posed.unseen.reshape(-1),
+            hatch_rgb=UNSEEN_RGB,
             supersample=supersample,
         )
         return encode_jpeg(drawn)

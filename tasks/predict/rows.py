@@ -10,6 +10,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from datasets_manifest.schema.columns import Values, table_from_columns
+from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal, Status
 from datasets_manifest.schema.predictions import prediction_id
 from model.regressor.joint_rotations import global_rotations
@@ -88,12 +89,14 @@ def _parameters(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
     people = prediction.parameters
     assert prediction.joints_m is not None
     assert prediction.keypoints_px is not None
+    assert prediction.seen is not None
     return {
         "crop_camera": prediction.crop_camera.numpy(),
         **{name: values.numpy() for name, values in people.columns().items()},
         "global_rotations": _chained(people.local_rotations()),
         "joints_m": prediction.joints_m.numpy(),
         "keypoints_2d": prediction.keypoints_px,
+        **{f"{part}_seen": prediction.seen[:, k] for k, part in enumerate(PART_NAMES)},
     }
 
 

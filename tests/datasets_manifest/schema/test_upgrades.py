@@ -13,6 +13,7 @@ from datasets_manifest.schema.labels import (
     PLAN_SCHEMA,
     fixed_length,
 )
+from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard
 
@@ -68,3 +69,11 @@ def test_faces_and_keypoints_before_version_4_say_less(tmp_path):
     assert row["body_group_valid"] is None
     assert row["part_valid"] == [True] * 4
     assert fixed_length(KEYPOINTS_SCHEMA.field("body_group_valid")) == len(BODY_GROUP_NAMES)
+
+
+def test_predictions_before_version_4_do_not_say_what_was_seen(tmp_path):
+    rows = one_row(prediction_schema(), source="a.jpg", person=0, body_seen=True)
+    (row,) = upgraded(tmp_path, rows.drop_columns(list(SEEN_COLUMNS)), prediction_schema(), 3).to_pylist()
+    assert (row["source"], *(row[name] for name in SEEN_COLUMNS)) == ("a.jpg", None, None, None, None)
+    alone = one_row(rotations_schema(), source="a.jpg", person=0)
+    assert upgraded(tmp_path, alone, rotations_schema(), 3).equals(alone)

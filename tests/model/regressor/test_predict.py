@@ -13,7 +13,7 @@ from model.batches import map_tensors
 from model.body import lbs
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
-from model.body.skeleton import FACE, SMPLX_PARENTS
+from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SMPLX_PARENTS
 from model.imaging.crop import crop_square, crop_transform
 from model.imaging.crop_camera import project_into_crop
 from model.regressor import predict
@@ -129,6 +129,17 @@ def test_keypoints_are_seen_where_the_camera_of_the_crop_says(people, body):
         assert off < (0.004 if PLACES[k][2] > 5 else 0.012)
 
 
+def test_people_who_stand_in_their_photos_are_seen(predicted, people):
+    """All but the parts that look away or lie outside, as the keypoints of the labels tell."""
+    for one, row in zip(predicted[0], people[0], strict=True):
+        if one.joints_m is None:
+            assert one.seen is None
+            continue
+        inside = ((row.keypoints_2d[:, :2] > 0) & (row.keypoints_2d[:, :2] < SIZE)).all(1)
+        assert one.seen[0, 0] == (inside[5:13].mean() >= 0.5)
+        assert one.seen[0, 1:3].tolist() == [inside[part].mean() >= 0.5 for part in (LEFT_HAND, RIGHT_HAND)]
+
+
 @pytest.mark.parametrize(("distance_m", "worst"), [(0.6, 0.04), (1.0, 0.03), (2.0, 0.015)])
 def test_a_head_is_drawn_where_its_crop_shows_it(body, distance_m, worst):
     """Legs that nobody sees have no say in where the head is."""
@@ -182,6 +193,7 @@ def test_nobody_anywhere(body):
     assert len(nobody) == 0
     assert nobody.is_finite.shape == (0,)
     assert nobody.keypoints_px.shape == (0, 133, 2)
+    assert nobody.seen.shape == (0, 4)
     assert nobody.parameters.body_pose.shape == (0, 21, 3, 3)
 
 

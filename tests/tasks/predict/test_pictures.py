@@ -1,5 +1,6 @@
 """Pictures and meshes of people whose truth is known lie over them: not mirrored, not upside down, not shifted."""
 
+import dataclasses
 import io
 
 import cv2
@@ -84,11 +85,34 @@ def test_the_left_side_is_blue(rendered, predicted):
     assert (orange - blue) @ (right - left) > 0
 
 
+def test_what_was_not_seen_is_only_hatched(rendered, predicted):
+    """Of one person twice, once with the body unseen: the photo shows through it, and the head is as before."""
+    painter, people = predicted
+    prediction, _ = people[0]
+    clear = np.full_like(rendered[0].rgb, 255)
+
+    def drawn(*seen):
+        told = dataclasses.replace(prediction, seen=np.array([seen]))
+        return decode_image(painter.overlay(clear, told, painter.pose(told, [0])), name="overlay").astype(int)
+
+    whole, headless, bodiless = (
+        drawn(True, True, True, True),
+        drawn(True, True, True, False),
+        drawn(False, True, True, True),
+    )
+    size = (whole < 235).any(-1).sum()
+    assert (bodiless < 235).any(-1).sum() < 0.75 * size
+    assert 0.6 * size < (headless < 235).any(-1).sum() < size
+    assert np.abs(bodiless - headless).max() > 60
+
+
 def test_people_of_one_photo_hide_each_other_by_distance(rendered, predicted, ehm):
     painter, people = predicted
     prediction, posed = people[1]
     vertices = np.concatenate([posed.vertices_cam * 2, posed.vertices_cam])
-    both = type(posed)(vertices_cam=vertices, persons=(0, 1))
+    both = dataclasses.replace(
+        posed, vertices_cam=vertices, persons=(0, 1), unseen=np.concatenate([posed.unseen, posed.unseen])
+    )
     clear = np.full_like(rendered[1].rgb, 255)
     alone = cv2.imdecode(np.frombuffer(painter.overlay(clear, prediction, posed), np.uint8), 1)
     with_far_one = cv2.imdecode(np.frombuffer(painter.overlay(clear, prediction, both), np.uint8), 1)
@@ -108,7 +132,7 @@ def test_a_large_photo_gives_the_same_picture_smaller(rendered, predicted, monke
 
 def test_an_empty_photo_is_given_back(rendered, predicted):
     painter, people = predicted
-    nobody = type(people[0][1])(vertices_cam=np.zeros((0, 1, 3)), persons=())
+    nobody = type(people[0][1])(vertices_cam=np.zeros((0, 1, 3)), persons=(), unseen=np.zeros((0, 1), bool))
     assert painter.meshes(nobody, "gltf") is None
     data = painter.overlay(rendered[0].rgb, people[0][0], nobody)
     assert np.abs(decode_image(data, name="overlay").astype(int) - rendered[0].rgb).mean() < 6

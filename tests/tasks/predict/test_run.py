@@ -13,7 +13,7 @@ from video_files import write_video
 
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal
-from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.video import FrameChoice
@@ -184,6 +184,19 @@ def test_columns_pose_the_body_that_the_row_is_about(rows):
         pixels = project(posed.keypoints[k].numpy(), row["focal_px"], row["principal_px"])
         assert np.abs(pixels - row["keypoints_2d"].reshape(133, 2)).max() < 0.05
     assert people["focal_px"].iloc[0] == pytest.approx(1.2 * 96)
+
+
+def test_rows_say_which_parts_were_seen(rows):
+    """As far as the points of the row lie in the photo; of failed rows nothing is said."""
+    people, failed = rows[rows["status"] != "failed"], rows[rows["status"] == "failed"]
+    flags = people[list(SEEN_COLUMNS)].to_numpy()
+    assert failed[list(SEEN_COLUMNS)].isna().all(None)
+    assert set(np.unique(flags.astype(bool))) == {False, True}
+    for (_, row), own in zip(people.iterrows(), flags, strict=True):
+        points = row["keypoints_2d"].reshape(133, 2)
+        inside = ((points >= 0) & (points <= (row["image_width"], row["image_height"]))).all(1)
+        for part, is_seen in zip((slice(5, 13), slice(91, 112), slice(112, 133), slice(23, 91)), own, strict=True):
+            assert not is_seen or inside[part].mean() >= 0.5
 
 
 def test_meshes_are_the_people_of_the_rows(rows, folder):
