@@ -182,3 +182,29 @@ def test_points_that_were_never_seen_are_too_few_and_no_misfit() -> None:
         "0 points seen, needed 30",
     ]
     assert evidence([slice(0, 133)], error_px=20.0).lack(0, 0) is None
+
+
+def test_a_limb_is_met_only_if_all_its_seen_points_are() -> None:
+    points = 100 * torch.rand(1, 133, 2, generator=torch.Generator().manual_seed(0))
+    observed, precision = points.clone(), torch.full((1, 133), 0.5)
+    observed[0, 9, 0] += 30  # the left wrist
+    precision[0, [13, 15]] = 0  # the left leg was not seen
+    precision[0, 16] = 0  # of the right one the knee was
+    found = measure_reprojection(
+        keypoints_px=points,
+        observed_px=observed,
+        precision=precision,
+        inlier_sigma=4.0,
+        boxes_xyxy=None,
+        hand_estimated=torch.ones(1, 2, dtype=torch.bool),
+        face_turn=torch.zeros(1),
+        estimated_turn=torch.zeros(1),
+    )
+    assert dict(zip(skeleton.BODY_GROUPS, found.limb_valid[0].tolist(), strict=True)) == {
+        "head": True, "torso": True, "left_arm": False, "right_arm": True, "left_leg": False, "right_leg": True
+    }  # fmt: skip
+    doubts = [found.limb_doubt(0, limb) for limb in range(6)]
+    assert doubts[2] == "the fit meets 1 of its points, needed 2"
+    assert doubts[4] == "the fit meets 0 of its points, needed 1"
+    assert [doubts[limb] for limb in (0, 1, 3, 5)] == [None] * 4
+    assert found.part_valid[0, 0], "one wrong wrist does not refuse the body"

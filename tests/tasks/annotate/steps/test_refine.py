@@ -1,4 +1,4 @@
-"""What labels say of parts that were not fitted well."""
+"""What labels say: of parts that were not fitted well, and which limbs, eyes and eyelids may supervise."""
 
 from dataclasses import replace
 
@@ -6,10 +6,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from annotated_project import annotate, write_project
+from table_rows import table_from_rows
 
+from benchmarks.synthetic_people import make_people
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.labels import (
+    BODY_GROUP_NAMES,
+    BODY_SCHEMA,
+    FACE_SCHEMA,
+    HANDS_SCHEMA,
+    KEYPOINTS_SCHEMA,
+    PART_NAMES,
+)
+from fitting.refine import Observations, refine
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints
+from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.steps.refine import label_table
+from tasks.body_model import sparse_body
 
 TRUNK_AND_NOSE = [0, 5, 6, 11, 12]
 
@@ -37,3 +53,73 @@ def test_too_few_points_are_no_misfit(labels):
     assert labels.num_rows > 0
     assert set(labels["error_code"].to_pylist()) == {"keypoints_too_few"}
     assert any(said.startswith("body: 5 points seen, needed 6; ") for said in labels["error_detail"].to_pylist())
+
+
+COUNT = 3
+LEFT_WRIST = 9
+
+
+@pytest.fixture(scope="module")
+def refined():
+    """Three people: the first as good as can be; of the second the keypoints do not trust a leg and the fit cannot meet
+    a wrist; the third has no body."""
+    body = sparse_body(AnnotateConfig().body_model)
+    people = make_people(body, COUNT, seed=3)
+    seen = people.clean_px.clone()
+    seen[1, LEFT_WRIST, 0] += 0.2 * people.height_px[1]
+    observed = Observations(keypoints_px=seen, sigma_px=people.observations.sigma_px.clamp(max=3.0))
+    result = refine(body, observed, people.coarse, people.camera)
+    valid = result.reprojection.part_valid.clone()
+    valid[2, 0] = False
+    result = replace(result, reprojection=replace(result.reprojection, part_valid=valid))
+    keys = [
+        {"sample_id": f"a/all/b#{k}", "dataset": "a", "split": "all", "image": "b", "person": k, "status": "ok"}
+        for k in range(COUNT)
+    ]
+    trusted = [True] * 4, [True] * 6
+    rows = [key | {"part_valid": trusted[0], "body_group_valid": list(trusted[1])} for key in keys]
+    rows[1]["body_group_valid"][BODY_GROUP_NAMES.index("right_leg")] = False
+    rows[1]["right_leg_detail"] = "visibility 0.12, needed 0.3"
+    hands = {"left_valid": True, "right_valid": True}
+    parts = {
+        "keypoints": table_from_rows([row | {"keypoints_2d": np.zeros((133, 3))} for row in rows], KEYPOINTS_SCHEMA),
+        "body": table_from_rows([key | {"valid": True} for key in keys], BODY_SCHEMA),
+        "hands": table_from_rows([key | hands for key in keys], HANDS_SCHEMA),
+        "face": table_from_rows(
+            [key | {"valid": True, "eyes_valid": k == 0, "eyelids_valid": True} for k, key in enumerate(keys)],
+            FACE_SCHEMA,
+        ),
+    }
+    return label_table({name: Columns(table) for name, table in parts.items()}, result).to_pylist(), result
+
+
+def test_a_limb_is_valid_if_keypoints_trust_it_and_the_fit_meets_it(refined):
+    rows, _ = refined
+    assert rows[0]["body_group_valid"] == [True] * 6
+    assert rows[0]["body_group_detail"] is None
+    assert dict(zip(BODY_GROUP_NAMES, rows[1]["body_group_valid"], strict=True)) == {
+        "head": True, "torso": True, "left_arm": False, "right_arm": True, "left_leg": True, "right_leg": False
+    }  # fmt: skip
+    arm, leg = rows[1]["body_group_detail"].split("; ")
+    assert arm == "left_arm: the fit meets 1 of its points, needed 2"
+    assert leg == "right_leg: visibility 0.12, needed 0.3"
+
+
+def test_limbs_of_a_body_that_is_not_valid_are_not(refined):
+    rows, _ = refined
+    assert not rows[2]["body_valid"]
+    assert rows[2]["body_group_valid"] == [False] * 6
+    assert rows[2]["body_group_detail"] is None, "the body's own reason says it"
+
+
+def test_eyes_and_eyelids_are_as_valid_as_their_estimator_says(refined):
+    rows, _ = refined
+    assert [row["eyes_valid"] for row in rows] == [True, False, False]
+    assert [row["eyelids_valid"] for row in rows] == [True] * COUNT
+
+
+def test_every_part_has_its_quality_and_the_old_name_is_the_bodys(refined):
+    rows, result = refined
+    found = torch.tensor([[row[f"{part}_quality"] for part in PART_NAMES] for row in rows])
+    torch.testing.assert_close(found, result.quality.float())
+    assert [row["quality"] for row in rows] == [row["body_quality"] for row in rows]
