@@ -123,6 +123,8 @@ def of_labels(
     left_hand_valid: Tensor | None = None,
     right_hand_valid: Tensor | None = None,
     face_valid: Tensor | None = None,
+    eyes_valid: Tensor | None = None,
+    eyelids_valid: Tensor | None = None,
 ) -> MeanParameters:
     """Mean of labels: the rotation closest to the sum of all (chordal mean), and the plain mean of the rest.
 
@@ -133,6 +135,8 @@ def of_labels(
         left_hand_valid: (B,) bool.
         right_hand_valid: (B,) bool.
         face_valid: (B,) bool, for head, jaw, eyes, eyelids, FLAME coefficients; the head scale needs the body as well.
+        eyes_valid: (B,) bool, whose eyes count where the face does.
+        eyelids_valid: (B,) bool, likewise.
 
     Returns:
         The mean; a part that nobody has is ``neutral``.
@@ -143,6 +147,7 @@ def of_labels(
     everybody = torch.ones(len(labels), dtype=torch.bool, device=labels.betas.device)
     flags = {"body": body_valid, "left_hand": left_hand_valid, "right_hand": right_hand_valid, "face": face_valid}
     valid = {part: everybody if flag is None else flag for part, flag in flags.items()}
+    needed = {"head_scale": body_valid, "eye_pose": eyes_valid, "eyelids": eyelids_valid}
     base = neutral(config)
 
     def plain(values: Tensor, flag: Tensor, otherwise: Tensor) -> Tensor:
@@ -163,7 +168,8 @@ def of_labels(
     mean["camera"] = base["camera"]
     for field in EHM_FIELDS:
         if field.name in base:
-            flag = valid["face"] & valid["body"] if field.name == "head_scale" else valid[field.part]
+            also = needed.get(field.name)
+            flag = valid[field.part] if also is None else valid[field.part] & also
             average = turn if field.kind == "rotation" else plain
             mean[field.name] = average(labels.known(field.name), flag, base[field.name])
     check_mean(mean, config)

@@ -59,4 +59,6 @@ def mean_of_rows(rows: list[LabelRow], config: TrainConfig) -> MeanParameters:
         left_hand_valid=valid[:, 1],
         right_hand_valid=valid[:, 2],
         face_valid=valid[:, 3],
+        eyes_valid=torch.tensor([row.eyes_valid for row in rows]),
+        eyelids_valid=torch.tensor([row.eyelids_valid for row in rows]),
     )

@@ -165,6 +165,8 @@ def test_parts_that_nobody_has_are_neutral():
     face = {"head_orient", "jaw_pose", "eye_pose", "eyelids", "flame_shape", "flame_expression", "head_scale"}
     assert equal(of_labels(labels_of(), CONFIG, face_valid=none), base) == face | {"camera"}
     assert equal(of_labels(labels_of(), CONFIG, body_valid=none), base) == {"betas", "head_scale", "camera"}
+    assert equal(of_labels(labels_of(), CONFIG, eyes_valid=none), base) == {"eye_pose", "camera"}
+    assert equal(of_labels(labels_of(), CONFIG, eyelids_valid=none), base) == {"eyelids", "camera"}
 
 
 def test_labels_of_other_counts_are_refused():
