@@ -2,15 +2,19 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from annotated_project import own_results, write_project
 from manifests import write_manifest
+from pages import blocks, command_lines
+from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 
 from flows import annotate as annotate_module
@@ -78,6 +82,17 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
     state = annotate_part_labels(datasets=datasets, params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_failed()
     assert state.message.startswith("There is no manifest 'nope'")
+
+
+def test_a_root_and_a_setting_are_given_as_the_page_says(api, tmp_path):
+    page = (Path(__file__).parents[2] / "docs/prefect.md").read_text(encoding="utf-8")
+    (line,) = [line for block in blocks(page, "bash") for line in command_lines(block) if "overrides=" in line]
+    given = {name: json.loads(value) for name, _, value in (word.partition("=") for word in shlex.split(line)) if value}
+    assert given["overrides"]["roots.my_photos"] == "/path/to/folder"
+    given["overrides"]["roots.my_photos"] = str(write_photos(tmp_path / "photos", ["1.png"]))
+    state = annotate_part_labels(params=str(write_stub_params(tmp_path)), return_state=True, **given)
+    assert state.is_completed(), state.message
+    assert (tmp_path / "labels/my_photos/all/00000.parquet").is_file()
 
 
 def annotate_command(api, folder, *words):
