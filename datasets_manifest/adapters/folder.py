@@ -64,7 +64,7 @@ class FolderAdapter:
             yield LeftOut("videos left out, whose frames layout.frames would list", len(videos))
             videos = []
         if listing.results_left_out:
-            yield LeftOut("folders of the run's own results left out", listing.results_left_out)
+            yield LeftOut("folders of results left out", listing.results_left_out)
         if listing.links_followed:
             yield LeftOut("linked folders looked into", listing.links_followed)
         if listing.links_left_out:

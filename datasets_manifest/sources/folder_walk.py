@@ -29,7 +29,11 @@ class FolderWalk:
     left_out: int = 0
     """Linked folders that were not: links are refused, or the folder is listed already, as in a loop of links."""
     without: int = 0
-    """Folders that were not looked into because they were named as such."""
+    """Folders that were not looked into because they were named as such, or hold pictures of a prediction."""
+
+
+_OVERLAYS, _FIRST_ROWS = "overlays", "people/00000.parquet"
+"""What a prediction writes into one folder: the photos with the meshes over them, and the rows."""
 
 
 def walk_folder(
@@ -42,7 +46,8 @@ def walk_folder(
         root: The folder.
         recursive: Look into the folders in it.
         links: Whether links to folders are followed.
-        without: Folders below the root that are not looked into, whatever leads to them; they need not exist.
+        without: Folders below the root that are not looked into, whatever leads to them; they need not exist. Nor are
+            pictures that a prediction drew.
     """
     walk, seen, excluded = FolderWalk(), set(), _identities(without)
     folders, linked, has_own = [""], deque[str](), False
@@ -56,7 +61,7 @@ def walk_folder(
             if has_own and (state.st_dev, state.st_ino) in seen:
                 walk.left_out += is_link
                 continue
-            if folder and (state.st_dev, state.st_ino) in excluded:
+            if folder and ((state.st_dev, state.st_ino) in excluded or _is_of_a_prediction(where)):
                 walk.without += 1
                 continue
             seen.add((state.st_dev, state.st_ino))
@@ -101,3 +106,8 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
 
 def _text(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _is_of_a_prediction(folder: str) -> bool:
+    parent, name = os.path.split(folder)
+    return name == _OVERLAYS and os.path.exists(os.path.join(parent, _FIRST_ROWS))

@@ -77,11 +77,12 @@ def _frames(params: Path, overrides: dict[str, Any], chosen: dict[str, float | N
     from tasks.annotate.settings import load_config
 
     stated = {name: value for name, value in chosen.items() if value is not None}
-    manifests = [source for source in load_config(params, overrides).datasets if is_manifest(source)] if stated else []
-    if manifests:
+    is_stated = bool(stated) or any(name.partition(".")[0] == "frames" for name in overrides)
+    sources = load_config(params, overrides).datasets if is_stated else ()
+    if manifests := [source for source in sources if is_manifest(source)]:
         raise ValueError(
-            f"--every and --fps are for videos named by their path; which frames {', '.join(manifests)} has, the "
-            "manifest says itself (layout.frames)"
+            "--every, --fps and --set frames are for videos named by their path; which frames "
+            f"{', '.join(manifests)} has, the manifest says itself (layout.frames)"
         )
     return stated
 

@@ -94,8 +94,9 @@ def predict(
             done = run(inputs, config, shown)
     doubtful = f" ({done.doubtful} doubtful)" if done.doubtful else ""
     unread = f" and {done.unread} that cannot be read" if done.unread else ""
+    empty = f" ({done.empty} without people)" if done.empty else ""
     typer.echo(
-        f"photos and frames: {done.frames - done.unread}{unread}, people: {done.people}{doubtful}, "
+        f"photos and frames: {done.frames - done.unread}{empty}{unread}, people: {done.people}{doubtful}, "
         f"rows without a prediction: {done.failed}, time: {clock(done.seconds)}, results: {Path(config.out) / 'people'}"
     )
     if done.unlisted:

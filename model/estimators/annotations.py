@@ -59,6 +59,12 @@ def is_near(points: Array, box: Array, margin_px: float) -> Array:
     return np.maximum(box[:2] - points, points - box[2:]).max(-1) <= margin_px
 
 
+def is_possible(points: Array, box: Array, width: float, height: float) -> Array:
+    """Whether annotated points (..., 2) of a person with an xyxy box (4,) are no slips, far from it or the photo."""
+    in_photo = is_near(points, np.array([0, 0, width, height]), FAR_FROM_PHOTO * max(width, height))
+    return in_photo & is_near(points, box, FAR_FROM_BOX * float(longer_side(box)[0]))
+
+
 def annotation_sigma_px(flags: Array, box_side_px: float) -> Array:
     """Sigma (133,) from COCO visibility flags (133,): occluded points count 1.5 times, missing ones are inf."""
     sigma = SIGMA_SHARE * box_side_px

@@ -50,14 +50,14 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
     """
     roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
     found = [found for root in roots for found in shard_paths(root.joinpath(*group))]
-    stale = {path: shard for shard, path in found if shard not in but and not _is_foreign(path)}
+    stale = {path: shard for shard, path in found if shard not in but and not is_foreign(path)}
     if not stale:
         return ""
     return f"{counted(len(set(stale.values())), 'shard')} set aside in {set_aside(workspace, stale)}"
 
 
-def _is_foreign(path: Path) -> bool:
-    """Whether this project did not write a file, whatever it is called."""
+def is_foreign(path: Path) -> bool:
+    """Whether a Parquet file is there that this project did not write, whatever it is called."""
     try:
         read_footer(path)
     except ForeignFileError:

@@ -24,6 +24,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of
 from model.body.ehms import EHMs
 from model.body.parameters import DEFAULT_SIZE, EhmParameters
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
+from model.estimators.annotations import is_possible
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians, rounded
 from tasks.evaluate.matching import KnownPhotos, Matching, match_people
@@ -80,8 +81,8 @@ def keypoint_errors(matching: Matching, projected: np.ndarray) -> dict[str, np.n
         part, and `<part>_worst_rel` (P,), the largest; NaN for a part without such points. Empty without such people.
     """
     people = [
-        _annotated(person, points)
-        for person, points in zip(matching.people, projected, strict=True)
+        _annotated(person, points, size)
+        for person, points, size in zip(matching.people, projected, _sizes(matching.labels), strict=True)
         if _is_annotated(person)
     ]
     if not people:
@@ -98,14 +99,19 @@ def _is_annotated(person: PersonRecord) -> bool:
     return person.keypoints is not None and person.bbox_xyxy is not None
 
 
-def _annotated(person: PersonRecord, projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sizes(labels: Columns) -> np.ndarray:
+    """(P, 2) width and height of the photos, px."""
+    return np.stack([labels["image_width"], labels["image_height"]], axis=1)
+
+
+def _annotated(person: PersonRecord, projected: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distances (133,) of points (133, 2) to the annotated ones, as a fraction of the box's longer side, and which are
-    annotated."""
+    annotated; what the estimator takes for a slip of the annotation is not."""
     assert person.keypoints is not None
     box = np.asarray(person.bbox_xyxy, np.float64)
     side = max(box[2] - box[0], box[3] - box[1])
     distance = np.linalg.norm(projected - person.keypoints[:, :2], axis=-1) / side
-    return distance, person.keypoints[:, 2] > 0
+    return distance, (person.keypoints[:, 2] > 0) & is_possible(person.keypoints[:, :2], box, *size)
 
 
 def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
@@ -123,10 +129,11 @@ def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     labels = matching.labels
+    sizes = _sizes(labels)
     for row, person in enumerate(matching.people):
         if not _is_annotated(person):
             continue
-        distance, annotated = _annotated(person, projected[row])
+        distance, annotated = _annotated(person, projected[row], sizes[row])
         accepted = dict(zip(BODY_GROUPS, labels["body_group_valid"][row], strict=True))
         accepted |= {part: labels[f"{part}_valid"][row] for part in ("face", "left_hand", "right_hand")}
         for part, points in (

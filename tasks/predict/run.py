@@ -23,6 +23,7 @@ import pyarrow as pa
 from datasets_manifest.files import write_bytes
 from datasets_manifest.schema.columns import joined
 from datasets_manifest.schema.error_codes import Status
+from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer
@@ -75,7 +76,9 @@ class PredictProgress:
     doubtful: int = 0
     """Those of them whose boxes are doubtful."""
     failed: int = 0
-    """Rows without a prediction."""
+    """Rows without a prediction, but for those of photos and frames without people."""
+    empty: int = 0
+    """Photos and frames in which nobody was found."""
     files: int = 0
     """Parquet files written."""
     started_s: float = field(default_factory=time.perf_counter)
@@ -84,7 +87,9 @@ class PredictProgress:
     def add(self, rows: pa.Table) -> None:
         """Counts rows."""
         states = rows["status"].to_pylist()
-        self.failed += states.count(Status.FAILED)
+        empty = int(is_empty_photo(rows).sum())
+        self.empty += empty
+        self.failed += states.count(Status.FAILED) - empty
         self.doubtful += states.count(Status.PARTIAL)
         self.people += len(states) - states.count(Status.FAILED)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 
 from datasets_manifest.schema.labels import ErrorCode
-from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.journal import FailedRow
 from tasks.annotate.commands import annotate_command, retry_command
 from tasks.annotate.finished import finished_files, open_journal
@@ -112,6 +112,8 @@ def list_failures(workspace: Workspace, origin: Origin) -> Iterator[Failure]:
     planned, journal = set(planned_shards(workspace)), open_journal(workspace)
     for shard, labels in finished_files(workspace, "refine", journal):
         if shard in planned:
+            if isinstance(labels, ForeignFileError):  # It is why the shard failed.
+                continue
             if isinstance(labels, ShardError):
                 raise labels
             yield from row_failures(shard, labels.failures, origin)

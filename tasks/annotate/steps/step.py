@@ -15,9 +15,10 @@ from contextlib import suppress
 import pyarrow as pa
 
 from datasets_manifest.files import WriteError, write_text
+from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.stale import keep
+from tasks.annotate.stale import is_foreign, keep
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import ShardRef, Workspace
@@ -44,9 +45,14 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         state = "done" if footer is None else "skipped"
         file_seconds, written = time.perf_counter() - started, None
         if footer is None:
+            path = job.workspace.step_path(step, job.shard)
+            if is_foreign(path):
+                raise ShardError(
+                    f"{path} is a Parquet file that this project did not write; it stays as it is. Move it elsewhere "
+                    "and run the same command again."
+                )
             table = compute(job)
             computed = time.perf_counter()
-            path = job.workspace.step_path(step, job.shard)
             if job.keep_in is not None:
                 keep(job.workspace, path, job.keep_in)
             footer = write_shard(path, table, job.footer(step))

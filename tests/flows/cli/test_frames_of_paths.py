@@ -92,4 +92,5 @@ def test_a_manifest_says_it_itself(project, named):
     status, said = pear("annotate", "walk.avi", named, "--fps", 2)
     assert status == 2
     assert f"{named} has, the manifest says itself (layout.frames)" in said
+    assert pear("annotate", "walk.avi", named, "--set", "frames.fps=2") == (status, said)
     assert not (project / "work").exists()

@@ -6,6 +6,8 @@ import re
 import shlex
 from html import unescape
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from manifests import write_manifest
 from restored import Restored
@@ -196,3 +198,16 @@ def test_with_a_server_up_the_flow_does_it(annotated, monkeypatch):
     assert pear("retry", "my_photos/1") == (0, "done\n")
     assert (asked["shards"], asked["again"]) == (["my_photos/all/00001"], True)
     assert asked["overrides"]["roots"] == {"my_photos": str(annotated.parent / "photos")}
+
+
+def test_a_file_of_somebody_else_under_the_name_of_a_shard_is_refused(project):
+    theirs = project / "labels/my_photos/all/00000.parquet"
+    pear("annotate", *RUNS["root"])
+    pq.write_table(pa.table({"x": [1]}), theirs)
+    before = theirs.read_bytes()
+    status, said = pear("annotate", *RUNS["root"])
+    assert status == 1, said
+    assert theirs.read_bytes() == before
+    assert "is a Parquet file that this project did not write" in pear("failures")[1]
+    theirs.unlink()
+    assert pear("annotate", *RUNS["root"])[0] == 0

@@ -35,10 +35,24 @@ def test_what_is_left_out_is_counted(tmp_path):
         os.makedirs(tmp_path / folder)
     line, _ = forecast(Origin.of(params, {"datasets": [str(tmp_path)]}))
     assert ": 1 photo, " in line
-    assert "3 folders of the run's own results left out" in line
+    assert "3 folders of results left out" in line
 
 
 def test_a_folder_of_results_may_itself_be_annotated(tmp_path):
     params = write_stub_params(tmp_path)
     write_photos(tmp_path / "reports/annotate", ["a.png"])
     assert annotate(params, datasets=[str(tmp_path / "reports/annotate")]).publication.count.people == 1
+
+
+def test_overlays_of_a_prediction_are_no_photos(tmp_path):
+    params = write_stub_params(tmp_path)
+    write_photos(tmp_path, ["a.png"])
+    write_photos(tmp_path / "overlays", ["b.png"])
+    write_photos(tmp_path / "predictions/overlays", ["a.jpg"])
+    (tmp_path / "predictions/people").mkdir()
+    (tmp_path / "predictions/people/00000.parquet").touch()
+    line, _ = forecast(Origin.of(params, {"datasets": [str(tmp_path)]}))
+    assert ": 2 photos, " in line
+    assert "1 folders of results left out" in line
+    (line, _) = forecast(Origin.of(params, {"datasets": [str(tmp_path / "predictions/overlays")]}))
+    assert ": 1 photo" in line

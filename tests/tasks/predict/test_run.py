@@ -158,7 +158,9 @@ def test_every_input_has_its_rows_with_the_reason(rows, result):
     assert rows["sample_id"].is_unique
     failed = rows[rows["status"] == "failed"]
     assert failed["error_detail"].str.len().min() > 20
-    assert (result.people, result.failed) == (len(rows) - len(failed), len(failed))
+    empty = (rows.error_code == "no_person_found").sum()
+    assert empty > 0
+    assert (result.people, result.empty, result.failed) == (len(rows) - len(failed), empty, len(failed) - empty)
     assert rows.loc[rows["frame"] == 3, "time_s"].to_numpy() == pytest.approx(0.3)
 
 
@@ -169,7 +171,7 @@ def test_the_file_is_of_the_schema_and_says_how_it_was_made(result, folder):
     assert footer.body_model["sha256"] == load_open_body().sha256
     assert [entry["part"] for entry in footer.estimators] == ["regressor", "keypoints"]
     assert footer.config["checkpoint"]["step"] == 7
-    assert footer.failed_count == result.failed
+    assert footer.failed_count == result.failed + result.empty
 
 
 def test_columns_pose_the_body_that_the_row_is_about(rows):
