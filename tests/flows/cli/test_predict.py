@@ -48,7 +48,7 @@ def test_one_photo_as_one_person(pear, tmp_path):
     ("words", "sentence"),
     [
         (["gone.png", "--checkpoint", "net.safetensors"], "input 'gone.png' does not exist"),
-        (["photo.png", "--checkpoint", "gone.safetensors"], "checkpoint gone.safetensors is not a file"),
+        (["photo.png", "--checkpoint", "gone.safetensors"], "gone.safetensors is not a file"),
         (["photo.png", "--checkpoint", "text.safetensors"], "text.safetensors is no safetensors file"),
         (["photo.png", "--checkpoint", "net.safetensors", "--boxes", "faces"], "expected one of keypoints, whole"),
         (["photo.png", "--checkpoint", "net.safetensors", "--every", "0"], "every: expected more than 0, got 0"),
