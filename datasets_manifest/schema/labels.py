@@ -149,7 +149,14 @@ def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
             *_camera_columns(),
             *parameter_columns(*LABEL_PARAMETERS, size=size),
             column("hand_scale", FLOATS, "scale of the hands; 1 unless a source has it", unit=ONE, shape=(3,)),
-            column("body_valid", pa.bool_(), "may the body supervise a model", required=True),
+            column(
+                "body_valid",
+                pa.bool_(),
+                "may the body supervise a model; where a hand is the only valid part, nothing else may be known, and "
+                "global_orient, body_pose and transl_m then only carry the wrist to its place and orientation in the "
+                "camera frame, which is that of the chain as in every row",
+                required=True,
+            ),
             column("left_hand_valid", pa.bool_(), "may the left hand supervise a model", required=True),
             column("right_hand_valid", pa.bool_(), "may the right hand supervise a model", required=True),
             column("face_valid", pa.bool_(), "may the face supervise a model", required=True),

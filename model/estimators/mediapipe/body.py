@@ -10,7 +10,7 @@ from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.body.skeleton import ANKLES, FOOT_JOINTS, HEAD, HIPS, KNEES, NECK, WRISTS
 from model.estimators.base import Array, BodyOutput, PersonBatch
 from model.estimators.mediapipe.landmarks import FACE_OF_68, POSE_OF_BODY
-from model.estimators.mediapipe.lift.kinematics import solve
+from model.estimators.mediapipe.lift.kinematics import palm_orientation, solve
 from model.estimators.mediapipe.lift.so3 import CAMERA_FROM_MODEL, to_model_axes, view_ray
 from model.estimators.mediapipe.part import MediapipePart
 from model.estimators.mediapipe.search.person import face_accepted
@@ -84,7 +84,7 @@ class MediapipeBody(MediapipePart):
     """SMPL-X body pose from MediaPipe; betas stay at the mean shape."""
 
     def estimate(self, batch: PersonBatch) -> BodyOutput:
-        """Estimates one row a person; a person without a pose stays at rest and invalid."""
+        """Estimates one row a person; a person without a pose stays at rest and invalid, unless it carries a hand."""
         num = len(batch)
         evidence = self.evidence(batch, spread=True)
         found = np.array([bool(np.isfinite(row).all()) for row in evidence["pose_world_m"]], dtype=bool)
@@ -110,12 +110,19 @@ class MediapipeBody(MediapipePart):
             for side in (0, 1):
                 if hand_ok[i, side]:
                     sigma[i, WRISTS[side]] = math.radians(SIGMA_WRIST_DEG)
+        # Of a person of whom only a hand is known, the rest pose carries it: turned so that its wrist is the hand's.
+        carried = ~found & ~face_ok & hand_ok.any(1)
+        for i in np.flatnonzero(carried).tolist():
+            side = int(np.argmax(hand_ok[i]))
+            hand = hand_points(evidence, i, side, float(batch.focal_px[i]), batch.principal_px[i])
+            orient[i] = CAMERA_FROM_MODEL @ palm_orientation(self._rest, hand, side)
+        valid = found | carried
         return BodyOutput(
-            valid=found,
+            valid=valid,
             score=np.where(found, body_score(evidence, batch.boxes_xyxy), 0.0),
             global_orient=orient,
             body_pose=joints,
             betas=np.zeros((num, 10)),
             sigma_rad=sigma,
-            reasons=[None if ok else NO_BODY for ok in found],
+            reasons=[None if ok else NO_BODY for ok in valid],
         )

@@ -11,10 +11,11 @@ from model.estimators.mediapipe.body import NO_BODY
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
 from model.estimators.mediapipe.search.annotated import people_of_annotations
+from model.estimators.mediapipe.search.close_hands import CloseHandConfig, hand_people
 from model.estimators.mediapipe.search.detector import DetectorConfig
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
-from model.estimators.mediapipe.search.heads import HeadConfig, head_points
-from model.estimators.mediapipe.search.people import people_in_boxes, people_of_photo
+from model.estimators.mediapipe.search.heads import BODY_POINTS, HeadConfig, head_points
+from model.estimators.mediapipe.search.people import has_trusted_part, people_in_boxes, people_of_photo
 from model.estimators.mediapipe.search.person import (
     PersonReading,
     face_accepted,
@@ -43,6 +44,8 @@ from model.estimators.registry import register
 from model.estimators.surface import MEDIAPIPE
 from model.imaging.boxes import longer_side
 
+ONLY_HAND = "nobody was found, only a hand"
+
 
 @register("keypoints", "mediapipe")
 class MediapipeKeypoints:
@@ -55,11 +58,13 @@ class MediapipeKeypoints:
         pose: PoseConfig | None = None,
         hands: HandConfig | None = None,
         heads: HeadConfig | None = None,
+        close_hands: CloseHandConfig | None = None,
     ) -> None:
         self._detector = detector or DetectorConfig()
         self._pose = pose or PoseConfig()
         self._hands = hands or HandConfig()
         self._heads = heads or HeadConfig()
+        self._close_hands = close_hands or CloseHandConfig()
         self._no_pose = Refusal(
             ErrorCode.BODY_NOT_FOUND,
             f"no pose scores {self._pose.min_score} and covers {self._pose.min_overlap:.0%} of the given box",
@@ -79,6 +84,9 @@ class MediapipeKeypoints:
                 self._networks, rgb, detector=self._detector, hands=self._hands, heads=self._heads
             )
             readings = one_owner_a_hand(people)
+            if not any(has_trusted_part(*person, width, height) for person in zip(people, used, strict=True)):
+                close, boxes = hand_people(self._networks, rgb, self._close_hands)
+                readings, used = (close, boxes) if close else (readings, used)
             return self._output(readings, used, [None] * len(readings), "detector", width, height)
         used = np.asarray(boxes, dtype=float).reshape(-1, 4)
         problems = refused_boxes(used, width, height)
@@ -126,7 +134,10 @@ class MediapipeKeypoints:
         for i, reading in enumerate(readings):
             if reading is None:
                 continue
-            if reading.pose is None:
+            if reading.is_hand:
+                body = np.zeros((BODY_POINTS, 2)), np.full(BODY_POINTS, np.inf), np.full(BODY_POINTS, np.inf)
+                limbs[i], bodies[i] = (ONLY_HAND,) * len(BODY_GROUPS), ONLY_HAND
+            elif reading.pose is None:  # a head
                 body = head_points(evidence["face_px"][i], width, height)
             else:
                 pose, size = reading.pose, float(sizes[i])
@@ -141,17 +152,23 @@ class MediapipeKeypoints:
                 float(sides[i]),
             )
         reasons, valid = list(problems), np.zeros(num, dtype=bool)
-        is_head = np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool)
+        is_hand = np.array([bool(reading and reading.is_hand) for reading in readings], dtype=bool)
+        is_head = (
+            np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool) & ~is_hand
+        )
         # What is no person overlaps nobody.
         has_limb = np.array([None in own for own in limbs], dtype=bool)
-        people = ~is_head & (has_limb | face_ok | hand_ok.any(1))
+        people = ~is_head & ~is_hand & (has_limb | face_ok | hand_ok.any(1))
         overlaps = dict(zip(np.flatnonzero(people).tolist(), overlapped(boxes[people]), strict=True))
         for i, reading in enumerate(readings):
-            refused = reasons[i] or (self._no_pose if reading is None else few_keypoints(sigma[i]))
+            few = None if is_hand[i] else few_keypoints(sigma[i])
+            refused = reasons[i] or (self._no_pose if reading is None else few)
             overlap = overlaps.get(i)
             valid[i], reasons[i] = refused is None, refused or overlap
             if overlap is not None:
                 limbs[i], bodies[i] = (overlap.detail,) * len(BODY_GROUPS), overlap.detail
+        best_hand = np.where(hand_ok, evidence["hand_score"], 0.0).max(1)
+        scores = np.select([is_hand, is_head], [best_hand, evidence["face_score"]], evidence["pose_score"])
         evidence |= MEDIAPIPE.evidence(num)
         details: list[PartDetails] = [
             (body, *hands, face)
@@ -162,7 +179,7 @@ class MediapipeKeypoints:
         return KeypointsOutput(
             boxes_xyxy=boxes.astype(np.float32),
             box_source=[source] * num,
-            scores=np.nan_to_num(np.where(is_head, evidence["face_score"], evidence["pose_score"])),
+            scores=np.nan_to_num(scores),
             keypoints=keypoints.astype(np.float32),
             sigma_px=sigma.astype(np.float32),
             part_valid=trusted_parts(details),

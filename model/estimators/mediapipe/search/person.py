@@ -56,7 +56,7 @@ EVIDENCE_SHAPES = {**POSE_SHAPES, **FACE_SHAPES, **HAND_SHAPES}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PersonReading:
-    """One person; without a pose only the head is known."""
+    """One person; without a pose only the head is known, or one hand."""
 
     pose: PersonPose | None
     face: FaceReading | None = None
@@ -64,8 +64,18 @@ class PersonReading:
     """Distance between face and pose (or the face detector's box), in face heights."""
     face_eyes: float = float("nan")
     """Agreement of the eyes of face and pose, see ``eyes_along``; NaN of a head without a pose."""
-    hands: tuple[FoundHand, FoundHand] | None = None
+    hands: tuple[FoundHand | None, FoundHand | None] | None = None
     hand_ok: tuple[bool, bool] = (False, False)
+
+    @property
+    def is_head(self) -> bool:
+        """Whether nothing but a face is known."""
+        return self.pose is None and self.face is not None
+
+    @property
+    def is_hand(self) -> bool:
+        """Whether nothing but a hand is known."""
+        return self.pose is None and self.face is None
 
     def has_face(self) -> bool:
         """Whether the face is accepted."""
@@ -96,9 +106,10 @@ def one_owner_a_hand(
         photos: Which photo each is in; one and the same if not given.
     """
     photos = [0] * len(readings) if photos is None else photos
-    pairs = {i: list(person.hands) for i, person in enumerate(readings) if person is not None and person.hands}
-    arms_px = {i: arm_length(person.pose.landmarks) for i, person in enumerate(readings) if person and person.pose}
-    accepted = {i: list(person.hand_ok) for i, person in enumerate(readings) if person is not None}
+    bodies = {i: person for i, person in enumerate(readings) if person is not None and person.pose is not None}
+    pairs = {i: list(filter(None, person.hands)) for i, person in bodies.items() if person.hands}
+    arms_px = {i: arm_length(person.pose.landmarks) for i, person in bodies.items() if person.pose}
+    accepted = {i: list(person.hand_ok) for i, person in bodies.items()}
     claims = [
         (hand.figures.wrist_offset * arms_px[i], i, side)
         for i, pair in pairs.items()
@@ -146,6 +157,8 @@ def to_evidence(readings: list[PersonReading | None]) -> dict[str, Array]:
             out["face_offset"][i], out["face_eyes"][i] = reading.face_offset, reading.face_eyes
         if reading.hands is not None:
             for side, hand in enumerate(reading.hands):
+                if hand is None:
+                    continue
                 out["hand_world_m"][i, side], out["hand_px"][i, side] = hand.reading.world_m, hand.reading.landmarks
                 out["hand_ok"][i, side] = reading.hand_ok[side]
                 for name, value in asdict(hand.figures).items():
