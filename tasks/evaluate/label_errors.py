@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 WRONG_REL = 0.07
 """A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
+_RICHEST_FIRST = ("coco_wholebody", "coco", "none")
+"""Sets of annotated keypoints that a file is tried to have."""
 _CLAIMED = ("left_hand", "right_hand", "face")
 """Parts whose 3D errors count only where the label calls them valid; a body always counts."""
 _RANKED = {"body_quality": "pa_mpjpe_mm", "hand_quality": "hand_pa_mpjpe_mm", "face_quality": "head_pa_mm"}
@@ -114,6 +116,23 @@ def _annotated(person: PersonRecord, projected: np.ndarray, size: np.ndarray) ->
     return distance, (person.keypoints[:, 2] > 0) & is_possible(person.keypoints[:, :2], box, *size)
 
 
+def _annotated_parts(annotated: np.ndarray) -> dict[str, np.ndarray]:
+    """Annotated points of each part that has some, by (133,) which are."""
+    points = np.arange(len(annotated))
+    parts = {part: points[list(members)] for part, members in BODY_GROUPS.items()}
+    parts |= {part: points[PART_POINTS[part]] for part in _CLAIMED}
+    return {part: index[annotated[index]] for part, index in parts.items() if annotated[index].any()}
+
+
+def count_parts(people: Iterable[PersonRecord]) -> int:
+    """How many parts of some people are annotated, found or not; see ``acceptance``."""
+    return sum(
+        len(_annotated_parts(person.keypoints[:, 2] > 0))
+        for person in people
+        if person.keypoints is not None and _is_annotated(person)
+    )
+
+
 def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
     """How often a part was accepted, and how often an accepted one is wrong, against annotated keypoints.
 
@@ -136,13 +155,7 @@ def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
         distance, annotated = _annotated(person, projected[row], sizes[row])
         accepted = dict(zip(BODY_GROUPS, labels["body_group_valid"][row], strict=True))
         accepted |= {part: labels[f"{part}_valid"][row] for part in ("face", "left_hand", "right_hand")}
-        for part, points in (
-            BODY_GROUPS | {name: PART_POINTS[name] for name in accepted if name in PART_POINTS}
-        ).items():
-            index = np.arange(len(distance))[points] if isinstance(points, slice) else np.array(points)
-            seen = index[annotated[index]]
-            if not seen.size:
-                continue
+        for part, seen in _annotated_parts(annotated).items():
             wrong = distance[seen].max() > WRONG_REL
             counts["parts"] += 1
             counts["accepted"] += bool(accepted[part])
@@ -192,17 +205,34 @@ def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:
 
 def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
     """The people that a data set knows, even where a run was told to find them itself; None if it knows none, or none
-    that can be compared."""
+    that can be compared. Where the run uses no annotated keypoints, the most that the file gives are taken."""
     if "manifest" not in adapter_class(manifest.adapter).BOXES:
         return None
-    keypoints = "coco_wholebody" if manifest.keypoints == "none" else manifest.keypoints
-    entries = open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).entries()
-    try:
-        first = list(itertools.islice(entries, 1))
-    except ValueError as error:  # Of annotations that the run itself does not use.
-        log.warning("%s: labels are not compared with the annotations: %s", manifest.id, error)
-        return None
-    return (entry for entry in itertools.chain(first, entries) if isinstance(entry, ImageRecord))
+    error: ValueError | None = None
+    for keypoints in _RICHEST_FIRST if manifest.keypoints == "none" else (manifest.keypoints,):
+        try:
+            entries = open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).entries()
+            first = list(_until_somebody(entries))
+        except ValueError as wrong:  # Of annotations that the run itself does not use.
+            error = wrong
+            continue
+        if keypoints == "none" or any(map(_is_somebody, first)):
+            return (entry for entry in itertools.chain(first, entries) if isinstance(entry, ImageRecord))
+    log.warning("%s: labels are not compared with the annotations: %s", manifest.id, error)
+    return None
+
+
+def _is_somebody(entry: object) -> bool:
+    """Whether an entry is a photo of people, one of whom can be read."""
+    return isinstance(entry, ImageRecord) and any(person.error_code is None for person in entry.people)
+
+
+def _until_somebody(entries: Iterable[Any]) -> Iterator[Any]:
+    """The first entries, up to one with somebody who can be read."""
+    for entry in entries:
+        yield entry
+        if _is_somebody(entry):
+            return
 
 
 class LabelEvaluation:
@@ -214,21 +244,29 @@ class LabelEvaluation:
         self._photos, self._body = KnownPhotos(records), body
         self._pose = PosedByParameters(body.assets, DEFAULT_SIZE)
         self._pending: list[Matching] = []
-        self._num_known = self._num_labels = self._num_pairs = 0
+        self._num_known = self._num_labels = self._num_pairs = self._known_parts = 0
         self._truth: dict[str, list[np.ndarray]] = defaultdict(list)
         self._annotations: dict[str, list[np.ndarray]] = defaultdict(list)
         self._accepted: Counter[str] = Counter()
 
     def add(self, labels: Columns) -> None:
         """Takes all rows of the labels of a shard."""
-        matching = match_people(labels, self._photos.take(dict.fromkeys(map(image_id_of, labels["sample_id"]))))
-        self._num_known += matching.num_known
+        matching = self._match(labels, self._photos.take(dict.fromkeys(map(image_id_of, labels["sample_id"]))))
         self._num_labels += matching.num_labels
         self._num_pairs += matching.num_pairs
         if matching.num_pairs:
             self._pending.append(matching)
         if sum(part.num_pairs for part in self._pending) >= _PEOPLE_AT_ONCE:
             self._measure()
+
+    def _match(self, labels: Columns, records: Iterable[ImageRecord]) -> Matching:
+        matching = match_people(labels, map(self._counted, records))
+        self._num_known += matching.num_known
+        return matching
+
+    def _counted(self, record: ImageRecord) -> ImageRecord:
+        self._known_parts += count_parts(record.people)
+        return record
 
     def _measure(self) -> None:
         matching = Matching.joined(self._pending)
@@ -245,7 +283,7 @@ class LabelEvaluation:
         """What ``metrics/annotate.json`` says of the data set."""
         if self._pending:
             self._measure()
-        self._num_known += match_people(Columns(LABEL_SCHEMA.empty_table()), self._photos.rest()).num_known
+        self._match(Columns(LABEL_SCHEMA.empty_table()), self._photos.rest())
         figures: dict[str, Any] = {
             "known_people": self._num_known,
             "missed_people": self._num_known - self._num_pairs,
@@ -255,5 +293,6 @@ class LabelEvaluation:
             figures["against_truth"] = truth
         if annotated := summarise({name: np.concatenate(parts) for name, parts in self._annotations.items()}):
             names = ("parts", "accepted", "accepted_wrong", "refused_right") if self._accepted["parts"] else ()
-            figures["against_annotations"] = annotated | {name: float(self._accepted[name]) for name in names}
+            counts = {name: float(self._accepted[name]) for name in names}
+            figures["against_annotations"] = annotated | counts | {"known_parts": float(self._known_parts)}
         return figures

@@ -9,7 +9,7 @@ from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
-from tasks.evaluate.label_errors import acceptance, keypoint_errors, reference_records, summarise
+from tasks.evaluate.label_errors import acceptance, count_parts, keypoint_errors, reference_records, summarise
 from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
 
 
@@ -151,11 +151,36 @@ def test_known_photos_are_taken_as_they_come_and_none_is_lost():
     assert [record.path for record in photos.rest()] == ["e"]
 
 
-@pytest.mark.parametrize(("points", "is_known"), [(["nose", "tail"], False), (None, True)])
-def test_annotations_that_a_run_does_not_use_do_not_end_it(tmp_path, caplog, points, is_known):
+def people_of(path):
+    return [person for record in reference_records(load_manifest(path)) for person in record.people]
+
+
+@pytest.mark.parametrize("points", [["nose", "tail"], None])
+def test_annotations_that_a_run_does_not_use_do_not_end_it(tmp_path, points):
     people = [{"id": 1, "name": "person", "keypoints": points}]
     path = write_coco(
         tmp_path, [coco_image(1)], [coco_person(1)], boxes="detector", keypoints="none", categories=people
     )
-    assert (reference_records(load_manifest(path)) is not None) == is_known
-    assert ("labels are not compared" in caplog.text) != is_known
+    (person,) = people_of(path)
+    assert person.error_code is None
+    assert (person.keypoints is None) == (points is not None)
+
+
+def test_people_of_a_run_without_keypoints_are_known_with_what_their_file_has(tmp_path):
+    body_only = {name: value for name, value in coco_person(1).items() if "_kpts" not in name and "_valid" not in name}
+    boxes_only = {name: value for name, value in body_only.items() if name != "keypoints"}
+    for name, row, count in (("body", body_only, 17), ("boxes", boxes_only, 0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = write_coco(folder, [coco_image(1)], [row], boxes="detector", keypoints="none")
+        (person,) = people_of(path)
+        assert person.error_code is None
+        assert (0 if person.keypoints is None else (person.keypoints[:, 2] > 0).sum()) == count
+
+
+def test_parts_of_people_who_were_not_found_count_as_known():
+    keypoints = np.zeros((133, 3), np.float32)
+    keypoints[[5, 6, 11, 12, 9, 23, 112], 2] = 2.0
+    box = np.array([0, 0, 10, 20], np.float32)
+    people = (PersonRecord(index=0, bbox_xyxy=box, keypoints=keypoints), PersonRecord(index=1, bbox_xyxy=box))
+    assert count_parts(people) == 4  # trunk, an arm, face, right hand
