@@ -31,6 +31,7 @@ _MIN_ALIKE = 0.5
 correlation of the body's points with their places in the image: where these are hardly alike, the body is turned
 wrongly, and what shows it best is close to the camera or behind it."""
 _START_DEPTH_M = 5.0
+_STATED_FACTOR = 3.0
 _SHOULDER_DROP_RAD = 1.0
 
 
@@ -77,6 +78,35 @@ def _translation_by_size(points_m: Tensor, ray_xy: Tensor, weight: Tensor) -> Te
     )
     depth = (spread / seen_spread).sqrt().clamp(min=_MIN_DEPTH_M)[:, None]
     return torch.cat([depth * ray_mean - place_mean, depth], 1)
+
+
+def shows_person(
+    points_m: Tensor, translation_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera
+) -> Tensor:
+    """Whether a body that stands at a stated position (B, 3) is seen about where its keypoints are, (B,) bool.
+
+    It may appear three times as large or as small as its keypoints, and off them by three times their extent. One that
+    is behind the camera, or absurdly far away, is not.
+
+    Args:
+        points_m: (B, N, 3) keypoints of the body relative to the pelvis, in camera axes.
+        translation_m: (B, 3) pelvis; zeros are no position.
+        keypoints_px: (B, N, 2).
+        precision: (B, N) 0 where not seen.
+        view: cameras.
+    """
+    share = (precision > 0).to(points_m.dtype)[..., None]
+    share = share / share.sum(1, keepdim=True).clamp(min=1)
+    placed = points_m + translation_m[:, None]
+
+    def spread(pixels: Tensor) -> tuple[Tensor, Tensor]:
+        middle = (share * pixels).sum(1)
+        return middle, (share * (pixels - middle[:, None]).square()).sum((1, 2)).sqrt()
+
+    (middle, size), (seen_middle, seen_size) = spread(camera.project(placed, view)), spread(keypoints_px)
+    before = ((placed[..., 2] > camera.NEAR_M) | (share[..., 0] == 0)).all(1)
+    alike = (size < _STATED_FACTOR * seen_size) & (seen_size < _STATED_FACTOR * size)
+    return before & alike & ((middle - seen_middle).norm(dim=1) < _STATED_FACTOR * seen_size)
 
 
 def neutral_body(count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

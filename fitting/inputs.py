@@ -140,10 +140,12 @@ _OWN_SHAPES: dict[str, tuple[int, ...]] = {
 """Behind the people, of what is no parameter of a person."""
 _PLACE = "transl_m"
 """Checked apart: where it is not finite, the keypoints place the body."""
+_ROTATION_TOLERANCE = 1e-2
 
 
 def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tuple[Tensor, Coarse]:
-    """Rows (B,) whose camera or valid parts hold NaN or inf, and the estimates with invalid parts made neutral."""
+    """Rows (B,) whose camera or valid parts hold NaN, inf or a matrix that is no rotation, and the estimates with
+    invalid parts made neutral."""
     neutral = Coarse.unknown(len(coarse.global_orient), dtype, coarse.global_orient.device)
     bad = ~torch.isfinite(camera.focal_px) | (camera.focal_px <= 0) | ~torch.isfinite(camera.principal_px).all(1)
     parts = {
@@ -163,10 +165,12 @@ def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tu
             other = getattr(neutral, name)
             if other is None:
                 other = torch.eye(3, dtype=dtype, device=value.device).expand_as(value)
-            finite = torch.isfinite(value).flatten(valid.dim()).all(-1)
-            broken = valid & ~finite
+            sound = torch.isfinite(value).flatten(valid.dim()).all(-1)
+            if value.shape[-2:] == (3, 3):
+                sound &= is_rotation(value).view(*valid.shape, -1).all(-1)
+            broken = valid & ~sound
             bad = bad | (broken if broken.dim() == 1 else broken.any(1))
-            keep = (valid & finite).view(*valid.shape, *[1] * (value.dim() - valid.dim()))
+            keep = (valid & sound).view(*valid.shape, *[1] * (value.dim() - valid.dim()))
             clean[name] = torch.where(keep, value, _fit_width(other, value))
     for name in ("sigma_rad", "hand_sigma_rad", "head_sigma_rad"):
         value = getattr(coarse, name)
@@ -176,6 +180,14 @@ def without_bad_values(coarse: Coarse, camera: Camera, dtype: torch.dtype) -> tu
     if coarse.transl_m is not None:
         clean["transl_m"] = coarse.transl_m.to(dtype)
     return bad, replace(coarse, **clean)
+
+
+def is_rotation(matrix: Tensor) -> Tensor:
+    """Which matrices (..., 3, 3) are rotations (...), to the rounding of networks and files."""
+    first, second, third = matrix.unbind(-2)
+    square = torch.stack([first.square().sum(-1) - 1, second.square().sum(-1) - 1, (first * second).sum(-1)], -1)
+    off = torch.cat([square, torch.linalg.cross(first, second) - third], -1)
+    return off.abs().amax(-1) < _ROTATION_TOLERANCE
 
 
 def _fit_width(neutral: Tensor, value: Tensor) -> Tensor:

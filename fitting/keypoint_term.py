@@ -15,6 +15,10 @@ from fitting.unknowns import State
 from model.imaging import camera
 from model.imaging.camera import Camera
 
+ABSURD_DISTANCE = 100.0
+"""From the middle of a person's keypoints, in distances of half of them from it. The feet of somebody of whom all else
+that is seen is a face are some 25 such distances away."""
+
 
 def keypoint_residual(points_cam_m: Tensor, keypoints_px: Tensor, precision: Tensor, view: Camera) -> Tensor:
     """Residuals (B, N, 2) of points (B, N, 3) against keypoints (B, N, 2), in standard deviations.
@@ -80,6 +84,13 @@ class KeypointTerm:
 
 
 def precision_of(sigma_px: Tensor, keypoints_px: Tensor) -> Tensor:
-    """One over sigma (B, N), 0 for keypoints that are not finite, not seen (inf) or have no valid sigma."""
+    """One over sigma (B, N) of keypoints (B, N, 2), 0 for those that are not seen.
+
+    Those are keypoints that are not finite, have no valid sigma (inf: not seen), or are absurdly far from the rest, as
+    an overflow is: no robust loss makes up for one.
+    """
     usable = torch.isfinite(sigma_px) & (sigma_px > 0) & torch.isfinite(keypoints_px).all(-1)
+    places = torch.where(usable[..., None], keypoints_px, torch.nan)
+    distance = (places - places.nanmedian(1, keepdim=True).values).abs().amax(-1)
+    usable &= distance <= ABSURD_DISTANCE * distance.nanmedian(1, keepdim=True).values.clamp(min=1.0)
     return torch.where(usable, 1 / torch.where(usable, sigma_px, torch.ones_like(sigma_px)), torch.zeros_like(sigma_px))

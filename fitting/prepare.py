@@ -47,9 +47,11 @@ def prepare(
     start = _with_likely_fingers(model, start, coarse, precision, config)
     start = initialise.place(model, start, observed, precision, camera)
     if coarse.transl_m is not None:
-        given = torch.isfinite(coarse.transl_m).all(1) & coarse.body_valid
-        stated = pinhole.transl_to_position(coarse.transl_m.nan_to_num(1.0))
-        start = replace(start, position=torch.where(given[:, None], stated, start.position))
+        stated = coarse.transl_m.nan_to_num(0.0)
+        points = model.forward(start).points
+        given = coarse.body_valid & initialise.shows_person(points, stated, observed, precision, camera)
+        position = torch.where(given[:, None], pinhole.transl_to_position(stated), start.position)
+        start = replace(start, position=position)
     people = People(
         keypoints_px=observed,
         precision=precision,

@@ -1,12 +1,14 @@
 """What the refined keypoints say about a fit: residuals, inliers, and which parts are seen well enough to supervise."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.error_codes import Refusal
 from fitting.forward import Forward
+from fitting.limits import Limit, least, most
 from model.body import skeleton
 
 PART_POINTS = (
@@ -21,7 +23,9 @@ _MIN_BODY_POINTS, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS, _MIN_FACE_POINTS = 6
 _MIN_ONE_SHOULDER_POINTS = 8
 """Body points needed when a single shoulder is all that is seen of the torso."""
 _MAX_BODY_REL, _MAX_HAND_REL, _MAX_FACE_REL = 0.05, 0.12, 0.08
-_MIN_INLIER_RATIO = 0.5
+_MIN_INLIER_RATIO = (0.8, 0.5, 0.5, 0.5)
+"""Of body, hands and face. Half of a hand's or a face's points hold the rest of it; half of a body's say nothing of the
+other half, which may be somebody else's or made up."""
 _MIN_SHOULDERS, _MIN_TORSO_POINTS = 1, 2
 MAX_FACE_TURN_RAD = 100 * math.pi / 180
 """Largest angle between where the fitted head looks and where the camera is. A profile has 90 degrees and shows half a
@@ -30,31 +34,6 @@ face; further round, face points are guesses of the estimator. The 10 degrees al
 MAX_ESTIMATED_TURN_RAD = 120 * math.pi / 180
 """The same for the head before the fit. A frontal face made up on the back of a head turns the fitted head round, even
 past what a neck can do: the estimate of the body, within 20 degrees, has to agree that there is a face to be seen."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
-    """A figure of B people that is held to a limit before a part may supervise a model."""
-
-    text: str
-    """What is said where the limit is not kept; holds ``{figure}`` and ``{limit}``."""
-    figure: Tensor
-    """(B,)."""
-    limit: Tensor
-    """(B,), in the same unit."""
-    is_least: bool
-    """Whether the figure must reach the limit; else it must not exceed it."""
-    scale: float = 1.0
-    """Factor on both before they are said."""
-
-    @property
-    def kept(self) -> Tensor:
-        """(B,) bool."""
-        return self.figure >= self.limit if self.is_least else self.figure <= self.limit
-
-    def sentence(self, row: int) -> str:
-        """The text with the figures of one person."""
-        return self.text.format(figure=self.scale * float(self.figure[row]), limit=self.scale * float(self.limit[row]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,9 +74,16 @@ class Reprojection:
     joint_seen: Tensor
     """(B, 22) bool: some inlier shows how the joint is turned; the others stayed at their prior."""
 
-    def doubt(self, row: int, part: int) -> str | None:
+    def held_to(self, further: tuple[tuple[Limit, ...], ...], usable: Tensor) -> "Reprojection":
+        """The same with further limits of each part behind those it has; rows (B,) that are not usable keep none."""
+        limits = tuple((*own, *more) for own, more in zip(self.part_limits, further, strict=True))
+        kept = torch.stack([torch.stack([limit.kept for limit in own]).all(0) for own in limits], 1)
+        return replace(self, part_limits=limits, part_valid=kept & usable[:, None])
+
+    def doubt(self, row: int, part: int) -> Refusal | None:
         """What the first limit says that a part of a person does not keep; None if it keeps all."""
-        return next((limit.sentence(row) for limit in self.part_limits[part] if not limit.kept[row]), None)
+        broken = (limit for limit in self.part_limits[part] if not limit.kept[row])
+        return next((Refusal(limit.code, limit.sentence(row)) for limit in broken), None)
 
     def limb_doubt(self, row: int, limb: int) -> str | None:
         """What is said against a limb of a person; None for one that the fit meets."""
@@ -141,6 +127,7 @@ def _mean_sigma(precision: Tensor) -> Tensor:
 def measure_reprojection(
     *,
     keypoints_px: Tensor,
+    shown: Tensor,
     observed_px: Tensor,
     precision: Tensor,
     inlier_sigma: float,
@@ -153,6 +140,7 @@ def measure_reprojection(
 
     Args:
         keypoints_px: (B, 133, 2) of the refined body.
+        shown: (B, 133) bool: before the camera; what is not is no inlier, wherever it is projected to.
         observed_px: (B, 133, 2) of the image.
         precision: (B, 133) one over sigma in 1/px, 0 for a keypoint that was not seen.
         inlier_sigma: residual in sigmas up to which a keypoint is an inlier.
@@ -163,7 +151,7 @@ def measure_reprojection(
     """
     seen = precision > 0
     distance = torch.where(seen[..., None], keypoints_px - observed_px, torch.zeros_like(keypoints_px)).norm(dim=-1)
-    inlier = seen & (distance * precision <= inlier_sigma)
+    inlier = seen & shown & (distance * precision <= inlier_sigma)
     reproj = torch.stack([_masked_median(distance[:, part], inlier[:, part]) for part in PART_POINTS], 1)
     if boxes_xyxy is None:
         size = _extent(keypoints_px, seen)
@@ -236,21 +224,13 @@ def _part_limits(
         turns: the face's turn away from the camera (B,) after and before the fit.
     """
 
-    def least(text: str, figure: Tensor, limit: Tensor | float, scale: float = 1.0) -> Limit:
-        bound = torch.as_tensor(limit, device=figure.device).expand_as(figure)
-        return Limit(text=text, figure=figure, limit=bound, is_least=True, scale=scale)
-
-    def most(text: str, figure: Tensor, limit: Tensor | float, scale: float = 1.0) -> Limit:
-        bound = torch.as_tensor(limit, device=figure.device, dtype=figure.dtype).expand_as(figure)
-        return Limit(text=text, figure=figure, limit=bound, is_least=False, scale=scale)
-
     def common(part: int, needed: Tensor | int, largest: float) -> tuple[Limit, ...]:
         return (
             least("the fit meets {figure:.0f} points, needed {limit:.0f}", count[:, part], needed),
             least(
                 "the fit meets {figure:.0f} % of the points, needed {limit:.0f} %",
                 share[:, part],
-                _MIN_INLIER_RATIO,
+                _MIN_INLIER_RATIO[part],
                 100,
             ),
             most("median residual {figure:.1f} px, allowed {limit:.1f} px", reproj[:, part], largest * sizes[part]),

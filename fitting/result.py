@@ -1,11 +1,13 @@
 """What the refinement gives back: EHM-s parameters named as in the label files, and how the fit of each person went."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.plausibility import Fit, plausibility_limits
 from fitting.priors import prior_precision
 from fitting.problem import Problem
 from fitting.quality import expected_errors_mm, figures_of, qualities
@@ -16,6 +18,9 @@ from fitting.uncertainty import Uncertainty, uncertainty
 from fitting.unknowns import State, own_parameters, turned_rad
 from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
+
+_MIN_MET = 0.5
+"""Share of the seen keypoints that a fit meets at least; one that meets fewer is a misfit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +82,7 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     keypoints_px = pinhole.project(forward.points_cam, people.camera)
     reprojection = measure_reprojection(
         keypoints_px=keypoints_px,
+        shown=forward.points_cam[..., 2] > pinhole.NEAR_M,
         observed_px=people.keypoints_px,
         precision=people.precision,
         inlier_sigma=config.inlier_sigma,
@@ -86,7 +92,23 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
         estimated_turn=face_turn_rad(before),
     )
     refined = (status != Status.NOT_FINITE) & (status != Status.NO_DATA)
-    reprojection = replace(reprojection, part_valid=reprojection.part_valid & refined[:, None])
+    moved = turned_rad(start, state)
+    plausible = plausibility_limits(
+        Fit(
+            state=state,
+            forward=forward,
+            evidence=reprojection,
+            observed_px=people.keypoints_px,
+            precision=people.precision,
+            camera=people.camera,
+            joint_strain=moved / (people.pose_sigma_rad * math.sqrt(3)),
+            log_head_scale_sigma=config.log_head_scale_sigma,
+            num_betas=model.num_groups[0],
+        )
+    )
+    reprojection = reprojection.held_to(plausible, refined)
+    misfit = refined & (reprojection.inlier_ratio < _MIN_MET)
+    status = torch.where(misfit, int(Status.MISFIT), status)
     # Of rows that share unknowns the priors proper count here, not the ones that held them during the run.
     own = replace(problem, people=replace(people, shared=None))
     terms = own.terms(config.final_loss)
@@ -98,7 +120,6 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     term_costs = {type(term).__name__: term.cost(state, forward) for term in terms.terms}
     before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, before_keypoints, model, forward)
-    moved = turned_rad(start, state)
     error = expected_errors_mm(figures_of(reprojection, spread, moved))
     return RefineResult(
         parameters=parameters_of(model, state),

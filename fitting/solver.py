@@ -43,9 +43,11 @@ class Status(IntEnum):
     STALLED = 2
     """No step lowered the cost at any damping."""
     NOT_FINITE = 3
-    """The start has no finite cost; the row was left as it came."""
+    """The start has no finite cost, or is no start at all; the row was left as it came."""
     NO_DATA = 4
     """Nothing to fit: the row was left as it came."""
+    MISFIT = 5
+    """However it ended, the result meets fewer than half of its data; said by who knows the data, not by a solve."""
 
 
 class LeastSquares(Protocol):

@@ -45,6 +45,7 @@ class ErrorCode(StrEnum):
     BODY_NOT_FOUND = "body_not_found"
     FIT_NOT_FINITE = "fit_not_finite"
     REPROJECTION_TOO_LARGE = "reprojection_too_large"
+    FIT_IMPLAUSIBLE = "fit_implausible"
     ESTIMATOR_REFUSED = "estimator_refused"
     ESTIMATOR_FAILED = "estimator_failed"
     SOURCE_ROW_INVALID = "source_row_invalid"
@@ -102,6 +103,9 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.BODY_NOT_FOUND: "The body estimator gave no pose for this person.",
     ErrorCode.FIT_NOT_FINITE: "The fit gave a value that is not a finite number.",
     ErrorCode.REPROJECTION_TOO_LARGE: "The fitted body lies too far from the person's keypoints in the image.",
+    ErrorCode.FIT_IMPLAUSIBLE: (
+        "The fit meets the keypoints as no person is: a hand on one spot or of the other arm, a head or body blown up."
+    ),
     ErrorCode.ESTIMATOR_REFUSED: "An estimator found the part but does not trust it (occluded, blurred or too small).",
     ErrorCode.ESTIMATOR_FAILED: "An estimator ended with an error on the image; the row's detail is what it said.",
     ErrorCode.SOURCE_ROW_INVALID: "The data set's own row for this person cannot be used as it is written.",

@@ -196,7 +196,7 @@ def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
                 unit=RAD,
             ),
             column("iterations", pa.int32(), "solver steps taken", unit=ONE),
-            column("converged", pa.bool_(), "the solver stopped because its cost no longer fell"),
+            column("converged", pa.bool_(), "the cost no longer fell, and half of the keypoints are met"),
             *(
                 column(
                     f"{part}_quality",

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, make_people
+from datasets_manifest.schema.labels import ErrorCode
 from fitting.refine import Observations, RefineResult, refine
 from fitting.reprojection import (
     MAX_ESTIMATED_TURN_RAD,
@@ -20,7 +21,11 @@ from model.imaging import camera as pinhole
 
 
 def evidence(
-    seen: list[slice], error_px: float = 1.0, boxes: torch.Tensor | None = None, turns: tuple[float, float] = (0.0, 0.0)
+    seen: list[slice],
+    error_px: float = 1.0,
+    boxes: torch.Tensor | None = None,
+    turns: tuple[float, float] = (0.0, 0.0),
+    shown: torch.Tensor | None = None,
 ) -> Reprojection:
     points = 100 * torch.rand(1, 133, 2, generator=torch.Generator().manual_seed(0))
     points[0, 5:13] += 300
@@ -29,6 +34,7 @@ def evidence(
         precision[:, part] = 0.5
     return measure_reprojection(
         keypoints_px=points + torch.tensor([error_px, 0.0]),
+        shown=torch.ones(1, 133, dtype=torch.bool) if shown is None else shown,
         observed_px=points,
         precision=precision,
         inlier_sigma=4.0,
@@ -165,12 +171,43 @@ def test_a_part_that_is_not_valid_says_what_it_lacks(seen, error_px, said) -> No
     doubts = [found.doubt(0, part) for part in range(4)]
     assert [doubt is None for doubt in doubts] == found.part_valid[0].tolist()
     for doubt, text in zip(doubts, said, strict=True):
-        assert (doubt is None) if text is None else text in doubt
+        assert doubt is None if text is None else doubt is not None and text in doubt.detail
 
 
 def test_a_face_that_looks_away_says_how_far() -> None:
     found = evidence([slice(0, 133)], turns=(2.0, 0.0))
-    assert found.doubt(0, 3) == "face 115 degrees from the camera, allowed 100"
+    said = found.doubt(0, 3)
+    assert said is not None
+    assert said.detail == "face 115 degrees from the camera, allowed 100"
+    assert said.code == ErrorCode.REPROJECTION_TOO_LARGE
+
+
+def test_what_is_behind_the_camera_is_no_inlier() -> None:
+    found = evidence([slice(0, 133)], shown=torch.arange(133)[None] < 91)
+    assert found.part_valid[0].tolist() == [True, False, False, True]
+
+
+def test_a_body_of_which_a_quarter_is_elsewhere_is_refused() -> None:
+    """Half of a hand's points hold the rest of it; half of a body's say nothing of the other half."""
+    points = 100 * torch.rand(1, 133, 2, generator=torch.Generator().manual_seed(0))
+    fitted = points.clone()
+    fitted[:, 13:19] += 50
+    fitted[:, 91:97] += 50
+    found = measure_reprojection(
+        keypoints_px=fitted,
+        shown=torch.ones(1, 133, dtype=torch.bool),
+        observed_px=points,
+        precision=torch.full((1, 133), 0.5),
+        inlier_sigma=4.0,
+        boxes_xyxy=None,
+        hand_estimated=torch.ones(1, 2, dtype=torch.bool),
+        face_turn=torch.zeros(1),
+        estimated_turn=torch.zeros(1),
+    )
+    assert found.part_valid[0].tolist() == [False, True, True, True]
+    said = found.doubt(0, 0)
+    assert said is not None
+    assert said.detail == "the fit meets 74 % of the points, needed 80 %"
 
 
 def test_points_that_were_never_seen_are_too_few_and_no_misfit() -> None:
@@ -192,6 +229,7 @@ def test_a_limb_is_met_only_if_all_its_seen_points_are() -> None:
     precision[0, 16] = 0  # of the right one the knee was
     found = measure_reprojection(
         keypoints_px=points,
+        shown=torch.ones(1, 133, dtype=torch.bool),
         observed_px=observed,
         precision=precision,
         inlier_sigma=4.0,

@@ -245,5 +245,5 @@ def _reason(part: str, parts: dict[str, Columns], fit: Reprojection, row: int) -
     too_few = fit.lack(row, PART_NAMES.index(part))
     if too_few is not None:
         return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, too_few)
-    said = fit.doubt(row, PART_NAMES.index(part))
-    return Refusal(ErrorCode.REPROJECTION_TOO_LARGE, said or ErrorCode.REPROJECTION_TOO_LARGE.sentence)
+    code = ErrorCode.REPROJECTION_TOO_LARGE
+    return fit.doubt(row, PART_NAMES.index(part)) or Refusal(code, code.sentence)

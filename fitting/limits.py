@@ -1,0 +1,59 @@
+"""What a figure of a fit is held to, with a sentence for where it is not kept."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from datasets_manifest.schema.error_codes import ErrorCode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """A figure of B people that is held to a limit before a part may supervise a model."""
+
+    text: str
+    """What is said where the limit is not kept; holds ``{figure}`` and ``{limit}``."""
+    figure: Tensor
+    """(B,)."""
+    limit: Tensor
+    """(B,), in the same unit."""
+    is_least: bool
+    """Whether the figure must reach the limit; else it must not exceed it."""
+    scale: float = 1.0
+    """Factor on both before they are said."""
+    code: ErrorCode = ErrorCode.REPROJECTION_TOO_LARGE
+    """Reason of a part that does not keep it."""
+
+    @property
+    def kept(self) -> Tensor:
+        """(B,) bool."""
+        return self.figure >= self.limit if self.is_least else self.figure <= self.limit
+
+    def sentence(self, row: int) -> str:
+        """The text with the figures of one person."""
+        return self.text.format(figure=self.scale * float(self.figure[row]), limit=self.scale * float(self.limit[row]))
+
+
+def least(
+    text: str,
+    figure: Tensor,
+    limit: Tensor | float,
+    scale: float = 1.0,
+    code: ErrorCode = ErrorCode.REPROJECTION_TOO_LARGE,
+) -> Limit:
+    """A limit that the figure (B,) must reach."""
+    bound = torch.as_tensor(limit, device=figure.device).expand_as(figure)
+    return Limit(text=text, figure=figure, limit=bound, is_least=True, scale=scale, code=code)
+
+
+def most(
+    text: str,
+    figure: Tensor,
+    limit: Tensor | float,
+    scale: float = 1.0,
+    code: ErrorCode = ErrorCode.REPROJECTION_TOO_LARGE,
+) -> Limit:
+    """A limit that the figure (B,) must not exceed."""
+    bound = torch.as_tensor(limit, device=figure.device, dtype=figure.dtype).expand_as(figure)
+    return Limit(text=text, figure=figure, limit=bound, is_least=False, scale=scale, code=code)

@@ -1,0 +1,164 @@
+"""Parts that a fit comes near to and that are nobody's are refused with a reason; those of people are kept."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks import validity
+from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, keep_keypoints, make_people
+from datasets_manifest.schema.labels import ErrorCode
+from fitting.inputs import is_rotation
+from fitting.keypoint_term import precision_of
+from fitting.refine import RefineConfig, RefineResult, Status, refine
+from fitting.sparse_body import SparseBody
+from model.body import skeleton
+from model.imaging.camera import Camera
+
+
+@pytest.fixture(scope="module")
+def people(open_body: SparseBody) -> SyntheticPeople:
+    return make_people(open_body, 48, seed=21)
+
+
+@pytest.fixture(scope="module")
+def refined(open_body: SparseBody, people: SyntheticPeople) -> RefineResult:
+    return refine(open_body, people.observations, people.coarse, people.camera)
+
+
+def changed(body: SparseBody, people: SyntheticPeople, name: str) -> RefineResult:
+    """The people with a part wrong, refined."""
+    keypoints = people.observations.keypoints_px.clone()
+    validity.WRONG[name][0](keypoints, people)
+    return refine(body, replace(people.observations, keypoints_px=keypoints), people.coarse, people.camera)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, parts) in validity.WRONG.items() if parts != (validity.BODY,)])
+def test_wrong_parts_are_refused(open_body: SparseBody, people: SyntheticPeople, name: str) -> None:
+    parts = validity.WRONG[name][1]
+    result = changed(open_body, people, name)
+    # Of hands that touch each other, or whose wrists were not seen, the fingers alone tell whose they are.
+    allowed = 0.04 if "hand" in name and "spot" not in name and "pixel" not in name else 0.0
+    assert result.part_valid[:, parts].double().mean() <= allowed
+    good = [part for part in range(4) if part not in parts and part != validity.BODY]
+    assert result.part_valid[:, good].double().mean() > 0.95
+
+
+def test_a_torso_off_its_limbs_is_no_body(open_body: SparseBody, people: SyntheticPeople) -> None:
+    assert not changed(open_body, people, "torso off the limbs").part_valid[:, validity.BODY].any()
+
+
+def test_good_parts_are_held_to_nothing_new(people: SyntheticPeople, refined: RefineResult) -> None:
+    """No part of people who are seen as usual is refused as implausible."""
+    doubts = [refined.reprojection.doubt(row, part) for row in range(48) for part in range(4)]
+    assert not [doubt for doubt in doubts if doubt is not None and doubt.code == ErrorCode.FIT_IMPLAUSIBLE]
+    assert refined.part_valid.double().mean() > 0.96
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hand on one pixel", "half of its points within 0 mm of their middle, needed 16 mm"),
+        ("the other hand's points", "standard deviations from its estimate, allowed 1.2"),
+        ("face 2.2 times as large", "standard deviations from 1, allowed 3"),
+    ],
+)
+def test_what_is_implausible_says_why(open_body: SparseBody, people: SyntheticPeople, name: str, said: str) -> None:
+    (part, *_), result = validity.WRONG[name][1], changed(open_body, people, name)
+    doubts = [result.reprojection.doubt(row, part) for row in range(48)]
+    sentences = [doubt.detail for doubt in doubts if doubt is not None and doubt.code == ErrorCode.FIT_IMPLAUSIBLE]
+    assert [sentence for sentence in sentences if said in sentence]
+
+
+def test_a_body_that_no_person_has_makes_nothing_valid(open_body: SparseBody, people: SyntheticPeople) -> None:
+    coarse = replace(people.coarse, betas=torch.full_like(people.coarse.betas, 1e4))
+    assert not refine(open_body, people.observations, coarse, people.camera).part_valid.any()
+
+
+def test_a_hand_alone_on_one_pixel_is_refused(open_body: SparseBody, people: SyntheticPeople) -> None:
+    """Nothing else says how far away it is: it could be a large one far off."""
+    keypoints = people.observations.keypoints_px.clone()
+    keypoints[:, skeleton.LEFT_HAND] = keypoints[:, skeleton.LEFT_HAND.start, None]
+    alone = keep_keypoints(replace(people.observations, keypoints_px=keypoints), [skeleton.LEFT_HAND])
+    assert not refine(open_body, alone, people.coarse, people.camera).part_valid.any()
+
+
+# --- misfits ----------------------------------------------------------------------------------------------------------
+def test_a_fit_far_from_its_keypoints_is_a_misfit(open_body: SparseBody, people: SyntheticPeople) -> None:
+    noise = torch.randn(48, 133, 2, generator=torch.Generator().manual_seed(0)) * people.height_px[:, None, None]
+    lost = replace(people.observations, keypoints_px=people.observations.keypoints_px + noise)
+    result = refine(open_body, lost, people.coarse, people.camera)
+    assert (result.status == Status.MISFIT).all()
+    assert not result.converged.any()
+    assert not result.part_valid.any()
+
+
+def test_people_who_are_met_are_no_misfits(refined: RefineResult) -> None:
+    assert (refined.status == Status.CONVERGED).all()
+
+
+# --- inputs -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "place", [(0.0, 0.0, -3.0), (0.0, 0.0, 0.0), (0.0, 0.0, 1e6), (1e5, 0.0, 5.0), (0.0, 0.0, 1e30)]
+)
+def test_a_stated_position_that_shows_nothing_is_dropped(
+    open_body: SparseBody, people: SyntheticPeople, refined: RefineResult, place: tuple[float, float, float]
+) -> None:
+    coarse = replace(people.coarse, transl_m=torch.tensor(place).expand(48, 3))
+    result = refine(open_body, people.observations, coarse, people.camera)
+    assert torch.equal(result.keypoints_px, refined.keypoints_px)
+
+
+def test_a_stated_position_that_shows_the_person_is_kept(open_body: SparseBody) -> None:
+    people = make_people(open_body, 32, seed=4, config=StudyConfig(log_depth_error=0.2))
+    result = refine(
+        open_body, people.observations, people.coarse, people.camera, RefineConfig(graduated_iterations=0, iterations=0)
+    )
+    assert people.coarse.transl_m is not None
+    assert (result.parameters.known("transl_m") - people.coarse.transl_m).abs().max() < 1e-4
+
+
+def test_one_absurd_keypoint_is_a_missing_one(
+    open_body: SparseBody, people: SyntheticPeople, refined: RefineResult
+) -> None:
+    for value in (1e30, -1e12, 1e6):
+        keypoints, sigma = people.observations.keypoints_px.clone(), people.observations.sigma_px.clone()
+        keypoints[:, 7] = value
+        absurd = refine(open_body, replace(people.observations, keypoints_px=keypoints), people.coarse, people.camera)
+        sigma[:, 7] = torch.inf
+        missing = refine(open_body, replace(people.observations, sigma_px=sigma), people.coarse, people.camera)
+        assert torch.equal(absurd.keypoints_px, missing.keypoints_px)
+        assert torch.equal(absurd.status, missing.status)
+
+
+def test_feet_of_a_close_up_are_not_absurd(people: SyntheticPeople) -> None:
+    sigma = people.observations.sigma_px.clone()
+    sigma[:, 5:15] = sigma[:, 91:] = torch.inf
+    seen = torch.isfinite(sigma)
+    assert ((precision_of(sigma, people.clean_px) > 0) == seen).all()
+
+
+@pytest.mark.parametrize("matrix", [torch.zeros(3, 3), -torch.eye(3), 1.1 * torch.eye(3), torch.full((3, 3), 0.5)])
+def test_an_orientation_that_is_no_rotation_is_no_estimate(
+    open_body: SparseBody, people: SyntheticPeople, refined: RefineResult, matrix: torch.Tensor
+) -> None:
+    orient = people.coarse.global_orient.clone()
+    orient[5] = matrix
+    result = refine(open_body, people.observations, replace(people.coarse, global_orient=orient), people.camera)
+    others = torch.arange(48) != 5
+    assert result.status[5] == Status.NOT_FINITE
+    assert not result.part_valid[5].any()
+    assert torch.equal(result.keypoints_px[others], refined.keypoints_px[others])
+
+
+def test_rotations_with_the_rounding_of_files_are_rotations(people: SyntheticPeople) -> None:
+    rounded = (people.coarse.body_pose * 1000).round() / 1000
+    assert is_rotation(rounded).all()
+
+
+def test_a_short_focal_length_makes_no_monsters(open_body: SparseBody, people: SyntheticPeople) -> None:
+    """Heads and bodies that make up for a wrong camera are refused."""
+    wrong = Camera(focal_px=torch.full((48,), 50.0), principal_px=people.camera.principal_px)
+    result = refine(open_body, people.observations, people.coarse, wrong)
+    scale = result.parameters.head_scale[result.part_valid[:, validity.FACE]]
+    assert ((scale > 0.69) & (scale < 1.44)).all()
