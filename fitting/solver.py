@@ -220,7 +220,10 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
         _refresh(rows)
     problem, cost, done = rows.problem, rows.cost, rows.done
     gradient, hessian = problem.linearise(rows.state, rows.evaluation)
-    step, predicted, solved = damped_step(gradient, hessian, rows.damping, problem.arrow)
+    if mask_always or not done.any():
+        step, predicted, solved = damped_step(gradient, hessian, rows.damping, problem.arrow)
+    else:
+        step, predicted, solved = _step_of_some(torch.nonzero(~done).squeeze(1), gradient, hessian, rows, problem.arrow)
     trial = problem.retract(rows.state, step, rows.evaluation)
     trial_cost, trial_evaluation = problem.evaluate(trial)
     accepted = solved & ~done & (trial_cost < cost)
@@ -243,6 +246,16 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     rows.state = choose_rows(accepted, trial, rows.state)
     rows.evaluation = choose_rows(accepted, trial_evaluation, rows.evaluation)
     rows.cost = torch.where(accepted, trial_cost, cost)
+
+
+def _step_of_some(
+    index: Tensor, gradient: Tensor, hessian: Tensor, rows: _Rows, arrow: Arrow | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`damped_step` of some rows, of which each is a problem of its own; the others only fill the batch and stay."""
+    step, predicted, solved = torch.zeros_like(gradient), torch.zeros_like(rows.cost), torch.zeros_like(rows.done)
+    some = damped_step(gradient[index], hessian[index], rows.damping[index], arrow)
+    put_rows((step, predicted, solved), index, some)
+    return step, predicted, solved
 
 
 def _refresh(rows: _Rows) -> None:
