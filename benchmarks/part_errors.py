@@ -160,7 +160,9 @@ def in_crops(body: SparseBody, crop: str, count: int, seed: int) -> PartErrors:
 
 
 def rank_correlation(first: Array, second: Array) -> float:
-    """Spearman's."""
+    """Spearman's; NaN where either says the same of everybody."""
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 

@@ -33,10 +33,13 @@ OUT = Path(__file__).with_name("demo.jpg")
 
 
 def caption(label: Mapping[str, Any]) -> list[tuple[str, tuple[int, int, int]]]:
-    """A line of what is accepted of a person, and one for each refused part with its reason; each with its colour."""
+    """Lines of what is accepted of a person, of each refused part with its reason, and of refused limbs of an accepted
+    body; each with its colour."""
     accepted = ", ".join(part.replace("_", " ") for part in PART_NAMES if label[f"{part}_valid"])
     reasons = re.split(rf"; (?=(?:{'|'.join(PART_NAMES)}): )", label["error_detail"] or "")
     refused = [f"refused: {reason.partition(' (')[0].replace('_', ' ')}" for reason in reasons if reason]
+    limbs = re.findall(r"(?:^|; )(\w+):", label["body_group_detail"] or "")
+    refused += [f"refused of the body: {', '.join(limbs).replace('_', ' ')}"] if limbs else []
     return [(f"accepted: {accepted}", ACCEPTED_RGB), *((line, REFUSED_RGB) for line in refused)]
 
 
