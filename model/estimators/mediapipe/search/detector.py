@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,19 +113,30 @@ def look_again(networks: Networks, rgb: Array, candidate: Detection, config: Det
     return None
 
 
-def find_people(networks: Networks, rgb: Array, config: DetectorConfig) -> list[Detection]:
-    """Returns the detections of an (H, W, 3) photo, best first.
+def levels_of(width: int, height: int, config: DetectorConfig) -> tuple[int, ...]:
+    """Levels of tiles that are looked at in a photo."""
+    longer = max(width, height)
+    levels = config.large_tile_levels if longer >= config.large_photo_px else config.tile_levels
+    return tuple(level for level in levels if level == 1 or longer / level >= config.min_tile_px)
 
-    One person may still be there twice with different circles: only the poses read from them tell (see ``keypoints``).
+
+def find_candidates(
+    networks: Networks, rgb: Array, levels: Sequence[int], config: DetectorConfig, known_boxes: Sequence[Array] = ()
+) -> list[Detection]:
+    """Returns what looks like a person in an (H, W, 3) photo and needs a second look, best first.
+
+    Args:
+        networks: The networks of this process.
+        rgb: (H, W, 3) photo.
+        levels: Of the tiles.
+        config: Settings of the finder.
+        known_boxes: xyxy boxes of people who are known: tiles whose middle is one of them are not looked at.
     """
     height, width = rgb.shape[:2]
     candidates = []
-    is_large = max(width, height) >= config.large_photo_px
-    for level in config.large_tile_levels if is_large else config.tile_levels:
-        if level > 1 and max(width, height) / level < config.min_tile_px:
+    for tile in (tile for level in levels for tile in tiles(width, height, level)):
+        if any(box[0] < tile.x_px < box[2] and box[1] < tile.y_px < box[3] for box in known_boxes):
             continue
-        for tile in tiles(width, height, level):
-            candidates += [d for d in networks.detect(rgb, tile) if d.score >= config.min_score]
+        candidates += [d for d in networks.detect(rgb, tile) if d.score >= config.min_score]
     candidates = [d for d in candidates if 0 <= head_centre(d)[0] <= width and 0 <= head_centre(d)[1] <= height]
-    seen = [look_again(networks, rgb, d, config) for d in keep_best(candidates)[: config.max_candidates]]
-    return keep_best([d for d in seen if d is not None])
+    return keep_best(candidates)[: config.max_candidates]

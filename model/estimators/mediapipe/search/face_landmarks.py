@@ -95,20 +95,19 @@ def head_side(pose: Array) -> float:
     return float(max(1.25 * ears, 0.42 * max(shoulders, 0.62 * trunk)))
 
 
-def find_face(networks: Networks, rgb: Array, pose: Array) -> tuple[FaceReading, float]:
-    """Returns the best face near the head of (33, 5) pose landmarks and its offset in face heights."""
+def find_face(networks: Networks, rgb: Array, pose: Array) -> FaceReading:
+    """Returns the best face near the head of (33, 5) pose landmarks."""
     points = pose[:, :2]
     size = head_side(pose)
     x, y = (points[7] + points[8] + points[0]) / 3
     roll = math.atan2(points[2, 1] - points[5, 1], points[2, 0] - points[5, 0])
-    best: tuple[float, FaceReading, float] | None = None
+    best: tuple[float, FaceReading] | None = None
     for factor, rotation in ((2.2, roll), (1.5, roll), (2.2, 0.0), (3.0, 0.0)):
         reading = read_face(networks, rgb, Region(float(x), float(y), factor * size, rotation))
-        offset = face_offset(reading, pose)
-        worth = reading.score * (0.2 if offset > 1 else 1.0)
+        worth = reading.score * (0.2 if face_offset(reading, pose) > 1 else 1.0)
         if best is None or worth > best[0]:
-            best = (worth, reading, offset)
+            best = (worth, reading)
         if best[0] > GOOD_SCORE:
             break
     assert best is not None
-    return best[1], best[2]
+    return best[1]

@@ -82,6 +82,8 @@ class FoundHand:
 
 def hand_detail(figures: HandFigures, config: HandConfig) -> str | None:
     """What is said against a hand, with the figure and its limit; None for one that is trusted."""
+    if not figures.wrist_visibility >= config.min_wrist_visibility:
+        return f"visibility {figures.wrist_visibility:.2f} of the body's wrist, needed {config.min_wrist_visibility}"
     if not figures.score > config.min_quality:
         return f"score {figures.score:.2f}, needed {config.min_quality}"
     if not figures.wrist_offset < config.max_wrist_offset:
@@ -95,8 +97,6 @@ def hand_detail(figures: HandFigures, config: HandConfig) -> str | None:
         return f"{figures.size_px:.0f} px large, needed {config.min_diagonal_px:.0f}"
     if not figures.inside >= config.min_inside:
         return f"{100 * figures.inside:.0f} % of its points in the photo, needed {100 * config.min_inside:.0f} %"
-    if not figures.wrist_visibility >= config.min_wrist_visibility:
-        return f"visibility {figures.wrist_visibility:.2f} of the body's wrist, needed {config.min_wrist_visibility}"
     if figures.wrist_spread > config.max_wrist_spread:
         far, most = 100 * figures.wrist_spread, 100 * config.max_wrist_spread
         return f"spread of the body's wrist {far:.0f} % of the hand, allowed {most:.0f} %"
@@ -192,8 +192,11 @@ def hand_spread(networks: Networks, rgb: Array, reading: HandReading) -> float:
 def find_hand(networks: Networks, rgb: Array, person: PersonPose, side: int, config: HandConfig) -> FoundHand:
     """Returns the best reading of the left (0) or right (1) hand of a pose."""
     pose = person.landmarks
+    wrist = (RIGHT_ARM if side else LEFT_ARM)[2]
+    # Beside a wrist that is not seen none is accepted: one look, for what is said of it.
+    is_seen = float(pose[wrist, 3]) >= config.min_wrist_visibility
     best: tuple[float, float, float, HandReading] | None = None
-    for number, region in enumerate(first_regions(pose, side)[: config.max_tries]):
+    for number, region in enumerate(first_regions(pose, side)[: config.max_tries if is_seen else 1]):
         reading = read_hand(networks, rgb, region)
         quality, offset = judge(reading, pose, side)
         rank = quality + 0.1 * reading.score
@@ -205,13 +208,13 @@ def find_hand(networks: Networks, rgb: Array, person: PersonPose, side: int, con
     assert best is not None
     _, quality, offset, reading = best
     spread = 1.0
-    if quality > 0.3:
+    if quality > 0.3 and is_seen:
         refined = read_hand(networks, rgb, next_region(reading))
         refined_quality, refined_offset = judge(refined, pose, side)
         if refined_quality > quality:
             reading, quality, offset = refined, refined_quality, refined_offset
         spread = hand_spread(networks, rgb, reading)
-    wrist, size_px = (RIGHT_ARM if side else LEFT_ARM)[2], diagonal(reading.landmarks)
+    size_px = diagonal(reading.landmarks)
     figures = HandFigures(
         score=reading.score,
         quality=quality,

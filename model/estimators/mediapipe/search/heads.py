@@ -50,7 +50,7 @@ class HeadConfig:
     """Smaller faces are not looked at."""
     min_share: float = 0.05
     """Least side of a face in a given box, as a share of the box's longer side."""
-    tile_levels: tuple[int, ...] = (1, 2)
+    tile_levels: tuple[int, ...] = (1, 2, 4)
     """Tiles along the longer side; neighbours overlap by half."""
     max_tries: int = 3
     """Detections of one face that the mesh is tried on."""
@@ -67,6 +67,7 @@ class FoundFace:
     """A face of the detector that the mesh confirms."""
 
     reading: FaceReading
+    detection: FaceDetection
     offset: float
     """Distance between mesh and detection, in face heights."""
 
@@ -139,7 +140,7 @@ def confirm(networks: Networks, rgb: Array, group: list[FaceDetection], config: 
         return None
     if face_spread(networks, rgb, best[0]) > config.max_spread:
         return None
-    return FoundFace(reading=best[0], offset=best[1])
+    return FoundFace(reading=best[0], detection=group[0], offset=best[1])
 
 
 def is_head_of(face_px: Array, face_side_px: float, pose: Array) -> bool:

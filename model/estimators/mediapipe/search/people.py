@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from model.estimators.base import Array
-from model.estimators.mediapipe.graphs.runner import FaceDetection, Networks
-from model.estimators.mediapipe.landmarks import POSE_FLIP
-from model.estimators.mediapipe.search.detector import DetectorConfig, find_people
-from model.estimators.mediapipe.search.face_landmarks import eyes_along, face_offset
+from model.estimators.mediapipe.graphs.runner import Detection, FaceDetection, Networks
+from model.estimators.mediapipe.search.below import has_head, pose_below
+from model.estimators.mediapipe.search.detector import (
+    DetectorConfig,
+    find_candidates,
+    head_centre,
+    head_side,
+    levels_of,
+    look_again,
+)
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.heads import (
     HeadConfig,
@@ -24,17 +28,18 @@ from model.estimators.mediapipe.search.heads import (
     side_px,
 )
 from model.estimators.mediapipe.search.person import PersonReading, read_parts
-from model.estimators.mediapipe.search.pose import PersonPose, PoseConfig, find_in_box, from_detection, person_box
+from model.estimators.mediapipe.search.pose import (
+    REGION_FACTOR,
+    PersonPose,
+    PoseConfig,
+    find_in_box,
+    from_detection,
+    person_box,
+)
+from model.estimators.mediapipe.search.repeats import drop_repeats
 from model.estimators.mediapipe.uncertainty import is_pose_usable, limb_details, person_size_px
-from model.imaging.boxes import box_area, intersection_area, longer_side
+from model.imaging.boxes import longer_side
 
-JOINTS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
-"""Pose landmarks that tell people apart: nose, then shoulders to wrists and hips to ankles."""
-CLAIM_REACH = 0.08
-"""Distance of two readings of one joint, in the smaller box's longer sides."""
-MIN_CLAIMS_WITH_HEAD, MAX_CLAIMS = 4, 7
-"""Joints of other people, among ``JOINTS``, that make a pose no person of its own: with another's head, and without.
-People who embrace or stand behind one another share up to two."""
 GHOST_SPREAD = 0.03
 """Median spread, in sides of the pose region, above which a detection is no person."""
 
@@ -44,45 +49,6 @@ def is_person(pose: PersonPose, box: Array) -> bool:
     side = float(max(box[2:] - box[:2]))
     spread = float(np.median(pose.spread_px))
     return pose.score > 0.5 and side > 8 and spread < GHOST_SPREAD * pose.region.side_px
-
-
-def claimed(pose: PersonPose, other: PersonPose, reach_px: float) -> Array:
-    """Which of ``JOINTS`` lie on the same joint of another pose, left or right: (13,) bool."""
-    here, there = pose.landmarks[JOINTS, :2], other.landmarks[:, :2]
-    distances = [np.linalg.norm(here - there[places], axis=1) for places in (JOINTS, POSE_FLIP[JOINTS])]
-    return np.minimum(*distances) < reach_px
-
-
-def is_taken(pose: PersonPose, side: float, others: list[tuple[PersonPose, float]]) -> bool:
-    """Whether a pose is made of other people: one that has the same head and some of the limbs, or several.
-
-    Args:
-        pose: To be judged.
-        side: Longer side of its box, px.
-        others: Steadier poses with their sides.
-    """
-    taken = [claimed(pose, other, CLAIM_REACH * min(side, own)) for other, own in others]
-    has_head_of = any(own[0] and own.sum() >= MIN_CLAIMS_WITH_HEAD for own in taken)
-    return has_head_of or int(np.any(taken, axis=0).sum()) >= MAX_CLAIMS
-
-
-def drop_repeats(poses: list[PersonPose], boxes: list[Array]) -> list[int]:
-    """Returns the indices to keep: of readings of one person the steadiest, none that is composed of people who are
-    kept, and no small box inside a larger person."""
-    sides = [float(max(box[2:] - box[:2])) for box in boxes]
-    order = sorted(range(len(poses)), key=lambda i: float(np.median(poses[i].spread_px)) / max(sides[i], 1.0))
-    kept: list[int] = []
-    for i in order:
-        if not is_taken(poses[i], sides[i], [(poses[j], sides[j]) for j in kept]):
-            kept.append(i)
-
-    def is_swallowed(i: int) -> bool:
-        area = box_area(boxes[i])
-        return any(
-            sides[i] < 0.5 * sides[j] and intersection_area(boxes[i], boxes[j]) > 0.8 * area for j in kept if j != i
-        )
-
-    return sorted(i for i in kept if not is_swallowed(i))
 
 
 def has_trusted_part(reading: PersonReading, box: Array, width: int, height: int) -> bool:
@@ -103,6 +69,34 @@ def owns_face(reading: PersonReading, detection: FaceDetection) -> bool:
     return reading.pose is not None and is_head_of(centre(detection), side_px(detection), reading.pose.landmarks)
 
 
+def is_of(detection: Detection, pose: PersonPose) -> bool:
+    """Whether the person detector saw somebody whose pose is known: the same head, or the same hips and size."""
+    points = pose.landmarks[:, :2]
+    hips, radius = (points[23] + points[24]) / 2, pose.region.side_px / REGION_FACTOR
+    distance = float(np.hypot(*(detection.hip_px - hips)))
+    large, small = max(radius, detection.radius_px), max(min(radius, detection.radius_px), 1e-6)
+    same_hips = distance < 0.4 * large and large < 1.6 * small
+    return same_hips or is_head_of(head_centre(detection), head_side(detection), points)
+
+
+def add_poses(
+    networks: Networks, rgb: Array, known: list[PersonPose], candidates: list[Detection], config: DetectorConfig
+) -> list[PersonPose]:
+    """Returns known poses and those of candidates who are nobody of them, hold out a second look and stand still."""
+    height, width = rgb.shape[:2]
+    poses = list(known)
+    for candidate in candidates:
+        if any(is_of(candidate, pose) for pose in poses):
+            continue
+        seen = look_again(networks, rgb, candidate, config)
+        if seen is None or any(is_of(seen, pose) for pose in poses):
+            continue
+        pose = from_detection(networks, rgb, seen)
+        if is_person(pose, person_box(pose.landmarks, width, height)):
+            poses.append(pose)
+    return poses
+
+
 def people_of_photo(
     networks: Networks,
     rgb: Array,
@@ -111,32 +105,38 @@ def people_of_photo(
     hands: HandConfig,
     heads: HeadConfig,
 ) -> tuple[list[PersonReading], Array]:
-    """Returns everybody in an (H, W, 3) photo and their xyxy boxes (P, 4)."""
-    height, width = rgb.shape[:2]
-    poses = [from_detection(networks, rgb, d) for d in find_people(networks, rgb, detector)]
-    pairs = [(pose, person_box(pose.landmarks, width, height)) for pose in poses]
-    pairs = [(pose, box) for pose, box in pairs if is_person(pose, box)]
-    kept = drop_repeats([pose for pose, _ in pairs], [box for _, box in pairs])
-    people = [(read_parts(networks, rgb, pairs[i][0], hands), pairs[i][1]) for i in kept]
+    """Returns everybody in an (H, W, 3) photo and their xyxy boxes (P, 4).
 
-    for group in detect_faces(networks, rgb, np.array([0, 0, width, height]), heads):
-        owner = next((i for i, (reading, _) in enumerate(people) if owns_face(reading, group[0])), None)
-        if owner is not None and (people[owner][0].pose is None or people[owner][0].has_face()):
-            continue
-        found = confirm(networks, rgb, group, heads)
-        if found is None:
-            continue
+    Large people by the person detector, then bodies below faces that are nobody's, then small people beside those.
+    """
+    height, width = rgb.shape[:2]
+    groups = detect_faces(networks, rgb, np.array([0, 0, width, height]), heads)
+    faces = [face for group in groups if (face := confirm(networks, rgb, group, heads)) is not None]
+
+    def box_of(pose: PersonPose) -> Array:
+        return person_box(pose.landmarks, width, height)
+
+    levels = levels_of(width, height, detector)
+    poses = add_poses(networks, rgb, [], find_candidates(networks, rgb, levels[:2], detector), detector)
+    for face in (found.reading for found in faces):
+        if not any(has_head(pose, face) for pose in poses):
+            below = pose_below(networks, rgb, face)
+            poses += [below] if below is not None and is_person(below, box_of(below)) else []
+    boxes = [box_of(pose) for pose in poses]
+    poses = add_poses(networks, rgb, poses, find_candidates(networks, rgb, levels[2:], detector, boxes), detector)
+    pairs = [(pose, box_of(pose)) for pose in poses]
+    kept = drop_repeats([pose for pose, _ in pairs], [box for _, box in pairs])
+    people = []
+    for pose, box in (pairs[i] for i in kept):
+        face = next((found.reading for found in faces if has_head(pose, found.reading)), None)
+        people.append((read_parts(networks, rgb, pose, hands, known_face=face), box))
+
+    for found in faces:
         mesh = found.reading.landmarks
+        owner = next((i for i, (reading, _) in enumerate(people) if owns_face(reading, found.detection)), None)
         if owner is not None:
             reading, box = people[owner]
-            assert reading.pose is not None
-            offset = face_offset(found.reading, reading.pose.landmarks)
-            eyes = eyes_along(mesh, reading.pose.landmarks)
-            with_face = replace(reading, face=found.reading, face_offset=offset, face_eyes=eyes)
-            if with_face.has_face():
-                people[owner] = with_face, box
-                continue
-            if has_trusted_part(reading, box, width, height):
+            if reading.pose is None or reading.has_face() or has_trusted_part(reading, box, width, height):
                 continue
         x, y = mesh_centre(mesh)
         people = [  # a pose that is good for nothing yields to the face inside its box

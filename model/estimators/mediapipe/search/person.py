@@ -16,7 +16,7 @@ import numpy as np
 
 from model.estimators.base import Array, PersonBatch
 from model.estimators.mediapipe.graphs.runner import FaceReading, Networks
-from model.estimators.mediapipe.search.face_landmarks import eyes_along, face_detail, find_face
+from model.estimators.mediapipe.search.face_landmarks import eyes_along, face_detail, face_offset, find_face
 from model.estimators.mediapipe.search.hand_landmarks import (
     FoundHand,
     HandConfig,
@@ -83,11 +83,21 @@ class PersonReading:
 
 
 def read_parts(
-    networks: Networks, rgb: Array, pose: PersonPose, config: HandConfig, *, face: bool = True, hands: bool = True
+    networks: Networks,
+    rgb: Array,
+    pose: PersonPose,
+    config: HandConfig,
+    *,
+    face: bool = True,
+    hands: bool = True,
+    known_face: FaceReading | None = None,
 ) -> PersonReading:
-    """Reads face and hands of a person whose pose is known."""
-    found_face, offset = find_face(networks, rgb, pose.landmarks) if face else (None, float("nan"))
-    eyes = float("nan") if found_face is None else eyes_along(found_face.landmarks, pose.landmarks)
+    """Reads face and hands of a person whose pose, and perhaps face, is known."""
+    found_face, offset, eyes = known_face, float("nan"), float("nan")
+    if face and found_face is None:
+        found_face = find_face(networks, rgb, pose.landmarks)
+    if found_face is not None:
+        offset, eyes = face_offset(found_face, pose.landmarks), eyes_along(found_face.landmarks, pose.landmarks)
     person = PersonReading(pose=pose, face=found_face, face_offset=offset, face_eyes=eyes)
     if not hands:
         return person

@@ -7,7 +7,7 @@ import pytest
 
 from model.estimators import ImageInput, PersonBatch, create
 from model.estimators.mediapipe.graphs.runner import Networks, networks
-from model.estimators.mediapipe.search.detector import DetectorConfig, find_people
+from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")
@@ -49,9 +49,10 @@ def bare_batch(image):
 
 
 def test_a_small_photo_gets_fewer_tiles_than_a_large_one(calls):
-    find_people(networks(), np.zeros((480, 640, 3), np.uint8), DetectorConfig())
+    config = DetectorConfig()
+    find_candidates(networks(), np.zeros((480, 640, 3), np.uint8), levels_of(640, 480, config), config)
     small = calls.pop("detect")
-    find_people(networks(), np.zeros((960, 1280, 3), np.uint8), DetectorConfig())
+    find_candidates(networks(), np.zeros((960, 1280, 3), np.uint8), levels_of(1280, 960, config), config)
     assert small <= 30 < calls["detect"] <= 50
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.estimators.mediapipe.graphs.runner import networks
-from model.estimators.mediapipe.search.detector import DetectorConfig, find_people
+from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates
 from model.estimators.mediapipe.search.face_landmarks import (
     LEFT_EYE,
     LEFT_EYE_OUTER,
@@ -64,7 +64,7 @@ def test_what_is_said_against_a_face_has_its_figure_and_the_limit(score, offset,
 
 def test_a_face_on_the_back_of_a_head_is_refused():
     rgb = np.ascontiguousarray(pytest.importorskip("skimage.data").astronaut())
-    (person, *_) = find_people(networks(), rgb, DetectorConfig())
+    (person, *_) = find_candidates(networks(), rgb, (1, 2), DetectorConfig())
     frontal = read_parts(networks(), rgb, from_detection(networks(), rgb, person), HandConfig(), hands=False)
     assert frontal.has_face()
     assert frontal.face_eyes > MIN_EYES

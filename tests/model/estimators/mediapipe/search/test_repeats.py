@@ -5,8 +5,8 @@ import pytest
 
 from model.estimators.mediapipe.graphs.regions import Region
 from model.estimators.mediapipe.landmarks import LEFT_ARM, LEFT_LEG, POSE_FLIP, RIGHT_ARM, RIGHT_LEG
-from model.estimators.mediapipe.search.people import drop_repeats
 from model.estimators.mediapipe.search.pose import PersonPose, person_box
+from model.estimators.mediapipe.search.repeats import drop_repeats
 
 UPPER_BODY = (*range(11), *LEFT_ARM, *RIGHT_ARM)
 LEGS = (*LEFT_LEG, *RIGHT_LEG)
