@@ -176,6 +176,8 @@ def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, con
     coefficients = linear_coefficients(
         model, coarse.betas, coarse.flame_expression, coarse.flame_shape, surface_offset_m
     )
+    known = coarse.betas, coarse.flame_expression, coarse.flame_shape
+    carried = None if model.carried is None else model.carried.of(*known)
     state = State(
         **own_parameters(coarse),
         hand_pca=hands,
@@ -183,6 +185,7 @@ def start_state(model: SparseBody, coarse: Coarse, surface_offset_m: Tensor, con
         log_head_scale=coefficients.new_zeros(count, 3),
         position=coefficients.new_zeros(count, 3),
         contour_bin=torch.zeros(count, dtype=torch.int64, device=coefficients.device),
+        carried=carried,
     )
     if coarse.head_orient is not None:
         use = coarse.face_valid & coarse.body_valid

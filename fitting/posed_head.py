@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.carried import in_bins
 from fitting.forward import Forward, people_last
 from fitting.point_groups import PointGroup
 from fitting.sparse_tables import BodyTables
@@ -52,6 +53,10 @@ class PosedHead:
         outline = self.contour.index_select(0, state.contour_bin).flatten(1, 3)
         outline = torch.bmm(outline, values[..., None]).squeeze(-1).T.unflatten(0, (-1, NUM_TERMS, 3))
         joints = (self.joints.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
+        if (carried := state.carried) is not None:
+            points = points + people_last(carried.points.of_head)
+            outline = outline + people_last(in_bins(carried.outline.of_head, state.contour_bin))
+            joints = joints + people_last(carried.joints.of_head)
         points = torch.cat([points[: self.outline.start], outline, points[self.outline.stop :]])
         return _moved(turns, points), _moved(turns, joints)
 
@@ -62,19 +67,30 @@ class PosedHead:
         """
         outline, start = group.num_outline * len(group.directions), group.vertices.start
         inner = slice(start + outline, group.vertices.stop)
-        parts = []
+        parts, moved = [], state.carried
         if outline:
             bins = state.contour_bin
             tables = self.contour.index_select(0, bins), self.own_contour.index_select(0, bins)
-            parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, start : start + outline]))
+            more = None if moved is None else in_bins(moved.outline.of_head, bins)
+            at_rest = forward.from_head[:, start : start + outline]
+            parts.append(self._moves(group, state, forward, *tables, at_rest, more))
         tables = self.points[inner], self.own_points[inner]
-        parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, inner]))
+        more = None if moved is None else moved.points.of_head[:, inner]
+        parts.append(self._moves(group, state, forward, *tables, forward.from_head[:, inner], more))
         tables = self.joints[group.carriers], self.own_joints[group.carriers]
-        joints = self._moves(group, state, forward, *tables, forward.joints_from_head[:, group.carriers])
+        more = None if moved is None else moved.joints.of_head[:, group.carriers]
+        joints = self._moves(group, state, forward, *tables, forward.joints_from_head[:, group.carriers], more)
         return torch.cat(parts, 1), joints
 
     def _moves(
-        self, group: PointGroup, state: State, forward: Forward, terms: Tensor, directions: Tensor, at_rest: Tensor
+        self,
+        group: PointGroup,
+        state: State,
+        forward: Forward,
+        terms: Tensor,
+        directions: Tensor,
+        at_rest: Tensor,
+        carried: Tensor | None,
     ) -> Tensor:
         """Derivatives (B, R, 3, n) of rest places.
 
@@ -85,6 +101,7 @@ class PosedHead:
             terms: (R, 4, 3, 1 + H) or (B, R, 4, 3, 1 + H) tables of the h_k.
             directions: (R, 3, S) or (B, R, 3, S) of b.
             at_rest: (B, R, 3) sum of the A_k h_k.
+            carried: (B, R, 4, 3) what carried coefficients add to the h_k; None for nothing.
         """
         turns, scale = self._turns(forward.local), forward.head_scale[:, None, :, None]
         by_coefficient = self._of_coefficients(terms).index_select(-1, group.coefficients)
@@ -94,6 +111,8 @@ class PosedHead:
         # product with R_jaw h.
         jaw, head = forward.local[:, skeleton.JAW], forward.rotations[:, skeleton.HEAD]
         hanging = terms[..., 1, :, :] @ self._values(state, forward.local)[:, None, :, None]
+        if carried is not None:
+            hanging = hanging + carried[:, :, 1, :, None]
         opened = -so3.skew((jaw[:, None] @ hanging).squeeze(-1)) @ head.transpose(-1, -2)[:, None]
         if self.has_features:
             axes = so3.skew(head)  # column by column R_head^T d is a row of R_head

@@ -140,6 +140,9 @@ def parameters_of(body: SparseBody, state: State) -> EhmParameters:
     """A state under the names of the label files."""
     hands = so3.exp(body.hand_rotvec(state.hand_pca))
     betas, expression, shape, _ = state.coefficients.split(list(body.num_groups), 1)
+    if body.carried is not None and state.carried is not None:
+        refined, carried = (betas, expression, shape), body.carried.split(state.carried)
+        betas, expression, shape = (torch.cat(parts, 1) for parts in zip(refined, carried, strict=True))
     return EhmParameters(
         **own_parameters(state),
         transl_m=pinhole.position_to_transl(state.position),

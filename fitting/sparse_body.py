@@ -20,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.ehm_fields import BodySize
 from fitting import so3
+from fitting.carried import CarriedTables, in_bins
 from fitting.forward import Forward, people_first, people_last
 from fitting.hand_population import hand_population
 from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
@@ -72,11 +74,12 @@ class SparseBody:
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
         num_hand_components: int = HAND_DIM,
+        every: tuple[BodyTables, tuple[int, int, int]] | None = None,
     ):
         """Use `from_assets`."""
         self.dtype, self.device = dtype, torch.device(device)
         self.tables = tables
-        self._hands = (hands_mean, hands_components)
+        self._hands, self._every = (hands_mean, hands_components), every
         self.num_groups = tables.num_groups
         self.corners = tables.corners
         self.outline = slice(skeleton.CONTOUR.start, skeleton.CONTOUR.start + tables.contour.rest.shape[1])
@@ -86,6 +89,7 @@ class SparseBody:
         self.points = PointTensors.from_tables(tables.points, tensor)
         self.contour = PointTensors.from_tables(tables.contour, tensor)
         self.joints, self.ancestors = PointTensors.from_tables(tables.joints, tensor), tensor(tables.ancestors)
+        self.carried = None if every is None else CarriedTables(every[0], tables.num_groups[:3], every[1], tensor)
         self.posed_head = None if tables.joints.posed_head is None else PosedHead(tables, tensor)
         self.hands_mean, self.hands_components = tensor(hands_mean), tensor(hands_components)
         population = hand_population(tables.joints.rest, hands_mean, hands_components)
@@ -117,6 +121,7 @@ class SparseBody:
         num_betas: int = 10,
         num_expression: int = 10,
         num_flame_shape: int = 10,
+        size: BodySize | None = None,
     ) -> "SparseBody":
         """Builds the tables of a fused body.
 
@@ -124,9 +129,11 @@ class SparseBody:
             assets: the open body or converted licensed files.
             dtype: type of every tensor, float32 or float64.
             device: where every tensor lives.
-            num_betas: SMPL-X shape coefficients.
-            num_expression: FLAME expression coefficients.
-            num_flame_shape: FLAME shape coefficients.
+            num_betas: SMPL-X shape coefficients that are refined.
+            num_expression: FLAME expression coefficients that are refined.
+            num_flame_shape: FLAME shape coefficients that are refined.
+            size: numbers of coefficients that people have; those beyond the refined ones are carried through as they
+                are. None: the refined ones are all.
         """
         body = assets.smplx
         if body.hands_mean is None or body.hands_components is None:
@@ -145,8 +152,13 @@ class SparseBody:
             or np.abs(components @ components.transpose(0, 2, 1) - np.eye(HAND_DIM)).max() > 1e-3
         ):
             raise ValueError(f"{body.name}: hands_components must be two orthonormal {HAND_DIM} x {HAND_DIM} bases")
-        tables = build_tables(assets, (num_betas, num_expression, num_flame_shape))
-        return cls(tables, body.hands_mean.astype(np.float64), components, dtype, device)
+        refined, every = (num_betas, num_expression, num_flame_shape), None
+        if size is not None:
+            wide = (size.num_betas, size.num_expression, size.num_flame_shape)
+            refined = (min(refined[0], wide[0]), min(refined[1], wide[1]), min(refined[2], wide[2]))
+            every = None if wide == refined else (build_tables(assets, wide), wide)
+        hands_mean = body.hands_mean.astype(np.float64)
+        return cls(build_tables(assets, refined), hands_mean, components, dtype, device, every=every)
 
     def _set_levels(self, tensor: Any) -> None:
         """Joints by depth, so that a chain of rotations is one product a level."""
@@ -168,7 +180,7 @@ class SparseBody:
         device, dtype = torch.device(device or self.device), dtype or self.dtype
         if (device, dtype) == (self.device, self.dtype):
             return self
-        return SparseBody(self.tables, *self._hands, dtype, device, self.layout.num_hand)
+        return SparseBody(self.tables, *self._hands, dtype, device, self.layout.num_hand, self._every)
 
     def with_hand_components(self, num_hand_components: int) -> "SparseBody":
         """The same body, sharing all tables, whose steps move only the first coordinates of each hand."""
@@ -298,12 +310,16 @@ class SparseBody:
         shared = (self._displacements @ weights.T).unflatten(0, (-1, 3)) + self.points.rest[..., None]
         moved = torch.bmm(self._outline_displacements.index_select(0, bins), weights[..., None])
         outline = self.contour.rest.index_select(0, bins) + moved.unflatten(1, (-1, 3)).squeeze(-1)
+        if state.carried is not None:
+            shared = shared + people_last(state.carried.points.own)
+            outline = outline + in_bins(state.carried.outline.own, bins)
         return self.with_outline(shared, outline.permute(1, 2, 0))
 
     def _rest_joints(self, state: State) -> Tensor:
         """Shaped rest joints (J, 3, B)."""
         table = self.joints.directions.flatten(0, 1)
-        return (table @ state.coefficients.T).unflatten(0, (-1, 3)) + self.joints.rest[..., None]
+        joints = (table @ state.coefficients.T).unflatten(0, (-1, 3)) + self.joints.rest[..., None]
+        return joints if state.carried is None else joints + people_last(state.carried.joints.own)
 
     def _correct(self, local: Tensor, bins: Tensor) -> Tensor:
         """Pose correctives of the sparse vertices (M, 3, B) for local rotations (J, 3, 3, B)."""

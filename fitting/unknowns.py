@@ -19,6 +19,7 @@ from torch import Tensor
 
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from fitting import so3
+from fitting.carried import Carried
 from fitting.inputs import Coarse
 from model.body import skeleton
 
@@ -54,6 +55,8 @@ class State:
     """(B, 2); not optimised."""
     contour_bin: Tensor
     """(B,) int64 row of the contour tables that the face outline uses; a discrete choice, refreshed now and then."""
+    carried: Carried | None = None
+    """Coefficients that are not optimised, beyond those above; None where there are none."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -151,4 +154,5 @@ def retract(state: State, step: Tensor, rotations: Tensor, layout: Layout) -> St
         eye_pose=state.eye_pose,
         eyelids=state.eyelids,
         contour_bin=state.contour_bin,
+        carried=state.carried,
     )
