@@ -6,6 +6,7 @@ import dataclasses
 from functools import lru_cache
 from pathlib import Path
 
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from fitting.sparse_body import SparseBody
 from model.body.asset_files import load_ehm_assets
 from model.body.assets import EhmAssets, load_open_body
@@ -24,13 +25,24 @@ def ehm_assets(config: BodyModelConfig) -> EhmAssets:
     return assets if config.fusion == assets.fusion else dataclasses.replace(assets, fusion=config.fusion)
 
 
-@lru_cache(maxsize=2)
-def sparse_body(config: BodyModelConfig) -> SparseBody:
-    """The joints and landmark points that the refinement poses."""
-    return SparseBody.from_assets(ehm_assets(config))
+def people_size(config: BodyModelConfig, asked: BodySize) -> BodySize:
+    """Numbers of coefficients of people of the configured body: those asked for, never more than it has."""
+    return ehm_assets(config).available(asked)
 
 
 @lru_cache(maxsize=2)
-def full_body(config: BodyModelConfig) -> EHMs:
-    """The whole EHM-s mesh, for pictures and error figures."""
-    return EHMs(ehm_assets(config))
+def sparse_body(config: BodyModelConfig, size: BodySize = DEFAULT_SIZE, refined: BodySize = DEFAULT_SIZE) -> SparseBody:
+    """The joints and landmark points that the refinement poses.
+
+    Args:
+        config: Which body.
+        size: Numbers of coefficients of people.
+        refined: How many of them, the leading ones, the refinement moves.
+    """
+    return SparseBody.from_assets(ehm_assets(config), size=size, **dataclasses.asdict(refined))
+
+
+@lru_cache(maxsize=2)
+def full_body(config: BodyModelConfig, size: BodySize = DEFAULT_SIZE) -> EHMs:
+    """The whole EHM-s mesh, for pictures and error figures, of people of some size or a smaller one."""
+    return EHMs(ehm_assets(config), size)

@@ -132,5 +132,7 @@ LABEL_FIELDS = tuple(field for field in EHM_FIELDS if field.in_labels)
 """Those that pose a body."""
 LABEL_PARAMETERS = tuple(field.name for field in LABEL_FIELDS)
 """Their names."""
+COEFFICIENTS = tuple(field.name for field in EHM_FIELDS if field.kind == "coefficients")
+"""Parameters of which a file says how many there are."""
 LEARNT_FIELDS = tuple(field for field in LABEL_FIELDS if field.name != "transl_m")
 """Those that a regressor learns: where a person is, it says by the camera of the crop."""

@@ -11,6 +11,7 @@ import pyarrow as pa
 from datasets_manifest.schema.ehm_fields import (
     BODY_GROUP_NAMES,
     CAMERA,
+    COEFFICIENTS,
     DEFAULT_SIZE,
     EHM_FIELDS,
     LABEL_PARAMETERS,
@@ -54,9 +55,12 @@ __all__ = [
     "field_note",
     "fixed_length",
     "image_id_of",
+    "body_schema",
+    "face_schema",
     "label_schema",
     "make_sample_id",
     "parameter_columns",
+    "with_widths",
 ]
 
 SCHEMA_VERSION = 4
@@ -263,14 +267,15 @@ def _keypoints_schema() -> pa.Schema:
     )
 
 
-def _body_schema() -> pa.Schema:
+def body_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
+    """Return the schema of the body part for people of some size."""
     return pa.schema(
         [
             *_key_columns(),
             *_state_columns(),
             column("valid", pa.bool_(), "is the body's pose trusted", required=True),
             column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
-            *parameter_columns("global_orient", "body_pose", "betas"),
+            *parameter_columns("global_orient", "body_pose", "betas", size=size),
             column(
                 "sigma_rad", FLOATS, "standard deviation of root and 21 joints", unit=RAD, shape=(22,), finite=False
             ),
@@ -293,7 +298,8 @@ def _hands_schema() -> pa.Schema:
     return pa.schema([*_key_columns(), *_state_columns(), *sides])
 
 
-def _face_schema() -> pa.Schema:
+def face_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
+    """Return the schema of the face part for people of some size."""
     return pa.schema(
         [
             *_key_columns(),
@@ -302,18 +308,29 @@ def _face_schema() -> pa.Schema:
             column("eyes_valid", pa.bool_(), "does eye_pose say where the eyes look", required=True),
             column("eyelids_valid", pa.bool_(), "do the eyelids say how far they are closed", required=True),
             column("score", pa.float32(), "the estimator's own score, 0..1", unit=ONE),
-            *parameter_columns(*(f.name for f in EHM_FIELDS if f.part == "face" and f.name != "head_scale")),
+            *parameter_columns(*(f.name for f in EHM_FIELDS if f.part == "face" and f.name != "head_scale"), size=size),
             column("sigma_rad", pa.float32(), "standard deviation of the head's rotation", unit=RAD, finite=False),
         ]
     )
 
 
+def with_widths(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """A schema with the numbers of coefficients that another one, of a file, states."""
+
+    def stated(field: pa.Field) -> pa.Field:
+        is_told = field.name in COEFFICIENTS and field.name in found.names
+        other = found.field(field.name) if is_told else field
+        return field if fixed_length(other) == fixed_length(field) else other
+
+    return pa.schema([stated(field) for field in schema])
+
+
 LABEL_SCHEMA = label_schema()
 PLAN_SCHEMA = _plan_schema()
 KEYPOINTS_SCHEMA = _keypoints_schema()
-BODY_SCHEMA = _body_schema()
+BODY_SCHEMA = body_schema()
 HANDS_SCHEMA = _hands_schema()
-FACE_SCHEMA = _face_schema()
+FACE_SCHEMA = face_schema()
 
 PART_SCHEMAS: dict[str, pa.Schema] = {
     "plan": PLAN_SCHEMA,

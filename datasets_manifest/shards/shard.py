@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.labels import SCHEMA_VERSION
+from datasets_manifest.schema.labels import SCHEMA_VERSION, with_widths
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
@@ -102,8 +102,10 @@ class Shard:
         if not is_current:
             table = _upgraded(self.path, table, self.footer.schema_version)
             _check_columns(self.path, table.schema, schema)
-        # The types are those of the schema already; only its notes on the columns are put in place of the file's.
+        # The types are those of the schema already; only its notes on the columns are put in place of the file's, but
+        # for the numbers of coefficients, which are the file's own.
         stated = schema if wanted == schema.names else pa.schema([schema.field(name) for name in wanted])
+        stated = with_widths(stated, self.schema)
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
 
     def _rows(self, names: list[str] | None) -> pa.Table:

@@ -122,6 +122,14 @@ class EhmParameters:
         """(B, S + F + E + 2) what moves the rest body linearly, in the order of ``model.body.blended_head``."""
         return torch.cat([self.betas, self.flame_shape, self.flame_expression, self.eyelids], -1)
 
+    def resized(self, size: BodySize) -> EhmParameters:
+        """The same people with at least as many coefficients as another size: missing ones are zero."""
+        wanted = {field.name: field.tensor_shape(size) for field in EHM_FIELDS if field.kind == "coefficients"}
+        known = {name: (getattr(self, name), count) for name, (count,) in wanted.items()}
+        short = {name: (value, count - value.shape[-1]) for name, (value, count) in known.items()}
+        padded = {name: torch.nn.functional.pad(value, (0, more)) for name, (value, more) in short.items() if more > 0}
+        return dataclasses.replace(self, **padded) if padded else self
+
     @property
     def size(self) -> BodySize:
         """Numbers of coefficients."""

@@ -187,7 +187,7 @@ class BodyOutput:
     body_pose: Array
     """(P, 21, 3, 3) local."""
     betas: Array
-    """(P, 10)."""
+    """(P, any); labels keep as many as they have columns for."""
     sigma_rad: Array
     """(P, 22) standard deviation of the root and the 21 joints."""
     reasons: list[Refusal | None]
@@ -221,9 +221,9 @@ class FaceOutput:
     score: Array
     """(P,) 0..1."""
     flame_shape: Array
-    """(P, 10)."""
+    """(P, any); labels keep as many as they have columns for."""
     flame_expression: Array
-    """(P, 10)."""
+    """(P, any)."""
     jaw_pose: Array
     """(P, 3) rotation vector, +x opens."""
     eye_pose: Array

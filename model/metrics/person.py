@@ -106,7 +106,8 @@ class PosedByParameters:
 
     @torch.no_grad()
     def __call__(self, people: EhmParameters) -> PosedPeople:
-        """Poses N people."""
+        """Poses N people; missing coefficients are zero."""
+        people = people.resized(self._body.size)
         out = self._body(people)
         head, *hands = out.extra_vertices.split(self._part_sizes, 1)
         return PosedPeople(

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.shards.footer import Footer
+from model.body.ehms import EHMs
 from model.estimators.base import PARTS
 from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
-from tasks.body_model import ehm_assets
+from tasks.body_model import ehm_assets, full_body, people_size
 from tasks.estimators import estimator_entry, estimator_info, estimator_settings
 from tasks.revisions import REVISIONS
 from tasks.settings import EstimatorConfig
@@ -23,6 +25,11 @@ def body_model_entry(step: str, config: AnnotateConfig) -> dict[str, Any]:
     """What a step's files state of the body model. How its head is fused concerns the fitted body alone."""
     body = config.body_model if step == "refine" else dataclasses.replace(config.body_model, fusion="blended")
     return ehm_assets(body).entry
+
+
+def labelled_body(config: AnnotateConfig) -> EHMs:
+    """The whole body of the labels, with as many coefficients as they have."""
+    return full_body(config.body_model, people_size(config.body_model, config.coefficients.size))
 
 
 def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
@@ -46,6 +53,11 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
         else:
             stated["reads"] = {"keypoints": config_hash(step_config("keypoints", config))}
         stated["body_model"] = body_model_entry(step, config)
+    if step in ("body", "face", "refine"):
+        # The usual numbers are not said, as in files that knew no others.
+        size = people_size(config.body_model, config.coefficients.size)
+        told = {"coefficients": size, "refined_coefficients": config.coefficients.refined if step == "refine" else None}
+        stated |= {name: dataclasses.asdict(value) for name, value in told.items() if value not in (None, DEFAULT_SIZE)}
     return stated
 
 

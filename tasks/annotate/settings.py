@@ -18,6 +18,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from datasets_manifest.manifest import fixed_root, fixed_source
 from datasets_manifest.paths import placed
 from datasets_manifest.placed_settings import PathText, PlacedBy, placed_overrides, with_places
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
 from fitting.settings import Composition, RefineConfig
@@ -68,6 +69,27 @@ class OutputConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CoefficientsConfig:
+    """How many coefficients labels have; fewer where the body has fewer. What no estimator gives is zero."""
+
+    num_betas: PositiveInt = DEFAULT_SIZE.num_betas
+    """SMPL-X shape."""
+    num_flame_shape: PositiveInt = DEFAULT_SIZE.num_flame_shape
+    """FLAME shape."""
+    num_expression: PositiveInt = DEFAULT_SIZE.num_expression
+    """FLAME expression."""
+    refined: BodySize = DEFAULT_SIZE
+    """How many of each, the leading ones, the refinement moves; the others stay as estimated."""
+
+    @property
+    def size(self) -> BodySize:
+        """Of the labels."""
+        return BodySize(
+            num_betas=self.num_betas, num_flame_shape=self.num_flame_shape, num_expression=self.num_expression
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AnnotateConfig:
     """All of ``params.yaml``."""
 
@@ -92,6 +114,8 @@ class AnnotateConfig:
     """Refinement by keypoints."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
     """The body the labels are labels of."""
+    coefficients: CoefficientsConfig = field(default_factory=CoefficientsConfig)
+    """How many coefficients labels have, and how many of them are refined."""
     smpl_to_smplx: Composition = "conjugate"
     """How the poses of a body backend that speaks SMPL become SMPL-X poses: ``conjugate``, ``additive`` (paper eq. 9)
     or ``copy``; see fitting/delta_theta.py. The other backends do not need it."""

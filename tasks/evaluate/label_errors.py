@@ -22,7 +22,7 @@ from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of
 from model.body.ehms import EHMs
-from model.body.parameters import DEFAULT_SIZE, EhmParameters
+from model.body.parameters import EhmParameters
 from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.estimators.annotations import is_possible
 from model.metrics.person import PosedByParameters, person_errors
@@ -242,7 +242,7 @@ class LabelEvaluation:
     def __init__(self, records: Iterable[ImageRecord], body: EHMs) -> None:
         """Measures against the people of these photos; ``body`` is the one that the labels are labels of."""
         self._photos, self._body = KnownPhotos(records), body
-        self._pose = PosedByParameters(body.assets, DEFAULT_SIZE)
+        self._pose = PosedByParameters(body.assets, body.size)
         self._pending: list[Matching] = []
         self._num_known = self._num_labels = self._num_pairs = self._known_parts = 0
         self._truth: dict[str, list[np.ndarray]] = defaultdict(list)

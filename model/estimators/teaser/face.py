@@ -23,15 +23,13 @@ from model.estimators.crop_network import (
 )
 from model.estimators.refusals import NOT_FINITE
 from model.estimators.registry import register
-from model.estimators.teaser.network import FaceEncoder
+from model.estimators.teaser.network import NUM_EXPRESSION, NUM_SHAPE, FaceEncoder
 from model.estimators.teaser.region import RegionConfig, face_square
 from model.imaging.squares import Square
 from model.imaging.upstream_crop import cut
 from model.weights import load_into, read_checkpoint
 
 CROP_PX = 224
-NUM_COEFFICIENTS = 10
-"""FLAME shape and expression coefficients that the labels have; the networks read 300 and 50."""
 SIGMA_DEG = 5.0
 """Standard deviation of the head's orientation an axis. Neither paper publishes it: head-pose networks reach a mean
 absolute error of 4 degrees an angle on AFLW2000 (6DRepNet: 3.97), which is 5 degrees of a normal error."""
@@ -100,8 +98,8 @@ class FaceNetwork(CheckpointEstimator):
         good = rows[finite]
         output.valid[good] = True
         output.score[good] = mean_score(batch.keypoints[good][:, FACE, 2])
-        output.flame_shape[good] = read["shape"][finite, :NUM_COEFFICIENTS]
-        output.flame_expression[good] = read["expression"][finite, :NUM_COEFFICIENTS]
+        output.flame_shape[good] = read["shape"][finite]
+        output.flame_expression[good] = read["expression"][finite]
         output.jaw_pose[good] = read["jaw_rotvec"][finite]
         output.eyelids[good] = read["eyelids"][finite]
         output.eyelids_valid[good] = True
@@ -158,8 +156,8 @@ def _neutral(refusals: list[Refusal | None], config: FaceConfig) -> FaceOutput:
     return FaceOutput(
         valid=np.zeros(num, dtype=bool),
         score=np.zeros(num),
-        flame_shape=np.zeros((num, NUM_COEFFICIENTS)),
-        flame_expression=np.zeros((num, NUM_COEFFICIENTS)),
+        flame_shape=np.zeros((num, NUM_SHAPE)),
+        flame_expression=np.zeros((num, NUM_EXPRESSION)),
         jaw_pose=np.zeros((num, 3)),
         eye_pose=np.zeros((num, 6)),
         eyelids=np.zeros((num, 2)),

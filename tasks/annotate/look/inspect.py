@@ -9,9 +9,9 @@ from datasets_manifest.shards.shard import Shard
 from model.renderer.overlay import encode_png
 from tasks.annotate.look.status import planned_shards
 from tasks.annotate.photos import PhotoReader
+from tasks.annotate.provenance import labelled_body
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef, Workspace
-from tasks.body_model import full_body
 from tasks.report.page import draw_label
 
 
@@ -40,6 +40,6 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
 
 def draw_sample(row: dict[str, Any], shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> bytes:
     """PNG with keypoints, mesh over the photo and side view of a label."""
-    body = full_body(config.body_model)
+    body = labelled_body(config)
     photo = PhotoReader.of_dataset(workspace, shard.group, config.run.photo_cache_mb).read(row["image"])
     return encode_png(draw_label(photo, row, body, 512))

@@ -43,10 +43,10 @@ from tasks.annotate.look.failures import (
 )
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan.plan import DatasetPlan
+from tasks.annotate.provenance import labelled_body
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of
-from tasks.body_model import full_body
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records
 from tasks.metric_files import write_summary
 from tasks.report.data import NUMBERS, LabelStatistics
@@ -141,7 +141,7 @@ def publish(
     for dataset, own in metrics.items():
         flat = own.get("against_truth", {}) | own
         write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
-    body = full_body(config.body_model)
+    body = labelled_body(config)
     if count.rows:
         plot, page = report / "reprojection.png", report / "index.html"
         write_report(labels, reader.photo, body, page, plot=plot, retry=reader.retry)
@@ -213,14 +213,14 @@ class _Reader:
             )
         if group not in self._evaluations:
             known = reference_records(self._plans[group].manifest)
-            body = full_body(self._config.body_model)
+            body = labelled_body(self._config)
             self._evaluations[group] = None if known is None else LabelEvaluation(known, body)
         evaluation = self._evaluations[group]
         if evaluation is not None:
             evaluation.add(Columns(table))
 
     def _check_body(self, labels: Shard) -> None:
-        expected, found = full_body(self._config.body_model).assets.entry, labels.footer.body_model
+        expected, found = labelled_body(self._config).assets.entry, labels.footer.body_model
         if body_identity(found) not in (None, body_identity(expected)):
             raise ShardError(
                 f"Shard {labels.path} is of the body {body_name(found)}, the settings have {body_name(expected)}; it "

@@ -9,18 +9,16 @@ import pyarrow as pa
 import torch
 
 from datasets_manifest.schema.columns import Values
-from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
+from datasets_manifest.schema.labels import ErrorCode, body_schema
 from fitting.delta_theta import DeltaTheta
 from fitting.settings import Composition
 from model.estimators.base import BodyOutput
 from model.estimators.refusals import refusals
 from tasks.annotate.delta_theta import delta_theta
 from tasks.annotate.steps.job import ShardJob
-from tasks.annotate.steps.parts import annotate_part, part_states, to_rotvec
+from tasks.annotate.steps.parts import annotate_part, of_width, part_states, to_rotvec
 from tasks.estimators import estimator_info
-
-_NUM_BETAS = 10
-"""Shape coefficients in a body file."""
 
 
 def annotate_body(job: ShardJob) -> pa.Table:
@@ -31,9 +29,9 @@ def annotate_body(job: ShardJob) -> pa.Table:
         if estimator_info("body", config.body).skeleton == "smpl":
             transfer = delta_theta(config.body_model, job.workspace.work)
             output = smplx_output(output, transfer, config.smpl_to_smplx)
-        return body_columns(output)
+        return body_columns(output, job.size)
 
-    return annotate_part("body", job, BODY_SCHEMA, columns, ["valid"])
+    return annotate_part("body", job, body_schema(job.size), columns, ["valid"])
 
 
 def smplx_output(output: BodyOutput, transfer: DeltaTheta, composition: Composition) -> BodyOutput:
@@ -46,13 +44,10 @@ def smplx_output(output: BodyOutput, transfer: DeltaTheta, composition: Composit
     """
     pose = transfer.apply(torch.from_numpy(np.asarray(output.body_pose, np.float64)), composition)
     betas = transfer.betas(torch.from_numpy(np.asarray(output.betas, np.float64)))
-    mapped = torch.zeros(len(betas), _NUM_BETAS, dtype=betas.dtype)
-    num = min(_NUM_BETAS, betas.shape[1])
-    mapped[:, :num] = betas[:, :num]
-    return dataclasses.replace(output, body_pose=pose.numpy(), betas=mapped.numpy())
+    return dataclasses.replace(output, body_pose=pose.numpy(), betas=betas.numpy())
 
 
-def body_columns(output: BodyOutput) -> dict[str, Values]:
+def body_columns(output: BodyOutput, size: BodySize = DEFAULT_SIZE) -> dict[str, Values]:
     """Turns an estimator's output into the columns of the body file, a row a person."""
     reasons = refusals(output.valid, output.reasons, ErrorCode.BODY_NOT_FOUND)
     return {
@@ -60,7 +55,7 @@ def body_columns(output: BodyOutput) -> dict[str, Values]:
         "score": output.score,
         "global_orient": to_rotvec(output.global_orient),
         "body_pose": to_rotvec(output.body_pose),
-        "betas": output.betas,
+        "betas": of_width(output.betas, size.num_betas),
         "sigma_rad": output.sigma_rad,
         **part_states([{"body": reason} for reason in reasons]),
     }

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_SCHEMAS, Status
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.shard import Shard, finished_footer
@@ -14,6 +15,7 @@ from tasks.annotate.photos import PhotoReader
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+from tasks.body_model import people_size
 
 
 class ShardJob:
@@ -50,6 +52,11 @@ class ShardJob:
             if step not in self._footers:
                 self._footers[step] = step_footer(step, self.config, self.shard, self.plan.footer.manifest)
             return self._footers[step]
+
+    @property
+    def size(self) -> BodySize:
+        """Numbers of coefficients of the labels: those asked for, never more than the body has."""
+        return people_size(self.config.body_model, self.config.coefficients.size)
 
     def photos(self) -> PhotoReader:
         """A reader of the shard's photos, of the caller alone."""

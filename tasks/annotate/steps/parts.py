@@ -85,6 +85,12 @@ def parts_detail(refused: Mapping[str, Refusal]) -> str:
     return "; ".join(f"{part}: {reason.detail}" for part, reason in refused.items())
 
 
+def of_width(coefficients: np.ndarray, width: int) -> np.ndarray:
+    """Coefficients (P, any) of an estimator as (P, width): the leading ones, missing ones zero."""
+    known = np.asarray(coefficients)[:, :width]
+    return np.pad(known, ((0, 0), (0, width - known.shape[1])))
+
+
 def to_rotvec(rotations: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) to axis-angle (..., 3), radians."""
     return rotmat_to_rotvec(torch.from_numpy(np.ascontiguousarray(rotations, np.float32))).numpy()

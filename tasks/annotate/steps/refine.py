@@ -23,6 +23,7 @@ from datasets_manifest.schema.labels import (
     ErrorCode,
     Refusal,
     Status,
+    label_schema,
 )
 from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
@@ -53,18 +54,19 @@ def refine_labels(job: ShardJob) -> pa.Table:
     people = parts["keypoints"]
     is_failed = people["status"] == Status.FAILED
     chosen, failed = np.flatnonzero(~is_failed), people.take(is_failed)
-    tables = [_failed_rows(failed, {name: failed.table[name] for name in STATE_COLUMNS})]
+    schema = label_schema(job.size)
+    tables = [_failed_rows(failed, {name: failed.table[name] for name in STATE_COLUMNS}, schema)]
     if len(chosen):
         picked = {name: rows.take(chosen) for name, rows in parts.items()}
         result = refine(
-            sparse_body(job.config.body_model),
+            sparse_body(job.config.body_model, job.size, job.config.coefficients.refined),
             observations_of(picked["keypoints"]),
             coarse_of(picked),
             camera_of(picked["keypoints"]),
             job.config.refine,
         )
-        tables.append(label_table(picked, result))
-    return joined(tables, LABEL_SCHEMA, [np.flatnonzero(is_failed), chosen][: len(tables)])
+        tables.append(label_table(picked, result, schema))
+    return joined(tables, schema, [np.flatnonzero(is_failed), chosen][: len(tables)])
 
 
 def _part(step: str, job: ShardJob) -> Columns:
@@ -133,7 +135,7 @@ def coarse_of(parts: dict[str, Columns]) -> Coarse:
     )
 
 
-def label_table(parts: dict[str, Columns], result: RefineResult) -> pa.Table:
+def label_table(parts: dict[str, Columns], result: RefineResult, schema: pa.Schema = LABEL_SCHEMA) -> pa.Table:
     """Labels of the refined (P,) people, in their order."""
     people = parts["keypoints"]
     codes = [_FIT_FAILED.get(FitStatus(int(status))) for status in result.status]
@@ -154,16 +156,14 @@ def label_table(parts: dict[str, Columns], result: RefineResult) -> pa.Table:
     labelled, failed = (
         {name: states[rows, k] for k, name in enumerate(STATE_COLUMNS)} for rows in (is_labelled, ~is_labelled)
     )
-    tables = [
-        _labelled_rows(parts, result, valid, np.flatnonzero(is_labelled), labelled),
-        _failed_rows(people.take(~is_labelled), failed),
-    ]
-    return joined(tables, LABEL_SCHEMA, [np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)])
+    columns = _labelled_columns(parts, result, valid, np.flatnonzero(is_labelled), labelled)
+    tables = [table_from_columns(columns, schema), _failed_rows(people.take(~is_labelled), failed, schema)]
+    return joined(tables, schema, [np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)])
 
 
-def _labelled_rows(
+def _labelled_columns(
     parts: dict[str, Columns], result: RefineResult, valid: np.ndarray, rows: np.ndarray, state: dict[str, np.ndarray]
-) -> pa.Table:
+) -> dict[str, Values]:
     """Labels of those of (P,) refined people whose numbers are given."""
     kept, reprojection = parts["keypoints"].take(rows), result.reprojection
     limbs, face = [_limb_doubts(kept, reprojection, place, row) for place, row in enumerate(rows)], parts["face"]
@@ -181,7 +181,7 @@ def _labelled_rows(
         "quality": result.quality[:, PART_NAMES.index("body")],
         **{f"{part}_quality": result.quality[:, k] for k, part in enumerate(PART_NAMES)},
     }
-    columns: dict[str, Values] = {
+    return {
         **{name: kept.table[name] for name in _COPIED},
         **{name: value.numpy()[rows] for name, value in fitted.items()},
         "hand_scale": np.ones((len(rows), 3), np.float32),
@@ -194,16 +194,15 @@ def _labelled_rows(
         **{f"{what}_valid": faces & face[f"{what}_valid"][rows] for what in ("eyes", "eyelids")},
         **state,
     }
-    return table_from_columns(columns, LABEL_SCHEMA)
 
 
-def _failed_rows(people: Columns, state: Mapping[str, Values]) -> pa.Table:
+def _failed_rows(people: Columns, state: Mapping[str, Values], schema: pa.Schema) -> pa.Table:
     """Rows of people without a label: what is known of them, and why there is none."""
     unfound: dict[str, Values] = {
         f"{part}_valid": np.zeros(people.num_rows, bool) for part in (*PART_NAMES, "eyes", "eyelids")
     }
     unfound["body_group_valid"] = np.zeros((people.num_rows, len(BODY_GROUP_NAMES)), bool)
-    return table_from_columns({name: people.table[name] for name in _COPIED} | unfound | dict(state), LABEL_SCHEMA)
+    return table_from_columns({name: people.table[name] for name in _COPIED} | unfound | dict(state), schema)
 
 
 def _limb_doubts(people: Columns, fit: Reprojection, place: int, row: int) -> dict[str, str]:

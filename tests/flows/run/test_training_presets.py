@@ -64,6 +64,7 @@ def test_the_recipe_trains(preset: str, tmp_path: Path) -> None:
         {
             "datasets": sets["train"], "validation": sets["val"], "validation_share": 0, "body_model.path": None,
             "network.backbone": SMALL,
+            "network.num_betas": 10, "network.num_flame_shape": 10, "network.num_expression": 10,
             "steps": 3, "every.log": 1, "run.processes": 2, "run.batch_size": 2, "run.device": "cpu",
             "run.loader_workers": 1, "filter.min_box_px": 0,
         },
