@@ -112,7 +112,7 @@ class RegressorExperiment:
         if self.validation is None:
             return None
         people = self.validation.spread(PICTURED_PEOPLE)
-        return overlay_sheet(objective.network, people, full_body(self.config.body_model))
+        return overlay_sheet(objective.network, people, full_body(self.config.body_model, self.config.network.size))
 
     def export(self, objective: Objective, step: int, metrics: Mapping[str, Any]) -> bytes:
         """The network as ``model.regressor.checkpoint`` reads it."""
