@@ -19,8 +19,10 @@ def placed(text: str | Path, folder: str | Path = "") -> Path:
     Nothing else in it is replaced: no variable, no pattern.
 
     Raises:
-        ValueError: there is no home folder of that name.
+        ValueError: it is empty, as of a shell's variable that is not set; or there is no home folder of that name.
     """
+    if text == "":
+        raise ValueError("A path is empty; name a file or folder, or . for the folder itself.")
     try:
         return Path(folder) / Path(text).expanduser()
     except RuntimeError as error:

@@ -62,7 +62,8 @@ def person_categories(rows: Any, name: str, unnamed: KeypointSetName, *, keypoin
             if not is_text(row.get("name")):
                 raise RowError(f"category {number} has no name.")
         except RowError as error:
-            raise ValueError(f"its categories must be a list of ids and names: {error}") from error
+            reason = str(error).removesuffix(".")
+            raise ValueError(f"its categories must be a list of ids and names: {reason}") from error
         if names.setdefault(number, row["name"]) != row["name"]:
             raise ValueError(f"its category {number} stands for both {names[number]!r} and {row['name']!r}")
         if row["name"].strip().casefold() == name.strip().casefold():

@@ -216,6 +216,7 @@ def failures(
         from tasks.annotate.look.failures import FailureCounts, list_failures, what_to_do
         from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
+        from tasks.wording import counted
 
         origin = Origin.of(params, parse_settings(settings, params))
         workspace, counts = Workspace.of(origin.config().output), FailureCounts(num_shown=0)
@@ -230,7 +231,7 @@ def failures(
         for failure in list_failures(workspace, origin):
             what = failure.sample_id or f"{failure.step}/{failure.shard}"
             typer.echo(f"{what}: {failure.code}: {failure.reason}  [{failure.retry}]")
-        typer.echo(f"{counts.count} failures")
+        typer.echo(counted(counts.count, "failure"))
 
 
 def inspect(

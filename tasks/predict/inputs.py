@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets_manifest.files import shortened
-from datasets_manifest.paths import MAX_NAME_BYTES
+from datasets_manifest.paths import MAX_NAME_BYTES, placed
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import read_regular
 from datasets_manifest.sources.folder_walk import walk_folder
@@ -98,8 +98,9 @@ def find_sources(inputs: Sequence[str], *, without: Path | None = None) -> list[
         without: Where the results go: those that are there are left out, unless a file is named itself.
 
     Raises:
-        ValueError: An input does not exist, a tar file cannot be read, or nothing is found.
+        ValueError: An input is empty or does not exist, a tar file cannot be read, or nothing is found.
     """
+    inputs = [str(placed(given)) for given in inputs]
     results = () if without is None else tuple((without / name).resolve() for name in RESULTS)
     files: dict[str, _Found] = {}
     num_results = 0
@@ -169,8 +170,6 @@ def _bytes(source: Source) -> bytes:
         if source.archive is not None and source.member is not None:
             return source.archive.read(source.member)
         return read_regular(source.path, source.name)
-    except ImageError as error:
-        raise ImageError(error.code, f"{source.name} cannot be read: {error.detail}") from error
     except OSError as error:  # The disk failed; the other photos need not be lost with this one.
         raise ImageError(ErrorCode.IMAGE_MISSING, f"{source.name} cannot be read ({error.strerror}).") from error
 

@@ -120,6 +120,23 @@ def test_an_unknown_home_folder_is_one_sentence(tmp_path, monkeypatch, words):
     assert "begins with a home folder that is not known" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["annotate", "--local", "--root", "my_photos="],
+        ["annotate", "--local", ""],
+        ["annotate", "--local", "--set", "output.labels="],
+        ["predict", "", "--checkpoint", "x"],
+    ],
+)
+def test_a_path_that_is_empty_is_not_the_working_folder(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("annotate: {datasets: [my_photos]}\n")
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 2, answer.output
+    assert "A path is empty; name a file or folder" in answer.stderr
+
+
 @pytest.mark.parametrize("roots", ["7", "true", "[x]", "null", "''"])
 def test_a_root_in_a_file_that_is_no_text_is_refused(tmp_path, roots):
     path = tmp_path / "params.yaml"
