@@ -232,7 +232,11 @@ def read_sections(path: Path) -> dict[str, dict[str, Any]]:
     path = placed(path)
     if not path.is_file():
         raise ValueError(f"settings file {path} does not exist; give its path with --params")
-    sections = parse_yaml(path.read_text(encoding="utf-8"), f"settings file {path}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"settings file {path} is not UTF-8 text ({error})") from error
+    sections = parse_yaml(text, f"settings file {path}")
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
         raise ValueError(f"settings file {path} must hold a section with the settings below it, as `train:`")
     return sections

@@ -159,6 +159,13 @@ def test_a_section_is_the_only_key_of_its_file(tmp_path):
         read_section(path, "annotate")
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"^settings file .*/photo\.png is not UTF-8 text \("):
+        read_section(path, "train")
+
+
 def test_overrides_leave_the_given_values_as_they_are():
     values = {"a": {"b": 1}}
     assert with_overrides(values, {"a.b": 2, "c.d.e": 3}) == {"a": {"b": 2}, "c": {"d": {"e": 3}}}
