@@ -224,15 +224,21 @@ def params_of(tmp_path: Path, text: str) -> str:
     return str(tmp_path / "settings.yaml")
 
 
-def test_the_path_of_the_settings_is_looked_at_not_the_place_of_the_table(tmp_path: Path) -> None:
+def test_the_path_of_the_settings_is_looked_at_not_the_place_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path / "licensed", "teaser")
+    (shell := tmp_path / "shell").mkdir()
+    monkeypatch.chdir(shell)
     params = params_of(tmp_path, "face: {backend: teaser}")
     assert ask(tmp_path, "--params", params).exit_code == 0
-    elsewhere = ask(tmp_path, "--params", params, "--set", "face.options.checkpoint_path=nowhere.pt")
-    assert elsewhere.exit_code == 1
-    assert f"put it at {tmp_path / 'nowhere.pt'}" in elsewhere.output
-    (tmp_path / "nowhere.pt").write_bytes(b"numbers")
+    typed = ask(tmp_path, "--params", params, "--set", "face.options.checkpoint_path=nowhere.pt")
+    assert typed.exit_code == 1
+    assert f"put it at {shell / 'nowhere.pt'}" in typed.output
+    (shell / "nowhere.pt").write_bytes(b"numbers")
     assert ask(tmp_path, "--params", params, "--set", "face.options.checkpoint_path=nowhere.pt").exit_code == 0
+    written = params_of(tmp_path, "face: {backend: teaser, options: {checkpoint_path: nowhere.pt}}")
+    assert f"put it at {tmp_path / 'nowhere.pt'}" in ask(tmp_path, "--params", written).output
 
 
 def test_a_file_that_the_settings_turn_off_is_not_needed(tmp_path: Path) -> None:
