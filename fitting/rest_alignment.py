@@ -139,7 +139,7 @@ class RestProblem:
         data = 2 * robust_sq * ((1 + distance_sq / robust_sq).sqrt() - 1) @ self.weights
         return (data + (self._prior_weights() * self._prior_values(state).square()).sum())[None], None
 
-    def linearise(self, state: RestState, evaluation: None) -> tuple[Tensor, Tensor]:
+    def linearise(self, state: RestState, evaluation: None, needed: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Gradient and Gauss-Newton matrix of half the cost, the robust weights held."""
         offset = self.points(state) - self.target
         scale = self.weights / (1 + offset.square().sum(-1) / self.config.robust_m**2).sqrt()

@@ -62,8 +62,9 @@ class LeastSquares(Protocol):
         """Cost (B,), and whatever `linearise` and `retract` can reuse."""
         ...
 
-    def linearise(self, state: Any, evaluation: Any) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); both may be overwritten by the next call."""
+    def linearise(self, state: Any, evaluation: Any, needed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); both may be overwritten by the next call, and need not be
+        right for other rows than those whose numbers are given."""
         ...
 
     def retract(self, state: Any, step: Tensor, evaluation: Any) -> Any:
@@ -219,11 +220,7 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     if iteration and iteration % config.refresh_every == 0:
         _refresh(rows)
     problem, cost, done = rows.problem, rows.cost, rows.done
-    gradient, hessian = problem.linearise(rows.state, rows.evaluation)
-    if mask_always or not done.any():
-        step, predicted, solved = damped_step(gradient, hessian, rows.damping, problem.arrow)
-    else:
-        step, predicted, solved = _step_of_some(torch.nonzero(~done).squeeze(1), gradient, hessian, rows, problem.arrow)
+    step, predicted, solved = _next_step(rows, mask_always=mask_always)
     trial = problem.retract(rows.state, step, rows.evaluation)
     trial_cost, trial_evaluation = problem.evaluate(trial)
     accepted = solved & ~done & (trial_cost < cost)
@@ -248,14 +245,16 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     rows.cost = torch.where(accepted, trial_cost, cost)
 
 
-def _step_of_some(
-    index: Tensor, gradient: Tensor, hessian: Tensor, rows: _Rows, arrow: Arrow | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`damped_step` of some rows, of which each is a problem of its own; the others only fill the batch and stay."""
-    step, predicted, solved = torch.zeros_like(gradient), torch.zeros_like(rows.cost), torch.zeros_like(rows.done)
-    some = damped_step(gradient[index], hessian[index], rows.damping[index], arrow)
-    put_rows((step, predicted, solved), index, some)
-    return step, predicted, solved
+def _next_step(rows: _Rows, *, mask_always: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """`damped_step` of every row that is not done; zeros for the others, which only fill the batch."""
+    problem, done = rows.problem, rows.done
+    needed = None if mask_always or not bool(done.any()) else torch.nonzero(~done).squeeze(1)
+    gradient, hessian = problem.linearise(rows.state, rows.evaluation, needed)
+    if needed is None:
+        return damped_step(gradient, hessian, rows.damping, problem.arrow)
+    steps = torch.zeros_like(gradient), torch.zeros_like(rows.cost), torch.zeros_like(done)
+    put_rows(steps, needed, damped_step(gradient[needed], hessian[needed], rows.damping[needed], problem.arrow))
+    return steps
 
 
 def _refresh(rows: _Rows) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks.synthetic_people import SyntheticPeople, make_people
+from fitting.prepare import prepare
 from fitting.refine import RefineConfig, RefineResult, Status, refine
 from fitting.sparse_body import SparseBody
 from model.batches import take_rows
@@ -65,6 +66,19 @@ def test_people_without_an_estimate_are_independent_too(open_body: SparseBody, c
     together = refined(open_body, lost, torch.arange(20))
     alone = refined(open_body, lost, torch.tensor([5, 0]))
     assert furthest(alone, take_rows(together, torch.tensor([5, 0]))) < 1e-4
+
+
+def test_rows_that_are_needed_are_linearised_as_among_all(open_body: SparseBody, crowd: SyntheticPeople) -> None:
+    config, rows = RefineConfig(), torch.arange(32)
+    problem = prepare(
+        open_body, *(take_rows(part, rows) for part in (crowd.observations, crowd.coarse, crowd.camera)), config
+    )
+    terms, start = problem.terms(config.final_loss), problem.people.start
+    forward = open_body.forward(start)
+    expected = [value.clone() for value in terms.linearise(start, forward)]
+    for needed in (torch.tensor([5]), torch.tensor([0, 3, 31])):
+        found = terms.linearise(start, forward, needed)
+        assert all(torch.equal(a[needed], b[needed]) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.slow

@@ -30,7 +30,9 @@ class Curves:
         r = self.residual(state["x"])
         return r.square().sum(1), {"r": r}
 
-    def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    def linearise(
+        self, state: dict, evaluation: dict, needed: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         x = state["x"]
         e = torch.exp(-x[:, 1:2] * self.t)
         J = torch.stack([e, -x[:, :1] * self.t * e, torch.ones_like(e)], 2)
@@ -139,7 +141,9 @@ class Uphill:
     def evaluate(self, state: dict) -> tuple[torch.Tensor, dict]:
         return (state["x"] - 3).square().sum(1) + 1, {}
 
-    def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    def linearise(
+        self, state: dict, evaluation: dict, needed: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         return 3 - state["x"], torch.eye(1).expand(len(state["x"]), 1, 1)
 
     def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:
