@@ -156,6 +156,7 @@ def run(
         if keep_in is not None:
             log.info("doing %s again; what is replaced is kept in %s", counted(len(shards), "shard"), keep_in)
         _run_what_is_left(shards, start_runner, progress, workspace, config, keep_in)
+        log.info("all parts are over; the report and the counts follow")  # They are not in the time left.
         publication = publish(workspace, config, plans, shards, progress.times, origin)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))

@@ -1,6 +1,7 @@
 """A whole run on a few rendered people with simulated estimators: files, rows, what is done again, bad input."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,12 @@ def test_every_file_says_how_it_was_made(rendered):
 
 def test_a_second_run_does_nothing(rendered):
     assert set(states(rendered).values()) == {"skipped"}
+
+
+def test_a_run_says_when_only_the_report_is_left(rendered, caplog):
+    with caplog.at_level(logging.INFO):
+        states(rendered)
+    assert "all parts are over; the report and the counts follow" in caplog.messages
 
 
 def test_a_changed_refinement_redoes_the_refinement_only(rendered):
