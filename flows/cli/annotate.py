@@ -46,7 +46,7 @@ def annotate(
     """
     with stoppable(_WAY_ON), one_sentence():
         overrides = parse_settings(settings, params)
-        roots = split_pairs(root, "--root")
+        roots = split_pairs(root, "--root", "my_photos=photos")
         overrides |= {f"roots.{name}": folder for name, folder in roots.items()}
         if datasets:
             overrides["datasets"] = list(datasets)

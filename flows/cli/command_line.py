@@ -51,7 +51,7 @@ def one_sentence() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def split_pairs(pairs: list[str] | None, option: str = "--set") -> dict[str, str]:
+def split_pairs(pairs: list[str] | None, option: str = "--set", example: str = "run.workers=4") -> dict[str, str]:
     """``["a.b=1"]`` to ``{"a.b": "1"}``.
 
     Raises:
@@ -61,7 +61,7 @@ def split_pairs(pairs: list[str] | None, option: str = "--set") -> dict[str, str
     for pair in pairs or []:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise ValueError(f"{option} {pair!r}: expected <name>=<value>, for example run.workers=4")
+            raise ValueError(f"{option} {pair!r}: expected <name>=<value>, for example {example}")
         texts[name.strip()] = text
     return texts
 

@@ -87,7 +87,10 @@ def predict(
         }
         overrides = {name: str(v) if isinstance(v, Path) else v for name, v in stated.items() if v is not None}
         texts = {"keypoints.backend": backend} if backend else {}
-        texts |= {f"keypoints.options.{name}": text for name, text in split_pairs(option, "--option").items()}
+        texts |= {
+            f"keypoints.options.{name}": text
+            for name, text in split_pairs(option, "--option", "pose_path=pose.onnx").items()
+        }
         texts |= split_pairs(settings)
         config = load_predict_config(params, overrides | typed_settings(texts, params, "predict"))
         with display(log) as shown:

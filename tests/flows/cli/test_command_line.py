@@ -76,6 +76,15 @@ def test_the_root_that_was_typed_is_annotated(tmp_path, monkeypatch, name):
     assert f"/{name} (0 photos" in answer.stderr
 
 
+def test_a_pair_without_a_name_is_refused_with_an_example_of_its_option():
+    for option, example in (("--root", "my_photos=photos"), ("--set", "run.workers=4")):
+        answer = CliRunner().invoke(app, ["annotate", option, "photos"])
+        assert (answer.exit_code, answer.stderr) == (
+            2,
+            f"pear: {option} 'photos': expected <name>=<value>, for example {example}\n",
+        )
+
+
 def test_a_root_whose_data_set_the_run_does_not_have_is_refused(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text("annotate: {datasets: [my_photos]}\n")
     monkeypatch.chdir(tmp_path)
