@@ -209,14 +209,15 @@ def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
     if "manifest" not in adapter_class(manifest.adapter).BOXES:
         return None
     error: ValueError | None = None
-    for keypoints in _RICHEST_FIRST if manifest.keypoints == "none" else (manifest.keypoints,):
+    choices = _RICHEST_FIRST if manifest.keypoints == "none" else (manifest.keypoints,)
+    for keypoints in choices:
         try:
             entries = open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).entries()
             first = list(_until_somebody(entries))
         except ValueError as wrong:  # Of annotations that the run itself does not use.
             error = wrong
             continue
-        if keypoints == "none" or any(map(_is_somebody, first)):
+        if keypoints == choices[-1] or any(map(_is_somebody, first)):
             return (entry for entry in itertools.chain(first, entries) if isinstance(entry, ImageRecord))
     log.warning("%s: labels are not compared with the annotations: %s", manifest.id, error)
     return None

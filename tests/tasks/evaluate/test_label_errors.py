@@ -178,6 +178,19 @@ def test_people_of_a_run_without_keypoints_are_known_with_what_their_file_has(tm
         assert (0 if person.keypoints is None else (person.keypoints[:, 2] > 0).sum()) == count
 
 
+def test_people_of_whom_nobody_can_be_read_are_known_all_the_same(tmp_path):
+    path = write_coco(tmp_path, [coco_image(1)], [coco_person(1) | {"keypoints": [1, 2]}])
+    (person,) = people_of(path)
+    assert person.error_code is not None
+
+
+def test_annotations_that_cannot_be_read_are_told(tmp_path, caplog):
+    people = [{"id": 1, "name": "person", "keypoints": ["nose", "tail"]}]
+    path = write_coco(tmp_path, [coco_image(1)], [coco_person(1)], categories=people)
+    assert reference_records(load_manifest(path)) is None
+    assert "labels are not compared with the annotations: " in caplog.text
+
+
 def test_parts_of_people_who_were_not_found_count_as_known():
     keypoints = np.zeros((133, 3), np.float32)
     keypoints[[5, 6, 11, 12, 9, 23, 112], 2] = 2.0
