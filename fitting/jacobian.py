@@ -22,10 +22,8 @@ from fitting.forward import Forward, people_last
 from fitting.jacobian_linear import ProjectionRows, hinges_of, linear_columns
 from fitting.point_groups import FINGERS, BlendedPairs, PointGroup
 from fitting.sparse_body import SparseBody
-from fitting.unknowns import BODY, HAND_DIM, JAW, NUM_TURNED, Layout, State
+from fitting.unknowns import BODY, HAND_DIM, NUM_TURNED, Layout, State
 from model.imaging.camera import NEAR_M
-
-_NUM_TURN_COLUMNS = JAW.stop
 
 
 def keypoint_jacobian(

@@ -57,3 +57,8 @@ def most(
     """A limit that the figure (B,) must not exceed."""
     bound = torch.as_tensor(limit, device=figure.device, dtype=figure.dtype).expand_as(figure)
     return Limit(text=text, figure=figure, limit=bound, is_least=False, scale=scale, code=code)
+
+
+def kept_by_part(part_limits: tuple[tuple[Limit, ...], ...]) -> Tensor:
+    """(B, parts) bool: which parts keep all of their limits."""
+    return torch.stack([torch.stack([limit.kept for limit in own]).all(0) for own in part_limits], 1)

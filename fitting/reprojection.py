@@ -8,7 +8,7 @@ from torch import Tensor
 
 from datasets_manifest.schema.error_codes import Refusal
 from fitting.forward import Forward
-from fitting.limits import Limit, least, most
+from fitting.limits import Limit, kept_by_part, least, most
 from model.body import skeleton
 
 PART_POINTS = (
@@ -77,8 +77,7 @@ class Reprojection:
     def held_to(self, further: tuple[tuple[Limit, ...], ...], usable: Tensor) -> "Reprojection":
         """The same with further limits of each part behind those it has; rows (B,) that are not usable keep none."""
         limits = tuple((*own, *more) for own, more in zip(self.part_limits, further, strict=True))
-        kept = torch.stack([torch.stack([limit.kept for limit in own]).all(0) for own in limits], 1)
-        return replace(self, part_limits=limits, part_valid=kept & usable[:, None])
+        return replace(self, part_limits=limits, part_valid=kept_by_part(limits) & usable[:, None])
 
     def doubt(self, row: int, part: int) -> Refusal | None:
         """What the first limit says that a part of a person does not keep; None if it keeps all."""
@@ -185,7 +184,7 @@ def measure_reprojection(
         part_sigma_rel=torch.stack(sigmas, 1) / part_size,
         face_turn_rad=face_turn,
         part_limits=limits,
-        part_valid=torch.stack([torch.stack([limit.kept for limit in own]).all(0) for own in limits], 1),
+        part_valid=kept_by_part(limits),
         limb_limits=limbs,
         limb_valid=torch.stack([limit.kept for limit in limbs], 1),
         joint_seen=torch.stack([inlier[:, list(points)].any(1) for points in skeleton.JOINT_KEYPOINTS.values()], 1),

@@ -19,7 +19,6 @@ from datasets_manifest.schema.ehm_fields import (
     PART_NAMES,
     RAD,
     BodySize,
-    Part,
 )
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Refusal, Status
 from datasets_manifest.schema.fields import (
@@ -71,7 +70,6 @@ eyelids; what a plan called `evidence` is called `truth`; predictions say which 
 NUM_KEYPOINTS = 133
 """COCO-WholeBody points: 17 body, 6 feet, 68 face, 21 left hand, 21 right hand."""
 
-PartName = Part
 _GROUPS_TEXT = ", ".join(name.replace("_", " ") for name in BODY_GROUP_NAMES)
 
 PERSON_UNKNOWN = -1

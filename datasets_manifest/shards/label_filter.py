@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, NonNegativeFloat
 
+from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
 from datasets_manifest.schema.error_codes import Status
-from datasets_manifest.schema.labels import PART_NAMES, PartName
 from datasets_manifest.settings import Share
 from datasets_manifest.shards.selection_columns import gaps, has_body
 
@@ -25,7 +25,7 @@ class LabelFilter:
     are left without a required part are left out."""
     statuses: Annotated[tuple[Literal["ok", "partial"], ...], Field(min_length=1)] = ("ok", "partial")
     """States of the rows that are taken; a failed row has no label."""
-    require: Annotated[tuple[PartName, ...], Field(min_length=1)] = PART_NAMES
+    require: Annotated[tuple[Part, ...], Field(min_length=1)] = PART_NAMES
     """Parts (body, left_hand, right_hand, face) of which at least one must be valid."""
     min_box_px: NonNegativeFloat = 0.0
     """Smallest longer side of a person's box, in pixels of the photo."""

@@ -31,8 +31,6 @@ NUM_FEATURES = 27
 """Entries of R - I of jaw, left and right eye, which FLAME's pose correctives follow."""
 _FLAME_TURNED = (2, 3, 4)
 """FLAME's jaw, left and right eye."""
-_STILL = slice(skeleton.JAW, skeleton.RIGHT_EYE + 1)
-"""SMPL-X joints that stay at rest, since the head is articulated already."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +183,7 @@ class PaperRest(nn.Module):
 
 
 def body_rotations(people: EhmParameters) -> Tensor:
-    """(N, 55, 3, 3) local rotations of the body, whose jaw and eyes stay at rest."""
+    """(N, 55, 3, 3) local rotations of the body, whose jaw and eyes stay at rest: the head is articulated already."""
     identity = torch.eye(3, dtype=people.jaw_pose.dtype, device=people.jaw_pose.device)
     still = replace(
         people,

@@ -153,9 +153,7 @@ class MediapipeKeypoints:
             )
         reasons, valid = list(problems), np.zeros(num, dtype=bool)
         is_hand = np.array([bool(reading and reading.is_hand) for reading in readings], dtype=bool)
-        is_head = (
-            np.array([reading is not None and reading.pose is None for reading in readings], dtype=bool) & ~is_hand
-        )
+        is_head = np.array([bool(reading and reading.is_head) for reading in readings], dtype=bool)
         # What is no person overlaps nobody.
         has_limb = np.array([None in own for own in limbs], dtype=bool)
         people = ~is_head & ~is_hand & (has_limb | face_ok | hand_ok.any(1))

@@ -138,7 +138,7 @@ def test_smirk_is_teaser_without_tokens(teaser: TeaserFace, tmp_path) -> None:
     assert smirk.info.weights_sha256 != teaser.info.weights_sha256
 
 
-def test_coefficients_are_as_many_as_the_labels_have(teaser_path: str) -> None:
+def test_all_coefficients_of_the_network_are_given(teaser_path: str) -> None:
     output = create("face", "teaser", checkpoint_path=teaser_path).estimate(people([photo()], [person()]))
     assert (output.flame_shape.shape, output.flame_expression.shape) == ((1, 300), (1, 50))
     with pytest.raises(ValueError, match="num_shape"):
