@@ -105,8 +105,7 @@ def hand_prior(
     model: SparseBody, coarse: Coarse, keypoint_precision: Tensor, centre: State, config: RefineConfig
 ) -> Gaussian:
     """About the hands' coordinates (B, 2, 45): near their estimate, and near the hands that people have."""
-    hands = (skeleton.LEFT_HAND, skeleton.RIGHT_HAND)
-    seen = torch.stack([(keypoint_precision[:, hand] > 0).sum(1) for hand in hands], 1)
+    seen = torch.stack([(keypoint_precision[:, hand] > 0).sum(1) for hand in skeleton.HANDS], 1)
     shown = seen >= config.min_hand_points
     blind = torch.where(shown, config.guessed_hand_sigma_deg, config.unseen_hand_sigma_deg) * _DEG
     stated = torch.full_like(blind, config.hand_sigma_deg * _DEG)

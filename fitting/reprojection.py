@@ -11,12 +11,7 @@ from fitting.forward import Forward
 from fitting.limits import Limit, kept_by_part, least, most
 from model.body import skeleton
 
-PART_POINTS = (
-    slice(skeleton.BODY.start, skeleton.FEET.stop),
-    skeleton.LEFT_HAND,
-    skeleton.RIGHT_HAND,
-    skeleton.FACE,
-)
+PART_POINTS = (skeleton.BODY_AND_FEET, *skeleton.HANDS_AND_FACE)
 """Keypoints of the four parts, in the order of per-part columns: body, left hand, right hand, face."""
 _SHOULDERS, _HIPS = (5, 6), (11, 12)
 _MIN_BODY_POINTS, _MIN_HAND_POINTS, _MIN_BLIND_HAND_POINTS, _MIN_FACE_POINTS = 6, 10, 15, 30

@@ -20,13 +20,9 @@ from model.body import skeleton
 
 SHOWN_SHARE = 0.5
 """Share of a part's points that must be shown."""
-PART_POINTS: dict[str, tuple[int, ...]] = {
-    "body": tuple(range(5, 13)),
-    "left_hand": tuple(range(skeleton.LEFT_HAND.start, skeleton.LEFT_HAND.stop)),
-    "right_hand": tuple(range(skeleton.RIGHT_HAND.start, skeleton.RIGHT_HAND.stop)),
-    "face": tuple(range(skeleton.FACE.start, skeleton.FACE.stop)),
-}
-"""Points of each part; of the body shoulders, elbows, wrists and hips."""
+_HANDS_AND_FACE = [tuple(range(own.start, own.stop)) for own in skeleton.HANDS_AND_FACE]
+SHOWING_POINTS: dict[str, tuple[int, ...]] = dict(zip(PART_NAMES, (tuple(range(5, 13)), *_HANDS_AND_FACE), strict=True))
+"""Points by which each part is shown; of the body shoulders, elbows, wrists and hips."""
 _PART_JOINTS = {
     "body": (0, skeleton.NUM_MAIN_JOINTS),
     "face": (skeleton.NUM_MAIN_JOINTS, skeleton.SMPLX_LEFT_HAND.start),
@@ -39,7 +35,7 @@ PART_OF_JOINT = [PART_NAMES.index(part) for part, ends in _PART_JOINTS.items() f
 
 def shown_parts(points: Tensor) -> Tensor:
     """(..., 133) bool, which points are shown -> (..., 4) bool, which parts are, in the order of ``PART_NAMES``."""
-    return _shown(points, [PART_POINTS[name] for name in PART_NAMES])
+    return _shown(points, [SHOWING_POINTS[name] for name in PART_NAMES])
 
 
 def shown_limbs(points: Tensor) -> Tensor:

@@ -75,6 +75,10 @@ INNER_FACE = slice(40, 91)
 """The 51 points of brows, nose, eyes and mouth."""
 LEFT_HAND = slice(91, 112)
 RIGHT_HAND = slice(112, 133)
+BODY_AND_FEET = slice(BODY.start, FEET.stop)
+HANDS = (LEFT_HAND, RIGHT_HAND)
+HANDS_AND_FACE = (*HANDS, FACE)
+"""Keypoints of the parts behind the body, in the order of ``PART_NAMES``."""
 
 _BODY_NAMES = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from datasets_manifest.schema.error_codes import Refusal
-from model.body.skeleton import CONTOUR, FACE, INNER_FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from model.body.skeleton import CONTOUR, HANDS_AND_FACE, INNER_FACE, NUM_KEYPOINTS
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
 from model.estimators.refusals import (
     TRUNK,
@@ -45,8 +45,6 @@ FAR_FROM_PHOTO = 0.25
 """The same outside the photo, in its longer sides. Those people stay within 0.02."""
 BOX_MARGIN = 0.08
 """Room around the keypoints, in longer sides, where no box was annotated."""
-FILLED = {1: LEFT_HAND, 2: RIGHT_HAND, 3: FACE}
-"""Number of a part that a detector may give, and its keypoints."""
 
 
 def is_annotated(keypoints: Array) -> Array:
@@ -88,7 +86,7 @@ def filled(own: KeypointsOutput, found: KeypointsOutput) -> KeypointsOutput:
     """
     keypoints, sigma_px, details = own.keypoints.copy(), own.sigma_px.copy(), [list(row) for row in own.part_details]
     for i, row in enumerate(details):
-        for part, points in FILLED.items():
+        for part, points in enumerate(HANDS_AND_FACE, 1):
             if row[part] is None or not own.valid[i]:
                 continue
             if found.part_valid[i, part]:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal
-from model.body.skeleton import BODY, BODY_GROUPS, FACE, LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import BODY, BODY_GROUPS, FACE, HANDS
 from model.estimators.base import Array
 from model.imaging.boxes import box_area, box_problem, intersection_area
 
 NOT_FINITE = Refusal(ErrorCode.ESTIMATOR_REFUSED, "the network gave a value that is not finite")
-HANDS = (LEFT_HAND, RIGHT_HAND)
 TRUNK = (5, 6, 11, 12)
 """Shoulders and hips."""
 MIN_BODY_POINTS, MIN_TRUNK_POINTS, MIN_FACE_POINTS, MIN_HAND_POINTS = 4, 2, 20, 4

@@ -21,11 +21,9 @@ from model.batches import choose_rows
 from model.body.parameters import EhmParameters
 from model.body.skeleton import (
     BODY_GROUP_FLIP,
-    FACE,
+    HANDS_AND_FACE,
     HEAD,
     KEYPOINT_FLIP,
-    LEFT_HAND,
-    RIGHT_HAND,
 )
 from model.estimators.base import Array
 from model.imaging.crop import crop_transform, cut_crop, keypoints_in_crop
@@ -220,7 +218,7 @@ def _inside(part_valid: Array, keypoints: Array) -> Array:
     valid = np.array(part_valid, bool)
     seen = keypoints[:, 2] > 0
     inside = is_read(keypoints)
-    for part, points in ((_LEFT, LEFT_HAND), (_RIGHT, RIGHT_HAND), (_FACE, FACE)):
+    for part, points in enumerate(HANDS_AND_FACE, _LEFT):
         num_seen = seen[points].sum()
         if num_seen and (seen & inside)[points].sum() < PART_INSIDE_SHARE * num_seen:
             valid[part] = False

@@ -39,8 +39,8 @@ _CLAIMED = ("left_hand", "right_hand", "face")
 """Parts whose 3D errors count only where the label calls them valid; a body always counts."""
 _RANKED = {"body_quality": "pa_mpjpe_mm", "hand_quality": "hand_pa_mpjpe_mm", "face_quality": "head_pa_mm"}
 """Quality -> the error that falls with it."""
-PART_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
-"""Keypoints of each part."""
+MEASURED_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
+"""Keypoints of what is told apart."""
 _PEOPLE_AT_ONCE = 64
 """People whose bodies are posed together."""
 
@@ -90,7 +90,7 @@ def keypoint_errors(matching: Matching, projected: np.ndarray) -> dict[str, np.n
     if not people:
         return {}
     errors = {}
-    for part, points in PART_POINTS.items():
+    for part, points in MEASURED_POINTS.items():
         own = [distance[points][seen[points]] for distance, seen in people]
         errors[f"{part}_rel"] = np.array([np.median(values) if values.size else np.nan for values in own])
         errors[f"{part}_worst_rel"] = np.array([values.max() if values.size else np.nan for values in own])
@@ -120,7 +120,7 @@ def _annotated_parts(annotated: np.ndarray) -> dict[str, np.ndarray]:
     """Annotated points of each part that has some, by (133,) which are."""
     points = np.arange(len(annotated))
     parts = {part: points[list(members)] for part, members in BODY_GROUPS.items()}
-    parts |= {part: points[PART_POINTS[part]] for part in _CLAIMED}
+    parts |= {part: points[MEASURED_POINTS[part]] for part in _CLAIMED}
     return {part: index[annotated[index]] for part, index in parts.items() if annotated[index].any()}
 
 

@@ -8,7 +8,7 @@ face or hand if the camera sees at least half of them, else none.
 import cv2
 import numpy as np
 
-from model.body.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import HANDS_AND_FACE
 from model.renderer.raster import Raster
 
 SEEN_SHARE = 0.5
@@ -46,7 +46,7 @@ def keypoint_visibility(
     facing = free & (points_m[:, 2] < farthest[fine[:, 1], fine[:, 0]] + SKIN_TOLERANCE_M)
     seen = free.copy()
     seen[:5] = facing[:5]
-    for part in (FACE, LEFT_HAND, RIGHT_HAND):
+    for part in HANDS_AND_FACE:
         if facing[part].mean() < SEEN_SHARE:
             seen[part] = False
     return seen.astype(np.float32)

@@ -6,7 +6,16 @@ import numpy as np
 
 from datasets_manifest.schema.error_codes import Refusal
 from datasets_manifest.schema.labels import PART_NAMES
-from model.body.skeleton import BODY, BODY_GROUPS, FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from model.body.skeleton import (
+    BODY,
+    BODY_AND_FEET,
+    BODY_GROUPS,
+    FACE,
+    HANDS_AND_FACE,
+    LEFT_HAND,
+    NUM_KEYPOINTS,
+    RIGHT_HAND,
+)
 from model.estimators.annotations import CLICK_SHARE, SIGMA_SHARE
 from model.estimators.base import Array, KeypointsOutput
 from model.estimators.dwpose.calibration import ScoreCalibration
@@ -23,10 +32,6 @@ from model.estimators.refusals import (
 )
 from model.estimators.surface import COCO_ANNOTATORS
 from model.imaging.boxes import longer_side, score_from_sigma
-
-BODY_AND_FEET = slice(0, 23)
-PART_SLICES = (LEFT_HAND, RIGHT_HAND, FACE)
-"""Parts that are hidden as a whole when they are not trusted, in the order of ``part_valid`` from column 1 on."""
 
 
 def trust_limits(calibration: ScoreCalibration) -> Array:
@@ -71,12 +76,13 @@ def read_person(
     limbs = tuple(_limb_detail(scores, limits, trusted, members) for members in BODY_GROUPS.values())
     body, *others = details_by_count(trusted, "scored high enough")
     details = (body or detail_of_limbs(limbs), *others)
-    for detail, part in zip(others, PART_SLICES, strict=True):
+    # These are hidden as a whole where they are not trusted.
+    for detail, part in zip(others, HANDS_AND_FACE, strict=True):
         if detail is not None:
             seen[part] = False
     floor = np.zeros(NUM_KEYPOINTS)
     floor[BODY_AND_FEET] = SIGMA_SHARE[BODY_AND_FEET] * side_px
-    for part, sigma_of in zip(PART_SLICES, (hand_sigma, hand_sigma, face_sigma), strict=True):
+    for part, sigma_of in zip(HANDS_AND_FACE, (hand_sigma, hand_sigma, face_sigma), strict=True):
         if seen[part].any():
             shown = np.where(seen[part, None], points[part], points[part][seen[part]].mean(0))
             floor[part] = sigma_of(shown)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal
-from model.body.skeleton import LEFT_HAND, RIGHT_HAND
+from model.body.skeleton import HANDS
 from model.estimators.base import Array, HandsOutput, PersonBatch
 from model.estimators.conversions import left_hand_from_mirrored
 from model.estimators.crop_network import (
@@ -37,8 +37,6 @@ from model.rotations import rotation_about_x
 
 BOX_SCALE = 2.0
 """Factor on the keypoints' box before it is grown to 3 : 4 (rescale_factor of the demo)."""
-HAND_POINTS = (LEFT_HAND, RIGHT_HAND)
-"""Points of each hand among the 133 keypoints."""
 JOINT_ERROR_M = 0.0077
 """Mean joint error on HO3Dv2 after alignment (HaMeR: PA-MPJPE 7.7 mm)."""
 SIGMA_RAD = float(turn_rad(JOINT_ERROR_M, FINGER_M))
@@ -101,7 +99,7 @@ class HamerHands(CheckpointEstimator):
             keypoints: (133, 3) of a person.
             side: 0 left, 1 right.
         """
-        box = keypoint_box(keypoints[HAND_POINTS[side]], self._config.min_score, self._config.min_points)
+        box = keypoint_box(keypoints[HANDS[side]], self._config.min_score, self._config.min_points)
         if isinstance(box, str):
             return Refusal(ErrorCode.KEYPOINTS_TOO_FEW, box)
         return square_of_box(box, BOX_SCALE, PORTRAIT)
@@ -130,7 +128,7 @@ class HamerHands(CheckpointEstimator):
             for row, side, good in zip(rows.tolist(), sides.tolist(), finite.tolist(), strict=True):
                 reasons[row][side] = None if good else NOT_FINITE
             poses[at], wrists[at] = rotations[finite, 1:], rotations[finite, 0]
-            scores = np.stack([batch.keypoints[:, points, 2] for points in HAND_POINTS], 1)
+            scores = np.stack([batch.keypoints[:, points, 2] for points in HANDS], 1)
             score[at] = mean_score(scores[at])
         return HandsOutput(
             valid=valid,

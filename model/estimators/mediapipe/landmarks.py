@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.body.skeleton import LEFT_HAND, RIGHT_HAND
-
-BODY_AND_FEET = slice(0, 23)
-HANDS = (LEFT_HAND, RIGHT_HAND)
 SMALL_TOES = (18, 21)
 """Keypoints that MediaPipe does not have."""
 

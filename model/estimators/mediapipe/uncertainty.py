@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.body.skeleton import BODY_GROUPS, CONTOUR, FACE, NUM_KEYPOINTS
+from model.body.skeleton import BODY_AND_FEET, BODY_GROUPS, CONTOUR, FACE, HANDS, NUM_KEYPOINTS
 from model.estimators.base import Array
-from model.estimators.mediapipe.landmarks import BODY_AND_FEET, HANDS, POSE_OF_BODY, SMALL_TOES
+from model.estimators.mediapipe.landmarks import POSE_OF_BODY, SMALL_TOES
 from model.estimators.refusals import LimbDetails
 from model.imaging.boxes import longer_side, score_from_sigma
 

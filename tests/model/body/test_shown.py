@@ -7,7 +7,7 @@ import torch
 
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from model.body import skeleton
-from model.body.shown import PART_OF_JOINT, PART_POINTS, shown_joints, shown_parts
+from model.body.shown import PART_OF_JOINT, SHOWING_POINTS, shown_joints, shown_parts
 
 NAMES = skeleton.SMPLX_JOINT_NAMES
 
@@ -58,7 +58,7 @@ def test_a_person_from_the_hips_up_shows_no_legs() -> None:
 
 @pytest.mark.parametrize("part", PART_NAMES)
 def test_half_of_its_points_show_a_part(part: str) -> None:
-    own = PART_POINTS[part]
+    own = SHOWING_POINTS[part]
     half = -(-len(own) // 2)
     assert parts_of(*own[:half]) == {part}
     assert parts_of(*own[: half - 1]) == set()

@@ -1,8 +1,7 @@
 import numpy as np
 
-from model.body.skeleton import BODY_GROUPS, KEYPOINT_FLIP, KEYPOINT_NAMES
+from model.body.skeleton import BODY_AND_FEET, BODY_GROUPS, KEYPOINT_FLIP, KEYPOINT_NAMES
 from model.estimators.mediapipe.landmarks import (
-    BODY_AND_FEET,
     FACE_OF_68,
     POSE_FLIP,
     POSE_OF_BODY,
