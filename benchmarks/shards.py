@@ -31,7 +31,8 @@ from benchmarks.process_memory import peak_bytes
 from datasets_manifest.adapters.base import Entry, ImageRecord
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.fields import fixed_length
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_SCHEMAS
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard

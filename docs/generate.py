@@ -22,7 +22,8 @@ from typer.cli import get_docs_for_click
 from datasets_manifest.schema import predictions
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.fields import field_note
-from datasets_manifest.schema.labels import PART_SCHEMAS, SCHEMA_VERSION
+from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION
+from datasets_manifest.schema.part_files import PART_SCHEMAS
 from flows.cli.app import app
 from tasks.annotate.settings import AnnotateConfig
 from tasks.predict.settings import PredictConfig
@@ -32,7 +33,7 @@ from tasks.training.regressor.settings import TrainConfig
 DOCS = Path(__file__).parent
 FLOORS = ("flows", "tasks", "fitting", "model", "datasets_manifest", "benchmarks")
 TABLES = {
-    "Labels": ("`labels/`: one row a person, also one who failed.", PART_SCHEMAS["labels"]),
+    "Labels": ("`labels/`: one row a person, also one who failed.", LABEL_SCHEMA),
     "Predictions": ("`predictions/people/`: one row a person.", predictions.prediction_schema()),
     "Rotations": ("`pear predict --rotations-only`.", predictions.rotations_schema()),
     "Plan": ("`work/plan/`: what is to be annotated, before any photo is read.", PART_SCHEMAS["plan"]),

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import CAMERA, DEFAULT_SIZE, LABEL_PARAMETERS, ONE, PARENT, RAD, BodySize, M
 from datasets_manifest.schema.fields import CATEGORY, FLOATS, column
-from datasets_manifest.schema.labels import IMAGE, NUM_KEYPOINTS, PX, label_schema, parameter_columns
+from datasets_manifest.schema.labels import NUM_KEYPOINTS, label_schema, parameter_columns
+from datasets_manifest.schema.person_columns import IMAGE, PX
 
 NUM_JOINTS = 55
 """SMPL-X joints."""

@@ -6,14 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from datasets_manifest.schema.labels import (
-    BODY_GROUP_NAMES,
-    FACE_SCHEMA,
-    HANDS_SCHEMA,
-    KEYPOINTS_SCHEMA,
-    LABEL_SCHEMA,
-    PART_NAMES,
-)
+from datasets_manifest.schema.labels import BODY_GROUP_NAMES, LABEL_SCHEMA, PART_NAMES
+from datasets_manifest.schema.part_files import FACE_SCHEMA, HANDS_SCHEMA, KEYPOINTS_SCHEMA
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.canonical import canonical_json
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PLAN_SCHEMA, SCHEMA_VERSION, image_id_of
+from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION, image_id_of
+from datasets_manifest.schema.part_files import PLAN_SCHEMA
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.shard import Shard
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_paths

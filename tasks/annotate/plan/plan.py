@@ -20,7 +20,8 @@ from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import pack_arrays
-from datasets_manifest.schema.labels import PERSON_UNKNOWN, PLAN_SCHEMA, BoxSource, Status, make_sample_id
+from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
+from datasets_manifest.schema.part_files import PERSON_UNKNOWN, PLAN_SCHEMA
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_source import ImageSource, problem_of

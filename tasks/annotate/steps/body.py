@@ -10,7 +10,8 @@ import torch
 
 from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
-from datasets_manifest.schema.labels import ErrorCode, body_schema
+from datasets_manifest.schema.labels import ErrorCode
+from datasets_manifest.schema.part_files import body_schema
 from fitting.delta_theta import DeltaTheta
 from fitting.settings import Composition
 from model.estimators.base import BodyOutput

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from datasets_manifest.schema.columns import Values
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
-from datasets_manifest.schema.labels import ErrorCode, face_schema
+from datasets_manifest.schema.labels import ErrorCode
+from datasets_manifest.schema.part_files import face_schema
 from model.estimators.base import FaceOutput
 from model.estimators.refusals import refusals
 from tasks.annotate.steps.job import ShardJob

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.schema.columns import Values
-from datasets_manifest.schema.labels import HANDS_SCHEMA, ErrorCode
+from datasets_manifest.schema.labels import ErrorCode
+from datasets_manifest.schema.part_files import HANDS_SCHEMA
 from model.estimators.base import HandsOutput
 from model.estimators.refusals import refusals
 from tasks.annotate.steps.job import ShardJob

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_SCHEMAS, Status
+from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
+from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.shard import Shard, finished_footer
 from tasks.annotate.photos import PhotoReader

@@ -12,16 +12,8 @@ import pyarrow as pa
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
-from datasets_manifest.schema.labels import (
-    BODY_GROUP_NAMES,
-    KEYPOINTS_SCHEMA,
-    PART_NAMES,
-    PERSON_UNKNOWN,
-    ErrorCode,
-    Status,
-    image_id_of,
-    make_sample_id,
-)
+from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES, ErrorCode, Status, image_id_of, make_sample_id
+from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PERSON_UNKNOWN
 from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from model.estimators.base import (

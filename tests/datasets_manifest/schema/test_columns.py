@@ -7,7 +7,8 @@ import pytest
 from datasets_manifest.schema.columns import Columns, joined, table_from_columns, table_hash
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.fields import fixed_length
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, PLAN_SCHEMA
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PLAN_SCHEMA
 
 COUNT = 5
 

@@ -5,10 +5,8 @@ import pytest
 
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import (
-    BODY_SCHEMA,
     ERROR_SENTENCES,
     LABEL_SCHEMA,
-    PART_SCHEMAS,
     ErrorCode,
     field_note,
     fixed_length,
@@ -16,6 +14,9 @@ from datasets_manifest.schema.labels import (
     label_schema,
     make_sample_id,
 )
+from datasets_manifest.schema.part_files import BODY_SCHEMA, PART_SCHEMAS
+
+SCHEMAS = {**PART_SCHEMAS, "labels": LABEL_SCHEMA}
 
 LABEL_LENGTHS = {
     "bbox_xyxy": 4,
@@ -80,9 +81,9 @@ def test_label_columns_and_lengths_are_the_published_ones():
     assert lengths == LABEL_LENGTHS
 
 
-@pytest.mark.parametrize("name", PART_SCHEMAS)
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_every_column_says_what_it_means(name):
-    for field in PART_SCHEMAS[name]:
+    for field in SCHEMAS[name]:
         assert field_note(field, "description"), field.name
         if pa.types.is_list(field.type):
             assert fixed_length(field), field.name
@@ -90,10 +91,10 @@ def test_every_column_says_what_it_means(name):
             assert field_note(field, "unit") == field.name.rpartition("_")[2], field.name
 
 
-@pytest.mark.parametrize("name", PART_SCHEMAS)
+@pytest.mark.parametrize("name", SCHEMAS)
 def test_every_part_has_the_same_keys_and_states(name):
     keys = ("sample_id", "dataset", "split", "image", "person", "status", "error_code", "error_detail")
-    assert [PART_SCHEMAS[name].field(key).type for key in keys] == [BODY_SCHEMA.field(key).type for key in keys]
+    assert [SCHEMAS[name].field(key).type for key in keys] == [BODY_SCHEMA.field(key).type for key in keys]
 
 
 def test_every_error_code_has_a_sentence():

@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 from table_rows import table_from_rows
 
 from datasets_manifest.schema.fields import fixed_length
-from datasets_manifest.schema.labels import KEYPOINTS_SCHEMA, LABEL_SCHEMA, ErrorCode
+from datasets_manifest.schema.labels import LABEL_SCHEMA, ErrorCode
+from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
 VECTORS = [f for f in LABEL_SCHEMA if fixed_length(f)]

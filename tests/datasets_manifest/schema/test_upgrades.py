@@ -5,14 +5,8 @@ import pytest
 from label_shards import footer
 
 from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP
-from datasets_manifest.schema.labels import (
-    BODY_GROUP_NAMES,
-    FACE_SCHEMA,
-    KEYPOINTS_SCHEMA,
-    LABEL_SCHEMA,
-    PLAN_SCHEMA,
-    fixed_length,
-)
+from datasets_manifest.schema.labels import BODY_GROUP_NAMES, LABEL_SCHEMA, fixed_length
+from datasets_manifest.schema.part_files import FACE_SCHEMA, KEYPOINTS_SCHEMA, PLAN_SCHEMA
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard

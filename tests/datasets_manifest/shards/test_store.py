@@ -14,7 +14,8 @@ import pytest
 from label_shards import footer, label_table
 
 from datasets_manifest.files import sweep_temporary
-from datasets_manifest.schema.labels import BODY_SCHEMA, LABEL_SCHEMA, SCHEMA_VERSION
+from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION
+from datasets_manifest.schema.part_files import BODY_SCHEMA
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import FOOTER_KEYS, ShardError
 from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard

@@ -8,7 +8,7 @@ from manifests import write_manifest
 from plans import plan_of
 
 from datasets_manifest.adapters.base import ImageRecord
-from datasets_manifest.schema.labels import PLAN_SCHEMA
+from datasets_manifest.schema.part_files import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_shard
 from tasks.annotate.datasets import Dataset
 from tasks.annotate.plan import plan as planning

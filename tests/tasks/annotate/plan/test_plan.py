@@ -11,7 +11,8 @@ from permissions import permissions_hold
 from plans import plan_of
 from table_rows import table_from_rows
 
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, PLAN_SCHEMA
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
+from datasets_manifest.schema.part_files import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan import plan as planning

@@ -12,14 +12,8 @@ from table_rows import table_from_rows
 
 from benchmarks.synthetic_people import make_people
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.labels import (
-    BODY_GROUP_NAMES,
-    BODY_SCHEMA,
-    FACE_SCHEMA,
-    HANDS_SCHEMA,
-    KEYPOINTS_SCHEMA,
-    PART_NAMES,
-)
+from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES
+from datasets_manifest.schema.part_files import BODY_SCHEMA, FACE_SCHEMA, HANDS_SCHEMA, KEYPOINTS_SCHEMA
 from fitting.refine import Observations, refine
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints

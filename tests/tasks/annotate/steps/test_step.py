@@ -5,7 +5,8 @@ import json
 import pytest
 from table_rows import table_from_rows
 
-from datasets_manifest.schema.labels import BODY_SCHEMA, ErrorCode, Status
+from datasets_manifest.schema.labels import ErrorCode, Status
+from datasets_manifest.schema.part_files import BODY_SCHEMA
 from datasets_manifest.shards.footer import Footer
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps.job import ShardJob
