@@ -235,7 +235,9 @@ def read_sections(path: Path) -> dict[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"settings file {path} is not UTF-8 text ({error})") from error
+        raise ValueError(
+            f"settings file {path} is not UTF-8 text ({error}); give the path of a YAML file with --params"
+        ) from error
     sections = parse_yaml(text, f"settings file {path}")
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
         raise ValueError(f"settings file {path} must hold a section with the settings below it, as `train:`")

@@ -13,7 +13,6 @@ Frames: body model (rest) y up; camera x right, y down, z forward, metres. The p
 
 import itertools
 from copy import copy
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from fitting.carried import CarriedTables, in_bins
 from fitting.forward import Forward, people_first, people_last
 from fitting.hand_population import hand_population
 from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
+from fitting.point_tensors import PointTensors
 from fitting.posed_head import PosedHead
 from fitting.sparse_tables import BodyTables, PointTables, build_tables
 from fitting.unknowns import HAND_DIM, Layout, State
@@ -41,26 +41,6 @@ def _flat_displacements(tables: PointTables) -> np.ndarray:
     """Directions of coefficients and eyelids, (..., M, 3, S) -> (..., 3 M, S + 2)."""
     both = np.concatenate([tables.directions, tables.eyelids], -1)
     return both.reshape(*both.shape[:-3], -1, both.shape[-1])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PointTensors:
-    """`PointTables` as tensors."""
-
-    rest: Tensor
-    directions: Tensor
-    eyelids: Tensor
-    skin: Tensor
-    head: Tensor
-    corner: Tensor
-    correctives: Tensor | None
-
-    @classmethod
-    def from_tables(cls, tables: PointTables, tensor: Any) -> "PointTensors":
-        """Copies numpy tables into tensors."""
-        values = {field.name: getattr(tables, field.name) for field in fields(cls)}
-        made: dict[str, Any] = {name: None if value is None else tensor(value) for name, value in values.items()}
-        return cls(**made)
 
 
 class SparseBody:

@@ -154,7 +154,7 @@ def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
             continue
         distance, annotated = _annotated(person, projected[row], sizes[row])
         accepted = dict(zip(BODY_GROUPS, labels["body_group_valid"][row], strict=True))
-        accepted |= {part: labels[f"{part}_valid"][row] for part in ("face", "left_hand", "right_hand")}
+        accepted |= {part: labels[f"{part}_valid"][row] for part in _CLAIMED}
         for part, seen in _annotated_parts(annotated).items():
             wrong = distance[seen].max() > WRONG_REL
             counts["parts"] += 1

@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 from datasets_manifest.files import write_lines, write_text
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import ShardError
@@ -44,13 +43,13 @@ from tasks.annotate.look.failures import (
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.provenance import labelled_body
+from tasks.annotate.run.dataset_figures import dataset_figures
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records
 from tasks.metric_files import write_summary
-from tasks.report.data import NUMBERS, LabelStatistics
-from tasks.report.figures import finite
+from tasks.report.data import LabelStatistics
 from tasks.report.page import draw_label, write_report
 
 log = logging.getLogger(__name__)
@@ -241,7 +240,7 @@ class _Reader:
         if group not in self.statistics.groups:
             return {"people": 0}
         evaluation = self._evaluations.get(group)
-        return _dataset_metrics(self.statistics, group) | ({} if evaluation is None else evaluation.figures())
+        return dataset_figures(self.statistics, group) | ({} if evaluation is None else evaluation.figures())
 
     def retry(self, path: Path) -> str:
         """The command that does the shard of a label file again; empty for a file that was not planned here."""
@@ -273,29 +272,6 @@ def _check_place(labels: Shard, table: pa.Table) -> None:
         raise ShardError(
             f"Shard {labels.path} holds people of {whose}; move it out of the labels, or back to its place."
         )
-
-
-def _dataset_metrics(labels: LabelStatistics, name: tuple[str, str]) -> dict[str, Any]:
-    """Counts, accepted parts and reprojection errors of one data set."""
-    group = labels.groups[name]
-    metrics: dict[str, Any] = {"people": group.count.people} | asdict(group.count)
-    if not group.labelled:
-        return metrics
-    numbers = {column: finite(labels.numbers(column, name, labelled=True)) for column in NUMBERS}
-    metrics["accepted"] = {part: round(group.accepted[part] / group.labelled, 4) for part in PART_NAMES}
-    metrics["reprojection_median_px"] = {
-        part: round(float(np.median(values)), 3) for part in PART_NAMES if len(values := numbers[f"reproj_{part}_px"])
-    }
-    if len(relative := numbers["reproj_rel"]):
-        metrics["reprojection_rel"] = {
-            "median": round(float(np.median(relative)), 5),
-            "p95": round(float(np.percentile(relative, 95)), 5),
-        }
-    metrics["converged"] = round(group.converged / group.labelled, 4)
-    metrics["quality_median"] = {
-        part: round(float(np.median(values)), 4) for part in PART_NAMES if len(values := numbers[f"{part}_quality"])
-    }
-    return metrics
 
 
 def _worst_fit(reader: _Reader, plans: Sequence[DatasetPlan], body: EHMs) -> WorstFit | None:
