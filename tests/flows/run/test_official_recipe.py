@@ -211,7 +211,8 @@ def test_each_estimator_alone_among_simulated_ones(licensed, rendered, tmp_path,
     told = {one["part"]: one["name"] for footer in footers(tmp_path) for one in footer.estimators}
     assert told == dict.fromkeys(PAPER_BACKENDS, "simulated") | {part: backend}
     if part in ("keypoints", "body"):  # The score is about the body.
-        assert labels.quality.median() < simulated.quality.median()
+        # Random weights may be so far off that nobody can be labelled at all.
+        assert labels.quality.fillna(0.0).median() < simulated.quality.median()
 
 
 @pytest.mark.slow
