@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -10,15 +11,19 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from benchmarks.synthetic_people import HARD_START, StudyConfig, SyntheticPeople, keep_keypoints, make_people
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.schema.labels import PART_NAMES
 from fitting.inputs import Observations
 from fitting.quality import figures_of
 from fitting.refine import RefineResult, refine
+from fitting.result import parameters_of
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
+from model.batches import map_tensors
 from model.body import skeleton
-from model.imaging import camera
-from model.metrics.joints import pa_mpjpe_mm
+from model.body.assets import load_open_body
+from model.body.parameters import EhmParameters
+from model.metrics.person import PosedByParameters, person_errors
 
 Array = NDArray[np.float64]
 NUM_MIXES = 12
@@ -42,8 +47,7 @@ class PartErrors:
     """Refined people, part by part: body, left hand, right hand, face."""
 
     error_mm: Array
-    """(B, 4) true errors after similarity alignment: of 22 joints, of the 21 points of a hand, of 51 points of a
-    face."""
+    """(B, 4) true errors as `metrics/annotate.json` has them: `pa_mpjpe_mm`, `hand_pa_mpjpe_mm` twice, `head_pa_mm`."""
     expected_mm: Array
     """(B, 4) calibrated expectation; quality falls with it."""
     quality: Array
@@ -66,38 +70,30 @@ class PartErrors:
 
 
 def part_errors(body: SparseBody, truth: State, result: RefineResult) -> PartErrors:
-    """Compares refined people with the truth."""
-    joints, true_joints = (body.forward(state) for state in (state_of(body, truth, result), truth))
+    """Compares refined synthetic people with the truth; eyes and eyelids, which no keypoint shows, are those of the
+    truth."""
+    known = parameters_of(body, truth)
+    found = replace(result.parameters, eye_pose=known.eye_pose, eyelids=known.eyelids)
+    return with_errors(found, known, result)
 
-    def error(points: slice) -> Tensor:
-        return pa_mpjpe_mm(joints.points[:, points], true_joints.points[:, points])
 
-    main = slice(0, skeleton.NUM_MAIN_JOINTS)
-    own = [pa_mpjpe_mm(joints.joints[:, main], true_joints.joints[:, main])]
-    own += [error(points) for points in (skeleton.LEFT_HAND, skeleton.RIGHT_HAND, skeleton.INNER_FACE)]
+def with_errors(found: EhmParameters, truth: EhmParameters, result: RefineResult) -> PartErrors:
+    """Refined people beside what they are, by the errors of `metrics/annotate.json`."""
+    posed, true = (_pose()(map_tensors(people, Tensor.float)) for people in (found, truth))
+    errors = person_errors(posed, true)
+    left, right = errors["hand_pa_mpjpe_mm"].T
     figures = figures_of(result.reprojection, result.uncertainty, result.joints_moved_rad)
     return PartErrors(
-        error_mm=torch.stack(own, 1).numpy(),
+        error_mm=np.stack([errors["pa_mpjpe_mm"], left, right, errors["head_pa_mm"]], 1),
         expected_mm=result.expected_error_mm.double().numpy(),
         quality=result.quality.double().numpy(),
         figures=tuple({name: values.double().numpy() for name, values in own.items()} for own in figures),
     )
 
 
-def state_of(body: SparseBody, truth: State, result: RefineResult) -> State:
-    """The state that refined people are in; eyes and eyelids are those of the truth, which no keypoint shows."""
-    found = result.parameters
-    fitted = torch.cat([found.betas, found.flame_expression, found.flame_shape], 1)
-    return replace(
-        truth,
-        global_orient=found.global_orient,
-        body_pose=found.body_pose,
-        jaw_pose=found.jaw_pose,
-        hand_pca=body.hand_coordinates(torch.stack([found.left_hand_pose, found.right_hand_pose], 1)),
-        coefficients=truth.coefficients.index_copy(1, torch.arange(fitted.shape[1]), fitted),
-        log_head_scale=found.head_scale.log(),
-        position=camera.transl_to_position(found.known("transl_m")),
-    )
+@lru_cache(maxsize=1)
+def _pose() -> PosedByParameters:
+    return PosedByParameters(load_open_body(), DEFAULT_SIZE)
 
 
 def mixed(

@@ -1,20 +1,24 @@
-"""What the quality score and the stated uncertainties are worth, on synthetic people with known truth.
+"""What the quality score and the stated uncertainties are worth, on people with known truth.
 
-    python -m benchmarks.quality                 the tables of docs/benchmarks.md, under three minutes
+    python -m benchmarks.quality                 the tables of docs/benchmarks.md, some five minutes
     python -m benchmarks.quality --people 96     faster, coarser
+    python -m benchmarks.quality --demo .        the last table too, in the folder of a finished `make demo`
 
-Three tables. Ranking of bodies: rank correlation with the true PA-MPJPE of the quality score, and of the error that the
+Four tables. Ranking of bodies: rank correlation with the true PA-MPJPE of the quality score, and of the error that the
 model itself expects; the limit is the correlation that the model's expectation would have if the model were exactly
 right, for errors differ by luck even where the expectation is the same. Stated uncertainty: error over stated sigma,
 root mean square; 1 is right, more is overconfident. Parts by crop: rank correlation of the quality of each part with
-its true error, over people of many kinds, and over all crops together.
+its true error, over people of many kinds, and over all crops together. Rendered people: the same of the demo's people,
+whom the default estimators annotated, for the parts that their labels call valid.
 """
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.part_errors import (
@@ -28,6 +32,7 @@ from benchmarks.part_errors import (
     part_errors,
     rank_correlation,
 )
+from benchmarks.rendered_people import in_labels
 from benchmarks.synthetic_people import SyntheticPeople
 from datasets_manifest.schema.labels import PART_NAMES
 from fitting import so3
@@ -144,18 +149,19 @@ def ranking_row(name: str, scored: Scored) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def part_rows(crop: str, found: PartErrors) -> list[str]:
-    """Lines of the table of parts, one a part."""
+def part_rows(crop: str, found: PartErrors, is_valid: NDArray[np.bool_] | None = None) -> list[str]:
+    """Lines of the table of parts, one a part; of those (B, 4) that are valid."""
     rows = []
     for k, part in enumerate(PART_NAMES):
-        error, quality = found.error_mm[:, k], found.quality[:, k]
+        own = slice(None) if is_valid is None else is_valid[:, k]
+        error, quality, expected = found.error_mm[own, k], found.quality[own, k], found.expected_mm[own, k]
         half = CALIBRATIONS[k].half_mm
         is_bad = error > half
         cells = [
             crop,
             part.replace("_", " "),
             f"{len(error)}",
-            f"{np.median(error):.1f}",
+            f"{np.median(error):.1f} / {np.median(expected):.1f}",
             f"{np.median(quality):.2f}",
             f"{rank_correlation(quality, error):.2f}",
             f"{auc(-quality, is_bad):.2f} ({half:.0f} mm, {100 * is_bad.mean():.0f} %)",
@@ -174,6 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=288, help="people of each kind")
     parser.add_argument("--seed", type=int, default=77, help="seed of the people; those of CALIBRATION have 0")
+    parser.add_argument("--demo", type=Path, help="folder of a finished `make demo`")
     options = parser.parse_args(arguments)
     if options.people < 2 * NUM_MIXES:
         parser.error(f"--people must be at least {2 * NUM_MIXES}, got {options.people}")
@@ -197,8 +204,11 @@ def main(arguments: list[str] | None = None) -> None:
     print()
     crops = {crop: in_crops(body, crop, options.people, options.seed) for crop in CROPS}
     crops["all crops"] = PartErrors.joined(list(crops.values()))
-    head = ["crop", "part", "number", "error mm", "quality", "rank correlation", "AUC (above, share)"]
+    head = ["crop", "part", "number", "error / expected mm", "quality", "rank correlation", "AUC (above, share)"]
     print(table(head, [row for crop, found in crops.items() for row in part_rows(crop, found)]))
+    if options.demo is not None:
+        print()
+        print(table(head, part_rows("rendered", *in_labels(options.demo, "demo_people"))))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of
+from fitting.quality import BODY, FACE, HAND
+from model.body import skeleton
 from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
-from model.body.skeleton import BODY, BODY_GROUPS, FACE, FEET, LEFT_HAND, RIGHT_HAND
 from model.estimators.annotations import is_possible
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians, rounded
@@ -37,9 +38,19 @@ _RICHEST_FIRST = ("coco_wholebody", "coco", "none")
 """Sets of annotated keypoints that a file is tried to have."""
 _CLAIMED = ("left_hand", "right_hand", "face")
 """Parts whose 3D errors count only where the label calls them valid; a body always counts."""
-_RANKED = {"body_quality": "pa_mpjpe_mm", "hand_quality": "hand_pa_mpjpe_mm", "face_quality": "head_pa_mm"}
-"""Quality -> the error that falls with it."""
-MEASURED_POINTS = {"body": BODY, "feet": FEET, "face": FACE, "left_hand": LEFT_HAND, "right_hand": RIGHT_HAND}
+_RANKED = {
+    "body_quality": (BODY, "pa_mpjpe_mm"),
+    "hand_quality": (HAND, "hand_pa_mpjpe_mm"),
+    "face_quality": (FACE, "head_pa_mm"),
+}
+"""Quality -> what it was made with, and the error that falls with it."""
+MEASURED_POINTS = {
+    "body": skeleton.BODY,
+    "feet": skeleton.FEET,
+    "face": skeleton.FACE,
+    "left_hand": skeleton.LEFT_HAND,
+    "right_hand": skeleton.RIGHT_HAND,
+}
 """Keypoints of what is told apart."""
 _PEOPLE_AT_ONCE = 64
 """People whose bodies are posed together."""
@@ -119,7 +130,7 @@ def _annotated(person: PersonRecord, projected: np.ndarray, size: np.ndarray) ->
 def _annotated_parts(annotated: np.ndarray) -> dict[str, np.ndarray]:
     """Annotated points of each part that has some, by (133,) which are."""
     points = np.arange(len(annotated))
-    parts = {part: points[list(members)] for part, members in BODY_GROUPS.items()}
+    parts = {part: points[list(members)] for part, members in skeleton.BODY_GROUPS.items()}
     parts |= {part: points[MEASURED_POINTS[part]] for part in _CLAIMED}
     return {part: index[annotated[index]] for part, index in parts.items() if annotated[index].any()}
 
@@ -153,7 +164,7 @@ def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
         if not _is_annotated(person):
             continue
         distance, annotated = _annotated(person, projected[row], sizes[row])
-        accepted = dict(zip(BODY_GROUPS, labels["body_group_valid"][row], strict=True))
+        accepted = dict(zip(skeleton.BODY_GROUPS, labels["body_group_valid"][row], strict=True))
         accepted |= {part: labels[f"{part}_valid"][row] for part in _CLAIMED}
         for part, seen in _annotated_parts(annotated).items():
             wrong = distance[seen].max() > WRONG_REL
@@ -165,7 +176,8 @@ def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
 
 
 def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Mean and median of every error over the people who have it, and how well the qualities rank what they are of.
+    """Mean and median of every error over the people who have it, how well the qualities rank what they are of, and
+    what they lead to expect of it.
 
     Args:
         errors: By name, (P,) or (P, 2); see ``truth_errors`` and ``keypoint_errors``.
@@ -174,9 +186,12 @@ def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
         return {}
     summary: dict[str, float | None] = {"people": float(len(next(iter(errors.values()))))}
     summary |= means_and_medians({name: values for name, values in errors.items() if name not in _RANKED})
-    for quality, error in _RANKED.items():
+    for quality, (calibration, error) in _RANKED.items():
         if quality in errors and error in errors:
             summary[f"{quality}_rank_correlation"] = _quality_rank(errors[quality], errors[error])
+            expected = calibration.error_mm(torch.from_numpy(errors[quality])).numpy()
+            part = quality.removesuffix("_quality")
+            summary |= means_and_medians({f"{part}_expected_mm": expected[np.isfinite(errors[error])]})
     known = {name: value for name, value in summary.items() if value is not None}
     return {name: rounded(value) if name.endswith("_m2") else round(value, 5) for name, value in known.items()}
 

@@ -9,6 +9,7 @@ from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
+from fitting.quality import BODY, HAND
 from tasks.evaluate.label_errors import acceptance, count_parts, keypoint_errors, reference_records, summarise
 from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
 
@@ -71,7 +72,7 @@ def test_summary_ranks_quality_against_the_true_error():
         "pa_mpjpe_mm": np.array([10.0, 11.0, 12.0, 13.0, 24.0]),
         "hand_pa_pve_mm": np.array([[4.0, np.nan], *[[np.nan, np.nan]] * 4]),
         "hand_pa_mpjpe_mm": np.array([[1.0, 2.0], [3.0, 4.0], [5.0, np.nan], [np.nan] * 2, [np.nan] * 2]),
-        "body_quality": 1 - 0.1 * np.arange(5),
+        "body_quality": np.array([0.9, 0.85, 0.8, 0.7, 0.6]),
         "hand_quality": np.arange(10).reshape(5, 2) / 10,
         "face_quality": np.ones(5),
     }
@@ -85,7 +86,16 @@ def test_summary_ranks_quality_against_the_true_error():
         "hand_pa_mpjpe_median_mm": 3.0,
         "body_quality_rank_correlation": pytest.approx(-1),
         "hand_quality_rank_correlation": pytest.approx(1),
+        "body_expected_mm": pytest.approx(expected(BODY, errors["body_quality"]).mean(), abs=1e-5),
+        "body_expected_median_mm": pytest.approx(BODY.half_mm / 2, abs=1e-5),
+        "hand_expected_mm": pytest.approx(expected(HAND, np.arange(1, 5) / 10).mean(), abs=1e-5),
+        "hand_expected_median_mm": pytest.approx(np.median(expected(HAND, np.arange(1, 5) / 10)), abs=1e-5),
     }
+
+
+def expected(calibration, quality):
+    """The error that leads to a quality."""
+    return calibration.half_mm * np.sqrt(1 / quality - 1)
 
 
 def test_people_of_one_quality_share_their_rank():
@@ -97,7 +107,8 @@ def test_people_of_one_quality_share_their_rank():
 
 def test_nothing_is_said_of_what_nobody_has():
     nobody = {"pa_mpjpe_mm": np.array([10.0]), "head_posed_mm": np.array([np.nan]), "body_quality": np.array([0.5])}
-    assert summarise(nobody) == {"people": 1.0, "pa_mpjpe_mm": 10.0, "pa_mpjpe_median_mm": 10.0}
+    middling = {"body_expected_mm": BODY.half_mm, "body_expected_median_mm": BODY.half_mm}
+    assert summarise(nobody) == {"people": 1.0, "pa_mpjpe_mm": 10.0, "pa_mpjpe_median_mm": 10.0, **middling}
     assert summarise({}) == {}
 
 
