@@ -218,7 +218,8 @@ def test_a_process_that_dies_is_told_with_its_last_lines(folder: Path) -> None:
 
     def kill(step: int, _total: int) -> None:
         if step == 2:
-            os.kill(psutil.Process().children()[0].pid, signal.SIGKILL)
+            (training,) = (one for one in psutil.Process().children() if MODULE in " ".join(one.cmdline()))
+            training.kill()
 
     with pytest.raises(TrainingFailed, match="signal 9"):
         run_processes(MODULE, plan.folder, 1, LOG, kill)
