@@ -24,9 +24,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/pear annotate
 
-# One process a core; a file's tests stay in one process, since they share what is slow to make.
+# One process more than cores, since tests wait for servers and other processes; a file's tests stay in one process,
+# since they share what is slow to make.
 test: $(READY) lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
