@@ -55,8 +55,8 @@ def far_people(body: SparseBody, focal_px: float, height_px: float, count: int, 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, default=64, help="people of each row")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--people", type=int, default=256, help="people of each row")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     body = SparseBody.from_assets(load_open_body())

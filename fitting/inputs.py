@@ -28,6 +28,9 @@ class Observations:
     each, in the frame of pelvis and collar. None, or rows of NaN, take those of the settings."""
     surface_sigma_m: Tensor | None = None
     """(B, 6) how far that differs from person to person; None, or rows of NaN, take those of the settings."""
+    hidden_error_mm: Tensor | None = None
+    """(B, 4) what body, left hand, right hand and face are off by without a residual that shows it, since the keypoints
+    of this source are off together; None is nothing. Moves no fit, only what is expected of its error."""
 
     def __post_init__(self) -> None:
         count = self.keypoints_px.shape[0]
@@ -44,12 +47,12 @@ class Observations:
                 f"observations of {count} people need boxes_xyxy ({count}, 4) or None, "
                 f"got {tuple(self.boxes_xyxy.shape)}"
             )
-        for name in ("surface_offset_m", "surface_sigma_m"):
+        widths = {"surface_offset_m": NUM_SURFACE, "surface_sigma_m": NUM_SURFACE, "hidden_error_mm": 4}
+        for name, width in widths.items():
             value = getattr(self, name)
-            if value is not None and value.shape != (count, NUM_SURFACE):
+            if value is not None and value.shape != (count, width):
                 raise ValueError(
-                    f"observations of {count} people need {name} ({count}, {NUM_SURFACE}) or None, "
-                    f"got {tuple(value.shape)}"
+                    f"observations of {count} people need {name} ({count}, {width}) or None, got {tuple(value.shape)}"
                 )
 
 

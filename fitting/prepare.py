@@ -63,6 +63,7 @@ def prepare(
         bad_input=bad_input,
         usable=usable,
         boxes_xyxy=observations.boxes_xyxy,
+        hidden_error_mm=observations.hidden_error_mm,
     )
     problem = Problem(model=model, config=config, people=people)
     lost = torch.nonzero(usable & ~coarse.body_valid).squeeze(1)

@@ -44,6 +44,8 @@ class People:
     """(B,) bool: can be refined; the others have bad input or too few keypoints."""
     boxes_xyxy: Tensor | None = None
     """(B, 4) person boxes, px."""
+    hidden_error_mm: Tensor | None = None
+    """(B, 4) what the parts are off by without a residual that shows it."""
     shared: Tensor | None = None
     """(B, C) values at which the unknowns that a person's rows share are held; None: every row is on its own."""
     others: Tensor | None = None

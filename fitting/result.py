@@ -121,6 +121,8 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, before_keypoints, model, forward)
     error = expected_errors_mm(figures_of(reprojection, spread, moved))
+    if people.hidden_error_mm is not None:
+        error = error + people.hidden_error_mm.to(error.dtype)
     return RefineResult(
         parameters=parameters_of(model, state),
         keypoints_px=keypoints_px,

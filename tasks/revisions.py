@@ -11,7 +11,7 @@ REVISIONS = {
     "body": 2,
     "hands": 1,
     "face": 2,
-    "refine": 8,
+    "refine": 9,
     "train": 1,
     "predict": 2,
 }

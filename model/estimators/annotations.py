@@ -13,6 +13,7 @@ import numpy as np
 from datasets_manifest.schema.error_codes import Refusal
 from model.body.skeleton import CONTOUR, HANDS_AND_FACE, INNER_FACE, NUM_KEYPOINTS
 from model.estimators.base import Array, EstimatorInfo, ImageInput, KeypointsOutput
+from model.estimators.hidden_error import HIDDEN_EVIDENCE
 from model.estimators.refusals import (
     TRUNK,
     details_by_count,
@@ -97,13 +98,16 @@ def filled(own: KeypointsOutput, found: KeypointsOutput) -> KeypointsOutput:
             else:
                 row[part] = f"{row[part]}; looked for: {found.part_details[i][part]}"
     parts = [tuple(row) for row in details]
+    part_valid, evidence = trusted_parts(parts), found.evidence | own.evidence
+    if HIDDEN_EVIDENCE in evidence:
+        evidence[HIDDEN_EVIDENCE] = evidence[HIDDEN_EVIDENCE] * (part_valid & ~own.part_valid)
     return replace(
         own,
         keypoints=keypoints,
         sigma_px=sigma_px,
         part_details=parts,
-        part_valid=trusted_parts(parts),
-        evidence=found.evidence | own.evidence,
+        part_valid=part_valid,
+        evidence=evidence,
     )
 
 

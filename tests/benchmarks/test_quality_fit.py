@@ -17,10 +17,11 @@ def people(base_mm: float, seed: int) -> PartErrors:
     return PartErrors(error_mm=errors, expected_mm=errors, quality=errors, figures=({}, {}, {}, figures))
 
 
-def test_what_rendered_people_are_off_by_beyond_their_figures_is_in_the_base() -> None:
+def test_what_rendered_people_are_off_by_beyond_their_figures_is_hidden() -> None:
     rendered = people(4.0, seed=1)
-    found = fitted(FACE, people(1.0, seed=0), rendered, (3,))
-    assert found.base_mm == pytest.approx(4.0, rel=0.1)
+    found, hidden_mm = fitted(FACE, people(1.0, seed=0), rendered, (3,))
+    assert found.base_mm + hidden_mm == pytest.approx(4.0, rel=0.1)
+    assert found.base_mm == pytest.approx(1.0, abs=0.25)
     assert found.weights_mm["reproj_rel"] == pytest.approx(20.0, rel=0.15)
     assert found.weights_mm.get("turn_rad", 0.0) < 0.3
-    assert expected_mm(found, rendered, 3).mean() == pytest.approx(rendered.error_mm.mean(), rel=0.05)
+    assert expected_mm(found, rendered, 3).mean() + hidden_mm == pytest.approx(rendered.error_mm.mean(), rel=0.05)

@@ -96,7 +96,7 @@ def test_a_perfect_fit_scores_high(open_body_f64: SparseBody) -> None:
     people = make_people(open_body_f64, 6, seed=3, config=exact)
     result = refine(open_body_f64, people.observations, people.coarse, people.camera)
     assert result.quality[:, 0].min() > 0.95
-    assert result.quality[:, 1:].min() > 0.6, "no keypoints prove that hands and faces are better than an estimator's"
+    assert result.quality[:, 1:].min() > 0.8
     assert result.expected_error_mm.max() < 10
 
 
@@ -153,11 +153,9 @@ def test_a_portrait_has_a_good_face_and_a_poor_body(open_body: SparseBody) -> No
 @pytest.mark.slow
 def test_qualities_of_hands_and_faces_rank_their_errors(open_body: SparseBody) -> None:
     found = PartErrors.joined([in_crops(open_body, crop, 48, 5) for crop in CROPS])
-    for part in (1, 2, 3):
-        assert rank_correlation(found.quality[:, part], found.error_mm[:, part]) < -0.4
-    ratio = found.expected_mm[:, 1:].mean(0) / found.error_mm[:, 1:].mean(0)
-    assert ratio.min() > 1, "the base is that of estimators whose errors hang together"
-    assert ratio.max() < 1.7
+    for part, most in ((1, -0.7), (2, -0.7), (3, -0.5)):
+        assert rank_correlation(found.quality[:, part], found.error_mm[:, part]) < most
+    assert abs(np.log(found.expected_mm[:, 1:].mean(0) / found.error_mm[:, 1:].mean(0))).max() < 0.3
 
 
 @pytest.mark.slow
@@ -175,3 +173,16 @@ def test_within_one_kind_the_ranking_is_at_the_limit_of_luck(open_body: SparseBo
     limit = limit_of(scored.model_mm, scored.spread_mm)
     assert limit < 0.45
     assert rank_correlation(scored.expected_mm, scored.error_mm) > limit - 0.2
+
+
+def test_what_no_residual_shows_is_expected_and_moves_no_fit(
+    open_body_f64: SparseBody, people: SyntheticPeople, refined: RefineResult
+) -> None:
+    hidden = torch.tensor([0.0, 2.0, 3.0, 1.0], dtype=torch.float64).expand(len(refined.status), 4)
+    told = replace(people.observations, hidden_error_mm=hidden)
+    result = refine(open_body_f64, told, people.coarse, people.camera)
+    assert torch.equal(result.keypoints_px, refined.keypoints_px)
+    assert torch.allclose(result.expected_error_mm, refined.expected_error_mm + hidden)
+    assert (result.quality[:, 1:] < refined.quality[:, 1:]).all()
+    with pytest.raises(ValueError, match="hidden_error_mm"):
+        replace(people.observations, hidden_error_mm=hidden[:, :3])

@@ -7,6 +7,7 @@ import numpy as np
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from model.body.skeleton import BODY_GROUPS, NUM_KEYPOINTS
 from model.estimators.base import Array, ImageInput, KeypointsOutput
+from model.estimators.hidden_error import MEDIAPIPE_MM, hidden_error
 from model.estimators.mediapipe.body import NO_BODY
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
@@ -167,7 +168,7 @@ class MediapipeKeypoints:
                 limbs[i], bodies[i] = (overlap.detail,) * len(BODY_GROUPS), overlap.detail
         best_hand = np.where(hand_ok, evidence["hand_score"], 0.0).max(1)
         scores = np.select([is_hand, is_head], [best_hand, evidence["face_score"]], evidence["pose_score"])
-        evidence |= MEDIAPIPE.evidence(num)
+        evidence |= MEDIAPIPE.evidence(num) | hidden_error(MEDIAPIPE_MM, num)
         details: list[PartDetails] = [
             (body, *hands, face)
             for body, hands, face in zip(

@@ -29,6 +29,7 @@ from fitting.refine import Camera, Coarse, Observations, RefineResult, refine
 from fitting.refine import Status as FitStatus
 from fitting.reprojection import Reprojection
 from fitting.sparse_tables import NUM_SURFACE
+from model.estimators.hidden_error import HIDDEN_EVIDENCE
 from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.parts import STATE_COLUMNS, parts_detail, to_rotmat
@@ -88,7 +89,8 @@ def _tensor(rows: Columns, column: str, fill: float = 0.0) -> torch.Tensor:
 
 
 def observations_of(people: Columns) -> Observations:
-    """Keypoints of (P,) people with their standard deviations, px, and where their source puts hips and shoulders."""
+    """Keypoints of (P,) people with their standard deviations, px, and what their source states: where it puts hips and
+    shoulders, and what its points are off by together."""
     stated = unpack_arrays(people.table, "evidence")
     unsaid = np.full((people.num_rows, NUM_SURFACE), np.nan, np.float32)
     return Observations(
@@ -97,6 +99,7 @@ def observations_of(people: Columns) -> Observations:
         boxes_xyxy=_tensor(people, "bbox_xyxy"),
         surface_offset_m=torch.from_numpy(stated.get(OFFSET_EVIDENCE, unsaid)),
         surface_sigma_m=torch.from_numpy(stated.get(SIGMA_EVIDENCE, unsaid)),
+        hidden_error_mm=None if HIDDEN_EVIDENCE not in stated else torch.from_numpy(stated[HIDDEN_EVIDENCE]),
     )
 
 

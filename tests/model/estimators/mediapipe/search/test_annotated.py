@@ -5,6 +5,7 @@ import pytest
 
 from model.body.skeleton import FACE
 from model.estimators import ImageInput, PersonBatch, create
+from model.estimators.hidden_error import MEDIAPIPE_MM
 from model.estimators.mediapipe.graphs.regions import Region
 from model.estimators.mediapipe.landmarks import LEFT_ARM, POSE_OF_BODY, RIGHT_ARM
 from model.estimators.mediapipe.search.annotated import moved_to_annotations
@@ -88,6 +89,7 @@ def test_a_face_is_filled_where_the_body_is_annotated(astronaut, of_detector):
         if not filled.part_valid[0, side]:
             assert filled.part_details[0][side].startswith("0 hand points annotated, needed 4; looked for: ")
     np.testing.assert_array_equal(filled.evidence["surface_offset_m"], bare.evidence["surface_offset_m"])
+    np.testing.assert_allclose(filled.evidence["hidden_error_mm"], [[0, 0, 0, MEDIAPIPE_MM[3]]])
 
 
 def test_a_face_that_is_not_where_the_annotated_head_is_is_refused(astronaut, of_detector):
