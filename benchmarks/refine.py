@@ -192,7 +192,7 @@ def memory_of(bench: Bench, key: str, method: Method, trial: Trial, options: arg
         grown = peak_growth_bytes(lambda: method.run_all(bench, part, _WARM_UP_STEPS), torch.device(options.device))
         return grown / part.count
     command = [
-        sys.executable, "-m", "benchmarks.refine", "--memory-of", key, "--people", str(trial.count),
+        sys.executable, "-m", "benchmarks.refine", "--memory-of", key, "--methods", key, "--people", str(trial.count),
         "--batch", *map(str, options.batch), "--baseline-batch", str(options.baseline_batch),
         "--start", options.start, "--seed", str(options.seed), "--fusion", bench.ehms.assets.fusion,
     ]  # fmt: skip

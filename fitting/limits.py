@@ -1,6 +1,7 @@
 """What a figure of a fit is held to, with a sentence for where it is not kept."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,28 +36,25 @@ class Limit:
         return self.text.format(figure=self.scale * float(self.figure[row]), limit=self.scale * float(self.limit[row]))
 
 
-def least(
+def limited(
     text: str,
     figure: Tensor,
     limit: Tensor | float,
     scale: float = 1.0,
     code: ErrorCode = ErrorCode.REPROJECTION_TOO_LARGE,
+    *,
+    is_least: bool,
 ) -> Limit:
-    """A limit that the figure (B,) must reach."""
-    bound = torch.as_tensor(limit, device=figure.device).expand_as(figure)
-    return Limit(text=text, figure=figure, limit=bound, is_least=True, scale=scale, code=code)
+    """A limit of a figure (B,) that is one number or (B,) of them."""
+    kind = figure.dtype if figure.is_floating_point() else None
+    bound = torch.as_tensor(limit, device=figure.device, dtype=kind).expand_as(figure)
+    return Limit(text=text, figure=figure, limit=bound, is_least=is_least, scale=scale, code=code)
 
 
-def most(
-    text: str,
-    figure: Tensor,
-    limit: Tensor | float,
-    scale: float = 1.0,
-    code: ErrorCode = ErrorCode.REPROJECTION_TOO_LARGE,
-) -> Limit:
-    """A limit that the figure (B,) must not exceed."""
-    bound = torch.as_tensor(limit, device=figure.device, dtype=figure.dtype).expand_as(figure)
-    return Limit(text=text, figure=figure, limit=bound, is_least=False, scale=scale, code=code)
+least = partial(limited, is_least=True)
+"""A limit that the figure must reach."""
+most = partial(limited, is_least=False)
+"""A limit that the figure must not exceed."""
 
 
 def kept_by_part(part_limits: tuple[tuple[Limit, ...], ...]) -> Tensor:

@@ -1,6 +1,7 @@
 """The benchmark program runs and its table is whole; its baselines do what they claim."""
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from benchmarks import adamw, lbfgs
 from benchmarks.errors import errors_of, summarise
 from benchmarks.full_mesh import FullMesh
 from benchmarks.methods import Bench, baselines, ours
-from benchmarks.refine import load_bench, main, parse
+from benchmarks.refine import load_bench, main, memory_of, parse
 from benchmarks.table import ERRORS, SPEED, markdown
 from benchmarks.trial import (
     Objective,
@@ -195,3 +196,19 @@ def test_the_refinement_converges_from_the_start_of_the_trial(trial: Trial) -> N
     assert outcome.converged is not None
     assert bool(outcome.converged.all())
     assert bool((outcome.cost < Objective(trial).final_cost(trial.start)).all())
+
+
+def test_the_process_that_measures_memory_gets_words_that_it_takes(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        said.append(command[3:])
+        return subprocess.CompletedProcess(command, 0, "1.0")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    options = parse(["--fusion", "paper", "--methods", "ours-2", "--batch", "2"])
+    memory_of(load_bench(torch.device("cpu"), "paper"), "ours-2", ours([2])["ours-2"], trial, options)
+    again = parse(said[0])
+    assert (again.memory_of, again.fusion) == ("ours-2", ["paper"])

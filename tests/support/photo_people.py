@@ -42,6 +42,21 @@ def batch_of(images, keypoints):
     )
 
 
+def batch_of_photo(image, found, **changes):
+    """Batch of the people that a keypoint estimator found in a photo."""
+    num = found.num_people
+    fields = {
+        "images": [image.rgb] * num,
+        "boxes_xyxy": found.boxes_xyxy,
+        "keypoints": found.keypoints,
+        "sigma_px": found.sigma_px,
+        "focal_px": np.full(num, image.focal_px),
+        "principal_px": np.tile(image.principal_px, (num, 1)),
+        "evidence": found.evidence,
+    }
+    return PersonBatch(**(fields | changes))
+
+
 def mirrored(batch):
     """The same people in the mirror: their hands change sides."""
     keypoints = batch.keypoints.copy()

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from photo_people import batch_of_photo
 
 from model.estimators import ImageInput, PersonBatch, create
 from model.estimators.mediapipe.graphs.runner import Networks, networks
@@ -74,15 +75,7 @@ def test_keypoints_of_the_same_backend_are_not_read_twice(astronaut, calls):
     found = create("keypoints", "mediapipe").estimate(astronaut, BOX, None)
     assert calls["pose"] <= 30
     calls.clear()
-    batch = PersonBatch(
-        images=[astronaut.rgb],
-        boxes_xyxy=found.boxes_xyxy,
-        keypoints=found.keypoints,
-        sigma_px=found.sigma_px,
-        focal_px=np.array([astronaut.focal_px]),
-        principal_px=astronaut.principal_px[None],
-        evidence=found.evidence,
-    )
+    batch = batch_of_photo(astronaut, found)
     for part in ("body", "hands", "face"):
         create(part, "mediapipe").estimate(batch)
     assert not calls

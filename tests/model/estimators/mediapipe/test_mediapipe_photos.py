@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 import pytest
+from photo_people import batch_of_photo
 from refusals import codes_of
 
 from model.body.skeleton import BODY, FACE, KEYPOINT_FLIP, NUM_KEYPOINTS
-from model.estimators import ImageInput, PersonBatch, create
+from model.estimators import ImageInput, create
 from model.estimators.mediapipe.graphs.regions import Region
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.search.person import EVIDENCE_SHAPES
@@ -30,20 +31,6 @@ def keypoints():
 @pytest.fixture(scope="module")
 def found(astronaut, keypoints):
     return keypoints.estimate(astronaut, None, None)
-
-
-def batch_of(image, found, **changes):
-    num = found.num_people
-    fields = {
-        "images": [image.rgb] * num,
-        "boxes_xyxy": found.boxes_xyxy,
-        "keypoints": found.keypoints,
-        "sigma_px": found.sigma_px,
-        "focal_px": np.full(num, image.focal_px),
-        "principal_px": np.tile(image.principal_px, (num, 1)),
-        "evidence": found.evidence,
-    }
-    return PersonBatch(**(fields | changes))
 
 
 def test_one_person_with_a_face_is_found(found):
@@ -75,7 +62,7 @@ def test_evidence_has_the_documented_shapes(found):
 
 
 def test_body_faces_the_camera_and_head_is_upright(astronaut, found):
-    batch = batch_of(astronaut, found)
+    batch = batch_of_photo(astronaut, found)
     body, face = create("body", "mediapipe").estimate(batch), create("face", "mediapipe").estimate(batch)
     assert body.valid.all()
     assert body.global_orient[0, 2, 2] < -0.5  # her chest points at us: against the camera's z
@@ -86,7 +73,7 @@ def test_body_faces_the_camera_and_head_is_upright(astronaut, found):
 
 
 def test_parts_read_the_photo_when_the_keypoints_came_from_elsewhere(astronaut, found):
-    bare = batch_of(astronaut, found, evidence={})
+    bare = batch_of_photo(astronaut, found, evidence={})
     body, face = create("body", "mediapipe").estimate(bare), create("face", "mediapipe").estimate(bare)
     hands = create("hands", "mediapipe").estimate(bare)
     assert body.valid.all()
@@ -115,7 +102,7 @@ def test_given_boxes_keep_their_rows_and_say_what_is_wrong(astronaut, keypoints)
     assert codes_of(out) == [None, "box_invalid", "box_invalid"]
     assert out.box_source == ["manifest"] * 3
     assert np.isfinite(out.sigma_px[0, BODY]).sum() >= 6
-    body = create("body", "mediapipe").estimate(batch_of(astronaut, out))
+    body = create("body", "mediapipe").estimate(batch_of_photo(astronaut, out))
     np.testing.assert_array_equal(body.valid, [True, False, False])
     assert codes_of(body) == [None, "body_not_found", "body_not_found"]
     assert np.isfinite(body.body_pose).all()

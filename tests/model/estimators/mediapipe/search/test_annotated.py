@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from photo_people import batch_of_photo
 
 from model.body.skeleton import FACE
-from model.estimators import ImageInput, PersonBatch, create
+from model.estimators import ImageInput, create
 from model.estimators.hidden_error import MEDIAPIPE_MM
 from model.estimators.mediapipe.graphs.regions import Region
 from model.estimators.mediapipe.landmarks import LEFT_ARM, POSE_OF_BODY, RIGHT_ARM
@@ -104,15 +105,7 @@ def test_later_steps_take_what_the_filling_found(astronaut, of_detector, monkeyp
     found = create("keypoints", "annotations", fill="mediapipe").estimate(
         astronaut, of_detector.boxes_xyxy, body_points(of_detector)
     )
-    batch = PersonBatch(
-        images=[astronaut.rgb],
-        boxes_xyxy=found.boxes_xyxy,
-        keypoints=found.keypoints,
-        sigma_px=found.sigma_px,
-        focal_px=np.array([astronaut.focal_px]),
-        principal_px=astronaut.principal_px[None],
-        evidence=found.evidence,
-    )
+    batch = batch_of_photo(astronaut, found)
     estimators = {part: create(part, "mediapipe") for part in ("body", "face")}
     for network in ("pose", "face", "hand"):
         monkeypatch.delattr(f"model.estimators.mediapipe.graphs.runner.Networks.{network}")

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from photo_people import batch_of_photo
 
 from model.body.skeleton import BODY, LEFT_HAND, RIGHT_HAND, WRISTS
-from model.estimators import ImageInput, PersonBatch, create
+from model.estimators import ImageInput, create
 from model.estimators.mediapipe.graphs.runner import HandReading
 from model.estimators.mediapipe.search.close_hands import CloseHandConfig, find_close_hands, hand_box, hand_people
 from model.estimators.mediapipe.search.person import to_evidence
@@ -80,15 +81,7 @@ def test_a_row_of_a_hand_has_its_points_and_a_body_that_carries_it(side, monkeyp
     assert np.isfinite(out.sigma_px[0, (LEFT_HAND, RIGHT_HAND)[side]]).all()
     assert np.isinf(out.sigma_px[0, BODY]).all()
     assert out.part_details[0][0] == "nobody was found, only a hand"
-    batch = PersonBatch(
-        images=[PHOTO],
-        boxes_xyxy=out.boxes_xyxy,
-        keypoints=out.keypoints,
-        sigma_px=out.sigma_px,
-        focal_px=np.array([image.focal_px]),
-        principal_px=image.principal_px[None],
-        evidence=out.evidence,
-    )
+    batch = batch_of_photo(image, out)
     carrier, hand = body.estimate(batch), hands.estimate(batch)
     assert carrier.valid.all()
     assert hand.valid[0, side]

@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+from photo_people import batch_of_photo
 from refusals import codes_of
 
 from model.body.skeleton import FACE
-from model.estimators import ImageInput, PersonBatch, create
+from model.estimators import ImageInput, create
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
 from model.estimators.mediapipe.search.heads import HeadConfig, detect_faces, head_box, head_points, is_head_of
@@ -33,17 +34,7 @@ def portrait():
 
 
 def parts_of(image, found, part):
-    num = found.num_people
-    batch = PersonBatch(
-        images=[image.rgb] * num,
-        boxes_xyxy=found.boxes_xyxy,
-        keypoints=found.keypoints,
-        sigma_px=found.sigma_px,
-        focal_px=np.full(num, image.focal_px),
-        principal_px=np.tile(image.principal_px, (num, 1)),
-        evidence=found.evidence,
-    )
-    return create(part, "mediapipe").estimate(batch)
+    return create(part, "mediapipe").estimate(batch_of_photo(image, found))
 
 
 def check_head(found):
