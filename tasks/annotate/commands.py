@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ def command(origin: Origin, *words: str) -> str:
     """``pear`` with some words, and those that name the settings file and where files are.
 
     Args:
-        origin: Of the settings that say where files are. Where these are ``params.yaml`` in the working folder and
-            nothing else, the command does not name them.
+        origin: Of the settings that say where files are. On a screen the command does not name them where these are
+            ``params.yaml`` in the working folder and nothing else.
         words: What is to be done, such as ``inspect`` and a person.
     """
     return shlex.join(["pear", *words, *_given(origin, _places(origin))])
@@ -44,7 +45,7 @@ def annotate_command(group: Group, workspace: Workspace, origin: Origin) -> str:
     if own != group[0]:
         words += ["--id", group[0]]
     words += [word for name, value in record.frames.stated.items() for word in (f"--{name}", f"{value:g}")]
-    last = Origin(params=Path(record.params), overrides=chosen)
+    last = replace(origin, params=Path(record.params), overrides=chosen)
     return shlex.join(["pear", *words, *_given(last, chosen | _places(origin))])
 
 
@@ -55,7 +56,7 @@ def _places(origin: Origin) -> dict[str, Any]:
 def _given(origin: Origin, settings: Mapping[str, Any]) -> list[str]:
     """Words that name a settings file and replace settings of it."""
     is_usual = not settings and origin.params == Path("params.yaml").absolute()
-    words = [] if is_usual else ["--params", str(origin.params)]
+    words = [] if is_usual and not origin.is_told_in_files else ["--params", str(origin.params)]
     return [*words, *(word for name, value in settings.items() for word in ("--set", _setting(name, value)))]
 
 

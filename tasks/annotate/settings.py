@@ -133,6 +133,8 @@ class Origin:
     """The settings file, as an absolute path."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """As for ``build_config``, every path absolute."""
+    is_told_in_files: bool = False
+    """Whether commands name the settings file even where it is the usual one: a file is read in any folder."""
 
     @classmethod
     def of(cls, params: str | Path, overrides: Mapping[str, Any] | None = None) -> Origin:

@@ -10,7 +10,7 @@ import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -185,7 +185,8 @@ class _Reader:
         files: ExitStack,
     ) -> None:
         self.statistics = LabelStatistics()
-        self._workspace, self._config, self._shards, self._origin = workspace, config, shards, origin
+        self._workspace, self._config, self._shards = workspace, config, shards
+        self._origin = replace(origin, is_told_in_files=True)
         self._plans = {_group(plan): plan for plan in plans}
         self._evaluations: dict[Group, LabelEvaluation | None] = {}
         self._failed_rows: dict[Group, IO[str]] = {}
