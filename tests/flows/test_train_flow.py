@@ -30,6 +30,7 @@ from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.request import MODULE, prepare, write_request
 from tasks.training.regressor.settings import TrainConfig, load_train_config
 
+SUPPORT = Path(__file__).parents[1] / "support"
 LOG = logging.getLogger("test")
 SETTINGS = {
     "synthetic": {"train": 6, "validation": 2, "image_px": 96, "folder": "people"},
@@ -89,10 +90,14 @@ def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path)
     write_request(straight)
     worker.run(straight.folder.request, open_experiment)
     plan = open_plan(settings_of(folder, "killed"))
-    process = start(plan)
-    wait_for_row(plan, 3, process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    write_request(plan)
+    process = subprocess.run(
+        [sys.executable, "-m", "killed_training", MODULE, "3", str(plan.folder.request)],
+        env={**os.environ, "PYTHONPATH": str(SUPPORT), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert len(read_rows(plan.folder.curve)) == 3
     assert not plan.folder.summary.exists()
     result = run_training(lambda: prepare(settings_of(folder, "killed")), LOG)
     assert read_rows(plan.folder.curve) == read_rows(straight.folder.curve)

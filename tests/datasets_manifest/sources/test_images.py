@@ -228,10 +228,10 @@ def test_a_bomb_is_refused_fast_and_small(tmp_path):
         "import sys, time\n"
         "from pathlib import Path\n"
         "from datasets_manifest.sources.images import ImageError, decode_image\n"
-        "start = time.perf_counter()\n"
+        "start = time.process_time()\n"
         "try:\n    decode_image(open(sys.argv[1], 'rb').read(), name='bomb')\n"
         "except ImageError as error:\n"
-        "    print(error.code, time.perf_counter() - start)\n"
+        "    print(error.code, time.process_time() - start)\n"
         "    peak = Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0]\n"
         "    print(int(peak) / 1024)\n"
     )

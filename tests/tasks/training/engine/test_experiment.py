@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -32,10 +31,11 @@ def _as_it_was():
     torch.use_deterministic_algorithms(False)
 
 
-def start(request: Path, *, launcher: str = "", processes: str = "") -> subprocess.Popen[str]:
-    """The process of a request, or the launcher of several."""
+def start(request: Path, *, launcher: str = "", processes: str = "", killed_after: str = "") -> subprocess.Popen[str]:
+    """The process of a request, the launcher of several, or one that is killed after some rows of its curve."""
     env = {**os.environ, "PYTHONPATH": f"{SUPPORT.parents[1]}:{SUPPORT}", "OMP_NUM_THREADS": "1"}
-    words = [launcher, "linear_experiment", str(request), processes]
+    killed = ["killed_training", "linear_experiment", killed_after, str(request)]
+    words = killed if killed_after else [launcher, "linear_experiment", str(request), processes]
     command = [sys.executable, "-m", *filter(None, words)]
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
@@ -63,14 +63,10 @@ def test_killed_and_gone_on_with_it_gives_the_same_numbers(tmp_path: Path) -> No
     config = linear_config(steps=300)
     straight, killed = (LinearExperiment(config, tmp_path / name) for name in ("straight", "killed"))
     worker.run(write_request(straight), open_experiment)
-    process = start(write_request(killed))
-    deadline = time.monotonic() + 60
-    while len(read_rows(killed.folder.curve)) < 20:
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process = start(write_request(killed), killed_after="37")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, said
+    assert len(read_rows(killed.folder.curve)) == 37
     assert not killed.folder.summary.exists()
     worker.run(killed.folder.request, open_experiment)
     for name in ("curve", "evaluations", "final", "held_out"):
