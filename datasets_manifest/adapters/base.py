@@ -153,7 +153,7 @@ class Inventory:
         parts = [f"{self.images} photo{'s' * (self.images != 1)}"]
         if self.people:  # In data without annotations people are yet to be found: "0 people" would be misread.
             parts.append(f"{self.people} annotated {'person' if self.people == 1 else 'people'}")
-        parts += [f"{count} {what}" for what, count in self.notes.items() if count]
+        parts += [f"{what}: {count}" for what, count in self.notes.items() if count]
         parts += [f"{count} x {code}" for code, count in sorted(self.missing.items())]
         return ", ".join(parts)
 

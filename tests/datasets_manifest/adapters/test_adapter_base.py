@@ -14,7 +14,7 @@ def test_the_summary_counts_what_is_missing():
     entries = [missing[0], record, LeftOut("crowds left out", 2), missing[1], LeftOut("crowds left out", 1)]
     assert list(inventory.records(entries, told.append)) == [record]
     assert told == missing
-    assert inventory.summary == "1 photo, 1 annotated person, 3 crowds left out, 2 x image_missing"
+    assert inventory.summary == "1 photo, 1 annotated person, crowds left out: 3, 2 x image_missing"
 
 
 def test_photos_without_annotations_are_not_told_to_have_no_people():

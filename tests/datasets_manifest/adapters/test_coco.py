@@ -90,7 +90,7 @@ def test_crowds_and_other_categories_are_left_out_and_counted(tmp_path, iscrowd)
     assert inventory.num_people == 2
     assert inventory.notes["crowds left out"] == 1
     assert inventory.notes["annotations of other categories left out"] == 1
-    assert "1 annotations of other categories left out" in inventory.summary
+    assert "annotations of other categories left out: 1" in inventory.summary
 
 
 def test_an_index_follows_the_annotation_id_not_the_order_in_the_file(tmp_path):
@@ -349,7 +349,7 @@ def test_points_are_what_the_file_calls_them(tmp_path):
     keypoints = inventory.records[0].people[0].keypoints
     np.testing.assert_array_equal(np.flatnonzero(keypoints[:, 2]), [0, *range(3, 17)])
     np.testing.assert_array_equal(keypoints[5], [5, 50, 1])
-    assert "2 points a person left out, which the 133 lack (head_bottom, head_top)" in inventory.summary
+    assert "points a person left out, which the 133 lack (head_bottom, head_top): 2" in inventory.summary
 
 
 def test_a_set_has_its_own_number_of_points(tmp_path):

@@ -96,7 +96,7 @@ def test_a_link_that_leads_outside_is_reported_and_not_read_where_links_are_refu
     inventory = inventory_of(adapter_of(photos, links="refuse"))
     assert [(m.path, m.code) for m in inventory.missing] == [("link.jpg", ErrorCode.SOURCE_ROW_INVALID)]
     assert not any(record.path.startswith("linked") for record in inventory.records)
-    assert "1 linked folders left out" in inventory.summary
+    assert "linked folders left out: 1" in inventory.summary
     with pytest.raises(ImageError):
         open_images(photos, links="refuse").read("link.jpg")
 
@@ -113,7 +113,7 @@ def test_linked_folders_are_looked_into_once_each_and_counted(photos, tmp_path):
     (store / "in/home").symlink_to(photos)
     inventory = inventory_of(adapter_of(photos))
     assert ids(inventory) == ["a.jpg", "a.png", "b.JPG", "deep/er/c.webp", "first/in/s.jpg"]
-    assert "1 linked folders looked into, 5 linked folders left out" in inventory.summary
+    assert "linked folders looked into: 1, linked folders left out: 5" in inventory.summary
     assert inventory.missing == ()
 
 

@@ -46,7 +46,7 @@ def files():
 )
 def test_words_of_predict_choose_the_frames(project, words, expected):
     _, told = pear("annotate", "walk.avi", *words, "--dry-run")
-    assert f"{len(expected)} frames of 1 video of 1.2 s" in told
+    assert f"frames of 1 video of 1.2 s: {len(expected)}" in told
     assert pear("annotate", "walk.avi", *words)[0] == 0
     assert frames() == list(expected)
 

@@ -35,7 +35,7 @@ def test_what_is_left_out_is_counted(tmp_path):
         os.makedirs(tmp_path / folder)
     line, _ = forecast(Origin.of(params, {"datasets": [str(tmp_path)]}))
     assert ": 1 photo, " in line
-    assert "3 folders of results left out" in line
+    assert "folders of results left out: 3" in line
 
 
 def test_a_folder_of_results_may_itself_be_annotated(tmp_path):
@@ -53,6 +53,6 @@ def test_overlays_of_a_prediction_are_no_photos(tmp_path):
     (tmp_path / "predictions/people/00000.parquet").touch()
     line, _ = forecast(Origin.of(params, {"datasets": [str(tmp_path)]}))
     assert ": 2 photos, " in line
-    assert "1 folders of results left out" in line
+    assert "folders of results left out: 1" in line
     (line, _) = forecast(Origin.of(params, {"datasets": [str(tmp_path / "predictions/overlays")]}))
     assert ": 1 photo" in line
