@@ -37,7 +37,7 @@ ROOMS = {
         "networks": {"rotations"},
         "imaging": {"rotations"},
         "metrics": {"body"},
-        "renderer": {"body"},
+        "renderer": {"body", "imaging"},
         "estimators": {"body", "imaging", "networks", "rotations", "weights"},
         "licensed_files": {"estimators"},
         "regressor": {

@@ -1,0 +1,1 @@
+"""Splatting: pictures of 3D Gaussians, of any number of channels, with derivatives; see `draw`."""

@@ -1,0 +1,81 @@
+"""Pictures of 3D Gaussians: the one function."""
+
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from model.imaging.camera import Camera
+from model.renderer.splat import dense, tiles
+from model.renderer.splat.conventions import EXACT, Conventions
+from model.renderer.splat.gaussians import Gaussians
+from model.renderer.splat.projection import project
+
+Rasteriser: TypeAlias = Literal["tiles", "dense"]
+"""`tiles`: PyTorch, anywhere. `dense`: every Gaussian at every pixel, for comparisons."""
+_COMPOSITE = {"tiles": tiles.composite, "dense": dense.composite}
+
+
+class Drawing(NamedTuple):
+    """Pictures with derivatives by all that they were made from."""
+
+    colour: Tensor
+    """(B, H, W, C), with the background."""
+    alpha: Tensor
+    """(B, H, W), 0..1: how much of the background is covered."""
+
+
+def draw(
+    gaussians: Gaussians,
+    camera: Camera,
+    size_hw: tuple[int, int],
+    *,
+    background: Tensor | None = None,
+    conventions: Conventions = EXACT,
+    rasteriser: Rasteriser = "tiles",
+) -> Drawing:
+    """Draws Gaussians from front to back.
+
+    Args:
+        gaussians: (B, N), C channels.
+        camera: One for each picture (B,).
+        size_hw: Height and width, pixels.
+        background: (C,) colours; None: 0.
+        conventions: Those of a published renderer, or the defaults.
+        rasteriser: Which one; all draw the same.
+
+    Raises:
+        ValueError: Camera or background do not fit the Gaussians, or the size has no pixels.
+    """
+    _check(gaussians, camera, size_hw, background)
+    if rasteriser not in _COMPOSITE:
+        raise ValueError(f"expected a rasteriser of {', '.join(get_args(Rasteriser))}, got {rasteriser!r}")
+    projected = project(gaussians, camera, size_hw, conventions)
+    composite = _COMPOSITE[rasteriser]
+    colour, left = composite(projected, gaussians.colours, gaussians.opacities, size_hw, conventions)
+    if background is not None:
+        colour = colour + left[..., None] * background
+    return Drawing(colour=colour, alpha=1.0 - left)
+
+
+def _check(gaussians: Gaussians, camera: Camera, size_hw: tuple[int, int], background: Tensor | None) -> None:
+    batch, channels = len(gaussians), gaussians.colours.shape[2]
+    if min(size_hw) < 1:
+        raise ValueError(f"expected a picture of at least 1 x 1 pixels, got height and width {size_hw}")
+    if len(camera.focal_px) != batch:
+        raise ValueError(f"expected a camera for each of {batch} pictures, got {len(camera.focal_px)}")
+    wrong = ~(torch.isfinite(camera.focal_px) & (camera.focal_px > 0) & torch.isfinite(camera.principal_px).all(1))
+    if wrong.any():
+        raise ValueError(
+            "expected a finite focal length above 0 and a finite principal point, got others for picture "
+            f"{int(wrong.nonzero()[0])}"
+        )
+    if background is not None and background.shape != (channels,):
+        raise ValueError(f"expected a background of {channels} channels, got shape {tuple(background.shape)}")
+    colours = gaussians.colours
+    for name, tensor in (("camera", camera.focal_px), ("camera", camera.principal_px), ("background", background)):
+        if tensor is not None and (tensor.dtype, tensor.device) != (colours.dtype, colours.device):
+            raise ValueError(
+                f"expected the {name} in {colours.dtype} on {colours.device}, as the Gaussians are, "
+                f"got {tensor.dtype} on {tensor.device}"
+            )
