@@ -5,6 +5,7 @@ Legend: B images, T decoder tokens of D channels, N image tokens of C channels.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, zeros
 
@@ -64,9 +65,10 @@ class CrossAttention(_Attention):
         """(B, T, D) tokens, (B, N, C) context -> (B, T, D)."""
         (query,) = _split(self.to_q(tokens), 1, self.heads)
         to_key, to_value = self.to_kv.weight.unflatten(0, (2, self.heads, HEAD_WIDTH))
-        asked = (query @ to_key).flatten(1, 2)
+        # By einsum, which takes all people of a head at once: `@` copies the weights for every person.
+        asked = torch.einsum("bhtd,hdc->bhtc", query, to_key).flatten(1, 2)
         read = F.scaled_dot_product_attention(asked, context, context, scale=HEAD_WIDTH**-0.5)
-        value = read.unflatten(1, (self.heads, -1)) @ to_value.mT
+        value = torch.einsum("bhtc,hdc->bhtd", read.unflatten(1, (self.heads, -1)), to_value)
         return self.to_out(value.transpose(1, 2).flatten(2))
 
 

@@ -146,7 +146,7 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
         ValueError: Labels are missing, mixed, of another body or convention, too many are left out, photos vanished,
             people would be learnt from and evaluated on, or a file that the settings name is not there.
     """
-    for name in ("backbone_weights", "mean"):
+    for name in ("backbone_weights", "regressor_weights", "mean"):
         path = getattr(config, name)
         if path not in (None, "labels", "neutral") and not Path(path).is_file():
             raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
@@ -176,6 +176,8 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
         "body_model": body_identity(body),
         "files": [_file_hash(config.backbone_weights), _file_hash(config.mean)],
     }
+    if config.regressor_weights is not None:
+        stated["files"].append(_file_hash(config.regressor_weights))
     return TrainingPlan(
         config=config, training=training, validation=validation, body_model=body, run_hash=config_hash(stated)
     )

@@ -112,6 +112,9 @@ class TrainConfig(EngineConfig):
     position table is then interpolated. Without it another size is refused."""
     backbone_expert: int | None = None
     """Which expert of a ViTPose++ checkpoint."""
+    regressor_weights: PathText | None = None
+    """Regressor of an earlier training to begin with, heads and mean included, relative to the folder of the settings
+    file. Its crops may have been of another size: the position table is then interpolated."""
     loss: LossConfig = field(default_factory=LossConfig)
     """Terms and weights."""
     token_keypoints: NonNegativeFloat = 0.0
@@ -127,6 +130,10 @@ class TrainConfig(EngineConfig):
                 raise ValueError(
                     f"{name}: says how to read backbone_weights, which are not given; give them or leave it out"
                 )
+        if self.regressor_weights is not None and (self.backbone_weights is not None or self.mean != "labels"):
+            raise ValueError(
+                "regressor_weights: bring backbone and mean with them; leave backbone_weights and mean out, or these"
+            )
         if not self.datasets and not self.synthetic.train:
             raise ValueError("datasets: nothing to learn from; name a folder of labels, or set synthetic.train")
 
@@ -137,7 +144,7 @@ class TrainConfig(EngineConfig):
         ``ProcessConfig``).
         """
         values = EngineConfig.deciding(self)
-        for name in ("datasets", "validation", "body_model", "backbone_weights", "output"):
+        for name in ("datasets", "validation", "body_model", "backbone_weights", "regressor_weights", "output"):
             values.pop(name)
         values["synthetic"].pop("folder")
         if self.network.backbone.drop_path > 0:

@@ -1,12 +1,17 @@
-"""The network before its first step: mean parameters, random weights from the seed, a backbone from a file."""
+"""The network before its first step: mean parameters and random weights from the seed, or what a file has of them."""
 
 from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from model.imaging.crop import crop_square
 from model.regressor.backbone_weights import backbone_tensors
+from model.regressor.checkpoint import load_regressor
+from model.regressor.config import RegressorConfig
 from model.regressor.mean_parameters import MeanParameters, from_smpl_mean, neutral, of_labels
 from model.regressor.network import EhmRegressor
 from model.regressor.sample import LabelRow, in_crop_camera, label_parameters
@@ -26,6 +31,8 @@ def first_weights(config: TrainConfig, people: RegressorDataset) -> EhmRegressor
         ValueError: The files that the settings name hold something else.
     """
     torch.manual_seed(config.seed)
+    if config.regressor_weights is not None:
+        return _of_this_crop(config.regressor_weights, config.network)
     network = EhmRegressor(config.network, _mean(config, people))
     if config.backbone_weights is not None:
         checkpoint = read_checkpoint(config.backbone_weights)
@@ -37,6 +44,26 @@ def first_weights(config: TrainConfig, people: RegressorDataset) -> EhmRegressor
             source=config.backbone_weights,
         )
         network.backbone.load_state_dict(tensors)
+    return network
+
+
+def _of_this_crop(path: str, config: RegressorConfig) -> EhmRegressor:
+    """The regressor in a file, for crops of the size in ``config``.
+
+    Raises:
+        ValueError: It is another network in more than that size.
+    """
+    earlier, meta = load_regressor(Path(path).read_bytes(), source=path)
+    same_crop = dataclasses.replace(meta.config, crop_px=config.crop_px, side_px=config.side_px)
+    if differences := config.differences(same_crop):
+        raise ValueError(
+            f"regressor_weights: {path} is another network: {'; '.join(differences)}; all but the size of the crop "
+            "must be the same"
+        )
+    tensors = earlier.state_dict()
+    backbone = backbone_tensors(tensors, config.vit, image_size=meta.config.vit.image_size, source=path)
+    network = EhmRegressor(config, earlier.mean)
+    network.load_state_dict(tensors | {f"backbone.{name}": tensor for name, tensor in backbone.items()})
     return network
 
 

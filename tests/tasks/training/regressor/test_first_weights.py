@@ -1,4 +1,4 @@
-"""What a training begins with: a backbone from a file, also of another size of image."""
+"""What a training begins with: a backbone or a whole regressor from a file, also of another size of image."""
 
 import dataclasses
 
@@ -53,3 +53,20 @@ def test_the_position_table_of_another_size_is_interpolated(tmp_path, trained):
         if name != "pos_embed":
             assert torch.equal(found.backbone.state_dict()[name], value), name
     assert torch.equal(found.backbone.pos_embed[0, 0], network.backbone.pos_embed[0, 0])
+
+
+def test_a_whole_regressor_goes_on_with_crops_of_another_size(tmp_path, trained):
+    network, path = trained
+    found = begun(tmp_path, network=LARGER.to_dict(), mean="labels", regressor_weights=str(path))
+    assert found.config == LARGER
+    for name, value in network.state_dict().items():
+        if name != "backbone.pos_embed":
+            assert torch.equal(found.state_dict()[name], value), name
+    assert found.backbone.pos_embed.shape[1] == 1 + 6 * 5
+
+
+def test_a_regressor_of_another_width_is_refused(tmp_path, trained):
+    _, path = trained
+    wider = dataclasses.replace(TINY, decoder=dataclasses.replace(TINY.decoder, hidden=48))
+    with pytest.raises(ValueError, match="is another network: decoder hidden is 32, expected 48"):
+        begun(tmp_path, network=wider.to_dict(), mean="labels", regressor_weights=str(path))

@@ -51,12 +51,12 @@ def test_it_says_nothing_of_mirrors_where_no_crop_is_mirrored(tmp_path: Path) ->
     assert not [line for line in noise_plan(tmp_path, augment={"flip_share": 0.0}).lines() if "mirror" in line]
 
 
-def open_labels(folder: Path, share: float) -> TrainingPlan:
+def open_labels(folder: Path, share: float, **settings: object) -> TrainingPlan:
     """A plan of published labels alone, as the paper's recipe asks for it."""
     body = ehm_assets(BodyModelConfig())
     labelled_photos(folder, 12, body_sha256=body.sha256)
     entry = {"path": str(folder / "labels/small"), "images": str(folder / "photos")}
-    return open_plan(from_plain({"datasets": [entry], "validation_share": share}))
+    return open_plan(from_plain({"datasets": [entry], "validation_share": share, **settings}))
 
 
 def test_a_body_without_hands_is_refused_before_anything_is_trained(tmp_path: Path, monkeypatch) -> None:
@@ -94,3 +94,14 @@ def test_a_share_of_the_labels_is_evaluated_on_and_not_learnt_from(tmp_path: Pat
         ValueError, match=r"validation_share: 0\.001 of the photos of \S+small leaves 12 people to learn"
     ):
         open_labels(tmp_path / "again", 0.001)
+
+
+def test_a_regressor_to_begin_with_decides_the_run_by_its_bytes(tmp_path: Path) -> None:
+    hashes = {None: open_labels(tmp_path, 0.5).run_hash}
+    for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / name).write_bytes(data)
+        hashes[name] = open_labels(tmp_path, 0.5, regressor_weights=str(tmp_path / name)).run_hash
+    assert hashes["a"] == hashes["b"]
+    assert len(set(hashes.values())) == 3
+    with pytest.raises(ValueError, match="regressor_weights: there is no file"):
+        open_labels(tmp_path, 0.5, regressor_weights=str(tmp_path / "d"))

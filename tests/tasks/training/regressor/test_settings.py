@@ -93,6 +93,8 @@ def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"backbone_image_px": [256]}, r"backbone_image_px: expected a list of 2, got \[256\]"),
         ({"backbone_expert": "three"}, "backbone_expert: expected a whole number, got 'three'"),
         ({"backbone_expert": 3}, "backbone_expert: says how to read backbone_weights, which are not given"),
+        ({"regressor_weights": "a", "mean": "neutral"}, "regressor_weights: bring backbone and mean with them"),
+        ({"regressor_weights": "a", "backbone_weights": "b"}, "regressor_weights: bring backbone and mean with them"),
         ({"synthetic.crop_shares": [1.0]}, r"crop_shares: expected a list of 6, got \[1.0\]"),
         ({"optimiser.betas": ["a", "b"]}, r"betas\[0\]: expected a number, got 'a'"),
     ],
