@@ -1,5 +1,8 @@
 """Small scenes of random Gaussians."""
 
+import shutil
+
+import pytest
 import torch
 from torch import Tensor
 
@@ -9,6 +12,11 @@ from model.renderer.splat.draw import Drawing, Rasteriser, draw
 from model.renderer.splat.gaussians import Gaussians
 
 FOCAL_PX = 40.0
+NATIVE = pytest.param(
+    "native",
+    marks=pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="there is no C++ compiler"),
+)
+"""The rasteriser, where it can be built."""
 
 
 def arguments(batch: int, number: int, channels: int, columns: int = 3, seed: int = 0) -> dict[str, Tensor]:

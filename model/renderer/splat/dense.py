@@ -26,7 +26,7 @@ def _picture(
 ) -> tuple[Tensor, Tensor]:
     """One picture."""
     order = torch.argsort(projected.depth_m, stable=True)
-    mean, conic, _, pixels = (part[order] for part in projected)
+    mean, conic, _, _, pixels = (part[order] for part in projected)
     rows, columns = (torch.arange(side, device=mean.device) for side in size_hw)
     y, x = (grid.reshape(-1, 1) for grid in torch.meshgrid(rows, columns, indexing="ij"))
     dx, dy = x + 0.5 - mean[:, 0], y + 0.5 - mean[:, 1]

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from model.imaging.camera import Camera
-from model.renderer.splat import dense, tiles
+from model.renderer.splat import dense, native, tiles
 from model.renderer.splat.conventions import EXACT, Conventions
 from model.renderer.splat.gaussians import Gaussians
 from model.renderer.splat.projection import project
 
-Rasteriser: TypeAlias = Literal["tiles", "dense"]
-"""`tiles`: PyTorch, anywhere. `dense`: every Gaussian at every pixel, for comparisons."""
-_COMPOSITE = {"tiles": tiles.composite, "dense": dense.composite}
+Rasteriser: TypeAlias = Literal["tiles", "native", "dense"]
+"""`tiles`: PyTorch, on any device. `native`: C++, faster on a CPU, where a compiler is. `dense`: every Gaussian in
+every pixel, for comparisons."""
+_COMPOSITE = {"tiles": tiles.composite, "native": native.composite, "dense": dense.composite}
 
 
 class Drawing(NamedTuple):
@@ -46,6 +47,7 @@ def draw(
 
     Raises:
         ValueError: Camera or background do not fit the Gaussians, or the size has no pixels.
+        ImportError: The native rasteriser cannot be built here.
     """
     _check(gaussians, camera, size_hw, background)
     if rasteriser not in _COMPOSITE:

@@ -27,6 +27,8 @@ class Projected(NamedTuple):
     """(B, N, 3), the inverse covariance a, b, c, 1 / square pixels."""
     depth_m: Tensor
     """(B, N); the order of drawing."""
+    height_px: Tensor
+    """(B, N): how far above and below the mean alpha reaches the smallest that counts."""
     pixels: Tensor
     """(B, N, 4) int64: x from, y from, x to, y to (exclusive), inside the picture; empty where nothing is drawn."""
 
@@ -63,8 +65,12 @@ def project(gaussians: Gaussians, camera: Camera, size_hw: tuple[int, int], conv
         determinant = determinant + minor * minor
     covariance = torch.stack([xx + blur, xy, yy + blur], -1)
     conic = torch.stack([yy + blur, -xy, xx + blur], -1) / determinant[..., None]
-    pixels = _pixels(mean.detach(), covariance.detach(), gaussians.opacities.detach(), in_front, size_hw, conventions)
-    return Projected(mean_px=mean, conic=conic, depth_m=z, pixels=pixels)
+    opacity = gaussians.opacities.detach()
+    reach = torch.sqrt(2.0 * torch.log((opacity / conventions.alpha_min).clamp(min=1.0)))
+    height = reach * torch.sqrt(covariance[..., 2].detach())
+    drawn = in_front & (opacity >= conventions.alpha_min) & (opacity > 0)
+    pixels = _pixels(mean.detach(), covariance.detach(), reach, drawn, size_hw, conventions)
+    return Projected(mean_px=mean, conic=conic, depth_m=z, height_px=height, pixels=pixels)
 
 
 def _margins(camera: Camera, size_hw: tuple[int, int], clamp: float) -> tuple[Tensor, Tensor]:
@@ -76,16 +82,12 @@ def _margins(camera: Camera, size_hw: tuple[int, int], clamp: float) -> tuple[Te
 
 
 @torch.no_grad()
-def _pixels(mean, covariance, opacity, in_front, size_hw: tuple[int, int], conventions: Conventions) -> Tensor:
-    """The pixels (B, N, 4) that look at a Gaussian."""
+def _pixels(mean, covariance, reach, drawn, size_hw: tuple[int, int], conventions: Conventions) -> Tensor:
+    """The pixels (B, N, 4) that look at a Gaussian; reach: in standard deviations."""
     size = mean.new_tensor([size_hw[1], size_hw[0]])
     variance = covariance[..., [0, 2]]
-    drawn = in_front & (opacity >= conventions.alpha_min) & (opacity > 0)
     if conventions.box == "exact":
-        reach = (
-            2.0 * torch.log((opacity / conventions.alpha_min).clamp(min=1.0)) if conventions.alpha_min else torch.inf
-        )
-        half = torch.sqrt(reach * variance.movedim(-1, 0)).movedim(0, -1) + _ROUNDING_PX
+        half = reach[..., None] * torch.sqrt(variance) + _ROUNDING_PX
         low, high = torch.ceil(mean - half - 0.5), torch.floor(mean + half - 0.5) + 1.0
     elif conventions.box == "3 sigma":
         middle = variance.mean(-1)
@@ -96,15 +98,10 @@ def _pixels(mean, covariance, opacity, in_front, size_hw: tuple[int, int], conve
         low = torch.trunc((mean - 0.5 - half) / BLOCK_PX) * BLOCK_PX
         high = torch.trunc((mean - 0.5 + half + BLOCK_PX - 1) / BLOCK_PX) * BLOCK_PX
     else:
-        half = torch.ceil(_reach(opacity, conventions).clamp(max=3.33)[..., None] * torch.sqrt(variance))
+        half = torch.ceil(reach.clamp(max=3.33)[..., None] * torch.sqrt(variance))
         low = torch.floor((mean - half) / BLOCK_PX) * BLOCK_PX
         high = torch.ceil((mean + half) / BLOCK_PX) * BLOCK_PX
     low = torch.minimum(low.clamp(min=0.0), size).long()
     high = torch.minimum(high.clamp(min=0.0), size).long()
-    drawn &= (high > low).all(-1)
+    drawn = drawn & (high > low).all(-1)
     return torch.cat([low, torch.where(drawn[..., None], high, low)], -1)
-
-
-def _reach(opacity: Tensor, conventions: Conventions) -> Tensor:
-    """How many standard deviations from the mean alpha falls to the smallest that counts."""
-    return torch.sqrt(2.0 * torch.log((opacity / conventions.alpha_min).clamp(min=1.0)))

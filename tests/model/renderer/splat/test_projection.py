@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from splat_scenes import arguments, camera
+from splat_scenes import NATIVE, arguments, camera
 
 from model.imaging.camera import Camera
 from model.renderer.splat import dense
@@ -104,7 +104,7 @@ def test_no_pixel_that_a_gaussian_reaches_is_outside_its_box():
     assert torch.equal(boxed, everywhere)
 
 
-@pytest.mark.parametrize("rasteriser", ["tiles", "dense"])
+@pytest.mark.parametrize("rasteriser", ["tiles", "dense", NATIVE])
 def test_an_opaque_gaussian_is_clamped_and_what_is_behind_too_many_is_left_out(rasteriser):
     layers = 4
     flat = Gaussians(

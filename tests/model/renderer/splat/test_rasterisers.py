@@ -1,10 +1,12 @@
 import pytest
 import torch
-from splat_scenes import arguments, drawn, with_gradients
+from splat_scenes import NATIVE, arguments, camera, drawn, with_gradients
 
 from model.renderer.splat.conventions import EXACT, GSPLAT, KERBL, Conventions
+from model.renderer.splat.draw import draw
+from model.renderer.splat.gaussians import Gaussians
 
-RASTERISERS = ["tiles"]
+RASTERISERS = ["tiles", NATIVE]
 EVERYTHING = Conventions(alpha_min=0.0, frustum_clamp=None)
 CONVENTIONS = {"exact": EXACT, "Kerbl": KERBL, "gsplat": GSPLAT, "everything": EVERYTHING}
 SIZE_HW = (37, 45)
@@ -25,14 +27,20 @@ def test_pictures_and_gradients_are_those_of_every_gaussian_at_every_pixel(raste
 
 @pytest.mark.parametrize("rasteriser", RASTERISERS)
 def test_gradients_are_those_of_finite_differences(rasteriser):
-    fields = arguments(2, 4, 2, seed=3)
+    fields = arguments(2, 4, 1, seed=3)
     fields["opacities"] *= 0.9
     fields["centres_m"][..., :2] *= 0.2
+    size_hw = (9, 4)
+    place = camera(2, size_hw, torch.float64)
 
-    def pictures(*tensors):
-        return tuple(drawn(dict(zip(fields, tensors, strict=True)), (9, 5), EVERYTHING, rasteriser))
+    def pictures(background, *tensors):
+        gaussians = Gaussians(**dict(zip(fields, tensors, strict=True)))
+        return tuple(
+            draw(gaussians, place, size_hw, background=background, conventions=EVERYTHING, rasteriser=rasteriser)
+        )
 
-    leaves = [tensor.clone().requires_grad_() for tensor in fields.values()]
+    background = torch.full((1,), 0.3, dtype=torch.float64)
+    leaves = [tensor.clone().requires_grad_() for tensor in (background, *fields.values())]
     assert torch.autograd.gradcheck(pictures, leaves, eps=1e-6, atol=1e-6, rtol=1e-5)
 
 
@@ -51,6 +59,19 @@ def test_the_same_call_gives_the_same_bits(rasteriser):
     first, second = (with_gradients(arguments(2, 60, 5), torch.float32, SIZE_HW, EXACT, rasteriser) for _ in range(2))
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+@pytest.mark.parametrize("rasteriser", [NATIVE])
+def test_the_number_of_threads_changes_no_bit(rasteriser):
+    before, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            results.append(with_gradients(arguments(2, 200, 5), torch.float32, (70, 90), EXACT, rasteriser))
+    finally:
+        torch.set_num_threads(before)
+    for name in results[0]:
+        assert torch.equal(results[0][name], results[1][name]), name
 
 
 @pytest.mark.parametrize("rasteriser", [*RASTERISERS, "dense"])
