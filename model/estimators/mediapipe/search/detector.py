@@ -108,8 +108,8 @@ def look_again(networks: Networks, rgb: Array, candidate: Detection, config: Det
             best = max(found if best is None else [best, *found], key=worth)
         if best is not None and best.score >= config.min_score and times_seen >= 2:
             return best
-        if best is None and number >= 3:
-            return None
+        if best is None and number + 1 == len(config.second_look):
+            return None  # nobody upright: along the lean there is nobody either
     return None
 
 

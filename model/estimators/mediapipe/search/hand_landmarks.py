@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,15 +20,17 @@ PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """Hand landmarks that bound the region of the next reading."""
 SPREAD_DISTURBANCES = ((0.88, 0.15, 0.02, 0.0), (1.15, -0.15, 0.0, 0.02), (1.0, 0.3, -0.03, 0.0))
 """Scale, turn (rad) and shifts of the regions that measure a hand's spread."""
+UNMEASURED = 1.0
+"""Spread of a hand that is refused without it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HandConfig:
     """Settings of the hand search and of the rule that accepts a hand."""
 
-    max_tries: int = 8
+    max_tries: int = 5
     """Regions tried a hand, at most 15."""
-    hopeless_score: float = 0.1
+    hopeless_score: float = 0.3
     """Score that one of the first three regions must reach for more to be tried."""
     good_quality: float = 0.93
     """Quality at which the search stops."""
@@ -91,8 +93,6 @@ def hand_detail(figures: HandFigures, config: HandConfig) -> str | None:
         return f"wrist {far:.0f} % of an arm from the body's wrist, allowed {most:.0f} %"
     if not figures.quality > config.min_quality:
         return f"score {figures.score:.2f}, but as the other hand or of a size that no hand has beside the arm"
-    if not figures.spread < config.max_spread:
-        return f"spread {100 * figures.spread:.1f} % of the hand, allowed {100 * config.max_spread:.1f} %"
     if not figures.size_px >= config.min_diagonal_px:
         return f"{figures.size_px:.0f} px large, needed {config.min_diagonal_px:.0f}"
     if not figures.inside >= config.min_inside:
@@ -100,6 +100,8 @@ def hand_detail(figures: HandFigures, config: HandConfig) -> str | None:
     if figures.wrist_spread > config.max_wrist_spread:
         far, most = 100 * figures.wrist_spread, 100 * config.max_wrist_spread
         return f"spread of the body's wrist {far:.0f} % of the hand, allowed {most:.0f} %"
+    if not figures.spread < config.max_spread:
+        return f"spread {100 * figures.spread:.1f} % of the hand, allowed {100 * config.max_spread:.1f} %"
     if figures.rival_offset <= figures.wrist_offset:
         own, other = 100 * figures.wrist_offset, 100 * figures.rival_offset
         return f"another person's hand, whose wrist is {other:.0f} % of an arm from it, this one's {own:.0f} %"
@@ -160,14 +162,13 @@ def first_regions(pose: Array, side: int) -> list[Region]:
     turn, forearm_turn = lean_rad(along), lean_rad(forearm)
     tries = [
         (wrist + 1.1 * along, 4.2, turn),
-        (wrist + forearm, 4.5, forearm_turn),
-        (wrist + 0.6 * along, 5.5, forearm_turn),
-        (wrist + 1.1 * along, 6.5, turn),
         (wrist + 0.8 * forearm, 3.2, forearm_turn),
+        (wrist + forearm, 4.5, forearm_turn),
     ]
     tries += [
-        (wrist + 0.6 * along, factor, turn + more) for more in (0.8, -0.8, 1.6, -1.6, 3.1) for factor in (3.5, 5.0)
+        (wrist + 0.6 * along, factor, turn + more) for factor in (3.5, 5.0) for more in (0.8, -0.8, 1.6, -1.6, 3.1)
     ]
+    tries += [(wrist + 1.1 * along, 6.5, turn), (wrist + 0.6 * along, 5.5, forearm_turn)]
     return [Region(float(p[0]), float(p[1]), factor * size, angle) for p, factor, angle in tries]
 
 
@@ -207,25 +208,25 @@ def find_hand(networks: Networks, rgb: Array, person: PersonPose, side: int, con
             break
     assert best is not None
     _, quality, offset, reading = best
-    spread = 1.0
     if quality > 0.3 and is_seen:
         refined = read_hand(networks, rgb, next_region(reading))
         refined_quality, refined_offset = judge(refined, pose, side)
         if refined_quality > quality:
             reading, quality, offset = refined, refined_quality, refined_offset
-        spread = hand_spread(networks, rgb, reading)
     size_px = diagonal(reading.landmarks)
     figures = HandFigures(
         score=reading.score,
         quality=quality,
         wrist_offset=offset,
-        spread=spread,
+        spread=0.0,
         size_px=size_px,
         inside=float(is_inside(reading.landmarks, rgb.shape[1], rgb.shape[0], 0.0).mean()),
         wrist_visibility=float(pose[wrist, 3]),
         wrist_spread=float(person.spread_px[wrist]) / max(size_px, 1e-6),
     )
-    return FoundHand(reading=reading, figures=figures)
+    # What is refused by another figure is not measured.
+    spread = hand_spread(networks, rgb, reading) if hand_detail(figures, config) is None else UNMEASURED
+    return FoundHand(reading=reading, figures=replace(figures, spread=spread))
 
 
 def is_same_hand(a: HandReading, b: HandReading) -> bool:

@@ -7,8 +7,8 @@ import pytest
 from photo_people import batch_of_photo
 
 from model.estimators import ImageInput, PersonBatch, create
-from model.estimators.mediapipe.graphs.runner import Networks, networks
-from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of
+from model.estimators.mediapipe.graphs.runner import Detection, Networks, networks
+from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of, look_again
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")
@@ -55,6 +55,14 @@ def test_a_small_photo_gets_fewer_tiles_than_a_large_one(calls):
     small = calls.pop("detect")
     find_candidates(networks(), np.zeros((960, 1280, 3), np.uint8), levels_of(1280, 960, config), config)
     assert small <= 30 < calls["detect"] <= 50
+
+
+def test_where_nobody_is_seen_upright_nobody_is_looked_for_along_the_lean(calls):
+    ghost = Detection(
+        score=0.6, head_xyxy=np.array([110.0, 50, 130, 70]), hip_px=np.array([120.0, 120]), radius_px=80, rotation_rad=1
+    )
+    assert look_again(networks(), np.zeros((240, 240, 3), np.uint8), ghost, DetectorConfig()) is None
+    assert calls["detect"] == len(DetectorConfig().second_look)
 
 
 @pytest.mark.parametrize(("part", "unused"), [("body", {"hand", "face"}), ("hands", {"face"}), ("face", {"hand"})])

@@ -116,3 +116,29 @@ def test_a_hand_that_two_people_claim_is_the_nearer_wrists(order):
 def test_hands_of_two_photos_are_two_hands():
     people = [person_with_right_hand((102, 142)), person_with_right_hand((110, 150))]
     assert [person.hand_ok[1] for person in one_owner_a_hand(people, ["a", "b"])] == [True, True]
+
+
+class CountedHand(HandAnywhere):
+    """The same hand with a score."""
+
+    def __init__(self, score):
+        self.score, self.calls = score, 0
+
+    def hand(self, rgb, region):
+        self.calls += 1
+        return replace(super().hand(rgb, region), score=self.score)
+
+
+@pytest.mark.parametrize(
+    ("wrist_px", "score", "calls"),
+    [
+        ((100, 140), 0.99, 2 + 2 + 3),  # a good one: a region twice, its own region twice, its spread
+        ((100, 140), 0.9, 2 * CONFIG.max_tries + 2 + 3),  # never a good one
+        ((100, 140), 0.29, 2 * 3),  # hopeless after three regions
+        ((140, 140), 0.9, 2 * CONFIG.max_tries + 2),  # beside the wrist and refused: its spread is not measured
+    ],
+)
+def test_a_hand_costs_what_it_may_still_give(wrist_px, score, calls):
+    networks = CountedHand(score)
+    find_hand(networks, np.zeros((400, 400, 3), np.uint8), pose_with_wrist(wrist_px), 1, CONFIG)
+    assert networks.calls == calls
