@@ -48,6 +48,14 @@ def test_the_open_body_is_posed_and_drawn(tmp_path):
     assert (tmp_path / "people.png").stat().st_size > 10_000
 
 
+def test_gaussians_are_drawn_and_a_body_found_by_its_picture(tmp_path):
+    told = run("draw_gaussians.py", tmp_path)
+    off_mm = [float(line.split(": ")[1].split(" mm")[0]) for line in told.splitlines() if line.startswith("step")]
+    assert off_mm[0] > 30
+    assert off_mm[-1] < 5
+    assert (tmp_path / "body.png").stat().st_size > 10_000
+
+
 def test_a_network_learns_from_labels_of_ones_own(annotated, tmp_path):
     told = run(
         "train_on_labels.py", annotated[0] / "labels/two_people", annotated[0] / "work/datasets/two_people", tmp_path

@@ -33,12 +33,11 @@ def arguments(batch: int, number: int, channels: int, columns: int = 3, seed: in
     }
 
 
-def camera(batch: int, size_hw: tuple[int, int], dtype: torch.dtype) -> Camera:
+def camera(batch: int, size_hw: tuple[int, int], dtype: torch.dtype, device: torch.device | str = "cpu") -> Camera:
     """Looks along z, the axis in the middle; each picture with a focal length of its own."""
-    focal = FOCAL_PX + 3.0 * torch.arange(batch, dtype=dtype)
-    return Camera(
-        focal_px=focal, principal_px=torch.tensor([[size_hw[1] / 2, size_hw[0] / 2]], dtype=dtype).repeat(batch, 1)
-    )
+    focal = FOCAL_PX + 3.0 * torch.arange(batch, dtype=dtype, device=device)
+    middle = torch.tensor([[size_hw[1] / 2, size_hw[0] / 2]], dtype=dtype, device=device)
+    return Camera(focal_px=focal, principal_px=middle.repeat(batch, 1))
 
 
 def drawn(
@@ -46,9 +45,9 @@ def drawn(
 ) -> Drawing:
     """Over a background of all different colours."""
     batch, _, channels = fields["colours"].shape
-    dtype = fields["colours"].dtype
-    background = torch.linspace(0.1, 0.9, channels, dtype=dtype)
-    place = camera(batch, size_hw, dtype)
+    kind = {"dtype": fields["colours"].dtype, "device": fields["colours"].device}
+    background = torch.linspace(0.1, 0.9, channels, **kind)
+    place = camera(batch, size_hw, **kind)
     return draw(
         Gaussians(**fields), place, size_hw, background=background, conventions=conventions, rasteriser=rasteriser
     )
@@ -65,6 +64,6 @@ def with_gradients(
     leaves = {name: tensor.detach().to(dtype, copy=True).requires_grad_() for name, tensor in fields.items()}
     result = drawn(leaves, size_hw, conventions, rasteriser)
     random = torch.Generator().manual_seed(1)
-    weights = [torch.randn(part.shape, generator=random, dtype=torch.float64).to(dtype) for part in result]
+    weights = [torch.randn(part.shape, generator=random, dtype=torch.float64).to(part) for part in result]
     sum((weight * part).sum() for weight, part in zip(weights, result, strict=True)).backward()
     return {**result._asdict(), **{name: leaf.grad for name, leaf in leaves.items()}}

@@ -6,15 +6,20 @@ import torch
 from torch import Tensor
 
 from model.imaging.camera import Camera
-from model.renderer.splat import dense, native, tiles
+from model.renderer.splat import cuda, dense, native, tiles
 from model.renderer.splat.conventions import EXACT, Conventions
 from model.renderer.splat.gaussians import Gaussians
 from model.renderer.splat.projection import project
 
-Rasteriser: TypeAlias = Literal["tiles", "native", "dense"]
-"""`tiles`: PyTorch, on any device. `native`: C++, faster on a CPU, where a compiler is. `dense`: every Gaussian in
-every pixel, for comparisons."""
-_COMPOSITE = {"tiles": tiles.composite, "native": native.composite, "dense": dense.composite}
+Rasteriser: TypeAlias = Literal["tiles", "native", "gsplat", "dense"]
+"""`tiles`: PyTorch, on any device. `native`: C++, faster on a CPU, where a compiler is. `gsplat`: that package on CUDA,
+in its conventions. `dense`: every Gaussian in every pixel, for comparisons."""
+_COMPOSITE = {
+    "tiles": tiles.composite,
+    "native": native.composite,
+    "gsplat": cuda.composite,
+    "dense": dense.composite,
+}
 
 
 class Drawing(NamedTuple):
@@ -43,11 +48,12 @@ def draw(
         size_hw: Height and width, pixels.
         background: (C,) colours; None: 0.
         conventions: Those of a published renderer, or the defaults.
-        rasteriser: Which one; all draw the same.
+        rasteriser: Which one; all draw the same, in one device's and type's precision.
 
     Raises:
-        ValueError: Camera or background do not fit the Gaussians, or the size has no pixels.
-        ImportError: The native rasteriser cannot be built here.
+        ValueError: Camera or background do not fit the Gaussians, or the size has no pixels;
+            the rasteriser does not know the device, the type or the conventions.
+        ImportError: The rasteriser is not installed, or cannot be built here.
     """
     _check(gaussians, camera, size_hw, background)
     if rasteriser not in _COMPOSITE:

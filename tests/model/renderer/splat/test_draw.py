@@ -46,7 +46,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_picture(name, value):
         ({"camera": camera(2, (8, 8), torch.float32)}, "the camera in torch.float64 on cpu.*got torch.float32 on cpu"),
         ({"background": torch.zeros(4, dtype=torch.float64)}, r"a background of 3 channels, got shape \(4,\)"),
         ({"background": torch.zeros(3)}, "the background in torch.float64 on cpu.*got torch.float32 on cpu"),
-        ({"rasteriser": "fast"}, "a rasteriser of tiles, native, dense.*got 'fast'"),
+        ({"rasteriser": "fast"}, "a rasteriser of tiles, native, gsplat, dense.*got 'fast'"),
     ],
 )
 def test_what_does_not_fit_the_gaussians_is_refused(change, sentence):
