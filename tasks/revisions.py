@@ -7,12 +7,12 @@ same values, for a changed default (settings are in the hash themselves) and for
 
 REVISIONS = {
     "synthesise": 4,
-    "keypoints": 5,
+    "keypoints": 6,
     "body": 2,
     "hands": 1,
     "face": 2,
     "refine": 9,
     "train": 1,
-    "predict": 2,
+    "predict": 3,
 }
 """Step as files name it -> revision."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ _BLOCK_PX: Final = 8
 _PNG_DEPTH_AT: Final = 24
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF", b"BM", b"II*\x00", b"MM\x00*")
 _ORIENTATION_TAG: Final = 0x0112
+_EXIF_IFD: Final = 0x8769
+_FOCAL_35MM_TAG: Final = 0xA405
+_STATED_SIDES_TAGS: Final = (0xA002, 0xA003)
+_FILM_MM: Final = (36.0, 24.0)
+_LENSES_MM: Final = (5.0, 3000.0)
+"""Of the film's lenses, from a fisheye's to a telescope's; what is outside is damage."""
+_SAME_SHAPE: Final = 0.01
+"""Relative difference of side ratios that rounding in a scaled picture explains."""
 # EXIF orientations whose rows or columns run backwards, after rows and columns are swapped where it is 5 or more.
 _ROWS_FLIPPED: Final = (3, 4, 7, 8)
 _COLUMNS_FLIPPED: Final = (2, 3, 6, 7)
@@ -124,6 +133,29 @@ def exif_orientation(data: bytes) -> int:
     """
     with _open(data, "the image", DEFAULT_MAX_PIXELS) as image:
         return _orientation(image)
+
+
+def exif_focal_px(data: bytes) -> float | None:
+    """The focal length in px of the image, from the 35 mm equivalent in its EXIF block; None where there is none.
+
+    It is None, too, where the block states a picture of other proportions: the image is a part of it, who knows which.
+
+    Raises:
+        ImageError: as ``decode_image``, but for damaged pixels.
+    """
+    with _open(data, "the image", DEFAULT_MAX_PIXELS) as image:
+        try:
+            block = image.getexif().get_ifd(_EXIF_IFD)
+            equivalent_mm = float(block.get(_FOCAL_35MM_TAG, 0))
+            stated = sorted(float(block.get(tag, 0)) for tag in _STATED_SIDES_TAGS)
+        except (*_DECODE_ERRORS, TypeError, ZeroDivisionError):
+            return None
+        sides = sorted(image.size)
+    if not _LENSES_MM[0] <= equivalent_mm <= _LENSES_MM[1]:
+        return None
+    if stated[0] > 0 and not math.isclose(stated[1] / stated[0], sides[1] / sides[0], rel_tol=_SAME_SHAPE):
+        return None
+    return equivalent_mm * math.hypot(*sides) / math.hypot(*_FILM_MM)
 
 
 def _decode(data: bytes, name: str, reduction: int, max_pixels: int) -> ReducedImage:

@@ -45,7 +45,8 @@ def predict(
         float | None, typer.Option(help="frames.fps: of videos at most so many frames a second; 0: all.")
     ] = None,
     focal: Annotated[
-        float | None, typer.Option(help="focal_px; default: 1.2 times the longer side of each photo.")
+        float | None,
+        typer.Option(help="focal_px; default: what the photo's EXIF states, else 1.2 times its longer side."),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="run.device: cpu, cuda, or auto (the default): a GPU if there is one.")

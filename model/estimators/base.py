@@ -58,7 +58,7 @@ class EstimatorInfo:
 
 
 def default_camera(width: int, height: int) -> tuple[float, Array]:
-    """Returns the assumed focal length (px) and principal point (2,) of a photo without calibration."""
+    """Returns the assumed focal length (px) and principal point (2,) of a photo of which neither is known."""
     return DEFAULT_FOCAL_FACTOR * max(width, height), np.array([width / 2.0, height / 2.0])
 
 

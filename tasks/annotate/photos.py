@@ -11,7 +11,7 @@ import numpy as np
 from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.sources.decoded import MIB, DecodedPhotos
 from datasets_manifest.sources.image_source import ImageSource
-from datasets_manifest.sources.images import exif_orientation
+from datasets_manifest.sources.images import exif_focal_px, exif_orientation
 from tasks.annotate.datasets import read_record
 from tasks.annotate.workspace import Group, Workspace
 
@@ -38,7 +38,7 @@ class PhotoReader:
     """Gives the bytes."""
     decoded: DecodedPhotos
     """Decodes them, each once."""
-    _last: tuple[str, np.ndarray] | None = field(default=None)
+    _last: tuple[str, np.ndarray, float | None] | None = field(default=None)
 
     @classmethod
     def of_dataset(cls, workspace: Workspace, group: Group, cache_mb: float) -> PhotoReader:
@@ -68,10 +68,18 @@ class PhotoReader:
         Raises:
             ImageError: Missing, corrupt, too large or of an unsupported kind.
         """
-        if self._last is None or self._last[0] != image:
-            self._last = (image, self.decoded.decode(self.source.read(image), image))
-        return self._last[1]
+        return self._read(image)[0]
+
+    def focal_px(self, image: str) -> float | None:
+        """The focal length that the photo's EXIF block states; raises as ``read``."""
+        return self._read(image)[1]
 
     def turn(self, image: str) -> int:
         """The EXIF orientation 1..8 that ``read`` applied to a photo, which reads it again."""
         return exif_orientation(self.source.read(image))
+
+    def _read(self, image: str) -> tuple[np.ndarray, float | None]:
+        if self._last is None or self._last[0] != image:
+            data = self.source.read(image)
+            self._last = (image, self.decoded.decode(data, image), exif_focal_px(data))
+        return self._last[1:]

@@ -19,7 +19,7 @@ from datasets_manifest.sources.files import read_regular
 from datasets_manifest.sources.folder_walk import walk_folder
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
-from datasets_manifest.sources.images import ImageError, decode_image
+from datasets_manifest.sources.images import ImageError, decode_image, exif_focal_px
 from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import VIDEO_SUFFIXES, FrameChoice, VideoClip, is_video
 from tasks.predict.folder import RESULTS
@@ -72,6 +72,8 @@ class InputFrame:
     """When the frame is shown."""
     rgb: np.ndarray | None = None
     """(H, W, 3) uint8; None where there is an error."""
+    focal_px: float | None = None
+    """Focal length that the photo's EXIF block states."""
     error: ImageError | None = None
     """Why the file, a frame, or the rest of a video, could not be read."""
 
@@ -132,7 +134,8 @@ def decode_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
         elif source.is_video:
             yield from _video_frames(source, choice)
         else:
-            yield InputFrame(source=source, rgb=decode_image(_bytes(source), name=source.name))
+            data = _bytes(source)
+            yield InputFrame(source=source, rgb=decode_image(data, name=source.name), focal_px=exif_focal_px(data))
     except ImageError as error:
         yield InputFrame(source=source, error=error)
 

@@ -199,8 +199,8 @@ class _Run:
         read = [(frame, frame.rgb) for frame in batch if frame.rgb is not None]
         found = self._find([frame.name for frame, _ in read], [rgb for _, rgb in read])
         people = [
-            PhotoPeople(rgb=rgb, boxes_xyxy=one.boxes_xyxy[one.usable], focal_px=self.config.focal_px)
-            for (_, rgb), one in zip(read, found, strict=True)
+            PhotoPeople(rgb=rgb, boxes_xyxy=one.boxes_xyxy[one.usable], focal_px=self.config.focal_px or frame.focal_px)
+            for (frame, rgb), one in zip(read, found, strict=True)
         ]
         predictions = self.predictor.predict_photos(people)
         by_frame = {

@@ -60,7 +60,7 @@ class PredictConfig:
     frames: FrameChoice = field(default_factory=FrameChoice)
     """Which frames of videos."""
     focal_px: PositiveFloat | None = None
-    """Focal length of all photos; None assumes 1.2 times the longer side."""
+    """Focal length of all photos; None takes what each photo's EXIF block states, else 1.2 times the longer side."""
     precision: Precision = "fp32"
     """fp32, tf32 or bf16."""
     run: PredictRunConfig = field(default_factory=PredictRunConfig)

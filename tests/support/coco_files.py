@@ -35,10 +35,13 @@ def coco_person(number, image=1, **changes):
     return {key: value for key, value in row.items() if value is not ...}
 
 
-def write_coco(folder, images, annotations, *, boxes="manifest", keypoints="coco", orientation=1, **more):
-    """Writes a data set; the photos are stored as WIDTH x HEIGHT with an EXIF orientation. Returns the manifest."""
+def write_coco(folder, images, annotations, *, boxes="manifest", keypoints="coco", orientation=1, film_mm=None, **more):
+    """Writes a data set; the photos are stored as WIDTH x HEIGHT with an EXIF orientation, and with a focal length for
+    film where one is given. Returns the manifest."""
     exif = Image.Exif()
     exif[0x0112] = orientation
+    if film_mm is not None:
+        exif[0x8769] = {0xA405: film_mm}
     for name in {row["file_name"] for row in images if isinstance(row, dict) and isinstance(row.get("file_name"), str)}:
         Image.new("RGB", (WIDTH, HEIGHT), "grey").save(folder / name, exif=exif)
     (folder / "a.json").write_text(json.dumps({"images": images, "annotations": annotations} | more))

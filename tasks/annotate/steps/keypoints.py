@@ -88,7 +88,9 @@ class _Photo:
         error = _size_error(plan, asked[0], rgb, reader)
         if error is not None:
             return cls(plan=plan, refused=refused, asked=asked, error=error, size=_size(rgb, len(asked)))
-        return cls(plan=plan, refused=refused, asked=asked, image=_image_input(plan, asked[0], rgb))
+        return cls(
+            plan=plan, refused=refused, asked=asked, image=_image_input(plan, asked[0], rgb, reader.focal_px(image))
+        )
 
     @property
     def is_known(self) -> bool:
@@ -193,13 +195,14 @@ def _estimate(estimator: KeypointEstimator, photos: list[_Photo]) -> dict[int, K
     return {id(photo): output for photo, output in zip(photos, outputs, strict=True)}
 
 
-def _image_input(plan: Columns, row: int, rgb: np.ndarray) -> ImageInput:
-    focal, principal = default_camera(rgb.shape[1], rgb.shape[0])
+def _image_input(plan: Columns, row: int, rgb: np.ndarray, exif_focal_px: float | None) -> ImageInput:
+    """A photo with the camera that the data set states, else the photo itself, else an assumed one."""
+    assumed, principal = default_camera(rgb.shape[1], rgb.shape[0])
     stated = float(plan["focal_px"][row])
     return ImageInput(
         image_id=f"{plan['dataset'][row]}/{plan['split'][row]}/{image_id_of(plan['sample_id'][row])}",
         rgb=rgb,
-        focal_px=focal if math.isnan(stated) else stated,
+        focal_px=stated if not math.isnan(stated) else exif_focal_px or assumed,
         principal_px=plan["principal_px"][row].astype(float) if plan.has("principal_px")[row] else principal,
     )
 

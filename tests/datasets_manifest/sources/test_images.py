@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.images import ImageError, decode_image, exif_orientation
+from datasets_manifest.sources.images import ImageError, decode_image, exif_focal_px, exif_orientation
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 
@@ -300,3 +300,42 @@ def test_what_is_no_image_is_told_in_words(data, told):
     with pytest.raises(ImageError) as caught:
         decode_image(data, name="x.png")
     assert caught.value.detail.startswith(told)
+
+
+def with_exif(width, height, fmt="JPEG", orientation=1, **tags):
+    """An encoded picture whose EXIF block holds FocalLengthIn35mmFilm, PixelXDimension and PixelYDimension."""
+    numbers = {"film_mm": 0xA405, "x": 0xA002, "y": 0xA003}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x8769] = {numbers[name]: value for name, value in tags.items()}
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), "grey").save(buffer, format=fmt, exif=exif)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("fmt", ["PNG", "JPEG", "WEBP"])
+def test_a_stated_focal_length_is_that_of_a_film_with_the_same_diagonal(fmt):
+    assert exif_focal_px(with_exif(360, 240, fmt, film_mm=50)) == pytest.approx(500)
+    assert exif_focal_px(with_exif(240, 360, fmt, film_mm=50, orientation=6)) == pytest.approx(500)
+    # Of other proportions: the diagonals, 400 x 300 px and 43.27 mm, are what is compared.
+    assert exif_focal_px(with_exif(400, 300, fmt, film_mm=26)) == pytest.approx(26 * 500 / 43.2666, rel=1e-4)
+
+
+@pytest.mark.parametrize("stated", [{}, {"film_mm": 0}, {"film_mm": 65535}, {"x": 360, "y": 240}])
+def test_a_focal_length_that_is_not_stated_is_none(stated):
+    assert exif_focal_px(with_exif(360, 240, **stated)) is None
+
+
+@pytest.mark.parametrize("sides", [{"x": 720, "y": 480}, {"x": 480, "y": 720}, {"x": 361, "y": 241}])
+def test_a_scaled_or_turned_picture_keeps_its_focal_length(sides):
+    assert exif_focal_px(with_exif(360, 240, film_mm=50, **sides)) == pytest.approx(500)
+
+
+def test_a_part_of_a_picture_has_no_known_focal_length():
+    assert exif_focal_px(with_exif(360, 240, film_mm=50, x=720, y=720)) is None
+
+
+def test_a_damaged_block_states_no_focal_length():
+    data = with_exif(360, 240, film_mm=50)
+    at = data.index(b"Exif\0\0") + 6
+    assert exif_focal_px(data[: at + 8] + b"\xff" * 40 + data[at + 48 :]) is None

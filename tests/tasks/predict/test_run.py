@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import trimesh
+from PIL import Image
 from video_files import write_video
 
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
@@ -251,6 +252,16 @@ def test_the_whole_image_is_one_person_without_any_backend(folder, tmp_path):
     assert set(table["bbox_source"]) == {"image"}
     assert table["detection_score"].isna().all()
     assert len(read_footer(tmp_path / "people/00000.parquet").estimators) == 1
+
+
+@pytest.mark.parametrize(("given", "focal_px"), [(None, 500.0), (700.0, 700.0)])
+def test_the_focal_length_of_a_photo_is_what_it_states_unless_one_is_given(folder, tmp_path, given, focal_px):
+    exif = Image.Exif()
+    exif[0x8769] = {0xA405: 50}
+    Image.new("RGB", (360, 240)).save(tmp_path / "stated.jpg", exif=exif)
+    predict([str(tmp_path / "stated.jpg")], settings(folder, tmp_path / "out", boxes="whole", focal_px=given))
+    (row,) = pd.read_parquet(tmp_path / "out/people")["focal_px"]
+    assert row == pytest.approx(focal_px)
 
 
 def test_many_rows_are_cut_into_files_without_loss(folder, rows, tmp_path, monkeypatch):

@@ -109,6 +109,12 @@ def test_a_size_that_is_not_stated_is_the_photos_own(tmp_path, stated):
     assert sentence(table) is None
 
 
+@pytest.mark.parametrize(("film_mm", "focal_px"), [(50, 50 * np.hypot(80, 120) / np.hypot(36, 24)), (None, 1.2 * 120)])
+def test_the_focal_length_is_what_the_photo_states_or_else_assumed(tmp_path, film_mm, focal_px):
+    table = rows_of(tmp_path, [coco_image(1)], [coco_person(1)], film_mm=film_mm)
+    assert table["focal_px"].to_pylist() == [pytest.approx(focal_px)]
+
+
 def test_a_stated_size_does_not_matter_where_nobody_is_annotated(tmp_path, estimator):
     table = rows_of(tmp_path, [coco_image(1, width=800)], [coco_person(1)], boxes="detector", keypoints="none")
     assert table["error_code"].to_pylist() == [ErrorCode.NO_PERSON_FOUND]
