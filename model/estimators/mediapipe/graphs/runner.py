@@ -34,7 +34,7 @@ from model.estimators.mediapipe.graphs.texts import (
 )
 
 LICENCE = "Apache-2.0"
-METHOD_VERSION = "7"
+METHOD_VERSION = "8"
 """Of the search around the networks: raised when it gives other answers, so that files of before are made again."""
 
 

@@ -42,6 +42,10 @@ class HeadConfig:
     """Score of the face detector."""
     min_mesh_score: float = 0.5
     """Score of the face mesh."""
+    sure_score: float = 0.7
+    """Score of a sure face detector."""
+    sure_mesh_score: float = 0.9
+    """Score of a sure face mesh: one of the two must be sure."""
     max_spread: float = 0.018
     """Median spread of the mesh over other regions, in its diagonals."""
     max_offset: float = 0.35
@@ -137,6 +141,8 @@ def confirm(networks: Networks, rgb: Array, group: list[FaceDetection], config: 
         if best is not None and best[0].score > GOOD_SCORE:
             break
     if best is None or best[0].score <= config.min_mesh_score:
+        return None
+    if group[0].score < config.sure_score and best[0].score < config.sure_mesh_score:
         return None
     if face_spread(networks, rgb, best[0]) > config.max_spread:
         return None

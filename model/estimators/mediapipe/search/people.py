@@ -11,12 +11,13 @@ from model.estimators.mediapipe.search.detector import (
     DetectorConfig,
     find_candidates,
     head_centre,
-    head_side,
     levels_of,
     look_again,
 )
+from model.estimators.mediapipe.search.face_landmarks import head_side
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.heads import (
+    POSE_FACE,
     HeadConfig,
     centre,
     confirm,
@@ -48,7 +49,7 @@ def is_person(pose: PersonPose, box: Array) -> bool:
     """Whether a detected pose holds still under other regions, as people do and ghosts do not."""
     side = float(max(box[2:] - box[:2]))
     spread = float(np.median(pose.spread_px))
-    return pose.score > 0.5 and side > 8 and spread < GHOST_SPREAD * pose.region.side_px
+    return side > 8 and spread < GHOST_SPREAD * pose.region.side_px
 
 
 def has_trusted_part(reading: PersonReading, box: Array, width: int, height: int) -> bool:
@@ -70,13 +71,17 @@ def owns_face(reading: PersonReading, detection: FaceDetection) -> bool:
 
 
 def is_of(detection: Detection, pose: PersonPose) -> bool:
-    """Whether the person detector saw somebody whose pose is known: the same head, or the same hips and size."""
+    """Whether the person detector saw somebody whose pose is known: the same head, or the same hips and size.
+
+    Somebody close behind another person has a head beside it and hips of another size: narrow limits, since readings of
+    one person are told apart afterwards.
+    """
     points = pose.landmarks[:, :2]
     hips, radius = (points[23] + points[24]) / 2, pose.region.side_px / REGION_FACTOR
-    distance = float(np.hypot(*(detection.hip_px - hips)))
     large, small = max(radius, detection.radius_px), max(min(radius, detection.radius_px), 1e-6)
-    same_hips = distance < 0.4 * large and large < 1.6 * small
-    return same_hips or is_head_of(head_centre(detection), head_side(detection), points)
+    same_hips = float(np.hypot(*(detection.hip_px - hips))) < 0.4 * small and large < 1.6 * small
+    between_heads = float(np.hypot(*(head_centre(detection) - points[list(POSE_FACE)].mean(0))))
+    return same_hips or between_heads < 0.4 * head_side(points)
 
 
 def add_poses(
@@ -92,7 +97,7 @@ def add_poses(
         if seen is None or any(is_of(seen, pose) for pose in poses):
             continue
         pose = from_detection(networks, rgb, seen)
-        if is_person(pose, person_box(pose.landmarks, width, height)):
+        if pose is not None and is_person(pose, person_box(pose.landmarks, width, height)):
             poses.append(pose)
     return poses
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from model.estimators.base import Array
 from model.estimators.mediapipe.landmarks import POSE_FLIP
-from model.estimators.mediapipe.search.pose import PersonPose
+from model.estimators.mediapipe.search.pose import PersonPose, is_seen
 from model.imaging.boxes import box_area, intersection_area
 
 JOINTS = np.array([0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
@@ -40,7 +40,7 @@ def is_taken(pose: PersonPose, side: float, others: list[tuple[PersonPose, float
 
 def drop_repeats(poses: list[PersonPose], boxes: list[Array]) -> list[int]:
     """Returns the indices to keep: of readings of one person the steadiest, none that is composed of people who are
-    kept, and no small box inside a larger person."""
+    kept, and no small box between the points of a larger person."""
     sides = [float(max(box[2:] - box[:2])) for box in boxes]
     order = sorted(range(len(poses)), key=lambda i: float(np.median(poses[i].spread_px)) / max(sides[i], 1.0))
     kept: list[int] = []
@@ -49,9 +49,9 @@ def drop_repeats(poses: list[PersonPose], boxes: list[Array]) -> list[int]:
             kept.append(i)
 
     def is_swallowed(i: int) -> bool:
-        area = box_area(boxes[i])
-        return any(
-            sides[i] < 0.5 * sides[j] and intersection_area(boxes[i], boxes[j]) > 0.8 * area for j in kept if j != i
-        )
+        larger = [poses[j].landmarks for j in kept if sides[i] < 0.5 * sides[j]]
+        points = [landmarks[is_seen(landmarks), :2] for landmarks in larger]
+        extents = [np.concatenate([own.min(0), own.max(0)]) for own in points]
+        return any(intersection_area(boxes[i], extent) > 0.8 * box_area(boxes[i]) for extent in extents)
 
     return sorted(i for i in kept if not is_swallowed(i))

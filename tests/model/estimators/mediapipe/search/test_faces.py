@@ -65,7 +65,9 @@ def test_what_is_said_against_a_face_has_its_figure_and_the_limit(score, offset,
 def test_a_face_on_the_back_of_a_head_is_refused():
     rgb = np.ascontiguousarray(pytest.importorskip("skimage.data").astronaut())
     (person, *_) = find_candidates(networks(), rgb, (1, 2), DetectorConfig())
-    frontal = read_parts(networks(), rgb, from_detection(networks(), rgb, person), HandConfig(), hands=False)
+    pose = from_detection(networks(), rgb, person)
+    assert pose is not None
+    frontal = read_parts(networks(), rgb, pose, HandConfig(), hands=False)
     assert frontal.has_face()
     assert frontal.face_eyes > MIN_EYES
     turned = frontal.pose.landmarks.copy()

@@ -8,9 +8,16 @@ from refusals import codes_of
 
 from model.body.skeleton import FACE
 from model.estimators import ImageInput, create
-from model.estimators.mediapipe.graphs.runner import networks
+from model.estimators.mediapipe.graphs.runner import FaceDetection, FaceReading, Networks, networks
 from model.estimators.mediapipe.landmarks import FACE_OF_68
-from model.estimators.mediapipe.search.heads import HeadConfig, detect_faces, head_box, head_points, is_head_of
+from model.estimators.mediapipe.search.heads import (
+    HeadConfig,
+    confirm,
+    detect_faces,
+    head_box,
+    head_points,
+    is_head_of,
+)
 from model.estimators.mediapipe.search.people import head_in_box
 
 pytest.importorskip("mediapipe")
@@ -114,6 +121,24 @@ def frontal_mesh():
     mesh[[362, 263], :2], mesh[[133, 33], :2] = [[315, 270], [345, 270]], [[285, 270], [255, 270]]
     mesh[454, :2], mesh[234, :2] = [370, 290], [230, 290]
     return mesh
+
+
+@pytest.mark.parametrize(
+    ("detector", "mesh", "is_face"), [(0.65, 0.95, True), (0.8, 0.55, True), (0.65, 0.8, False), (0.95, 0.45, False)]
+)
+def test_a_face_needs_one_network_that_is_sure_of_it(detector, mesh, is_face):
+    class Reader(Networks):
+        def __init__(self):
+            """Needs no files."""
+
+        def face(self, rgb, region):
+            del rgb
+            return FaceReading(score=mesh, landmarks=frontal_mesh(), region=region)
+
+    points = np.array([[270.0, 270], [330, 270], [300, 310], [300, 350], [230, 290], [370, 290]])
+    detection = FaceDetection(score=detector, box_xyxy=np.array([200.0, 200, 400, 400]), points=points)
+    found = confirm(Reader(), np.zeros((600, 600, 3), np.uint8), [detection], HeadConfig())
+    assert (found is not None) == is_face
 
 
 def test_head_box_holds_the_face_and_the_skull():

@@ -1,5 +1,7 @@
 """Readings that are one person, or of several."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,10 @@ def test_people_who_hold_hands_are_two():
     first, second = standing(300), standing(420)
     holding = with_points_of(second, first, (16, 18, 20), 3.0)
     assert kept(first, holding) == [0, 1]
+
+
+@pytest.mark.parametrize(("x", "people"), [(300, [0]), (350, [0, 1])])
+def test_a_small_reading_goes_between_the_points_of_a_person_and_stays_beside_them_though_in_the_box(x, people):
+    person, small = standing(300), standing(x, height=60.0, spread=0.5)
+    landmarks = small.landmarks + np.array([0, 150, 0, 0, 0])
+    assert kept(person, with_points_of(small, replace(small, landmarks=landmarks), range(33), 0.5)) == people
