@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-Box: TypeAlias = Literal["exact", "3 sigma", "3.33 sigma"]
+Box: TypeAlias = Literal["exact", "3 sigma"]
 """Which pixels look at a Gaussian.
 
-`exact`: all in which its alpha reaches `alpha_min`. `3 sigma` (Kerbl et al., 2023): the blocks of 16 px that a square
-touches, its half side three standard deviations along the longer axis, rounded up. `3.33 sigma` (gsplat 1.5): those
-that a rectangle touches, its half sides at most 3.33 standard deviations along x and y, rounded up.
+`exact`: all in which its alpha reaches `alpha_min`. That is gsplat's too: its boxes of 3.33 standard deviations hold
+every alpha of 1/255. `3 sigma` (Kerbl et al., 2023): of those the ones in blocks of 16 px that a square touches, half
+its side three standard deviations along the longer axis, rounded up.
 """
 BLOCK_PX = 16
-"""Side of the blocks of published rasterisers."""
+"""Side of these blocks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,5 +50,5 @@ EXACT = Conventions()
 """Leaves out nothing that can be seen."""
 KERBL = Conventions(box="3 sigma", stop_transmittance=1e-4)
 """Kerbl et al., 3D Gaussian Splatting (2023), and the renderers made from its code."""
-GSPLAT = Conventions(alpha_max=0.999, box="3.33 sigma", stop_transmittance=1e-4)
+GSPLAT = Conventions(alpha_max=0.999, stop_transmittance=1e-4)
 """gsplat 1.5, but for its nearest plane (0.01 m)."""

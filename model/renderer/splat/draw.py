@@ -58,11 +58,12 @@ def draw(
     _check(gaussians, camera, size_hw, background)
     if rasteriser not in _COMPOSITE:
         raise ValueError(f"expected a rasteriser of {', '.join(get_args(Rasteriser))}, got {rasteriser!r}")
-    projected = project(gaussians, camera, size_hw, conventions)
     composite = _COMPOSITE[rasteriser]
-    colour, left = composite(projected, gaussians.colours, gaussians.opacities, size_hw, conventions)
-    if background is not None:
-        colour = colour + left[..., None] * background
+    with torch.autocast(gaussians.colours.device.type, enabled=False):  # half precision has not the digits of a place
+        projected = project(gaussians, camera, size_hw, conventions)
+        colour, left = composite(projected, gaussians.colours, gaussians.opacities, size_hw, conventions)
+        if background is not None:
+            colour = colour + left[..., None] * background
     return Drawing(colour=colour, alpha=1.0 - left)
 
 

@@ -28,22 +28,33 @@ def library() -> ctypes.CDLL:
     """The library, built if need be: some seconds, once.
 
     Raises:
-        ImportError: There is no compiler, it failed, or others can write to the folder.
+        ImportError: There is no compiler, it failed, or the folder cannot be used or can be written to by others.
     """
-    folder = _folder()
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pear-pipeline"
+    try:
+        return ctypes.CDLL(str(_library_in(folder)))
+    except OSError as error:
+        raise ImportError(
+            f"the rasteriser 'native' could not be built or loaded in {folder} ({error}): set XDG_CACHE_HOME to "
+            "another folder, or draw with 'tiles'"
+        ) from error
+
+
+def _library_in(folder: Path) -> Path:
+    """The library that was built, or is built now, from this source for this processor."""
+    _check(folder)
     source = _HEADER.read_bytes() + _SOURCE.read_bytes()
     level = _LEVELS.get(torch.backends.cpu.get_cpu_capability()) if platform.machine() == "x86_64" else None
     flags = (*_FLAGS, f"-march={level}") if level else _FLAGS
     name = f"splat-{_digest(source + repr(flags).encode())}"
     for path in sorted(folder.glob(f"{name}-*.so")):
         if path.stem == f"{name}-{_digest(path.read_bytes())}":
-            return ctypes.CDLL(str(path))
-    return ctypes.CDLL(str(_build(folder, name, flags)))
+            return path
+    return _build(folder, name, flags)
 
 
-def _folder() -> Path:
-    """Where the libraries lie, for this user alone to write."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pear-pipeline"
+def _check(folder: Path) -> None:
+    """Makes sure of the folder: only this user can write there."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     found = folder.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022:
@@ -51,7 +62,6 @@ def _folder() -> Path:
             f"the rasteriser 'native' loads no library from {folder}, since other users can write there: "
             f"run `chmod 700 {folder}`, set XDG_CACHE_HOME to another folder, or draw with 'tiles'"
         )
-    return folder
 
 
 def _build(folder: Path, name: str, flags: tuple[str, ...]) -> Path:

@@ -15,7 +15,7 @@ from model.renderer.splat.conventions import BLOCK_PX, Conventions
 from model.renderer.splat.gaussians import Gaussians
 
 _ROUNDING_PX = 0.01
-"""Exact boxes are this much larger, so that rounding drops no pixel."""
+"""Boxes are this much larger, so that rounding drops no pixel."""
 
 
 class Projected(NamedTuple):
@@ -86,21 +86,16 @@ def _pixels(mean, covariance, reach, drawn, size_hw: tuple[int, int], convention
     """The pixels (B, N, 4) that look at a Gaussian; reach: in standard deviations."""
     size = mean.new_tensor([size_hw[1], size_hw[0]])
     variance = covariance[..., [0, 2]]
-    if conventions.box == "exact":
-        half = reach[..., None] * torch.sqrt(variance) + _ROUNDING_PX
-        low, high = torch.ceil(mean - half - 0.5), torch.floor(mean + half - 0.5) + 1.0
-    elif conventions.box == "3 sigma":
+    half = reach[..., None] * torch.sqrt(variance) + _ROUNDING_PX
+    low, high = torch.ceil(mean - half - 0.5), torch.floor(mean + half - 0.5) + 1.0
+    if conventions.box == "3 sigma":
         middle = variance.mean(-1)
         determinant = variance.prod(-1) - covariance[..., 1] ** 2
         longest = middle + torch.sqrt((middle * middle - determinant).clamp(min=0.1))
-        half = torch.ceil(3.0 * torch.sqrt(longest))[..., None]
+        side = torch.ceil(3.0 * torch.sqrt(longest))[..., None]
         # That renderer counts pixels from the centre of the first one.
-        low = torch.trunc((mean - 0.5 - half) / BLOCK_PX) * BLOCK_PX
-        high = torch.trunc((mean - 0.5 + half + BLOCK_PX - 1) / BLOCK_PX) * BLOCK_PX
-    else:
-        half = torch.ceil(reach.clamp(max=3.33)[..., None] * torch.sqrt(variance))
-        low = torch.floor((mean - half) / BLOCK_PX) * BLOCK_PX
-        high = torch.ceil((mean + half) / BLOCK_PX) * BLOCK_PX
+        low = torch.maximum(low, torch.trunc((mean - 0.5 - side) / BLOCK_PX) * BLOCK_PX)
+        high = torch.minimum(high, torch.trunc((mean - 0.5 + side + BLOCK_PX - 1) / BLOCK_PX) * BLOCK_PX)
     low = torch.minimum(low.clamp(min=0.0), size).long()
     high = torch.minimum(high.clamp(min=0.0), size).long()
     drawn = drawn & (high > low).all(-1)

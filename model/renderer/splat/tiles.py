@@ -55,6 +55,11 @@ class _Tiles(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, *grad_outputs):  # pyright: ignore[reportIncompatibleMethodOverride]
+        with torch.autocast(grad_outputs[0].device.type, enabled=False):
+            return *_Tiles._gradients(ctx, *grad_outputs), None, None
+
+    @staticmethod
+    def _gradients(ctx, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
         shapes, colours = ctx.saved_tensors
         image_tiles, left_tiles = (_by_tile(g.contiguous(), ctx.pairs) for g in grad_outputs)
         flat = colours.flatten(0, 1)
@@ -72,7 +77,7 @@ class _Tiles(torch.autograd.Function):
             if bool((bucket.opacity > ctx.conventions.alpha_max).any()):
                 g_alpha.mul_(alpha < ctx.conventions.alpha_max)
             g_shapes.index_add_(0, bucket.gaussian, bucket.backward(g_alpha.mul_(alpha), monomials).flatten(0, 1))
-        return g_shapes.view_as(shapes), g_colours.view_as(colours), None, None
+        return g_shapes.view_as(shapes), g_colours.view_as(colours)
 
 
 def _by_tile(image: Tensor, pairs: Pairs) -> Tensor:

@@ -102,6 +102,15 @@ def test_a_compiler_that_fails_is_named_with_what_it_said(folder, tmp_path, monk
     assert not list(folder.iterdir())
 
 
+def test_a_cache_that_cannot_be_made_and_a_file_that_is_no_library_are_told(folder, compiler, tmp_path, monkeypatch):
+    with pytest.raises(ImportError, match=r"could not be built or loaded in .*pear-pipeline .*set XDG_CACHE_HOME"):
+        native_library.library()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ImportError, match=r"in .*/file/pear-pipeline \(.*Not a directory.*\): set XDG_CACHE_HOME"):
+        native_library.library()
+
+
 @pytest.mark.parametrize("rasteriser", [NATIVE])
 def test_denormal_numbers_stay_what_they_are(rasteriser):
     drawn(arguments(1, 3, 3), (8, 8), EXACT, rasteriser)

@@ -68,29 +68,42 @@ def test_the_margin_bounds_the_shape_and_not_the_place():
 
 
 @pytest.mark.parametrize(
-    ("conventions", "pixels"),
+    ("sigma_m", "conventions", "pixels"),
     [
-        # Mean (32, 24); variance 4.3: alpha 0.8 reaches 1/255 at 2.0736 * sqrt(2 ln 204) = 6.763 px.
-        (EXACT, [25, 17, 39, 31]),
-        # 3 sigma rounded up, 7 px: (24.5, 16.5) to (38.5, 30.5) in pixels counted from a centre, blocks of 16.
-        (KERBL, [16, 16, 48, 32]),
-        # 3.26 sigma rounded up, 7 px: (25, 17) to (39, 31).
-        (GSPLAT, [16, 16, 48, 32]),
+        # Variance 4.3: alpha 0.99 reaches 1/255 at 3.326 sigma, 6.90 px from (256, 256).
+        (0.1, EXACT, [249, 249, 263, 263]),
+        (0.1, GSPLAT, [249, 249, 263, 263]),
+        (0.1, KERBL, [249, 249, 263, 263]),
+        # Variance 900.3: 99.8 px; 3 sigma are 91 px, 164.5 to 346.5 counted from a centre, in blocks of 16.
+        (1.5, EXACT, [156, 156, 356, 356]),
+        (1.5, GSPLAT, [156, 156, 356, 356]),
+        (1.5, KERBL, [160, 160, 352, 352]),
     ],
 )
-def test_boxes_are_as_published(conventions, pixels):
-    projected = project(one(), camera(1, SIZE_HW, torch.float64), SIZE_HW, conventions)
+def test_boxes_are_as_published(sigma_m, conventions, pixels):
+    place = camera(1, (512, 512), torch.float64)
+    projected = project(one(sigma_m=sigma_m, opacity=0.99), place, (512, 512), conventions)
     assert projected.pixels[0, 0].tolist() == pixels
 
 
-def test_boxes_differ_where_they_should():
-    # A long thin one along x: the square of 3 sigma reaches as far along y, the rectangle does not.
-    gaussians = one()
-    gaussians.factors_m[0, 0, 0, 0] = 0.6
-    place = camera(1, (96, 96), torch.float64)
-    square, rectangle = (project(gaussians, place, (96, 96), each).pixels[0, 0].tolist() for each in (KERBL, GSPLAT))
-    assert square == [0, 0, 96, 96]
-    assert rectangle == [0, 32, 96, 64]
+def test_the_square_of_three_sigma_is_as_wide_as_the_longer_axis_is_long():
+    thin = one(opacity=0.99)
+    thin.factors_m[0, 0, 1, 1] = 1.5
+    pixels = project(thin, camera(1, (512, 512), torch.float64), (512, 512), KERBL).pixels
+    assert pixels[0, 0].tolist() == [249, 160, 263, 352]
+
+
+@pytest.mark.parametrize("rasteriser", ["tiles", NATIVE])
+def test_what_a_box_cuts_off_is_not_drawn(rasteriser):
+    large, place = one(sigma_m=1.5, opacity=0.99), camera(1, (512, 512), torch.float64)
+    exact, cut = (
+        draw(large, place, (512, 512), conventions=each, rasteriser=rasteriser).alpha[0] for each in (EXACT, KERBL)
+    )
+    assert (exact[256, 150:170] > 0).tolist() == [False] * 6 + [True] * 14
+    assert (cut[256, 150:170] > 0).tolist() == [False] * 10 + [True] * 10
+    assert torch.equal(cut[160:352, 160:352], exact[160:352, 160:352])
+    # All that is lost is beyond 3 sigma: less than exp(-4.5).
+    assert 0.003 < (exact - cut).max() < 0.0112
 
 
 def test_no_pixel_that_a_gaussian_reaches_is_outside_its_box():
@@ -124,6 +137,18 @@ def test_an_opaque_gaussian_is_clamped_and_what_is_behind_too_many_is_left_out(r
         colour, alpha = draw(flat, place, (4, 4), conventions=conventions, rasteriser=rasteriser)
         torch.testing.assert_close(colour[0, 1, 1], torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=0)
         torch.testing.assert_close(alpha, colour.sum(-1))
+
+
+def test_the_camera_has_gradients_too():
+    gaussians, size_hw = Gaussians(**arguments(1, 5, 2)), (12, 12)
+    free = Conventions(alpha_min=0.0, frustum_clamp=None)
+
+    def picture(focal_px, principal_px):
+        return draw(gaussians, Camera(focal_px=focal_px, principal_px=principal_px), size_hw, conventions=free).colour
+
+    place = camera(1, size_hw, torch.float64)
+    leaves = place.focal_px.requires_grad_(), place.principal_px.requires_grad_()
+    assert torch.autograd.gradcheck(picture, leaves, fast_mode=True)
 
 
 def test_a_crop_camera_draws_what_is_cut_out():

@@ -61,6 +61,16 @@ def test_the_same_call_gives_the_same_bits(rasteriser):
         assert torch.equal(first[name], second[name]), name
 
 
+@pytest.mark.parametrize("rasteriser", RASTERISERS)
+def test_mixed_precision_around_it_changes_no_bit(rasteriser):
+    fields = arguments(1, 30, 3)
+    plain = with_gradients(fields, torch.float32, SIZE_HW, EXACT, rasteriser)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = with_gradients(fields, torch.float32, SIZE_HW, EXACT, rasteriser)
+    for name in plain:
+        assert torch.equal(plain[name], mixed[name]), name
+
+
 @pytest.mark.parametrize("rasteriser", [NATIVE])
 def test_the_number_of_threads_changes_no_bit(rasteriser):
     before, results = torch.get_num_threads(), []
