@@ -1,4 +1,4 @@
-"""The splatting renderer in figures: agreement with every Gaussian at every pixel, time and memory.
+"""The renderer of Gaussians in figures: agreement with every Gaussian in every pixel, time, memory, animation.
 
     python -m benchmarks.render                                 the tables of docs/benchmarks.md: a minute
     python -m benchmarks.render --sizes 256 --counts 20000      some rows of the second table
@@ -7,7 +7,8 @@
 Agreement is that of a random scene, in the conventions of three renderers. Time is that of a body whose upper half
 fills the picture, covered with flat Gaussians of opacity 0.9: processor time of one thread unless `--threads` says
 otherwise, elapsed time on CUDA; the least of some calls. Memory is the growth of the process, or what CUDA allocated,
-over one call there and back. A rasteriser that this machine does not have is left out, with the reason.
+over one call there and back. Animation is a frame of the largest case: EHM-s is posed, takes its Gaussians along, and
+is drawn. A rasteriser that this machine does not have is left out, with the reason.
 """
 
 import argparse
@@ -18,8 +19,9 @@ from dataclasses import fields
 import torch
 
 from benchmarks.measure import peak_growth_bytes, timed
-from benchmarks.splat_scene import random_gaussians, upper_body
+from benchmarks.splat_scene import UpperBody, random_gaussians
 from benchmarks.table import Column, Row, markdown, number, pair
+from model.batches import map_tensors
 from model.imaging.camera import Camera
 from model.renderer.splat.conventions import EXACT, GSPLAT, KERBL, Conventions
 from model.renderer.splat.draw import Drawing, Rasteriser, draw
@@ -47,6 +49,16 @@ SPEED = (
     Column(title="backward ms", text=number("backward", "{:.0f}", 1e3)),
     Column(title="memory MiB", text=number("memory_bytes", "{:.0f}", 2**-20)),
 )
+
+ANIMATION = (
+    RASTERISER,
+    *(Column(title=name, text=number(name, "{:d}", 1)) for name in ("px", "Gaussians", "channels")),
+    Column(title="posing ms", text=number("posing", "{:.1f}", 1e3)),
+    Column(title="Gaussians ms", text=number("taking", "{:.1f}", 1e3)),
+    Column(title="drawing ms", text=number("drawing", "{:.1f}", 1e3)),
+    Column(title="total ms", text=number("total", "{:.1f}", 1e3)),
+)
+TABLES = {"agreement": AGREEMENT, "speed": SPEED, "animation": ANIMATION}
 
 
 def leaves(gaussians: Gaussians, dtype: torch.dtype, device: torch.device) -> Gaussians:
@@ -99,10 +111,10 @@ def there_and_back(
 
 def speed(rasteriser: Rasteriser, size_px: int, count: int, channels: int, repeats: int, device: torch.device) -> Row:
     """Time and memory of drawing a body, forward and backward."""
-    surface, camera = upper_body()
+    body = UpperBody.sample()
     size_hw = (size_px, size_px)
-    gaussians = leaves(surface.gaussians(count, channels), torch.float32, device)
-    camera = moved(camera, torch.float32, device, scale=size_px)
+    gaussians = leaves(body.cloud(count, channels).at(body.vertices()), torch.float32, device)
+    camera = moved(body.camera, torch.float32, device, scale=size_px)
     conventions = GSPLAT if rasteriser == "gsplat" else EXACT
 
     def forward() -> Drawing:
@@ -125,6 +137,31 @@ def speed(rasteriser: Rasteriser, size_px: int, count: int, channels: int, repea
     }
 
 
+@torch.no_grad()
+def animation(
+    rasteriser: Rasteriser, size_px: int, count: int, channels: int, repeats: int, device: torch.device
+) -> Row:
+    """Time of one frame of one person: posing EHM-s, taking the Gaussians along, drawing."""
+    body = UpperBody.sample()
+    cloud, ehms = body.cloud(count, channels).to(device), body.ehms.to(device)
+    person = map_tensors(body.person, lambda tensor: tensor.to(device))
+    camera = moved(body.camera, torch.float32, device, scale=size_px)
+    conventions = GSPLAT if rasteriser == "gsplat" else EXACT
+    frames = []
+    for _ in range(repeats + 1):
+        posed, posing = timed(lambda: ehms(person), device)
+        gaussians, taking = timed(lambda vertices=posed.vertices: cloud.at(vertices), device)
+        _, drawing = timed(
+            lambda given=gaussians: draw(
+                given, camera, (size_px, size_px), conventions=conventions, rasteriser=rasteriser
+            ),
+            device,
+        )
+        frames.append({"posing": posing, "taking": taking, "drawing": drawing, "total": posing + taking + drawing})
+    fastest = min(frames[1:], key=lambda frame: frame["total"])
+    return {"rasteriser": rasteriser, "px": size_px, "Gaussians": count, "channels": channels, **fastest}
+
+
 def available(device: torch.device) -> tuple[list[Rasteriser], list[str]]:
     """Rasterisers that draw on a device, and why the others do not."""
     scene, camera, size_hw = random_gaussians(count=3, channels=3)
@@ -140,8 +177,8 @@ def available(device: torch.device) -> tuple[list[Rasteriser], list[str]]:
     return found, reasons
 
 
-def main(arguments: Sequence[str] | None = None) -> tuple[list[Row], list[Row]]:
-    """Measures and prints both tables; returns their rows."""
+def main(arguments: Sequence[str] | None = None) -> dict[str, list[Row]]:
+    """Measures and prints all tables; returns their rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 512], metavar="PX")
     parser.add_argument("--counts", nargs="+", type=int, default=[20_000, 60_000], help="of Gaussians")
@@ -149,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> tuple[list[Row], list[Row]]:
     parser.add_argument("--repeats", type=int, default=5, help="calls, of which the fastest counts")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", type=torch.device, default="cpu")
-    parser.add_argument("--quick", action="store_true", help="a check of the program: one small row")
+    parser.add_argument("--quick", action="store_true", help="a check of the program: one small row of each")
     options = parser.parse_args(arguments)
     if options.quick:
         options.sizes, options.counts, options.channels, options.repeats = [32], [500], [3], 1
@@ -158,15 +195,19 @@ def main(arguments: Sequence[str] | None = None) -> tuple[list[Row], list[Row]]:
     print(f"torch {torch.__version__}, {options.device}, {options.threads} thread(s)")
     for reason in reasons:
         print(f"left out: {reason}")
-    agreements = agreement(rasterisers, options.device)
-    print(f"\n{markdown(agreements, AGREEMENT)}\n")
-    grid = itertools.product(options.sizes, options.counts, options.channels, rasterisers)
-    speeds = [
-        speed(rasteriser, size_px, count, channels, options.repeats, options.device)
-        for size_px, count, channels, rasteriser in grid
-    ]
-    print(markdown(speeds, SPEED))
-    return agreements, speeds
+    largest = max(options.sizes), max(options.counts), max(options.channels)
+    rows = {
+        "agreement": agreement(rasterisers, options.device),
+        "speed": [
+            speed(rasteriser, size_px, count, channels, options.repeats, options.device)
+            for size_px, count, channels in itertools.product(options.sizes, options.counts, options.channels)
+            for rasteriser in rasterisers
+        ],
+        "animation": [animation(each, *largest, options.repeats, options.device) for each in rasterisers],
+    }
+    for name, columns in TABLES.items():
+        print(f"\n{name}\n\n{markdown(rows[name], columns)}")
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Scenes of Gaussians: random ones, and a body covered with flat ones."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +9,10 @@ from torch import Tensor
 
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
+from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera
 from model.renderer.people import RestShape
 from model.renderer.splat.gaussians import Gaussians
-from tasks.synthetic.person import pose_person
 from tasks.synthetic.pose import CROPS, sample_person
 from tasks.synthetic.scene import place_person
 
@@ -23,45 +24,85 @@ THICKNESS = 0.05
 """Standard deviation along the normal, in those of the plane."""
 
 
-class Surface(NamedTuple):
-    """Triangles before the camera, metres."""
+class Cloud(NamedTuple):
+    """N flat Gaussians that ride on the triangles of a body."""
 
-    corners_m: Tensor
-    """(F, 3, 3): face, corner, coordinate."""
+    corners: Tensor
+    """(N, 3) vertex ids of the triangle."""
+    weights: Tensor
+    """(N, 3) barycentric."""
+    side_m: float
+    """Standard deviation in the plane."""
+    colours: Tensor
+    """(1, N, C)."""
+    opacities: Tensor
+    """(1, N)."""
 
-    def gaussians(self, count: int, channels: int, seed: int = 0) -> Gaussians:
+    def at(self, vertices: Tensor) -> Gaussians:
+        """Where a posed body (1, V, 3) takes them."""
+        a, b, c = (vertices[0, corner] for corner in self.corners.T)
+        along = torch.nn.functional.normalize(b - a, dim=-1)
+        out = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
+        axes = torch.stack([along, torch.linalg.cross(out, along), THICKNESS * out], -1)
+        first, second, third = self.weights.T[..., None]
+        return Gaussians(
+            centres_m=(first * a + second * b + third * c)[None],
+            factors_m=(self.side_m * axes)[None],
+            colours=self.colours,
+            opacities=self.opacities,
+        )
+
+    def to(self, device: torch.device) -> "Cloud":
+        """The same on another device."""
+        tensors = {name: value.to(device) for name, value in self._asdict().items() if isinstance(value, Tensor)}
+        return self._replace(**tensors)
+
+
+class UpperBody(NamedTuple):
+    """A random person of the open body, and a camera whose picture, of side 1, the upper half fills."""
+
+    ehms: EHMs
+    person: EhmParameters
+    camera: Camera
+
+    @classmethod
+    def sample(cls, seed: int = 7) -> "UpperBody":
+        """Always the same for a seed."""
+        ehms = EHMs(load_open_body()).eval()
+        rest = RestShape.from_assets(ehms.assets)
+        drawn = sample_person(
+            np.random.default_rng([seed, 3]), rest.joints_m, tuple(float(crop == "upper") for crop in CROPS)
+        )
+        columns = {**drawn.parameters, "transl_m": np.zeros(3, np.float32)}
+        person = EhmParameters.from_columns({name: value[None] for name, value in columns.items()})
+        with torch.no_grad():
+            vertices = ehms(person).vertices[0].double().numpy()
+        above = rest.points_m[:, 1] > rest.joints_m["pelvis"][1]
+        transl = place_person(vertices[above], FOCAL_SIDES, np.full(2, 0.5), (1, 1), 0.9, np.zeros(2))
+        return cls(
+            ehms=ehms,
+            person=replace(person, transl_m=torch.from_numpy(transl).float()[None]),
+            camera=Camera(focal_px=torch.tensor([FOCAL_SIDES]), principal_px=torch.full((1, 2), 0.5)),
+        )
+
+    @torch.no_grad()
+    def vertices(self) -> Tensor:
+        """(1, V, 3), before the camera, metres."""
+        return self.ehms(self.person).vertices
+
+    def cloud(self, count: int, channels: int, seed: int = 0) -> Cloud:
         """Random points, evenly over the surface, with random colours and opacity 0.9."""
         rng = np.random.default_rng(seed)
-        a, b, c = self.corners_m.unbind(1)
-        normal = torch.linalg.cross(b - a, c - a)
-        area = 0.5 * normal.norm(dim=1)
-        shares = area.double().numpy()
-        face = torch.from_numpy(rng.choice(len(area), count, p=shares / shares.sum()))
-        weights = torch.from_numpy(rng.dirichlet((1, 1, 1), count)).float()
-        along = torch.nn.functional.normalize(b - a, dim=1)[face]
-        out = torch.nn.functional.normalize(normal, dim=1)[face]
-        across = torch.linalg.cross(out, along)
-        side_m = SPREAD * float((area.sum() / count) ** 0.5)
-        return Gaussians(
-            centres_m=(weights[:, :, None] * self.corners_m[face]).sum(1)[None],
-            factors_m=side_m * torch.stack([along, across, THICKNESS * out], -1)[None],
+        a, b, c = self.vertices()[0][self.ehms.faces].unbind(1)
+        area = 0.5 * torch.linalg.cross(b - a, c - a).norm(dim=1).double().numpy()
+        face = rng.choice(len(area), count, p=area / area.sum())
+        return Cloud(
+            corners=self.ehms.faces[torch.from_numpy(face)],
+            weights=torch.from_numpy(rng.dirichlet((1, 1, 1), count)).float(),
+            side_m=SPREAD * float((area.sum() / count) ** 0.5),
             colours=torch.from_numpy(rng.random((1, count, channels), np.float32)),
             opacities=torch.full((1, count), 0.9),
         )
-
-
-def upper_body(seed: int = 7) -> tuple[Surface, Camera]:
-    """A random person of the open body, and a camera whose picture, of side 1, the upper half fills."""
-    ehms = EHMs(load_open_body()).eval()
-    rest = RestShape.from_assets(ehms.assets)
-    rng = np.random.default_rng([seed, 3])
-    person = sample_person(rng, rest.joints_m, tuple(float(crop == "upper") for crop in CROPS))
-    vertices = pose_person(ehms, person, np.zeros(3)).vertices[0].numpy().astype(np.float64)
-    above = rest.points_m[:, 1] > rest.joints_m["pelvis"][1]
-    transl = place_person(vertices[above], FOCAL_SIDES, np.full(2, 0.5), (1, 1), 0.9, np.zeros(2))
-    placed = torch.from_numpy((vertices + transl).astype(np.float32))
-    camera = Camera(focal_px=torch.tensor([FOCAL_SIDES]), principal_px=torch.full((1, 2), 0.5))
-    return Surface(placed[ehms.faces]), camera
 
 
 def random_gaussians(count: int, channels: int, seed: int = 0) -> tuple[Gaussians, Camera, tuple[int, int]]:

@@ -6,10 +6,15 @@ from benchmarks.render import available, main
 
 
 def test_the_program_prints_what_agrees_and_what_it_costs(capsys):
-    agreements, speeds = main(["--quick"])
-    for row in agreements:
+    rows = main(["--quick"])
+    for row in rows["agreement"]:
         assert row["colour"] <= (1e-12 if row["numbers"] == "float64" else 1e-5)
-    assert all(row["forward"] > 0 and row["backward"] > 0 and row["pairs_8"] > row["pairs_16"] > 0 for row in speeds)
+    for row in rows["speed"]:
+        assert row["forward"] > 0
+        assert row["backward"] > 0
+        assert row["pairs_8"] > row["pairs_16"] > 0
+    for row in rows["animation"]:
+        assert min(row["posing"], row["taking"], row["drawing"]) > 0
     printed = capsys.readouterr().out
     assert "| tiles | exact | float64 |" in printed
     assert "| tiles | 32 | 500 | 3 |" in printed
