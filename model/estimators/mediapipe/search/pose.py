@@ -6,6 +6,7 @@ The spread of the landmarks over slightly different regions ranks their error fa
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +28,9 @@ CLEAR_SCORE = 0.8
 
 EARS, SHOULDERS = (7, 8), (11, 12)
 """Pose landmarks."""
+
+MAX_DETECTED = 4
+"""Detections in a box whose regions are looked at."""
 
 CROWN, BOX_MARGIN = 0.8, 0.6
 """How far above the ears the skull ends, and what a box holds beyond the outermost points, in sides of the head.
@@ -98,17 +102,13 @@ def detection_region(detection: Detection) -> Region:
     )
 
 
-def read_pose(networks: Networks, rgb: Array, region: Region, *, iterations: int = 2) -> PoseReading:
-    """Reads a pose, moving the region to where the person turned out to be."""
-    best = reading = networks.pose(rgb, region)
-    for _ in range(iterations - 1):
-        following = next_region(reading)
-        if following.side_px < 8:
-            break
-        reading = networks.pose(rgb, following)
-        if reading.score > best.score - 0.05:
-            best = reading
-    return best
+def follow(networks: Networks, rgb: Array, reading: PoseReading) -> PoseReading:
+    """Reads a pose again in the region where the person turned out to be; returns that reading if it is no worse."""
+    following = next_region(reading)
+    if following.side_px < 8:
+        return reading
+    moved = networks.pose(rgb, following)
+    return moved if moved.score > reading.score - 0.05 else reading
 
 
 def measure_spread(networks: Networks, rgb: Array, reading: PoseReading) -> PersonPose:
@@ -154,8 +154,8 @@ def person_box(landmarks: Array, width: int, height: int, *, min_visibility: flo
     return np.concatenate([np.clip(low - margin_px, 0, limit), np.clip(high + margin_px, 0, limit)])
 
 
-def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:
-    """Returns about ten regions worth a look for the person of an xyxy box."""
+def first_regions(networks: Networks, rgb: Array, box: Array) -> Iterator[Region]:
+    """Yields about ten regions worth a look for the person of an xyxy box; the detector looks when they are needed."""
     x, y = (box[:2] + box[2:]) / 2
     w, h = box[2:] - box[:2]
     side = float(max(w, h))
@@ -166,17 +166,17 @@ def first_regions(networks: Networks, rgb: Array, box: Array) -> list[Region]:
             inside = bool(np.all(head > box[:2] - 0.1 * side) and np.all(head < box[2:] + 0.1 * side))
             if inside and detection.score >= 0.3:
                 found.append(detection)
-    regions = [detection_region(d) for d in found[:4]]
-    regions += [Region(float(x), float(y + dy * h), factor * side) for dy, factor in ((0, 1.25), (0, 1.6), (0.1, 1.1))]
+                if len(found) <= MAX_DETECTED:
+                    yield detection_region(detection)
+    for dy, factor in ((0, 1.25), (0, 1.6), (0.1, 1.1)):
+        yield Region(float(x), float(y + dy * h), factor * side)
     if found and found[0].score >= CLEAR_SCORE:
-        return regions
+        return
     # A box that ends at the waist, or below the head: the hips lie lower.
-    regions += [Region(float(x), float(box[1] + h), 2.5 * side), Region(float(x), float(box[1] + 1.9 * h), 4.5 * side)]
-    if w > 1.2 * h:
-        regions += [Region(float(x), float(y), 1.3 * side, turn) for turn in (math.pi / 2, -math.pi / 2)]
-    else:
-        regions.append(Region(float(x), float(y), 1.3 * side, 0.35))
-    return regions
+    yield Region(float(x), float(box[1] + h), 2.5 * side)
+    yield Region(float(x), float(box[1] + 1.9 * h), 4.5 * side)
+    for turn in (math.pi / 2, -math.pi / 2) if w > 1.2 * h else (0.35,):
+        yield Region(float(x), float(y), 1.3 * side, turn)
 
 
 def distinct(readings: list[PoseReading], min_distance_px: float, count: int) -> list[PoseReading]:
@@ -227,7 +227,8 @@ def find_in_box(
         return overlap_of(reading.landmarks) + 0.3 * reading.score + 0.2 * float(reading.landmarks[:, 3].mean())
 
     regions = first_regions(networks, rgb, box)
-    clear = read_pose(networks, rgb, regions[0])
+    opening = networks.pose(rgb, next(regions))
+    clear = follow(networks, rgb, opening)
     readings, measured_clear = [clear], None
     if clear.score > config.clear_score and overlap_of(clear.landmarks) > config.clear_overlap:
         if not measured:
@@ -235,9 +236,11 @@ def find_in_box(
         measured_clear = measure_spread(networks, rgb, clear)
         if float(np.median(measured_clear.spread_px)) < config.steady_spread * side:
             return replace(measured_clear, value=value(clear))
-    readings += [networks.pose(rgb, region) for region in regions]
+    readings += [opening, *(networks.pose(rgb, region) for region in regions)]
     first = distinct(sorted(readings, key=value, reverse=True), 0.02 * side, config.num_refined)
-    refined = [networks.pose(rgb, next_region(reading)) for reading in first if next_region(reading).side_px >= 8]
+    known = {reading.region: reading for reading in readings}
+    following = [region for region in map(next_region, first) if region.side_px >= 8]
+    refined = [known.get(region) or networks.pose(rgb, region) for region in following]
     ranked = sorted([*first, *refined], key=value, reverse=True)
     if not measured:
         likely = ranked[0].score >= config.min_score and overlap_of(ranked[0].landmarks) >= config.min_overlap
@@ -261,5 +264,5 @@ def find_in_box(
 
 def from_detection(networks: Networks, rgb: Array, detection: Detection) -> PersonPose | None:
     """Returns the pose of a detected person, None where the pose network sees nobody."""
-    reading = read_pose(networks, rgb, detection_region(detection))
+    reading = follow(networks, rgb, networks.pose(rgb, detection_region(detection)))
     return measure_spread(networks, rgb, reading) if reading.score > MIN_SCORE else None

@@ -1,6 +1,7 @@
 """How often the networks are asked: what a photo and a person cost."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from photo_people import batch_of_photo
 from model.estimators import ImageInput, PersonBatch, create
 from model.estimators.mediapipe.graphs.runner import Detection, Networks, networks
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of, look_again
+from model.estimators.mediapipe.search.pose import PoseConfig, find_in_box, first_regions
 
 pytest.importorskip("mediapipe")
 data = pytest.importorskip("skimage.data")
@@ -87,3 +89,22 @@ def test_keypoints_of_the_same_backend_are_not_read_twice(astronaut, calls):
     for part in ("body", "hands", "face"):
         create(part, "mediapipe").estimate(batch)
     assert not calls
+
+
+def test_the_detector_looks_at_a_box_once_before_the_first_region_is_read(astronaut, calls):
+    next(first_regions(networks(), astronaut.rgb, BOX[0]))
+    assert calls["detect"] == 1
+
+
+def test_no_region_of_a_box_is_read_twice(monkeypatch):
+    seen = []
+    read = Networks.pose
+
+    def pose(self, rgb, region, *, mirrored=False):
+        seen.append((region, mirrored))
+        return replace(read(self, rgb, region, mirrored=mirrored), score=0.5)  # never clear
+
+    monkeypatch.setattr(Networks, "pose", pose)
+    find_in_box(networks(), data.astronaut(), BOX[0], PoseConfig())
+    assert len(seen) > 10
+    assert len(set(seen)) == len(seen)
