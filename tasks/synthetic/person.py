@@ -116,8 +116,15 @@ def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOu
 def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShape) -> RenderedPerson:
     """Draws person ``index`` of the data set: everything random comes from (seed, index)."""
     rng = np.random.default_rng([config.seed, index])
-    size_hw = (config.image_height, config.image_width)
     person = sample_person(rng, rest.joints_m, config.crop_shares)
+    return draw_person(person, rng, config, ehm, rest)
+
+
+def draw_person(
+    person: SampledPerson, rng: np.random.Generator, config: SyntheticConfig, ehm: EHMs, rest: RestShape
+) -> RenderedPerson:
+    """Draws a person that was sampled; looks, framing, light and background are random."""
+    size_hw = (config.image_height, config.image_width)
     look = sample_appearance(rng)
     framing = FRAMINGS[person.crop]
     focal = float(np.float32(max(size_hw) * rng.uniform(*framing.focal_sides)))

@@ -21,13 +21,16 @@ from model.estimators.mediapipe.graphs.regions import Region, crop, lean_rad, to
 from model.estimators.mediapipe.graphs.stderr import without_harmless_lines
 from model.estimators.mediapipe.graphs.texts import (
     DETECTOR_SIDE_PX,
+    EYE_SIDE_PX,
     FACE_DETECTOR_SIDE_PX,
     FACE_SIDE_PX,
     GRAPHS,
     HAND_SIDE_PX,
     MODEL_FILES,
+    NUM_EYE,
     NUM_FACE,
     NUM_HAND,
+    NUM_IRIS,
     NUM_POSE,
     NUM_POSE_AUXILIARY,
     POSE_SIDE_PX,
@@ -36,6 +39,10 @@ from model.estimators.mediapipe.graphs.texts import (
 LICENCE = "Apache-2.0"
 METHOD_VERSION = "8"
 """Of the search around the networks: raised when it gives other answers, so that files of before are made again."""
+
+
+EYE_CORNERS, EYE_LIDS = (0, 8), (12, 4)
+"""Points of the iris network's contour: outer and inner corner of the eye; middle of the upper and the lower lid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,18 @@ class FaceReading:
     landmarks: Array
     """(468, 3) x, y, z in px."""
     region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class EyeReading:
+    """Output of the iris network."""
+
+    corners: Array
+    """(2, 2) outer and inner corner, px."""
+    lids: Array
+    """(2, 2) middle of the upper and the lower lid, px."""
+    iris: Array
+    """(2,) centre of the iris, px."""
 
 
 def _import_mediapipe() -> Any:
@@ -171,6 +190,7 @@ class Networks:
         self._hand = _Graph(modules, GRAPHS["hand"], ["landmarks", "world", "score", "handedness"])
         self._face = _Graph(modules, GRAPHS["face"], ["landmarks", "score"])
         self._face_detector = _Graph(modules, GRAPHS["face_detector"], ["detections"])
+        self._eye = _Graph(modules, GRAPHS["eye"], ["eye", "iris"])
         digest = hashlib.sha256()
         for file in sorted(MODEL_FILES.values()):
             digest.update((root / file).read_bytes())
@@ -261,6 +281,15 @@ class Networks:
             score = self._face.number(packets["score"])
         return FaceReading(score=score, landmarks=to_photo(points, region), region=region)
 
+    def eye(self, rgb: Array, region: Region, *, mirrored: bool = False) -> EyeReading:
+        """Reads the right eye in a region, or with ``mirrored`` the left one from its mirror image."""
+        with self._lock:
+            packets = self._eye(crop(rgb, region, EYE_SIDE_PX, mirrored=mirrored))
+            contour = self._eye.landmarks(packets["eye"], NUM_EYE)
+            iris = self._eye.landmarks(packets["iris"], NUM_IRIS)
+        contour, iris = (to_photo(points[:, :2], region, mirrored=mirrored) for points in (contour, iris))
+        return EyeReading(corners=contour[list(EYE_CORNERS)], lids=contour[list(EYE_LIDS)], iris=iris[0])
+
 
 _CREATION = threading.Lock()
 _OF_THREAD = threading.local()
@@ -270,7 +299,7 @@ def _create() -> Networks:
     with without_harmless_lines():
         created = Networks()
         blank, region = np.zeros((8, 8, 3), np.uint8), Region(4.0, 4.0, 8.0)
-        for first_call in (created.detect, created.detect_faces, created.pose, created.hand, created.face):
+        for first_call in (created.detect, created.detect_faces, created.pose, created.hand, created.face, created.eye):
             first_call(blank, region)  # a network says its last word at its first inference
     return created
 

@@ -6,11 +6,14 @@ NUM_POSE = 33
 NUM_POSE_AUXILIARY = 2
 NUM_HAND = 21
 NUM_FACE = 468
+NUM_EYE = 71
+NUM_IRIS = 5
 
 DETECTOR_SIDE_PX = 224
 POSE_SIDE_PX = 256
 HAND_SIDE_PX = 224
 FACE_SIDE_PX = 192
+EYE_SIDE_PX = 64
 FACE_DETECTOR_SIDE_PX = 128
 
 MODEL_FILES = {
@@ -19,6 +22,7 @@ MODEL_FILES = {
     "hand": "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
     "face": "mediapipe/modules/face_landmark/face_landmark.tflite",
     "face_detector": "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+    "eye": "mediapipe/modules/iris_landmark/iris_landmark.tflite",
 }
 """Model files inside the package, relative to its parent folder."""
 
@@ -121,5 +125,10 @@ GRAPHS = {
     + _split(["landmarks", "score"])
     + _float("score", sigmoid=True)
     + _landmarks("landmarks", NUM_FACE, side=FACE_SIDE_PX),
+    "eye": _to_tensor(EYE_SIDE_PX, 0.0)
+    + _inference("eye")
+    + _split(["eye", "iris"])
+    + _landmarks("eye", NUM_EYE, side=EYE_SIDE_PX)
+    + _landmarks("iris", NUM_IRIS, side=EYE_SIDE_PX),
 }
 """Graph configurations, as text, of the networks."""

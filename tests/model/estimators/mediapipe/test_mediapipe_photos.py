@@ -3,6 +3,7 @@
 import re
 import threading
 
+import cv2
 import numpy as np
 import pytest
 from photo_people import batch_of_photo
@@ -10,8 +11,11 @@ from refusals import codes_of
 
 from model.body.skeleton import BODY, FACE, KEYPOINT_FLIP, NUM_KEYPOINTS
 from model.estimators import ImageInput, create
+from model.estimators.mediapipe.face import eyes_shown
 from model.estimators.mediapipe.graphs.regions import Region
-from model.estimators.mediapipe.graphs.runner import networks
+from model.estimators.mediapipe.graphs.runner import EyeReading, networks
+from model.estimators.mediapipe.lift import so3
+from model.estimators.mediapipe.search.eyes import CORNERS_OF_MESH
 from model.estimators.mediapipe.search.person import EVIDENCE_SHAPES
 
 pytest.importorskip("mediapipe")
@@ -92,6 +96,84 @@ def test_mirrored_photo_gives_mirrored_face(astronaut, keypoints, found):
     back[:, 0] = 512 - back[:, 0]
     distance = np.linalg.norm(back[FACE, :2] - found.keypoints[0, FACE, :2], axis=1)
     assert np.median(distance) < 0.02 * 512
+
+
+def moved_irises(rgb, mesh, right_px):
+    """The photo with both irises moved to its right, the lids in place."""
+    rows, columns = np.mgrid[0 : rgb.shape[0], 0 : rgb.shape[1]].astype(np.float32)
+    shift = np.zeros(rgb.shape[:2], np.float32)
+    for corners in CORNERS_OF_MESH:
+        eye = mesh[list(corners), :2]
+        x, y = eye.mean(0)
+        iris_px = 0.22 * np.linalg.norm(eye[0] - eye[1])
+        from_iris = np.hypot(columns - x - right_px, rows - y) / iris_px
+        shift += right_px * np.clip((2.3 - from_iris) / 1.2, 0, 1).astype(np.float32)
+    return cv2.remap(rgb, columns - shift, rows, cv2.INTER_CUBIC)
+
+
+def face_centre(found):
+    """Middle of the face, px."""
+    return found.evidence["face_px"][0, :, :2].mean(0).astype(float)
+
+
+def test_she_looks_into_the_camera_and_eyes_that_are_moved_look_aside(astronaut, found):
+    face = create("face", "mediapipe")
+
+    def left_deg(right_px):
+        moved = ImageInput.from_rgb("moved", moved_irises(astronaut.rgb, found.evidence["face_px"][0], right_px))
+        output = face.estimate(batch_of_photo(moved, found))
+        assert output.eyes_valid.all()
+        np.testing.assert_array_equal(output.eye_pose[0, :3], output.eye_pose[0, 3:])
+        return output, np.degrees(output.eye_pose[0, 1])
+
+    output, ahead_deg = left_deg(0)
+    looks = output.head_orient[0] @ so3.exp(output.eye_pose[0, :3].astype(float)) @ [0, 0, 1]
+    to_camera = -np.array([*(face_centre(found) - astronaut.principal_px) / astronaut.focal_px, 1])
+    assert np.degrees(so3.between_rad(looks, to_camera)) < 10
+    assert left_deg(3)[1] - ahead_deg > 5  # to the photo's right is to her left
+    assert left_deg(-3)[1] - ahead_deg < -5
+
+
+def test_mirrored_photo_gives_the_mirrored_gaze(astronaut, keypoints, found):
+    face = create("face", "mediapipe")
+    aside = moved_irises(astronaut.rgb, found.evidence["face_px"][0], 4)
+    looks = []
+    for rgb in (aside, np.ascontiguousarray(aside[:, ::-1])):
+        image = ImageInput.from_rgb("aside", rgb)
+        looks.append(
+            np.degrees(face.estimate(batch_of_photo(image, keypoints.estimate(image, None, None))).eye_pose[0])
+        )
+    assert looks[0][1] > 5
+    np.testing.assert_allclose(looks[1][:3], looks[0][:3] * [1, -1, -1], atol=5)
+
+
+def test_small_eyes_profiles_and_eyes_outside_the_photo_say_no_gaze(found):
+    mesh, straight = found.evidence["face_px"][0].astype(float), np.eye(3)
+    assert eyes_shown(mesh, straight, 512, 512)
+    assert not eyes_shown(mesh / 5, straight, 512, 512)
+    assert not eyes_shown(mesh, so3.exp(np.array([0, -0.9, 0])), 512, 512)
+    assert not eyes_shown(mesh - [220, 0, 0], straight, 512, 512)
+
+
+def eye_of(corners, opening, outward):
+    """An eye whose height and the way of whose iris from the middle are shares of its width."""
+    middle, half = corners.mean(0), (corners[0] - corners[1]) / 2
+    lid = np.array([0, opening * np.linalg.norm(half)])
+    return EyeReading(corners=corners, lids=np.stack([middle - lid, middle + lid]), iris=middle + 2 * outward * half)
+
+
+@pytest.mark.parametrize(("opening", "outward", "is_stated"), [(0.35, 0, True), (0.1, 0, False), (0.35, 0.2, False)])
+def test_closed_eyes_and_eyes_that_look_two_ways_say_no_gaze(
+    astronaut, found, monkeypatch, opening, outward, is_stated
+):
+    def read(networks, rgb, mesh):
+        return tuple(eye_of(mesh[list(corners), :2], opening, outward) for corners in CORNERS_OF_MESH)
+
+    monkeypatch.setattr("model.estimators.mediapipe.face.read_eyes", read)
+    output = create("face", "mediapipe").estimate(batch_of_photo(astronaut, found))
+    assert output.valid.all()
+    assert output.eyes_valid[0] == is_stated
+    assert is_stated or not output.eye_pose.any()
 
 
 def test_given_boxes_keep_their_rows_and_say_what_is_wrong(astronaut, keypoints):
