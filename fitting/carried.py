@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fitting.forward import people_first
+from fitting.products import table_product
 from fitting.sparse_tables import BodyTables, PointTables
 
 _Groups = tuple[int, int, int]
@@ -74,12 +76,12 @@ class CarriedTables:
         coefficients = torch.cat(parts, 1)
         face = coefficients[:, self.groups[0] :]
 
+        def moved(table: Tensor, values: Tensor) -> Tensor:
+            return people_first(table_product(table.flatten(0, -2), values.T).unflatten(0, table.shape[:-1]))
+
         def moves(tables: tuple[Tensor, Tensor | None]) -> Moves:
             own, head = tables
-            return Moves(
-                own=torch.einsum("...e,be->b...", own, coefficients),
-                head=None if head is None else torch.einsum("...e,be->b...", head, face),
-            )
+            return Moves(own=moved(own, coefficients), head=None if head is None else moved(head, face))
 
         return Carried(
             coefficients=coefficients,

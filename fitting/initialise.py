@@ -13,6 +13,7 @@ from torch import Tensor
 from fitting import so3
 from fitting.inputs import Coarse
 from fitting.priors import wrists_count
+from fitting.products import length
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State, own_parameters
@@ -61,7 +62,7 @@ def solve_translation(
         is_turned = found[:, 2] < (_MIN_ALIKE * sized[:, 2]).clamp(min=_MIN_DEPTH_M)
         found = torch.where(is_turned[:, None], sized, found)
         translation = torch.where(torch.isfinite(found).all(1, keepdim=True), found, translation)
-        error = (camera.ray(points_m + translation[:, None]) - target).norm(dim=-1)
+        error = length(camera.ray(points_m + translation[:, None]) - target)
         sigmas = error * view.focal_px[:, None] * precision
         weight = base / (1 + (sigmas / _SOFTNESS_SIGMA).square())
     return translation
@@ -106,7 +107,7 @@ def shows_person(
     (middle, size), (seen_middle, seen_size) = spread(camera.project(placed, view)), spread(keypoints_px)
     before = ((placed[..., 2] > camera.NEAR_M) | (share[..., 0] == 0)).all(1)
     alike = (size < _STATED_FACTOR * seen_size) & (seen_size < _STATED_FACTOR * size)
-    return before & alike & ((middle - seen_middle).norm(dim=1) < _STATED_FACTOR * seen_size)
+    return before & alike & (length(middle - seen_middle) < _STATED_FACTOR * seen_size)
 
 
 def neutral_body(count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -133,7 +134,7 @@ def with_head(body: SparseBody, state: State, head_orient: Tensor, use: Tensor, 
     turn = so3.log(
         rotations[:, SPINE[-1]].transpose(-1, -2) @ torch.where(use[:, None, None], head_orient, rotations[:, HEAD])
     )
-    turn = turn * (max_angle_rad / turn.norm(dim=-1, keepdim=True).clamp(min=1e-9)).clamp(max=1.0)
+    turn = turn * (max_angle_rad / length(turn)[..., None].clamp(min=1e-9)).clamp(max=1.0)
     pose = state.body_pose.clone()
     pose[:, NECK - 1] = torch.where(use[:, None, None], so3.exp(0.4 * turn), pose[:, NECK - 1])
     pose[:, HEAD - 1] = torch.where(use[:, None, None], so3.exp(0.6 * turn), pose[:, HEAD - 1])
@@ -242,7 +243,7 @@ def seen_from_behind(
     seen = (precision > 0).to(keypoints_px.dtype)[..., None]
     middle = (keypoints_px * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True).clamp(min=1)
     ray = torch.nn.functional.pad(camera.from_pixels(middle, view)[:, 0], (0, 1), value=1.0)
-    to_camera = -ray / ray.norm(dim=1, keepdim=True)
+    to_camera = -ray / length(ray)[:, None]
 
     def is_away(head: Tensor) -> Tensor:
         return (head[:, :, 2] * to_camera).sum(1) < math.cos(max_angle_rad)

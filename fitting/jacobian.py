@@ -21,6 +21,7 @@ from fitting import so3
 from fitting.forward import Forward, people_last
 from fitting.jacobian_linear import ProjectionRows, hinges_of, linear_columns
 from fitting.point_groups import FINGERS, BlendedPairs, PointGroup
+from fitting.products import table_product
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import BODY, HAND_DIM, NUM_TURNED, Layout, State
 from model.imaging.camera import NEAR_M
@@ -218,12 +219,14 @@ def _corrective_rows(
     table = body.points.correctives[group.vertices].unflatten(-1, (-1, 9)).index_select(2, own)
     C = table.shape[0] // group.num_points
     first = C * group.num_outline
-    moved = torch.einsum("mctf,btkf->bmctk", table[first:], change)
+    # Table (T, 3 M, 9) times (T, 9, 3 B).
+    moved = table_product(table[first:].flatten(0, 1).transpose(0, 1), change.permute(1, 3, 2, 0).flatten(2))
+    moved = moved.unflatten(2, (3, -1)).unflatten(1, (-1, 3)).permute(4, 1, 2, 0, 3)
     weight = body.points.corner[group.vertices][first:, None, None, None]
     moved = torch.einsum("bmdc,bmctk->bmdtk", forward.blended[:, group.vertices][:, first:], moved) * weight
     if group.num_outline:
         table = body.contour.correctives.index_select(0, state.contour_bin).unflatten(-1, (-1, 9)).index_select(3, own)
-        outline = torch.einsum("bmctf,btkf->bmctk", table, change)
+        outline = (table[..., None, :] * change[:, None, None]).sum(-1)
         weight = body.contour.corner.index_select(0, state.contour_bin)[..., None, None, None]
         blended = forward.blended[:, group.vertices][:, :first]
         outline = torch.einsum("bmdc,bmctk->bmdtk", blended, outline) * weight

@@ -12,7 +12,6 @@ from fitting.jacobian import keypoint_jacobian
 from fitting.sparse_body import SparseBody
 from fitting.terms import NormalEquations
 from fitting.unknowns import State
-from model.batches import take_rows
 from model.imaging import camera
 from model.imaging.camera import Camera
 
@@ -70,11 +69,6 @@ class KeypointTerm:
         On CUDA the products need full float32: leave TF32 off (`torch.backends.cuda.matmul.allow_tf32`), which is
         PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest priors.
         """
-        if normal.needed is not None:
-            own = NormalEquations(len(normal.needed), normal.size, normal.augmented)
-            self.take_rows(normal.needed).add_to(own, *take_rows((state, forward), normal.needed))
-            normal.augmented.index_add_(0, normal.needed, own.augmented)
-            return
         residual = self._residual(forward)
         weight = geman_mcclure(residual.square().sum(-1), self.robust_scale)[1].sqrt()
         gain = self.view.focal_px[:, None] * self.precision * weight

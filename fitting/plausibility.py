@@ -14,6 +14,7 @@ from torch import Tensor
 from datasets_manifest.schema.error_codes import ErrorCode
 from fitting.forward import Forward
 from fitting.limits import Limit, least, most
+from fitting.products import length
 from fitting.reprojection import PART_POINTS, Reprojection
 from fitting.unknowns import State
 from model.body import skeleton
@@ -83,7 +84,7 @@ def _hand_limits(fit: Fit, side: int) -> tuple[Limit, ...]:
     points = PART_POINTS[1 + side]
     seen = (fit.precision[:, points] > 0)[..., None]
     places = torch.where(seen, fit.observed_px[:, points], torch.nan)
-    spread_px = (places - places.nanmedian(1, keepdim=True).values).norm(dim=-1).nanmedian(1).values
+    spread_px = length(places - places.nanmedian(1, keepdim=True).values).nanmedian(1).values
     precision = torch.where(seen[..., 0], fit.precision[:, points], torch.nan).nanmedian(1).values
     depth = fit.forward.translation[:, 2] + fit.forward.joints[:, WRISTS[side], 2]
     wrist, elbow = _ARM_POINTS[side]

@@ -17,6 +17,7 @@ from fitting import so3
 from fitting.carried import in_bins
 from fitting.forward import Forward, people_last
 from fitting.point_groups import PointGroup
+from fitting.products import product_sum, table_product
 from fitting.sparse_tables import BodyTables
 from fitting.unknowns import State
 from model.body import skeleton
@@ -49,10 +50,10 @@ class PosedHead:
     def at_rest(self, state: State, local: Tensor) -> tuple[Tensor, Tensor]:
         """sum_k A_k h_k of the sparse vertices (M, 3, B) and of the joints (J, 3, B), for rotations (B, J, 3, 3)."""
         values, turns = self._values(state, local), people_last(self._turns(local))
-        points = (self.points.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
-        outline = self.contour.index_select(0, state.contour_bin).flatten(1, 3)
-        outline = torch.bmm(outline, values[..., None]).squeeze(-1).T.unflatten(0, (-1, NUM_TERMS, 3))
-        joints = (self.joints.flatten(0, 2) @ values.T).unflatten(0, (-1, NUM_TERMS, 3))
+        points = table_product(self.points.flatten(0, 2), values.T).unflatten(0, (-1, NUM_TERMS, 3))
+        outline = product_sum(self.contour.index_select(0, state.contour_bin).flatten(1, 3), values[:, None])
+        outline = outline.T.unflatten(0, (-1, NUM_TERMS, 3))
+        joints = table_product(self.joints.flatten(0, 2), values.T).unflatten(0, (-1, NUM_TERMS, 3))
         if (carried := state.carried) is not None:
             points = points + people_last(carried.points.of_head)
             outline = outline + people_last(in_bins(carried.outline.of_head, state.contour_bin))
@@ -110,10 +111,10 @@ class PosedHead:
         # A turn d of the jaw, in the camera frame, is R_head^T d in the frame of the head: A_jaw h changes by its cross
         # product with R_jaw h.
         jaw, head = forward.local[:, skeleton.JAW], forward.rotations[:, skeleton.HEAD]
-        hanging = terms[..., 1, :, :] @ self._values(state, forward.local)[:, None, :, None]
+        hanging = (terms[..., 1, :, :] * self._values(state, forward.local)[:, None, None]).sum(-1)
         if carried is not None:
-            hanging = hanging + carried[:, :, 1, :, None]
-        opened = -so3.skew((jaw[:, None] @ hanging).squeeze(-1)) @ head.transpose(-1, -2)[:, None]
+            hanging = hanging + carried[:, :, 1]
+        opened = -so3.product(so3.skew(so3.apply(jaw[:, None], hanging)), head.transpose(-1, -2)[:, None])
         if self.has_features:
             axes = so3.skew(head)  # column by column R_head^T d is a row of R_head
             change = (axes @ jaw[:, None]).flatten(2).transpose(1, 2)
@@ -149,4 +150,5 @@ def _moved(turns: Tensor, terms: Tensor) -> Tensor:
 
 def _sum_of_terms(turns: Tensor, columns: Tensor) -> Tensor:
     """sum_k A_k of columns (R, 4, 3, n) or (B, R, 4, 3, n), for turns (B, 4, 3, 3): (B, R, 3, n)."""
-    return torch.einsum("bkij,rkjn->brin" if columns.dim() == 4 else "bkij,brkjn->brin", turns, columns)
+    parts = [so3.product(turns[:, None, k], columns[..., k, :, :]) for k in range(1, NUM_TERMS)]
+    return columns[..., 0, :, :] + torch.stack(parts).sum(0)

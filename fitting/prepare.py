@@ -12,7 +12,6 @@ from fitting.keypoint_term import precision_of
 from fitting.priors import hand_prior, pose_sigma_rad, surface_prior
 from fitting.problem import People, Problem
 from fitting.settings import RefineConfig
-from fitting.solver import ROW_MULTIPLE, padded_rows
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.batches import map_tensors, put_rows, take_rows
@@ -22,6 +21,8 @@ from model.imaging.camera import Camera
 
 _DEG = math.pi / 180
 _FIRST_EAR = 3
+_SEARCHED = 16
+"""People searched for at once: each is tried in several yaws."""
 
 
 def prepare(
@@ -90,20 +91,14 @@ def face_keypoints(device: torch.device) -> Tensor:
 def _with_neutral_starts(problem: Problem, lost: Tensor) -> Problem:
     """The problem with another start, and its pose sigmas, for the people `lost` (R,) that have no estimate."""
     start, sigma = map_tensors(problem.people.start, torch.clone), problem.people.pose_sigma_rad.clone()
-    for part in lost.split(ROW_MULTIPLE):
-        rows = padded_rows(len(part), part.device)
-        is_real = torch.arange(len(rows), device=part.device) < len(part)
-        some = problem.take_rows(part[rows])
-        found = _search_neutral(replace(some, people=replace(some.people, usable=is_real)))
-        put_rows((start, sigma), part, take_rows((found.start, found.pose_sigma_rad), rows[: len(part)]))
+    for part in lost.split(_SEARCHED):
+        found = _search_neutral(problem.take_rows(part))
+        put_rows((start, sigma), part, (found.start, found.pose_sigma_rad))
     return replace(problem, people=replace(problem.people, start=start, pose_sigma_rad=sigma))
 
 
 def _search_neutral(problem: Problem) -> People:
-    """People of whom each starts from the best of several neutral bodies, unrefined, with the pose sigmas of those.
-
-    Rows that are not usable come along to fill the batch; what they get is of no use.
-    """
+    """People of whom each starts from the best of several neutral bodies, unrefined, with the pose sigmas of those."""
     config, model = problem.config, problem.model
     count, yaws, finalists = len(problem.people.usable), config.num_yaws, config.num_finalists
     root, pose = (part.to(model.device) for part in initialise.neutral_body(yaws, model.dtype))

@@ -41,8 +41,10 @@ def mixture_loss(squared: Tensor, wrong: WrongJoints | None) -> tuple[Tensor, Te
     gain = 1 - 1 / wrong.factor**2
     log_odds = math.log((1 - wrong.share) / wrong.share) + 3 * math.log(wrong.factor)
     excess = squared * (gain / 2) - log_odds
-    loss = squared - 2 * torch.nn.functional.softplus(excess) + 2 * math.log1p(math.exp(-log_odds))
-    return loss, 1 - gain * torch.sigmoid(excess)
+    # softplus and sigmoid by exp and log1p, which round alike wherever a number stands; those of torch do not.
+    surplus = excess.clamp(min=0) + torch.log1p(torch.exp(-excess.abs()))
+    loss = squared - 2 * surplus + 2 * math.log1p(math.exp(-log_odds))
+    return loss, 1 - gain / (1 + torch.exp(-excess))
 
 
 def beyond_limits(rotvec: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ class Calibration:
 
     def expected_error_mm(self, figures: Mapping[str, Tensor]) -> Tensor:
         """Expected error (B,) of a part whose figures (B,) are given, after similarity alignment."""
-        return self.base_mm + torch.stack([weight * figures[name] for name, weight in self.weights_mm.items()]).sum(0)
+        weighted = [weight * figures[name] for name, weight in self.weights_mm.items()]
+        return self.base_mm + torch.stack(weighted, -1).sum(-1)
 
     def quality(self, error_mm: Tensor) -> Tensor:
         """0..1, 1 / (1 + (error / half)^2): strictly falling with the expected error (B,); 0 where it is unknown."""

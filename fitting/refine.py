@@ -19,7 +19,7 @@ from fitting.problem import Problem
 from fitting.result import RefineResult, summarise
 from fitting.settings import RefineConfig
 from fitting.shared import fuse, information, information_of_others, person_rows, shared_values, with_shared
-from fitting.solver import Solution, Status, padded_rows
+from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
 from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
@@ -61,19 +61,17 @@ def refine(
             f"person_index needs one integer a row, ({len(rows)},), "
             f"got {tuple(person_index.shape)} of {person_index.dtype}"
         )
-    parts = rows.split(config.batch_size)
-    problems, filled = [], []
-    for part in parts:
-        # Full batches, of whose rows only the first are real: see ROW_MULTIPLE.
-        index = part[padded_rows(len(part), part.device)]
-        seen = _blank_from(len(part), take_rows(observations, index))
-        problems.append(prepare(model, seen, take_rows(coarse, index), take_rows(camera, index), config))
-        filled.append(index)
-    fits = [(problem, fit(problem)) for problem in problems]
-    if person_index is not None:
-        fits = fit_shared(fits, person_index.to(model.device)[torch.cat(filled)])
-    results = [summarise(problem, solution) for problem, solution in fits]
-    return cat_rows([take_rows(result, part - part[0]) for result, part in zip(results, parts, strict=True)])
+    with torch.inference_mode():
+        problems = [
+            prepare(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
+            for part in rows.split(config.batch_size)
+        ]
+        fits = [(problem, fit(problem)) for problem in problems]
+        if person_index is not None:
+            fits = fit_shared(fits, person_index.to(model.device))
+        results = cat_rows([summarise(problem, solution) for problem, solution in fits])
+    # Copies, which may be written to and differentiated like any other tensor.
+    return take_rows(results, rows)
 
 
 def fit(problem: Problem) -> Solution:
@@ -116,10 +114,3 @@ def _fit_held(
     # The prior that holds them is tight, not rigid: what rounding leaves of their steps is taken back.
     state = with_shared(final.state, layout, columns, values)
     return problem, replace(final, state=state, iterations=solution.iterations + final.iterations)
-
-
-def _blank_from(first: int, observations: Observations) -> Observations:
-    """The observations without any keypoint from row `first` on."""
-    sigma = observations.sigma_px.clone()
-    sigma[first:] = torch.inf
-    return replace(observations, sigma_px=sigma)

@@ -9,6 +9,7 @@ from torch import Tensor
 from datasets_manifest.schema.error_codes import Refusal
 from fitting.forward import Forward
 from fitting.limits import Limit, kept_by_part, least, most
+from fitting.products import length
 from model.body import skeleton
 
 PART_POINTS = (skeleton.BODY_AND_FEET, *skeleton.HANDS_AND_FACE)
@@ -108,7 +109,7 @@ def face_turn_rad(forward: Forward) -> Tensor:
     """Angle (B,) between the forward axis of the head, +z of its rest frame, and the direction to the camera."""
     head = forward.joints[:, skeleton.HEAD] + forward.translation
     along = -(forward.rotations[:, skeleton.HEAD, :, 2] * head).sum(1)
-    return torch.acos((along / head.norm(dim=1).clamp(min=1e-9)).clamp(-1.0, 1.0))
+    return torch.acos((along / length(head).clamp(min=1e-9)).clamp(-1.0, 1.0))
 
 
 def _mean_sigma(precision: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ def measure_reprojection(
         estimated_turn: (B,) the same before the fit.
     """
     seen = precision > 0
-    distance = torch.where(seen[..., None], keypoints_px - observed_px, torch.zeros_like(keypoints_px)).norm(dim=-1)
+    distance = length(torch.where(seen[..., None], keypoints_px - observed_px, torch.zeros_like(keypoints_px)))
     inlier = seen & shown & (distance * precision <= inlier_sigma)
     reproj = torch.stack([_masked_median(distance[:, part], inlier[:, part]) for part in PART_POINTS], 1)
     if boxes_xyxy is None:

@@ -133,7 +133,7 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
         iterations=solution.iterations,
         status=status,
         quality=torch.where(refined[:, None], qualities(error), torch.zeros_like(error)),
-        cost=solution.cost if people.shared is None else torch.stack(list(term_costs.values())).sum(0),
+        cost=solution.cost if people.shared is None else torch.stack(list(term_costs.values()), -1).sum(-1),
         term_costs=term_costs,
     )
 

@@ -43,8 +43,6 @@ class SolverConfig:
     or less is foretold to, and rounding rejects it."""
     refresh_every: int = 5
     """Iterations between updates of the problem's discrete choices."""
-    compact_share: float = 0.25
-    """Finished rows are taken out of the batch once they are more than this share of it."""
     plan: Literal["auto", "adaptive", "fixed"] = "auto"
     """`adaptive` stops early and compacts the batch, `fixed` runs all iterations without asking the device;
     `auto` is adaptive on the CPU and fixed elsewhere."""

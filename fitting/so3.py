@@ -13,6 +13,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from fitting.products import length
+
 
 def skew(vector: Tensor) -> Tensor:
     """Cross-product matrices (..., 3, 3) of vectors (..., 3): skew(a) b = a x b."""
@@ -113,13 +115,14 @@ def log_entries(entries: Entries) -> tuple[Tensor, Tensor, Tensor]:
         return torch.where(by_w, w, torch.where(by_z, z, torch.where(by_x, x, y)))
 
     w, x, y, z = pick(ww, wx, wy, wz), pick(wx, xx, xy, xz), pick(wy, xy, yy, yz), pick(wz, xz, yz, zz)
-    # atan2 needs no normalised quaternion: angle / 2 = atan2(|xyz|, w) for any common positive factor.
+    # The quaternion needs no normalising: angle / 2 = atan(|xyz| / |w|) for any common factor. torch.atan2 would round
+    # otherwise where numbers do not fill a vector register.
     sine_sq = x * x + y * y + z * z
     norm_sq = sine_sq + w * w
     small = sine_sq < 1e-8 * norm_sq
     sine = torch.where(small, 1.0, sine_sq).sqrt()
     size = w.abs()
-    factor = torch.where(small, (2 + sine_sq / (3 * norm_sq)) / norm_sq.sqrt(), 2 * torch.atan2(sine, size) / sine)
+    factor = torch.where(small, (2 + sine_sq / (3 * norm_sq)) / norm_sq.sqrt(), 2 * torch.atan(sine / size) / sine)
     factor = torch.where(w < 0, -factor, factor)
     return factor * x, factor * y, factor * z
 
@@ -163,11 +166,11 @@ def right_jacobian_inverse(rotvec: Tensor) -> Tensor:
 
 def angle_between(rotmat_a: Tensor, rotmat_b: Tensor) -> Tensor:
     """Geodesic distance in radians (...) of rotation matrices (..., 3, 3)."""
-    return log(rotmat_a.transpose(-1, -2) @ rotmat_b).norm(dim=-1)
+    return length(log(rotmat_a.transpose(-1, -2) @ rotmat_b))
 
 
 def limit_angle(rotmat: Tensor, max_angle_rad: float) -> Tensor:
     """The rotations (..., 3, 3) with their angle cut to `max_angle_rad` about the same axis."""
     rotvec = log(rotmat)
-    angle = rotvec.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    angle = length(rotvec)[..., None].clamp(min=1e-12)
     return exp(rotvec * (max_angle_rad / angle).clamp(max=1.0))

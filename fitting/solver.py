@@ -22,15 +22,8 @@ from model.batches import choose_rows, map_tensors, put_rows, take_rows
 _MIN_DAMPING = 1e-8
 
 
-ROW_MULTIPLE = 16
-"""Batches of a multiple of this many rows give a row the same result, bit for bit, wherever it stands in them: vector
-instructions work on 16 floats at once and round otherwise where they do not fill up. `fitting.refine` fills them."""
-
-
-def padded_rows(count: int, device: torch.device) -> Tensor:
-    """Rows 0 .. count - 1, then row 0 again until their number is a multiple of `ROW_MULTIPLE`."""
-    index = torch.arange(-(-count // ROW_MULTIPLE) * ROW_MULTIPLE, device=device)
-    return torch.where(index < count, index, 0)
+_CHUNK = 32
+"""Rows whose steps are solved for at once on a CPU."""
 
 
 class Status(IntEnum):
@@ -62,9 +55,8 @@ class LeastSquares(Protocol):
         """Cost (B,), and whatever `linearise` and `retract` can reuse."""
         ...
 
-    def linearise(self, state: Any, evaluation: Any, needed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); both may be overwritten by the next call, and need not be
-        right for other rows than those whose numbers are given."""
+    def linearise(self, state: Any, evaluation: Any) -> tuple[Tensor, Tensor]:
+        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); both may be overwritten by the next call."""
         ...
 
     def retract(self, state: Any, step: Tensor, evaluation: Any) -> Any:
@@ -103,7 +95,7 @@ def damped_step(
         The step (B, P), the fall of the cost that the model predicts (B,), and which rows could be solved (B,).
         A row without a solution gets a zero step.
     """
-    size = 2 * ROW_MULTIPLE if hessian.device.type == "cpu" else len(hessian)
+    size = _CHUNK if hessian.device.type == "cpu" else len(hessian)
     parts = [
         _damped_step(*part, arrow)
         for part in zip(gradient.split(size), hessian.split(size), damping.split(size), strict=True)
@@ -191,28 +183,19 @@ def solve(problem: LeastSquares, start: Any, config: SolverConfig, active: Tenso
 
 
 def _run_adaptive(rows: _Rows, config: SolverConfig) -> None:
-    """Iterates until all rows are done; finished rows leave the batch when they are many."""
+    """Iterates until all rows are done; those that are leave the batch."""
     whole, index = rows, torch.arange(len(rows.cost), device=rows.cost.device)
     for iteration in range(config.max_iterations):
-        done = rows.done
-        num_done = int(done.sum())
-        if num_done == len(done):
+        left = torch.nonzero(~rows.done).squeeze(1)
+        if len(left) == 0:
             break
-        if num_done > config.compact_share * len(done) or (iteration == 0 and num_done):
-            keep = _kept(done)
+        if len(left) < len(rows.cost):
             if rows is not whole:
                 whole.put(index, rows)
-            index, rows = index[keep], rows.take(keep)
+            index, rows = index[left], rows.take(left)
         _iterate(rows, iteration, config, mask_always=False)
     if rows is not whole:
         whole.put(index, rows)
-
-
-def _kept(done: Tensor) -> Tensor:
-    """Rows that are not done, and some that are until the number is a multiple of `ROW_MULTIPLE`, all in order."""
-    num_left = int((~done).sum())
-    wanted = min(len(done), -(-num_left // ROW_MULTIPLE) * ROW_MULTIPLE)
-    return torch.argsort(done.long(), stable=True)[:wanted].sort().values
 
 
 def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: bool) -> None:
@@ -220,7 +203,8 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     if iteration and iteration % config.refresh_every == 0:
         _refresh(rows)
     problem, cost, done = rows.problem, rows.cost, rows.done
-    step, predicted, solved = _next_step(rows, mask_always=mask_always)
+    gradient, hessian = problem.linearise(rows.state, rows.evaluation)
+    step, predicted, solved = damped_step(gradient, hessian, rows.damping, problem.arrow)
     trial = problem.retract(rows.state, step, rows.evaluation)
     trial_cost, trial_evaluation = problem.evaluate(trial)
     accepted = solved & ~done & (trial_cost < cost)
@@ -243,18 +227,6 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     rows.state = choose_rows(accepted, trial, rows.state)
     rows.evaluation = choose_rows(accepted, trial_evaluation, rows.evaluation)
     rows.cost = torch.where(accepted, trial_cost, cost)
-
-
-def _next_step(rows: _Rows, *, mask_always: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """`damped_step` of every row that is not done; zeros for the others, which only fill the batch."""
-    problem, done = rows.problem, rows.done
-    needed = None if mask_always or not bool(done.any()) else torch.nonzero(~done).squeeze(1)
-    gradient, hessian = problem.linearise(rows.state, rows.evaluation, needed)
-    if needed is None:
-        return damped_step(gradient, hessian, rows.damping, problem.arrow)
-    steps = torch.zeros_like(gradient), torch.zeros_like(rows.cost), torch.zeros_like(done)
-    put_rows(steps, needed, damped_step(gradient[needed], hessian[needed], rows.damping[needed], problem.arrow))
-    return steps
 
 
 def _refresh(rows: _Rows) -> None:

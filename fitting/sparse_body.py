@@ -27,6 +27,7 @@ from fitting.hand_population import hand_population
 from fitting.point_groups import PointGroup, build_groups, group_columns, tensor_maker, to_tensors
 from fitting.point_tensors import PointTensors
 from fitting.posed_head import PosedHead
+from fitting.products import product_sum, table_product
 from fitting.sparse_tables import BodyTables, PointTables, build_tables
 from fitting.unknowns import HAND_DIM, Layout, State
 from model.body import skeleton
@@ -180,13 +181,13 @@ class SparseBody:
     # --- pieces -------------------------------------------------------------------------------------------------------
     def hand_rotvec(self, hand_pca: Tensor) -> Tensor:
         """PCA coordinates (B, 2, 45) -> axis-angle of the finger joints (B, 2, 15, 3)."""
-        flat = torch.bmm(self.hands_components.transpose(1, 2), hand_pca.permute(1, 2, 0))
+        flat = table_product(self.hands_components.transpose(1, 2), hand_pca.permute(1, 2, 0))
         return (flat + self.hands_mean[..., None]).permute(2, 0, 1).unflatten(-1, (15, 3))
 
     def hand_coordinates(self, hand_pose: Tensor) -> Tensor:
         """Finger rotations (B, 2, 15, 3, 3), flat hand = identity -> PCA coordinates (B, 2, 45)."""
-        rotvec = so3.log(hand_pose).flatten(2)
-        return torch.einsum("bhc,hkc->bhk", rotvec - self.hands_mean, self.hands_components)
+        rotvec = so3.log(hand_pose).flatten(2) - self.hands_mean
+        return table_product(self.hands_components, rotvec.permute(1, 2, 0)).permute(2, 0, 1)
 
     def local_rotations(self, state: State) -> tuple[Tensor, Tensor]:
         """Local rotations (B, J, 3, 3) and finger axis-angles (B, 2, 15, 3)."""
@@ -252,7 +253,7 @@ class SparseBody:
         # without the parent term for the root, whose joint lands on the origin.
         hinges = rotations.index_select(0, self.parents) * self.not_root - rotations
         hinge_moves = so3.apply_last(hinges, joints)
-        offsets = (self.ancestors @ hinge_moves.flatten(1)).unflatten(1, (3, -1))
+        offsets = table_product(self.ancestors, hinge_moves.flatten(1)).unflatten(1, (3, -1))
         posed = offsets + so3.apply_last(rotations, joints)
         blended, shift = self._blend(rotations, hinge_moves, bins)
         placed = so3.apply_last(blended, vertices) + shift
@@ -273,23 +274,23 @@ class SparseBody:
 
     def _blend(self, rotations: Tensor, hinge_moves: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
         """Skin-weighted rotations (M, 3, 3, B) and offsets (M, 3, B) of the sparse vertices."""
-        turn = self.points.skin @ rotations.flatten(1)
-        shift = self._below @ hinge_moves.flatten(1)
-        near = rotations.index_select(0, self._outline_joints).flatten(1, 2).permute(2, 0, 1)
+        turn = table_product(self.points.skin, rotations.flatten(1))
+        shift = table_product(self._below, hinge_moves.flatten(1))
+        near = rotations.index_select(0, self._outline_joints).flatten(1, 2)
         above = hinge_moves.index_select(0, self._outline_above).permute(2, 0, 1)
-        outline_turn = torch.bmm(self._outline_skin.index_select(0, bins), near)
+        outline_turn = (people_last(self._outline_skin.index_select(0, bins))[:, :, None] * near).sum(1)
         outline_shift = torch.bmm(self._outline_below.index_select(0, bins), above)
         return (
-            self.with_outline(turn.unflatten(1, (9, -1)), outline_turn.permute(1, 2, 0)).unflatten(1, (3, 3)),
+            self.with_outline(turn.unflatten(1, (9, -1)), outline_turn).unflatten(1, (3, 3)),
             self.with_outline(shift.unflatten(1, (3, -1)), outline_shift.permute(1, 2, 0)),
         )
 
     def _rest_vertices(self, state: State) -> Tensor:
         """Shaped rest vertices (M, 3, B)."""
         bins, weights = state.contour_bin, torch.cat([state.coefficients, state.eyelids], 1)
-        shared = (self._displacements @ weights.T).unflatten(0, (-1, 3)) + self.points.rest[..., None]
-        moved = torch.bmm(self._outline_displacements.index_select(0, bins), weights[..., None])
-        outline = self.contour.rest.index_select(0, bins) + moved.unflatten(1, (-1, 3)).squeeze(-1)
+        shared = table_product(self._displacements, weights.T).unflatten(0, (-1, 3)) + self.points.rest[..., None]
+        moved = product_sum(self._outline_displacements.index_select(0, bins), weights[:, None])
+        outline = self.contour.rest.index_select(0, bins) + moved.unflatten(1, (-1, 3))
         if state.carried is not None:
             shared = shared + people_last(state.carried.points.own)
             outline = outline + in_bins(state.carried.outline.own, bins)
@@ -298,7 +299,7 @@ class SparseBody:
     def _rest_joints(self, state: State) -> Tensor:
         """Shaped rest joints (J, 3, B)."""
         table = self.joints.directions.flatten(0, 1)
-        joints = (table @ state.coefficients.T).unflatten(0, (-1, 3)) + self.joints.rest[..., None]
+        joints = table_product(table, state.coefficients.T).unflatten(0, (-1, 3)) + self.joints.rest[..., None]
         return joints if state.carried is None else joints + people_last(state.carried.joints.own)
 
     def _correct(self, local: Tensor, bins: Tensor) -> Tensor:
@@ -307,8 +308,8 @@ class SparseBody:
         assert self.contour.correctives is not None
         identity = torch.eye(3, dtype=local.dtype, device=local.device)[..., None]
         features = (local[1:] - identity).flatten(0, 2)
-        shared = (self.points.correctives.flatten(0, 1) @ features).unflatten(0, (-1, 3))
+        shared = table_product(self.points.correctives.flatten(0, 1), features).unflatten(0, (-1, 3))
         # Every bin of the outline for everybody would be 79 times the work; rows of the table are only read.
         table = self.contour.correctives.index_select(0, bins).flatten(1, 2)
-        outline = torch.bmm(table, features.T[..., None]).unflatten(1, (-1, 3)).squeeze(-1)
+        outline = product_sum(table, features.T[:, None]).unflatten(1, (-1, 3))
         return self.with_outline(shared, outline.permute(1, 2, 0))

@@ -24,8 +24,6 @@ class NormalEquations:
         self.augmented = like.new_zeros(count, size + 1, size + 1)
         """(B, P + 1, P + 1); the last row and column belong to the residuals. Only the row is kept complete."""
         self.size = size
-        self.needed: Tensor | None = None
-        """(R,) numbers of the rows that anybody looks at; None: all."""
 
     @property
     def hessian(self) -> Tensor:
@@ -70,18 +68,14 @@ class TermSum:
     def evaluate(self, state: State) -> tuple[Tensor, Forward]:
         """Cost (B,) and forward pass."""
         forward = self.body.forward(state)
-        return torch.stack([term.cost(state, forward) for term in self.terms]).sum(0), forward
+        return torch.stack([term.cost(state, forward) for term in self.terms], -1).sum(-1), forward
 
-    def linearise(self, state: State, evaluation: Forward, needed: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); the next call writes into the same memory.
-
-        With `needed` (R,) the keypoints, which are most of the work, are added for those rows only.
-        """
+    def linearise(self, state: State, evaluation: Forward) -> tuple[Tensor, Tensor]:
+        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); the next call writes into the same memory."""
         if self._normal is None:
             self._normal = NormalEquations(len(state.position), self.body.layout.size, state.position)
         else:
             self._normal.augmented.zero_()
-        self._normal.needed = needed
         for term in self.terms:
             term.add_to(self._normal, state, evaluation)
         return self._normal.gradient, self._normal.hessian

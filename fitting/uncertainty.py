@@ -16,7 +16,6 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward
-from fitting.solver import ROW_MULTIPLE
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import BODY, POSITION, ROOT, Layout
 from model.batches import cat_rows, map_tensors
@@ -25,7 +24,7 @@ from model.body.skeleton import NUM_MAIN_JOINTS
 _DEPTH_FACTOR = 1.4
 """Stated over computed sigma of log depth, so that error over sigma is 1 on synthetic people: their shapes spread wider
 than the prior about them, which hardly touches the pose. Rotations and the head scale need no factor (1.0)."""
-_CHUNK = 2 * ROW_MULTIPLE
+_CHUNK = 32
 """People whose covariance is computed at once on a CPU."""
 _SMALL_BLOCK = 16
 """Size up to which a Cholesky factor beats halving; the optimum is flat."""
@@ -106,10 +105,12 @@ def whitening(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """
     size = matrix.shape[-1]
     if size <= _SMALL_BLOCK:
-        factor, info = torch.linalg.cholesky_ex(matrix)
-        eye = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
-        return torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False), info == 0
-    half = size // 2
+        eye = torch.eye(_SMALL_BLOCK, dtype=matrix.dtype, device=matrix.device).expand(*matrix.shape[:-2], -1, -1)
+        block = eye.clone()
+        block[..., :size, :size] = matrix
+        factor, info = torch.linalg.cholesky_ex(block)
+        return torch.linalg.solve_triangular(factor, eye, upper=False)[..., :size, :size], info == 0
+    half = _SMALL_BLOCK * -(-size // (2 * _SMALL_BLOCK))
     first, first_good = whitening(matrix[..., :half, :half])
     cross = first @ matrix[..., :half, half:]
     second, second_good = whitening(matrix[..., half:, half:] - cross.transpose(-1, -2) @ cross)
@@ -162,7 +163,9 @@ def similarity_directions(joints: Tensor) -> Tensor:
     centred = joints - joints.mean(1, keepdim=True)
     shift = torch.eye(3, dtype=joints.dtype, device=joints.device).expand(*joints.shape[:2], 3, 3)
     moves = torch.cat([shift, so3.skew(centred), centred[..., None]], -1).flatten(1, 2)
-    return torch.linalg.qr(moves).Q
+    # Columns of whole cache lines: LAPACK treats what is before the first border apart, and rounds otherwise there.
+    rows = moves.shape[1]
+    return torch.linalg.qr(torch.nn.functional.pad(moves, (0, 0, 0, -rows % 16))).Q[:, :rows]
 
 
 def joint_roots_m(root: Tensor, body: SparseBody, forward: Forward) -> tuple[Tensor, Tensor]:

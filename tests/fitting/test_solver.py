@@ -30,9 +30,7 @@ class Curves:
         r = self.residual(state["x"])
         return r.square().sum(1), {"r": r}
 
-    def linearise(
-        self, state: dict, evaluation: dict, needed: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
         x = state["x"]
         e = torch.exp(-x[:, 1:2] * self.t)
         J = torch.stack([e, -x[:, :1] * self.t * e, torch.ones_like(e)], 2)
@@ -78,15 +76,6 @@ def test_a_row_does_not_depend_on_its_batch() -> None:
         alone = solve(problem.take_rows(index), {"x": start["x"][index]}, CONFIG)
         assert torch.allclose(alone.state["x"][0], together.state["x"][row], atol=1e-9)
         assert alone.iterations[0] == together.iterations[row]
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_compaction_does_not_change_results(share: float) -> None:
-    problem, start, _ = make()
-    expected = solve(problem, start, CONFIG)
-    found = solve(problem, start, SolverConfig(max_iterations=200, tolerance=1e-14, compact_share=share))
-    assert torch.allclose(found.state["x"], expected.state["x"], atol=1e-12)
-    assert torch.equal(found.iterations, expected.iterations)
 
 
 def test_bad_rows_are_frozen_and_touch_nobody() -> None:
@@ -141,9 +130,7 @@ class Uphill:
     def evaluate(self, state: dict) -> tuple[torch.Tensor, dict]:
         return (state["x"] - 3).square().sum(1) + 1, {}
 
-    def linearise(
-        self, state: dict, evaluation: dict, needed: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
         return 3 - state["x"], torch.eye(1).expand(len(state["x"]), 1, 1)
 
     def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:
