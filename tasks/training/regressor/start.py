@@ -60,10 +60,10 @@ def _of_this_crop(path: str, config: RegressorConfig) -> EhmRegressor:
             f"regressor_weights: {path} is another network: {'; '.join(differences)}; all but the size of the crop "
             "must be the same"
         )
-    tensors = earlier.state_dict()
-    backbone = backbone_tensors(tensors, config.vit, image_size=meta.config.vit.image_size, source=path)
+    size = meta.config.vit.image_size
+    backbone = backbone_tensors(earlier.backbone.state_dict(), config.vit, image_size=size, source=path)
     network = EhmRegressor(config, earlier.mean)
-    network.load_state_dict(tensors | {f"backbone.{name}": tensor for name, tensor in backbone.items()})
+    network.load_state_dict(earlier.state_dict() | {f"backbone.{name}": tensor for name, tensor in backbone.items()})
     return network
 
 
