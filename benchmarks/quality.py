@@ -2,13 +2,14 @@
 
     python -m benchmarks.quality                 the tables of docs/benchmarks.md, some five minutes
     python -m benchmarks.quality --people 96     faster, coarser
-    python -m benchmarks.quality --demo .        the last table too, in the folder of a finished `make demo`
+    python -m benchmarks.quality --demo .        the people of a finished `make demo` too, in its folder
+    python -m benchmarks.quality --rendered 120  as many rendered people of the same seed too, some ten minutes
 
 Four tables. Ranking of bodies: rank correlation with the true PA-MPJPE of the quality score, and of the error that the
 model itself expects; the limit is the correlation that the model's expectation would have if the model were exactly
 right, for errors differ by luck even where the expectation is the same. Stated uncertainty: error over stated sigma,
 root mean square; 1 is right, more is overconfident. Parts by crop: rank correlation of the quality of each part with
-its true error, over people of many kinds, and over all crops together. Rendered people: the same of the demo's people,
+its true error, over people of many kinds, and over all crops together. Rendered people: the same of people
 whom the default estimators annotated, for the parts that their labels call valid.
 """
 
@@ -32,7 +33,7 @@ from benchmarks.part_errors import (
     part_errors,
     rank_correlation,
 )
-from benchmarks.rendered_people import in_labels
+from benchmarks.rendered_people import annotated, in_labels
 from benchmarks.synthetic_people import SyntheticPeople
 from datasets_manifest.schema.labels import PART_NAMES
 from fitting import so3
@@ -181,6 +182,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--people", type=int, default=288, help="people of each kind")
     parser.add_argument("--seed", type=int, default=77, help="seed of the people; those of CALIBRATION have 0")
     parser.add_argument("--demo", type=Path, help="folder of a finished `make demo`")
+    parser.add_argument("--rendered", type=int, default=0, help="rendered people")
+    parser.add_argument("--folder", type=Path, default=Path("work/quality"), help="where these are kept, by their seed")
     options = parser.parse_args(arguments)
     if options.people < 2 * NUM_MIXES:
         parser.error(f"--people must be at least {2 * NUM_MIXES}, got {options.people}")
@@ -206,9 +209,13 @@ def main(arguments: list[str] | None = None) -> None:
     crops["all crops"] = PartErrors.joined(list(crops.values()))
     head = ["crop", "part", "number", "error / expected mm", "quality", "rank correlation", "AUC (above, share)"]
     print(table(head, [row for crop, found in crops.items() for row in part_rows(crop, found)]))
-    if options.demo is not None:
+    rows = [] if options.demo is None else part_rows("rendered", *in_labels(options.demo, "demo_people"))
+    if options.rendered:
+        folder = options.folder / f"{options.seed}"
+        rows += part_rows(f"seed {options.seed}", *annotated(folder, options.rendered, options.seed))
+    if rows:
         print()
-        print(table(head, part_rows("rendered", *in_labels(options.demo, "demo_people"))))
+        print(table(head, rows))
 
 
 if __name__ == "__main__":
