@@ -23,8 +23,10 @@ from model.body import skeleton
 from model.body.assets import load_open_body
 
 BODY, LEFT, RIGHT, FACE = range(4)
-_TORSO_SHIFT, _LEG_SHIFT = 0.67, 0.6
-"""Of the height: how far the torso of a composition lies from its limbs, and somebody else's legs from a person."""
+_TORSO_SHIFT = 0.67
+"""Of the height: how far the torso of a composition lies from its limbs."""
+_LEGS = [slice(skeleton.KEYPOINT_NAMES.index("left_hip"), skeleton.BODY_AND_FEET.stop)]
+_UPPER = [slice(0, _LEGS[0].start), *skeleton.HANDS_AND_FACE]
 Change: TypeAlias = Callable[[Tensor, SyntheticPeople], None]
 """Changes keypoints (B, 133, 2) in place."""
 
@@ -61,9 +63,14 @@ def scaled_face(factor: float) -> Change:
     return change
 
 
-def others_legs(keypoints: Tensor, people: SyntheticPeople) -> None:
-    """Hips, legs and feet of somebody beside the person."""
-    keypoints[:, 11:23, 0] += _LEG_SHIFT * people.height_px[:, None]
+def others_half(points: list[slice], shift: float) -> Change:
+    """Some keypoints of somebody beside the person, by a share of the height."""
+
+    def change(keypoints: Tensor, people: SyntheticPeople) -> None:
+        for part in points:
+            keypoints[:, part, 0] += shift * people.height_px[:, None]
+
+    return change
 
 
 def torso_off(keypoints: Tensor, people: SyntheticPeople) -> None:
@@ -78,7 +85,9 @@ WRONG: dict[str, tuple[Change, tuple[int, ...]]] = {
     "the other hand's points": (stolen, (LEFT,)),
     "hands swapped": (swapped, (LEFT, RIGHT)),
     "face 2.2 times as large": (scaled_face(2.2), (FACE,)),
-    "somebody else's legs": (others_legs, (BODY,)),
+    "somebody else's legs": (others_half(_LEGS, 0.6), (BODY,)),
+    "somebody else's legs, near": (others_half(_LEGS, 0.3), (BODY,)),
+    "somebody else's upper half": (others_half(_UPPER, 0.6), (BODY,)),
     "torso off the limbs": (torso_off, (BODY,)),
 }
 """What is wrong, and with which parts."""

@@ -1,7 +1,8 @@
 """What a fit has to be beside near its keypoints: a person's own, and such as people are.
 
 A model that can bend and grow comes near to points that are nobody's: it closes a hand over points that lie on one
-pixel, reaches over with the left arm for the points of the right hand, and blows a head up to a face twice too large.
+pixel, reaches over with the left arm for the points of the right hand, blows a head up to a face twice too large, and
+lies down between its own arms and somebody else's feet.
 What tells these from people is held to limits here, beside those of `fitting.reprojection`. They were chosen on
 synthetic people, so that no good part is lost (`python -m benchmarks.validity`).
 """
@@ -18,12 +19,22 @@ from fitting.products import length
 from fitting.reprojection import PART_POINTS, Reprojection
 from fitting.unknowns import State
 from model.body import skeleton
-from model.body.skeleton import COLLARS, ELBOWS, SHOULDERS, WRISTS
+from model.body.skeleton import COLLARS, ELBOWS, PELVIS, SHOULDERS, WRISTS
 from model.imaging.camera import Camera
 
 _ARM_POINTS = tuple(
     tuple(skeleton.KEYPOINT_NAMES.index(f"{side}_{name}") for name in ("wrist", "elbow")) for side in ("left", "right")
 )
+_TRUNK_POINTS = [
+    skeleton.KEYPOINT_NAMES.index(f"{side}_{name}")
+    for name in ("shoulder", "hip", "knee")
+    for side in ("left", "right")
+]
+MAX_BODY_TURN = 2.0
+"""Turn of the whole body from its estimate, in standard deviations an axis, where the fit misses what ties arms and
+legs together: 1.7 at most of people whose estimate is right, 2.4 and more between two people."""
+MAX_TRUNK_MISSED = 1
+"""Shoulders, hips and knees that a fit may miss and still prove any turn: one may be an outlier."""
 MIN_HAND_SPREAD_M = 0.016
 """Half of a hand's points are at least this far from their middle: 18 mm and more in hands of any pose seen from any
 side, 15 mm and less of points that are one point with 3 px of noise on a person 512 px tall."""
@@ -76,7 +87,15 @@ def plausibility_limits(fit: Fit) -> tuple[tuple[Limit, ...], ...]:
         MAX_HEAD_SIGMA,
         code=ErrorCode.FIT_IMPLAUSIBLE,
     )
-    return ((shape,), *((*_hand_limits(fit, side), shape) for side in range(2)), (head, shape))
+    trunk = (fit.precision[:, _TRUNK_POINTS] > 0) & ~fit.evidence.inlier[:, _TRUNK_POINTS]
+    turn = most(
+        "hips, knees or shoulders missed, and turned {figure:.1f} standard deviations from the estimate, "
+        "allowed {limit:.0f}",
+        torch.where(trunk.sum(1) > MAX_TRUNK_MISSED, fit.joint_strain[:, PELVIS], 0.0),
+        MAX_BODY_TURN,
+        code=ErrorCode.FIT_IMPLAUSIBLE,
+    )
+    return ((shape, turn), *((*_hand_limits(fit, side), shape) for side in range(2)), (head, shape))
 
 
 def _hand_limits(fit: Fit, side: int) -> tuple[Limit, ...]:

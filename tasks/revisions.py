@@ -11,7 +11,7 @@ REVISIONS = {
     "body": 2,
     "hands": 1,
     "face": 2,
-    "refine": 9,
+    "refine": 10,
     "train": 1,
     "predict": 3,
 }

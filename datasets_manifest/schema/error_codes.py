@@ -104,7 +104,8 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.FIT_NOT_FINITE: "The fit gave a value that is not a finite number.",
     ErrorCode.REPROJECTION_TOO_LARGE: "The fitted body lies too far from the person's keypoints in the image.",
     ErrorCode.FIT_IMPLAUSIBLE: (
-        "The fit meets the keypoints as no person is: a hand on one spot or of the other arm, a head or body blown up."
+        "The fit meets the keypoints as no person is: a hand on one spot or of the other arm, a head or body blown up, "
+        "a body between the points of two people."
     ),
     ErrorCode.ESTIMATOR_REFUSED: "An estimator found the part but does not trust it (occluded, blurred or too small).",
     ErrorCode.ESTIMATOR_FAILED: "An estimator ended with an error on the image; the row's detail is what it said.",

@@ -8,6 +8,7 @@ import torch
 from benchmarks import validity
 from benchmarks.synthetic_people import StudyConfig, SyntheticPeople, keep_keypoints, make_people
 from datasets_manifest.schema.labels import ErrorCode
+from fitting import so3
 from fitting.inputs import is_rotation
 from fitting.keypoint_term import precision_of
 from fitting.refine import RefineConfig, RefineResult, Status, refine
@@ -44,8 +45,19 @@ def test_wrong_parts_are_refused(open_body: SparseBody, people: SyntheticPeople,
     assert result.part_valid[:, good].double().mean() > 0.95
 
 
-def test_a_torso_off_its_limbs_is_no_body(open_body: SparseBody, people: SyntheticPeople) -> None:
-    assert not changed(open_body, people, "torso off the limbs").part_valid[:, validity.BODY].any()
+@pytest.mark.parametrize("name", ["torso off the limbs", "somebody else's legs", "somebody else's upper half"])
+def test_a_body_half_of_which_is_elsewhere_is_none(open_body: SparseBody, people: SyntheticPeople, name: str) -> None:
+    assert not changed(open_body, people, name).part_valid[:, validity.BODY].any()
+
+
+def test_a_wrong_estimate_of_a_body_that_is_met_is_no_doubt(open_body: SparseBody, people: SyntheticPeople) -> None:
+    """Turned by three standard deviations, the body is what its keypoints show."""
+    assert people.coarse.sigma_rad is not None
+    angle = 3 * 3**0.5 * people.coarse.sigma_rad[:, 0]
+    turn = so3.exp(angle[:, None] * torch.tensor([0.0, 1.0, 0.0]).to(angle))
+    coarse = replace(people.coarse, global_orient=people.coarse.global_orient @ turn)
+    result = refine(open_body, people.observations, coarse, people.camera)
+    assert result.part_valid[:, validity.BODY].double().mean() > 0.95
 
 
 def test_good_parts_are_held_to_nothing_new(people: SyntheticPeople, refined: RefineResult) -> None:
@@ -61,6 +73,7 @@ def test_good_parts_are_held_to_nothing_new(people: SyntheticPeople, refined: Re
         ("hand on one pixel", "half of its points within 0 mm of their middle, needed 16 mm"),
         ("the other hand's points", "standard deviations from its estimate, allowed 1.2"),
         ("face 2.2 times as large", "standard deviations from 1, allowed 3"),
+        ("somebody else's legs", "hips, knees or shoulders missed, and turned"),
     ],
 )
 def test_what_is_implausible_says_why(open_body: SparseBody, people: SyntheticPeople, name: str, said: str) -> None:
