@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, Status, image_id_of
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.shard import read_shard
-from fitting.refine import refine
+from fitting.refine import RefineResult, refine
 from model.body.parameters import EhmParameters
 from tasks.annotate.steps.refine import camera_of, coarse_of, observations_of
 from tasks.body_model import full_body, sparse_body
@@ -56,14 +57,26 @@ annotate:
 """
 
 
-def annotated(folder: Path, count: int, seed: int) -> tuple[PartErrors, NDArray[np.bool_]]:
-    """Renders people into a folder, annotates and fits them; what is done already stays. Gives what `in_labels` gives.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refitted:
+    """People of a rendered data set, fitted to the keypoints and estimates that were found."""
+
+    truth: EhmParameters
+    """What they are."""
+    result: RefineResult
+    """What they were fitted to be."""
+    is_valid: NDArray[np.bool_]
+    """(B, 4) which of their parts the labels call valid."""
+
+
+def annotate_rendered(folder: Path, count: int, seed: int, crop_shares: tuple[float, ...] = CROP_SHARES) -> None:
+    """Renders people into a folder and annotates them as data set `people`; what is done already stays.
 
     Raises:
         subprocess.CalledProcessError: The annotation failed; what it said is in `log.txt`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    config = SyntheticConfig(count=count, seed=seed, crop_shares=CROP_SHARES)
+    config = SyntheticConfig(count=count, seed=seed, crop_shares=crop_shares)
     synthesise(folder / "work/datasets/people", config, full_body(BodyModelConfig()), jobs=os.cpu_count() or 1)
     (folder / "people.yaml").write_text(_MANIFEST.format(count=count, seed=seed), encoding="utf-8")
     (folder / "params.yaml").write_text(_SETTINGS, encoding="utf-8")
@@ -71,12 +84,17 @@ def annotated(folder: Path, count: int, seed: int) -> tuple[PartErrors, NDArray[
     with open(folder / "log.txt", "w", encoding="utf-8") as log:
         command = [sys.executable, "-m", "flows.cli.app", "annotate", "--local"]
         subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, check=True)
-    return in_labels(folder, "people")
 
 
-def in_labels(folder: Path, dataset: str) -> tuple[PartErrors, NDArray[np.bool_]]:
+def refitted(folder: Path, dataset: str, focal_factor: float = 1.0) -> Refitted:
     """People of a rendered data set that was annotated in a folder, fitted again for their figures: those of photos in
-    which one person was found. And (B, 4) which of their parts the labels call valid."""
+    which one person was found.
+
+    Args:
+        folder: With the labels and the work of the annotation.
+        dataset: Its id.
+        focal_factor: Focal length of the fit over the true one.
+    """
     labels = _rows(folder / "labels" / dataset, LABEL_SCHEMA)
     images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
     names, counts = np.unique(images, return_counts=True)
@@ -86,13 +104,27 @@ def in_labels(folder: Path, dataset: str) -> tuple[PartErrors, NDArray[np.bool_]
         for step in ("keypoints", "body", "hands", "face")
     }
     people = parts["keypoints"]
-    result = refine(sparse_body(BodyModelConfig()), observations_of(people), coarse_of(parts), camera_of(people))
+    camera = camera_of(people)
+    camera = replace(camera, focal_px=camera.focal_px * focal_factor)
+    result = refine(sparse_body(BodyModelConfig()), observations_of(people), coarse_of(parts), camera)
     truth = Columns(read_shard(folder / "work/datasets" / dataset / TRUTH_FILE, LABEL_SCHEMA))
     row_of = {name: row for row, name in enumerate(truth["image"])}
     truth = truth.take(np.array([row_of[name] for name in people["image"]]))
     known = EhmParameters.from_columns({name: truth[name] for name in LABEL_PARAMETERS})
     is_valid = np.stack([labels[f"{part}_valid"][chosen] for part in PART_NAMES], 1)
-    return with_errors(result.parameters, known, result), is_valid
+    return Refitted(truth=known, result=result, is_valid=is_valid)
+
+
+def annotated(folder: Path, count: int, seed: int) -> tuple[PartErrors, NDArray[np.bool_]]:
+    """Renders and annotates people as `annotate_rendered` does, and gives what `in_labels` gives."""
+    annotate_rendered(folder, count, seed)
+    return in_labels(folder, "people")
+
+
+def in_labels(folder: Path, dataset: str) -> tuple[PartErrors, NDArray[np.bool_]]:
+    """The true errors of `refitted` people, and (B, 4) which of their parts the labels call valid."""
+    people = refitted(folder, dataset)
+    return with_errors(people.result.parameters, people.truth, people.result), people.is_valid
 
 
 def _rows(folder: Path, schema: pa.Schema) -> Columns:
