@@ -1,6 +1,7 @@
 """Products and sums that give a person the same bits in a batch of any size, wherever the person stands in it.
 
-A step of the fit that is just accepted or just not is decided by the last bit, and whole paths hang on it.
+That holds in float32, in which labels are fitted. A step of the fit that is just accepted or just not is decided by the
+last bit, and whole paths hang on it.
 """
 
 import torch
