@@ -52,7 +52,11 @@ def test_gradients_and_weights_are_those_of_one_process(tmp_path: Path, monkeypa
             )
     for name, expected in one["weights"].items():
         assert torch.equal(two[0]["weights"][name], two[1]["weights"][name]), name
-        torch.testing.assert_close(two[0]["weights"][name], expected, rtol=1e-3, atol=2e-4)
+        found = two[0]["weights"][name]
+        if name.endswith("qkv.bias"):
+            # No answer depends on the bias of the keys: its gradient is rounding alone, which Adam scales up.
+            found, expected = (torch.stack(bias.chunk(3))[[0, 2]] for bias in (found, expected))
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-4)
     curves = [read_rows(next((tmp_path / name).rglob("curve.jsonl"))) for name in ("one", "two")]
     for expected, found in zip(*curves, strict=True):
         assert found == pytest.approx(expected, rel=1e-3)
