@@ -1,1 +1,1 @@
-"""MediaPipe's own graphs, run on regions of a photo."""
+"""MediaPipe's networks, run by LiteRT on regions of a photo."""

@@ -1,45 +1,51 @@
 """Runs MediaPipe's networks on regions that we choose.
 
-MediaPipe's own solutions return one person a photo and choose the regions themselves. Here every network is a tiny
-calculator graph that gets a square crop; the crop and the way back to photo pixels are ours. Networks are created once
-a thread and guarded by a lock.
+MediaPipe's own solutions return one person a photo and choose the regions themselves. Here every network gets a square
+crop; the crop and the way back to photo pixels are ours. Networks are created once a thread and guarded by a lock.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from dataclasses import dataclass
+from importlib import metadata, util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from model.estimators.base import Array, EstimatorInfo
+from model.estimators.mediapipe.graphs.decode import anchor_centres, detections, logistic, moved_to_heat
+from model.estimators.mediapipe.graphs.interpreter import Network
 from model.estimators.mediapipe.graphs.regions import Region, crop, lean_rad, to_photo, turn_world
 from model.estimators.mediapipe.graphs.stderr import without_harmless_lines
-from model.estimators.mediapipe.graphs.texts import (
-    DETECTOR_SIDE_PX,
-    EYE_SIDE_PX,
-    FACE_DETECTOR_SIDE_PX,
-    FACE_SIDE_PX,
-    GRAPHS,
-    HAND_SIDE_PX,
-    MODEL_FILES,
-    NUM_EYE,
-    NUM_FACE,
-    NUM_HAND,
-    NUM_IRIS,
-    NUM_POSE,
-    NUM_POSE_AUXILIARY,
-    POSE_SIDE_PX,
-)
+
+MODEL_FILES = {
+    "detector": "pose_detection/pose_detection.tflite",
+    "pose": "pose_landmark/pose_landmark_full.tflite",
+    "hand": "hand_landmark/hand_landmark_full.tflite",
+    "face": "face_landmark/face_landmark.tflite",
+    "face_detector": "face_detection/face_detection_short_range.tflite",
+    "eye": "iris_landmark/iris_landmark.tflite",
+}
+"""Files of the networks, in the folder ``modules`` of the package."""
+
+DETECTOR_SIDE_PX, MIN_DETECTOR_SCORE = 224, 0.3
+POSE_SIDE_PX = 256
+HAND_SIDE_PX = 224
+FACE_SIDE_PX = 192
+EYE_SIDE_PX = 64
+FACE_DETECTOR_SIDE_PX, MIN_FACE_DETECTOR_SCORE = 128, 0.5
+DETECTOR_ANCHORS = ((8, 2), (16, 2), (32, 6))
+FACE_DETECTOR_ANCHORS = ((8, 2), (16, 6))
+"""Stride in px and number of anchors a cell, of each layer."""
+NUM_POSE, NUM_POSE_AUXILIARY = 33, 2
+HAND_DEPTH = 0.4
+"""Unit of the depth of a hand's landmarks, in px of the crop."""
 
 LICENCE = "Apache-2.0"
-METHOD_VERSION = "8"
+METHOD_VERSION = "9"
 """Of the search around the networks: raised when it gives other answers, so that files of before are made again."""
-
 
 EYE_CORNERS, EYE_LIDS = (0, 8), (12, 4)
 """Points of the iris network's contour: outer and inner corner of the eye; middle of the upper and the lower lid."""
@@ -121,106 +127,55 @@ class EyeReading:
     """(2,) centre of the iris, px."""
 
 
-def _import_mediapipe() -> Any:
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    try:
-        import mediapipe
-        from mediapipe.python import packet_creator, packet_getter
-        from mediapipe.python._framework_bindings import calculator_graph, resource_util
-    except ImportError as error:
+def _modules() -> Path:
+    """Folder of the networks in the package mediapipe, which itself is not imported."""
+    found = util.find_spec("mediapipe")
+    if found is None or not found.submodule_search_locations:
         raise ImportError(
             "the mediapipe estimators need the package mediapipe 0.10.21: pip install --no-deps mediapipe==0.10.21"
-        ) from error
-    resource_util.set_resource_dir(str(_resource_root(mediapipe)))
-    return mediapipe, packet_creator, packet_getter, calculator_graph
-
-
-def _resource_root(mediapipe: Any) -> Path:
-    return Path(mediapipe.__file__).resolve().parents[1]
-
-
-class _Graph:
-    """One running calculator graph: an image in, packets out."""
-
-    def __init__(self, modules: Any, text: str, outputs: list[str]) -> None:
-        self._mediapipe, self._creator, self._getter, calculator_graph = modules
-        self._graph = calculator_graph.CalculatorGraph(graph_config=text)
-        self._packets: dict[str, Any] = {}
-        for name in outputs:
-            self._graph.observe_output_stream(name, self._packets.__setitem__, True)
-        self._graph.start_run()
-        self._time = 0
-
-    def __call__(self, rgb: Array) -> dict[str, Any]:
-        self._time += 1
-        self._packets.clear()
-        image = self._creator.create_image_frame(image_format=self._mediapipe.ImageFormat.SRGB, data=rgb)
-        self._graph.add_packet_to_input_stream("image", image.at(self._time))
-        self._graph.wait_until_idle()
-        return {name: packet for name, packet in self._packets.items() if not packet.is_empty()}
-
-    def landmarks(self, packet: Any, count: int, *, with_visibility: bool = False) -> Array:
-        points = self._getter.get_proto(packet).landmark[:count]
-        if with_visibility:
-            return np.array([[p.x, p.y, p.z, p.visibility, p.presence] for p in points])
-        return np.array([[p.x, p.y, p.z] for p in points])
-
-    def number(self, packet: Any) -> float:
-        return float(self._getter.get_float(packet))
-
-    def protos(self, packet: Any) -> list[Any]:
-        return self._getter.get_proto_list(packet)
+        )
+    folder = Path(found.submodule_search_locations[0]) / "modules"
+    missing = [file for file in MODEL_FILES.values() if not (folder / file).is_file()]
+    if missing:
+        raise ImportError(
+            f"the installed mediapipe lacks modules/{', modules/'.join(missing)}: install the version that ships its "
+            "models, pip install --no-deps mediapipe==0.10.21"
+        )
+    return folder
 
 
 class Networks:
     """The networks of a process; safe to call from several threads, one call at a time."""
 
     def __init__(self) -> None:
-        modules = _import_mediapipe()
-        root = _resource_root(modules[0])
-        missing = [file for file in MODEL_FILES.values() if not (root / file).is_file()]
-        if missing:
-            raise ImportError(
-                f"the installed mediapipe lacks {', '.join(missing)}: install the version that ships its models, "
-                "pip install --no-deps mediapipe==0.10.21"
-            )
+        paths = {name: _modules() / file for name, file in MODEL_FILES.items()}
         self._lock = threading.Lock()
-        self._detector = _Graph(modules, GRAPHS["detector"], ["detections"])
-        self._pose = _Graph(modules, GRAPHS["pose"], ["landmarks", "world", "score"])
-        self._hand = _Graph(modules, GRAPHS["hand"], ["landmarks", "world", "score", "handedness"])
-        self._face = _Graph(modules, GRAPHS["face"], ["landmarks", "score"])
-        self._face_detector = _Graph(modules, GRAPHS["face_detector"], ["detections"])
-        self._eye = _Graph(modules, GRAPHS["eye"], ["eye", "iris"])
+        self._detector = Network(paths["detector"], low=-1)
+        self._pose = Network(paths["pose"], low=0, outputs=(0, 1, 3, 4))  # 2 is a mask of the person
+        self._hand = Network(paths["hand"], low=0)
+        self._face = Network(paths["face"], low=0)
+        self._face_detector = Network(paths["face_detector"], low=-1)
+        self._eye = Network(paths["eye"], low=0)
+        self._detector_anchors = anchor_centres(DETECTOR_SIDE_PX, DETECTOR_ANCHORS)
+        self._face_detector_anchors = anchor_centres(FACE_DETECTOR_SIDE_PX, FACE_DETECTOR_ANCHORS)
         digest = hashlib.sha256()
         for file in sorted(MODEL_FILES.values()):
-            digest.update((root / file).read_bytes())
+            digest.update((_modules() / file).read_bytes())
         self.info = EstimatorInfo(
             name="mediapipe",
-            version=f"{METHOD_VERSION}-{modules[0].__version__}",
+            version=f"{METHOD_VERSION}-{metadata.version('mediapipe')}",
             weights_sha256=digest.hexdigest(),
             licence=LICENCE,
         )
 
-    def _search(
-        self, graph: _Graph, rgb: Array, region: Region, side_px: int
-    ) -> list[tuple[float, list[list[float]], list[list[float]]]]:
-        """Score, points and the box's two corners of what a detector sees, as shares of the region."""
-        with self._lock:
-            packets = graph(crop(rgb, region, side_px, black_outside=True))
-            protos = graph.protos(packets["detections"]) if "detections" in packets else []
-        found = []
-        for proto in protos:
-            box = proto.location_data.relative_bounding_box
-            points = [[p.x, p.y] for p in proto.location_data.relative_keypoints]
-            corners = [[box.xmin, box.ymin], [box.xmin + box.width, box.ymin + box.height]]
-            found.append((float(proto.score[0]), points, corners))
-        return found
-
     def detect(self, rgb: Array, region: Region) -> list[Detection]:
         """Returns all people that the detector sees in a region, best first."""
+        with self._lock:
+            raw, logits = self._detector(crop(rgb, region, DETECTOR_SIDE_PX, black_outside=True))
         found = []
-        for score, points, corners in self._search(self._detector, rgb, region, DETECTOR_SIDE_PX):
-            hip, circle, low, high = to_photo(np.array([*points[:2], *corners]), region)
+        seen = detections(raw, logits[:, 0], self._detector_anchors, DETECTOR_SIDE_PX, MIN_DETECTOR_SCORE)
+        for score, points in seen:
+            low, high, hip, circle = to_photo(points[:4], region)
             axis = circle - hip
             found.append(
                 Detection(
@@ -231,63 +186,62 @@ class Networks:
                     rotation_rad=lean_rad(axis),
                 )
             )
-        return sorted(found, key=lambda d: -d.score)
+        return found
 
     def detect_faces(self, rgb: Array, region: Region) -> list[FaceDetection]:
         """Returns all faces that the face detector sees in a region, best first."""
+        with self._lock:
+            raw, logits = self._face_detector(crop(rgb, region, FACE_DETECTOR_SIDE_PX, black_outside=True))
         found = []
-        for score, points, corners in self._search(self._face_detector, rgb, region, FACE_DETECTOR_SIDE_PX):
-            placed = to_photo(np.array([*points, *corners]), region)
-            box_xyxy = np.concatenate([placed[-2:].min(0), placed[-2:].max(0)])
-            found.append(FaceDetection(score=score, box_xyxy=box_xyxy, points=placed[:-2]))
-        return sorted(found, key=lambda d: -d.score)
+        seen = detections(
+            raw, logits[:, 0], self._face_detector_anchors, FACE_DETECTOR_SIDE_PX, MIN_FACE_DETECTOR_SCORE
+        )
+        for score, points in seen:
+            placed = to_photo(points, region)
+            box_xyxy = np.concatenate([placed[:2].min(0), placed[:2].max(0)])
+            found.append(FaceDetection(score=score, box_xyxy=box_xyxy, points=placed[2:]))
+        return found
 
     def pose(self, rgb: Array, region: Region, *, mirrored: bool = False) -> PoseReading:
         """Reads the pose in a region; with ``mirrored`` from the mirror image, sides not yet swapped back."""
         with self._lock:
-            packets = self._pose(crop(rgb, region, POSE_SIDE_PX, mirrored=mirrored))
-            points = self._pose.landmarks(packets["landmarks"], 39, with_visibility=True)
-            world = self._pose.landmarks(packets["world"], NUM_POSE)
-            score = self._pose.number(packets["score"])
-        points = to_photo(points, region, mirrored=mirrored)
+            raw, score, heat, world = self._pose(crop(rgb, region, POSE_SIDE_PX, mirrored=mirrored))
+        points = raw.reshape(-1, 5)
+        points = np.concatenate([points[:, :3] / POSE_SIDE_PX, logistic(points[:, 3:])], axis=1)
+        points = to_photo(moved_to_heat(points, heat), region, mirrored=mirrored)
         return PoseReading(
-            score=score,
+            score=float(score[0]),
             landmarks=points[:NUM_POSE],
             auxiliary=points[NUM_POSE : NUM_POSE + NUM_POSE_AUXILIARY, :2],
-            world_m=turn_world(world, region, mirrored=mirrored),
+            world_m=turn_world(world.reshape(-1, 3)[:NUM_POSE].astype(float), region, mirrored=mirrored),
             region=region,
         )
 
     def hand(self, rgb: Array, region: Region) -> HandReading:
         """Reads the hand in a region."""
         with self._lock:
-            packets = self._hand(crop(rgb, region, HAND_SIDE_PX))
-            points = self._hand.landmarks(packets["landmarks"], NUM_HAND)
-            world = self._hand.landmarks(packets["world"], NUM_HAND)
-            score, right = (self._hand.number(packets[name]) for name in ("score", "handedness"))
+            raw, score, right, world = self._hand(crop(rgb, region, HAND_SIDE_PX))
+        points = raw.reshape(-1, 3) / (HAND_SIDE_PX * np.array([1, 1, HAND_DEPTH], np.float32))
         return HandReading(
-            score=score,
-            right=right,
+            score=float(score[0]),
+            right=float(right[0]),
             landmarks=to_photo(points, region),
-            world_m=turn_world(world, region),
+            world_m=turn_world(world.reshape(-1, 3).astype(float), region),
             region=region,
         )
 
     def face(self, rgb: Array, region: Region) -> FaceReading:
         """Reads the face in a region."""
         with self._lock:
-            packets = self._face(crop(rgb, region, FACE_SIDE_PX))
-            points = self._face.landmarks(packets["landmarks"], NUM_FACE)
-            score = self._face.number(packets["score"])
-        return FaceReading(score=score, landmarks=to_photo(points, region), region=region)
+            raw, logit = self._face(crop(rgb, region, FACE_SIDE_PX))
+        points = raw.reshape(-1, 3) / FACE_SIDE_PX
+        return FaceReading(score=float(logistic(logit.ravel()[0])), landmarks=to_photo(points, region), region=region)
 
     def eye(self, rgb: Array, region: Region, *, mirrored: bool = False) -> EyeReading:
         """Reads the right eye in a region, or with ``mirrored`` the left one from its mirror image."""
         with self._lock:
-            packets = self._eye(crop(rgb, region, EYE_SIDE_PX, mirrored=mirrored))
-            contour = self._eye.landmarks(packets["eye"], NUM_EYE)
-            iris = self._eye.landmarks(packets["iris"], NUM_IRIS)
-        contour, iris = (to_photo(points[:, :2], region, mirrored=mirrored) for points in (contour, iris))
+            found = self._eye(crop(rgb, region, EYE_SIDE_PX, mirrored=mirrored))
+        contour, iris = (to_photo(raw.reshape(-1, 3)[:, :2] / EYE_SIDE_PX, region, mirrored=mirrored) for raw in found)
         return EyeReading(corners=contour[list(EYE_CORNERS)], lids=contour[list(EYE_LIDS)], iris=iris[0])
 
 

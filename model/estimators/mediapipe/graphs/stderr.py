@@ -1,4 +1,4 @@
-"""Keeps the harmless start-up lines of MediaPipe and TensorFlow Lite off the terminal.
+"""Keeps the harmless start-up lines of LiteRT off the terminal.
 
 They are written by C++ code straight to file descriptor 2, past ``sys.stderr`` and past every logging setting.
 """
@@ -12,18 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-HARMLESS = re.compile(
-    "|".join(
-        (
-            r"'MessageFactory' object has no attribute 'GetPrototype'",
-            r"Created TensorFlow Lite XNNPACK delegate for CPU",
-            r"inference_feedback_manager\.cc",
-            r"All log messages before absl::InitializeLog\(\) is called are written to STDERR",
-            r"SymbolDatabase\.GetPrototype\(\) is deprecated",
-            r"^\s*warnings\.warn\('SymbolDatabase",
-        )
-    )
-)
+HARMLESS = re.compile(r"Created TensorFlow Lite XNNPACK delegate for CPU")
 """Lines that say nothing a user could act on."""
 
 
