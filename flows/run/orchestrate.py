@@ -142,7 +142,7 @@ def run(
             _set_datasets_aside(datasets, workspace, log)
         plans = [plan_dataset(listing, workspace, config, origin) for listing in listings]
         for plan in plans:
-            log.info("%s: %s in %s", "/".join(plan.shards.group), plan.summary, counted(len(plan.shards), "shard"))
+            log.info("%s: %s; %s", "/".join(plan.shards.group), plan.summary, counted(len(plan.shards), "shard"))
         shards = select_shards(plans, only)
         progress = Progress(
             shards=len(shards),
