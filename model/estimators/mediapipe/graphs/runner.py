@@ -44,7 +44,7 @@ HAND_DEPTH = 0.4
 """Unit of the depth of a hand's landmarks, in px of the crop."""
 
 LICENCE = "Apache-2.0"
-METHOD_VERSION = "9"
+METHOD_VERSION = "10"
 """Of the search around the networks: raised when it gives other answers, so that files of before are made again."""
 
 EYE_CORNERS, EYE_LIDS = (0, 8), (12, 4)
