@@ -32,11 +32,10 @@ class SurfacePlaces:
 
     def evidence(self, num_people: int) -> dict[str, Array]:
         """The statement as evidence arrays of (P,) people."""
+        sigma_m = np.array([self.hip_sigma_m, self.shoulder_sigma_m], np.float32)
         return {
             OFFSET_EVIDENCE: np.tile(np.array(self.offset_m, np.float32), (num_people, 1)),
-            SIGMA_EVIDENCE: np.tile(
-                np.repeat(np.float32([self.hip_sigma_m, self.shoulder_sigma_m]), 3), (num_people, 1)
-            ),
+            SIGMA_EVIDENCE: np.tile(np.repeat(sigma_m, 3), (num_people, 1)),
         }
 
 
