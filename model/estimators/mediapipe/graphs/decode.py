@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from model.estimators.base import Array
+from model.imaging.boxes import overlap
 
 MERGE_OVERLAP = 0.3
 """Intersection over union above which two boxes are one detection."""
@@ -37,14 +38,6 @@ def anchor_centres(side: int, cells: tuple[tuple[int, int], ...]) -> Array:
     return np.concatenate(layers)
 
 
-def overlaps(box: Array, boxes: Array) -> Array:
-    """Intersection over union (N,) of one xyxy box with (N, 4)."""
-    sides = np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None)
-    shared = sides.prod(1)
-    union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - shared
-    return shared / np.maximum(union, 1e-12)
-
-
 def detections(raw: Array, logits: Array, centres: Array, side: int, min_score: float) -> list[tuple[float, Array]]:
     """Returns score and (2 + K, 2) points of every detection, best first: the box's two corners, then its keypoints.
 
@@ -69,8 +62,8 @@ def detections(raw: Array, logits: Array, centres: Array, side: int, min_score: 
     points, weights = points[is_box], weights[is_box]
     found = []
     while len(points):
-        same = overlaps(points[0, :2].ravel(), points[:, :2].reshape(-1, 4)) > MERGE_OVERLAP
-        same[0] = True
+        boxes = points[:, :2].reshape(-1, 4)
+        same = np.array([True, *(overlap(boxes[0], box) > MERGE_OVERLAP for box in boxes[1:])])
         mean = (points[same] * weights[same, None, None]).sum(0) / weights[same].sum()
         found.append((float(weights[0]), mean))
         points, weights = points[~same], weights[~same]

@@ -148,7 +148,8 @@ class Networks:
     """The networks of a process; safe to call from several threads, one call at a time."""
 
     def __init__(self) -> None:
-        paths = {name: _modules() / file for name, file in MODEL_FILES.items()}
+        modules = _modules()
+        paths = {name: modules / file for name, file in MODEL_FILES.items()}
         self._lock = threading.Lock()
         self._detector = Network(paths["detector"], low=-1)
         self._pose = Network(paths["pose"], low=0, outputs=(0, 1, 3, 4))  # 2 is a mask of the person
@@ -160,7 +161,7 @@ class Networks:
         self._face_detector_anchors = anchor_centres(FACE_DETECTOR_SIDE_PX, FACE_DETECTOR_ANCHORS)
         digest = hashlib.sha256()
         for file in sorted(MODEL_FILES.values()):
-            digest.update((_modules() / file).read_bytes())
+            digest.update((modules / file).read_bytes())
         self.info = EstimatorInfo(
             name="mediapipe",
             version=f"{METHOD_VERSION}-{metadata.version('mediapipe')}",
