@@ -120,7 +120,7 @@ def errors(people: list[RenderedPerson], scale: float) -> Row:
         for direction in (found_look, np.broadcast_to([0.0, 0.0, 1.0], true.shape))
     )
     row = {"face_px": np.median(heights), "eye_px": np.median(widths), "faces": len(people)}
-    row |= {"stated": stated[~closed].mean(), "closed_stated": stated[closed].mean()}
+    row |= {name: stated[of].mean() for name, of in (("stated", ~closed), ("closed_stated", closed)) if of.any()}
     if used.sum() < 3:
         return row
     gain = ahead - error
