@@ -10,6 +10,10 @@ with prior precision P and mean m, row i's own fit x_i and information S_i: a ro
 the prior, so its keypoints alone pull with P (x_i - m). For a linear problem this is the joint optimum. The rows are
 then fitted again with the shared unknowns held there.
 
+Every row brings unknowns of its own, pose and depth, that are maximised over and not averaged. That leaves an error in
+the shared ones which does not shrink with the number of rows, while the prior counts once (incidental parameters). So
+all rows of a person together count as `MOST_ROWS` at most.
+
 Legend: B rows, P unknowns, C shared unknowns, N people.
 """
 
@@ -21,6 +25,8 @@ from torch import Tensor
 from fitting.priors import Gaussian
 from fitting.unknowns import Layout, State
 
+MOST_ROWS = 16
+"""Rows that the rows of a person count as at most: with more, the head scale of synthetic people gets worse again."""
 _HELD_PRECISION = 1e8
 """One over the variance of a shared unknown that is held: a standard deviation of 1e-4."""
 
@@ -85,11 +91,25 @@ def fuse(own: Tensor, known: Tensor, prior: Gaussian, person: Tensor, num_people
     counted = torch.where(total(weight)[person] > 0, weight, torch.ones_like(weight))
     count = total(counted)
     mean, precision = total(prior.mean * counted) / count, total(prior.precision * counted) / count
+    share = rows_share(person, num_people, use).to(own.dtype)
     pull = (known @ own[..., None]).squeeze(-1) + prior.precision * (own - prior.mean)
-    left = total(torch.where(use[:, None, None], known, torch.zeros_like(known))) + torch.diag_embed(precision)
-    right = total(torch.where(use[:, None], pull, torch.zeros_like(pull))) + precision * mean
+    left = total(torch.where(use[:, None, None], known, torch.zeros_like(known))) * share[:, None, None]
+    right = total(torch.where(use[:, None], pull, torch.zeros_like(pull))) * share[:, None] + precision * mean
+    left = left + torch.diag_embed(precision)
     values = torch.linalg.solve(left, right)
     return values[person]
+
+
+def rows_share(person: Tensor, num_people: int, use: Tensor) -> Tensor:
+    """What each of a person's rows counts, 0..1 (N,): all of them together as `MOST_ROWS` at most.
+
+    Args:
+        person: (B,) number of the person of each row.
+        num_people: N.
+        use: (B,) rows that were fitted.
+    """
+    rows = torch.zeros(num_people, device=person.device).index_add_(0, person, use.float())
+    return (MOST_ROWS / rows.clamp(min=1)).clamp(max=1)
 
 
 def information_of_others(known: Tensor, person: Tensor, num_people: int, use: Tensor) -> Tensor:
@@ -99,7 +119,8 @@ def information_of_others(known: Tensor, person: Tensor, num_people: int, use: T
     """
     used = torch.where(use[:, None, None], known, torch.zeros_like(known))
     total = used.new_zeros(num_people, *used.shape[1:]).index_add_(0, person, used)
-    return total[person] - used
+    share = rows_share(person, num_people, use).to(known.dtype)
+    return share[person, None, None] * (total[person] - used)
 
 
 def shared_values(state: State, layout: Layout, columns: Tensor) -> Tensor:

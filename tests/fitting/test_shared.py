@@ -8,7 +8,7 @@ import torch
 from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting.priors import Gaussian
 from fitting.refine import RefineResult, Status, refine
-from fitting.shared import fuse, information, person_rows, shared_columns
+from fitting.shared import MOST_ROWS, fuse, information, information_of_others, person_rows, shared_columns
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import Layout
 from model.batches import cat_rows, take_rows
@@ -71,13 +71,13 @@ def test_people_are_numbered_from_zero() -> None:
     assert count == 3
 
 
-def frames_of_one(body: SparseBody, seed: int) -> SyntheticPeople:
+def frames_of_one(body: SparseBody, seed: int, frames: int = FRAMES) -> SyntheticPeople:
     """Frames of one person: many poses, one shape of body and face, one head scale."""
-    people = make_people(body, FRAMES, seed=seed)
+    people = make_people(body, frames, seed=seed)
     truth = people.truth
     shape = truth.coefficients.clone()
     shape[:, :10], shape[:, 20:30] = shape[0, :10], shape[0, 20:30]
-    same = replace(truth, coefficients=shape, log_head_scale=truth.log_head_scale[:1].expand(FRAMES, 3).clone())
+    same = replace(truth, coefficients=shape, log_head_scale=truth.log_head_scale[:1].expand(frames, 3).clone())
     clean = camera.project(body.forward(same).points_cam, people.camera)
     moved = people.observations.keypoints_px + clean - people.clean_px
     return replace(people, truth=same, clean_px=clean, observations=replace(people.observations, keypoints_px=moved))
@@ -123,6 +123,28 @@ def test_together_they_know_shape_and_scale_better(
     shared = shape_error(people, together)
     assert shared[0] < 0.8 * single[0]
     assert shared[1] < 0.7 * single[1]
+
+
+def test_many_frames_know_the_head_scale_better_too(open_body: SparseBody) -> None:
+    frames = 64
+    people = cat_rows([frames_of_one(open_body, seed, frames) for seed in (101, 103)])
+    given = open_body, people.observations, people.coarse, people.camera
+    shared = refine(*given, person_index=torch.arange(2).repeat_interleave(frames))
+    assert shape_error(people, shared)[1] < 0.8 * shape_error(people, refine(*given))[1]
+
+
+def test_rows_beyond_the_most_that_count_change_nothing_about_what_is_known() -> None:
+    """Of equal rows, twice as many say the same, and so do the others of them to each."""
+    count, size = 2 * MOST_ROWS, 3
+    known = random_normal_matrix(1, size)[2].expand(count, -1, -1)
+    own = torch.tensor([0.3, -0.1, 0.8], dtype=DOUBLE).expand(count, -1)
+    prior = Gaussian(mean=torch.zeros_like(own), precision=torch.full_like(own, 2.0))
+    person, use = torch.zeros(count, dtype=torch.int64), torch.ones(count, dtype=torch.bool)
+    half = slice(0, MOST_ROWS)
+    some = fuse(own[half], known[half], take_rows(prior, torch.arange(MOST_ROWS)), person[half], 1, use[half])
+    assert torch.allclose(fuse(own, known, prior, person, 1, use)[0], some[0])
+    others = information_of_others(known, person, 1, use)[0]
+    assert torch.allclose(others, known[0] * (MOST_ROWS - MOST_ROWS / count))
 
 
 def test_people_do_not_mix(open_body_f64: SparseBody) -> None:
