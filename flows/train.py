@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -25,12 +25,15 @@ from flows.run.torchrun import TrainingFailed
 from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
-from tasks.display import Lines
+from tasks.display import Display, Lines
 from tasks.settings import uses_gpu
+from tasks.training.engine.config import EngineConfig
+from tasks.training.engine.prepared import PreparedRun
 from tasks.training.regressor.request import prepare
 from tasks.training.regressor.settings import load_train_config
 
 FLOW_NAME = "train-regressor"
+Config = TypeVar("Config", bound=EngineConfig)
 PROGRESS_S = 10.0
 """Shortest time between two looks of the progress bar."""
 
@@ -68,7 +71,16 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
         params: Settings file with a section ``train``.
         overrides: Dotted setting to value, for example ``{"steps": 1000}``.
     """
-    config = load_train_config(params, overrides)
+    return train(load_train_config(params, overrides), prepare)
+
+
+def train(config: Config, prepare: Callable[[Config, Display], PreparedRun]) -> Any:
+    """A training inside a flow run: its state says how it went, its page shows what came of it.
+
+    Args:
+        config: All settings.
+        prepare: Checks them and writes what the processes of the training are told.
+    """
     slot = (
         concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if uses_gpu(config.run.device) else nullcontext()
     )

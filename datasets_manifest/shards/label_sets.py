@@ -25,6 +25,9 @@ class LabelSet:
     """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file."""
     weight: PositiveFloat = 1.0
     """Share of the samples, relative to the weights of the other sets."""
+    masks: PathText | None = None
+    """Folder of the people's masks (``datasets_manifest.sources.masks``), for a training that looks at pixels; null:
+    there are none."""
 
 
 def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:

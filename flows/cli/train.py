@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.cli.bar import display
 from flows.cli.command_line import command_log, has_server, one_sentence, parse_settings
 from flows.cli.stopping import stoppable
+
+if TYPE_CHECKING:
+    from tasks.display import Display
+    from tasks.training.engine.prepared import PreparedRun
 
 TrainParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train`.")]
 TrainSettings = Annotated[
@@ -38,9 +43,14 @@ def train(
         if people_only:
             ok = _look(params, overrides)
         elif not local and has_server():
-            ok = _train_with_server(params, overrides)
+            from flows.train import train_regressor
+
+            ok = train_with_server(train_regressor, params, overrides)
         else:
-            ok = _train_here(params, overrides)
+            from tasks.training.regressor.request import prepare
+            from tasks.training.regressor.settings import load_train_config
+
+            ok = train_here(lambda shown: prepare(load_train_config(params, overrides), shown))
     raise typer.Exit(0 if ok else 1)
 
 
@@ -56,15 +66,14 @@ def _look(params: Path, overrides: dict[str, Any]) -> bool:
     return True
 
 
-def _train_here(params: Path, overrides: dict[str, Any]) -> bool:
+def train_here(prepare: Callable[[Display], PreparedRun]) -> bool:
+    """Runs a training in this process and says what came of it, or why it failed; whether it succeeded."""
     from flows.run.torchrun import TrainingFailed
     from flows.run.training import run_training
-    from tasks.training.regressor.request import prepare
-    from tasks.training.regressor.settings import load_train_config
 
     try:
         with display(log := command_log()) as shown:
-            result = run_training(lambda: prepare(load_train_config(params, overrides), shown), log)
+            result = run_training(lambda: prepare(shown), log)
     except TrainingFailed as error:
         typer.echo(f"pear: {error}", err=True)
         return False
@@ -72,9 +81,8 @@ def _train_here(params: Path, overrides: dict[str, Any]) -> bool:
     return True
 
 
-def _train_with_server(params: Path, overrides: dict[str, Any]) -> bool:
-    from flows.train import train_regressor
-
-    state = train_regressor(params=str(params), overrides=overrides, return_state=True)
+def train_with_server(flow: Callable[..., Any], params: Path, overrides: dict[str, Any]) -> bool:
+    """Runs a training as a flow run; whether it succeeded."""
+    state = flow(params=str(params), overrides=overrides, return_state=True)
     typer.echo(state.message or str(state))
     return state.is_completed()

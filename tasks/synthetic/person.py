@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import cv2
 import numpy as np
 
+from datasets_manifest.sources.masks import NOBODY, PERSON, UNKNOWN
 from model.body.ehms import EhmOutput, EHMs
 from model.renderer.people import RestShape, dress, light_person, sample_appearance
 from model.renderer.raster import project, rasterise
@@ -44,6 +45,8 @@ class SyntheticConfig:
     crop_shares: tuple[float, ...] = CROP_SHARES
     """Share of people with each of CROPS: of whom the camera shows all, the upper body, the head and what is around it,
     the left hand, the right hand, and a face that fills the picture."""
+    masks: bool = False
+    """Whether exact masks are kept beside the photos (``datasets_manifest.sources.masks``)."""
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -101,10 +104,17 @@ class RenderedPerson:
     """(H, W, 3) uint8."""
     mask: np.ndarray
     """(H, W) bool, the person's pixels, also those behind an occluder."""
+    covered: np.ndarray
+    """(H, W) bool, the occluder's pixels."""
     truth: dict
     """Label columns of what is known but ``image``."""
     scene: dict
     """What is random and no label, see ``tasks.synthetic.render.SCENE_FILE``."""
+
+    @property
+    def shown_mask(self) -> np.ndarray:
+        """(H, W) uint8 as ``datasets_manifest.sources.masks`` has it: what the occluder covers is not known."""
+        return np.where(self.covered, UNKNOWN, np.where(self.mask, PERSON, NOBODY)).astype(np.uint8)
 
 
 def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
@@ -168,7 +178,7 @@ def draw_person(
         "keypoints_2d": np.concatenate([pixels, seen[:, None]], axis=1),
     }
     scene = {"crop": person.crop, "is_child": person.is_child, "has_occluder": bool((covered & mask).any())}
-    return RenderedPerson(rgb=develop(rng, image), mask=mask, truth=truth, scene=scene)
+    return RenderedPerson(rgb=develop(rng, image), mask=mask, covered=covered, truth=truth, scene=scene)
 
 
 def _framed_vertices(crop: str, rest: RestShape, ehm: EHMs) -> np.ndarray:

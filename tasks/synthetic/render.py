@@ -1,9 +1,10 @@
 """Renders the synthetic data set: coloured people of the body model whose true pose is known.
 
-A folder holds ``images/000000.jpg`` ..., ``scenes.csv``, and, written last, ``truth.parquet``: a label shard with one
-row a person (``tasks/synthetic/labels.py``). Person k depends on the seed and on k alone, so a larger set begins with
-the people of a smaller one, and the same settings give the same bytes. Until all are rendered, ``.unfinished/`` has
-labels and scenes of those that are, from which a rendering that was stopped goes on.
+A folder holds ``images/000000.jpg`` ..., ``masks/images/000000.png`` ... where asked for, ``scenes.csv``, and, written
+last, ``truth.parquet``: a label shard with one row a person (``tasks/synthetic/labels.py``). Person k depends on the
+seed and on k alone, so a larger set begins with the people of a smaller one, and the same settings give the same bytes.
+Until all are rendered, ``.unfinished/`` has labels and scenes of those that are, from which a rendering that was
+stopped goes on.
 
 The third number of a true keypoint is its visibility, as ``tasks/synthetic/visibility.py`` describes it.
 """
@@ -28,6 +29,7 @@ from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.label_sets import LabelSet
 from datasets_manifest.shards.shard import finished_footer, read_shard
 from datasets_manifest.shards.store import write_shard
+from datasets_manifest.sources.masks import mask_path, mask_png
 from model.body.ehms import EHMs
 from model.body.shown import SHOWN_SHARE
 from model.renderer.overlay import encode_jpeg, encode_png
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TRUTH_FILE = "truth.parquet"
+MASKS = "masks"
+"""Folder of the masks."""
 SCENE_FILE = "scenes.csv"
 """What is random in a picture and no label: what is framed, whether it is a child, whether something is in front."""
 LICENCE = "Rendered by this project from its own body model; no person is shown."
@@ -88,7 +92,8 @@ def synthesise(
         raise ValueError(f"jobs: expected at least 1 process, got {jobs}")
     with alone_in(Path(out_dir)):
         _synthesise(Path(out_dir), config, ehm, jobs, dataset, split, display or Lines(log))
-    return LabelSet(path=str(out_dir), images=str(out_dir))
+    masks = str(Path(out_dir) / MASKS) if config.masks else None
+    return LabelSet(path=str(out_dir), images=str(out_dir), masks=masks)
 
 
 def _synthesise(
@@ -96,8 +101,7 @@ def _synthesise(
 ) -> None:
     truth_path = out_dir / TRUTH_FILE
     stated = _stated_config(config, ehm) | {"dataset": dataset, "split": split, "valid_share": SHOWN_SHARE}
-    names = [_image_name(k, config) for k in range(config.count)]
-    if finished_footer(truth_path, config_hash(stated)) and all((out_dir / name).is_file() for name in names):
+    if finished_footer(truth_path, config_hash(stated)) and _are_there(out_dir, range(config.count), config):
         log.info("%s is complete (%d images); nothing to render.", out_dir, config.count)
         return
     truth_path.unlink(missing_ok=True)
@@ -111,9 +115,11 @@ def _synthesise(
     )
     blocks = _blocks(out_dir, config, footer)
     _render(out_dir, config, ehm, jobs, footer, blocks, display)
-    for stale in sorted((out_dir / "images").glob("[0-9]" * 6 + ".*")):
-        if f"images/{stale.name}" not in set(names):
-            stale.unlink()
+    kept = {file for number in range(config.count) for file in _files(number, config)}
+    for folder in ("images", f"{MASKS}/images"):
+        for stale in sorted((out_dir / folder).glob("[0-9]" * 6 + ".*")):
+            if f"{folder}/{stale.name}" not in kept:
+                stale.unlink()
     scenes = [csv.read_csv(path.with_suffix(".csv")) for path in blocks]
     with whole_file(out_dir / SCENE_FILE) as file:
         csv.write_csv(pa.concat_tables(scenes).combine_chunks(), file)
@@ -151,6 +157,8 @@ class _Renderer:
         person = render_person(index, self.config, self.ehm, self.rest)
         encode = encode_jpeg if self.config.image_format == "jpeg" else encode_png
         write_bytes(self.out_dir / name, encode(person.rgb))
+        if self.config.masks:
+            write_bytes(mask_path(self.out_dir / MASKS, name), mask_png(person.shown_mask))
         return {"image": name, **person.truth}, person.scene
 
 
@@ -165,9 +173,7 @@ def _render(
 ) -> None:
     """Writes the pictures, scenes and labels of every block that is not there."""
     absent = {
-        path: people
-        for path, people in blocks.items()
-        if not path.is_file() or not all((out_dir / _image_name(k, config)).is_file() for k in people)
+        path: people for path, people in blocks.items() if not path.is_file() or not _are_there(out_dir, people, config)
     }
     numbers = list(itertools.chain.from_iterable(absent.values()))
     there = config.count - len(numbers)
@@ -204,7 +210,20 @@ def _stated_config(config: SyntheticConfig, ehm: EHMs) -> dict:
     settings = dataclasses.asdict(config)
     if config.crop_shares == CROP_SHARES:
         del settings["crop_shares"]  # a set with the usual shares is the same whether or not they are stated
+    if not config.masks:
+        del settings["masks"]  # likewise
     return {"step": "synthesise", "revision": REVISIONS["synthesise"], "settings": settings, "body_model": body}
+
+
+def _are_there(out_dir: Path, people: Iterable[int], config: SyntheticConfig) -> bool:
+    """Whether all files of some people have been written."""
+    return all((out_dir / file).is_file() for number in people for file in _files(number, config))
+
+
+def _files(number: int, config: SyntheticConfig) -> list[str]:
+    """Picture and, where asked for, mask of a person, relative to the folder."""
+    name = _image_name(number, config)
+    return [name, mask_path(Path(MASKS), name).as_posix()] if config.masks else [name]
 
 
 def _image_name(index: int, config: SyntheticConfig) -> str:

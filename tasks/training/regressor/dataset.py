@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -38,6 +40,8 @@ class LabelledPhotos:
     """Its photos."""
     weight: float = 1.0
     """Share of the samples, relative to the other sets."""
+    masks: Path | None = None
+    """Folder of their masks (``datasets_manifest.sources.masks``)."""
 
 
 class RegressorDataset(Dataset[TrainingBatch]):
@@ -165,10 +169,18 @@ class RegressorDataset(Dataset[TrainingBatch]):
         rng = np.random.default_rng([self.seed, _AUGMENT, position])
         return draw(rng, self.augment, row.box_xyxy, row.keypoints_2d)
 
-    def _sample(self, index: int, number: int, position: int) -> Sample:
+    def _sample(self, index: int, number: int, position: int) -> Any:
+        """The sample of a row of a set at a position.
+
+        Raises:
+            TrainingDataError: Its photo cannot be used.
+        """
         row = self.rows[index][number]
         augmentation = self.augmentation(row, position)
         photo = self._photo(index, row, decode_reduction(augmentation.square, self.config.crop_px))
+        return self._crop(row, augmentation, photo)
+
+    def _crop(self, row: LabelRow, augmentation: Augmentation, photo: ReducedImage) -> Sample:
         return make_sample(
             row,
             photo.rgb,

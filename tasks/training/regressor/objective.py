@@ -14,7 +14,7 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.loss_config import LossConfig
 from model.regressor.losses import regressor_loss
 from model.regressor.mean_parameters import people_of
-from model.regressor.network import EhmRegressor, normalise
+from model.regressor.network import EhmRegressor, Prediction, normalise
 from model.regressor.runtime import numerics
 from model.regressor.targets import posed_target
 from model.regressor.token_keypoints import TokenKeypoints
@@ -54,21 +54,35 @@ class Objective(nn.Module):
         Raises:
             ValueError: The crops are not of the network's size.
         """
+        prediction, tokens = self.predict(batch)
+        return self.supervise(prediction, tokens, batch)
+
+    def predict(self, batch: TrainingBatch) -> tuple[Prediction, Tensor]:
+        """What the network says of the people of a batch, and the backbone's tokens.
+
+        Raises:
+            ValueError: The crops are not of the network's size.
+        """
         config = self.network.config
         crops = normalise(batch.crops)[..., config.side_px : config.crop_px - config.side_px]
         with _attention(crops.device), torch.autocast(crops.device.type, torch.bfloat16, self.precision == "bf16"):
             tokens = self.network.backbone(crops)
         # Rotations, camera and body need float32, whatever the backbone worked in.
-        prediction = self.network.heads(tokens)
+        return self.network.heads(tokens), tokens
+
+    def supervise(
+        self, prediction: Prediction, tokens: Tensor, batch: TrainingBatch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a prediction is charged for by the labels: the loss, and its terms without gradient."""
         said, guesses = prediction.parameters, guessed(batch)
         if self.loss.unseen:
             prediction = replace(prediction, parameters=hold_unseen(said, guesses))
-        with numerics("fp32", crops.device):  # tf32 moves points by half a millimetre
+        with numerics("fp32", batch.crops.device):  # tf32 moves points by half a millimetre
             posed = self.body(prediction.parameters)
             target_joints, target_keypoints = posed_target(batch, self.body)
         found = regressor_loss(
             prediction, posed.joints, posed.keypoints, batch, target_joints, target_keypoints, self.loss,
-            config.focal_sides,
+            self.network.config.focal_sides,
         )  # fmt: skip
         total, terms = found.total, {name: value.detach() for name, value in found.terms.items()}
         unseen = unseen_term(said, people_of(self.network.mean), guesses)

@@ -125,6 +125,7 @@ def rendered_people(config: TrainConfig, display: Display | None = None) -> tupl
             image_height=stated.image_px,
             supersample=1,
             crop_shares=stated.crop_shares,
+            masks=config.needs_masks,
         )
         body_model = config.body_model
         stated_body = [body_model.path] if body_model.fusion == "blended" else [body_model.path, body_model.fusion]
@@ -146,9 +147,8 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
         ValueError: Labels are missing, mixed, of another body or convention, too many are left out, photos vanished,
             people would be learnt from and evaluated on, or a file that the settings name is not there.
     """
-    for name in ("backbone_weights", "regressor_weights", "mean"):
-        path = getattr(config, name)
-        if path not in (None, "labels", "neutral") and not Path(path).is_file():
+    for name, path in config.files.items():
+        if not Path(path).is_file():
             raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
     if config.mean not in ("labels", "neutral"):
         read_mean_file(config.mean)
@@ -168,16 +168,17 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
     check_splits(everybody, config.filter.splits)
     _check_apart(training, validation)
     validation = tuple(_shortened(people, config.max_validation_people) for people in validation)
+    hashes = {name: checkpoint_sha256(path) for name, path in config.files.items()}
     stated = {
-        "revision": REVISIONS["train"],
+        "revision": REVISIONS[config.section],
         "settings": config.deciding(),
         "snapshots": [people.selection.snapshot_hash for people in training],
         "validation": [people.selection.snapshot_hash for people in validation],
         "body_model": body_identity(body),
-        "files": [_file_hash(config.backbone_weights), _file_hash(config.mean)],
+        "files": [hashes.get("backbone_weights"), hashes.get("mean")],
     }
-    if config.regressor_weights is not None:
-        stated["files"].append(_file_hash(config.regressor_weights))
+    # Those that came later, so that runs which do without them stay what they were.
+    stated["files"] += [hashes[name] for name in config.files if name not in ("backbone_weights", "mean")]
     return TrainingPlan(
         config=config, training=training, validation=validation, body_model=body, run_hash=config_hash(stated)
     )
@@ -193,7 +194,8 @@ def _open(entry: LabelSet, config: TrainConfig, body: Mapping[str, Any]) -> Labe
     )
     images = open_images(entry.images)
     check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
-    return LabelledPhotos(selection=selection, images=images, weight=entry.weight)
+    masks = None if entry.masks is None else Path(entry.masks)
+    return LabelledPhotos(selection=selection, images=images, weight=entry.weight, masks=masks)
 
 
 def _divided(people: LabelledPhotos, share: float) -> tuple[LabelledPhotos, LabelledPhotos]:
@@ -243,8 +245,3 @@ def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[Labell
                 f"validation: {len(both)} people of {people.selection.path} are also among those to learn from "
                 f"({', '.join(map(str, both[:3].to_pylist()))}); name the folder of another split"
             )
-
-
-def _file_hash(path: str | None) -> str | None:
-    """Hash of a file that decides the result."""
-    return None if path in (None, "labels", "neutral") else checkpoint_sha256(path)

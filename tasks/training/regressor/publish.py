@@ -14,7 +14,7 @@ from tasks.training.engine.curves import curve_plot_png, read_rows, rows_to_csv
 from tasks.training.engine.prepared import TrainResult
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.evaluation import MEAN_POSE, MEASURES, HeldOut, joined, said
-from tasks.training.regressor.settings import TrainOutputConfig
+from tasks.training.regressor.settings import TrainConfig, TrainOutputConfig
 
 PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm")
 """Held-out errors that are drawn."""
@@ -29,8 +29,13 @@ _SUMMARY = (*_HEADLINES, *UNSEEN_MEASURES)
 _SHOWN_ROWS = 12
 
 
-def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
+def publish_run(folder: RunFolder, output: TrainOutputConfig, name: str = TrainConfig.section) -> TrainResult:
     """Copies network, metrics and curves of a finished run to the places that the settings name.
+
+    Args:
+        folder: Of the run.
+        output: The places.
+        name: What the summary of the metrics is called.
 
     Raises:
         ValueError: The run has not finished.
@@ -42,7 +47,7 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig) -> TrainResult:
     rows, evaluations = read_rows(folder.curve), read_rows(folder.evaluations)
     write_bytes(Path(output.checkpoint), folder.final.read_bytes())
     write_text(Path(output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    write_summary(output.metrics, "train", {name: metrics[name] for name in _SUMMARY if name in metrics})
+    write_summary(output.metrics, name, {figure: metrics[figure] for figure in _SUMMARY if figure in metrics})
     write_text(Path(output.curve), rows_to_csv(rows))
     # DVC wants both files even where nothing was held out.
     write_text(Path(output.evaluations), rows_to_csv(evaluations) if evaluations else "step\n")

@@ -41,20 +41,33 @@ def prepare(config: TrainConfig, display: Display | None = None) -> PreparedRun:
     Raises:
         ValueError: See ``open_plan``; or the run has been trained beyond the steps of the settings.
     """
-    plan = open_plan(config, display)
+    prepared = prepare_plan(open_plan(config, display), MODULE)
+    pa.default_memory_pool().release_unused()  # the labels, which this process needs no more
+    return prepared
+
+
+def prepare_plan(plan: TrainingPlan, module: str) -> PreparedRun:
+    """Writes the request of a training of the regressor, unless it has finished already.
+
+    Args:
+        plan: What is trained.
+        module: What each process runs.
+
+    Raises:
+        ValueError: The run has been trained beyond the steps of the settings.
+    """
+    config = plan.config
     prepared = PreparedRun(
-        module=MODULE,
+        module=module,
         processes=config.run.processes,
         folder=plan.folder,
         lines=plan.lines(),
-        is_finished=is_finished(plan.folder, plan.config.steps),
-        publish=partial(publish_run, plan.folder, config.output),
+        is_finished=is_finished(plan.folder, config.steps),
+        publish=partial(publish_run, plan.folder, config.output, config.section),
     )
     if not prepared.is_finished:
         plan.folder.summary.unlink(missing_ok=True)
         write_request(plan)
-    del plan
-    pa.default_memory_pool().release_unused()  # the labels, which this process needs no more
     return prepared
 
 
@@ -76,14 +89,18 @@ def write_request(plan: TrainingPlan) -> None:
     write_text(plan.folder.request, json.dumps(request, indent=1) + "\n")
 
 
-def read_request(path: Path) -> TrainingPlan:
+def read_request(path: Path, kind: type[TrainConfig] = TrainConfig) -> TrainingPlan:
     """The plan of a request; its labels stay in the file.
+
+    Args:
+        path: Of the request.
+        kind: Of which training.
 
     Raises:
         ValueError: A setting is out of range, the selection is gone or another one, or a place of photos is gone.
     """
     request = json.loads(path.read_text(encoding="utf-8"))
-    config = from_plain(request["settings"])
+    config = from_plain(request["settings"], kind)
     folder = RunFolder(root=path.parent, network=request["experiment"])
     selections = iter(read_selections(folder.selection, request["selection"]))
     return TrainingPlan(
@@ -96,9 +113,12 @@ def read_request(path: Path) -> TrainingPlan:
 
 
 def _place(people: LabelledPhotos) -> dict[str, Any]:
-    return {"images": str(people.images.root), "weight": people.weight}
+    masks = None if people.masks is None else str(people.masks)
+    return {"images": str(people.images.root), "weight": people.weight, "masks": masks}
 
 
 def _opened(places: Sequence[Mapping[str, Any]], selections: Iterator[Selection]) -> Iterator[LabelledPhotos]:
     for place, selection in zip(places, selections, strict=False):
-        yield LabelledPhotos(selection=selection, images=open_images(place["images"]), weight=place["weight"])
+        masks = None if place["masks"] is None else Path(place["masks"])
+        images = open_images(place["images"])
+        yield LabelledPhotos(selection=selection, images=images, weight=place["weight"], masks=masks)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -22,8 +22,6 @@ from tasks.settings import BodyModelConfig
 from tasks.synthetic.pose import CROP_SHARES
 from tasks.training.engine.config import EngineConfig
 
-SECTION = "train"
-"""Name of the section in the settings file."""
 MEANS = ("labels", "neutral")
 """What the read-outs are added to where no file says it."""
 
@@ -124,6 +122,21 @@ class TrainConfig(EngineConfig):
     output: TrainOutputConfig = field(default_factory=TrainOutputConfig)
     """Files."""
 
+    section: ClassVar[str] = "train"
+    """Name of the section in the settings file, and of the step in ``tasks.revisions``."""
+    needs_masks: ClassVar[bool] = False
+    """Whether people who are rendered for the training are rendered with their masks."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Files that decide the result, by the setting that names them."""
+        named = {
+            "backbone_weights": self.backbone_weights,
+            "mean": None if self.mean in MEANS else self.mean,
+            "regressor_weights": self.regressor_weights,
+        }
+        return {name: path for name, path in named.items() if path is not None}
+
     def __post_init__(self) -> None:
         for name in ("backbone_image_px", "backbone_expert"):
             if getattr(self, name) is not None and self.backbone_weights is None:
@@ -159,11 +172,20 @@ class TrainConfig(EngineConfig):
         return values
 
 
+Config = TypeVar("Config", bound=TrainConfig)
+
+
 def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
-    """Reads the settings.
+    """Reads the settings of stage 1; see ``load_config``."""
+    return load_config(TrainConfig, path, overrides)
+
+
+def load_config(kind: type[Config], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Reads the settings of a training of the regressor.
 
     Args:
-        path: YAML file with one section ``train``; relative paths in it are taken from its folder.
+        kind: Of which training.
+        path: YAML file with its one section; relative paths in it are taken from its folder.
         overrides: Dotted names to values that replace those of the file, e.g. ``{"optimiser.lr": 1e-4}``; relative
             paths are taken from the working folder.
 
@@ -171,11 +193,11 @@ def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = No
         ValueError: The file is missing or not YAML, a setting is unknown or out of range.
     """
     path = placed(path).absolute()
-    typed = placed_overrides(overrides or {}, TrainConfig, Path.cwd())
-    values = with_overrides(read_section(path, SECTION), typed, TrainConfig)
+    typed = placed_overrides(overrides or {}, kind, Path.cwd())
+    values = with_overrides(read_section(path, kind.section), typed, kind)
     if values.get("synthetic", {}) is None:
         del values["synthetic"]
-    return with_places(read_settings(TrainConfig, values, path.name), TrainConfig, path.parent)
+    return with_places(read_settings(kind, values, path.name), kind, path.parent)
 
 
 def to_plain(config: TrainConfig) -> dict[str, Any]:
@@ -183,6 +205,6 @@ def to_plain(config: TrainConfig) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_plain(values: Mapping[str, Any]) -> TrainConfig:
+def from_plain(values: Mapping[str, Any], kind: type[Config] = TrainConfig) -> Config:
     """See ``to_plain``."""
-    return read_settings(TrainConfig, values, "run.json")
+    return read_settings(kind, values, "run.json")

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.sources.images import decode_image
+from datasets_manifest.sources.masks import PERSON, UNKNOWN, read_mask
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.joint_limits import JOINT_LIMITS_RAD
@@ -359,3 +361,23 @@ def test_a_hand_close_to_the_camera_leaves_the_person_in_the_image(index, ehm, r
     person = render_person(index, config, ehm, rest)
     assert person.mask.mean() > 0.2
     assert person.truth["keypoints_2d"][:, 2].sum() > 40
+
+
+def test_masks_are_exact_and_change_nothing_else(tmp_path, ehm, rest):
+    config = dataclasses.replace(SMALL, count=3, masks=True, occluder_share=1.0)
+    labels = synthesise(tmp_path / "masked", config, ehm)
+    synthesise(tmp_path / "plain", dataclasses.replace(config, masks=False), ehm)
+    size = (SMALL.image_width, SMALL.image_height)
+    for index in range(config.count):
+        person, image = render_person(index, config, ehm, rest), f"images/{index:06d}.jpg"
+        mask = read_mask(Path(labels.masks), image, 0, size)
+        assert np.array_equal(mask == PERSON, person.mask & ~person.covered)
+        assert np.array_equal(mask == UNKNOWN, person.covered)
+        assert (mask == UNKNOWN).any()
+        assert (tmp_path / "masked" / image).read_bytes() == (tmp_path / "plain" / image).read_bytes()
+    lost = tmp_path / "masked/masks/images/000002.png"
+    lost.unlink()
+    synthesise(tmp_path / "masked", config, ehm)
+    assert lost.is_file()
+    synthesise(tmp_path / "masked", dataclasses.replace(config, masks=False), ehm)
+    assert not list(tmp_path.glob("masked/masks/images/*"))

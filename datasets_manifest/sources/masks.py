@@ -1,0 +1,61 @@
+"""Masks of people as files beside the photos: which pixels are the person.
+
+The mask of ``a/b.jpg`` is ``a/b.png`` in the folder of the masks: 8-bit grey, of the size of the upright photo. A photo
+of several people has one for each, ``a/b#1.png`` for the second.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.images import ImageError, decode_image
+
+PERSON, UNKNOWN, NOBODY = 255, 128, 0
+"""Values of a mask. What is not known, as behind something that is in front, has no say."""
+
+
+def mask_path(folder: Path, image: str, person: int = 0) -> Path:
+    """Where the mask of a person of a photo lies.
+
+    Args:
+        folder: Of the masks.
+        image: Name of the photo in its data set.
+        person: Number of the person in it.
+    """
+    name = PurePosixPath(image).with_suffix("")
+    return folder / name.with_name(f"{name.name}#{person}.png" if person else f"{name.name}.png")
+
+
+def mask_png(mask: np.ndarray) -> bytes:
+    """A mask (H, W) uint8 as the bytes of its file."""
+    _, data = cv2.imencode(".png", mask)
+    return data.tobytes()
+
+
+def read_mask(folder: Path, image: str, person: int, size_px: tuple[int, int]) -> np.ndarray | None:
+    """The mask of a person, (H, W) uint8; None where there is no such file.
+
+    Args:
+        folder: Of the masks.
+        image: Name of the photo.
+        person: Number of the person in it.
+        size_px: Width and height of the upright photo.
+
+    Raises:
+        ImageError: It cannot be decoded, or is of another size.
+    """
+    path = mask_path(folder, image, person)
+    if not path.is_file():
+        return None
+    mask = decode_image(path.read_bytes(), name=str(path))[..., 0]
+    if mask.shape != size_px[::-1]:
+        height, width = mask.shape
+        raise ImageError(
+            ErrorCode.IMAGE_CORRUPT,
+            f"{path}: the mask is {width} x {height} px, its photo {size_px[0]} x {size_px[1]}; make it anew.",
+        )
+    return mask

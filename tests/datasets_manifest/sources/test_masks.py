@@ -1,0 +1,25 @@
+"""Masks beside photos: found by the photo's name, refused where they are another photo's."""
+
+import numpy as np
+import pytest
+
+from datasets_manifest.sources.images import ImageError
+from datasets_manifest.sources.masks import PERSON, UNKNOWN, mask_path, mask_png, read_mask
+
+
+def test_a_mask_comes_back_as_it_was_and_each_person_has_one(tmp_path):
+    masks = np.random.default_rng(0).choice([0, UNKNOWN, PERSON], (2, 5, 7)).astype(np.uint8)
+    for person, mask in enumerate(masks):
+        path = mask_path(tmp_path, "a.b/c.d.jpg", person)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(mask_png(mask))
+    for person, mask in enumerate(masks):
+        assert np.array_equal(read_mask(tmp_path, "a.b/c.d.jpg", person, (7, 5)), mask)
+    assert read_mask(tmp_path, "a.b/c.d.jpg", 2, (7, 5)) is None
+    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["c.d#1.png", "c.d.png"]
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    mask_path(tmp_path, "a.jpg").write_bytes(mask_png(np.zeros((4, 6), np.uint8)))
+    with pytest.raises(ImageError, match=r"the mask is 6 x 4 px, its photo 8 x 4; make it anew"):
+        read_mask(tmp_path, "a.jpg", 0, (8, 4))
