@@ -5,15 +5,18 @@ All metadata is one canonical JSON under one name: equal content gives equal byt
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from datasets_manifest.canonical import canonical_json
+
+Meta = TypeVar("Meta")
 
 METADATA_NAME = "pear"
 """Name of the metadata in the file's header."""
@@ -67,3 +70,24 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Tensor], dict[str, Any]]
             "of this package"
         )
     return tensors, metadata
+
+
+def read_metadata(kind: type[Meta], metadata: Mapping[str, Any], expected: str, source: str) -> Meta:
+    """Metadata of ``unpack`` as a value.
+
+    Args:
+        kind: A dataclass whose fields the metadata has, one of them ``format``.
+        metadata: See ``unpack``.
+        expected: The format.
+        source: What to call the file in an error.
+
+    Raises:
+        ValueError: It is of another format, or its values are not those of ``kind``.
+    """
+    if metadata.get("format") != expected:
+        raise ValueError(f"checkpoint {source} is of the format {metadata.get('format')!r}, expected {expected!r}")
+    if missing := sorted({each.name for each in dataclasses.fields(kind)} - set(metadata)):  # type: ignore[arg-type]
+        raise ValueError(f"checkpoint {source}: the metadata lacks {', '.join(missing)}")
+    from datasets_manifest.settings import read_settings  # Whoever reads no checkpoint does without pydantic.
+
+    return read_settings(kind, metadata, f"checkpoint {source}")

@@ -11,7 +11,7 @@ import torch
 
 from model.regressor.config import RegressorConfig
 from model.regressor.network import EhmRegressor
-from model.tensor_file import pack, unpack
+from model.tensor_file import pack, read_metadata, unpack
 from model.weights import load_into
 
 FORMAT = "ehm-regressor/1"
@@ -63,25 +63,10 @@ def load_regressor(data: bytes, *, source: str) -> tuple[EhmRegressor, Checkpoin
         source: What to call the file in an error.
 
     Raises:
-        ValueError: Not a regressor's file, or its tensors are not those of its settings.
+        ValueError: Not a regressor's file, its settings are not known, or its tensors are not those of its settings.
     """
     tensors, metadata = unpack(data, source)
-    meta = read_meta(metadata, source)
+    meta = read_metadata(CheckpointMeta, metadata, FORMAT, source)
     with torch.device("meta"):
         network = EhmRegressor(meta.config)
     return load_into(network, tensors, path=source).eval(), meta
-
-
-def read_meta(metadata: Mapping[str, Any], source: str) -> CheckpointMeta:
-    """Metadata of ``unpack`` as a value.
-
-    Raises:
-        ValueError: It is not a regressor's, or its settings are not known.
-    """
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"checkpoint {source} is of the format {metadata.get('format')!r}, expected {FORMAT!r}")
-    if missing := sorted({f.name for f in dataclasses.fields(CheckpointMeta)} - set(metadata)):
-        raise ValueError(f"checkpoint {source}: the metadata lacks {', '.join(missing)}")
-    from datasets_manifest.settings import read_settings  # Whoever reads no checkpoint does without pydantic.
-
-    return read_settings(CheckpointMeta, metadata, f"checkpoint {source}")

@@ -1,0 +1,169 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from splat_scenes import NATIVE
+from texture_renderers import SIZE_HW, ball, ball_renderer, camera, placed
+
+from model.body.assets import load_open_body
+from model.body.ehms import EHMs
+from model.body.parameters import EhmParameters
+from model.imaging.camera import Camera
+from model.renderer.raster import project, rasterise
+from model.renderer.sites import body_sites, looks_at_camera
+from model.renderer.texture.renderer import TextureRenderer
+from model.renderer.texture.texture import Texture
+
+COEFFICIENTS = torch.tensor([[0.9, -0.4, 0.2, -0.8]])
+
+
+@pytest.fixture(scope="module")
+def sphere():
+    faces, vertices = ball()
+    return faces, placed(vertices), ball_renderer()
+
+
+def picture_of(renderer, vertices, colours=None):
+    colours = renderer.texture.colours(COEFFICIENTS) if colours is None else colours
+    return renderer.draw(vertices, colours, camera(len(vertices)), SIZE_HW)
+
+
+def area_of_mesh(vertices, faces, finer=6):
+    height, width = SIZE_HW
+    place = camera()
+    raster = rasterise(
+        vertices[0].numpy(),
+        faces.numpy(),
+        float(place.focal_px) * finer,
+        place.principal_px[0].numpy() * finer,
+        (height * finer, width * finer),
+    )
+    return raster.mask.reshape(height, finer, width, finer).mean((1, 3))
+
+
+def test_what_is_drawn_is_closed_and_has_the_outline_of_the_mesh(sphere):
+    faces, vertices, renderer = sphere
+    alpha = picture_of(renderer, vertices).alpha[0].numpy()
+    wanted = area_of_mesh(vertices, faces)
+    outline_px = np.hypot(*np.gradient(wanted)).sum()
+    inside = cv2.erode((wanted == 1).astype(np.uint8), np.ones((5, 5))) > 0
+    assert abs((alpha - wanted)[~inside].sum()) / outline_px < 0.1
+    assert alpha[inside].mean() > 0.985
+
+
+def test_an_offset_is_drawn_as_a_larger_body(sphere):
+    faces, vertices, renderer = sphere
+    _, unit = ball()
+    larger = TextureRenderer(
+        faces, renderer.sites, Texture(**{**textures(renderer), "offset_m": torch.full((400,), 0.03)})
+    )
+    torch.testing.assert_close(
+        picture_of(larger, vertices).alpha, picture_of(renderer, placed(unit, 0.33)).alpha, atol=0.03, rtol=0
+    )
+
+
+def textures(renderer):
+    return dict(renderer.texture.named_buffers())
+
+
+def test_the_looks_of_a_drawn_person_are_found_in_its_picture(sphere):
+    _, vertices, renderer = sphere
+    truth = renderer.texture.colours(COEFFICIENTS)
+    drawing = picture_of(renderer, vertices)
+    mask = (drawing.alpha > 0.9)[:, None]
+    found = renderer.appearance(drawing.colour.movedim(-1, 1), mask, vertices, camera())
+    mean = (renderer.texture.mean - truth).abs().mean()
+    assert (found - truth).abs().mean() < 0.1 * mean  # of all sites, also those behind
+    assert not found.requires_grad
+
+
+def test_what_another_covers_is_left_out_by_the_mask(sphere):
+    _, vertices, renderer = sphere
+    drawing = picture_of(renderer, vertices)
+    picture = drawing.colour.movedim(-1, 1).clone()
+    mask = (drawing.alpha > 0.9)[:, None]
+    mask[..., :36] = False
+    without = renderer.appearance(picture, mask, vertices, camera())
+    picture[..., :36] = 1.0
+    torch.testing.assert_close(renderer.appearance(picture, mask, vertices, camera()), without)
+
+
+@pytest.mark.parametrize("rasteriser", ["tiles", NATIVE])
+def test_sites_are_seen_where_the_rasteriser_of_meshes_sees_them(rasteriser):
+    assets = load_open_body()
+    body = EHMs(assets).eval()
+    facing = torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None]  # the camera's y points down
+    person = EhmParameters.neutral(1, global_orient=facing)
+    with torch.no_grad():
+        vertices = body(person).vertices
+    sites = body_sites(assets)
+    head = vertices[:, torch.from_numpy(assets.head_vertex_ids)].mean(1)
+    vertices = vertices - head + torch.tensor([0.0, 0.0, 1.5])
+    number = len(sites)
+    texture = Texture(torch.zeros(number, 3), torch.zeros(1, number, 3), torch.zeros(vertices.shape[1]))
+    renderer = TextureRenderer(body.faces, sites, texture)
+    place = Camera(focal_px=torch.tensor([600.0]), principal_px=torch.full((1, 2), 80.0))
+    seen = (renderer.seen(vertices, place, (160, 160), rasteriser=rasteriser)[0] > 0).numpy()
+    finer = 6
+    raster = rasterise(
+        vertices[0].numpy(), assets.smplx.faces, 600.0 * finer, np.full(2, 80.0 * finer), (160 * finer, 160 * finer)
+    )
+    points = sites.at(vertices)[0].numpy()
+    column, row = np.floor(project(points, 600.0 * finer, np.full(2, 80.0 * finer))).astype(int).T
+    inside = (column >= 0) & (row >= 0) & (column < 160 * finer) & (row < 160 * finer)
+    truth = inside.copy()
+    truth[inside] = points[inside, 2] < raster.depth[row[inside], column[inside]] + 0.002
+    assert seen.sum() > 1000
+    assert truth[seen].mean() > 0.95
+    squarely = looks_at_camera(*renderer.surface(vertices, place))[0].detach().numpy() > 0.3
+    assert seen[truth & squarely].mean() > 0.95
+
+
+def test_a_part_is_drawn_as_it_is_within_the_whole(sphere):
+    _, vertices, renderer = sphere
+    front = renderer.sites.within(vertices[0, :, 2] < 2.05)
+    part, ids = renderer.part(front)
+    colours = renderer.texture.colours(COEFFICIENTS)
+    whole = picture_of(renderer, vertices)
+    alone = part.draw(vertices[:, ids], colours[:, front], camera(), SIZE_HW)
+    assert len(ids) < vertices.shape[1]
+    torch.testing.assert_close(alone.colour, whole.colour, atol=1e-5, rtol=0)
+    assert part.topology == renderer.topology
+
+
+def test_pictures_have_derivatives_by_the_mesh_that_bring_it_back(sphere):
+    _, vertices, renderer = sphere
+    colours = renderer.texture.colours(COEFFICIENTS)
+    target = picture_of(renderer, vertices).colour
+    shift = torch.tensor([0.01, -0.008, 0.0], requires_grad=True)
+    (picture_of(renderer, vertices + shift, colours).colour - target).square().sum().backward()
+    assert shift.grad is not None
+    assert shift.grad[0] > 0 > shift.grad[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"picture": torch.zeros(1, 72, 80, 3)}, r"expected pictures \(B, 3, H, W\), got \(1, 72, 80, 3\)"),
+        (
+            {"mask": torch.ones(1, 1, 36, 40)},
+            r"expected a mask \(1, 1, 72, 80\) as the picture has, got \(1, 1, 36, 40\)",
+        ),
+        ({"vertices": torch.zeros(1, 399, 3)}, r"draws meshes of 400 vertices .* got \(1, 399, 3\): pose the body"),
+        ({"vertices": torch.zeros(2, 400, 3)}, "a mesh for each of 1 pictures, got 2"),
+    ],
+)
+def test_pictures_that_do_not_fit_are_refused(sphere, change, sentence):
+    _, vertices, renderer = sphere
+    given = {"picture": torch.zeros(1, 3, *SIZE_HW), "mask": None, "vertices": vertices, **change}
+    with pytest.raises(ValueError, match=sentence):
+        renderer.appearance(given["picture"], given["mask"], given["vertices"], camera())
+
+
+def test_a_texture_of_other_sites_is_refused(sphere):
+    faces, _, renderer = sphere
+    fewer = torch.arange(len(renderer.sites) - 1)
+    with pytest.raises(ValueError, match=r"expected a texture of .* sites, got one of"):
+        TextureRenderer(faces, renderer.sites.take(fewer), renderer.texture)
+    with pytest.raises(ValueError, match="faces name vertex 399, the texture has offsets of 10"):
+        TextureRenderer(faces, renderer.sites, Texture(**{**textures(renderer), "offset_m": torch.zeros(10)}))
