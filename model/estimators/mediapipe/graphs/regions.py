@@ -48,12 +48,9 @@ def crop(rgb: Array, region: Region, side_px: int, *, mirrored: bool = False, bl
     """
     shrink = min(max(int(region.side_px / side_px), 1), MAX_SHRINK)
     fine_px = shrink * side_px
-    photo_from_crop = region.photo_from_unit() @ np.diag([1 / fine_px, 1 / fine_px, 1.0])
-    photo_from_crop = photo_from_crop @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
-    photo_from_crop[:, 2] -= 0.5
     out = cv2.warpAffine(
         rgb,
-        photo_from_crop,
+        _photo_from_crop(region, fine_px),
         (fine_px, fine_px),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT if black_outside else cv2.BORDER_REPLICATE,
@@ -61,6 +58,34 @@ def crop(rgb: Array, region: Region, side_px: int, *, mirrored: bool = False, bl
     if shrink > 1:  # warpAffine does not average: large photos would alias
         out = cv2.resize(out, (side_px, side_px), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(out[:, ::-1]) if mirrored else out
+
+
+def uncropped(values: Array, region: Region, width: int, height: int, *, outside: float) -> Array:
+    """Returns (height, width) values of a photo's pixels from those (S, S) of a region's crop.
+
+    Args:
+        values: float32.
+        region: What the crop shows.
+        width: Of the photo, px.
+        height: Of the photo, px.
+        outside: Value of the pixels that the crop does not show.
+    """
+    return cv2.warpAffine(
+        values,
+        _photo_from_crop(region, len(values)),
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=outside,
+    )
+
+
+def _photo_from_crop(region: Region, side_px: int) -> Array:
+    """The (2, 3) affine map from pixels of a crop to photo pixels; whole numbers are the middles of pixels."""
+    affine = region.photo_from_unit() @ np.diag([1 / side_px, 1 / side_px, 1.0])
+    affine = affine @ np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    affine[:, 2] -= 0.5
+    return affine
 
 
 def to_photo(points: Array, region: Region, *, mirrored: bool = False) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata, util
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 from model.estimators.base import Array, EstimatorInfo
 from model.estimators.mediapipe.graphs.decode import anchor_centres, detections, logistic, moved_to_heat
 from model.estimators.mediapipe.graphs.interpreter import Network
-from model.estimators.mediapipe.graphs.regions import Region, crop, lean_rad, to_photo, turn_world
+from model.estimators.mediapipe.graphs.regions import Region, crop, lean_rad, to_photo, turn_world, uncropped
 from model.estimators.mediapipe.graphs.stderr import without_harmless_lines
 
 MODEL_FILES = {
@@ -127,7 +128,7 @@ class EyeReading:
     """(2,) centre of the iris, px."""
 
 
-def _modules() -> Path:
+def network_folder() -> Path:
     """Folder of the networks in the package mediapipe, which itself is not imported."""
     found = util.find_spec("mediapipe")
     if found is None or not found.submodule_search_locations:
@@ -148,11 +149,12 @@ class Networks:
     """The networks of a process; safe to call from several threads, one call at a time."""
 
     def __init__(self) -> None:
-        modules = _modules()
+        modules = network_folder()
         paths = {name: modules / file for name, file in MODEL_FILES.items()}
         self._lock = threading.Lock()
+        self._pose_file = paths["pose"]
         self._detector = Network(paths["detector"], low=-1)
-        self._pose = Network(paths["pose"], low=0, outputs=(0, 1, 3, 4))  # 2 is a mask of the person
+        self._pose = Network(paths["pose"], low=0, outputs=(0, 1, 3, 4))  # 2 is a mask of the person, see `mask`
         self._hand = Network(paths["hand"], low=0)
         self._face = Network(paths["face"], low=0)
         self._face_detector = Network(paths["face_detector"], low=-1)
@@ -217,6 +219,24 @@ class Networks:
             world_m=turn_world(world.reshape(-1, 3)[:NUM_POSE].astype(float), region, mirrored=mirrored),
             region=region,
         )
+
+    def mask(self, rgb: Array, region: Region) -> Array:
+        """Reads which pixels of a region are the person whose pose is read there.
+
+        Returns:
+            (H, W) float32 probabilities of the photo's pixels; outside the region 0.5.
+        """
+        with self._lock:
+            (logits,) = self._masks(crop(rgb, region, POSE_SIDE_PX))
+        return uncropped(logistic(logits[..., 0]), region, rgb.shape[1], rgb.shape[0], outside=0.5)
+
+    @cached_property
+    def _masks(self) -> Network:
+        """The pose network with nothing but its mask: most runs read none, and the mask is a third of its time."""
+        with _CREATION, without_harmless_lines():
+            network = Network(self._pose_file, low=0, outputs=(2,))
+            network(np.zeros((POSE_SIDE_PX, POSE_SIDE_PX, 3), np.uint8))
+        return network
 
     def hand(self, rgb: Array, region: Region) -> HandReading:
         """Reads the hand in a region."""
