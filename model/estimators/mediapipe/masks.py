@@ -19,7 +19,7 @@ from model.estimators.mediapipe.landmarks import POSE_OF_BODY
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.person import evidence_of
 from model.estimators.mediapipe.search.pose import PoseConfig
-from model.imaging.boxes import longer_side
+from model.estimators.mediapipe.uncertainty import person_size_px
 
 SOURCE = "mediapipe-pose"
 """What files call these masks."""
@@ -27,8 +27,8 @@ MIN_SURE = 0.8
 """Probability above which a pixel is the person's, and below one minus which it is not; between them it is unknown: a
 band of 2.5 to 3 px along the outline of somebody 500 px tall, in which two thirds or more of all wrong pixels lie."""
 MAX_DISTANCE = 0.06
-"""Median distance of the pose's landmarks to the person's keypoints, in sides of the box, beyond which the pose, and
-with it the mask, is somebody else's."""
+"""Median distance of the pose's landmarks to the person's keypoints, in shares of the person's size, beyond which the
+pose, and with it the mask, is somebody else's."""
 
 
 class MediapipeMasks:
@@ -50,7 +50,7 @@ class MediapipeMasks:
         """
         batch = self.with_poses(batch)
         regions = batch.evidence["pose_region"].tolist()
-        people = zip(batch.images, regions, same_person(batch.evidence["pose_px"], batch), strict=True)
+        people = zip(batch.images, regions, same_person(batch).tolist(), strict=True)
         return [self._networks.mask(rgb, Region(*region)) if own else None for rgb, region, own in people]
 
     def with_poses(self, batch: PersonBatch) -> PersonBatch:
@@ -66,12 +66,12 @@ def to_mask(probability: Array) -> Array:
     return mask
 
 
-def same_person(pose_px: Array, batch: PersonBatch) -> Array:
-    """(P,) which poses (P, 33, 5) lie on the keypoints of the person; none that has no pose or no body keypoint."""
-    seen = np.isfinite(batch.sigma_px[:, BODY])
+def same_person(batch: PersonBatch) -> Array:
+    """(P,) whether the pose in the evidence lies on the person's keypoints; not if there is no pose or no keypoint."""
+    pose_px, region_side_px = batch.evidence["pose_px"], batch.evidence["pose_region"][:, 2]
     distance = np.linalg.norm(pose_px[:, POSE_OF_BODY[BODY], :2] - batch.keypoints[:, BODY, :2], axis=-1)
-    distance[~seen] = np.nan
+    distance[~np.isfinite(batch.sigma_px[:, BODY])] = np.nan
     known = np.isfinite(distance).any(1)
     median = np.full(len(batch), np.inf)
     median[known] = np.nanmedian(distance[known], axis=1)
-    return median <= MAX_DISTANCE * longer_side(batch.boxes_xyxy)
+    return median <= MAX_DISTANCE * person_size_px(batch.boxes_xyxy, region_side_px)
