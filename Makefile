@@ -48,8 +48,13 @@ gpu: $(READY)
 mmpose: .venv-mmpose/.ready
 	.venv-mmpose/bin/python -m pytest -m upstream -rs tests/model/estimators/dwpose
 
-upstream: .venv-upstream/.ready
+upstream: .venv-upstream/.ready .venv-upstream/src/guava
 	.venv-upstream/bin/python -m pytest -m upstream -rs
+
+# No package: the tests import its modules from where they lie.
+.venv-upstream/src/guava: .venv-upstream/.ready
+	git clone --quiet --filter=blob:none --no-checkout https://github.com/Pixel-Talk/GUAVA.git $@
+	git -C $@ checkout --quiet 356067ad0e68521277f5b3a174944b8ea9a92874 -- models utils
 
 .venv-%/.ready: pyproject.toml requirements.lock requirements.%.txt
 	$(PYTHON) -m venv .venv-$*

@@ -53,9 +53,9 @@ class AssetFile:
     holds: str
     """What is in it, a few words."""
     part: str
-    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model`` or ``training``."""
+    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model``, ``training`` or ``renderer``."""
     backend: str = ""
-    """Backend of the part that reads it; empty for the body model and the training."""
+    """Backend of the part that reads it; empty for the body model, the training and the renderer."""
     option: str = ""
     """Option of the backend that takes its path."""
     route: str = ""
@@ -304,12 +304,55 @@ TRAINING: tuple[AssetFile, ...] = (
 )
 """Files of ``params.train-paper.yaml``; ``option`` is the setting of the training that takes the path."""
 
+TORCHVISION = "https://download.pytorch.org/models"
+
+RENDERER: tuple[AssetFile, ...] = (
+    AssetFile(
+        id="guava",
+        place="guava/checkpoint.pt",
+        holds="GUAVA, a person's Gaussians from one picture; needs SMPL-X, FLAME and both eyelids",
+        part="renderer",
+        licence="Apache-2.0 (code)",
+        source="Google Drive, file id 19_p1FUoJTHfb9t_S2_DpNta4nrwSXabl in the README of "
+        "https://github.com/Pixel-Talk/GUAVA, member checkpoints/best_*.pt; it holds the UV map and DINOv2 too",
+    ),
+    AssetFile(
+        id="dinov2",
+        place="dinov2/dinov2_vitb14_pretrain.pth",
+        holds="DINOv2 ViT-B/14 without registers, what GUAVA's encoder begins with; its checkpoint has it already",
+        part="renderer",
+        licence="Apache-2.0",
+        source="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth",
+        sha256="0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73",
+        num_bytes=346_378_731,
+    ),
+    AssetFile(
+        id="lpips.alex",
+        place="lpips/alexnet-owt-7be5be79.pth",
+        holds="AlexNet, backbone of LPIPS",
+        part="renderer",
+        licence="BSD-3-Clause (torchvision)",
+        source=f"{TORCHVISION}/alexnet-owt-7be5be79.pth",
+        sha256="7be5be79",
+    ),
+    AssetFile(
+        id="lpips.vgg",
+        place="lpips/vgg16-397923af.pth",
+        holds="VGG16, backbone of LPIPS",
+        part="renderer",
+        licence="BSD-3-Clause (torchvision)",
+        source=f"{TORCHVISION}/vgg16-397923af.pth",
+        sha256="397923af",
+    ),
+)
+"""Files of the published renderer and of the distance of pictures that it is measured by. No recipe needs them."""
+
 SMPL_BACKENDS = ("prohmr", "hmr2")
 """Body backends whose poses are SMPL's."""
 SMPL_BODIES = ("smpl", "smpl_to_smplx")
 """Converted files that only they need."""
 
-ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *TRAINING)
+ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *TRAINING, *RENDERER)
 """All files, in the order in which to get them."""
 BY_ID: Mapping[str, AssetFile] = MappingProxyType({asset.id: asset for asset in ASSETS})
 

@@ -4,7 +4,8 @@ Training frameworks store more than weights: configuration nodes, optimiser stat
 reader refuses such objects; here each of a fixed family of names is resolved to an inert stand-in that keeps nothing
 and calls nothing, so that neither the framework nor trust in the file is needed. Any other name ends the reading.
 
-Layouts: a Lightning or mmengine dict with ``state_dict``, a flat dict of tensors, and ``.safetensors``.
+Layouts: a Lightning or mmengine dict with ``state_dict``, a flat dict of tensors, several such dicts side by side, and
+``.safetensors``.
 """
 
 from __future__ import annotations
@@ -91,16 +92,18 @@ class Checkpoint:
     sha256: str
     """Hash of the whole file."""
     layout: str
-    """``state_dict``, ``flat`` or ``safetensors``."""
+    """``state_dict``, ``flat``, ``parts`` or ``safetensors``."""
     path: Path
     """The file."""
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
+def read_checkpoint(path: str | Path, parts: Sequence[str] = ()) -> Checkpoint:
     """Reads the tensors of a checkpoint; nothing stored in it is run.
 
     Args:
         path: A ``.ckpt``, ``.pt`` or ``.pth`` file of torch.save, or a ``.safetensors`` file.
+        parts: Entries of a file of torch.save that are dicts of tensors each; a tensor's name then begins with its
+            part's and a dot.
 
     Raises:
         ValueError: The file is missing, is no checkpoint, asks for code, or holds no tensors.
@@ -109,7 +112,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if path.suffix == ".safetensors":
         tensors, layout = _read_safetensors(path), "safetensors"
     else:
-        tensors, layout = _tensors_of(_read_torch(path), path)
+        content = _read_torch(path)
+        tensors, layout = _tensors_of_parts(content, parts, path) if parts else _tensors_of(content, path)
     return Checkpoint(tensors=tensors, sha256=sha256_of(path), layout=layout, path=path)
 
 
@@ -272,11 +276,25 @@ def _tensors_of(content: Any, path: Path) -> tuple[dict[str, Tensor], str]:
     layout = "flat"
     if isinstance(content, Mapping) and isinstance(content.get(STATE_KEY), Mapping):
         content, layout = content[STATE_KEY], STATE_KEY
-    tensors = {}
-    if isinstance(content, Mapping):
-        tensors = {name: t.detach() for name, t in content.items() if isinstance(name, str) and isinstance(t, Tensor)}
+    tensors = _named(content)
     if not tensors:
         raise ValueError(
             f"checkpoint {path} holds no named tensors: expected a dict of tensors, or one under {STATE_KEY!r}"
         )
     return tensors, layout
+
+
+def _tensors_of_parts(content: Any, parts: Sequence[str], path: Path) -> tuple[dict[str, Tensor], str]:
+    found = {part: _named(content.get(part)) for part in parts} if isinstance(content, Mapping) else {}
+    if not found or not all(found.values()):
+        entries = _shortened(map(str, content)) if isinstance(content, Mapping) else type(content).__name__
+        raise ValueError(
+            f"checkpoint {path} holds no named tensors under {' and '.join(map(repr, parts))}; it has {entries}"
+        )
+    return {f"{part}.{name}": tensor for part, tensors in found.items() for name, tensor in tensors.items()}, "parts"
+
+
+def _named(content: Any) -> dict[str, Tensor]:
+    if not isinstance(content, Mapping):
+        return {}
+    return {name: t.detach() for name, t in content.items() if isinstance(name, str) and isinstance(t, Tensor)}

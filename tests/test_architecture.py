@@ -37,7 +37,7 @@ ROOMS = {
         "networks": {"rotations"},
         "imaging": {"rotations"},
         "metrics": {"body"},
-        "renderer": {"body", "imaging", "tensor_file", "weights"},
+        "renderer": {"body", "imaging", "networks", "tensor_file", "weights"},
         "estimators": {"body", "imaging", "networks", "rotations", "weights"},
         "licensed_files": {"estimators"},
         "regressor": {

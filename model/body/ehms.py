@@ -105,21 +105,33 @@ class EHMs(nn.Module):
         Raises:
             ValueError: A parameter has another shape, or more coefficients than this body.
         """
-        batch = FlatBatch.of(
-            self.head_weight,
-            {f.name: (getattr(people, f.name), len(f.tensor_shape(self.size))) for f in LABEL_FIELDS},
-        )
-        people = self._flat(batch, people)
-        if self.assets.fusion == "blended":
-            skinned, posed = self._blended(people)
-        else:
-            skinned, posed = self._paper(people)
+        batch, skinned, posed = self._posed(people)
         orient = posed.orientations[:, skeleton.HEAD]
         return EhmOutput(
             vertices=batch.restore(skinned),
             joints=batch.restore(posed.joints),
             keypoints=batch.restore(self.keypoints(skinned, posed.joints, orient, "camera")),
         )
+
+    def posed_surface(self, people: EhmParameters) -> tuple[Tensor, Tensor]:
+        """Pose people as ``forward`` does.
+
+        Returns:
+            vertices (B, V, 3), and what the skin turns there (B, V, 3, 3): blended rotations, which need not be one.
+        """
+        batch, skinned, posed = self._posed(people)
+        turned = torch.einsum("jv,njik->nvik", self.body.skin_weights, posed.transforms[..., :3])
+        return batch.restore(skinned), batch.restore(turned)
+
+    def _posed(self, people: EhmParameters) -> tuple[FlatBatch, Tensor, Skeleton]:
+        """The people's batch, vertices (N, V, 3) and the posed skeleton."""
+        batch = FlatBatch.of(
+            self.head_weight,
+            {f.name: (getattr(people, f.name), len(f.tensor_shape(self.size))) for f in LABEL_FIELDS},
+        )
+        people = self._flat(batch, people)
+        posed = self._blended(people) if self.assets.fusion == "blended" else self._paper(people)
+        return batch, *posed
 
     def _flat(self, batch: FlatBatch, people: EhmParameters) -> EhmParameters:
         """The people in one batch dimension (N,), with as many coefficients as the body."""

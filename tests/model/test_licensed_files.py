@@ -7,6 +7,7 @@ import pytest
 from model.body import convert
 from model.estimators import known_backends
 from model.licensed_files import ASSETS, BODIES, BY_ID, OFFICIAL, PAPER_BACKENDS, WEIGHTS, needed_ids
+from model.renderer.perceptual.lpips import BACKBONES, DOWNLOADS
 
 
 def test_ids_and_places_are_unique() -> None:
@@ -48,7 +49,15 @@ def test_a_recipe_needs_the_weights_of_its_backends_only() -> None:
     needed = needed_ids({**PAPER_BACKENDS, "body": "hmr2", "face": "mediapipe"})
     assert {"dwpose.pose", "dwpose.detector", "hmr2", "hamer", "smplx", "flame"} <= needed
     assert not needed & {"prohmr", "teaser", "smirk"}
-    assert not {asset.id for asset in ASSETS if asset.part == "training"} & needed
+    assert not {asset.id for asset in ASSETS if asset.part in ("training", "renderer")} & needed
+
+
+def test_backbones_of_lpips_are_the_files_that_it_asks_for() -> None:
+    for net, backbone in BACKBONES.items():
+        asset = BY_ID[f"lpips.{net}"]
+        assert asset.place == f"lpips/{backbone.FILE}"
+        assert asset.source == f"{DOWNLOADS}/{backbone.FILE}"
+        assert f"-{asset.sha256}." in backbone.FILE
 
 
 def test_the_open_body_with_mediapipe_needs_nothing() -> None:
