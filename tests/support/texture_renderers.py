@@ -8,7 +8,7 @@ from torch import Tensor
 from model.imaging.camera import Camera
 from model.renderer.sites import Sites
 from model.renderer.texture.renderer import TextureRenderer
-from model.renderer.texture.texture import Texture
+from model.renderer.texture.texture import Looks, Texture
 
 CENTRE_M = torch.tensor([0.02, -0.01, 2.0])
 SIZE_HW = (72, 80)
@@ -40,6 +40,8 @@ def ball_renderer(num_directions: int = 4, offset_m: float = 0.0, seed: int = 0)
             mean=0.5 + 0.1 * waves[0],
             directions=0.2 / num_directions * torch.stack(waves[1:]),
             offset_m=torch.full((len(vertices),), offset_m),
+            light_mean=torch.tensor([0.8, -0.1, -0.2, -0.2, 0.0, 0.0, 0.0, 0.0, 0.0]),
+            light_factor=0.1 * torch.eye(9),
         ),
     )
 
@@ -47,6 +49,13 @@ def ball_renderer(num_directions: int = 4, offset_m: float = 0.0, seed: int = 0)
 def placed(vertices: Tensor, radius_m: float = 0.3) -> Tensor:
     """(1, V, 3) before the camera."""
     return radius_m * vertices[None] + CENTRE_M
+
+
+def looks(batch: int = 1) -> Looks:
+    """Of people who differ from the mean in colour and light."""
+    coefficients = torch.tensor([[0.9, -0.4, 0.2, -0.8], [0.0, 0.5, -1.0, 0.3]])[:batch]
+    light = torch.tensor([[0.75, -0.3, -0.2, -0.1, 0.05, 0.0, 0.02, 0.0, 0.03], [0.8, 0.2, -0.2] + 6 * [0.0]])[:batch]
+    return Looks(coefficients, light)
 
 
 def camera(batch: int = 1) -> Camera:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from model.renderer.sites import Sites, topology
+from model.renderer.texture.light import NUM_TERMS
 from model.renderer.texture.renderer import TextureRenderer
 from model.renderer.texture.texture import Texture
 from model.tensor_file import pack, read_metadata, unpack
@@ -82,7 +83,8 @@ def load_renderer(
     number = meta.num_sites
     ids, places = torch.zeros(number, dtype=torch.int64), torch.zeros(number, 3)
     sites = Sites(ids, places, torch.zeros(number), faces[ids])
-    texture = Texture(places, torch.zeros(meta.num_directions, number, 3), torch.zeros(num_vertices))
+    directions, light = torch.zeros(meta.num_directions, number, 3), torch.zeros(NUM_TERMS, NUM_TERMS)
+    texture = Texture(places, directions, torch.zeros(num_vertices), light[0], light)
     renderer = load_into(TextureRenderer(faces, sites, texture), tensors, path=source)
     face = renderer.sites.face
     if not ((face >= 0) & (face < len(faces))).all():

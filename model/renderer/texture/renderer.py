@@ -14,7 +14,7 @@ from model.renderer.sites import Sites, looks_at_camera, topology
 from model.renderer.splat.conventions import Conventions
 from model.renderer.splat.draw import Drawing, Rasteriser, draw
 from model.renderer.splat.gaussians import Gaussians
-from model.renderer.texture.texture import Texture
+from model.renderer.texture.texture import Looks, Texture
 
 OPACITY = 0.99
 """Of every site: where several meet, as they do everywhere inside the outline, nothing shines through."""
@@ -154,6 +154,27 @@ class TextureRenderer(nn.Module):
             weight = weight * (sample(mask.to(picture), place)[..., 0] > SEEN_MASK)
         return sample(picture, place), weight
 
+    def looks(
+        self,
+        picture: Tensor,
+        mask: Tensor | None,
+        vertices_m: Tensor,
+        camera: Camera,
+        *,
+        rasteriser: Rasteriser = "tiles",
+    ) -> Looks:
+        """Looks of the people in pictures; arguments and errors as of ``read``. They carry no derivatives."""
+        colours, weight = self.read(picture, mask, vertices_m, camera, rasteriser=rasteriser)
+        return self.texture.fit(colours, weight, self.site_normals(vertices_m))
+
+    def colours(self, looks: Looks, vertices_m: Tensor) -> Tensor:
+        """Colours (B, S, 3) of all sites of people in any pose (B, V, 3), in the light of their pictures.
+
+        Their derivatives by the vertices are those of the light on turned surfaces.
+        """
+        return self.texture.colours(looks, self.site_normals(vertices_m))
+
+    @torch.no_grad()
     def appearance(
         self,
         picture: Tensor,
@@ -163,13 +184,16 @@ class TextureRenderer(nn.Module):
         *,
         rasteriser: Rasteriser = "tiles",
     ) -> Tensor:
-        """Colours (B, S, 3) of all sites of the people in pictures, those that are not seen too: see ``read``.
+        """Colours (B, S, 3) of all sites of the people in pictures, also those that are not seen; see ``read``.
 
         They lie in the texture's space, which cannot follow the pixels that a wrong pose puts them on. They carry no
         derivatives.
         """
-        colours, weight = self.read(picture, mask, vertices_m, camera, rasteriser=rasteriser)
-        return self.texture.colours(self.texture.fit(colours, weight))
+        return self.colours(self.looks(picture, mask, vertices_m, camera, rasteriser=rasteriser), vertices_m)
+
+    def site_normals(self, vertices_m: Tensor) -> Tensor:
+        """Unit normals (B, S, 3) of the smooth mesh (B, V, 3) at the sites."""
+        return F.normalize(self.sites.at(self.normals(vertices_m)), dim=-1)
 
     def part(self, sites: Tensor) -> tuple["TextureRenderer", Tensor]:
         """A smaller renderer of some sites (N,), and the ids (M,) of the vertices of the whole mesh it is drawn from.

@@ -36,7 +36,8 @@ def test_a_renderer_comes_back_as_it_was(saved):
 def test_the_file_has_no_mesh(saved):
     tensors, _ = unpack(saved, "r")
     assert set(tensors) == {
-        *("sites.face", "sites.weights", "sites.size", "texture.mean", "texture.directions", "texture.offset_m")
+        *("sites.face", "sites.weights", "sites.size", "texture.mean", "texture.directions", "texture.offset_m"),
+        *("texture.light_mean", "texture.light_factor"),
     }
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 from splat_scenes import NATIVE
-from texture_renderers import SIZE_HW, ball, ball_renderer, camera, placed
+from texture_renderers import SIZE_HW, ball, ball_renderer, camera, looks, placed
 
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
@@ -14,8 +14,6 @@ from model.renderer.sites import body_sites, looks_at_camera
 from model.renderer.texture.renderer import TextureRenderer
 from model.renderer.texture.texture import Texture
 
-COEFFICIENTS = torch.tensor([[0.9, -0.4, 0.2, -0.8]])
-
 
 @pytest.fixture(scope="module")
 def sphere():
@@ -24,7 +22,7 @@ def sphere():
 
 
 def picture_of(renderer, vertices, colours=None):
-    colours = renderer.texture.colours(COEFFICIENTS) if colours is None else colours
+    colours = renderer.colours(looks(), vertices) if colours is None else colours
     return renderer.draw(vertices, colours, camera(len(vertices)), SIZE_HW)
 
 
@@ -68,13 +66,25 @@ def textures(renderer):
 
 def test_the_looks_of_a_drawn_person_are_found_in_its_picture(sphere):
     _, vertices, renderer = sphere
-    truth = renderer.texture.colours(COEFFICIENTS)
+    truth = renderer.colours(looks(), vertices)
     drawing = picture_of(renderer, vertices)
     mask = (drawing.alpha > 0.9)[:, None]
     found = renderer.appearance(drawing.colour.movedim(-1, 1), mask, vertices, camera())
     mean = (renderer.texture.mean - truth).abs().mean()
-    assert (found - truth).abs().mean() < 0.1 * mean  # of all sites, also those behind
+    assert (found - truth).abs().mean() < 0.2 * mean  # of all sites, also those behind
     assert not found.requires_grad
+
+
+def test_a_person_turned_in_the_light_looks_as_it_would(sphere):
+    _, vertices, renderer = sphere
+    turned = torch.stack([vertices[..., 0], -vertices[..., 1], 2 * 2.0 - vertices[..., 2]], -1)
+    drawing = picture_of(renderer, vertices)
+    mask = (drawing.alpha > 0.9)[:, None]
+    found = renderer.looks(drawing.colour.movedim(-1, 1), mask, vertices, camera())
+    wanted = picture_of(renderer, turned).colour
+    given = picture_of(renderer, turned, renderer.colours(found, turned)).colour
+    stiff = picture_of(renderer, turned, renderer.colours(found, vertices)).colour
+    assert (given - wanted).abs().mean() < 0.4 * (stiff - wanted).abs().mean()
 
 
 def test_what_another_covers_is_left_out_by_the_mask(sphere):
@@ -123,7 +133,7 @@ def test_a_part_is_drawn_as_it_is_within_the_whole(sphere):
     _, vertices, renderer = sphere
     front = renderer.sites.within(vertices[0, :, 2] < 2.05)
     part, ids = renderer.part(front)
-    colours = renderer.texture.colours(COEFFICIENTS)
+    colours = renderer.colours(looks(), vertices)
     whole = picture_of(renderer, vertices)
     alone = part.draw(vertices[:, ids], colours[:, front], camera(), SIZE_HW)
     assert len(ids) < vertices.shape[1]
@@ -133,7 +143,7 @@ def test_a_part_is_drawn_as_it_is_within_the_whole(sphere):
 
 def test_pictures_have_derivatives_by_the_mesh_that_bring_it_back(sphere):
     _, vertices, renderer = sphere
-    colours = renderer.texture.colours(COEFFICIENTS)
+    colours = renderer.colours(looks(), vertices)
     target = picture_of(renderer, vertices).colour
     shift = torch.tensor([0.01, -0.008, 0.0], requires_grad=True)
     (picture_of(renderer, vertices + shift, colours).colour - target).square().sum().backward()
