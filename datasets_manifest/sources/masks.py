@@ -1,12 +1,12 @@
 """Masks of people as files beside the photos: which pixels are the person.
 
-The mask of ``a/b.jpg`` is ``a/b.png`` in the folder of the masks: 8-bit grey, of the size of the upright photo. A photo
-of several people has one for each, ``a/b#1.png`` for the second.
+The mask of ``a/b.jpg`` is ``a/b.jpg.png`` in the folder of the masks: 8-bit grey, of the size of the upright photo. A
+photo of several people has one for each, ``a/b.jpg#1.png`` for the second.
 """
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -26,8 +26,7 @@ def mask_path(folder: Path, image: str, person: int = 0) -> Path:
         image: Name of the photo in its data set.
         person: Number of the person in it.
     """
-    name = PurePosixPath(image).with_suffix("")
-    return folder / name.with_name(f"{name.name}#{person}.png" if person else f"{name.name}.png")
+    return folder / f"{image}{f'#{person}' if person else ''}.png"
 
 
 def mask_png(mask: np.ndarray) -> bytes:

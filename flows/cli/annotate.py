@@ -260,6 +260,29 @@ def inspect(
         typer.echo(f"drawn: {out}")
 
 
+def masks(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Ids of data sets; default: all that are planned.")
+    ] = None,
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="Folder of the masks: <out>/<data set>/<split>/<photo>.png.")] = Path(
+        "masks"
+    ),
+) -> None:
+    """Write which pixels are whom, for a training that looks at pixels; of people whose keypoints are there."""
+    with stoppable("run the same command again to make them anew."), one_sentence():
+        from datasets_manifest.paths import placed
+        from tasks.annotate.run.masks import write_masks
+        from tasks.annotate.settings import load_config
+
+        config = load_config(params, parse_settings(settings, params))
+        with display(command_log()) as shown:
+            counts = write_masks(config, datasets or [], placed(out), shown)
+        for count in counts:
+            typer.echo(f"{count.folder}: {count.masks} masks of {count.people} people")
+
+
 def verify(
     params: Params = Path("params.yaml"),
     settings: Settings = None,

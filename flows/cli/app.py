@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from datasets_manifest.source_date import utc_now
-from flows.cli.annotate import annotate, failures, inspect, retry, status, verify
+from flows.cli.annotate import annotate, failures, inspect, masks, retry, status, verify
 from flows.cli.assets import assets
 from flows.cli.command_line import one_sentence
 from flows.cli.config import config
@@ -37,7 +37,7 @@ def options(
         utc_now()  # What the environment says of time is looked at before work is done.
 
 
-COMMANDS = (init, annotate, retry, status, failures, inspect, verify, train, predict, config, assets, up, down)
+COMMANDS = (init, annotate, retry, status, failures, inspect, verify, masks, train, predict, config, assets, up, down)
 """In the order of ``pear --help``."""
 
 for command in COMMANDS:

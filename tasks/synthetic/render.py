@@ -1,10 +1,10 @@
 """Renders the synthetic data set: coloured people of the body model whose true pose is known.
 
-A folder holds ``images/000000.jpg`` ..., ``masks/images/000000.png`` ... where asked for, ``scenes.csv``, and, written
-last, ``truth.parquet``: a label shard with one row a person (``tasks/synthetic/labels.py``). Person k depends on the
-seed and on k alone, so a larger set begins with the people of a smaller one, and the same settings give the same bytes.
-Until all are rendered, ``.unfinished/`` has labels and scenes of those that are, from which a rendering that was
-stopped goes on.
+A folder holds ``images/000000.jpg`` ..., ``masks/images/000000.jpg.png`` ... where asked for, ``scenes.csv``, and,
+written last, ``truth.parquet``: a label shard with one row a person (``tasks/synthetic/labels.py``). Person k depends
+on the seed and on k alone, so a larger set begins with the people of a smaller one, and the same settings give the
+same bytes. Until all are rendered, ``.unfinished/`` has labels and scenes of those that are, from which a rendering
+that was stopped goes on.
 
 The third number of a true keypoint is its visibility, as ``tasks/synthetic/visibility.py`` describes it.
 """

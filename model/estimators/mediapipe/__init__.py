@@ -4,5 +4,6 @@
 faces without a body, ``people`` joins both; ``pose``, ``face`` and ``hands`` read one person,
 ``keypoints`` makes the 133 points with their uncertainty, ``kinematics`` turns 3D landmarks into joint rotations;
 ``body``, ``hands_3d`` and ``face_3d`` are the part estimators.
+``masks`` says which pixels are a person.
 ``stderr`` keeps the start-up lines of the networks off the terminal.
 """

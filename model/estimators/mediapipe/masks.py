@@ -7,14 +7,17 @@ idea whose box it looks at and takes neighbours in.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
+from importlib import metadata
 
 import numpy as np
 
+from datasets_manifest.files import file_sha256
 from datasets_manifest.sources.masks import NOBODY, PERSON, UNKNOWN
 from model.body.skeleton import BODY
-from model.estimators.base import Array, PersonBatch
+from model.estimators.base import Array, EstimatorInfo, PersonBatch
 from model.estimators.mediapipe.graphs.regions import Region
-from model.estimators.mediapipe.graphs.runner import networks
+from model.estimators.mediapipe.graphs.runner import LICENCE, MODEL_FILES, network_folder, networks
 from model.estimators.mediapipe.landmarks import POSE_OF_BODY
 from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.person import evidence_of
@@ -23,6 +26,8 @@ from model.estimators.mediapipe.uncertainty import person_size_px
 
 SOURCE = "mediapipe-pose"
 """What files call these masks."""
+METHOD_VERSION = "1"
+"""Of what is done around the network: raised when masks become others."""
 MIN_SURE = 0.8
 """Probability above which a pixel is the person's, and below one minus which it is not; between them it is unknown: a
 band of 2.5 to 3 px along the outline of somebody 500 px tall, in which two thirds or more of all wrong pixels lie."""
@@ -31,13 +36,23 @@ MAX_DISTANCE = 0.06
 pose, and with it the mask, is somebody else's."""
 
 
+@lru_cache(maxsize=1)
+def mask_info() -> EstimatorInfo:
+    """What makes these masks; ImportError without the package mediapipe."""
+    return EstimatorInfo(
+        name=SOURCE,
+        version=f"{METHOD_VERSION}-{metadata.version('mediapipe')}",
+        weights_sha256=file_sha256(network_folder() / MODEL_FILES["pose"]),
+        licence=LICENCE,
+    )
+
+
 class MediapipeMasks:
     """Masks by MediaPipe's pose network."""
 
     def __init__(self) -> None:
         """Takes the networks of the calling thread; ImportError without the package mediapipe."""
         self._networks = networks()
-        self.info = self._networks.info
 
     def estimate(self, batch: PersonBatch) -> list[Array | None]:
         """The mask of each person, (H, W) uint8 as `datasets_manifest.sources.masks` has them; None as below."""

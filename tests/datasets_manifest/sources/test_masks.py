@@ -16,7 +16,12 @@ def test_a_mask_comes_back_as_it_was_and_each_person_has_one(tmp_path):
     for person, mask in enumerate(masks):
         assert np.array_equal(read_mask(tmp_path, "a.b/c.d.jpg", person, (7, 5)), mask)
     assert read_mask(tmp_path, "a.b/c.d.jpg", 2, (7, 5)) is None
-    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["c.d#1.png", "c.d.png"]
+    assert sorted(path.name for path in tmp_path.rglob("*.png")) == ["c.d.jpg#1.png", "c.d.jpg.png"]
+
+
+def test_frames_of_a_video_and_photos_of_one_stem_have_masks_of_their_own(tmp_path):
+    images = ("walk.mp4::000120", "walk.mp4::000121", "walk.jpg", "walk.png")
+    assert len({mask_path(tmp_path, image) for image in images}) == 4
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path):

@@ -375,7 +375,7 @@ def test_masks_are_exact_and_change_nothing_else(tmp_path, ehm, rest):
         assert np.array_equal(mask == UNKNOWN, person.covered)
         assert (mask == UNKNOWN).any()
         assert (tmp_path / "masked" / image).read_bytes() == (tmp_path / "plain" / image).read_bytes()
-    lost = tmp_path / "masked/masks/images/000002.png"
+    lost = tmp_path / "masked/masks/images/000002.jpg.png"
     lost.unlink()
     synthesise(tmp_path / "masked", config, ehm)
     assert lost.is_file()
