@@ -76,7 +76,8 @@ def _build(folder: Path, name: str, flags: tuple[str, ...]) -> Path:
         made = Path(scratch) / "splat.so"
         done = subprocess.run([compiler, *flags, str(_SOURCE), "-o", str(made)], capture_output=True, text=True)
         if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+            lines = done.stderr.splitlines() or [f"exit status {done.returncode}"]
+            said = next((line for line in lines if "error" in line), lines[0])[:200]
             raise ImportError(
                 f"the rasteriser 'native' could not be compiled by {compiler} ({said}): name another compiler in CXX, "
                 "or draw with 'tiles'"

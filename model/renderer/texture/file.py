@@ -80,7 +80,11 @@ def load_renderer(
             f"renderer {source} was learnt on the mesh of {meta.body_model.get('name')}, the body to draw has another "
             f"({num_vertices} vertices, {len(faces)} faces): draw that body, or learn a renderer for this one"
         )
-    number = meta.num_sites
+    number, shape = meta.num_sites, (meta.num_directions, meta.num_sites, 3)
+    found = tensors.get("texture.directions")
+    if found is None or found.shape != shape:
+        what = "none" if found is None else f"those of shape {tuple(found.shape)}"
+        raise ValueError(f"renderer {source} speaks of directions of shape {shape} and has {what}; get the file again")
     ids, places = torch.zeros(number, dtype=torch.int64), torch.zeros(number, 3)
     sites = Sites(ids, places, torch.zeros(number), faces[ids])
     directions, light = torch.zeros(meta.num_directions, number, 3), torch.zeros(NUM_TERMS, NUM_TERMS)

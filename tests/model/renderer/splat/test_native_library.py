@@ -92,12 +92,16 @@ def test_without_a_compiler_the_sentence_says_what_to_do(folder, monkeypatch):
     assert drawn(arguments(1, 3, 3), (8, 8), EXACT, "tiles").alpha.shape == (1, 8, 8)
 
 
-def test_a_compiler_that_fails_is_named_with_what_it_said(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [("echo 'native.cpp:1: fatal error: no such header' >&2; exit 1", ".*no such header"), ("exit 7", "exit status 7")],
+)
+def test_a_compiler_that_fails_is_named_with_what_it_said(folder, tmp_path, monkeypatch, script, said):
     broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\necho 'native.cpp:1: fatal error: no such header' >&2\nexit 1\n")
+    broken.write_text(f"#!/bin/sh\n{script}\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    with pytest.raises(ImportError, match=r"could not be compiled by .*/broken \(.*no such header\): name another"):
+    with pytest.raises(ImportError, match=rf"could not be compiled by .*/broken \({said}\): name another"):
         native_library.library()
     assert not list(folder.iterdir())
 

@@ -54,7 +54,9 @@ def test_a_renderer_of_another_body_is_refused(saved):
         ({"texture.mean": torch.zeros(7, 3)}, {}, r"1 of another shape: texture.mean \(7, 3\) instead of"),
         ({"texture.offset_m": torch.full((400,), torch.nan)}, {}, "1 not finite: texture.offset_m"),
         ({"guava": torch.zeros(1)}, {}, "1 unexpected: guava"),
-        ({}, {"num_directions": 5}, "instead of"),
+        ({}, {"num_directions": 5}, r"speaks of directions of shape \(5, .*, 3\) and has those of shape \(4, "),
+        ({}, {"num_sites": 10**12}, r"speaks of directions of shape \(4, 1000000000000, 3\)"),
+        ({}, {"num_sites": -3}, r"speaks of directions of shape \(4, -3, 3\)"),
         ({}, {"num_sites": "many"}, "num_sites"),
     ],
 )
