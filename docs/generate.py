@@ -29,6 +29,7 @@ from tasks.annotate.settings import AnnotateConfig
 from tasks.predict.settings import PredictConfig
 from tasks.setting_rows import setting_rows
 from tasks.training.regressor.settings import TrainConfig
+from tasks.training.renderer.settings import RendererConfig
 
 DOCS = Path(__file__).parent
 FLOORS = ("flows", "tasks", "fitting", "model", "datasets_manifest", "benchmarks")
@@ -43,7 +44,12 @@ TABLES = {
     "Face": ("`work/parts/face/`.", PART_SCHEMAS["face"]),
 }
 """Title -> what the file is, and its schema."""
-SETTINGS = {"Annotation": AnnotateConfig, "Training": TrainConfig, "Prediction": PredictConfig}
+SETTINGS = {
+    "Annotation": AnnotateConfig,
+    "Training": TrainConfig,
+    "Renderer": RendererConfig,
+    "Prediction": PredictConfig,
+}
 
 
 def label_columns() -> str:

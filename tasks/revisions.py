@@ -13,6 +13,7 @@ REVISIONS = {
     "face": 2,
     "refine": 10,
     "train": 1,
+    "renderer": 1,
     "predict": 3,
 }
 """Step as files name it -> revision."""

@@ -61,6 +61,9 @@ ROOMS = {
         },
         "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
         "training.engine": {"settings"},
+        "training.renderer": {
+            *("body_model", "display", "metric_files", "posing", "revisions", "settings", "synthetic", "version"),
+        },
         "training.regressor": {
             *("body_model", "display", "metric_files", "revisions", "settings", "synthetic", "training.engine"),
             "version",
@@ -70,7 +73,8 @@ ROOMS = {
         "run": {"server"},
         "annotate": {"run", "server"},
         "train": {"run", "server"},
-        "cli": {"annotate", "run", "server", "train"},
+        "renderer": {"run", "train"},
+        "cli": {"annotate", "renderer", "run", "server", "train"},
     },
 }
 """Package -> room (a folder or a file in it) -> the other rooms of the package that it may import; others: none."""

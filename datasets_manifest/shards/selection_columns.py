@@ -22,6 +22,7 @@ COLUMNS = (
     "focal_px",
     "principal_px",
     *(field.name for field in LEARNT_FIELDS),
+    "transl_m",
     *(f"{part}_valid" for part in PART_NAMES),
     "body_group_valid",
     "eyes_valid",
@@ -29,7 +30,7 @@ COLUMNS = (
     "joint_seen",
     *QUALITIES,
 )
-"""What a model learns from, of the label schema."""
+"""What a model learns from, of the label schema; where people stand is for what draws them into their photos."""
 
 _ALWAYS = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
 _OF_PART = {part: tuple(field.name for field in LEARNT_FIELDS if field.part == part) for part in PART_NAMES}

@@ -11,6 +11,7 @@ from flows.cli.annotate import annotate, failures, inspect, masks, retry, status
 from flows.cli.assets import assets
 from flows.cli.command_line import one_sentence
 from flows.cli.config import config
+from flows.cli.finetune_renderer import finetune_renderer
 from flows.cli.init import init
 from flows.cli.predict import predict
 from flows.cli.server import down, up
@@ -37,7 +38,10 @@ def options(
         utc_now()  # What the environment says of time is looked at before work is done.
 
 
-COMMANDS = (init, annotate, retry, status, failures, inspect, verify, masks, train, predict, config, assets, up, down)
+COMMANDS = (
+    *(init, annotate, retry, status, failures, inspect, verify, masks),
+    *(train, finetune_renderer, predict, config, assets, up, down),
+)
 """In the order of ``pear --help``."""
 
 for command in COMMANDS:

@@ -27,6 +27,7 @@ Settings = Annotated[
 _CONFIGS = {
     "annotate": ("tasks.annotate.settings", "AnnotateConfig"),
     "train": ("tasks.training.regressor.settings", "TrainConfig"),
+    "renderer": ("tasks.training.renderer.settings", "RendererConfig"),
     "predict": ("tasks.predict.settings", "PredictConfig"),
 }
 """Section of a settings file to module and class of its settings."""
@@ -78,7 +79,7 @@ def typed_settings(texts: dict[str, str], params: Path | None, section: str = "a
         texts: By the dotted name of the setting.
         params: Settings file, which may name the backend that an option is of, and whose section, if it has but one,
             says whose settings these are.
-        section: Whose they are otherwise: ``annotate``, ``train`` or ``predict``.
+        section: Whose they are otherwise; one of ``_CONFIGS``.
 
     Raises:
         ValueError: A value is not YAML, the file cannot be read, or there is no such backend.

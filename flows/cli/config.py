@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def config(
     params: Annotated[
-        Path, typer.Option("--params", help="Settings file; its section says whether to annotate, train or predict.")
+        Path, typer.Option("--params", help="Settings file; its section says whose settings it has.")
     ] = Path("params.yaml"),
     settings: Settings = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="As a table for a page.")] = False,
@@ -50,6 +50,10 @@ def _loaded(params: Path, overrides: dict[str, Any]) -> tuple[Any, dict[str, Any
         from tasks.training.regressor.settings import load_train_config
 
         return load_train_config(params, overrides), sections["train"], overrides
+    if set(sections) == {"renderer"}:
+        from tasks.training.renderer.settings import load_renderer_config
+
+        return load_renderer_config(params, overrides), sections["renderer"], overrides
     if set(sections) == {"predict"}:
         from tasks.predict.settings import load_predict_config
 

@@ -4,15 +4,15 @@ Everything random comes from the seed of the set and the person's number.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
 
 from datasets_manifest.sources.masks import NOBODY, PERSON, UNKNOWN
 from model.body.ehms import EhmOutput, EHMs
-from model.renderer.people import RestShape, dress, light_person, sample_appearance
-from model.renderer.raster import project, rasterise
+from model.renderer.people import Appearance, RestShape, dress, light_person, sample_appearance
+from model.renderer.raster import Raster, project, rasterise
 from tasks.posing import pose_bodies
 from tasks.synthetic.pose import CROP_SHARES, CROPS, SampledPerson, sample_person
 from tasks.synthetic.scene import develop, draw_occluder, paint_background, place_person
@@ -117,6 +117,15 @@ class RenderedPerson:
         return np.where(self.covered, UNKNOWN, np.where(self.mask, PERSON, NOBODY)).astype(np.uint8)
 
 
+class Light(NamedTuple):
+    """What falls on a person."""
+
+    towards: tuple[float, float, float]
+    """Where the lamp is, camera frame."""
+    ambient: float
+    """Share of the light that comes from everywhere."""
+
+
 def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
     """Poses one person (batch of 1), pelvis at ``transl_m``, camera frame."""
     columns = {**person.parameters, "transl_m": transl_m}
@@ -136,27 +145,10 @@ def draw_person(
     """Draws a person that was sampled; looks, framing, light and background are random."""
     size_hw = (config.image_height, config.image_width)
     look = sample_appearance(rng)
-    framing = FRAMINGS[person.crop]
-    focal = float(np.float32(max(size_hw) * rng.uniform(*framing.focal_sides)))
-    principal = np.array([size_hw[1] / 2, size_hw[0] / 2])
-    share = rng.uniform(*framing.share)
-    shift = rng.uniform(-0.6, 0.6, 2) * (1.0, 0.5)
-    faces = np.asarray(ehm.assets.smplx.faces)
-
-    unplaced = pose_person(ehm, person, np.zeros(3)).vertices[0].numpy().astype(np.float64)
-    framed = unplaced[_framed_vertices(person.crop, rest, ehm)]
-    transl = place_person(framed, focal, principal, size_hw, share, shift).astype(np.float32)
+    focal, principal, transl = frame_person(person, rng, size_hw, ehm, rest)
     body = pose_person(ehm, person, transl)
-    vertices = dress(body.vertices[0].numpy().astype(np.float64), faces, look, rest)
-
-    light = rng.normal([-0.3, -0.8, -0.8], [0.7, 0.3, 0.3])
-    ambient = float(rng.uniform(0.42, 0.65))
     s = config.supersample
-    raster = rasterise(vertices, faces, focal * s, principal * s, (size_hw[0] * s, size_hw[1] * s))
-    layer = np.zeros((*raster.face_id.shape, 4), np.float32)
-    layer[raster.mask, :3] = light_person(look, rest, vertices, faces, raster, tuple(light), ambient)
-    layer[raster.mask, 3] = 1.0
-    layer = cv2.resize(layer, size_hw[::-1], interpolation=cv2.INTER_AREA)
+    raster, layer = draw_layer(body, look, sample_light(rng), focal, principal, size_hw, s, ehm, rest)
     mask = layer[..., 3] > 0
     bbox = mask_box(mask)
     image = paint_background(rng, size_hw) * (1 - layer[..., 3:]) + layer[..., :3]
@@ -179,6 +171,46 @@ def draw_person(
     }
     scene = {"crop": person.crop, "is_child": person.is_child, "has_occluder": bool((covered & mask).any())}
     return RenderedPerson(rgb=develop(rng, image), mask=mask, covered=covered, truth=truth, scene=scene)
+
+
+def frame_person(
+    person: SampledPerson, rng: np.random.Generator, size_hw: tuple[int, int], ehm: EHMs, rest: RestShape
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Focal length, principal point (2,) and translation (3,) that bring a person into a picture as its crop asks."""
+    framing = FRAMINGS[person.crop]
+    focal = float(np.float32(max(size_hw) * rng.uniform(*framing.focal_sides)))
+    principal = np.array([size_hw[1] / 2, size_hw[0] / 2])
+    share = rng.uniform(*framing.share)
+    shift = rng.uniform(-0.6, 0.6, 2) * (1.0, 0.5)
+    unplaced = pose_person(ehm, person, np.zeros(3)).vertices[0].numpy().astype(np.float64)
+    framed = unplaced[_framed_vertices(person.crop, rest, ehm)]
+    return focal, principal, place_person(framed, focal, principal, size_hw, share, shift).astype(np.float32)
+
+
+def sample_light(rng: np.random.Generator) -> Light:
+    """A lamp above, a little to the left and behind the camera, more or less."""
+    return Light(tuple(rng.normal([-0.3, -0.8, -0.8], [0.7, 0.3, 0.3])), float(rng.uniform(0.42, 0.65)))
+
+
+def draw_layer(
+    body: EhmOutput,
+    look: Appearance,
+    light: Light,
+    focal_px: float,
+    principal_px: np.ndarray,
+    size_hw: tuple[int, int],
+    supersample: int,
+    ehm: EHMs,
+    rest: RestShape,
+) -> tuple[Raster, np.ndarray]:
+    """A dressed person, alone: what the finer pixels see, and colours 0..255 times coverage 0..1 (H, W, 4), float32."""
+    faces, s = np.asarray(ehm.assets.smplx.faces), supersample
+    vertices = dress(body.vertices[0].numpy().astype(np.float64), faces, look, rest)
+    raster = rasterise(vertices, faces, focal_px * s, principal_px * s, (size_hw[0] * s, size_hw[1] * s))
+    layer = np.zeros((*raster.face_id.shape, 4), np.float32)
+    layer[raster.mask, :3] = light_person(look, rest, vertices, faces, raster, light.towards, light.ambient)
+    layer[raster.mask, 3] = 1.0
+    return raster, cv2.resize(layer, size_hw[::-1], interpolation=cv2.INTER_AREA)
 
 
 def _framed_vertices(crop: str, rest: RestShape, ehm: EHMs) -> np.ndarray:

@@ -1,5 +1,7 @@
 """A ball that is drawn by a random texture."""
 
+import logging
+
 import numpy as np
 import torch
 from scipy.spatial import ConvexHull
@@ -9,6 +11,7 @@ from model.imaging.camera import Camera
 from model.renderer.sites import Sites
 from model.renderer.texture.renderer import TextureRenderer
 from model.renderer.texture.texture import Looks, Texture
+from tasks.display import Lines
 
 CENTRE_M = torch.tensor([0.02, -0.01, 2.0])
 SIZE_HW = (72, 80)
@@ -61,3 +64,8 @@ def looks(batch: int = 1) -> Looks:
 def camera(batch: int = 1) -> Camera:
     """The ball fills two thirds of the height."""
     return Camera(focal_px=torch.full((batch,), 160.0), principal_px=torch.tensor([[40.0, 36.0]]).repeat(batch, 1))
+
+
+def quiet() -> Lines:
+    """A display that nobody looks at."""
+    return Lines(logging.getLogger("quiet"))

@@ -57,6 +57,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Every step with its reduced results, on four rendered people, noise and random weights."""
     from annotated_project import annotate, write_project
     from known_people import TINY
+    from texture_renderers import quiet
     from training_rig import NoiseExperiment, alone, noise_plan
 
     from datasets_manifest.sources.images import decode_image
@@ -64,10 +65,13 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     from model.regressor.checkpoint import CheckpointMeta, save_regressor
     from model.regressor.network import EhmRegressor
     from model.renderer.overlay import encode_png
+    from model.renderer.sites import body_sites
     from tasks.predict.run import predict
     from tasks.predict.settings import load_predict_config
     from tasks.training.engine.curves import read_rows
     from tasks.training.engine.loop import Trainer
+    from tasks.training.renderer.people import rendered_people
+    from tasks.training.renderer.settings import RenderedPeopleConfig
 
     annotate(write_project(folder))
     (truth,) = folder.rglob("truth.parquet")
@@ -84,10 +88,16 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     rows = read_rows(plan.folder.curve)
     yield "train", {"loss": reduced(np.array([row["loss"] for row in rows], np.float64))}
 
+    assets = load_open_body()
+    sites = body_sites(assets).take(torch.arange(0, 32_000, 16))
+    people = rendered_people(RenderedPeopleConfig(train=8), assets, sites, quiet())
+    texture = dict(people.texture(3).named_buffers())
+    yield "renderer", {name: reduced(values.flatten().double().numpy()) for name, values in texture.items()}
+
     torch.manual_seed(1)
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     (folder / "photo.png").write_bytes(encode_png(rgb))
-    body = {"name": "open_body_smplx", "sha256": load_open_body().sha256}
+    body = {"name": "open_body_smplx", "sha256": assets.sha256}
     data = save_regressor(EhmRegressor(TINY), CheckpointMeta(config=TINY, body_model=body))
     (folder / "net.safetensors").write_bytes(data)
     stated = {"checkpoint": str(folder / "net.safetensors"), "out": str(folder / "predictions"), "boxes": "whole"}

@@ -1,0 +1,40 @@
+"""``pear finetune-renderer``: what draws people, from rendered people and from labels with photos and masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.bar import display
+from flows.cli.command_line import command_log, has_server, one_sentence, parse_settings
+from flows.cli.stopping import stoppable
+
+
+def finetune_renderer(
+    params: Annotated[Path, typer.Option("--params", help="Settings file with a section `renderer`.")] = Path(
+        "params.renderer.yaml"
+    ),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Setting to replace, for example rasteriser=native.")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
+) -> None:
+    """Learn what draws people, in minutes; a renderer that was learnt from the same stays.
+
+    With a server up (`pear up`) the run shows in its UI.
+    """
+    with stoppable("nothing was written; run the same command to begin again."), one_sentence():
+        overrides = parse_settings(settings, params)
+        if not local and has_server():
+            from flows.cli.train import train_with_server
+            from flows.renderer import finetune
+
+            raise typer.Exit(0 if train_with_server(finetune, params, overrides) else 1)
+        from tasks.training.renderer.run import finetune_renderer as finetune_here
+        from tasks.training.renderer.settings import load_renderer_config
+
+        with display(command_log()) as shown:
+            result = finetune_here(load_renderer_config(params, overrides), shown)
+    typer.echo(result.sentence)

@@ -1,0 +1,1 @@
+"""Learning a renderer of people: settings in, one file out."""
