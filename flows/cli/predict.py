@@ -34,6 +34,20 @@ def predict(
     ] = None,
     meshes: Annotated[str | None, typer.Option(help="Write meshes as gltf or obj.")] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Draw the meshes over the photos.")] = False,
+    render: Annotated[
+        bool,
+        typer.Option("--render", help="Draw the people in new poses, in pictures and films: a turntable."),
+    ] = False,
+    motion: Annotated[
+        Path | None,
+        typer.Option(
+            help="avatar.motion: also in the poses of a Parquet of labels or predictions, or an NPZ as AMASS has."
+        ),
+    ] = None,
+    renderer: Annotated[
+        Path | None,
+        typer.Option(help="avatar.renderer: a trained renderer; default: runs/renderer.safetensors."),
+    ] = None,
     rotations_only: Annotated[
         bool, typer.Option("--rotations-only", help="Only joint rotations; no body model is read, no mesh computed.")
     ] = False,
@@ -76,6 +90,9 @@ def predict(
             "body_model.path": body_model,
             "meshes": meshes,
             "overlays": overlays or None,
+            "render": render or motion is not None or None,
+            "avatar.motion": motion,
+            "avatar.renderer": renderer,
             "rotations_only": rotations_only or None,
             "frames.every": every,
             "frames.fps": fps,

@@ -8,8 +8,13 @@ from pathlib import Path
 
 from model.renderer.mesh_files import MESH_SUFFIX
 
-PEOPLE, MESHES, OVERLAYS = "people", "meshes", "overlays"
-RESULTS = {PEOPLE: {".parquet"}, MESHES: set(MESH_SUFFIX.values()), OVERLAYS: {".jpg"}}
+PEOPLE, MESHES, OVERLAYS, AVATARS = "people", "meshes", "overlays", "avatars"
+RESULTS = {
+    PEOPLE: {".parquet"},
+    MESHES: set(MESH_SUFFIX.values()),
+    OVERLAYS: {".jpg"},
+    AVATARS: {".png", ".mp4"},
+}
 """Folders below that of the results, and the kinds of files that a run writes there."""
 
 
@@ -48,7 +53,7 @@ def earlier_results(out: Path, *, overwrite: bool, keep: Collection[Path] = ()) 
         return []
     others = [
         path
-        for name in (MESHES, OVERLAYS)
+        for name in (MESHES, OVERLAYS, AVATARS)
         for path in sorted((out / name).rglob("*"))
         if path.suffix in RESULTS[name] and path.is_file() and path.resolve() not in keep
     ]

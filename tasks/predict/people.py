@@ -34,6 +34,8 @@ class FoundPeople:
     """(P,) bool: can the box be cut out."""
     failure: str | None = None
     """Why the backend said nothing of the photo; there is nobody then."""
+    output: KeypointsOutput | None = None
+    """All that the backend said of them; None of a whole image as one person."""
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -90,4 +92,5 @@ def _of_output(output: KeypointsOutput, rgb: np.ndarray) -> FoundPeople:
         scores=tuple(float(score) for score in output.scores),
         doubts=tuple(problem or reason for problem, reason in zip(problems, reasons, strict=True)),
         usable=np.array([problem is None for problem in problems], bool),
+        output=output,
     )

@@ -3,6 +3,7 @@
 <out>/people/00000.parquet     one row a person, or a photo, frame or video without one (see its schema)
 <out>/meshes/<name>.glb        all people of a photo; of a video <name>/<frame>.glb
 <out>/overlays/<name>.jpg      the same for pictures
+<out>/avatars/<name>/          films and strips of each person in new poses; of a video <name>/<frame>/
 """
 
 from __future__ import annotations
@@ -11,19 +12,16 @@ import dataclasses
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.files import write_bytes
 from datasets_manifest.schema.columns import joined
-from datasets_manifest.schema.error_codes import Status
-from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer
@@ -34,16 +32,17 @@ from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.regressor.checkpoint import CheckpointMeta, load_regressor
 from model.regressor.network import EhmRegressor
-from model.regressor.photo_people import PhotoPeople
+from model.regressor.photo_people import PhotoPeople, PhotoPrediction
 from model.regressor.predict import Predictor, check_coefficients
 from model.renderer.mesh_files import MESH_SUFFIX
 from tasks.body_model import ehm_assets
 from tasks.display import Display
 from tasks.estimators import borrowed, estimator_entry, estimator_settings
-from tasks.predict.folder import MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
+from tasks.predict.folder import AVATARS, MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
 from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
 from tasks.predict.people import FoundPeople, find_people, whole_image
 from tasks.predict.pictures import Painter
+from tasks.predict.progress import PredictProgress
 from tasks.predict.rows import empty_rows, person_rows, unread_rows
 from tasks.predict.settings import PredictConfig
 from tasks.revisions import REVISIONS
@@ -57,53 +56,6 @@ CHUNK_MB = 256
 """MiB of decoded photos that are held at a time."""
 SHOTS_AT_ONCE = 32
 """Photos whose people share the batches of the networks."""
-
-
-@dataclass(slots=True)
-class PredictProgress:
-    """How far a run is, and in the end what came of it."""
-
-    frames_expected: int = 0
-    """Photos and frames, as far as the videos' headers tell."""
-    frames: int = 0
-    """Photos and frames that are done, and what could not be read."""
-    unread: int = 0
-    """Those of them that are a file, or the rest of a video, that could not be read."""
-    unlisted: int = 0
-    """Those of these that are a folder or tar file that could not be looked into."""
-    people: int = 0
-    """People who were predicted."""
-    doubtful: int = 0
-    """Those of them whose boxes are doubtful."""
-    failed: int = 0
-    """Rows without a prediction, but for those of photos and frames without people."""
-    empty: int = 0
-    """Photos and frames in which nobody was found."""
-    files: int = 0
-    """Parquet files written."""
-    started_s: float = field(default_factory=time.perf_counter)
-    """Clock at the start."""
-
-    def add(self, rows: pa.Table) -> None:
-        """Counts rows."""
-        states = rows["status"].to_pylist()
-        empty = int(is_empty_photo(rows).sum())
-        self.empty += empty
-        self.failed += states.count(Status.FAILED) - empty
-        self.doubtful += states.count(Status.PARTIAL)
-        self.people += len(states) - states.count(Status.FAILED)
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.perf_counter() - self.started_s
-
-    def show(self, display: Display) -> None:
-        """Shows how far the run is."""
-        total = max(self.frames_expected, self.frames)
-        rate = self.frames / max(self.seconds, 1e-6)
-        left_s = (total - self.frames) / rate if rate else None
-        display.show("photos and frames", self.frames, total, f"{self.people} people, {rate:.1f}/s", left_s)
 
 
 def predict(inputs: Sequence[str], config: PredictConfig, display: Display | None = None) -> PredictProgress:
@@ -127,7 +79,7 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
     before = earlier_results(out, overwrite=config.overwrite, keep=named)
     progress = PredictProgress(frames_expected=count_frames(sources, config.frames))
     with ExitStack() as stack:
-        run = _Run(config, network, meta, digest, stack)
+        run = _Run(config, network, meta, digest, stack, display)
         for path in before:  # Not before everything that the run needs is there.
             path.unlink()
         (out / PEOPLE).mkdir(parents=True, exist_ok=True)
@@ -177,9 +129,15 @@ class _Run:
     """What stays the same over all photos of a run."""
 
     def __init__(
-        self, config: PredictConfig, network: EhmRegressor, meta: CheckpointMeta, digest: str, stack: ExitStack
+        self,
+        config: PredictConfig,
+        network: EhmRegressor,
+        meta: CheckpointMeta,
+        digest: str,
+        stack: ExitStack,
+        display: Display | None,
     ) -> None:
-        self.config, self.meta, self.digest = config, meta, digest
+        self.config, self.meta, self.digest, self.display = config, meta, digest, display
         self.schema = _schema(config, network)
         body, self.painter = _bodies(config, network, meta)
         self.predictor = Predictor(
@@ -190,6 +148,11 @@ class _Run:
             batch_size=config.run.batch_size,
             body=body,
         )
+        self.avatars, self.portrayed = None, set[str]()
+        if config.render and self.painter is not None:
+            from tasks.predict.avatar.predicted import PredictedAvatars  # Others need not wait for it.
+
+            self.avatars = PredictedAvatars(config.avatar, self.painter.body)
         uses_backend = config.boxes == "keypoints"
         self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
         self.footer = self._footer()
@@ -219,15 +182,7 @@ class _Run:
             else:
                 tables.append(person_rows(frame, one, prediction, self.schema))
             if self.painter is not None:
-                persons = [person for person, is_usable in enumerate(one.usable) if is_usable]
-                posed = self.painter.pose(prediction, persons)
-                if self.config.overlays:
-                    rays = 1 if frame.source.is_video else 2
-                    picture = self.painter.overlay(frame.rgb, prediction, posed, supersample=rays)
-                    self._save(OVERLAYS, frame, ".jpg", picture)
-                if self.config.meshes is not None:
-                    data = self.painter.meshes(posed, self.config.meshes)
-                    self._save(MESHES, frame, MESH_SUFFIX[self.config.meshes], data)
+                self._draw(self.painter, frame, frame.rgb, one, prediction)
         return pa.concat_tables(tables)
 
     def write(self, rows: pa.Table, index: int) -> None:
@@ -240,6 +195,22 @@ class _Run:
         if self.estimator is None:
             return [whole_image(rgb) for rgb in photos]
         return find_people(self.estimator, names, photos) if photos else []
+
+    def _draw(
+        self, painter: Painter, frame: InputFrame, rgb: np.ndarray, found: FoundPeople, prediction: PhotoPrediction
+    ) -> None:
+        """Writes what is drawn of the people of a photo."""
+        posed = painter.pose(prediction, np.flatnonzero(found.usable).tolist())
+        if self.config.overlays:
+            picture = painter.overlay(rgb, prediction, posed, supersample=1 if frame.source.is_video else 2)
+            self._save(OVERLAYS, frame, ".jpg", picture)
+        if self.config.meshes is not None:
+            data = painter.meshes(posed, self.config.meshes)
+            self._save(MESHES, frame, MESH_SUFFIX[self.config.meshes], data)
+        if self.avatars is not None and posed.persons and frame.source.label not in self.portrayed:
+            self.portrayed.add(frame.source.label)
+            for name, data in self.avatars.draw(frame.name, rgb, found, prediction, self.display):
+                self._save(AVATARS, frame, f"/{name}", data)
 
     def _save(self, kind: str, frame: InputFrame, suffix: str, data: bytes | None) -> None:
         if data is not None:
@@ -303,6 +274,6 @@ def _bodies(
     points = KeypointBody(assets, size)
     whose = {"network_name": f"checkpoint {config.checkpoint}", "body_name": f"the body model {assets.smplx.name}"}
     check_coefficients(network.config, points, **whose)
-    if not config.overlays and config.meshes is None:
+    if not config.overlays and config.meshes is None and not config.render:
         return points, None
     return points, Painter(EHMs(assets, size))

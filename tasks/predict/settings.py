@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from datasets_manifest.paths import placed
 from datasets_manifest.placed_settings import PathText, placed_overrides, with_places
@@ -38,6 +38,24 @@ class PredictRunConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AvatarConfig:
+    """How people are drawn in new poses."""
+
+    renderer: PathText = "runs/renderer.safetensors"
+    """File of a trained renderer of the same body."""
+    views: NonNegativeInt = 60
+    """Pictures of a turntable, which takes four seconds; 0: no turntable."""
+    motion: PathText | None = None
+    """Poses of somebody else: Parquet of labels or predictions, or NPZ as in AMASS; null: none."""
+    face: Literal["motion", "photo"] = "motion"
+    """Whose jaw, eyes, eyelids and expression are seen in the motion: its own, or those of the photo."""
+    fps: PositiveFloat | None = None
+    """Frames a second of the motion; null: as the file says, else 2."""
+    size_px: Annotated[int, Field(ge=64, le=2048, multiple_of=2)] = 512
+    """Side of the pictures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PredictConfig:
     """What is predicted, from what, and what is written."""
 
@@ -57,6 +75,10 @@ class PredictConfig:
     """Format of mesh files, None for none."""
     overlays: bool = False
     """Pictures with the mesh over the photo."""
+    render: bool = False
+    """Draw every person of a photo, or of the first frame of a video that shows people, in new poses."""
+    avatar: AvatarConfig = field(default_factory=AvatarConfig)
+    """How."""
     frames: FrameChoice = field(default_factory=FrameChoice)
     """Which frames of videos."""
     focal_px: PositiveFloat | None = None
@@ -74,8 +96,10 @@ class PredictConfig:
                 f"the keypoint backend {self.keypoints.backend!r} finds nobody in a photo: it repeats what a data set "
                 "states; choose another backend, or boxes whole"
             )
-        if self.rotations_only and (self.meshes is not None or self.overlays):
-            raise ValueError("rotations only means that no mesh is computed: leave out meshes and overlays, or it")
+        if self.rotations_only and (self.meshes is not None or self.overlays or self.render):
+            raise ValueError("rotations only means that no mesh is computed: leave out meshes, overlays, render, or it")
+        if self.render and not self.avatar.views and self.avatar.motion is None:
+            raise ValueError("avatar.views: expected 1 or more, or a motion: with neither there is nothing to render")
 
 
 def load_predict_config(path: Path | None, overrides: Mapping[str, Any]) -> PredictConfig:

@@ -12,7 +12,7 @@ from model.body.assets import load_open_body
 from model.regressor.checkpoint import CheckpointMeta, save_regressor
 from model.regressor.network import EhmRegressor
 from model.renderer.overlay import encode_png
-from tasks.predict.run import PredictProgress
+from tasks.predict.progress import PredictProgress
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,19 @@ def test_one_photo_as_one_person(pear, tmp_path):
         (["photo.png", "--checkpoint", "net.safetensors", "--option", "x"], "--option 'x': expected <name>=<value>"),
         (["photo.png", "--checkpoint", "net.safetensors", "--body-model", "none"], "none"),
         (["photo.png", "--checkpoint", "net.safetensors", "--rotations-only", "--overlays"], "no mesh is computed"),
+        (["photo.png", "--checkpoint", "net.safetensors", "--rotations-only", "--render"], "no mesh is computed"),
+        (
+            ["photo.png", "--checkpoint", "net.safetensors", "--motion", "gone.npz", "--set", "avatar.size_px=65"],
+            "avatar.size_px: ",
+        ),
+        (
+            ["photo.png", "--checkpoint", "net.safetensors", "--render", "--set", "avatar.views=0"],
+            "avatar.views: expected 1 or more, or a motion",
+        ),
+        (
+            ["photo.png", "--checkpoint", "net.safetensors", "--motion", "gone.npz"],
+            "renderer.safetensors is not a file; `pear finetune-renderer` makes one",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(pear, tmp_path, words, sentence):

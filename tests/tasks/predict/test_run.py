@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import trimesh
+from grey_renderer import grey_renderer
 from PIL import Image
 from video_files import write_video
 
@@ -27,10 +29,11 @@ from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfi
 from model.regressor.network import EhmRegressor
 from model.renderer.mesh_files import y_up
 from model.renderer.raster import project
+from model.renderer.texture.file import RendererMeta, save_renderer
 from tasks.posing import pose_bodies
 from tasks.predict import run as module
 from tasks.predict.run import predict
-from tasks.predict.settings import PredictConfig
+from tasks.predict.settings import AvatarConfig, PredictConfig
 from tasks.settings import BodyModelConfig, EstimatorConfig
 
 TINY = RegressorConfig(
@@ -62,7 +65,7 @@ class BoxesByWidth:
             box_source=["detector"] * num,
             scores=np.full(num, 0.5),
             keypoints=np.zeros((num, 133, 3), np.float32),
-            sigma_px=np.ones((num, 133), np.float32),
+            sigma_px=np.full((num, 133), np.inf, np.float32),
             part_valid=np.ones((num, 4), bool),
             valid=np.array([reason != "box_invalid" for _, reason in people], bool),
             part_details=[(None,) * 4] * num,
@@ -394,3 +397,22 @@ def test_numbers_that_are_not_finite_become_a_row(folder, tmp_path):
 def test_settings_that_cannot_be_name_field_and_value(wrong, message):
     with pytest.raises(ValueError, match=message):
         read_settings(PredictConfig, {"checkpoint": "net.safetensors", **wrong}, "settings")
+
+
+def test_avatars_are_drawn_of_everybody_in_a_photo_and_of_a_video_once(folder, result, tmp_path):
+    assets = load_open_body()
+    meta = RendererMeta(body_model=assets.entry)
+    (tmp_path / "renderer.safetensors").write_bytes(save_renderer(grey_renderer(assets), meta))
+    inputs = [str(folder / "in" / name) for name in ("a_three.png", "b_nobody.png", "d_walk.avi")]
+    people = folder / "out/people/00000.parquet"
+    avatar = AvatarConfig(renderer=str(tmp_path / "renderer.safetensors"), views=2, size_px=64, motion=str(people))
+    predict(inputs, settings(folder, tmp_path / "out", render=True, avatar=avatar, frames=FrameChoice(every=3)))
+    written = sorted(path.relative_to(tmp_path / "out/avatars") for path in (tmp_path / "out/avatars").rglob("*.*"))
+    stem = Path(*folder.parts[1:], "in")
+    names = [f"person{k}-{what}.{kind}" for k in (0, 1) for what in ("motion", "turntable") for kind in ("mp4", "png")]
+    expected = [stem / "a_three" / name for name in names] + [stem / "d_walk/000000" / name for name in names]
+    assert written == sorted(expected)
+    with pytest.raises(ValueError, match="already holds"):
+        predict(inputs, settings(folder, tmp_path / "out", render=True, avatar=avatar))
+    predict([str(folder / "in/b_nobody.png")], settings(folder, tmp_path / "out", overwrite=True))
+    assert not list((tmp_path / "out/avatars").rglob("*.*"))

@@ -1,0 +1,1 @@
+"""Avatars of predicted people: their looks from the photo, in poses that the photo does not show."""
