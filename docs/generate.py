@@ -28,6 +28,7 @@ from flows.cli.app import app
 from tasks.annotate.settings import AnnotateConfig
 from tasks.predict.settings import PredictConfig
 from tasks.setting_rows import setting_rows
+from tasks.training.photometric.settings import PhotometricTrainConfig
 from tasks.training.regressor.settings import TrainConfig
 from tasks.training.renderer.settings import RendererConfig
 
@@ -50,6 +51,7 @@ SETTINGS = {
     "Renderer": RendererConfig,
     "Prediction": PredictConfig,
 }
+STAGE_2 = "Training by pixels (stage 2)"
 
 
 def label_columns() -> str:
@@ -82,6 +84,9 @@ def settings() -> str:
     page = ["# Settings", "Dotted names, as `--set` takes them. A setting that a file leaves out has its default."]
     for title, config in SETTINGS.items():
         page += [f"## {title}", _table("setting | default | meaning", _settings(config))]
+    known = set(_settings(TrainConfig))
+    own = (row for row in _settings(PhotometricTrainConfig) if row not in known)
+    page += [f"## {STAGE_2}", "Those of the training, and:", _table("setting | default | meaning", own)]
     return "\n\n".join(page)
 
 

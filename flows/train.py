@@ -1,8 +1,8 @@
-"""train-regressor: labels in, one network out, as a Prefect flow.
+"""Trainings as Prefect flows, labels in, one network out: train-regressor (stage 1), train-photometric (stage 2).
 
     people -> train/<run> -> publish
 
-The flow only wraps plain functions: the order is in ``flows.run.training``, the work in ``tasks.training``, the truth
+The flows only wrap plain functions: the order is in ``flows.run.training``, the work in ``tasks.training``, the truth
 on disk. The training runs in processes of its own, started by torchrun; they end when the flow run does.
 """
 
@@ -29,10 +29,13 @@ from tasks.display import Display, Lines
 from tasks.settings import uses_gpu
 from tasks.training.engine.config import EngineConfig
 from tasks.training.engine.prepared import PreparedRun
+from tasks.training.photometric.request import prepare as prepare_photometric
+from tasks.training.photometric.settings import load_photometric_config
 from tasks.training.regressor.request import prepare
 from tasks.training.regressor.settings import load_train_config
 
 FLOW_NAME = "train-regressor"
+PHOTOMETRIC_FLOW_NAME = "train-photometric"
 Config = TypeVar("Config", bound=EngineConfig)
 PROGRESS_S = 10.0
 """Shortest time between two looks of the progress bar."""
@@ -72,6 +75,17 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
         overrides: Dotted setting to value, for example ``{"steps": 1000}``.
     """
     return train(load_train_config(params, overrides), prepare)
+
+
+@flow(name=PHOTOMETRIC_FLOW_NAME, persist_result=False, on_running=[remember])
+def train_photometric(params: str = "params.photometric.yaml", overrides: dict[str, Any] | None = None) -> Any:
+    """Trains a regressor of stage 1 on by pixels, or goes on where the run of the same settings stopped.
+
+    Args:
+        params: Settings file with a section ``train_photometric``.
+        overrides: Dotted setting to value, for example ``{"steps": 1000}``.
+    """
+    return train(load_photometric_config(params, overrides), prepare_photometric)
 
 
 def train(config: Config, prepare: Callable[[Config, Display], PreparedRun]) -> Any:

@@ -14,6 +14,7 @@ REVISIONS = {
     "refine": 10,
     "train": 1,
     "renderer": 1,
+    "train_photometric": 1,
     "predict": 3,
 }
 """Step as files name it -> revision."""

@@ -37,7 +37,7 @@ ROOMS = {
         "networks": {"rotations"},
         "imaging": {"rotations"},
         "metrics": {"body"},
-        "renderer": {"body", "imaging", "networks", "tensor_file", "weights"},
+        "renderer": {"batches", "body", "imaging", "networks", "tensor_file", "weights"},
         "estimators": {"body", "imaging", "networks", "rotations", "weights"},
         "licensed_files": {"estimators"},
         "regressor": {
@@ -68,6 +68,7 @@ ROOMS = {
             *("body_model", "display", "metric_files", "revisions", "settings", "synthetic", "training.engine"),
             "version",
         },
+        "training.photometric": {"display", "training.engine", "training.regressor"},
     },
     "flows": {
         "run": {"server"},

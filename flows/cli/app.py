@@ -15,7 +15,7 @@ from flows.cli.finetune_renderer import finetune_renderer
 from flows.cli.init import init
 from flows.cli.predict import predict
 from flows.cli.server import down, up
-from flows.cli.train import train
+from flows.cli.train import train, train_photometric
 from tasks.version import code_version
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -40,7 +40,7 @@ def options(
 
 COMMANDS = (
     *(init, annotate, retry, status, failures, inspect, verify, masks),
-    *(train, finetune_renderer, predict, config, assets, up, down),
+    *(train, finetune_renderer, train_photometric, predict, config, assets, up, down),
 )
 """In the order of ``pear --help``."""
 

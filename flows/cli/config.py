@@ -54,6 +54,10 @@ def _loaded(params: Path, overrides: dict[str, Any]) -> tuple[Any, dict[str, Any
         from tasks.training.renderer.settings import load_renderer_config
 
         return load_renderer_config(params, overrides), sections["renderer"], overrides
+    if set(sections) == {"train_photometric"}:
+        from tasks.training.photometric.settings import load_photometric_config
+
+        return load_photometric_config(params, overrides), sections["train_photometric"], overrides
     if set(sections) == {"predict"}:
         from tasks.predict.settings import load_predict_config
 

@@ -1,4 +1,4 @@
-"""``pear train``: the regressor from published labels."""
+"""``pear train``: the regressor from published labels; ``pear train-photometric``: that regressor on by pixels."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tasks.training.engine.prepared import PreparedRun
 
 TrainParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train`.")]
+PhotometricParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train_photometric`.")]
 TrainSettings = Annotated[
     list[str] | None, typer.Option("--set", help="Setting to replace, for example optimiser.lr=1e-4.")
 ]
@@ -51,6 +52,29 @@ def train(
             from tasks.training.regressor.settings import load_train_config
 
             ok = train_here(lambda shown: prepare(load_train_config(params, overrides), shown))
+    raise typer.Exit(0 if ok else 1)
+
+
+def train_photometric(
+    params: PhotometricParams = Path("params.photometric.yaml"),
+    settings: TrainSettings = None,
+    local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
+) -> None:
+    """Train a regressor on by pixels (stage 2); a run that was stopped goes on where it was.
+
+    With a server up (`pear up`) the run shows in its UI.
+    """
+    with stoppable("run the same command again to go on from the last checkpoint."), one_sentence():
+        overrides = parse_settings(settings, params)
+        if not local and has_server():
+            from flows.train import train_photometric as flow
+
+            ok = train_with_server(flow, params, overrides)
+        else:
+            from tasks.training.photometric.request import prepare
+            from tasks.training.photometric.settings import load_photometric_config
+
+            ok = train_here(lambda shown: prepare(load_photometric_config(params, overrides), shown))
     raise typer.Exit(0 if ok else 1)
 
 

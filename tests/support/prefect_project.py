@@ -40,6 +40,11 @@ from prefect import flow
 @flow(name="train-regressor")
 def train_regressor(params: str = "params.train.yaml", overrides: dict | None = None):
     return params
+
+
+@flow(name="train-photometric")
+def train_photometric(params: str = "params.photometric.yaml", overrides: dict | None = None):
+    return params
 '''
 
 

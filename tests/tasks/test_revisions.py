@@ -93,6 +93,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     people = rendered_people(RenderedPeopleConfig(train=8), assets, sites, quiet())
     texture = dict(people.texture(3).named_buffers())
     yield "renderer", {name: reduced(values.flatten().double().numpy()) for name, values in texture.items()}
+    yield "train_photometric", {"terms": reduced(np.array(photometric_terms(), np.float64))}
 
     torch.manual_seed(1)
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
@@ -103,6 +104,32 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     stated = {"checkpoint": str(folder / "net.safetensors"), "out": str(folder / "predictions"), "boxes": "whole"}
     predict([str(folder / "photo.png")], load_predict_config(None, stated | {"run.device": "cpu"}))
     yield "predict", of_files(list((folder / "predictions").rglob("*.parquet")))
+
+
+def photometric_terms() -> list[float]:
+    """What stage 2 tells of random weights on noise, once its weights have been measured."""
+    from open_renderers import noise_pictures, photometric
+    from training_rig import TINY, random_batch
+
+    from model.body.assets import load_open_body
+    from model.body.keypoint_body import KeypointBody
+    from model.regressor.loss_config import LossConfig
+    from model.regressor.network import EhmRegressor
+    from tasks.training.photometric.balance import Balance, groups_of
+    from tasks.training.photometric.dataset import PicturedBatch
+    from tasks.training.photometric.objective import PhotometricObjective
+
+    torch.manual_seed(1)
+    body, balance = KeypointBody(load_open_body()), Balance(groups_of(("head",)), 1.0, 1)
+    objective = PhotometricObjective(
+        EhmRegressor(TINY), body, LossConfig(), "fp32", photometric(reach=100.0), balance, 0.3
+    )
+    batch = random_batch(3, 5)
+    known = {name: getattr(batch, name) for name in batch.__slots__}
+    pictured = PicturedBatch(**known, pictures={"head": noise_pictures(3, 32, 6)})
+    objective(pictured)
+    loss, terms = objective(pictured)
+    return [float(value) for value in (loss.detach(), *terms.values())]
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,15 @@ def process_group(device: str = "auto") -> Iterator[ProcessGroup]:
         dist.destroy_process_group()
 
 
+def mean_of_processes(values: Tensor) -> Tensor:
+    """The mean of a tensor over all processes that take part, for what only knows that it is called in each of them."""
+    if not dist.is_initialized():
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 def choose_device(device: str, local_rank: int) -> torch.device:
     """The device of a process.
 

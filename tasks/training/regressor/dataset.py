@@ -177,10 +177,15 @@ class RegressorDataset(Dataset[TrainingBatch]):
         """
         row = self.rows[index][number]
         augmentation = self.augmentation(row, position)
-        photo = self._photo(index, row, decode_reduction(augmentation.square, self.config.crop_px))
-        return self._crop(row, augmentation, photo)
+        photo = self._photo(index, row, self._reduction(row, augmentation))
+        return self._make(index, row, augmentation, photo)
 
-    def _crop(self, row: LabelRow, augmentation: Augmentation, photo: ReducedImage) -> Sample:
+    def _reduction(self, row: LabelRow, augmentation: Augmentation) -> int:
+        """How coarsely a photo may be decoded."""
+        return decode_reduction(augmentation.square, self.config.crop_px)
+
+    def _make(self, index: int, row: LabelRow, augmentation: Augmentation, photo: ReducedImage) -> Any:
+        """The sample of a person of a set from the decoded photo."""
         return make_sample(
             row,
             photo.rgb,

@@ -11,10 +11,11 @@ from model.regressor.augment import AugmentConfig
 from model.regressor.batch import TrainingBatch
 from model.regressor.checkpoint import CheckpointMeta, save_regressor
 from model.regressor.flip import CoefficientMirror
+from model.regressor.network import EhmRegressor
 from tasks.body_model import full_body
 from tasks.training.engine.distributed import ProcessGroup
 from tasks.training.engine.run_folder import RunFolder
-from tasks.training.regressor.dataset import RegressorDataset
+from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
 from tasks.training.regressor.evaluation import Evaluator, HeldOut, evaluate
 from tasks.training.regressor.objective import Objective
 from tasks.training.regressor.pictures import overlay_sheet
@@ -44,12 +45,10 @@ class RegressorExperiment:
         mirror = None
         if config.augment.flip_share > 0:
             mirror = CoefficientMirror.of(plan.assets, network.size)
-        self.training = RegressorDataset(
+        self.training = self.samples(
             plan.training,
             config.augment,
-            network,
-            config.seed,
-            mirror=mirror,
+            mirror,
             weigh_by_quality=config.weigh_by_quality,
             max_broken_share=config.max_broken_share,
         )
@@ -57,13 +56,8 @@ class RegressorExperiment:
         self.validation = None
         """The people to evaluate on, as they are; None where there are none."""
         if plan.validation:
-            self.validation = RegressorDataset(
-                plan.validation,
-                AugmentConfig.none(),
-                network,
-                config.seed,
-                shuffle=False,
-                max_broken_share=config.max_broken_share,
+            self.validation = self.samples(
+                plan.validation, AugmentConfig.none(), None, shuffle=False, max_broken_share=config.max_broken_share
             )
 
     @property
@@ -91,6 +85,16 @@ class RegressorExperiment:
         """A term of weight 0 may leave a read-out without a gradient."""
         return self.config.loss.reaches_every_readout
 
+    def samples(
+        self,
+        people: tuple[LabelledPhotos, ...],
+        augment: AugmentConfig,
+        mirror: CoefficientMirror | None,
+        **options: Any,
+    ) -> RegressorDataset:
+        """Some people as samples; the options are those of ``RegressorDataset``."""
+        return RegressorDataset(people, augment, self.config.network, self.config.seed, mirror=mirror, **options)
+
     def objective(self) -> Objective:
         """Network, body and loss, with the first weights.
 
@@ -116,17 +120,23 @@ class RegressorExperiment:
 
     def export(self, objective: Objective, step: int, metrics: Mapping[str, Any]) -> bytes:
         """The network as ``model.regressor.checkpoint`` reads it."""
+        return self.packed(objective.network, step, metrics)
+
+    def packed(
+        self, network: EhmRegressor, step: int, metrics: Mapping[str, Any], further: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """A network with its metadata; ``further`` goes to what is said of the training."""
         validation = [people.selection.snapshot_hash for people in self.plan.validation]
         meta = CheckpointMeta(
             config=self.config.network,
             step=step,
             snapshot_hashes=self.plan.snapshot_hashes,
             body_model=dict(self.plan.body_model),
-            training=self.config.deciding() | {"validation_snapshots": validation},
+            training=self.config.deciding() | {"validation_snapshots": validation} | dict(further or {}),
             metrics=dict(metrics),
             code_version=code_version(),
         )
-        return save_regressor(objective.network, meta)
+        return save_regressor(network, meta)
 
 
 def open_experiment(request: Path) -> RegressorExperiment:

@@ -1,0 +1,51 @@
+"""The program of stage 2: what it tells of arms that are there, and its parts on a few faces."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.stage2 import BATCH, batches, biased, jaw_of, numbers_of, report, said_of
+from model.body.parameters import EhmParameters
+from model.rotations import rotvec_to_rotmat
+
+
+def write(folder, seed, arm, after):
+    result = {"before": {"jaw_rad": [0.3, 0.3]}, "after": {"jaw_rad": after}}
+    names = ("lips_mm", "face_mm", "scale_percent")
+    result = {part: values | dict.fromkeys(names, values["jaw_rad"]) for part, values in result.items()}
+    (folder / f"seed{seed}-{arm}.json").write_text(json.dumps(result))
+
+
+def test_the_report_pairs_arms_of_one_seed_person_by_person(tmp_path):
+    for seed, gain in ((0, 0.02), (1, 0.04)):
+        write(tmp_path, seed, "labels", [0.2, 0.4])
+        write(tmp_path, seed, "pictures", [0.2 - gain, 0.4 - gain])
+    write(tmp_path, 2, "pictures", [0.0, 0.0])  # its counterpart is not there yet
+    row = next(line for line in report(tmp_path).splitlines() if "pictures: jaw_rad" in line)
+    assert row == "| pictures: jaw_rad | 2 | 0.3 | 0.3 | 0.27 | -0.03 (0; 0.01) | -10% |"
+    assert "refined" not in report(tmp_path)
+
+
+def test_all_faces_come_equally_often_and_the_same_for_every_arm():
+    steps = batches(2 * BATCH, 8, seed=1)
+    assert torch.cat(steps).bincount().tolist() == [4] * (2 * BATCH)
+    assert all(torch.equal(a, b) for a, b in zip(steps, batches(2 * BATCH, 8, seed=1), strict=True))
+
+
+def test_numbers_say_the_people_again_and_labels_have_the_bias():
+    jaw = torch.tensor([0.05, 0.2, 0.4])
+    people = EhmParameters.neutral(
+        3, jaw_pose=rotvec_to_rotmat(torch.nn.functional.pad(jaw[:, None], (0, 2))),
+        flame_expression=torch.linspace(-1, 1, 30).view(3, 10),
+        head_scale=torch.tensor([0.9, 1.0, 1.1])[:, None].expand(3, 3),
+    )  # fmt: skip
+    again = said_of(people, numbers_of(people, jaw_of(people)))
+    for name in ("jaw_pose", "flame_expression", "head_scale"):
+        assert torch.allclose(getattr(again, name), getattr(people, name), atol=1e-6), name
+    open_mouth = rotvec_to_rotmat(torch.tensor([0.2, 0.0, 0.0])).expand(4000, 3, 3)
+    many = EhmParameters.neutral(4000, jaw_pose=open_mouth, flame_expression=torch.ones(4000, 10))
+    said = said_of(many, biased(many))
+    assert said.head_scale.log().mean() == pytest.approx(0.04, abs=0.004)
+    assert said.flame_expression.mean() == pytest.approx(0.5, abs=0.01)
+    assert 0 < jaw_of(said).mean() < 0.15
