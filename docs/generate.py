@@ -28,6 +28,7 @@ from flows.cli.app import app
 from tasks.annotate.settings import AnnotateConfig
 from tasks.predict.settings import PredictConfig
 from tasks.setting_rows import setting_rows
+from tasks.training.guava.settings import GuavaTrainConfig
 from tasks.training.photometric.settings import PhotometricTrainConfig
 from tasks.training.regressor.settings import TrainConfig
 from tasks.training.renderer.settings import RendererConfig
@@ -49,6 +50,7 @@ SETTINGS = {
     "Annotation": AnnotateConfig,
     "Training": TrainConfig,
     "Renderer": RendererConfig,
+    "Renderer of the kind guava": GuavaTrainConfig,
     "Prediction": PredictConfig,
 }
 STAGE_2 = "Training by pixels (stage 2)"

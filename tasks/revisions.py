@@ -15,6 +15,7 @@ REVISIONS = {
     "train": 1,
     "renderer": 1,
     "train_photometric": 1,
+    "guava": 1,
     "predict": 3,
 }
 """Step as files name it -> revision."""

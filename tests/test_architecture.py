@@ -64,6 +64,10 @@ ROOMS = {
         "training.renderer": {
             *("body_model", "display", "metric_files", "posing", "revisions", "settings", "synthetic", "version"),
         },
+        "training.guava": {
+            *("body_model", "display", "metric_files", "revisions", "settings", "training.engine"),
+            *("training.regressor", "version"),
+        },
         "training.regressor": {
             *("body_model", "display", "metric_files", "revisions", "settings", "synthetic", "training.engine"),
             "version",

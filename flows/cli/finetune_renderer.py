@@ -21,17 +21,24 @@ def finetune_renderer(
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
 ) -> None:
-    """Learn what draws people, in minutes; a renderer that was learnt from the same stays.
+    """Learn what draws people; a renderer that was learnt from the same stays.
 
     With a server up (`pear up`) the run shows in its UI.
     """
-    with stoppable("nothing was written; run the same command to begin again."), one_sentence():
+    with stoppable("run the same command again; what takes long goes on where it was."), one_sentence():
         overrides = parse_settings(settings, params)
         if not local and has_server():
             from flows.cli.train import train_with_server
             from flows.renderer import finetune
 
             raise typer.Exit(0 if train_with_server(finetune, params, overrides) else 1)
+        from tasks.training.guava.settings import is_guava, load_guava_config
+
+        if is_guava(params, overrides):
+            from flows.cli.train import train_here
+            from tasks.training.guava.request import prepare
+
+            raise typer.Exit(0 if train_here(lambda shown: prepare(load_guava_config(params, overrides), shown)) else 1)
         from tasks.training.renderer.run import finetune_renderer as finetune_here
         from tasks.training.renderer.settings import load_renderer_config
 

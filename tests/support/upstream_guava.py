@@ -210,3 +210,18 @@ def _arrays(assets):
         posedirs=torch.zeros(9 * (assets.num_joints - 1), 3 * assets.num_vertices),
         J_regressor=torch.from_numpy(assets.joint_regressor), lbs_weights=torch.from_numpy(assets.skin_weights),
     )  # fmt: skip
+
+
+def loss_model(monkeypatch, perceptual):
+    """Upstream's loss with its published weights, on our perceptual term."""
+    modules(monkeypatch)
+    for name in ("fused_ssim", "submodules", "submodules.lpipsPyTorch"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    losses = importlib.import_module("utils.loss_utils")
+    monkeypatch.setattr(losses, "LPIPS", lambda *_: perceptual)
+    weights = Node(
+        lambda_l1=1.0, lambda_perpetual=0.025, lambda_head_crop=0.25, lambda_hand_crop=0.1, lambda_local_xyz=0.01,
+        lambda_local_scale=1, perpetual_increase_iter=10000, lambda_perpetual_high=0.05, threshold_local_xyz=3.0,
+        threshold_scale=0.6,
+    )  # fmt: skip
+    return losses.Optimization_Loss(Node(OPTIMIZE=weights))

@@ -56,6 +56,7 @@ def of_files(paths: list[Path]) -> dict[str, list[float]]:
 def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     """Every step with its reduced results, on four rendered people, noise and random weights."""
     from annotated_project import annotate, write_project
+    from guava_rig import guava_config
     from known_people import TINY
     from texture_renderers import quiet
     from training_rig import NoiseExperiment, alone, noise_plan
@@ -70,6 +71,8 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     from tasks.predict.settings import load_predict_config
     from tasks.training.engine.curves import read_rows
     from tasks.training.engine.loop import Trainer
+    from tasks.training.guava.experiment import open_experiment
+    from tasks.training.guava.request import prepare
     from tasks.training.renderer.people import rendered_people
     from tasks.training.renderer.settings import RenderedPeopleConfig
 
@@ -94,6 +97,13 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     texture = dict(people.texture(3).named_buffers())
     yield "renderer", {name: reduced(values.flatten().double().numpy()) for name, values in texture.items()}
     yield "train_photometric", {"terms": reduced(np.array(photometric_terms(), np.float64))}
+
+    prepared = prepare(guava_config(folder / "guava", steps=2, validation=()))
+    Trainer.start(open_experiment(prepared.folder.request), alone()).run()
+    losses = [
+        [row[name] for name in ("loss", "raw", "offset", "grad_norm")] for row in read_rows(prepared.folder.curve)
+    ]
+    yield "guava", {"losses": reduced(np.array(losses, np.float64).ravel())}
 
     torch.manual_seed(1)
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)

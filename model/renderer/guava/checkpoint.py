@@ -6,6 +6,7 @@ neither read nor ever written; the body comes from the user's own files.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from model.networks.dinov2 import DinoV2
 from model.renderer.guava.config import PUBLISHED, GuavaConfig
 from model.renderer.guava.renderer import GuavaRenderer
 from model.renderer.guava.texture_inversion import UvMap
+from model.tensor_file import pack
 from model.weights import load_into, read_checkpoint, require_keys
 
 PARTS = ("model", "render_model")
@@ -25,6 +27,9 @@ NETWORKS = (
     "uv_feature_decoder.", "uv_base_feature", "uv_point_decoder.", "nerual_refiner.",
 )  # fmt: skip
 """How the names of the networks begin."""
+REFINER = "nerual_refiner."
+"""How the names of the second part begin."""
+FORMAT = "pear-guava/1"
 UV_PREFIX = "ehm.smplx.uvmap_"
 UV_NAMES = (f"{UV_PREFIX}f_idx", f"{UV_PREFIX}f_bary", f"{UV_PREFIX}mask")
 
@@ -33,7 +38,7 @@ def load_guava(path: Path, faces: Tensor, config: GuavaConfig = PUBLISHED) -> tu
     """The renderer of a checkpoint in the published layout.
 
     Args:
-        path: `best_<iteration>_<ssim>.pt` or `latest.pt`.
+        path: `best_<iteration>_<ssim>.pt`, `latest.pt`, or what ``save_guava`` made.
         faces: (F, 3) of the body with teeth, `guava_body`.
         config: Sizes; the published ones.
 
@@ -51,6 +56,23 @@ def load_guava(path: Path, faces: Tensor, config: GuavaConfig = PUBLISHED) -> tu
     own = {name: tensor for name, tensor in tensors.items() if name.startswith(NETWORKS)}
     load_into(renderer, own, path=path)
     return renderer.eval(), file.sha256
+
+
+def save_guava(renderer: GuavaRenderer, came_from: Mapping[str, Any]) -> bytes:
+    """The networks and the UV map as a file that ``load_guava`` reads, without anything of a body.
+
+    Args:
+        renderer: Its weights.
+        came_from: What has to be known about them, plain values.
+    """
+    uv = renderer.uv
+    tensors = {
+        f"{PARTS[1] if name.startswith(REFINER) else PARTS[0]}.{name}": tensor
+        for name, tensor in renderer.state_dict().items()
+    }
+    for name, tensor in zip(UV_NAMES, (uv.face_ids.int(), uv.weights, uv.used), strict=True):
+        tensors[f"{PARTS[0]}.{name}"] = tensor
+    return pack(tensors, {"format": FORMAT, **came_from})
 
 
 def load_backbone(backbone: DinoV2, path: Path) -> str:

@@ -23,17 +23,18 @@ class OptimiserConfig:
     lr: PositiveFloat = 1e-5
     """Learning rate after the warm-up."""
     backbone_lr_share: Share = 1.0
-    """The backbone's learning rate as a share of `lr`; 0 keeps its weights as they are."""
+    """The learning rate of the backbone, or of what a training calls slow, as a share of `lr`; 0 keeps its weights as
+    they are."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the first and the second moment."""
     weight_decay: NonNegativeFloat = 1e-4
     """On matrices and convolutions; biases, norms, position tables and tokens have none."""
     warmup_steps: NonNegativeInt = 0
     """Steps over which the learning rate rises from 0."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """``constant``, or ``cosine``: down to `final_lr_share` at the last step."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """``constant``; ``cosine`` or ``linear``: down to `final_lr_share` at the last step."""
     final_lr_share: Share = 0.01
-    """What is left of `lr` at the end of a cosine."""
+    """What is left of `lr` at the end of a cosine or a line."""
     clip_norm: PositiveFloat | None = 1.0
     """Largest Euclidean norm of the whole gradient; a larger one is scaled down to it. null: none is."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -21,21 +22,24 @@ def learning_rate(config: OptimiserConfig, step: int, num_steps: int) -> float:
     warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "constant":
         return config.lr * warm
-    turn = 0.5 * (1 + math.cos(math.pi * min(1.0, (step + 1) / num_steps)))
+    done = min(1.0, (step + 1) / num_steps)
+    turn = 1 - done if config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
     return config.lr * warm * (config.final_lr_share + (1 - config.final_lr_share) * turn)
 
 
 def build_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """AdamW over the parameters that are trained, in groups with and without weight decay.
 
-    Each group has ``share``, its learning rate as a share of that of the step.
+    Each group has ``share``, its learning rate as a share of that of the step. Weights whose names have one of the
+    parts that the network lists as ``slow_weights`` are the slow ones, else those of a backbone.
 
     Raises:
         ValueError: No parameter is left to train.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    slow: Sequence[str] = getattr(network, "slow_weights", ("backbone.",))
     for name, parameter in network.named_parameters():
-        share = config.backbone_lr_share if "backbone." in name else 1.0
+        share = config.backbone_lr_share if any(part in name for part in slow) else 1.0
         if share == 0:
             parameter.requires_grad_(False)
         if not parameter.requires_grad:

@@ -42,3 +42,17 @@ def test_a_mistake_is_a_sentence(tmp_path, monkeypatch, words, options, sentence
     assert sentence in answer.stderr
     assert answer.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_kind_guava_is_a_training_of_its_own(tmp_path, monkeypatch):
+    given = {
+        "kind": "guava",
+        "checkpoint": "nowhere.pt",
+        "datasets": [{"path": "labels", "images": "photos", "masks": "masks"}],
+        "body_model": {"path": "licensed", "fusion": "paper"},
+    }
+    answer = run(tmp_path, monkeypatch, settings=given)
+    assert answer.exit_code == 2
+    assert answer.stderr == (
+        f"pear: checkpoint: there is no file {tmp_path / 'nowhere.pt'}; correct the path or leave the setting out\n"
+    )

@@ -8,7 +8,7 @@ import roma
 import torch
 from guava_scene import blended_turns, camera_of, shake, sheet, uv_of
 from official_sizes import official_sizes
-from upstream_guava import Rasteriser, networks, with_teeth
+from upstream_guava import Rasteriser, loss_model, networks, with_teeth
 from upstream_packages import upstream
 
 from model.body.ehms import EHMs
@@ -17,7 +17,10 @@ from model.networks.dinov2 import DINO_B, DinoConfig, DinoV2
 from model.renderer.guava.body import guava_body
 from model.renderer.guava.checkpoint import load_guava
 from model.renderer.guava.config import PUBLISHED
-from model.renderer.guava.gaussians import posed
+from model.renderer.guava.gaussians import Appearance, Attributes, posed
+from model.renderer.guava.losses import GuavaLossConfig, guava_loss
+from model.renderer.guava.renderer import Picture
+from model.renderer.perceptual.term import PerceptualConfig, build_perceptual
 from model.rotations import rotvec_to_rotmat
 
 pytestmark = [pytest.mark.upstream, pytest.mark.timeout(900)]
@@ -161,3 +164,31 @@ def test_the_body_with_teeth(monkeypatch):
     vertices, turned = EHMs(ours).posed_surface(people)
     close(vertices, theirs["vertices"])
     close(turned, theirs["ver_transform_mat"][..., :3, :3])
+
+
+@pytest.mark.parametrize("step", [10, 999, 1_000, 10_000, 10_001])
+def test_the_loss(step, monkeypatch):
+    config = dataclasses.replace(GuavaLossConfig(), term=PerceptualConfig(batch="sum"))
+    term = build_perceptual(config.term)
+    theirs = loss_model(monkeypatch, term)
+    torch.manual_seed(step)
+    refined, raw, target = torch.rand(3, 2, 3, 128, 128)
+    mask = (torch.rand(2, 1, 128, 128) > 0.5).float()
+    boxes = {
+        "head": [[10, 20, 90, 100], [5, 6, 70, 80]],
+        "left_hand": [[0, 0, 30, 40], [64, 64, 64, 64]],
+        "right_hand": [[50, 60, 100, 128], [1, 2, 30, 40]],
+    }
+    offsets, scales = 4 * torch.randn(2, 50, 3), torch.rand(2, 50, 3)
+    batch = {"image": target, "mask": mask}
+    for name, values in boxes.items():
+        left, top, right, bottom = torch.tensor(values).unbind(1)
+        batch[f"{name}_box"] = torch.stack([left, right, top, bottom], 1)
+    extra = {"uv_point_xyz": offsets, "uv_point_scale": scales}
+    expected, _ = theirs({"renders": refined, "raw_renders": raw}, batch, extra, step)
+    texels = Attributes(colours=refined, opacities=refined, scales=scales, rotations_wxyz=refined)
+    total, _ = guava_loss(
+        Picture(refined, raw, mask[:, 0]), Appearance(vertices=texels, texels=texels, offsets=offsets), target * mask,
+        mask, {name: torch.tensor(values) for name, values in boxes.items()}, step - 1, config, term,
+    )  # fmt: skip
+    assert float(total) == pytest.approx(float(sum(expected.values())), rel=1e-5)

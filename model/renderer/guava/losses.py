@@ -1,0 +1,151 @@
+"""What a drawn person is charged for beside the photo, as GUAVA was trained; the weights are the published ones.
+
+Legend: B people, T texels, H = W the side of what is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.imaging.camera import Camera, project
+from model.renderer.guava.gaussians import Appearance
+from model.renderer.guava.renderer import Picture
+from model.renderer.perceptual.term import Perceptual, PerceptualConfig
+
+PARTS = ("head", "left_hand", "right_hand")
+"""Parts that are looked at closely."""
+_BOX_MARGIN = 0.1
+"""Boxes of parts reach this share of their sides beyond the vertices."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuavaLossConfig:
+    """Terms and weights."""
+
+    l1: float = 1.0
+    """Mean absolute difference, of values in 0..1."""
+    perceptual: float = 0.025
+    """The perceptual term."""
+    perceptual_later: float = 0.05
+    """The same from `later_from` on."""
+    later_from: int = 10_000
+    """Steps after which the perceptual term has its later weight."""
+    head: float = 0.25
+    """Both terms once more on the head alone, as a share of their weights."""
+    hand: float = 0.1
+    """Likewise on each hand."""
+    crop_px: int = 256
+    """Side to which heads and hands are resized."""
+    offset: float = 0.01
+    """How far texels lie from the surface beyond `offset_free`."""
+    offset_free: float = 3.0
+    """Distance that costs nothing, in sizes of the face."""
+    scale: float = 1.0
+    """How large Gaussians of texels are beyond `scale_free`."""
+    scale_free: float = 0.6
+    """Size that costs nothing, in sizes of the face."""
+    masked_steps: int = 1000
+    """Step, counted from 1, before which what the refiner draws beside the person costs nothing."""
+    term: PerceptualConfig = field(default_factory=PerceptualConfig)
+    """Which perceptual term. Published: ``{kind: lpips-alex, inputs: unmapped, batch: sum}``; the sum makes the weight
+    six times as large at six people a batch, so a mean over the batch has `perceptual` 0.15 and 0.3 for the same."""
+
+    def __post_init__(self) -> None:
+        for name in ("l1", "perceptual", "perceptual_later", "head", "hand", "offset", "scale"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name}: expected a weight of 0 or more, got {getattr(self, name)}")
+        if self.crop_px < 16:
+            raise ValueError(f"crop_px: expected at least 16 px, got {self.crop_px}")
+
+
+@torch.no_grad()
+def part_boxes(vertices_m: Tensor, camera: Camera, parts: Mapping[str, Tensor], side_px: int) -> dict[str, Tensor]:
+    """Boxes (B, 4) int64 of parts in a picture: left, top, right, bottom, the last two exclusive.
+
+    A part that is not in the picture has a box without extent.
+
+    Args:
+        vertices_m: (B, V, 3) in the frame of the camera.
+        camera: Of the picture.
+        parts: Vertices of each.
+        side_px: Of the picture.
+    """
+    pixels = project(vertices_m, camera)
+    found = {}
+    for name, ids in parts.items():
+        low, high = pixels[:, ids].aminmax(dim=1)
+        margin = _BOX_MARGIN * (high - low)
+        box = torch.cat([(low - margin).floor(), (high + margin).ceil()], 1)
+        found[name] = box.clamp(0, side_px).long()
+    return found
+
+
+def guava_loss(
+    drawn: Picture,
+    appearance: Appearance,
+    target: Tensor,
+    mask: Tensor,
+    boxes: Mapping[str, Tensor],
+    step: int,
+    config: GuavaLossConfig,
+    perceptual: Perceptual,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss, and its weighted terms without gradient.
+
+    Args:
+        drawn: B pictures.
+        appearance: Of whom they are.
+        target: (B, 3, H, W) photos, 0..1, black beside the person.
+        mask: (B, 1, H, W) the person, 0..1.
+        boxes: Of `PARTS`, ``part_boxes``.
+        step: How many steps are done.
+        config: Weights.
+        perceptual: The term of ``config.term``.
+    """
+    weights = config.l1, config.perceptual if step < config.later_from else config.perceptual_later
+    refined = drawn.refined * mask if step + 1 < config.masked_steps else drawn.refined
+    terms: dict[str, Tensor] = {}
+    for name, picture in (("refined", refined), ("raw", drawn.raw)):
+        pairs = {name: (picture, target, 1.0)}
+        for part in PARTS:
+            share = config.head if part == "head" else config.hand
+            crops = _crops(picture, target, boxes[part], config.crop_px) if share else None
+            if crops is not None:
+                pairs[f"{name}_{part}"] = (*crops, share)
+        for key, (ours, theirs, share) in pairs.items():
+            terms[f"{key}_l1"] = weights[0] * share * (ours - theirs).abs().mean()
+            terms[f"{key}_{config.term.name}"] = weights[1] * share * perceptual(ours, theirs)
+    far = appearance.offsets.norm(dim=-1) - config.offset_free
+    large = appearance.texels.scales - config.scale_free
+    terms["offset"] = config.offset * F.relu(far).mean()
+    terms["scale"] = config.scale * F.relu(large).norm(dim=-1).mean()
+    return torch.stack(list(terms.values())).sum(), _grouped(terms)
+
+
+def _crops(picture: Tensor, target: Tensor, boxes: Tensor, side_px: int) -> tuple[Tensor, Tensor] | None:
+    """Boxes of both, resized, of those who have one; None where nobody has."""
+    both = torch.cat([picture, target], 1)
+    cut = [
+        F.interpolate(both[row : row + 1, :, top:bottom, left:right], (side_px, side_px), mode="bilinear")
+        for row, (left, top, right, bottom) in enumerate(boxes.tolist())
+        if right > left and bottom > top
+    ]
+    if not cut:
+        return None
+    ours, theirs = torch.cat(cut).chunk(2, dim=1)
+    return ours, theirs
+
+
+def _grouped(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of the curve: of whole pictures, of parts, and of the Gaussians; always the same names."""
+    names = ("refined", "raw", "head", "hand", "offset", "scale")
+    found = {name: torch.zeros_like(terms["offset"].detach()) for name in names}
+    for key, value in terms.items():
+        name = next(name for name in ("head", "hand", *names) if name in key)
+        found[name] = found[name] + value.detach()
+    return found

@@ -1,0 +1,215 @@
+"""From settings to what the processes of a training are given: labels are read and checked once, by who starts them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.canonical import config_hash
+from datasets_manifest.files import sweep_temporary, write_text
+from datasets_manifest.shards.body_entry import body_identity
+from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits
+from datasets_manifest.shards.selection import select_labels
+from datasets_manifest.shards.selection_file import read_selections, write_selections
+from datasets_manifest.sources.image_source import check_images
+from datasets_manifest.sources.opening import open_images
+from model.renderer.guava.body import guava_body
+from model.weights import checkpoint_sha256
+from tasks.body_model import ehm_assets
+from tasks.display import Display
+from tasks.revisions import REVISIONS
+from tasks.training.engine.checkpoints import is_finished
+from tasks.training.engine.prepared import PreparedRun
+from tasks.training.engine.run_folder import RunFolder
+from tasks.training.guava.pairs import frames_of_clips
+from tasks.training.guava.publish import publish_run
+from tasks.training.guava.settings import GuavaTrainConfig, from_plain, to_plain
+from tasks.training.regressor.dataset import LabelledPhotos
+
+MODULE = "tasks.training.guava"
+"""What each process of the training runs."""
+NETWORK = "guava"
+"""What the trained network is called in the files of a run, and the step in ``tasks.revisions``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuavaPlan:
+    """A training that may start."""
+
+    config: GuavaTrainConfig
+    """All settings."""
+    training: tuple[LabelledPhotos, ...]
+    """Whose frames are learnt from."""
+    validation: tuple[LabelledPhotos, ...]
+    """Whose frames are evaluated on."""
+    stated: Mapping[str, Any]
+    """Everything that decides the result."""
+
+    @property
+    def run_hash(self) -> str:
+        """Over everything that decides the result."""
+        return config_hash(self.stated)
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run keeps its files."""
+        return RunFolder.of(self.config.output.runs, self.run_hash, NETWORK)
+
+    def lines(self) -> list[str]:
+        """What will be done, for a log."""
+        said = [f"learns from {_sentence(people)}" for people in self.training]
+        said += [f"evaluates on {_sentence(people)}" for people in self.validation]
+        config = self.config
+        return [*said, f"{config.steps} steps of {config.global_batch} pairs; run {self.folder.root.name}"]
+
+
+def _sentence(people: LabelledPhotos) -> str:
+    count = len(frames_of_clips(people, first=False))
+    return f"{people.selection.sentence} {count} of them are frames of clips of one person."
+
+
+def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
+    """Reads and checks everything that a training needs.
+
+    Raises:
+        ValueError: Labels, photos, masks or files are missing or do not fit each other, or nobody is in two frames.
+    """
+    for name, path in config.files.items():
+        if not Path(path).is_file():
+            raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
+    assets = ehm_assets(config.body_model)
+    guava_body(assets)
+    training, validation = (
+        tuple(_open(entry, config) for entry in sets) for sets in (config.datasets, config.validation)
+    )
+    everybody = [people.selection for people in (*training, *validation)]
+    check_same_body(everybody)
+    check_splits(everybody, config.filter.splits)
+    _check_apart(training, validation)
+    stated = {
+        "revision": REVISIONS[NETWORK],
+        "settings": config.deciding(),
+        "snapshots": [people.selection.snapshot_hash for people in training],
+        "validation": [people.selection.snapshot_hash for people in validation],
+        "body_model": body_identity(assets.entry),
+        "files": {name: checkpoint_sha256(path) for name, path in config.files.items()},
+    }
+    shortened = tuple(_shortened(people, config.max_validation_frames) for people in validation)
+    return GuavaPlan(config=config, training=training, validation=shortened, stated=stated)
+
+
+def prepare(config: GuavaTrainConfig, display: Display | None = None) -> PreparedRun:
+    """Checks everything that a training needs and writes its request, unless it has finished already.
+
+    Raises:
+        ValueError: See ``open_plan``; or the run has been trained beyond the steps of the settings.
+    """
+    plan = open_plan(config)
+    prepared = PreparedRun(
+        module=MODULE,
+        processes=config.run.processes,
+        folder=plan.folder,
+        lines=plan.lines(),
+        is_finished=is_finished(plan.folder, config.steps),
+        publish=partial(publish_run, plan.folder, config.output, config.loss.term.name),
+    )
+    if not prepared.is_finished:
+        plan.folder.summary.unlink(missing_ok=True)
+        write_request(plan)
+    return prepared
+
+
+def write_request(plan: GuavaPlan) -> None:
+    """Writes selection and request into the run's folder; those that were there are replaced."""
+    if plan.folder.root.is_dir():
+        sweep_temporary(plan.folder.root, recursive=False)
+    sets = (*plan.training, *plan.validation)
+    found = write_selections(plan.folder.selection, [people.selection for people in sets])
+    places = [
+        {"images": str(people.images.root), "weight": people.weight, "masks": str(people.masks)} for people in sets
+    ]
+    request = {
+        "experiment": NETWORK,
+        "stated": dict(plan.stated),
+        "selection": found,
+        "training": places[: len(plan.training)],
+        "validation": places[len(plan.training) :],
+        "settings": to_plain(plan.config),
+    }
+    write_text(plan.folder.request, json.dumps(request, indent=1) + "\n")
+
+
+def read_request(path: Path) -> GuavaPlan:
+    """The plan of a request; its labels stay in the file.
+
+    Raises:
+        ValueError: A setting is out of range, the selection is gone or another one, or a place of photos is gone.
+    """
+    request = json.loads(path.read_text(encoding="utf-8"))
+    folder = RunFolder(root=path.parent, network=request["experiment"])
+    selections = iter(read_selections(folder.selection, request["selection"]))
+
+    def opened(places: Sequence[Mapping[str, Any]]) -> tuple[LabelledPhotos, ...]:
+        return tuple(
+            LabelledPhotos(
+                selection=next(selections),
+                images=open_images(place["images"]),
+                weight=place["weight"],
+                masks=Path(place["masks"]),
+            )
+            for place in places
+        )
+
+    training = opened(request["training"])
+    validation = opened(request["validation"])
+    config = from_plain(request["settings"])
+    return GuavaPlan(config=config, training=training, validation=validation, stated=request["stated"])
+
+
+def _open(entry: LabelSet, config: GuavaTrainConfig) -> LabelledPhotos:
+    selection = select_labels(
+        entry.path,
+        config.filter,
+        max_dropped_share=config.max_dropped_share,
+        body_model=ehm_assets(config.body_model).entry,
+        size=config.coefficients,
+    )
+    images, masks = open_images(entry.images), Path(str(entry.masks))
+    check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
+    if not masks.is_dir():
+        raise ValueError(f"masks: there is no folder {masks} of the people of {selection.path}; correct the path")
+    people = LabelledPhotos(selection=selection, images=images, weight=entry.weight, masks=masks)
+    frames_of_clips(people, first=False)
+    return people
+
+
+def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[LabelledPhotos]) -> None:
+    """Raises ValueError if a frame is learnt from and evaluated on."""
+    learnt = {str(name) for people in training for name in people.selection.table["sample_id"].to_pylist()}
+    for people in validation:
+        both = sorted(learnt.intersection(map(str, people.selection.table["sample_id"].to_pylist())))
+        if both:
+            raise ValueError(
+                f"validation: {len(both)} frames of {people.selection.path} are also among those to learn from "
+                f"({', '.join(both[:3])}); name the folder of another split"
+            )
+
+
+def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
+    """The same with at most so many frames beside the first of each clip, spread evenly."""
+    rows = frames_of_clips(people, first=True)
+    kept = np.array(sorted(rows))
+    if len(kept) <= most:
+        return people
+    kept = kept[np.linspace(0, len(kept) - 1, most).round().astype(int)]
+    taken = np.unique(np.concatenate([kept, *(rows[int(row)] for row in kept)]))
+    table = people.selection.table.take(pa.array(taken, pa.int64())).combine_chunks()
+    return dataclasses.replace(people, selection=dataclasses.replace(people.selection, table=table))

@@ -1,0 +1,157 @@
+"""Settings of ``finetune-renderer`` of the kind ``guava``, read from ``params.guava.yaml`` and its like."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import PositiveInt
+
+from datasets_manifest.paths import placed
+from datasets_manifest.placed_settings import PathText, placed_overrides, with_places
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
+from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
+from datasets_manifest.shards.label_filter import LabelFilter
+from datasets_manifest.shards.label_sets import LabelSet
+from model.renderer.guava.config import PUBLISHED, GuavaConfig
+from model.renderer.guava.losses import GuavaLossConfig
+from model.renderer.splat.draw import Rasteriser
+from tasks.settings import BodyModelConfig
+from tasks.training.engine.config import EngineConfig
+
+SECTION = "renderer"
+"""Name of the section in the settings file."""
+FILES = ("checkpoint", "perceptual_backbone", "perceptual_linear")
+"""Settings that name a file by which the result is decided."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuavaOutputConfig:
+    """Where the results go, relative to the folder of the settings file."""
+
+    runs: PathText = "runs/guava"
+    """One folder a run, named by the hash of what decides its result."""
+    checkpoint: PathText = "runs/guava.safetensors"
+    """The networks of the last finished run with the UV map, as ``load_guava`` reads them."""
+    metrics: PathText = "metrics/guava.json"
+    """All figures; the main ones are in ``summary/guava.json`` beside it, for ``dvc metrics show``."""
+    curve: PathText = "metrics/guava_curve.csv"
+    """Losses by step, for ``dvc plots``."""
+    evaluations: PathText = "metrics/guava_evaluations.csv"
+    """Held-out figures by step, for ``dvc plots``."""
+    held_out: PathText = "reports/guava/held_out.parquet"
+    """Figures of every held-out frame at the last evaluation."""
+    plot: PathText = "reports/guava/curve.png"
+    """Both as a picture."""
+    overlays: PathText = "reports/guava/people.png"
+    """Held-out people: the frame that they are known from, another one, and what is drawn of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuavaTrainConfig(EngineConfig):
+    """All of the section ``renderer`` of the kind ``guava``."""
+
+    kind: Literal["guava"]
+    """GUAVA's networks, which need the licensed body."""
+    checkpoint: PathText
+    """What is begun with: the published checkpoint, or one of an earlier training, relative to the folder of the
+    settings file."""
+    datasets: tuple[LabelSet, ...]
+    """Published labels with clips and masks. A clip is learnt from where one person is labelled in two frames of it or
+    more, and nobody else."""
+    validation: tuple[LabelSet, ...] = ()
+    """Likewise, to evaluate on; people are known from the first frame of their clip."""
+    filter: LabelFilter = field(default_factory=LabelFilter)
+    """Which labels are taken."""
+    max_dropped_share: Share = 0.5
+    """Largest share of labels that the filter may leave out of a data set; beyond that no training starts."""
+    max_broken_share: Share = 0.0
+    """Largest share of frames that may turn out to be unusable; each gives way to the next one."""
+    max_validation_frames: PositiveInt = 200
+    """Frames of an evaluation, spread evenly over each set."""
+    coefficients: BodySize = DEFAULT_SIZE
+    """Numbers of coefficients that the labels have."""
+    body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
+    """The body that the labels are labels of: the licensed one, in the fusion ``paper``."""
+    network: GuavaConfig = PUBLISHED
+    """Sizes of the networks."""
+    loss: GuavaLossConfig = field(default_factory=GuavaLossConfig)
+    """Terms and weights."""
+    perceptual_backbone: PathText | None = None
+    """torchvision's file of AlexNet or VGG16, where ``loss.term.kind`` is LPIPS."""
+    perceptual_linear: PathText | None = None
+    """Weights of LPIPS's channels; null: those of the installed package ``lpips``."""
+    rasteriser: Rasteriser = "tiles"
+    """``tiles`` (PyTorch) or ``native`` (C++, on a CPU where a compiler is)."""
+    output: GuavaOutputConfig = field(default_factory=GuavaOutputConfig)
+    """Files."""
+
+    def __post_init__(self) -> None:
+        if not self.datasets:
+            raise ValueError("datasets: nothing to learn from; name labels of clips with their masks")
+        for name in ("datasets", "validation"):
+            for number, entry in enumerate(getattr(self, name)):
+                if entry.masks is None:
+                    raise ValueError(
+                        f"{name}[{number}].masks: a renderer is learnt from what masks show; name their folder"
+                    )
+        if self.body_model.path is None or self.body_model.fusion != "paper":
+            raise ValueError(
+                "body_model: GUAVA's networks know SMPL-X that wears the whole FLAME head; set path to the converted "
+                "licensed body and fusion to paper, and have labels of that body"
+            )
+        if self.rasteriser == "gsplat":
+            raise ValueError("rasteriser: gsplat draws by other conventions than GUAVA's weights know; take tiles")
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Files that decide the result, by the setting that names them."""
+        return {name: path for name in FILES if (path := getattr(self, name)) is not None}
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide the result, as plain values; see ``EngineConfig.deciding``."""
+        values = EngineConfig.deciding(self)
+        for name in ("datasets", "validation", "body_model", "output", "rasteriser", *FILES):
+            values.pop(name)
+        values["weights"] = [dataset.weight for dataset in self.datasets]
+        return values
+
+
+def is_guava(path: str | Path, overrides: Mapping[str, Any] | None = None) -> bool:
+    """Whether the settings of ``finetune-renderer`` in a file are of this kind.
+
+    Raises:
+        ValueError: The file is missing or not YAML.
+    """
+    stated = read_section(placed(path).absolute(), SECTION)
+    return {**stated, **(overrides or {})}.get("kind") == "guava"
+
+
+def load_guava_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> GuavaTrainConfig:
+    """Reads the settings.
+
+    Args:
+        path: YAML file with one section ``renderer``; relative paths in it are taken from its folder.
+        overrides: Dotted names to values that replace those of the file; relative paths are taken from the working
+            folder.
+
+    Raises:
+        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
+    """
+    path = placed(path).absolute()
+    typed = placed_overrides(overrides or {}, GuavaTrainConfig, Path.cwd())
+    values = with_overrides(read_section(path, SECTION), typed, GuavaTrainConfig)
+    return with_places(read_settings(GuavaTrainConfig, values, path.name), GuavaTrainConfig, path.parent)
+
+
+def to_plain(config: GuavaTrainConfig) -> dict[str, Any]:
+    """All settings as JSON values; ``from_plain`` gives the same settings back."""
+    return dataclasses.asdict(config)
+
+
+def from_plain(values: Mapping[str, Any]) -> GuavaTrainConfig:
+    """See ``to_plain``."""
+    return read_settings(GuavaTrainConfig, values, "run.json")
