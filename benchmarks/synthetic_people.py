@@ -128,18 +128,12 @@ def make_people(body: SparseBody, count: int, seed: int = 0, config: StudyConfig
     offset = annotation_offset_m(posed.rotations, config) * tensor(factor)[:, None, None]
     marked = pinhole.project(posed.points_cam + offset, view)
 
-    zoom = height_px / 512
-    noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]
-    outlier = rng.random((count, 133)) < config.outlier_share
-    angle, reach = rng.uniform(0, 2 * np.pi, (count, 133)), rng.uniform(30, 80, (count, 133)) * zoom[:, None]
-    gross = np.stack([np.cos(angle), np.sin(angle)], -1) * reach[..., None]
-    noise = np.where(outlier[..., None], gross, noise)
-    seen = rng.random((count, 133)) >= config.missing_share
-    sigma = np.where(seen, (config.sigma_px * zoom)[:, None], np.inf)
+    noise, outlier, seen = draw_noise(height_px, rng, config)
+    sigma = np.where(seen, (config.sigma_px * height_px / 512)[:, None], np.inf)
     return SyntheticPeople(
         truth=truth,
         observations=Observations(keypoints_px=marked + tensor(noise), sigma_px=tensor(sigma)),
-        coarse=_with_gross_errors(_coarse(body, truth, rng, config), truth, extra, config),
+        coarse=_with_gross_errors(draw_estimates(body, truth, rng, config), truth, extra, config),
         camera=view,
         clean_px=clean,
         outlier=torch.as_tensor(outlier),
@@ -203,7 +197,20 @@ def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: Study
     return replace(state, contour_bin=body.contour_bin(state))
 
 
-def _coarse(body: SparseBody, truth: State, rng: np.random.Generator, config: StudyConfig) -> Coarse:
+def draw_noise(
+    height_px: np.ndarray, rng: np.random.Generator, config: StudyConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors (B, 133, 2) of keypoints of people of a height (B,) in px, and which are gross and seen (B, 133)."""
+    count, zoom = len(height_px), height_px / 512
+    noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]
+    outlier = rng.random((count, 133)) < config.outlier_share
+    angle, reach = rng.uniform(0, 2 * np.pi, (count, 133)), rng.uniform(30, 80, (count, 133)) * zoom[:, None]
+    gross = np.stack([np.cos(angle), np.sin(angle)], -1) * reach[..., None]
+    return np.where(outlier[..., None], gross, noise), outlier, rng.random((count, 133)) >= config.missing_share
+
+
+def draw_estimates(body: SparseBody, truth: State, rng: np.random.Generator, config: StudyConfig) -> Coarse:
+    """Estimates of body and hands of people, with the errors of published estimators."""
     count = len(truth.position)
 
     def error(sigma_deg: float, *shape: int) -> Tensor:

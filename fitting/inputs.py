@@ -31,6 +31,16 @@ class Observations:
     hidden_error_mm: Tensor | None = None
     """(B, 4) what body, left hand, right hand and face are off by without a residual that shows it, since the keypoints
     of this source are off together; None is nothing. Moves no fit, only what is expected of its error."""
+    points_m: Tensor | None = None
+    """(B, 133, 3) keypoints known in 3D, triangulated or measured, in the frame of the camera, metres; of hips and
+    shoulders the places that `surface_offset_m` speaks of. None is nothing."""
+    points_sigma_m: Tensor | None = None
+    """(B, 133) their standard deviation of an axis, inf for those that are not known."""
+    joints_m: Tensor | None = None
+    """(B, 22, 3) root and body joints of SMPL-X known in 3D, of another body model or from markers, in the frame of the
+    camera, metres: the joints themselves, wherever the keypoints of hips and shoulders lie. None is nothing."""
+    joints_sigma_m: Tensor | None = None
+    """(B, 22) their standard deviation of an axis, inf for those that are not known."""
 
     def __post_init__(self) -> None:
         count = self.keypoints_px.shape[0]
@@ -47,6 +57,14 @@ class Observations:
                 f"observations of {count} people need boxes_xyxy ({count}, 4) or None, "
                 f"got {tuple(self.boxes_xyxy.shape)}"
             )
+        for name, number in (("points", skeleton.NUM_KEYPOINTS), ("joints", skeleton.NUM_MAIN_JOINTS)):
+            place, sigma = getattr(self, f"{name}_m"), getattr(self, f"{name}_sigma_m")
+            found = tuple(None if value is None else tuple(value.shape) for value in (place, sigma))
+            if found not in ((None, None), ((count, number, 3), (count, number))):
+                raise ValueError(
+                    f"observations of {count} people need {name}_m ({count}, {number}, 3) and {name}_sigma_m "
+                    f"({count}, {number}), or neither, got {found[0]} and {found[1]}"
+                )
         widths = {"surface_offset_m": NUM_SURFACE, "surface_sigma_m": NUM_SURFACE, "hidden_error_mm": 4}
         for name, width in widths.items():
             value = getattr(self, name)

@@ -9,7 +9,8 @@ so the columns of all joints are one matrix product of a 6-vector a row, which i
 joint. Points of which only a part hangs below the joint get a small correction. Everything linear (shape, expression,
 head scale) is pushed through the blended rotations.
 
-Legend: B people, N keypoints of a group, n columns of a group, C corners a keypoint, J 55 joints, M sparse vertices.
+Legend: B people, N keypoints of a group, r rows a keypoint (2 in an image), n columns of a group, C corners a keypoint,
+J 55 joints, M sparse vertices.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,11 +20,13 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.forward import Forward, people_last
-from fitting.jacobian_linear import ProjectionRows, hinges_of, linear_columns
+from fitting.jacobian_linear import hinges_of, linear_columns
 from fitting.point_groups import FINGERS, BlendedPairs, PointGroup
+from fitting.point_rows import PointRows, ProjectionRows, rows_of
 from fitting.products import table_product
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import BODY, HAND_DIM, NUM_TURNED, Layout, State
+from model.batches import take_rows
 from model.imaging.camera import NEAR_M
 
 
@@ -48,12 +51,29 @@ def keypoint_jacobian(
     ray_x, ray_y = (torch.where(depth < NEAR_M, 0.0, people_last(value)) for value in ray_xy.unbind(-1))
     depth = depth.clamp(min=NEAR_M)
     rows = ProjectionRows(ray_x=ray_x, ray_y=ray_y, gain=people_last(gain) / depth)
-    twists = _twist_rows(rows, points)
+    return point_jacobian(body, state, forward, rows, last_column)
+
+
+def point_jacobian(
+    body: SparseBody, state: State, forward: Forward, rows: PointRows, last_column: Tensor | None = None
+) -> Iterator[Tensor]:
+    """Derivative of the rows of every keypoint, for each group of the body in turn: (B, N, r, n).
+
+    The columns of a group are those of `body.group_columns`.
+
+    Args:
+        body: tables.
+        state: where to differentiate.
+        forward: forward pass at the state.
+        rows: of the 133 keypoints, linear in their motion in the camera frame.
+        last_column: (B, 133, r) values to put behind the columns of every group, such as residuals; None is nothing.
+    """
+    twists = _twist_rows(rows, people_last(forward.points))
     turns, fingers = _turn_blocks(forward)
     bent = None if body.points.correctives is None else _corrective_features(forward)
     hinges = hinges_of(body, forward)
     for group in body.groups:
-        own = rows.take(group.points)
+        own = rows_of(rows, group.points)
         twist = twists[:, group.points].flatten(1, 2)
         parts = [_turned(body, group, state, forward, own, twist, turns, bent)]
         parts += linear_columns(body, group, state, forward, own, hinges)
@@ -65,7 +85,7 @@ def keypoint_jacobian(
 
 
 def dense(blocks: Iterable[Tensor], columns: list[Tensor], layout: Layout) -> Tensor:
-    """The full matrix (B, 133, 2, P) from the blocks of the groups."""
+    """The full matrix (B, 133, r, P) from the blocks of the groups."""
     parts = []
     for block, places in zip(blocks, columns, strict=True):
         full = block.new_zeros(*block.shape[:3], layout.size)
@@ -75,12 +95,9 @@ def dense(blocks: Iterable[Tensor], columns: list[Tensor], layout: Layout) -> Te
 
 
 # --- turns ------------------------------------------------------------------------------------------------------------
-def _twist_rows(rows: ProjectionRows, points: Tensor) -> Tensor:
-    """[-P [x]x | P] of every keypoint: (B, N, 2, 6)."""
-    turned = rows.of_turns(*points.unbind(1))
-    zero = torch.zeros_like(rows.gain)
-    moved = [rows.gain, zero, -rows.ray_x * rows.gain, zero, rows.gain, -rows.ray_y * rows.gain]
-    both = torch.cat([turned, torch.stack(moved, 1).unflatten(1, (2, 3))], 2)
+def _twist_rows(rows: PointRows, points: Tensor) -> Tensor:
+    """[-P [x]x | P] of every keypoint: (B, N, r, 6)."""
+    both = torch.cat([rows.of_turns(*points.unbind(1)), rows.of_shifts()], 2)
     return both.permute(3, 0, 1, 2).contiguous()
 
 
@@ -117,13 +134,13 @@ def _turned(
     group: PointGroup,
     state: State,
     forward: Forward,
-    rows: ProjectionRows,
+    rows: PointRows,
     twist: Tensor,
     turns: Tensor,
     bent: Tensor | None,
 ) -> Tensor:
-    """Columns of position and turned joints (B, N, 2, 3 + 3 T)."""
-    block = (twist @ turns.index_select(2, group.turn_columns)).unflatten(1, (-1, 2))
+    """Columns of position and turned joints (B, N, r, 3 + 3 T)."""
+    block = (twist @ turns.index_select(2, group.turn_columns)).unflatten(1, (-1, rows.size))
     if group.num_outline:
         outline = group.outline_mask.index_select(0, state.contour_bin)
         block[:, : group.num_outline] *= outline[:, :, None]
@@ -140,9 +157,9 @@ def _turned(
 
 
 def _correct_blended(
-    block: Tensor, group: PointGroup, pairs: BlendedPairs, state: State, forward: Forward, rows: ProjectionRows
+    block: Tensor, group: PointGroup, pairs: BlendedPairs, state: State, forward: Forward, rows: PointRows
 ) -> None:
-    """Adds to columns (B, N, 2, 3 T) what is wrong where only a part of a point hangs below a joint.
+    """Adds to columns (B, N, r, 3 T) what is wrong where only a part of a point hangs below a joint.
 
     The columns hold b (x - c) as the lever, b the share below. The true one is h - b c, h the part of the point that
     the joints below carry; the difference h - b x knows nothing of c.
@@ -159,7 +176,7 @@ def _correct_blended(
     share = below[:, None, None] if below.dim() == 1 else people_last(below)[:, None]
     point = people_last(forward.points[:, group.points].index_select(1, pairs.point))
     missing = hanging - share * point
-    extra = rows.pick(pairs.point).of_turns(*missing.unbind(1)).permute(3, 0, 1, 2)
+    extra = take_rows(rows, pairs.point).of_turns(*missing.unbind(1)).permute(3, 0, 1, 2)
     place = block.unflatten(-1, (-1, 3)).transpose(2, 3)
     place[:, pairs.point, pairs.slot] += extra
 
@@ -170,15 +187,15 @@ def _fingered(
     group: PointGroup,
     state: State,
     forward: Forward,
-    rows: ProjectionRows,
+    rows: PointRows,
     twist: Tensor,
     fingers: Tensor,
     bent: Tensor | None,
 ) -> Tensor:
-    """Columns of the hand's own coordinates (B, N, 2, K): turns of its joints times how coordinates turn them."""
+    """Columns of the hand's own coordinates (B, N, r, K): turns of its joints times how coordinates turn them."""
     assert group.side is not None
     side = slice(group.side * HAND_DIM, (group.side + 1) * HAND_DIM)
-    block = (twist @ fingers[..., side]).unflatten(1, (-1, 2)) * group.finger_mask[:, None]
+    block = (twist @ fingers[..., side]).unflatten(1, (-1, rows.size)) * group.finger_mask[:, None]
     for pairs in group.finger_pairs:
         _correct_blended(block, group, pairs, state, forward, rows)
     joints = FINGERS[group.side]
@@ -189,7 +206,7 @@ def _fingered(
     jacobian = torch.stack(so3.right_jacobian_entries(*rotvec.unbind(0)), 1).unflatten(1, (3, 3))
     turn = so3.product_last(people_last(forward.rotations[:, joints]), jacobian).movedim(-1, 0).contiguous()
     directions = body.hands_components[group.side, : body.layout.num_hand].T.unflatten(0, (15, 3)).contiguous()
-    return (block.flatten(1, 2) @ so3.product(turn, directions).flatten(1, 2)).unflatten(1, (-1, 2))
+    return (block.flatten(1, 2) @ so3.product(turn, directions).flatten(1, 2)).unflatten(1, (-1, rows.size))
 
 
 # --- pose correctives -------------------------------------------------------------------------------------------------
@@ -204,11 +221,11 @@ def _corrective_rows(
     group: PointGroup,
     state: State,
     forward: Forward,
-    rows: ProjectionRows,
+    rows: PointRows,
     features: Tensor,
     joints: Tensor,
 ) -> Tensor:
-    """What the correctives of some joints (T,) add to the group's columns (B, N, 2, 3 T); the root has none.
+    """What the correctives of some joints (T,) add to the group's columns (B, N, r, 3 T); the root has none.
 
     Finger correctives are followed on the points of their own hand only.
     """

@@ -3,10 +3,9 @@
 A coefficient moves the rest places of joints and points. The joints' moves travel down the chain with the rotations,
 the points' own are turned by their blended rotation; both are projected.
 
-Legend: B people, N keypoints of a group, L coefficients of a group, C corners a keypoint, J 55 joints.
+Legend: B people, N keypoints of a group, r rows a keypoint, L coefficients of a group, C corners a keypoint,
+J 55 joints.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,42 +13,11 @@ from torch import Tensor
 from fitting import so3
 from fitting.forward import Forward, people_last
 from fitting.point_groups import PointGroup
+from fitting.point_rows import PointRows
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
+from model.batches import take_rows
 from model.body.skeleton import HEAD
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProjectionRows:
-    """Projection of each point, with the people last: a row of the Jacobian is gain (w_x - ray_x w_z), and so for y."""
-
-    ray_x: Tensor
-    """(N, B) x / z."""
-    ray_y: Tensor
-    gain: Tensor
-    """(N, B) focal length times the square root of the weight, over the depth."""
-
-    def take(self, points: slice) -> "ProjectionRows":
-        return ProjectionRows(ray_x=self.ray_x[points], ray_y=self.ray_y[points], gain=self.gain[points])
-
-    def pick(self, index: Tensor) -> "ProjectionRows":
-        return ProjectionRows(
-            ray_x=self.ray_x.index_select(0, index),
-            ray_y=self.ray_y.index_select(0, index),
-            gain=self.gain.index_select(0, index),
-        )
-
-    def of(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Rows (N, 2, ..., B) of vectors whose components are (N, ..., B)."""
-        extra = [1] * (x.dim() - 2)
-        mu, nu, gain = (v.view(len(v), *extra, -1) for v in (self.ray_x, self.ray_y, self.gain))
-        return torch.stack([(x - mu * z) * gain, (y - nu * z) * gain], 1)
-
-    def of_turns(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Rows (N, 2, 3, B) of -P [v]x for vectors with components (N, B)."""
-        mu, nu, gain = self.ray_x, self.ray_y, self.gain
-        entries = [-mu * y, z + mu * x, -y, -nu * y - z, nu * x, x]
-        return (torch.stack(entries, 1) * gain[:, None]).unflatten(1, (2, 3))
 
 
 def hinges_of(body: SparseBody, forward: Forward) -> Tensor:
@@ -60,10 +28,10 @@ def hinges_of(body: SparseBody, forward: Forward) -> Tensor:
 
 
 def linear_columns(
-    body: SparseBody, group: PointGroup, state: State, forward: Forward, rows: ProjectionRows, hinges: Tensor
+    body: SparseBody, group: PointGroup, state: State, forward: Forward, rows: PointRows, hinges: Tensor
 ) -> list[Tensor]:
-    """Columns of the coefficients (B, N, 2, L), of the log head scale (B, N, 2, 3) where that moves the group, and of
-    the jaw (B, N, 2, 3) where it moves the group at rest."""
+    """Columns of the coefficients (B, N, r, L), of the log head scale (B, N, r, 3) where that moves the group, and of
+    the jaw (B, N, r, 3) where it moves the group at rest."""
     carried = hinges.index_select(1, group.carriers)
     if body.posed_head is not None and group.poses_head:
         own, moves = body.posed_head.columns(group, state, forward)
@@ -85,8 +53,8 @@ def linear_columns(
     return [out]
 
 
-def _carried(group: PointGroup, state: State, rows: ProjectionRows, moves: Tensor) -> Tensor:
-    """What moves (B, A, 3, n) of the carriers do to the points in the image: (B, N, 2, n)."""
+def _carried(group: PointGroup, state: State, rows: PointRows, moves: Tensor) -> Tensor:
+    """What moves (B, A, 3, n) of the carriers do to the points in the image: (B, N, r, n)."""
     if group.num_outline:
         outline = group.outline_below.index_select(0, state.contour_bin)
         inner = group.below[group.num_outline :].expand(len(outline), -1, -1)
@@ -94,9 +62,7 @@ def _carried(group: PointGroup, state: State, rows: ProjectionRows, moves: Tenso
     else:
         below = group.below
     moves = torch.matmul(below, moves.flatten(2)).unflatten(2, (3, -1))
-    mu, nu, gain = (value.T[..., None] for value in (rows.ray_x, rows.ray_y, rows.gain))
-    x, y, z = moves.unbind(2)
-    return torch.stack([(x - mu * z) * gain, (y - nu * z) * gain], 2)
+    return rows.of_people_first(*moves.unbind(2))
 
 
 def _add_posed_head(
@@ -104,15 +70,15 @@ def _add_posed_head(
     group: PointGroup,
     state: State,
     forward: Forward,
-    rows: ProjectionRows,
+    rows: PointRows,
     moves: Tensor,
     out: Tensor,
 ) -> None:
-    """Adds to `out` (B, N, 2, n) what moves (B, N C, 3, n) of the points' own rest places do, while all joints stay."""
+    """Adds to `out` (B, N, r, n) what moves (B, N C, 3, n) of the points' own rest places do, while all joints stay."""
     C = len(group.directions)
     blended, weight = people_last(forward.blended[:, group.vertices]), body.points.corner[group.vertices]
     if C > 1:
-        rows = rows.pick(torch.arange(len(blended), device=blended.device) // C)
+        rows = take_rows(rows, torch.arange(len(blended), device=blended.device) // C)
     weight = weight.expand(len(moves), -1)
     if group.num_outline:
         outline = body.contour.corner.index_select(0, state.contour_bin)
@@ -126,7 +92,7 @@ def _add_own_moves(
     group: PointGroup,
     state: State,
     forward: Forward,
-    rows: ProjectionRows,
+    rows: PointRows,
     head_directions: Tensor,
     out: Tensor,
 ) -> None:
@@ -134,7 +100,7 @@ def _add_own_moves(
     C, L = len(group.directions), len(group.coefficients)
     blended = people_last(forward.blended[:, group.vertices])
     if C > 1:
-        rows = rows.pick(torch.arange(len(blended), device=blended.device) // C)
+        rows = take_rows(rows, torch.arange(len(blended), device=blended.device) // C)
     projected = rows.of(*blended.unbind(1))
     if not group.scales:
         _add_directions(out, projected.permute(3, 0, 1, 2).contiguous(), group, state)

@@ -64,27 +64,17 @@ class KeypointTerm:
         return geman_mcclure(squared, self.robust_scale)[0].sum(1)
 
     def add_to(self, normal: NormalEquations, state: State, forward: Forward) -> None:
-        """Adds [J r]^T [J r] of the weighted residuals, group by group.
-
-        On CUDA the products need full float32: leave TF32 off (`torch.backends.cuda.matmul.allow_tf32`), which is
-        PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest priors.
-        """
+        """Adds [J r]^T [J r] of the weighted residuals, group by group."""
         residual = self._residual(forward)
         weight = geman_mcclure(residual.square().sum(-1), self.robust_scale)[1].sqrt()
         gain = self.view.focal_px[:, None] * self.precision * weight
         weighted = residual * weight[..., None]
         blocks = keypoint_jacobian(self.body, state, forward, camera.ray(forward.points_cam), gain, weighted)
-        flat = normal.augmented.flatten(1)
-        last = normal.size
-        for columns, block in zip(self.body.group_columns, blocks, strict=True):
-            rows = block.flatten(1, 2)
-            own = torch.nn.functional.pad(columns, (0, 1), value=last)
-            places = (own[:, None] * (last + 1) + own).flatten()
-            flat.scatter_add_(1, places.expand(len(flat), -1), (rows.transpose(1, 2) @ rows).flatten(1))
+        normal.add_groups(self.body.group_columns, blocks)
 
 
 def precision_of(sigma_px: Tensor, keypoints_px: Tensor) -> Tensor:
-    """One over sigma (B, N) of keypoints (B, N, 2), 0 for those that are not seen.
+    """One over sigma (B, N) of keypoints (B, N, 2) in px, or (B, N, 3) in metres; 0 for those that are not seen.
 
     Those are keypoints that are not finite, have no valid sigma (inf: not seen), or are absurdly far from the rest, as
     an overflow is: no robust loss makes up for one.

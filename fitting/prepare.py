@@ -12,6 +12,7 @@ from fitting.keypoint_term import precision_of
 from fitting.priors import hand_prior, pose_sigma_rad, surface_prior
 from fitting.problem import People, Problem
 from fitting.settings import RefineConfig
+from fitting.sightings import Sightings, Stated
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.batches import map_tensors, put_rows, take_rows
@@ -29,11 +30,20 @@ def prepare(
     model: SparseBody, observations: Observations, coarse: Coarse, camera: Camera, config: RefineConfig
 ) -> Problem:
     """Checks inputs and finds the start of every person, each row on its own; see `fitting.refine.refine`."""
+    return with_neutral_starts(check(model, observations, coarse, camera, config))
+
+
+def check(
+    model: SparseBody, observations: Observations, coarse: Coarse, camera: Camera, config: RefineConfig
+) -> Problem:
+    """`prepare`, but for the search of a start for people without an estimate: those start from what was passed on."""
     camera = camera.to(model.dtype)
     observed = observations.keypoints_px.to(model.dtype)
     precision = precision_of(observations.sigma_px.to(model.dtype), observed)
     bad_input, coarse = without_bad_values(coarse, camera, model.dtype)
-    usable = ~bad_input & ((precision > 0).sum(1) >= config.min_points)
+    stated = Stated.of(observations, model.dtype)
+    known = precision > 0 if stated is None else (precision > 0) | (stated.as_keypoints[1] > 0)
+    usable = ~bad_input & (known.sum(1) >= config.min_points)
     camera = Camera(
         focal_px=torch.where(bad_input, torch.ones_like(camera.focal_px), camera.focal_px),
         principal_px=torch.where(bad_input[:, None], torch.zeros_like(camera.principal_px), camera.principal_px),
@@ -45,33 +55,60 @@ def prepare(
     start = initialise.start_state(model, coarse, surface_offset, config)
     behind = initialise.seen_from_behind(model, start, coarse, observed, precision, camera, config.face_away_deg * _DEG)
     precision = torch.where(behind[:, None] & face_keypoints(precision.device), torch.zeros_like(precision), precision)
-    start = _with_likely_fingers(model, start, coarse, precision, config)
-    start = initialise.place(model, start, observed, precision, camera)
-    if coarse.transl_m is not None:
-        stated = coarse.transl_m.nan_to_num(0.0)
-        points = model.forward(start).points
-        given = coarse.body_valid & initialise.shows_person(points, stated, observed, precision, camera)
-        position = torch.where(given[:, None], pinhole.transl_to_position(stated), start.position)
-        start = replace(start, position=position)
+    sightings = None
+    if stated is not None:
+        sightings = Sightings.of_one_camera(camera, observed, precision, stated)
+        observed, precision = with_stated(observed, precision, stated, camera)
     people = People(
         keypoints_px=observed,
         precision=precision,
         surface_sigma_m=surface_sigma,
         camera=camera,
         coarse=coarse,
-        start=start,
+        start=with_likely_fingers(model, start, coarse, precision, config),
         pose_sigma_rad=pose_sigma_rad(coarse, config),
         bad_input=bad_input,
         usable=usable,
         boxes_xyxy=observations.boxes_xyxy,
         hidden_error_mm=observations.hidden_error_mm,
+        sightings=sightings,
     )
     problem = Problem(model=model, config=config, people=people)
-    lost = torch.nonzero(usable & ~coarse.body_valid).squeeze(1)
-    return _with_neutral_starts(problem, lost) if len(lost) else problem
+    start = problem.placed(people.start)
+    if coarse.transl_m is not None and sightings is None:
+        stated_m = coarse.transl_m.nan_to_num(0.0)
+        points = model.forward(start).points
+        given = coarse.body_valid & initialise.shows_person(points, stated_m, observed, precision, camera)
+        position = torch.where(given[:, None], pinhole.transl_to_position(stated_m), start.position)
+        start = replace(start, position=position)
+    return replace(problem, people=replace(people, start=start))
 
 
-def _with_likely_fingers(
+def with_neutral_starts(problem: Problem) -> Problem:
+    """The problem with a start for usable people without a valid body estimate: the best of several neutral bodies."""
+    lost = torch.nonzero(problem.people.usable & ~problem.people.coarse.body_valid).squeeze(1)
+    if not len(lost):
+        return problem
+    start, sigma = map_tensors(problem.people.start, torch.clone), problem.people.pose_sigma_rad.clone()
+    for part in lost.split(_SEARCHED):
+        found = _search_neutral(problem.take_rows(part))
+        put_rows((start, sigma), part, (found.start, found.pose_sigma_rad))
+    return replace(problem, people=replace(problem.people, start=start, pose_sigma_rad=sigma))
+
+
+def with_stated(observed: Tensor, precision: Tensor, stated: Stated, camera: Camera) -> tuple[Tensor, Tensor]:
+    """Keypoints (B, 133, 2) and precisions (B, 133) where those that no image shows are where 3D says they are seen.
+
+    For what is said of the result; the fit takes the places in 3D.
+    """
+    points, known = stated.as_keypoints
+    depth = points[..., 2]
+    added = (precision == 0) & (known > 0) & (depth > pinhole.NEAR_M)
+    observed = torch.where(added[..., None], pinhole.project(points, camera), observed)
+    return observed, torch.where(added, known * depth / camera.focal_px[:, None], precision)
+
+
+def with_likely_fingers(
     model: SparseBody, start: State, coarse: Coarse, precision: Tensor, config: RefineConfig
 ) -> State:
     """Fingers that are not refined where they are most likely: between the estimate and the hands that people have."""
@@ -88,15 +125,6 @@ def face_keypoints(device: torch.device) -> Tensor:
     return mask
 
 
-def _with_neutral_starts(problem: Problem, lost: Tensor) -> Problem:
-    """The problem with another start, and its pose sigmas, for the people `lost` (R,) that have no estimate."""
-    start, sigma = map_tensors(problem.people.start, torch.clone), problem.people.pose_sigma_rad.clone()
-    for part in lost.split(_SEARCHED):
-        found = _search_neutral(problem.take_rows(part))
-        put_rows((start, sigma), part, (found.start, found.pose_sigma_rad))
-    return replace(problem, people=replace(problem.people, start=start, pose_sigma_rad=sigma))
-
-
 def _search_neutral(problem: Problem) -> People:
     """People of whom each starts from the best of several neutral bodies, unrefined, with the pose sigmas of those."""
     config, model = problem.config, problem.model
@@ -110,7 +138,7 @@ def _search_neutral(problem: Problem) -> People:
         global_orient=root.repeat(count, 1, 1),
         body_pose=pose.expand(count * yaws, -1, -1, -1),
     )
-    start = initialise.place(model, start, tries.people.keypoints_px, tries.people.precision, tries.people.camera)
+    start = tries.placed(start)
     tries = replace(tries, people=replace(tries.people, start=start, pose_sigma_rad=sigma))
     wide_stage, final_stage = config.stages(model.device.type)
     wide = tries.solve(start, wide_stage)

@@ -5,19 +5,21 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting import so3
+from fitting import initialise, so3
 from fitting.inputs import Coarse
 from fitting.keypoint_term import KeypointTerm
 from fitting.prior_terms import GaussianTerm, OrientationTerm, PoseNearnessTerm, RotvecTerm
 from fitting.priors import ORIENTED_JOINTS, Gaussian, linear_prior, orientation_prior
 from fitting.settings import LossScales, RefineConfig, Stage
 from fitting.shared import hold, shared_columns
+from fitting.sightings import Sightings
+from fitting.sightings_term import JointsTerm, SightingsTerm
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import SparseBody
-from fitting.terms import TermSum
+from fitting.terms import Term, TermSum
 from fitting.unknowns import State
 from model.batches import map_tensors, take_rows
-from model.imaging.camera import Camera
+from model.imaging.camera import Camera, transl_to_position
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +52,8 @@ class People:
     """(B, C) values at which the unknowns that a person's rows share are held; None: every row is on its own."""
     others: Tensor | None = None
     """(B, C, C) what the other rows of the person say about them, beside `shared`."""
+    sightings: Sightings | None = None
+    """All cameras and what is known in 3D, in place of the keypoints above; None where one image is all there is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +80,7 @@ class Problem:
         people, config, start = self.people, self.config, self.people.start
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=self.model.dtype, device=self.model.device)
         terms = [
-            KeypointTerm(self.model, people.keypoints_px, people.precision, people.camera, loss.keypoint),
+            *self._keypoint_terms(loss),
             PoseNearnessTerm(start.global_orient, start.body_pose, people.pose_sigma_rad, loss.wrong_joints),
             RotvecTerm(config.limit_sigma_rad, so3.log(start.jaw_pose), jaw_sigma),
             GaussianTerm(self.model.layout, self.linear_prior()),
@@ -84,6 +88,22 @@ class Problem:
         if people.coarse.head_orient is not None or people.coarse.wrist_orient is not None:
             terms.append(OrientationTerm(ORIENTED_JOINTS, *orientation_prior(self.model, people.coarse, config)))
         return TermSum(self.model, terms)
+
+    def _keypoint_terms(self, loss: LossScales) -> list[Term]:
+        people, sightings = self.people, self.people.sightings
+        if sightings is None:
+            return [KeypointTerm(self.model, people.keypoints_px, people.precision, people.camera, loss.keypoint)]
+        joints = JointsTerm(self.model, sightings.stated.joints_m, sightings.stated.joint_precision, loss.keypoint)
+        return [SightingsTerm(self.model, sightings, loss.keypoint), joints]
+
+    def placed(self, start: State) -> State:
+        """A state moved to where its body best meets what was observed, with the outline chosen for its head yaw."""
+        people, sightings = self.people, self.people.sightings
+        if sightings is None:
+            return initialise.place(self.model, start, people.keypoints_px, people.precision, people.camera)
+        start = replace(start, contour_bin=self.model.contour_bin(start))
+        posed = self.model.forward(start)
+        return replace(start, position=transl_to_position(sightings.translation(posed.points, posed.joints[:, :22])))
 
     def linear_prior(self) -> Gaussian:
         """About the additive unknowns (B, P)."""

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.keypoint_term import KeypointTerm
 from fitting.plausibility import Fit, plausibility_limits
 from fitting.priors import prior_precision
 from fitting.problem import Problem
 from fitting.quality import expected_errors_mm, figures_of, qualities
 from fitting.reprojection import Reprojection, face_turn_rad, measure_reprojection
+from fitting.sightings_term import JointsTerm, SightingsTerm
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
 from fitting.uncertainty import Uncertainty, uncertainty
@@ -19,6 +21,8 @@ from fitting.unknowns import State, own_parameters, turned_rad
 from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
 
+_COST_OF: dict[type, type] = {SightingsTerm: KeypointTerm, JointsTerm: KeypointTerm}
+"""Terms whose cost is told as that of another, so that all rows have the same."""
 _MIN_MET = 0.5
 """Share of the seen keypoints that a fit meets at least; one that meets fewer is a misfit."""
 
@@ -51,7 +55,8 @@ class RefineResult:
     """(B,) final robust cost with priors."""
     term_costs: dict[str, Tensor]
     """(B,) what each term of the problem adds to that cost, in squared standard deviations, by the name of its class:
-    KeypointTerm (robust reprojection), PoseNearnessTerm, RotvecTerm (joint limits, jaw), GaussianTerm (all else)."""
+    KeypointTerm (robust reprojection, and distance from what is known in 3D), PoseNearnessTerm, RotvecTerm (joint
+    limits, jaw), GaussianTerm (all else)."""
 
     def label_columns(self) -> dict[str, Tensor]:
         """All parameters by label column, rotations as flat axis-angle (B, 3 n), float32."""
@@ -117,7 +122,10 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
         columns = problem.shared_columns
         hessian[:, columns[:, None], columns] += people.others
     linear = own.linear_prior().precision
-    term_costs = {type(term).__name__: term.cost(state, forward) for term in terms.terms}
+    term_costs: dict[str, Tensor] = {}
+    for term in terms.terms:
+        name = _COST_OF.get(type(term), type(term)).__name__
+        term_costs[name] = term_costs.get(name, 0) + term.cost(state, forward)
     before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
     spread = uncertainty(hessian, before_keypoints, model, forward)
     error = expected_errors_mm(figures_of(reprojection, spread, moved))

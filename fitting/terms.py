@@ -1,5 +1,6 @@
 """The refinement as a least-squares problem: a body, and a list of terms that each add a cost and its derivatives."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -34,6 +35,23 @@ class NormalEquations:
     def gradient(self) -> Tensor:
         """Half the gradient (B, P): a view."""
         return self.augmented[:, self.size, : self.size]
+
+    def add_groups(self, group_columns: list[Tensor], blocks: Iterable[Tensor]) -> None:
+        """Adds [J r]^T [J r] of rows [J r] of keypoints, group by group.
+
+        On CUDA the products need full float32: leave TF32 off (`torch.backends.cuda.matmul.allow_tf32`), which is
+        PyTorch's default. Its 10-bit mantissa would make J^T J indefinite beside the weakest priors.
+
+        Args:
+            group_columns: places (n,) in a step of the columns of each group.
+            blocks: (B, N, r, n + 1) of each group, the residuals last.
+        """
+        flat, last = self.augmented.flatten(1), self.size
+        for columns, block in zip(group_columns, blocks, strict=True):
+            rows = block.flatten(1, 2)
+            own = torch.nn.functional.pad(columns, (0, 1), value=last)
+            places = (own[:, None] * (last + 1) + own).flatten()
+            flat.scatter_add_(1, places.expand(len(flat), -1), (rows.transpose(1, 2) @ rows).flatten(1))
 
 
 class Term(Protocol):
