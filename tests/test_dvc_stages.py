@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.training.photometric.settings import load_photometric_config
 from tasks.training.regressor.settings import load_train_config
+from tasks.training.renderer.settings import load_renderer_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("datasets_manifest", "model", "fitting", "tasks", "flows")
@@ -17,6 +19,8 @@ ENTRIES = {
     "annotate": "flows.run.orchestrate",
     "people": "tasks.synthetic.render",  # the command checks the labels as well, which changes no picture
     "train": "flows.run.training",
+    "renderer": "tasks.training.renderer.run",
+    "photometric": "tasks.training.photometric.request",
 }
 """Module whose functions the command of a stage calls."""
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -38,13 +42,21 @@ def test_settings_of_a_stage_are_in_their_file(name):
             node = node[key]
 
 
-def test_what_the_training_writes_is_what_its_stage_names():
-    config = load_train_config(ROOT / "params.train.yaml")
-    written = {Path(getattr(config.output, f.name)).relative_to(ROOT).as_posix() for f in fields(config.output)}
-    stage = STAGES["train"]
-    named = {path for kind in ("outs", "plots") for entry in stage[kind] for path in entry}
-    assert named == written - {"runs/train"}  # states of runs are no results
-    assert [*STAGES["people"]["outs"][0]] == [Path(config.synthetic.folder).relative_to(ROOT).as_posix()]
+TRAININGS = {"train": load_train_config, "renderer": load_renderer_config, "photometric": load_photometric_config}
+"""Stage -> what reads its settings."""
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_what_a_training_writes_is_what_its_stage_names(name):
+    ((file, _),) = named_params(STAGES[name])
+    output = TRAININGS[name](ROOT / file).output
+    written = {Path(getattr(output, f.name)).relative_to(ROOT).as_posix() for f in fields(output) if f.name != "runs"}
+    assert {path for kind in ("outs", "plots") for entry in STAGES[name][kind] for path in entry} == written
+
+
+def test_the_people_of_a_training_are_what_their_stage_renders():
+    folder = load_train_config(ROOT / "params.train.yaml").synthetic.folder
+    assert [*STAGES["people"]["outs"][0]] == [Path(folder).relative_to(ROOT).as_posix()]
 
 
 def test_dvc_finds_no_other_stages_in_the_tree():
