@@ -255,3 +255,22 @@ def test_the_flow_shows_its_result_and_ends_its_processes_when_it_is_terminated(
     process.wait(timeout=60)
     _, alive = psutil.wait_procs(workers, timeout=30)
     assert not alive
+
+
+@pytest.mark.slow
+def test_the_flow_of_the_renderer_shows_its_figures_and_ends_a_mistake_in_a_sentence(tmp_path: Path, api: str) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.renderer import finetune
+
+    people = {"train": 6, "held_out": 1, "image_px": 64}
+    params = tmp_path / "params.renderer.yaml"
+    params.write_text(yaml.safe_dump({"renderer": {"directions": 2, "synthetic": people}}))
+    with temporary_settings({PREFECT_API_URL: api}):
+        state = finetune(params=str(params), return_state=True)
+        refused = finetune(params=str(params), overrides={"directions": 6}, return_state=True)
+    assert state.is_completed(), state.message
+    assert "drawn from another picture of them, PSNR" in state.message
+    assert (tmp_path / "runs/renderer.safetensors").is_file()
+    assert refused.is_failed()
+    assert "directions: 6 cannot be learnt from synthetic.train = 6 people" in refused.message

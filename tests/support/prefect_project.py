@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import yaml
+
 PROJECT = Path(__file__).parents[2]
 
 STAND_IN_FLOW = '''
@@ -33,17 +35,12 @@ def annotate_part_labels(datasets: list[str] | None = None, params: str = "param
 '''
 
 STAND_IN_TRAINING = '''
-"""Same name and parameters as the training flow of the project; does nothing."""
+"""Same name and parameters as a training flow of the project; does nothing."""
 from prefect import flow
 
 
-@flow(name="train-regressor")
-def train_regressor(params: str = "params.train.yaml", overrides: dict | None = None):
-    return params
-
-
-@flow(name="train-photometric")
-def train_photometric(params: str = "params.photometric.yaml", overrides: dict | None = None):
+@flow(name="{name}")
+def {function}(params: str = "params.yaml", overrides: dict | None = None):
     return params
 '''
 
@@ -52,7 +49,11 @@ def make_project(root: Path) -> Path:
     """A folder with the project's own prefect.yaml and settings, and the stand-in flows."""
     (root / "flows").mkdir(parents=True)
     (root / "flows" / "annotate.py").write_text(STAND_IN_FLOW, encoding="utf-8")
-    (root / "flows" / "train.py").write_text(STAND_IN_TRAINING, encoding="utf-8")
+    for deployment in yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]:
+        file, function = deployment["entrypoint"].split(":")
+        if file != "flows/annotate.py":
+            with (root / file).open("a", encoding="utf-8") as stand_ins:
+                stand_ins.write(STAND_IN_TRAINING.format(name=function.replace("_", "-"), function=function))
     for name in ("prefect.yaml", "pyproject.toml"):
         shutil.copy(PROJECT / name, root / name)
     return root

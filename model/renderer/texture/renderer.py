@@ -20,9 +20,11 @@ OPACITY = 0.99
 """Of every site: where several meet, as they do everywhere inside the outline, nothing shines through."""
 CONVENTIONS = Conventions(blur_px2=1.0 / 12.0)
 """The blur of a pixel that is a square, as those of photos are."""
-INWARD_PX = 0.55
+INWARD_PX = 0.45
 """Gaussians that overlap cover more than the mesh under them: it is drawn so much smaller along its normals, so that
 the outline of what is drawn is that of the mesh."""
+INWARD_SPREADS = 0.1
+"""And by so much of each Gaussian's own standard deviation, which matters in close-ups."""
 SEEN_FACING = 0.15
 """A site whose normal is further off the way to the camera (cosine) is seen too flat for its colour to be read."""
 SEEN_DEPTH_M = 0.003
@@ -75,7 +77,10 @@ class TextureRenderer(nn.Module):
             )
         pixel_m = vertices_m[..., 2].detach().clamp(min=CONVENTIONS.near_m) / camera.focal_px[:, None]
         outward_m = self.texture.offset_m - INWARD_PX * pixel_m
-        return self.sites.surface(vertices_m + outward_m[..., None] * self.normals(vertices_m))
+        centres, factors = self.sites.surface(vertices_m + outward_m[..., None] * self.normals(vertices_m))
+        normals = torch.linalg.cross(factors[..., 0], factors[..., 1])  # as long as the square of the spread
+        length = normals.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        return centres - INWARD_SPREADS * normals / length.sqrt(), factors
 
     def draw(
         self,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model.renderer.texture.light import NUM_TERMS, brightness, light_terms
 
-RIDGE = 6e-6
+RIDGE = 2e-6
 """Squared difference of colour, mean over the sites, that one more standard deviation of a direction or light must
 remove: what the directions cannot say (patterns of cloth) is alike over many sites, and would be taken for them."""
 ROBUST = 0.08

@@ -40,11 +40,15 @@ def _get(url: str, body: dict | None = None):
 def test_prefect_yaml_names_the_flows_and_no_machine():
     text = (PROJECT / "prefect.yaml").read_text(encoding="utf-8")
     deployments = yaml.safe_load(text)["deployments"]
-    assert len(deployments) == 2
+    flows = {
+        f"flows/{path.name}:{node.name}"
+        for path in (PROJECT / "flows").glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(made).startswith("flow(") for made in node.decorator_list)
+    }
+    assert sorted(deployment["entrypoint"] for deployment in deployments) == sorted(flows)
     for deployment in deployments:
-        path, function = deployment["entrypoint"].split(":")
-        tree = ast.parse((PROJECT / path).read_text(encoding="utf-8"))
-        assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert (deployment["name"], deployment["work_pool"]["name"]) == ("local", provision.WORK_POOL)
     assert str(Path.home()) not in text
 

@@ -26,26 +26,42 @@ def picture_of(renderer, vertices, colours=None):
     return renderer.draw(vertices, colours, camera(len(vertices)), SIZE_HW)
 
 
-def area_of_mesh(vertices, faces, finer=6):
-    height, width = SIZE_HW
-    place = camera()
-    raster = rasterise(
-        vertices[0].numpy(),
-        faces.numpy(),
-        float(place.focal_px) * finer,
-        place.principal_px[0].numpy() * finer,
-        (height * finer, width * finer),
+@pytest.fixture(scope="module")
+def face():
+    """The open body before the camera, its head in the middle, and a renderer without clothes or hair."""
+    assets = load_open_body()
+    body = EHMs(assets).eval()
+    facing = torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None]  # the camera's y points down
+    with torch.no_grad():
+        vertices = body(EhmParameters.neutral(1, global_orient=facing)).vertices
+    head = vertices[:, torch.from_numpy(assets.head_vertex_ids)].mean(1)
+    sites = body_sites(assets)
+    number = len(sites)
+    texture = Texture(torch.zeros(number, 3), torch.zeros(1, number, 3), torch.zeros(vertices.shape[1]))
+    return TextureRenderer(body.faces, sites, texture), vertices - head + torch.tensor([0.0, 0.0, 1.5])
+
+
+def close_up(size_px):
+    return Camera(focal_px=torch.tensor([3.75 * size_px]), principal_px=torch.full((1, 2), 0.5 * size_px))
+
+
+def mesh_of(renderer, vertices, size_px, finer):
+    """What a picture so many times finer sees of the mesh itself."""
+    side = size_px * finer
+    return rasterise(
+        vertices[0].numpy(), renderer.normals.corners.T.numpy(), 3.75 * side, np.full(2, side / 2), (side, side)
     )
-    return raster.mask.reshape(height, finer, width, finer).mean((1, 3))
 
 
-def test_what_is_drawn_is_closed_and_has_the_outline_of_the_mesh(sphere):
-    faces, vertices, renderer = sphere
-    alpha = picture_of(renderer, vertices).alpha[0].numpy()
-    wanted = area_of_mesh(vertices, faces)
+@pytest.mark.parametrize("size_px", [80, 160, 320])
+def test_what_is_drawn_is_closed_and_has_the_outline_of_the_mesh(face, size_px):
+    renderer, vertices = face
+    alone = torch.zeros(1, len(renderer.sites), 1)
+    alpha = renderer.draw(vertices, alone, close_up(size_px), (size_px, size_px)).alpha[0].numpy()
+    wanted = mesh_of(renderer, vertices, size_px, 4).mask.reshape(size_px, 4, size_px, 4).mean((1, 3))
+    inside = cv2.erode((wanted == 1).astype(np.uint8), np.ones((9, 9))) > 0
     outline_px = np.hypot(*np.gradient(wanted)).sum()
-    inside = cv2.erode((wanted == 1).astype(np.uint8), np.ones((5, 5))) > 0
-    assert abs((alpha - wanted)[~inside].sum()) / outline_px < 0.1
+    assert abs((alpha - wanted)[~inside].sum()) / outline_px < 0.15
     assert alpha[inside].mean() > 0.985
 
 
@@ -99,33 +115,20 @@ def test_what_another_covers_is_left_out_by_the_mask(sphere):
 
 
 @pytest.mark.parametrize("rasteriser", ["tiles", NATIVE])
-def test_sites_are_seen_where_the_rasteriser_of_meshes_sees_them(rasteriser):
-    assets = load_open_body()
-    body = EHMs(assets).eval()
-    facing = torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None]  # the camera's y points down
-    person = EhmParameters.neutral(1, global_orient=facing)
-    with torch.no_grad():
-        vertices = body(person).vertices
-    sites = body_sites(assets)
-    head = vertices[:, torch.from_numpy(assets.head_vertex_ids)].mean(1)
-    vertices = vertices - head + torch.tensor([0.0, 0.0, 1.5])
-    number = len(sites)
-    texture = Texture(torch.zeros(number, 3), torch.zeros(1, number, 3), torch.zeros(vertices.shape[1]))
-    renderer = TextureRenderer(body.faces, sites, texture)
-    place = Camera(focal_px=torch.tensor([600.0]), principal_px=torch.full((1, 2), 80.0))
-    seen = (renderer.seen(vertices, place, (160, 160), rasteriser=rasteriser)[0] > 0).numpy()
-    finer = 6
-    raster = rasterise(
-        vertices[0].numpy(), assets.smplx.faces, 600.0 * finer, np.full(2, 80.0 * finer), (160 * finer, 160 * finer)
-    )
-    points = sites.at(vertices)[0].numpy()
-    column, row = np.floor(project(points, 600.0 * finer, np.full(2, 80.0 * finer))).astype(int).T
-    inside = (column >= 0) & (row >= 0) & (column < 160 * finer) & (row < 160 * finer)
+def test_sites_are_seen_where_the_rasteriser_of_meshes_sees_them(face, rasteriser):
+    renderer, vertices = face
+    size_px, finer = 160, 6
+    seen = (renderer.seen(vertices, close_up(size_px), (size_px, size_px), rasteriser=rasteriser)[0] > 0).numpy()
+    raster = mesh_of(renderer, vertices, size_px, finer)
+    points = renderer.sites.at(vertices)[0].numpy()
+    side = size_px * finer
+    column, row = np.floor(project(points, 3.75 * side, np.full(2, side / 2))).astype(int).T
+    inside = (column >= 0) & (row >= 0) & (column < side) & (row < side)
     truth = inside.copy()
     truth[inside] = points[inside, 2] < raster.depth[row[inside], column[inside]] + 0.002
     assert seen.sum() > 1000
     assert truth[seen].mean() > 0.95
-    squarely = looks_at_camera(*renderer.surface(vertices, place))[0].detach().numpy() > 0.3
+    squarely = looks_at_camera(*renderer.surface(vertices, close_up(size_px)))[0].numpy() > 0.3
     assert seen[truth & squarely].mean() > 0.95
 
 
