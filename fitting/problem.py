@@ -80,7 +80,7 @@ class Problem:
         people, config, start = self.people, self.config, self.people.start
         jaw_sigma = torch.tensor(config.jaw_sigma_rad, dtype=self.model.dtype, device=self.model.device)
         terms = [
-            *self._keypoint_terms(loss),
+            *self.keypoint_terms(loss),
             PoseNearnessTerm(start.global_orient, start.body_pose, people.pose_sigma_rad, loss.wrong_joints),
             RotvecTerm(config.limit_sigma_rad, so3.log(start.jaw_pose), jaw_sigma),
             GaussianTerm(self.model.layout, self.linear_prior()),
@@ -89,7 +89,8 @@ class Problem:
             terms.append(OrientationTerm(ORIENTED_JOINTS, *orientation_prior(self.model, people.coarse, config)))
         return TermSum(self.model, terms)
 
-    def _keypoint_terms(self, loss: LossScales) -> list[Term]:
+    def keypoint_terms(self, loss: LossScales) -> list[Term]:
+        """The residuals of what was observed."""
         people, sightings = self.people, self.people.sightings
         if sightings is None:
             return [KeypointTerm(self.model, people.keypoints_px, people.precision, people.camera, loss.keypoint)]

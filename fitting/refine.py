@@ -46,6 +46,22 @@ def refine(
         person_index: (B,) int64; rows with the same number are one person, in several frames say, and share body shape,
             face shape and head scale (`fitting.shared`). None: every row is a person of its own.
     """
+    fits = fit_people(model, observations, coarse, camera, config, person_index)
+    with torch.inference_mode():
+        results = cat_rows([summarise(problem, solution) for problem, solution in fits])
+    # Copies, which may be written to and differentiated like any other tensor.
+    return take_rows(results, torch.arange(len(results.status), device=model.device))
+
+
+def fit_people(
+    model: SparseBody,
+    observations: Observations,
+    coarse: Coarse,
+    camera: Camera,
+    config: RefineConfig | None = None,
+    person_index: Tensor | None = None,
+) -> list[tuple[Problem, Solution]]:
+    """What `refine` solves, batch by batch, for whoever goes on from there; its arguments and errors."""
     config = config or RefineConfig()
     model = model.with_hand_components(config.num_hand_components)
     rows = torch.arange(len(observations.keypoints_px), device=model.device)
@@ -67,11 +83,7 @@ def refine(
             for part in rows.split(config.batch_size)
         ]
         fits = [(problem, fit(problem)) for problem in problems]
-        if person_index is not None:
-            fits = fit_shared(fits, person_index.to(model.device))
-        results = cat_rows([summarise(problem, solution) for problem, solution in fits])
-    # Copies, which may be written to and differentiated like any other tensor.
-    return take_rows(results, rows)
+        return fits if person_index is None else fit_shared(fits, person_index.to(model.device))
 
 
 def fit(problem: Problem) -> Solution:

@@ -73,12 +73,18 @@ class Term(Protocol):
 class TermSum:
     """A sum of terms over the posed body; what the solver sees."""
 
-    def __init__(self, body: SparseBody, terms: list[Term]):
+    def __init__(self, body: SparseBody, terms: list[Term], free: Tensor | None = None):
         """The body and the terms, all for the same people.
 
-        Only keypoints may couple fingers with anything else, and no term those of two hands: the solver relies on it.
+        Fingers may be coupled only with what keypoints of their hand move with, and not with those of the other hand:
+        the solver relies on it.
+
+        Args:
+            body: tables.
+            terms: the residuals.
+            free: (P,) bool, the unknowns that step; the others stay where they are. None: all.
         """
-        self.body, self.terms = body, terms
+        self.body, self.terms, self.free = body, terms, free
         layout = body.layout
         self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=body.hand_reach)
         self._normal: NormalEquations | None = None
@@ -96,6 +102,11 @@ class TermSum:
             self._normal.augmented.zero_()
         for term in self.terms:
             term.add_to(self._normal, state, evaluation)
+        if self.free is not None:
+            held = ~self.free
+            self._normal.gradient[:, held] = 0.0
+            self._normal.hessian[:, held | held[:, None]] = 0.0
+            self._normal.hessian.diagonal(dim1=1, dim2=2)[:, held] = 1.0
         return self._normal.gradient, self._normal.hessian
 
     def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:
@@ -115,4 +126,4 @@ class TermSum:
     def take_rows(self, index: Tensor) -> "TermSum":
         """The problem of some of the people; the memory of this one's equations is let go, they are the larger part."""
         self._normal = None
-        return TermSum(self.body, [term.take_rows(index) for term in self.terms])
+        return TermSum(self.body, [term.take_rows(index) for term in self.terms], self.free)

@@ -9,6 +9,7 @@ from model.imaging.camera import Camera
 from model.renderer.splat import cuda, dense, native, tiles
 from model.renderer.splat.conventions import EXACT, Conventions
 from model.renderer.splat.gaussians import Gaussians
+from model.renderer.splat.native_library import library
 from model.renderer.splat.projection import project
 
 Rasteriser: TypeAlias = Literal["tiles", "native", "gsplat", "dense"]
@@ -20,6 +21,17 @@ _COMPOSITE = {
     "gsplat": cuda.composite,
     "dense": dense.composite,
 }
+
+
+def fastest(device: torch.device) -> Rasteriser:
+    """The fastest rasteriser for any conventions: `native` on a CPU where it can be built, else `tiles`."""
+    if device.type != "cpu":
+        return "tiles"
+    try:
+        library()
+    except ImportError:
+        return "tiles"
+    return "native"
 
 
 class Drawing(NamedTuple):

@@ -2,8 +2,9 @@ import pytest
 import torch
 from splat_scenes import arguments, camera
 
+from model.renderer.splat import draw as draw_module
 from model.renderer.splat.conventions import Conventions
-from model.renderer.splat.draw import draw
+from model.renderer.splat.draw import draw, fastest
 from model.renderer.splat.gaussians import Gaussians
 
 
@@ -76,3 +77,15 @@ def test_a_camera_that_is_not_finite_is_refused():
 def test_conventions_that_mean_nothing_are_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         Conventions(**settings)
+
+
+def test_without_a_compiler_the_fastest_rasteriser_is_the_one_that_needs_none(monkeypatch):
+    def missing():
+        raise ImportError("no compiler")
+
+    monkeypatch.setattr(draw_module, "library", missing)
+    assert fastest(torch.device("cpu")) == "tiles"
+
+
+def test_beside_a_cpu_the_fastest_rasteriser_is_the_one_of_any_device():
+    assert fastest(torch.device("cuda")) == "tiles"
