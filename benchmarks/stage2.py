@@ -42,6 +42,7 @@ from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera, project
 from model.metrics.person import PosedByParameters, person_errors
 from model.regressor.network import Prediction
+from model.renderer.people import RestShape
 from model.renderer.perceptual.term import build_perceptual
 from model.renderer.photometric import PartPictures, Photometric, PhotometricConfig
 from model.renderer.texture.file import load_renderer
@@ -124,10 +125,18 @@ def load_faces(folder: Path, seed: int, count: int, ehm: EHMs) -> Faces:
     return Faces(truth=truth, photos=photos, colours=_at_mean_face(truth, photos, ehm))
 
 
+def _seen_vertices(rest: RestShape) -> np.ndarray:
+    """Where the network looks: all of the lips, a third of the face."""
+    eye, head = rest.joints_m["left_eye"], rest.joints_m["head"]
+    front = (rest.points_m[:, 2] > head[2] + 0.02) & (rest.points_m[:, 1] < eye[1] + 0.03)
+    face = np.flatnonzero((rest.on_head > 0.5) & front)
+    return np.union1d(face[::3], np.flatnonzero(rest.regions["lips"] > 0.5))
+
+
 @torch.no_grad()
 def _at_mean_face(truth: EhmParameters, photos: WholePhotos, ehm: EHMs) -> Tensor:
     """(N, M) colours where the face would be with jaw, expression and scale of the mean."""
-    seen = ehm.assets.head_vertex_ids[::6]
+    seen = _seen_vertices(RestShape.from_assets(ehm.assets))
     found = []
     for rows in torch.arange(len(photos.focal_px)).split(32):
         photo = take_rows(photos, rows)
@@ -348,10 +357,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Stage 2 against stage 1, on labels with a bias.")
     parser.add_argument("--renderer", type=Path)
     parser.add_argument("--out", type=Path, default=Path("work/stage2"))
-    parser.add_argument("--people", type=int, default=512)
+    parser.add_argument("--people", type=int, default=1200)
     parser.add_argument("--held-out", type=int, default=512)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--visits", type=int, default=40)
+    parser.add_argument("--visits", type=int, default=10)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--report", action="store_true")
