@@ -55,7 +55,9 @@ def test_what_a_training_writes_is_what_its_stage_names(name):
 
 
 def test_the_people_of_a_training_are_what_their_stage_renders():
-    folder = load_train_config(ROOT / "params.train.yaml").synthetic.folder
+    ((file, _), (same, _)) = named_params(STAGES["people"])
+    folder = load_train_config(ROOT / file).synthetic.folder
+    assert (file, file) == (same, next(named_params(STAGES["train"]))[0])
     assert [*STAGES["people"]["outs"][0]] == [Path(folder).relative_to(ROOT).as_posix()]
 
 
@@ -70,6 +72,20 @@ def test_metrics_are_a_folder_so_that_none_is_missed_before_it_is_computed():
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     assert pipeline["metrics"] == ["metrics/summary"]
     assert not [name for name, stage in pipeline["stages"].items() if "metrics" in stage]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_command_reads_the_settings_that_its_stage_depends_on(name):
+    words = STAGES[name]["cmd"].split()
+    defaults = {"annotate": "params.yaml", "finetune-renderer": "params.renderer.yaml"}
+    read = words[words.index("--params") + 1] if "--params" in words else defaults[words[1]]
+    assert {file for file, _ in named_params(STAGES[name])} == {read}
+
+
+def test_stage_2_goes_on_with_what_the_stages_before_it_made():
+    config = load_photometric_config(ROOT / "params.photometric-face.yaml")
+    made = {Path(path).relative_to(ROOT).as_posix() for path in (config.regressor_weights, config.renderer)}
+    assert made == {path for path in STAGES["photometric"]["deps"] if path.startswith("runs/")}
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -10,7 +10,7 @@ from tasks.training.photometric.settings import PhotometricTrainConfig, load_pho
 from tasks.training.regressor.settings import from_plain, load_train_config, to_plain
 
 ROOT = Path(__file__).resolve().parents[4]
-PRESETS = ("params.photometric.yaml", "params.photometric-paper.yaml")
+PRESETS = ("params.photometric.yaml", "params.photometric-face.yaml", "params.photometric-paper.yaml")
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -21,7 +21,8 @@ def test_every_preset_loads_and_comes_back_from_json(name):
 
 def test_presets_go_on_from_those_of_stage_1():
     """The network is that of stage 1, and its loss is kept."""
-    for own, before in zip(PRESETS, ("params.train.yaml", "params.train-paper.yaml"), strict=True):
+    stage_1 = ("params.train.yaml", "params.train-face.yaml", "params.train-paper.yaml")
+    for own, before in zip(PRESETS, stage_1, strict=True):
         config, stage1 = load_photometric_config(ROOT / own), load_train_config(ROOT / before)
         assert (config.network, config.loss, config.body_model) == (stage1.network, stage1.loss, stage1.body_model)
         assert config.regressor_weights == stage1.output.checkpoint

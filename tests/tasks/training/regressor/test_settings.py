@@ -16,7 +16,13 @@ from tasks.setting_rows import setting_rows
 from tasks.training.regressor.settings import TrainConfig, from_plain, load_train_config, to_plain
 
 ROOT = Path(__file__).resolve().parents[4]
-PRESETS = ("params.train.yaml", "params.train-tiny.yaml", "params.train-paper.yaml", "params.train-hmr2.yaml")
+PRESETS = (
+    "params.train.yaml",
+    "params.train-tiny.yaml",
+    "params.train-face.yaml",
+    "params.train-paper.yaml",
+    "params.train-hmr2.yaml",
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -78,7 +84,7 @@ def test_places_are_relative_to_the_file(tmp_path: Path) -> None:
         ({"stepz": 3}, "unknown setting stepz"),
         ({"steps": 0}, "steps: expected more than 0, got 0"),
         ({"optimiser.lr": -1.0}, "lr: expected more than 0, got -1.0"),
-        ({"optimiser.schedule": "linear"}, "expected one of constant, cosine, got 'linear'"),
+        ({"optimiser.schedule": "stepwise"}, "expected one of constant, cosine, linear, got 'stepwise'"),
         ({"precision": "fp8"}, "precision: expected one of fp32, tf32, bf16, got 'fp8'"),
         ({"synthetic.train": 0}, "nothing to learn from"),
         ({"datasets": [{"path": "a"}]}, r"datasets\[0\]\.images: is missing"),
