@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fitting import so3
+from fitting.forward import Forward
 from fitting.keypoint_term import KeypointTerm
 from fitting.plausibility import Fit, plausibility_limits
 from fitting.priors import prior_precision
@@ -78,9 +79,9 @@ class RefineResult:
         return self.reprojection.part_valid
 
 
-def summarise(problem: Problem, solution: Solution) -> RefineResult:
+def summarise(problem: Problem, solution: Solution, spread: Uncertainty | None = None) -> RefineResult:
     """Result of the refined states; rows that were not refined are valid in no part and keep their start, or
-    what they share with other rows of their person."""
+    what they share with other rows of their person. `spread` is their `spread_of`, where that is known already."""
     model, config, people = problem.model, problem.config, problem.people
     start, state, status = people.start, solution.state, solution.status
     forward, before = model.forward(state), model.forward(start)
@@ -115,19 +116,12 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
     misfit = refined & (reprojection.inlier_ratio < _MIN_MET)
     status = torch.where(misfit, int(Status.MISFIT), status)
     # Of rows that share unknowns the priors proper count here, not the ones that held them during the run.
-    own = replace(problem, people=replace(people, shared=None))
-    terms = own.terms(config.final_loss)
-    _, hessian = terms.linearise(state, forward)
-    if people.others is not None:
-        columns = problem.shared_columns
-        hessian[:, columns[:, None], columns] += people.others
-    linear = own.linear_prior().precision
+    terms = replace(problem, people=replace(people, shared=None)).terms(config.final_loss)
     term_costs: dict[str, Tensor] = {}
     for term in terms.terms:
         name = _COST_OF.get(type(term), type(term)).__name__
         term_costs[name] = term_costs.get(name, 0) + term.cost(state, forward)
-    before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
-    spread = uncertainty(hessian, before_keypoints, model, forward)
+    spread = spread or spread_of(problem, state, forward)
     error = expected_errors_mm(figures_of(reprojection, spread, moved))
     if people.hidden_error_mm is not None:
         error = error + people.hidden_error_mm.to(error.dtype)
@@ -144,6 +138,19 @@ def summarise(problem: Problem, solution: Solution) -> RefineResult:
         cost=solution.cost if people.shared is None else torch.stack(list(term_costs.values()), -1).sum(-1),
         term_costs=term_costs,
     )
+
+
+def spread_of(problem: Problem, state: State, forward: Forward) -> Uncertainty:
+    """Uncertainty of a result; of rows that share unknowns what all of them say, under the priors proper."""
+    model, config, people = problem.model, problem.config, problem.people
+    own = replace(problem, people=replace(people, shared=None))
+    _, hessian = own.terms(config.final_loss).linearise(state, forward)
+    if people.others is not None:
+        columns = problem.shared_columns
+        hessian[:, columns[:, None], columns] += people.others
+    linear = own.linear_prior().precision
+    before_keypoints = prior_precision(model.layout, people.pose_sigma_rad, config.jaw_sigma_rad, linear)
+    return uncertainty(hessian, before_keypoints, model, forward)
 
 
 def parameters_of(body: SparseBody, state: State) -> EhmParameters:

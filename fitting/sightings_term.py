@@ -14,7 +14,7 @@ from fitting.keypoint_term import geman_mcclure
 from fitting.sightings import Sightings
 from fitting.sparse_body import SparseBody
 from fitting.terms import NormalEquations
-from fitting.uncertainty import joint_derivative
+from fitting.uncertainty import joint_derivative, place_derivative
 from fitting.unknowns import POSITION, State
 from model.batches import map_tensors, take_rows
 from model.body.skeleton import NUM_MAIN_JOINTS
@@ -66,11 +66,7 @@ class JointsTerm:
         residual = self._residual(forward)
         weight = geman_mcclure(residual.square().sum(-1), self.robust_scale)[1].sqrt()
         columns = joint_derivative(self.body, forward).unflatten(1, (NUM_MAIN_JOINTS, 3))
-        x, y, z = forward.translation.unbind(1)
-        zero = torch.zeros_like(x)
-        # Of (x/z, y/z, log z).
-        place = torch.stack([z, zero, x, zero, z, y, zero, zero, z], 1).unflatten(1, (3, 3))
-        columns[..., POSITION] = place[:, None]
+        columns[..., POSITION] = place_derivative(forward)[:, None]
         columns = columns * (self.precision * weight)[..., None, None]
         rows = torch.cat([columns, (residual * weight[..., None])[..., None]], -1).flatten(1, 2)
         product, last = rows.transpose(1, 2) @ rows, rows.shape[2] - 1

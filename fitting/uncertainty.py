@@ -8,7 +8,7 @@ first (Schur complement) and no matrix of the full size is inverted.
 Legend: B people, P unknowns, Pc common unknowns (all but the fingers), K = 22 root and body joints.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import torch
@@ -42,6 +42,8 @@ class Uncertainty:
     """(B, 2) root mean square over the coordinates of left and right fingers."""
     log_depth_sigma: Tensor
     """(B,) relative uncertainty of the pelvis depth."""
+    place_covariance_m2: Tensor
+    """(B, 3, 3) of the pelvis in the frame of the camera, square metres."""
     log_head_scale_sigma: Tensor
     """(B,) root mean square over the three axes of the head scale's logarithm."""
     joint_ratio: Tensor
@@ -54,6 +56,16 @@ class Uncertainty:
     pa_mpjpe_spread_mm: Tensor
     """(B,) standard deviation of the aligned error about its expectation: it differs by so much by mere luck, which
     bounds what any score can rank."""
+
+    def seen_by(self, turn: Tensor, depth_m: Tensor) -> "Uncertainty":
+        """The same of people in the frames of other cameras, by turns (B, 3, 3), and depths (B,) of the pelvis there.
+
+        Joints, shapes and fingers are as uncertain from wherever they are seen. Where several cameras tell the depth,
+        shapes that spread wider than the prior hardly touch it.
+        """
+        place = turn @ self.place_covariance_m2 @ turn.transpose(-1, -2)
+        depth = place[:, 2, 2].clamp(min=0).sqrt() / depth_m
+        return replace(self, log_depth_sigma=depth, place_covariance_m2=place)
 
 
 def uncertainty(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forward) -> Uncertainty:
@@ -84,11 +96,13 @@ def _covariance(hessian: Tensor, prior: Tensor, body: SparseBody, forward: Forwa
 
     depth = POSITION.stop - 1
     spread, shape = joint_roots_m(common, body, forward)
+    place = (common[:, :, None, POSITION] * place_derivative(forward)[:, None]).sum(3)
     aligned = _mean_distance(shape).mean(1)
     return Uncertainty(
         joint_sigma_rad=by_joint(variance).sqrt(),
         hand_sigma_rad=torch.stack([variance[:, layout.hand(side)].mean(1) for side in range(2)], 1).sqrt(),
         log_depth_sigma=_DEPTH_FACTOR * variance[:, depth].sqrt(),
+        place_covariance_m2=(place[..., None] * place[:, :, None]).sum(1),
         log_head_scale_sigma=variance[:, layout.log_head_scale].mean(1).sqrt(),
         joint_ratio=(by_joint(variance) / by_joint(before)).sqrt().clamp(max=1.0),
         mpjpe_mm=1e3 * _mean_distance(spread).mean(1),
@@ -135,6 +149,13 @@ def marginal_roots(hessian: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
     good = (good & fingers_good.all(1))[:, None, None]
     nan = torch.full((), torch.nan, dtype=hessian.dtype, device=hessian.device)
     return torch.where(good, root, nan), torch.where(fingers_good[..., None], finger_root.square().sum(2), nan)
+
+
+def place_derivative(forward: Forward) -> Tensor:
+    """Derivative (B, 3, 3) of the pelvis in metres with respect to x/z, y/z and log z."""
+    x, y, z = forward.translation.unbind(1)
+    zero = torch.zeros_like(x)
+    return torch.stack([z, zero, x, zero, z, y, zero, zero, z], 1).unflatten(1, (3, 3))
 
 
 def joint_derivative(body: SparseBody, forward: Forward) -> Tensor:

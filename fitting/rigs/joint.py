@@ -18,6 +18,7 @@ from fitting.rigs.inputs import Rig, RigConfig, Views
 from fitting.sightings import Sightings, Stated
 from fitting.solver import Solution
 from fitting.sparse_body import SparseBody
+from fitting.uncertainty import Uncertainty
 from fitting.unknowns import State
 from model.batches import take_rows
 from model.body import skeleton
@@ -122,8 +123,11 @@ class Joint:
         _, size = self.moment.unique_consecutive(return_counts=True)
         return self.row[torch.cumsum(size, 0) - size]
 
-    def by_view(self, problem: Problem, solution: Solution, part: Tensor) -> tuple[Problem, Solution]:
-        """The result as each camera sees it: of J rows those of the index `part`, each its own reference."""
+    def by_view(
+        self, problem: Problem, solution: Solution, spread: Uncertainty, part: Tensor
+    ) -> tuple[Problem, Solution, Uncertainty]:
+        """The result, and its uncertainty, as each camera sees it: of J rows those of the index `part`, each its own
+        reference."""
         people, model, moment, view = problem.people, problem.model, self.moment[part], self.view[part]
         sightings = people.sightings
         assert sightings is not None
@@ -148,7 +152,9 @@ class Joint:
             others=None if people.others is None else people.others[moment],
         )
         state = _moved(model, take_rows(solution.state, moment), turn, shift)
-        return replace(problem, people=rows), replace(take_rows(solution, moment), state=state)
+        depth = pinhole.position_to_transl(state.position)[:, 2]
+        spread = take_rows(spread, moment).seen_by(turn, depth)
+        return replace(problem, people=rows), replace(take_rows(solution, moment), state=state), spread
 
 
 def _turned_state(state: State, turn: Tensor) -> State:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fitting.inputs import Coarse, Observations
 from fitting.prepare import check, with_neutral_starts
 from fitting.refine import fit, fit_shared
-from fitting.result import RefineResult, summarise
+from fitting.result import RefineResult, spread_of, summarise
 from fitting.rigs.agreement import agreeing_views
 from fitting.rigs.calibration import refine_extrinsics
 from fitting.rigs.inputs import Rig, RigConfig, Views
@@ -101,8 +101,9 @@ def refine_views(
         results = [summarise(*one) for one in single]
         places = [alone]
         for group, (problem, solution) in zip(groups, fits[len(single) :], strict=True):
+            spread = spread_of(problem, solution.state, model.forward(solution.state))
             for part in batches(torch.arange(len(group.row), device=model.device)):
-                results.append(summarise(*group.by_view(problem, solution, part)))
+                results.append(summarise(*group.by_view(problem, solution, spread, part)))
             places.append(group.row)
         people = take_rows(cat_rows(results), torch.argsort(torch.cat(places)))
     return RigResult(people=people, joined=joined.clone(), reasons=reasons, rig=rig)

@@ -85,7 +85,9 @@ def test_several_views_know_depth_and_are_one_body(
     for name in ("body_pose", "left_hand_pose", "betas", "head_scale"):
         views = getattr(joint.people.parameters, name).unflatten(0, (PEOPLE, VIEWS))
         assert torch.equal(views, views[:, :1].expand_as(views)), name
-    turn = people.rig.rotation.float().transpose(-1, -2)
+    turn, spread = people.rig.rotation.float().transpose(-1, -2), joint.people.uncertainty
+    place = (turn @ spread.place_covariance_m2 @ turn.transpose(-1, -2)).unflatten(0, (PEOPLE, VIEWS))
+    assert (place - place[:, :1]).abs().max() < 1e-3 * place.abs().max()
     world = (turn @ joint.people.parameters.global_orient).unflatten(0, (PEOPLE, VIEWS))
     assert (world - world[:, :1]).abs().max() < 1e-5
 
