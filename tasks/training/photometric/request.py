@@ -7,6 +7,7 @@ import dataclasses
 import pyarrow as pa
 
 from model.body.keypoint_body import KeypointBody
+from model.renderer.splat import native_library
 from tasks.display import Display
 from tasks.training.engine.checkpoints import list_states
 from tasks.training.engine.distributed import choose_device
@@ -29,7 +30,10 @@ def prepare(config: PhotometricTrainConfig, display: Display | None = None) -> P
 
     Raises:
         ValueError: See ``open_plan`` and ``check_start``; or the run has been trained beyond the steps of the settings.
+        ImportError: The rasteriser cannot be built here.
     """
+    if config.photometric.rasteriser == "native":
+        native_library.library()  # built or refused now, once, not by each process after people have been rendered
     plan = open_plan(config, display)
     is_new = not plan.folder.summary.is_file() and not list_states(plan.folder.checkpoints)
     said = _look(plan, config) if is_new else []
