@@ -22,7 +22,7 @@ from typer.cli import get_docs_for_click
 from datasets_manifest.schema import predictions
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.fields import field_note
-from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION
+from datasets_manifest.schema.labels import SCHEMA_VERSION, label_schema
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from flows.cli.app import app
 from tasks.annotate.settings import AnnotateConfig
@@ -36,7 +36,11 @@ from tasks.training.renderer.settings import RendererConfig
 DOCS = Path(__file__).parent
 FLOORS = ("flows", "tasks", "fitting", "model", "datasets_manifest", "benchmarks")
 TABLES = {
-    "Labels": ("`labels/`: one row a person, also one who failed.", LABEL_SCHEMA),
+    "Labels": (
+        "`labels/`: one row a person, also one who failed. Only labels that pixels refined have the columns from "
+        "`photometric_gain` on.",
+        label_schema(by_pixels=True),
+    ),
     "Predictions": ("`predictions/people/`: one row a person.", predictions.prediction_schema()),
     "Rotations": ("`pear predict --rotations-only`.", predictions.rotations_schema()),
     "Plan": ("`work/plan/`: what is to be annotated, before any photo is read.", PART_SCHEMAS["plan"]),

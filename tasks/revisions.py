@@ -12,6 +12,7 @@ REVISIONS = {
     "hands": 1,
     "face": 2,
     "refine": 10,
+    "pixels": 1,
     "train": 1,
     "renderer": 1,
     "train_photometric": 1,

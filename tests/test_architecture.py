@@ -51,8 +51,9 @@ ROOMS = {
         "evaluate": {"posing"},
         "report": {"posing"},
         "synthetic": {"display", "posing", "revisions", "version"},
-        "annotate": {"body_model", "estimators", "revisions", "settings", "version", "wording"},
-        "annotate.steps": {"annotate", "body_model", "estimators"},
+        "people_renderer": {"body_model", "settings"},
+        "annotate": {"body_model", "estimators", "people_renderer", "revisions", "settings", "version", "wording"},
+        "annotate.steps": {"annotate", "body_model", "estimators", "people_renderer", "settings"},
         "annotate.plan": {"annotate", "body_model", "synthetic", "version", "wording"},
         "annotate.look": {"annotate", "annotate.plan", "body_model", "display", "report", "wording"},
         "annotate.run": {

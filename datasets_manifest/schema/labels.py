@@ -20,8 +20,10 @@ from datasets_manifest.schema.ehm_fields import (
 )
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, BoxSource, ErrorCode, Refusal, Status
 from datasets_manifest.schema.fields import (
+    ARRAY_MAP,
     FLAGS,
     FLOATS,
+    SHAPE_MAP,
     column,
     field_note,
     fixed_length,
@@ -46,6 +48,8 @@ __all__ = [
     "LABEL_SCHEMA",
     "NUM_KEYPOINTS",
     "PART_NAMES",
+    "PIXEL_COLUMNS",
+    "PIXEL_PARTS",
     "SCHEMA_VERSION",
     "BoxSource",
     "ErrorCode",
@@ -76,8 +80,39 @@ def image_id_of(sample_id: str) -> str:
     return sample_id.split("/", 2)[2].rpartition("#")[0]
 
 
-def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
-    """Return the schema of ``labels/`` for people of some size."""
+PIXEL_PARTS = ("left_hand", "right_hand", "head")
+"""Parts that pixels refine, in the order of ``photometric_gain``."""
+
+
+def pixel_columns() -> list[pa.Field]:
+    """Columns of labels that were refined by pixels; the files of others do not have them."""
+    parts = ", ".join(part.replace("_", " ") for part in PIXEL_PARTS)
+    return [
+        column(
+            "photometric_gain",
+            FLOATS,
+            f"{parts}: share by which the difference between the photo and the drawn person fell; NaN where the part "
+            "is as keypoints alone have it",
+            unit=ONE,
+            shape=(len(PIXEL_PARTS),),
+            finite=False,
+        ),
+        column("photometric_detail", pa.string(), "why parts are as keypoints alone have them; null where all changed"),
+        column("mask_source", pa.string(), "what says which pixels are the person; null where nothing does"),
+        column(
+            "before_pixels",
+            ARRAY_MAP,
+            "parameters that pixels changed, as keypoints alone had them; null where nothing changed",
+        ),
+        column("before_pixels_shape", SHAPE_MAP, "their shapes"),
+    ]
+
+
+PIXEL_COLUMNS = tuple(field.name for field in pixel_columns())
+
+
+def label_schema(size: BodySize = DEFAULT_SIZE, *, by_pixels: bool = False) -> pa.Schema:
+    """Return the schema of ``labels/`` for people of some size, with the columns of refinement by pixels or without."""
     return pa.schema(
         [
             *key_columns(),
@@ -150,6 +185,7 @@ def label_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
                 "body_quality as schema versions before 4 call it: of the body alone, nothing about hands and face",
                 unit=ONE,
             ),
+            *(pixel_columns() if by_pixels else ()),
         ]
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
@@ -16,6 +18,7 @@ from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
 from tasks.body_model import ehm_assets, full_body, people_size
 from tasks.estimators import estimator_entry, estimator_info, estimator_settings
+from tasks.people_renderer import open_renderer
 from tasks.revisions import REVISIONS
 from tasks.settings import EstimatorConfig
 from tasks.version import code_version
@@ -58,7 +61,30 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
         size = people_size(config.body_model, config.coefficients.size)
         told = {"coefficients": size, "refined_coefficients": config.coefficients.refined if step == "refine" else None}
         stated |= {name: dataclasses.asdict(value) for name, value in told.items() if value not in (None, DEFAULT_SIZE)}
+    if step == "refine" and config.pixels.renderer is not None:
+        # Likewise: labels by keypoints alone say nothing of pixels.
+        stated["pixels"] = {
+            "revision": REVISIONS["pixels"],
+            "settings": dataclasses.asdict(config.pixels.fit),
+            "estimators": pixel_entries(config),
+        }
     return stated
+
+
+def pixel_entries(config: AnnotateConfig) -> list[dict[str, Any]]:
+    """What refines labels by pixels, as footers list it: the renderer, and what says which pixels are a person.
+
+    Without the package mediapipe the latter is not there, and outlines are not looked at.
+
+    Raises:
+        ValueError: There is no file of the renderer, or it is none of this body.
+    """
+    if config.pixels.renderer is None:
+        return []
+    found = {"renderer": open_renderer(config.pixels.renderer, "pixels.renderer", config.body_model).info}
+    with suppress(ImportError):
+        found["masks"] = import_module("model.estimators.mediapipe.masks").mask_info()
+    return [{"part": part, **dataclasses.asdict(info)} for part, info in found.items()]
 
 
 def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Mapping[str, Any]) -> Footer:
@@ -71,11 +97,12 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Map
         planned: Manifest entry of its plan, which says which photos and annotations it is about.
     """
     parts = PARTS if step == "refine" else (step,)
+    further = pixel_entries(config) if step == "refine" else []
     return Footer(
         config=step_config(step, config),
         code_version=code_version(),
         manifest={name: planned[name] for name in ("id", "version", "hash", "licence", "inputs_hash")},
         shard=f"{shard.index:05d}",
         body_model={} if step == "keypoints" else body_model_entry(step, config),
-        estimators=tuple(estimator_entry(part, getattr(config, part)) for part in parts),
+        estimators=(*(estimator_entry(part, getattr(config, part)) for part in parts), *further),
     )

@@ -21,6 +21,7 @@ from datasets_manifest.placed_settings import PathText, PlacedBy, placed_overrid
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
+from fitting.pixel_settings import PixelConfig
 from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
@@ -90,6 +91,17 @@ class CoefficientsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PixelsConfig:
+    """Refinement of hands and head by the pixels of the photos, beside their keypoints."""
+
+    renderer: PathText | None = None
+    """File of a renderer of people, as ``pear finetune-renderer`` makes it; null: labels are refined by keypoints
+    alone. The file's hash, not its place, goes into footers."""
+    fit: PixelConfig = field(default_factory=PixelConfig)
+    """What is compared, and what of it is believed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AnnotateConfig:
     """All of ``params.yaml``."""
 
@@ -112,6 +124,8 @@ class AnnotateConfig:
     """Coarse face."""
     refine: RefineConfig = field(default_factory=RefineConfig)
     """Refinement by keypoints."""
+    pixels: PixelsConfig = field(default_factory=PixelsConfig)
+    """Refinement by pixels, off where no renderer is named."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
     """The body the labels are labels of."""
     coefficients: CoefficientsConfig = field(default_factory=CoefficientsConfig)

@@ -19,12 +19,13 @@ import pyarrow as pa
 from datasets_manifest.canonical import canonical_json
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
-from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
+from datasets_manifest.schema.labels import PART_NAMES, label_schema
 from datasets_manifest.schema.people import PeopleCount, is_empty_photo
 from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import Shard, read_shard
+from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.report.figures import PART_TITLES, finite
+from tasks.report.pixels import SHOWN, PixelGains, gain_text, has_pixels, shown_labels
 from tasks.report.settings import ReportConfig
 
 NUMBERS = (
@@ -60,6 +61,8 @@ class Group:
     """Valid parts of the people with a label."""
     converged: int = 0
     """People whose fit converged."""
+    pixels: PixelGains = field(default_factory=PixelGains)
+    """What pixels changed."""
 
     @property
     def labelled(self) -> int:
@@ -114,7 +117,8 @@ class LabelStatistics:
         states, codes, ids = columns["status"], columns["error_code"], columns["sample_id"]
         is_failed = states == Status.FAILED.value
         self._states.extend(_STATES.index(state) for state in states)
-        self._count_groups(columns, ~is_failed)
+        pixels = shard.columns(label_schema(by_pixels=True), SHOWN) if has_pixels(shard) else None
+        self._count_groups(columns, ~is_failed, pixels)
         for row in np.flatnonzero(columns.has("error_code") & ~is_empty_photo(table)):
             reason = self.reasons.setdefault(codes[row], Reason(ids[row], columns["error_detail"][row] or ""))
             reason.count += 1
@@ -135,7 +139,7 @@ class LabelStatistics:
             if len(own) > 2 * self.config.num_failed:
                 own[:] = heapq.nsmallest(self.config.num_failed, own)
 
-    def _count_groups(self, columns: Columns, is_labelled: np.ndarray) -> None:
+    def _count_groups(self, columns: Columns, is_labelled: np.ndarray, pixels: Columns | None) -> None:
         names = list(zip(columns["dataset"], columns["split"], strict=True))
         for name in dict.fromkeys(names):
             group = self.groups[name]
@@ -145,6 +149,8 @@ class LabelStatistics:
                 {part: int(columns[f"{part}_valid"][rows & is_labelled].sum()) for part in PART_NAMES}
             )
             group.converged += int(columns["converged"][rows & is_labelled].sum())
+            if pixels is not None:
+                group.pixels.add(pixels.take(rows & is_labelled))
         number_of = {name: number for number, name in enumerate(self.groups)}
         self._group_of_row.extend(number_of[name] for name in names)
 
@@ -203,7 +209,8 @@ class LabelStatistics:
         unread = [person for person in people if person not in self._read]
         shards = np.searchsorted(np.frombuffer(self._ends, np.int64), unread, side="right")
         for shard in np.unique(shards):
-            table = read_shard(self._paths[shard], LABEL_SCHEMA)
+            with Shard(self._paths[shard]) as opened:
+                table = shown_labels(opened)
             first = self._ends[shard] - table.num_rows
             own = [person for person, at in zip(unread, shards, strict=True) if at == shard]
             self._read |= dict(zip(own, table.take([person - first for person in own]).to_pylist(), strict=True))
@@ -262,6 +269,7 @@ def card(label: Mapping[str, Any]) -> dict[str, Any]:
             for p in PART_NAMES
         ],
         "limbs": label["body_group_detail"] or "",
+        "pixels": gain_text(label),
         "image": None,
         "problem": "",
         "retry": "",

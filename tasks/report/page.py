@@ -25,6 +25,7 @@ from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side
 from tasks.posing import pose_bodies
 from tasks.report.data import LabelStatistics, Provenance, card
 from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
+from tasks.report.pixels import PIXEL_TITLES, PixelGains
 from tasks.report.settings import ReportConfig
 
 ImageLoader = Callable[[str, str, str], np.ndarray]
@@ -198,6 +199,7 @@ def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list
     charts = [_chart(PART_TITLES[part], labels.numbers(f"reproj_{part}_px"), "px") for part in PART_NAMES]
     charts.append(_chart("All inliers over the box's longer side", 100 * labels.numbers("reproj_rel"), "%"))
     charts += [_chart(f"Quality: {PART_TITLES[part]}", labels.numbers(f"{part}_quality"), "") for part in PART_NAMES]
+    pixels = PixelGains.of_all(group.pixels for group in labels.groups.values())
     return environment.get_template("page.html.j2").render(
         title=labels.config.title,
         count=labels.count,
@@ -205,6 +207,8 @@ def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list
         datasets=labels.list_datasets(),
         reasons=reasons,
         charts=charts,
+        pixels=pixels,
+        pixel_titles=PIXEL_TITLES,
         groups=[group for group in groups if group["cards"]],
         provenance=labels.provenance,
     )

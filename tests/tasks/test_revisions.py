@@ -48,7 +48,11 @@ def reduced(values: np.ndarray) -> list[float]:
 
 def of_files(paths: list[Path]) -> dict[str, list[float]]:
     """Of each column of some shards."""
-    table = pa.concat_tables([pq.read_table(path) for path in sorted(paths)])
+    return of_table(pa.concat_tables([pq.read_table(path) for path in sorted(paths)]))
+
+
+def of_table(table: pa.Table) -> dict[str, list[float]]:
+    """Of each column."""
     found = {name: numbers(table[name]) for name in table.column_names if not name.endswith("_s")}
     return {name: reduced(values) for name, values in found.items() if len(values)}
 
@@ -76,7 +80,8 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     from tasks.training.renderer.people import rendered_people
     from tasks.training.renderer.settings import RenderedPeopleConfig
 
-    annotate(write_project(folder))
+    params = write_project(folder)
+    annotate(params)
     (truth,) = folder.rglob("truth.parquet")
     photos = [decode_image(path.read_bytes(), name=path.name) for path in sorted(truth.parent.rglob("*.*g"))]
     assert photos
@@ -85,6 +90,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     for step in ("keypoints", "body", "hands", "face"):
         yield step, of_files(list((folder / "work/parts" / step).rglob("*.parquet")))
     yield "refine", of_files(list((folder / "labels").rglob("*.parquet")))
+    yield "pixels", of_table(labels_by_pixels(params))
 
     plan = noise_plan(folder / "run", steps=4)
     Trainer.start(NoiseExperiment(plan), alone()).run()
@@ -140,6 +146,26 @@ def photometric_terms() -> list[float]:
     objective(pictured)
     loss, terms = objective(pictured)
     return [float(value) for value in (loss.detach(), *terms.values())]
+
+
+def labels_by_pixels(params: Path) -> pa.Table:
+    """Labels of the first two people, refined by a renderer to whom everybody is grey."""
+    from grey_renderer import grey_renderer
+
+    from model.body.assets import load_open_body
+    from model.renderer.texture.file import RendererMeta, save_renderer
+    from tasks.annotate.settings import Origin
+    from tasks.annotate.steps.job import ShardJob
+    from tasks.annotate.steps.refine import refine_labels
+    from tasks.annotate.workspace import ShardRef, Workspace
+
+    renderer = params.with_name("grey.safetensors")
+    renderer.write_bytes(save_renderer(grey_renderer(load_open_body()), RendererMeta(body_model={"name": "open"})))
+    fit = {"iterations": 2, "num_directions": 1, "least_gain": 0.0, "most_loss": 1.0, "keypoint_slack": 1e6}
+    stated = {"pixels.renderer": str(renderer)} | {f"pixels.fit.{name}": value for name, value in fit.items()}
+    config = Origin.of(params, stated).config()
+    shard = ShardRef(dataset="few", split="all", index=0)
+    return refine_labels(ShardJob(shard, Workspace.of(config.output), config))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from tasks.annotate.provenance import labelled_body
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.report.page import draw_label
+from tasks.report.pixels import shown_labels
 
 
 def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], ShardRef]:
@@ -31,7 +32,7 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
         with Shard(path) as labels:
             ids = labels.table(LABEL_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
             if sample_id in ids:
-                return labels.table(LABEL_SCHEMA).slice(ids.index(sample_id), 1).to_pylist()[0], shard
+                return shown_labels(labels).slice(ids.index(sample_id), 1).to_pylist()[0], shard
     raise ValueError(
         f"sample {sample_id!r} is in none of the {num_shards} shards of data set {'/'.join(group)!r}; "
         "ids are as in the column sample_id, for example demo_photos/all/camera.png#0"

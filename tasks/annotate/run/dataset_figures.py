@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from datasets_manifest.schema.labels import PART_NAMES
+from datasets_manifest.schema.labels import PART_NAMES, PIXEL_PARTS
 from tasks.annotate.workspace import Group
 from tasks.report.data import LabelStatistics
 from tasks.report.figures import finite
 
 
 def dataset_figures(labels: LabelStatistics, name: Group) -> dict[str, Any]:
-    """Counts, accepted parts, reprojection errors and qualities."""
+    """Counts, accepted parts, reprojection errors, qualities, and what pixels changed."""
     group = labels.groups[name]
     metrics: dict[str, Any] = {"people": group.count.people} | asdict(group.count)
     if not group.labelled:
@@ -37,4 +37,11 @@ def dataset_figures(labels: LabelStatistics, name: Group) -> dict[str, Any]:
     metrics["quality_median"] = {
         part: round(float(np.median(values)), 4) for part in PART_NAMES if len(values := numbers(f"{part}_quality"))
     }
+    if group.pixels.people:
+        metrics["changed_by_pixels"] = {
+            part: round(len(gains) / group.pixels.people, 4) for part, gains in group.pixels.gains.items()
+        }
+        metrics["photometric_gain_median"] = {
+            part: round(median, 4) for part in PIXEL_PARTS if (median := group.pixels.median(part)) is not None
+        }
     return metrics

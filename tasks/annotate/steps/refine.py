@@ -33,6 +33,7 @@ from model.estimators.hidden_error import HIDDEN_EVIDENCE
 from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.parts import STATE_COLUMNS, parts_detail, to_rotmat
+from tasks.annotate.steps.pixels import PixelOutcome, refine_by_pixels
 from tasks.body_model import sparse_body
 
 _PARTS = ("keypoints", "body", "hands", "face")
@@ -55,18 +56,20 @@ def refine_labels(job: ShardJob) -> pa.Table:
     people = parts["keypoints"]
     is_failed = people["status"] == Status.FAILED
     chosen, failed = np.flatnonzero(~is_failed), people.take(is_failed)
-    schema = label_schema(job.size)
+    by_pixels = job.config.pixels.renderer is not None
+    schema = label_schema(job.size, by_pixels=by_pixels)
     tables = [_failed_rows(failed, {name: failed.table[name] for name in STATE_COLUMNS}, schema)]
     if len(chosen):
         picked = {name: rows.take(chosen) for name, rows in parts.items()}
-        result = refine(
-            sparse_body(job.config.body_model, job.size, job.config.coefficients.refined),
-            observations_of(picked["keypoints"]),
-            coarse_of(picked),
-            camera_of(picked["keypoints"]),
-            job.config.refine,
-        )
-        tables.append(label_table(picked, result, schema))
+        people = picked["keypoints"]
+        given = observations_of(people), coarse_of(picked), camera_of(people)
+        outcome = None
+        if by_pixels:
+            result, outcome = refine_by_pixels(job, *given)
+        else:
+            body = sparse_body(job.config.body_model, job.size, job.config.coefficients.refined)
+            result = refine(body, *given, job.config.refine)
+        tables.append(label_table(picked, result, schema, outcome))
     return joined(tables, schema, [np.flatnonzero(is_failed), chosen][: len(tables)])
 
 
@@ -138,8 +141,13 @@ def coarse_of(parts: dict[str, Columns]) -> Coarse:
     )
 
 
-def label_table(parts: dict[str, Columns], result: RefineResult, schema: pa.Schema = LABEL_SCHEMA) -> pa.Table:
-    """Labels of the refined (P,) people, in their order."""
+def label_table(
+    parts: dict[str, Columns],
+    result: RefineResult,
+    schema: pa.Schema = LABEL_SCHEMA,
+    outcome: PixelOutcome | None = None,
+) -> pa.Table:
+    """Labels of the refined (P,) people, in their order, with what pixels changed where they refined them."""
     people = parts["keypoints"]
     codes = [_FIT_FAILED.get(FitStatus(int(status))) for status in result.status]
     # Keypoints alone, without any body estimate, leave front and back and every depth to chance.
@@ -160,6 +168,8 @@ def label_table(parts: dict[str, Columns], result: RefineResult, schema: pa.Sche
         {name: states[rows, k] for k, name in enumerate(STATE_COLUMNS)} for rows in (is_labelled, ~is_labelled)
     )
     columns = _labelled_columns(parts, result, valid, np.flatnonzero(is_labelled), labelled)
+    if outcome is not None:
+        columns |= outcome.columns(np.flatnonzero(is_labelled))
     tables = [table_from_columns(columns, schema), _failed_rows(people.take(~is_labelled), failed, schema)]
     return joined(tables, schema, [np.flatnonzero(is_labelled), np.flatnonzero(~is_labelled)])
 

@@ -16,7 +16,7 @@ from datasets_manifest.schema.labels import (
 )
 from datasets_manifest.schema.part_files import BODY_SCHEMA, PART_SCHEMAS
 
-SCHEMAS = {**PART_SCHEMAS, "labels": LABEL_SCHEMA}
+SCHEMAS = {**PART_SCHEMAS, "labels": label_schema(by_pixels=True)}
 
 LABEL_LENGTHS = {
     "bbox_xyxy": 4,

@@ -6,7 +6,9 @@ from label_shards import footer, label_table
 from parquet_opens import watch_opens
 
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.columns import table_from_columns
+from datasets_manifest.schema.evidence import pack_arrays, unpack_arrays
+from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION, label_schema
 from datasets_manifest.shards import footer as footers
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import Shard, finished_footer
@@ -44,6 +46,30 @@ def test_other_columns_are_refused_even_if_the_wanted_ones_are_there(tmp_path):
     write_shard(path, label_table().drop_columns(["quality"]), footer())
     with Shard(path) as shard, pytest.raises(ShardError, match=r"absent \['quality'\]"):
         shard.table(LABEL_SCHEMA, ["sample_id"])
+
+
+@pytest.mark.parametrize("version", [1, SCHEMA_VERSION])
+def test_columns_of_pixels_are_null_where_a_file_lacks_them(tmp_path, version):
+    path, schema = tmp_path / "a.parquet", label_schema(by_pixels=True)
+    rows = label_table() if version > 1 else label_table().drop_columns(["joint_seen"])
+    write_shard(path, rows, footer(schema_version=version))
+    with Shard(path) as shard:
+        assert shard.table(schema).schema.equals(schema)
+        assert not shard.columns(schema, ["sample_id", "photometric_gain"]).has("photometric_gain").any()
+
+
+def test_columns_of_pixels_are_there_for_who_asks_for_them(tmp_path):
+    path, schema = tmp_path / "a.parquet", label_schema(by_pixels=True)
+    columns = {name: label_table()[name] for name in LABEL_SCHEMA.names}
+    said = {"photometric_gain": [[0.25, np.nan, 0.5]] * 3} | pack_arrays(
+        [None, {"jaw_pose": np.ones(3)}, None], "before_pixels"
+    )
+    write_shard(path, table_from_columns(columns | said, schema), footer())
+    with Shard(path) as shard:
+        assert shard.table(LABEL_SCHEMA).equals(label_table())
+        assert shard.columns(schema, ["photometric_gain"])["photometric_gain"][:, 0].tolist() == [0.25] * 3
+        before = unpack_arrays(shard.table(schema), "before_pixels")
+    np.testing.assert_array_equal(before["jaw_pose"][:, 0], [np.nan, 1, np.nan])
 
 
 def test_the_hash_of_a_config_is_computed_once_a_footer_and_once_for_all_shards_of_a_step(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Settings: what is read, what is refused, and what a change of them re-does."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_the_files_of_a_backend_are_relative_to_the_settings(tmp_path):
     options = load_config(path).hands.options
     assert options == {"checkpoint_path": str(tmp_path / "hamer.ckpt"), "batch_size": 8, "device": "auto"}
     assert load_config(path, {"hands.options.checkpoint_path": None}).hands.options["checkpoint_path"] is None
+
+
+def test_the_recipe_with_pixels_differs_in_the_last_step_and_in_its_folders_alone():
+    plain, by_pixels = (load_config(PROJECT / name) for name in ("params.yaml", "params.pixels.yaml"))
+    assert plain.pixels.renderer is None
+    assert by_pixels.pixels.renderer == str(PROJECT / "runs/renderer.safetensors")
+    assert replace(by_pixels, pixels=plain.pixels, output=plain.output) == plain
 
 
 PAPER = PROJECT / "params.paper.yaml"

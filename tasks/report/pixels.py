@@ -1,0 +1,75 @@
+"""What pixels changed of labels: counted, and in words."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.labels import PIXEL_COLUMNS, PIXEL_PARTS, label_schema
+from datasets_manifest.shards.shard import Shard
+from tasks.report.figures import PART_TITLES
+
+PIXEL_TITLES = {"left_hand": PART_TITLES["left_hand"], "right_hand": PART_TITLES["right_hand"], "head": "Head"}
+SHOWN = ("photometric_gain", "photometric_detail", "mask_source")
+"""Columns of pixels that a person reads."""
+
+
+@dataclass(slots=True)
+class PixelGains:
+    """Whose parts fit the photo better than before."""
+
+    people: int = 0
+    """People with a label who were compared with their photos."""
+    masked: int = 0
+    """Those of them with a mask."""
+    gains: dict[str, array[float]] = field(default_factory=lambda: {part: array("f") for part in PIXEL_PARTS})
+    """Of each changed part by which share the difference from the photo fell."""
+
+    def add(self, labels: Columns) -> None:
+        """Takes labels that were refined by pixels, with the columns ``SHOWN``."""
+        self.people += labels.num_rows
+        self.masked += int(labels.has("mask_source").sum())
+        for part, gain in zip(PIXEL_PARTS, labels["photometric_gain"].T, strict=True):
+            self.gains[part].frombytes(gain[np.isfinite(gain)].astype(np.float32).tobytes())
+
+    @classmethod
+    def of_all(cls, parts: Iterable[PixelGains]) -> PixelGains:
+        """Those of several groups of people together."""
+        total = cls()
+        for each in parts:
+            total.people += each.people
+            total.masked += each.masked
+            for part, gains in each.gains.items():
+                total.gains[part].extend(gains)
+        return total
+
+    def median(self, part: str) -> float | None:
+        """The median gain of a part where it was changed; None where nobody's was."""
+        return float(np.median(self.gains[part])) if self.gains[part] else None
+
+
+def has_pixels(shard: Shard) -> bool:
+    """Whether the labels of a shard were refined by pixels."""
+    return PIXEL_COLUMNS[0] in shard.schema.names
+
+
+def shown_labels(shard: Shard) -> pa.Table:
+    """The labels of a shard, with what pixels say of them where they were asked."""
+    schema = label_schema(by_pixels=has_pixels(shard))
+    names = [name for name in schema.names if name not in PIXEL_COLUMNS or name in SHOWN]
+    return shard.table(schema, names)
+
+
+def gain_text(label: Mapping[str, Any]) -> str:
+    """What pixels changed of a person, in words; empty where they were not asked."""
+    if label.get("photometric_gain") is None:
+        return ""
+    gains = zip(PIXEL_PARTS, label["photometric_gain"], strict=True)
+    said = [f"{PIXEL_TITLES[part]} {100 * gain:.0f} % closer to the photo" for part, gain in gains if np.isfinite(gain)]
+    return "; ".join([*said, *filter(None, [label["photometric_detail"]])])
