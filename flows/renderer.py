@@ -15,6 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, Failed
 
 from datasets_manifest.files import WriteError
+from flows.run.mistakes import MISTAKES
 from flows.run.own_run import remember
 from flows.run.train_artifacts import picture_markdown
 from flows.train import run_stage, train
@@ -43,7 +44,7 @@ def finetune(params: str = "params.renderer.yaml", overrides: dict[str, Any] | N
             return train(load_guava_config(params, overrides), prepare)
         config = load_renderer_config(params, overrides)
         result = finetune_renderer(config, Lines(get_run_logger()), stage=run_stage)
-    except (ValueError, ImportError, WriteError) as error:
+    except (*MISTAKES, WriteError) as error:
         return Failed(message=str(error))
     create_markdown_artifact(result.markdown, key=RESULT_KEY, description=result.sentence)
     create_markdown_artifact(

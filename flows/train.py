@@ -20,6 +20,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.states import Completed, Failed
 
 from datasets_manifest.files import WriteError
+from flows.run.mistakes import MISTAKES
 from flows.run.own_run import remember
 from flows.run.torchrun import TrainingFailed
 from flows.run.train_artifacts import publish_train_artifacts
@@ -102,7 +103,7 @@ def train(config: Config, prepare: Callable[[Config, Display], PreparedRun]) -> 
         with slot:
             log = get_run_logger()
             result = run_training(lambda: prepare(config, Lines(log)), log, stage=run_stage, on_progress=ProgressBar())
-    except (ValueError, WriteError, TrainingFailed) as error:
+    except (*MISTAKES, WriteError, TrainingFailed) as error:
         return Failed(message=str(error))
     publish_train_artifacts(result)
     return Completed(message=result.sentence)
