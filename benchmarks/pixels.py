@@ -35,6 +35,7 @@ from fitting.pixel_settings import PartPixels, PixelConfig
 from fitting.refine_pixels import PixelResult, PixelStatus, refine_pixels
 from model.batches import cat_rows
 from model.renderer.people import Appearance
+from model.renderer.splat.draw import fastest
 from model.renderer.texture.renderer import TextureRenderer
 
 SEED = 71
@@ -116,7 +117,8 @@ def part_of(trial: Trial, renderer: TextureRenderer, config: PixelConfig) -> Pic
 
 def refined(trial: Trial, part: PicturePart, config: PixelConfig) -> PixelResult:
     """The people refined by the pixels of a part."""
-    return refine_pixels(trial.problem, trial.solution, trial.photos, trial.masks, [part], config)
+    rasteriser = fastest(torch.device("cpu"))
+    return refine_pixels(trial.problem, trial.solution, trial.photos, trial.masks, [part], config, rasteriser)
 
 
 def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int) -> list[Row]:

@@ -39,7 +39,7 @@ def rows(framing: str, chosen: tuple[int, ...], renderer: TextureRenderer) -> li
     part, shown = (
         picture_parts(open_sparse(), open_ehm(), renderer, each)[FRAMINGS[framing]] for each in (settings, large)
     )
-    result = refine_pixels(trial.problem, trial.solution, trial.photos, trial.masks, [part], settings)
+    result = refine_pixels(trial.problem, trial.solution, trial.photos, trial.masks, [part], settings, rasteriser)
     camera, before = trial.problem.people.camera, trial.solution.state
     pictures = part_pictures(shown, part_boxes(shown, before, camera), camera, trial.photos, trial.masks)
     drawn = [

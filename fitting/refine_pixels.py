@@ -1,7 +1,7 @@
 """Refines people that agree with their keypoints by the pixels of their photos.
 
     problem, solution = fit_people(model, observations, coarse, camera)[0]
-    result = refine_pixels(problem, solution, photos, masks, parts)
+    result = refine_pixels(problem, solution, photos, masks, parts, config, rasteriser)
     refined = summarise(problem, result.solution)
 
 Head and hands are drawn one after the other and compared with the photo, as one more term of the problem that the
@@ -29,7 +29,7 @@ from fitting.terms import TermSum
 from fitting.unknowns import State
 from model.batches import map_tensors, put_rows, take_rows
 from model.imaging.camera import project
-from model.renderer.splat.draw import Rasteriser, fastest
+from model.renderer.splat.draw import Rasteriser
 
 _MIN_SEEN = 0.6
 """Share of a part's keypoints that are seen, at least."""
@@ -87,7 +87,7 @@ def refine_pixels(
     masks: Sequence[np.ndarray | None],
     parts: Sequence[PicturePart],
     config: PixelConfig,
-    rasteriser: Rasteriser | None = None,
+    rasteriser: Rasteriser,
 ) -> PixelResult:
     """Refines one batch of people.
 
@@ -98,14 +98,13 @@ def refine_pixels(
         masks: (h, w) uint8, one a person, as in `datasets_manifest.sources.masks`; None: not known.
         parts: of `picture_parts`, made with the same settings.
         config: settings.
-        rasteriser: how Gaussians are drawn; None: the fastest that there is.
+        rasteriser: how Gaussians are drawn; the same to a few digits, in which an accepted part may differ.
 
     Raises:
         ValueError: Photos and masks are not as many as people, or a mask has not its photo's size.
     """
     count = len(solution.status)
     _check(count, photos, masks)
-    rasteriser = rasteriser or fastest(solution.cost.device)
     like = solution.cost
     status = torch.full((count, len(PARTS)), int(PixelStatus.NOT_SEEN), device=like.device)
     shares, gains = (like.new_full((count, len(PARTS)), torch.nan) for _ in range(2))

@@ -13,6 +13,7 @@ from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.shards.footer import Footer
 from model.body.ehms import EHMs
 from model.estimators.base import PARTS
+from model.renderer.splat.native_library import library
 from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
@@ -66,6 +67,7 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
         stated["pixels"] = {
             "revision": REVISIONS["pixels"],
             "settings": dataclasses.asdict(config.pixels.fit),
+            "rasteriser": config.pixels.rasteriser,
             "estimators": pixel_entries(config),
         }
     return stated
@@ -78,9 +80,12 @@ def pixel_entries(config: AnnotateConfig) -> list[dict[str, Any]]:
 
     Raises:
         ValueError: There is no file of the renderer, or it is none of this body.
+        ImportError: The rasteriser cannot be built here.
     """
     if config.pixels.renderer is None:
         return []
+    if config.pixels.rasteriser == "native":
+        library()  # built or refused now, not in the first shard
     found = {"renderer": open_renderer(config.pixels.renderer, "pixels.renderer", config.body_model).info}
     with suppress(ImportError):
         found["masks"] = import_module("model.estimators.mediapipe.masks").mask_info()

@@ -97,6 +97,9 @@ class PixelsConfig:
     renderer: PathText | None = None
     """File of a renderer of people, as ``pear finetune-renderer`` makes it; null: labels are refined by keypoints
     alone. The file's hash, not its place, goes into footers."""
+    rasteriser: Literal["tiles", "native"] = "tiles"
+    """``tiles`` is in PyTorch; ``native``, in C++, needs a compiler and takes a third of the time. Labels by one differ
+    a little from those by the other, so it is a setting and not a matter of the machine."""
     fit: PixelConfig = field(default_factory=PixelConfig)
     """What is compared, and what of it is believed."""
 

@@ -23,6 +23,7 @@ from fitting.picture_parts import PicturePart, picture_parts
 from fitting.pixel_settings import PixelConfig
 from fitting.refine_pixels import PixelResult, PixelStatus, refine_pixels
 from model.batches import tensors_of
+from model.renderer.splat.draw import fastest
 from model.renderer.texture.renderer import TextureRenderer
 
 SEED, PEOPLE = 40, 4
@@ -46,7 +47,9 @@ def head(renderer: TextureRenderer) -> PicturePart:
 
 
 def refined(trial: Trial, head: PicturePart, config: PixelConfig = CONFIG) -> PixelResult:
-    return refine_pixels(trial.problem, trial.solution, trial.photos, trial.masks, [head], config)
+    return refine_pixels(
+        trial.problem, trial.solution, trial.photos, trial.masks, [head], config, fastest(torch.device("cpu"))
+    )
 
 
 def some(trial: Trial, *rows: int) -> Trial:

@@ -29,10 +29,6 @@ TOLERANCE = 2e-3
 """Of a number near 1, and a share of a larger one."""
 
 
-STEADY = ["photometric_gain", "transl_m", "body_pose", "jaw_pose", "head_scale"]
-"""Columns of labels refined by pixels that two rasterisers, which differ in the last digits, agree on within that."""
-
-
 def numbers(column: pa.ChunkedArray) -> np.ndarray:
     """Every finite number of a column, in order."""
     values: pa.ChunkedArray = column
@@ -94,7 +90,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     for step in ("keypoints", "body", "hands", "face"):
         yield step, of_files(list((folder / "work/parts" / step).rglob("*.parquet")))
     yield "refine", of_files(list((folder / "labels").rglob("*.parquet")))
-    yield "pixels", of_table(labels_by_pixels(params).select(STEADY))
+    yield "pixels", of_table(labels_by_pixels(params))
 
     plan = noise_plan(folder / "run", steps=4)
     Trainer.start(NoiseExperiment(plan), alone()).run()

@@ -91,7 +91,9 @@ def refine_by_pixels(
         first = 0
         for problem, solution in fit_people(body, *take_rows((observations, coarse, camera), rows), config.refine):
             people = slice(first, first := first + len(solution.status))
-            pixels = refine_pixels(problem, solution, batch.images[people], own[people], parts, config.pixels.fit)
+            pixels = refine_pixels(
+                problem, solution, batch.images[people], own[people], parts, config.pixels.fit, config.pixels.rasteriser
+            )
             with torch.inference_mode():
                 found.append((summarise(problem, solution), summarise(problem, pixels.solution), pixels))
     # Copies, which are no inference tensors.

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import dataclass, replace
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,9 @@ from datasets_manifest.shards.shard import read_footer
 from fitting.pixel_settings import PixelConfig
 from fitting.refine_pixels import PixelResult, PixelStatus
 from model.body.assets import load_open_body
+from model.renderer.splat import native_library
 from model.renderer.texture.file import RendererMeta, save_renderer
+from tasks.annotate import provenance
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import Origin
 from tasks.annotate.steps import pixels
@@ -31,7 +34,7 @@ masks = pytest.importorskip("model.estimators.mediapipe.masks")
 FIGURES = torch.full((1, 3), torch.nan)
 
 
-def opened_jaw(problem, solution, photos, masks, parts, config):
+def opened_jaw(problem, solution, photos, masks, parts, config, rasteriser):
     """In place of the refinement: the jaw of every other person of a shard is opened by a tenth of a radian."""
     count = len(solution.status)
     status = torch.full((count, 3), int(PixelStatus.NO_PICTURE))
@@ -217,7 +220,7 @@ def test_a_photo_that_is_gone_is_named(project):
 @pytest.mark.parametrize("status", PixelStatus)
 def test_every_reason_has_a_sentence_of_its_own(status):
     found = PixelResult(
-        solution=None,
+        solution=Mock(),
         status=torch.full((1, 3), int(status)),
         photometric_gain=FIGURES + 0.01,
         start_share=FIGURES + 0.08,
@@ -235,3 +238,20 @@ def test_rendered_people_are_compared_with_their_photos(project):
     assert found["sample_id"].to_pylist() == plain["sample_id"].to_pylist()[: found.num_rows]
     assert found["photometric_detail"].null_count < found.num_rows, "nobody's hands and head are all like the grey ones"
     assert set(found["mask_source"].to_pylist()) == {masks.SOURCE}
+
+
+def test_a_rasteriser_that_cannot_be_built_is_told_before_anything_is_done(project, monkeypatch, tmp_path):
+    params, renderer, _ = project
+    native_library.library.cache_clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ImportError, match="compiler"):
+        annotate(params, pixels__renderer=str(renderer), pixels__rasteriser="native")
+    native_library.library.cache_clear()
+
+
+def test_labels_by_another_rasteriser_are_other_labels(project, monkeypatch):
+    params, renderer, _ = project
+    monkeypatch.setattr(provenance, "library", lambda: None)
+    named = [{"pixels.renderer": str(renderer), "pixels.rasteriser": name} for name in ("tiles", "native")]
+    assert len({json.dumps(step_config("refine", Origin.of(params, each).config())["pixels"]) for each in named}) == 2
