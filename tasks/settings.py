@@ -14,6 +14,17 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where networks run; ``auto`` is the GPU if there is one. Which of several: the environment's CUDA_VISIBLE_DEVICES."""
 
 
+def check_files(files: Mapping[str, str]) -> None:
+    """Refuses settings (name to path) that name a file that is not there.
+
+    Raises:
+        ValueError: Which, and what to do.
+    """
+    for name, path in files.items():
+        if not Path(path).is_file():
+            raise ValueError(f"{name}: there is no file {path}; correct the path, or make the file first")
+
+
 def _placed_options(options: Any, folder: Path) -> Any:
     """Options of a backend with the paths of its files made absolute; what is no text is told by ``check``."""
     if not isinstance(options, Mapping):

@@ -45,7 +45,7 @@ def read_mask(folder: Path, image: str, person: int, size_px: tuple[int, int]) -
         size_px: Width and height of the upright photo.
 
     Raises:
-        ImageError: It cannot be decoded, or is of another size.
+        ImageError: It cannot be decoded, is of another size, or has zeros and ones.
     """
     path = mask_path(folder, image, person)
     if not path.is_file():
@@ -56,5 +56,11 @@ def read_mask(folder: Path, image: str, person: int, size_px: tuple[int, int]) -
         raise ImageError(
             ErrorCode.IMAGE_CORRUPT,
             f"{path}: the mask is {width} x {height} px, its photo {size_px[0]} x {size_px[1]}; make it anew.",
+        )
+    if mask.max() == 1:
+        raise ImageError(
+            ErrorCode.IMAGE_CORRUPT,
+            f"{path}: the mask has no value above 1; write {PERSON} where the person is and {UNKNOWN} where that is "
+            "not known.",
         )
     return mask

@@ -26,6 +26,7 @@ from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets
 from tasks.display import Display
 from tasks.revisions import REVISIONS
+from tasks.settings import check_files
 from tasks.training.engine.checkpoints import is_finished
 from tasks.training.engine.prepared import PreparedRun
 from tasks.training.engine.run_folder import RunFolder
@@ -82,9 +83,7 @@ def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
     Raises:
         ValueError: Labels, photos, masks or files are missing or do not fit each other, or nobody is in two frames.
     """
-    for name, path in config.files.items():
-        if not Path(path).is_file():
-            raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
+    check_files(config.files)
     assets = ehm_assets(config.body_model)
     guava_body(assets)
     training, validation = (

@@ -29,6 +29,7 @@ from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets, full_body
 from tasks.display import Display
 from tasks.revisions import REVISIONS
+from tasks.settings import check_files
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
 from tasks.training.engine.run_folder import RunFolder
@@ -147,9 +148,7 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
         ValueError: Labels are missing, mixed, of another body or convention, too many are left out, photos vanished,
             people would be learnt from and evaluated on, or a file that the settings name is not there.
     """
-    for name, path in config.files.items():
-        if not Path(path).is_file():
-            raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
+    check_files(config.files)
     if config.mean not in ("labels", "neutral"):
         read_mean_file(config.mean)
     if config.validation or config.validation_share or config.synthetic.train or config.synthetic.validation:

@@ -30,6 +30,7 @@ from tasks.body_model import full_body
 from tasks.display import Display
 from tasks.metric_files import write_summary
 from tasks.revisions import REVISIONS
+from tasks.settings import check_files
 from tasks.training.renderer.evaluation import GOAL, held_out_figures
 from tasks.training.renderer.people import held_out_pairs, rendered_people
 from tasks.training.renderer.photos import PhotoSet, adapted, open_photos, read_people
@@ -94,14 +95,14 @@ def open_plan(config: RendererConfig) -> RendererPlan:
         ImportError: The rasteriser cannot be built here.
     """
     files = {
-        name: Path(path)
+        name: path
         for name in ("start", "perceptual_backbone", "perceptual_linear")
         if (path := getattr(config, name)) is not None
     }
-    for name, path in files.items():
-        if not path.is_file():
-            raise ValueError(f"{name}: there is no file {path}; correct the path or leave the setting out")
-    backbone, linear = (files.get(f"perceptual_{name}") for name in ("backbone", "linear"))
+    check_files(files)
+    backbone, linear = (
+        None if name not in files else Path(files[name]) for name in ("perceptual_backbone", "perceptual_linear")
+    )
     perceptual = build_perceptual(config.perceptual, backbone=backbone, linear=linear)
     if config.rasteriser == "native":
         native_library.library()  # built or refused now, not after the people have been made up
@@ -113,8 +114,8 @@ def open_plan(config: RendererConfig) -> RendererPlan:
         )
     start = None
     if "start" in files:
-        data = files["start"].read_bytes()
-        start, _ = load_renderer(data, body.faces, body.assets.smplx.num_vertices, source=str(files["start"]))
+        data = Path(files["start"]).read_bytes()
+        start, _ = load_renderer(data, body.faces, body.assets.smplx.num_vertices, source=files["start"])
     photos = tuple(open_photos(entry, config, body) for entry in config.datasets)
     stated = {
         "revision": REVISIONS[SECTION],

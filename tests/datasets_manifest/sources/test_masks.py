@@ -28,3 +28,12 @@ def test_a_mask_of_another_size_is_refused(tmp_path):
     mask_path(tmp_path, "a.jpg").write_bytes(mask_png(np.zeros((4, 6), np.uint8)))
     with pytest.raises(ImageError, match=r"the mask is 6 x 4 px, its photo 8 x 4; make it anew"):
         read_mask(tmp_path, "a.jpg", 0, (8, 4))
+
+
+def test_a_mask_of_zeros_and_ones_is_refused_but_one_of_nobody_is_none(tmp_path):
+    path = mask_path(tmp_path, "a.jpg")
+    path.write_bytes(mask_png(np.eye(4, dtype=np.uint8)))
+    with pytest.raises(ImageError, match=r"the mask has no value above 1; write 255 where the person is"):
+        read_mask(tmp_path, "a.jpg", 0, (4, 4))
+    path.write_bytes(mask_png(np.zeros((4, 4), np.uint8)))
+    assert not read_mask(tmp_path, "a.jpg", 0, (4, 4)).any()

@@ -54,5 +54,5 @@ def test_the_kind_guava_is_a_training_of_its_own(tmp_path, monkeypatch):
     answer = run(tmp_path, monkeypatch, settings=given)
     assert answer.exit_code == 2
     assert answer.stderr == (
-        f"pear: checkpoint: there is no file {tmp_path / 'nowhere.pt'}; correct the path or leave the setting out\n"
+        f"pear: checkpoint: there is no file {tmp_path / 'nowhere.pt'}; correct the path, or make the file first\n"
     )
