@@ -22,6 +22,8 @@ ROUNDS = 6
 """Fits of coefficients and texture in turn, where sites are missing."""
 KEPT = 2.0
 """A site's colours stay what they were as if so many more people said so: nothing is made of what few people show."""
+MANY = 3
+"""People a direction that tell how people vary along it; fewer move the mean alone, directions keep their length."""
 LEAST_LIGHT = 0.1
 """Sites darker than this share of white say nothing of their colour."""
 
@@ -79,7 +81,11 @@ def adapt(start: Principal, rows: Rows, rounds: int = ROUNDS) -> Principal:
     for _ in range(rounds):
         coefficients = _coefficients(Principal(mean, directions), rows)
         mean, directions = _refitted(Principal(mean, directions), rows, coefficients)
-        mean, directions = _whitened(mean, directions, coefficients)
+        if len(coefficients) >= MANY * len(directions):
+            mean, directions = _whitened(mean, directions, coefficients)
+        else:
+            centre = coefficients.sum(0) / (len(coefficients) + KEPT)
+            mean = mean + torch.einsum("k,ksc->sc", centre, directions)
     return Principal(mean, directions)
 
 
@@ -143,8 +149,9 @@ def _refitted(known: Principal, rows: Rows, coefficients: Tensor) -> Principal:
 def _whitened(mean: Tensor, directions: Tensor, coefficients: Tensor) -> Principal:
     """The same colours from coefficients of mean 0 and covariance 1, the directions orthogonal, the longest first."""
     centre = coefficients.mean(0)
-    apart = coefficients - centre
-    factor = torch.linalg.cholesky(apart.T @ apart / len(apart) + 1e-6 * torch.eye(apart.shape[1]))
+    apart = (coefficients - centre).double()
+    spread = apart.T @ apart / len(apart) + 1e-6 * torch.eye(apart.shape[1], dtype=torch.float64)
+    factor = torch.linalg.cholesky(spread).float()
     mean = mean + torch.einsum("k,ksc->sc", centre, directions)
     directions = torch.einsum("kl,ksc->lsc", factor, directions)
     flat = directions.flatten(1)

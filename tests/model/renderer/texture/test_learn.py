@@ -56,6 +56,16 @@ def test_what_nobody_shows_stays_as_it_was():
     torch.testing.assert_close(said, again, atol=1e-4, rtol=0)  # turned and scaled with the coefficients, not changed
 
 
+def test_few_people_change_colours_but_do_not_tell_how_people_vary():
+    colours, texture = people(3)
+    shifted = (colours.float() + 20).clamp(max=255).to(torch.uint8)
+    found = adapt(Principal(texture.mean, texture.directions), Rows(shifted, torch.full(colours.shape[:2], 255).byte()))
+    start = Principal(texture.mean, texture.directions)
+    assert left_over(found, shifted) < 0.5 * left_over(start, shifted)
+    lengths = [each.directions.flatten(1).norm(dim=1) for each in (start, found)]
+    assert (lengths[1] > 0.5 * lengths[0]).all()
+
+
 def test_more_directions_than_people_are_refused():
     with pytest.raises(ValueError, match="expected 1 to 3 directions of 4 people, got 4"):
         principal_directions(people(4)[0], 4)
