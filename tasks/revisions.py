@@ -15,7 +15,7 @@ REVISIONS = {
     "pixels": 1,
     "train": 1,
     "renderer": 1,
-    "train_photometric": 1,
+    "train_photometric": 2,
     "guava": 1,
     "predict": 3,
 }

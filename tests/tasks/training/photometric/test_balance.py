@@ -64,7 +64,10 @@ def test_before_the_first_measurement_pictures_weigh_nothing_then_share_times_th
         balance.measure(loss_of(said), said, loss_of(given, 7.0), given)
     assert not balance.weights.any()  # not due
     balance.measure(loss_of(said), said, loss_of(given, 7.0), given)
-    assert torch.allclose(balance.weights, torch.full((6,), 0.5 / 7))
+    shares = torch.tensor([group.share for group in balance.groups.values()])
+    assert torch.allclose(balance.weights, shares * 0.5 / 7)
+    assert shares[:4].eq(1).all()
+    assert shares[4:].lt(0.1).all()  # where the head is, its keypoints say
     assert set(balance.figures()) == {f"weight_{name}" for name in groups_of(["head"])}
 
 
