@@ -25,6 +25,7 @@ ENDS = {
     r"pear assets --check$": (1, "next"),
     r"pear train$": "stop",
     r"pear train --params params\.train-paper\.yaml$": (2, "licensed"),
+    r"pear train-photometric$": (2, "is another network"),  # that of params.train-tiny.yaml is what there is
 }
 """Commands that do not end with 0: not run, stopped, or exit code and a word of what they say."""
 
