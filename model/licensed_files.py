@@ -317,16 +317,6 @@ RENDERER: tuple[AssetFile, ...] = (
         "https://github.com/Pixel-Talk/GUAVA, member checkpoints/best_*.pt; it holds the UV map and DINOv2 too",
     ),
     AssetFile(
-        id="dinov2",
-        place="dinov2/dinov2_vitb14_pretrain.pth",
-        holds="DINOv2 ViT-B/14 without registers, what GUAVA's encoder begins with; its checkpoint has it already",
-        part="renderer",
-        licence="Apache-2.0",
-        source="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth",
-        sha256="0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73",
-        num_bytes=346_378_731,
-    ),
-    AssetFile(
         id="lpips.alex",
         place="lpips/alexnet-owt-7be5be79.pth",
         holds="AlexNet, backbone of LPIPS",

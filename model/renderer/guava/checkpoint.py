@@ -1,7 +1,7 @@
-"""The published checkpoint, and the backbone it began with.
+"""The published checkpoint.
 
-Beside the networks the published file holds the buffers of SMPL-X and FLAME, twice, and a matrix of 449 MB. Those are
-neither read nor ever written; the body comes from the user's own files.
+Beside the networks, DINOv2 among them, the file holds the buffers of SMPL-X and FLAME, twice, and a matrix of 449 MB.
+Those are neither read nor ever written; the body comes from the user's own files.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.networks.dinov2 import DinoV2
 from model.renderer.guava.config import PUBLISHED, GuavaConfig
 from model.renderer.guava.renderer import GuavaRenderer
 from model.renderer.guava.texture_inversion import UvMap
@@ -73,17 +72,6 @@ def save_guava(renderer: GuavaRenderer, came_from: Mapping[str, Any]) -> bytes:
     for name, tensor in zip(UV_NAMES, (uv.face_ids.int(), uv.weights, uv.used), strict=True):
         tensors[f"{PARTS[0]}.{name}"] = tensor
     return pack(tensors, {"format": FORMAT, **came_from})
-
-
-def load_backbone(backbone: DinoV2, path: Path) -> str:
-    """Gives a backbone the weights of DINOv2's own file and returns its SHA-256.
-
-    Raises:
-        ValueError: The file is missing, unreadable or of another network.
-    """
-    file = read_checkpoint(path)
-    load_into(backbone, file.tensors, path=path)
-    return file.sha256
 
 
 def _plain(name: str) -> str:

@@ -6,8 +6,7 @@ import pytest
 import torch
 from guava_scene import TINY, renderer_of, sheet
 
-from model.networks.dinov2 import DinoV2
-from model.renderer.guava.checkpoint import load_backbone, load_guava
+from model.renderer.guava.checkpoint import load_guava
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +108,3 @@ def test_a_body_without_teeth_is_told(tmp_path, renderer):
     torch.save(parts(renderer), path)
     with pytest.raises(ValueError, match=r"names face 47 .* has 40 faces .* `guava_body`"):
         load_guava(path, sheet()[1][:40], TINY)
-
-
-def test_a_backbone_takes_its_own_file(tmp_path):
-    torch.manual_seed(0)
-    theirs, ours = DinoV2(TINY.dino), DinoV2(TINY.dino)
-    torch.save(theirs.state_dict(), tmp_path / "dino.pth")
-    load_backbone(ours, tmp_path / "dino.pth")
-    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in ours.state_dict().items())
-    torch.save({**theirs.state_dict(), "register_tokens": torch.zeros(1, 4, 12)}, tmp_path / "registers.pth")
-    with pytest.raises(ValueError, match="1 unexpected: register_tokens"):
-        load_backbone(ours, tmp_path / "registers.pth")
