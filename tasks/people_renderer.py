@@ -40,7 +40,7 @@ def open_renderer(path: str, setting: str, body: BodyModelConfig) -> OpenedRende
     """
     if not Path(path).is_file():
         raise ValueError(
-            f"{setting}: there is no file {path}; `pear finetune-renderer` makes a renderer of people, or leave it out"
+            f"{setting}: there is no file {path}; `pear finetune-renderer` makes a renderer of people, or name another"
         )
     return _opened(path, checkpoint_sha256(path), body)
 

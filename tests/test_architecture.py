@@ -60,7 +60,7 @@ ROOMS = {
             *("annotate", "annotate.look", "annotate.plan", "annotate.steps", "body_model", "display", "evaluate"),
             *("metric_files", "report", "wording"),
         },
-        "predict": {"body_model", "display", "estimators", "revisions", "settings", "version"},
+        "predict": {"body_model", "display", "estimators", "people_renderer", "revisions", "settings", "version"},
         "training.engine": {"settings"},
         "training.renderer": {
             *("body_model", "display", "metric_files", "posing", "revisions", "settings", "synthetic", "version"),

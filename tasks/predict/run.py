@@ -152,7 +152,7 @@ class _Run:
         if config.render and self.painter is not None:
             from tasks.predict.avatar.predicted import PredictedAvatars  # Others need not wait for it.
 
-            self.avatars = PredictedAvatars(config.avatar, self.painter.body)
+            self.avatars = PredictedAvatars(config.avatar, config.body_model, self.painter.body)
         uses_backend = config.boxes == "keypoints"
         self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
         self.footer = self._footer()

@@ -1,5 +1,6 @@
 """Pictures of 3D Gaussians: the one function."""
 
+import logging
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import torch
@@ -11,6 +12,8 @@ from model.renderer.splat.conventions import EXACT, Conventions
 from model.renderer.splat.gaussians import Gaussians
 from model.renderer.splat.native_library import library
 from model.renderer.splat.projection import project
+
+log = logging.getLogger(__name__)
 
 Rasteriser: TypeAlias = Literal["tiles", "native", "gsplat", "dense"]
 """`tiles`: PyTorch, on any device. `native`: C++, faster on a CPU, where a compiler is. `gsplat`: that package on CUDA,
@@ -24,12 +27,13 @@ _COMPOSITE = {
 
 
 def fastest(device: torch.device) -> Rasteriser:
-    """The fastest rasteriser for any conventions: `native` on a CPU where it can be built, else `tiles`."""
+    """The fastest rasteriser for any conventions: `native` on a CPU where it can be built, else `tiles`, with a log."""
     if device.type != "cpu":
         return "tiles"
     try:
         library()
-    except ImportError:
+    except ImportError as error:
+        log.info("%s; the latter is done now, and takes a few times as long", error)
         return "tiles"
     return "native"
 

@@ -21,8 +21,7 @@ from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
 from model.imaging.camera import NEAR_M, Camera, project
 from model.renderer.overlay import BACKDROP_RGB, View, encode_png
-from model.renderer.splat.draw import Rasteriser
-from model.renderer.splat.native_library import library
+from model.renderer.splat.draw import fastest
 from model.renderer.texture.light import brightness
 from model.renderer.texture.renderer import TextureRenderer
 from tasks.display import Display
@@ -81,7 +80,7 @@ class Avatars:
     ) -> None:
         """Takes what is the same for all photos; the renderer is the body's, the motion is worn by everybody."""
         self.renderer, self.body, self.config, self.motion = renderer, body, config, motion
-        self._rasteriser: Rasteriser = _rasteriser()
+        self._rasteriser = fastest(torch.device("cpu"))
         self._backdrop = torch.tensor(BACKDROP_RGB, dtype=torch.float32) / 255
 
     @torch.inference_mode()
@@ -200,16 +199,6 @@ class _Counter:
                 left_s = (time.perf_counter() - self._started) * (self._total - self._done) / self._done
                 self._display.show("pictures of avatars", self._done, self._total, self._name, left_s)
             yield frame
-
-
-def _rasteriser() -> Rasteriser:
-    """The fastest that is here."""
-    try:
-        library()
-    except ImportError as error:
-        log.info("%s; the latter is done now, and takes a few times as long", error)
-        return "tiles"
-    return "native"
 
 
 def _seen_by(view: View, camera: Camera) -> Camera:

@@ -15,14 +15,15 @@ from model.body.skeleton import BODY
 from model.imaging.boxes import longer_side
 from model.imaging.camera import Camera
 from model.regressor.photo_people import PhotoPrediction
-from model.renderer.texture.file import load_renderer
 from tasks.display import Display
+from tasks.people_renderer import open_renderer
 from tasks.predict.avatar.drawing import Avatars, PhotoWithPeople
 from tasks.predict.avatar.film import check_encoder
 from tasks.predict.avatar.masks import Masks
 from tasks.predict.avatar.motion import read_motion
 from tasks.predict.people import FoundPeople
 from tasks.predict.settings import AvatarConfig
+from tasks.settings import BodyModelConfig
 
 log = logging.getLogger(__name__)
 
@@ -33,27 +34,22 @@ MAX_DISTANCE = 0.08
 class PredictedAvatars:
     """Draws the people who were predicted of photos."""
 
-    def __init__(self, config: AvatarConfig, body: EHMs) -> None:
+    def __init__(self, config: AvatarConfig, body_model: BodyModelConfig, body: EHMs) -> None:
         """Reads all that drawing needs.
 
         Args:
             config: Which files.
-            body: That of the people.
+            body_model: Which body the people have.
+            body: That body, with their numbers of coefficients.
 
         Raises:
             ValueError: A file is absent, damaged, or of another body; films cannot be written here.
         """
-        path = Path(config.renderer)
-        if not path.is_file():
-            raise ValueError(
-                f"renderer {path} is not a file; `pear finetune-renderer` makes one, name another with --renderer"
-            )
+        renderer = open_renderer(config.renderer, "avatar.renderer", body_model).renderer
         check_encoder()
         motion = None
         if config.motion is not None:
             motion = read_motion(Path(config.motion), body.assets.entry, fps=config.fps)
-        num_vertices = body.assets.smplx.num_vertices
-        renderer, _ = load_renderer(path.read_bytes(), body.faces, num_vertices, source=str(path))
         self._avatars, self._masks = Avatars(renderer, body, config, motion), Masks()
 
     def draw(

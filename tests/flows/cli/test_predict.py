@@ -77,7 +77,7 @@ def test_one_photo_as_one_person(pear, tmp_path):
         ),
         (
             ["photo.png", "--checkpoint", "net.safetensors", "--motion", "gone.npz"],
-            "renderer.safetensors is not a file; `pear finetune-renderer` makes one",
+            "renderer.safetensors; `pear finetune-renderer` makes a renderer of people",
         ),
     ],
 )

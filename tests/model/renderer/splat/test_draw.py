@@ -79,12 +79,14 @@ def test_conventions_that_mean_nothing_are_refused(settings, sentence):
         Conventions(**settings)
 
 
-def test_without_a_compiler_the_fastest_rasteriser_is_the_one_that_needs_none(monkeypatch):
+def test_without_a_compiler_the_fastest_rasteriser_is_the_one_that_needs_none(monkeypatch, caplog):
     def missing():
-        raise ImportError("no compiler")
+        raise ImportError("no compiler: install one, or draw with 'tiles'")
 
     monkeypatch.setattr(draw_module, "library", missing)
-    assert fastest(torch.device("cpu")) == "tiles"
+    with caplog.at_level("INFO"):
+        assert fastest(torch.device("cpu")) == "tiles"
+    assert "no compiler: install one, or draw with 'tiles'; the latter is done now" in caplog.text
 
 
 def test_beside_a_cpu_the_fastest_rasteriser_is_the_one_of_any_device():

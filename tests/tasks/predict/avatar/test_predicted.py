@@ -12,6 +12,9 @@ from model.renderer.texture.file import RendererMeta, save_renderer
 from tasks.predict.avatar.predicted import PredictedAvatars, distance
 from tasks.predict.people import find_people, whole_image
 from tasks.predict.settings import AvatarConfig
+from tasks.settings import BodyModelConfig
+
+OPEN = BodyModelConfig()
 
 
 @pytest.fixture(scope="module")
@@ -26,21 +29,21 @@ def written(path, renderer):
 
 def test_a_renderer_of_the_body_and_a_motion_are_all_it_needs(body, tmp_path):
     path = written(tmp_path / "r.safetensors", grey_renderer(body.assets))
-    assert PredictedAvatars(AvatarConfig(renderer=path), body)
+    assert PredictedAvatars(AvatarConfig(renderer=path), OPEN, body)
 
 
 def test_without_a_renderer_the_command_that_makes_one_is_named(body, tmp_path):
-    with pytest.raises(ValueError, match=r"gone is not a file; `pear finetune-renderer` makes one, name another"):
-        PredictedAvatars(AvatarConfig(renderer=str(tmp_path / "gone")), body)
+    with pytest.raises(ValueError, match=r"avatar.renderer: there is no file .*gone; `pear finetune-renderer` makes"):
+        PredictedAvatars(AvatarConfig(renderer=str(tmp_path / "gone")), OPEN, body)
 
 
 def test_a_renderer_of_another_body_is_refused(body, tmp_path):
     path = written(tmp_path / "r.safetensors", ball_renderer())
     with pytest.raises(ValueError, match="learnt on the mesh of its own, the body to draw has another"):
-        PredictedAvatars(AvatarConfig(renderer=path), body)
+        PredictedAvatars(AvatarConfig(renderer=path), OPEN, body)
     (tmp_path / "text").write_text("no renderer")
     with pytest.raises(ValueError, match="text is no safetensors file"):
-        PredictedAvatars(AvatarConfig(renderer=str(tmp_path / "text")), body)
+        PredictedAvatars(AvatarConfig(renderer=str(tmp_path / "text")), OPEN, body)
 
 
 def test_a_prediction_is_as_far_off_as_its_body_points_are_from_those_that_were_seen():
