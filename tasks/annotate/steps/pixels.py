@@ -186,11 +186,14 @@ class _Masks:
     def __init__(self) -> None:
         self.source: str | None = None
         try:
+            # LiteRT, which the module needs, is there without mediapipe, whose networks the class reads.
             from model.estimators.mediapipe.masks import SOURCE, MediapipeMasks
+
+            self._masks = MediapipeMasks()
         except ImportError as error:
             log.warning("people are compared with their photos without masks: %s", error)
             return
-        self.source, self._masks = SOURCE, MediapipeMasks()
+        self.source = SOURCE
 
     def estimate(self, batch: PersonBatch) -> list[Array | None]:
         """See ``MediapipeMasks.estimate``."""
