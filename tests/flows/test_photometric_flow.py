@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -107,7 +108,7 @@ def test_a_renderer_of_another_body_is_refused(folder: Path, tmp_path: Path) -> 
 def test_it_trains_goes_on_with_the_same_numbers_and_says_what_it_came_from(folder: Path) -> None:
     config = settings_of(folder)
     run = prepare(config)
-    assert any("before the first step the head is" in line for line in run.lines)
+    (start,) = [line for line in run.lines if "before the first step the head is" in line]
     worker.run(run.folder.request, open_experiment)
     curve, final = read_rows(run.folder.curve), unpack(run.folder.final.read_bytes(), "final")[0]
     assert [row["drawn_head"] for row in curve] == [1.0] * 4
@@ -115,6 +116,14 @@ def test_it_trains_goes_on_with_the_same_numbers_and_says_what_it_came_from(fold
     assert all(row["photo_head"] > 0 for row in curve)
     result = run.publish()
     assert result.overlays is not None
+    before, after = held_out = read_rows(run.folder.evaluations)
+    assert (before["step"], after["step"]) == (0, 4)
+    assert f"the head is {before['head_off']:.1%} of its square off" in start
+    assert after["head_off"] != before["head_off"]
+    assert f"off its place, of its square, {after['head_off']:.1%} ({before['head_off']:.1%})" in result.sentence
+    summary = json.loads((folder / "metrics/summary/train_photometric.json").read_text())
+    assert summary["head_off"] == result.metrics["head_off"] == after["head_off"]
+    assert "head_off" in Path(config.output.evaluations).read_text()
     assert "weight_head_scale" in Path(config.output.curve).read_text()
     network, meta = load_regressor(result.checkpoint.read_bytes(), source="final")
     start, _ = load_regressor((folder / "stage1.safetensors").read_bytes(), source="start")
@@ -134,6 +143,7 @@ def test_it_trains_goes_on_with_the_same_numbers_and_says_what_it_came_from(fold
     assert not any("before the first step" in line for line in again.lines)
     worker.run(again.folder.request, open_experiment)
     assert read_rows(again.folder.curve) == curve
+    assert read_rows(again.folder.evaluations) == held_out
     repeated = unpack(again.folder.final.read_bytes(), "final")[0]
     assert all(torch.equal(repeated[name], value) for name, value in final.items())
 

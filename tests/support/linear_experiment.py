@@ -132,6 +132,7 @@ class LinearExperiment:
         self.training = Points(length=64, seed=config.seed, noise=config.noise)
         self.validation = Points(length=100, seed=config.seed + 1, noise=0.0)
         self.reaches_every_weight = True
+        self.begins_trained = False
 
     def objective(self) -> Line:
         """Random weights."""

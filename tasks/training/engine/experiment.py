@@ -115,6 +115,11 @@ class Experiment(Protocol):
         """Whether each step gives every trained weight a gradient; else processes look for those without."""
         ...
 
+    @property
+    def begins_trained(self) -> bool:
+        """Whether the first weights come from an earlier training: they are evaluated too, as step 0."""
+        ...
+
     def objective(self) -> nn.Module:
         """First weights and loss, on the CPU, the same in every process: what is called with a batch and gives the loss
         and its named terms without gradient, each a mean over the samples.

@@ -105,6 +105,8 @@ class Trainer:
         whole = self._distributed()
         if first:
             self._say(f"goes on after step {first}")
+        elif self.experiment.begins_trained:
+            self._evaluate(records)
         clock = Clock(first_step=first, num_steps=config.steps)
         for batch in self._batches():
             if self.step >= config.steps:

@@ -33,7 +33,7 @@ class Records:
             log.warning("no TensorBoard curves: the extra `train` is not installed; the curve is in %s", folder.curve)
         return cls(
             curve=Curve(folder.curve, first),
-            evaluations=Curve(folder.evaluations, first),
+            evaluations=Curve(folder.evaluations, first or -1),  # what was told before the first step is told again
             writer=writer,
         )
 

@@ -80,6 +80,11 @@ class GuavaExperiment:
         """A unit of the pyramid's coarsest level has no use in the published network."""
         return False
 
+    @property
+    def begins_trained(self) -> bool:
+        """The checkpoint is that of a training."""
+        return True
+
     def objective(self) -> GuavaObjective:
         """Renderer, body and loss, with the weights of the checkpoint.
 

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 
 from model.body.keypoint_body import KeypointBody
-from model.body.skeleton import PELVIS
-from model.imaging.crop_camera import project_into_crop
 from model.regressor.batch import TrainingBatch
 from model.regressor.network import EhmRegressor, normalise
-from model.renderer.part_windows import Part, off_share, part_window
+from model.renderer.part_windows import Part
+from tasks.training.regressor.placement import parts_off
 
 PEOPLE = 256
 """Held-out people who are looked at."""
@@ -52,21 +51,17 @@ def measure_start(
     was_training = network.training
     network.eval()
     device = next(network.parameters()).device
-    said = []
-    for crops in people.crops.split(AT_ONCE):
-        prediction = network(normalise(crops.to(device)))
-        posed = body(prediction.parameters)
-        points = posed.keypoints - posed.joints[:, PELVIS : PELVIS + 1]
-        said.append(project_into_crop(points, prediction.camera, network.config.focal_sides).cpu())
+    found = [
+        parts_off(network(normalise(crops.to(device))), body, points, parts, network.config.focal_sides)
+        for crops, points in zip(people.crops.split(AT_ONCE), people.keypoints_2d.split(AT_ONCE), strict=True)
+    ]
     network.train(was_training)
-    projected, found = torch.cat(said), []
-    for part in parts:
-        windows = [part_window(points, part) for points in people.keypoints_2d.numpy()]
-        rows = [row for row, window in enumerate(windows) if window is not None]
-        side = torch.tensor([float(window[2]) for window in windows if window is not None])
-        shares = off_share(projected[rows], people.keypoints_2d[rows], part, side)
-        found.append(Start(part=part, off=float(np.median(shares)) if rows else float("nan"), people=len(rows)))
-    return found
+    shares = {part: np.concatenate([own[part] for own in found]) for part in parts}
+    shown = {part: own[~np.isnan(own)] for part, own in shares.items()}
+    return [
+        Start(part=part, off=float(np.median(own)) if len(own) else float("nan"), people=len(own))
+        for part, own in shown.items()
+    ]
 
 
 def check_start(found: Sequence[Start], most: float) -> list[str]:

@@ -85,6 +85,11 @@ class RegressorExperiment:
         """A term of weight 0 may leave a read-out without a gradient."""
         return self.config.loss.reaches_every_readout
 
+    @property
+    def begins_trained(self) -> bool:
+        """Where it goes on from another regressor."""
+        return self.config.regressor_weights is not None
+
     def samples(
         self,
         people: tuple[LabelledPhotos, ...],

@@ -13,12 +13,14 @@ import pandas as pd
 import pytest
 import torch
 from linear_experiment import TRUTH, LinearExperiment, linear_config, open_experiment, write_request
+from training_rig import alone
 
 from model.tensor_file import unpack
 from tasks.training.engine import worker
 from tasks.training.engine.checkpoints import is_finished
 from tasks.training.engine.config import EngineConfig, ProcessConfig
 from tasks.training.engine.curves import read_rows
+from tasks.training.engine.loop import Trainer
 
 SUPPORT = Path(__file__).parents[3] / "support"
 
@@ -71,6 +73,21 @@ def test_killed_and_gone_on_with_it_gives_the_same_numbers(tmp_path: Path) -> No
     worker.run(killed.folder.request, open_experiment)
     for name in ("curve", "evaluations", "final", "held_out"):
         assert getattr(killed.folder, name).read_bytes() == getattr(straight.folder, name).read_bytes(), name
+
+
+def test_weights_of_an_earlier_training_are_evaluated_before_the_first_step_and_told_once(tmp_path: Path) -> None:
+    experiment = LinearExperiment(linear_config(steps=50), tmp_path)
+    experiment.begins_trained = True
+    experiment.folder.root.mkdir()
+    experiment.folder.evaluations.write_text('{"step": 0, "error": 9.0}\n')  # killed before it had a state
+    line = experiment.objective().line
+    points = experiment.validation.collate(range(100))
+    Trainer.start(experiment, alone()).run()
+    first, last = read_rows(experiment.folder.evaluations)
+    assert (first["step"], last["step"]) == (0, 50)
+    error = (line(points.inputs)[:, 0] - points.targets).detach().abs().mean()
+    assert first["error"] == pytest.approx(float(error), rel=1e-5)
+    assert last["error"] < first["error"]
 
 
 @pytest.mark.slow
