@@ -21,7 +21,7 @@ from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
 from model.imaging.camera import NEAR_M, Camera, project
 from model.renderer.overlay import BACKDROP_RGB, View, encode_png
-from model.renderer.splat.draw import fastest
+from model.renderer.splat.draw import Rasteriser, fastest
 from model.renderer.texture.light import brightness
 from model.renderer.texture.renderer import TextureRenderer
 from tasks.display import Display
@@ -80,7 +80,7 @@ class Avatars:
     ) -> None:
         """Takes what is the same for all photos; the renderer is the body's, the motion is worn by everybody."""
         self.renderer, self.body, self.config, self.motion = renderer, body, config, motion
-        self._rasteriser = fastest(torch.device("cpu"))
+        self._rasteriser: Rasteriser = fastest(torch.device("cpu"))
         self._backdrop = torch.tensor(BACKDROP_RGB, dtype=torch.float32) / 255
 
     @torch.inference_mode()

@@ -56,8 +56,8 @@ def measure_start(
         for crops, points in zip(people.crops.split(AT_ONCE), people.keypoints_2d.split(AT_ONCE), strict=True)
     ]
     network.train(was_training)
-    shares = {part: np.concatenate([own[part] for own in found]) for part in parts}
-    shown = {part: own[~np.isnan(own)] for part, own in shares.items()}
+    shares: dict[Part, np.ndarray] = {part: np.concatenate([own[part] for own in found]) for part in parts}
+    shown: dict[Part, np.ndarray] = {part: own[~np.isnan(own)] for part, own in shares.items()}
     return [
         Start(part=part, off=float(np.median(own)) if len(own) else float("nan"), people=len(own))
         for part, own in shown.items()
