@@ -16,7 +16,7 @@ from datasets_manifest.manifest import manifest_ids
 from flows.cli.app import app
 from flows.cli.command_line import parse_settings
 from model.estimators import create
-from model.licensed_files import OFFICIAL
+from model.licensed_files.bodies import OFFICIAL
 from tasks.annotate.settings import load_config
 from tasks.estimators import checked_options
 

@@ -51,7 +51,7 @@ def _of_training(
     params: Path, overrides: dict[str, Any], root: Path | None, hashes: bool
 ) -> tuple[list[AssetRow], Path]:
     """The files that a training reads, and the folder of the bodies."""
-    from model.licensed_files import TRAINING
+    from model.licensed_files.networks import TRAINING
     from tasks.annotate.asset_paths import DEFAULT_ROOT
     from tasks.annotate.assets import inspect_assets
     from tasks.training.regressor.settings import load_train_config

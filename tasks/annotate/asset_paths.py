@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.licensed_files import WEIGHTS, AssetFile
+from model.licensed_files.asset_file import AssetFile
+from model.licensed_files.networks import WEIGHTS
 
 DEFAULT_ROOT = "licensed"
 """Folder of the table's files, next to the settings, where ``body_model.path`` names no other."""

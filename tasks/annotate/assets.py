@@ -11,16 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from datasets_manifest.paths import placed
-from model.licensed_files import (
-    ASSETS,
-    BODIES,
-    BY_ID,
-    PAPER_BACKENDS,
-    SHORT_LICENCES,
-    WEIGHTS,
-    AssetFile,
-    needed_ids,
-)
+from model.licensed_files.asset_file import SHORT_LICENCES, AssetFile
+from model.licensed_files.bodies import BODIES
+from model.licensed_files.networks import WEIGHTS
+from model.licensed_files.table import ASSETS, BY_ID, PAPER_BACKENDS, needed_ids
 from model.weights import sha256_of
 from tasks.annotate.asset_paths import DEFAULT_ROOT, backend_files, find_asset
 from tasks.annotate.settings import AnnotateConfig, build_config, load_config

@@ -17,7 +17,7 @@ from onnx_files import standing_person, write_detector, write_fixed_pose
 from upstream_checkpoints import write_checkpoint
 
 from model.body.surface_map import load_open_surface_map, save_surface_map
-from model.licensed_files import BY_ID
+from model.licensed_files.table import BY_ID
 
 OFFICIAL_FROM_PACKAGE = {
     "official.smplx": "smplx/SMPLX_NEUTRAL.npz",

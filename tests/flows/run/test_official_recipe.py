@@ -21,7 +21,7 @@ from datasets_manifest.files import file_sha256
 from datasets_manifest.shards.shard import read_footer
 from flows.cli.app import app
 from model.body import convert
-from model.licensed_files import BY_ID, PAPER_BACKENDS
+from model.licensed_files.table import BY_ID, PAPER_BACKENDS
 from tasks.annotate.assets import inspect_assets, next_step
 
 PAPER = Path(__file__).parents[3] / "params.paper.yaml"

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from model.body import convert
-from model.licensed_files import BODIES, BY_ID, OFFICIAL, PAPER_BACKENDS, needed_ids
+from model.licensed_files.bodies import BODIES, OFFICIAL
+from model.licensed_files.table import BY_ID, PAPER_BACKENDS, needed_ids
 from tasks.annotate.assets import AssetRow, asset_lines, blocking, count_sentence, inspect_assets, next_step
 
 

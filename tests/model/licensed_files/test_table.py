@@ -6,7 +6,9 @@ import pytest
 
 from model.body import convert
 from model.estimators import known_backends
-from model.licensed_files import ASSETS, BODIES, BY_ID, OFFICIAL, PAPER_BACKENDS, WEIGHTS, needed_ids
+from model.licensed_files.bodies import BODIES, OFFICIAL
+from model.licensed_files.networks import WEIGHTS
+from model.licensed_files.table import ASSETS, BY_ID, PAPER_BACKENDS, needed_ids
 from model.renderer.perceptual.lpips import BACKBONES, DOWNLOADS
 
 

@@ -1,0 +1,52 @@
+"""One file that a person puts in place, and the terms that several have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+MPI = "registration, non-commercial research, no redistribution (Max Planck Institute for Intelligent Systems)"
+RESEARCH = "research use; no licence of its own"
+CONVERTED = "that of the official file it is made from"
+UNSTATED = "none stated: all rights reserved"
+SHORT_LICENCES: Mapping[str, str] = MappingProxyType(
+    {MPI: "MPI", RESEARCH: "research", CONVERTED: "as official", UNSTATED: "none"}
+)
+"""Licences that take a sentence, in a word."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssetFile:
+    """One file that a person puts in place."""
+
+    id: str
+    """Short unique name."""
+    place: str
+    """Path below the root, with ``/``."""
+    other_names: tuple[str, ...] = ()
+    """Names under which publishers give the same file out; accepted in the same folder."""
+    holds: str
+    """What is in it, a few words."""
+    part: str
+    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model``, ``training`` or ``renderer``."""
+    backend: str = ""
+    """Backend of the part that reads it; empty for the body model, the training and the renderer."""
+    option: str = ""
+    """Option of the backend that takes its path."""
+    route: str = ""
+    """Value of the backend's option ``route`` that it is read with; empty: with any."""
+    licence: str
+    """Terms, in a few words."""
+    source: str
+    """Where it comes from; for a converted file the command that makes it."""
+    sha256: str | None = None
+    """Published hash or its leading digits, None where none is known."""
+    num_bytes: int | None = None
+    """Published size."""
+    made_from: tuple[str, ...] = ()
+    """Ids of the files that the converter makes it from."""
+    flag: str = ""
+    """Option of ``python -m model.body.convert`` that takes this official file."""
+    optional: bool = False
+    """The recipe runs without it."""
