@@ -1,7 +1,8 @@
 """GUAVA's own code beside ours: a checkout that is no package, without what its networks do not need.
 
-`make upstream` puts it into `src/guava` of its environment. Lightning, PyTorch3D, Open3D, the CUDA rasteriser and the
-bodies are stood in for; the stand-in of the rasteriser draws by our dense one what it is given.
+`make upstream` puts it into `src/guava` of its environment. Lightning, PyTorch3D, Open3D, the CUDA rasteriser, the
+backbone and the bodies are stood in for. What stands in for the rasterisers of Gaussians and of meshes and for the
+backbone is ours: the first two are not compared, the backbone is compared with timm's.
 """
 
 import importlib

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.imaging.camera import Camera
+from model.imaging.camera import Camera, project
 from model.renderer.guava.config import GuavaConfig
 from model.renderer.guava.decoders import TexelDecoder, VertexDecoder, direction_features
 from model.renderer.guava.encoder import Encoder, resized
 from model.renderer.guava.gaussians import Appearance, posed
 from model.renderer.guava.style_unet import StyleUNet, unit_deviation
-from model.renderer.guava.texture_inversion import UvMap, inverted, sample, to_grid, visible_faces
+from model.renderer.guava.texture_inversion import UvMap, inverted, visible_faces
+from model.renderer.sampling import sample
 from model.renderer.splat import draw as splat
 from model.renderer.splat.conventions import KERBL
 from model.renderer.splat.draw import Rasteriser
@@ -136,7 +137,7 @@ class GuavaRenderer(nn.Module):
     def _vertex_features(self, found, vertices_m: Tensor, camera: Camera) -> Tensor:
         """(B, V, C): what the picture shows at a vertex, what is learnt of it, what the whole picture shows."""
         batch, count = vertices_m.shape[:2]
-        sampled = sample(found.vertex_map, to_grid(vertices_m, camera, self.config.image_px), "border")
+        sampled = sample(found.vertex_map, project(vertices_m, camera), "border")
         base = self.vertex_base_feature.expand(batch, -1, -1)
         whole = self.global_feature_mapping(found.whole)[:, None].expand(-1, count, -1)
         return torch.cat([sampled, base, whole], -1)

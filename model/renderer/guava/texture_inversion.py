@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from model.imaging import camera as pinhole
-from model.imaging.camera import Camera
+from model.imaging.camera import Camera, project
 from model.renderer.raster import rasterise
+from model.renderer.sampling import sample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,17 +35,6 @@ class UvMap:
     def used(self) -> Tensor:
         """(S, S) bool: which texels lie on the mesh."""
         return self.face_ids >= 0
-
-
-def to_grid(points_m: Tensor, camera: Camera, side_px: int) -> Tensor:
-    """Points (B, N, 3) in the frame of the camera -> (B, N, 2) in a picture that goes from -1 to 1 both ways."""
-    return pinhole.project(points_m, camera) * (2.0 / side_px) - 1.0
-
-
-def sample(maps: Tensor, grid: Tensor, padding: str) -> Tensor:
-    """Values (B, N, C) of maps (B, C, H, W) at places (B, N, 2); padding: what lies outside, of ``grid_sample``."""
-    found = F.grid_sample(maps, grid[:, None], mode="bilinear", padding_mode=padding, align_corners=False)
-    return found[:, :, 0].transpose(1, 2)
 
 
 @torch.no_grad()
@@ -89,7 +77,7 @@ def inverted(
     used = uv.used
     ids = uv.face_ids[used]
     places = torch.einsum("tk,btkj->btj", uv.weights[used], vertices_m[:, faces[ids]])
-    found = sample(maps, to_grid(places, camera, side), "zeros") * seen[:, ids, None]
+    found = sample(maps, project(places, camera)) * seen[:, ids, None]
     texture = maps.new_zeros(*maps.shape[:2], *used.shape)
     texture[:, :, used] = found.transpose(1, 2)
     return texture

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model.body.normals import VertexNormals
 from model.imaging.camera import Camera, project
+from model.renderer.sampling import sample
 from model.renderer.sites import Sites, looks_at_camera, topology
 from model.renderer.splat.conventions import Conventions
 from model.renderer.splat.draw import Drawing, Rasteriser, draw
@@ -168,33 +169,20 @@ class TextureRenderer(nn.Module):
         *,
         rasteriser: Rasteriser = "tiles",
     ) -> Looks:
-        """Looks of the people in pictures; arguments and errors as of ``read``. They carry no derivatives."""
+        """Looks of the people in pictures; arguments and errors as of ``read``.
+
+        They lie in the texture's space, which cannot follow the pixels that a wrong pose puts sites on, and carry no
+        derivatives.
+        """
         colours, weight = self.read(picture, mask, vertices_m, camera, rasteriser=rasteriser)
         return self.texture.fit(colours, weight, self.site_normals(vertices_m))
 
     def colours(self, looks: Looks, vertices_m: Tensor) -> Tensor:
-        """Colours (B, S, 3) of all sites of people in any pose (B, V, 3), in the light of their pictures.
+        """Colours (B, S, 3) of all sites of people in any pose (B, V, 3), also those that no picture shows.
 
         Their derivatives by the vertices are those of the light on turned surfaces.
         """
         return self.texture.colours(looks, self.site_normals(vertices_m))
-
-    @torch.no_grad()
-    def appearance(
-        self,
-        picture: Tensor,
-        mask: Tensor | None,
-        vertices_m: Tensor,
-        camera: Camera,
-        *,
-        rasteriser: Rasteriser = "tiles",
-    ) -> Tensor:
-        """Colours (B, S, 3) of all sites of the people in pictures, also those that are not seen; see ``read``.
-
-        They lie in the texture's space, which cannot follow the pixels that a wrong pose puts them on. They carry no
-        derivatives.
-        """
-        return self.colours(self.looks(picture, mask, vertices_m, camera, rasteriser=rasteriser), vertices_m)
 
     def site_normals(self, vertices_m: Tensor) -> Tensor:
         """Unit normals (B, S, 3) of the smooth mesh (B, V, 3) at the sites."""
@@ -215,13 +203,6 @@ class TextureRenderer(nn.Module):
         part = TextureRenderer(local, chosen, self.texture.take(sites, ids))
         part.topology = self.topology
         return part, ids
-
-
-def sample(values: Tensor, place_px: Tensor) -> Tensor:
-    """Bilinear values (B, S, C) of pictures (B, C, H, W) at pixels (B, S, 2); 0 beyond the edge."""
-    height, width = values.shape[2:]
-    grid = 2.0 * place_px / place_px.new_tensor([width, height]) - 1.0
-    return F.grid_sample(values, grid[:, None], align_corners=False)[:, :, 0].transpose(1, 2)
 
 
 def _checked(picture: Tensor, mask: Tensor | None) -> Tensor:
