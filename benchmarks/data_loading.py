@@ -50,7 +50,8 @@ from model.regressor.flip import CoefficientMirror, mirror_parameters
 from model.regressor.network import normalise
 from model.regressor.sample import in_crop_camera, label_parameters
 from tasks.training.engine.loader import build_loader
-from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
+from tasks.training.labelled_photos import LabelledPhotos
+from tasks.training.regressor.dataset import RegressorDataset
 
 SEED = 0
 MEAN, STD = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)

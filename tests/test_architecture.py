@@ -62,18 +62,20 @@ ROOMS = {
         },
         "predict": {"body_model", "display", "estimators", "people_renderer", "revisions", "settings", "version"},
         "training.engine": {"settings"},
+        "training.labelled_photos": set(),
         "training.renderer": {
-            *("body_model", "display", "metric_files", "posing", "revisions", "settings", "synthetic", "version"),
+            *("body_model", "display", "metric_files", "posing", "revisions", "settings", "synthetic"),
+            *("training.labelled_photos", "version"),
         },
         "training.guava": {
             *("body_model", "display", "metric_files", "revisions", "settings", "training.engine"),
-            *("training.regressor", "version"),
+            *("training.labelled_photos", "version"),
         },
         "training.regressor": {
             *("body_model", "display", "metric_files", "revisions", "settings", "synthetic", "training.engine"),
-            "version",
+            *("training.labelled_photos", "version"),
         },
-        "training.photometric": {"display", "training.engine", "training.regressor"},
+        "training.photometric": {"display", "training.engine", "training.labelled_photos", "training.regressor"},
     },
     "flows": {
         "run": {"server"},

@@ -13,7 +13,7 @@ from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.selection import select_labels
 from datasets_manifest.shards.store import shard_path, write_shard
 from datasets_manifest.sources.opening import open_images
-from tasks.training.regressor.dataset import LabelledPhotos
+from tasks.training.labelled_photos import LabelledPhotos
 
 WIDTH, HEIGHT = 120, 150
 

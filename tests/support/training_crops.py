@@ -9,7 +9,8 @@ from datasets_manifest.sources.image_source import check_images
 from datasets_manifest.sources.opening import open_images
 from model.regressor.augment import AugmentConfig
 from model.regressor.config import RegressorConfig
-from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
+from tasks.training.labelled_photos import LabelledPhotos
+from tasks.training.regressor.dataset import RegressorDataset
 
 
 def training_crops(labels: Path, photos: Path, key: str) -> dict[str, torch.Tensor]:

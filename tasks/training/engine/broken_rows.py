@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 log = logging.getLogger(__name__)
+
+Sample = TypeVar("Sample")
+MAX_REPLACEMENTS = 16
+"""Rows that cannot be used, one after the other, that one position steps over."""
 
 
 class TrainingDataError(ValueError):
@@ -22,6 +27,37 @@ class BrokenRow:
     """Which."""
     sentence: str
     """Why."""
+
+
+def first_usable(
+    make: Callable[[int], Sample], sample_id: Callable[[int], str], place: int, count: int, *, may_replace: bool
+) -> tuple[Sample, tuple[BrokenRow, ...]]:
+    """The sample of a place of a data set, or of the next one whose photo can be used.
+
+    Args:
+        make: From a place to its sample.
+        sample_id: From a place to its name.
+        place: Where to begin.
+        count: Places of the data set; after the last one comes the first.
+        may_replace: Whether one may be stepped over.
+
+    Returns:
+        The sample, and the rows before it that were stepped over.
+
+    Raises:
+        TrainingDataError: It cannot be used and may not be replaced, or too many in a row.
+    """
+    broken: list[BrokenRow] = []
+    while True:
+        try:
+            return make(place), tuple(broken)
+        except TrainingDataError as error:
+            broken.append(BrokenRow(sample_id=sample_id(place), sentence=str(error)))
+            if not may_replace:
+                raise
+            if len(broken) >= min(MAX_REPLACEMENTS, count):
+                raise TrainingDataError(f"{len(broken)} photos in a row cannot be used; the last: {error}") from error
+            place = (place + 1) % count
 
 
 class BrokenRows:

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
 from datasets_manifest.sources.images import ImageError, decode_image
-from datasets_manifest.sources.masks import PERSON, UNKNOWN, read_mask
+from datasets_manifest.sources.masks import PERSON, UNKNOWN
 from datasets_manifest.sources.video import clip_of
 from model.batches import cat_rows
 from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera
 from model.imaging.crop import crop_square, crop_transform, cut_crop
 from model.imaging.squares import apply_affine
-from tasks.training.engine.broken_rows import BrokenRow, TrainingDataError
+from tasks.training.engine.broken_rows import BrokenRow, TrainingDataError, first_usable
 from tasks.training.engine.sampling import InOrder, MixtureSampler
-from tasks.training.regressor.dataset import MAX_REPLACEMENTS, LabelledPhotos
+from tasks.training.labelled_photos import LabelledPhotos
 
 _PARTNER = 11
 """Sets the random stream of the other frame apart from that of the order."""
@@ -121,20 +121,14 @@ class FramePairs:
             TrainingDataError: It cannot be used and none may be replaced, or too many in a row.
         """
         index, place = self._sampler.locate(position)
-        broken: list[BrokenRow] = []
-        while True:
-            row = int(self._targets[index][place])
-            try:
-                return self._pair(index, row, position), tuple(broken)
-            except TrainingDataError as error:
-                broken.append(BrokenRow(sample_id=self._ids[index][row].as_py(), sentence=str(error)))
-                if self.max_broken_share == 0:
-                    raise
-                if len(broken) >= min(MAX_REPLACEMENTS, len(self._targets[index])):
-                    raise TrainingDataError(
-                        f"{len(broken)} frames in a row cannot be used; the last: {error}"
-                    ) from error
-                place = (place + 1) % len(self._targets[index])
+        targets = self._targets[index]
+        return first_usable(
+            lambda place: self._pair(index, int(targets[place]), position),
+            lambda place: self._ids[index][int(targets[place])].as_py(),
+            place,
+            len(targets),
+            may_replace=self.max_broken_share > 0,
+        )
 
     def collate(self, samples: Sequence[PairBatch]) -> PairBatch:
         """Pairs as one batch."""
@@ -163,8 +157,7 @@ class FramePairs:
         photos, columns, name = self.sets[index], self._columns[index], self._names[index][row].as_py()
         try:
             rgb = decode_image(photos.images.read(name), name=name)
-            assert photos.masks is not None  # the settings refuse a set without
-            mask = read_mask(photos.masks, name, int(columns["person"][row]), (rgb.shape[1], rgb.shape[0]))
+            mask = photos.mask(name, int(columns["person"][row]), (rgb.shape[1], rgb.shape[0]))
         except ImageError as error:
             raise TrainingDataError(f"{name} in {photos.images.root} cannot be used ({error.detail})") from error
         if mask is None:

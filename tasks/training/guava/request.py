@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.files import sweep_temporary, write_text
 from datasets_manifest.shards.body_entry import body_identity
-from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits
-from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.shards.selection_file import read_selections, write_selections
-from datasets_manifest.sources.image_source import check_images
-from datasets_manifest.sources.opening import open_images
+from datasets_manifest.shards.label_sets import check_same_body, check_splits
 from model.renderer.guava.body import guava_body
 from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets
@@ -33,7 +27,7 @@ from tasks.training.engine.run_folder import RunFolder
 from tasks.training.guava.pairs import frames_of_clips
 from tasks.training.guava.publish import publish_run
 from tasks.training.guava.settings import GuavaTrainConfig, from_plain, to_plain
-from tasks.training.regressor.dataset import LabelledPhotos
+from tasks.training.labelled_photos import LabelledPhotos, check_apart, open_labelled, read_labelled, write_labelled
 
 MODULE = "tasks.training.guava"
 """What each process of the training runs."""
@@ -87,12 +81,24 @@ def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
     assets = ehm_assets(config.body_model)
     guava_body(assets)
     training, validation = (
-        tuple(_open(entry, config) for entry in sets) for sets in (config.datasets, config.validation)
+        tuple(
+            open_labelled(
+                entry,
+                config.filter,
+                max_dropped_share=config.max_dropped_share,
+                body_model=assets.entry,
+                size=config.coefficients,
+            )
+            for entry in sets
+        )
+        for sets in (config.datasets, config.validation)
     )
+    for people in (*training, *validation):
+        frames_of_clips(people, first=False)
     everybody = [people.selection for people in (*training, *validation)]
     check_same_body(everybody)
     check_splits(everybody, config.filter.splits)
-    _check_apart(training, validation)
+    check_apart(training, validation)
     stated = {
         "revision": REVISIONS[NETWORK],
         "settings": config.deciding(),
@@ -130,17 +136,10 @@ def write_request(plan: GuavaPlan) -> None:
     """Writes selection and request into the run's folder; those that were there are replaced."""
     if plan.folder.root.is_dir():
         sweep_temporary(plan.folder.root, recursive=False)
-    sets = (*plan.training, *plan.validation)
-    found = write_selections(plan.folder.selection, [people.selection for people in sets])
-    places = [
-        {"images": str(people.images.root), "weight": people.weight, "masks": str(people.masks)} for people in sets
-    ]
     request = {
         "experiment": NETWORK,
         "stated": dict(plan.stated),
-        "selection": found,
-        "training": places[: len(plan.training)],
-        "validation": places[len(plan.training) :],
+        **write_labelled(plan.folder.selection, plan.training, plan.validation),
         "settings": to_plain(plan.config),
     }
     write_text(plan.folder.request, json.dumps(request, indent=1) + "\n")
@@ -154,52 +153,9 @@ def read_request(path: Path) -> GuavaPlan:
     """
     request = json.loads(path.read_text(encoding="utf-8"))
     folder = RunFolder(root=path.parent, network=request["experiment"])
-    selections = iter(read_selections(folder.selection, request["selection"]))
-
-    def opened(places: Sequence[Mapping[str, Any]]) -> tuple[LabelledPhotos, ...]:
-        return tuple(
-            LabelledPhotos(
-                selection=next(selections),
-                images=open_images(place["images"]),
-                weight=place["weight"],
-                masks=Path(place["masks"]),
-            )
-            for place in places
-        )
-
-    training = opened(request["training"])
-    validation = opened(request["validation"])
+    training, validation = read_labelled(folder.selection, request)
     config = from_plain(request["settings"])
     return GuavaPlan(config=config, training=training, validation=validation, stated=request["stated"])
-
-
-def _open(entry: LabelSet, config: GuavaTrainConfig) -> LabelledPhotos:
-    selection = select_labels(
-        entry.path,
-        config.filter,
-        max_dropped_share=config.max_dropped_share,
-        body_model=ehm_assets(config.body_model).entry,
-        size=config.coefficients,
-    )
-    images, masks = open_images(entry.images), Path(str(entry.masks))
-    check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
-    if not masks.is_dir():
-        raise ValueError(f"masks: there is no folder {masks} of the people of {selection.path}; correct the path")
-    people = LabelledPhotos(selection=selection, images=images, weight=entry.weight, masks=masks)
-    frames_of_clips(people, first=False)
-    return people
-
-
-def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[LabelledPhotos]) -> None:
-    """Raises ValueError if a frame is learnt from and evaluated on."""
-    learnt = {str(name) for people in training for name in people.selection.table["sample_id"].to_pylist()}
-    for people in validation:
-        both = sorted(learnt.intersection(map(str, people.selection.table["sample_id"].to_pylist())))
-        if both:
-            raise ValueError(
-                f"validation: {len(both)} frames of {people.selection.path} are also among those to learn from "
-                f"({', '.join(both[:3])}); name the folder of another split"
-            )
 
 
 def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
@@ -210,5 +166,4 @@ def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
         return people
     kept = kept[np.linspace(0, len(kept) - 1, most).round().astype(int)]
     taken = np.unique(np.concatenate([kept, *(rows[int(row)] for row in kept)]))
-    table = people.selection.table.take(pa.array(taken, pa.int64())).combine_chunks()
-    return dataclasses.replace(people, selection=dataclasses.replace(people.selection, table=table))
+    return people.some(taken)

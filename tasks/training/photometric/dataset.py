@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from datasets_manifest.sources.images import ImageError, ReducedImage
-from datasets_manifest.sources.masks import PERSON, UNKNOWN, read_mask
+from datasets_manifest.sources.masks import PERSON, UNKNOWN
 from model.batches import Batch, map_tensors
 from model.estimators.base import Array
 from model.imaging.crop import cut_crop, decode_reduction
@@ -91,11 +91,8 @@ class PicturedDataset(RegressorDataset):
         return PicturedSample(sample=sample, pictures=pictures)
 
     def _mask(self, index: int, row: LabelRow, photo: ReducedImage) -> Array | None:
-        folder = self.sets[index].masks
-        if folder is None:
-            return None
         try:
-            return read_mask(folder, row.image, int(row.sample_id.rpartition("#")[2]), photo.size_px)
+            return self.sets[index].mask(row.image, int(row.sample_id.rpartition("#")[2]), photo.size_px)
         except ImageError as error:
             raise TrainingDataError(f"{row.sample_id}: {error.detail}") from error
 

@@ -17,12 +17,12 @@ from model.renderer.perceptual.term import build_perceptual
 from model.renderer.photometric import Photometric
 from model.renderer.texture.file import load_renderer
 from model.weights import checkpoint_sha256
+from tasks.training.labelled_photos import LabelledPhotos
 from tasks.training.photometric.balance import Balance, groups_of
 from tasks.training.photometric.dataset import PicturedBatch, PicturedDataset
 from tasks.training.photometric.objective import PhotometricObjective
 from tasks.training.photometric.pictures import drawn_sheet
 from tasks.training.photometric.settings import PhotometricTrainConfig
-from tasks.training.regressor.dataset import LabelledPhotos
 from tasks.training.regressor.experiment import RegressorExperiment
 from tasks.training.regressor.plan import TrainingPlan
 from tasks.training.regressor.request import read_request

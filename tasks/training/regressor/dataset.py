@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS
-from datasets_manifest.shards.selection import Selection
-from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError, ReducedImage, decode_reduced
 from model.imaging.crop import decode_reduction
 from model.regressor.augment import Augmentation, AugmentConfig, draw
@@ -20,28 +16,13 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.config import RegressorConfig
 from model.regressor.flip import CoefficientMirror
 from model.regressor.sample import LabelRow, Sample, collate, make_sample
-from tasks.training.engine.broken_rows import BrokenRow, TrainingDataError
+from tasks.training.engine.broken_rows import BrokenRow, TrainingDataError, first_usable
 from tasks.training.engine.sampling import InOrder, MixtureSampler, groups_of_photos
+from tasks.training.labelled_photos import LabelledPhotos
 from tasks.training.regressor.label_rows import LabelRows
 
 _AUGMENT = 3
 """Sets the random stream of the augmentation apart from that of the order."""
-MAX_REPLACEMENTS = 16
-"""Broken photos one after the other that one position steps over."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LabelledPhotos:
-    """One data set of a training."""
-
-    selection: Selection
-    """Its rows."""
-    images: ImageSource
-    """Its photos."""
-    weight: float = 1.0
-    """Share of the samples, relative to the other sets."""
-    masks: Path | None = None
-    """Folder of their masks (``datasets_manifest.sources.masks``)."""
 
 
 class RegressorDataset(Dataset[TrainingBatch]):
@@ -134,19 +115,14 @@ class RegressorDataset(Dataset[TrainingBatch]):
             TrainingDataError: The photo cannot be used and none may be replaced, or too many in a row.
         """
         index, row = self.sampler.locate(position)
-        broken: list[BrokenRow] = []
-        while True:
-            try:
-                return self._sample(index, row, position), tuple(broken)
-            except TrainingDataError as error:
-                broken.append(BrokenRow(sample_id=self.rows[index].sample_id(row), sentence=str(error)))
-                if self.max_broken_share == 0:
-                    raise
-                if len(broken) >= min(MAX_REPLACEMENTS, len(self.rows[index])):
-                    raise TrainingDataError(
-                        f"{len(broken)} photos in a row cannot be used; the last: {error}"
-                    ) from error
-                row = (row + 1) % len(self.rows[index])
+        rows = self.rows[index]
+        return first_usable(
+            lambda place: self._sample(index, place, position),
+            rows.sample_id,
+            row,
+            len(rows),
+            may_replace=self.max_broken_share > 0,
+        )
 
     def spread(self, count: int) -> TrainingBatch:
         """A batch of at most so many rows, spread over all of them in their order; for evaluation sets.

@@ -15,7 +15,8 @@ from model.regressor.network import EhmRegressor
 from tasks.body_model import full_body
 from tasks.training.engine.distributed import ProcessGroup
 from tasks.training.engine.run_folder import RunFolder
-from tasks.training.regressor.dataset import LabelledPhotos, RegressorDataset
+from tasks.training.labelled_photos import LabelledPhotos
+from tasks.training.regressor.dataset import RegressorDataset
 from tasks.training.regressor.evaluation import Evaluator, HeldOut, evaluate
 from tasks.training.regressor.objective import Objective
 from tasks.training.regressor.pictures import overlay_sheet

@@ -5,22 +5,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.body_entry import body_identity
 from datasets_manifest.shards.held_out import hold_out
 from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits, unlike_settings
-from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.sources.image_source import check_images
-from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import clip_of
 from model.body.assets import EhmAssets
 from model.metrics.person import unmeasured
@@ -33,7 +28,7 @@ from tasks.settings import check_files
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
 from tasks.training.engine.run_folder import RunFolder
-from tasks.training.regressor.dataset import LabelledPhotos
+from tasks.training.labelled_photos import LabelledPhotos, check_apart, open_labelled
 from tasks.training.regressor.mean_file import read_mean_file
 from tasks.training.regressor.settings import TrainConfig
 
@@ -155,8 +150,19 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
         _check_hands(config)
     rendered, rendered_validation = rendered_people(config, display)
     body = ehm_assets(config.body_model).entry
-    training = tuple(_open(entry, config, body) for entry in (*config.datasets, *rendered))
-    validation = tuple(_open(entry, config, body) for entry in (*config.validation, *rendered_validation))
+    training, validation = (
+        tuple(
+            open_labelled(
+                entry,
+                config.filter,
+                max_dropped_share=config.max_dropped_share,
+                body_model=body,
+                size=config.network.size,
+            )
+            for entry in sets
+        )
+        for sets in ((*config.datasets, *rendered), (*config.validation, *rendered_validation))
+    )
     if config.validation_share:
         own, others = training[: len(config.datasets)], training[len(config.datasets) :]
         divided = [_divided(people, config.validation_share) for people in own]
@@ -165,7 +171,7 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
     everybody = [people.selection for people in (*training, *validation)]
     check_same_body(everybody)
     check_splits(everybody, config.filter.splits)
-    _check_apart(training, validation)
+    check_apart(training, validation)
     validation = tuple(_shortened(people, config.max_validation_people) for people in validation)
     hashes = {name: checkpoint_sha256(path) for name, path in config.files.items()}
     stated = {
@@ -181,20 +187,6 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
     return TrainingPlan(
         config=config, training=training, validation=validation, body_model=body, run_hash=config_hash(stated)
     )
-
-
-def _open(entry: LabelSet, config: TrainConfig, body: Mapping[str, Any]) -> LabelledPhotos:
-    selection = select_labels(
-        entry.path,
-        config.filter,
-        max_dropped_share=config.max_dropped_share,
-        body_model=body,
-        size=config.network.size,
-    )
-    images = open_images(entry.images)
-    check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
-    masks = None if entry.masks is None else Path(entry.masks)
-    return LabelledPhotos(selection=selection, images=images, weight=entry.weight, masks=masks)
 
 
 def _divided(people: LabelledPhotos, share: float) -> tuple[LabelledPhotos, LabelledPhotos]:
@@ -228,19 +220,4 @@ def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
     count = people.selection.num_rows
     if count <= most:
         return people
-    rows = np.linspace(0, count - 1, most).round().astype(np.int64)
-    table = people.selection.table.take(pa.array(rows, pa.int64())).combine_chunks()
-    return dataclasses.replace(people, selection=dataclasses.replace(people.selection, table=table))
-
-
-def _check_apart(training: Sequence[LabelledPhotos], validation: Sequence[LabelledPhotos]) -> None:
-    """Raises ValueError if somebody is learnt from and evaluated on."""
-    learnt = pa.chunked_array([chunk for people in training for chunk in people.selection.table["sample_id"].chunks])
-    for people in validation:
-        held_out = people.selection.table["sample_id"]
-        both = held_out.filter(pc.is_in(held_out, value_set=learnt)).sort()
-        if len(both):
-            raise ValueError(
-                f"validation: {len(both)} people of {people.selection.path} are also among those to learn from "
-                f"({', '.join(map(str, both[:3].to_pylist()))}); name the folder of another split"
-            )
+    return people.some(np.linspace(0, count - 1, most).round().astype(np.int64))

@@ -7,22 +7,17 @@ selection.arrow   the selected labels, which every process maps
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from datasets_manifest.files import sweep_temporary, write_text
-from datasets_manifest.shards.selection import Selection
-from datasets_manifest.shards.selection_file import read_selections, write_selections
-from datasets_manifest.sources.opening import open_images
 from tasks.display import Display
 from tasks.training.engine.checkpoints import is_finished
 from tasks.training.engine.prepared import PreparedRun
 from tasks.training.engine.run_folder import RunFolder
-from tasks.training.regressor.dataset import LabelledPhotos
+from tasks.training.labelled_photos import read_labelled, write_labelled
 from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.publish import publish_run
 from tasks.training.regressor.settings import TrainConfig, from_plain, to_plain
@@ -73,17 +68,13 @@ def prepare_plan(plan: TrainingPlan, module: str) -> PreparedRun:
 
 def write_request(plan: TrainingPlan) -> None:
     """Writes selection and request into the run's folder; those that were there are replaced."""
-    sets = (*plan.training, *plan.validation)
     if plan.folder.root.is_dir():
         sweep_temporary(plan.folder.root, recursive=False)
-    found = write_selections(plan.folder.selection, [people.selection for people in sets])
     request = {
         "experiment": plan.folder.network,
         "run_hash": plan.run_hash,
         "body_model": dict(plan.body_model),
-        "selection": found,
-        "training": [_place(people) for people in plan.training],
-        "validation": [_place(people) for people in plan.validation],
+        **write_labelled(plan.folder.selection, plan.training, plan.validation),
         "settings": to_plain(plan.config),
     }
     write_text(plan.folder.request, json.dumps(request, indent=1) + "\n")
@@ -102,23 +93,11 @@ def read_request(path: Path, kind: type[TrainConfig] = TrainConfig) -> TrainingP
     request = json.loads(path.read_text(encoding="utf-8"))
     config = from_plain(request["settings"], kind)
     folder = RunFolder(root=path.parent, network=request["experiment"])
-    selections = iter(read_selections(folder.selection, request["selection"]))
+    training, validation = read_labelled(folder.selection, request)
     return TrainingPlan(
         config=config,
-        training=tuple(_opened(request["training"], selections)),
-        validation=tuple(_opened(request["validation"], selections)),
+        training=training,
+        validation=validation,
         body_model=request["body_model"],
         run_hash=request["run_hash"],
     )
-
-
-def _place(people: LabelledPhotos) -> dict[str, Any]:
-    masks = None if people.masks is None else str(people.masks)
-    return {"images": str(people.images.root), "weight": people.weight, "masks": masks}
-
-
-def _opened(places: Sequence[Mapping[str, Any]], selections: Iterator[Selection]) -> Iterator[LabelledPhotos]:
-    for place, selection in zip(places, selections, strict=False):
-        masks = None if place["masks"] is None else Path(place["masks"])
-        images = open_images(place["images"])
-        yield LabelledPhotos(selection=selection, images=images, weight=place["weight"], masks=masks)

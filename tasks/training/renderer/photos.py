@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,12 +13,8 @@ import torch
 from torch import Tensor
 
 from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
-from datasets_manifest.shards.label_sets import LabelSet
-from datasets_manifest.shards.selection import Selection, select_labels
-from datasets_manifest.sources.image_source import ImageSource, check_images
 from datasets_manifest.sources.images import ImageError, decode_image
-from datasets_manifest.sources.masks import PERSON, read_mask
-from datasets_manifest.sources.opening import open_images
+from datasets_manifest.sources.masks import PERSON
 from model.body.ehms import EHMs
 from model.imaging.camera import Camera
 from model.renderer.texture.learn import Principal, Rows, adapt, light_of_people, unlit
@@ -27,16 +22,8 @@ from model.renderer.texture.renderer import TextureRenderer
 from model.renderer.texture.texture import Texture
 from tasks.display import Display
 from tasks.posing import pose_bodies
+from tasks.training.labelled_photos import LabelledPhotos
 from tasks.training.renderer.settings import RendererConfig
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhotoSet:
-    """One data set, opened and checked."""
-
-    selection: Selection
-    images: ImageSource
-    masks: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,28 +38,8 @@ class SeenPeople:
     """(P, S, 3) float16, camera frame."""
 
 
-def open_photos(entry: LabelSet, config: RendererConfig, body: EHMs) -> PhotoSet:
-    """Opens a data set.
-
-    Raises:
-        ValueError: Labels are missing, of another body, too many are left out, photos or masks are gone.
-    """
-    selection = select_labels(
-        entry.path,
-        config.filter,
-        max_dropped_share=config.max_dropped_share,
-        body_model=body.assets.entry,
-        size=body.size,
-    )
-    images, masks = open_images(entry.images), Path(str(entry.masks))
-    check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
-    if not masks.is_dir():
-        raise ValueError(f"masks: there is no folder {masks} of the people of {selection.path}; correct the path")
-    return PhotoSet(selection=selection, images=images, masks=masks)
-
-
 def read_people(
-    sets: Sequence[PhotoSet], config: RendererConfig, renderer: TextureRenderer, body: EHMs, display: Display
+    sets: Sequence[LabelledPhotos], config: RendererConfig, renderer: TextureRenderer, body: EHMs, display: Display
 ) -> SeenPeople:
     """Reads the colours of the people of all sets.
 
@@ -97,7 +64,7 @@ def read_people(
 
 
 def _people(
-    photos: PhotoSet, rows: np.ndarray, config: RendererConfig, renderer: TextureRenderer, body: EHMs
+    photos: LabelledPhotos, rows: np.ndarray, config: RendererConfig, renderer: TextureRenderer, body: EHMs
 ) -> Iterator[tuple[Tensor, Tensor, Tensor] | None]:
     """Colours, weight and normals of each person whose body is labelled; None of one without a mask."""
     selection = photos.selection
@@ -113,7 +80,7 @@ def _people(
                 last = (name, decode_image(photos.images.read(name), name=name))
             photo = last[1]
             height, width = photo.shape[:2]
-            mask = read_mask(photos.masks, name, int(columns["person"][row]), (width, height))
+            mask = photos.mask(name, int(columns["person"][row]), (width, height))
         except ImageError as error:
             raise ValueError(f"{selection.path}: {name} cannot be used ({error.detail}): leave it out") from error
         if mask is None:

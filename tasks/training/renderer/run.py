@@ -31,9 +31,10 @@ from tasks.display import Display
 from tasks.metric_files import write_summary
 from tasks.revisions import REVISIONS
 from tasks.settings import check_files
+from tasks.training.labelled_photos import LabelledPhotos, open_labelled
 from tasks.training.renderer.evaluation import GOAL, held_out_figures
 from tasks.training.renderer.people import held_out_pairs, rendered_people
-from tasks.training.renderer.photos import PhotoSet, adapted, open_photos, read_people
+from tasks.training.renderer.photos import adapted, read_people
 from tasks.training.renderer.settings import SECTION, RendererConfig
 from tasks.version import code_version
 
@@ -69,7 +70,7 @@ class RendererPlan:
 
     config: RendererConfig
     body: EHMs
-    photos: tuple[PhotoSet, ...]
+    photos: tuple[LabelledPhotos, ...]
     start: TextureRenderer | None
     """What is begun with."""
     perceptual: Perceptual
@@ -116,7 +117,16 @@ def open_plan(config: RendererConfig) -> RendererPlan:
     if "start" in files:
         data = Path(files["start"]).read_bytes()
         start, _ = load_renderer(data, body.faces, body.assets.smplx.num_vertices, source=files["start"])
-    photos = tuple(open_photos(entry, config, body) for entry in config.datasets)
+    photos = tuple(
+        open_labelled(
+            entry,
+            config.filter,
+            max_dropped_share=config.max_dropped_share,
+            body_model=body.assets.entry,
+            size=body.size,
+        )
+        for entry in config.datasets
+    )
     stated = {
         "revision": REVISIONS[SECTION],
         "settings": config.deciding(),
