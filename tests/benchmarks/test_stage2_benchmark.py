@@ -5,7 +5,9 @@ import json
 import pytest
 import torch
 
-from benchmarks.stage2 import BATCH, batches, biased, jaw_of, numbers_of, report, said_of
+from benchmarks.stage2 import report
+from benchmarks.stage2_faces import biased, jaw_of, numbers_of, said_of
+from benchmarks.stage2_training import BATCH, batches
 from model.body.parameters import EhmParameters
 from model.rotations import rotvec_to_rotmat
 
