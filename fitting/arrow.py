@@ -59,6 +59,8 @@ class ArrowFactor:
     """(B,) bool: positive definite."""
 
 
+_CHUNK = 32
+"""Rows whose steps are solved for at once on a CPU."""
 _ALIGNMENT = 16
 """LAPACK's kernels work on 64 bytes at once and treat what is before the first such border apart. Blocks are grown to
 multiples of it, with ones on the diagonal, so that every person's blocks lie alike and the result does not depend, in
@@ -144,3 +146,35 @@ def solve_factored(factor: ArrowFactor, right: Tensor) -> Tensor:
     own = own - factor.coupling @ reached
     own = torch.linalg.solve_triangular(factor.branches.mT, own, upper=True)
     return torch.cat([trunk[..., 0], own[:, :, :k, 0].flatten(1)], 1)
+
+
+def damped_step(
+    gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Solves (H + damping diag H) step = -gradient; on a CPU a few rows at a time, for the sake of memory.
+
+    Returns:
+        The step (B, P), the fall of the cost that the model predicts (B,), and which rows could be solved (B,).
+        A row without a solution gets a zero step.
+    """
+    size = _CHUNK if hessian.device.type == "cpu" else len(hessian)
+    parts = [
+        _damped_step(*part, arrow)
+        for part in zip(gradient.split(size), hessian.split(size), damping.split(size), strict=True)
+    ]
+    step, predicted, solved = zip(*parts, strict=True)
+    return torch.cat(step), torch.cat(predicted), torch.cat(solved)
+
+
+def _damped_step(
+    gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`damped_step` of all rows at once."""
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    lift = damping[:, None] * diagonal.clamp(min=torch.finfo(hessian.dtype).tiny)
+    factor = factorise(hessian, arrow or Arrow(trunk=hessian.shape[1]), lift)
+    step = solve_factored(factor, -gradient)
+    solved = factor.solvable & torch.isfinite(step).all(1)
+    step = torch.where(solved[:, None], step, 0.0)
+    predicted = (step * (lift * step - gradient)).sum(1)
+    return step, predicted, solved

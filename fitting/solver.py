@@ -15,15 +15,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from fitting.arrow import Arrow, factorise, solve_factored
 from fitting.settings import SolverConfig
 from model.batches import choose_rows, map_tensors, put_rows, take_rows
 
 _MIN_DAMPING = 1e-8
-
-
-_CHUNK = 32
-"""Rows whose steps are solved for at once on a CPU."""
 
 
 class Status(IntEnum):
@@ -46,21 +41,21 @@ class Status(IntEnum):
 class LeastSquares(Protocol):
     """B independent least-squares problems. The cost is a sum of squares; gradient and matrix are those of its half."""
 
-    @property
-    def arrow(self) -> Arrow | None:
-        """Shape of the Gauss-Newton matrix where it is known to have zeros."""
-        ...
-
     def evaluate(self, state: Any) -> tuple[Tensor, Any]:
         """Cost (B,), and whatever `linearise` and `retract` can reuse."""
         ...
 
-    def linearise(self, state: Any, evaluation: Any) -> tuple[Tensor, Tensor]:
-        """Gradient (B, P) and Gauss-Newton matrix (B, P, P); both may be overwritten by the next call."""
+    def linearise(self, state: Any, evaluation: Any) -> Any:
+        """Gradient and Gauss-Newton matrix, as `damped_step` takes them; the next call may overwrite them."""
         ...
 
-    def retract(self, state: Any, step: Tensor, evaluation: Any) -> Any:
-        """The state moved by a step (B, P)."""
+    def damped_step(self, equations: Any, damping: Tensor) -> tuple[Any, Tensor, Tensor]:
+        """Solves (H + damping (B,) diag H) step = -gradient: the step, the fall of the cost that the model predicts
+        (B,), and which rows could be solved (B,). A row without a solution gets a zero step."""
+        ...
+
+    def retract(self, state: Any, step: Any, evaluation: Any) -> Any:
+        """The state moved by a step."""
         ...
 
     def refresh(self, state: Any) -> Any:
@@ -84,38 +79,6 @@ class Solution:
     """(B,) int64 steps tried."""
     status: Tensor
     """(B,) int64 `Status`."""
-
-
-def damped_step(
-    gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Solves (H + damping diag H) step = -gradient; on a CPU a few rows at a time, for the sake of memory.
-
-    Returns:
-        The step (B, P), the fall of the cost that the model predicts (B,), and which rows could be solved (B,).
-        A row without a solution gets a zero step.
-    """
-    size = _CHUNK if hessian.device.type == "cpu" else len(hessian)
-    parts = [
-        _damped_step(*part, arrow)
-        for part in zip(gradient.split(size), hessian.split(size), damping.split(size), strict=True)
-    ]
-    step, predicted, solved = zip(*parts, strict=True)
-    return torch.cat(step), torch.cat(predicted), torch.cat(solved)
-
-
-def _damped_step(
-    gradient: Tensor, hessian: Tensor, damping: Tensor, arrow: Arrow | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`damped_step` of all rows at once."""
-    diagonal = hessian.diagonal(dim1=1, dim2=2)
-    lift = damping[:, None] * diagonal.clamp(min=torch.finfo(hessian.dtype).tiny)
-    factor = factorise(hessian, arrow or Arrow(trunk=hessian.shape[1]), lift)
-    step = solve_factored(factor, -gradient)
-    solved = factor.solvable & torch.isfinite(step).all(1)
-    step = torch.where(solved[:, None], step, 0.0)
-    predicted = (step * (lift * step - gradient)).sum(1)
-    return step, predicted, solved
 
 
 @dataclass(kw_only=True, slots=True)
@@ -203,8 +166,8 @@ def _iterate(rows: _Rows, iteration: int, config: SolverConfig, *, mask_always: 
     if iteration and iteration % config.refresh_every == 0:
         _refresh(rows)
     problem, cost, done = rows.problem, rows.cost, rows.done
-    gradient, hessian = problem.linearise(rows.state, rows.evaluation)
-    step, predicted, solved = damped_step(gradient, hessian, rows.damping, problem.arrow)
+    equations = problem.linearise(rows.state, rows.evaluation)
+    step, predicted, solved = problem.damped_step(equations, rows.damping)
     trial = problem.retract(rows.state, step, rows.evaluation)
     trial_cost, trial_evaluation = problem.evaluate(trial)
     accepted = solved & ~done & (trial_cost < cost)

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fitting.arrow import Arrow
+from fitting.arrow import Arrow, damped_step
 from fitting.forward import Forward
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State, retract
@@ -108,6 +108,10 @@ class TermSum:
             self._normal.hessian[:, held | held[:, None]] = 0.0
             self._normal.hessian.diagonal(dim1=1, dim2=2)[:, held] = 1.0
         return self._normal.gradient, self._normal.hessian
+
+    def damped_step(self, equations: tuple[Tensor, Tensor], damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Step (B, P), predicted fall of the cost (B,) and whether there is a solution (B,), from what `linearise` gave."""
+        return damped_step(*equations, damping, self.arrow)
 
     def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:
         """The state moved by a step (B, P)."""

@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy.optimize import least_squares
 
-from fitting.arrow import Arrow
+from fitting.arrow import damped_step
 from fitting.settings import SolverConfig
-from fitting.solver import Status, damped_step, solve
+from fitting.solver import Status, solve
 
 CONFIG = SolverConfig(max_iterations=200, tolerance=1e-14)
 
@@ -21,7 +21,6 @@ class Curves:
 
     t: torch.Tensor
     y: torch.Tensor
-    arrow: Arrow | None = None
 
     def residual(self, x: torch.Tensor) -> torch.Tensor:
         return x[:, :1] * torch.exp(-x[:, 1:2] * self.t) + x[:, 2:] - self.y
@@ -35,6 +34,9 @@ class Curves:
         e = torch.exp(-x[:, 1:2] * self.t)
         J = torch.stack([e, -x[:, :1] * self.t * e, torch.ones_like(e)], 2)
         return (J.transpose(1, 2) @ evaluation["r"][..., None]).squeeze(-1), J.transpose(1, 2) @ J
+
+    def damped_step(self, equations: tuple[torch.Tensor, torch.Tensor], damping: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return damped_step(*equations, damping)
 
     def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:
         return {"x": state["x"] + step}
@@ -125,13 +127,14 @@ def test_a_singular_row_gets_no_step_and_the_others_do() -> None:
 class Uphill:
     """A problem whose derivative is wrong by its sign: no step lowers the cost."""
 
-    arrow: Arrow | None = None
-
     def evaluate(self, state: dict) -> tuple[torch.Tensor, dict]:
         return (state["x"] - 3).square().sum(1) + 1, {}
 
     def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
         return 3 - state["x"], torch.eye(1).expand(len(state["x"]), 1, 1)
+
+    def damped_step(self, equations: tuple[torch.Tensor, torch.Tensor], damping: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return damped_step(*equations, damping)
 
     def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:
         return {"x": state["x"] + step}

@@ -1,0 +1,105 @@
+"""How unevenly a person moves: second differences over time of all unknowns, weighted against what is usual.
+
+Velocities are differences of neighbouring frames over the time between them, of rotations the logarithm of the turn
+from one to the next; a second difference is the change of velocity at a frame. In local coordinates, in which a joint's
+rotation R becomes R exp(e), the Gauss-Newton matrix is taken as that of plain differences, K (x) diag(w): frames are
+coupled by diagonal matrices. The gradient is exact.
+
+The weight of a second difference is the time it stands for, so that the cost is an integral over time and does not
+depend on the rate of frames. Where frames are 1/30 s apart it is x_t+1 - 2 x_t + x_t-1.
+
+Legend: F frames, P unknowns.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from fitting import so3
+from fitting.clips.banded import Band
+from fitting.unknowns import BODY, JAW, NUM_TURNED, ROOT, Layout, State, linear_coordinates
+
+UNIT_S = 1 / 30
+"""Time between frames for which second differences are stated."""
+
+
+def local_rotations(state: State) -> Tensor:
+    """(F, 23, 3, 3) of root, body and jaw, in the order of a step."""
+    return torch.cat([state.global_orient[:, None], state.body_pose, state.jaw_pose[:, None]], 1)
+
+
+def rotation_columns(device: torch.device) -> Tensor:
+    """Places (69,) in a step of the turns of root, body and jaw."""
+    parts = (ROOT, BODY, JAW)
+    return torch.cat([torch.arange(part.start, part.stop, device=device) for part in parts])
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Second differences of frames at given times."""
+
+    layout: Layout
+    """Places of the unknowns."""
+    time_s: Tensor
+    """(F,) of the frames, rising."""
+
+    @cached_property
+    def _gains(self) -> tuple[Tensor, Tensor]:
+        """Factors (F - 2,) of the differences before and after each frame but the first and the last."""
+        step = self.time_s.diff() / UNIT_S
+        middle = (step[:-1] + step[1:]) / 2
+        scale = middle.rsqrt()  # 1 / middle, and the root of the time that it stands for
+        return scale / step[:-1], scale / step[1:]
+
+    @cached_property
+    def band(self) -> Band:
+        """K of the second differences."""
+        before, after = self._gains
+        count = len(self.time_s)
+        rows = self.time_s.new_zeros(max(count - 2, 0), count)
+        rows.diagonal()[:] = before
+        rows.diagonal(1)[:] = -(before + after)
+        rows.diagonal(2)[:] = after
+        return Band.of(rows)
+
+    def _steps(self, state: State) -> Tensor:
+        """Differences (F - 1, P) of neighbouring frames."""
+        rotation = local_rotations(state)
+        turn = so3.log(rotation[:-1].transpose(-1, -2) @ rotation[1:])
+        step = linear_coordinates(state, self.layout).diff(dim=0)
+        step[:, rotation_columns(step.device)] = turn.flatten(1)
+        return step
+
+    def residual(self, state: State) -> Tensor:
+        """Second differences (F - 2, P)."""
+        return self._second(self._steps(state))
+
+    def _second(self, steps: Tensor) -> Tensor:
+        before, after = (gain.to(steps)[:, None] for gain in self._gains)
+        return after * steps[1:] - before * steps[:-1]
+
+    def cost(self, state: State, weight: Tensor) -> Tensor:
+        """() weighted sum of squares, for weights (P,)."""
+        return (weight * self.residual(state).square()).sum()
+
+    def gradient(self, state: State, weight: Tensor) -> Tensor:
+        """Half the gradient (F, P) of the cost in local coordinates."""
+        steps = self._steps(state)
+        second = self._second(steps) * weight
+        before, after = (gain.to(steps)[:, None] for gain in self._gains)
+        pull = torch.zeros_like(steps)
+        pull[1:] += after * second
+        pull[:-1] -= before * second
+        # A turn e of the later frame moves the logarithm by Jr^-1 e, one of the earlier frame by -Jr^-1' e.
+        columns = rotation_columns(steps.device)
+        inverse = so3.right_jacobian_inverse(steps[:, columns].unflatten(1, (NUM_TURNED, 3)))
+        turns = pull[:, columns].unflatten(1, (NUM_TURNED, 3))[..., None]
+        later, earlier = pull.clone(), pull.clone()
+        later[:, columns] = (inverse.transpose(-1, -2) @ turns).flatten(1)
+        earlier[:, columns] = (inverse @ turns).flatten(1)
+        gradient = pull.new_zeros(len(state.position), pull.shape[1])
+        gradient[1:] += later
+        gradient[:-1] -= earlier
+        return gradient

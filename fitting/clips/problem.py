@@ -1,0 +1,137 @@
+"""A clip as one least-squares problem: the frames' own terms, one shape of the person, and smooth motion.
+
+Steps of rotations are taken to local coordinates, in which frames are coupled by diagonal matrices only; the unknowns
+that all frames share border the band of frames (`fitting.clips.banded`), and what is left to them is their Schur
+complement.
+
+Legend: F frames, P unknowns, Q of them a frame's own, C shared by all frames.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fitting.clips.banded import BandFactor, factorise
+from fitting.clips.motion import Motion, rotation_columns
+from fitting.forward import Forward
+from fitting.shared import shared_columns
+from fitting.terms import TermSum
+from fitting.unknowns import NUM_TURNED, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Equations:
+    """Normal equations of a clip, motion left out of the matrices."""
+
+    own: Tensor
+    """(F, Q, Q) of the frames' own unknowns, in local coordinates."""
+    cross: Tensor
+    """(F, Q, C)."""
+    shared: Tensor
+    """(C, C), summed over frames."""
+    gradient: Tensor
+    """(F, Q) half the gradient, motion included."""
+    shared_gradient: Tensor
+    """(C,)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Elimination:
+    """A clip's system with the frames eliminated."""
+
+    factor: BandFactor
+    """Of the frames."""
+    along: Tensor
+    """(F, Q, 1 + C): where the frames go with the shared unknowns held, and how they follow each of those, negated."""
+    matrix: Tensor
+    """(C, C) what is left to the shared unknowns."""
+
+
+class ClipProblem:
+    """F frames of one person. To the solver a clip is one row: it is accepted, damped and done as a whole."""
+
+    def __init__(self, terms: TermSum, motion: Motion, weight: Tensor):
+        """The frames' own terms, their motion, and the weights (P,) of its second differences.
+
+        Beliefs about what the frames share belong into their terms in parts that add up to what counts once.
+        """
+        self.terms, self.motion = terms, motion
+        layout, device = terms.body.layout, terms.body.device
+        self.shared = shared_columns(layout, terms.body.num_groups).to(device)
+        is_own = torch.ones(layout.size, dtype=torch.bool, device=device)
+        is_own[self.shared] = False
+        self.own = torch.nonzero(is_own).squeeze(1)
+        self._turns = rotation_columns(device)
+        self.weight = weight * is_own
+
+    def take_rows(self, index: Tensor) -> "ClipProblem":
+        """The clip is the one row there is."""
+        return self
+
+    def evaluate(self, state: State) -> tuple[Tensor, Forward]:
+        """Cost (1,) and forward pass of all frames."""
+        cost, forward = self.terms.evaluate(state)
+        return cost.sum()[None] + self.motion.cost(state, self.weight), forward
+
+    def refresh(self, state: State) -> State:
+        """Outline points for the current head yaws."""
+        return self.terms.refresh(state)
+
+    def linearise(self, state: State, evaluation: Forward) -> Equations:
+        """Normal equations at a state."""
+        gradient, hessian = self.terms.linearise(state, evaluation)
+        back = evaluation.rotations[:, :NUM_TURNED].transpose(-1, -2)
+        gradient[:, self._turns] = (back @ _by_joint(gradient[:, self._turns])[..., None]).flatten(1)
+        hessian[:, self._turns] = _turned_rows(back, hessian[:, self._turns])
+        hessian[:, :, self._turns] = _turned_rows(back, hessian[:, :, self._turns].mT).mT
+        rows = hessian[:, self.own]
+        moved = gradient + self.motion.gradient(state, self.weight)
+        return Equations(
+            own=rows[:, :, self.own],
+            cross=rows[:, :, self.shared],
+            shared=hessian[:, self.shared[:, None], self.shared].sum(0),
+            gradient=moved[:, self.own],
+            shared_gradient=moved[:, self.shared].sum(0),
+        )
+
+    def eliminate(self, equations: Equations, lift: Tensor, shared_lift: Tensor) -> Elimination:
+        """The frames eliminated, with `lift` (F, Q) and `shared_lift` (C,) added to the diagonals."""
+        factor = factorise(equations.own, lift, self.motion.band, self.weight[self.own])
+        along = factor.solve(torch.cat([-equations.gradient[..., None], equations.cross], -1))
+        matrix = equations.shared + torch.diag(shared_lift)
+        matrix = matrix - (equations.cross.mT @ along[..., 1:]).sum(0)
+        return Elimination(factor=factor, along=along, matrix=(matrix + matrix.mT) / 2)
+
+    def damped_step(self, equations: Equations, damping: Tensor) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+        """Steps of the frames (F, Q), in local coordinates, and of what they share (C,)."""
+        lift = damping * equations.own.diagonal(dim1=1, dim2=2)
+        shared_lift = damping * equations.shared.diagonal()
+        left = self.eliminate(equations, lift, shared_lift)
+        ahead = left.along[..., 0]
+        pull = -equations.shared_gradient - (equations.cross * ahead[..., None]).sum((0, 1))
+        shared, flaw = torch.linalg.solve_ex(left.matrix, pull)
+        step = ahead - left.along[..., 1:] @ shared
+        solved = left.factor.solvable & (flaw == 0) & torch.isfinite(step).all()
+        step, shared = torch.where(solved, step, 0.0), torch.where(solved, shared, 0.0)
+        predicted = (step * (lift * step - equations.gradient)).sum()
+        predicted = predicted + (shared * (shared_lift * shared - equations.shared_gradient)).sum()
+        return (step, shared), predicted[None], solved[None]
+
+    def retract(self, state: State, step: tuple[Tensor, Tensor], evaluation: Forward) -> State:
+        """The state moved by steps of frames and of what they share."""
+        own, shared = step
+        full = own.new_zeros(len(own), self.terms.body.layout.size)
+        full[:, self.own], full[:, self.shared] = own, shared
+        turns = evaluation.rotations[:, :NUM_TURNED] @ _by_joint(full[:, self._turns])[..., None]
+        full[:, self._turns] = turns.flatten(1)
+        return self.terms.retract(state, full, evaluation)
+
+
+def _by_joint(turns: Tensor) -> Tensor:
+    return turns.unflatten(1, (NUM_TURNED, 3))
+
+
+def _turned_rows(turn: Tensor, rows: Tensor) -> Tensor:
+    """Rows (F, 69, n), three a joint, turned by (F, 23, 3, 3)."""
+    return (turn @ rows.unflatten(1, (NUM_TURNED, 3))).flatten(1, 2)

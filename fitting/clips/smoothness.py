@@ -1,0 +1,85 @@
+"""How smooth a clip is, found from the clip itself: one level for each group of unknowns.
+
+A fixed level is the worst choice: what suits a walk makes a jump a catastrophe. The levels are found from above. A first
+fit allows far more than is usual; what changes of velocity it leaves says how lively the person is, and so for a second
+round. A fit that is smoothed leaves less than there was, so a level is what was left times a factor (`*_slack`), and after
+two rounds no more: a variance that is free goes to zero.
+
+Legend: F frames, P unknowns, G groups.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from fitting.clips.gaps import Seen
+from fitting.clips.inputs import ClipConfig
+from fitting.sparse_body import SparseBody
+from fitting.unknowns import BODY, JAW, POSITION, ROOT
+
+_DEG = math.pi / 180
+# Hips, spine1, knees, spine2, ankles, spine3, feet, neck, collars, head, shoulders, elbows, wrists.
+_JOINTS_DEG = (
+    0.12, 0.12, 0.04, 0.09, 0.09, 0.04, 0.045, 0.045, 0.04, 0.023, 0.023,
+    0.07, 0.025, 0.025, 0.07, 0.115, 0.115, 0.13, 0.13, 0.1, 0.1,
+)  # fmt: skip
+"""Usual changes of velocity, an axis, as second differences of frames 1/30 s apart: of everyday motion."""
+_ROOT_DEG, _JAW_DEG = 0.1, 0.02
+_RAY, _LOG_DEPTH = 2e-4, 3e-4
+_EXPRESSION = 7e-3
+_SURFACE_M = 1e-4
+"""Of the places of hip and shoulder keypoints, which hardly move; no level is sought."""
+_FINGERS = 7e-3
+"""In standard deviations of the coordinates of people's hands."""
+_HANDS = 26
+"""Group of the left hand; the right one follows. Before them: root, rays, depth, 21 joints, jaw, expression."""
+_NO_GROUP = 28
+
+
+class Smoothness:
+    """Standard deviations of second differences, and how they are found."""
+
+    def __init__(self, body: SparseBody, config: ClipConfig):
+        """What is usual, for the unknowns of a body."""
+        layout, device = body.layout, body.device
+        usual = torch.full((layout.size,), _SURFACE_M, dtype=body.dtype, device=device)
+        group = torch.full((layout.size,), _NO_GROUP, device=device)
+        usual[ROOT], group[ROOT] = _ROOT_DEG * _DEG, 0
+        usual[POSITION] = usual.new_tensor([_RAY, _RAY, _LOG_DEPTH])
+        group[POSITION] = torch.tensor([1, 1, 2], device=device)
+        usual[BODY] = usual.new_tensor(_JOINTS_DEG).repeat_interleave(3) * _DEG
+        group[BODY] = 3 + torch.arange(21, device=device).repeat_interleave(3)
+        usual[JAW], group[JAW] = _JAW_DEG * _DEG, 24
+        start = layout.coefficients.start + body.num_groups[0]
+        expression = slice(start, start + body.num_groups[1])
+        usual[expression], group[expression] = _EXPRESSION, 25
+        for side in range(2):
+            own = layout.hand(side)
+            usual[own], group[own] = _FINGERS * body.hand_spread[side, : layout.num_hand], _HANDS + side
+        self.usual, self.group, self.config = usual, group, config
+        self.slack = torch.full((_NO_GROUP + 1,), config.body_slack, dtype=body.dtype, device=device)
+        self.slack[_HANDS:] = config.hand_slack
+
+    def first_weight(self) -> Tensor:
+        """Weights (P,) of the first round."""
+        sigma = torch.where(self.group == _NO_GROUP, 1.0, self.config.first_slack) * self.usual
+        return sigma.square().reciprocal()
+
+    def weight(self, residual: Tensor, seen: Seen) -> Tensor:
+        """Weights (P,) from second differences (F - 2, P) of frames that show what they show (F).
+
+        A group none of whose three frames in a row are seen is taken to be as usual.
+        """
+        counts = seen.body[:, None].expand(-1, len(self.group)).clone()
+        for side in range(2):
+            counts[:, self.group == _HANDS + side] = seen.hands[:, side, None]
+        counts = counts[:-2] & counts[1:-1] & counts[2:]
+        squared = (residual / self.usual).square() * counts
+        total = self.slack.new_zeros(_NO_GROUP + 1)
+        sums = total.index_add(0, self.group, squared.sum(0))
+        number = total.index_add(0, self.group, counts.sum(0).to(total))
+        found = (sums / number.clamp(min=1)).sqrt() * self.slack
+        level = torch.where(number > 0, found.clamp(self.config.min_level, self.config.max_level), 1.0)
+        level[_NO_GROUP] = 1.0
+        return (level[self.group] * self.usual).square().reciprocal()
