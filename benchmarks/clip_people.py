@@ -13,7 +13,8 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from benchmarks.synthetic_people import StudyConfig, make_people
+from benchmarks.rig_people import from_behind
+from benchmarks.synthetic_people import StudyConfig, draw_estimates, draw_noise, make_people
 from fitting import so3
 from fitting.clips.inputs import Clips
 from fitting.inputs import Coarse, Observations
@@ -24,11 +25,12 @@ from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
 
-_DEG = math.pi / 180
 _LASTING = 0.9
 """Share of a lasting error that is left after a frame."""
 RATE = 30.0
 """Frames a second."""
+_DEPTH_ERROR = 0.07
+"""Standard deviation of the logarithm of the stated depth."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +47,6 @@ class ClipPeople:
     """Of each row."""
     clips: Clips
     """Which rows are a clip, and when they were taken."""
-    height_px: Tensor
-    """(S F) of the people."""
 
 
 def draw_motion(
@@ -106,13 +106,20 @@ def draw_motion(
     return state, drawn.height_px[first].repeat_interleave(frames)
 
 
-def lasting(rng: np.random.Generator, count: int, frames: int, shape: tuple[int, ...], share: float) -> np.ndarray:
-    """Errors (S F, ...) of unit variance; `share` is left after a frame."""
-    drawn = rng.normal(0, 1, (count, frames, *shape))
-    drawn[:, 1:] *= math.sqrt(1 - share**2)
-    for frame in range(1, frames):
-        drawn[:, frame] += share * drawn[:, frame - 1]
-    return drawn.reshape(count * frames, *shape)
+class Lasting:
+    """Draws errors of S clips of F frames of which a share is left after a frame."""
+
+    def __init__(self, rng: np.random.Generator, count: int, frames: int):
+        """S and F."""
+        self.rng, self.count, self.frames = rng, count, frames
+
+    def normal(self, mean: float, sigma: float, shape: tuple[int, ...]) -> np.ndarray:
+        """Of a shape (S F, ...), as `numpy.random.Generator.normal`."""
+        drawn = self.rng.normal(0, sigma, shape).reshape(self.count, self.frames, *shape[1:])
+        drawn[:, 1:] *= math.sqrt(1 - _LASTING**2)
+        for frame in range(1, self.frames):
+            drawn[:, frame] += _LASTING * drawn[:, frame - 1]
+        return mean + drawn.reshape(shape)
 
 
 def make_clips(
@@ -149,17 +156,10 @@ def make_clips(
         focal_px=tensor(np.full(total, config.focal_px)), principal_px=tensor(np.tile([640.0, 480.0], (total, 1)))
     )
     clean = pinhole.project(body.forward(truth).points_cam, camera)
-    zoom = height.numpy() / 512
-    size = np.repeat(rng.uniform(*config.noise_px, count), frames) * zoom
-    noise = math.sqrt(0.5) * rng.normal(0, 1, (total, 133, 2)) + math.sqrt(0.5) * lasting(
-        rng, count, frames, (133, 2), _LASTING
-    )
-    noise *= size[:, None, None]
-    outlier = rng.random((total, 133)) < config.outlier_share
-    angle, reach = rng.uniform(0, 2 * np.pi, (total, 133)), rng.uniform(30, 80, (total, 133)) * zoom[:, None]
-    gross = np.stack([np.cos(angle), np.sin(angle)], -1) * reach[..., None]
-    noise = np.where(outlier[..., None], gross, noise)
-    seen = torch.from_numpy(rng.random((total, 133)) >= config.missing_share)
+    size = np.repeat(rng.uniform(*config.noise_px, count), frames) * height.numpy() / 512
+    new, old = rng.normal(0, 1, (total, 133, 2)), Lasting(rng, count, frames).normal(0, 1, (total, 133, 2))
+    noise, _, seen = draw_noise(height.numpy(), rng, config, math.sqrt(0.5) * (new + old) * size[:, None, None])
+    seen = torch.from_numpy(seen)
     gone = torch.zeros(count, frames, dtype=torch.bool)
     hidden = torch.zeros(count, frames, 2, dtype=torch.bool)
     for start, length in gaps:
@@ -167,64 +167,30 @@ def make_clips(
     for start, length, side in hand_gaps:
         hidden[:, start : start + length, side] = True
     gone, hidden = gone.flatten(), hidden.flatten(0, 1) | gone.flatten()[:, None]
-    head = body.global_rotations(body.local_rotations(truth)[0])[:, skeleton.HEAD]
-    behind = -head[:, 2, 2] < math.cos(100 * _DEG)
+    behind = from_behind(body, truth)
     seen &= ~(behind[:, None] & face_keypoints(seen.device)) & ~gone[:, None]
     for side, hand in enumerate(skeleton.HANDS):
         seen[:, hand] &= ~hidden[:, side, None]
     sigma = torch.where(seen, (config.sigma_px * height / 512)[:, None], torch.inf)
+    lasting = Lasting(np.random.default_rng([seed, 22]), count, frames)
+    coarse = draw_estimates(body, truth, lasting.normal, config)
+    depth = torch.exp(truth.position[:, 2:])
+    across = truth.position[:, :2] + tensor(lasting.normal(0, config.place_error_m, (total, 2))) / depth
+    along = truth.position[:, 2:] + tensor(lasting.normal(0, config.log_depth_error or _DEPTH_ERROR, (total, 1)))
+    place = pinhole.position_to_transl(torch.cat([across, along], 1))
     return ClipPeople(
         truth=truth,
         observations=Observations(keypoints_px=clean + tensor(noise), sigma_px=sigma),
-        coarse=_estimates(body, truth, count, frames, np.random.default_rng([seed, 22]), config, gone, hidden),
+        coarse=replace(
+            coarse,
+            body_valid=~gone,
+            hand_valid=~hidden,
+            face_valid=~gone,
+            transl_m=torch.where(gone[:, None], torch.nan, place),
+        ),
         camera=camera,
         clips=Clips(
             clip=torch.arange(count).repeat_interleave(frames),
             time_s=torch.arange(frames, dtype=torch.float64).repeat(count) / RATE,
         ),
-        height_px=height,
-    )
-
-
-def _estimates(
-    body: SparseBody,
-    truth: State,
-    count: int,
-    frames: int,
-    rng: np.random.Generator,
-    config: StudyConfig,
-    gone: Tensor,
-    hidden: Tensor,
-) -> Coarse:
-    """Estimates with lasting errors; none of frames that are gone (S F,) and of hands that are hidden (S F, 2)."""
-    total = count * frames
-
-    def drawn(*shape: int) -> Tensor:
-        return torch.as_tensor(lasting(rng, count, frames, shape, _LASTING), dtype=body.dtype)
-
-    def error(sigma_deg: float, *shape: int) -> Tensor:
-        return so3.exp(drawn(*shape, 3) * (sigma_deg * _DEG))
-
-    sigma = torch.full((total, skeleton.NUM_MAIN_JOINTS), config.body_error_deg * _DEG, dtype=body.dtype)
-    sigma[:, 0] = 1.2 * config.root_error_deg * _DEG
-    hands = so3.exp(body.hand_rotvec(truth.hand_pca)) @ error(config.hand_error_deg, 2, 15)
-    depth = torch.exp(truth.position[:, 2:])
-    place = torch.cat(
-        [
-            truth.position[:, :2] + config.place_error_m * drawn(2) / depth,
-            truth.position[:, 2:] + (config.log_depth_error or 0.07) * drawn(1),
-        ],
-        1,
-    )
-    return replace(
-        Coarse.unknown(total, body.dtype),
-        global_orient=truth.global_orient @ error(config.root_error_deg),
-        body_pose=truth.body_pose @ error(config.body_error_deg, 21),
-        hand_pose=hands,
-        body_valid=~gone,
-        hand_valid=~hidden,
-        face_valid=~gone,
-        sigma_rad=sigma,
-        hand_sigma_rad=torch.full((total, 2), config.hand_error_deg * _DEG, dtype=body.dtype),
-        transl_m=torch.where(gone[:, None], torch.nan, pinhole.position_to_transl(place)),
     )

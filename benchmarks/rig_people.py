@@ -111,10 +111,10 @@ def make_rig_people(
         own = in_camera(body, truth, rotation[:, view].to(body.dtype), shift[:, view].to(body.dtype))
         clean = pinhole.project(body.forward(own).points_cam, people.camera)
         noise, _, seen = draw_noise(height.numpy(), rng, config)
-        seen = torch.from_numpy(seen) & ~(_from_behind(body, own)[:, None] & face_keypoints(clean.device))
+        seen = torch.from_numpy(seen) & ~(from_behind(body, own)[:, None] & face_keypoints(clean.device))
         sigma = torch.where(seen, (config.sigma_px * height / 512)[:, None], torch.inf)
         observed = Observations(keypoints_px=clean + torch.from_numpy(noise).to(clean), sigma_px=sigma.to(clean))
-        rows.append((own, observed, draw_estimates(body, own, rng, config), people.camera, height))
+        rows.append((own, observed, draw_estimates(body, own, rng.normal, config), people.camera, height))
     order = torch.arange(moments * num_views).view(num_views, moments).T.flatten()
     truth, observations, coarse, camera, height = take_rows(cat_rows(rows), order)
     rig = Rig(
@@ -140,7 +140,7 @@ def _one_person(people: SyntheticPeople, frames: int) -> State:
     return replace(truth, coefficients=coefficients, log_head_scale=truth.log_head_scale[first], position=position)
 
 
-def _from_behind(body: SparseBody, state: State) -> Tensor:
+def from_behind(body: SparseBody, state: State) -> Tensor:
     """(B,) bool: heads turned so far from the camera that no face is seen."""
     head = body.global_rotations(body.local_rotations(state)[0])[:, skeleton.HEAD]
     return -head[:, 2, 2] < math.cos(_BACK_DEG * _DEG)

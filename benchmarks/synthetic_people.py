@@ -3,6 +3,7 @@ the error that published estimators have. For tests, the calibration of the qual
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -24,6 +25,8 @@ _DEG = math.pi / 180
 _STATURE_M = 1.7
 Offset: TypeAlias = tuple[float, float, float]
 """Metres to the side, up and forwards."""
+Draw: TypeAlias = Callable[[float, float, tuple[int, ...]], np.ndarray]
+"""Errors of a mean and a standard deviation, in a shape, as `numpy.random.Generator.normal` draws them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +136,7 @@ def make_people(body: SparseBody, count: int, seed: int = 0, config: StudyConfig
     return SyntheticPeople(
         truth=truth,
         observations=Observations(keypoints_px=marked + tensor(noise), sigma_px=tensor(sigma)),
-        coarse=_with_gross_errors(draw_estimates(body, truth, rng, config), truth, extra, config),
+        coarse=_with_gross_errors(draw_estimates(body, truth, rng.normal, config), truth, extra, config),
         camera=view,
         clean_px=clean,
         outlier=torch.as_tensor(outlier),
@@ -198,23 +201,27 @@ def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: Study
 
 
 def draw_noise(
-    height_px: np.ndarray, rng: np.random.Generator, config: StudyConfig
+    height_px: np.ndarray, rng: np.random.Generator, config: StudyConfig, noise: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Errors (B, 133, 2) of keypoints of people of a height (B,) in px, and which are gross and seen (B, 133)."""
+    """Errors (B, 133, 2) of keypoints of people of a height (B,) in px, and which are gross and seen (B, 133).
+
+    `noise` (B, 133, 2), where it is given, is that of those that are not gross; else everybody has some of their own.
+    """
     count, zoom = len(height_px), height_px / 512
-    noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]
+    if noise is None:
+        noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]
     outlier = rng.random((count, 133)) < config.outlier_share
     angle, reach = rng.uniform(0, 2 * np.pi, (count, 133)), rng.uniform(30, 80, (count, 133)) * zoom[:, None]
     gross = np.stack([np.cos(angle), np.sin(angle)], -1) * reach[..., None]
     return np.where(outlier[..., None], gross, noise), outlier, rng.random((count, 133)) >= config.missing_share
 
 
-def draw_estimates(body: SparseBody, truth: State, rng: np.random.Generator, config: StudyConfig) -> Coarse:
-    """Estimates of body and hands of people, with the errors of published estimators."""
+def draw_estimates(body: SparseBody, truth: State, draw: Draw, config: StudyConfig) -> Coarse:
+    """Estimates of body and hands of people, with the errors of published estimators, which `draw` draws."""
     count = len(truth.position)
 
     def error(sigma_deg: float, *shape: int) -> Tensor:
-        return so3.exp(torch.as_tensor(rng.normal(0, sigma_deg * _DEG, (count, *shape, 3)), dtype=body.dtype))
+        return so3.exp(torch.as_tensor(draw(0, sigma_deg * _DEG, (count, *shape, 3)), dtype=body.dtype))
 
     hands = so3.exp(body.hand_rotvec(truth.hand_pca)) @ error(config.hand_error_deg, 2, 15)
     sigma = torch.full((count, skeleton.NUM_MAIN_JOINTS), config.body_error_deg * _DEG, dtype=body.dtype)

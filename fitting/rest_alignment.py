@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fitting import so3
+from fitting.arrow import damped_step
 from model.body import skeleton
 from model.body.assets import BodyAssets
 from model.body.skinned import SkinnedBody
@@ -111,10 +112,6 @@ class RestProblem:
     """(N,) sum to 1."""
     config: AlignConfig
 
-    @property
-    def arrow(self) -> None:
-        """The Gauss-Newton matrix is full."""
-
     def in_pose(self, rotations: Tensor | None = None) -> RestState:
         """The state of a pose (1, 21, 3, 3), or of rest, with shape and place by linear least squares."""
         if rotations is None:
@@ -149,6 +146,10 @@ class RestProblem:
         gradient = torch.einsum("ncp,nc->p", weighted, offset) + prior * self._prior_values(state)
         hessian = torch.einsum("ncp,ncq->pq", weighted, jacobian) + prior.diag()
         return gradient[None], hessian[None]
+
+    def damped_step(self, equations: tuple[Tensor, Tensor], damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The step (1, P) of a full matrix."""
+        return damped_step(*equations, damping)
 
     def retract(self, state: RestState, step: Tensor, evaluation: None) -> RestState:
         """The state moved by a step (1, P)."""

@@ -110,7 +110,7 @@ class TermSum:
         return self._normal.gradient, self._normal.hessian
 
     def damped_step(self, equations: tuple[Tensor, Tensor], damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Step (B, P), predicted fall of the cost (B,) and whether there is a solution (B,), from what `linearise` gave."""
+        """Step (B, P), predicted fall of the cost (B,), whether there is a solution (B,), of what `linearise` gave."""
         return damped_step(*equations, damping, self.arrow)
 
     def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:

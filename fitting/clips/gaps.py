@@ -1,7 +1,7 @@
 """Frames of a clip, or hands, that nothing shows: bridged from the frames that do, and beliefs about them let go.
 
-The engine's beliefs about a frame without keypoints are about a body of its own, neutral or as some estimate has it; they
-would pull the clip there.
+What is believed of a frame without keypoints is about a body of its own, neutral or as some estimate has it; it would
+pull the clip there.
 
 Legend: F frames, P unknowns.
 """
@@ -50,8 +50,7 @@ class Seen:
 def bridged(state: State, known: Tensor, time_s: Tensor) -> State:
     """The state (F) with frames that are not known (F,) between the nearest that are; all as they are if none is.
 
-    Rotations go the shortest way, all else in a straight line; before the first and after the last known frame nothing
-    moves.
+    Before the first and after the last known frame nothing moves.
     """
     if bool(known.all()) or not bool(known.any()):
         return state
@@ -63,15 +62,20 @@ def bridged(state: State, known: Tensor, time_s: Tensor) -> State:
     share = ((time_s - time_s[before]) / span).to(state.dtype)
     low, high = take_rows(state, before), take_rows(state, after)
 
-    moved = {
-        name: a + share.view(-1, *[1] * (a.dim() - 1)) * (getattr(high, name) - a)
-        for name, a in ((name, getattr(low, name)) for name in _STRAIGHT)
-    }
+    return choose_rows(known, state, between(low, high, share))
+
+
+def between(low: State, high: State, share: Tensor) -> State:
+    """States part of the way (F,) from one to another (F): rotations go the shortest way, all else straight."""
+    moved = {}
+    for name in _STRAIGHT:
+        start = getattr(low, name)
+        moved[name] = start + share.view(-1, *[1] * (start.dim() - 1)) * (getattr(high, name) - start)
     for name in _TURNING:
-        a = getattr(low, name)
-        turn = so3.log(a.transpose(-1, -2) @ getattr(high, name))
-        moved[name] = a @ so3.exp(turn * share.view(-1, *[1] * (turn.dim() - 1)))
-    return choose_rows(known, state, replace(low, **moved))
+        start = getattr(low, name)
+        turn = so3.log(start.transpose(-1, -2) @ getattr(high, name))
+        moved[name] = start @ so3.exp(turn * share.view(-1, *[1] * (turn.dim() - 1)))
+    return replace(low, **moved)
 
 
 def with_gaps_bridged(problem: Problem, state: State, seen: Seen, time_s: Tensor) -> tuple[Problem, State]:

@@ -26,8 +26,8 @@ class Clips:
         unstated = torch.nonzero(~torch.isfinite(self.time_s)).flatten().tolist()
         if unstated:
             raise ValueError(
-                f"clips need the time of every frame in seconds, got none for {len(unstated)} of {count} rows, the first "
-                f"of them row {unstated[0]}: state time_s (frame number / rate), or refine the rows one by one"
+                f"clips need the time of every frame in seconds, got none for {len(unstated)} of {count} rows, first "
+                f"of all row {unstated[0]}: state time_s (frame number / rate), or refine the rows one by one"
             )
         time = self.time_s.double()
         for rows in self.rows():
@@ -36,9 +36,9 @@ class Clips:
                 first, then = int(rows[early[0]]), int(rows[early[0] + 1])
                 how = "at the same time as" if time[first] == time[then] else "before"
                 raise ValueError(
-                    f"frames of a clip need rising times: row {then} of clip {int(self.clip[then])} was taken {how} row "
-                    f"{first} ({float(time[then]):.6g} s and {float(time[first]):.6g} s); sort the frames by time, and "
-                    "give each person a clip of their own"
+                    f"frames of a clip need rising times: row {then} of clip {int(self.clip[then])} was taken {how} "
+                    f"row {first} ({float(time[then]):.6g} s and {float(time[first]):.6g} s); sort the frames by time, "
+                    "and give each person a clip of their own"
                 )
 
     def rows(self) -> list[Tensor]:
@@ -56,14 +56,13 @@ class ClipConfig:
     """Frames fitted at once, at most; a longer clip is fitted in windows that overlap."""
     overlap: int = 16
     """Frames that two windows have in common, at least; each is taken from the window in which it lies further in."""
-    first_slack: float = 16.0
+    first_slack: float = 6.0
     """Smoothness is sought from above: the first round allows so many times the changes of velocity that are usual."""
     rounds: int = 2
-    """Rounds that find the smoothness; with more it is taken for ever less uneven, which it is not."""
-    round_steps: int = 2
-    """Steps of each of those rounds."""
-    body_slack: float = 2.0
-    """Standard deviation of changes of velocity over what the round before left of them: root, place, body, jaw, face."""
+    """Steps after each of which the smoothness is found anew, before the fit proper; with more of them the motion is
+    taken for ever smoother."""
+    body_slack: float = 1.5
+    """Standard deviation of changes of velocity over what the round before left of them: of all but fingers."""
     hand_slack: float = 3.0
     """The same of fingers."""
     min_level: float = 0.2

@@ -1,6 +1,6 @@
 """The frames of a window as one fit: gaps bridged, one shape, smoothness found, and what is known of it afterwards.
 
-Legend: F frames, P unknowns, C shared unknowns.
+Legend: F frames, P unknowns, C shared unknowns, W windows.
 """
 
 from dataclasses import dataclass, replace
@@ -8,18 +8,25 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.clips.gaps import Seen, loosened, with_gaps_bridged
+from fitting.clips.gaps import Seen, between, loosened, with_gaps_bridged
 from fitting.clips.inputs import ClipConfig
 from fitting.clips.motion import Motion
 from fitting.clips.problem import ClipProblem
 from fitting.clips.smoothness import Smoothness
 from fitting.prior_terms import GaussianTerm
-from fitting.priors import Gaussian
+from fitting.priors import Gaussian, prior_precision
 from fitting.problem import Problem
-from fitting.shared import rows_share, shared_values, with_shared
-from fitting.solver import Solution, Status, solve
+from fitting.result import RefineResult, summarise
+from fitting.shared import fuse, hold, rows_share, shared_values, with_shared
+from fitting.solver import Solution, solve
 from fitting.terms import TermSum
+from fitting.uncertainty import uncertainty
 from fitting.unknowns import State
+from model.batches import map_tensors, put_rows, take_rows
+
+_OTHERS_COUNT = 1 / 8
+"""Share of what other frames say that counts in the stated sigmas: errors of networks last for many frames. Those of
+clips are with it what those of single frames are: error over sigma is 1 on synthetic people whose errors last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,54 +34,140 @@ class JointFit:
     """A window's result."""
 
     problem: Problem
-    """Of the F frames, with gaps bridged and the shape that they share."""
+    """Of the F frames, gaps bridged."""
+    prior: Gaussian
+    """About the additive unknowns (F, P): loosened in gaps, about what is shared once a clip."""
+    time_s: Tensor
+    """(F,)."""
+    weight: Tensor
+    """(P,) of second differences, as found."""
     solution: Solution
-    """Of the F frames; all have the status of the clip but those that show nothing."""
-    clip: ClipProblem
-    """What was minimised last."""
+    """Of the F frames: frames that show nothing keep the status of their own fit."""
+
+    def clip(self) -> ClipProblem:
+        """What was minimised."""
+        return _clip_problem(self.problem, self.prior, self.time_s, self.weight)
 
 
-def fit_window(problem: Problem, solution: Solution, time_s: Tensor, config: ClipConfig) -> JointFit:
+def fit_window(problem: Problem, solution: Solution, fitted: Tensor, time_s: Tensor, config: ClipConfig) -> JointFit:
     """Fits F frames of one person together, from the frames' own fits.
 
     Args:
         problem: of the frames, each on its own.
         solution: their fits.
-        time_s: (F,) rising.
+        fitted: (F,) bool, frames that are fitted to what they show; one at least. The others are bridged.
+        time_s: (F,) float64, rising.
         config: settings.
     """
     model, columns = problem.model, problem.shared_columns
-    fitted = problem.people.usable & (solution.status != Status.NOT_FINITE)
     seen = Seen.of(problem, fitted)
     problem, state = with_gaps_bridged(problem, solution.state, seen, time_s)
-    own = shared_values(solution.state, model.layout, columns)[fitted].mean(0)
-    state = with_shared(state, model.layout, columns, own.expand(len(fitted), -1))
-    prior = once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)
-    terms = problem.terms(problem.config.final_loss)
-    terms = TermSum(
-        model, [GaussianTerm(model.layout, prior) if isinstance(term, GaussianTerm) else term for term in terms.terms]
-    )
-    motion, smoothness = Motion(model.layout, time_s), Smoothness(model, config)
-    final = problem.config.stages(model.device.type)[1]
-    settings = replace(problem.config.solver, max_iterations=config.round_steps)
+    shape = shared_values(solution.state, model.layout, columns)[fitted].mean(0)
+    state = with_shared(state, model.layout, columns, shape.expand(len(fitted), -1))
+    prior = _once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)
+    smoothness = Smoothness(model, config)
     weight, steps = smoothness.first_weight(), 0
+    clip = _clip_problem(problem, prior, time_s, weight)
     for _ in range(config.rounds):
-        found = solve(ClipProblem(terms, motion, weight), state, settings)
+        found = solve(clip, state, replace(problem.config.solver, max_iterations=1))
         state, steps = found.state, steps + int(found.iterations)
-        weight = smoothness.weight(motion.residual(state), seen)
-    clip = ClipProblem(terms, motion, weight)
-    found = solve(clip, state, replace(settings, max_iterations=final.iterations, tolerance=final.tolerance))
-    status = torch.where(fitted, found.status, solution.status)
-    cost = terms.evaluate(found.state)[0]
-    iterations = solution.iterations + steps + found.iterations
-    return JointFit(
-        problem=problem,
-        solution=Solution(state=found.state, cost=cost, iterations=iterations, status=status),
-        clip=clip,
+        weight = smoothness.weight(clip.motion.residual(state), seen)
+        clip = clip.weighted(weight)
+    start = replace(solution, state=state, iterations=solution.iterations + steps)
+    found = _solved(problem, clip, start, fitted)
+    return JointFit(problem=problem, prior=prior, time_s=time_s, weight=weight, solution=found)
+
+
+def _solved(problem: Problem, clip: ClipProblem, start: Solution, fitted: Tensor) -> Solution:
+    """The last run of a window: every fitted frame (F,) gets the status of the clip, and a cost of its own."""
+    final = problem.config.stages(problem.model.device.type)[1]
+    settings = replace(problem.config.solver, max_iterations=final.iterations, tolerance=final.tolerance)
+    found = solve(clip, start.state, settings)
+    return Solution(
+        state=found.state,
+        cost=clip.terms.evaluate(found.state)[0],
+        iterations=start.iterations + found.iterations,
+        status=torch.where(fitted, found.status, start.status),
     )
 
 
-def once_a_clip(prior: Gaussian, columns: Tensor, fitted: Tensor) -> Gaussian:
+def with_one_shape(fits: list[JointFit], fitted: list[Tensor]) -> list[JointFit]:
+    """The windows of one person fitted again with what they share held at what all of them say together.
+
+    Args:
+        fits: W windows.
+        fitted: (F,) of each, as for `fit_window`.
+    """
+    if len(fits) < 2:
+        return fits
+    model, columns = fits[0].problem.model, fits[0].problem.shared_columns
+    own, known, means, precisions = [], [], [], []
+    for fit in fits:
+        clip, state = fit.clip(), fit.solution.state
+        total = fit.prior.precision[:, columns].sum(0)
+        own.append(shared_values(state, model.layout, columns)[0])
+        known.append(clip.shared_information(state, model.forward(state)) - torch.diag(total))
+        means.append(fit.prior.mean[0, columns])
+        precisions.append(total)
+    prior = Gaussian(mean=torch.stack(means), precision=torch.stack(precisions))
+    everyone = torch.ones(len(fits), dtype=torch.bool, device=model.device)
+    person = torch.zeros_like(everyone, dtype=torch.int64)
+    values = fuse(torch.stack(own), torch.stack(known), prior, person, 1, everyone)
+    return [_held(fit, value, row) for fit, value, row in zip(fits, values, fitted, strict=True)]
+
+
+def _held(fit: JointFit, values: Tensor, fitted: Tensor) -> JointFit:
+    """A window fitted again from where it is, with what its frames share held at values (C,)."""
+    layout, columns = fit.problem.model.layout, fit.problem.shared_columns
+
+    def put(state: State) -> State:
+        return with_shared(state, layout, columns, values.expand(len(fitted), -1))
+
+    clip = _clip_problem(fit.problem, hold(fit.prior, columns, values), fit.time_s, fit.weight)
+    start = replace(fit.solution, state=put(fit.solution.state))
+    found = _solved(fit.problem, clip, start, fitted)
+    # The prior that holds them is tight, not rigid: what rounding leaves of their steps is taken back.
+    return replace(fit, solution=replace(found, state=put(found.state)))
+
+
+def crossfaded(first: JointFit, then: JointFit, overlap: int) -> tuple[JointFit, JointFit]:
+    """Two windows whose last and first frames are the same: those go over from the one to the other."""
+    low, high = first.solution.state, then.solution.state
+    last = torch.arange(len(first.time_s) - overlap, len(first.time_s), device=low.position.device)
+    common = torch.arange(overlap, device=last.device)
+    share = ((common + 1) / (overlap + 1)).to(low.dtype)
+    state = between(take_rows(low, last), take_rows(high, common), share)
+    state = replace(state, contour_bin=first.problem.model.contour_bin(state))
+    return _with_rows(first, last, state), _with_rows(then, common, state)
+
+
+def _with_rows(fit: JointFit, rows: Tensor, state: State) -> JointFit:
+    whole = map_tensors(fit.solution.state, torch.clone)
+    put_rows(whole, rows, state)
+    return replace(fit, solution=replace(fit.solution, state=whole))
+
+
+def summary(fit: JointFit) -> RefineResult:
+    """What is said of every frame of a window."""
+    problem, state, model = fit.problem, fit.solution.state, fit.problem.model
+    forward = model.forward(state)
+    jaw_sigma = problem.config.jaw_sigma_rad
+    before = prior_precision(model.layout, problem.people.pose_sigma_rad, jaw_sigma, fit.prior.precision)
+    columns = problem.shared_columns
+    belief = problem.linear_prior().precision[:, columns] - fit.prior.precision[:, columns]
+    matrix = fit.clip().informed(state, forward, _OTHERS_COUNT, belief)
+    return summarise(problem, fit.solution, uncertainty(matrix, before, model, forward))
+
+
+def _clip_problem(problem: Problem, prior: Gaussian, time_s: Tensor, weight: Tensor) -> ClipProblem:
+    """The frames' own terms with another prior, and their motion."""
+    terms = problem.terms(problem.config.final_loss).terms
+    layout = problem.model.layout
+    terms = [GaussianTerm(layout, prior) if isinstance(term, GaussianTerm) else term for term in terms]
+    return ClipProblem(TermSum(problem.model, terms), Motion(layout, time_s), weight)
+
+
+def _once_a_clip(prior: Gaussian, columns: Tensor, fitted: Tensor) -> Gaussian:
     """A prior (F, P) whose frames together believe of the unknowns that they share what the fitted ones (F,) believe.
 
     As in `fitting.shared`, where more than so many frames would outweigh it, it counts for more instead.

@@ -65,6 +65,10 @@ class ClipProblem:
         self._turns = rotation_columns(device)
         self.weight = weight * is_own
 
+    def weighted(self, weight: Tensor) -> "ClipProblem":
+        """The same frames with other weights (P,) of their motion."""
+        return ClipProblem(self.terms, self.motion, weight)
+
     def take_rows(self, index: Tensor) -> "ClipProblem":
         """The clip is the one row there is."""
         return self
@@ -80,11 +84,22 @@ class ClipProblem:
 
     def linearise(self, state: State, evaluation: Forward) -> Equations:
         """Normal equations at a state."""
-        gradient, hessian = self.terms.linearise(state, evaluation)
-        back = evaluation.rotations[:, :NUM_TURNED].transpose(-1, -2)
+        return self._equations(state, *self._frames(state, evaluation))
+
+    def _frames(self, state: State, forward: Forward) -> tuple[Tensor, Tensor]:
+        """Gradients (F, P) and normal matrices (F, P, P) of the frames' own terms, in local coordinates."""
+        gradient, hessian = self.terms.linearise(state, forward)
+        back = forward.rotations[:, :NUM_TURNED].transpose(-1, -2)
         gradient[:, self._turns] = (back @ _by_joint(gradient[:, self._turns])[..., None]).flatten(1)
-        hessian[:, self._turns] = _turned_rows(back, hessian[:, self._turns])
-        hessian[:, :, self._turns] = _turned_rows(back, hessian[:, :, self._turns].mT).mT
+        self._turn(hessian, back)
+        return gradient, hessian
+
+    def _turn(self, matrix: Tensor, turn: Tensor) -> None:
+        """Turns the rows and columns of rotations of symmetric matrices (F, P, P), in place, by (F, 23, 3, 3)."""
+        for side in (matrix, matrix.mT):
+            side[:, self._turns] = (turn @ _by_joint(side[:, self._turns])).flatten(1, 2)
+
+    def _equations(self, state: State, gradient: Tensor, hessian: Tensor) -> Equations:
         rows = hessian[:, self.own]
         moved = gradient + self.motion.gradient(state, self.weight)
         return Equations(
@@ -118,6 +133,40 @@ class ClipProblem:
         predicted = predicted + (shared * (shared_lift * shared - equations.shared_gradient)).sum()
         return (step, shared), predicted[None], solved[None]
 
+    def shared_information(self, state: State, forward: Forward) -> Tensor:
+        """What the clip says about what its frames share, beliefs included: (C, C), all else eliminated."""
+        return self._undamped(self.linearise(state, forward)).matrix
+
+    def _undamped(self, equations: Equations) -> Elimination:
+        nothing = torch.zeros_like(equations.gradient), torch.zeros_like(equations.shared_gradient)
+        return self.eliminate(equations, *nothing)
+
+    def informed(self, state: State, forward: Forward, share: float, belief: Tensor) -> Tensor:
+        """Normal matrices (F, P, P) of single frames to which the other frames, eliminated, are added in part.
+
+        Steps are those of the frames' own terms.
+
+        Args:
+            state: of the result.
+            forward: the same, posed.
+            share: of what the other frames say that counts.
+            belief: (F, C) precision of what a frame by itself believes of what all share, above its part in the clip.
+        """
+        gradient, alone = self._frames(state, forward)
+        left = self._undamped(self._equations(state, gradient, alone))
+        factor, _ = torch.linalg.cholesky_ex(left.factor.covariances())
+        known, follow = torch.cholesky_inverse(factor), left.along[..., 1:]
+        cross = known @ follow
+        matrix = torch.zeros_like(alone)
+        matrix[:, self.own[:, None], self.own] = known
+        matrix[:, self.own[:, None], self.shared] = cross
+        matrix[:, self.shared[:, None], self.own] = cross.mT
+        matrix[:, self.shared[:, None], self.shared] = left.matrix + follow.mT @ cross
+        alone[:, self.shared, self.shared] += belief
+        matrix = torch.lerp(alone, matrix, share)
+        self._turn(matrix, forward.rotations[:, :NUM_TURNED])
+        return matrix
+
     def retract(self, state: State, step: tuple[Tensor, Tensor], evaluation: Forward) -> State:
         """The state moved by steps of frames and of what they share."""
         own, shared = step
@@ -130,8 +179,3 @@ class ClipProblem:
 
 def _by_joint(turns: Tensor) -> Tensor:
     return turns.unflatten(1, (NUM_TURNED, 3))
-
-
-def _turned_rows(turn: Tensor, rows: Tensor) -> Tensor:
-    """Rows (F, 69, n), three a joint, turned by (F, 23, 3, 3)."""
-    return (turn @ rows.unflatten(1, (NUM_TURNED, 3))).flatten(1, 2)

@@ -1,9 +1,9 @@
 """How smooth a clip is, found from the clip itself: one level for each group of unknowns.
 
-A fixed level is the worst choice: what suits a walk makes a jump a catastrophe. The levels are found from above. A first
-fit allows far more than is usual; what changes of velocity it leaves says how lively the person is, and so for a second
-round. A fit that is smoothed leaves less than there was, so a level is what was left times a factor (`*_slack`), and after
-two rounds no more: a variance that is free goes to zero.
+A fixed level is the worst choice: what suits a walk makes a jump a catastrophe. The levels are found from above. A
+first fit allows far more than is usual; what changes of velocity it leaves says how lively the person is, and so for a
+second round. A fit that is smoothed leaves less than there was, so a level is what was left times a factor (`*_slack`),
+and after two rounds no more: a variance that is free goes to zero.
 
 Legend: F frames, P unknowns, G groups.
 """

@@ -35,7 +35,9 @@ class Curves:
         J = torch.stack([e, -x[:, :1] * self.t * e, torch.ones_like(e)], 2)
         return (J.transpose(1, 2) @ evaluation["r"][..., None]).squeeze(-1), J.transpose(1, 2) @ J
 
-    def damped_step(self, equations: tuple[torch.Tensor, torch.Tensor], damping: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def damped_step(
+        self, equations: tuple[torch.Tensor, torch.Tensor], damping: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return damped_step(*equations, damping)
 
     def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:
@@ -133,7 +135,9 @@ class Uphill:
     def linearise(self, state: dict, evaluation: dict) -> tuple[torch.Tensor, torch.Tensor]:
         return 3 - state["x"], torch.eye(1).expand(len(state["x"]), 1, 1)
 
-    def damped_step(self, equations: tuple[torch.Tensor, torch.Tensor], damping: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def damped_step(
+        self, equations: tuple[torch.Tensor, torch.Tensor], damping: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return damped_step(*equations, damping)
 
     def retract(self, state: dict, step: torch.Tensor, evaluation: dict) -> dict:

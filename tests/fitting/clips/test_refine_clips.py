@@ -1,0 +1,232 @@
+"""People in clips: laws of the joint fit, gaps, cuts, and what becomes of frames that do not belong."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.clip_people import ClipPeople, make_clips
+from benchmarks.trial import state_of_parameters
+from benchmarks.views import errors_of
+from fitting.clips.inputs import ClipConfig, Clips
+from fitting.clips.refine import ClipResult, refine_clips
+from fitting.refine import RefineResult, refine
+from fitting.solver import Status
+from fitting.sparse_body import SparseBody
+from model.batches import take_rows, tensors_of
+
+FRAMES, GAP = 24, slice(9, 15)
+
+
+def fitted(body: SparseBody, people: ClipPeople, clip_config: ClipConfig | None = None) -> ClipResult:
+    given = people.observations, people.coarse, people.camera, people.clips
+    return refine_clips(body, *given, clip_config=clip_config)
+
+
+def alone(body: SparseBody, people: ClipPeople) -> RefineResult:
+    return refine(body, people.observations, people.coarse, people.camera)
+
+
+def all_equal(first: RefineResult, second: RefineResult) -> bool:
+    """To the bit, in everything that a result says."""
+    pairs = zip(tensors_of(first), tensors_of(second), strict=True)
+    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
+
+
+def joints_m(body: SparseBody, people: ClipPeople, result: RefineResult) -> torch.Tensor:
+    """(R, 22, 3) in the frame of the camera."""
+    posed = body.forward(state_of_parameters(body, result.parameters, people.truth))
+    return posed.joints[:, :22] + posed.translation[:, None]
+
+
+def error_mm(body: SparseBody, people: ClipPeople, result: RefineResult, rows: slice = slice(None)) -> float:
+    """MPJPE over some frames."""
+    state = state_of_parameters(body, result.parameters, people.truth)
+    return float(errors_of(body, state, people.truth)["mpjpe"][rows].mean())
+
+
+def unevenness(joints: torch.Tensor) -> float:
+    return float((joints[2:] - 2 * joints[1:-1] + joints[:-2]).norm(dim=-1).mean())
+
+
+@pytest.fixture(scope="module")
+def people(open_body: SparseBody) -> ClipPeople:
+    return make_clips(open_body, 2, FRAMES, seed=3)
+
+
+@pytest.fixture(scope="module")
+def joint(open_body: SparseBody, people: ClipPeople) -> ClipResult:
+    return fitted(open_body, people)
+
+
+@pytest.fixture(scope="module")
+def single(open_body: SparseBody, people: ClipPeople) -> RefineResult:
+    return alone(open_body, people)
+
+
+def test_one_frame_is_the_single_fit_to_the_bit(
+    open_body: SparseBody, people: ClipPeople, single: RefineResult
+) -> None:
+    own = replace(people.clips, clip=torch.arange(2 * FRAMES).flip(0))
+    result = fitted(open_body, replace(people, clips=own))
+    assert all_equal(result.people, single)
+    assert not result.joined.any()
+    assert set(result.reasons) == {None}
+
+
+def test_a_clip_is_one_shape_nearer_the_truth_and_even(
+    open_body: SparseBody, people: ClipPeople, joint: ClipResult, single: RefineResult
+) -> None:
+    assert joint.joined.all()
+    assert (joint.people.status == Status.CONVERGED).all()
+    for name in ("betas", "flame_shape", "head_scale"):
+        shape = getattr(joint.people.parameters, name).view(2, FRAMES, -1)
+        assert (shape == shape[:, :1]).all()
+        assert (shape[0, 0] != shape[1, 0]).any()
+    assert error_mm(open_body, people, joint.people) < 0.8 * error_mm(open_body, people, single)
+    evenness = [unevenness(joints_m(open_body, people, result)[:FRAMES]) for result in (joint.people, single)]
+    assert evenness[0] < 0.1 * evenness[1]
+
+
+def test_clips_do_not_depend_on_each_other(open_body: SparseBody, people: ClipPeople, joint: ClipResult) -> None:
+    rows = torch.arange(FRAMES, 2 * FRAMES)
+    second = fitted(open_body, take_rows(people, rows))
+    assert all_equal(second.people, take_rows(joint.people, rows))
+
+
+def test_backwards_in_time_is_the_same_backwards(open_body: SparseBody, people: ClipPeople, joint: ClipResult) -> None:
+    rows = torch.arange(FRAMES).flip(0)
+    parts = {name: take_rows(getattr(people, name), rows) for name in ("truth", "observations", "coarse", "camera")}
+    clips = Clips(clip=people.clips.clip[rows], time_s=-people.clips.time_s[rows])
+    back = ClipPeople(**parts, clips=clips)
+    found = joints_m(open_body, back, fitted(open_body, back).people)
+    expected = joints_m(open_body, people, joint.people)[:FRAMES].flip(0)
+    assert (found - expected).norm(dim=-1).max() < 2e-3
+
+
+def test_stated_errors_are_smaller_than_of_single_frames(joint: ClipResult, single: RefineResult) -> None:
+    stated, before = joint.people.uncertainty, single.uncertainty
+    for name in ("mpjpe_mm", "log_depth_sigma", "log_head_scale_sigma"):
+        assert torch.isfinite(getattr(stated, name)).all()
+        assert (getattr(stated, name) < getattr(before, name)).double().mean() > 0.9
+
+
+@pytest.fixture(scope="module")
+def gap(open_body: SparseBody) -> tuple[ClipPeople, ClipResult]:
+    hidden = ((3, 5, 1),)
+    people = make_clips(open_body, 1, FRAMES, seed=4, gaps=((GAP.start, GAP.stop - GAP.start),), hand_gaps=hidden)
+    return people, fitted(open_body, people)
+
+
+def test_gaps_are_bridged_and_not_said_to_be_seen(open_body: SparseBody, gap: tuple[ClipPeople, ClipResult]) -> None:
+    people, result = gap
+    assert (result.people.status[GAP] == Status.NO_DATA).all()
+    assert not result.people.part_valid[GAP].any()
+    assert (result.people.quality[GAP] == 0).all()
+    assert result.joined.all()
+    assert error_mm(open_body, people, result.people, GAP) < 1.6 * error_mm(open_body, people, result.people)
+    assert (result.people.uncertainty.mpjpe_mm[GAP] > result.people.uncertainty.mpjpe_mm[:3].mean()).all()
+
+
+def test_a_hand_that_is_hidden_for_a_while_is_near_what_it_was(
+    open_body: SparseBody, gap: tuple[ClipPeople, ClipResult]
+) -> None:
+    people, result = gap
+    true = open_body.forward(people.truth).local[3:8, -15:]
+    hand = result.people.parameters.right_hand_pose[3:8]
+    relaxed = alone(open_body, people).parameters.right_hand_pose[3:8]
+    assert (hand - true).norm() < 0.6 * (relaxed - true).norm()
+    assert not result.people.part_valid[3:8, 2].any()
+
+
+def test_a_clip_is_cut_where_time_jumps(open_body: SparseBody, people: ClipPeople) -> None:
+    """Two clips, called one: 20 frames, a pause, 4 frames; and a frame far off."""
+    rows = torch.arange(FRAMES)
+    part = take_rows(people, rows)
+    time = part.clips.time_s.clone()
+    time[20:] += 0.2
+    time[-1] += 5
+    cut = fitted(open_body, replace(part, clips=replace(part.clips, time_s=time)))
+    assert cut.joined.tolist() == [True] * (FRAMES - 1) + [False]
+    assert cut.reasons[-1] == "no frame of its clip within 0.1 s"
+    last = rows[-1:]
+    assert all_equal(take_rows(cut.people, last), take_rows(alone(open_body, take_rows(part, last)), last * 0))
+    betas = cut.people.parameters.betas[:-1]
+    assert (betas == betas[:1]).all()
+
+
+def test_long_clips_go_over_from_window_to_window(
+    open_body: SparseBody, people: ClipPeople, joint: ClipResult, single: RefineResult
+) -> None:
+    part = take_rows(people, torch.arange(FRAMES))
+    windows = fitted(open_body, part, ClipConfig(max_frames=16, overlap=6))
+    betas = windows.people.parameters.betas
+    assert windows.joined.all()
+    assert (betas == betas[:1]).all()
+    joints = joints_m(open_body, part, windows.people)
+    assert unevenness(joints) < 1.5 * unevenness(joints_m(open_body, people, joint.people)[:FRAMES])
+    assert error_mm(open_body, part, windows.people) < 0.9 * error_mm(open_body, people, single, slice(FRAMES))
+
+
+def test_frames_of_somebody_else_are_fitted_alone_and_told(
+    open_body: SparseBody, people: ClipPeople, single: RefineResult, joint: ClipResult
+) -> None:
+    rows = torch.arange(FRAMES)
+    wrong = [10, 11]
+    rows[wrong] += FRAMES
+    mixed = replace(take_rows(people, rows), clips=take_rows(people.clips, torch.arange(FRAMES)))
+    result = fitted(open_body, mixed)
+    assert (~result.joined).nonzero().flatten().tolist() == wrong
+    assert "somebody else" in str(result.reasons[10])
+    index = torch.tensor(wrong)
+    assert all_equal(take_rows(result.people, index), take_rows(single, index + FRAMES))
+    right = torch.tensor([row for row in range(FRAMES) if row not in wrong])
+    first = take_rows(people, torch.arange(FRAMES))
+    errors = [error_mm(open_body, take_rows(first, right), take_rows(r.people, right)) for r in (result, joint)]
+    assert errors[0] < 1.3 * errors[1]
+
+
+def test_a_clip_that_shows_nobody_is_left_as_it_came(open_body: SparseBody, people: ClipPeople) -> None:
+    part = take_rows(people, torch.arange(4))
+    nothing = replace(part.observations, sigma_px=torch.full_like(part.observations.sigma_px, torch.inf))
+    part = replace(part, observations=nothing)
+    result = fitted(open_body, part)
+    assert (result.people.status == Status.NO_DATA).all()
+    assert not result.joined.any()
+    assert all_equal(result.people, alone(open_body, part))
+
+
+def test_what_is_said_of_frames_must_make_sense(open_body: SparseBody, people: ClipPeople) -> None:
+    clip, time = torch.zeros(3, dtype=torch.int64), torch.tensor([0.0, 0.1, 0.2], dtype=torch.float64)
+    refused = {
+        "taken before row 0": time[[1, 0, 2]],
+        "taken at the same time as row 0": time[[0, 0, 2]],
+        "got none for 1 of 3 rows, first of all row 1": torch.tensor([0.0, torch.nan, 0.2]),
+        r"time_s \(3,\), got \(2,\)": time[:2],
+    }
+    for message, times in refused.items():
+        with pytest.raises(ValueError, match=message):
+            Clips(clip=clip, time_s=times)
+    Clips(clip=torch.tensor([0, 1, 0]), time_s=time[[1, 0, 2]])  # clips may interleave
+    with pytest.raises(ValueError, match="one integer a row"):
+        Clips(clip=clip.double(), time_s=time)
+    with pytest.raises(ValueError, match="got 48 rows of keypoints and 3 rows of clips"):
+        fitted(open_body, replace(people, clips=Clips(clip=clip, time_s=time)))
+    with pytest.raises(ValueError, match="body_slack: expected a number above 0, got 0"):
+        ClipConfig(body_slack=0)
+    with pytest.raises(ValueError, match="overlap: expected 3 frames to max_frames, 8, got 16"):
+        ClipConfig(max_frames=8)
+
+
+def test_a_still_person_holds_still(open_body: SparseBody) -> None:
+    drawn = make_clips(open_body, 1, FRAMES, seed=9)
+    first = torch.zeros(FRAMES, dtype=torch.int64)
+    truth = take_rows(drawn.truth, first)
+    moved = open_body.forward(truth).points_cam, open_body.forward(drawn.truth).points_cam
+    pixels = [point[..., :2] / point[..., 2:] * drawn.camera.focal_px[:, None, None] for point in moved]
+    observations = replace(drawn.observations, keypoints_px=drawn.observations.keypoints_px + pixels[0] - pixels[1])
+    coarse = take_rows(drawn.coarse, first)
+    people = replace(drawn, truth=truth, observations=observations, coarse=coarse)
+    result, before = fitted(open_body, people).people, alone(open_body, people)
+    still, moving = (joints_m(open_body, people, one) for one in (result, before))
+    assert (still - still.mean(0)).norm(dim=-1).mean() < 0.35 * (moving - moving.mean(0)).norm(dim=-1).mean()
