@@ -24,10 +24,10 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/pear annotate
 
-# One process more than cores, since tests wait for servers and other processes; a file's tests stay in one process,
-# since they share what is slow to make.
+# Two processes more than cores, since tests wait for servers and other processes; a file's tests stay in one process,
+# since they share what is slow to make; files start in the order of tests/conftest.py.
 test: $(READY) lint
-	$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -63,15 +63,15 @@ def test_nor_do_they_where_landmarks_have_corners_and_poses_correct(
     toy_assets: EhmAssets, toy_paper_assets: EhmAssets
 ) -> None:
     for assets in (toy_assets, toy_paper_assets):
-        assert_independent(SparseBody.from_assets(assets))
+        assert_independent(SparseBody.from_assets(assets), sizes=(1, 7))
 
 
-def assert_independent(body: SparseBody) -> None:
+def assert_independent(body: SparseBody, sizes: tuple[int, ...] = (1, 3, 7, 17)) -> None:
     crowd = make_people(body, 40, seed=3)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     expected = refined(body, crowd, torch.arange(40))
     assert are_equal(refined(body, crowd, order), take_rows(expected, order))
-    for size in (1, 3, 7, 17):
+    for size in sizes:
         rows = torch.arange(2 * size + 1)  # The last batch is not full.
         assert are_equal(refined(body, crowd, rows, batch_size=size), take_rows(expected, rows))
 
