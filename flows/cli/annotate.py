@@ -234,13 +234,18 @@ def failures(
         typer.echo(counted(counts.count, "failure"))
 
 
+def _short(values: dict[str, Any]) -> dict[str, Any]:
+    """Named values without the long lists."""
+    return {name: value for name, value in values.items() if not isinstance(value, list) or len(value) <= 10}
+
+
 def inspect(
     sample_id: Annotated[str, typer.Argument(help="As in the labels, for example demo_photos/all/camera.png#0.")],
     params: Params = Path("params.yaml"),
     settings: Settings = None,
-    out: Annotated[Path, typer.Option(help="PNG to write: keypoints, mesh over the photo, side view.")] = Path(
-        "sample.png"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="PNG to write: keypoints, mesh over the photo, side view; what pixels changed.")
+    ] = Path("sample.png"),
 ) -> None:
     """Print one label and draw it over its photo."""
     with one_sentence():
@@ -253,8 +258,9 @@ def inspect(
         config = load_config(params, parse_settings(settings, params))
         workspace = Workspace.of(config.output)
         row, shard = find_label(workspace, sample_id)
-        shown = {k: v for k, v in row.items() if not isinstance(v, list) or len(v) <= 10}
-        typer.echo(json.dumps(shown, indent=2, default=str))
+        if row.get("before_pixels") is not None:
+            row["before_pixels"] = _short(dict(row["before_pixels"]))
+        typer.echo(json.dumps(_short(row), indent=2, default=str))
         out = placed(out)
         write_bytes(out, draw_sample(row, shard, workspace, config))
         typer.echo(f"drawn: {out}")

@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.canonical import canonical_json
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
 from datasets_manifest.schema.labels import PART_NAMES, label_schema
 from datasets_manifest.schema.people import PeopleCount, is_empty_photo
-from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.report.figures import PART_TITLES, finite
-from tasks.report.pixels import SHOWN, PixelGains, gain_text, has_pixels, shown_labels
+from tasks.report.pixels import COUNTED, PixelGains, gain_text, has_pixels, shown_labels
+from tasks.report.provenance import Provenance
 from tasks.report.settings import ReportConfig
 
 NUMBERS = (
@@ -87,6 +86,7 @@ class LabelStatistics:
         self._group_of_row = array("h")
         self._worst: list[tuple[float, str, int]] = []
         self._worst_of_part: dict[str, list[tuple[float, str, int]]] = {part: [] for part in PART_NAMES}
+        self._gained_most: list[tuple[float, str, int]] = []
         self._read: dict[int, dict[str, Any]] = {}
         self._failed: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
@@ -117,8 +117,10 @@ class LabelStatistics:
         states, codes, ids = columns["status"], columns["error_code"], columns["sample_id"]
         is_failed = states == Status.FAILED.value
         self._states.extend(_STATES.index(state) for state in states)
-        pixels = shard.columns(label_schema(by_pixels=True), SHOWN) if has_pixels(shard) else None
+        pixels = shard.columns(label_schema(by_pixels=True), COUNTED) if has_pixels(shard) else None
         self._count_groups(columns, ~is_failed, pixels)
+        if pixels is not None:
+            self._rank_gains(pixels["photometric_gain"], ids, first)
         for row in np.flatnonzero(columns.has("error_code") & ~is_empty_photo(table)):
             reason = self.reasons.setdefault(codes[row], Reason(ids[row], columns["error_detail"][row] or ""))
             reason.count += 1
@@ -138,6 +140,12 @@ class LabelStatistics:
             own.append((ids[row], first + int(row)))
             if len(own) > 2 * self.config.num_failed:
                 own[:] = heapq.nsmallest(self.config.num_failed, own)
+
+    def _rank_gains(self, gain: np.ndarray, ids: Sequence[str], first: int) -> None:
+        """Keeps whom pixels changed most; takes the gains (n, 3) of a shard's rows."""
+        most = np.where(np.isfinite(gain), gain, 0).max(1, initial=0)
+        new = [(-float(most[row]), ids[row], first + int(row)) for row in np.flatnonzero(most)]
+        self._gained_most = heapq.nsmallest(self.config.num_by_pixels, [*self._gained_most, *new])
 
     def _count_groups(self, columns: Columns, is_labelled: np.ndarray, pixels: Columns | None) -> None:
         names = list(zip(columns["dataset"], columns["split"], strict=True))
@@ -192,6 +200,10 @@ class LabelStatistics:
         """Rows of the lowest quality of accepted hands and faces; each person once."""
         parts = (self._worst_of_part[part] for part in PART_NAMES if part != "body")
         return list(dict.fromkeys(row for worst in parts for _, _, row in worst))
+
+    def changed_most(self) -> list[int]:
+        """Rows of whom a part gained most by pixels, the largest gain first."""
+        return [row for _, _, row in self._gained_most]
 
     def worst_of(self, groups: Sequence[tuple[str, str]]) -> int | None:
         """The person with the largest relative error among some groups; None if nobody there has a label with one."""
@@ -275,34 +287,3 @@ def card(label: Mapping[str, Any]) -> dict[str, Any]:
         "retry": "",
         "photo": label["image"],
     }
-
-
-@dataclass(slots=True)
-class Provenance:
-    """What made the labels; where shards differ, every value is listed once, however many shards there are."""
-
-    config_hashes: set[str] = field(default_factory=set)
-    code_versions: set[str] = field(default_factory=set)
-    schema_versions: set[int] = field(default_factory=set)
-    body_models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    manifests: dict[str, dict[str, Any]] = field(default_factory=dict)
-    estimators: dict[str, dict[str, Any]] = field(default_factory=dict)
-    created: tuple[str, str] = ("", "")
-    """When the first and the last shard were written."""
-    num_shards: int = 0
-
-    def add(self, footer: Footer) -> None:
-        """Takes the footer of a shard."""
-        self.num_shards += 1
-        times = [footer.created_utc, *filter(None, self.created)]
-        self.created = min(times), max(times)
-        self.config_hashes.add(footer.config_hash)
-        self.code_versions.add(footer.code_version)
-        self.schema_versions.add(footer.schema_version)
-        data_set = {name: value for name, value in footer.manifest.items() if name != "inputs_hash"}
-        for known, values in (
-            (self.body_models, [footer.body_model]),
-            (self.manifests, [data_set]),
-            (self.estimators, footer.estimators),
-        ):
-            known.update({canonical_json(value): dict(value) for value in values if value})

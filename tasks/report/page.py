@@ -23,13 +23,17 @@ from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_limbs, vertex_parts
 from tasks.posing import pose_bodies
-from tasks.report.data import LabelStatistics, Provenance, card
+from tasks.report.data import LabelStatistics, card
 from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
-from tasks.report.pixels import PIXEL_TITLES, PixelGains
+from tasks.report.pixels import PIXEL_TITLES, PixelGains, draw_changes
+from tasks.report.provenance import Provenance
 from tasks.report.settings import ReportConfig
 
 ImageLoader = Callable[[str, str, str], np.ndarray]
 """(dataset, split, image) -> (H, W, 3) uint8 RGB; raises ImageError or OSError where the photo cannot be had."""
+Draw = Callable[[np.ndarray, Mapping[str, Any], EHMs, int], np.ndarray]
+"""(photo, label row, body, side of one picture) -> pictures (h, w, 3) uint8 RGB."""
+STRIP = "Of each changed part: photo, mesh as keypoints alone had it, mesh as it is now; click to enlarge."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,16 +79,18 @@ def write_report(
     worst, random, failed, empty = labels.choose()
     parts = [row for row in labels.worst_parts() if row not in worst]
     random = [row for row in random if row not in parts]
-    rows = labels.read([*worst, *parts, *random, *failed, *empty])
+    changed = labels.changed_most()
+    rows = labels.read([*worst, *parts, *changed, *random, *failed, *empty])
     legend = "Photo with keypoints, mesh over the photo, mesh from the side; refused parts and limbs are hatched red."
     groups = [
         _group("Largest errors", f"By relative reprojection error, the worst first. {legend}", rows, worst),
         _group("Poorest hands and faces", f"The lowest quality among accepted ones. {legend}", rows, parts),
+        _group("Changed most by pixels", f"By the largest gain of a part. {STRIP}", rows, changed, draw=_draw_changes),
         _group("Drawn at random", f"From all other people with a label. {legend}", rows, random),
         _group("Failed", "Spread over the reasons; the photo alone, since there is no label.", rows, failed),
         _group("Photos without people", "Nobody was found in them, and nobody is counted.", rows, empty),
     ]
-    for person, entry in groups[3]["by_person"].items():
+    for person, entry in groups[4]["by_person"].items():
         entry["retry"] = retry(labels.path_of(person))
     room = config.max_bytes
     for group in groups:
@@ -112,7 +118,13 @@ def _check_body_model(ehm: EHMs, provenance: Provenance) -> None:
         )
 
 
-def _group(title: str, note: str, rows: Mapping[int, Mapping[str, Any]], chosen: Sequence[int]) -> dict[str, Any]:
+def _group(
+    title: str,
+    note: str,
+    rows: Mapping[int, Mapping[str, Any]],
+    chosen: Sequence[int],
+    draw: Draw | None = None,
+) -> dict[str, Any]:
     cards = {person: card(rows[person]) for person in chosen}
     has_bodies = any(entry["status"] != Status.FAILED for entry in cards.values())
     return {
@@ -122,6 +134,7 @@ def _group(title: str, note: str, rows: Mapping[int, Mapping[str, Any]], chosen:
         "cards": list(cards.values()),
         "by_person": cards,
         "left_out": 0,
+        "draw": draw or draw_label,
     }
 
 
@@ -144,7 +157,7 @@ def _draw_group(
         except (ImageError, OSError) as error:
             entry["problem"] = f"The photo cannot be shown: {error}"
             continue
-        sheet = draw_label(photo, label, ehm, config.tile_px)
+        sheet = group["draw"](photo, label, ehm, config.tile_px)
         data = base64.b64encode(encode_jpeg(sheet, config.jpeg_quality)).decode("ascii")
         height, width = sheet.shape[:2]
         entry |= {"image": f"data:image/jpeg;base64,{data}", "width": width, "height": height}
@@ -176,6 +189,10 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
         refused=_refused_vertices(label, ehm),
         tile_px=tile_px,
     )
+
+
+def _draw_changes(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> np.ndarray:
+    return np.concatenate(draw_changes(photo, label, ehm, tile_px))
 
 
 def _refused_vertices(label: Mapping[str, Any], ehm: EHMs) -> np.ndarray:

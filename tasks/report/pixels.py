@@ -1,4 +1,4 @@
-"""What pixels changed of labels: counted, and in words."""
+"""What pixels changed of labels: counted, in words, and drawn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import PIXEL_COLUMNS, PIXEL_PARTS, label_schema
 from datasets_manifest.shards.shard import Shard
+from model.body.ehms import EHMs
+from model.renderer.overlay import View, draw_mesh, side_colours
+from model.renderer.part_windows import KEYPOINTS, MARGIN
+from tasks.posing import pose_bodies
 from tasks.report.figures import PART_TITLES
 
 PIXEL_TITLES = {"left_hand": PART_TITLES["left_hand"], "right_hand": PART_TITLES["right_hand"], "head": "Head"}
-SHOWN = ("photometric_gain", "photometric_detail", "mask_source")
-"""Columns of pixels that a person reads."""
+COUNTED = ("photometric_gain", "mask_source")
+"""Columns that are read of every label."""
 
 
 @dataclass(slots=True)
@@ -32,7 +37,7 @@ class PixelGains:
     """Of each changed part by which share the difference from the photo fell."""
 
     def add(self, labels: Columns) -> None:
-        """Takes labels that were refined by pixels, with the columns ``SHOWN``."""
+        """Takes labels that were refined by pixels, with the columns ``COUNTED``."""
         self.people += labels.num_rows
         self.masked += int(labels.has("mask_source").sum())
         for part, gain in zip(PIXEL_PARTS, labels["photometric_gain"].T, strict=True):
@@ -62,8 +67,7 @@ def has_pixels(shard: Shard) -> bool:
 def shown_labels(shard: Shard) -> pa.Table:
     """The labels of a shard, with what pixels say of them where they were asked."""
     schema = label_schema(by_pixels=has_pixels(shard))
-    names = [name for name in schema.names if name not in PIXEL_COLUMNS or name in SHOWN]
-    return shard.table(schema, names)
+    return shard.table(schema, [name for name in schema.names if name != "before_pixels_shape"])
 
 
 def gain_text(label: Mapping[str, Any]) -> str:
@@ -73,3 +77,25 @@ def gain_text(label: Mapping[str, Any]) -> str:
     gains = zip(PIXEL_PARTS, label["photometric_gain"], strict=True)
     said = [f"{PIXEL_TITLES[part]} {100 * gain:.0f} % closer to the photo" for part, gain in gains if np.isfinite(gain)]
     return "; ".join([*said, *filter(None, [label["photometric_detail"]])])
+
+
+def draw_changes(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> list[np.ndarray]:
+    """Of each part that pixels changed: photo | as keypoints alone have it | as it is now, (tile, 3 tile, 3)."""
+    parts = [part for part, gain in zip(PIXEL_PARTS, label.get("photometric_gain") or (), strict=False) if gain == gain]
+    if not parts:
+        return []
+    now = {name: np.asarray(label[name])[None] for name in LABEL_PARAMETERS if label.get(name)}
+    before = now | {name: np.asarray(values)[None] for name, values in dict(label["before_pixels"]).items()}
+    bodies = [pose_bodies(ehm, columns) for columns in (before, now)]
+    focal, principal = float(label["focal_px"]), np.asarray(label["principal_px"])
+    faces, colours = np.asarray(ehm.assets.smplx.faces), side_colours(ehm.assets)
+    strips = []
+    for part in parts:
+        points = bodies[1].keypoints[0, KEYPOINTS[part]].double().numpy()
+        points_px = focal * points[:, :2] / points[:, 2:] + principal
+        view = View.around(np.concatenate([points_px.min(0), points_px.max(0)]), tile_px, MARGIN[part])
+        cut, centre = view.cut(photo), view.apply(principal)
+        meshes = [body.vertices[0].double().numpy() for body in bodies]
+        drawn = [draw_mesh(cut, mesh, faces, focal * view.scale, centre, colours=colours, alpha=0.6) for mesh in meshes]
+        strips.append(np.concatenate([cut, *drawn], axis=1))
+    return strips

@@ -17,6 +17,8 @@ class ReportConfig:
     """People with the lowest quality of an accepted hand or face, for each of them, that are drawn as well."""
     num_random: int = 12
     """People drawn at random from the others."""
+    num_by_pixels: int = 6
+    """People whose head or hands gained most by pixels, drawn before and after."""
     num_failed: int = 8
     """Failed people that are shown, spread over the reasons."""
     tile_px: int = 512
@@ -29,7 +31,7 @@ class ReportConfig:
     """Of the random choice."""
 
     def __post_init__(self) -> None:
-        for name in ("num_worst", "num_worst_of_part", "num_random", "num_failed", "seed"):
+        for name in ("num_worst", "num_worst_of_part", "num_random", "num_by_pixels", "num_failed", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"report.{name}: expected 0 or more, got {getattr(self, name)}")
         if not 64 <= self.tile_px <= 1024:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
 from model.renderer.overlay import encode_png
@@ -13,7 +15,7 @@ from tasks.annotate.provenance import labelled_body
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.report.page import draw_label
-from tasks.report.pixels import shown_labels
+from tasks.report.pixels import draw_changes, shown_labels
 
 
 def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], ShardRef]:
@@ -40,7 +42,7 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
 
 
 def draw_sample(row: dict[str, Any], shard: ShardRef, workspace: Workspace, config: AnnotateConfig) -> bytes:
-    """PNG with keypoints, mesh over the photo and side view of a label."""
+    """PNG with keypoints, mesh over the photo and side view of a label, and what pixels changed, before and after."""
     body = labelled_body(config)
     photo = PhotoReader.of_dataset(workspace, shard.group, config.run.photo_cache_mb).read(row["image"])
-    return encode_png(draw_label(photo, row, body, 512))
+    return encode_png(np.concatenate([draw_label(photo, row, body, 512), *draw_changes(photo, row, body, 512)]))

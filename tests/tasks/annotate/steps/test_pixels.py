@@ -1,6 +1,7 @@
 """Refinement by pixels in an annotation: what it changes, what it keeps, and what it says."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from unittest.mock import Mock
 
@@ -166,6 +167,17 @@ def test_the_page_and_the_metrics_count_them(by_pixels):
     assert "<h2>Refined by pixels</h2>" in by_pixels.page
     head = by_pixels.gain[:, PIXEL_PARTS.index("head")]
     assert all(f"Head {100 * gain:.0f} % closer to the photo" in by_pixels.page for gain in head[np.isfinite(head)])
+
+
+def test_the_page_shows_whom_pixels_changed_most_before_and_after(by_pixels):
+    (shown,) = re.findall(r"<h2>Changed most by pixels</h2>.*?<h2>", by_pixels.page, re.DOTALL)
+    most = np.where(np.isfinite(by_pixels.gain), by_pixels.gain, 0).max(1)
+    changed = [row for row in np.argsort(-most) if most[row] > 0]
+    ids = by_pixels.labels["sample_id"].to_pylist()
+    assert re.findall(r'<div class="id">([^<]*#0)</div>', shown) == [ids[row] for row in changed][:6]
+    heights = [int(height) for height in re.findall(r'<img [^>]*height="(\d+)"', shown)]
+    num_parts = np.isfinite(by_pixels.gain).sum(1)
+    assert heights == [512 * num_parts[row] for row in changed][:6]
 
 
 def test_without_a_renderer_nothing_is_said_of_pixels(project):
