@@ -141,7 +141,7 @@ class LabelStatistics:
             if len(own) > 2 * self.config.num_failed:
                 own[:] = heapq.nsmallest(self.config.num_failed, own)
 
-    def _rank_gains(self, gain: np.ndarray, ids: Sequence[str], first: int) -> None:
+    def _rank_gains(self, gain: np.ndarray, ids: np.ndarray, first: int) -> None:
         """Keeps whom pixels changed most; takes the gains (n, 3) of a shard's rows."""
         most = np.where(np.isfinite(gain), gain, 0).max(1, initial=0)
         new = [(-float(most[row]), ids[row], first + int(row)) for row in np.flatnonzero(most)]

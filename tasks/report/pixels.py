@@ -16,7 +16,7 @@ from datasets_manifest.schema.labels import PIXEL_COLUMNS, PIXEL_PARTS, label_sc
 from datasets_manifest.shards.shard import Shard
 from model.body.ehms import EHMs
 from model.renderer.overlay import View, draw_mesh, side_colours
-from model.renderer.part_windows import KEYPOINTS, MARGIN
+from model.renderer.part_windows import KEYPOINTS, MARGIN, PARTS, Part
 from tasks.posing import pose_bodies
 from tasks.report.figures import PART_TITLES
 
@@ -81,7 +81,8 @@ def gain_text(label: Mapping[str, Any]) -> str:
 
 def draw_changes(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> list[np.ndarray]:
     """Of each part that pixels changed: photo | as keypoints alone have it | as it is now, (tile, 3 tile, 3)."""
-    parts = [part for part, gain in zip(PIXEL_PARTS, label.get("photometric_gain") or (), strict=False) if gain == gain]
+    gains = dict(zip(PIXEL_PARTS, label.get("photometric_gain") or [np.nan] * len(PIXEL_PARTS), strict=True))
+    parts: list[Part] = [part for part in PARTS if np.isfinite(gains[part])]
     if not parts:
         return []
     now = {name: np.asarray(label[name])[None] for name in LABEL_PARAMETERS if label.get(name)}

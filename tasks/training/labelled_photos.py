@@ -18,7 +18,7 @@ from datasets_manifest.shards.label_sets import LabelSet
 from datasets_manifest.shards.selection import Selection, select_labels
 from datasets_manifest.shards.selection_file import read_selections, write_selections
 from datasets_manifest.sources.image_source import ImageSource, check_images
-from datasets_manifest.sources.masks import read_mask
+from datasets_manifest.sources.masks import mask_path, read_mask
 from datasets_manifest.sources.opening import open_images
 
 
@@ -62,13 +62,19 @@ def open_labelled(
         size: Numbers of its coefficients.
 
     Raises:
-        ValueError: Labels are missing, of another body, too many are left out, photos or the folder of masks are gone.
+        ValueError: Labels are missing, of another body, too many are left out, photos or masks are gone.
     """
     selection = select_labels(entry.path, taken, max_dropped_share=max_dropped_share, body_model=body_model, size=size)
     images, masks = open_images(entry.images), None if entry.masks is None else Path(entry.masks)
     check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
     if masks is not None and not masks.is_dir():
         raise ValueError(f"masks: there is no folder {masks} of the people of {selection.path}; correct the path")
+    people = zip(selection.table["image"].to_pylist(), selection.array("person").tolist(), strict=True)
+    if masks is not None and not any(mask_path(masks, str(image), person).is_file() for image, person in people):
+        raise ValueError(
+            f"masks: none of {selection.num_rows} people of {selection.path} has a mask in {masks}; name the folder of "
+            "their data set and split, such as masks/my_photos/all, or leave masks out"
+        )
     return LabelledPhotos(selection=selection, images=images, weight=entry.weight, masks=masks)
 
 

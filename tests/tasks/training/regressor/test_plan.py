@@ -10,6 +10,7 @@ import pytest
 from labelled_photos import labelled_photos
 from training_rig import alone, noise_plan
 
+from datasets_manifest.sources.masks import mask_path
 from model.regressor import flip
 from tasks.body_model import ehm_assets
 from tasks.settings import BodyModelConfig
@@ -51,11 +52,11 @@ def test_it_says_nothing_of_mirrors_where_no_crop_is_mirrored(tmp_path: Path) ->
     assert not [line for line in noise_plan(tmp_path, augment={"flip_share": 0.0}).lines() if "mirror" in line]
 
 
-def open_labels(folder: Path, share: float, **settings: object) -> TrainingPlan:
+def open_labels(folder: Path, share: float, masks: Path | None = None, **settings: object) -> TrainingPlan:
     """A plan of published labels alone, as the paper's recipe asks for it."""
     body = ehm_assets(BodyModelConfig())
     labelled_photos(folder, 12, body_sha256=body.sha256)
-    entry = {"path": str(folder / "labels/small"), "images": str(folder / "photos")}
+    entry = {"path": str(folder / "labels/small"), "images": str(folder / "photos"), "masks": masks and str(masks)}
     return open_plan(from_plain({"datasets": [entry], "validation_share": share, **settings}))
 
 
@@ -94,6 +95,18 @@ def test_a_share_of_the_labels_is_evaluated_on_and_not_learnt_from(tmp_path: Pat
         ValueError, match=r"validation_share: 0\.001 of the photos of \S+small leaves 12 people to learn"
     ):
         open_labels(tmp_path / "again", 0.001)
+
+
+def test_masks_that_are_not_of_these_people_are_told(tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    with pytest.raises(ValueError, match=r"masks: there is no folder \S+masks of the people of \S+small; correct"):
+        open_labels(tmp_path, 0.4, masks)
+    mask_path(masks / "small/train", "003.jpg").parent.mkdir(parents=True)
+    mask_path(masks / "small/train", "003.jpg").touch()
+    with pytest.raises(ValueError, match=r"none of 12 people of \S+small has a mask in \S+masks; name the folder"):
+        open_labels(tmp_path, 0.4, masks)
+    (people,) = open_labels(tmp_path, 0.4, masks / "small/train").training
+    assert people.masks == masks / "small/train"
 
 
 def test_a_regressor_to_begin_with_decides_the_run_by_its_bytes(tmp_path: Path) -> None:
