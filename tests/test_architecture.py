@@ -60,7 +60,9 @@ ROOMS = {
             *("annotate", "annotate.look", "annotate.plan", "annotate.steps", "body_model", "display", "evaluate"),
             *("metric_files", "report", "wording"),
         },
-        "predict": {"body_model", "display", "estimators", "people_renderer", "revisions", "settings", "version"},
+        "predict": {
+            *("body_model", "display", "estimators", "people_renderer", "revisions", "settings", "tracks", "version"),
+        },
         "training.engine": {"settings"},
         "training.labelled_photos": set(),
         "training.renderer": {

@@ -22,6 +22,8 @@ _SEEN = {
     "right_hand_seen": f"{_RULE}, likewise",
     "face_seen": f"{_RULE}, and does it look towards the camera",
 }
+TRACK = "track"
+"""Who is who over the frames of a video."""
 SEEN_COLUMNS = tuple(_SEEN)
 """Whether each part was seen, in the order of ``PART_NAMES``."""
 
@@ -80,7 +82,12 @@ def _person_columns() -> list[pa.Field]:
         column("frame", pa.int32(), "number of the frame from 0; null for photos"),
         column("time_s", pa.float64(), "when the frame is shown; null for photos", unit="s"),
         *(labels.field(name) for name in ("image_width", "image_height")),
-        column("person", pa.int16(), "index in the photo or frame, no track; 0 when that itself failed", required=True),
+        column("person", pa.int16(), "index in the photo or frame; 0 when that itself failed", required=True),
+        column(
+            TRACK,
+            pa.int32(),
+            "who it is in a video, a number from 0 over its frames; null for photos and where the box is unusable",
+        ),
         *(labels.field(name) for name in ("status", "error_code", "error_detail", "bbox_xyxy")),
         column("bbox_source", CATEGORY, "where the box comes from: detector, keypoints, or image for the whole image"),
         column("detection_score", pa.float32(), "calibrated score of the box, 0..1; null without a detector", unit=ONE),

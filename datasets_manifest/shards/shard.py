@@ -17,11 +17,14 @@ import pyarrow.parquet as pq
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import PIXEL_COLUMNS, SCHEMA_VERSION, with_widths
 from datasets_manifest.schema.people import is_empty_photo
+from datasets_manifest.schema.predictions import TRACK
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
 
 log = logging.getLogger(__name__)
 
+_OPTIONAL = (*PIXEL_COLUMNS, TRACK)
+"""Columns of this version that a file need not have."""
 _MANY_ROWS = 4096
 """Rows from which on reading columns on several threads is worth their start."""
 
@@ -87,9 +90,9 @@ class Shard:
         """Reads rows.
 
         Args:
-            schema: The columns and types that are expected; the file has exactly them, but for those of labels that
-                pixels refined (``PIXEL_COLUMNS``): they are null where they are asked for and the file lacks them, and
-                left out where it has them and they are not asked for.
+            schema: The columns and types that are expected; the file has exactly them, but for the track of predictions
+                and what labels say of pixels: these are null where they are asked for and the file lacks them, and left
+                out where it has them and they are not asked for.
             names: Columns to read; None for all.
 
         Raises:
@@ -104,7 +107,7 @@ class Shard:
         if not is_current:
             table = _upgraded(self.path, table, self.footer.schema_version)
             _check_columns(self.path, table.schema, schema)
-        for name in PIXEL_COLUMNS:
+        for name in _OPTIONAL:
             if name in wanted and name not in table.column_names:
                 table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
         # The types are those of the schema already; only its notes on the columns are put in place of the file's, but
@@ -170,8 +173,8 @@ def _upgraded(path: Path, table: pa.Table, version: int) -> pa.Table:
 def _check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
     if found.equals(expected):
         return
-    absent = [name for name in expected.names if name not in found.names and name not in PIXEL_COLUMNS]
-    extra = [name for name in found.names if name not in expected.names and name not in PIXEL_COLUMNS]
+    absent = [name for name in expected.names if name not in found.names and name not in _OPTIONAL]
+    extra = [name for name in found.names if name not in expected.names and name not in _OPTIONAL]
     other = [
         f"{name} is {found.field(name).type}, expected {expected.field(name).type}"
         for name in expected.names

@@ -37,12 +37,15 @@ def empty_rows(frame: InputFrame, found: FoundPeople, schema: pa.Schema) -> pa.T
     return table_from_columns(_key(frame, 1) | size | state, schema)
 
 
-def person_rows(frame: InputFrame, found: FoundPeople, prediction: PhotoPrediction, schema: pa.Schema) -> pa.Table:
+def person_rows(
+    frame: InputFrame, found: FoundPeople, tracks: Sequence[int | None], prediction: PhotoPrediction, schema: pa.Schema
+) -> pa.Table:
     """A row for each person that was found.
 
     Args:
         frame: The photo or frame.
         found: All P people.
+        tracks: Who each of them is in a video.
         prediction: The people among them whose box is usable, in the same order.
         schema: Of whole predictions, or of rotations alone.
     """
@@ -65,6 +68,7 @@ def person_rows(frame: InputFrame, found: FoundPeople, prediction: PhotoPredicti
     columns: dict[str, Values] = {
         **_key(frame, num),
         **_size(frame, num),
+        "track": tracks,
         "detection_score": found.scores,
         "bbox_source": found.sources,
         "status": states,

@@ -45,6 +45,7 @@ from tasks.predict.pictures import Painter
 from tasks.predict.progress import PredictProgress
 from tasks.predict.rows import empty_rows, person_rows, unread_rows
 from tasks.predict.settings import PredictConfig
+from tasks.predict.tracks import VideoTracks
 from tasks.revisions import REVISIONS
 from tasks.settings import uses_gpu
 from tasks.version import code_version
@@ -148,6 +149,7 @@ class _Run:
             batch_size=config.run.batch_size,
             body=body,
         )
+        self.tracks = VideoTracks(config.tracks)
         self.avatars, self.portrayed = None, set[str]()
         if config.render and self.painter is not None:
             from tasks.predict.avatar.predicted import PredictedAvatars  # Others need not wait for it.
@@ -177,10 +179,11 @@ class _Run:
                 tables.append(unread_rows(frame, self.schema))
                 continue
             one, prediction = by_frame[id(frame)]
+            tracks = self.tracks.add(frame, one)
             if not len(one):
                 tables.append(empty_rows(frame, one, self.schema))
             else:
-                tables.append(person_rows(frame, one, prediction, self.schema))
+                tables.append(person_rows(frame, one, tracks, prediction, self.schema))
             if self.painter is not None:
                 self._draw(self.painter, frame, frame.rgb, one, prediction)
         return pa.concat_tables(tables)
@@ -227,6 +230,7 @@ class _Run:
             "boxes": {"rule": config.boxes, "settings": estimator_settings(config.keypoints) if uses_backend else {}},
             "estimators": estimators,
             "frames": dataclasses.asdict(config.frames),
+            "tracks": dataclasses.asdict(config.tracks),
             "focal_px": config.focal_px,
             "precision": config.precision,
             "mode": config.run.mode,

@@ -18,6 +18,7 @@ from model.execution import Mode, Precision
 from model.renderer.mesh_files import MeshFormat
 from tasks.predict.people import BoxRule
 from tasks.settings import BodyModelConfig, Device, EstimatorConfig
+from tasks.tracks.settings import TrackConfig
 
 SECTION = "predict"
 """Name of the section in the settings file."""
@@ -81,6 +82,8 @@ class PredictConfig:
     """How."""
     frames: FrameChoice = field(default_factory=FrameChoice)
     """Which frames of videos."""
+    tracks: TrackConfig = field(default_factory=TrackConfig)
+    """Who is who over the frames of a video."""
     focal_px: PositiveFloat | None = None
     """Focal length of all photos; None takes what each photo's EXIF block states, else 1.2 times the longer side."""
     precision: Precision = "fp32"

@@ -5,7 +5,7 @@ import pytest
 from label_shards import footer
 
 from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP
-from datasets_manifest.schema.labels import BODY_GROUP_NAMES, LABEL_SCHEMA, fixed_length
+from datasets_manifest.schema.labels import BODY_GROUP_NAMES, LABEL_SCHEMA, SCHEMA_VERSION, fixed_length
 from datasets_manifest.schema.part_files import FACE_SCHEMA, KEYPOINTS_SCHEMA, PLAN_SCHEMA
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.shards.shard import read_shard
@@ -71,3 +71,10 @@ def test_predictions_before_version_4_do_not_say_what_was_seen(tmp_path):
     assert (row["source"], *(row[name] for name in SEEN_COLUMNS)) == ("a.jpg", None, None, None, None)
     alone = one_row(rotations_schema(), source="a.jpg", person=0)
     assert upgraded(tmp_path, alone, rotations_schema(), 3).equals(alone)
+
+
+@pytest.mark.parametrize("version", [3, SCHEMA_VERSION])
+def test_predictions_of_before_there_were_tracks_have_none(tmp_path, version):
+    rows = one_row(rotations_schema(), source="a.mp4", person=0, frame=3, track=1)
+    (row,) = upgraded(tmp_path, rows.drop_columns(["track"]), rotations_schema(), version).to_pylist()
+    assert (row["frame"], row["track"]) == (3, None)

@@ -168,6 +168,14 @@ def test_every_input_has_its_rows_with_the_reason(rows, result):
     assert rows.loc[rows["frame"] == 3, "time_s"].to_numpy() == pytest.approx(0.3)
 
 
+def test_people_of_a_video_have_tracks_and_those_of_photos_none(rows):
+    """The third box of each frame lies outside the picture."""
+    tracks = {source: own["track"].fillna(-1).astype(int).tolist() for source, own in rows.groupby("source")}
+    assert tracks["d_walk.avi"] == [0, 1, -1, 0, 1, -1]
+    assert tracks["e_cut.mkv"][:3] == [0, 1, -1], "the next video begins anew"
+    assert tracks["a_three.png"] == [-1, -1, -1]
+
+
 def test_the_file_is_of_the_schema_and_says_how_it_was_made(result, folder):
     path = folder / "out/people/00000.parquet"
     read_shard(path, prediction_schema())

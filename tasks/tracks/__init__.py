@@ -1,0 +1,1 @@
+"""Who is who over the frames of a clip."""
