@@ -14,7 +14,7 @@ REVISIONS = {
     "refine": 10,
     "pixels": 1,
     "train": 1,
-    "renderer": 1,
+    "renderer": 2,
     "train_photometric": 2,
     "guava": 1,
     "predict": 3,

@@ -7,12 +7,17 @@ import hashlib
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from model.body.assets import EhmAssets
+from model.body.skeleton import SMPLX_EYES
 
 FINE_M = 0.007
 """Distance of sites on heads and hands at rest; where faces are smaller, each has one."""
+EYE_M = 0.0025
+"""On the eyes: an iris is 12 mm across."""
 COARSE_M = 0.02
 """Elsewhere."""
 SPREAD = 0.43
@@ -93,12 +98,14 @@ class Sites(nn.Module):
 
 
 def body_sites(assets: EhmAssets) -> Sites:
-    """Sites on a body, closer to each other on its head and hands."""
+    """Sites on a body, closer to each other on its head and hands, closest on its eyes."""
     body = assets.smplx
     is_fine = np.zeros(body.num_vertices, bool)
     for ids in (assets.head_vertex_ids, *assets.hand_vertex_ids.values()):
         is_fine[ids] = True
-    spacing_m = np.where(is_fine[body.faces].all(1), FINE_M, COARSE_M).astype(np.float32)
+    on_eye = body.skin_weights[:, SMPLX_EYES].sum(1) > 0.5
+    spacing_m = np.where(is_fine[body.faces].all(1), FINE_M, COARSE_M)
+    spacing_m = np.where(on_eye[body.faces].all(1), EYE_M, spacing_m).astype(np.float32)
     return Sites.spread(*map(torch.from_numpy, (body.faces.copy(), body.v_template.copy(), spacing_m)))
 
 
@@ -106,6 +113,13 @@ def topology(faces: Tensor, num_vertices: int) -> str:
     """Hash of which vertices make which faces: what a mesh must share with another to wear its texture."""
     ids = faces.cpu().numpy().astype("<i8").tobytes()
     return hashlib.sha256(num_vertices.to_bytes(8, "little") + ids).hexdigest()
+
+
+def pieces(faces: Tensor, num_vertices: int) -> Tensor:
+    """Which connected piece of a mesh (F, 3) each vertex is of: (V,), numbered from 0."""
+    along = faces.cpu().numpy()
+    edges = coo_array((np.ones(2 * len(along)), (along[:, :2].T.ravel(), along[:, 1:].T.ravel())), 2 * (num_vertices,))
+    return torch.from_numpy(connected_components(edges, directed=False)[1]).long().to(faces.device)
 
 
 def looks_at_camera(centres_m: Tensor, factors_m: Tensor) -> Tensor:

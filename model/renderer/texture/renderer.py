@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.body.normals import VertexNormals
 from model.imaging.camera import Camera, project
 from model.renderer.sampling import sample
-from model.renderer.sites import Sites, looks_at_camera, topology
+from model.renderer.sites import Sites, looks_at_camera, pieces, topology
 from model.renderer.splat.conventions import Conventions
 from model.renderer.splat.draw import Drawing, Rasteriser, draw
 from model.renderer.splat.gaussians import Gaussians
@@ -30,6 +30,9 @@ SEEN_FACING = 0.15
 """A site whose normal is further off the way to the camera (cosine) is seen too flat for its colour to be read."""
 SEEN_DEPTH_M = 0.003
 """A site this far behind what is drawn at its place is hidden, and by what the surface falls away within a pixel."""
+SEEN_PIECE = 0.5
+"""Share of what is drawn at a site's place that must be its own piece of the mesh: an eye lies closer behind its lids
+than depth tells."""
 SEEN_MASK = 0.99
 """Share of a site's place, among the pixels around it, that must be the person's."""
 
@@ -46,6 +49,9 @@ class TextureRenderer(nn.Module):
         ValueError: Sites, texture and faces do not fit each other.
     """
 
+    pieces: Tensor
+    """(V,) of which connected piece of the mesh each vertex is: skin, an eye."""
+
     def __init__(self, faces: Tensor, sites: Sites, texture: Texture) -> None:
         super().__init__()
         num_vertices = len(texture.offset_m)
@@ -59,6 +65,7 @@ class TextureRenderer(nn.Module):
         self.sites = sites
         self.texture = texture
         self.normals = VertexNormals(faces, num_vertices)
+        self.register_buffer("pieces", pieces(faces, num_vertices), persistent=False)
 
     @property
     def num_vertices(self) -> int:
@@ -118,15 +125,17 @@ class TextureRenderer(nn.Module):
     ) -> Tensor:
         """How squarely each site is seen (B, S): the cosine to the way to the camera, 0 where it is hidden."""
         centres, factors = self.surface(vertices_m, camera)
-        drawn = self.draw(vertices_m, centres[..., 2:], camera, size_hw, rasteriser=rasteriser)
-        depth = drawn.colour[..., 0] / drawn.alpha.clamp(min=1e-3)
+        own = F.one_hot(self.pieces[self.sites.corners[0]]).to(centres).expand(len(centres), -1, -1)
+        drawn = self.draw(vertices_m, torch.cat([centres[..., 2:], own], -1), camera, size_hw, rasteriser=rasteriser)
         place = project(centres, camera)
+        there = sample((drawn.colour / drawn.alpha.clamp(min=1e-3)[..., None]).movedim(-1, 1), place)
         facing = looks_at_camera(centres, factors)
         height, width = size_hw
         inside = ((place >= 0) & (place < place.new_tensor([width, height]))).all(-1)
         pixel_m = centres[..., 2] / camera.focal_px[:, None]
-        behind = centres[..., 2] - sample(depth[:, None], place)[..., 0]
+        behind = centres[..., 2] - there[..., 0]
         in_front = behind < SEEN_DEPTH_M + pixel_m / facing.clamp(min=SEEN_FACING)
+        in_front &= (there[..., 1:] * own).sum(-1) > SEEN_PIECE
         return torch.where(inside & in_front & (facing > SEEN_FACING), facing, 0.0)
 
     @torch.no_grad()
@@ -201,7 +210,7 @@ class TextureRenderer(nn.Module):
         chosen = self.sites.take(sites)
         chosen.corners = torch.searchsorted(ids, chosen.corners)
         part = TextureRenderer(local, chosen, self.texture.take(sites, ids))
-        part.topology = self.topology
+        part.topology, part.pieces = self.topology, self.pieces[ids]
         return part, ids
 
 

@@ -3,7 +3,8 @@ import torch
 from texture_renderers import ball
 
 from model.body.assets import load_open_body
-from model.renderer.sites import COARSE_M, FINE_M, Sites, body_sites, looks_at_camera, topology
+from model.body.skeleton import SMPLX_EYES
+from model.renderer.sites import COARSE_M, EYE_M, FINE_M, Sites, body_sites, looks_at_camera, pieces, topology
 from model.rotations import rotvec_to_rotmat
 
 
@@ -70,7 +71,7 @@ def test_derivatives_reach_the_vertices():
     assert torch.autograd.gradcheck(sites.surface, (leaf,))
 
 
-def test_a_body_has_finer_sites_on_head_and_hands():
+def test_a_body_has_finer_sites_on_head_and_hands_and_the_finest_on_its_eyes():
     assets = load_open_body()
     sites, rest = body_sites(assets), torch.from_numpy(assets.smplx.v_template)[None]
     _, factors = sites.surface(rest)
@@ -79,7 +80,17 @@ def test_a_body_has_finer_sites_on_head_and_hands():
     fine[torch.from_numpy(assets.head_vertex_ids)] = True
     on_head = sites.within(fine)
     assert longest[on_head].median() < FINE_M < longest.max() < COARSE_M
+    eyes = torch.from_numpy(assets.smplx.skin_weights[:, SMPLX_EYES].sum(1) > 0.5)
+    assert longest[sites.within(eyes)].max() < EYE_M
     assert set(sites.face.tolist()) == set(range(len(assets.smplx.faces)))
+
+
+def test_pieces_of_a_mesh_are_those_that_share_no_vertex():
+    faces, _ = ball()
+    count = int(faces.max()) + 1
+    assert torch.equal(pieces(faces, count), torch.zeros(count, dtype=torch.long))
+    two = pieces(torch.cat([faces, faces + count]), 2 * count)
+    assert torch.equal(two, torch.arange(2).repeat_interleave(count))
 
 
 def test_a_topology_is_that_of_faces_and_number_of_vertices_alone():

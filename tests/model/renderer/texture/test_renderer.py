@@ -11,6 +11,7 @@ from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera
 from model.renderer.raster import project, rasterise
 from model.renderer.sites import body_sites, looks_at_camera
+from model.renderer.texture.file import RendererMeta, load_renderer, save_renderer
 from model.renderer.texture.renderer import TextureRenderer
 from model.renderer.texture.texture import Texture
 
@@ -39,6 +40,12 @@ def face():
     number = len(sites)
     texture = Texture(torch.zeros(number, 3), torch.zeros(1, number, 3), torch.zeros(vertices.shape[1]))
     return TextureRenderer(body.faces, sites, texture), vertices - head + torch.tensor([0.0, 0.0, 1.5])
+
+
+def eye_sites(renderer):
+    """(S,) bool."""
+    skin = renderer.pieces.bincount().argmax()
+    return renderer.pieces[renderer.sites.corners[0]] != skin
 
 
 def close_up(size_px):
@@ -131,6 +138,25 @@ def test_sites_are_seen_where_the_rasteriser_of_meshes_sees_them(face, rasterise
     assert truth[seen].mean() > 0.95
     squarely = looks_at_camera(*renderer.surface(vertices, close_up(size_px)))[0].numpy() > 0.3
     assert seen[truth & squarely].mean() > 0.95
+    eyes = eye_sites(renderer).numpy()
+    assert truth[seen & eyes].mean() > 0.95  # and not their lids
+    assert seen[truth & squarely & eyes].mean() > 0.75
+
+
+def test_a_renderer_of_a_file_and_one_of_a_part_see_as_the_whole_does(face):
+    renderer, vertices = face
+    size_px = 160
+    faces, count = renderer.normals.corners.T, vertices.shape[1]
+    seen = renderer.seen(vertices, close_up(size_px), (size_px, size_px))
+    data = save_renderer(renderer, RendererMeta(body_model={"name": "open"}))
+    again, _ = load_renderer(data, faces, count, source="r.safetensors")
+    assert torch.equal(again.seen(vertices, close_up(size_px), (size_px, size_px)), seen)
+    before = torch.nonzero(renderer.sites.at(vertices)[0, :, 2] < 1.5).squeeze(1)  # the face
+    part, ids = renderer.part(before)
+    seen_of_part = part.seen(vertices[:, ids], close_up(size_px), (size_px, size_px))
+    eyes = eye_sites(part)
+    assert eyes.sum() > 100
+    torch.testing.assert_close(seen_of_part[:, eyes], seen[:, before][:, eyes])
 
 
 def test_a_part_is_drawn_as_it_is_within_the_whole(sphere):
