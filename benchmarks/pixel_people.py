@@ -60,9 +60,11 @@ class Off:
     body_deg: float = 5.5
     finger_deg: float = 9.4
     """Joints, an axis."""
+    eyelids: float = 0.2
+    """Of their closure, within 0..1."""
 
 
-EXACT = Off(keypoints=1e-3, jaw_rad=1e-6, expression=1e-6, root_deg=1e-6, body_deg=1e-6, finger_deg=1e-6)
+EXACT = Off(keypoints=1e-3, jaw_rad=1e-6, expression=1e-6, root_deg=1e-6, body_deg=1e-6, finger_deg=1e-6, eyelids=1e-6)
 """Hardly at all."""
 OFF = {"face": Off(keypoints=4 / 130), "left_hand": Off(keypoints=3 / 90)}
 
@@ -159,6 +161,7 @@ def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Of
     is_face = framing == "face"
     jaw = so3.log(truth.jaw_pose) + tensor(rng.normal(0, np.array([1, 0.2, 0.2]) * off.jaw_rad, (count, 3)))
     hands = torch.stack([truth.left_hand_pose, truth.right_hand_pose], 1)
+    lids = np.random.default_rng([seed, 12]).normal(0, off.eyelids, (count, 2))
     blank = Coarse.unknown(count)
     coarse = replace(
         blank,
@@ -167,7 +170,7 @@ def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Of
         hand_pose=hands @ turns(off.finger_deg, 2, 15),
         jaw_pose=so3.exp(jaw),
         flame_expression=truth.flame_expression + tensor(rng.normal(0, off.expression, truth.flame_expression.shape)),
-        eyelids=truth.eyelids,
+        eyelids=(truth.eyelids + tensor(lids)).clamp(0, 1),
         eye_pose=truth.eye_pose,
         body_valid=torch.ones(count, dtype=torch.bool),
         hand_valid=torch.tensor([not is_face, False]).expand(count, 2),
@@ -274,6 +277,8 @@ def errors_of(trial: Trial, state: State) -> dict[str, Tensor]:
     aligned = similarity_align(vertices[:, face], true[:, face])
     return {
         "lips mm": apart[:, torch.from_numpy(rest.regions["lips"] > 0.5)].mean(1),
+        "eyelids": (found.eyelids - truth.eyelids).abs().mean(1),
+        "eyelids mm": apart[:, torch.from_numpy(rest.regions["eyelids"] > 0.5)].mean(1),
         "jaw rad": (so3.log(found.jaw_pose) - so3.log(truth.jaw_pose))[:, 0].abs(),
         "head scale %": (found.head_scale / truth.head_scale - 1).abs().mean(1) * 100,
         "in-plane mm": across(face),

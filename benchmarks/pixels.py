@@ -62,6 +62,8 @@ class Arm:
     """What is done to them before pixels are looked at."""
     bias: float = 0.0
     """Offset of each keypoint in everybody, as a share of the box."""
+    size_px: int = 256
+    """Sides of their photos."""
     has_masks: bool = True
     """Whether their masks are known."""
     keep: Callable[[Appearance], bool] | None = None
@@ -96,6 +98,7 @@ def arms(count: int) -> list[Arm]:
         Arm(name="faces", framing="face", count=count),
         Arm(name="hands", framing="left_hand", count=count),
         Arm(name="faces, landmarks with a bias too", framing="face", count=count, bias=bias),
+        Arm(name="faces in photos of 96 px", framing="face", count=count, size_px=96),
         Arm(name="faces without masks", framing="face", count=count, has_masks=False),
         Arm(
             name="faces of dark skin without masks, learnt from fair skin",
@@ -123,7 +126,7 @@ def refined(trial: Trial, part: PicturePart, config: PixelConfig) -> PixelResult
 
 def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int) -> list[Row]:
     """Rows of the table, one an error."""
-    people = close_ups(arm.framing, arm.count, seed=seed, keep=arm.keep)
+    people = close_ups(arm.framing, arm.count, seed=seed, keep=arm.keep, size_px=arm.size_px)
     trial = make_trial(people, arm.framing, seed=seed, off=replace(OFF[arm.framing], bias=arm.bias))
     if not arm.has_masks:
         trial = replace(trial, masks=[None] * arm.count)

@@ -1,4 +1,4 @@
-"""Columns of the keypoints' Jacobian for everything linear: shape, expression, surface offsets and the head scale.
+"""Columns of the keypoints' Jacobian for everything linear: shape, expression, surface offsets, eyelids, head scale.
 
 A coefficient moves the rest places of joints and points. The joints' moves travel down the chain with the rotations,
 the points' own are turned by their blended rotation; both are projected.
@@ -17,7 +17,6 @@ from fitting.point_rows import PointRows
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.batches import take_rows
-from model.body.skeleton import HEAD
 
 
 def hinges_of(body: SparseBody, forward: Forward) -> Tensor:
@@ -39,7 +38,7 @@ def linear_columns(
         _add_posed_head(body, group, state, forward, rows, own, out)
         return [out]
     moves = so3.product(carried, group.carrier_directions)
-    head_directions = body.joints.directions[HEAD].index_select(1, group.coefficients)
+    head_directions = group.head_directions
     scale = forward.head_scale
     if group.scales:
         # Joints and points that scale with the head take (1 + share (s - 1)) of their move relative to the head joint.

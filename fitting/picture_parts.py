@@ -35,7 +35,7 @@ class PicturePart:
     number: int
     """Its place among `PARTS`."""
     body: SparseBody
-    """Tables of the body that is refined."""
+    """Tables of the body that is refined, whose eyelids step."""
     ehm: EHMs
     """The same body as a mesh."""
     renderer: TextureRenderer
@@ -115,6 +115,7 @@ def picture_parts(
             f"the renderer draws a mesh of {renderer.num_vertices} vertices, the body has {len(skin)}: "
             "use the renderer that was learnt for this body"
         )
+    body = body.with_eyelids()
     layout, betas = body.layout, body.num_groups[0]
     of_face = range(layout.coefficients.start + betas, layout.coefficients.start + sum(body.num_groups[:3]))
     across = range(POSITION.start, POSITION.start + 2)
@@ -130,7 +131,7 @@ def picture_parts(
         "right_hand": (skeleton.WRISTS[1], *_joints(skeleton.SMPLX_RIGHT_HAND)),
     }
     own = {
-        "head": (*of_face, *range(layout.log_head_scale.start, layout.log_head_scale.stop)),
+        "head": (*of_face, *range(layout.log_head_scale.start, layout.eyelids.stop)),
         "left_hand": range(layout.hand(0).start, layout.hand(0).stop),
         "right_hand": range(layout.hand(1).start, layout.hand(1).stop),
     }

@@ -71,7 +71,7 @@ class PointGroup:
     finger_mask: Tensor
     """(N, 45) the same for the finger joints; empty where there are none."""
     coefficients: Tensor
-    """(L,) linear coefficients that move the group, numbered from 0."""
+    """(L,) linear coefficients that move the group, numbered from 0; behind the last one the eyelids."""
     directions: Tensor
     """(C, 3, N - num_outline, L) rest displacement of the corners of the points that are not chosen by yaw."""
     outline_directions: Tensor
@@ -84,6 +84,8 @@ class PointGroup:
     """(K, num_outline, A)."""
     carrier_directions: Tensor
     """(A, 3, L) rest displacement of the carriers."""
+    head_directions: Tensor
+    """(3, L) rest displacement of the head's joint."""
     scaled: Tensor
     """(H,) places among the carriers that scale with the head."""
     scales: bool
@@ -188,6 +190,7 @@ def _build_group(tables: BodyTables, points: slice, side: int | None) -> PointGr
         "below": below[:, carriers],
         "outline_below": outline_below[..., carriers],
         "carrier_directions": tables.joints.directions[carriers][..., coefficients],
+        "head_directions": tables.joints.directions[skeleton.HEAD][..., coefficients],
         "scaled": np.flatnonzero(tables.joints.head[carriers] != 0),
         "scales": bool(head > 0),
         "poses_head": bool(head > 0) and tables.joints.posed_head is not None,
@@ -224,7 +227,11 @@ def group_columns(group: PointGroup, layout: Layout) -> Tensor:
     def run(places: slice) -> Tensor:
         return torch.arange(places.start, places.stop, device=group.turn_columns.device)
 
-    parts = [group.turn_columns, layout.coefficients.start + group.coefficients]
+    # The eyelids' numbers go on behind the last coefficient, their places behind the head scale.
+    coefficients = layout.coefficients.start + group.coefficients
+    shift = layout.eyelids.start - layout.coefficients.stop
+    coefficients = torch.where(group.coefficients < layout.num_coefficients, coefficients, coefficients + shift)
+    parts = [group.turn_columns, coefficients]
     if group.scales:
         parts.append(run(layout.log_head_scale))
     if group.poses_head:

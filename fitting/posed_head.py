@@ -11,6 +11,7 @@ coefficients of a group, S all of them, H values that the h_k are linear in.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fitting import so3
@@ -37,15 +38,15 @@ class PosedHead:
         self.num_coefficients = sum(tables.num_groups)
         rows = (tables.points.posed_head, tables.contour.posed_head, tables.joints.posed_head)
         self.points, self.contour, self.joints = (tensor(part) for part in rows)
-        own = (tables.points.directions, tables.contour.directions, tables.joints.directions)
-        self.own_points, self.own_contour, self.own_joints = (tensor(part) for part in own)
+        own = (tables.points, tables.contour, tables.joints)
+        self.own_points, self.own_contour, self.own_joints = (tensor(part.with_eyelids().directions) for part in own)
         self.outline = slice(skeleton.CONTOUR.start, skeleton.CONTOUR.start + self.contour.shape[1])
         self.has_features = self.joints.shape[-1] > 1 + expression + shape + 2
 
     @property
     def joint_directions(self) -> Tensor:
         """(J, 3, S) how coefficients move the rest joints of a head of scale one with its mouth closed."""
-        return self._of_coefficients(self.joints[:, 0])
+        return self._of_coefficients(self.joints[:, 0])[..., : self.num_coefficients]
 
     def at_rest(self, state: State, local: Tensor) -> tuple[Tensor, Tensor]:
         """sum_k A_k h_k of the sparse vertices (M, 3, B) and of the joints (J, 3, B), for rotations (B, J, 3, 3)."""
@@ -100,7 +101,7 @@ class PosedHead:
             state: Where to differentiate.
             forward: Forward pass there.
             terms: (R, 4, 3, 1 + H) or (B, R, 4, 3, 1 + H) tables of the h_k.
-            directions: (R, 3, S) or (B, R, 3, S) of b.
+            directions: (R, 3, S + 2) or (B, R, 3, S + 2) of b.
             at_rest: (B, R, 3) sum of the A_k h_k.
             carried: (B, R, 4, 3) what carried coefficients add to the h_k; None for nothing.
         """
@@ -136,10 +137,10 @@ class PosedHead:
         return torch.cat([identity.expand(len(turns), 1, 3, 3), turns], 1)
 
     def _of_coefficients(self, terms: Tensor) -> Tensor:
-        """Columns (..., 1 + H) of a table -> of all linear coefficients (..., S)."""
-        width = self.face.stop - self.face.start
-        padding = (self.face.start, self.num_coefficients - self.face.stop)
-        return torch.nn.functional.pad(terms[..., 1 : 1 + width], padding)
+        """Columns (..., 1 + H) of a table -> of all linear coefficients, then of the eyelids (..., S + 2)."""
+        end = 1 + self.face.stop - self.face.start
+        face = F.pad(terms[..., 1:end], (self.face.start, self.num_coefficients - self.face.stop))
+        return torch.cat([face, terms[..., end : end + 2]], -1)
 
 
 def _moved(turns: Tensor, terms: Tensor) -> Tensor:

@@ -94,6 +94,7 @@ def linear_prior(
     precision[:, layout.coefficients] = torch.cat([per_column, surface_sigma_m], 1).square().reciprocal()
     mean[:, layout.log_head_scale] = 0
     precision[:, layout.log_head_scale] = 1 / config.log_head_scale_sigma**2
+    precision[:, layout.eyelids] = 1 / config.eyelid_sigma**2
 
     hands, stepped = hand_prior(model, coarse, keypoint_precision, centre, config), slice(0, layout.num_hand)
     mean[:, layout.hands] = hands.mean[:, :, stepped].flatten(1)

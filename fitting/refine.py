@@ -64,6 +64,7 @@ def fit_people(
     """What `refine` solves, batch by batch, for whoever goes on from there; its arguments and errors."""
     config = config or RefineConfig()
     model = model.with_hand_components(config.num_hand_components)
+    model = model.with_eyelids() if config.refine_eyelids else model
     rows = torch.arange(len(observations.keypoints_px), device=model.device)
     if len(rows) == 0:
         raise ValueError("refine got no people; skip the call for an empty shard")

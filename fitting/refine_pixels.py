@@ -122,7 +122,7 @@ def refine_pixels(
         if not len(rows):
             continue
         chosen = [int(row) for row in rows]
-        own = problem.take_rows(rows)
+        own = replace(problem.take_rows(rows), model=part.body)
         pictures = part_pictures(
             part, boxes[rows], own.people.camera, [photos[row] for row in chosen], [masks[row] for row in chosen]
         )

@@ -149,6 +149,10 @@ class RefineConfig:
     """Logarithm of the head scale about 0, an axis."""
     jaw_sigma_rad: tuple[float, float, float] = (0.2, 0.05, 0.05)
     """Jaw about the coarse one, by axis-angle component."""
+    refine_eyelids: bool = False
+    """Whether the keypoints may move the eyelids. Pixels may in any case."""
+    eyelid_sigma: float = 0.2
+    """Closure of each eyelid, 0..1, about the coarse one, where it is refined."""
     position_sigma_m: float = 0.17
     """Pelvis across the view, about its start."""
     log_depth_sigma: float = 0.25

@@ -161,18 +161,30 @@ class SparseBody:
         device, dtype = torch.device(device or self.device), dtype or self.dtype
         if (device, dtype) == (self.device, self.dtype):
             return self
-        return SparseBody(self.tables, *self._hands, dtype, device, self.layout.num_hand, self._every)
+        other = SparseBody(self.tables, *self._hands, dtype, device, self.layout.num_hand, self._every)
+        return other.with_eyelids() if self.layout.has_eyelids else other
 
     def with_hand_components(self, num_hand_components: int) -> "SparseBody":
         """The same body, sharing all tables, whose steps move only the first coordinates of each hand."""
         if num_hand_components == self.layout.num_hand:
             return self
         other = copy(self)
-        other._set_layout(num_hand_components)
+        other._set_layout(num_hand_components, has_eyelids=self.layout.has_eyelids)
         return other
 
-    def _set_layout(self, num_hand_components: int) -> None:
-        self.layout = Layout(num_coefficients=sum(self.tables.num_groups), num_hand=num_hand_components)
+    def with_eyelids(self) -> "SparseBody":
+        """The same body, sharing all tables, whose steps move the eyelids too."""
+        if self.layout.has_eyelids:
+            return self
+        other, tensor = copy(self), tensor_maker(self.dtype, self.device)
+        other.groups = [to_tensors(group, tensor) for group in build_groups(self.tables.with_eyelids())]
+        other._set_layout(self.layout.num_hand, has_eyelids=True)
+        return other
+
+    def _set_layout(self, num_hand_components: int, *, has_eyelids: bool = False) -> None:
+        self.layout = Layout(
+            num_coefficients=sum(self.tables.num_groups), num_hand=num_hand_components, has_eyelids=has_eyelids
+        )
         self.group_columns = [group_columns(group, self.layout) for group in self.groups]
         met = [columns[: len(columns) - num_hand_components] for columns in self.group_columns[-2:]]
         # Hands of different builds would meet different numbers of unknowns; then all of them are taken.

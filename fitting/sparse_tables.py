@@ -65,14 +65,21 @@ class PointTables:
         return PointTables(**{name: pick(getattr(self, name)) for name in self.__slots__})
 
     def reach(self, num_groups: tuple[int, int, int, int]) -> np.ndarray:
-        """(S,) how far each linear coefficient moves one of the points at most."""
+        """(S,) how far each linear coefficient, and each eyelid if `with_eyelids`, moves one of the points at most."""
         reach = np.abs(self.directions).reshape(-1, self.directions.shape[-1]).max(0)
         if self.posed_head is not None:
             betas, expression, shape, _ = num_groups
             of_head = self.posed_head[..., 1 : 1 + expression + shape]
             face = slice(betas, betas + expression + shape)
             reach[face] = np.maximum(reach[face], np.abs(of_head).reshape(-1, expression + shape).max(0, initial=0.0))
+            beyond = reach[sum(num_groups) :]
+            lids = self.posed_head[..., 1 + expression + shape :][..., : len(beyond)]
+            beyond[:] = np.maximum(beyond, np.abs(lids).max(tuple(range(lids.ndim - 1)), initial=0.0))
         return reach
+
+    def with_eyelids(self) -> "PointTables":
+        """The same with the eyelids as two more directions, behind all others."""
+        return replace(self, directions=np.concatenate([self.directions, self.eyelids], -1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +101,11 @@ class BodyTables:
     """(Q, 2) sparse vertex, joint: blended pairs of a shared vertex."""
     num_groups: tuple[int, int, int, int]
     """Number of betas, expression, FLAME shape coefficients and surface offsets: S in parts."""
+
+    def with_eyelids(self) -> "BodyTables":
+        """The same with the eyelids as two more directions of points and joints, behind all others."""
+        own = {name: getattr(self, name).with_eyelids() for name in ("points", "contour", "joints")}
+        return replace(self, **own)
 
 
 def _padded_columns(columns: np.ndarray, have: tuple[int, ...], want: tuple[int, ...]) -> np.ndarray:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fitting.arrow import Arrow, damped_step
 from fitting.forward import Forward
 from fitting.sparse_body import SparseBody
-from fitting.unknowns import State, retract
+from fitting.unknowns import Layout, State, retract
 
 
 class NormalEquations:
@@ -107,6 +107,8 @@ class TermSum:
             self._normal.gradient[:, held] = 0.0
             self._normal.hessian[:, held | held[:, None]] = 0.0
             self._normal.hessian.diagonal(dim1=1, dim2=2)[:, held] = 1.0
+        if self.body.layout.has_eyelids:
+            _hold_shut_and_open(self._normal, state, self.body.layout)
         return self._normal.gradient, self._normal.hessian
 
     def damped_step(self, equations: tuple[Tensor, Tensor], damping: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,8 +116,9 @@ class TermSum:
         return damped_step(*equations, damping, self.arrow)
 
     def retract(self, state: State, step: Tensor, evaluation: Forward) -> State:
-        """The state moved by a step (B, P)."""
-        return retract(state, step, evaluation.rotations, self.body.layout)
+        """The state moved by a step (B, P), the eyelids between open and closed."""
+        moved = retract(state, step, evaluation.rotations, self.body.layout)
+        return replace(moved, eyelids=moved.eyelids.clamp(0, 1)) if self.body.layout.has_eyelids else moved
 
     def refresh(self, state: State) -> State:
         """Chooses the outline points again for the current head yaw; the same object when nothing changes.
@@ -131,3 +134,15 @@ class TermSum:
         """The problem of some of the people; the memory of this one's equations is let go, they are the larger part."""
         self._normal = None
         return TermSum(self.body, [term.take_rows(index) for term in self.terms], self.free)
+
+
+def _hold_shut_and_open(normal: NormalEquations, state: State, layout: Layout) -> None:
+    """Holds each eyelid that is wide open or closed and whose cost would fall beyond that."""
+    gradient, hessian = normal.gradient, normal.hessian
+    pull = gradient[:, layout.eyelids]
+    held = ((state.eyelids <= 0) & (pull > 0)) | ((state.eyelids >= 1) & (pull < 0))
+    free = torch.ones_like(gradient)
+    free[:, layout.eyelids] = (~held).to(free)
+    gradient *= free
+    hessian *= free[:, :, None] * free[:, None]
+    hessian.diagonal(dim1=1, dim2=2).add_(1 - free)

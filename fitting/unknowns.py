@@ -2,9 +2,10 @@
 
 A state is a point on the manifold of poses; a step is a flat vector (B, P) of tangent coordinates:
 
-    root 3 | position 3 | body 63 | jaw 3 | coefficients C | log head scale 3 | left hand K | right hand K
+    root 3 | position 3 | body 63 | jaw 3 | coefficients C | log head scale 3 | eyelids E | left hand K | right hand K
 
-Of the hands' 45 coordinates a layout may step the first K only; the others then stay where they are.
+Of the hands' 45 coordinates a layout may step the first K only, and of the eyelids both or none; the others then stay
+where they are.
 
 Rotation steps are world-frame left perturbations: the global rotation G_j of a joint becomes exp(d) G_j while the
 local rotations of all its descendants stay. Hands step in PCA coordinates.
@@ -52,7 +53,7 @@ class State:
     eye_pose: Tensor
     """(B, 2, 3, 3); not optimised."""
     eyelids: Tensor
-    """(B, 2); not optimised."""
+    """(B, 2) 0 open .. 1 closed."""
     contour_bin: Tensor
     """(B,) int64 row of the contour tables that the face outline uses; a discrete choice, refreshed now and then."""
     carried: Carried | None = None
@@ -72,6 +73,8 @@ class Layout:
     """Number of linear coefficients C: shape, expression and what else moves points by plain addition."""
     num_hand: int = HAND_DIM
     """Number of PCA coordinates K of each hand that step, 0..45."""
+    has_eyelids: bool = False
+    """Whether the two eyelids step."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.num_hand <= HAND_DIM:
@@ -83,12 +86,16 @@ class Layout:
 
     @property
     def log_head_scale(self) -> slice:
-        return slice(self.coefficients.stop, self.num_common)
+        return slice(self.coefficients.stop, self.coefficients.stop + 3)
+
+    @property
+    def eyelids(self) -> slice:
+        return slice(self.log_head_scale.stop, self.num_common)
 
     @property
     def num_common(self) -> int:
         """Unknowns that any keypoint may depend on: all but the fingers."""
-        return COEFFICIENTS_START + self.num_coefficients + 3
+        return self.log_head_scale.stop + 2 * self.has_eyelids
 
     @property
     def hands(self) -> slice:
@@ -123,6 +130,7 @@ def linear_coordinates(state: State, layout: Layout) -> Tensor:
     flat[:, POSITION] = state.position
     flat[:, layout.coefficients] = state.coefficients
     flat[:, layout.log_head_scale] = state.log_head_scale
+    flat[:, layout.eyelids] = state.eyelids[:, : 2 * layout.has_eyelids]
     flat[:, layout.hands] = state.hand_pca[:, :, : layout.num_hand].flatten(1)
     return flat
 
@@ -152,7 +160,7 @@ def retract(state: State, step: Tensor, rotations: Tensor, layout: Layout) -> St
         log_head_scale=state.log_head_scale + step[:, layout.log_head_scale],
         position=state.position + step[:, POSITION],
         eye_pose=state.eye_pose,
-        eyelids=state.eyelids,
+        eyelids=state.eyelids + step[:, layout.eyelids] if layout.has_eyelids else state.eyelids,
         contour_bin=state.contour_bin,
         carried=state.carried,
     )

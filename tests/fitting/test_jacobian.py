@@ -35,6 +35,11 @@ def test_jacobian_of_the_open_body_in_the_papers_fusion_equals_autodiff(open_pap
     check(open_paper_body_f64)
 
 
+def test_jacobian_with_eyelids_equals_autodiff(toy_body: SparseBody, toy_paper_body: SparseBody) -> None:
+    for body in (toy_body, toy_paper_body):
+        check(body.with_eyelids())
+
+
 def test_jacobian_before_the_near_plane_equals_autodiff(toy_body: SparseBody) -> None:
     """A body that the camera stands inside of: some points are in front of it, some closer than it projects."""
     depth = toy_body.forward(random_state(toy_body, 3)).points[..., 2] + 0.2

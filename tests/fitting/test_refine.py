@@ -18,6 +18,7 @@ from fitting.initialise import linear_coefficients
 from fitting.inputs import Coarse
 from fitting.refine import Camera, RefineConfig, RefineResult, Status, refine
 from fitting.sparse_body import SparseBody
+from model.batches import take_rows
 from model.body import skeleton
 from model.body.skeleton import NUM_MAIN_JOINTS
 from model.imaging import camera as pinhole
@@ -357,6 +358,21 @@ def test_fingers_that_are_not_refined_are_those_people_have(open_body: SparseBod
     error, before = (coordinates(result) - truth).square(), (coarse - truth).square()
     assert error[..., 12:].mean() < 0.5 * before[..., 12:].mean()
     assert error[..., :12].mean() < 0.5 * before[..., :12].mean()
+
+
+def test_keypoints_close_and_open_eyelids_where_they_may(open_body: SparseBody, people: SyntheticPeople) -> None:
+    """Sharp keypoints of open eyes, whose estimates are half closed; between open and closed whatever these say."""
+    few = take_rows(people, torch.arange(8))
+    seen = replace(few.observations, keypoints_px=few.clean_px, sigma_px=torch.full((8, 133), 0.1))
+    coarse = replace(few.coarse, eyelids=torch.full((8, 2), 0.5), face_valid=torch.ones(8, dtype=torch.bool))
+    held, free = (
+        refine(open_body, seen, coarse, few.camera, RefineConfig(refine_eyelids=choice)).parameters.eyelids
+        for choice in (False, True)
+    )
+    assert (held == 0.5).all()
+    assert (few.truth.eyelids == 0).all()
+    assert free.mean() < 0.25
+    assert ((free >= 0) & (free <= 1)).all()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Laws of stepping on the manifold of poses."""
 
+import pytest
 import torch
 from toy_bodies import random_state
 
@@ -40,8 +41,16 @@ def test_a_turn_is_about_world_axes_and_carries_the_limb(toy_body: SparseBody) -
         assert (after[:, joint] - before[:, joint]).abs().max() < 1e-12
 
 
-def test_layout_covers_a_step_without_gaps(toy_body: SparseBody) -> None:
-    layout = toy_body.layout
+@pytest.mark.parametrize("has_eyelids", [False, True])
+def test_layout_covers_a_step_without_gaps(has_eyelids: bool, toy_body: SparseBody) -> None:
+    layout = (toy_body.with_eyelids() if has_eyelids else toy_body).layout
     assert layout.coefficients.stop == layout.log_head_scale.start
-    assert layout.log_head_scale.stop == layout.hand(0).start
+    assert layout.log_head_scale.stop == layout.eyelids.start
+    assert layout.eyelids.stop - layout.eyelids.start == 2 * has_eyelids
+    assert layout.eyelids.stop == layout.hand(0).start
     assert layout.hand(1).stop == layout.size
+
+
+def test_a_body_elsewhere_steps_the_same(toy_body: SparseBody) -> None:
+    some = toy_body.with_eyelids().with_hand_components(12)
+    assert some.to(dtype=torch.float32).layout == some.layout
