@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS, LABEL_PARAMETERS, PART_NAMES
 from datasets_manifest.schema.labels import label_schema
-from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.schema.predictions import TRACK, prediction_schema, rotations_schema
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard
 from model.batches import map_tensors
@@ -51,7 +52,8 @@ def read_motion(path: Path, body_model: Mapping[str, Any], *, fps: float | None 
     """The poses of a file.
 
     Args:
-        path: ``.parquet`` of labels or predictions, of which the first person of each photo or frame counts; ``.npz``.
+        path: ``.parquet`` of labels or predictions, of which the first person of each photo or frame counts, of a video
+            with tracks who is there for longest; ``.npz``.
         body_model: What states the body that is to wear them.
         fps: Frames a second; None takes what the file says.
 
@@ -70,7 +72,7 @@ def read_motion(path: Path, body_model: Mapping[str, Any], *, fps: float | None 
 def _of_shard(path: Path, body_model: Mapping[str, Any], fps: float | None) -> Motion:
     with Shard(path) as shard:
         names = set(shard.schema.names)
-        if names == set(rotations_schema().names):
+        if names | {TRACK} == set(rotations_schema().names):
             raise ValueError(f"motion {path} holds joint rotations alone; predict it without --rotations-only")
         schema, flag = (prediction_schema(), "seen") if "source" in names else (label_schema(), "valid")
         rows, stated = shard.columns(schema), shard.footer.body_model
@@ -79,7 +81,7 @@ def _of_shard(path: Path, body_model: Mapping[str, Any], fps: float | None) -> M
             f"motion {path} is of the body model {body_name(stated)}, the avatars' is {body_name(body_model)}; "
             "label or predict it with the latter"
         )
-    rows = rows.take(rows["person"] == 0)
+    rows = rows.take(_followed(rows))
     flags = {part: rows[f"{part}_{flag}"] for part in PART_NAMES}
     rows = rows.take(kept := flags["body"] if flags["body"].any() else np.logical_or.reduce(list(flags.values())))
     known = {name: flags[_PART_OF[name]][kept] for name in WORN}
@@ -95,6 +97,17 @@ def _of_shard(path: Path, body_model: Mapping[str, Any], fps: float | None) -> M
         fps or (1 / float(np.median(gaps)) if (gaps > 0).any() else STILLS_FPS),
         is_seen=True,
     )
+
+
+def _followed(rows: Columns) -> np.ndarray:
+    """Which rows (N,) count: the first person of each photo or frame, of a video with tracks who has the longest."""
+    chosen = rows["person"] == 0
+    has_track = rows.has(TRACK) if TRACK in rows else np.zeros(rows.num_rows, bool)
+    for source in np.unique(rows["source"][has_track]) if has_track.any() else ():
+        own = rows["source"] == source
+        longest = np.bincount(rows[TRACK][own & has_track]).argmax()
+        chosen = np.where(own, has_track & (rows[TRACK] == longest), chosen)
+    return chosen
 
 
 def _of_npz(path: Path, fps: float | None) -> Motion:

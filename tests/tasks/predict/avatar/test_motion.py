@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -64,6 +65,17 @@ def predictions(path, count=5, **changes):
 def npz(path, poses, **more):
     np.savez(path, poses=poses, **more)
     return path
+
+
+def test_of_a_video_who_is_there_for_longest_is_followed_wherever_they_are_among_the_people(tmp_path):
+    key = {"frame": [0, 0, 1, 1, 2], "person": [0, 1, 0, 1, 0], "time_s": [0, 0, 0.1, 0.1, 0.2]}
+    ids = {"sample_id": [f"walk.mp4@{f}#{p}" for f, p in zip(key["frame"], key["person"], strict=True)]}
+    path = predictions(tmp_path / "a.parquet", **key, **ids, track=[4, 7, 7, 4, 7])
+    expected = rotvec_to_rotmat(torch.from_numpy(POSES[[1, 2, 4], 3:66]).reshape(3, 21, 3))
+    assert torch.allclose(read_motion(path, BODY).parameters.body_pose, expected)
+    untracked = predictions(tmp_path / "b.parquet", **key, **ids)
+    expected = rotvec_to_rotmat(torch.from_numpy(POSES[[0, 2, 4], 3:66]).reshape(3, 21, 3))
+    assert torch.allclose(read_motion(untracked, BODY).parameters.body_pose, expected)
 
 
 def test_labels_are_poses_where_their_parts_are_valid(tmp_path):
@@ -141,6 +153,7 @@ def test_joints_of_an_npz_file_are_those_of_smplx(tmp_path):
         ("nan.npz", "numbers that are not finite"),
         ("pickled.npz", "expected poses of 165 or 156 finite numbers"),
         ("body.parquet", r"is of the body model smplx \(22, fusion blended\), the avatars' is open \(11"),
+        ("earlier.parquet", "holds joint rotations alone; predict it without --rotations-only"),
         ("rotations.parquet", "holds joint rotations alone; predict it without --rotations-only"),
         ("nobody.parquet", "has no person with a part that is valid"),
         ("failed.parquet", "has no person with a part that is seen"),
@@ -165,6 +178,8 @@ def test_a_file_that_is_no_motion_is_one_sentence(tmp_path, name, sentence):
     predictions(tmp_path / "failed.parquet", 1, **failed, **{name: [None] for name in SEEN_COLUMNS})
     key = {"sample_id": ["a#0"], "source": ["a"], "person": [0], "status": ["ok"]}
     shard(tmp_path / "rotations.parquet", rotations_schema(), **key)
+    table = pq.read_table(tmp_path / "rotations.parquet")
+    pq.write_table(table.drop_columns(["track"]), tmp_path / "earlier.parquet")
     with pytest.raises(ValueError, match=sentence) as raised:
         read_motion(tmp_path / name, BODY)
     assert "\n" not in str(raised.value)
