@@ -9,10 +9,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from datasets_manifest.paths import placed
-from datasets_manifest.settings import Text, place_of, with_overrides, without_none
+from datasets_manifest.settings import Text, place_of, read_section, read_settings, with_overrides, without_none
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +79,27 @@ def placed_overrides(overrides: Mapping[str, Any], cls: type[Any], folder: Path)
             node = node[step]
         fixed[name] = node
     return fixed
+
+
+def load_placed(
+    kind: type[T], path: str | Path, section: str, overrides: Mapping[str, Any] | None = None, *, none: str = ""
+) -> T:
+    """Reads a settings file.
+
+    Args:
+        kind: Dataclass of the settings.
+        path: YAML file with one section; relative paths in it are taken from its folder.
+        section: Its name.
+        overrides: Dotted names to values that replace those of the file, e.g. ``{"optimiser.lr": 1e-4}``; relative
+            paths are taken from the working folder.
+        none: A setting that may be null, which is as if it were not stated.
+
+    Raises:
+        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
+    """
+    path = placed(path).absolute()
+    typed = placed_overrides(overrides or {}, kind, Path.cwd())
+    values = with_overrides(read_section(path, section), typed, kind)
+    if none in values and values[none] is None:
+        del values[none]
+    return with_places(read_settings(kind, values, path.name), kind, path.parent)

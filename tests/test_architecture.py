@@ -63,18 +63,18 @@ ROOMS = {
         "predict": {
             *("body_model", "display", "estimators", "people_renderer", "revisions", "settings", "tracks", "version"),
         },
-        "training.engine": {"settings"},
+        "training.engine": {"metric_files", "settings"},
         "training.labelled_photos": set(),
         "training.renderer": {
             *("body_model", "display", "metric_files", "posing", "revisions", "settings", "synthetic"),
             *("training.labelled_photos", "version"),
         },
         "training.guava": {
-            *("body_model", "display", "metric_files", "revisions", "settings", "training.engine"),
-            *("training.labelled_photos", "version"),
+            *("body_model", "display", "revisions", "settings", "training.engine", "training.labelled_photos"),
+            "version",
         },
         "training.regressor": {
-            *("body_model", "display", "metric_files", "revisions", "settings", "synthetic", "training.engine"),
+            *("body_model", "display", "revisions", "settings", "synthetic", "training.engine"),
             *("training.labelled_photos", "version"),
         },
         "training.photometric": {"display", "training.engine", "training.labelled_photos", "training.regressor"},
@@ -202,6 +202,7 @@ def test_tracked_files_name_no_folder_of_a_machine():
 
 ENGINE_KNOWS = (
     "tasks.training.engine.",
+    "tasks.metric_files",
     "tasks.settings",
     "datasets_manifest.",
     "model.batches",

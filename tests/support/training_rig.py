@@ -16,12 +16,13 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.rotations import rotvec_to_rotmat
 from tasks.training.engine.broken_rows import BrokenRow
+from tasks.training.engine.config import from_plain
 from tasks.training.engine.distributed import ProcessGroup
 from tasks.training.engine.experiment import some_of
 from tasks.training.regressor.experiment import RegressorExperiment
 from tasks.training.regressor.objective import Objective
 from tasks.training.regressor.plan import TrainingPlan
-from tasks.training.regressor.settings import from_plain
+from tasks.training.regressor.settings import TrainConfig
 
 TINY = RegressorConfig(
     backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
@@ -169,7 +170,7 @@ def noise_plan(folder: Path, **settings: object) -> TrainingPlan:
         "every": {"log": 1, "checkpoint": 2, "evaluate": 100, "pictures": 100},
         **settings,
     }
-    config = from_plain(stated)
+    config = from_plain(stated, TrainConfig)
     output = {f.name: str(folder / getattr(config.output, f.name)) for f in dataclasses.fields(config.output)}
     config = dataclasses.replace(config, output=dataclasses.replace(config.output, **output))
     return TrainingPlan(

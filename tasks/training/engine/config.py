@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from datasets_manifest.settings import Share
+from datasets_manifest.placed_settings import PathText
+from datasets_manifest.settings import Share, read_settings
 from model.execution import Precision
 from tasks.settings import Device
 
@@ -73,6 +75,28 @@ class ProcessConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OutputConfig:
+    """Where the results of a training go."""
+
+    runs: PathText
+    """One folder a run."""
+    checkpoint: PathText
+    """What the last finished run gives out."""
+    metrics: PathText
+    """All figures; the main ones go to ``summary/`` beside it."""
+    curve: PathText
+    """Losses by step, CSV."""
+    evaluations: PathText
+    """Held-out figures by step, CSV."""
+    held_out: PathText
+    """Figures of every held-out sample at the last evaluation, Parquet."""
+    plot: PathText
+    """Both curves as a picture."""
+    overlays: PathText
+    """The last sheet of held-out samples."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EngineConfig:
     """What the engine reads of the settings of a training; those of an experiment extend it."""
 
@@ -108,3 +132,16 @@ class EngineConfig:
         if self.optimiser.schedule == "constant":
             values.pop("steps")
         return values
+
+
+SomeConfig = TypeVar("SomeConfig", bound=EngineConfig)
+
+
+def to_plain(config: EngineConfig) -> dict[str, Any]:
+    """All settings as JSON values; ``from_plain`` gives the same settings back."""
+    return dataclasses.asdict(config)
+
+
+def from_plain(values: Mapping[str, Any], kind: type[SomeConfig]) -> SomeConfig:
+    """See ``to_plain``."""
+    return read_settings(kind, values, "run.json")

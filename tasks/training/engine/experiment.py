@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
 
 from model.batches import take_rows, tensors_of
 from tasks.training.engine.broken_rows import BrokenRow
-from tasks.training.engine.config import EngineConfig
+from tasks.training.engine.config import EngineConfig, to_plain
 from tasks.training.engine.distributed import ProcessGroup
+from tasks.training.engine.prepared import Plan
 from tasks.training.engine.run_folder import RunFolder
 
 
@@ -146,6 +147,31 @@ class Experiment(Protocol):
     def export(self, objective: Any, step: int, metrics: Mapping[str, Any]) -> bytes:
         """The file that is given out: the averaged weights, and all that has to be known about them."""
         ...
+
+
+SomePlan = TypeVar("SomePlan", bound=Plan)
+
+
+class PlannedExperiment(Generic[SomePlan]):
+    """What an experiment has of its plan."""
+
+    def __init__(self, plan: SomePlan) -> None:
+        self.plan = plan
+
+    @property
+    def run_hash(self) -> str:
+        """The plan's."""
+        return self.plan.run_hash
+
+    @property
+    def folder(self) -> RunFolder:
+        """The plan's."""
+        return self.plan.folder
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All settings as plain values."""
+        return to_plain(self.plan.config)
 
 
 def some_of(batch: SomeBatch, rows: Sequence[int]) -> SomeBatch:

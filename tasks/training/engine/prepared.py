@@ -5,9 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from tasks.training.engine.checkpoints import is_finished
+from tasks.training.engine.config import EngineConfig
 from tasks.training.engine.run_folder import RunFolder
+
+
+class Plan(Protocol):
+    """A training that may start: its inputs are there and fit each other."""
+
+    @property
+    def config(self) -> EngineConfig:
+        """All settings."""
+        ...
+
+    @property
+    def run_hash(self) -> str:
+        """Over everything that decides the result."""
+        ...
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the run keeps its files."""
+        ...
+
+    def lines(self) -> Sequence[str]:
+        """What will be done, for a log."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,3 +71,31 @@ class PreparedRun:
     """Whether nothing is left to do; then there is no request."""
     publish: Callable[[], TrainResult]
     """Puts the results of the finished run where the settings say."""
+
+
+def prepare_run(
+    plan: Plan, module: str, write_request: Callable[[], None], publish: Callable[[], TrainResult]
+) -> PreparedRun:
+    """Has the request of a training written, unless it has finished already.
+
+    Args:
+        plan: What is trained.
+        module: What each process runs.
+        write_request: Writes into the run's folder what the processes are told.
+        publish: Puts the results where the settings say.
+
+    Raises:
+        ValueError: The run has been trained beyond the steps of the settings.
+    """
+    prepared = PreparedRun(
+        module=module,
+        processes=plan.config.run.processes,
+        folder=plan.folder,
+        lines=plan.lines(),
+        is_finished=is_finished(plan.folder, plan.config.steps),
+        publish=publish,
+    )
+    if not prepared.is_finished:
+        plan.folder.summary.unlink(missing_ok=True)
+        write_request()
+    return prepared

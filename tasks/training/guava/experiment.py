@@ -13,19 +13,19 @@ from model.renderer.guava.checkpoint import load_guava, save_guava
 from model.renderer.perceptual.term import build_perceptual
 from tasks.body_model import ehm_assets
 from tasks.training.engine.distributed import ProcessGroup
-from tasks.training.engine.run_folder import RunFolder
+from tasks.training.engine.experiment import PlannedExperiment
 from tasks.training.guava.evaluation import HeldOutFrames, evaluate, sheet
 from tasks.training.guava.objective import GuavaObjective
 from tasks.training.guava.pairs import FramePairs, PairBatch
 from tasks.training.guava.request import GuavaPlan, read_request
-from tasks.training.guava.settings import GuavaTrainConfig, to_plain
+from tasks.training.guava.settings import GuavaTrainConfig
 from tasks.version import code_version
 
 PICTURED_PAIRS = 4
 """Held-out pairs on a sheet."""
 
 
-class GuavaExperiment:
+class GuavaExperiment(PlannedExperiment[GuavaPlan]):
     """A plan, carried out; see ``tasks.training.engine.experiment.Experiment``.
 
     Args:
@@ -36,7 +36,7 @@ class GuavaExperiment:
     """
 
     def __init__(self, plan: GuavaPlan) -> None:
-        self.plan = plan
+        super().__init__(plan)
         config = plan.config
 
         def pairs(sets, **options: Any) -> FramePairs:
@@ -59,21 +59,6 @@ class GuavaExperiment:
     def config(self) -> GuavaTrainConfig:
         """All settings."""
         return self.plan.config
-
-    @property
-    def run_hash(self) -> str:
-        """The plan's."""
-        return self.plan.run_hash
-
-    @property
-    def folder(self) -> RunFolder:
-        """The plan's."""
-        return self.plan.folder
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """All settings as plain values."""
-        return to_plain(self.config)
 
     @property
     def reaches_every_weight(self) -> bool:

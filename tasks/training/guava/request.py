@@ -21,12 +21,12 @@ from tasks.body_model import ehm_assets
 from tasks.display import Display
 from tasks.revisions import REVISIONS
 from tasks.settings import check_files
-from tasks.training.engine.checkpoints import is_finished
-from tasks.training.engine.prepared import PreparedRun
+from tasks.training.engine.config import from_plain, to_plain
+from tasks.training.engine.prepared import PreparedRun, prepare_run
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.guava.pairs import frames_of_clips
 from tasks.training.guava.publish import publish_run
-from tasks.training.guava.settings import GuavaTrainConfig, from_plain, to_plain
+from tasks.training.guava.settings import GuavaTrainConfig
 from tasks.training.labelled_photos import LabelledPhotos, check_apart, open_labelled, read_labelled, write_labelled
 
 MODULE = "tasks.training.guava"
@@ -118,18 +118,8 @@ def prepare(config: GuavaTrainConfig, display: Display | None = None) -> Prepare
         ValueError: See ``open_plan``; or the run has been trained beyond the steps of the settings.
     """
     plan = open_plan(config)
-    prepared = PreparedRun(
-        module=MODULE,
-        processes=config.run.processes,
-        folder=plan.folder,
-        lines=plan.lines(),
-        is_finished=is_finished(plan.folder, config.steps),
-        publish=partial(publish_run, plan.folder, config.output, config.loss.term.name),
-    )
-    if not prepared.is_finished:
-        plan.folder.summary.unlink(missing_ok=True)
-        write_request(plan)
-    return prepared
+    publish = partial(publish_run, plan.folder, config.output, config.loss.term.name)
+    return prepare_run(plan, MODULE, lambda: write_request(plan), publish)
 
 
 def write_request(plan: GuavaPlan) -> None:
@@ -154,7 +144,7 @@ def read_request(path: Path) -> GuavaPlan:
     request = json.loads(path.read_text(encoding="utf-8"))
     folder = RunFolder(root=path.parent, network=request["experiment"])
     training, validation = read_labelled(folder.selection, request)
-    config = from_plain(request["settings"])
+    config = from_plain(request["settings"], GuavaTrainConfig)
     return GuavaPlan(config=config, training=training, validation=validation, stated=request["stated"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import Any, Literal
 from pydantic import PositiveInt
 
 from datasets_manifest.paths import placed
-from datasets_manifest.placed_settings import PathText, placed_overrides, with_places
+from datasets_manifest.placed_settings import PathText, load_placed
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
-from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
+from datasets_manifest.settings import Share, read_section
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet
 from model.renderer.guava.config import PUBLISHED, GuavaConfig
 from model.renderer.guava.losses import GuavaLossConfig
 from model.renderer.splat.draw import Rasteriser
 from tasks.settings import BodyModelConfig
-from tasks.training.engine.config import EngineConfig
+from tasks.training.engine.config import EngineConfig, OutputConfig
 
 SECTION = "renderer"
 """Name of the section in the settings file."""
@@ -29,7 +28,7 @@ FILES = ("checkpoint", "perceptual_backbone", "perceptual_linear")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GuavaOutputConfig:
+class GuavaOutputConfig(OutputConfig):
     """Where the results go, relative to the folder of the settings file."""
 
     runs: PathText = "runs/guava"
@@ -131,27 +130,5 @@ def is_guava(path: str | Path, overrides: Mapping[str, Any] | None = None) -> bo
 
 
 def load_guava_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> GuavaTrainConfig:
-    """Reads the settings.
-
-    Args:
-        path: YAML file with one section ``renderer``; relative paths in it are taken from its folder.
-        overrides: Dotted names to values that replace those of the file; relative paths are taken from the working
-            folder.
-
-    Raises:
-        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
-    """
-    path = placed(path).absolute()
-    typed = placed_overrides(overrides or {}, GuavaTrainConfig, Path.cwd())
-    values = with_overrides(read_section(path, SECTION), typed, GuavaTrainConfig)
-    return with_places(read_settings(GuavaTrainConfig, values, path.name), GuavaTrainConfig, path.parent)
-
-
-def to_plain(config: GuavaTrainConfig) -> dict[str, Any]:
-    """All settings as JSON values; ``from_plain`` gives the same settings back."""
-    return dataclasses.asdict(config)
-
-
-def from_plain(values: Mapping[str, Any]) -> GuavaTrainConfig:
-    """See ``to_plain``."""
-    return read_settings(GuavaTrainConfig, values, "run.json")
+    """Reads the settings; see ``load_placed``."""
+    return load_placed(GuavaTrainConfig, path, SECTION, overrides)

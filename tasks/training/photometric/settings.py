@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from datasets_manifest.placed_settings import PathText
+from datasets_manifest.placed_settings import PathText, load_placed
 from model.renderer.part_windows import PARTS, Part
 from model.renderer.photometric import PhotometricConfig
-from tasks.training.regressor.settings import TrainConfig, TrainOutputConfig, load_config
+from tasks.training.regressor.settings import TrainConfig, TrainOutputConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,5 +96,5 @@ class PhotometricTrainConfig(TrainConfig):
 
 
 def load_photometric_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> PhotometricTrainConfig:
-    """Reads the settings of stage 2; see ``load_config``."""
-    return load_config(PhotometricTrainConfig, path, overrides)
+    """Reads the settings of stage 2; see ``load_placed``."""
+    return load_placed(PhotometricTrainConfig, path, PhotometricTrainConfig.section, overrides, none="synthetic")

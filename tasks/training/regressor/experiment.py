@@ -14,7 +14,7 @@ from model.regressor.flip import CoefficientMirror
 from model.regressor.network import EhmRegressor
 from tasks.body_model import full_body
 from tasks.training.engine.distributed import ProcessGroup
-from tasks.training.engine.run_folder import RunFolder
+from tasks.training.engine.experiment import PlannedExperiment
 from tasks.training.labelled_photos import LabelledPhotos
 from tasks.training.regressor.dataset import RegressorDataset
 from tasks.training.regressor.evaluation import Evaluator, HeldOut, evaluate
@@ -22,7 +22,7 @@ from tasks.training.regressor.objective import Objective
 from tasks.training.regressor.pictures import overlay_sheet
 from tasks.training.regressor.plan import TrainingPlan
 from tasks.training.regressor.request import read_request
-from tasks.training.regressor.settings import TrainConfig, to_plain
+from tasks.training.regressor.settings import TrainConfig
 from tasks.training.regressor.start import first_weights
 from tasks.version import code_version
 
@@ -30,7 +30,7 @@ PICTURED_PEOPLE = 8
 """Validation people on a sheet of overlays."""
 
 
-class RegressorExperiment:
+class RegressorExperiment(PlannedExperiment[TrainingPlan]):
     """A plan, carried out; see ``tasks.training.engine.experiment.Experiment``.
 
     Args:
@@ -41,7 +41,7 @@ class RegressorExperiment:
     """
 
     def __init__(self, plan: TrainingPlan) -> None:
-        self.plan = plan
+        super().__init__(plan)
         config, network = plan.config, plan.config.network
         mirror = None
         if config.augment.flip_share > 0:
@@ -65,21 +65,6 @@ class RegressorExperiment:
     def config(self) -> TrainConfig:
         """All settings."""
         return self.plan.config
-
-    @property
-    def run_hash(self) -> str:
-        """The plan's."""
-        return self.plan.run_hash
-
-    @property
-    def folder(self) -> RunFolder:
-        """The plan's."""
-        return self.plan.folder
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """All settings as plain values."""
-        return to_plain(self.config)
 
     @property
     def reaches_every_weight(self) -> bool:

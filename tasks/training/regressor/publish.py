@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets_manifest.files import write_bytes, write_text
 from model.regressor.unseen import UNSEEN_MEASURES
-from tasks.metric_files import write_summary
-from tasks.training.engine.curves import curve_plot_png, read_rows, rows_to_csv
 from tasks.training.engine.prepared import TrainResult
+from tasks.training.engine.publish import publish_files
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.regressor.evaluation import MEAN_POSE, PLACES, TOLD, HeldOut, joined, said
 from tasks.training.regressor.settings import TrainConfig, TrainOutputConfig
@@ -41,32 +38,16 @@ def publish_run(folder: RunFolder, output: TrainOutputConfig, name: str = TrainC
     Raises:
         ValueError: The run has not finished.
     """
-    if not folder.summary.is_file():
-        raise ValueError(f"the run in {folder.root} has not finished; run the same command again to go on")
-    folder.selection.unlink(missing_ok=True)  # as large as the labels, from which it is made again
-    metrics = json.loads(folder.summary.read_text(encoding="utf-8"))["metrics"]
-    rows, evaluations = read_rows(folder.curve), read_rows(folder.evaluations)
-    write_bytes(Path(output.checkpoint), folder.final.read_bytes())
-    write_text(Path(output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    write_summary(output.metrics, name, {figure: metrics[figure] for figure in _SUMMARY if figure in metrics})
-    write_text(Path(output.curve), rows_to_csv(rows))
-    # DVC wants both files even where nothing was held out.
-    write_text(Path(output.evaluations), rows_to_csv(evaluations) if evaluations else "step\n")
-    nobody = HeldOut(network=joined([]), mean_pose=joined([]))
-    people = folder.held_out.read_bytes() if folder.held_out.is_file() else nobody.parquet()
-    write_bytes(Path(output.held_out), people)
-    write_bytes(Path(output.plot), curve_plot_png(rows, evaluations, PLOTTED, baseline=MEAN_POSE))
-    pictures = sorted(folder.pictures.glob("step-*.png"))
-    if pictures:
-        write_bytes(Path(output.overlays), pictures[-1].read_bytes())
-    return TrainResult(
-        folder=folder,
-        checkpoint=Path(output.checkpoint),
-        metrics=metrics,
-        plot=Path(output.plot),
-        overlays=Path(output.overlays) if pictures else None,
-        markdown=run_markdown(metrics, rows, evaluations),
-        sentence=outcome(Path(output.checkpoint), metrics, evaluations),
+    return publish_files(
+        folder,
+        output,
+        name=name,
+        summary=_SUMMARY,
+        plotted=PLOTTED,
+        baseline=MEAN_POSE,
+        nobody=lambda: HeldOut(network=joined([]), mean_pose=joined([])).parquet(),
+        markdown=lambda found: run_markdown(found.metrics, found.rows, found.evaluations),
+        sentence=lambda found: outcome(Path(output.checkpoint), found.metrics, found.evaluations),
     )
 
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from datasets_manifest.files import sweep_temporary, write_text
 from tasks.display import Display
-from tasks.training.engine.checkpoints import is_finished
-from tasks.training.engine.prepared import PreparedRun
+from tasks.training.engine.config import from_plain, to_plain
+from tasks.training.engine.prepared import PreparedRun, prepare_run
 from tasks.training.engine.run_folder import RunFolder
 from tasks.training.labelled_photos import read_labelled, write_labelled
 from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.publish import publish_run
-from tasks.training.regressor.settings import TrainConfig, from_plain, to_plain
+from tasks.training.regressor.settings import TrainConfig
 
 MODULE = "tasks.training.regressor"
 """What each process of the training runs."""
@@ -51,19 +51,8 @@ def prepare_plan(plan: TrainingPlan, module: str) -> PreparedRun:
     Raises:
         ValueError: The run has been trained beyond the steps of the settings.
     """
-    config = plan.config
-    prepared = PreparedRun(
-        module=module,
-        processes=config.run.processes,
-        folder=plan.folder,
-        lines=plan.lines(),
-        is_finished=is_finished(plan.folder, config.steps),
-        publish=partial(publish_run, plan.folder, config.output, config.section),
-    )
-    if not prepared.is_finished:
-        plan.folder.summary.unlink(missing_ok=True)
-        write_request(plan)
-    return prepared
+    publish = partial(publish_run, plan.folder, plan.config.output, plan.config.section)
+    return prepare_run(plan, module, lambda: write_request(plan), publish)
 
 
 def write_request(plan: TrainingPlan) -> None:

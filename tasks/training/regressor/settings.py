@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from datasets_manifest.paths import placed
-from datasets_manifest.placed_settings import PathText, PlacedBy, path_in, placed_overrides, with_places
-from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
+from datasets_manifest.placed_settings import PathText, PlacedBy, load_placed, path_in
+from datasets_manifest.settings import Share
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet
 from model.regressor.augment import AugmentConfig
@@ -20,7 +18,7 @@ from model.regressor.config import RegressorConfig
 from model.regressor.loss_config import LossConfig
 from tasks.settings import BodyModelConfig
 from tasks.synthetic.pose import CROP_SHARES
-from tasks.training.engine.config import EngineConfig
+from tasks.training.engine.config import EngineConfig, OutputConfig
 
 MEANS = ("labels", "neutral")
 """What the read-outs are added to where no file says it."""
@@ -50,7 +48,7 @@ class SyntheticPeopleConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainOutputConfig:
+class TrainOutputConfig(OutputConfig):
     """Where the results go, relative to the folder of the settings file."""
 
     runs: PathText = "runs/train"
@@ -172,39 +170,6 @@ class TrainConfig(EngineConfig):
         return values
 
 
-Config = TypeVar("Config", bound=TrainConfig)
-
-
 def load_train_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
-    """Reads the settings of stage 1; see ``load_config``."""
-    return load_config(TrainConfig, path, overrides)
-
-
-def load_config(kind: type[Config], path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Reads the settings of a training of the regressor.
-
-    Args:
-        kind: Of which training.
-        path: YAML file with its one section; relative paths in it are taken from its folder.
-        overrides: Dotted names to values that replace those of the file, e.g. ``{"optimiser.lr": 1e-4}``; relative
-            paths are taken from the working folder.
-
-    Raises:
-        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
-    """
-    path = placed(path).absolute()
-    typed = placed_overrides(overrides or {}, kind, Path.cwd())
-    values = with_overrides(read_section(path, kind.section), typed, kind)
-    if values.get("synthetic", {}) is None:
-        del values["synthetic"]
-    return with_places(read_settings(kind, values, path.name), kind, path.parent)
-
-
-def to_plain(config: TrainConfig) -> dict[str, Any]:
-    """All settings as JSON values; ``from_plain`` gives the same settings back."""
-    return dataclasses.asdict(config)
-
-
-def from_plain(values: Mapping[str, Any], kind: type[Config] = TrainConfig) -> Config:
-    """See ``to_plain``."""
-    return read_settings(kind, values, "run.json")
+    """Reads the settings of stage 1; see ``load_placed``."""
+    return load_placed(TrainConfig, path, TrainConfig.section, overrides, none="synthetic")

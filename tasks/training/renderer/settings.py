@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from datasets_manifest.paths import placed
-from datasets_manifest.placed_settings import PathText, placed_overrides, with_places
-from datasets_manifest.settings import Share, read_section, read_settings, with_overrides
+from datasets_manifest.placed_settings import PathText, load_placed
+from datasets_manifest.settings import Share
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet
 from model.renderer.perceptual.term import PerceptualConfig
@@ -115,17 +114,5 @@ class RendererConfig:
 
 
 def load_renderer_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RendererConfig:
-    """Reads the settings.
-
-    Args:
-        path: YAML file with one section ``renderer``; relative paths in it are taken from its folder.
-        overrides: Dotted names to values that replace those of the file; relative paths are taken from the working
-            folder.
-
-    Raises:
-        ValueError: The file is missing or not YAML, a setting is unknown or out of range.
-    """
-    path = placed(path).absolute()
-    typed = placed_overrides(overrides or {}, RendererConfig, Path.cwd())
-    values = with_overrides(read_section(path, SECTION), typed, RendererConfig)
-    return with_places(read_settings(RendererConfig, values, path.name), RendererConfig, path.parent)
+    """Reads the settings; see ``load_placed``."""
+    return load_placed(RendererConfig, path, SECTION, overrides)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.renderer.guava.config import PUBLISHED
-from tasks.training.guava.settings import from_plain, is_guava, load_guava_config, to_plain
+from tasks.training.engine.config import from_plain, to_plain
+from tasks.training.guava.settings import GuavaTrainConfig, is_guava, load_guava_config
 
 ROOT = Path(__file__).resolve().parents[4]
 RECIPE = ROOT / "params.guava.yaml"
@@ -24,7 +25,7 @@ def test_the_recipe_is_that_of_the_release():
 
 def test_settings_survive_their_file():
     config = load_guava_config(RECIPE, {"loss.head": 0.5, "network.image_px": 256})
-    assert from_plain(to_plain(config)) == config
+    assert from_plain(to_plain(config), GuavaTrainConfig) == config
     assert (config.loss.head, config.network.image_px) == (0.5, 256)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.training.engine.config import from_plain, to_plain
 from tasks.training.photometric.settings import PhotometricTrainConfig, load_photometric_config
-from tasks.training.regressor.settings import from_plain, load_train_config, to_plain
+from tasks.training.regressor.settings import load_train_config
 
 ROOT = Path(__file__).resolve().parents[4]
 PRESETS = ("params.photometric.yaml", "params.photometric-face.yaml", "params.photometric-paper.yaml")

@@ -15,11 +15,12 @@ from model.regressor import flip
 from tasks.body_model import ehm_assets
 from tasks.settings import BodyModelConfig
 from tasks.training.engine.broken_rows import BrokenRows
+from tasks.training.engine.config import from_plain
 from tasks.training.engine.loader import each_row_once
 from tasks.training.regressor import plan
 from tasks.training.regressor.experiment import RegressorExperiment
 from tasks.training.regressor.plan import TrainingPlan, open_plan
-from tasks.training.regressor.settings import from_plain
+from tasks.training.regressor.settings import TrainConfig
 
 
 def test_it_says_how_well_faces_are_mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +39,7 @@ def test_a_broken_validation_photo_gives_way_within_the_stated_share(tmp_path: P
         plan = noise_plan(tmp_path, max_broken_share=share, augment={"flip_share": 0.0})
         plan = dataclasses.replace(plan, training=(people,), validation=(people,))
         held_out = RegressorExperiment(plan).validation
+        assert held_out is not None
         batches = each_row_once(held_out, alone(), 0, BrokenRows(len(held_out), share))
         if said is None:
             (batch,) = batches
@@ -57,7 +59,7 @@ def open_labels(folder: Path, share: float, masks: Path | None = None, **setting
     body = ehm_assets(BodyModelConfig())
     labelled_photos(folder, 12, body_sha256=body.sha256)
     entry = {"path": str(folder / "labels/small"), "images": str(folder / "photos"), "masks": masks and str(masks)}
-    return open_plan(from_plain({"datasets": [entry], "validation_share": share, **settings}))
+    return open_plan(from_plain({"datasets": [entry], "validation_share": share, **settings}, TrainConfig))
 
 
 def test_a_body_without_hands_is_refused_before_anything_is_trained(tmp_path: Path, monkeypatch) -> None:
@@ -81,7 +83,7 @@ def test_labels_of_another_fusion_are_refused(tmp_path: Path) -> None:
     labelled_photos(tmp_path, 4, body_sha256=body.sha256)
     entry = {"path": str(tmp_path / "labels/small"), "images": str(tmp_path / "photos")}
     with pytest.raises(ValueError, match=r"fusion blended\), expected is .*fusion paper\)"):
-        open_plan(from_plain({"datasets": [entry], "body_model": {"fusion": "paper"}}))
+        open_plan(from_plain({"datasets": [entry], "body_model": {"fusion": "paper"}}, TrainConfig))
 
 
 def test_a_share_of_the_labels_is_evaluated_on_and_not_learnt_from(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_masks_that_are_not_of_these_people_are_told(tmp_path: Path) -> None:
 
 
 def test_a_regressor_to_begin_with_decides_the_run_by_its_bytes(tmp_path: Path) -> None:
-    hashes = {None: open_labels(tmp_path, 0.5).run_hash}
+    hashes: dict[str | None, str] = {None: open_labels(tmp_path, 0.5).run_hash}
     for name, data in (("a", b"one"), ("b", b"one"), ("c", b"two")):
         (tmp_path / name).write_bytes(data)
         hashes[name] = open_labels(tmp_path, 0.5, regressor_weights=str(tmp_path / name)).run_hash

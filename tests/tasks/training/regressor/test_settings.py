@@ -13,7 +13,8 @@ import yaml
 from datasets_manifest.settings import read_sections
 from tasks.annotate.settings import AnnotateConfig
 from tasks.setting_rows import setting_rows
-from tasks.training.regressor.settings import TrainConfig, from_plain, load_train_config, to_plain
+from tasks.training.engine.config import from_plain, to_plain
+from tasks.training.regressor.settings import TrainConfig, load_train_config
 
 ROOT = Path(__file__).resolve().parents[4]
 PRESETS = (
@@ -28,7 +29,7 @@ PRESETS = (
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_loads_and_comes_back_from_json(name: str) -> None:
     config = load_train_config(ROOT / name)
-    assert from_plain(json.loads(json.dumps(to_plain(config)))) == config
+    assert from_plain(json.loads(json.dumps(to_plain(config))), TrainConfig) == config
 
 
 def test_the_papers_preset_states_the_papers_figures() -> None:
@@ -163,4 +164,4 @@ def test_a_run_that_was_begun_without_the_term_of_what_is_not_seen_goes_on() -> 
 
 
 def _config(**values: object) -> TrainConfig:
-    return from_plain({"datasets": [{"path": "a", "images": "b"}], **values})
+    return from_plain({"datasets": [{"path": "a", "images": "b"}], **values}, TrainConfig)
