@@ -16,6 +16,7 @@ from datasets_manifest.shards.label_sets import LabelSet
 from datasets_manifest.shards.store import shard_path, write_shard
 from datasets_manifest.sources.masks import mask_path, mask_png
 from model.body.asset_files import Correspondence, save_body, save_correspondence
+from model.body.skeleton import FACE
 from model.renderer.guava.body import guava_body
 from model.renderer.guava.checkpoint import save_guava
 from model.renderer.guava.config import PUBLISHED
@@ -56,6 +57,19 @@ def write_checkpoint(path, body):
     return path
 
 
+FACE_PX = (45.0, 32.0)
+"""Centre of the face in every frame; its square has a side of 20 px."""
+
+
+def keypoints():
+    """Of a face alone, whose points are 10 px wide and 8 px high."""
+    found = np.zeros((133, 3))
+    around = np.linspace(0, 2 * np.pi, 68)
+    found[FACE] = np.column_stack([FACE_PX[0] + 5 * np.cos(around), FACE_PX[1] + 4 * np.sin(around), np.ones(68)])
+    found[FACE.start + 34, 0] = FACE_PX[0] - 5
+    return found
+
+
 def clip_rows(name, clip, split="train", people=1):
     """Labels of the frames of a clip."""
     for frame in range(FRAMES):
@@ -64,6 +78,7 @@ def clip_rows(name, clip, split="train", people=1):
             yield row | {
                 "sample_id": f"{name}/{split}/{clip}::{frame:06d}#{person}", "split": split,
                 "image_width": WIDTH, "image_height": HEIGHT, "bbox_xyxy": [20.0, 4.0, 70.0, 60.0],
+                "keypoints_2d": keypoints(),
                 "principal_px": [WIDTH / 2, HEIGHT / 2], "transl_m": [0.0, 0.0, 4.0],
             }  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""GUAVA's renderer trained on: pairs of frames of one person, one checkpoint of the published layout."""
+"""GUAVA's renderer trained on: pairs of photos of one person, one checkpoint of the published layout."""

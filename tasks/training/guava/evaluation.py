@@ -1,4 +1,4 @@
-"""How like held-out frames are to what is drawn of them from another frame of the person."""
+"""How like held-out photos are to what is drawn of them from another photo of the person."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def evaluate(objective: GuavaObjective, batches: Iterable[PairBatch], group: Pro
     own: dict[str, dict[str, float]] = {}
     for batch in batches:
         placed = map_tensors(batch, lambda tensor: tensor.to(group.device))
-        _, _, drawn = objective.draw(placed, None)
+        drawn = objective.draw(placed)
         target, mask = placed.target.picture, placed.target.mask > 0.5
         found: dict[str, list[float]] = {}
         for prefix, picture in (("", drawn.refined), (RAW, drawn.raw)):
@@ -73,7 +73,7 @@ def sheet(objective: GuavaObjective, batch: PairBatch) -> bytes:
     rows = []
     for row in range(len(batch.sample_ids)):
         pair = map_tensors(batch, lambda tensor, row=row: tensor[row : row + 1])
-        _, _, drawn = objective.draw(pair, None)
+        drawn = objective.draw(pair)
         size = drawn.raw.shape[2:]
         source = torch.nn.functional.interpolate(pair.source.picture, size, mode="bilinear", antialias=True)
         rows.append(torch.cat([source, pair.target.picture, drawn.raw, drawn.refined], 3)[0])

@@ -10,6 +10,7 @@ from model.batches import map_tensors
 from model.body.ehms import EHMs
 from model.renderer.guava.body import guava_body
 from model.renderer.guava.checkpoint import load_guava, save_guava
+from model.renderer.part_windows import PARTS
 from model.renderer.perceptual.term import build_perceptual
 from tasks.body_model import ehm_assets
 from tasks.training.engine.distributed import ProcessGroup
@@ -18,6 +19,7 @@ from tasks.training.guava.evaluation import HeldOutFrames, evaluate, sheet
 from tasks.training.guava.objective import GuavaObjective
 from tasks.training.guava.pairs import FramePairs, PairBatch
 from tasks.training.guava.request import GuavaPlan, read_request
+from tasks.training.guava.same_person import SamePerson
 from tasks.training.guava.settings import GuavaTrainConfig
 from tasks.version import code_version
 
@@ -32,7 +34,7 @@ class GuavaExperiment(PlannedExperiment[GuavaPlan]):
         plan: Which labels, photos and masks, and all settings.
 
     Raises:
-        ValueError: A set has nobody in two frames.
+        ValueError: A set has nobody in two photos.
     """
 
     def __init__(self, plan: GuavaPlan) -> None:
@@ -42,6 +44,7 @@ class GuavaExperiment(PlannedExperiment[GuavaPlan]):
         def pairs(sets, **options: Any) -> FramePairs:
             return FramePairs(
                 sets,
+                same=SamePerson(config.same_person),
                 source_px=config.network.dino.side_px,
                 target_px=config.network.image_px,
                 seed=config.seed,
@@ -50,10 +53,10 @@ class GuavaExperiment(PlannedExperiment[GuavaPlan]):
                 **options,
             )
 
-        self.training = pairs(plan.training)
-        """Frames to learn from, each with another one of the person, in random order."""
+        self.training = pairs(plan.training, parts=PARTS if config.loss.close_ups == "cameras" else ())
+        """Photos to learn from, each with another one of the person, in random order."""
         self.validation = pairs(plan.validation, shuffle=False) if plan.validation else None
-        """Frames to evaluate on; None where there are none."""
+        """Photos to evaluate on; None where there are none."""
 
     @property
     def config(self) -> GuavaTrainConfig:

@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model.batches import take_rows
 from model.body.ehms import EHMs
 from model.renderer.guava.gaussians import Appearance
-from model.renderer.guava.losses import GuavaLossConfig, guava_loss, part_boxes
+from model.renderer.guava.losses import CloseUp, GuavaLossConfig, guava_loss, part_boxes
 from model.renderer.guava.renderer import GuavaRenderer, Picture
+from model.renderer.part_windows import PARTS, Part
 from model.renderer.perceptual.term import Perceptual
 from model.renderer.splat.draw import Rasteriser
-from tasks.training.guava.pairs import PairBatch
+from tasks.training.guava.pairs import Cuts, PairBatch
 
 
 class GuavaObjective(nn.Module):
@@ -46,17 +48,22 @@ class GuavaObjective(nn.Module):
     def forward(self, batch: PairBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its weighted terms without gradient."""
         generator = _generator(batch.step.device) if self.training else None
-        appearance, vertices, drawn = self.draw(batch, generator)
+        appearance, vertices, turns, drawn = self._drawn(batch, generator)
         target = batch.target
-        side = self.renderer.config.image_px
-        boxes = part_boxes(vertices, target.camera, dict(self.parts.named_buffers()), side)
-        known = target.known
-        seen = Picture(refined=drawn.refined * known, raw=drawn.raw * known, alpha=drawn.alpha)
-        step = int(batch.step.max())
-        return guava_loss(seen, appearance, target.picture, target.mask, boxes, step, self.loss, self.perceptual)
+        if batch.parts:
+            parts = self._close_ups(batch, appearance, vertices, turns, generator)
+        else:
+            ids: dict[Part, Tensor] = {part: getattr(self.parts, part) for part in PARTS}
+            parts = part_boxes(vertices, target.camera, ids, self.renderer.config.image_px)
+        seen, step = _seen(drawn, target), int(batch.step.max())
+        return guava_loss(seen, appearance, target.picture, target.mask, parts, step, self.loss, self.perceptual)
 
-    def draw(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Appearance, Tensor, Picture]:
-        """Appearance from the sources, vertices (B, V, 3) of the targets, and those drawn."""
+    def draw(self, batch: PairBatch) -> Picture:
+        """The targets from the sources, without noise."""
+        return self._drawn(batch, None)[3]
+
+    def _drawn(self, batch: PairBatch, generator: torch.Generator | None) -> tuple[Appearance, Tensor, Tensor, Picture]:
+        """Appearance from the sources; vertices (B, V, 3) of the targets, how the skin turns there, and those drawn."""
         source, target = batch.source, batch.target
         vertices, _ = self.body.posed_surface(source.people)
         appearance = self.renderer.appearance(source.picture, vertices, source.camera, generator=generator)
@@ -64,7 +71,33 @@ class GuavaObjective(nn.Module):
         drawn = self.renderer.draw(
             appearance, vertices, turns, target.camera, rasteriser=self.rasteriser, generator=generator
         )
-        return appearance, vertices, drawn
+        return appearance, vertices, turns, drawn
+
+    def _close_ups(
+        self,
+        batch: PairBatch,
+        appearance: Appearance,
+        vertices: Tensor,
+        turns: Tensor,
+        generator: torch.Generator | None,
+    ) -> dict[Part, CloseUp]:
+        """Parts of those who show them, each drawn by its own camera."""
+        found: dict[Part, CloseUp] = {}
+        for part, cuts in batch.parts.items():
+            rows = torch.nonzero(cuts.is_shown).squeeze(1)
+            if not len(rows):
+                continue
+            own, looks, points, turned = take_rows((cuts, appearance, vertices, turns), rows)
+            drawn = self.renderer.draw(
+                looks, points, turned, own.camera, rasteriser=self.rasteriser, generator=generator
+            )
+            found[part] = CloseUp(drawn=_seen(drawn, own), target=own.picture, mask=own.mask)
+        return found
+
+
+def _seen(drawn: Picture, cuts: Cuts) -> Picture:
+    """What is drawn where the photo's mask is known."""
+    return Picture(refined=drawn.refined * cuts.known, raw=drawn.raw * cuts.known, alpha=drawn.alpha)
 
 
 def _generator(device: torch.device) -> torch.Generator:

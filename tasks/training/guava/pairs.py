@@ -1,4 +1,4 @@
-"""Pairs of frames of one person, by position: which frames and their pixels follow from (seed, position).
+"""Pairs of photos of one person, by position: which photos and their pixels follow from (seed, position).
 
 Legend: B pairs, P side of a picture in px.
 """
@@ -6,8 +6,9 @@ Legend: B pairs, P side of a picture in px.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,23 +17,24 @@ from torch import Tensor
 from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
 from datasets_manifest.sources.images import ImageError, decode_image
 from datasets_manifest.sources.masks import PERSON, UNKNOWN
-from datasets_manifest.sources.video import clip_of
 from model.batches import cat_rows
 from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera
 from model.imaging.crop import crop_square, crop_transform, cut_crop
-from model.imaging.squares import apply_affine
+from model.imaging.squares import Square, apply_affine
+from model.renderer.part_windows import Part, part_window
 from tasks.training.engine.broken_rows import BrokenRow, TrainingDataError, first_usable
 from tasks.training.engine.sampling import InOrder, MixtureSampler
+from tasks.training.guava.same_person import SamePerson
 from tasks.training.labelled_photos import LabelledPhotos
 
 _PARTNER = 11
-"""Sets the random stream of the other frame apart from that of the order."""
+"""Sets the random stream of the other photo apart from that of the order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Frames:
-    """One frame of each of B people."""
+class Cuts:
+    """A square of a photo of each of B people."""
 
     rgb: Tensor
     """(B, 3, P, P) uint8."""
@@ -40,8 +42,6 @@ class Frames:
     """(B, 1, P, P) uint8: which share of a pixel is the person's."""
     known: Tensor
     """(B, 1, P, P) bool: whether that is known."""
-    people: EhmParameters
-    """Pose and place in the frame of the camera."""
     camera: Camera
     """In pixels of what is drawn."""
 
@@ -57,6 +57,22 @@ class Frames:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Frames(Cuts):
+    """One photo of each of B people."""
+
+    people: EhmParameters
+    """Pose and place in the frame of the camera."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartCuts(Cuts):
+    """A part of each of B people."""
+
+    is_shown: Tensor
+    """(B,) bool: whether enough of it is seen to know where it is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PairBatch:
     """B pairs."""
 
@@ -64,6 +80,8 @@ class PairBatch:
     """What a person is known from."""
     target: Frames
     """What is drawn."""
+    parts: Mapping[Part, PartCuts]
+    """Head and hands of the targets, where they are drawn by cameras of their own."""
     step: Tensor
     """(B,) int64 how many steps are done when this is learnt from."""
     sample_ids: tuple[str, ...]
@@ -74,33 +92,37 @@ class FramePairs:
     """Pairs by position.
 
     Args:
-        sets: One or more data sets of clips, with masks.
+        sets: One or more data sets, with masks.
+        same: Which photos show one person.
         source_px: Side of the pictures that people are known from.
         target_px: Side of what is drawn.
-        seed: Of the order and of the other frame.
+        seed: Of the order and of the other photo.
         global_batch: Pairs of a step.
-        shuffle: False goes through the frames as they are, each with the first frame of its clip, for evaluation.
-        max_broken_share: Largest share of all frames that may be unusable.
+        parts: What is looked at closely, by cameras of its own.
+        shuffle: False goes through the photos as they are, each with the first one of its person, for evaluation.
+        max_broken_share: Largest share of all photos that may be unusable.
 
     Raises:
-        ValueError: A set has no clip in which one person is labelled in two frames or more, and nobody else.
+        ValueError: A set has nobody in two photos.
     """
 
     def __init__(
         self,
         sets: Sequence[LabelledPhotos],
         *,
+        same: SamePerson,
         source_px: int,
         target_px: int,
         seed: int,
         global_batch: int,
+        parts: Sequence[Part] = (),
         shuffle: bool = True,
         max_broken_share: float = 0.0,
     ) -> None:
         self.sets = tuple(sets)
         self.source_px, self.target_px, self.seed, self.global_batch = source_px, target_px, seed, global_batch
-        self.max_broken_share = max_broken_share
-        self._others = [frames_of_clips(each, first=not shuffle) for each in sets]
+        self.max_broken_share, self.parts = max_broken_share, parts
+        self._others = [same.photos(each, first=not shuffle) for each in sets]
         self._targets = [np.array(sorted(others)) for others in self._others]
         self._columns = [{name: each.selection.array(name) for name in _COLUMNS} for each in sets]
         self._names = [each.selection.table["image"].combine_chunks() for each in sets]
@@ -111,7 +133,7 @@ class FramePairs:
         self._sampler = MixtureSampler(sizes, weights, seed) if shuffle else InOrder(sizes)
 
     def __len__(self) -> int:
-        """Frames of all sets that may be drawn."""
+        """Photos of all sets that may be drawn."""
         return sum(map(len, self._targets))
 
     def find(self, position: int) -> tuple[PairBatch, tuple[BrokenRow, ...]]:
@@ -146,23 +168,49 @@ class FramePairs:
         other = others[0]
         if self._shuffle:
             other = np.random.default_rng([self.seed, _PARTNER, position]).choice(others)
+        source, target = (self._photo(index, int(each)) for each in (other, row))
         return PairBatch(
-            source=self._frame(index, int(other), self.source_px),
-            target=self._frame(index, row, self.target_px),
+            source=self._frame(index, int(other), source, self.source_px),
+            target=self._frame(index, row, target, self.target_px),
+            parts={part: self._part(index, row, target, part) for part in self.parts},
             step=torch.tensor([position // self.global_batch]),
             sample_ids=(self._ids[index][row].as_py(),),
         )
 
-    def _frame(self, index: int, row: int, side_px: int) -> Frames:
-        photos, columns, name = self.sets[index], self._columns[index], self._names[index][row].as_py()
+    def _photo(self, index: int, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Photo (H, W, 3) and mask (H, W)."""
+        photos, name = self.sets[index], self._names[index][row].as_py()
         try:
             rgb = decode_image(photos.images.read(name), name=name)
-            mask = photos.mask(name, int(columns["person"][row]), (rgb.shape[1], rgb.shape[0]))
+            mask = photos.mask(name, int(self._columns[index]["person"][row]), (rgb.shape[1], rgb.shape[0]))
         except ImageError as error:
             raise TrainingDataError(f"{name} in {photos.images.root} cannot be used ({error.detail})") from error
         if mask is None:
-            raise TrainingDataError(f"{name} has no mask in {photos.masks}; make it, or leave the frame out")
+            raise TrainingDataError(f"{name} has no mask in {photos.masks}; make it, or leave the photo out")
+        return rgb, mask
+
+    def _frame(self, index: int, row: int, photo: tuple[np.ndarray, np.ndarray], side_px: int) -> Frames:
+        columns = self._columns[index]
+        people = EhmParameters.from_columns({field.name: columns[field.name][row : row + 1] for field in LABEL_FIELDS})
         square = crop_square(columns["bbox_xyxy"][row])
+        return Frames(**self._cut(index, row, photo, square, side_px), people=people)
+
+    def _part(self, index: int, row: int, photo: tuple[np.ndarray, np.ndarray], part: Part) -> PartCuts:
+        columns = self._columns[index]
+        window = part_window(columns["keypoints_2d"][row], part)
+        square = crop_square(columns["bbox_xyxy"][row])  # where there is no part, anything
+        if window is not None:
+            x, y, side = map(float, window)
+            square = Square(centre_px=(x, y), side_px=side)
+        return PartCuts(
+            **self._cut(index, row, photo, square, self.target_px), is_shown=torch.tensor([window is not None])
+        )
+
+    def _cut(
+        self, index: int, row: int, photo: tuple[np.ndarray, np.ndarray], square: Square, side_px: int
+    ) -> dict[str, Any]:
+        """The fields of ``Cuts``."""
+        columns, (rgb, mask) = self._columns[index], photo
         affine = crop_transform(square, side_px)
         layers = np.stack([255 * (mask == PERSON), 255 * (mask != UNKNOWN), mask], -1).astype(np.uint8)
         cut, shown = (
@@ -171,45 +219,12 @@ class FramePairs:
         drawn = crop_transform(square, self.target_px)
         principal = torch.from_numpy(apply_affine(drawn, columns["principal_px"][row])).float()[None]
         focal = torch.tensor([float(columns["focal_px"][row]) * self.target_px / square.side_px])
-        return Frames(
-            rgb=cut.contiguous(),
-            person=shown[:, :1].contiguous(),
-            known=shown[:, 1:2] == 255,
-            people=EhmParameters.from_columns(
-                {field.name: columns[field.name][row : row + 1] for field in LABEL_FIELDS}
-            ),
-            camera=Camera(focal_px=focal, principal_px=principal),
-        )
+        return {
+            "rgb": cut.contiguous(),
+            "person": shown[:, :1].contiguous(),
+            "known": shown[:, 1:2] == 255,
+            "camera": Camera(focal_px=focal, principal_px=principal),
+        }
 
 
-_COLUMNS = (*(field.name for field in LABEL_FIELDS), "bbox_xyxy", "focal_px", "principal_px", "person")
-
-
-def frames_of_clips(photos: LabelledPhotos, *, first: bool) -> dict[int, np.ndarray]:
-    """Rows of frames, and for each the rows of other frames of the person.
-
-    Args:
-        photos: One data set.
-        first: Whether the others of a row are the first row of its clip alone, which is then no row itself.
-
-    Raises:
-        ValueError: There is nobody in two frames.
-    """
-    names = list(map(str, photos.selection.table["image"].to_pylist()))
-    clips: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        clips.setdefault(clip_of(name), []).append(row)
-    found: dict[int, np.ndarray] = {}
-    for rows in clips.values():
-        if len(rows) < 2 or len({names[row] for row in rows}) < len(rows):
-            continue  # one frame, or several people: who is who in another frame is not known
-        if first:
-            found |= {row: np.array(rows[:1]) for row in rows[1:]}
-        else:
-            found |= {row: np.array([other for other in rows if other != row]) for row in rows}
-    if not found:
-        raise ValueError(
-            f"{photos.selection.path}: no clip with one person in two frames or more, which a renderer is learnt from; "
-            "annotate frames of videos of one person each"
-        )
-    return found
+_COLUMNS = (*(field.name for field in LABEL_FIELDS), "bbox_xyxy", "focal_px", "keypoints_2d", "person", "principal_px")

@@ -24,8 +24,8 @@ from tasks.settings import check_files
 from tasks.training.engine.config import from_plain, to_plain
 from tasks.training.engine.prepared import PreparedRun, prepare_run
 from tasks.training.engine.run_folder import RunFolder
-from tasks.training.guava.pairs import frames_of_clips
 from tasks.training.guava.publish import publish_run
+from tasks.training.guava.same_person import SamePerson
 from tasks.training.guava.settings import GuavaTrainConfig
 from tasks.training.labelled_photos import LabelledPhotos, check_apart, open_labelled, read_labelled, write_labelled
 
@@ -42,9 +42,9 @@ class GuavaPlan:
     config: GuavaTrainConfig
     """All settings."""
     training: tuple[LabelledPhotos, ...]
-    """Whose frames are learnt from."""
+    """Whose photos are learnt from."""
     validation: tuple[LabelledPhotos, ...]
-    """Whose frames are evaluated on."""
+    """Whose photos are evaluated on."""
     stated: Mapping[str, Any]
     """Everything that decides the result."""
 
@@ -60,26 +60,26 @@ class GuavaPlan:
 
     def lines(self) -> list[str]:
         """What will be done, for a log."""
-        said = [f"learns from {_sentence(people)}" for people in self.training]
-        said += [f"evaluates on {_sentence(people)}" for people in self.validation]
+        said = [f"learns from {self._sentence(people)}" for people in self.training]
+        said += [f"evaluates on {self._sentence(people)}" for people in self.validation]
         config = self.config
         return [*said, f"{config.steps} steps of {config.global_batch} pairs; run {self.folder.root.name}"]
 
-
-def _sentence(people: LabelledPhotos) -> str:
-    count = len(frames_of_clips(people, first=False))
-    return f"{people.selection.sentence} {count} of them are frames of clips of one person."
+    def _sentence(self, people: LabelledPhotos) -> str:
+        count = len(SamePerson(self.config.same_person).photos(people, first=False))
+        return f"{people.selection.sentence} Of {count} of them there is another photo."
 
 
 def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
     """Reads and checks everything that a training needs.
 
     Raises:
-        ValueError: Labels, photos, masks or files are missing or do not fit each other, or nobody is in two frames.
+        ValueError: Labels, photos, masks or files are missing or do not fit each other, or nobody is in two photos.
     """
     check_files(config.files)
     assets = ehm_assets(config.body_model)
     guava_body(assets)
+    same = SamePerson(config.same_person)
     training, validation = (
         tuple(
             open_labelled(
@@ -94,7 +94,7 @@ def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
         for sets in (config.datasets, config.validation)
     )
     for people in (*training, *validation):
-        frames_of_clips(people, first=False)
+        same.photos(people, first=False)
     everybody = [people.selection for people in (*training, *validation)]
     check_same_body(everybody)
     check_splits(everybody, config.filter.splits)
@@ -107,7 +107,7 @@ def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
         "body_model": body_identity(assets.entry),
         "files": {name: checkpoint_sha256(path) for name, path in config.files.items()},
     }
-    shortened = tuple(_shortened(people, config.max_validation_frames) for people in validation)
+    shortened = tuple(_shortened(people, same, config.max_validation_frames) for people in validation)
     return GuavaPlan(config=config, training=training, validation=shortened, stated=stated)
 
 
@@ -148,9 +148,9 @@ def read_request(path: Path) -> GuavaPlan:
     return GuavaPlan(config=config, training=training, validation=validation, stated=request["stated"])
 
 
-def _shortened(people: LabelledPhotos, most: int) -> LabelledPhotos:
-    """The same with at most so many frames beside the first of each clip, spread evenly."""
-    rows = frames_of_clips(people, first=True)
+def _shortened(people: LabelledPhotos, same: SamePerson, most: int) -> LabelledPhotos:
+    """The same with at most so many photos beside the first of each person, spread evenly."""
+    rows = same.photos(people, first=True)
     kept = np.array(sorted(rows))
     if len(kept) <= most:
         return people

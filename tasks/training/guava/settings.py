@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import PositiveInt
 from datasets_manifest.paths import placed
 from datasets_manifest.placed_settings import PathText, load_placed
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
-from datasets_manifest.settings import Share, read_section
+from datasets_manifest.settings import Share, Text, read_section
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet
 from model.renderer.guava.config import PUBLISHED, GuavaConfig
@@ -59,18 +60,23 @@ class GuavaTrainConfig(EngineConfig):
     """What is begun with: the published checkpoint, or one of an earlier training, relative to the folder of the
     settings file."""
     datasets: tuple[LabelSet, ...]
-    """Published labels with clips and masks. A clip is learnt from where one person is labelled in two frames of it or
-    more, and nobody else."""
+    """Published labels with photos and masks. People are learnt from who are labelled alone in two photos or more: two
+    frames of a clip, unless `same_person` says otherwise."""
     validation: tuple[LabelSet, ...] = ()
-    """Likewise, to evaluate on; people are known from the first frame of their clip."""
+    """Likewise, to evaluate on; people are known from their first photo."""
+    same_person: Text | None = None
+    """Regular expression that says by the names of photos which of them show one person: those that match alike from
+    the beginning of their names, in its groups where it has some. Of `actor3/cam04.mp4::000120`, for example,
+    `[^/]+` are all frames of all cameras of an actor, and `(.*)/cam\\d+\\.mp4(::\\d+)` the views of one moment. null:
+    the frames of a clip."""
     filter: LabelFilter = field(default_factory=LabelFilter)
     """Which labels are taken."""
     max_dropped_share: Share = 0.5
     """Largest share of labels that the filter may leave out of a data set; beyond that no training starts."""
     max_broken_share: Share = 0.0
-    """Largest share of frames that may turn out to be unusable; each gives way to the next one."""
+    """Largest share of photos that may turn out to be unusable; each gives way to the next one."""
     max_validation_frames: PositiveInt = 200
-    """Frames of an evaluation, spread evenly over each set."""
+    """Photos of an evaluation, spread evenly over each set."""
     coefficients: BodySize = DEFAULT_SIZE
     """Numbers of coefficients that the labels have."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
@@ -90,13 +96,18 @@ class GuavaTrainConfig(EngineConfig):
 
     def __post_init__(self) -> None:
         if not self.datasets:
-            raise ValueError("datasets: nothing to learn from; name labels of clips with their masks")
+            raise ValueError("datasets: nothing to learn from; name labels with their masks")
         for name in ("datasets", "validation"):
             for number, entry in enumerate(getattr(self, name)):
                 if entry.masks is None:
                     raise ValueError(
                         f"{name}[{number}].masks: a renderer is learnt from what masks show; name their folder"
                     )
+        if self.same_person is not None:
+            try:
+                re.compile(self.same_person)
+            except re.error as error:
+                raise ValueError(f"same_person: {self.same_person} is no regular expression ({error})") from error
         if self.body_model.path is None or self.body_model.fusion != "paper":
             raise ValueError(
                 "body_model: GUAVA's networks know SMPL-X that wears the whole FLAME head; set path to the converted "

@@ -7,8 +7,9 @@ import torch
 from guava_scene import DEPTH_M, TINY, camera_of, sheet
 
 from model.renderer.guava.gaussians import Appearance, Attributes
-from model.renderer.guava.losses import PARTS, GuavaLossConfig, guava_loss, part_boxes
+from model.renderer.guava.losses import CloseUp, GuavaLossConfig, guava_loss, part_boxes
 from model.renderer.guava.renderer import Picture
+from model.renderer.part_windows import PARTS
 from model.renderer.perceptual.term import build_perceptual
 
 SIDE = 64
@@ -27,10 +28,12 @@ def people(offset=0.0, scale=0.1, count=5):
     return Appearance(vertices=attributes, texels=attributes, offsets=torch.full((2, count, 3), offset))
 
 
-def loss(config, *, refined=0.0, raw=0.0, target=0.0, mask=1.0, boxes=(8, 8, 40, 40), step=5000, appearance=None):
+def loss(
+    config, *, refined=0.0, raw=0.0, target=0.0, mask=1.0, boxes=(8, 8, 40, 40), parts=None, step=5000, appearance=None
+):
     size = (2, 3, SIDE, SIDE)
     drawn = Picture(torch.full(size, refined), torch.full(size, raw), torch.ones(2, SIDE, SIDE))
-    found = {part: torch.tensor([boxes, boxes]) for part in PARTS}
+    found = {part: torch.tensor([boxes, boxes]) for part in PARTS} if parts is None else parts
     return guava_loss(
         drawn, appearance or people(), torch.full(size, target), torch.full((2, 1, SIDE, SIDE), mask), found, step,
         config, build_perceptual(config.term),
@@ -57,6 +60,18 @@ def test_a_part_that_nobody_shows_costs_nothing():
     total, terms = loss(parts, refined=0.5, boxes=(64, 64, 64, 64))
     assert float(total) == pytest.approx(0.5, rel=1e-5)
     assert float(terms["head"]) == float(terms["hand"]) == 0
+
+
+def test_close_ups_are_charged_as_crops_are_and_of_whom_there_is_none_costs_nothing():
+    size = (1, 3, SIDE, SIDE)
+    drawn = Picture(torch.full(size, 0.5), torch.full(size, 0.3), torch.ones(1, SIDE, SIDE))
+    head = CloseUp(drawn=drawn, target=torch.full(size, 0.1), mask=torch.zeros(1, 1, SIDE, SIDE))
+    config = dataclasses.replace(NOTHING, l1=1.0, head=0.25, hand=0.1)
+    _, terms = loss(config, parts={"head": head})
+    assert float(terms["head"]) == pytest.approx(0.25 * (0.4 + 0.2), rel=1e-5)
+    assert float(terms["hand"]) == 0
+    _, at_first = loss(dataclasses.replace(config, masked_steps=1000), parts={"head": head}, step=0)
+    assert float(at_first["head"]) == pytest.approx(0.25 * (0.1 + 0.2), rel=1e-5)  # what is drawn in its mask: nothing
 
 
 def test_at_first_what_the_refiner_draws_beside_the_person_costs_nothing():
@@ -99,5 +114,7 @@ def test_boxes_hold_the_parts_and_end_at_the_picture():
 def test_weights_are_told():
     with pytest.raises(ValueError, match="hand: expected a weight of 0 or more, got -1"):
         GuavaLossConfig(hand=-1)
+    with pytest.raises(ValueError, match="close_ups is one of crops, cameras; got 'boxes'"):
+        GuavaLossConfig(close_ups="boxes")
     with pytest.raises(ValueError, match="crop_px"):
         GuavaLossConfig(crop_px=8)

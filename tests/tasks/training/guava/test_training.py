@@ -21,8 +21,9 @@ from tasks.training.engine.curves import read_rows
 from tasks.training.engine.loop import Trainer
 from tasks.training.engine.optimiser import build_optimiser
 from tasks.training.guava.experiment import GuavaExperiment, open_experiment
-from tasks.training.guava.pairs import FramePairs, frames_of_clips
+from tasks.training.guava.pairs import FramePairs
 from tasks.training.guava.request import open_plan, prepare
+from tasks.training.guava.same_person import SamePerson
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def trained(config):
 
 
 def pairs_of(plan, **options):
-    stated = {"source_px": 56, "target_px": 64, "seed": 1, "global_batch": 2}
+    stated = {"same": SamePerson(None), "source_px": 56, "target_px": 64, "seed": 1, "global_batch": 2}
     return FramePairs(plan.training, **stated | options)
 
 
@@ -103,8 +104,8 @@ def test_what_is_not_known_and_what_is_not_the_person_is_black(plan):
 
 def test_people_together_in_a_clip_are_left_out(plan, folder, config):
     alone_, crowd = plan.training[0], write_clips(folder / "crowd", config.body_model, name="crowd", people=2)
-    assert len(frames_of_clips(alone_, first=False)) == 2 * FRAMES
-    with pytest.raises(ValueError, match="no clip with one person in two frames"):
+    assert len(SamePerson(None).photos(alone_, first=False)) == 2 * FRAMES
+    with pytest.raises(ValueError, match="no two photos with one person each are of one clip"):
         open_plan(dataclasses.replace(config, datasets=(crowd,)))
 
 
