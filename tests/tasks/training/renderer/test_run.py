@@ -8,13 +8,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lpips_files import lpips_files
 from texture_renderers import quiet
 
 from datasets_manifest.shards.label_sets import LabelSet
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
+from model.renderer.perceptual.term import PerceptualConfig
 from model.renderer.texture.file import load_renderer
+from model.weights import checkpoint_sha256
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
 from tasks.training.renderer.run import finetune_renderer, open_plan
@@ -73,6 +76,23 @@ def test_a_renderer_is_learnt_measured_and_says_what_it_came_from(learnt, body):
     assert sheet.shape == (64, 8 * 64, 3)
     summary = json.loads((Path(learnt.output.metrics).parent / "summary/renderer.json").read_text())
     assert summary["other_psnr_db"] == figures["other_psnr_db"]
+
+
+def test_held_out_people_are_measured_by_lpips_where_its_files_are_named_and_never_by_its_name_without(tmp_path, body):
+    backbone, linear = lpips_files(tmp_path, "vgg")
+    people = dataclasses.replace(SMALL.synthetic, train=5, held_out=1)
+    asked = placed(
+        dataclasses.replace(SMALL, synthetic=people, perceptual=PerceptualConfig(kind="lpips-vgg")), tmp_path
+    )
+    with pytest.raises(ValueError, match=r"LPIPS needs torchvision's vgg16-397923af\.pth, and no file of it is given"):
+        open_plan(asked)
+    config = dataclasses.replace(asked, perceptual_backbone=str(backbone), perceptual_linear=str(linear))
+    finetune_renderer(config, quiet())
+    _, meta = read(config, body)
+    assert all(0 < meta.metrics[f"{of}_lpips-vgg"] < 10 for of in ("same", "other", "mean"))
+    assert not any("ms-ssim" in name for name in meta.metrics)
+    named = meta.learnt_from["perceptual"]
+    assert (named["name"], named["backbone_sha256"]) == ("lpips-vgg", checkpoint_sha256(backbone))
 
 
 def test_the_same_is_not_learnt_again_and_something_else_is(learnt, tmp_path):
