@@ -27,10 +27,12 @@ Settings = Annotated[
 _CONFIGS = {
     "annotate": ("tasks.annotate.settings", "AnnotateConfig"),
     "train": ("tasks.training.regressor.settings", "TrainConfig"),
+    "train_photometric": ("tasks.training.photometric.settings", "PhotometricTrainConfig"),
     "renderer": ("tasks.training.renderer.settings", "RendererConfig"),
+    "renderer/guava": ("tasks.training.guava.settings", "GuavaTrainConfig"),
     "predict": ("tasks.predict.settings", "PredictConfig"),
 }
-"""Section of a settings file to module and class of its settings."""
+"""Section of a settings file, or section and kind, to module and class of its settings."""
 
 
 @contextlib.contextmanager
@@ -89,8 +91,10 @@ def typed_settings(texts: dict[str, str], params: Path | None, section: str = "a
     sections = {} if params is None else read_sections(params)
     if len(sections) == 1 and set(sections) <= set(_CONFIGS):
         (section,) = sections
-    module, name = _CONFIGS[section]
-    config, stated = getattr(importlib.import_module(module), name), sections.get(section, {})
+    stated = sections.get(section, {})
+    kind = texts.get("kind", stated.get("kind"))
+    module, name = _CONFIGS.get(f"{section}/{kind}", _CONFIGS[section])
+    config = getattr(importlib.import_module(module), name)
     return {name: _value(text, config, name, texts, stated) for name, text in texts.items()}
 
 

@@ -51,6 +51,10 @@ def _loaded(params: Path, overrides: dict[str, Any]) -> tuple[Any, dict[str, Any
 
         return load_train_config(params, overrides), sections["train"], overrides
     if set(sections) == {"renderer"}:
+        from tasks.training.guava.settings import is_guava, load_guava_config
+
+        if is_guava(params, overrides):
+            return load_guava_config(params, overrides), sections["renderer"], overrides
         from tasks.training.renderer.settings import load_renderer_config
 
         return load_renderer_config(params, overrides), sections["renderer"], overrides

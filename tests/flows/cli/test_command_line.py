@@ -65,6 +65,19 @@ def test_the_section_of_the_file_says_whose_settings_they_are(tmp_path):
     assert list(typed.values()) == [7, "007", "on"]
 
 
+@pytest.mark.parametrize(
+    ("file", "texts"),
+    [
+        ("params.photometric.yaml", {"renderer": "007", "regressor_weights": "on", "output.runs": "[1]"}),
+        ("params.guava.yaml", {"same_person": "[^/]+", "checkpoint": "20_000"}),
+        ("params.renderer.yaml", {"kind": "guava", "same_person": "[^/]+"}),
+        ("params.renderer.yaml", {"start": "007"}),
+    ],
+)
+def test_texts_of_every_training_are_what_was_typed(file, texts):
+    assert typed_settings(texts, ROOT / file) == texts
+
+
 @pytest.mark.parametrize("name", ["set #1", "007", "on", "20_000", "a: b", "[1]", "*x"])
 def test_the_root_that_was_typed_is_annotated(tmp_path, monkeypatch, name):
     for folder in (name, "set", "7", "20000"):

@@ -38,7 +38,7 @@ def test_the_options_of_the_chosen_backends_are_listed():
     assert "options.device" not in text
 
 
-@pytest.mark.parametrize("name", ["params.yaml", "params.train.yaml"])
+@pytest.mark.parametrize("name", sorted(path.name for path in ROOT.glob("params*.yaml")))
 def test_the_table_names_the_same_settings(name):
     plain, table = said("--params", str(ROOT / name)), said("--params", str(ROOT / name), "--markdown")
     names = [line.split(" = ")[0] for line in plain.splitlines() if " = " in line and not line.startswith("    ")]
