@@ -1,5 +1,6 @@
 """Fixtures that tests of several folders share."""
 
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         seen[kind] += 1
     in_order = sorted(zip(places, files, strict=True), key=lambda pair: pair[0])
     items[:] = [item for _, tests in in_order for item in tests]
+
+
+@pytest.fixture
+def torch_as_before() -> Iterator[None]:
+    """Number of threads and determinism, which a training inside this process sets, are afterwards what they were."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import typer
 from flows.cli.bar import display
 from flows.cli.command_line import command_log, has_server, one_sentence, parse_settings
 from flows.cli.stopping import stoppable
+from flows.cli.train import Local, train_here, train_with_server
 
 
 def finetune_renderer(
@@ -19,7 +20,7 @@ def finetune_renderer(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Setting to replace, for example rasteriser=native.")
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
+    local: Local = False,
 ) -> None:
     """Learn what draws people; a renderer that was learnt from the same stays.
 
@@ -28,14 +29,12 @@ def finetune_renderer(
     with stoppable("run the same command again; what takes long goes on where it was."), one_sentence():
         overrides = parse_settings(settings, params)
         if not local and has_server():
-            from flows.cli.train import train_with_server
             from flows.renderer import finetune
 
             raise typer.Exit(0 if train_with_server(finetune, params, overrides) else 1)
         from tasks.training.guava.settings import is_guava, load_guava_config
 
         if is_guava(params, overrides):
-            from flows.cli.train import train_here
             from tasks.training.guava.request import prepare
 
             raise typer.Exit(0 if train_here(lambda shown: prepare(load_guava_config(params, overrides), shown)) else 1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tasks.display import Display
     from tasks.training.engine.prepared import PreparedRun
 
+Local = Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")]
 TrainParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train`.")]
 PhotometricParams = Annotated[Path, typer.Option("--params", help="Settings file with a section `train_photometric`.")]
 TrainSettings = Annotated[
@@ -33,7 +34,7 @@ def train(
             help="Render the people, check everything, say what a training would do, stop.",
         ),
     ] = False,
-    local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
+    local: Local = False,
 ) -> None:
     """Train the regressor; a run that was stopped goes on where it was.
 
@@ -58,7 +59,7 @@ def train(
 def train_photometric(
     params: PhotometricParams = Path("params.photometric.yaml"),
     settings: TrainSettings = None,
-    local: Annotated[bool, typer.Option("--local", help="Run without the server even if one is up.")] = False,
+    local: Local = False,
 ) -> None:
     """Train a regressor on by pixels (stage 2); a run that was stopped goes on where it was.
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 import yaml
 from open_renderers import open_renderer
+from training_rig import TINY
 
 from model.body.assets import load_open_body
 from model.regressor.checkpoint import CheckpointMeta, load_regressor, save_regressor
-from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.network import EhmRegressor
 from model.renderer.texture.file import RendererMeta, save_renderer
 from model.tensor_file import unpack
@@ -30,12 +30,6 @@ from tasks.training.photometric.experiment import open_experiment
 from tasks.training.photometric.request import prepare
 from tasks.training.photometric.settings import PhotometricTrainConfig, load_photometric_config
 
-TINY = RegressorConfig(
-    backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
-    decoder=ReadoutConfig(width=32, depth=1, heads=1, hidden=32),
-    crop_px=64,
-    side_px=8,
-)
 SETTINGS = {
     "synthetic": {
         **{"train": 12, "validation": 12, "image_px": 96, "folder": "people"},
@@ -58,12 +52,7 @@ SETTINGS = {
 """A random network is nowhere near; everybody is drawn all the same."""
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("torch_as_before")
 
 
 @pytest.fixture(scope="module")

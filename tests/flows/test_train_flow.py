@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+from training_rig import TINY
 
 from datasets_manifest.shards.label_sets import LabelSet
 from flows.run.torchrun import TrainingFailed, run_processes, training_command
@@ -34,12 +35,7 @@ SUPPORT = Path(__file__).parents[1] / "support"
 LOG = logging.getLogger("test")
 SETTINGS = {
     "synthetic": {"train": 6, "validation": 2, "image_px": 96, "folder": "people"},
-    "network": {
-        "backbone": {"size": "", "width": 32, "depth": 1, "heads": 2},
-        "decoder": {"width": 32, "depth": 1, "heads": 1, "hidden": 32},
-        "crop_px": 64,
-        "side_px": 8,
-    },
+    "network": TINY.to_dict(),
     "optimiser": {"lr": 1e-3},
     "steps": 12,
     "run": {"batch_size": 2, "device": "cpu", "loader_workers": 0, "threads": 1},
@@ -47,12 +43,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("torch_as_before")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from linear_experiment import TRUTH, LinearExperiment, linear_config, open_experiment, write_request
 from training_rig import alone
 
@@ -25,12 +24,7 @@ from tasks.training.engine.loop import Trainer
 SUPPORT = Path(__file__).parents[3] / "support"
 
 
-@pytest.fixture(autouse=True)
-def _as_it_was():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("torch_as_before")
 
 
 def start(request: Path, *, launcher: str = "", processes: str = "", killed_after: str = "") -> subprocess.Popen[str]:
