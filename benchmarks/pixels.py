@@ -138,10 +138,11 @@ def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int
     after = errors_of(trial, result.solution.state)
     changed = (result.status[:, FRAMINGS[arm.framing]] == PixelStatus.CHANGED).double().mean()
     print(f"{arm.name}: {arm.count} people, {changed:.0%} changed, {seconds:.2f} CPU seconds each", flush=True)
-    return [_row(arm.name, name, before[name], after[name]) for name in before]
+    return [paired_row(arm.name, name, before[name], after[name]) for name in before]
 
 
-def _row(people: str, error: str, before: Tensor, after: Tensor) -> Row:
+def paired_row(people: str, error: str, before: Tensor, after: Tensor) -> Row:
+    """Errors of the same people (N,) by keypoints and by pixels too, and their difference with its standard error."""
     gain = (after - before).double()
     se = float(gain.std() / len(gain) ** 0.5)
     return {
@@ -169,7 +170,7 @@ def drift(count: int, renderer: TextureRenderer, config: PixelConfig, seed: int)
         part = without_shape(part_of(trial, own, config))
         states.append(refined(trial.take_rows(torch.tensor([row])), part, config).solution.state)
     before, after = errors_of(trial, trial.solution.state), errors_of(trial, cat_rows(states))
-    return [_row(DRIFT, name, before[name], after[name]) for name in before]
+    return [paired_row(DRIFT, name, before[name], after[name]) for name in before]
 
 
 COLUMNS = (
