@@ -30,9 +30,11 @@ from benchmarks.pixel_people import (
     without_shape,
 )
 from benchmarks.table import Column, Row, markdown, number
+from fitting.part_pictures import part_boxes, part_pictures
 from fitting.picture_parts import PicturePart, picture_parts
-from fitting.pixel_settings import PartPixels, PixelConfig
-from fitting.refine_pixels import PixelResult, PixelStatus, refine_pixels
+from fitting.picture_term import PictureTerm
+from fitting.pixel_settings import PixelConfig
+from fitting.refine_pixels import PixelResult, PixelStatus, explained_best, refine_pixels
 from model.batches import cat_rows
 from model.renderer.people import Appearance
 from model.renderer.splat.draw import fastest
@@ -159,16 +161,20 @@ def paired_row(people: str, error: str, before: Tensor, after: Tensor) -> Row:
 
 
 def drift(count: int, renderer: TextureRenderer, config: PixelConfig, seed: int) -> list[Row]:
-    """How far pixels alone, with the true colours, move faces that are where they truly are."""
+    """How far pixels alone, with the true colours, move faces that are where they truly are; none is kept back."""
     people = close_ups("face", count, seed=seed)
     trial = at_truth(make_trial(people, "face", seed=seed, off=EXACT))
-    config = replace(
-        config, head=PartPixels(size_px=192, sigma=config.head.sigma, outline_px=1), least_gain=0.0, keypoint_slack=1e9
-    )
+    config = replace(config, head=replace(config.head, size_px=192))
+    rasteriser = fastest(torch.device("cpu"))
     states = []
-    for row, own in enumerate(true_looks(people, seed, renderer)):
-        part = without_shape(part_of(trial, own, config))
-        states.append(refined(trial.take_rows(torch.tensor([row])), part, config).solution.state)
+    with torch.inference_mode():
+        for row, own in enumerate(true_looks(people, seed, renderer)):
+            part, one = without_shape(part_of(trial, own, config)), trial.take_rows(torch.tensor([row]))
+            problem, start = one.problem, one.solution.state
+            camera, everyone = problem.people.camera, torch.ones(1, dtype=torch.bool)
+            pictures = part_pictures(part, part_boxes(part, start, camera), camera, one.photos, one.masks)
+            term = PictureTerm.settled(part, pictures, start, rasteriser)[0]
+            states.append(explained_best(problem, term, start, everyone, config))
     before, after = errors_of(trial, trial.solution.state), errors_of(trial, cat_rows(states))
     return [paired_row(DRIFT, name, before[name], after[name]) for name in before]
 

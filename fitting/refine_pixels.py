@@ -129,7 +129,7 @@ def refine_pixels(
         before = take_rows(state, rows)
         term, loss_before = PictureTerm.settled(part, pictures, before, rasteriser)
         shown = (term.weight > 0).to(like).mean((1, 2)) >= _MIN_PIXELS
-        after = _refined(own, term, before, shown, config)
+        after = explained_best(own, term, before, shown, config)
         loss_after = term.resettled(after)[1]
         keypoints_before, keypoints_after = (_keypoint_cost(own, pose) for pose in (before, after))
         gain = 1 - loss_after / loss_before.clamp(min=torch.finfo(like.dtype).tiny)
@@ -154,6 +154,27 @@ def refine_pixels(
         picture_loss=losses,
         keypoint_cost=costs,
     )
+
+
+def explained_best(problem: Problem, term: PictureTerm, start: State, active: Tensor, config: PixelConfig) -> State:
+    """The state that meets keypoints, priors and pictures, found among what the part's picture refines.
+
+    Whether it should be taken is not asked here.
+
+    Args:
+        problem: keypoints and priors of B people.
+        term: pictures of one part of them.
+        start: where they are.
+        active: (B,) bool; the others stay there.
+        config: settings.
+    """
+    free = torch.zeros(problem.model.layout.size, dtype=torch.bool, device=problem.model.device)
+    free[term.part.columns] = True
+    if problem.people.shared is not None:
+        free[problem.shared_columns] = False
+    terms = problem.terms(problem.config.final_loss).terms
+    settings = replace(problem.config.solver, max_iterations=config.iterations)
+    return solve(TermSum(problem.model, [*terms, term], free), start, settings, active).state
 
 
 def _check(count: int, photos: Sequence[np.ndarray], masks: Sequence[np.ndarray | None]) -> None:
@@ -199,17 +220,6 @@ def _tried(seen: Tensor, share: Tensor, boxes: Tensor, config: PixelConfig) -> t
     reason[seen & ~visible] = int(PixelStatus.NO_PICTURE)
     reason[seen & visible & ~near] = int(PixelStatus.FAR_START)
     return seen & visible & near, reason
-
-
-def _refined(problem: Problem, term: PictureTerm, start: State, active: Tensor, config: PixelConfig) -> State:
-    """The state that meets keypoints, priors and pictures, found among what the part's picture refines."""
-    free = torch.zeros(problem.model.layout.size, dtype=torch.bool, device=problem.model.device)
-    free[term.part.columns] = True
-    if problem.people.shared is not None:
-        free[problem.shared_columns] = False
-    terms = problem.terms(problem.config.final_loss).terms
-    settings = replace(problem.config.solver, max_iterations=config.iterations)
-    return solve(TermSum(problem.model, [*terms, term], free), start, settings, active).state
 
 
 def _keypoint_cost(problem: Problem, state: State) -> Tensor:
