@@ -15,32 +15,19 @@ from torch import Tensor
 from benchmarks.trial import state_of_parameters
 from fitting import so3
 from fitting.inputs import Coarse, Observations
-from fitting.picture_parts import PicturePart
 from fitting.problem import Problem
 from fitting.refine import fit_people
-from fitting.result import parameters_of
 from fitting.solver import Solution
 from fitting.sparse_body import SparseBody
-from fitting.unknowns import State
 from model.batches import take_rows
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera, project
-from model.metrics.joints import similarity_align
-from model.renderer.people import Appearance, RestShape, dress, light_person, paint, sample_appearance
-from model.renderer.raster import Raster, vertex_normals
-from model.renderer.sites import Sites
-from model.renderer.texture.light import light_terms
-from model.renderer.texture.renderer import TextureRenderer
-from model.renderer.texture.texture import Texture
+from model.renderer.people import Appearance, RestShape, sample_appearance
 from tasks.synthetic.person import RenderedPerson, SyntheticConfig, render_person
-from tasks.synthetic.pose import CROPS, FACING_CAMERA, sample_person
+from tasks.synthetic.pose import CROPS, sample_person
 
-SPACING_M = 0.012
-"""Longest edge of a piece of the surface with a colour of its own."""
-LEARNT_FROM = 99
-"""Seed of the people that the renderer is learnt from."""
 FRAMINGS = {"face": 2, "left_hand": 0}
 """Framing -> number of the part that it shows, among `fitting.picture_parts.PARTS`."""
 _DEG = math.pi / 180
@@ -111,14 +98,14 @@ def open_sparse() -> SparseBody:
 
 
 @lru_cache(maxsize=1)
-def _rest() -> RestShape:
+def open_rest() -> RestShape:
     return RestShape.from_assets(open_ehm().assets)
 
 
 def look_of(framing: str, seed: int, index: int) -> Appearance:
     """What person ``index`` of `close_ups` looks like."""
     rng = np.random.default_rng([seed, index])
-    sample_person(rng, _rest().joints_m, [float(crop == framing) for crop in CROPS])
+    sample_person(rng, open_rest().joints_m, [float(crop == framing) for crop in CROPS])
     return sample_appearance(rng)
 
 
@@ -131,7 +118,7 @@ def close_ups(
         seed=seed, image_width=size_px, image_height=size_px, occluder_share=0.0, crop_shares=shares
     )
     wanted = (k for k in itertools.count() if keep is None or keep(look_of(framing, seed, k)))
-    return [render_person(k, config, open_ehm(), _rest()) for k in itertools.islice(wanted, count)]
+    return [render_person(k, config, open_ehm(), open_rest()) for k in itertools.islice(wanted, count)]
 
 
 def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Off | None = None) -> Trial:
@@ -198,132 +185,19 @@ def at_truth(trial: Trial) -> Trial:
     return replace(trial, problem=problem, solution=replace(trial.solution, state=state))
 
 
-def true_looks(people: list[RenderedPerson], seed: int, renderer: TextureRenderer) -> list[TextureRenderer]:
-    """The renderer with the colours that each of the first people of `close_ups` has, up to the white balance."""
-    faces = np.asarray(open_ehm().assets.smplx.faces)
-    found = []
-    for index, one in enumerate(people):
-        look = look_of(one.scene["crop"], seed, index)
-        surface = torch.from_numpy(paint(look, _rest(), _points(renderer.sites), faces).astype(np.float32) / 255)
-        texture = renderer.texture
-        # What a camera's white balance makes of them.
-        balance = 0.05 * surface * torch.eye(3)[:, None]
-        own = Texture(surface, balance, texture.offset_m, texture.light_mean, texture.light_factor)
-        found.append(TextureRenderer(renderer.normals.corners.T, renderer.sites, own))
-    return found
-
-
-def without_shape(part: PicturePart) -> PicturePart:
-    """The part, with a face shape that does not step: without keypoints, shape and scale of a head say the same."""
-    layout, groups = part.body.layout, part.body.num_groups
-    start = layout.coefficients.start + groups[0] + groups[1]
-    shape = (part.columns >= start) & (part.columns < start + groups[2])
-    return replace(part, columns=part.columns[~shape])
-
-
-def _points(sites: Sites) -> Raster:
-    """Sites as what is painted."""
-    face, weights = sites.face.numpy()[None].astype(np.int32), sites.weights.numpy()[None]
-    return Raster(face, weights, np.ones((1, len(sites)), np.float32))
-
-
 def _sides(people: EhmParameters, framing: str, camera: Camera) -> Tensor:
     """Longer sides (B,) of the boxes of the part in the photos."""
-    points = project(_posed(people)[:, _rows(framing)], camera)
+    points = project(posed(people)[:, part_vertices(framing)], camera)
     return (points.amax(1) - points.amin(1)).amax(1)
 
 
-def _rows(framing: str) -> Tensor:
+def part_vertices(framing: str) -> Tensor:
     """Vertices of the part."""
     if framing == "face":
-        return torch.from_numpy(np.flatnonzero(_rest().on_head > 0.5))
+        return torch.from_numpy(np.flatnonzero(open_rest().on_head > 0.5))
     return torch.from_numpy(np.asarray(open_ehm().assets.hand_vertex_ids["left"], dtype=np.int64))
 
 
 @torch.no_grad()
-def _posed(people: EhmParameters) -> Tensor:
+def posed(people: EhmParameters) -> Tensor:
     return open_ehm()(people).vertices
-
-
-def errors_of(trial: Trial, state: State) -> dict[str, Tensor]:
-    """Errors (B,) of a state, by their names."""
-    found, truth = parameters_of(open_sparse(), state), trial.truth
-    vertices, true = _posed(found), _posed(truth)
-    rest, part = _rest(), _rows(trial.framing)
-
-    def across(rows: Tensor) -> Tensor:
-        """mm, along the picture."""
-        mine, its = vertices[:, rows], true[:, rows]
-        return (mine[..., :2] / mine[..., 2:] * its[..., 2:] - its[..., :2]).norm(dim=-1).mean(1) * 1e3
-
-    if trial.framing != "face":
-        aligned = similarity_align(vertices[:, part], true[:, part])
-        return {
-            "fingers deg": so3.angle_between(found.left_hand_pose, truth.left_hand_pose).mean(1) / _DEG,
-            "hand PA mm": (aligned - true[:, part]).norm(dim=-1).mean(1) * 1e3,
-            "in-plane mm": across(part),
-        }
-    joints, points = rest.joints_m, rest.points_m
-    front = points[part, 2] > joints["head"][2] + 0.02
-    face = part[torch.from_numpy(front & (points[part, 1] < joints["left_eye"][1] + 0.03))]
-    still = EhmParameters.neutral(len(vertices), betas=truth.betas, flame_shape=truth.flame_shape)
-
-    def alone(people: EhmParameters) -> Tensor:
-        """Faces that differ in jaw, expression and eyelids alone."""
-        kept = {name: getattr(people, name) for name in ("jaw_pose", "flame_expression", "eyelids")}
-        return _posed(replace(still, **kept))
-
-    apart = (alone(found) - alone(truth)).norm(dim=-1) * 1e3
-    aligned = similarity_align(vertices[:, face], true[:, face])
-    return {
-        "lips mm": apart[:, torch.from_numpy(rest.regions["lips"] > 0.5)].mean(1),
-        "eyelids": (found.eyelids - truth.eyelids).abs().mean(1),
-        "eyelids mm": apart[:, torch.from_numpy(rest.regions["eyelids"] > 0.5)].mean(1),
-        "jaw rad": (so3.log(found.jaw_pose) - so3.log(truth.jaw_pose))[:, 0].abs(),
-        "head scale %": (found.head_scale / truth.head_scale - 1).abs().mean(1) * 100,
-        "in-plane mm": across(face),
-        "face mm": apart[:, face].mean(1),
-        "face PA mm": (aligned - true[:, face]).norm(dim=-1).mean(1) * 1e3,
-    }
-
-
-def learn_renderer(
-    count: int, directions: int, keep: Callable[[Appearance], bool] | None = None, spacing_m: float = SPACING_M
-) -> TextureRenderer:
-    """A renderer of head and hands, from the looks of so many people; `keep` chooses whose."""
-    rest, assets = _rest(), open_ehm().assets
-    faces = np.asarray(assets.smplx.faces)
-    middles = rest.points_m[faces].mean(1)
-    near = (middles[:, 1] > rest.joints_m["neck"][1] - 0.06) | (
-        np.abs(middles[:, 0]) > rest.joints_m["left_elbow"][0] + 0.06
-    )
-    ids = torch.from_numpy(faces).long()
-    spacing = torch.from_numpy(np.where(near, spacing_m, 0.0)).float()
-    sites = Sites.spread(ids, torch.from_numpy(rest.points_m).float(), spacing)
-    points = _points(sites)
-    bare = rest.points_m @ FACING_CAMERA.as_matrix().T
-    surfaces, offsets, lights = [], np.zeros(len(bare)), []
-    rng = np.random.default_rng(LEARNT_FROM)
-    while len(surfaces) < count:
-        look = sample_appearance(rng)
-        light, ambient = tuple(rng.normal([-0.3, -0.8, -0.8], [0.7, 0.3, 0.3])), float(rng.uniform(0.42, 0.65))
-        if keep is not None and not keep(look):
-            continue
-        dressed = dress(bare, faces, look, rest)
-        offsets += np.linalg.norm(dressed - bare, axis=1) / count
-        surface = paint(look, rest, points, faces)
-        lit = light_person(look, rest, dressed, faces, points, light, ambient)
-        surfaces.append(torch.from_numpy(surface.astype(np.float32) / 255))
-        normals = torch.from_numpy(vertex_normals(dressed, faces)).float()[None]
-        terms = light_terms(torch.nn.functional.normalize(sites.at(normals)[0], dim=-1))
-        colours, seen = surfaces[-1], torch.from_numpy(lit.astype(np.float32) / 255)
-        squares = colours.square().sum(1, keepdim=True)
-        lights.append(torch.linalg.solve(terms.T @ (terms * squares), terms.T @ (colours * seen).sum(1)))
-    rows = torch.stack(surfaces).flatten(1)
-    mean = rows.mean(0)
-    _, lengths, ways = torch.linalg.svd(rows - mean, full_matrices=False)
-    found = (ways[:directions] * (lengths[:directions, None] / math.sqrt(count))).view(directions, -1, 3)
-    light = torch.stack(lights)
-    spread = torch.linalg.cholesky(torch.cov(light.T) + 1e-5 * torch.eye(light.shape[1]))
-    texture = Texture(mean.view(-1, 3), found, torch.from_numpy(offsets).float(), light.mean(0), spread)
-    return TextureRenderer(ids, sites, texture)

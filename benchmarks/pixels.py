@@ -14,21 +14,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from benchmarks.pixel_people import (
-    EXACT,
-    FRAMINGS,
-    OFF,
-    Trial,
-    at_truth,
-    close_ups,
-    errors_of,
-    learn_renderer,
-    make_trial,
-    open_ehm,
-    open_sparse,
-    true_looks,
-    without_shape,
-)
+from benchmarks.pixel_errors import errors_of
+from benchmarks.pixel_people import EXACT, FRAMINGS, OFF, Trial, at_truth, close_ups, make_trial, open_ehm, open_sparse
+from benchmarks.pixel_renderers import learn_renderer, true_looks, without_shape
 from benchmarks.table import Column, Row, markdown, number
 from fitting.part_pictures import part_boxes, part_pictures
 from fitting.picture_parts import PicturePart, picture_parts

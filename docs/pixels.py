@@ -14,7 +14,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.pixel_people import FRAMINGS, close_ups, learn_renderer, make_trial, open_ehm, open_sparse  # noqa: E402
+from benchmarks.pixel_people import FRAMINGS, close_ups, make_trial, open_ehm, open_sparse  # noqa: E402
+from benchmarks.pixel_renderers import learn_renderer  # noqa: E402
 from fitting.part_pictures import part_boxes, part_pictures  # noqa: E402
 from fitting.picture_parts import picture_parts  # noqa: E402
 from fitting.picture_term import PictureTerm  # noqa: E402

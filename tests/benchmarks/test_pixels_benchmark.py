@@ -1,6 +1,6 @@
 """The benchmark of the refinement by pixels."""
 
-from benchmarks.pixel_people import learn_renderer
+from benchmarks.pixel_renderers import learn_renderer
 from benchmarks.pixels import arms, measured
 from fitting.pixel_settings import PixelConfig
 

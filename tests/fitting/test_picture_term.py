@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.pixel_people import Trial, close_ups, learn_renderer, make_trial, open_ehm, open_sparse
+from benchmarks.pixel_people import Trial, close_ups, make_trial, open_ehm, open_sparse
+from benchmarks.pixel_renderers import learn_renderer
 from fitting.part_pictures import part_boxes, part_pictures
 from fitting.picture_parts import PicturePart, picture_parts
 from fitting.picture_term import PictureTerm

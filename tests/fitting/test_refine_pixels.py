@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.pixel_people import (
-    EXACT,
-    Trial,
-    at_truth,
-    close_ups,
-    errors_of,
-    learn_renderer,
-    make_trial,
-    open_ehm,
-    open_sparse,
-    true_looks,
-    without_shape,
-)
+from benchmarks.pixel_errors import errors_of
+from benchmarks.pixel_people import EXACT, Trial, at_truth, close_ups, make_trial, open_ehm, open_sparse
+from benchmarks.pixel_renderers import learn_renderer, true_looks, without_shape
 from fitting.picture_parts import PicturePart, picture_parts
 from fitting.pixel_settings import PixelConfig
 from fitting.refine_pixels import PixelResult, PixelStatus, refine_pixels

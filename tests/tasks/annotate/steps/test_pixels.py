@@ -13,7 +13,7 @@ import torch
 from annotated_project import PEOPLE, annotate, step_states, write_project
 from grey_renderer import grey_renderer
 
-from benchmarks.pixel_people import learn_renderer
+from benchmarks.pixel_renderers import learn_renderer
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.evidence import unpack_arrays
 from datasets_manifest.schema.labels import PIXEL_COLUMNS, PIXEL_PARTS
