@@ -99,10 +99,15 @@ class Picture:
         )
 
 
+def photos_without_people() -> list[np.ndarray]:
+    """(H, W, 3) uint8 each, those that scikit-image has."""
+    data = Path(__import__("skimage").__file__).parent / "data"
+    return [decode_image((data / name).read_bytes(), name=name) for name in BACKGROUNDS]
+
+
 def rendered(count: int, seed: int) -> Iterator[tuple[str, Picture]]:
     """People of every kind, a picture each of those of whom enough is seen."""
-    data = Path(__import__("skimage").__file__).parent / "data"
-    backgrounds = [decode_image((data / name).read_bytes(), name=name) for name in BACKGROUNDS]
+    backgrounds = photos_without_people()
     body = full_body(BodyModelConfig())
     config = SyntheticConfig(count=count, seed=seed, crop_shares=CROP_SHARES, occluder_share=0.0)
     rest = RestShape.from_assets(body.assets)

@@ -25,7 +25,7 @@ from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera, project
 from model.renderer.people import Appearance, RestShape, sample_appearance
-from tasks.synthetic.person import RenderedPerson, SyntheticConfig, render_person
+from tasks.synthetic.person import RenderedPerson, Surroundings, SyntheticConfig, draw_person
 from tasks.synthetic.pose import CROPS, sample_person
 
 FRAMINGS = {"face": 2, "left_hand": 0}
@@ -99,6 +99,7 @@ def open_sparse() -> SparseBody:
 
 @lru_cache(maxsize=1)
 def open_rest() -> RestShape:
+    """The same at rest."""
     return RestShape.from_assets(open_ehm().assets)
 
 
@@ -110,15 +111,38 @@ def look_of(framing: str, seed: int, index: int) -> Appearance:
 
 
 def close_ups(
-    framing: str, count: int, *, seed: int, keep: Callable[[Appearance], bool] | None = None, size_px: int = 256
+    framing: str,
+    count: int,
+    *,
+    seed: int,
+    keep: Callable[[Appearance], bool] | None = None,
+    shift: Callable[[np.random.Generator], Surroundings] | None = None,
+    size_px: int = 256,
 ) -> list[RenderedPerson]:
-    """Photos of people of whom the camera shows one part, nothing before it; `keep` chooses whom."""
+    """Photos of people of whom the camera shows one part, nothing before it.
+
+    Args:
+        framing: which part.
+        count: how many.
+        seed: of the people.
+        keep: chooses whom by their looks.
+        shift: makes their surroundings; None: those of the rendered data set.
+        size_px: side of the photos.
+    """
     shares = tuple(float(crop == framing) for crop in CROPS)
     config = SyntheticConfig(
         seed=seed, image_width=size_px, image_height=size_px, occluder_share=0.0, crop_shares=shares
     )
+    ehm, rest = open_ehm(), open_rest()
+
+    def photo(index: int) -> RenderedPerson:
+        rng = np.random.default_rng([seed, index])
+        person = sample_person(rng, rest.joints_m, shares)
+        about = shift and shift(np.random.default_rng([seed, index, 1]))
+        return draw_person(person, rng, config, ehm, rest, about)
+
     wanted = (k for k in itertools.count() if keep is None or keep(look_of(framing, seed, k)))
-    return [render_person(k, config, open_ehm(), open_rest()) for k in itertools.islice(wanted, count)]
+    return [photo(k) for k in itertools.islice(wanted, count)]
 
 
 def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Off | None = None) -> Trial:

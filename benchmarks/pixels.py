@@ -10,13 +10,16 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.pixel_errors import errors_of
 from benchmarks.pixel_people import EXACT, FRAMINGS, OFF, Trial, at_truth, close_ups, make_trial, open_ehm, open_sparse
 from benchmarks.pixel_renderers import learn_renderer, true_looks, without_shape
+from benchmarks.pixel_shift import before_a_photo, mask_overlap, with_estimated_masks
 from benchmarks.table import Column, Row, markdown, number
 from fitting.part_pictures import part_boxes, part_pictures
 from fitting.picture_parts import PicturePart, picture_parts
@@ -32,6 +35,8 @@ SEED = 71
 """Of the people that are reported; the settings were chosen on those of seed 3."""
 LEARNT = 300
 """People that the renderer is learnt from."""
+DRIFTING = 32
+"""Faces that start where they truly are."""
 DRIFT = "true faces, true colours, pixels alone"
 """Name of the rows of `drift`."""
 _FAIR = 130.0
@@ -54,8 +59,10 @@ class Arm:
     """Offset of each keypoint in everybody, as a share of the box."""
     size_px: int = 256
     """Sides of their photos."""
-    has_masks: bool = True
-    """Whether their masks are known."""
+    masks: Literal["exact", "none", "estimated"] = "exact"
+    """What is known of which pixels are the person; estimated: as annotation does."""
+    is_shifted: bool = False
+    """Whether they are lit from elsewhere, before a photo."""
     keep: Callable[[Appearance], bool] | None = None
     """Looks of the people."""
     learnt_from: Callable[[Appearance], bool] | None = None
@@ -89,12 +96,21 @@ def arms(count: int) -> list[Arm]:
         Arm(name="hands", framing="left_hand", count=count),
         Arm(name="faces, landmarks with a bias too", framing="face", count=count, bias=bias),
         Arm(name="faces in photos of 96 px", framing="face", count=count, size_px=96),
-        Arm(name="faces without masks", framing="face", count=count, has_masks=False),
+        Arm(name="faces without masks", framing="face", count=count, masks="none"),
         Arm(
             name="faces of dark skin without masks, learnt from fair skin",
             framing="face",
             count=fewer,
-            has_masks=False,
+            masks="none",
+            keep=_is_dark,
+            learnt_from=_is_fair,
+        ),
+        Arm(
+            name="faces of dark skin before photos, lit from elsewhere, masks estimated, learnt from fair skin",
+            framing="face",
+            count=fewer,
+            masks="estimated",
+            is_shifted=True,
             keep=_is_dark,
             learnt_from=_is_fair,
         ),
@@ -116,10 +132,15 @@ def refined(trial: Trial, part: PicturePart, config: PixelConfig) -> PixelResult
 
 def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int) -> list[Row]:
     """Rows of the table, one an error."""
-    people = close_ups(arm.framing, arm.count, seed=seed, keep=arm.keep, size_px=arm.size_px)
+    shift = before_a_photo if arm.is_shifted else None
+    people = close_ups(arm.framing, arm.count, seed=seed, keep=arm.keep, shift=shift, size_px=arm.size_px)
     trial = make_trial(people, arm.framing, seed=seed, off=replace(OFF[arm.framing], bias=arm.bias))
-    if not arm.has_masks:
+    if arm.masks == "none":
         trial = replace(trial, masks=[None] * arm.count)
+    if arm.masks == "estimated":
+        exact, trial = trial.masks, with_estimated_masks(trial, people)
+        found = [mask_overlap(mine, its) for mine, its in zip(trial.masks, exact, strict=True) if mine is not None]
+        print(f"{arm.name}: {len(found)} have a mask, overlap with the true ones {np.mean(found):.2f}")
     trial = arm.change(trial)
     before = errors_of(trial, trial.solution.state)
     start = time.process_time()
@@ -199,7 +220,7 @@ def main(arguments: list[str] | None = None) -> None:
             own = learn_renderer(options.learnt, directions, arm.learnt_from)
         rows += measured(arm, own, config, options.seed)
     if DRIFT.startswith(options.only or ""):
-        rows += drift(min(16, options.people), renderer, config, options.seed)
+        rows += drift(min(DRIFTING, options.people), renderer, config, options.seed)
     print(markdown(rows, COLUMNS))
 
 

@@ -126,6 +126,14 @@ class Light(NamedTuple):
     """Share of the light that comes from everywhere."""
 
 
+class Surroundings(NamedTuple):
+    """What is about a person."""
+
+    light: Light
+    background: np.ndarray | None
+    """(H, W, 3) RGB 0..255; None: a painted one."""
+
+
 def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOutput:
     """Poses one person (batch of 1), pelvis at ``transl_m``, camera frame."""
     columns = {**person.parameters, "transl_m": transl_m}
@@ -140,18 +148,25 @@ def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShap
 
 
 def draw_person(
-    person: SampledPerson, rng: np.random.Generator, config: SyntheticConfig, ehm: EHMs, rest: RestShape
+    person: SampledPerson,
+    rng: np.random.Generator,
+    config: SyntheticConfig,
+    ehm: EHMs,
+    rest: RestShape,
+    surroundings: Surroundings | None = None,
 ) -> RenderedPerson:
-    """Draws a person that was sampled; looks, framing, light and background are random."""
+    """Draws a person that was sampled; the looks, the framing and what is not given are random."""
     size_hw = (config.image_height, config.image_width)
     look = sample_appearance(rng)
     focal, principal, transl = frame_person(person, rng, size_hw, ehm, rest)
     body = pose_person(ehm, person, transl)
     s = config.supersample
-    raster, layer = draw_layer(body, look, sample_light(rng), focal, principal, size_hw, s, ehm, rest)
+    light, background = surroundings or (sample_light(rng), None)
+    raster, layer = draw_layer(body, look, light, focal, principal, size_hw, s, ehm, rest)
     mask = layer[..., 3] > 0
     bbox = mask_box(mask)
-    image = paint_background(rng, size_hw) * (1 - layer[..., 3:]) + layer[..., :3]
+    behind = paint_background(rng, size_hw) if background is None else background
+    image = behind * (1 - layer[..., 3:]) + layer[..., :3]
     covered = np.zeros(size_hw, bool)
     if rng.random() < config.occluder_share:
         covered = draw_occluder(rng, image, bbox)

@@ -1,7 +1,9 @@
 """The benchmark of the refinement by pixels."""
 
+import pytest
+
 from benchmarks.pixel_renderers import learn_renderer
-from benchmarks.pixels import arms, measured
+from benchmarks.pixels import DRIFTING, SEED, arms, drift, measured
 from fitting.pixel_settings import PixelConfig
 
 
@@ -13,3 +15,28 @@ def test_a_row_pairs_the_same_people_with_and_without_pixels():
         assert row["count"] == 2
         assert abs(row["after"] - row["before"] - row["difference"]) < 1e-6
         assert 0 <= row["better"] <= 1
+
+
+@pytest.fixture(scope="module")
+def drifts() -> dict[str, float]:
+    rows = drift(DRIFTING, learn_renderer(24, 2), PixelConfig(), seed=SEED)
+    return {row["error"]: row["after"] for row in rows}
+
+
+def _open(error: str, most: float, found: float):
+    return pytest.param(error, most, marks=pytest.mark.xfail(strict=True, reason=f"{found:.2g}"), id=error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "most"),
+    [
+        _open("lips mm", 0.4, found=0.7),
+        _open("jaw rad", 0.004, found=0.007),
+        _open("head scale %", 0.5, found=0.7),
+        ("in-plane mm", 0.4),
+    ],
+)
+def test_pixels_alone_hardly_move_a_true_face_of_true_colours(error: str, most: float, drifts: dict[str, float]):
+    """Goals; those not met are open, with the mean that was measured."""
+    assert drifts[error] <= most
