@@ -129,20 +129,22 @@ def close_ups(
         shift: makes their surroundings; None: those of the rendered data set.
         size_px: side of the photos.
     """
+    wanted = (k for k in itertools.count() if keep is None or keep(look_of(framing, seed, k)))
+    return [_photo(framing, seed, k, shift, size_px) for k in itertools.islice(wanted, count)]
+
+
+@lru_cache(maxsize=256)
+def _photo(
+    framing: str, seed: int, index: int, shift: Callable[[np.random.Generator], Surroundings] | None, size_px: int
+) -> RenderedPerson:
     shares = tuple(float(crop == framing) for crop in CROPS)
     config = SyntheticConfig(
         seed=seed, image_width=size_px, image_height=size_px, occluder_share=0.0, crop_shares=shares
     )
-    ehm, rest = open_ehm(), open_rest()
-
-    def photo(index: int) -> RenderedPerson:
-        rng = np.random.default_rng([seed, index])
-        person = sample_person(rng, rest.joints_m, shares)
-        about = shift and shift(np.random.default_rng([seed, index, 1]))
-        return draw_person(person, rng, config, ehm, rest, about)
-
-    wanted = (k for k in itertools.count() if keep is None or keep(look_of(framing, seed, k)))
-    return [photo(k) for k in itertools.islice(wanted, count)]
+    ehm, rest, rng = open_ehm(), open_rest(), np.random.default_rng([seed, index])
+    person = sample_person(rng, rest.joints_m, shares)
+    about = shift and shift(np.random.default_rng([seed, index, 1]))
+    return draw_person(person, rng, config, ehm, rest, about)
 
 
 def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Off | None = None) -> Trial:
