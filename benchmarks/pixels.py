@@ -179,7 +179,7 @@ def drift(count: int, renderer: TextureRenderer, config: PixelConfig, seed: int)
     with torch.inference_mode():
         for row, own in enumerate(true_looks(people, seed, renderer)):
             part, one = without_shape(part_of(trial, own, config)), trial.take_rows(torch.tensor([row]))
-            problem, start = one.problem, one.solution.state
+            problem, start = replace(one.problem, model=part.body), one.solution.state
             camera, everyone = problem.people.camera, torch.ones(1, dtype=torch.bool)
             pictures = part_pictures(part, part_boxes(part, start, camera), camera, one.photos, one.masks)
             term = PictureTerm.settled(part, pictures, start, rasteriser)[0]

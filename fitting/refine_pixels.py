@@ -75,8 +75,8 @@ class PixelResult:
     picture_loss: Tensor
     """(B, 3, 2) before and after, 0..1; NaN where not tried."""
     keypoint_cost: Tensor
-    """(B, 3, 2) robust cost of a seen keypoint in squared standard deviations, before and after; NaN where not
-    tried."""
+    """(B, 3, 2) robust cost of all keypoints in squared standard deviations for each of the part's that is seen, before
+    and after; NaN where not tried."""
 
 
 @torch.inference_mode()
@@ -131,10 +131,10 @@ def refine_pixels(
         shown = (term.weight > 0).to(like).mean((1, 2)) >= _MIN_PIXELS
         after = explained_best(own, term, before, shown, config)
         loss_after = term.resettled(after)[1]
-        keypoints_before, keypoints_after = (_keypoint_cost(own, pose) for pose in (before, after))
+        keypoints_before, keypoints_after = (_keypoint_cost(own, pose, number) for pose in (before, after))
         gain = 1 - loss_after / loss_before.clamp(min=torch.finfo(like.dtype).tiny)
         found = torch.full_like(rows, int(PixelStatus.CHANGED))
-        found[keypoints_after > keypoints_before + config.keypoint_slack] = int(PixelStatus.KEYPOINTS_WORSE)
+        found[keypoints_after > keypoints_before + part.settings.keypoint_slack] = int(PixelStatus.KEYPOINTS_WORSE)
         found[~(gain >= config.least_gain)] = int(PixelStatus.NO_GAIN)
         found[loss_after > config.most_loss] = int(PixelStatus.UNEXPLAINED)
         found[~shown] = int(PixelStatus.NO_PICTURE)
@@ -162,7 +162,7 @@ def explained_best(problem: Problem, term: PictureTerm, start: State, active: Te
     Whether it should be taken is not asked here.
 
     Args:
-        problem: keypoints and priors of B people.
+        problem: keypoints and priors of B people, of the part's body.
         term: pictures of one part of them.
         start: where they are.
         active: (B,) bool; the others stay there.
@@ -222,11 +222,12 @@ def _tried(seen: Tensor, share: Tensor, boxes: Tensor, config: PixelConfig) -> t
     return seen & visible & near, reason
 
 
-def _keypoint_cost(problem: Problem, state: State) -> Tensor:
-    """Robust cost (B,) of a seen keypoint."""
+def _keypoint_cost(problem: Problem, state: State, part: int) -> Tensor:
+    """Robust cost (B,) of all keypoints, for each of a part's that is seen: a part may move the others too."""
     forward = problem.model.forward(state)
     costs = [term.cost(state, forward) for term in problem.keypoint_terms(problem.config.final_loss)]
-    return torch.stack(costs, -1).sum(-1) / (problem.people.precision > 0).sum(1).clamp(min=1)
+    seen = (problem.people.precision[:, KEYPOINTS[part]] > 0).sum(1)
+    return torch.stack(costs, -1).sum(-1) / seen.clamp(min=1)
 
 
 def _with_rows(state: State, index: Tensor, source: State) -> State:

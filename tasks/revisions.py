@@ -12,7 +12,7 @@ REVISIONS = {
     "hands": 1,
     "face": 2,
     "refine": 10,
-    "pixels": 2,
+    "pixels": 3,
     "train": 1,
     "renderer": 2,
     "train_photometric": 2,

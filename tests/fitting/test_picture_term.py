@@ -108,14 +108,16 @@ def test_a_renderer_of_another_body_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("iterations", 0), ("robust", 0.0), ("most_loss", -1.0), ("keypoint_slack", -0.1)]
+    ("setting", "value"), [("iterations", 0), ("robust", 0.0), ("most_loss", -1.0), ("least_gain", -0.1)]
 )
 def test_a_setting_out_of_range_is_named(setting: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{setting}: expected .* got {value}"):
         PixelConfig(**{setting: value})
 
 
-@pytest.mark.parametrize(("setting", "value"), [("size_px", 8), ("sigma", 0.0), ("outline_px", -1)])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("size_px", 8), ("sigma", 0.0), ("outline_px", -1), ("keypoint_slack", -0.1)]
+)
 def test_a_setting_of_a_part_out_of_range_is_named(setting: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{setting}: expected .* got {value}"):
         replace(PixelConfig().head, **{setting: value})

@@ -10,7 +10,7 @@ from benchmarks.pixel_errors import errors_of
 from benchmarks.pixel_people import EXACT, Trial, at_truth, close_ups, make_trial, open_ehm, open_sparse
 from benchmarks.pixel_renderers import learn_renderer, without_shape
 from fitting.part_pictures import part_boxes, part_pictures
-from fitting.picture_parts import PicturePart, picture_parts
+from fitting.picture_parts import KEYPOINTS, PicturePart, picture_parts
 from fitting.picture_term import PictureTerm
 from fitting.pixel_settings import PixelConfig
 from fitting.refine_pixels import PixelResult, PixelStatus, explained_best, refine_pixels
@@ -68,7 +68,30 @@ def test_a_part_that_changed_is_explained_better_at_nearly_the_same_keypoints(fo
     torch.testing.assert_close(found.photometric_gain[changed, HEAD], 1 - after / before)
     assert (found.photometric_gain[changed, HEAD] >= CONFIG.least_gain).all()
     costs = found.keypoint_cost[changed, HEAD]
-    assert (costs[:, 1] <= costs[:, 0] + CONFIG.keypoint_slack).all()
+    assert (costs[:, 1] <= costs[:, 0] + CONFIG.head.keypoint_slack).all()
+
+
+def test_a_part_whose_keypoints_get_worse_than_allowed_stays(
+    trial: Trial, head: PicturePart, found: PixelResult
+) -> None:
+    rise = found.keypoint_cost[0, HEAD, 1] - found.keypoint_cost[0, HEAD, 0]
+    assert rise > 0
+    strict = replace(head, settings=replace(head.settings, keypoint_slack=float(rise) / 2))
+    result, start = refined(some(trial, 0), strict), some(trial, 0).solution.state
+    assert result.status[0, HEAD] == PixelStatus.KEYPOINTS_WORSE
+    for mine, before in zip(tensors_of(result.solution.state), tensors_of(start), strict=True):
+        assert torch.equal(mine, before)
+
+
+def test_keypoints_elsewhere_allow_a_part_no_more(trial: Trial, head: PicturePart, found: PixelResult) -> None:
+    """The cost is for each keypoint of the part, however many others are seen."""
+    one = some(trial, 0)
+    terms = one.problem.keypoint_terms(one.problem.config.final_loss)
+    forward = one.problem.model.forward(one.solution.state)
+    total = sum(float(term.cost(one.solution.state, forward)) for term in terms)
+    own = int((one.problem.people.precision[0, KEYPOINTS[HEAD]] > 0).sum())
+    assert own < int((one.problem.people.precision[0] > 0).sum())
+    assert float(found.keypoint_cost[0, HEAD, 0]) == pytest.approx(total / own, rel=1e-4)
 
 
 def test_parts_that_were_not_given_say_so(found: PixelResult) -> None:
@@ -108,17 +131,18 @@ def test_a_start_that_is_far_off_is_refused_with_the_figure(
 def test_a_drawn_face_that_is_moved_comes_back_by_pixels_alone(head: PicturePart) -> None:
     """Looks are the mean, and the camera is the drawing's: nothing but the way there can be wrong."""
     true = at_truth(make_trial(close_ups("face", 1, seed=SEED), "face", seed=1, off=EXACT))
-    problem, state, rasteriser = true.problem, true.solution.state, fastest(torch.device("cpu"))
-    camera, part = problem.people.camera, without_shape(head)
+    part, state, rasteriser = without_shape(head), true.solution.state, fastest(torch.device("cpu"))
+    problem, body = replace(true.problem, model=part.body), part.body
+    camera = problem.people.camera
     boxes = part_boxes(part, state, camera)
     pictures = part_pictures(part, boxes, camera, true.photos, true.masks)
     with torch.inference_mode():
         mean = pictures.known.new_zeros(1, part.num_looks)
         drawn = PictureTerm(part, pictures, mean, pictures.known, rasteriser).drawn(state)
-        step = torch.zeros(1, open_sparse().layout.size)
+        step = torch.zeros(1, body.layout.size)
         step[:, JAW.start], step[:, POSITION.start] = 0.06, 0.002
-        rotations = open_sparse().forward(state).rotations
-        moved = retract(state, step, rotations, open_sparse().layout)
+        rotations = body.forward(state).rotations
+        moved = retract(state, step, rotations, body.layout)
         term, _ = PictureTerm.settled(part, replace(pictures, rgb=drawn), moved, rasteriser)
         back = explained_best(problem, term, moved, torch.ones(1, dtype=torch.bool), CONFIG)
     before, after = errors_of(true, moved), errors_of(true, back)

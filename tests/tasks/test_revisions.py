@@ -10,6 +10,7 @@ change with them.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import tempfile
@@ -152,6 +153,7 @@ def labels_by_pixels(params: Path) -> pa.Table:
     """Labels of the first two people, refined by a renderer to whom everybody is grey."""
     from grey_renderer import grey_renderer
 
+    from fitting.pixel_settings import PixelConfig
     from model.body.assets import load_open_body
     from model.renderer.texture.file import RendererMeta, save_renderer
     from tasks.annotate.settings import Origin
@@ -161,7 +163,10 @@ def labels_by_pixels(params: Path) -> pa.Table:
 
     renderer = params.with_name("grey.safetensors")
     renderer.write_bytes(save_renderer(grey_renderer(load_open_body()), RendererMeta(body_model={"name": "open"})))
-    fit = {"iterations": 2, "num_directions": 1, "least_gain": 0.0, "most_loss": 1.0, "keypoint_slack": 1e6}
+    fit = {"iterations": 2, "num_directions": 1, "least_gain": 0.0, "most_loss": 1.0}
+    for part, settings in dataclasses.asdict(PixelConfig()).items():
+        if isinstance(settings, dict):
+            fit |= {f"{part}.{name}": value for name, value in (settings | {"keypoint_slack": 1e6}).items()}
     stated = {"pixels.renderer": str(renderer)} | {f"pixels.fit.{name}": value for name, value in fit.items()}
     config = Origin.of(params, stated).config()
     shard = ShardRef(dataset="few", split="all", index=0)

@@ -158,6 +158,7 @@ def _reason(found: PixelResult, row: int, part: int, config: PixelConfig) -> str
         float(values[row, part]) for values in (found.start_share, found.photometric_gain, found.picture_loss[..., 1])
     )
     before, after = found.keypoint_cost[row, part].tolist()
+    slack = (config.head if PIXEL_PARTS[part] == "head" else config.hand).keypoint_slack
     return {
         PixelStatus.CHANGED: None,
         PixelStatus.NOT_SEEN: "too few of its keypoints are seen",
@@ -166,7 +167,7 @@ def _reason(found: PixelResult, row: int, part: int, config: PixelConfig) -> str
         PixelStatus.UNEXPLAINED: f"it differs from the photo by {loss:.2f}, allowed {config.most_loss:.2f}",
         PixelStatus.NO_GAIN: f"the difference from the photo fell by {gain:.1%}, needed {config.least_gain:.1%}",
         PixelStatus.KEYPOINTS_WORSE: f"a keypoint's cost would rise from {before:.2f} to {after:.2f}, allowed by "
-        f"{config.keypoint_slack:.2f}",
+        f"{slack:.2f}",
     }[PixelStatus(int(found.status[row, part]))]
 
 
