@@ -19,7 +19,7 @@ from tasks.training.engine.experiment import Samples, some_of
 PREFETCHED = 3
 """Batches that a worker has ready or in work."""
 EVALUATION_BATCH = 64
-"""Samples that are evaluated at once."""
+"""Samples of a batch of an evaluation, if there are so many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,11 +143,12 @@ def each_row_once(samples: Samples, group: ProcessGroup, num_workers: int, broke
         TrainingDataError: A row cannot be used, or more of them than allowed.
     """
     count, rank = len(samples), group.rank
-    stride = EVALUATION_BATCH * group.world_size
+    size = max(1, min(EVALUATION_BATCH, count))
+    stride = size * group.world_size
     loader = build_loader(
         samples,
         num_steps=-(-count // stride),
-        batch_size=EVALUATION_BATCH,
+        batch_size=size,
         rank=rank,
         world_size=group.world_size,
         num_workers=num_workers,
@@ -155,9 +156,9 @@ def each_row_once(samples: Samples, group: ProcessGroup, num_workers: int, broke
     )
     for step, batch in enumerate(loader):
         # Beyond the last row the positions begin again: those were seen already.
-        left = count - step * stride - rank * EVALUATION_BATCH
+        left = count - step * stride - rank * size
         if left > 0:
-            yield batch if left >= EVALUATION_BATCH else some_of(batch, range(left))
+            yield batch if left >= size else some_of(batch, range(left))
 
 
 def _as_it_is(made: Any) -> Any:

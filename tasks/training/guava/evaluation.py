@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from model.batches import map_tensors
 from model.renderer.overlay import encode_png
 from model.renderer.perceptual.similarity import psnr_db, ssim
 from tasks.training.engine.distributed import ProcessGroup
+from tasks.training.engine.experiment import some_of
 from tasks.training.guava.objective import GuavaObjective
 from tasks.training.guava.pairs import PairBatch
 
@@ -50,10 +51,19 @@ class HeldOutFrames:
 
 
 @torch.no_grad()
-def evaluate(objective: GuavaObjective, batches: Iterable[PairBatch], group: ProcessGroup) -> HeldOutFrames:
-    """Figures of all processes' frames, the same on each."""
+def evaluate(
+    objective: GuavaObjective, batches: Iterable[PairBatch], group: ProcessGroup, *, at_once: int
+) -> HeldOutFrames:
+    """Figures of all processes' frames, the same on each.
+
+    Args:
+        objective: What draws, in evaluation mode.
+        batches: This process' share.
+        group: The processes.
+        at_once: Pairs that are drawn together; one takes gigabytes at the published size.
+    """
     own: dict[str, dict[str, float]] = {}
-    for batch in batches:
+    for batch in _parts(batches, at_once):
         placed = map_tensors(batch, lambda tensor: tensor.to(group.device))
         drawn = objective.draw(placed)
         target, mask = placed.target.picture, placed.target.mask > 0.5
@@ -65,6 +75,13 @@ def evaluate(objective: GuavaObjective, batches: Iterable[PairBatch], group: Pro
         for row, sample_id in enumerate(batch.sample_ids):
             own[sample_id] = {name: values[row] for name, values in found.items()}
     return HeldOutFrames(by_name={name: row for share in group.all_gather(own) for name, row in share.items()})
+
+
+def _parts(batches: Iterable[PairBatch], size: int) -> Iterator[PairBatch]:
+    """The batches in smaller ones."""
+    for batch in batches:
+        for rows in torch.arange(len(batch.sample_ids)).split(size):
+            yield some_of(batch, rows.tolist())
 
 
 @torch.no_grad()

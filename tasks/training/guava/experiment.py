@@ -89,8 +89,8 @@ class GuavaExperiment(PlannedExperiment[GuavaPlan]):
         return GuavaObjective(renderer, body, config.loss, perceptual, config.rasteriser)
 
     def evaluate(self, objective: GuavaObjective, batches: Iterable[PairBatch], group: ProcessGroup) -> HeldOutFrames:
-        """Figures of held-out frames; see ``evaluation``."""
-        return evaluate(objective, batches, group)
+        """Figures of held-out frames, no more drawn at once than in a step; see ``evaluation``."""
+        return evaluate(objective, batches, group, at_once=self.config.run.batch_size)
 
     def draw(self, objective: GuavaObjective) -> bytes | None:
         """A sheet of some held-out pairs."""

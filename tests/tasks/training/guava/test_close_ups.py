@@ -34,6 +34,7 @@ def config(tmp_path_factory):
         perceptual_backbone=str(backbone),
         perceptual_linear=str(linear),
         steps=1,
+        run=dataclasses.replace(config.run, batch_size=1),
         every=IntervalConfig(log=1, checkpoint=1, evaluate=1, pictures=2),
     )
 
@@ -90,6 +91,14 @@ def test_it_trains_and_both_loss_and_held_out_photos_are_measured_by_lpips(run, 
     assert (record["name"], record["batch"]) == (name, "sum")
     assert set(record) >= {"backbone_sha256", "linear_sha256"}
     load_guava(result.checkpoint, experiment.objective().renderer.faces, NETWORK)  # nothing of LPIPS is left over
+
+
+def test_an_evaluation_draws_no_more_pairs_at_once_than_a_step(experiment):
+    objective, drawn = experiment.objective().eval(), []
+    objective.renderer.nerual_refiner.register_forward_hook(lambda _module, inputs, _: drawn.append(len(inputs[0])))
+    found = experiment.evaluate(objective, [experiment.validation.spread(2)], alone())
+    assert drawn == [1, 1]
+    assert found.figures["frames"] == 2
 
 
 def test_what_lpips_costs_is_in_the_loss(experiment):
