@@ -7,6 +7,7 @@ the labels only scalars were gathered (``tasks.report.data``); whole rows are re
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,9 @@ def _refused_vertices(label: Mapping[str, Any], ehm: EHMs) -> np.ndarray:
     return refused | (of_limb & (parts == PART_NAMES.index("body")))
 
 
-def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]]) -> str:
+@cache
+def _template() -> jinja2.Template:
+    """The page's, compiled once."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -213,11 +216,15 @@ def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template("page.html.j2")
+
+
+def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]]) -> str:
     charts = [_chart(PART_TITLES[part], labels.numbers(f"reproj_{part}_px"), "px") for part in PART_NAMES]
     charts.append(_chart("All inliers over the box's longer side", 100 * labels.numbers("reproj_rel"), "%"))
     charts += [_chart(f"Quality: {PART_TITLES[part]}", labels.numbers(f"{part}_quality"), "") for part in PART_NAMES]
     pixels = PixelGains.of_all(group.pixels for group in labels.groups.values())
-    return environment.get_template("page.html.j2").render(
+    return _template().render(
         title=labels.config.title,
         count=labels.count,
         parts=[{"title": PART_TITLES[part], "count": labels.count_valid(part)} for part in PART_NAMES],

@@ -1,6 +1,8 @@
 """Parts that a fit comes near to and that are nobody's are refused with a reason; those of people are kept."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -27,17 +29,23 @@ def refined(open_body: SparseBody, people: SyntheticPeople) -> RefineResult:
     return refine(open_body, people.observations, people.coarse, people.camera)
 
 
-def changed(body: SparseBody, people: SyntheticPeople, name: str) -> RefineResult:
-    """The people with a part wrong, refined."""
-    keypoints = people.observations.keypoints_px.clone()
-    validity.WRONG[name][0](keypoints, people)
-    return refine(body, replace(people.observations, keypoints_px=keypoints), people.coarse, people.camera)
+@pytest.fixture(scope="module")
+def changed(open_body: SparseBody, people: SyntheticPeople) -> Callable[[str], RefineResult]:
+    """The people with a part wrong, refined; once each."""
+
+    @cache
+    def of(name: str) -> RefineResult:
+        keypoints = people.observations.keypoints_px.clone()
+        validity.WRONG[name][0](keypoints, people)
+        return refine(open_body, replace(people.observations, keypoints_px=keypoints), people.coarse, people.camera)
+
+    return of
 
 
 @pytest.mark.parametrize("name", [name for name, (_, parts) in validity.WRONG.items() if parts != (validity.BODY,)])
-def test_wrong_parts_are_refused(open_body: SparseBody, people: SyntheticPeople, name: str) -> None:
+def test_wrong_parts_are_refused(changed: Callable[[str], RefineResult], name: str) -> None:
     parts = validity.WRONG[name][1]
-    result = changed(open_body, people, name)
+    result = changed(name)
     # Of hands that touch each other, or whose wrists were not seen, the fingers alone tell whose they are.
     allowed = 0.04 if "hand" in name and "spot" not in name and "pixel" not in name else 0.0
     assert result.part_valid[:, parts].double().mean() <= allowed
@@ -46,8 +54,8 @@ def test_wrong_parts_are_refused(open_body: SparseBody, people: SyntheticPeople,
 
 
 @pytest.mark.parametrize("name", ["torso off the limbs", "somebody else's legs", "somebody else's upper half"])
-def test_a_body_half_of_which_is_elsewhere_is_none(open_body: SparseBody, people: SyntheticPeople, name: str) -> None:
-    assert not changed(open_body, people, name).part_valid[:, validity.BODY].any()
+def test_a_body_half_of_which_is_elsewhere_is_none(changed: Callable[[str], RefineResult], name: str) -> None:
+    assert not changed(name).part_valid[:, validity.BODY].any()
 
 
 def test_a_wrong_estimate_of_a_body_that_is_met_is_no_doubt(open_body: SparseBody, people: SyntheticPeople) -> None:
@@ -76,8 +84,8 @@ def test_good_parts_are_held_to_nothing_new(people: SyntheticPeople, refined: Re
         ("somebody else's legs", "hips, knees or shoulders missed, and turned"),
     ],
 )
-def test_what_is_implausible_says_why(open_body: SparseBody, people: SyntheticPeople, name: str, said: str) -> None:
-    (part, *_), result = validity.WRONG[name][1], changed(open_body, people, name)
+def test_what_is_implausible_says_why(changed: Callable[[str], RefineResult], name: str, said: str) -> None:
+    (part, *_), result = validity.WRONG[name][1], changed(name)
     doubts = [result.reprojection.doubt(row, part) for row in range(48)]
     sentences = [doubt.detail for doubt in doubts if doubt is not None and doubt.code == ErrorCode.FIT_IMPLAUSIBLE]
     assert [sentence for sentence in sentences if said in sentence]
@@ -134,12 +142,13 @@ def test_a_stated_position_that_shows_the_person_is_kept(open_body: SparseBody) 
 def test_one_absurd_keypoint_is_a_missing_one(
     open_body: SparseBody, people: SyntheticPeople, refined: RefineResult
 ) -> None:
+    sigma = people.observations.sigma_px.clone()
+    sigma[:, 7] = torch.inf
+    missing = refine(open_body, replace(people.observations, sigma_px=sigma), people.coarse, people.camera)
     for value in (1e30, -1e12, 1e6):
-        keypoints, sigma = people.observations.keypoints_px.clone(), people.observations.sigma_px.clone()
+        keypoints = people.observations.keypoints_px.clone()
         keypoints[:, 7] = value
         absurd = refine(open_body, replace(people.observations, keypoints_px=keypoints), people.coarse, people.camera)
-        sigma[:, 7] = torch.inf
-        missing = refine(open_body, replace(people.observations, sigma_px=sigma), people.coarse, people.camera)
         assert torch.equal(absurd.keypoints_px, missing.keypoints_px)
         assert torch.equal(absurd.status, missing.status)
 
