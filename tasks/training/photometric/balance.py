@@ -10,8 +10,8 @@ Legend: B people, G groups of outputs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -29,47 +29,59 @@ _SMALLEST = 1e-20
 """Squared norms below this are none."""
 
 
+Entries = tuple[int, ...] | None
+"""Which along the second dimension of an output; None: all."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Outputs of one kind."""
+    """Outputs with one weight."""
 
-    field: str
-    """Of ``EhmParameters``, or ``CAMERA``."""
-    entries: tuple[int, ...] | None = None
-    """Which along its second dimension; None: all."""
-    share: float = 1.0
-    """How large the pictures' gradient is, by that of the labels, beside the setting for all outputs."""
-
-
-_WHERE = 0.06
-"""Share of outputs that say where a part lies. Keypoints say that better than pixels, whose gradient there is the same
-for many people (outlines, hair): as large as that of the labels it moved heads from 3.0 to 7.9 % of their square off in
-400 steps of params.photometric-face.yaml. At this share the 2D loss of faces after 120 steps is 2.36, by labels alone
-2.30, at a full share 4.28."""
+    output: str
+    """Of ``EhmParameters``, or ``CAMERA``: where both gradients are measured."""
+    entries: Entries = None
+    """Of it."""
+    along: Mapping[str, Entries] = field(default_factory=dict)
+    """Further outputs that have the weight of this one."""
 
 
 _HEAD = {
-    "jaw": Group(field="jaw_pose"),
-    "expression": Group(field="flame_expression"),
-    "eyelids": Group(field="eyelids"),
-    "head_scale": Group(field="head_scale"),
-    "neck": Group(field="body_pose", entries=(skeleton.NECK - 1, skeleton.HEAD - 1), share=_WHERE),
+    "jaw": Group(output="jaw_pose"),
+    "expression": Group(output="flame_expression"),
+    "eyelids": Group(output="eyelids"),
+    "head_scale": Group(output="head_scale"),
 }
-_PLACE = {"place": Group(field=CAMERA, entries=(1, 2), share=_WHERE)}
+_CARRIED_BY: dict[Part, int] = {
+    "head": skeleton.HEAD,
+    "left_hand": skeleton.WRISTS[0],
+    "right_hand": skeleton.WRISTS[1],
+}
 
 
 def groups_of(parts: Sequence[Part]) -> dict[str, Group]:
     """What pictures of some parts may change.
 
     Neither the shape, by which clothes and hair would be explained, nor how far the camera is, which looks like the
-    scale of the head, nor joints that a picture of a part does not show.
+    scale of the head, nor joints that carry no part.
+
+    Where a part is in the picture is said by the camera and by the turns of pelvis and joints that carry it, together:
+    all have one weight. If pictures moved the camera alone, labels would answer with the turn of the pelvis, which
+    moves a head as well, and there would be no place where both come to rest.
     """
     found = dict(_HEAD) if "head" in parts else {}
-    for side, wrist in zip(("left", "right"), skeleton.WRISTS, strict=True):
+    for side in ("left", "right"):
         if f"{side}_hand" in parts:
-            found[f"{side}_wrist"] = Group(field="body_pose", entries=(wrist - 1,), share=_WHERE)
-            found[f"{side}_fingers"] = Group(field=f"{side}_hand_pose")
-    return found | _PLACE
+            found[f"{side}_fingers"] = Group(output=f"{side}_hand_pose")
+    carriers = {joint for part in parts for joint in _chain(_CARRIED_BY[part])}
+    turns = {"global_orient": None, "body_pose": tuple(sorted(joint - 1 for joint in carriers))}
+    return found | {"place": Group(output=CAMERA, entries=(1, 2), along=turns)}
+
+
+def _chain(joint: int) -> Iterator[int]:
+    """The joint, its parent, and so on, without the pelvis."""
+    while joint != skeleton.PELVIS:
+        yield joint
+        joint = skeleton.SMPLX_PARENTS[joint]
 
 
 class Balance(nn.Module):
@@ -95,16 +107,16 @@ class Balance(nn.Module):
         """(G,) of the groups; 0 of one that has not been measured."""
         labels, pictures = self.squares
         known = (labels > _SMALLEST) & (pictures > _SMALLEST)
-        shares = labels.new_tensor([self.share * group.share for group in self.groups.values()])
-        return torch.where(known, shares * (labels / pictures.clamp(min=_SMALLEST)).sqrt(), 0.0)
+        return torch.where(known, self.share * (labels / pictures.clamp(min=_SMALLEST)).sqrt(), 0.0)
 
     def weighted(self, said: Prediction) -> tuple[EhmParameters, Tensor]:
         """The same people and cameras, whose derivatives reach what said them by the weights alone."""
         shares = {}
         for (_, group), weight in zip(self.groups.items(), self.weights, strict=True):
-            output = _output(said, group.field)
-            share = shares.setdefault(group.field, output.new_zeros(1, output.shape[1], *[1] * (output.dim() - 2)))
-            share[:, slice(None) if group.entries is None else list(group.entries)] = weight
+            for name, entries in {group.output: group.entries, **group.along}.items():
+                output = _output(said, name)
+                share = shares.setdefault(name, output.new_zeros(1, output.shape[1], *[1] * (output.dim() - 2)))
+                share[:, slice(None) if entries is None else list(entries)] = weight
         outputs = {name: value.detach() for name, value in said.parameters.named().items()}
         outputs[CAMERA] = said.camera.detach()
         for name, share in shares.items():
@@ -127,7 +139,7 @@ class Balance(nn.Module):
         self.calls += 1
         if not is_due:
             return
-        names = list(dict.fromkeys(group.field for group in self.groups.values()))
+        names = list(dict.fromkeys(group.output for group in self.groups.values()))
         found = []
         for loss, of in ((labels, said), (pictures, drawn)):
             if not loss.requires_grad:
@@ -136,7 +148,7 @@ class Balance(nn.Module):
             outputs = [_output(of, name) for name in names]
             slopes = torch.autograd.grad(loss, outputs, retain_graph=True, allow_unused=True)
             by_name = dict(zip(names, slopes, strict=True))
-            found.append(torch.stack([_square(by_name[group.field], group) for group in self.groups.values()]))
+            found.append(torch.stack([_square(by_name[group.output], group) for group in self.groups.values()]))
         now = mean_of_processes(torch.stack(found).to(self.squares))
         usable = torch.isfinite(now).all(0) & (now > _SMALLEST).all(0)
         first = self.squares[0] == 0

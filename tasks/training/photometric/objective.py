@@ -12,6 +12,7 @@ from model.body.keypoint_body import KeypointBody
 from model.regressor.loss_config import LossConfig
 from model.regressor.network import EhmRegressor, Prediction
 from model.regressor.runtime import numerics
+from model.regressor.unseen import guessed, hold_unseen
 from model.renderer.photometric import Photometric
 from tasks.training.photometric.balance import Balance
 from tasks.training.photometric.dataset import PicturedBatch
@@ -66,6 +67,7 @@ class PhotometricObjective(Objective):
         said, tokens = self.predict(batch)
         labels, terms = self.supervise(said, tokens, batch)
         people, camera = self.balance.weighted(said)
+        people = hold_unseen(people, guessed(batch))
         with numerics("fp32", batch.crops.device):
             found = self.photometric(people, camera, batch.pictures, batch.keypoints_2d)
         pictures = torch.stack([part.loss.mean() for part in found.values()]).sum()
