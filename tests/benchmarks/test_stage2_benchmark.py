@@ -1,14 +1,19 @@
 """The program of stage 2: what it tells of arms that are there, and its parts on a few faces."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
+from open_renderers import photometric, picture_of
 
 from benchmarks.stage2 import report
-from benchmarks.stage2_faces import biased, jaw_of, numbers_of, said_of
+from benchmarks.stage2_faces import biased, exact, jaw_of, numbers_of, said_of
+from benchmarks.stage2_joint import best_fit, learnt_along
 from benchmarks.stage2_training import BATCH, batches
 from model.body.parameters import EhmParameters
+from model.body.skeleton import HEAD, PELVIS
+from model.renderer.part_windows import part_window
 from model.rotations import rotvec_to_rotmat
 
 
@@ -51,3 +56,21 @@ def test_numbers_say_the_people_again_and_labels_have_the_bias():
     assert said.head_scale.log().mean() == pytest.approx(0.04, abs=0.004)
     assert said.flame_expression.mean() == pytest.approx(0.5, abs=0.01)
     assert 0 < jaw_of(said).mean() < 0.15
+
+
+def test_a_renderer_that_learns_along_says_that_heads_which_are_too_large_are_right(monkeypatch):
+    """Why stage 2 does not train it along: the frozen one says the truth."""
+    monkeypatch.setattr("benchmarks.stage2_training.BATCH", 1)
+    drawer = photometric(perceptual=0.0)
+    people = EhmParameters.neutral(1, global_orient=torch.diag(torch.tensor([1.0, -1.0, -1.0]))[None])
+    joints = drawer.body(people).joints
+    camera = torch.cat([torch.full((1, 1), 6.0), (joints[:, PELVIS] - joints[:, HEAD])[:, :2]], 1)
+    vertices, keypoints = drawer.pose(people, camera)
+    window = part_window(torch.cat([keypoints[0], torch.ones(133, 1)], 1).numpy(), "head")
+    photos = picture_of(drawer, vertices, torch.from_numpy(window)[None], 48)
+    faces = SimpleNamespace(truth=people, photos=photos)
+    world = SimpleNamespace(photometric=drawer, faces=faces, mesh=lambda people: drawer.pose(people, camera)[0])
+    truth = exact(people)
+    label = truth + torch.nn.functional.one_hot(torch.tensor([11]), 12) * 0.4  # heads 4 % too large
+    assert best_fit(world, drawer, faces, truth, label) == [0.0]
+    assert best_fit(world, learnt_along(world, label, steps=8), faces, truth, label) > 0.0

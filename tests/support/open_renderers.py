@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -48,3 +49,14 @@ def noise_pictures(count: int, size: int, seed: int) -> PartPictures:
         window=torch.tensor([0.0, 0.0, 0.5]).expand(count, 3).clone(),
         is_shown=torch.ones(count) > 0,
     )
+
+
+def picture_of(drawer: Photometric, vertices_m: torch.Tensor, window: torch.Tensor, size: int) -> PartPictures:
+    """The picture that the renderer itself makes of people (B, M, 3) in windows (B, 3), with the looks of the mean."""
+    blank = noise_pictures(len(window), size, 0)
+    blank = dataclasses.replace(blank, rgb=0 * blank.rgb, person=0 * blank.person, window=window)
+    looks = drawer.looks(vertices_m, blank)
+    drawn, alpha = drawer.draw(vertices_m, blank, looks)
+    parts = (drawn.clamp(0, 1) / alpha.clamp(min=1e-3), alpha)
+    rgb, mask = ((255 * part).round().clamp(0, 255).to(torch.uint8) for part in parts)
+    return dataclasses.replace(blank, rgb=rgb, person=mask)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -48,7 +48,9 @@ class PhotometricTrainConfig(TrainConfig):
     regressor_weights: PathText  # pyright: ignore
     """The regressor of stage 1 to begin with, relative to the folder of the settings file."""
     renderer: PathText
-    """Renderer of the body (``pear finetune-renderer``); it stays as it is."""
+    """Renderer of the body (``pear finetune-renderer``)."""
+    renderer_training: Literal["frozen", "joint"] = "frozen"
+    """Whether it stays as it is, or learns along with the regressor; ``joint`` is refused, with the reason."""
     perceptual_backbone: PathText | None = None
     """torchvision's file of AlexNet or VGG16, where ``photometric.term.kind`` is LPIPS."""
     perceptual_linear: PathText | None = None
@@ -85,12 +87,20 @@ class PhotometricTrainConfig(TrainConfig):
         TrainConfig.__post_init__(self)
         if not self.parts or len(set(self.parts)) < len(self.parts):
             raise ValueError(f"parts: expected one or more of {', '.join(PARTS)}, each once, got {list(self.parts)}")
+        if self.renderer_training == "joint":
+            raise ValueError(
+                "renderer_training: joint is not done: a texture that learns while people are posed wrongly is painted "
+                "to fit the wrong pose. Learnt along for 75 steps on faces whose labels have a bias, pictures fitted "
+                "best at .92 of the way from the truth to those labels, with a frozen one at .15 (docs/benchmarks.md). "
+                "Keep frozen, and learn the renderer before, on your own photos too: pear finetune-renderer"
+            )
 
     def deciding(self) -> dict[str, Any]:
         """As for stage 1; the files are in the hash of the run by their content."""
         values = TrainConfig.deciding(self)
         for name in ("renderer", "perceptual_backbone", "perceptual_linear"):
             values.pop(name)
+        values.pop("renderer_training")  # one value
         values["photometric"].pop("rasteriser")
         return values
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from open_renderers import photometric
+from open_renderers import photometric, picture_of
 
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
@@ -13,7 +13,7 @@ from model.body.skeleton import HEAD, PELVIS
 from model.imaging.camera import project
 from model.imaging.crop_camera import project_into_crop
 from model.renderer.part_windows import part_window
-from model.renderer.photometric import PartPictures, PhotometricConfig
+from model.renderer.photometric import PhotometricConfig
 
 FACING = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 FOCAL = 5000 / 256
@@ -40,21 +40,7 @@ def scene():
     vertices, keypoints = drawer.pose(people, place)
     observed = torch.cat([keypoints, torch.ones(1, 133, 1)], -1)
     window = torch.from_numpy(part_window(observed[0].numpy(), "head"))[None]
-    blank = PartPictures(
-        rgb=torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8),
-        person=torch.zeros(1, 1, SIZE, SIZE, dtype=torch.uint8),
-        known=torch.ones(1, 1, SIZE, SIZE) > 0,
-        has_mask=torch.tensor([True]),
-        window=window,
-        is_shown=torch.tensor([True]),
-    )
-    looks = drawer.renderer.looks(
-        torch.zeros(1, 3, SIZE, SIZE), torch.zeros(1, 1, SIZE, SIZE), vertices, blank.camera(FOCAL)
-    )
-    drawn, alpha = drawer.draw(vertices, blank, looks)
-    rgb, mask = ((255 * part).round().to(torch.uint8) for part in (drawn.clamp(0, 1) / alpha.clamp(min=1e-3), alpha))
-    pictures = dataclasses.replace(blank, rgb=rgb.clamp(max=255), person=mask)
-    return drawer, people, place, observed, pictures
+    return drawer, people, place, observed, picture_of(drawer, vertices, window, SIZE)
 
 
 def loss_of(scene, people=None, place=None, pictures=None):

@@ -44,6 +44,7 @@ def test_the_papers_preset_states_the_papers_figures():
         ({"regressor_weights": None}, "regressor_weights"),
         ({"parts": []}, "parts: expected one or more of head, left_hand, right_hand, each once"),
         ({"parts": ["head", "head"]}, "each once"),
+        ({"renderer_training": "joint"}, "painted to fit the wrong pose.*pear finetune-renderer"),
         ({"photometric": {"l1": -1}}, "l1: expected a weight of 0 or more"),
         ({"photometric": {"term": {"batch": "sum"}}}, "each person has a loss of its own"),
     ],
