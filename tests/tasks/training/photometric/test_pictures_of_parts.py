@@ -80,5 +80,5 @@ def test_small_parts_have_no_picture_and_photos_without_a_mask_say_so(people):
 def test_a_mask_of_another_size_ends_in_one_sentence(people):
     image = people.selection.table["image"][0].as_py()
     mask_path(people.masks, image).write_bytes(mask_png(np.zeros((4, 4), np.uint8)))
-    with pytest.raises(TrainingDataError, match=r"the mask is 4 x 4 px, its photo 120 x 150; make it anew"):
+    with pytest.raises(TrainingDataError, match=r"the mask is 4 x 4 px, its photo, upright, 120 x 150; make it anew"):
         dataset(people, shuffle=False)[0]
