@@ -93,7 +93,7 @@ class Perceptual(nn.Module):
 
 
 def build_perceptual(
-    config: PerceptualConfig, *, backbone: Path | None = None, linear: Path | None = None
+    config: PerceptualConfig, *, backbone: str | Path | None = None, linear: str | Path | None = None
 ) -> Perceptual:
     """The term with its files read. There is no silent change from one kind to the other.
 
@@ -110,7 +110,8 @@ def build_perceptual(
             raise ValueError(f"ms-ssim reads no file, {backbone or linear} is given: choose lpips-alex or lpips-vgg")
         term = Perceptual(config, None, {})
     else:
-        network, hashes = load_lpips(NETS[config.kind], backbone, linear, inputs=config.inputs)
+        paths = (None if given is None else Path(given) for given in (backbone, linear))
+        network, hashes = load_lpips(NETS[config.kind], *paths, inputs=config.inputs)
         term = Perceptual(config, network, hashes)
     log.info("perceptual term: %s", term.record)
     return term

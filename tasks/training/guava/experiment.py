@@ -82,10 +82,9 @@ class GuavaExperiment(PlannedExperiment[GuavaPlan]):
         config = self.config
         body = EHMs(guava_body(ehm_assets(config.body_model)), config.coefficients)
         renderer, _ = load_guava(Path(config.checkpoint), body.faces, config.network)
-        backbone, linear = (
-            None if path is None else Path(path) for path in (config.perceptual_backbone, config.perceptual_linear)
+        perceptual = build_perceptual(
+            config.loss.term, backbone=config.perceptual_backbone, linear=config.perceptual_linear
         )
-        perceptual = build_perceptual(config.loss.term, backbone=backbone, linear=linear)
         return GuavaObjective(renderer, body, config.loss, perceptual, config.rasteriser)
 
     def evaluate(self, objective: GuavaObjective, batches: Iterable[PairBatch], group: ProcessGroup) -> HeldOutFrames:

@@ -16,6 +16,7 @@ from datasets_manifest.files import sweep_temporary, write_text
 from datasets_manifest.shards.body_entry import body_identity
 from datasets_manifest.shards.label_sets import check_same_body, check_splits
 from model.renderer.guava.body import guava_body
+from model.renderer.perceptual.term import build_perceptual
 from model.weights import checkpoint_sha256
 from tasks.body_model import ehm_assets
 from tasks.display import Display
@@ -77,6 +78,7 @@ def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
         ValueError: Labels, photos, masks or files are missing or do not fit each other, or nobody is in two photos.
     """
     check_files(config.files)
+    build_perceptual(config.loss.term, backbone=config.perceptual_backbone, linear=config.perceptual_linear)
     assets = ehm_assets(config.body_model)
     guava_body(assets)
     same = SamePerson(config.same_person)

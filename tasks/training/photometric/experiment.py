@@ -107,9 +107,9 @@ def open_photometric(plan: TrainingPlan) -> Photometric:
     faces = torch.from_numpy(np.asarray(body.faces, np.int64))
     data = Path(config.renderer).read_bytes()
     renderer, _ = load_renderer(data, faces, body.num_vertices, source=config.renderer)
-    paths = (None if path is None else Path(path) for path in (config.perceptual_backbone, config.perceptual_linear))
-    backbone, linear = paths
-    perceptual = build_perceptual(config.photometric.term, backbone=backbone, linear=linear)
+    perceptual = build_perceptual(
+        config.photometric.term, backbone=config.perceptual_backbone, linear=config.perceptual_linear
+    )
     return Photometric(
         plan.assets, config.network.size, renderer, config.photometric, perceptual, config.parts,
         config.network.focal_sides,

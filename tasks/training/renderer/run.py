@@ -101,10 +101,9 @@ def open_plan(config: RendererConfig) -> RendererPlan:
         if (path := getattr(config, name)) is not None
     }
     check_files(files)
-    backbone, linear = (
-        None if name not in files else Path(files[name]) for name in ("perceptual_backbone", "perceptual_linear")
+    perceptual = build_perceptual(
+        config.perceptual, backbone=config.perceptual_backbone, linear=config.perceptual_linear
     )
-    perceptual = build_perceptual(config.perceptual, backbone=backbone, linear=linear)
     if config.rasteriser == "native":
         native_library.library()  # built or refused now, not after the people have been made up
     body = full_body(config.body_model)

@@ -120,7 +120,7 @@ def test_what_lpips_costs_is_in_the_loss(experiment):
 def test_without_the_files_lpips_is_refused_and_the_substitute_has_its_own_name(config):
     bare = dataclasses.replace(config, perceptual_backbone=None, perceptual_linear=None)
     with pytest.raises(ValueError, match=r"LPIPS needs torchvision's alexnet-owt-7be5be79\.pth"):
-        open_experiment(prepare(bare).folder.request).objective()
+        prepare(bare)
     named = dataclasses.replace(bare, loss=dataclasses.replace(bare.loss, term=PerceptualConfig()))
     objective = open_experiment(prepare(named).folder.request).objective()
     assert objective.perceptual.record["name"] == "ms-ssim"
