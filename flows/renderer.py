@@ -41,7 +41,7 @@ def finetune(params: str = "params.renderer.yaml", overrides: dict[str, Any] | N
     """
     try:
         if is_guava(params, overrides):
-            return train(load_guava_config(params, overrides), prepare)
+            return train(lambda: load_guava_config(params, overrides), prepare)
         config = load_renderer_config(params, overrides)
         result = finetune_renderer(config, Lines(get_run_logger()), stage=run_stage)
     except (*MISTAKES, WriteError) as error:

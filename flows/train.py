@@ -75,7 +75,7 @@ def train_regressor(params: str = "params.train.yaml", overrides: dict[str, Any]
         params: Settings file with a section ``train``.
         overrides: Dotted setting to value, for example ``{"steps": 1000}``.
     """
-    return train(load_train_config(params, overrides), prepare)
+    return train(lambda: load_train_config(params, overrides), prepare)
 
 
 @flow(name=PHOTOMETRIC_FLOW_NAME, persist_result=False, on_running=[remember])
@@ -86,21 +86,20 @@ def train_photometric(params: str = "params.photometric.yaml", overrides: dict[s
         params: Settings file with a section ``train_photometric``.
         overrides: Dotted setting to value, for example ``{"steps": 1000}``.
     """
-    return train(load_photometric_config(params, overrides), prepare_photometric)
+    return train(lambda: load_photometric_config(params, overrides), prepare_photometric)
 
 
-def train(config: Config, prepare: Callable[[Config, Display], PreparedRun]) -> Any:
+def train(load: Callable[[], Config], prepare: Callable[[Config, Display], PreparedRun]) -> Any:
     """A training inside a flow run: its state says how it went, its page shows what came of it.
 
     Args:
-        config: All settings.
+        load: Reads all settings.
         prepare: Checks them and writes what the processes of the training are told.
     """
-    slot = (
-        concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if uses_gpu(config.run.device) else nullcontext()
-    )
     try:
-        with slot:
+        config = load()
+        is_gpu = uses_gpu(config.run.device)
+        with concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if is_gpu else nullcontext():
             log = get_run_logger()
             result = run_training(lambda: prepare(config, Lines(log)), log, stage=run_stage, on_progress=ProgressBar())
     except (*MISTAKES, WriteError, TrainingFailed) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows import train as module
+from flows.renderer import finetune
 from flows.run.mistakes import MISTAKES
 from tasks.training.regressor.settings import load_train_config
 
@@ -20,6 +21,13 @@ def test_a_mistake_is_the_message_of_a_failed_run(mistake, monkeypatch):
     monkeypatch.setattr(module, "run_training", refuse)
     monkeypatch.setattr(module, "ProgressBar", lambda: None)
     monkeypatch.setattr(module, "get_run_logger", lambda: logging.getLogger("test"))
-    state = module.train(load_train_config(ROOT / "params.train.yaml", {"run.device": "cpu"}), lambda *_: None)
+    state = module.train(lambda: load_train_config(ROOT / "params.train.yaml", {"run.device": "cpu"}), lambda *_: None)
     assert state.is_failed()
     assert state.message == "no compiler: install one"
+
+
+@pytest.mark.parametrize("flow", [module.train_regressor, module.train_photometric, finetune])
+def test_so_is_a_mistake_in_the_settings(flow, tmp_path):
+    state = flow.fn(params=str(tmp_path / "gone.yaml"))
+    assert state.is_failed()
+    assert state.message == f"settings file {tmp_path / 'gone.yaml'} does not exist; give its path with --params"
