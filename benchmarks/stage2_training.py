@@ -141,7 +141,7 @@ def train(
         said = Prediction(parameters=said_of(people, network(seen)), camera=camera)
         loss = labels_loss(said.parameters, said_of(people, label[rows]))
         if pictures:
-            drawn = Prediction(parameters=balance.weighted(said)[0], camera=camera)
+            drawn = balance.weighted(said)
             mesh, photos = world.mesh(drawn.parameters), take_rows(faces.photos, rows if own else rows.roll(1))
             photo = world.photometric.compare(mesh, photos, _looks(world, known, rows, mesh, photos)).mean()
             balance.measure(loss, said, photo, drawn)

@@ -15,7 +15,7 @@ REVISIONS = {
     "pixels": 3,
     "train": 1,
     "renderer": 2,
-    "train_photometric": 3,
+    "train_photometric": 4,
     "guava": 1,
     "predict": 3,
 }

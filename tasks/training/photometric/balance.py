@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from model.body import skeleton
-from model.body.parameters import EhmParameters
 from model.regressor.network import Prediction
 from model.renderer.part_windows import Part
 from tasks.training.engine.distributed import mean_of_processes
@@ -109,7 +108,7 @@ class Balance(nn.Module):
         known = (labels > _SMALLEST) & (pictures > _SMALLEST)
         return torch.where(known, self.share * (labels / pictures.clamp(min=_SMALLEST)).sqrt(), 0.0)
 
-    def weighted(self, said: Prediction) -> tuple[EhmParameters, Tensor]:
+    def weighted(self, said: Prediction) -> Prediction:
         """The same people and cameras, whose derivatives reach what said them by the weights alone."""
         shares = {}
         for (_, group), weight in zip(self.groups.items(), self.weights, strict=True):
@@ -124,7 +123,7 @@ class Balance(nn.Module):
             # The value is that of the output to the last bit, its derivative the weight.
             outputs[name] = value.detach() + share * (value - value.detach())
         camera = outputs.pop(CAMERA)
-        return dataclasses.replace(said.parameters, **outputs), camera
+        return Prediction(parameters=dataclasses.replace(said.parameters, **outputs), camera=camera)
 
     def measure(self, labels: Tensor, said: Prediction, pictures: Tensor, drawn: Prediction) -> None:
         """Looks at both gradients if it is time.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model.body.keypoint_body import KeypointBody
 from model.regressor.loss_config import LossConfig
-from model.regressor.network import EhmRegressor, Prediction
+from model.regressor.network import EhmRegressor
 from model.regressor.runtime import numerics
 from model.regressor.unseen import guessed, hold_unseen
 from model.renderer.photometric import Photometric
@@ -66,13 +66,13 @@ class PhotometricObjective(Objective):
         """
         said, tokens = self.predict(batch)
         labels, terms = self.supervise(said, tokens, batch)
-        people, camera = self.balance.weighted(said)
-        people = hold_unseen(people, guessed(batch))
+        drawn = self.balance.weighted(said)
+        people = hold_unseen(drawn.parameters, guessed(batch))
         with numerics("fp32", batch.crops.device):
-            found = self.photometric(people, camera, batch.pictures, batch.keypoints_2d)
+            found = self.photometric(people, drawn.camera, batch.pictures, batch.keypoints_2d)
         pictures = torch.stack([part.loss.mean() for part in found.values()]).sum()
         if torch.is_grad_enabled():
-            self.balance.measure(labels, said, pictures, Prediction(parameters=people, camera=camera))
+            self.balance.measure(labels, said, pictures, drawn)
         for part, of in found.items():
             terms |= {f"photo_{part}": of.loss.detach().mean(), f"drawn_{part}": of.is_drawn.float().mean()}
         return self.labels_weight * labels + pictures, terms | self.balance.figures()

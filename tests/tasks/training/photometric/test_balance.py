@@ -24,15 +24,10 @@ def loss_of(prediction, weight=1.0):
     return weight * torch.stack([(0.1 + k) * part.square().sum() for k, part in parts]).sum()
 
 
-def drawn(balance, said):
-    people, camera = balance.weighted(said)
-    return Prediction(parameters=people, camera=camera)
-
-
 def test_values_stay_and_derivatives_reach_only_what_a_head_shows(said):
     balance = Balance(groups_of(["head"]), 1.0, 1)
     balance.squares += 1.0
-    weighted = drawn(balance, said)
+    weighted = balance.weighted(said)
     for name, value in said.parameters.named().items():
         assert torch.equal(weighted.parameters.named()[name], value), name
     loss_of(weighted).backward()
@@ -47,7 +42,7 @@ def test_values_stay_and_derivatives_reach_only_what_a_head_shows(said):
 def test_of_a_hand_fingers_move_and_the_arm_that_carries_it(said):
     balance = Balance(groups_of(["left_hand"]), 1.0, 1)
     balance.squares += 1.0
-    loss_of(drawn(balance, said)).backward()
+    loss_of(balance.weighted(said)).backward()
     assert said.parameters.left_hand_pose.grad.any()
     assert said.parameters.right_hand_pose.grad is None
     assert said.parameters.jaw_pose.grad is None
@@ -65,9 +60,9 @@ def test_of_a_hand_fingers_move_and_the_arm_that_carries_it(said):
 def test_before_the_first_measurement_pictures_weigh_nothing_then_share_times_the_labels(said):
     balance = Balance(groups_of(["head"]), 0.5, 10)
     assert not balance.weights.any()
-    balance.measure(loss_of(said), said, loss_of(drawn(balance, said), 7.0), drawn(balance, said))
+    balance.measure(loss_of(said), said, loss_of(balance.weighted(said), 7.0), balance.weighted(said))
     assert not balance.weights.any()  # of another graph: nothing was reached
-    given = drawn(balance, said)
+    given = balance.weighted(said)
     for _ in range(9):
         balance.measure(loss_of(said), said, loss_of(given, 7.0), given)
     assert not balance.weights.any()  # not due
@@ -78,7 +73,7 @@ def test_before_the_first_measurement_pictures_weigh_nothing_then_share_times_th
 
 def test_what_cannot_be_measured_keeps_its_weight(said):
     balance = Balance(groups_of(["head"]), 1.0, 1)
-    given = drawn(balance, said)
+    given = balance.weighted(said)
     balance.measure(loss_of(said), said, loss_of(given), given)
     before = balance.weights
     balance.measure(loss_of(said), said, given.parameters.jaw_pose.sum() * torch.nan, given)
@@ -88,7 +83,7 @@ def test_what_cannot_be_measured_keeps_its_weight(said):
 
 def test_the_state_of_a_training_has_the_weights(said):
     balance, again = (Balance(groups_of(["head"]), 1.0, 1) for _ in range(2))
-    given = drawn(balance, said)
+    given = balance.weighted(said)
     balance.measure(loss_of(said), said, loss_of(given), given)
     again.load_state_dict(balance.state_dict())
     assert torch.equal(again.weights, balance.weights)

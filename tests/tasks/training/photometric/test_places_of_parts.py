@@ -4,6 +4,7 @@ import torch
 from open_renderers import noise_pictures, photometric
 from training_rig import TINY, random_batch
 
+from model.batches import take_rows
 from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
@@ -29,11 +30,6 @@ def said_by(turn, place):
     return Prediction(parameters=person, camera=torch.cat([torch.full((1,), SCALE), place])[None])
 
 
-def drawn_of(balance, said):
-    parameters, camera = balance.weighted(said)
-    return Prediction(parameters=parameters, camera=camera)
-
-
 def test_where_pictures_and_labels_do_not_agree_a_head_comes_to_rest():
     """Labels are right, pictures see the head elsewhere. A turn of the pelvis moves a head as the camera does: if
     pictures moved the camera alone, labels would answer with the turn, and the camera would run away."""
@@ -53,7 +49,7 @@ def test_where_pictures_and_labels_do_not_agree_a_head_comes_to_rest():
     for _ in range(60):
         turn, place = turn.detach().requires_grad_(), place.detach().requires_grad_()
         said = said_by(turn, place)
-        drawn = drawn_of(balance, said)
+        drawn = balance.weighted(said)
         labels, pictures = (face(said) - truth).abs().sum(), (face(drawn) - wrong).abs().sum()
         balance.measure(labels, said, pictures, drawn)
         slopes = torch.autograd.grad(0.3 * labels + pictures, (turn, place))
@@ -63,14 +59,8 @@ def test_where_pictures_and_labels_do_not_agree_a_head_comes_to_rest():
     assert max(moved[30:]) < 1.5 * off_m
 
 
-def test_pictures_move_nothing_that_a_crop_does_not_show(monkeypatch):
-    """As labels do not: a face alone hangs on joints that nobody sees, which stay at the mean."""
-    balance = Balance(groups_of(["head"]), 1.0, 1000)
-    balance.squares += 1.0
-    balance.calls += 1  # measured already
-    body = KeypointBody(load_open_body())
-    drawer = photometric(reach=100.0)
-    objective = PhotometricObjective(EhmRegressor(TINY), body, LossConfig(), "fp32", drawer, balance, 0.0)
+def face_and_whole_person():
+    """A person of whom the face alone is shown, and one of whom all is, with noise for a picture."""
     batch = random_batch(2, 5)
     batch.keypoints_2d[..., 2] = 1.0
     batch.keypoints_2d[0, :, 2] = 0.0
@@ -78,6 +68,21 @@ def test_pictures_move_nothing_that_a_crop_does_not_show(monkeypatch):
     batch.body_valid[:] = torch.tensor([False, True])
     batch.joint_seen[:] = True
     batch.face_valid[:] = True
+    known = {name: getattr(batch, name) for name in batch.__slots__}
+    return PicturedBatch(**known, pictures={"head": noise_pictures(2, 32, 6)})
+
+
+def objective_of(balance):
+    body, drawer = KeypointBody(load_open_body()), photometric(reach=100.0)
+    return PhotometricObjective(EhmRegressor(TINY), body, LossConfig(unseen=0.02), "fp32", drawer, balance, 0.0)
+
+
+def test_pictures_move_nothing_that_a_crop_does_not_show(monkeypatch):
+    """As labels do not: a face alone hangs on joints that nobody sees, which stay at the mean."""
+    balance = Balance(groups_of(["head"]), 1.0, 1000)
+    balance.squares += 1.0
+    balance.calls += 1  # measured already
+    objective = objective_of(balance)
     predict, said = objective.predict, []
 
     def watched(given):
@@ -88,8 +93,7 @@ def test_pictures_move_nothing_that_a_crop_does_not_show(monkeypatch):
         return found
 
     monkeypatch.setattr(objective, "predict", watched)
-    known = {name: getattr(batch, name) for name in batch.__slots__}
-    objective(PicturedBatch(**known, pictures={"head": noise_pictures(2, 32, 6)}))[0].backward()
+    objective(face_and_whole_person())[0].backward()
     face, whole = range(2)
     for name in ("body_pose", "head_scale"):
         slope = getattr(said[0], name).grad
@@ -97,3 +101,13 @@ def test_pictures_move_nothing_that_a_crop_does_not_show(monkeypatch):
         assert slope[whole].any(), name
     assert said[0].jaw_pose.grad.flatten(1).any(1).all()
     assert said[0].global_orient.grad.flatten(1).any(1).all()
+
+
+def test_what_pictures_do_not_move_has_no_weight():
+    faces = take_rows(face_and_whole_person(), torch.tensor([0, 0]))
+    objective = objective_of(Balance(groups_of(["head"]), 1.0, 1000))
+    objective(faces)
+    weights = objective.balance.figures()
+    assert weights["weight_head_scale"] == 0
+    assert weights["weight_jaw"] > 0
+    assert weights["weight_place"] > 0
