@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.pixel_renderers import learn_renderer
-from benchmarks.pixels import DRIFTING, SEED, arms, drift, measured
+from benchmarks.pixels import DRIFTING, LEARNT, SEED, arms, drift, measured
 from fitting.pixel_settings import PixelConfig
 
 
@@ -19,21 +19,22 @@ def test_a_row_pairs_the_same_people_with_and_without_pixels():
 
 @pytest.fixture(scope="module")
 def drifts() -> dict[str, float]:
-    rows = drift(DRIFTING, learn_renderer(24, 2), PixelConfig(), seed=SEED)
+    rows = drift(DRIFTING, learn_renderer(LEARNT, 2), PixelConfig(), seed=SEED)
     return {row["error"]: row["after"] for row in rows}
 
 
 def _open(error: str, most: float, found: float):
-    return pytest.param(error, most, marks=pytest.mark.xfail(strict=True, reason=f"{found:.2g}"), id=error)
+    return pytest.param(error, most, marks=pytest.mark.xfail(strict=True, reason=f"measured: {found:.3g}"), id=error)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("error", "most"),
     [
-        _open("lips mm", 0.4, found=0.7),
-        _open("jaw rad", 0.004, found=0.007),
-        _open("head scale %", 0.5, found=0.7),
+        _open("lips mm", 0.4, found=0.757),
+        _open("jaw rad", 0.004, found=0.00833),
+        _open("head scale %", 0.5, found=0.735),
         ("in-plane mm", 0.4),
     ],
 )
