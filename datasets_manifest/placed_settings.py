@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -50,7 +51,7 @@ def with_places(value: Any, kind: Any, folder: Path) -> Any:
     if mark is not None:
         return value if value is None else mark.place(value, folder)
     if dataclasses.is_dataclass(kind):
-        kinds = get_type_hints(kind, include_extras=True)
+        kinds = _kinds(kind)
         if isinstance(value, Mapping):
             return {name: with_places(own, kinds.get(name, Any), folder) for name, own in value.items()}
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -62,6 +63,12 @@ def with_places(value: Any, kind: Any, folder: Path) -> Any:
     elif get_origin(kind) is tuple and isinstance(value, list | tuple) and get_args(kind)[1:] == (Ellipsis,):
         return type(value)(with_places(own, get_args(kind)[0], folder) for own in value)
     return value
+
+
+@cache
+def _kinds(cls: type[Any]) -> dict[str, Any]:
+    """Classes of the fields of a dataclass; the same few are asked for at every reading."""
+    return get_type_hints(cls, include_extras=True)
 
 
 def placed_overrides(overrides: Mapping[str, Any], cls: type[Any], folder: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def run(name, *arguments):
 def annotated(tmp_path_factory):
     """The folder of the example with a backend of its own, and what that printed."""
     folder = tmp_path_factory.mktemp("own_backend")
-    return folder, run("own_backend.py", folder)
+    return folder, run_here("own_backend.py", folder)
 
 
 def test_own_backend_annotates(annotated):

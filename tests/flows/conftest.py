@@ -27,13 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def small_pictures() -> Iterator[None]:
-    """The pages of runs inside this process have the smallest pictures: drawing takes half of a run of stubs."""
+    """The pages of runs inside this process have few and small pictures: drawing takes half of a run of stubs."""
     from model.renderer.overlay import encode_png
     from tasks.report.settings import ReportConfig
 
+    few = {"tile_px": 64, "num_worst": 2, "num_worst_of_part": 0, "num_random": 0}
     plot = encode_png(np.full((8, 8, 3), 255, np.uint8))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tasks.report.data.ReportConfig", partial(ReportConfig, tile_px=64))
+        patch.setattr("tasks.report.data.ReportConfig", partial(ReportConfig, **few))
         patch.setattr("tasks.report.page.error_plot_png", lambda _: plot)
         yield
 

@@ -40,6 +40,12 @@ def portrait():
     return ImageInput.from_rgb("portrait", np.ascontiguousarray(large))
 
 
+@pytest.fixture(scope="module")
+def of_portrait(portrait, keypoints):
+    """What is found in the portrait."""
+    return keypoints.estimate(portrait, None, None)
+
+
 def parts_of(image, found, part):
     return create(part, "mediapipe").estimate(batch_of_photo(image, found))
 
@@ -57,8 +63,8 @@ def check_head(found):
     assert np.isnan(found.evidence["pose_px"]).all()
 
 
-def test_a_portrait_is_a_person_without_a_body(portrait, keypoints):
-    found = keypoints.estimate(portrait, None, None)
+def test_a_portrait_is_a_person_without_a_body(portrait, of_portrait):
+    found = of_portrait
     check_head(found)
     assert found.box_source == ["detector"]
     box, face = found.boxes_xyxy[0], found.keypoints[0, FACE, :2]
@@ -71,9 +77,9 @@ def test_a_portrait_is_a_person_without_a_body(portrait, keypoints):
     assert not hands_out.valid.any()
 
 
-def test_a_portrait_has_the_face_of_the_whole_photo(portrait, keypoints):
+def test_a_portrait_has_the_face_of_the_whole_photo(of_portrait, keypoints):
     whole = keypoints.estimate(ImageInput.from_rgb("whole", data.astronaut()), None, None)
-    face = keypoints.estimate(portrait, None, None).keypoints[0, FACE, :2] / SCALE + [LEFT, TOP]
+    face = of_portrait.keypoints[0, FACE, :2] / SCALE + [LEFT, TOP]
     distance = np.linalg.norm(face - whole.keypoints[0, FACE, :2], axis=1)
     assert np.median(distance) < 3
 
