@@ -22,7 +22,7 @@ from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 
 
-def _spread(name: str) -> Callable[[Row], str]:
+def spread(name: str) -> Callable[[Row], str]:
     def text(row: Row) -> str:
         form = "{:.3f} ± {:.3f}" if name == "head_scale" else "{:.3g} ± {:.2g}"
         return form.format(float(np.mean(row[name])), float(np.std(row[name])))
@@ -32,7 +32,7 @@ def _spread(name: str) -> Callable[[Row], str]:
 
 COLUMNS = (
     METHOD,
-    *(Column(title=title, text=_spread(name)) for name, title in MEASURES.items()),
+    *(Column(title=title, text=spread(name)) for name, title in MEASURES.items()),
     Column(title="ms a person", text=lambda row: f"{np.mean(row['ms']):.1f}"),
     Column(title="note", text=lambda row: str(row.get("note", ""))),
 )

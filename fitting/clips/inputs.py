@@ -61,7 +61,7 @@ class ClipConfig:
     rounds: int = 2
     """Steps after each of which the smoothness is found anew, before the fit proper; with more of them the motion is
     taken for ever smoother."""
-    body_slack: float = 1.5
+    body_slack: float = 1.25
     """Standard deviation of changes of velocity over what the round before left of them: of all but fingers."""
     hand_slack: float = 3.0
     """The same of fingers."""

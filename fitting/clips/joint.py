@@ -37,8 +37,8 @@ class JointFit:
     """Of the F frames, gaps bridged."""
     prior: Gaussian
     """About the additive unknowns (F, P): loosened in gaps, about what is shared once a clip."""
-    time_s: Tensor
-    """(F,)."""
+    motion: Motion
+    """When the frames were taken, and where from."""
     weight: Tensor
     """(P,) of second differences, as found."""
     solution: Solution
@@ -46,36 +46,36 @@ class JointFit:
 
     def clip(self) -> ClipProblem:
         """What was minimised."""
-        return _clip_problem(self.problem, self.prior, self.time_s, self.weight)
+        return _clip_problem(self.problem, self.prior, self.motion, self.weight)
 
 
-def fit_window(problem: Problem, solution: Solution, fitted: Tensor, time_s: Tensor, config: ClipConfig) -> JointFit:
+def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Motion, config: ClipConfig) -> JointFit:
     """Fits F frames of one person together, from the frames' own fits.
 
     Args:
         problem: of the frames, each on its own.
         solution: their fits.
         fitted: (F,) bool, frames that are fitted to what they show; one at least. The others are bridged.
-        time_s: (F,) float64, rising.
+        motion: when the frames were taken, and where from.
         config: settings.
     """
     model, columns = problem.model, problem.shared_columns
     seen = Seen.of(problem, fitted)
-    problem, state = with_gaps_bridged(problem, solution.state, seen, time_s)
+    problem, state = with_gaps_bridged(problem, solution.state, seen, motion.time_s)
     shape = shared_values(solution.state, model.layout, columns)[fitted].mean(0)
     state = with_shared(state, model.layout, columns, shape.expand(len(fitted), -1))
     prior = _once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)
-    smoothness = Smoothness(model, config)
+    smoothness = Smoothness(model, config, in_metres=motion.world is not None)
     weight, steps = smoothness.first_weight(), 0
-    clip = _clip_problem(problem, prior, time_s, weight)
+    clip = _clip_problem(problem, prior, motion, weight)
     for _ in range(config.rounds):
         found = solve(clip, state, replace(problem.config.solver, max_iterations=1))
         state, steps = found.state, steps + int(found.iterations)
-        weight = smoothness.weight(clip.motion.residual(state), seen)
+        weight = smoothness.weight(motion.residual(state), seen)
         clip = clip.weighted(weight)
     start = replace(solution, state=state, iterations=solution.iterations + steps)
     found = _solved(problem, clip, start, fitted)
-    return JointFit(problem=problem, prior=prior, time_s=time_s, weight=weight, solution=found)
+    return JointFit(problem=problem, prior=prior, motion=motion, weight=weight, solution=found)
 
 
 def _solved(problem: Problem, clip: ClipProblem, start: Solution, fitted: Tensor) -> Solution:
@@ -123,7 +123,7 @@ def _held(fit: JointFit, values: Tensor, fitted: Tensor) -> JointFit:
     def put(state: State) -> State:
         return with_shared(state, layout, columns, values.expand(len(fitted), -1))
 
-    clip = _clip_problem(fit.problem, hold(fit.prior, columns, values), fit.time_s, fit.weight)
+    clip = _clip_problem(fit.problem, hold(fit.prior, columns, values), fit.motion, fit.weight)
     start = replace(fit.solution, state=put(fit.solution.state))
     found = _solved(fit.problem, clip, start, fitted)
     # The prior that holds them is tight, not rigid: what rounding leaves of their steps is taken back.
@@ -133,7 +133,7 @@ def _held(fit: JointFit, values: Tensor, fitted: Tensor) -> JointFit:
 def crossfaded(first: JointFit, then: JointFit, overlap: int) -> tuple[JointFit, JointFit]:
     """Two windows whose last and first frames are the same: those go over from the one to the other."""
     low, high = first.solution.state, then.solution.state
-    last = torch.arange(len(first.time_s) - overlap, len(first.time_s), device=low.position.device)
+    last = torch.arange(len(first.motion.time_s) - overlap, len(first.motion.time_s), device=low.position.device)
     common = torch.arange(overlap, device=last.device)
     share = ((common + 1) / (overlap + 1)).to(low.dtype)
     state = between(take_rows(low, last), take_rows(high, common), share)
@@ -159,12 +159,12 @@ def summary(fit: JointFit) -> RefineResult:
     return summarise(problem, fit.solution, uncertainty(matrix, before, model, forward))
 
 
-def _clip_problem(problem: Problem, prior: Gaussian, time_s: Tensor, weight: Tensor) -> ClipProblem:
+def _clip_problem(problem: Problem, prior: Gaussian, motion: Motion, weight: Tensor) -> ClipProblem:
     """The frames' own terms with another prior, and their motion."""
     terms = problem.terms(problem.config.final_loss).terms
     layout = problem.model.layout
     terms = [GaussianTerm(layout, prior) if isinstance(term, GaussianTerm) else term for term in terms]
-    return ClipProblem(TermSum(problem.model, terms), Motion(layout, time_s), weight)
+    return ClipProblem(TermSum(problem.model, terms), motion, weight)
 
 
 def _once_a_clip(prior: Gaussian, columns: Tensor, fitted: Tensor) -> Gaussian:

@@ -3,7 +3,8 @@
 Velocities are differences of neighbouring frames over the time between them, of rotations the logarithm of the turn
 from one to the next; a second difference is the change of velocity at a frame. In local coordinates, in which a joint's
 rotation R becomes R exp(e), the Gauss-Newton matrix is taken as that of plain differences, K (x) diag(w): frames are
-coupled by diagonal matrices. The gradient is exact.
+coupled by diagonal matrices. The gradient is exact. Places are compared as one camera sees them, along its rays and in
+depth, of which it knows less; where several cameras see the person, in metres of the world.
 
 The weight of a second difference is the time it stands for, so that the cost is an integral over time and does not
 depend on the rate of frames. Where frames are 1/30 s apart it is x_t+1 - 2 x_t + x_t-1.
@@ -11,7 +12,7 @@ depend on the rate of frames. Where frames are 1/30 s apart it is x_t+1 - 2 x_t 
 Legend: F frames, P unknowns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -19,7 +20,10 @@ from torch import Tensor
 
 from fitting import so3
 from fitting.clips.banded import Band
-from fitting.unknowns import BODY, JAW, NUM_TURNED, ROOT, Layout, State, linear_coordinates
+from fitting.forward import Forward
+from fitting.uncertainty import place_derivative
+from fitting.unknowns import BODY, JAW, NUM_TURNED, POSITION, ROOT, Layout, State, linear_coordinates
+from model.imaging.camera import position_to_transl
 
 UNIT_S = 1 / 30
 """Time between frames for which second differences are stated."""
@@ -36,6 +40,16 @@ def rotation_columns(device: torch.device) -> Tensor:
     return torch.cat([torch.arange(part.start, part.stop, device=device) for part in parts])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToWorld:
+    """From the camera's frame of each of F frames to one that all have in common: X_world = turn X + shift."""
+
+    turn: Tensor
+    """(F, 3, 3)."""
+    shift_m: Tensor
+    """(F, 3)."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """Second differences of frames at given times."""
@@ -44,6 +58,8 @@ class Motion:
     """Places of the unknowns."""
     time_s: Tensor
     """(F,) of the frames, rising."""
+    world: ToWorld | None = None
+    """Where the cameras of the frames stand; None where it is one camera's frame in which motion is smooth."""
 
     @cached_property
     def _gains(self) -> tuple[Tensor, Tensor]:
@@ -66,9 +82,14 @@ class Motion:
 
     def _steps(self, state: State) -> Tensor:
         """Differences (F - 1, P) of neighbouring frames."""
+        flat = linear_coordinates(state, self.layout)
+        if self.world is not None:
+            state = replace(state, global_orient=self.world.turn @ state.global_orient)
+            place = (self.world.turn @ position_to_transl(state.position)[..., None]).squeeze(-1)
+            flat[:, POSITION] = place + self.world.shift_m
         rotation = local_rotations(state)
         turn = so3.log(rotation[:-1].transpose(-1, -2) @ rotation[1:])
-        step = linear_coordinates(state, self.layout).diff(dim=0)
+        step = flat.diff(dim=0)
         step[:, rotation_columns(step.device)] = turn.flatten(1)
         return step
 
@@ -79,6 +100,15 @@ class Motion:
     def _second(self, steps: Tensor) -> Tensor:
         before, after = (gain.to(steps)[:, None] for gain in self._gains)
         return after * steps[1:] - before * steps[:-1]
+
+    def from_local(self, forward: Forward) -> Tensor:
+        """Steps of the solver by local ones (F, 24, 3, 3): of root, place, body and jaw, the first 72 unknowns."""
+        turns = forward.rotations[:, :NUM_TURNED]
+        if self.world is None:
+            place = torch.eye(3, dtype=turns.dtype, device=turns.device).expand(len(turns), 3, 3)
+        else:
+            place = torch.linalg.inv(self.world.turn @ place_derivative(forward))
+        return torch.cat([turns[:, :1], place[:, None], turns[:, 1:]], 1)
 
     def cost(self, state: State, weight: Tensor) -> Tensor:
         """() weighted sum of squares, for weights (P,)."""

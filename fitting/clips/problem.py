@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 
 from fitting.clips.banded import BandFactor, factorise
-from fitting.clips.motion import Motion, rotation_columns
+from fitting.clips.motion import Motion
 from fitting.forward import Forward
 from fitting.shared import shared_columns
 from fitting.terms import TermSum
-from fitting.unknowns import NUM_TURNED, State
+from fitting.unknowns import COEFFICIENTS_START, State
+
+_MOVED = slice(0, COEFFICIENTS_START)
+"""Root, place, body and jaw, which have local coordinates."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +65,6 @@ class ClipProblem:
         is_own = torch.ones(layout.size, dtype=torch.bool, device=device)
         is_own[self.shared] = False
         self.own = torch.nonzero(is_own).squeeze(1)
-        self._turns = rotation_columns(device)
         self.weight = weight * is_own
 
     def weighted(self, weight: Tensor) -> "ClipProblem":
@@ -89,15 +91,10 @@ class ClipProblem:
     def _frames(self, state: State, forward: Forward) -> tuple[Tensor, Tensor]:
         """Gradients (F, P) and normal matrices (F, P, P) of the frames' own terms, in local coordinates."""
         gradient, hessian = self.terms.linearise(state, forward)
-        back = forward.rotations[:, :NUM_TURNED].transpose(-1, -2)
-        gradient[:, self._turns] = (back @ _by_joint(gradient[:, self._turns])[..., None]).flatten(1)
-        self._turn(hessian, back)
+        change = self.motion.from_local(forward).transpose(-1, -2)
+        gradient[:, _MOVED] = _changed(change, gradient[:, _MOVED, None]).squeeze(-1)
+        _change(hessian, change)
         return gradient, hessian
-
-    def _turn(self, matrix: Tensor, turn: Tensor) -> None:
-        """Turns the rows and columns of rotations of symmetric matrices (F, P, P), in place, by (F, 23, 3, 3)."""
-        for side in (matrix, matrix.mT):
-            side[:, self._turns] = (turn @ _by_joint(side[:, self._turns])).flatten(1, 2)
 
     def _equations(self, state: State, gradient: Tensor, hessian: Tensor) -> Equations:
         rows = hessian[:, self.own]
@@ -164,7 +161,7 @@ class ClipProblem:
         matrix[:, self.shared[:, None], self.shared] = left.matrix + follow.mT @ cross
         alone[:, self.shared, self.shared] += belief
         matrix = torch.lerp(alone, matrix, share)
-        self._turn(matrix, forward.rotations[:, :NUM_TURNED])
+        _change(matrix, torch.linalg.inv(self.motion.from_local(forward)).transpose(-1, -2))
         return matrix
 
     def retract(self, state: State, step: tuple[Tensor, Tensor], evaluation: Forward) -> State:
@@ -172,10 +169,16 @@ class ClipProblem:
         own, shared = step
         full = own.new_zeros(len(own), self.terms.body.layout.size)
         full[:, self.own], full[:, self.shared] = own, shared
-        turns = evaluation.rotations[:, :NUM_TURNED] @ _by_joint(full[:, self._turns])[..., None]
-        full[:, self._turns] = turns.flatten(1)
+        full[:, _MOVED] = _changed(self.motion.from_local(evaluation), full[:, _MOVED, None]).squeeze(-1)
         return self.terms.retract(state, full, evaluation)
 
 
-def _by_joint(turns: Tensor) -> Tensor:
-    return turns.unflatten(1, (NUM_TURNED, 3))
+def _changed(change: Tensor, rows: Tensor) -> Tensor:
+    """Rows (F, 72, n) by changes of coordinates (F, 24, 3, 3) of every three."""
+    return (change @ rows.unflatten(1, (-1, 3))).flatten(1, 2)
+
+
+def _change(matrix: Tensor, change: Tensor) -> None:
+    """Changes the coordinates of the first unknowns of symmetric matrices (F, P, P), in place."""
+    for side in (matrix, matrix.mT):
+        side[:, _MOVED] = _changed(change, side[:, _MOVED])

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fitting.clips.inputs import ClipConfig, Clips
 from fitting.clips.joint import JointFit, crossfaded, fit_window, summary, with_one_shape
+from fitting.clips.motion import Motion
 from fitting.clips.windows import windows
 from fitting.inputs import Coarse, Observations
 from fitting.problem import Problem
@@ -129,15 +130,15 @@ def _fitted_windows(
         fitted = own.people.usable & (alone.status != Status.NOT_FINITE)
         if len(window.rows) < 2 or not bool(fitted.any()):
             continue
-        time = clips.time_s[window.rows].double()
+        motion = Motion(problem.model.layout, clips.time_s[window.rows].double())
         strange = torch.zeros_like(fitted)
-        fit = fit_window(own, alone, fitted, time, config)
+        fit = fit_window(own, alone, fitted, motion, config)
         for _ in range(_MOST_ROUNDS):
             missed = fitted & _misses(own, fit.solution.state) & ~_misses(own, alone.state)
             if not bool(missed.any()) or bool(missed[fitted].all()):
                 break
             strange, fitted = strange | missed, fitted & ~missed
-            fit = fit_window(own, alone, fitted, time, config)
+            fit = fit_window(own, alone, fitted, motion, config)
         found.append(_FittedWindow(rows=window.rows, keep=window.keep, strange=strange, fit=fit))
         masks.append(fitted)
     fits = with_one_shape([window.fit for window in found], masks)

@@ -26,7 +26,7 @@ _JOINTS_DEG = (
 )  # fmt: skip
 """Usual changes of velocity, an axis, as second differences of frames 1/30 s apart: of everyday motion."""
 _ROOT_DEG, _JAW_DEG = 0.1, 0.02
-_RAY, _LOG_DEPTH = 2e-4, 3e-4
+_RAY, _LOG_DEPTH, _PLACE_M = 2e-4, 3e-4, 1.5e-3
 _EXPRESSION = 7e-3
 _SURFACE_M = 1e-4
 """Of the places of hip and shoulder keypoints, which hardly move; no level is sought."""
@@ -40,13 +40,13 @@ _NO_GROUP = 28
 class Smoothness:
     """Standard deviations of second differences, and how they are found."""
 
-    def __init__(self, body: SparseBody, config: ClipConfig):
-        """What is usual, for the unknowns of a body."""
+    def __init__(self, body: SparseBody, config: ClipConfig, *, in_metres: bool):
+        """What is usual, for the unknowns of a body; places in metres, or as a camera sees them."""
         layout, device = body.layout, body.device
         usual = torch.full((layout.size,), _SURFACE_M, dtype=body.dtype, device=device)
         group = torch.full((layout.size,), _NO_GROUP, device=device)
         usual[ROOT], group[ROOT] = _ROOT_DEG * _DEG, 0
-        usual[POSITION] = usual.new_tensor([_RAY, _RAY, _LOG_DEPTH])
+        usual[POSITION] = _PLACE_M if in_metres else usual.new_tensor([_RAY, _RAY, _LOG_DEPTH])
         group[POSITION] = torch.tensor([1, 1, 2], device=device)
         usual[BODY] = usual.new_tensor(_JOINTS_DEG).repeat_interleave(3) * _DEG
         group[BODY] = 3 + torch.arange(21, device=device).repeat_interleave(3)

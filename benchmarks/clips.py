@@ -1,0 +1,263 @@
+"""Frames of a person in one fit against what is done without: frames alone, one shape, smoothing afterwards.
+
+    python -m benchmarks.clips                          the tables of docs/benchmarks.md
+    python -m benchmarks.clips --clips 1 --seeds 0      a check of the program
+    python -m benchmarks.clips --cases motion gaps      some of the tables
+
+People are those of `benchmarks.clip_people`: 64 frames at 30 Hz, errors that last. Errors are mean and standard
+deviation over frames. Processor time, one thread.
+"""
+
+import argparse
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import roma
+import torch
+from scipy.signal import savgol_coeffs, savgol_filter
+from torch import Tensor
+
+from benchmarks.clip_people import RATE, ClipPeople, make_clips
+from benchmarks.measure import timed
+from benchmarks.table import METHOD, Column, Row, markdown
+from benchmarks.trial import state_of_parameters
+from benchmarks.views import CPU, MEASURES, errors_of, spread
+from fitting.clips.gaps import bridged
+from fitting.clips.motion import local_rotations
+from fitting.clips.refine import refine_clips
+from fitting.refine import RefineResult, refine
+from fitting.sparse_body import SparseBody
+from fitting.unknowns import State
+from model.batches import cat_rows, take_rows
+from model.body import skeleton
+from model.body.assets import load_open_body
+from model.metrics.joints import pa_mpjpe_mm
+
+FRAMES = 64
+SPEEDS = {8: "lively", 20: "everyday", 50: "slow"}
+"""Frames from one drawn pose to the next."""
+WINDOWS = (9, 15, 21)
+_HANDS = (skeleton.SMPLX_LEFT_HAND, skeleton.SMPLX_RIGHT_HAND)
+SHAKE = "shake"
+COLUMNS = (
+    METHOD,
+    *(Column(title=title, text=spread(name)) for name, title in MEASURES.items()),
+    Column(title="acceleration mm/s²", text=spread(SHAKE)),
+    Column(title="ms a frame", text=lambda row: f"{np.mean(row['ms']):.1f}" if "ms" in row else ""),
+)
+HAND_COLUMNS = (
+    METHOD,
+    Column(title="hidden hand PA mm", text=spread("hidden")),
+    Column(title="hands in sight PA mm", text=spread("seen")),
+    Column(title="hidden hands", text=lambda row: str(len(row["hidden"]))),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """What every case needs."""
+
+    body: SparseBody
+    """The open body."""
+    clips: int
+    """In each case, of a seed."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """States of one method, and how long they took."""
+
+    state: State
+    """Of all rows."""
+    seconds: float | None = None
+    """Processor time; None for what follows another method in no time."""
+
+
+def by_refine(bench: Bench, people: ClipPeople, *, shared: bool) -> Fitted:
+    """Every frame by itself, with the shape that the frames of a clip share or of its own."""
+    person = people.clips.clip if shared else None
+    given = bench.body, people.observations, people.coarse, people.camera, None, person
+    return _fitted(bench, people, *timed(lambda: refine(*given), CPU))
+
+
+def by_clips(bench: Bench, people: ClipPeople) -> Fitted:
+    """All frames of a clip in one fit."""
+    given = bench.body, people.observations, people.coarse, people.camera, people.clips
+    return _fitted(bench, people, *timed(lambda: refine_clips(*given).people, CPU))
+
+
+def _fitted(bench: Bench, people: ClipPeople, result: RefineResult, seconds: float) -> Fitted:
+    return Fitted(state=state_of_parameters(bench.body, result.parameters, people.truth), seconds=seconds)
+
+
+def smoothed(body: SparseBody, state: State, window: int, frames: int = FRAMES) -> Fitted:
+    """A Savitzky-Golay filter of the second order over finished fits, clip by clip."""
+    taps = torch.from_numpy(savgol_coeffs(window, 2))
+    half = window // 2
+    rotation = local_rotations(state).double().unflatten(0, (-1, frames))
+    padded = torch.cat([rotation[:, 1 : half + 1].flip(1), rotation, rotation[:, -half - 1 : -1].flip(1)], 1)
+    mean = (padded.unfold(1, window, 1) * taps).sum(-1)
+    turned = roma.special_procrustes(mean)
+    assert isinstance(turned, Tensor)
+    turned = turned.flatten(0, 1).to(state.dtype)
+
+    def even(value: Tensor) -> Tensor:
+        by_clip = value.double().unflatten(0, (-1, frames)).numpy()
+        return torch.from_numpy(savgol_filter(by_clip, window, 2, axis=1)).flatten(0, 1).to(value)
+
+    state = replace(
+        state,
+        global_orient=turned[:, 0],
+        body_pose=turned[:, 1:-1],
+        jaw_pose=turned[:, -1],
+        hand_pca=even(state.hand_pca),
+        position=even(state.position),
+        coefficients=even(state.coefficients),
+    )
+    return Fitted(state=replace(state, contour_bin=body.contour_bin(state)))
+
+
+def interpolated(state: State, seen: Tensor, frames: int = FRAMES) -> State:
+    """Rows that are not seen (R,) from those around them, clip by clip."""
+    time = torch.arange(frames, dtype=torch.float64)
+    clips = torch.arange(len(seen)).split(frames)
+    return cat_rows([bridged(take_rows(state, rows), seen[rows], time) for rows in clips])
+
+
+def row_of(bench: Bench, name: str, people: ClipPeople, found: Fitted, rows: Tensor | None = None) -> Row:
+    """Errors over all frames, or some of them."""
+    everyone = torch.arange(len(people.clips.clip))
+    errors = errors_of(bench.body, found.state, people.truth)
+    if rows is not None:
+        errors = {measure: value[rows.numpy()] for measure, value in errors.items()}
+    row: Row = {"method": name, **errors, SHAKE: shaking(bench.body, found.state, people)}
+    if found.seconds is not None:
+        row["ms"] = np.full(1, 1e3 * found.seconds / len(everyone))
+    return row
+
+
+def shaking(body: SparseBody, state: State, people: ClipPeople) -> np.ndarray:
+    """Errors of the acceleration of the 22 joints, pelvis on pelvis, in mm/s²."""
+    frames = int((people.clips.clip == people.clips.clip[0]).sum())
+    off = body.forward(state).joints - body.forward(people.truth).joints
+    off = off[:, : skeleton.NUM_MAIN_JOINTS].double().unflatten(0, (-1, frames))
+    change = off[:, 2:] - 2 * off[:, 1:-1] + off[:, :-2]
+    return (1e3 * RATE**2 * change.norm(dim=-1)).mean(-1).flatten().numpy()
+
+
+def motion_cases(bench: Bench) -> list[Row]:
+    """Everyday motion, lively and slow."""
+    rows = []
+    for spacing, speed in SPEEDS.items():
+        people = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed, spacing=spacing)
+        shared = by_refine(bench, people, shared=True)
+        rows += [
+            row_of(bench, f"{speed}: frames alone", people, by_refine(bench, people, shared=False)),
+            row_of(bench, f"{speed}: one shape", people, shared),
+            *(
+                row_of(bench, f"{speed}: one shape, window of {size}", people, smoothed(bench.body, shared.state, size))
+                for size in WINDOWS
+            ),
+            row_of(bench, f"{speed}: clip in one fit", people, by_clips(bench, people)),
+        ]
+    return rows
+
+
+def gap_cases(bench: Bench) -> list[Row]:
+    """Two gaps a clip in which nobody is seen: errors there, but for the last row of each."""
+    rows = []
+    for length in (5, 10, 15):
+        gaps = ((12, length), (40, length))
+        people = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed, gaps=gaps)
+        seen = torch.isfinite(people.observations.sigma_px).any(1)
+        inside, outside = torch.nonzero(~seen).squeeze(1), torch.nonzero(seen).squeeze(1)
+        between = Fitted(state=interpolated(by_refine(bench, people, shared=True).state, seen))
+        joint = by_clips(bench, people)
+        name = f"gaps of {length}"
+        rows += [
+            row_of(bench, f"{name}: one shape, interpolated", people, between, inside),
+            row_of(bench, f"{name}: the same, window of 15", people, smoothed(bench.body, between.state, 15), inside),
+            row_of(bench, f"{name}: clip in one fit", people, joint, inside),
+            row_of(bench, f"{name}: clip, frames outside", people, joint, outside),
+        ]
+    return rows
+
+
+def hand_cases(bench: Bench) -> list[Row]:
+    """Each hand hidden for a while."""
+    rows = []
+    for length in (15, 30):
+        hidden = ((10, length, 0), (30, length, 1))
+        people = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed, hand_gaps=hidden)
+        seen = people.coarse.hand_valid
+        alone = by_refine(bench, people, shared=True).state
+        between = alone.hand_pca.clone()
+        for side in range(2):
+            between[:, side] = interpolated(alone, seen[:, side]).hand_pca[:, side]
+        methods = {
+            "frames alone: a relaxed hand": alone,
+            "interpolated": replace(alone, hand_pca=between),
+            "interpolated, window of 15": smoothed(bench.body, replace(alone, hand_pca=between), 15).state,
+            "clip in one fit": by_clips(bench, people).state,
+        }
+        for name, state in methods.items():
+            errors = torch.stack(_hand_errors(bench.body, state, people.truth), 1)
+            row: Row = {"method": f"hidden for {length}: {name}"}
+            rows.append(row | {"hidden": errors[~seen].numpy(), "seen": errors[seen].numpy()})
+    return rows
+
+
+def _hand_errors(body: SparseBody, found: State, truth: State) -> list[Tensor]:
+    """Errors (R,) of each hand, wrist and fingers, aligned."""
+    joints, true = body.forward(found).joints, body.forward(truth).joints
+    parts = [[wrist, *range(own.start, own.stop)] for wrist, own in zip(skeleton.WRISTS, _HANDS, strict=True)]
+    return [pa_mpjpe_mm(joints[:, part], true[:, part]).double() for part in parts]
+
+
+def length_cases(bench: Bench) -> list[Row]:
+    """Longer and longer clips of the same number of frames; from 256 frames on in windows."""
+    rows = []
+    for frames in (16, 64, 256, 512):
+        people = make_clips(bench.body, max(1, bench.clips * FRAMES // frames), frames, seed=bench.seed)
+        found = by_clips(bench, people)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows.append(row_of(bench, f"{frames} frames in one fit (peak of the program {peak:.0f} MB)", people, found))
+    return rows
+
+
+CASES: dict[str, tuple[Callable[[Bench], list[Row]], tuple[Column, ...]]] = {
+    "motion": (motion_cases, COLUMNS),
+    "gaps": (gap_cases, COLUMNS),
+    "hands": (hand_cases, HAND_COLUMNS),
+    "length": (length_cases, COLUMNS),
+}
+
+
+def merged(rows: list[Row]) -> Row:
+    """Rows of the same method of several seeds as one."""
+    measures = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name != "method"}
+    return {"method": rows[0]["method"], **measures}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=4, help="of each case and seed")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    body = SparseBody.from_assets(load_open_body())
+    print(f"{options.clips} clips of each seed {options.seeds}; mean ± standard deviation over frames.\n")
+    for case in options.cases:
+        rows_of, columns = CASES[case]
+        found = [rows_of(Bench(body=body, clips=options.clips, seed=seed)) for seed in options.seeds]
+        rows = [merged(list(same)) for same in zip(*found, strict=True)]
+        print(f"**{case}**\n\n{markdown(rows, columns)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
