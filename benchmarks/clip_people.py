@@ -13,14 +13,16 @@ import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from benchmarks.rig_people import from_behind
+from benchmarks.rig_people import RigPeople, from_behind, in_camera, ring
 from benchmarks.synthetic_people import StudyConfig, draw_estimates, draw_noise, make_people
 from fitting import so3
 from fitting.clips.inputs import Clips
 from fitting.inputs import Coarse, Observations
 from fitting.prepare import face_keypoints
+from fitting.rigs.inputs import Rig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
+from model.batches import cat_rows, take_rows
 from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
@@ -147,19 +149,8 @@ def make_clips(
     """
     config = config or StudyConfig()
     truth, height = draw_motion(body, count, frames, seed=seed, spacing=spacing, config=config)
-    rng, total = np.random.default_rng([seed, 21]), count * frames
-
-    def tensor(array: object) -> Tensor:
-        return torch.as_tensor(np.asarray(array), dtype=body.dtype)
-
-    camera = Camera(
-        focal_px=tensor(np.full(total, config.focal_px)), principal_px=tensor(np.tile([640.0, 480.0], (total, 1)))
-    )
-    clean = pinhole.project(body.forward(truth).points_cam, camera)
-    size = np.repeat(rng.uniform(*config.noise_px, count), frames) * height.numpy() / 512
-    new, old = rng.normal(0, 1, (total, 133, 2)), Lasting(rng, count, frames).normal(0, 1, (total, 133, 2))
-    noise, _, seen = draw_noise(height.numpy(), rng, config, math.sqrt(0.5) * (new + old) * size[:, None, None])
-    seen = torch.from_numpy(seen)
+    total, camera = count * frames, _camera(body, count * frames, config)
+    keypoints_px, seen = _keypoints(body, truth, height, np.random.default_rng([seed, 21]), count, config)
     gone = torch.zeros(count, frames, dtype=torch.bool)
     hidden = torch.zeros(count, frames, 2, dtype=torch.bool)
     for start, length in gaps:
@@ -167,20 +158,23 @@ def make_clips(
     for start, length, side in hand_gaps:
         hidden[:, start : start + length, side] = True
     gone, hidden = gone.flatten(), hidden.flatten(0, 1) | gone.flatten()[:, None]
-    behind = from_behind(body, truth)
-    seen &= ~(behind[:, None] & face_keypoints(seen.device)) & ~gone[:, None]
+    seen &= ~gone[:, None]
     for side, hand in enumerate(skeleton.HANDS):
         seen[:, hand] &= ~hidden[:, side, None]
     sigma = torch.where(seen, (config.sigma_px * height / 512)[:, None], torch.inf)
     lasting = Lasting(np.random.default_rng([seed, 22]), count, frames)
     coarse = draw_estimates(body, truth, lasting.normal, config)
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(truth.position)
+
     depth = torch.exp(truth.position[:, 2:])
     across = truth.position[:, :2] + tensor(lasting.normal(0, config.place_error_m, (total, 2))) / depth
     along = truth.position[:, 2:] + tensor(lasting.normal(0, config.log_depth_error or _DEPTH_ERROR, (total, 1)))
     place = pinhole.position_to_transl(torch.cat([across, along], 1))
     return ClipPeople(
         truth=truth,
-        observations=Observations(keypoints_px=clean + tensor(noise), sigma_px=sigma),
+        observations=Observations(keypoints_px=keypoints_px, sigma_px=sigma),
         coarse=replace(
             coarse,
             body_valid=~gone,
@@ -194,3 +188,57 @@ def make_clips(
             time_s=torch.arange(frames, dtype=torch.float64).repeat(count) / RATE,
         ),
     )
+
+
+def make_view_clips(
+    body: SparseBody, count: int, frames: int, num_views: int, *, seed: int = 0, config: StudyConfig | None = None
+) -> tuple[RigPeople, Tensor]:
+    """Draws clips seen by rings of V cameras, and the clip of each row: S F V, views of a frame together.
+
+    Every clip has a ring of its own, about the middle of the first frame; estimates of every view have errors of their
+    own.
+    """
+    config = config or StudyConfig()
+    truth, height = draw_motion(body, count, frames, seed=seed, config=config)
+    total, first = count * frames, torch.arange(count) * frames
+    camera, rng = _camera(body, total, config), np.random.default_rng([seed, num_views, 31])
+    ring_of_clip = ring(pinhole.position_to_transl(truth.position[first]), num_views, 360.0, rng)
+    rotation, shift = (part.repeat_interleave(frames, 0) for part in ring_of_clip)
+    rows = []
+    for view in range(num_views):
+        own = in_camera(body, truth, rotation[:, view].to(body.dtype), shift[:, view].to(body.dtype))
+        keypoints_px, seen = _keypoints(body, own, height, rng, count, config)
+        sigma = torch.where(seen, (config.sigma_px * height / 512)[:, None], torch.inf)
+        coarse = draw_estimates(body, own, Lasting(rng, count, frames).normal, config)
+        rows.append((own, Observations(keypoints_px=keypoints_px, sigma_px=sigma), coarse, camera, height))
+    order = torch.arange(total * num_views).view(num_views, total).T.flatten()
+    truth, observations, coarse, camera, height = take_rows(cat_rows(rows), order)
+    clip = torch.arange(count).repeat_interleave(frames * num_views)
+    rig = Rig(
+        rotation=rotation.flatten(0, 1),
+        translation_m=shift.flatten(0, 1),
+        moment=torch.arange(total).repeat_interleave(num_views),
+        time_s=(torch.arange(frames, dtype=torch.float64) / RATE).repeat(count).repeat_interleave(num_views),
+        camera_index=clip * num_views + torch.arange(num_views).repeat(total),
+    )
+    people = RigPeople(truth=truth, observations=observations, coarse=coarse, camera=camera, rig=rig, height_px=height)
+    return people, clip
+
+
+def _camera(body: SparseBody, count: int, config: StudyConfig) -> Camera:
+    focal = torch.full((count,), config.focal_px, dtype=body.dtype)
+    return Camera(focal_px=focal, principal_px=focal.new_tensor([640.0, 480.0]).expand(count, 2))
+
+
+def _keypoints(
+    body: SparseBody, truth: State, height_px: Tensor, rng: np.random.Generator, count: int, config: StudyConfig
+) -> tuple[Tensor, Tensor]:
+    """Keypoints (S F, 133, 2) with noise of which a half lasts, and which are seen (S F, 133)."""
+    total = len(height_px)
+    clean = pinhole.project(body.forward(truth).points_cam, _camera(body, total, config))
+    size = np.repeat(rng.uniform(*config.noise_px, count), total // count) * height_px.numpy() / 512
+    new, old = rng.normal(0, 1, (total, 133, 2)), Lasting(rng, count, total // count).normal(0, 1, (total, 133, 2))
+    noise = math.sqrt(0.5) * (new + old) * size[:, None, None]
+    noise, _, seen = draw_noise(height_px.numpy(), rng, config, noise)
+    hidden = from_behind(body, truth)[:, None] & face_keypoints(clean.device)
+    return clean + torch.from_numpy(noise).to(clean), torch.from_numpy(seen) & ~hidden

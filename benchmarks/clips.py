@@ -14,23 +14,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import roma
 import torch
-from scipy.signal import savgol_coeffs, savgol_filter
 from torch import Tensor
 
-from benchmarks.clip_people import RATE, ClipPeople, make_clips
+from benchmarks.clip_people import RATE, ClipPeople, make_clips, make_view_clips
 from benchmarks.measure import timed
+from benchmarks.rig_people import disturbed
+from benchmarks.smoothing import interpolated, smoothed
 from benchmarks.table import METHOD, Column, Row, markdown
 from benchmarks.trial import state_of_parameters
-from benchmarks.views import CPU, MEASURES, errors_of, spread
-from fitting.clips.gaps import bridged
-from fitting.clips.motion import local_rotations
+from benchmarks.view_methods import CPU, MEASURES, errors_of
+from benchmarks.views import spread
+from fitting.clips.inputs import Clips
 from fitting.clips.refine import refine_clips
+from fitting.clips.views import refine_view_clips
 from fitting.refine import RefineResult, refine
+from fitting.rigs.inputs import RigConfig
+from fitting.rigs.refine import refine_views
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
-from model.batches import cat_rows, take_rows
+from model.batches import take_rows
 from model.body import skeleton
 from model.body.assets import load_open_body
 from model.metrics.joints import pa_mpjpe_mm
@@ -93,40 +96,6 @@ def _fitted(bench: Bench, people: ClipPeople, result: RefineResult, seconds: flo
     return Fitted(state=state_of_parameters(bench.body, result.parameters, people.truth), seconds=seconds)
 
 
-def smoothed(body: SparseBody, state: State, window: int, frames: int = FRAMES) -> Fitted:
-    """A Savitzky-Golay filter of the second order over finished fits, clip by clip."""
-    taps = torch.from_numpy(savgol_coeffs(window, 2))
-    half = window // 2
-    rotation = local_rotations(state).double().unflatten(0, (-1, frames))
-    padded = torch.cat([rotation[:, 1 : half + 1].flip(1), rotation, rotation[:, -half - 1 : -1].flip(1)], 1)
-    mean = (padded.unfold(1, window, 1) * taps).sum(-1)
-    turned = roma.special_procrustes(mean)
-    assert isinstance(turned, Tensor)
-    turned = turned.flatten(0, 1).to(state.dtype)
-
-    def even(value: Tensor) -> Tensor:
-        by_clip = value.double().unflatten(0, (-1, frames)).numpy()
-        return torch.from_numpy(savgol_filter(by_clip, window, 2, axis=1)).flatten(0, 1).to(value)
-
-    state = replace(
-        state,
-        global_orient=turned[:, 0],
-        body_pose=turned[:, 1:-1],
-        jaw_pose=turned[:, -1],
-        hand_pca=even(state.hand_pca),
-        position=even(state.position),
-        coefficients=even(state.coefficients),
-    )
-    return Fitted(state=replace(state, contour_bin=body.contour_bin(state)))
-
-
-def interpolated(state: State, seen: Tensor, frames: int = FRAMES) -> State:
-    """Rows that are not seen (R,) from those around them, clip by clip."""
-    time = torch.arange(frames, dtype=torch.float64)
-    clips = torch.arange(len(seen)).split(frames)
-    return cat_rows([bridged(take_rows(state, rows), seen[rows], time) for rows in clips])
-
-
 def row_of(bench: Bench, name: str, people: ClipPeople, found: Fitted, rows: Tensor | None = None) -> Row:
     """Errors over all frames, or some of them."""
     everyone = torch.arange(len(people.clips.clip))
@@ -158,7 +127,12 @@ def motion_cases(bench: Bench) -> list[Row]:
             row_of(bench, f"{speed}: frames alone", people, by_refine(bench, people, shared=False)),
             row_of(bench, f"{speed}: one shape", people, shared),
             *(
-                row_of(bench, f"{speed}: one shape, window of {size}", people, smoothed(bench.body, shared.state, size))
+                row_of(
+                    bench,
+                    f"{speed}: one shape, window of {size}",
+                    people,
+                    Fitted(state=smoothed(bench.body, shared.state, size, FRAMES)),
+                )
                 for size in WINDOWS
             ),
             row_of(bench, f"{speed}: clip in one fit", people, by_clips(bench, people)),
@@ -174,12 +148,18 @@ def gap_cases(bench: Bench) -> list[Row]:
         people = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed, gaps=gaps)
         seen = torch.isfinite(people.observations.sigma_px).any(1)
         inside, outside = torch.nonzero(~seen).squeeze(1), torch.nonzero(seen).squeeze(1)
-        between = Fitted(state=interpolated(by_refine(bench, people, shared=True).state, seen))
+        between = Fitted(state=interpolated(by_refine(bench, people, shared=True).state, seen, FRAMES))
         joint = by_clips(bench, people)
         name = f"gaps of {length}"
         rows += [
             row_of(bench, f"{name}: one shape, interpolated", people, between, inside),
-            row_of(bench, f"{name}: the same, window of 15", people, smoothed(bench.body, between.state, 15), inside),
+            row_of(
+                bench,
+                f"{name}: the same, window of 15",
+                people,
+                Fitted(state=smoothed(bench.body, between.state, 15, FRAMES)),
+                inside,
+            ),
             row_of(bench, f"{name}: clip in one fit", people, joint, inside),
             row_of(bench, f"{name}: clip, frames outside", people, joint, outside),
         ]
@@ -196,11 +176,11 @@ def hand_cases(bench: Bench) -> list[Row]:
         alone = by_refine(bench, people, shared=True).state
         between = alone.hand_pca.clone()
         for side in range(2):
-            between[:, side] = interpolated(alone, seen[:, side]).hand_pca[:, side]
+            between[:, side] = interpolated(alone, seen[:, side], FRAMES).hand_pca[:, side]
         methods = {
             "frames alone: a relaxed hand": alone,
             "interpolated": replace(alone, hand_pca=between),
-            "interpolated, window of 15": smoothed(bench.body, replace(alone, hand_pca=between), 15).state,
+            "interpolated, window of 15": smoothed(bench.body, replace(alone, hand_pca=between), 15, FRAMES),
             "clip in one fit": by_clips(bench, people).state,
         }
         for name, state in methods.items():
@@ -228,11 +208,49 @@ def length_cases(bench: Bench) -> list[Row]:
     return rows
 
 
+def view_cases(bench: Bench) -> list[Row]:
+    """Clips of 40 frames seen by four cameras: errors in the frame of the first."""
+    frames, num_views = 40, 4
+    people, clip = make_view_clips(bench.body, bench.clips, frames, num_views, seed=bench.seed)
+    given = bench.body, people.observations, people.coarse, people.camera, people.rig
+    rows = torch.arange(0, len(clip), num_views)
+    truth = take_rows(people.truth, rows)
+    own = ClipPeople(
+        truth=truth,
+        observations=take_rows(people.observations, rows),
+        coarse=take_rows(people.coarse, rows),
+        camera=take_rows(people.camera, rows),
+        clips=Clips(clip=clip[rows], time_s=people.rig.time_s[rows]),
+    )
+
+    def fitted(result: RefineResult, seconds: float) -> Fitted:
+        parameters = take_rows(result.parameters, rows)
+        return Fitted(state=state_of_parameters(bench.body, parameters, truth), seconds=seconds)
+
+    config = RigConfig(rotation_sigma_deg=0.3, refine_extrinsics=True)
+    off = (*given[:-1], disturbed(people.rig, 0.5, 0.01))
+    alone = fitted(*timed(lambda: refine_views(*given).people, CPU))
+    shared = fitted(*timed(lambda: refine_views(*given, person_index=clip).people, CPU))
+    name = "off by 0.5 degrees and 1 cm"
+    methods = {
+        "4 views, moments alone": alone,
+        "4 views, one shape": shared,
+        "4 views, one shape, window of 15": Fitted(state=smoothed(bench.body, shared.state, 15, frames)),
+        "4 views, clip in one fit": fitted(*timed(lambda: refine_view_clips(*given, clip).views.people, CPU)),
+        f"{name}: clip in one fit": fitted(*timed(lambda: refine_view_clips(*off, clip).views.people, CPU)),
+        f"{name}: the same, extrinsics refined": fitted(
+            *timed(lambda: refine_view_clips(*off, clip, rig_config=config).views.people, CPU)
+        ),
+    }
+    return [row_of(bench, method, own, found) for method, found in methods.items()]
+
+
 CASES: dict[str, tuple[Callable[[Bench], list[Row]], tuple[Column, ...]]] = {
     "motion": (motion_cases, COLUMNS),
     "gaps": (gap_cases, COLUMNS),
     "hands": (hand_cases, HAND_COLUMNS),
     "length": (length_cases, COLUMNS),
+    "views": (view_cases, COLUMNS),
 }
 
 

@@ -203,10 +203,8 @@ def _truth(body: SparseBody, count: int, rng: np.random.Generator, config: Study
 def draw_noise(
     height_px: np.ndarray, rng: np.random.Generator, config: StudyConfig, noise: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Errors (B, 133, 2) of keypoints of people of a height (B,) in px, and which are gross and seen (B, 133).
-
-    `noise` (B, 133, 2), where it is given, is that of those that are not gross; else everybody has some of their own.
-    """
+    """Errors (B, 133, 2) of keypoints of people of a height (B,) in px, and which are gross and seen (B, 133); `noise`
+    (B, 133, 2) of those that are not gross is drawn where it is not given."""
     count, zoom = len(height_px), height_px / 512
     if noise is None:
         noise = rng.normal(0, 1, (count, 133, 2)) * (rng.uniform(*config.noise_px, count) * zoom)[:, None, None]

@@ -23,6 +23,8 @@ from model.body.assets import load_open_body
 
 
 def spread(name: str) -> Callable[[Row], str]:
+    """Mean and standard deviation of a measure."""
+
     def text(row: Row) -> str:
         form = "{:.3f} ± {:.3f}" if name == "head_scale" else "{:.3g} ± {:.2g}"
         return form.format(float(np.mean(row[name])), float(np.std(row[name])))

@@ -23,8 +23,6 @@ from model.body import skeleton
 _DEG = math.pi / 180
 _TURNING = ("global_orient", "body_pose", "jaw_pose", "eye_pose")
 _STRAIGHT = ("hand_pca", "coefficients", "log_head_scale", "position", "eyelids")
-_FREE_RAD = 30.0
-"""Standard deviation of a joint of which nothing is believed."""
 _FREE_SHARE = 1e-2
 """What is left of the precision of a place of which nothing is believed."""
 
@@ -78,8 +76,10 @@ def between(low: State, high: State, share: Tensor) -> State:
     return replace(low, **moved)
 
 
-def with_gaps_bridged(problem: Problem, state: State, seen: Seen, time_s: Tensor) -> tuple[Problem, State]:
-    """Frames and hands that are not seen bridged, and believed to be there; of the frames only widely."""
+def with_gaps_bridged(
+    problem: Problem, state: State, seen: Seen, time_s: Tensor, config: ClipConfig
+) -> tuple[Problem, State]:
+    """Frames and hands that are not seen bridged, and believed to be about there."""
     people = problem.people
     state = bridged(state, seen.body, time_s)
     hands = state.hand_pca.clone()
@@ -95,7 +95,7 @@ def with_gaps_bridged(problem: Problem, state: State, seen: Seen, time_s: Tensor
         face_valid=people.coarse.face_valid & seen.body,
         hand_valid=people.coarse.hand_valid & seen.hands,
     )
-    sigma = torch.where(seen.body[:, None], people.pose_sigma_rad, _FREE_RAD)
+    sigma = torch.where(seen.body[:, None], people.pose_sigma_rad, config.bridge_sigma_deg * _DEG)
     people = replace(people, start=start, coarse=coarse, pose_sigma_rad=sigma)
     return replace(problem, people=people), state
 

@@ -61,7 +61,7 @@ class ClipConfig:
     rounds: int = 2
     """Steps after each of which the smoothness is found anew, before the fit proper; with more of them the motion is
     taken for ever smoother."""
-    body_slack: float = 1.25
+    body_slack: float = 1.5
     """Standard deviation of changes of velocity over what the round before left of them: of all but fingers."""
     hand_slack: float = 3.0
     """The same of fingers."""
@@ -69,8 +69,8 @@ class ClipConfig:
     """Least smoothness found, in what is usual."""
     max_level: float = 30.0
     """Largest."""
-    bridge_sigma_deg: float = 12.0
-    """Fingers of a hand that is not seen about what lies between the frames that show it."""
+    bridge_sigma_deg: float = 10.0
+    """Joints of a body, or fingers of a hand, that are not seen about what lies between the frames that show them."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -20,7 +20,7 @@ from fitting.result import RefineResult, summarise
 from fitting.shared import fuse, hold, rows_share, shared_values, with_shared
 from fitting.solver import Solution, solve
 from fitting.terms import TermSum
-from fitting.uncertainty import uncertainty
+from fitting.uncertainty import Uncertainty, uncertainty
 from fitting.unknowns import State
 from model.batches import map_tensors, put_rows, take_rows
 
@@ -61,7 +61,7 @@ def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Mot
     """
     model, columns = problem.model, problem.shared_columns
     seen = Seen.of(problem, fitted)
-    problem, state = with_gaps_bridged(problem, solution.state, seen, motion.time_s)
+    problem, state = with_gaps_bridged(problem, solution.state, seen, motion.time_s, config)
     shape = shared_values(solution.state, model.layout, columns)[fitted].mean(0)
     state = with_shared(state, model.layout, columns, shape.expand(len(fitted), -1))
     prior = _once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)
@@ -149,6 +149,11 @@ def _with_rows(fit: JointFit, rows: Tensor, state: State) -> JointFit:
 
 def summary(fit: JointFit) -> RefineResult:
     """What is said of every frame of a window."""
+    return summarise(fit.problem, fit.solution, spread_in_clip(fit))
+
+
+def spread_in_clip(fit: JointFit) -> Uncertainty:
+    """Uncertainty of every frame of a window."""
     problem, state, model = fit.problem, fit.solution.state, fit.problem.model
     forward = model.forward(state)
     jaw_sigma = problem.config.jaw_sigma_rad
@@ -156,7 +161,7 @@ def summary(fit: JointFit) -> RefineResult:
     columns = problem.shared_columns
     belief = problem.linear_prior().precision[:, columns] - fit.prior.precision[:, columns]
     matrix = fit.clip().informed(state, forward, _OTHERS_COUNT, belief)
-    return summarise(problem, fit.solution, uncertainty(matrix, before, model, forward))
+    return uncertainty(matrix, before, model, forward)
 
 
 def _clip_problem(problem: Problem, prior: Gaussian, motion: Motion, weight: Tensor) -> ClipProblem:

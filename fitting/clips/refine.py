@@ -7,32 +7,23 @@ A frame that has no neighbour in time stays so, to the bit as `fitting.refine` w
 nobody, or whose keypoints are not where the clip moves, are bridged from those around them.
 """
 
-import itertools
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from fitting.clips.fitted import fitted_windows
 from fitting.clips.inputs import ClipConfig, Clips
-from fitting.clips.joint import JointFit, crossfaded, fit_window, summary, with_one_shape
-from fitting.clips.motion import Motion
-from fitting.clips.windows import windows
+from fitting.clips.joint import summary
 from fitting.inputs import Coarse, Observations
-from fitting.problem import Problem
 from fitting.refine import fit_people
 from fitting.result import RefineResult, summarise
 from fitting.settings import RefineConfig
-from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
-from fitting.unknowns import State
 from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
 
 _STRANGE = "its keypoints are not where the clip moves: somebody else, or a part of another scene"
-_MOST_MISSED = 0.5
-"""Share of the largest loss of the keypoints up to which a fit meets a frame."""
-_MOST_ROUNDS = 2
-"""Fits of a window anew, without the frames that the one before did not meet."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +75,7 @@ def refine_clips(
         joined = torch.zeros(count, dtype=torch.bool, device=model.device)
         strange = torch.zeros_like(joined)
         for rows in clips.rows():
-            for window in _fitted_windows(problem, solution, clips, rows, clip_config):
+            for window in fitted_windows(problem, solution, clips, rows, clip_config):
                 inside = torch.zeros_like(window.strange)
                 inside[window.keep] = True
                 kept = torch.nonzero(inside & ~window.strange).squeeze(1)
@@ -103,54 +94,3 @@ def refine_clips(
             for row in rows[~joined[rows]].tolist() if len(rows) > 1 else ():
                 reasons[row] = _STRANGE if strange[row] else f"no frame of its clip within {clip_config.max_step_s:g} s"
     return ClipResult(people=people, joined=joined.clone(), reasons=tuple(reasons))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _FittedWindow:
-    """Frames that were fitted together."""
-
-    rows: Tensor
-    """(F,)."""
-    keep: slice
-    """Those that are of this window."""
-    strange: Tensor
-    """(F,) bool: met by a fit of their own, not by that of the clip."""
-    fit: JointFit
-    """Of all."""
-
-
-def _fitted_windows(
-    problem: Problem, solution: Solution, clips: Clips, rows: Tensor, config: ClipConfig
-) -> list[_FittedWindow]:
-    """The frames of one clip, window by window; those without neighbours, and windows that show nobody, left out."""
-    found: list[_FittedWindow] = []
-    masks: list[Tensor] = []
-    for window in windows(rows, clips.time_s, config):
-        own, alone = problem.take_rows(window.rows), take_rows(solution, window.rows)
-        fitted = own.people.usable & (alone.status != Status.NOT_FINITE)
-        if len(window.rows) < 2 or not bool(fitted.any()):
-            continue
-        motion = Motion(problem.model.layout, clips.time_s[window.rows].double())
-        strange = torch.zeros_like(fitted)
-        fit = fit_window(own, alone, fitted, motion, config)
-        for _ in range(_MOST_ROUNDS):
-            missed = fitted & _misses(own, fit.solution.state) & ~_misses(own, alone.state)
-            if not bool(missed.any()) or bool(missed[fitted].all()):
-                break
-            strange, fitted = strange | missed, fitted & ~missed
-            fit = fit_window(own, alone, fitted, motion, config)
-        found.append(_FittedWindow(rows=window.rows, keep=window.keep, strange=strange, fit=fit))
-        masks.append(fitted)
-    fits = with_one_shape([window.fit for window in found], masks)
-    for place, (one, other) in enumerate(itertools.pairwise(found)):
-        if overlap := int(torch.isin(one.rows, other.rows).sum()):
-            fits[place], fits[place + 1] = crossfaded(fits[place], fits[place + 1], overlap)
-    return [replace(window, fit=fit) for window, fit in zip(found, fits, strict=True)]
-
-
-def _misses(problem: Problem, state: State) -> Tensor:
-    """(F,) bool: the robust loss takes most of what a frame shows for outliers."""
-    forward = problem.model.forward(state)
-    terms = problem.keypoint_terms(problem.config.final_loss)
-    cost = torch.stack([term.cost(state, forward) for term in terms]).sum(0)
-    return cost > _MOST_MISSED * problem.config.robust_scale**2 * (problem.people.precision > 0).sum(1)

@@ -47,7 +47,7 @@ class Smoothness:
         group = torch.full((layout.size,), _NO_GROUP, device=device)
         usual[ROOT], group[ROOT] = _ROOT_DEG * _DEG, 0
         usual[POSITION] = _PLACE_M if in_metres else usual.new_tensor([_RAY, _RAY, _LOG_DEPTH])
-        group[POSITION] = torch.tensor([1, 1, 2], device=device)
+        group[POSITION] = torch.tensor([1, 1, 1 if in_metres else 2], device=device)
         usual[BODY] = usual.new_tensor(_JOINTS_DEG).repeat_interleave(3) * _DEG
         group[BODY] = 3 + torch.arange(21, device=device).repeat_interleave(3)
         usual[JAW], group[JAW] = _JAW_DEG * _DEG, 24

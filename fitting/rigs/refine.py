@@ -7,6 +7,7 @@ a result of its own, in the frame of its camera. Of the views of a moment that a
 one body. A row that agrees with no other is fitted alone, to the bit as `fitting.refine` would, and told why.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fitting.inputs import Coarse, Observations
 from fitting.prepare import check, with_neutral_starts
+from fitting.problem import Problem
 from fitting.refine import fit, fit_shared
 from fitting.result import RefineResult, spread_of, summarise
 from fitting.rigs.agreement import agreeing_views
@@ -21,7 +23,9 @@ from fitting.rigs.calibration import refine_extrinsics
 from fitting.rigs.inputs import Rig, RigConfig, Views
 from fitting.rigs.joint import Joint
 from fitting.settings import RefineConfig
+from fitting.solver import Solution
 from fitting.sparse_body import SparseBody
+from fitting.uncertainty import Uncertainty
 from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
 
@@ -62,6 +66,54 @@ def refine_views(
         rig_config: how far the rig is trusted.
         person_index: (R,) int64; rows with the same number are one person at several moments, as in `refine`.
     """
+    with torch.inference_mode():
+        found = fit_views(model, observations, coarse, camera, rig, config, rig_config, person_index)
+        return found.result([None] * len(found.groups))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FittedViews:
+    """Solved problems of R rows, for whoever goes on from there."""
+
+    alone: Tensor
+    """(R1,) rows that are fitted by themselves."""
+    single: list[tuple[Problem, Solution]]
+    """Their problems, batch by batch."""
+    groups: list[Joint]
+    """Moments whose views are fitted together, batch by batch."""
+    joint: list[tuple[Problem, Solution]]
+    """Their problems."""
+    joined: Tensor
+    """(R,) bool."""
+    reasons: tuple[str | None, ...]
+    """As in `RigResult`."""
+    rig: Rig
+    """As it was used."""
+
+    def result(self, spreads: Sequence[Uncertainty | None]) -> RigResult:
+        """What is said of every row; with the uncertainty of each batch of moments, where it is known already."""
+        results, places = [summarise(*one) for one in self.single], [self.alone]
+        for group, (problem, solution), known in zip(self.groups, self.joint, spreads, strict=True):
+            spread = known or spread_of(problem, solution.state, problem.model.forward(solution.state))
+            rows = torch.arange(len(group.row), device=group.row.device)
+            for part in _batches(rows, problem.config):
+                results.append(summarise(*group.by_view(problem, solution, spread, part)))
+            places.append(group.row)
+        people = take_rows(cat_rows(results), torch.argsort(torch.cat(places)))
+        return RigResult(people=people, joined=self.joined.clone(), reasons=self.reasons, rig=self.rig)
+
+
+def fit_views(
+    model: SparseBody,
+    observations: Observations,
+    coarse: Coarse,
+    camera: Camera,
+    rig: Rig,
+    config: RefineConfig | None = None,
+    rig_config: RigConfig | None = None,
+    person_index: Tensor | None = None,
+) -> FittedViews:
+    """What `refine_views` solves; its arguments and errors."""
     config, rig_config = config or RefineConfig(), rig_config or RigConfig()
     model = model.with_hand_components(config.num_hand_components)
     count = len(observations.keypoints_px)
@@ -72,38 +124,35 @@ def refine_views(
             "rows of the rig"
         )
     rows = torch.arange(count, device=model.device)
-    with torch.inference_mode():
-        parts = [
-            check(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
-            for part in rows.split(config.batch_size)
-        ]
-        ready = replace(parts[0], people=cat_rows([part.people for part in parts]))
-        views = Views.of(rig.moment)
-        use, reasons = agreeing_views(ready, rig, views, rig_config)
-        if rig_config.refine_extrinsics:
-            rig = refine_extrinsics(ready.people, rig, views, use, rig_config)
-        joined = torch.zeros_like(ready.people.usable)
-        joined[views.row[use]] = True
-        alone = torch.nonzero(~joined).squeeze(1)
-        moments = torch.nonzero(use.any(1)).squeeze(1)
+    parts = [
+        check(model, take_rows(observations, part), take_rows(coarse, part), take_rows(camera, part), config)
+        for part in _batches(rows, config)
+    ]
+    ready = replace(parts[0], people=cat_rows([part.people for part in parts]))
+    views = Views.of(rig.moment)
+    use, reasons = agreeing_views(ready, rig, views, rig_config)
+    if rig_config.refine_extrinsics:
+        rig = refine_extrinsics(ready.people, rig, views, use, rig_config)
+    joined = torch.zeros_like(ready.people.usable)
+    joined[views.row[use]] = True
+    alone = torch.nonzero(~joined).squeeze(1)
+    moments = torch.nonzero(use.any(1)).squeeze(1)
+    problems = [with_neutral_starts(ready.take_rows(part)) for part in _batches(alone, config)]
+    groups = [Joint.of(ready, rig, views.take(part), use[part], rig_config) for part in _batches(moments, config)]
+    fits = [(problem, fit(problem)) for problem in (*problems, *(group.problem for group in groups))]
+    if person_index is not None:
+        rows_of_fits = torch.cat([alone, *(group.first_row for group in groups)])
+        fits = fit_shared(fits, person_index.to(model.device)[rows_of_fits])
+    return FittedViews(
+        alone=alone,
+        single=fits[: len(problems)],
+        groups=groups,
+        joint=fits[len(problems) :],
+        joined=joined,
+        reasons=reasons,
+        rig=rig,
+    )
 
-        def batches(index: Tensor) -> list[Tensor]:
-            return [part for part in index.split(config.batch_size) if len(part)]
 
-        problems = [with_neutral_starts(ready.take_rows(part)) for part in batches(alone)]
-        groups = [Joint.of(ready, rig, views.take(part), use[part], rig_config) for part in batches(moments)]
-        problems += [group.problem for group in groups]
-        fits = [(problem, fit(problem)) for problem in problems]
-        if person_index is not None:
-            rows_of_fits = torch.cat([alone, *(group.first_row for group in groups)])
-            fits = fit_shared(fits, person_index.to(model.device)[rows_of_fits])
-        single = fits[: len(fits) - len(groups)]
-        results = [summarise(*one) for one in single]
-        places = [alone]
-        for group, (problem, solution) in zip(groups, fits[len(single) :], strict=True):
-            spread = spread_of(problem, solution.state, model.forward(solution.state))
-            for part in batches(torch.arange(len(group.row), device=model.device)):
-                results.append(summarise(*group.by_view(problem, solution, spread, part)))
-            places.append(group.row)
-        people = take_rows(cat_rows(results), torch.argsort(torch.cat(places)))
-    return RigResult(people=people, joined=joined.clone(), reasons=reasons, rig=rig)
+def _batches(index: Tensor, config: RefineConfig) -> list[Tensor]:
+    return [part for part in index.split(config.batch_size) if len(part)]

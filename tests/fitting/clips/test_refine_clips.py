@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.clip_people import ClipPeople, make_clips
 from benchmarks.trial import state_of_parameters
-from benchmarks.views import errors_of
+from benchmarks.view_methods import errors_of
 from fitting.clips.inputs import ClipConfig, Clips
 from fitting.clips.refine import ClipResult, refine_clips
 from fitting.refine import RefineResult, refine
