@@ -44,22 +44,19 @@ def project(rendered, tmp_path):
     return tmp_path
 
 
-def test_a_stopped_annotation_is_a_sentence_and_goes_on(project, monkeypatch):
-    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-        before = set(project.glob("work/parts/*/*/*/*"))
-        process = start(project, "annotate", "--local")
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            if set(project.glob("work/parts/*/*/*/*")) - before:
-                break
-            time.sleep(0.01)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == code
-        assert said.splitlines()[-1] == (
-            f"pear: stopped by {number.name}; run the same command again to go on; what is finished is kept."
-        )
-        assert "Traceback" not in said
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_annotation_is_a_sentence_and_goes_on(project, monkeypatch, number, code):
+    process = start(project, "annotate", "--local")
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline and not list(project.glob("work/parts/*/*/*/*")):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said.splitlines()[-1] == (
+        f"pear: stopped by {number.name}; run the same command again to go on; what is finished is kept."
+    )
+    assert "Traceback" not in said
     monkeypatch.chdir(project)
     again = CliRunner().invoke(app, ["annotate", "--local"])
     assert again.exit_code == 0, again.output
