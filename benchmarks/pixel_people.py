@@ -26,7 +26,7 @@ from model.body.parameters import EhmParameters
 from model.imaging.camera import Camera, project
 from model.renderer.people import Appearance, RestShape, sample_appearance
 from tasks.synthetic.person import RenderedPerson, Surroundings, SyntheticConfig, draw_person
-from tasks.synthetic.pose import CROPS, sample_person
+from tasks.synthetic.pose import CROPS, finger_axes, sample_person
 
 FRAMINGS = {"face": 2, "left_hand": 0}
 """Framing -> number of the part that it shows, among `fitting.picture_parts.PARTS`."""
@@ -47,6 +47,8 @@ class Off:
     body_deg: float = 5.5
     finger_deg: float = 9.4
     """Joints, an axis."""
+    hinge_deg: float | None = None
+    """Fingers along their hinges, bent at each joint and spread at the first, in place of all axes; None: as above."""
     eyelids: float = 0.2
     """Of their closure, within 0..1."""
 
@@ -159,6 +161,13 @@ def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Of
     def turns(sigma_deg: float, *shape: int) -> Tensor:
         return so3.exp(tensor(rng.normal(0, sigma_deg * _DEG, (count, *shape, 3))))
 
+    def on_hinges(hands: Tensor, sigma_deg: float) -> Tensor:
+        axes = [finger_axes(open_rest().joints_m, side) for side in ("left", "right")]
+        bend, spread = (np.stack(each) * sigma_deg * _DEG for each in zip(*axes, strict=True))
+        is_first = np.arange(15)[:, None] % 3 == 0
+        both = rng.normal(0, 1, (2, count, 2, 15, 1))
+        return so3.exp(so3.log(hands) + tensor(both[0] * bend + both[1] * spread * is_first))
+
     camera = Camera(
         focal_px=tensor(np.array([one.truth["focal_px"] for one in people])),
         principal_px=tensor(np.stack([one.truth["principal_px"] for one in people])),
@@ -173,14 +182,14 @@ def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Of
     sigma = np.where(inside, math.hypot(off.keypoints, off.bias) * box, np.inf)
     is_face = framing == "face"
     jaw = so3.log(truth.jaw_pose) + tensor(rng.normal(0, np.array([1, 0.2, 0.2]) * off.jaw_rad, (count, 3)))
-    hands = torch.stack([truth.left_hand_pose, truth.right_hand_pose], 1)
+    hands, finger_deg = torch.stack([truth.left_hand_pose, truth.right_hand_pose], 1), off.hinge_deg or off.finger_deg
     lids = np.random.default_rng([seed, 12]).normal(0, off.eyelids, (count, 2))
     blank = Coarse.unknown(count)
     coarse = replace(
         blank,
         global_orient=truth.global_orient @ turns(off.root_deg),
         body_pose=truth.body_pose @ turns(off.body_deg, 21),
-        hand_pose=hands @ turns(off.finger_deg, 2, 15),
+        hand_pose=hands @ turns(finger_deg, 2, 15) if off.hinge_deg is None else on_hinges(hands, finger_deg),
         jaw_pose=so3.exp(jaw),
         flame_expression=truth.flame_expression + tensor(rng.normal(0, off.expression, truth.flame_expression.shape)),
         eyelids=(truth.eyelids + tensor(lids)).clamp(0, 1),
@@ -189,7 +198,7 @@ def make_trial(people: list[RenderedPerson], framing: str, *, seed: int, off: Of
         hand_valid=torch.tensor([not is_face, False]).expand(count, 2),
         face_valid=torch.full((count,), is_face),
         sigma_rad=torch.full((count, 22), off.body_deg * _DEG),
-        hand_sigma_rad=torch.full((count, 2), off.finger_deg * _DEG),
+        hand_sigma_rad=torch.full((count, 2), finger_deg * _DEG),
     )
     seen = Observations(keypoints_px=tensor(moved), sigma_px=tensor(sigma))
     [(problem, solution)] = fit_people(open_sparse(), seen, coarse, camera)

@@ -57,12 +57,16 @@ class Arm:
     """What is done to them before pixels are looked at."""
     bias: float = 0.0
     """Offset of each keypoint in everybody, as a share of the box."""
+    hinge_deg: float | None = None
+    """How far their fingers are off along hinges, in place of all axes."""
     size_px: int = 256
     """Sides of their photos."""
     masks: Literal["exact", "none", "estimated"] = "exact"
     """What is known of which pixels are the person; estimated: as annotation does."""
     is_shifted: bool = False
     """Whether they are lit from elsewhere, before a photo."""
+    has_true_colours: bool = False
+    """Whether each is drawn in colours of their own: what no texture could do better."""
     keep: Callable[[Appearance], bool] | None = None
     """Looks of the people."""
     learnt_from: Callable[[Appearance], bool] | None = None
@@ -94,6 +98,8 @@ def arms(count: int) -> list[Arm]:
     return [
         Arm(name="faces", framing="face", count=count),
         Arm(name="hands", framing="left_hand", count=count),
+        Arm(name="hands off by 13 degrees along hinges", framing="left_hand", count=count, hinge_deg=13.0),
+        Arm(name="hands in their true colours", framing="left_hand", count=fewer, has_true_colours=True),
         Arm(name="faces, landmarks with a bias too", framing="face", count=count, bias=bias),
         Arm(name="faces in photos of 96 px", framing="face", count=count, size_px=96),
         Arm(name="faces without masks", framing="face", count=count, masks="none"),
@@ -134,7 +140,8 @@ def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int
     """Rows of the table, one an error."""
     shift = before_a_photo if arm.is_shifted else None
     people = close_ups(arm.framing, arm.count, seed=seed, keep=arm.keep, shift=shift, size_px=arm.size_px)
-    trial = make_trial(people, arm.framing, seed=seed, off=replace(OFF[arm.framing], bias=arm.bias))
+    off = replace(OFF[arm.framing], bias=arm.bias, hinge_deg=arm.hinge_deg)
+    trial = make_trial(people, arm.framing, seed=seed, off=off)
     if arm.masks == "none":
         trial = replace(trial, masks=[None] * arm.count)
     if arm.masks == "estimated":
@@ -144,7 +151,12 @@ def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int
     trial = arm.change(trial)
     before = errors_of(trial, trial.solution.state)
     start = time.process_time()
-    result = refined(trial, part_of(trial, renderer, config), config)
+    if arm.has_true_colours:
+        looks = enumerate(true_looks(people, seed, renderer))
+        alone = ((trial.take_rows(torch.tensor([row])), part_of(trial, own, config)) for row, own in looks)
+        result = cat_rows([refined(one, part, config) for one, part in alone])
+    else:
+        result = refined(trial, part_of(trial, renderer, config), config)
     seconds = (time.process_time() - start) / arm.count
     after = errors_of(trial, result.solution.state)
     changed = (result.status[:, FRAMINGS[arm.framing]] == PixelStatus.CHANGED).double().mean()

@@ -118,7 +118,8 @@ def picture_parts(
     body = body.with_eyelids()
     layout, betas = body.layout, body.num_groups[0]
     of_face = range(layout.coefficients.start + betas, layout.coefficients.start + sum(body.num_groups[:3]))
-    across = range(POSITION.start, POSITION.start + 2)
+    # Of a hand, whose size is held, the picture tells the distance; of a head it would look like the head scale.
+    x, y, depth = range(POSITION.start, POSITION.stop)
     head_joints = (skeleton.NECK, *skeleton.SMPLX_HEAD_JOINTS)
     turning = {
         "head": (*_turns(skeleton.NECK), *_turns(skeleton.HEAD), *range(JAW.start, JAW.stop)),
@@ -132,8 +133,8 @@ def picture_parts(
     }
     own = {
         "head": (*of_face, *range(layout.log_head_scale.start, layout.eyelids.stop)),
-        "left_hand": range(layout.hand(0).start, layout.hand(0).stop),
-        "right_hand": range(layout.hand(1).start, layout.hand(1).stop),
+        "left_hand": (depth, *range(layout.hand(0).start, layout.hand(0).stop)),
+        "right_hand": (depth, *range(layout.hand(1).start, layout.hand(1).stop)),
     }
     shorter = _with_directions(renderer, config.num_directions)
 
@@ -149,7 +150,7 @@ def picture_parts(
             renderer=drawn,
             vertex_ids=ids,
             framed=torch.nonzero(skin[:, list(framed)].sum(1) > 0.5).squeeze(1),
-            columns=torch.tensor([*across, *turning[name], *own[name]]),
+            columns=torch.tensor([x, y, *turning[name], *own[name]]),
             settings=settings,
             robust=config.robust,
         )

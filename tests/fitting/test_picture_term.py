@@ -15,7 +15,7 @@ from fitting.picture_parts import PicturePart, picture_parts
 from fitting.picture_term import PictureTerm
 from fitting.pixel_settings import PixelConfig
 from fitting.terms import NormalEquations
-from fitting.unknowns import retract
+from fitting.unknowns import POSITION, retract
 from model.imaging.camera import project
 from model.renderer.splat.draw import fastest
 
@@ -75,6 +75,12 @@ def test_only_what_the_part_refines_has_a_derivative(term: PictureTerm, trial: T
     assert (gradient[:, others] == 0).all()
     assert (hessian[:, others] == 0).all()
     assert (gradient[:, ~others] != 0).all()
+
+
+def test_distance_and_head_scale_never_step_together() -> None:
+    parts = picture_parts(open_sparse(), open_ehm(), learn_renderer(3, 1, spacing_m=0.05), PixelConfig())
+    depth, scale = POSITION.stop - 1, parts[0].body.layout.log_head_scale.start
+    assert [(depth in part.columns, scale in part.columns) for part in parts] == [(True, False)] * 2 + [(False, True)]
 
 
 def test_pixels_that_are_not_known_to_show_the_person_have_no_weight(
