@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger, task
@@ -27,7 +27,7 @@ from flows.run.train_artifacts import publish_train_artifacts
 from flows.run.training import run_training
 from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
 from tasks.display import Display, Lines
-from tasks.settings import uses_gpu
+from tasks.settings import Device, uses_gpu
 from tasks.training.engine.config import EngineConfig
 from tasks.training.engine.prepared import PreparedRun
 from tasks.training.photometric.request import prepare as prepare_photometric
@@ -46,6 +46,11 @@ def run_stage(name: str, function: Callable[[], Any]) -> Any:
     """Runs a function as a task run of that name."""
     wrap = task(name=name.split("/")[0], task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
     return wrap(function)()
+
+
+def gpu_slot(device: Device) -> AbstractContextManager[None]:
+    """Waits for a GPU slot of the server and keeps it, if that device is a GPU."""
+    return concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if uses_gpu(device) else nullcontext()
 
 
 class ProgressBar:
@@ -98,8 +103,7 @@ def train(load: Callable[[], Config], prepare: Callable[[Config, Display], Prepa
     """
     try:
         config = load()
-        is_gpu = uses_gpu(config.run.device)
-        with concurrency(GPU_LIMIT, occupy=1, lease_duration=GPU_LEASE_S) if is_gpu else nullcontext():
+        with gpu_slot(config.run.device):
             log = get_run_logger()
             result = run_training(lambda: prepare(config, Lines(log)), log, stage=run_stage, on_progress=ProgressBar())
     except (*MISTAKES, WriteError, TrainingFailed) as error:

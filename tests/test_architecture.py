@@ -77,6 +77,10 @@ ROOMS = {
             *("body_model", "display", "revisions", "settings", "synthetic", "training.engine"),
             *("training.labelled_photos", "version"),
         },
+        "training.comparison": {
+            *("body_model", "display", "metric_files", "settings", "training.engine", "training.photometric"),
+            "training.regressor",
+        },
         "training.photometric": {"display", "training.engine", "training.labelled_photos", "training.regressor"},
     },
     "flows": {
@@ -84,7 +88,8 @@ ROOMS = {
         "annotate": {"run", "server"},
         "train": {"run", "server"},
         "renderer": {"run", "train"},
-        "cli": {"annotate", "renderer", "run", "server", "train"},
+        "evaluate": {"run", "train"},
+        "cli": {"annotate", "evaluate", "renderer", "run", "server", "train"},
     },
 }
 """Package -> room (a folder or a file in it) -> the other rooms of the package that it may import; others: none."""

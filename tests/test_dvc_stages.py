@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tasks.training import comparison
 from tasks.training.photometric.settings import load_photometric_config
 from tasks.training.regressor.settings import load_train_config
 from tasks.training.renderer.settings import load_renderer_config
@@ -21,6 +22,7 @@ ENTRIES = {
     "train": "flows.run.training",
     "renderer": "tasks.training.renderer.run",
     "photometric": "tasks.training.photometric.request",
+    "evaluate": "tasks.training.comparison",
 }
 """Module whose functions the command of a stage calls."""
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -86,6 +88,14 @@ def test_stage_2_goes_on_with_what_the_stages_before_it_made():
     config = load_photometric_config(ROOT / "params.photometric-face.yaml")
     made = {Path(path).relative_to(ROOT).as_posix() for path in (config.regressor_weights, config.renderer)}
     assert made == {path for path in STAGES["photometric"]["deps"] if path.startswith("runs/")}
+
+
+def test_stage_2_is_compared_with_stage_1_and_its_stage_names_what_is_written():
+    stage = STAGES["evaluate"]
+    made = [next(iter(STAGES[name]["outs"][0])) for name in ("train", "photometric")]
+    assert [word for word in stage["cmd"].split() if word.startswith("runs/")] == made
+    assert {path for path in stage["deps"] if path.startswith("runs/")} == set(made)
+    assert {path for entry in stage["outs"] for path in entry} == {comparison.METRICS, comparison.HELD_OUT}
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -1,8 +1,10 @@
-"""One figure an error over many people: the mean under the error's own name, as in the literature, and the median."""
+"""One figure an error over many people: the mean under the error's own name, as in the literature, and the median;
+and what an error of one network is beside that of another, paired by person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,3 +32,33 @@ def means_and_medians(errors: Mapping[str, np.ndarray]) -> dict[str, float | Non
         figures[name] = float(known.mean()) if known.size else None
         figures[median_name(name)] = float(np.median(known)) if known.size else None
     return figures
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """The error of one network less that of another on the same people; below 0 where it is the smaller one."""
+
+    mean: float
+    """Over all errors that both have: the difference of their means."""
+    se: float | None
+    """Its standard error over people; None of one person."""
+    people: int
+    """How many have that error."""
+
+
+def paired_difference(error: np.ndarray, other: np.ndarray) -> PairedDifference | None:
+    """The first error less the other one; None where nobody has both.
+
+    Args:
+        error: (N,), or (N, 2) for what there are two of; NaN where a person has no such error.
+        other: Likewise, of the same people.
+    """
+    gap = (error.astype(np.float64) - other).reshape(len(error), -1)
+    known = np.isfinite(gap).sum(1)
+    gap, known = np.where(np.isfinite(gap), gap, 0.0).sum(1)[known > 0], known[known > 0]
+    if not len(gap):
+        return None
+    mean, people, se = float(gap.sum() / known.sum()), len(gap), None
+    if people > 1:  # both hands of a person are no two people
+        se = float(np.sqrt(((gap - mean * known) ** 2).sum() * people / (people - 1)) / known.sum())
+    return PairedDifference(mean=mean, se=se, people=people)

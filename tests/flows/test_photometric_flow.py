@@ -23,6 +23,7 @@ from model.regressor.network import EhmRegressor
 from model.renderer.texture.file import RendererMeta, save_renderer
 from model.tensor_file import unpack
 from model.weights import checkpoint_sha256
+from tasks.training.comparison import compare
 from tasks.training.engine import worker
 from tasks.training.engine.checkpoints import list_states
 from tasks.training.engine.curves import read_rows
@@ -123,6 +124,15 @@ def test_it_trains_goes_on_with_the_same_numbers_and_says_what_it_came_from(fold
         "renderer": {"sha256": checkpoint_sha256(folder / "renderer.safetensors")},
         "perceptual": {"name": "ms-ssim", "kind": "ms-ssim", "batch": "mean"},
     }
+    # Evaluated by themselves, both are what the training has measured of them.
+    names = [folder / "stage1.safetensors", result.checkpoint]
+    compare(names, config, folder)
+    found = json.loads((folder / "metrics/evaluate.json").read_text())["checkpoints"]
+    for row, own in zip(held_out, found, strict=True):
+        assert own["errors"] == {name: value for name, value in row.items() if name != "step" and value is not None}
+    gap = found[1]["differences"]["head_pa_mm"]
+    assert gap["mean"] == pytest.approx(after["head_pa_mm"] - before["head_pa_mm"], abs=2e-4)
+    assert gap["se"] > 0
     # As if it had been stopped after the second step.
     states = dict(list_states(run.folder.checkpoints))
     assert not any("texture" in name for name in unpack(states[4].read_bytes(), "state")[0])

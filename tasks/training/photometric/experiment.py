@@ -45,15 +45,15 @@ class PhotometricExperiment(RegressorExperiment):
         """Without labels some outputs have no gradient."""
         return super().reaches_every_weight and self.config.labels_weight > 0
 
+    @staticmethod
     def samples(
-        self,
+        config: PhotometricTrainConfig,
         people: tuple[LabelledPhotos, ...],
         augment: AugmentConfig,
         mirror: CoefficientMirror | None,
         **options: Any,
     ) -> PicturedDataset:
         """The people with pictures of their parts."""
-        config = self.config
         return PicturedDataset(
             people,
             augment,

@@ -98,17 +98,19 @@ class HeldOut:
         )
 
     def parquet(self) -> bytes:
-        """One row a person as the bytes of a file: ``sample_id`` and the measures, those of the hands
-        with ``left_`` and ``right_`` before them; null where the label says nothing of that part."""
+        """The table as the bytes of a file."""
+        return parquet_of(self.table())
+
+    def table(self) -> pa.Table:
+        """One row a person: ``sample_id`` and the measures, those of the hands with ``left_`` and ``right_`` before
+        them; null where the label says nothing of that part."""
         columns: dict[str, pa.Array] = {"sample_id": pa.array(self.network.sample_ids, pa.string())}
         for prefix, errors in (("", self.network), (MEAN_POSE, self.mean_pose)):
             for name, values in errors.values.items():
                 sides = ("left_", "right_") if values.ndim == 2 else ("",)
                 for side, column in zip(sides, values.reshape(len(values), len(sides)).T, strict=True):
                     columns[f"{prefix}{side}{name}"] = pa.array(column, pa.float32(), mask=~np.isfinite(column))
-        data = io.BytesIO()
-        pq.write_table(pa.table(columns), data)
-        return data.getvalue()
+        return pa.table(columns)
 
 
 class Evaluator:
@@ -148,6 +150,13 @@ class Evaluator:
         return Errors(
             sample_ids=found.sample_ids, values={**found.values, **{PLACES[part]: off[part] for part in PARTS}}
         )
+
+
+def parquet_of(table: pa.Table) -> bytes:
+    """A table as the bytes of a Parquet file."""
+    data = io.BytesIO()
+    pq.write_table(table, data)
+    return data.getvalue()
 
 
 def mean_people(mean: MeanParameters, count: int) -> EhmParameters:

@@ -47,6 +47,7 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
         if config.augment.flip_share > 0:
             mirror = CoefficientMirror.of(plan.assets, network.size)
         self.training = self.samples(
+            config,
             plan.training,
             config.augment,
             mirror,
@@ -54,12 +55,8 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
             max_broken_share=config.max_broken_share,
         )
         """The people to learn from, augmented, in random order."""
-        self.validation = None
+        self.validation = self.held_out(config, plan.validation) if plan.validation else None
         """The people to evaluate on, as they are; None where there are none."""
-        if plan.validation:
-            self.validation = self.samples(
-                plan.validation, AugmentConfig.none(), None, shuffle=False, max_broken_share=config.max_broken_share
-            )
 
     @property
     def config(self) -> TrainConfig:
@@ -76,15 +73,22 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
         """Where it goes on from another regressor."""
         return self.config.regressor_weights is not None
 
+    @staticmethod
     def samples(
-        self,
+        config: Any,
         people: tuple[LabelledPhotos, ...],
         augment: AugmentConfig,
         mirror: CoefficientMirror | None,
         **options: Any,
     ) -> RegressorDataset:
-        """Some people as samples; the options are those of ``RegressorDataset``."""
-        return RegressorDataset(people, augment, self.config.network, self.config.seed, mirror=mirror, **options)
+        """Some people as samples of a training of these settings; the options are those of ``RegressorDataset``."""
+        return RegressorDataset(people, augment, config.network, config.seed, mirror=mirror, **options)
+
+    @classmethod
+    def held_out(cls, config: TrainConfig, people: tuple[LabelledPhotos, ...]) -> RegressorDataset:
+        """The people to evaluate on as samples, as they are and in their order."""
+        share = config.max_broken_share
+        return cls.samples(config, people, AugmentConfig.none(), None, shuffle=False, max_broken_share=share)
 
     def objective(self) -> Objective:
         """Network, body and loss, with the first weights.

@@ -103,14 +103,18 @@ class TrainingPlan:
         return f"{line}; above {MAX_RESIDUAL:.0%} in the face, so the faces of mirrored crops do not supervise"
 
 
-def rendered_people(config: TrainConfig, display: Display | None = None) -> tuple[list[LabelSet], list[LabelSet]]:
-    """Renders the synthetic people of the settings unless that is done: those to learn from, those to evaluate on."""
+def rendered_people(
+    config: TrainConfig, display: Display | None = None, *, learns: bool = True
+) -> tuple[list[LabelSet], list[LabelSet]]:
+    """Renders the synthetic people of the settings unless that is done: those to learn from, unless nobody learns,
+    and those to evaluate on."""
     stated = config.synthetic
-    if stated.train or stated.validation:
-        told = f"{stated.train} to learn from, {stated.validation} to evaluate on"
+    train = stated.train if learns else 0
+    if train or stated.validation:
+        told = f"{train} to learn from, {stated.validation} to evaluate on"
         log.info("Rendered people in %s: %s; those that are there stay.", stated.folder, told)
     found: list[list[LabelSet]] = []
-    for name, count, seed in (("train", stated.train, stated.seed), ("val", stated.validation, stated.seed + 1)):
+    for name, count, seed in (("train", train, stated.seed), ("val", stated.validation, stated.seed + 1)):
         if not count:
             found.append([])
             continue
@@ -146,33 +150,8 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
     check_files(config.files)
     if config.mean not in ("labels", "neutral"):
         read_mean_file(config.mean)
-    if config.validation or config.validation_share or config.synthetic.train or config.synthetic.validation:
-        _check_hands(config)
-    rendered, rendered_validation = rendered_people(config, display)
+    training, validation = _open_people(config, display)
     body = ehm_assets(config.body_model).entry
-    training, validation = (
-        tuple(
-            open_labelled(
-                entry,
-                config.filter,
-                max_dropped_share=config.max_dropped_share,
-                body_model=body,
-                size=config.network.size,
-            )
-            for entry in sets
-        )
-        for sets in ((*config.datasets, *rendered), (*config.validation, *rendered_validation))
-    )
-    if config.validation_share:
-        own, others = training[: len(config.datasets)], training[len(config.datasets) :]
-        divided = [_divided(people, config.validation_share) for people in own]
-        training = (*(learnt for learnt, _ in divided), *others)
-        validation = (*(held_out for _, held_out in divided), *validation)
-    everybody = [people.selection for people in (*training, *validation)]
-    check_same_body(everybody)
-    check_splits(everybody, config.filter.splits)
-    check_apart(training, validation)
-    validation = tuple(_shortened(people, config.max_validation_people) for people in validation)
     hashes = {name: checkpoint_sha256(path) for name, path in config.files.items()}
     stated = {
         "revision": REVISIONS[config.section],
@@ -187,6 +166,59 @@ def open_plan(config: TrainConfig, display: Display | None = None) -> TrainingPl
     return TrainingPlan(
         config=config, training=training, validation=validation, body_model=body, run_hash=config_hash(stated)
     )
+
+
+def open_held_out(config: TrainConfig, display: Display | None = None) -> tuple[LabelledPhotos, ...]:
+    """Whom trainings of these settings are evaluated on; those to learn from are neither rendered nor, unless a share
+    of them is held out, read.
+
+    Args:
+        config: All settings.
+        display: See ``open_plan``.
+
+    Raises:
+        ValueError: As in ``open_plan``, of these people; or there is nobody.
+    """
+    if not (config.validation or config.validation_share or config.synthetic.validation):
+        raise ValueError(
+            "validation: nobody is held out; name a validation set, or set validation_share or synthetic.validation"
+        )
+    return _open_people(config, display, learns=False)[1]
+
+
+def _open_people(
+    config: TrainConfig, display: Display | None, *, learns: bool = True
+) -> tuple[tuple[LabelledPhotos, ...], tuple[LabelledPhotos, ...]]:
+    """Who is learnt from, as far as somebody learns, and who is evaluated on."""
+    if config.validation or config.validation_share or config.synthetic.train or config.synthetic.validation:
+        _check_hands(config)
+    rendered, rendered_validation = rendered_people(config, display, learns=learns)
+    body = ehm_assets(config.body_model).entry
+    datasets = config.datasets if learns or config.validation_share else ()
+    training, validation = (
+        tuple(
+            open_labelled(
+                entry,
+                config.filter,
+                max_dropped_share=config.max_dropped_share,
+                body_model=body,
+                size=config.network.size,
+            )
+            for entry in sets
+        )
+        for sets in ((*datasets, *rendered), (*config.validation, *rendered_validation))
+    )
+    if config.validation_share:
+        own, others = training[: len(datasets)], training[len(datasets) :]
+        divided = [_divided(people, config.validation_share) for people in own]
+        training = (*(learnt for learnt, _ in divided), *others)
+        validation = (*(held_out for _, held_out in divided), *validation)
+    everybody = [people.selection for people in (*training, *validation)]
+    check_same_body(everybody)
+    if learns:  # else a split may be theirs alone who are not opened
+        check_splits(everybody, config.filter.splits)
+        check_apart(training, validation)
+    return training, tuple(_shortened(people, config.max_validation_people) for people in validation)
 
 
 def _divided(people: LabelledPhotos, share: float) -> tuple[LabelledPhotos, LabelledPhotos]:

@@ -15,14 +15,14 @@ from tasks.training.regressor.settings import TrainConfig, TrainOutputConfig
 
 PLOTTED = ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_posed_mm", "head_pa_mm", *PLACES.values())
 """Held-out errors that are drawn."""
-_HEADLINES = {
+HEADLINES = {
     "pa_mpjpe_mm": "PA-MPJPE of the body",
     "hand_pa_pve_mm": "PA-PVE of the hands",
     "head_pa_mm": "of the head",
     **{name: f"{part.replace('_', ' ')} off its place, of its square," for part, name in PLACES.items()},
 }
 """Held-out errors of the closing sentence, in words; all of them are in the metrics and in the table of the page."""
-_SUMMARY = (*_HEADLINES, *UNSEEN_MEASURES)
+_SUMMARY = (*HEADLINES, *UNSEEN_MEASURES)
 """Figures for ``dvc metrics show``."""
 _SHOWN_ROWS = 12
 
@@ -56,12 +56,12 @@ def outcome(checkpoint: Path, metrics: Mapping[str, Any], evaluations: Sequence[
     began with nothing learnt, those of the mean pose."""
     trained = f"{checkpoint}: {metrics['step']} steps, loss {metrics['loss']:.4g}"
     first = evaluations[0] if evaluations and not evaluations[0]["step"] else None
-    words, known = "what the mean pose gives", {name: metrics.get(MEAN_POSE + name) for name in _HEADLINES}
+    words, known = "what the mean pose gives", {name: metrics.get(MEAN_POSE + name) for name in HEADLINES}
     if first is not None:
-        words, known = "before the first step", {name: first[name] for name in _HEADLINES}
+        words, known = "before the first step", {name: first[name] for name in HEADLINES}
     errors = [
         f"{of} {said(name, metrics[name])}{' mm' if name.endswith('_mm') else ''} ({said(name, known[name])})"
-        for name, of in _HEADLINES.items()
+        for name, of in HEADLINES.items()
         if name in metrics
     ]
     if not errors:
