@@ -25,9 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def small_pictures() -> Iterator[None]:
-    """The pages of runs inside this process have few and small pictures: drawing takes half of a run of stubs."""
+    """Pages of runs in these tests have few and small pictures: drawing takes half of a run of stubs."""
     from model.renderer.overlay import encode_png
     from tasks.report.settings import ReportConfig
 
