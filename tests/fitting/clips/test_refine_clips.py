@@ -13,6 +13,7 @@ from fitting.clips.refine import ClipResult, refine_clips
 from fitting.refine import RefineResult, refine
 from fitting.solver import Status
 from fitting.sparse_body import SparseBody
+from fitting.unknowns import turned_rad
 from model.batches import take_rows, tensors_of
 
 FRAMES, GAP = 24, slice(9, 15)
@@ -102,6 +103,12 @@ def test_backwards_in_time_is_the_same_backwards(open_body: SparseBody, people: 
     found = joints_m(open_body, back, fitted(open_body, back).people)
     expected = joints_m(open_body, people, joint.people)[:FRAMES].flip(0)
     assert (found - expected).norm(dim=-1).max() < 2e-3
+
+
+def test_joints_are_off_by_what_is_stated(open_body: SparseBody, people: ClipPeople, joint: ClipResult) -> None:
+    state = state_of_parameters(open_body, joint.people.parameters, people.truth)
+    off = turned_rad(state, people.truth) / 3**0.5 / joint.people.uncertainty.joint_sigma_rad
+    assert 0.85 < float(off.square().mean().sqrt()) < 1.15
 
 
 def test_stated_errors_are_smaller_than_of_single_frames(joint: ClipResult, single: RefineResult) -> None:
