@@ -17,9 +17,9 @@ from torch import nn
 
 from model.batches import take_rows, tensors_of
 from tasks.training.engine.broken_rows import BrokenRow
-from tasks.training.engine.config import EngineConfig, to_plain
+from tasks.training.engine.config import to_plain
 from tasks.training.engine.distributed import ProcessGroup
-from tasks.training.engine.prepared import Plan
+from tasks.training.engine.prepared import Plan, Planned
 from tasks.training.engine.run_folder import RunFolder
 
 
@@ -78,23 +78,8 @@ class Evaluation(Protocol):
         ...
 
 
-class Experiment(Protocol):
+class Experiment(Planned, Protocol):
     """One kind of training."""
-
-    @property
-    def config(self) -> EngineConfig:
-        """The settings of the loop."""
-        ...
-
-    @property
-    def run_hash(self) -> str:
-        """Over everything that decides the result."""
-        ...
-
-    @property
-    def folder(self) -> RunFolder:
-        """Where the run keeps its files."""
-        ...
 
     @property
     def settings(self) -> Mapping[str, Any]:

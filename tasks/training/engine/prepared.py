@@ -12,8 +12,8 @@ from tasks.training.engine.config import EngineConfig
 from tasks.training.engine.run_folder import RunFolder
 
 
-class Plan(Protocol):
-    """A training that may start: its inputs are there and fit each other."""
+class Planned(Protocol):
+    """What plan and experiment of a training know of it."""
 
     @property
     def config(self) -> EngineConfig:
@@ -29,6 +29,10 @@ class Plan(Protocol):
     def folder(self) -> RunFolder:
         """Where the run keeps its files."""
         ...
+
+
+class Plan(Planned, Protocol):
+    """A training that may start: its inputs are there and fit each other."""
 
     def lines(self) -> Sequence[str]:
         """What will be done, for a log."""
