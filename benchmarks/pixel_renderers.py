@@ -1,6 +1,6 @@
 """Renderers that the benchmark of the refinement by pixels and its tests draw people with."""
 
-import math
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,14 +9,14 @@ import torch
 
 from benchmarks.pixel_people import look_of, open_ehm, open_rest
 from fitting.picture_parts import PicturePart
-from model.renderer.people import Appearance, dress, light_person, paint, sample_appearance
-from model.renderer.raster import Raster, vertex_normals
+from model.renderer.people import Appearance, paint, sample_appearance
+from model.renderer.raster import Raster
 from model.renderer.sites import Sites
-from model.renderer.texture.light import light_terms
 from model.renderer.texture.renderer import TextureRenderer
 from model.renderer.texture.texture import Texture
+from tasks.synthetic.frames import true_looks
 from tasks.synthetic.person import RenderedPerson
-from tasks.synthetic.pose import FACING_CAMERA
+from tasks.training.renderer.people import RenderedPeople, light_of
 
 SPACING_M = 0.012
 """Longest edge of a piece of the surface with a colour of its own."""
@@ -27,7 +27,7 @@ LEARNT_FROM = 99
 def learn_renderer(
     count: int, directions: int, keep: Callable[[Appearance], bool] | None = None, spacing_m: float = SPACING_M
 ) -> TextureRenderer:
-    """A renderer of head and hands, from the looks of so many people; `keep` chooses whose."""
+    """A renderer of head and hands, learnt as the product's from the looks of so many people; `keep` chooses whose."""
     rest, assets = open_rest(), open_ehm().assets
     faces = np.asarray(assets.smplx.faces)
     middles = rest.points_m[faces].mean(1)
@@ -37,36 +37,23 @@ def learn_renderer(
     ids = torch.from_numpy(faces).long()
     spacing = torch.from_numpy(np.where(near, spacing_m, 0.0)).float()
     sites = Sites.spread(ids, torch.from_numpy(rest.points_m).float(), spacing)
-    points = _points(sites)
-    bare = rest.points_m @ FACING_CAMERA.as_matrix().T
-    surfaces, offsets, lights = [], np.zeros(len(bare)), []
-    rng = np.random.default_rng(LEARNT_FROM)
-    while len(surfaces) < count:
-        look = sample_appearance(rng)
-        light, ambient = tuple(rng.normal([-0.3, -0.8, -0.8], [0.7, 0.3, 0.3])), float(rng.uniform(0.42, 0.65))
-        if keep is not None and not keep(look):
-            continue
-        dressed = dress(bare, faces, look, rest)
-        offsets += np.linalg.norm(dressed - bare, axis=1) / count
-        surface = paint(look, rest, points, faces)
-        lit = light_person(look, rest, dressed, faces, points, light, ambient)
-        surfaces.append(torch.from_numpy(surface.astype(np.float32) / 255))
-        normals = torch.from_numpy(vertex_normals(dressed, faces)).float()[None]
-        terms = light_terms(torch.nn.functional.normalize(sites.at(normals)[0], dim=-1))
-        colours, seen = surfaces[-1], torch.from_numpy(lit.astype(np.float32) / 255)
-        squares = colours.square().sum(1, keepdim=True)
-        lights.append(torch.linalg.solve(terms.T @ (terms * squares), terms.T @ (colours * seen).sum(1)))
-    rows = torch.stack(surfaces).flatten(1)
-    mean = rows.mean(0)
-    _, lengths, ways = torch.linalg.svd(rows - mean, full_matrices=False)
-    found = (ways[:directions] * (lengths[:directions, None] / math.sqrt(count))).view(directions, -1, 3)
-    light = torch.stack(lights)
-    spread = torch.linalg.cholesky(torch.cov(light.T) + 1e-5 * torch.eye(light.shape[1]))
-    texture = Texture(mean.view(-1, 3), found, torch.from_numpy(offsets).float(), light.mean(0), spread)
-    return TextureRenderer(ids, sites, texture)
+    place = {"face": sites.face.numpy(), "weights": sites.weights.numpy(), "faces": faces, "rest": rest}
+    chosen = (index for index in itertools.count() if keep is None or keep(_appearance_of(index)))
+    looks = [true_looks(index, seed=LEARNT_FROM, **place) for index in itertools.islice(chosen, count)]
+    people = RenderedPeople(
+        surface=torch.stack([torch.from_numpy(one.surface) for one in looks]),
+        offset_m=torch.from_numpy(np.mean([one.offset_m for one in looks], axis=0)),
+        lights=torch.stack([light_of(*map(torch.from_numpy, (one.surface, one.lit, one.normals))) for one in looks]),
+    )
+    return TextureRenderer(ids, sites, people.texture(directions))
 
 
-def true_looks(people: list[RenderedPerson], seed: int, renderer: TextureRenderer) -> list[TextureRenderer]:
+def _appearance_of(index: int) -> Appearance:
+    """What `tasks.synthetic.frames.true_looks` draws first."""
+    return sample_appearance(np.random.default_rng([LEARNT_FROM, index]))
+
+
+def in_true_colours(people: list[RenderedPerson], seed: int, renderer: TextureRenderer) -> list[TextureRenderer]:
     """The renderer with the colours that each of the first people of `close_ups` has, up to the white balance."""
     faces = np.asarray(open_ehm().assets.smplx.faces)
     found = []

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.pixel_errors import errors_of
 from benchmarks.pixel_people import EXACT, FRAMINGS, OFF, Trial, at_truth, close_ups, make_trial, open_ehm, open_sparse
-from benchmarks.pixel_renderers import learn_renderer, true_looks, without_shape
+from benchmarks.pixel_renderers import in_true_colours, learn_renderer, without_shape
 from benchmarks.pixel_shift import before_a_photo, mask_overlap, with_estimated_masks
 from benchmarks.table import Column, Row, markdown, number
 from fitting.part_pictures import part_boxes, part_pictures
@@ -152,7 +152,7 @@ def measured(arm: Arm, renderer: TextureRenderer, config: PixelConfig, seed: int
     before = errors_of(trial, trial.solution.state)
     start = time.process_time()
     if arm.has_true_colours:
-        looks = enumerate(true_looks(people, seed, renderer))
+        looks = enumerate(in_true_colours(people, seed, renderer))
         alone = ((trial.take_rows(torch.tensor([row])), part_of(trial, own, config)) for row, own in looks)
         result = cat_rows([refined(one, part, config) for one, part in alone])
     else:
@@ -189,7 +189,7 @@ def drift(count: int, renderer: TextureRenderer, config: PixelConfig, seed: int)
     rasteriser = fastest(torch.device("cpu"))
     states = []
     with torch.inference_mode():
-        for row, own in enumerate(true_looks(people, seed, renderer)):
+        for row, own in enumerate(in_true_colours(people, seed, renderer)):
             part, one = without_shape(part_of(trial, own, config)), trial.take_rows(torch.tensor([row]))
             problem, start = replace(one.problem, model=part.body), one.solution.state
             camera, everyone = problem.people.camera, torch.ones(1, dtype=torch.bool)
