@@ -1,6 +1,6 @@
 """Frames of a person in one fit against what is done without: frames alone, one shape, smoothing afterwards.
 
-    python -m benchmarks.clips                          the tables of docs/benchmarks.md
+    python -m benchmarks.clips                          the tables of docs/benchmarks/views.md
     python -m benchmarks.clips --clips 1 --seeds 0      a check of the program
     python -m benchmarks.clips --cases motion gaps      some of the tables
 

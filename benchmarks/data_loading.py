@@ -1,6 +1,6 @@
 """Training crops a second and core: this project's loader and a plain one, with the same augmentation.
 
-    python -m benchmarks.data_loading                                  the table of docs/benchmarks.md
+    python -m benchmarks.data_loading                                  the table of docs/benchmarks/speed.md
     python -m benchmarks.data_loading --sizes 640x480 --people 1 --crops 40 --repeats 1      a check of the program
 
 The plain loader is what one writes first: for every person the whole photo is opened and decoded by Pillow, cut by its

@@ -6,7 +6,7 @@
     python -m benchmarks.estimators --size published --device cuda --half --photos 64 --people 4 --batch 64
 
 The files of the networks go to a temporary folder, or to --folder, where a later run finds them: 0.2 GB for ProHMR,
-2.7 GB each for HMR2 and HaMeR. What each column means is in docs/benchmarks.md.
+2.7 GB each for HMR2 and HaMeR. What each column means is in docs/benchmarks/estimators.md.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def benchmark(part: Part, shard: Shard, settings: Settings, options: argparse.Na
 
 
 def report(rows: list[Row], skipped: dict[str, str], options: argparse.Namespace) -> str:
-    """What was run and where, and the table, as Markdown to paste into docs/benchmarks.md."""
+    """What was run and where, and the table, as Markdown to paste into docs/benchmarks/estimators.md."""
     place = "one core, one thread" if options.threads == 1 else f"{options.threads} threads"
     if options.device != "cpu":
         place = torch.cuda.get_device_name(torch.device(options.device))

@@ -1,6 +1,6 @@
 """The refinement by the size of people in the photo and by the focal length: small people are far ones.
 
-    python -m benchmarks.far_people                  the table of docs/benchmarks.md, a minute on one core
+    python -m benchmarks.far_people                  the table of docs/benchmarks/fitting.md, a minute on one core
 
 People are synthetic, with valid coarse estimates that state no position. A photo's focal length is the one assumed for
 photos that state none; the last rows are those of long lenses.

@@ -1,6 +1,6 @@
 """Where eyes look, by the default face estimator: error against rendered truth by the size of the face.
 
-    python -m benchmarks.gaze                        the table of docs/benchmarks.md, two minutes on one core
+    python -m benchmarks.gaze                        the table of docs/benchmarks/estimators.md, two minutes on one core
 
 Faces are rendered as in `tasks/synthetic`, but heads are turned at most 45 degrees from the camera, and eyes are open,
 turned up to 20 degrees to the sides and 15 up and down; one face in eight is closing its eyes. The photo of a face is

@@ -1,4 +1,4 @@
-"""All that is asked of a GPU, in one run of eight minutes at most: the `gpu` tests, then tables for docs/benchmarks.md.
+"""All that is asked of a GPU, in one run of eight minutes at most: the `gpu` tests, then tables.
 
     make gpu                                                   the same as the next line
     python -m benchmarks.gpu --out reports/gpu                 writes reports/gpu.md after every part
@@ -80,7 +80,7 @@ class Report:
 
     @property
     def text(self) -> str:
-        """Markdown for docs/benchmarks.md."""
+        """Markdown for docs/benchmarks/speed.md."""
         lines = [self._head, "", "| part | seconds | rows | failed |", "|---|---|---|---|"]
         for part, rows in self.rows.items():
             failed = sum(name == part for name, _, _ in self.problems)

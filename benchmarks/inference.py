@@ -6,7 +6,7 @@
     python -m benchmarks.inference --device cuda --size B L H --batch 1 8 64 --modes eager graph compile \\
         --precisions fp32 tf32 bf16 --out benchmark-inference
 
-Weights are random: time does not depend on them. What each column means is in docs/benchmarks.md.
+Weights are random: time does not depend on them. What each column means is in docs/benchmarks/speed.md.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def benchmark(part: str, size: str, models: Models, inputs: Inputs, peaks: dict[
 
 
 def report(rows: list[Row], apart: dict[str, float], peaks: dict[Precision, Peak], options: argparse.Namespace) -> str:
-    """What was run and where, and the table, as Markdown to paste into docs/benchmarks.md."""
+    """What was run and where, and the table, as Markdown to paste into docs/benchmarks/speed.md."""
     device = torch.device(options.device)
     place = "one core, one thread" if options.threads == 1 else f"{options.threads} threads"
     if device.type == "cuda":

@@ -1,6 +1,6 @@
 """Labels of a training in the memory of its processes: read by each of them, and mapped from what is read once.
 
-    python -m benchmarks.label_reading                                   the table of docs/benchmarks.md
+    python -m benchmarks.label_reading                                   the table of docs/benchmarks/speed.md
     python -m benchmarks.label_reading --rows 2000 --processes 2         a check of the program
 
 Synthetic labels with every column a training needs. ``read`` is what each process did before there was a file in the

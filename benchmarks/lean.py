@@ -1,6 +1,6 @@
 """Lean of standing people towards the camera: fitted beside true, on rendered people seen from above and below.
 
-    python -m benchmarks.lean --folder work/lean      the table of docs/benchmarks.md; some three minutes on one core
+    python -m benchmarks.lean --folder work/lean      the table of docs/benchmarks/fitting.md; three minutes on one core
 
 A camera that is pitched down sees an upright person lean towards it by its pitch; the truth of rendered people has that
 in it. Focal lengths other than the true one show what an assumed one costs.

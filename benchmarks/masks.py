@@ -1,6 +1,6 @@
 """Masks of people in photos beside the true ones: the pose network's own and MediaPipe's selfie segmentation.
 
-    python -m benchmarks.masks                                        the first table of docs/benchmarks.md
+    python -m benchmarks.masks                                        the first table of docs/benchmarks/estimators.md
     python -m benchmarks.masks --coco ANNOTATIONS.json --photos DIR   and that of real people with drawn outlines
 
 Rendered people of whom all or the upper half is seen: as they are rendered; cut out and put before a photo; and so with

@@ -1,6 +1,6 @@
 """What the quality score and the stated uncertainties are worth, on people with known truth.
 
-    python -m benchmarks.quality                 the tables of docs/benchmarks.md, some five minutes
+    python -m benchmarks.quality                 the tables of docs/benchmarks/quality.md, some five minutes
     python -m benchmarks.quality --people 96     faster, coarser
     python -m benchmarks.quality --demo .        the people of a finished `make demo` too, in its folder
     python -m benchmarks.quality --rendered 120  as many rendered people of the same seed too, some ten minutes

@@ -1,13 +1,13 @@
 """Compares the refinement with the methods it replaces, all on the same people and from the same start, in one run.
 
-    python -m benchmarks.refine                       the table of docs/benchmarks.md
+    python -m benchmarks.refine                       the table of docs/benchmarks/fitting.md
     python -m benchmarks.refine --quick               fewer people; slow methods timed over a few steps
     python -m benchmarks.refine --start hard          coarse estimates that failed
     python -m benchmarks.refine --ablate              what single parts of the method are worth
     python -m benchmarks.refine --fusion blended paper --methods ours    both definitions of the head
     python -m benchmarks.refine --device cuda --batch 1024 4096
 
-People are synthetic, with known truth. What each column means is in docs/benchmarks.md.
+People are synthetic, with known truth. What each column means is in docs/benchmarks/fitting.md.
 """
 
 import argparse
@@ -232,7 +232,7 @@ def ablate(bench: Bench, options: argparse.Namespace) -> list[Row]:
 
 
 def report(rows: list[Row], options: argparse.Namespace) -> str:
-    """What was run and where, and the tables, as Markdown to paste into docs/benchmarks.md."""
+    """What was run and where, and the tables, as Markdown to paste into docs/benchmarks/fitting.md."""
     place = "one core, one thread" if options.threads == 1 else f"{options.threads} threads"
     if options.device != "cpu":
         place = torch.cuda.get_device_name(torch.device(options.device))

@@ -1,6 +1,6 @@
 """The renderer of Gaussians in figures: agreement with every Gaussian in every pixel, time, memory, animation.
 
-    python -m benchmarks.render                                 the tables of docs/benchmarks.md: a minute
+    python -m benchmarks.render                                 the tables of docs/benchmarks/pixels.md: a minute
     python -m benchmarks.render --sizes 256 --counts 20000      some rows of the second table
     python -m benchmarks.render --quick                         a check of the program
 

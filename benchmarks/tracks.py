@@ -1,6 +1,6 @@
 """Who is who over the frames of a clip: identity switches and IDF1 where people cross, against greedy overlap of boxes.
 
-    python -m benchmarks.tracks                the tables of docs/benchmarks.md
+    python -m benchmarks.tracks                the tables of docs/benchmarks/views.md
     python -m benchmarks.tracks --seeds 1      a check of the program
 
 People of `benchmarks.synthetic_people` walk to and fro across one picture, cross, and go from one random pose to the

@@ -1,6 +1,6 @@
 """What is accepted of parts that are wrong, and of parts that are right, on synthetic people.
 
-    python -m benchmarks.validity                    the table of docs/benchmarks.md, some two minutes on one core
+    python -m benchmarks.validity            the table of docs/benchmarks/fitting.md, some two minutes on one core
 
 Wrong parts are what detectors and annotators make: a hand on one spot, the other hand's points, a face too
 large, a body half of which is somebody else's. Rows of good people are the other side: what the limits cost.

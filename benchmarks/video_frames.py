@@ -1,6 +1,6 @@
 """Frames of a video a second and core: in one go, as shards read them, and in any order.
 
-    python -m benchmarks.video_frames                                the table of docs/benchmarks.md
+    python -m benchmarks.video_frames                                the table of docs/benchmarks/speed.md
     python -m benchmarks.video_frames --sizes 320x240 --frames 60    a check of the program
 
 The clip is a texture that moves, as H.264 with B-frames and open GOPs. `PyAV` decodes it in one go, which no reading of

@@ -1,6 +1,6 @@
 """Several calibrated cameras, and points in 3D, against what is done without: each view alone, averaged, triangulated.
 
-    python -m benchmarks.views                          the tables of docs/benchmarks.md
+    python -m benchmarks.views                          the tables of docs/benchmarks/views.md
     python -m benchmarks.views --people 16 --seeds 0    a check of the program
     python -m benchmarks.views --cases rig wrong        some of the tables
 

@@ -1,7 +1,7 @@
 """Masks of people in photos: the pose network's own, read in the region where it reads the person's pose.
 
-Of a person among others it is the better one by far, see `docs/benchmarks.md`: MediaPipe's selfie segmentation has no
-idea whose box it looks at and takes neighbours in.
+Of a person among others it is the better one by far, see `docs/benchmarks/estimators.md`: MediaPipe's selfie
+segmentation has no idea whose box it looks at and takes neighbours in.
 """
 
 from __future__ import annotations

@@ -91,8 +91,9 @@ class PhotometricTrainConfig(TrainConfig):
             raise ValueError(
                 "renderer_training: joint is not done: a texture that learns while people are posed wrongly is painted "
                 "to fit the wrong pose. Learnt along for 75 steps on faces whose labels have a bias, pictures fitted "
-                "best at .91 of the way from the truth to those labels, with a frozen one at .14 (docs/benchmarks.md). "
-                "Keep frozen, and learn the renderer before, on your own photos too: pear finetune-renderer"
+                "best at .91 of the way from the truth to those labels, with a frozen one at .14 "
+                "(docs/benchmarks/training.md). Keep frozen, and learn the renderer before, on your own photos too: "
+                "pear finetune-renderer"
             )
 
     def deciding(self) -> dict[str, Any]:
