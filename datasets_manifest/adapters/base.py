@@ -69,6 +69,24 @@ class PersonRecord:
     """Set where the annotation cannot be used: the person still gets a row, a failed one."""
     error_detail: str | None = None
     """The sentence that goes with the error code."""
+    track: int | None = None
+    """Number that the person has in every image of the group, whichever camera took it; None = not known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Place:
+    """Where in a group an image is: photos that are fitted together, a video, or a scene of several cameras."""
+
+    group: str
+    """Name of the group, unique in the data set. Its images are in one shard."""
+    frame: int
+    """Number of the moment; the views of a moment have the same, later moments higher ones."""
+    time_s: float
+    """When it was taken, by one clock for all cameras of the group."""
+    camera: str | None = None
+    """Name of the camera within the group; None = there is one."""
+    world_to_camera: np.ndarray | None = None
+    """(3, 4) rotation and translation, metres: X_camera = rotation X_world + translation; None = not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,6 +107,8 @@ class ImageRecord:
     """Focal length where it is known."""
     principal_px: tuple[float, float] | None = None
     """Principal point where it is known."""
+    place: Place | None = None
+    """Where in a group it is; None = it stands alone."""
 
 
 class LeftOut(NamedTuple):

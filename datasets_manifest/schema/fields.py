@@ -35,6 +35,7 @@ def column(
     shape: Sequence[int] = (),
     required: bool = False,
     finite: bool = True,
+    optional: bool = False,
 ) -> pa.Field:
     """Return an Arrow field that carries its own documentation in its metadata.
 
@@ -47,8 +48,11 @@ def column(
         shape: of a list column, C order; its product is the list's fixed length.
         required: null is refused.
         finite: NaN and infinity are refused inside lists, and become null in a scalar.
+        optional: a file need not have the column.
     """
     metadata = {"description": description, "unit": unit, "frame": frame, "finite": "true" if finite else "false"}
+    if optional:
+        metadata["optional"] = "true"
     if shape:
         metadata["shape"] = "x".join(str(n) for n in shape)
         metadata["length"] = str(math.prod(shape))
@@ -56,7 +60,7 @@ def column(
 
 
 def field_note(field: pa.Field, key: str) -> str:
-    """Return one entry of a field's documentation (``description``, ``unit``, ``frame``, ``shape``, ``length``)."""
+    """Return one entry of a field's documentation, by a name that ``column`` gives it; empty without one."""
     return (field.metadata or {}).get(key.encode(), b"").decode()
 
 

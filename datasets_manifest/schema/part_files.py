@@ -15,6 +15,7 @@ from datasets_manifest.schema.ehm_fields import (
     BodySize,
 )
 from datasets_manifest.schema.fields import ARRAY_MAP, CATEGORY, FLAGS, FLOATS, SHAPE_MAP, column
+from datasets_manifest.schema.group_columns import camera_track_column, place_columns, planned_track_column
 from datasets_manifest.schema.person_columns import (
     GROUPS_TEXT,
     IMAGE,
@@ -32,7 +33,8 @@ PERSON_UNKNOWN = -1
 """``person`` in a plan row whose image still has to be searched for people."""
 
 
-def _plan_schema() -> pa.Schema:
+def plan_schema(*, in_groups: bool = False) -> pa.Schema:
+    """Return the schema of plans, with the columns of groups or without."""
     return pa.schema(
         [
             *key_columns()[:-1],
@@ -43,11 +45,13 @@ def _plan_schema() -> pa.Schema:
             *camera_columns(),
             column("truth", ARRAY_MAP, "named float arrays of known truth (synthetic data only), flat"),
             column("truth_shape", SHAPE_MAP, "shape of each array in truth"),
+            *((*place_columns(), planned_track_column()) if in_groups else ()),
         ]
     )
 
 
-def _keypoints_schema() -> pa.Schema:
+def keypoints_schema(*, in_groups: bool = False) -> pa.Schema:
+    """Return the schema of keypoints, with the tracks of groups or without."""
     sigma = "calibrated standard deviation of a keypoint; infinity where not seen"
     return pa.schema(
         [
@@ -75,6 +79,7 @@ def _keypoints_schema() -> pa.Schema:
             *camera_columns(),
             column("evidence", ARRAY_MAP, "named float arrays the later estimators use, flat; NaN = not there"),
             column("evidence_shape", SHAPE_MAP, "shape of each array in evidence"),
+            *((camera_track_column(),) if in_groups else ()),
         ]
     )
 
@@ -126,17 +131,17 @@ def face_schema(size: BodySize = DEFAULT_SIZE) -> pa.Schema:
     )
 
 
-PLAN_SCHEMA = _plan_schema()
-KEYPOINTS_SCHEMA = _keypoints_schema()
+PLAN_SCHEMA = plan_schema()
+KEYPOINTS_SCHEMA = keypoints_schema()
 BODY_SCHEMA = body_schema()
 HANDS_SCHEMA = _hands_schema()
 FACE_SCHEMA = face_schema()
 
 PART_SCHEMAS: dict[str, pa.Schema] = {
-    "plan": PLAN_SCHEMA,
-    "keypoints": KEYPOINTS_SCHEMA,
+    "plan": plan_schema(in_groups=True),
+    "keypoints": keypoints_schema(in_groups=True),
     "body": BODY_SCHEMA,
     "hands": HANDS_SCHEMA,
     "face": FACE_SCHEMA,
 }
-"""Schema of each kind of file by the name of its folder under ``work/`` and ``work/parts/``."""
+"""Schema of each kind of file by the name of its folder under ``work/`` and ``work/parts/``, optional columns too."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.fields import field_note
 from datasets_manifest.schema.labels import PIXEL_COLUMNS, SCHEMA_VERSION, with_widths
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.predictions import TRACK
@@ -24,7 +25,7 @@ from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
 log = logging.getLogger(__name__)
 
 _OPTIONAL = (*PIXEL_COLUMNS, TRACK)
-"""Columns of this version that a file need not have."""
+"""Columns of this version that a file need not have, though their fields do not say so."""
 _MANY_ROWS = 4096
 """Rows from which on reading columns on several threads is worth their start."""
 
@@ -90,9 +91,9 @@ class Shard:
         """Reads rows.
 
         Args:
-            schema: The columns and types that are expected; the file has exactly them, but for the track of predictions
-                and what labels say of pixels: these are null where they are asked for and the file lacks them, and left
-                out where it has them and they are not asked for.
+            schema: The columns and types that are expected; the file has exactly them, but for optional ones, such as
+                what labels say of pixels and of groups: these are null where they are asked for and the file lacks
+                them, and left out where it has them and they are not asked for.
             names: Columns to read; None for all.
 
         Raises:
@@ -107,8 +108,8 @@ class Shard:
         if not is_current:
             table = _upgraded(self.path, table, self.footer.schema_version)
             _check_columns(self.path, table.schema, schema)
-        for name in _OPTIONAL:
-            if name in wanted and name not in table.column_names:
+        for name in wanted:
+            if name not in table.column_names and _is_optional(schema.field(name)):
                 table = table.append_column(name, pa.nulls(table.num_rows, schema.field(name).type))
         # The types are those of the schema already; only its notes on the columns are put in place of the file's, but
         # for the numbers of coefficients, which are the file's own.
@@ -170,11 +171,15 @@ def _upgraded(path: Path, table: pa.Table, version: int) -> pa.Table:
     return table
 
 
+def _is_optional(field: pa.Field) -> bool:
+    return field.name in _OPTIONAL or bool(field_note(field, "optional"))
+
+
 def _check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
     if found.equals(expected):
         return
-    absent = [name for name in expected.names if name not in found.names and name not in _OPTIONAL]
-    extra = [name for name in found.names if name not in expected.names and name not in _OPTIONAL]
+    absent = [field.name for field in expected if field.name not in found.names and not _is_optional(field)]
+    extra = [field.name for field in found if field.name not in expected.names and not _is_optional(field)]
     other = [
         f"{name} is {found.field(name).type}, expected {expected.field(name).type}"
         for name in expected.names

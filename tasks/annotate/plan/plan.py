@@ -20,8 +20,9 @@ from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.evidence import pack_arrays
+from datasets_manifest.schema.group_columns import place_columns
 from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
-from datasets_manifest.schema.part_files import PERSON_UNKNOWN, PLAN_SCHEMA
+from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_source import ImageSource, problem_of
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _UNKNOWN = PersonRecord(index=PERSON_UNKNOWN)
 """Stands for whoever is in a photo."""
+_CAMERA_COLUMNS = ["focal_px", "principal_px", "time_s", "world_to_camera"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,13 +243,19 @@ def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[Ima
 def plan_footer(
     shard: ShardRef, table: pa.Table, records: Sequence[ImageRecord], manifest: Manifest, images: ImageSource
 ) -> Footer:
-    """The footer of a shard's plan: of what data set, and a hash of its rows and of the photos' files."""
+    """The footer of a shard's plan: of what data set, a hash of its rows and of the photos' files, and of groups another
+    one, of their cameras."""
     files = np.array([_file_state(record, images) for record in records], np.int64)
-    inputs_hash = table_hash(table, [*(record.path.encode() for record in records), files.tobytes()])
+    hashes, own = {}, table
+    if "group" in table.column_names:
+        # Where cameras stand is for the refinement alone.
+        hashes["cameras_hash"] = table_hash(table.select(_CAMERA_COLUMNS))
+        own = table.drop_columns(_CAMERA_COLUMNS)
+    hashes["inputs_hash"] = table_hash(own, [*(record.path.encode() for record in records), files.tobytes()])
     return Footer(
         config={"step": "plan", "manifest": manifest.hash},
         code_version=code_version(),
-        manifest={**manifest.footer, "inputs_hash": inputs_hash},
+        manifest={**manifest.footer, **hashes},
         shard=f"{shard.index:05d}",
     )
 
@@ -277,7 +285,15 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
         "keypoints_2d": [person.keypoints for person in people],
         **pack_arrays([person.truth or None for person in people], "truth"),
     }
-    return table_from_columns(columns, PLAN_SCHEMA)
+    in_groups = any(photo.place is not None for photo in photos)
+    if in_groups:
+        places = [photo.place for photo in photos]
+        columns |= {
+            field.name: [None if place is None else getattr(place, field.name) for place in places]
+            for field in place_columns()
+        }
+        columns["track"] = [person.track for person in people]
+    return table_from_columns(columns, plan_schema(in_groups=in_groups))
 
 
 def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:

@@ -7,16 +7,23 @@ import pytest
 from manifests import write_manifest
 from plans import plan_of
 
-from datasets_manifest.adapters.base import ImageRecord
+from datasets_manifest.adapters.base import ImageRecord, Place
 from datasets_manifest.schema.part_files import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_shard
 from tasks.annotate.datasets import Dataset
+from tasks.annotate.plan import membership
 from tasks.annotate.plan import plan as planning
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import Workspace
 
 MANY = [f"{2 * number + 1:05d}.jpg" for number in range(10_000)]
 """Between any two of them, before and behind them is room for one more."""
+
+
+def place_of(name):
+    """Frames are of a clip, photos of nothing."""
+    clip, mark, frame = name.partition("::")
+    return Place(group=clip, frame=int(frame), time_s=int(frame) / 30) if mark else None
 
 
 class Photos:
@@ -26,7 +33,7 @@ class Photos:
         self.names = names
 
     def entries(self):
-        return (ImageRecord(image_id=name, path=name) for name in sorted(self.names))
+        return (ImageRecord(image_id=name, path=name, place=place_of(name)) for name in sorted(self.names))
 
     def state(self, _image):
         return 1, 1
@@ -108,3 +115,41 @@ def test_a_plan_file_that_is_lost_or_broken_is_made_again_and_no_other(planned):
     assert planned(MANY[:300]) == [3]  # Nothing says any more what was in it.
     shutil.rmtree(planned.workspace.work)
     assert planned(MANY[:300]) == [0, 1, 2]
+
+
+def frames(clip, count):
+    return [f"{clip}::{number:03d}" for number in range(count)]
+
+
+def test_a_group_is_in_one_shard_however_long(planned):
+    clips = [*frames("a.mp4", 5), *frames("b.mp4", 25), *frames("c.mp4", 3)]
+    assert planned(clips, size=10) == [0, 1]
+    assert names_of(planned.workspace, 0) == [*frames("a.mp4", 5), *frames("b.mp4", 25)]
+    assert names_of(planned.workspace, 1) == frames("c.mp4", 3)
+
+
+def test_more_frames_of_a_clip_go_where_the_others_are(planned):
+    planned([*frames("a.mp4", 5), *frames("b.mp4", 5)], size=5)
+    assert planned([*frames("a.mp4", 9), *frames("b.mp4", 5)], size=5) == [0]
+    assert names_of(planned.workspace, 0) == frames("a.mp4", 9)
+
+
+def test_a_clip_of_which_every_frame_is_another_stays_in_its_shard(planned):
+    clips = [*frames("a.mp4", 5), *frames("b.mp4", 5)]
+    planned(clips, size=5)
+    assert planned([*clips[:5], *(f"b.mp4::{number:03d}" for number in range(5, 9))], size=5) == [1]
+
+
+def test_a_clip_that_an_earlier_plan_cut_comes_together(planned, monkeypatch):
+    with monkeypatch.context() as earlier:
+        earlier.setitem(globals(), "place_of", lambda _: None)
+        planned([*frames("a.mp4", 12), *frames("b.mp4", 2)], size=5)
+    planned([*frames("a.mp4", 12), *frames("b.mp4", 2)], size=5)
+    assert names_of(planned.workspace, 0) == frames("a.mp4", 12)
+    assert names_of(planned.workspace, 2) == frames("b.mp4", 2)
+
+
+def test_photos_between_those_of_a_group_are_refused():
+    photos = [ImageRecord(image_id=name, path=name, place=place_of(name)) for name in ("a::0", "b::0", "a::1")]
+    with pytest.raises(ValueError, match="group 'a': its photos do not follow each other, 'a::1' comes after"):
+        list(membership._by_group(photos))

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from permissions import permissions_hold
 from plans import plan_of
 from table_rows import table_from_rows
 
+from datasets_manifest.adapters.base import ImageRecord, PersonRecord, Place
+from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.schema.part_files import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan import plan as planning
+from tasks.annotate.plan.plan import plan_footer, plan_table
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 
@@ -36,6 +40,14 @@ def project(tmp_path):
         return plan_of(config, workspace)
 
     return planned, workspace, tmp_path
+
+
+PLACE = Place(group="clip", frame=0, time_s=0.5, camera="left", world_to_camera=np.eye(3, 4) + 1)
+
+
+class Nowhere:
+    def state(self, _image):
+        return 1, 1
 
 
 def inputs(workspace, count):
@@ -234,3 +246,25 @@ def test_a_data_set_that_is_refused_as_a_whole_says_why(tmp_path):
     )
     with pytest.raises(ValueError, match=sentence):
         plan_of(AnnotateConfig(datasets=(str(manifest),)), workspace)
+
+
+def test_where_cameras_stand_is_no_input_of_the_parts():
+    def hashes(**changed):
+        said = {"focal_px": 500.0, "principal_px": (50.0, 50.0), "place": PLACE} | changed
+        record = ImageRecord(image_id="a", path="a.jpg", people=(PersonRecord(index=0, track=3),), **said)
+        manifest = load_manifest("demo_people")
+        table = plan_table([record], replace(manifest, boxes="manifest"))
+        return plan_footer(ShardRef(dataset="d", split="s", index=0), table, [record], manifest, Nowhere()).manifest
+
+    usual = hashes()
+    for changed in (
+        {"focal_px": 600.0},
+        {"principal_px": (40.0, 50.0)},
+        {"place": replace(PLACE, time_s=1.0)},
+        {"place": replace(PLACE, world_to_camera=np.eye(3, 4))},
+    ):
+        other = hashes(**changed)
+        assert other["inputs_hash"] == usual["inputs_hash"] and other["cameras_hash"] != usual["cameras_hash"]
+    assert hashes(place=replace(PLACE, frame=1))["inputs_hash"] != usual["inputs_hash"]
+    assert "cameras_hash" not in hashes(place=None)
+    assert hashes(place=None)["inputs_hash"] != hashes(place=None, focal_px=600.0)["inputs_hash"]
