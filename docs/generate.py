@@ -38,7 +38,7 @@ FLOORS = ("flows", "tasks", "fitting", "model", "datasets_manifest", "benchmarks
 TABLES = {
     "Labels": (
         "`labels/`: one row a person, also one who failed. Only labels that pixels refined have the columns from "
-        "`photometric_gain` to `before_pixels_shape`, only those of videos and several cameras the ones from `group` on.",
+        "`photometric_gain` to `before_pixels_shape`, only videos and several cameras the ones from `group` on.",
         label_schema(by_pixels=True, in_groups=True),
     ),
     "Predictions": ("`predictions/people/`: one row a person.", predictions.prediction_schema()),

@@ -243,8 +243,8 @@ def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[Ima
 def plan_footer(
     shard: ShardRef, table: pa.Table, records: Sequence[ImageRecord], manifest: Manifest, images: ImageSource
 ) -> Footer:
-    """The footer of a shard's plan: of what data set, a hash of its rows and of the photos' files, and of groups another
-    one, of their cameras."""
+    """The footer of a shard's plan: of what data set, a hash of its rows and of the photos' files, and another of
+    the cameras of groups."""
     files = np.array([_file_state(record, images) for record in records], np.int64)
     hashes, own = {}, table
     if "group" in table.column_names:
