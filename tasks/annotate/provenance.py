@@ -36,12 +36,13 @@ def labelled_body(config: AnnotateConfig) -> EHMs:
     return full_body(config.body_model, people_size(config.body_model, config.coefficients.size))
 
 
-def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
+def step_config(step: str, config: AnnotateConfig, *, in_groups: bool = False) -> dict[str, Any]:
     """The canonical settings of a step: its own, its estimator's, and those of the steps it reads.
 
     Args:
         step: ``keypoints``, ``body``, ``hands``, ``face`` or ``refine``.
         config: All settings.
+        in_groups: Whether its photos are in groups; files of others say nothing of tracks.
     """
     stated: dict[str, Any] = {"step": step, "revision": REVISIONS[step]}
     if step in PARTS:
@@ -49,12 +50,14 @@ def step_config(step: str, config: AnnotateConfig) -> dict[str, Any]:
         stated |= {"settings": estimator_settings(part), "estimator": estimator_entry(step, part)}
         if step == "body" and estimator_info(step, part).skeleton == "smpl":
             stated["smpl_to_smplx"] = {"composition": config.smpl_to_smplx, "key": transfer_key(config.body_model)}
+        if step == "keypoints" and in_groups:
+            stated["tracks"] = dataclasses.asdict(config.tracks)
     else:
         stated["settings"] = dataclasses.asdict(config.refine)
     if step != "keypoints":
         if step == "refine":
-            stated["reads"] = {name: step_config(name, config) for name in PARTS}
-        else:
+            stated["reads"] = {name: step_config(name, config, in_groups=in_groups) for name in PARTS}
+        else:  # parts do not ask who is who
             stated["reads"] = {"keypoints": config_hash(step_config("keypoints", config))}
         stated["body_model"] = body_model_entry(step, config)
     if step in ("body", "face", "refine"):
@@ -104,7 +107,7 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Map
     parts = PARTS if step == "refine" else (step,)
     further = pixel_entries(config) if step == "refine" else []
     return Footer(
-        config=step_config(step, config),
+        config=step_config(step, config, in_groups="cameras_hash" in planned),
         code_version=code_version(),
         manifest={name: planned[name] for name in ("id", "version", "hash", "licence", "inputs_hash")},
         shard=f"{shard.index:05d}",

@@ -26,6 +26,7 @@ from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
 from tasks.settings import BodyModelConfig, Device, EstimatorConfig
+from tasks.tracks.settings import TrackConfig
 
 TaskRunnerName = Literal["threads", "dask", "ray"]
 
@@ -119,6 +120,8 @@ class AnnotateConfig:
     """Which frames of videos that are named by their path, or lie in a folder that is; a manifest says it itself."""
     keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)
     """133 COCO-WholeBody keypoints and the people's boxes."""
+    tracks: TrackConfig = field(default_factory=TrackConfig)
+    """Who is who over the photos of a group."""
     body: EstimatorConfig = field(default_factory=EstimatorConfig)
     """Coarse body."""
     hands: EstimatorConfig = field(default_factory=EstimatorConfig)

@@ -42,7 +42,7 @@ def held_datasets(
     Raises:
         AlreadyRunning: Another run holds one of them with settings of its own, or one of the two begins it anew.
     """
-    labels = step_config("refine", config)
+    labels = step_config("refine", config, in_groups=True)
     with ExitStack() as held:
         for dataset in datasets:
             name = "/".join(dataset.group)
