@@ -29,8 +29,8 @@ from fitting.clips.inputs import Clips
 from fitting.clips.refine import refine_clips
 from fitting.clips.views import refine_view_clips
 from fitting.refine import RefineResult, refine
-from fitting.rigs.inputs import RigConfig
 from fitting.rigs.refine import refine_views
+from fitting.rigs.settings import RigConfig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.batches import take_rows

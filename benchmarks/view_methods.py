@@ -15,9 +15,10 @@ from fitting.folding import solved
 from fitting.points_3d import with_points
 from fitting.prepare import check
 from fitting.refine import RefineResult, refine
-from fitting.rigs.inputs import Rig, RigConfig, Views
+from fitting.rigs.inputs import Rig, Views
 from fitting.rigs.joint import sightings_of
 from fitting.rigs.refine import refine_views
+from fitting.rigs.settings import RigConfig
 from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State

@@ -17,7 +17,7 @@ import torch
 from benchmarks.rig_people import disturbed, make_rig_people, other_person
 from benchmarks.table import METHOD, Column, Row, markdown
 from benchmarks.view_methods import MEASURES, Bench, by_rig, each_alone, triangulated_first, with_3d
-from fitting.rigs.inputs import RigConfig
+from fitting.rigs.settings import RigConfig
 from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 

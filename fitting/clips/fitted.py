@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.clips.inputs import ClipConfig, Clips
+from fitting.clips.inputs import Clips
 from fitting.clips.joint import JointFit, crossfaded, fit_window, with_one_shape
 from fitting.clips.motion import Motion, ToWorld
+from fitting.clips.settings import ClipConfig
 from fitting.clips.windows import windows
 from fitting.problem import Problem
 from fitting.solver import Solution, Status

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fitting import so3
-from fitting.clips.inputs import ClipConfig
+from fitting.clips.settings import ClipConfig
 from fitting.priors import Gaussian, merge_gaussians
 from fitting.problem import Problem
 from fitting.unknowns import POSITION, State

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from fitting.clips.gaps import Seen, between, loosened, with_gaps_bridged
-from fitting.clips.inputs import ClipConfig
 from fitting.clips.motion import Motion
 from fitting.clips.problem import ClipProblem
+from fitting.clips.settings import ClipConfig
 from fitting.clips.smoothness import Smoothness
 from fitting.prior_terms import GaussianTerm
 from fitting.priors import Gaussian, prior_precision

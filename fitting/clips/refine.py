@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from fitting.clips.fitted import fitted_windows
-from fitting.clips.inputs import ClipConfig, Clips
+from fitting.clips.inputs import Clips
 from fitting.clips.joint import summary
+from fitting.clips.settings import ClipConfig
 from fitting.inputs import Coarse, Observations
 from fitting.refine import fit_people
 from fitting.result import RefineResult, summarise

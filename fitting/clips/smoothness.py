@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fitting.clips.gaps import Seen
-from fitting.clips.inputs import ClipConfig
+from fitting.clips.settings import ClipConfig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import BODY, JAW, POSITION, ROOT
 

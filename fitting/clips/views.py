@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from fitting.clips.fitted import fitted_windows
-from fitting.clips.inputs import ClipConfig, Clips
+from fitting.clips.inputs import Clips
 from fitting.clips.joint import spread_in_clip
 from fitting.clips.motion import ToWorld
+from fitting.clips.settings import ClipConfig
 from fitting.inputs import Coarse, Observations
 from fitting.result import spread_of
-from fitting.rigs.inputs import Rig, RigConfig
+from fitting.rigs.inputs import Rig
 from fitting.rigs.refine import FittedViews, RigResult, fit_views
+from fitting.rigs.settings import RigConfig
 from fitting.settings import RefineConfig
 from fitting.solver import Solution
 from fitting.sparse_body import SparseBody

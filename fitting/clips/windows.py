@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fitting.clips.inputs import ClipConfig
+from fitting.clips.settings import ClipConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,9 @@ from fitting.inputs import Coarse
 from fitting.priors import pose_sigma_rad
 from fitting.problem import Problem
 from fitting.rigs.consensus import Consensus, consensus
-from fitting.rigs.inputs import Rig, RigConfig, Views
+from fitting.rigs.inputs import Rig, Views
 from fitting.rigs.joint import sightings_of
+from fitting.rigs.settings import RigConfig
 from fitting.settings import RefineConfig
 
 _MAX_ROOT_APART, _MAX_JOINTS_APART = 2.0, 1.2

@@ -15,7 +15,8 @@ from torch import Tensor
 from fitting import so3
 from fitting.folding import fold, solved
 from fitting.problem import People
-from fitting.rigs.inputs import Rig, RigConfig, Views
+from fitting.rigs.inputs import Rig, Views
+from fitting.rigs.settings import RigConfig
 from fitting.sightings import Sightings, Stated
 from model.body import skeleton
 

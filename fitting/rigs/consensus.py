@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fitting.folding import fold_lines, solved
 from fitting.products import length
-from fitting.rigs.inputs import RigConfig
+from fitting.rigs.settings import RigConfig
 from fitting.sightings import Sightings
 from fitting.sparse_body import SparseBody
 from model.batches import cat_rows, take_rows

@@ -15,7 +15,8 @@ from torch import Tensor
 from fitting import so3
 from fitting.inputs import Coarse
 from fitting.priors import pose_sigma_rad
-from fitting.rigs.inputs import RigConfig, Views
+from fitting.rigs.inputs import Views
+from fitting.rigs.settings import RigConfig
 from fitting.settings import RefineConfig
 from model.batches import take_rows
 from model.body import skeleton

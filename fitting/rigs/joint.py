@@ -14,7 +14,8 @@ from fitting.prepare import face_keypoints, with_likely_fingers, with_neutral_st
 from fitting.priors import pose_sigma_rad
 from fitting.problem import People, Problem
 from fitting.rigs.estimates import mean_estimate, turned
-from fitting.rigs.inputs import Rig, RigConfig, Views
+from fitting.rigs.inputs import Rig, Views
+from fitting.rigs.settings import RigConfig
 from fitting.sightings import Sightings, Stated
 from fitting.solver import Solution
 from fitting.sparse_body import SparseBody

@@ -20,8 +20,9 @@ from fitting.refine import fit, fit_shared
 from fitting.result import RefineResult, spread_of, summarise
 from fitting.rigs.agreement import agreeing_views
 from fitting.rigs.calibration import refine_extrinsics
-from fitting.rigs.inputs import Rig, RigConfig, Views
+from fitting.rigs.inputs import Rig, Views
 from fitting.rigs.joint import Joint
+from fitting.rigs.settings import RigConfig
 from fitting.settings import RefineConfig
 from fitting.solver import Solution
 from fitting.sparse_body import SparseBody

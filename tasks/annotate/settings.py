@@ -21,7 +21,9 @@ from datasets_manifest.placed_settings import PathText, PlacedBy, placed_overrid
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
+from fitting.clips.settings import ClipConfig
 from fitting.pixel_settings import PixelConfig
+from fitting.rigs.settings import RigConfig
 from fitting.settings import Composition, RefineConfig
 from model.estimators.base import PARTS
 from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
@@ -106,6 +108,23 @@ class PixelsConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GroupsConfig:
+    """Photos that belong together: frames of videos, views of several cameras. Photos alone are not concerned."""
+
+    together: bool = True
+    """Whether frames and views of a person are fitted together; else each is, like a photo, alone."""
+    max_bridged: NonNegativeInt = 30
+    """Frames in turn in which nobody is found where a person passes that are given labels all the same, from the frames
+    around them; in longer gaps none is."""
+    tracks: TrackConfig = field(default_factory=TrackConfig)
+    """Who is who over the frames of a camera."""
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    """How frames are held together."""
+    rigs: RigConfig = field(default_factory=RigConfig)
+    """How far stated cameras are trusted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AnnotateConfig:
     """All of ``params.yaml``."""
 
@@ -132,6 +151,8 @@ class AnnotateConfig:
     """Refinement by keypoints."""
     pixels: PixelsConfig = field(default_factory=PixelsConfig)
     """Refinement by pixels, off where no renderer is named."""
+    groups: GroupsConfig = field(default_factory=GroupsConfig)
+    """Frames of videos and views of several cameras."""
     body_model: BodyModelConfig = field(default_factory=BodyModelConfig)
     """The body the labels are labels of."""
     coefficients: CoefficientsConfig = field(default_factory=CoefficientsConfig)

@@ -243,15 +243,14 @@ def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[Ima
 def plan_footer(
     shard: ShardRef, table: pa.Table, records: Sequence[ImageRecord], manifest: Manifest, images: ImageSource
 ) -> Footer:
-    """The footer of a shard's plan: of what data set, a hash of its rows and of the photos' files, and another of
-    the cameras of groups."""
+    """The footer of a shard's plan: of what data set, and a hash of its rows and of the photos' files; where there are
+    groups another, of what the steps before the refinement depend on."""
     files = np.array([_file_state(record, images) for record in records], np.int64)
-    hashes, own = {}, table
+    photos = [*(record.path.encode() for record in records), files.tobytes()]
+    hashes = {"inputs_hash": table_hash(table, photos)}
     if "group" in table.column_names:
         # Where cameras stand is for the refinement alone.
-        hashes["cameras_hash"] = table_hash(table.select(_CAMERA_COLUMNS))
-        own = table.drop_columns(_CAMERA_COLUMNS)
-    hashes["inputs_hash"] = table_hash(own, [*(record.path.encode() for record in records), files.tobytes()])
+        hashes["parts_hash"] = table_hash(table.drop_columns(_CAMERA_COLUMNS), photos)
     return Footer(
         config={"step": "plan", "manifest": manifest.hash},
         code_version=code_version(),

@@ -8,8 +8,9 @@ import torch
 from benchmarks.clip_people import ClipPeople, make_clips
 from benchmarks.trial import state_of_parameters
 from benchmarks.view_methods import errors_of
-from fitting.clips.inputs import ClipConfig, Clips
+from fitting.clips.inputs import Clips
 from fitting.clips.refine import ClipResult, refine_clips
+from fitting.clips.settings import ClipConfig
 from fitting.refine import RefineResult, refine
 from fitting.solver import Status
 from fitting.sparse_body import SparseBody

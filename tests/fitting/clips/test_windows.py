@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from fitting.clips.inputs import ClipConfig
+from fitting.clips.settings import ClipConfig
 from fitting.clips.windows import windows
 
 

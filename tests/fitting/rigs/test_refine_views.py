@@ -9,8 +9,9 @@ import torch
 from benchmarks.rig_people import RigPeople, disturbed, make_rig_people, other_person
 from fitting import so3
 from fitting.refine import RefineResult, refine
-from fitting.rigs.inputs import Rig, RigConfig
+from fitting.rigs.inputs import Rig
 from fitting.rigs.refine import RigResult, refine_views
+from fitting.rigs.settings import RigConfig
 from fitting.sparse_body import SparseBody
 from model.batches import take_rows, tensors_of
 

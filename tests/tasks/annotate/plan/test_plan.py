@@ -264,8 +264,8 @@ def test_where_cameras_stand_is_no_input_of_the_parts():
         {"place": replace(PLACE, world_to_camera=np.eye(3, 4))},
     ):
         other = hashes(**changed)
-        assert other["inputs_hash"] == usual["inputs_hash"]
-        assert other["cameras_hash"] != usual["cameras_hash"]
-    assert hashes(place=replace(PLACE, frame=1))["inputs_hash"] != usual["inputs_hash"]
-    assert "cameras_hash" not in hashes(place=None)
+        assert other["parts_hash"] == usual["parts_hash"]
+        assert other["inputs_hash"] != usual["inputs_hash"]
+    assert hashes(place=replace(PLACE, frame=1))["parts_hash"] != usual["parts_hash"]
+    assert "parts_hash" not in hashes(place=None)
     assert hashes(place=None)["inputs_hash"] != hashes(place=None, focal_px=600.0)["inputs_hash"]
