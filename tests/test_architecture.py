@@ -63,7 +63,8 @@ ROOMS = {
             *("metric_files", "report", "wording"),
         },
         "predict": {
-            *("body_model", "display", "estimators", "people_renderer", "revisions", "settings", "tracks", "version"),
+            *("body_model", "display", "estimators", "film", "people_renderer", "revisions", "settings", "tracks"),
+            "version",
         },
         "training.engine": {"metric_files", "settings"},
         "training.labelled_photos": set(),

@@ -33,7 +33,9 @@ def predict(
         list[str] | None, typer.Option(help="Option of the backend: <name>=<value>, for example pose_path=pose.onnx.")
     ] = None,
     meshes: Annotated[str | None, typer.Option(help="Write meshes as gltf or obj.")] = None,
-    overlays: Annotated[bool, typer.Option("--overlays", help="Draw the meshes over the photos.")] = False,
+    overlays: Annotated[
+        bool, typer.Option("--overlays", help="Draw the meshes over the photos; of a video a film, MP4.")
+    ] = False,
     render: Annotated[
         bool,
         typer.Option("--render", help="Draw the people in new poses, in pictures and films: a turntable."),

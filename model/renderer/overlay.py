@@ -201,7 +201,10 @@ def draw_mesh(
     layer = np.zeros((*size, 4), np.float32)
     layer[raster.mask] = np.column_stack([shaded * opaque[:, None], opaque])
     layer = cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA) * alpha
-    return np.clip(np.round(rgb * (1 - layer[..., 3:]) + layer[..., :3]), 0, 255).astype(np.uint8)
+    drawn, covered = np.array(rgb, np.uint8), layer[..., 3] > 0
+    layer, photo = layer[covered], drawn[covered]
+    drawn[covered] = np.clip(np.round(photo * (1 - layer[:, 3:]) + layer[:, :3]), 0, 255).astype(np.uint8)
+    return drawn
 
 
 def side_view(

@@ -12,7 +12,7 @@ PEOPLE, MESHES, OVERLAYS, AVATARS = "people", "meshes", "overlays", "avatars"
 RESULTS = {
     PEOPLE: {".parquet"},
     MESHES: set(MESH_SUFFIX.values()),
-    OVERLAYS: {".jpg"},
+    OVERLAYS: {".jpg", ".mp4"},
     AVATARS: {".png", ".mp4"},
 }
 """Folders below that of the results, and the kinds of files that a run writes there."""

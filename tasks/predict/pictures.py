@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -16,6 +18,17 @@ from model.renderer.overlay import UNSEEN_RGB, draw_mesh, encode_jpeg, side_colo
 
 MAX_OVERLAY_PX = 1600
 """Longer side of an overlay: enough to look at, and the rasteriser's memory grows with the pixels."""
+
+
+_HUE_STEP = 0.618
+"""Between the hues of two tracks in turn, in turns of the colour circle: of the first few no two are alike."""
+
+
+def track_rgb(track: int | None) -> np.ndarray:
+    """The colour (3,) 0..255 of a track, always the same; grey without one."""
+    if track is None:
+        return np.full(3, 200.0)
+    return 255 * np.array(colorsys.hsv_to_rgb((0.58 + _HUE_STEP * track) % 1.0, 0.6, 0.97))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +66,7 @@ class Painter:
         posed = self.body(take_rows(prediction.parameters, chosen))
         return Posed(vertices_cam=posed.vertices.numpy(), persons=kept, unseen=unseen)
 
-    def overlay(self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed, *, supersample: int = 2) -> bytes:
+    def overlay(self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed) -> bytes:
         """JPEG of the photo with all bodies over it, nearer ones in front, made smaller where it is very large.
 
         Parts that were not seen are hatched.
@@ -62,28 +75,52 @@ class Painter:
             rgb: (H, W, 3) uint8.
             prediction: Its camera counts.
             posed: The bodies.
-            supersample: Rays per pixel and axis.
         """
         scale = min(1.0, MAX_OVERLAY_PX / max(rgb.shape[:2]))
         if scale < 1:
             size = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        camera = prediction.focal_px * scale, prediction.principal_px * scale
+        return encode_jpeg(self._over(rgb, camera, posed, [self._colours] * len(posed.persons), supersample=2))
+
+    def film_frame(
+        self, rgb: np.ndarray, prediction: PhotoPrediction, posed: Posed, tracks: Sequence[int | None]
+    ) -> np.ndarray:
+        """A frame of a video, in its size, with all bodies over it in the colours of their tracks: (H, W, 3) uint8.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            prediction: Its camera counts.
+            posed: The bodies.
+            tracks: Of each person in the rows.
+        """
+        camera = prediction.focal_px, prediction.principal_px
+        colours = [np.broadcast_to(track_rgb(tracks[person]), self._colours.shape) for person in posed.persons]
+        return self._over(rgb, camera, posed, colours, supersample=1)
+
+    def _over(
+        self,
+        rgb: np.ndarray,
+        camera: tuple[float, np.ndarray],
+        posed: Posed,
+        colours: Sequence[np.ndarray],
+        *,
+        supersample: int,
+    ) -> np.ndarray:
         if not posed.persons:
-            return encode_jpeg(rgb)
+            return rgb
         num, num_vertices = posed.vertices_cam.shape[:2]
         faces = (self._faces + num_vertices * np.arange(num)[:, None, None]).reshape(-1, 3)
-        drawn = draw_mesh(
+        return draw_mesh(
             rgb,
             posed.vertices_cam.reshape(-1, 3),
             faces,
-            prediction.focal_px * scale,
-            prediction.principal_px * scale,
-            colours=np.tile(self._colours, (num, 1)),
+            *camera,
+            colours=np.concatenate(colours),
             refused=posed.unseen.reshape(-1),
             hatch_rgb=UNSEEN_RGB,
             supersample=supersample,
         )
-        return encode_jpeg(drawn)
 
     def meshes(self, posed: Posed, form: MeshFormat) -> bytes | None:
         """One file of all bodies, or None if there is nobody."""

@@ -2,7 +2,7 @@
 
 <out>/people/00000.parquet     one row a person, or a photo, frame or video without one (see its schema)
 <out>/meshes/<name>.glb        all people of a photo; of a video <name>/<frame>.glb
-<out>/overlays/<name>.jpg      the same for pictures
+<out>/overlays/<name>.jpg      the people over the photo; of a video one film, <name>.overlay.mp4
 <out>/avatars/<name>/          films and strips of each person in new poses; of a video <name>/<frame>/
 """
 
@@ -38,6 +38,8 @@ from model.renderer.mesh_files import MESH_SUFFIX
 from tasks.body_model import ehm_assets
 from tasks.display import Display
 from tasks.estimators import borrowed, estimator_entry, estimator_settings
+from tasks.film import check_encoder
+from tasks.predict.films import OverlayFilms
 from tasks.predict.folder import AVATARS, MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
 from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
 from tasks.predict.people import FoundPeople, find_people, whole_image
@@ -75,6 +77,8 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
     out = Path(config.out)
     check_folder(out)
     sources = find_sources(inputs, without=out)
+    if config.overlays and any(source.is_video for source in sources):
+        check_encoder()
     network, meta, digest = read_checkpoint(Path(config.checkpoint))
     named = {Path(os.path.realpath(source.path)) for source in sources}
     before = earlier_results(out, overwrite=config.overwrite, keep=named)
@@ -150,6 +154,7 @@ class _Run:
             body=body,
         )
         self.tracks = VideoTracks(config.tracks)
+        self.films = stack.enter_context(OverlayFilms(Path(config.out) / OVERLAYS))
         self.avatars, self.portrayed = None, set[str]()
         if config.render and self.painter is not None:
             from tasks.predict.avatar.predicted import PredictedAvatars  # Others need not wait for it.
@@ -185,7 +190,7 @@ class _Run:
             else:
                 tables.append(person_rows(frame, one, tracks, prediction, self.schema))
             if self.painter is not None:
-                self._draw(self.painter, frame, frame.rgb, one, prediction)
+                self._draw(self.painter, frame, frame.rgb, one, tracks, prediction)
         return pa.concat_tables(tables)
 
     def write(self, rows: pa.Table, index: int) -> None:
@@ -200,13 +205,20 @@ class _Run:
         return find_people(self.estimator, names, photos) if photos else []
 
     def _draw(
-        self, painter: Painter, frame: InputFrame, rgb: np.ndarray, found: FoundPeople, prediction: PhotoPrediction
+        self,
+        painter: Painter,
+        frame: InputFrame,
+        rgb: np.ndarray,
+        found: FoundPeople,
+        tracks: Sequence[int | None],
+        prediction: PhotoPrediction,
     ) -> None:
         """Writes what is drawn of the people of a photo."""
         posed = painter.pose(prediction, np.flatnonzero(found.usable).tolist())
-        if self.config.overlays:
-            picture = painter.overlay(rgb, prediction, posed, supersample=1 if frame.source.is_video else 2)
-            self._save(OVERLAYS, frame, ".jpg", picture)
+        if self.config.overlays and frame.source.is_video:
+            self.films.add(frame, painter.film_frame(rgb, prediction, posed, tracks))
+        elif self.config.overlays:
+            self._save(OVERLAYS, frame, ".jpg", painter.overlay(rgb, prediction, posed))
         if self.config.meshes is not None:
             data = painter.meshes(posed, self.config.meshes)
             self._save(MESHES, frame, MESH_SUFFIX[self.config.meshes], data)

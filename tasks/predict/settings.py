@@ -75,7 +75,7 @@ class PredictConfig:
     meshes: MeshFormat | None = None
     """Format of mesh files, None for none."""
     overlays: bool = False
-    """Pictures with the mesh over the photo."""
+    """Pictures with the mesh over the photo; of a video one film."""
     render: bool = False
     """Draw every person of a photo, or of the first frame of a video that shows people, in new poses."""
     avatar: AvatarConfig = field(default_factory=AvatarConfig)

@@ -102,7 +102,7 @@ class Avatars:
             worn = self.looks(photo, index, meshes[index], shown, nearer)
             for what, poses, fps in self._poses(person):
                 frames = counter.count(self.frames(poses, worn, photo.camera, shown))
-                film, strip = film_and_strip(frames, len(poses), self.config.size_px, fps)
+                film, strip = film_and_strip(frames, len(poses), fps)
                 yield f"person{number}-{what}.mp4", film
                 yield f"person{number}-{what}.png", encode_png(strip)
 

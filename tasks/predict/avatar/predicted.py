@@ -16,9 +16,9 @@ from model.imaging.boxes import longer_side
 from model.imaging.camera import Camera
 from model.regressor.photo_people import PhotoPrediction
 from tasks.display import Display
+from tasks.film import check_encoder
 from tasks.people_renderer import open_renderer
 from tasks.predict.avatar.drawing import Avatars, PhotoWithPeople
-from tasks.predict.avatar.film import check_encoder
 from tasks.predict.avatar.masks import Masks
 from tasks.predict.avatar.motion import read_motion
 from tasks.predict.people import FoundPeople

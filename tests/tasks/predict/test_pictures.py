@@ -18,7 +18,7 @@ from model.regressor.predict import Predictor
 from model.renderer.people import RestShape
 from model.renderer.raster import rasterise
 from tasks.predict import pictures as module
-from tasks.predict.pictures import Painter
+from tasks.predict.pictures import Painter, track_rgb
 from tasks.synthetic.person import SyntheticConfig, render_person
 
 CONFIG = SyntheticConfig(image_width=160, image_height=120, supersample=1, occluder_share=0.0, seed=5)
@@ -136,3 +136,18 @@ def test_an_empty_photo_is_given_back(rendered, predicted):
     assert painter.meshes(nobody, "gltf") is None
     data = painter.overlay(rendered[0].rgb, people[0][0], nobody)
     assert np.abs(decode_image(data, name="overlay").astype(int) - rendered[0].rgb).mean() < 6
+
+
+def test_a_film_shows_everybody_in_the_colour_of_their_track_and_nobody_as_it_is(rendered, predicted):
+    painter, people = predicted
+    person, (prediction, posed) = rendered[0], people[0]
+    grey = np.full_like(person.rgb, 128)
+    for track, persons in ((0, (0,)), (1, (0,)), (1, (2,))):
+        shown = dataclasses.replace(posed, persons=persons, unseen=np.zeros_like(posed.unseen))
+        drawn = painter.film_frame(grey, prediction, shown, [None, None, track] if persons == (2,) else [track])
+        own = drawn[(drawn != 128).any(-1)].astype(float).mean(0) - 128 * 0.25
+        likeness = [np.corrcoef(own, track_rgb(other))[0, 1] for other in range(4)]
+        assert np.argmax(likeness) == track
+        assert drawn.shape == person.rgb.shape
+    nobody = dataclasses.replace(posed, vertices_cam=posed.vertices_cam[:0], persons=(), unseen=posed.unseen[:0])
+    assert np.array_equal(painter.film_frame(grey, prediction, nobody, []), grey)

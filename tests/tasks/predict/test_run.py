@@ -19,7 +19,7 @@ from datasets_manifest.schema.error_codes import ErrorCode, Refusal
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.shard import read_footer, read_shard
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.video import FrameChoice, VideoClip
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.estimators import registry
@@ -227,13 +227,38 @@ def test_meshes_are_the_people_of_the_rows(rows, folder):
         assert np.abs(scene.geometry[f"person{person}"].bounds - bounds).max() < 1e-4
 
 
-def test_every_photo_and_frame_that_could_be_read_has_an_overlay(rows, folder):
-    read = rows[rows["image_width"].notna()].drop_duplicates(["source", "frame"])
+def test_every_photo_that_could_be_read_has_an_overlay(rows, folder):
+    read = rows[rows["image_width"].notna() & rows["frame"].isna()].drop_duplicates("source")
     files = sorted((folder / "out/overlays").rglob("*.jpg"))
     assert len(files) == len(read)
     drawn = cv2.imread(str(next(f for f in files if f.stem == "a_three")))
     assert drawn.shape == (64, 96, 3)
     assert np.abs(drawn.astype(int) - cv2.imread(str(folder / "in/a_three.png"))).max() > 60
+
+
+def test_every_video_that_could_be_read_has_a_film_of_its_frames_at_their_times(rows, folder):
+    films = {path.name: path for path in (folder / "out/overlays").rglob("*.mp4")}
+    assert set(films) == {"d_walk.overlay.mp4", "e_cut.overlay.mp4"}
+    for name, path in films.items():
+        own = rows[rows["source"].str.startswith(name.partition(".")[0]) & rows["frame"].notna()]
+        film = VideoClip.index(path, name=name)
+        assert film.frames.times_s == pytest.approx(np.sort(own["time_s"].unique()), abs=1e-3)
+        assert film.rgb(0).shape == (64, 96, 3)
+        plain = VideoClip.index(next((folder / "in").glob(f"{name.partition('.')[0]}.*")), name="plain").rgb(0)
+        assert np.abs(film.rgb(0).astype(int) - plain).max() > 60
+
+
+def test_a_run_that_is_broken_off_leaves_no_film_of_half_a_video(folder, tmp_path, monkeypatch):
+    class Stop:
+        def show(self, what, done, total, note, left_s):
+            if done == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "SHOTS_AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        predict([str(folder / "in/d_walk.avi")], settings(folder, tmp_path, overlays=True), Stop())
+    assert [path for path in (tmp_path / "overlays").rglob("*") if path.is_file()] == []
+    assert len(pd.read_parquet(tmp_path / "people")) == 6
 
 
 def test_rotations_alone_are_the_same_and_touch_no_body(folder, rows, tmp_path, monkeypatch):
