@@ -1,4 +1,7 @@
-"""A folder of photos, tar files of photos and videos, without annotations. An image's id is its path below the root."""
+"""A folder of photos, tar files of photos and videos, without annotations. An image's id is its path below the root.
+
+A video is a group, a long one several; beside videos a photo is a group of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,17 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
+from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, Place
+from datasets_manifest.adapters.groups import GROUP_FRAMES, group_of
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
 from datasets_manifest.sources.image_names import MEMBER_MARK, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
-from datasets_manifest.sources.video import FrameChoice, frame_name, is_video
+from datasets_manifest.sources.video import FrameChoice, VideoClip, frame_name, is_video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +34,9 @@ class FolderLayout:
     """Look into folders within the folder."""
     frames: FrameChoice | None = None
     """Which frames of videos, such as {fps: 2}; {} is all of them, null leaves videos out and counts them."""
+    group_frames: PositiveInt = GROUP_FRAMES
+    """Videos with more frames, the chosen and the others, are cut into groups of about so many, each fitted together
+    and in one shard."""
 
 
 @register("folder")
@@ -70,26 +77,27 @@ class FolderAdapter:
         if listing.links_left_out:
             yield LeftOut("linked folders left out", listing.links_left_out)
         # What cannot be looked into is told before the first photo: what was planned before may have to stay.
+        clips: dict[str, VideoClip | None] = {}
         frames: dict[str, list[int]] = {}
         if self._layout.frames is not None:
-            seconds = 0.0
             for video in sorted(name for name in (*videos, *named) if is_video(name)):
-                frames[video], problem, length_s = self._frames(video, self._layout.frames)
-                seconds += length_s
+                clips[video], frames[video], problem = self._frames(video, self._layout.frames)
                 if problem is not None:
                     yield problem
             if frames:
-                clips = f"{len(frames)} video{'s' * (len(frames) > 1)}"
-                yield LeftOut(f"frames of {clips} of {seconds:.1f} s", sum(map(len, frames.values())))
+                counted = f"{len(frames)} video{'s' * (len(frames) > 1)}"
+                seconds = sum(clip.seconds for clip in clips.values() if clip)
+                yield LeftOut(f"frames of {counted} of {seconds:.1f} s", sum(map(len, frames.values())))
         for name in sorted([*photos, *named, *videos]):
             if name not in frames:
-                yield ImageRecord(image_id=name, path=name)
+                alone = Place(group=name, frame=0, time_s=0.0) if frames else None
+                yield ImageRecord(image_id=name, path=name, place=alone)
             for number in frames.get(name, ()):
                 frame = f"{name}{MEMBER_MARK}{frame_name(number)}"
-                yield ImageRecord(image_id=frame, path=frame)
+                yield ImageRecord(image_id=frame, path=frame, place=self._place(name, clips[name], number))
 
-    def _frames(self, video: str, choice: FrameChoice) -> tuple[list[int], Missing | None, float]:
-        """Numbers of a video's frames, what is wrong with it, and how many seconds it lasts.
+    def _frames(self, video: str, choice: FrameChoice) -> tuple[VideoClip | None, list[int], Missing | None]:
+        """A video, the numbers of its frames, and what is wrong with it.
 
         Those that a cut one states beyond its end are among them. One that is no video has a frame, which fails; one
         that is not there has none: it may be there next time, with frames that have labels now.
@@ -99,9 +107,16 @@ class FolderAdapter:
         except ImageError as error:
             is_gone = error.code == ErrorCode.IMAGE_MISSING
             code = ErrorCode.LISTING_INCOMPLETE if is_gone else error.code
-            return [] if is_gone else [0], Missing.of(video, code, error.detail), 0.0
+            return None, [] if is_gone else [0], Missing.of(video, code, error.detail)
         problem = None if clip.cut is None else Missing.of(video, clip.cut.code, clip.cut.detail)
-        return [*clip.chosen(choice), *clip.missing(choice)], problem, clip.seconds
+        return clip, [*clip.chosen(choice), *clip.missing(choice)], problem
+
+    def _place(self, video: str, clip: VideoClip | None, number: int) -> Place:
+        """Where in its group a frame is."""
+        if clip is None:
+            return Place(group=video, frame=number, time_s=0.0)
+        group = group_of(video, number, clip.num_frames, self._layout.group_frames)
+        return Place(group=group, frame=number, time_s=clip.time_s(number))
 
 
 def _hidden(name: str) -> Missing:

@@ -132,14 +132,21 @@ class VideoClip:
         times = self.frames.times_s.tolist()
         return [i for i, time_s in enumerate(times) if choice.wants(i, time_s, times[i - 1] if i else None)]
 
+    @property
+    def num_frames(self) -> int:
+        """How many frames there are, those that a cut file states beyond its end among them; of these one at least."""
+        found = len(self.frames.times_s)
+        return found if self.cut is None else max(found + 1, self.frames.stated.frames)
+
+    def time_s(self, number: int) -> float:
+        """When a frame is shown, from the first; one beyond the end of a cut file at the stated rate."""
+        times, beyond = self.frames.times_s, number + 1 - len(self.frames.times_s)
+        return float(times[number]) if beyond <= 0 else float(times[-1]) + beyond / self.frames.stated.fps
+
     def missing(self, choice: FrameChoice) -> list[int]:
         """Those of the frames which a cut file states beyond its end that would be wanted, at the stated rate."""
-        if self.cut is None:
-            return []
-        number, stated = len(self.frames.times_s), self.frames.stated
-        last_s = float(self.frames.times_s[-1])
-        times = [last_s + k / stated.fps for k in range(max(1, stated.frames - number) + 1)]
-        return [number + k for k in range(len(times) - 1) if choice.wants(number + k, times[k + 1], times[k])]
+        beyond = range(len(self.frames.times_s), self.num_frames)
+        return [number for number in beyond if choice.wants(number, self.time_s(number), self.time_s(number - 1))]
 
     def rgb(self, number: int) -> np.ndarray:
         """Decodes a frame: the same pixels, whichever frames were read before. Neighbours in order cost least.

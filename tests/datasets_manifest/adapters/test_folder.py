@@ -6,7 +6,7 @@ import pytest
 from inventories import inventory_of
 from permissions import permissions_hold
 from tar_files import write_tar
-from video_files import write_video
+from video_files import write_clip, write_video
 
 from datasets_manifest.adapters.base import ImageRecord, Missing
 from datasets_manifest.manifest import Manifest, open_adapter
@@ -212,6 +212,55 @@ def test_frames_of_videos_are_listed_in_order_where_that_is_asked_for(clips, cho
     num_frames = len(first) + len(second)
     assert inventory.notes == {"other files left out": 0, "frames of 2 videos of 1.0 s": num_frames}
     assert ids(inventory_of(adapter_of(clips / "b.avi", frames=chosen))) == frames("b.avi", *second)
+
+
+def places(inventory):
+    return {r.image_id: (r.place.group, r.place.frame, round(r.place.time_s, 6)) for r in inventory.records}
+
+
+def test_a_video_is_a_group_and_a_photo_beside_it_one_of_its_own(clips):
+    found = places(inventory_of(adapter_of(clips, frames={"every": 3})))
+    assert found == {
+        "a.jpg": ("a.jpg", 0, 0.0),
+        "a.mp4::000000": ("a.mp4", 0, 0.0),
+        "a.mp4::000003": ("a.mp4", 3, 0.3),
+        "b.avi::000000": ("b.avi", 0, 0.0),
+        "b.avi::000003": ("b.avi", 3, 0.3),
+    }
+
+
+def test_photos_without_videos_stand_alone(photos):
+    (photos / "deep/x.mp4").unlink()
+    assert [r.place for r in inventory_of(adapter_of(photos, frames={})).records] == [None] * 4
+
+
+def test_the_time_of_a_frame_is_that_of_the_video(clips):
+    times = [0.0, 0.04, 0.1, 0.5, 0.52, 1.5]
+    write_clip(clips / "v.mkv", 6, times_s=times)
+    found = places(inventory_of(adapter_of(clips, frames={}, include=["v.mkv"])))
+    assert list(found.values()) == [("v.mkv", number, time_s) for number, time_s in enumerate(times)]
+
+
+def test_a_frame_of_a_long_video_is_in_the_same_group_whichever_are_chosen(clips):
+    write_video(clips / "long.avi", 22)
+    layout = {"group_frames": 5, "include": ["long.avi"]}
+    every = places(inventory_of(adapter_of(clips, frames={}, **layout)))
+    groups = [group for group, _, _ in every.values()]
+    assert groups == [
+        f"long.avi::{first:06d}" for first, count in ((0, 5), (5, 5), (10, 5), (15, 7)) for _ in range(count)
+    ]
+    few = places(inventory_of(adapter_of(clips, frames={"fps": 3}, **layout)))
+    assert few.items() <= every.items()
+    assert len(few) == 7
+
+
+def test_the_lost_frames_of_a_cut_video_are_of_its_groups(clips):
+    whole = write_video(clips / "c.mkv", 20, "mp4v").read_bytes()
+    (clips / "c.mkv").write_bytes(whole[: len(whole) // 2])
+    found = places(inventory_of(adapter_of(clips, frames={}, include=["c.mkv"], group_frames=10)))
+    assert list(found.values()) == [
+        (f"c.mkv::{n // 10 * 10:06d}", n, pytest.approx(n / 10, abs=1e-3)) for n in range(20)
+    ]
 
 
 def test_of_one_video_named_its_frames_are_listed(clips):

@@ -9,6 +9,7 @@ from stub_estimators import write_stub_params
 from typer.testing import CliRunner
 from video_files import write_video
 
+from datasets_manifest.adapters import folder
 from flows.cli.app import app
 
 
@@ -57,15 +58,26 @@ def test_a_shard_is_done_again_with_the_frames_it_has(project):
     assert frames() == [0, 5, 10]
 
 
-def test_more_frames_are_added_and_the_labels_stay(project):
+def test_more_frames_are_fitted_with_those_of_before(project):
     assert pear("annotate", "walk.avi", "--every", 6)[0] == 0
-    before = files()
     assert pear("annotate", "walk.avi", "--every", 3)[0] == 0
     assert frames() == [0, 3, 6, 9]
-    assert before.items() <= files().items()
-    assert pear("verify")[0] == 0
+    assert [path.stem for path in files()] == ["00000"]
+    before = files()
+    assert pear("annotate", "walk.avi", "--every", 3)[0] == 0
+    assert files() == before
+
+
+def test_a_video_that_an_earlier_version_took_for_photos_is_annotated_anew(project):
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr(folder, "Place", lambda **_: None)
+        assert pear("annotate", "walk.avi", "--every", 2)[0] == 0
+    assert len(files()) == 2
     assert pear("annotate", "walk.avi")[0] == 0
     assert frames() == list(range(12))
+    assert len(files()) == 1
+    assert pear("verify")[0] == 0
+    assert len(list(Path("work/stale").rglob("labels/**/*.parquet"))) == 1
 
 
 def test_fewer_frames_take_no_label_away_unless_that_is_asked_for(project):

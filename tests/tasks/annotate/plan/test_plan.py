@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from coco_files import coco_image, coco_person, write_coco
 from manifests import write_manifest
@@ -269,3 +270,19 @@ def test_where_cameras_stand_is_no_input_of_the_parts():
     assert hashes(place=replace(PLACE, frame=1))["parts_hash"] != usual["parts_hash"]
     assert "parts_hash" not in hashes(place=None)
     assert hashes(place=None)["inputs_hash"] != hashes(place=None, focal_px=600.0)["inputs_hash"]
+
+
+def test_the_plan_of_photos_is_that_of_before_there_were_groups(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "b.png"):
+        path = tmp_path / "photos" / name
+        path.write_bytes(name.encode())
+        os.utime(path, ns=(10**18, 10**18))
+    write_manifest(tmp_path / "few.yaml", "few", tmp_path / "photos", layout="{frames: {}}")
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    plan_of(AnnotateConfig(datasets=(str(tmp_path / "few.yaml"),)), workspace)
+    path = workspace.plan_path(ShardRef(dataset="few", split="all", index=0))
+    assert (
+        read_footer(path).manifest["inputs_hash"] == "e60a4d635937c8e90e10b412c507e4d7bf08ed1e052d87b3df17116246601428"
+    )
+    assert "group" not in pq.read_schema(path).names
