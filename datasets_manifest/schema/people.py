@@ -1,4 +1,7 @@
-"""Who is in some rows of labels: people by status, and photos in which nobody was found, who are no people."""
+"""Who is in some rows of labels: people by status, and photos in which nobody was found, who are no people.
+
+A person whom nobody found in a frame of a video, and who is bridged there, has a label of which no part is trusted.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,16 @@ from datasets_manifest.schema.error_codes import ErrorCode, Status
 
 def is_empty_photo(table: pa.Table) -> np.ndarray:
     """(N,) which rows stand for a photo in which nobody was found; a person that a data set names is never one."""
-    return table["error_code"].cast(pa.string()).to_numpy(zero_copy_only=False) == ErrorCode.NO_PERSON_FOUND.value
+    return _has_code(table, ErrorCode.NO_PERSON_FOUND)
+
+
+def is_bridged(table: pa.Table) -> np.ndarray:
+    """(N,) which rows are people whom nobody found in their frame, led there from the frames around it."""
+    return _has_code(table, ErrorCode.BRIDGED)
+
+
+def _has_code(table: pa.Table, code: ErrorCode) -> np.ndarray:
+    return table["error_code"].cast(pa.string()).to_numpy(zero_copy_only=False) == code.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,13 +36,15 @@ class PeopleCount:
     ok: int = 0
     """People with every part trusted."""
     partial: int = 0
-    """People with a label of which a part is not trusted."""
+    """People with a label of which a part is not trusted, bridged ones among them."""
     failed: int = 0
     """People without a label."""
     photos: int = 0
     """Photos that the rows are about."""
     empty_photos: int = 0
     """Those of them in which nobody was found; each has a row, with status failed and `no_person_found`."""
+    bridged: int = 0
+    """Those of the partial whom nobody found in their frame."""
 
     @classmethod
     def of(cls, table: pa.Table) -> PeopleCount:
@@ -42,6 +56,7 @@ class PeopleCount:
             failed=int((has_status(table, Status.FAILED) & ~empty).sum()),
             photos=pc.count_distinct(table["image"]).as_py(),
             empty_photos=int(empty.sum()),
+            bridged=int((has_status(table, Status.PARTIAL) & is_bridged(table)).sum()),
         )
 
     def __add__(self, other: PeopleCount) -> PeopleCount:
@@ -59,13 +74,15 @@ class PeopleCount:
 
     @property
     def failed_share(self) -> float:
-        """Share of the people that have no label."""
-        return self.failed / max(self.people, 1)
+        """Share of the people who were found that have no label."""
+        return self.failed / max(self.people - self.bridged, 1)
 
     @property
     def sentence(self) -> str:
         """``3 photos: 1 person (1 partial), 2 photos without people``."""
-        states = ", ".join(f"{count} {state}" for state in Status if (count := getattr(self, state.value)))
+        counts = {state.value: getattr(self, state.value) for state in Status} | {"bridged": self.bridged}
+        counts["partial"] -= self.bridged
+        states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         people = f"{self.people} {'person' if self.people == 1 else 'people'}" + (f" ({states})" if states else "")
         empty = f", {_photos(self.empty_photos)} without people" if self.empty_photos else ""
         return f"{_photos(self.photos)}: {people}{empty}"

@@ -1,4 +1,7 @@
-"""Rows of labels to evaluate on, chosen by the name of their photo or clip: the choice stays when labels are added."""
+"""Rows of labels to evaluate on, chosen by the name of their photo or clip: the choice stays when labels are added.
+
+Frames of a video, and the views that several cameras have of a scene, show the same people: they go the same way.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,27 @@ import pyarrow.compute as pc
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.shards.selection import Selection, snapshot_hash
+from datasets_manifest.shards.selection_columns import WHO_IS_WHO
 
 
-def hold_out(selection: Selection, share: float, group: Callable[[str], str]) -> tuple[Selection, Selection]:
-    """Divides the rows of a data set; all people of a group of photos go the same way.
+def hold_out(selection: Selection, share: float, whole: Callable[[str], str]) -> tuple[Selection, Selection]:
+    """Divides the rows of a data set; all people of photos that show the same go the same way.
 
     Args:
         selection: The rows.
-        share: Share of the groups to hold out, from 0 to 1.
-        group: Name of a photo to the name of its group, such as the clip that a frame is of.
+        share: Share of what photos are of to hold out, from 0 to 1.
+        whole: Name of a photo, or of the group that labels say it is in, to the name of what it is of, such as the clip
+            of a frame.
 
     Returns:
         The rows to learn from, and those that are held out.
     """
-    photos = selection.table["image"].unique()
-    held_out = pa.array([name for name in photos.to_pylist() if _place(group(str(name))) < share], photos.type)
-    is_held_out = pc.is_in(selection.table["image"], value_set=held_out)
+    names = selection.table["image"]
+    if WHO_IS_WHO[0] in selection.table.column_names:
+        names = pc.coalesce(selection.table[WHO_IS_WHO[0]], names)
+    known = names.unique()
+    held_out = pa.array([name for name in known.to_pylist() if _place(whole(str(name))) < share], known.type)
+    is_held_out = pc.is_in(names, value_set=held_out)
     return _part(selection, pc.invert(is_held_out)), _part(selection, is_held_out)
 
 

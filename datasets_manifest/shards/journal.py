@@ -35,7 +35,7 @@ _MANY_ROWS = 50_000
 _GROUP_BYTES = 4 << 20
 """Entries that are read and written together."""
 _DIGEST_BYTES = 16
-_VERSION_KEY, _VERSION = b"pear_journal", b"1"
+_VERSION_KEY, _VERSION = b"pear_journal", b"2"
 _FAILURE = pa.struct([("sample_id", pa.string()), ("code", pa.string()), ("detail", pa.string())])
 _SCHEMA = pa.schema(
     [
@@ -50,6 +50,7 @@ _SCHEMA = pa.schema(
         ("empty_count", pa.int64()),
         ("num_ok", pa.int64()),
         ("num_partial", pa.int64()),
+        ("num_bridged", pa.int64()),
         ("num_photos", pa.int64()),
         ("failures", pa.list_(_FAILURE)),
         ("ids", pa.binary()),
@@ -71,7 +72,7 @@ class FailedRow(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry(RowCounts):
-    """What a shard file says in short. Of part files the last five are empty, those of labels tell of their people."""
+    """What a shard file says in short. Of part files the last six are empty, those of labels tell of their people."""
 
     config_hash: str
     """Of its footer."""
@@ -88,7 +89,9 @@ class Entry(RowCounts):
     num_ok: int = 0
     """People with every part trusted."""
     num_partial: int = 0
-    """People with a label of which a part is not trusted."""
+    """People with a label of which a part is not trusted, bridged ones among them."""
+    num_bridged: int = 0
+    """Those of them whom nobody found in their frame."""
     num_photos: int = 0
     """Photos that the rows are about."""
     failures: tuple[FailedRow, ...] = ()
@@ -119,6 +122,7 @@ class Entry(RowCounts):
             **stated,
             num_ok=count.ok,
             num_partial=count.partial,
+            num_bridged=count.bridged,
             num_photos=count.photos,
             failures=failed_rows(labels),
             ids=b"".join(sample_digest(str(name)) for name in labels["sample_id"].to_pylist()),
@@ -130,6 +134,7 @@ class Entry(RowCounts):
         return PeopleCount(
             ok=self.num_ok,
             partial=self.num_partial,
+            bridged=self.num_bridged,
             failed=self.num_failed,
             photos=self.num_photos,
             empty_photos=self.empty_count,

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
-from datasets_manifest.schema.people import is_empty_photo
+from datasets_manifest.schema.people import is_bridged, is_empty_photo
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop, with_good_parts
-from datasets_manifest.shards.selection_columns import check_conventions, check_lengths, filled
+from datasets_manifest.shards.selection_columns import WHO_IS_WHO, check_conventions, check_lengths, filled
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
 
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 TEST_SPLIT = "test"
 """Rows of this split are read only if they are asked for by name."""
+_GROUPED = label_schema(in_groups=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,7 +43,8 @@ class Selection:
     path: Path
     """Folder they were read from."""
     table: pa.Table
-    """Rows in the order of the shards' paths; columns as ``selection_columns.filled`` leaves them, without nulls."""
+    """Rows in the order of the shards' paths; columns as ``selection_columns.filled`` leaves them, without nulls
+    but for the track of who has none."""
     config: Mapping[str, Any]
     """Settings that the labels were made with, as their footers state them."""
     snapshot_hash: str
@@ -116,7 +118,7 @@ def select_labels(
     if warning := check_snapshot(root, visit=lambda shard, table, _: reader.add(shard, table)).foreign_warning:
         log.warning("%s", warning)
     reader.check(body_model)
-    table = pa.concat_tables(reader.tables).combine_chunks()
+    table = pa.concat_tables(reader.tables, promote_options="default").combine_chunks()
     _check_counts(root, table.num_rows, reader.dropped, max_dropped_share)
     _, footer = next(iter(reader.settings.values()))
     return Selection(
@@ -163,8 +165,11 @@ class _Reader:
         if table.num_rows:
             name = f"{table['dataset'][0]}/{table['split'][0]}"
             self.settings.setdefault(shard.footer.config_hash, (name, shard.footer))
-        # A photo without people has nobody who could be left out.
-        table = with_good_parts(table.filter(pa.array(~is_empty_photo(table))), self.rule)
+        if WHO_IS_WHO[0] in shard.schema.names:
+            for name, column in zip(WHO_IS_WHO, shard.table(_GROUPED, WHO_IS_WHO).columns, strict=True):
+                table = table.append_column(_GROUPED.field(name), column)
+        # A photo without people has nobody who could be left out, nor has a frame in which nobody was found.
+        table = with_good_parts(table.filter(pa.array(~(is_empty_photo(table) | is_bridged(table)))), self.rule)
         reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
         self.dropped.update(reason for reason in reasons if reason)
         kept = table.filter(pa.array([not reason for reason in reasons], type=pa.bool_()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ COLUMNS = (
     *QUALITIES,
 )
 """What a model learns from, of the label schema; where people stand is for what draws them into their photos."""
+WHO_IS_WHO = ("group", "track")
+"""Columns of data sets with groups besides: which rows show the same scene, and the same person."""
 
 _ALWAYS = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px")
 _OF_PART = {part: tuple(field.name for field in LEARNT_FIELDS if field.part == part) for part in PART_NAMES}
@@ -93,9 +96,26 @@ def has_body(table: pa.Table) -> np.ndarray:
 
 
 def filled(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """COLUMNS of a table with every gap filled and lists as fixed-size lists, which have one matrix behind them."""
+    """COLUMNS of a table with every gap filled and lists as fixed-size lists, which have one matrix behind them; and
+    those of WHO_IS_WHO that there are, as they are."""
     fields = [_fixed(schema.field(name)) for name in COLUMNS]
-    return pa.Table.from_arrays([_column(table[field.name], field) for field in fields], schema=pa.schema(fields))
+    own = pa.Table.from_arrays([_column(table[field.name], field) for field in fields], schema=pa.schema(fields))
+    for name in WHO_IS_WHO:
+        own = own.append_column(table.schema.field(name), table[name]) if name in table.column_names else own
+    return own
+
+
+def alike(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Tables of ``filled`` with the same columns: of data sets without groups nobody is in one, if others have them."""
+    for name in WHO_IS_WHO:
+        stated = next((table.schema.field(name) for table in tables if name in table.column_names), None)
+        tables = [
+            table
+            if stated is None or name in table.column_names
+            else table.append_column(stated, pa.nulls(table.num_rows, stated.type))
+            for table in tables
+        ]
+    return list(tables)
 
 
 def _column(column: pa.ChunkedArray, field: pa.Field) -> pa.Array | pa.ChunkedArray:

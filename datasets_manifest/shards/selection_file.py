@@ -17,6 +17,7 @@ import pyarrow as pa
 from datasets_manifest.canonical import canonical_json, config_hash
 from datasets_manifest.files import whole_file
 from datasets_manifest.shards.selection import Selection
+from datasets_manifest.shards.selection_columns import alike
 
 METADATA_KEY = b"selections"
 """Entry of the schema's metadata."""
@@ -31,9 +32,10 @@ def write_selections(path: Path, selections: Sequence[Selection]) -> str:
     Raises:
         ValueError: The file cannot be written, because the disk is full, for example; one that was there before stays.
     """
-    batches = [selection.table.to_batches() for selection in selections]
+    tables = alike([selection.table for selection in selections])
+    batches = [table.to_batches() for table in tables]
     stated = [{**_stated(one), "num_batches": len(own)} for one, own in zip(selections, batches, strict=True)]
-    schema = selections[0].table.schema.with_metadata({METADATA_KEY: canonical_json(stated)})
+    schema = tables[0].schema.with_metadata({METADATA_KEY: canonical_json(stated)})
     try:
         with whole_file(path) as file, pa.ipc.new_file(file, schema) as writer:
             for batch in (batch for own in batches for batch in own):

@@ -10,6 +10,7 @@ the frames before it. A file that was cut short can, if it states its length.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datasets_manifest.sources.video_index import FrameIndex
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
+_FRAME_NAME = re.compile(r"\d{6,}")
 """Names that end so (in any case) are taken for videos; whether they are, the decoder decides."""
 
 
@@ -39,9 +41,10 @@ def frame_name(number: int) -> str:
 
 
 def clip_of(image: str) -> str:
-    """What a photo shows the same people as: the clip of a frame, the photo itself for any other."""
-    file, mark, _ = image.rpartition("::")
-    return file if mark and is_video(file) else image
+    """What a photo, or a group of photos, is of: the clip of a frame, the whole of a piece of a long clip or scene, and
+    itself for any other."""
+    file, _, member = image.rpartition("::")
+    return file if file and (is_video(file) or _FRAME_NAME.fullmatch(member)) else image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

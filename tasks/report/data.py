@@ -19,7 +19,7 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import ERROR_SENTENCES, ErrorCode, Status
 from datasets_manifest.schema.labels import PART_NAMES, label_schema
-from datasets_manifest.schema.people import PeopleCount, is_empty_photo
+from datasets_manifest.schema.people import PeopleCount, is_bridged, is_empty_photo
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.report.figures import PART_TITLES, finite
@@ -33,7 +33,8 @@ NUMBERS = (
     *(f"reproj_{part}_px" for part in PART_NAMES),
 )
 FLAGS = tuple(f"{part}_valid" for part in PART_NAMES)
-_STATES = tuple(Status)
+_STATES = (*Status, ErrorCode.BRIDGED)
+"""Who is bridged was not found: figures of labels are of the others."""
 
 
 @dataclass(slots=True)
@@ -65,8 +66,8 @@ class Group:
 
     @property
     def labelled(self) -> int:
-        """People with a label."""
-        return self.count.people - self.count.failed
+        """People with a label, without those who are bridged."""
+        return self.count.people - self.count.failed - self.count.bridged
 
 
 class LabelStatistics:
@@ -116,9 +117,11 @@ class LabelStatistics:
             self._numbers[name].frombytes(columns[name].astype(np.float32).tobytes())
         states, codes, ids = columns["status"], columns["error_code"], columns["sample_id"]
         is_failed = states == Status.FAILED.value
+        states = np.where(~is_failed & is_bridged(table), ErrorCode.BRIDGED.value, states)
+        is_labelled = np.isin(states, (Status.OK.value, Status.PARTIAL.value))
         self._states.extend(_STATES.index(state) for state in states)
         pixels = shard.columns(label_schema(by_pixels=True), COUNTED) if has_pixels(shard) else None
-        self._count_groups(columns, ~is_failed, pixels)
+        self._count_groups(columns, is_labelled, pixels)
         if pixels is not None:
             self._rank_gains(pixels["photometric_gain"], ids, first)
         for row in np.flatnonzero(columns.has("error_code") & ~is_empty_photo(table)):
@@ -128,7 +131,7 @@ class LabelStatistics:
         errors = np.where(np.isfinite(columns["reproj_rel"]), columns["reproj_rel"], -1.0)
         least = -self._worst[-1][0] if len(self._worst) >= self.config.num_worst > 0 else -np.inf
         new = [
-            (-float(errors[row]), ids[row], first + int(row)) for row in np.flatnonzero(~is_failed & (errors >= least))
+            (-float(errors[row]), ids[row], first + int(row)) for row in np.flatnonzero(is_labelled & (errors >= least))
         ]
         self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
         for part, worst in self._worst_of_part.items():
@@ -173,7 +176,7 @@ class LabelStatistics:
         return values[rows].astype(np.float64)
 
     def _is_labelled(self) -> np.ndarray:
-        return np.frombuffer(self._states, np.int8) != _STATES.index(Status.FAILED)
+        return np.frombuffer(self._states, np.int8) < _STATES.index(Status.FAILED)
 
     @property
     def count(self) -> PeopleCount:

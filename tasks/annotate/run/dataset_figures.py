@@ -17,6 +17,8 @@ def dataset_figures(labels: LabelStatistics, name: Group) -> dict[str, Any]:
     """Counts, accepted parts, reprojection errors, qualities, and what pixels changed."""
     group = labels.groups[name]
     metrics: dict[str, Any] = {"people": group.count.people} | asdict(group.count)
+    if not group.count.bridged:
+        del metrics["bridged"]
     if not group.labelled:
         return metrics
 

@@ -58,7 +58,7 @@ _SPOOL_BYTES = 1 << 20
 """Failed rows of a data set that are kept in memory until their turn; more go to a temporary file."""
 
 
-_SUMMARY = ("people", "ok", "partial", "failed", "empty_photos", "missed_people", "pa_mpjpe_mm")
+_SUMMARY = ("people", "ok", "partial", "bridged", "failed", "empty_photos", "missed_people", "pa_mpjpe_mm")
 """Figures of a data set that ``dvc metrics show`` prints, of those that there are."""
 
 

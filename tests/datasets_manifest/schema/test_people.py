@@ -4,7 +4,7 @@ from label_shards import label_table
 from table_rows import table_from_rows
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
-from datasets_manifest.schema.people import PeopleCount, is_empty_photo
+from datasets_manifest.schema.people import PeopleCount, is_bridged, is_empty_photo
 
 
 def rows(*people):
@@ -40,6 +40,17 @@ def test_other_failures_are_failed_people():
     )
     assert count.sentence == "2 photos: 3 people (1 ok, 2 failed)"
     assert count.failed_share == 2 / 3
+
+
+def test_who_is_bridged_has_a_label_and_was_not_found():
+    table = rows(
+        ("1.jpg", "ok", None), ("2.jpg", "partial", "bridged"), ("3.jpg", "partial", "bridged"),
+        ("4.jpg", "partial", "estimator_refused"), ("5.jpg", "failed", "fit_not_finite"),
+    )  # fmt: skip
+    assert is_bridged(table).tolist() == [False, True, True, False, False]
+    count = PeopleCount.of(table)
+    assert count.sentence == "5 photos: 5 people (1 ok, 1 partial, 1 failed, 2 bridged)"
+    assert (count.people, count.partial, count.bridged, count.failed_share) == (5, 3, 2, 1 / 3)
 
 
 def test_counts_add_up_and_nothing_is_nobody():

@@ -47,6 +47,25 @@ def test_frames_of_a_clip_stay_together(tmp_path):
     assert not names[0] & names[1]
 
 
-@pytest.mark.parametrize("image", ["a/b.jpg", "photos.tar::b.jpg", "photos.tar::clip.mp4/b.jpg"])
+def test_views_of_a_scene_and_the_pieces_of_a_long_one_stay_together(tmp_path):
+    """Whatever the photos are called; who is in no group is held out by their photo."""
+    whole = labelled_photos(tmp_path, 80).selection
+    scenes = [f"scene{number // 8}::{number % 8 // 4 * 512:06d}" for number in range(64)] + [None] * 16
+    grouped = dataclasses.replace(whole, table=whole.table.append_column("group", pa.array(scenes, pa.string())))
+    learnt, held_out = hold_out(grouped, 0.5, clip_of)
+    names = [{clip_of(g) for g in part.table["group"].to_pylist() if g is not None} for part in (learnt, held_out)]
+    assert names[0] | names[1] == {f"scene{number}" for number in range(8)}
+    assert all(names)
+    assert not names[0] & names[1]
+    alone = set(ids(hold_out(whole, 0.5, clip_of)[1])) & {
+        name for name in ids(whole) if int(name.split("/")[2][:3]) >= 64
+    }
+    assert alone == {name for name in ids(held_out) if int(name.split("/")[2][:3]) >= 64}
+    assert alone
+
+
+@pytest.mark.parametrize(
+    "image", ["a/b.jpg", "photos.tar::b.jpg", "photos.tar::clip.mp4/b.jpg", "photos.tar::000512.jpg"]
+)
 def test_a_photo_is_a_group_of_its_own(image):
     assert clip_of(image) == image

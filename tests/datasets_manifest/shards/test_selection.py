@@ -16,7 +16,8 @@ from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet, check_same_body, check_splits, unlike_settings
 from datasets_manifest.shards.selection import select_labels
-from datasets_manifest.shards.selection_columns import COLUMNS, QUALITIES
+from datasets_manifest.shards.selection_columns import COLUMNS, QUALITIES, WHO_IS_WHO
+from datasets_manifest.shards.selection_file import read_selections, write_selections
 from datasets_manifest.shards.store import shard_path, write_shard
 
 LISTS = {
@@ -98,6 +99,30 @@ def test_every_row_is_kept_or_counted_with_its_first_reason(tmp_path, rng):
     only_ok = select(tmp_path, LabelFilter(statuses=("ok",), require=("body",)))
     assert only_ok.dropped["status partial"] == 1
     assert only_ok.num_rows + sum(only_ok.dropped.values()) == 9
+
+
+def test_a_frame_in_which_nobody_was_found_is_neither_taken_nor_missed(tmp_path, rng):
+    """Whatever its flags say: nothing there was seen."""
+    code = {"status": "partial", "error_code": "bridged"}
+    write(tmp_path, [person(0, rng), person(1, rng, **code), failed(2, rng)])
+    selection = select(tmp_path, max_dropped_share=0.5)
+    assert selection.table["image"].to_pylist() == ["0.jpg"]
+    assert selection.dropped == {"failed with fit_not_finite": 1}
+
+
+def test_who_is_who_is_known_of_groups_alone(tmp_path, rng):
+    write(tmp_path / "photos", [person(0, rng)])
+    known = [{"group": "scene", "track": 3}, {"group": "scene", "track": None}]
+    rows = [person(number, rng, **own) for number, own in enumerate(known)]
+    write(tmp_path / "groups", rows, schema=label_schema(in_groups=True))
+    photos, groups = (select(tmp_path / name) for name in ("photos", "groups"))
+    assert photos.table.column_names == list(COLUMNS)
+    assert groups.table.column_names == [*COLUMNS, *WHO_IS_WHO]
+    assert groups.table.select(WHO_IS_WHO).to_pylist() == known
+    stamp = write_selections(tmp_path / "both.arrow", [photos, groups])
+    for one, other in zip((photos, groups), read_selections(tmp_path / "both.arrow", stamp), strict=True):
+        assert other.table.select(COLUMNS).equals(one.table.select(COLUMNS))
+        assert other.table["track"].to_pylist() == (one.table["track"].to_pylist() if one is groups else [None])
 
 
 def test_a_part_of_low_quality_does_not_supervise_and_the_others_do(tmp_path, rng):

@@ -12,9 +12,9 @@ from tasks.training.guava.same_person import SamePerson
 NAMES = [f"{actor}/cam{camera}.mp4::{frame:06d}" for actor in "ab" for camera in (1, 2) for frame in (0, 1)]
 
 
-def found(pattern, names=NAMES, *, first=False):
+def found(pattern, names=NAMES, *, first=False, **columns):
     """Names of photos to the names of others of the person."""
-    selection = SimpleNamespace(path=Path("labels/two"), table={"image": pa.array(names)})
+    selection = SimpleNamespace(path=Path("labels/two"), table=pa.table({"image": names, **columns}))
     rows = SamePerson(pattern).photos(SimpleNamespace(selection=selection), first=first)
     assert all(isinstance(others, np.ndarray) for others in rows.values())
     return {names[row]: [names[other] for other in others] for row, others in rows.items()}
@@ -25,6 +25,16 @@ def test_without_a_rule_they_are_frames_of_a_clip():
     assert found(None, first=True) == {f"{clip}::000001": [f"{clip}::000000"] for clip in (
         "a/cam1.mp4", "a/cam2.mp4", "b/cam1.mp4", "b/cam2.mp4"
     )}  # fmt: skip
+
+
+def test_those_of_a_track_are_one_person_through_whichever_camera_and_beside_whomever():
+    """Of who has no track, the clip decides."""
+    names = ["cam1/0.jpg", "cam1/0.jpg", "cam2/0.jpg", "cam2/1.jpg", "a.mp4::000000", "a.mp4::000001"]
+    known = {"group": ["scene"] * 4 + ["a.mp4"] * 2, "track": [0, 1, 0, None, None, None]}
+    assert found(None, names, **known) == {
+        "cam1/0.jpg": ["cam2/0.jpg"], "cam2/0.jpg": ["cam1/0.jpg"],
+        "a.mp4::000000": ["a.mp4::000001"], "a.mp4::000001": ["a.mp4::000000"],
+    }  # fmt: skip
 
 
 def test_what_the_groups_of_a_rule_say_alike_are_views_of_one_moment():
@@ -49,7 +59,7 @@ def test_two_people_in_one_photo_make_their_group_useless():
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        (None, "no two photos with one person each are of one clip, and a renderer is learnt from pairs"),
+        (None, "no two photos with one person each are of one clip or track, and a renderer is learnt from pairs"),
         (r".*", r"no two photos with one person each are of one person by same_person: \.\*"),
         (r"actor(\d+)", r"same_person: actor.* does not match the photo 1\.jpg; it must match all of them"),
     ],
