@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.image_source import ImageSource, problem_of
+
+LensModel = Literal["brown", "fisheye"]
 
 _SHOWN = 3
 """Reasons that are kept in words."""
@@ -89,6 +91,18 @@ class Place:
     """(3, 4) rotation and translation, metres: X_camera = rotation X_world + translation; None = not known."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibratedLens:
+    """What of a calibrated camera is no pinhole, as OpenCV has it."""
+
+    model: LensModel
+    """brown or fisheye."""
+    coefficients: tuple[float, ...]
+    """k1, k2, p1, p2 and k3 of brown, k1..k4 of fisheye."""
+    focal_xy_px: tuple[float, float]
+    """Along x and y."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImageRecord:
     """One image of a data set."""
@@ -107,6 +121,8 @@ class ImageRecord:
     """Focal length where it is known."""
     principal_px: tuple[float, float] | None = None
     """Principal point where it is known."""
+    lens: CalibratedLens | None = None
+    """Of a photo in a group whose camera is no pinhole of ``focal_px``, the mean of its two, and ``principal_px``."""
     place: Place | None = None
     """Where in a group it is; None = it stands alone."""
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from datasets_manifest.schema.fields import FLOATS, column
 
 WORLD_TO_CAMERA_SHAPE = (3, 4)
+NUM_LENS_COEFFICIENTS = 5
 _TRACK = "the person has it in every row of the group"
 
 
@@ -31,6 +32,35 @@ def place_columns() -> list[pa.Field]:
     ]
 
 
+def lens_columns() -> list[pa.Field]:
+    """How a camera is no pinhole of ``focal_px`` and ``principal_px``, as its calibration says."""
+    return [
+        column(
+            "lens_model",
+            pa.string(),
+            "brown or fisheye, as OpenCV calls them: the photo is as this lens shows it, focal_px the geometric mean "
+            "of its two focal lengths; null for a pinhole",
+            optional=True,
+        ),
+        column(
+            "lens_coefficients",
+            FLOATS,
+            "k1, k2, p1, p2, k3 of a brown lens, k1..k4 and 0 of a fisheye; null for a pinhole",
+            unit="1",
+            shape=(NUM_LENS_COEFFICIENTS,),
+            optional=True,
+        ),
+        column(
+            "focal_xy_px",
+            FLOATS,
+            "focal lengths of the lens along x and y; null for a pinhole",
+            unit="px",
+            shape=(2,),
+            optional=True,
+        ),
+    ]
+
+
 def planned_track_column() -> pa.Field:
     """Who a person is, as the data set says."""
     return column("track", pa.int32(), f"{_TRACK}; null where the data set does not say", optional=True)
@@ -45,6 +75,7 @@ def group_columns() -> list[pa.Field]:
     """What labels say of groups."""
     return [
         *place_columns(),
+        *lens_columns(),
         column("track", pa.int32(), f"{_TRACK}, whichever camera took it; null outside groups", optional=True),
         column("views_joined", pa.bool_(), "was the person fitted with other views of the moment", optional=True),
         column("frames_joined", pa.bool_(), "was the person fitted with other frames", optional=True),

@@ -15,7 +15,12 @@ from datasets_manifest.schema.ehm_fields import (
     BodySize,
 )
 from datasets_manifest.schema.fields import ARRAY_MAP, CATEGORY, FLAGS, FLOATS, SHAPE_MAP, column
-from datasets_manifest.schema.group_columns import camera_track_column, place_columns, planned_track_column
+from datasets_manifest.schema.group_columns import (
+    camera_track_column,
+    lens_columns,
+    place_columns,
+    planned_track_column,
+)
 from datasets_manifest.schema.person_columns import (
     GROUPS_TEXT,
     IMAGE,
@@ -45,7 +50,7 @@ def plan_schema(*, in_groups: bool = False) -> pa.Schema:
             *camera_columns(),
             column("truth", ARRAY_MAP, "named float arrays of known truth (synthetic data only), flat"),
             column("truth_shape", SHAPE_MAP, "shape of each array in truth"),
-            *((*place_columns(), planned_track_column()) if in_groups else ()),
+            *((*place_columns(), *lens_columns(), planned_track_column()) if in_groups else ()),
         ]
     )
 

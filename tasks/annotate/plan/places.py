@@ -9,7 +9,8 @@ from datasets_manifest.manifest import is_manifest, open_adapter
 from datasets_manifest.sources.video import FrameChoice
 from tasks.annotate.datasets import Dataset, read_record
 from tasks.annotate.plan.membership import Membership
-from tasks.annotate.plan.plan import plan_footer, plan_table, with_rows
+from tasks.annotate.plan.plan import with_rows
+from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.workspace import ShardRef, Workspace, shard_paths
 
 

@@ -12,23 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
-from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing, PersonRecord
+from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing
 from datasets_manifest.manifest import Manifest, open_adapter
-from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.schema.evidence import pack_arrays
-from datasets_manifest.schema.group_columns import place_columns
-from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
-from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
-from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_source import ImageSource, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.plan.membership import Membership
+from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.plan.refused import write_refused
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
@@ -36,14 +28,9 @@ from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_pat
 from tasks.body_model import full_body
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
-from tasks.version import code_version
 from tasks.wording import counted
 
 log = logging.getLogger(__name__)
-
-_UNKNOWN = PersonRecord(index=PERSON_UNKNOWN)
-"""Stands for whoever is in a photo."""
-_CAMERA_COLUMNS = ["focal_px", "principal_px", "time_s", "world_to_camera"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,66 +225,3 @@ def _unseen(records: Sequence[ImageRecord], images: ImageSource) -> list[ImageEr
 def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[ImageRecord]:
     """The photos that get a row: all, or those with an annotated person, where the data set says who is in them."""
     return (photo for photo in photos if photo.people or manifest.boxes == "detector")
-
-
-def plan_footer(
-    shard: ShardRef, table: pa.Table, records: Sequence[ImageRecord], manifest: Manifest, images: ImageSource
-) -> Footer:
-    """The footer of a shard's plan: of what data set, and a hash of its rows and of the photos' files; where there are
-    groups another, of what the steps before the refinement depend on."""
-    files = np.array([_file_state(record, images) for record in records], np.int64)
-    photos = [*(record.path.encode() for record in records), files.tobytes()]
-    hashes = {"inputs_hash": table_hash(table, photos)}
-    if "group" in table.column_names:
-        # Where cameras stand is for the refinement alone.
-        hashes["parts_hash"] = table_hash(table.drop_columns(_CAMERA_COLUMNS), photos)
-    return Footer(
-        config={"step": "plan", "manifest": manifest.hash},
-        code_version=code_version(),
-        manifest={**manifest.footer, **hashes},
-        shard=f"{shard.index:05d}",
-    )
-
-
-def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
-    """A row for every annotated person of some photos, or one a photo whose people are still to be found."""
-    is_unknown = manifest.boxes == "detector"
-    rows = [(record, person) for record in records for person in ([_UNKNOWN] if is_unknown else record.people)]
-    photos, people = [record for record, _ in rows], [person for _, person in rows]
-    columns: dict[str, Values] = {
-        "sample_id": [
-            make_sample_id(manifest.id, manifest.split, photo.image_id, max(person.index, 0)) for photo, person in rows
-        ],
-        "dataset": [manifest.id] * len(rows),
-        "split": [manifest.split] * len(rows),
-        "image": [photo.path for photo in photos],
-        "image_width": [photo.width for photo in photos],
-        "image_height": [photo.height for photo in photos],
-        "focal_px": [photo.focal_px for photo in photos],
-        "principal_px": [photo.principal_px for photo in photos],
-        "person": [person.index for person in people],
-        "status": [Status.OK if person.error_code is None else Status.FAILED for person in people],
-        "error_code": [person.error_code for person in people],
-        "error_detail": [person.error_detail for person in people],
-        "bbox_xyxy": [person.bbox_xyxy for person in people],
-        "bbox_source": [None if person.bbox_xyxy is None else BoxSource.MANIFEST for person in people],
-        "keypoints_2d": [person.keypoints for person in people],
-        **pack_arrays([person.truth or None for person in people], "truth"),
-    }
-    in_groups = any(photo.place is not None for photo in photos)
-    if in_groups:
-        places = [photo.place for photo in photos]
-        columns |= {
-            field.name: [None if place is None else getattr(place, field.name) for place in places]
-            for field in place_columns()
-        }
-        columns["track"] = [person.track for person in people]
-    return table_from_columns(columns, plan_schema(in_groups=in_groups))
-
-
-def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:
-    """Size and time of a photo's file, which a replaced photo has others of; -1 where there is none."""
-    try:
-        return images.state(record.path)
-    except ImageError:
-        return -1, -1

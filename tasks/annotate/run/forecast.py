@@ -10,7 +10,8 @@ from datasets_manifest.manifest import open_adapter
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.places import check_places
-from tasks.annotate.plan.plan import plan_footer, plan_table, with_rows
+from tasks.annotate.plan.plan import with_rows
+from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.steps.job import done_footer

@@ -13,14 +13,14 @@ from permissions import permissions_hold
 from plans import plan_of
 from table_rows import table_from_rows
 
-from datasets_manifest.adapters.base import ImageRecord, PersonRecord, Place
+from datasets_manifest.adapters.base import CalibratedLens, ImageRecord, PersonRecord, Place
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.schema.part_files import PLAN_SCHEMA
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan import plan as planning
-from tasks.annotate.plan.plan import plan_footer, plan_table
+from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
 
@@ -44,6 +44,8 @@ def project(tmp_path):
 
 
 PLACE = Place(group="clip", frame=0, time_s=0.5, camera="left", world_to_camera=np.eye(3, 4) + 1)
+
+LENS = CalibratedLens(model="brown", coefficients=(0.1, 0.0, 0.0, 0.0), focal_xy_px=(510.0, 490.0))
 
 
 class Nowhere:
@@ -263,6 +265,8 @@ def test_where_cameras_stand_is_no_input_of_the_parts():
         {"principal_px": (40.0, 50.0)},
         {"place": replace(PLACE, time_s=1.0)},
         {"place": replace(PLACE, world_to_camera=np.eye(3, 4))},
+        {"lens": LENS},
+        {"lens": replace(LENS, model="fisheye")},
     ):
         other = hashes(**changed)
         assert other["parts_hash"] == usual["parts_hash"]
@@ -286,3 +290,18 @@ def test_the_plan_of_photos_is_that_of_before_there_were_groups(tmp_path):
         read_footer(path).manifest["inputs_hash"] == "e60a4d635937c8e90e10b412c507e4d7bf08ed1e052d87b3df17116246601428"
     )
     assert "group" not in pq.read_schema(path).names
+
+
+def test_a_plan_states_the_lens_of_a_camera_that_is_no_pinhole():
+    lenses = (LENS, CalibratedLens(model="fisheye", coefficients=(1.0, 2.0, 3.0, 4.0), focal_xy_px=(5.0, 5.0)), None)
+    records = [
+        ImageRecord(
+            image_id=str(i), path="a", people=(PersonRecord(index=0),), lens=lens, place=replace(PLACE, frame=i)
+        )
+        for i, lens in enumerate(lenses)
+    ]
+    rows = plan_table(records, replace(load_manifest("demo_people"), boxes="manifest")).to_pylist()
+    assert [row["lens_model"] for row in rows] == ["brown", "fisheye", None]
+    np.testing.assert_allclose(rows[0]["lens_coefficients"], [0.1, 0, 0, 0, 0])
+    assert [row["lens_coefficients"] for row in rows[1:]] == [[1, 2, 3, 4, 0], None]
+    assert [row["focal_xy_px"] for row in rows] == [[510, 490], [5, 5], None]

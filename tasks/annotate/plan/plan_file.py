@@ -1,0 +1,94 @@
+"""The plan file of a shard: a row for every annotated person, and hashes of what decides what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.adapters.base import ImageRecord, PersonRecord
+from datasets_manifest.manifest import Manifest
+from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
+from datasets_manifest.schema.evidence import pack_arrays
+from datasets_manifest.schema.group_columns import NUM_LENS_COEFFICIENTS, place_columns
+from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
+from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.sources.images import ImageError
+from tasks.annotate.workspace import ShardRef
+from tasks.version import code_version
+
+_UNKNOWN = PersonRecord(index=PERSON_UNKNOWN)
+"""Stands for whoever is in a photo."""
+_CAMERA_COLUMNS = [
+    *("focal_px", "principal_px", "lens_model", "lens_coefficients", "focal_xy_px", "time_s", "world_to_camera")
+]
+
+
+def plan_footer(
+    shard: ShardRef, table: pa.Table, records: Sequence[ImageRecord], manifest: Manifest, images: ImageSource
+) -> Footer:
+    """The footer of a shard's plan: of what data set, and a hash of its rows and of the photos' files; where there are
+    groups another, of what the steps before the refinement depend on."""
+    files = np.array([_file_state(record, images) for record in records], np.int64)
+    photos = [*(record.path.encode() for record in records), files.tobytes()]
+    hashes = {"inputs_hash": table_hash(table, photos)}
+    if "group" in table.column_names:
+        # Where cameras stand is for the refinement alone.
+        hashes["parts_hash"] = table_hash(table.drop_columns(_CAMERA_COLUMNS), photos)
+    return Footer(
+        config={"step": "plan", "manifest": manifest.hash},
+        code_version=code_version(),
+        manifest={**manifest.footer, **hashes},
+        shard=f"{shard.index:05d}",
+    )
+
+
+def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
+    """A row for every annotated person of some photos, or one a photo whose people are still to be found."""
+    is_unknown = manifest.boxes == "detector"
+    rows = [(record, person) for record in records for person in ([_UNKNOWN] if is_unknown else record.people)]
+    photos, people = [record for record, _ in rows], [person for _, person in rows]
+    columns: dict[str, Values] = {
+        "sample_id": [
+            make_sample_id(manifest.id, manifest.split, photo.image_id, max(person.index, 0)) for photo, person in rows
+        ],
+        "dataset": [manifest.id] * len(rows),
+        "split": [manifest.split] * len(rows),
+        "image": [photo.path for photo in photos],
+        "image_width": [photo.width for photo in photos],
+        "image_height": [photo.height for photo in photos],
+        "focal_px": [photo.focal_px for photo in photos],
+        "principal_px": [photo.principal_px for photo in photos],
+        "person": [person.index for person in people],
+        "status": [Status.OK if person.error_code is None else Status.FAILED for person in people],
+        "error_code": [person.error_code for person in people],
+        "error_detail": [person.error_detail for person in people],
+        "bbox_xyxy": [person.bbox_xyxy for person in people],
+        "bbox_source": [None if person.bbox_xyxy is None else BoxSource.MANIFEST for person in people],
+        "keypoints_2d": [person.keypoints for person in people],
+        **pack_arrays([person.truth or None for person in people], "truth"),
+    }
+    in_groups = any(photo.place is not None for photo in photos)
+    if in_groups:
+        places = [photo.place for photo in photos]
+        columns |= {
+            field.name: [None if place is None else getattr(place, field.name) for place in places]
+            for field in place_columns()
+        }
+        lenses = [photo.lens for photo in photos]
+        columns["lens_model"] = [lens and lens.model for lens in lenses]
+        columns["lens_coefficients"] = [lens and (*lens.coefficients, 0.0)[:NUM_LENS_COEFFICIENTS] for lens in lenses]
+        columns["focal_xy_px"] = [lens and lens.focal_xy_px for lens in lenses]
+        columns["track"] = [person.track for person in people]
+    return table_from_columns(columns, plan_schema(in_groups=in_groups))
+
+
+def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:
+    """Size and time of a photo's file, which a replaced photo has others of; -1 where there is none."""
+    try:
+        return images.state(record.path)
+    except ImageError:
+        return -1, -1
