@@ -49,13 +49,13 @@ ROOMS = {
         "body_model": {"settings"},
         "estimators": {"settings"},
         "evaluate": {"posing"},
-        "report": {"posing"},
+        "report": {"lenses", "posing"},
         "synthetic": {"display", "posing", "revisions", "version"},
         "people_renderer": {"body_model", "settings"},
         "annotate": {
             *("body_model", "estimators", "people_renderer", "revisions", "settings", "tracks", "version", "wording"),
         },
-        "annotate.steps": {"annotate", "body_model", "estimators", "people_renderer", "settings", "tracks"},
+        "annotate.steps": {"annotate", "body_model", "estimators", "lenses", "people_renderer", "settings", "tracks"},
         "annotate.plan": {"annotate", "body_model", "synthetic", "version", "wording"},
         "annotate.look": {"annotate", "annotate.plan", "body_model", "display", "report", "wording"},
         "annotate.run": {

@@ -16,6 +16,7 @@ from torch import Tensor
 LensModel = Literal["brown", "fisheye"]
 _NUM_COEFFICIENTS = {"brown": (4, 5), "fisheye": (4,)}
 _STEPS = 20
+_NEAR_M = 0.01
 _NUDGE = 1e-6
 _MAX_ERROR = 1e-6
 """At unit focal length: a ray that is not found to this is none that the lens shows."""
@@ -68,6 +69,16 @@ class Lens:
         """Rays (..., 2) -> pixels (..., 2) of the photo."""
         return self.distorted(ray) * torch.tensor(self.focal_px).to(ray) + torch.tensor(self.principal_px).to(ray)
 
+    def bent(self, points_m: Tensor) -> Tensor:
+        """Points (..., 3) of the camera frame, moved sideways so that the pinhole camera that stands for the lens shows
+        them where the lens does; those that it does not show stay."""
+        points = points_m.double()
+        depth = points[..., 2:]
+        ray = points[..., :2] / depth
+        moved = (self.to_pixels(ray) - torch.tensor(self.principal_px).to(ray)) / self.pinhole_focal_px * depth
+        is_shown = self._shows(ray, torch.linalg.det(self._slope(ray))) & (depth[..., 0] > _NEAR_M)
+        return torch.where(is_shown[..., None], torch.cat([moved, depth], -1), points).to(points_m)
+
     def to_pinhole(self, points_px: Tensor) -> tuple[Tensor, Tensor]:
         """Points (..., 2) of the photo in the pinhole camera that stands for the lens.
 
@@ -83,10 +94,13 @@ class Lens:
             inverse = torch.linalg.inv(torch.where(slope.isfinite(), slope, torch.eye(2).double()))
             ray = ray + (inverse @ (bent - self.distorted(ray))[..., None]).squeeze(-1)
         stretch = torch.linalg.det(self._slope(ray))
-        found = ((self.distorted(ray) - bent).abs().amax(-1) < _MAX_ERROR) & (stretch > _MIN_STRETCH)
-        found &= (ray * bent).sum(-1) >= 0
+        found = ((self.distorted(ray) - bent).abs().amax(-1) < _MAX_ERROR) & self._shows(ray, stretch)
         pinhole = torch.where(found[..., None], ray * self.pinhole_focal_px + principal, torch.nan)
         return pinhole.to(points_px), torch.where(found, stretch.rsqrt(), torch.nan).to(points_px)
+
+    def _shows(self, ray: Tensor, stretch: Tensor) -> Tensor:
+        """Which rays (...) are within the edge of the lens, by the determinant of ``_slope``."""
+        return (stretch > _MIN_STRETCH) & ((ray * self.distorted(ray)).sum(-1) >= 0)
 
     def _slope(self, ray: Tensor) -> Tensor:
         """How a bent ray moves with the ray, (..., 2, 2)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
 from model.body.assets import EhmAssets
 from model.body.skeleton import (
@@ -23,6 +24,7 @@ from model.body.skeleton import (
     SMPLX_LEFT_HAND,
     SMPLX_RIGHT_HAND,
 )
+from model.imaging.lenses import Lens
 from model.renderer.raster import interpolate, rasterise, shade, vertex_normals
 
 LEFT_RGB = (30, 110, 255)
@@ -237,6 +239,11 @@ def person_photo(rgb: np.ndarray, bbox_xyxy: np.ndarray, keypoints: np.ndarray |
     return draw_keypoints(photo, moved)
 
 
+def as_seen(vertices_cam: np.ndarray, lens: Lens | None) -> np.ndarray:
+    """A mesh (V, 3) that `draw_mesh` puts where a lens shows it; without a lens as it is."""
+    return vertices_cam if lens is None else lens.bent(torch.from_numpy(vertices_cam)).numpy()
+
+
 def person_sheet(
     rgb: np.ndarray,
     bbox_xyxy: np.ndarray,
@@ -246,6 +253,7 @@ def person_sheet(
     focal_px: float,
     principal_px: np.ndarray,
     *,
+    lens: Lens | None = None,
     colours: np.ndarray | None = None,
     refused: np.ndarray | None = None,
     tile_px: int = 256,
@@ -260,6 +268,7 @@ def person_sheet(
         faces: (F, 3).
         focal_px: focal length of the photo.
         principal_px: (2,) principal point.
+        lens: what took the photo; None for a pinhole.
         colours: (V, 3) of the mesh.
         refused: (V,) bool, which vertices are only hatched.
         tile_px: side of one tile.
@@ -268,7 +277,8 @@ def person_sheet(
     view = View.around(bbox_xyxy, tile_px)
     photo = view.cut(rgb)
     principal = view.apply(np.asarray(principal_px))
-    fitted = draw_mesh(photo, vertices_cam, faces, focal_px * view.scale, principal, colours=colours, refused=refused)
+    seen = as_seen(vertices_cam, lens)
+    fitted = draw_mesh(photo, seen, faces, focal_px * view.scale, principal, colours=colours, refused=refused)
     side = side_view(vertices_cam, faces, tile_px, colours=colours, refused=refused)
     return np.concatenate([marked, fitted, side], axis=1)
 

@@ -23,6 +23,7 @@ from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_limbs, vertex_parts
+from tasks.lenses import lens_of
 from tasks.posing import pose_bodies
 from tasks.report.data import LabelStatistics, card
 from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
@@ -186,6 +187,7 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
         faces,
         focal,
         principal,
+        lens=lens_of(label),
         colours=side_colours(ehm.assets),
         refused=_refused_vertices(label, ehm),
         tile_px=tile_px,

@@ -54,3 +54,14 @@ def test_a_lens_of_a_wrong_number_of_coefficients_is_refused() -> None:
         Lens(focal_px=FOCAL, principal_px=PRINCIPAL, coefficients=(0.1,) * 5, model="fisheye")
     with pytest.raises(ValueError, match="focal lengths above 0"):
         Lens(focal_px=(0.0, 1.0), principal_px=PRINCIPAL)
+
+
+@pytest.mark.parametrize("lens", LENSES, ids=["two focal lengths", "brown", "fisheye"])
+def test_bent_points_are_shown_by_a_pinhole_camera_where_the_lens_shows_them(lens: Lens) -> None:
+    points = torch.cat([RAYS, torch.ones_like(RAYS[:, :1])], 1) * torch.linspace(1, 4, len(RAYS))[:, None]
+    bent = lens.bent(points)
+    shown = bent[:, :2] / bent[:, 2:] * lens.pinhole_focal_px + torch.tensor(PRINCIPAL)
+    torch.testing.assert_close(shown, lens.to_pixels(RAYS))
+    assert torch.equal(bent[:, 2], points[:, 2])
+    behind = torch.tensor([[1.0, 1.0, -1.0], [0.0, 0.0, 0.0]])
+    assert torch.equal(lens.bent(behind), behind)

@@ -3,10 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from datasets_manifest.sources.images import decode_image
 from model.body.assets import load_open_body
 from model.body.skeleton import BODY_GROUPS, KEYPOINT_NAMES
+from model.imaging.lenses import Lens
 from model.renderer.overlay import (
     BACKDROP_RGB,
     LEFT_RGB,
@@ -174,3 +176,23 @@ def test_encoded_pictures_come_back_in_the_same_colours():
     assert np.array_equal(decode_image(encode_png(picture), name="png"), picture)
     assert np.abs(decode_image(encode_jpeg(picture), name="jpeg").astype(int) - picture).max() < 8
     assert cv2.imdecode(np.frombuffer(encode_png(picture), np.uint8), 1)[0, 0].tolist() == [20, 100, 200]
+
+
+def test_a_mesh_is_drawn_where_the_lens_of_the_photo_shows_it(standing):
+    vertices, faces = standing
+    vertices = 0.3 * (vertices - [0, 0, 3]) + [1.3, 0.8, 3]
+    photo, box = np.zeros((400, 400, 3), np.uint8), np.array([0.0, 0, 400, 400])
+    lens = Lens(focal_px=(420.0, 380.0), principal_px=(200.0, 200.0), coefficients=(-0.4, 0.1, 0.0, 0.0))
+    focal = lens.pinhole_focal_px
+    view = View.around(box, 400)
+    sheets = [
+        person_sheet(photo, box, None, vertices, faces, focal, np.full(2, 200.0), lens=own, tile_px=400)
+        for own in (lens, None)
+    ]
+    rays = torch.from_numpy(vertices[:, :2] / vertices[:, 2:])
+    for sheet, shown in zip(sheets, (lens.to_pixels(rays), rays * focal + 200), strict=True):
+        rows, columns = np.nonzero((sheet[:, 400:800] != sheet[:, :400]).any(-1))
+        expected = view.apply(np.array([shown.numpy().min(0), shown.numpy().max(0)]))
+        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(found, expected.ravel(), atol=2)
+    assert np.array_equal(sheets[0][:, 800:], sheets[1][:, 800:])
