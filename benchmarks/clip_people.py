@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from benchmarks.rig_people import RigPeople, from_behind, in_camera, ring
@@ -26,11 +25,10 @@ from model.batches import cat_rows, take_rows
 from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
+from tasks.synthetic.motion import RATE_HZ, path_through
 
 _LASTING = 0.9
 """Share of a lasting error that is left after a frame."""
-RATE = 30.0
-"""Frames a second."""
 _DEPTH_ERROR = 0.07
 """Standard deviation of the logarithm of the stated depth."""
 
@@ -68,12 +66,10 @@ def draw_motion(
     drawn = make_people(body, count * number, seed, config)
     rng = np.random.default_rng([seed, 3])
     keys, first = drawn.truth, torch.arange(count) * number
-    key_time, time = np.arange(number) * spacing, np.arange(frames)
 
     def path(values: Tensor) -> Tensor:
         by_clip = values.double().unflatten(0, (count, number)).numpy()
-        moved = CubicSpline(key_time, by_clip, axis=1, bc_type="natural")(time)
-        return torch.from_numpy(moved).flatten(0, 1).to(body.dtype)
+        return torch.from_numpy(path_through(by_clip, spacing, frames, axis=1)).flatten(0, 1).to(body.dtype)
 
     def turns(rotation: Tensor) -> Tensor:
         return so3.exp(path(so3.log(rotation)))
@@ -185,7 +181,7 @@ def make_clips(
         camera=camera,
         clips=Clips(
             clip=torch.arange(count).repeat_interleave(frames),
-            time_s=torch.arange(frames, dtype=torch.float64).repeat(count) / RATE,
+            time_s=torch.arange(frames, dtype=torch.float64).repeat(count) / RATE_HZ,
         ),
     )
 
@@ -218,7 +214,7 @@ def make_view_clips(
         rotation=rotation.flatten(0, 1),
         translation_m=shift.flatten(0, 1),
         moment=torch.arange(total).repeat_interleave(num_views),
-        time_s=(torch.arange(frames, dtype=torch.float64) / RATE).repeat(count).repeat_interleave(num_views),
+        time_s=(torch.arange(frames, dtype=torch.float64) / RATE_HZ).repeat(count).repeat_interleave(num_views),
         camera_index=clip * num_views + torch.arange(num_views).repeat(total),
     )
     people = RigPeople(truth=truth, observations=observations, coarse=coarse, camera=camera, rig=rig, height_px=height)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.clip_people import RATE, ClipPeople, make_clips, make_view_clips
+from benchmarks.clip_people import ClipPeople, make_clips, make_view_clips
 from benchmarks.measure import timed
 from benchmarks.rig_people import disturbed
 from benchmarks.smoothing import interpolated, smoothed
@@ -37,6 +37,7 @@ from model.batches import take_rows
 from model.body import skeleton
 from model.body.assets import load_open_body
 from model.metrics.joints import pa_mpjpe_mm
+from tasks.synthetic.motion import RATE_HZ
 
 FRAMES = 64
 SPEEDS = {8: "lively", 20: "everyday", 50: "slow"}
@@ -114,7 +115,7 @@ def shaking(body: SparseBody, state: State, people: ClipPeople) -> np.ndarray:
     off = body.forward(state).joints - body.forward(people.truth).joints
     off = off[:, : skeleton.NUM_MAIN_JOINTS].double().unflatten(0, (-1, frames))
     change = off[:, 2:] - 2 * off[:, 1:-1] + off[:, :-2]
-    return (1e3 * RATE**2 * change.norm(dim=-1)).mean(-1).flatten().numpy()
+    return (1e3 * RATE_HZ**2 * change.norm(dim=-1)).mean(-1).flatten().numpy()
 
 
 def motion_cases(bench: Bench) -> list[Row]:

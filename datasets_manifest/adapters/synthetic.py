@@ -13,13 +13,13 @@ from typing import ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
+from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord, Place
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.sources.image_source import ImageSource
 
@@ -31,9 +31,29 @@ class SyntheticLayout:
     """What was rendered; the renderer takes its count and seed from here."""
 
     count: PositiveInt
-    """Number of images."""
+    """Number of images; of groups, where there are several frames or cameras."""
     seed: NonNegativeInt = 0
     """Seed of the random people."""
+    frames: PositiveInt = 1
+    """Moments of each group."""
+    cameras: PositiveInt = 1
+    """Cameras of each group, which all see each moment."""
+    people: PositiveInt = 1
+    """Most people in a group: group k has 1 + k modulo this."""
+
+    @property
+    def in_groups(self) -> bool:
+        """Whether images belong together."""
+        return self.frames * self.cameras > 1
+
+    @property
+    def num_images(self) -> int:
+        """Images of all groups."""
+        return self.count * self.frames * self.cameras
+
+    def __post_init__(self) -> None:
+        if self.people > 1 and not self.in_groups:
+            raise ValueError(f"people: is {self.people}, but a photo that stands alone shows 1; give frames or cameras")
 
 
 @register("synthetic")
@@ -57,8 +77,9 @@ class SyntheticAdapter:
         for row, name in enumerate(truth["image"]):
             rows_of[name].append(row)
         yield from Missing.photos(self._images, rows_of)
-        if len(rows_of) != self._layout.count:
-            detail = f"the manifest says {self._layout.count} images, the file has {len(rows_of)}; render them again."
+        if len(rows_of) != self._layout.num_images:
+            promised = f"the manifest says {self._layout.num_images} images"
+            detail = f"{promised}, the file has {len(rows_of)}; render them again."
             yield Missing.of(TRUTH_FILE, ErrorCode.SOURCE_ROW_INVALID, detail)
         for name in sorted(rows_of, key=_image_id):
             yield self._record(name, truth, rows_of[name])
@@ -74,6 +95,7 @@ class SyntheticAdapter:
             height=int(truth["image_height"][first]),
             focal_px=float(truth["focal_px"][first]),
             principal_px=(x, y),
+            place=_place(truth, first) if truth.has("group")[first] else None,
         )
 
     def _person(self, truth: Columns, row: int) -> PersonRecord:
@@ -82,7 +104,18 @@ class SyntheticAdapter:
             bbox_xyxy=truth["bbox_xyxy"][row],
             keypoints=truth["keypoints_2d"][row] if self._keypoints == "coco_wholebody" else None,
             truth={name: truth[name][row] for name in LABEL_PARAMETERS},
+            track=int(truth["track"][row]) if truth.has("track")[row] else None,
         )
+
+
+def _place(truth: Columns, row: int) -> Place:
+    return Place(
+        group=truth["group"][row],
+        frame=int(truth["frame"][row]),
+        time_s=float(truth["time_s"][row]),
+        camera=truth["camera"][row],
+        world_to_camera=truth["world_to_camera"][row],
+    )
 
 
 def _image_id(name: str) -> str:
@@ -92,6 +125,6 @@ def _image_id(name: str) -> str:
 def _load_truth(root: Path) -> Columns:
     path = inside(root, TRUTH_FILE)
     try:
-        return Columns(read_shard(path, LABEL_SCHEMA))
+        return Columns(read_shard(path, label_schema(in_groups=True)))
     except FileNotFoundError as error:
         raise ValueError(f"The file {path} does not exist; render the synthetic people first.") from error

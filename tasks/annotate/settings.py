@@ -128,7 +128,13 @@ class GroupsConfig:
 class AnnotateConfig:
     """All of ``params.yaml``."""
 
-    datasets: tuple[Annotated[str, PlacedBy(fixed_source)], ...] = ("demo_photos", "demo_portrait", "demo_people")
+    datasets: tuple[Annotated[str, PlacedBy(fixed_source)], ...] = (
+        "demo_photos",
+        "demo_portrait",
+        "demo_people",
+        "demo_clip",
+        "demo_rig",
+    )
     """Manifest ids, or paths of manifest files, or of folders or files of photos and videos; relative ones are relative
     to the folder of the settings file, and so is the ``root`` that a manifest states."""
     roots: dict[str, Annotated[Text, PlacedBy(fixed_root)]] = field(default_factory=dict)

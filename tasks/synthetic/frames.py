@@ -12,10 +12,7 @@ from model.body.ehms import EHMs
 from model.renderer.people import RestShape, dress, light_person, paint, sample_appearance
 from model.renderer.raster import Raster, vertex_normals
 from tasks.synthetic.person import draw_layer, frame_person, pose_person, sample_light
-from tasks.synthetic.pose import CROPS, FACING_CAMERA, sample_person
-
-SHAPE = ("betas", "flame_shape", "head_scale")
-"""What of a person's parameters is the same in all frames."""
+from tasks.synthetic.pose import CROPS, FACING_CAMERA, SHAPE, sample_person
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

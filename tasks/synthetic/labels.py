@@ -22,13 +22,16 @@ from model.body.shown import SHOWN_SHARE, points_below, shown_limbs, shown_parts
 from model.body.skeleton import BODY_GROUPS
 
 
-def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -> pa.Table:
+def label_table(
+    people: Sequence[Mapping[str, Any]], dataset: str, split: str, schema: pa.Schema = LABEL_SCHEMA
+) -> pa.Table:
     """Labels of known people.
 
     Args:
         people: Label columns of each: photo, box, camera, keypoints and parameters.
         dataset: Name of the data set in the rows.
         split: Its split.
+        schema: Of the labels, with the columns of groups or without.
     """
     count = len(people)
     shown = torch.from_numpy(np.stack([person["keypoints_2d"] for person in people])[..., 2] > 0)
@@ -61,7 +64,7 @@ def label_table(people: Sequence[Mapping[str, Any]], dataset: str, split: str) -
         "converged": np.ones(count, bool),
         **_states(valid),
     }
-    return table_from_columns(columns, LABEL_SCHEMA)
+    return table_from_columns(columns, schema)
 
 
 def _states(valid: np.ndarray) -> dict[str, list[Any]]:

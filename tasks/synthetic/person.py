@@ -15,13 +15,15 @@ from model.renderer.people import Appearance, RestShape, dress, light_person, sa
 from model.renderer.raster import Raster, project, rasterise
 from tasks.posing import pose_bodies
 from tasks.synthetic.pose import CROP_SHARES, CROPS, SampledPerson, sample_person
-from tasks.synthetic.scene import develop, draw_occluder, paint_background, place_person
+from tasks.synthetic.scene import develop, draw_occluder, paint_background, place_person, sample_sensor
 from tasks.synthetic.visibility import keypoint_visibility, mask_box
 
 SMALLEST_SIDE_PX = 64
 
 
 ImageFormat = Literal["jpeg", "png"]
+SUFFIXES: dict[ImageFormat, str] = {"jpeg": ".jpg", "png": ".png"}
+"""Of the files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,24 +55,42 @@ class SyntheticConfig:
             raise ValueError(f"synthetic.count: expected at least 1, got {self.count}")
         if self.seed < 0:
             raise ValueError(f"synthetic.seed: expected 0 or more, got {self.seed}")
-        if min(self.image_width, self.image_height) < SMALLEST_SIDE_PX:
-            raise ValueError(
-                f"synthetic image size: expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} px, "
-                f"got {self.image_width} x {self.image_height}"
-            )
-        if self.image_format not in get_args(ImageFormat):
-            known = ", ".join(get_args(ImageFormat))
-            raise ValueError(f"synthetic.image_format: expected one of {known}, got {self.image_format!r}")
+        check_pictures(self.image_width, self.image_height, self.image_format, self.supersample)
         if not 0.0 <= self.occluder_share <= 1.0:
             raise ValueError(f"synthetic.occluder_share: expected a share from 0 to 1, got {self.occluder_share}")
-        if self.supersample not in (1, 2, 3, 4):
-            raise ValueError(f"synthetic.supersample: expected 1 to 4, got {self.supersample}")
         shares = self.crop_shares
         if len(shares) != len(CROPS) or min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-6:
             raise ValueError(
                 f"synthetic.crop_shares: expected {len(CROPS)} shares ({', '.join(CROPS)}) that add up to 1, "
                 f"got {list(shares)}"
             )
+
+    @property
+    def num_images(self) -> int:
+        """Pictures of the set."""
+        return self.count
+
+    def image_name(self, index: int) -> str:
+        """File of picture ``index``."""
+        return f"images/{index:06d}{SUFFIXES[self.image_format]}"
+
+
+def check_pictures(width: int, height: int, image_format: str, supersample: int) -> None:
+    """Refuses pictures that cannot be made.
+
+    Raises:
+        ValueError: Too small, an unknown format, or too few or many rays a pixel.
+    """
+    if min(width, height) < SMALLEST_SIDE_PX:
+        raise ValueError(
+            f"synthetic image size: expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX} px, "
+            f"got {width} x {height}"
+        )
+    if image_format not in get_args(ImageFormat):
+        known = ", ".join(get_args(ImageFormat))
+        raise ValueError(f"synthetic.image_format: expected one of {known}, got {image_format!r}")
+    if supersample not in (1, 2, 3, 4):
+        raise ValueError(f"synthetic.supersample: expected 1 to 4, got {supersample}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +205,9 @@ def draw_person(
         "keypoints_2d": np.concatenate([pixels, seen[:, None]], axis=1),
     }
     scene = {"crop": person.crop, "is_child": person.is_child, "has_occluder": bool((covered & mask).any())}
-    return RenderedPerson(rgb=develop(rng, image), mask=mask, covered=covered, truth=truth, scene=scene)
+    return RenderedPerson(
+        rgb=develop(rng, image, sample_sensor(rng)), mask=mask, covered=covered, truth=truth, scene=scene
+    )
 
 
 def frame_person(

@@ -24,6 +24,9 @@ CROP_SHARES = (0.65, 0.22, 0.13, 0.0, 0.0, 0.0)
 YAW_SHARE = {"head": 0.6, "left_hand": 0.5, "right_hand": 0.5, "face": 0.35}
 """How much of the turn away from the camera is left in a close-up: from behind, it would show hair and backs only."""
 
+SHAPE = ("betas", "flame_shape", "head_scale")
+"""What of a person's parameters is the same in all their frames."""
+
 MAX_TRIES = 25
 """Poses are drawn again, at most so often, while limbs run into each other."""
 

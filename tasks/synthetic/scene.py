@@ -3,6 +3,8 @@
 Images are (H, W, 3) float RGB 0..255; pixel (column i, row j) has its centre at (i + 0.5, j + 0.5).
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -135,9 +137,15 @@ def _paint_room(rng, size_hw: tuple[int, int], wall: np.ndarray, floor: np.ndarr
 def draw_occluder(rng: np.random.Generator, image: np.ndarray, bbox_xyxy: np.ndarray) -> np.ndarray:
     """Puts one box or disc in front of a person, in place; returns the mask (H, W) of what it covers."""
     low, high = np.asarray(bbox_xyxy[:2]), np.asarray(bbox_xyxy[2:])
-    side = float((high - low).max())
-    centre = low + (high - low) * rng.uniform([0.1, 0.25], [0.9, 0.95])
-    half = side * rng.uniform(0.06, 0.16, 2)
+    return draw_thing(rng, image, low + (high - low) * rng.uniform([0.1, 0.25], [0.9, 0.95]), float((high - low).max()))
+
+
+def draw_thing(rng: np.random.Generator, image: np.ndarray, centre: np.ndarray, side_px: float) -> np.ndarray:
+    """Puts one box or disc at a place (2,), in place; returns the mask (H, W) of what it covers.
+
+    Its half width and height are a tenth, more or less, of ``side_px``; they, its kind and its colours are random.
+    """
+    half = side_px * rng.uniform(0.06, 0.16, 2)
     mask = np.zeros(image.shape[:2], np.uint8)
     angle = float(rng.uniform(0, 180))
     if rng.random() < 0.5:
@@ -151,9 +159,33 @@ def draw_occluder(rng: np.random.Generator, image: np.ndarray, bbox_xyxy: np.nda
     return covered
 
 
-def develop(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: slight blur, exposure, white balance and sensor noise of a real camera."""
-    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), rng.uniform(0.3, 0.8))
-    image = image * rng.uniform(0.85, 1.12) * rng.uniform(0.96, 1.04, 3).astype(np.float32)
-    image = image + rng.normal(0.0, rng.uniform(1.0, 5.0), (*image.shape[:2], 1)).astype(np.float32)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sensor:
+    """What is wrong with the pictures of a camera."""
+
+    blur_px: float
+    """Standard deviation."""
+    exposure: float
+    """Factor."""
+    white_balance: np.ndarray
+    """(3,) factors."""
+    noise: float
+    """Standard deviation, of 255."""
+
+
+def sample_sensor(rng: np.random.Generator) -> Sensor:
+    """Slight blur, exposure, white balance and noise of a real camera."""
+    return Sensor(
+        blur_px=rng.uniform(0.3, 0.8),
+        exposure=rng.uniform(0.85, 1.12),
+        white_balance=rng.uniform(0.96, 1.04, 3).astype(np.float32),
+        noise=rng.uniform(1.0, 5.0),
+    )
+
+
+def develop(rng: np.random.Generator, image: np.ndarray, sensor: Sensor) -> np.ndarray:
+    """(H, W, 3) uint8: a picture as a sensor has it; only the noise is random."""
+    image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sensor.blur_px)
+    image = image * sensor.exposure * sensor.white_balance
+    image = image + rng.normal(0.0, sensor.noise, (*image.shape[:2], 1)).astype(np.float32)
     return np.clip(np.round(image), 0, 255).astype(np.uint8)

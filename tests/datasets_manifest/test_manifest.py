@@ -45,12 +45,13 @@ def test_every_manifest_of_the_project_is_valid(name):
 
 
 def test_the_manifests_that_the_readme_names_are_there():
-    assert {"demo_photos", "demo_portrait", "demo_people", "coco_wholebody_val", "my_photos"} <= set(manifest_ids())
+    demo = {"demo_photos", "demo_portrait", "demo_people", "demo_clip", "demo_rig"}
+    assert demo | {"coco_wholebody_val", "my_photos"} <= set(manifest_ids())
 
 
 def test_an_unknown_id_gets_the_list_of_known_ones():
     with pytest.raises(
-        ValueError, match=r"no manifest 'demo_photo'; known are .*demo_people, demo_photos, demo_portrait, my_photos"
+        ValueError, match=r"no manifest 'demo_photo'; known are .*demo_photos, demo_portrait, demo_rig, my_photos"
     ):
         load_manifest("demo_photo")
 
@@ -66,7 +67,7 @@ def test_an_unknown_id_gets_the_list_of_known_ones():
         ({"boxes": "manifest"}, "boxes: adapter folder has detector, got 'manifest'"),
         ({"boxes": "guess"}, "boxes: expected one of manifest, detector, got 'guess'"),
         ({"keypoints": "coco"}, "keypoints: adapter folder has none, got 'coco'"),
-        ({"layout": {"includes": ["a"]}}, "unknown setting includes; known are frames, include, recursive"),
+        ({"layout": {"includes": ["a"]}}, "setting includes; known are frames, group_frames, include, recursive"),
         ({"layout": {"include": "*.jpg"}}, "include: expected a list"),
         ({"layout": {"recursive": "yes"}}, "recursive: expected true or false"),
         ({"layout": ["a"]}, "layout: expected a mapping"),

@@ -22,11 +22,11 @@ from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.plan.refused import write_refused
+from tasks.annotate.plan.rendered import pictures_of
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
 from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths
 from tasks.body_model import full_body
-from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import synthesise
 from tasks.wording import counted
 
@@ -79,9 +79,7 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     """
     manifest = dataset.manifest
     if dataset.is_rendered:
-        layout = manifest.typed_layout
-        made = SyntheticConfig(count=layout.count, seed=layout.seed)
-        synthesise(Path(manifest.root), made, full_body(config.body_model))
+        synthesise(Path(manifest.root), pictures_of(manifest.typed_layout), full_body(config.body_model))
     images = dataset.open()
     inventory = Inventory()
     refused: list[Missing] = []

@@ -35,7 +35,7 @@ def forecast(origin: Origin) -> Iterator[str]:
     for dataset in datasets:
         name = "/".join(dataset.group)
         if dataset.is_rendered and not Path(dataset.manifest.root).is_dir():
-            yield f"{name}: {counted(dataset.manifest.typed_layout.count, 'photo')} to render first"
+            yield f"{name}: {counted(dataset.manifest.typed_layout.num_images, 'photo')} to render first"
             continue
         summary, done, shards = _look(dataset, workspace, config)
         open_shards += shards - done

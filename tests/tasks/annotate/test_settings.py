@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 def test_the_projects_own_settings_are_valid():
     config = load_config(PROJECT / "params.yaml")
-    assert config.datasets == ("demo_photos", "demo_portrait", "demo_people")
+    assert config.datasets == ("demo_photos", "demo_portrait", "demo_people", "demo_clip", "demo_rig")
     assert Path(config.output.labels) == PROJECT / "labels"
 
 
@@ -75,11 +75,12 @@ def test_the_files_of_a_backend_are_relative_to_the_settings(tmp_path):
     assert load_config(path, {"hands.options.checkpoint_path": None}).hands.options["checkpoint_path"] is None
 
 
-def test_the_recipe_with_pixels_differs_in_the_last_step_and_in_its_folders_alone():
+def test_the_recipe_with_pixels_differs_in_data_sets_the_last_step_and_folders_alone():
     plain, by_pixels = (load_config(PROJECT / name) for name in ("params.yaml", "params.pixels.yaml"))
     assert plain.pixels.renderer is None
     assert by_pixels.pixels.renderer == str(PROJECT / "runs/renderer.safetensors")
-    assert replace(by_pixels, pixels=plain.pixels, output=plain.output) == plain
+    assert by_pixels.datasets == plain.datasets[:3]  # not those of people who move
+    assert replace(by_pixels, datasets=plain.datasets, pixels=plain.pixels, output=plain.output) == plain
 
 
 PAPER = PROJECT / "params.paper.yaml"

@@ -1,0 +1,17 @@
+"""What is rendered for a data set before it is listed."""
+
+from __future__ import annotations
+
+from datasets_manifest.adapters.synthetic import SyntheticLayout
+from tasks.synthetic.groups import GroupConfig
+from tasks.synthetic.person import SyntheticConfig
+from tasks.synthetic.render import RenderConfig
+
+
+def pictures_of(layout: SyntheticLayout) -> RenderConfig:
+    """What a manifest asks for."""
+    if not layout.in_groups:
+        return SyntheticConfig(count=layout.count, seed=layout.seed)
+    return GroupConfig(
+        count=layout.count, frames=layout.frames, cameras=layout.cameras, people=layout.people, seed=layout.seed
+    )
