@@ -45,7 +45,7 @@ def agreeing_views(ready: Problem, rig: Rig, views: Views, config: RigConfig) ->
         if not people.usable[row]:
             reasons[row] = "too few keypoints, or a camera or an estimate that is not finite"
         elif not sound[row]:
-            reasons[row] = _about_rotation(rig.rotation[row])
+            reasons[row] = about_rotation(rig.rotation[row])
         elif not able[moment, view]:
             reasons[row] = (
                 f"taken {1e3 * float(late[moment, view]):.0f} ms from the other views of its moment, "
@@ -54,7 +54,7 @@ def agreeing_views(ready: Problem, rig: Rig, views: Views, config: RigConfig) ->
         elif bool(is_doubted[moment]) and bool(said.agrees[moment, view]):
             reasons[row] = "only two views agree where the body is, and their estimates of its pose are of two people"
         else:
-            reasons[row] = _about_views(said, able, moment, view, config)
+            reasons[row] = about_views(said, able, moment, view, config)
     return use, tuple(reasons)
 
 
@@ -68,14 +68,14 @@ def estimates_differ(coarse: Coarse, rig: Rig, pairs: Tensor, config: RefineConf
     return torch.where(coarse.body_valid[pairs].all(1), worst, 0.0)
 
 
-def _about_rotation(rotation: Tensor) -> str:
+def about_rotation(rotation: Tensor) -> str:
     """Why extrinsics are none."""
     if bool(torch.isfinite(rotation).all()) and float(torch.linalg.det(rotation.double())) < 0:
         return "its rotation is a mirror (determinant below 0): an axis of the camera or of the world is flipped"
     return "its extrinsics are not finite, or no rotation: divide the scale out of them"
 
 
-def _about_views(said: Consensus, able: Tensor, moment: int, view: int, config: RigConfig) -> str:
+def about_views(said: Consensus, able: Tensor, moment: int, view: int, config: RigConfig) -> str:
     """Why a view that could be compared with others is not fitted with them."""
     if int(able[moment].sum()) < 2:
         return "no other view of its moment can be used"

@@ -24,28 +24,39 @@ from fitting.unknowns import State
 from model.batches import take_rows
 from model.body import skeleton
 from model.imaging import camera as pinhole
+from model.imaging.camera import Camera
 
 _DEG = math.pi / 180
 
 
 def sightings_of(people: People, rig: Rig, views: Views, use: Tensor, reference: Tensor) -> Sightings:
     """What the views `use` (M, V) see, in the frames of their cameras `reference` (M,); the others see nothing."""
+    own = people.sightings
+    precision = people.precision if own is None else own.precision[:, 0]
+    seen = seen_by(people.camera, people.keypoints_px, precision, rig, views, use, reference)
+    at = torch.arange(len(reference), device=reference.device), reference
+    return seen if own is None else replace(seen, stated=take_rows(own.stated, views.row[at]))
+
+
+def seen_by(
+    camera: Camera, keypoints_px: Tensor, precision: Tensor, rig: Rig, views: Views, use: Tensor, reference: Tensor
+) -> Sightings:
+    """The same of keypoints (R, N, 2) and one over their sigma (R, N) in the photos of R cameras."""
     rotation, translation = rig.rotation.double()[views.row], rig.translation_m.double()[views.row]
     at = torch.arange(len(reference), device=reference.device), reference
     turn = rotation @ rotation[at][:, None].transpose(-1, -2)
     shift = translation - (turn @ translation[at][:, None, :, None]).squeeze(-1)
     turn = torch.where(use[..., None, None], turn, torch.eye(3).to(turn))
     shift = torch.where(use[..., None], shift, 0.0)
-    own = people.sightings
-    precision = (people.precision if own is None else own.precision[:, 0])[views.row] * use[..., None]
+    precision = precision[views.row] * use[..., None]
     return Sightings(
-        focal_px=people.camera.focal_px[views.row],
-        principal_px=people.camera.principal_px[views.row],
+        focal_px=camera.focal_px[views.row],
+        principal_px=camera.principal_px[views.row],
         rotation=turn.to(precision),
         shift_m=shift.to(precision),
-        keypoints_px=people.keypoints_px[views.row],
+        keypoints_px=keypoints_px[views.row],
         precision=precision,
-        stated=Stated.nothing(precision) if own is None else take_rows(own.stated, views.row[at]),
+        stated=Stated.nothing(precision),
     )
 
 
