@@ -1,12 +1,13 @@
 """Ways from several calibrated views, or from points in 3D, to a person, and how far each is off."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import roma
 import torch
 from torch import Tensor
 
+from benchmarks.cases import Bench
 from benchmarks.measure import timed
 from benchmarks.rig_people import RigPeople, in_camera
 from benchmarks.table import Row
@@ -28,31 +29,12 @@ from model.imaging import camera as pinhole
 from model.metrics.joints import mean_distance_mm, mpjpe_mm, pa_mpjpe_mm
 
 CPU = torch.device("cpu")
-MEASURES = {
-    "abs": "absolute mm",
-    "mpjpe": "MPJPE mm",
-    "pa": "PA mm",
-    "hand_pa": "hand PA mm",
-    "head_scale": "head scale",
-    "stature": "stature mm",
-}
 _HANDS = (skeleton.SMPLX_LEFT_HAND, skeleton.SMPLX_RIGHT_HAND)
 _ANKLES = list(skeleton.ANKLES)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """What every case needs."""
-
-    body: SparseBody
-    """The open body."""
-    people: int
-    """In each case, of a seed."""
-    seed: int
-
-
 def errors_of(body: SparseBody, found: State, truth: State) -> dict[str, np.ndarray]:
-    """Errors (B,) of states by the names of `MEASURES`."""
+    """Errors (B,) of states by the names of `benchmarks.cases.MEASURES`."""
     (joints, place), (true_joints, true_place) = (
         (posed.joints, posed.translation[:, None]) for posed in (body.forward(found), body.forward(truth))
     )
@@ -107,8 +89,8 @@ def by_rig(
     if num_views == 1:
         return row
     joined = result.joined.view(-1, num_views)
-    dropped = [float((~joined[:, part]).double().mean()) if part.any() else np.nan for part in (is_wrong, ~is_wrong)]
-    return row | {"dropped": dropped}
+    dropped = [(~joined[:, part]).double().flatten().numpy() for part in (is_wrong, ~is_wrong)]
+    return row | {"wrong_dropped": dropped[0], "right_dropped": dropped[1]}
 
 
 def each_alone(bench: Bench, name: str, people: RigPeople, *, shared: bool, averaged: bool) -> Row:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.tracks import NOBODY, Detections, score
+from benchmarks.track_cases import NOBODY, Detections, score
 
 
 def frame(*truth):

@@ -1,16 +1,12 @@
 """Who is who over the frames of a clip: identity switches and IDF1 where people cross, against greedy overlap of boxes.
 
-    python -m benchmarks.tracks                the tables of docs/benchmarks/views.md
-    python -m benchmarks.tracks --seeds 1      a check of the program
-
 People of `benchmarks.synthetic_people` walk to and fro across one picture, cross, and go from one random pose to the
 next. Detections are their 23 points of body and feet with noise of 3 px, in random order; 3 % are missed, whoever is
-covered by more than 70 % is missed, and 3 % of the frames have somebody who is not there. Processor time, one thread.
+covered by more than 70 % is missed, and 3 % of the frames have somebody who is not there.
 """
 
-import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -20,9 +16,10 @@ import torch
 from scipy.interpolate import CubicSpline
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.cases import Bench, mean, spread
 from benchmarks.measure import timed
 from benchmarks.synthetic_people import StudyConfig, make_people
-from benchmarks.table import METHOD, Column, Row, markdown
+from benchmarks.table import METHOD, Column, Row
 from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
@@ -40,7 +37,6 @@ KEY_EVERY = 20
 SCENES = ((2, 1), (4, 1), (4, 3), (8, 1))
 """(people, every which frame is looked at) at 30 frames a second."""
 NOBODY = -1
-FIRST_SEED = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,40 +164,29 @@ def score(frames: Sequence[Detections], tracks: Sequence[np.ndarray]) -> dict[st
     }
 
 
-def _spread(name: str, form: str) -> Callable[[Row], str]:
-    return lambda row: f"{np.mean(row[name]):{form}} ± {np.std(row[name]):{form}}"
-
-
-COLUMNS = (
-    Column(title="people", text=lambda row: str(row["people"])),
-    Column(title="every", text=lambda row: str(row["every"])),
-    METHOD,
-    Column(title="switches a scene", text=_spread("switches", ".1f")),
-    Column(title="IDF1", text=_spread("idf1", ".3f")),
-    Column(title="tracks", text=lambda row: f"{np.mean(row['tracks']):.1f}"),
-    Column(title="ms a frame", text=lambda row: f"{np.mean(row['ms']):.2f}"),
-)
-
-
-def crossings(body: SparseBody, seeds: int) -> Iterator[Row]:
-    """One row a kind of scene and method."""
+def crossing_cases(bench: Bench) -> list[Row]:
+    """Kinds of scenes, and methods."""
+    rows = []
     for people, every in SCENES:
-        scenes = [make_scene(body, people, every, FIRST_SEED + seed) for seed in range(seeds)]
+        seeds = range(bench.seed * 1000, bench.seed * 1000 + 2 * bench.clips)
+        scenes = [make_scene(bench.body, people, every, seed) for seed in seeds]
         for method, track in METHODS.items():
-            row: Row = {"people": people, "every": every, "method": method, "ms": []}
+            scored: dict[str, list[float]] = {"ms": []}
             for frames in scenes:
                 tracks, seconds = timed(partial(track, frames), torch.device("cpu"))
-                row["ms"].append(1e3 * seconds / NUM_FRAMES)
+                scored["ms"].append(1e3 * seconds / NUM_FRAMES)
                 for name, value in score(frames, tracks).items():
-                    row.setdefault(name, []).append(value)
-            yield row
+                    scored.setdefault(name, []).append(value)
+            how = "every frame" if every == 1 else f"one frame in {every}"
+            rows.append({"method": f"{people} people, {how}: {method}"} | {k: np.array(v) for k, v in scored.items()})
+    return rows
 
 
-def cuts(count: int) -> Iterator[Row]:
+def cut_cases(bench: Bench) -> list[Row]:
     """How many changes of the picture are taken for a cut, by what changes."""
-    ehm = EHMs(load_open_body())
+    ehm, count = EHMs(load_open_body()), 8 * bench.clips
     rest = RestShape.from_assets(ehm.assets)
-    config = SyntheticConfig(count=count, image_width=256, image_height=320, supersample=1)
+    config = SyntheticConfig(count=count, seed=bench.seed, image_width=256, image_height=320, supersample=1)
     photos = [render_person(index, config, ehm, rest).rgb for index in range(count)]
     side, edge = config.image_width // 5, config.image_width // 8
     changes = {
@@ -210,29 +195,24 @@ def cuts(count: int) -> Iterator[Row]:
         "camera nearer by a quarter": [(rgb, rgb[edge:-edge, edge:-edge]) for rgb in photos],
         "light brighter by 40 %": [(rgb, np.clip(1.4 * rgb, 0, 255).astype(np.uint8)) for rgb in photos],
     }
+    rows = []
     for name, pairs in changes.items():
         looks = [[look_of(np.ascontiguousarray(rgb)) for rgb in pair] for pair in pairs]
-        yield {"method": name, "cuts": sum(is_cut(*pair) for pair in looks), "count": len(pairs)}
+        rows.append({"method": name, "cut": np.array([is_cut(*pair) for pair in looks])})
+    return rows
 
 
+TRACK_COLUMNS = (
+    METHOD,
+    Column(title="switches a scene", text=spread("switches")),
+    Column(title="IDF1", text=spread("idf1")),
+    Column(title="tracks", text=mean("tracks", "{:.1f}")),
+    Column(title="ms a frame", text=mean("ms", "{:.2f}")),
+)
 CUT_COLUMNS = (
     Column(title="what changes", text=lambda row: str(row["method"])),
-    Column(title="pairs", text=lambda row: str(row["count"])),
-    Column(title="taken for a cut", text=lambda row: str(row["cuts"])),
-    Column(title="%", text=lambda row: f"{100 * row['cuts'] / row['count']:.0f}"),
+    Column(title="pairs", text=lambda row: str(len(row["cut"]))),
+    Column(title="taken for a cut", text=lambda row: str(np.sum(row["cut"]))),
+    Column(title="%", text=lambda row: f"{100 * np.mean(row['cut']):.0f}"),
 )
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=16, help="scenes of each kind")
-    seeds = parser.parse_args(arguments).seeds
-    torch.set_num_threads(1)
-    body = SparseBody.from_assets(load_open_body())
-    print(markdown(list(crossings(body, seeds)), COLUMNS), end="\n\n")
-    print(markdown(list(cuts(4 * seeds)), CUT_COLUMNS))
-
-
-if __name__ == "__main__":
-    main()
+CASES = {"tracks": (crossing_cases, TRACK_COLUMNS), "cuts": (cut_cases, CUT_COLUMNS)}

@@ -1,30 +1,24 @@
 """Frames of a person in one fit against what is done without: frames alone, one shape, smoothing afterwards.
 
-    python -m benchmarks.clips                          the tables of docs/benchmarks/views.md
-    python -m benchmarks.clips --clips 1 --seeds 0      a check of the program
-    python -m benchmarks.clips --cases motion gaps      some of the tables
-
 People are those of `benchmarks.clip_people`: 64 frames at 30 Hz, errors that last. Errors are mean and standard
-deviation over frames. Processor time, one thread.
+deviation over frames.
 """
 
-import argparse
 import resource
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.cases import ERRORS, Bench, mean, spread
 from benchmarks.clip_people import ClipPeople, make_clips, make_view_clips
 from benchmarks.measure import timed
 from benchmarks.rig_people import disturbed
 from benchmarks.smoothing import interpolated, smoothed
-from benchmarks.table import METHOD, Column, Row, markdown
+from benchmarks.table import METHOD, Column, Row
 from benchmarks.trial import state_of_parameters
-from benchmarks.view_methods import CPU, MEASURES, errors_of
-from benchmarks.views import spread
+from benchmarks.view_methods import CPU, errors_of
 from fitting.clips.inputs import Clips
 from fitting.clips.refine import refine_clips
 from fitting.clips.views import refine_view_clips
@@ -35,7 +29,6 @@ from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.batches import take_rows
 from model.body import skeleton
-from model.body.assets import load_open_body
 from model.metrics.joints import pa_mpjpe_mm
 from tasks.synthetic.motion import RATE_HZ
 
@@ -43,13 +36,13 @@ FRAMES = 64
 SPEEDS = {8: "lively", 20: "everyday", 50: "slow"}
 """Frames from one drawn pose to the next."""
 WINDOWS = (9, 15, 21)
+LENGTHS = (16, 64, 128, 256, 512)
 _HANDS = (skeleton.SMPLX_LEFT_HAND, skeleton.SMPLX_RIGHT_HAND)
 SHAKE = "shake"
 COLUMNS = (
-    METHOD,
-    *(Column(title=title, text=spread(name)) for name, title in MEASURES.items()),
+    *ERRORS,
     Column(title="acceleration mm/s²", text=spread(SHAKE)),
-    Column(title="ms a frame", text=lambda row: f"{np.mean(row['ms']):.1f}" if "ms" in row else ""),
+    Column(title="ms a frame", text=mean("ms", "{:.1f}")),
 )
 HAND_COLUMNS = (
     METHOD,
@@ -57,17 +50,6 @@ HAND_COLUMNS = (
     Column(title="hands in sight PA mm", text=spread("seen")),
     Column(title="hidden hands", text=lambda row: str(len(row["hidden"]))),
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """What every case needs."""
-
-    body: SparseBody
-    """The open body."""
-    clips: int
-    """In each case, of a seed."""
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,14 +181,21 @@ def _hand_errors(body: SparseBody, found: State, truth: State) -> list[Tensor]:
 
 
 def length_cases(bench: Bench) -> list[Row]:
-    """Longer and longer clips of the same number of frames; from 256 frames on in windows."""
-    rows = []
-    for frames in (16, 64, 256, 512):
-        people = make_clips(bench.body, max(1, bench.clips * FRAMES // frames), frames, seed=bench.seed)
-        found = by_clips(bench, people)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows.append(row_of(bench, f"{frames} frames in one fit (peak of the program {peak:.0f} MB)", people, found))
+    """The first frames of the same clips, more and more of them; from 256 on in windows."""
+    longest = max(LENGTHS)
+    drawn, rows = make_clips(bench.body, bench.clips, longest, seed=bench.seed), []
+    for frames in LENGTHS:
+        people = take_rows(drawn, torch.arange(bench.clips * longest).view(-1, longest)[:, :frames].flatten())
+        rows += [
+            row_of(bench, f"{frames} frames: one shape", people, by_refine(bench, people, shared=True)),
+            row_of(bench, f"{frames} frames: clip in one fit", people, by_clips(bench, people)) | {"peak": _peak_mb()},
+        ]
     return rows
+
+
+def _peak_mb() -> np.ndarray:
+    """Of the program so far (1,)."""
+    return np.full(1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def view_cases(bench: Bench) -> list[Row]:
@@ -246,37 +235,10 @@ def view_cases(bench: Bench) -> list[Row]:
     return [row_of(bench, method, own, found) for method, found in methods.items()]
 
 
-CASES: dict[str, tuple[Callable[[Bench], list[Row]], tuple[Column, ...]]] = {
+CASES = {
     "motion": (motion_cases, COLUMNS),
     "gaps": (gap_cases, COLUMNS),
     "hands": (hand_cases, HAND_COLUMNS),
-    "length": (length_cases, COLUMNS),
-    "views": (view_cases, COLUMNS),
+    "length": (length_cases, (*COLUMNS, Column(title="peak of the program MB", text=mean("peak", "{:.0f}")))),
+    "view clips": (view_cases, COLUMNS),
 }
-
-
-def merged(rows: list[Row]) -> Row:
-    """Rows of the same method of several seeds as one."""
-    measures = {name: np.concatenate([row[name] for row in rows]) for name in rows[0] if name != "method"}
-    return {"method": rows[0]["method"], **measures}
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Runs the program."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=4, help="of each case and seed")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    body = SparseBody.from_assets(load_open_body())
-    print(f"{options.clips} clips of each seed {options.seeds}; mean ± standard deviation over frames.\n")
-    for case in options.cases:
-        rows_of, columns = CASES[case]
-        found = [rows_of(Bench(body=body, clips=options.clips, seed=seed)) for seed in options.seeds]
-        rows = [merged(list(same)) for same in zip(*found, strict=True)]
-        print(f"**{case}**\n\n{markdown(rows, columns)}\n", flush=True)
-
-
-if __name__ == "__main__":
-    main()
