@@ -152,9 +152,9 @@ def triangulated_first(bench: Bench, name: str, people: RigPeople) -> Row:
         xx, xy, xz, yy, yz, zz = folded.information
         matrix = torch.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], -1).unflatten(-1, (3, 3))
         known = (seen.precision > 0).any(1)
-        spread = torch.linalg.inv(torch.where(known[..., None, None], matrix, torch.eye(3)))
+        spread = torch.linalg.inv_ex(matrix).inverse
         sigma = (spread.diagonal(dim1=-2, dim2=-1).sum(-1) / 3).sqrt()
-        sigma = torch.where(known & torch.isfinite(sigma), sigma, torch.inf)
+        sigma = torch.where(known & (sigma > 0), sigma, torch.inf)
         own = take_rows(people.observations, rows)
         own = replace(own, sigma_px=torch.full_like(own.sigma_px, torch.inf))
         coarse, camera = take_rows(people.coarse, rows), take_rows(people.camera, rows)

@@ -109,6 +109,7 @@ def factorise(blocks: Tensor, lift: Tensor, band: Band, weight: Tensor) -> BandF
             ahead.append(inverse[t - 1] @ coupling.mT)
             matrix -= coupling @ ahead[t - 1]
         factor, info = torch.linalg.cholesky_ex(matrix)
-        inverse.append(torch.cholesky_inverse(factor))
+        # An inverse of a factor that is none may raise.
+        inverse.append(torch.cholesky_inverse(torch.where(info == 0, factor, torch.eye(len(factor)).to(factor))))
         flaws.append(info)
     return BandFactor(inverse=inverse, ahead=ahead, skip=skip, solvable=(torch.stack(flaws) == 0).all())

@@ -10,14 +10,18 @@ from fitting.clips.inputs import Clips
 from fitting.clips.joint import JointFit, crossfaded, fit_window, with_one_shape
 from fitting.clips.motion import Motion, ToWorld
 from fitting.clips.settings import ClipConfig
+from fitting.clips.strands import Path, strands
 from fitting.clips.windows import windows
 from fitting.problem import Problem
 from fitting.solver import Solution, Status
 from fitting.unknowns import State
 from model.batches import take_rows
+from model.body import skeleton
+from model.imaging.camera import position_to_transl
 
 _MOST_MISSED = 0.5
 """Share of the largest loss of the keypoints up to which a fit meets a frame."""
+_POINTS = slice(skeleton.BODY.start, skeleton.FEET.stop)
 _MOST_ROUNDS = 2
 """Fits of a window anew, without the frames that the one before did not meet."""
 
@@ -38,8 +42,10 @@ class FittedWindow:
 
 def fitted_windows(
     problem: Problem, solution: Solution, clips: Clips, rows: Tensor, config: ClipConfig, world: ToWorld | None = None
-) -> list[FittedWindow]:
-    """The frames of one clip, window by window; those without neighbours, and windows that show nobody, left out.
+) -> tuple[list[FittedWindow], Tensor]:
+    """The frames of one clip, window by window, and which of them (R,) show somebody else among those of a person.
+
+    Those, frames without neighbours, and windows that show nobody, are in no window.
 
     Args:
         problem: of R frames, each on its own.
@@ -49,6 +55,56 @@ def fitted_windows(
         config: settings.
         world: where the cameras of the R frames stand; None for one camera a clip.
     """
+    shown = problem.people.usable & (solution.status != Status.NOT_FINITE)
+    path = _path(problem, solution, rows[shown[rows]], clips.time_s, world)
+    found, strange = [], torch.zeros_like(shown)
+    strange[rows] = shown[rows]
+    for own in _people(rows, shown, strands(path)):
+        strange[own] = False
+        found += _of_one_person(problem, solution, clips, own, config, world)
+    return found, strange
+
+
+def _path(problem: Problem, solution: Solution, rows: Tensor, time_s: Tensor, world: ToWorld | None) -> Path:
+    """The points of body and feet of some rows (F,): in the world, or across the rays of the camera."""
+    people = problem.people
+    seen = people.precision[rows, _POINTS] > 0
+    if world is None:
+        depth = position_to_transl(solution.state.position[rows])[:, 2]
+        scale = (depth.median() if len(rows) else 1.0) / people.camera.focal_px[rows]
+        places = people.keypoints_px[rows, _POINTS] - people.camera.principal_px[rows, None]
+        return Path(places * scale[:, None, None], seen, time_s[rows])
+    parts = rows.split(problem.config.batch_size)
+    bodies = [problem.model.forward(take_rows(solution.state, part)).points_cam[:, _POINTS] for part in parts]
+    places = torch.cat(bodies) @ world.turn[rows].mT + world.shift_m[rows, None]
+    return Path(places, seen, time_s[rows])
+
+
+def _people(rows: Tensor, shown: Tensor, people: list[Tensor]) -> list[Tensor]:
+    """Rows of each person of a clip, in the order of time, each with the frames that show nobody, up to the next one.
+
+    Args:
+        rows: (F,) of the clip.
+        shown: (R,) bool: shows somebody.
+        people: of the rows that show somebody, by their place among them.
+    """
+    places = torch.nonzero(shown[rows]).squeeze(1)
+    own = sorted((places[person] for person in people if len(person) > 1 or len(places) == 1), key=lambda one: one[0])
+    ends = [int(person[0]) for person in own[1:]] + [len(rows)]
+    found = []
+    for number, (person, end) in enumerate(zip(own, ends, strict=False)):
+        belongs = ~shown[rows]
+        belongs[person] = True
+        belongs[end:] = False
+        belongs[: int(person[0]) if number else 0] = False
+        found.append(rows[belongs])
+    return found
+
+
+def _of_one_person(
+    problem: Problem, solution: Solution, clips: Clips, rows: Tensor, config: ClipConfig, world: ToWorld | None
+) -> list[FittedWindow]:
+    """The rows of one person, window by window."""
     found: list[FittedWindow] = []
     masks: list[Tensor] = []
     for window in windows(rows, clips.time_s, config):

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_MIN_STEP_S = 1e-3
+"""No camera takes frames that are closer."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clips:
@@ -31,14 +34,15 @@ class Clips:
             )
         time = self.time_s.double()
         for rows in self.rows():
-            early = torch.nonzero(time[rows].diff() <= 0).flatten().tolist()
+            early = torch.nonzero(time[rows].diff() <= _MIN_STEP_S).flatten().tolist()
             if early:
                 first, then = int(rows[early[0]]), int(rows[early[0] + 1])
-                how = "at the same time as" if time[first] == time[then] else "before"
+                step = float(time[then] - time[first])
+                how = "before" if step < 0 else "less than a millisecond after" if step > 0 else "at the same time as"
                 raise ValueError(
-                    f"frames of a clip need rising times: row {then} of clip {int(self.clip[then])} was taken {how} "
-                    f"row {first} ({float(time[then]):.6g} s and {float(time[first]):.6g} s); sort the frames by time, "
-                    "and give each person a clip of their own"
+                    f"frames of a clip need rising times in seconds: row {then} of clip {int(self.clip[then])} was "
+                    f"taken {how} row {first} ({float(time[then]):.6g} s and {float(time[first]):.6g} s); sort the "
+                    "frames by time, and give each person a clip of their own"
                 )
 
     def rows(self) -> list[Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.clips.gaps import Seen, between, loosened, with_gaps_bridged
+from fitting.clips.gaps import Seen, between, bridged, loosened, with_gaps_bridged
 from fitting.clips.motion import Motion
 from fitting.clips.problem import ClipProblem
 from fitting.clips.settings import ClipConfig
@@ -62,6 +62,8 @@ def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Mot
     model, columns = problem.model, problem.shared_columns
     seen = Seen.of(problem, fitted)
     problem, state = with_gaps_bridged(problem, solution.state, seen, motion.time_s, config)
+    # The less time between frames, the more their own errors look like motion, and steps are linear: they start evenly.
+    state = bridged(state, motion.far_apart(fitted) | ~fitted, motion.time_s)
     shape = shared_values(solution.state, model.layout, columns)[fitted].mean(0)
     state = with_shared(state, model.layout, columns, shape.expand(len(fitted), -1))
     prior = _once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)

@@ -69,6 +69,19 @@ class Motion:
         scale = middle.rsqrt()  # 1 / middle, and the root of the time that it stands for
         return scale / step[:-1], scale / step[1:]
 
+    def number_type(self, usual: torch.dtype) -> torch.dtype:
+        """In which the frames are solved for: the closer they are, the more smoothness outweighs what each shows."""
+        is_dense = bool((self.time_s.diff() < UNIT_S / 3).any())
+        return torch.float64 if is_dense else usual
+
+    def far_apart(self, among: Tensor) -> Tensor:
+        """(F,) bool: of the frames `among` (F,) those that are about `UNIT_S` apart, or more."""
+        chosen, last = torch.zeros_like(among), -torch.inf
+        for frame in torch.nonzero(among).flatten().tolist():
+            if float(self.time_s[frame]) - last > 0.9 * UNIT_S:
+                chosen[frame], last = True, float(self.time_s[frame])
+        return chosen
+
     @cached_property
     def band(self) -> Band:
         """K of the second differences."""

@@ -109,8 +109,11 @@ class ClipProblem:
 
     def eliminate(self, equations: Equations, lift: Tensor, shared_lift: Tensor) -> Elimination:
         """The frames eliminated, with `lift` (F, Q) and `shared_lift` (C,) added to the diagonals."""
-        factor = factorise(equations.own, lift, self.motion.band, self.weight[self.own])
-        along = factor.solve(torch.cat([-equations.gradient[..., None], equations.cross], -1))
+        exact, usual = self.motion.number_type(lift.dtype), lift.dtype
+        weight = self.weight[self.own].to(exact)
+        factor = factorise(equations.own.to(exact), lift.to(exact), self.motion.band, weight)
+        right = torch.cat([-equations.gradient[..., None], equations.cross], -1)
+        along = factor.solve(right.to(exact)).to(usual)
         matrix = equations.shared + torch.diag(shared_lift)
         matrix = matrix - (equations.cross.mT @ along[..., 1:]).sum(0)
         return Elimination(factor=factor, along=along, matrix=(matrix + matrix.mT) / 2)
@@ -151,7 +154,7 @@ class ClipProblem:
         """
         gradient, alone = self._frames(state, forward)
         left = self._undamped(self._equations(state, gradient, alone))
-        factor, _ = torch.linalg.cholesky_ex(left.factor.covariances())
+        factor, _ = torch.linalg.cholesky_ex(left.factor.covariances().to(alone))
         known, follow = torch.cholesky_inverse(factor), left.along[..., 1:]
         cross = known @ follow
         matrix = torch.zeros_like(alone)

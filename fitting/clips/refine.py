@@ -76,7 +76,9 @@ def refine_clips(
         joined = torch.zeros(count, dtype=torch.bool, device=model.device)
         strange = torch.zeros_like(joined)
         for rows in clips.rows():
-            for window in fitted_windows(problem, solution, clips, rows, clip_config):
+            windows, of_others = fitted_windows(problem, solution, clips, rows, clip_config)
+            strange |= of_others
+            for window in windows:
                 inside = torch.zeros_like(window.strange)
                 inside[window.keep] = True
                 kept = torch.nonzero(inside & ~window.strange).squeeze(1)

@@ -82,7 +82,7 @@ def refine_view_clips(
         spread = spread_of(problem, before.state, problem.model.forward(before.state))
         moved = torch.zeros_like(number, dtype=torch.bool)
         for rows in own.rows():
-            for window in fitted_windows(problem, before, own, rows, clip_config, world):
+            for window in fitted_windows(problem, before, own, rows, clip_config, world)[0]:
                 inside = torch.zeros_like(window.strange)
                 inside[window.keep] = True
                 kept = torch.nonzero(inside & ~window.strange).squeeze(1)
@@ -114,9 +114,9 @@ def _clips_of_moments(rig: Rig, clip: Tensor) -> Clips:
         if early:
             before, then = int(of_clip[early[0]]), int(of_clip[early[0] + 1])
             raise ValueError(
-                f"frames of a clip need rising times: moment {int(names[then])} of clip {int(number)} was taken at "
-                f"{float(time[then]):.6g} s, moment {int(names[before])} at {float(time[before]):.6g} s; number "
-                "moments in the order of time"
+                f"frames of a clip need rising times in seconds: moment {int(names[then])} of clip {int(number)} was "
+                f"taken at {float(time[then]):.6g} s, moment {int(names[before])} at {float(time[before]):.6g} s; "
+                "number moments in the order of time"
             )
     return Clips(clip=own, time_s=time)
 

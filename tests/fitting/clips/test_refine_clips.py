@@ -18,6 +18,8 @@ from fitting.unknowns import turned_rad
 from model.batches import take_rows, tensors_of
 
 FRAMES, GAP = 24, slice(9, 15)
+PARTS = ("truth", "observations", "coarse", "camera")
+ONE_CLIP = Clips(clip=torch.zeros(FRAMES, dtype=torch.int64), time_s=torch.arange(FRAMES, dtype=torch.float64) / 30)
 
 
 def fitted(body: SparseBody, people: ClipPeople, clip_config: ClipConfig | None = None) -> ClipResult:
@@ -98,7 +100,7 @@ def test_clips_do_not_depend_on_each_other(open_body: SparseBody, people: ClipPe
 
 def test_backwards_in_time_is_the_same_backwards(open_body: SparseBody, people: ClipPeople, joint: ClipResult) -> None:
     rows = torch.arange(FRAMES).flip(0)
-    parts = {name: take_rows(getattr(people, name), rows) for name in ("truth", "observations", "coarse", "camera")}
+    parts = {name: take_rows(getattr(people, name), rows) for name in PARTS}
     clips = Clips(clip=people.clips.clip[rows], time_s=-people.clips.time_s[rows])
     back = ClipPeople(**parts, clips=clips)
     found = joints_m(open_body, back, fitted(open_body, back).people)
@@ -194,6 +196,39 @@ def test_frames_of_somebody_else_are_fitted_alone_and_told(
     assert errors[0] < 1.3 * errors[1]
 
 
+def test_a_track_that_goes_over_to_somebody_else_is_two_clips(open_body: SparseBody, people: ClipPeople) -> None:
+    half = FRAMES // 2
+    halves = [torch.arange(half), torch.arange(FRAMES + half, 2 * FRAMES)]
+    mixed = ClipPeople(**{name: take_rows(getattr(people, name), torch.cat(halves)) for name in PARTS}, clips=ONE_CLIP)
+    result = fitted(open_body, mixed)
+    assert result.joined.all()
+    apart = [fitted(open_body, take_rows(people, half)).people for half in halves]
+    assert all(
+        all_equal(take_rows(result.people, rows), own)
+        for rows, own in zip(torch.arange(FRAMES).split(half), apart, strict=True)
+    )
+
+
+def test_frames_out_of_order_are_fitted_alone_and_told(
+    open_body: SparseBody, people: ClipPeople, single: RefineResult
+) -> None:
+    order = torch.randperm(FRAMES, generator=torch.Generator().manual_seed(1))
+    mixed = ClipPeople(**{name: take_rows(getattr(people, name), order) for name in PARTS}, clips=ONE_CLIP)
+    result = fitted(open_body, mixed)
+    assert not result.joined.any()
+    assert all_equal(result.people, take_rows(single, order))
+    assert all("not where the clip moves" in str(reason) for reason in result.reasons)
+
+
+def test_frames_of_fast_cameras_gain_as_well(open_body: SparseBody) -> None:
+    """The same motion at 120 Hz."""
+    people = make_clips(open_body, 1, 16, seed=5, spacing=80)
+    people = replace(people, clips=replace(people.clips, time_s=people.clips.time_s / 4))
+    result = fitted(open_body, people)
+    assert (result.people.status == Status.CONVERGED).all()
+    assert error_mm(open_body, people, result.people) < error_mm(open_body, people, alone(open_body, people))
+
+
 def test_a_clip_that_shows_nobody_is_left_as_it_came(open_body: SparseBody, people: ClipPeople) -> None:
     part = take_rows(people, torch.arange(4))
     nothing = replace(part.observations, sigma_px=torch.full_like(part.observations.sigma_px, torch.inf))
@@ -209,6 +244,7 @@ def test_what_is_said_of_frames_must_make_sense(open_body: SparseBody, people: C
     refused = {
         "taken before row 0": time[[1, 0, 2]],
         "taken at the same time as row 0": time[[0, 0, 2]],
+        "taken less than a millisecond after row 0": 1e-3 * time,
         "got none for 1 of 3 rows, first of all row 1": torch.tensor([0.0, torch.nan, 0.2]),
         r"time_s \(3,\), got \(2,\)": time[:2],
     }

@@ -95,5 +95,5 @@ def test_what_is_said_of_moments_must_make_sense(open_body: SparseBody, people: 
     with pytest.raises(ValueError, match="row 1 of moment 0 is of clip 7, another of clip 0"):
         fitted(open_body, drawn, torn)
     backwards = replace(drawn, rig=replace(drawn.rig, time_s=-drawn.rig.time_s))
-    with pytest.raises(ValueError, match="frames of a clip need rising times: moment 1 of clip 0"):
+    with pytest.raises(ValueError, match="frames of a clip need rising times in seconds: moment 1 of clip 0"):
         fitted(open_body, backwards, clip)
