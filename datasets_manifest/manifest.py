@@ -42,7 +42,7 @@ class Manifest:
     access: Text
     """How to get the data."""
     adapter: Text
-    """Reader of the format: folder, coco or synthetic."""
+    """Reader of the format: folder, scene, coco or synthetic."""
     root: Text
     """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
 

@@ -14,14 +14,13 @@ from typing import Annotated, ClassVar
 from pydantic import Field, PositiveInt
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, Place
-from datasets_manifest.adapters.groups import GROUP_FRAMES, group_of
+from datasets_manifest.adapters.groups import GROUP_FRAMES, ListedVideo, group_of
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
 from datasets_manifest.sources.image_names import MEMBER_MARK, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
-from datasets_manifest.sources.images import ImageError
-from datasets_manifest.sources.video import FrameChoice, VideoClip, frame_name, is_video
+from datasets_manifest.sources.video import FrameChoice, frame_name, is_video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,46 +76,27 @@ class FolderAdapter:
         if listing.links_left_out:
             yield LeftOut("linked folders left out", listing.links_left_out)
         # What cannot be looked into is told before the first photo: what was planned before may have to stay.
-        clips: dict[str, VideoClip | None] = {}
+        found: dict[str, ListedVideo] = {}
         frames: dict[str, list[int]] = {}
         if self._layout.frames is not None:
-            for video in sorted(name for name in (*videos, *named) if is_video(name)):
-                clips[video], frames[video], problem = self._frames(video, self._layout.frames)
-                if problem is not None:
-                    yield problem
+            for name in sorted(name for name in (*videos, *named) if is_video(name)):
+                video = found[name] = ListedVideo.of(self._images, name)
+                frames[name] = video.chosen(self._layout.frames)
+                if video.problem is not None:
+                    yield video.problem
             if frames:
                 counted = f"{len(frames)} video{'s' * (len(frames) > 1)}"
-                seconds = sum(clip.seconds for clip in clips.values() if clip)
+                seconds = sum(video.clip.seconds for video in found.values() if video.clip)
                 yield LeftOut(f"frames of {counted} of {seconds:.1f} s", sum(map(len, frames.values())))
         for name in sorted([*photos, *named, *videos]):
             if name not in frames:
                 alone = Place(group=name, frame=0, time_s=0.0) if frames else None
                 yield ImageRecord(image_id=name, path=name, place=alone)
             for number in frames.get(name, ()):
-                frame = f"{name}{MEMBER_MARK}{frame_name(number)}"
-                yield ImageRecord(image_id=frame, path=frame, place=self._place(name, clips[name], number))
-
-    def _frames(self, video: str, choice: FrameChoice) -> tuple[VideoClip | None, list[int], Missing | None]:
-        """A video, the numbers of its frames, and what is wrong with it.
-
-        Those that a cut one states beyond its end are among them. One that is no video has a frame, which fails; one
-        that is not there has none: it may be there next time, with frames that have labels now.
-        """
-        try:
-            clip = self._images.clip(video)
-        except ImageError as error:
-            is_gone = error.code == ErrorCode.IMAGE_MISSING
-            code = ErrorCode.LISTING_INCOMPLETE if is_gone else error.code
-            return None, [] if is_gone else [0], Missing.of(video, code, error.detail)
-        problem = None if clip.cut is None else Missing.of(video, clip.cut.code, clip.cut.detail)
-        return clip, [*clip.chosen(choice), *clip.missing(choice)], problem
-
-    def _place(self, video: str, clip: VideoClip | None, number: int) -> Place:
-        """Where in its group a frame is."""
-        if clip is None:
-            return Place(group=video, frame=number, time_s=0.0)
-        group = group_of(video, number, clip.num_frames, self._layout.group_frames)
-        return Place(group=group, frame=number, time_s=clip.time_s(number))
+                frame, video = f"{name}{MEMBER_MARK}{frame_name(number)}", found[name]
+                group = group_of(name, number, video.frames, self._layout.group_frames)
+                place = Place(group=group, frame=number, time_s=video.time_s(number))
+                yield ImageRecord(image_id=frame, path=frame, place=place)
 
 
 def _hidden(name: str) -> Missing:

@@ -14,6 +14,7 @@ A = TypeVar("A", bound=Adapter)
 _MODULES = {
     "coco": "datasets_manifest.adapters.coco",
     "folder": "datasets_manifest.adapters.folder",
+    "scene": "datasets_manifest.adapters.scene",
     "synthetic": "datasets_manifest.adapters.synthetic",
 }
 _ADAPTERS: dict[str, type[Adapter]] = {}

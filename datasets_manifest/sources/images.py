@@ -135,6 +135,13 @@ def exif_orientation(data: bytes) -> int:
         return _orientation(image)
 
 
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """Width and height of an image as it is decoded, upright; raises as ``exif_orientation``."""
+    with _open(data, name, DEFAULT_MAX_PIXELS) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) > 4 else (width, height)
+
+
 def exif_focal_px(data: bytes) -> float | None:
     """The focal length in px of the image, from the 35 mm equivalent in its EXIF block; None where there is none.
 

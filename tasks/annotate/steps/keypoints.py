@@ -208,8 +208,9 @@ def _image_input(plan: Columns, row: int, rgb: np.ndarray, exif_focal_px: float 
 
 
 def _size_error(plan: Columns, row: int, rgb: np.ndarray, reader: PhotoReader) -> ImageError | None:
-    """Why annotations do not fit a photo: they were made on one of another size. Nobody in it is annotated: none."""
-    if plan["person"][row] == PERSON_UNKNOWN:
+    """Why annotations or a calibration do not fit a photo: they were made on one of another size. Where a data set has
+    neither, none."""
+    if plan["person"][row] == PERSON_UNKNOWN and math.isnan(plan["focal_px"][row]):
         return None
     height, width = rgb.shape[:2]
     # 0 where the data set does not say.
@@ -223,7 +224,7 @@ def _size_error(plan: Columns, row: int, rgb: np.ndarray, reader: PhotoReader) -
     if turn > 1:
         detail += f" once it is turned as its EXIF orientation {turn} says; turn the annotations too, or drop the tag."
     else:
-        detail += "; give the photo that was annotated, or correct the annotations."
+        detail += "; give the photo that was annotated or calibrated, or correct what the data set states."
     return ImageError(ErrorCode.SOURCE_ROW_INVALID, detail)
 
 

@@ -9,6 +9,7 @@ import pytest
 from coco_files import HEIGHT, WIDTH, coco_image, coco_person, write_coco
 from permissions import permissions_hold
 from plans import plan_of
+from scenes import camera_file, write_cameras, write_photo, write_scene_manifest
 from table_rows import table_from_rows
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode
@@ -85,6 +86,22 @@ def test_annotations_on_a_photo_of_another_size_are_refused_with_both_sizes(tmp_
     assert table["error_code"].to_pylist() == [ErrorCode.SOURCE_ROW_INVALID]
     assert sentence(table).startswith("1.jpg: the data set states 800 x 600 px, the photo has 80 x 120 px; give")
     assert (table["image_width"].to_pylist(), table["image_height"].to_pylist()) == ([WIDTH], [HEIGHT])
+
+
+def test_a_photo_of_another_size_than_its_calibrated_camera_is_refused(tmp_path, estimator):
+    for name in ("left/1", "left/2", "right/1"):
+        write_photo(tmp_path / f"rig/{name}.jpg", (48, 32) if name == "left/2" else (96, 64))
+    write_cameras(tmp_path / "rig/cameras.yaml", camera_file())
+    source = write_scene_manifest(tmp_path / "rig", images="{camera}/{frame}.jpg", cameras="cameras.yaml", fps=10)
+    config = AnnotateConfig(datasets=(str(source),))
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    plan_of(config, workspace)
+    table = step.annotate_keypoints(ShardJob(ShardRef(dataset="rig", split="all", index=0), workspace, config))
+    assert table["error_code"].to_pylist() == ["no_person_found", ErrorCode.SOURCE_ROW_INVALID, "no_person_found"]
+    assert table["error_detail"][1].as_py() == (
+        "left/2.jpg: the data set states 96 x 64 px, the photo has 48 x 32 px; give the photo that was annotated or "
+        "calibrated, or correct what the data set states."
+    )
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
