@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.body.skeleton import BODY, FEET
 from tasks.predict.inputs import InputFrame, Source
 from tasks.predict.people import FoundPeople
-from tasks.tracks.association import Tracker
-from tasks.tracks.cuts import Look, is_cut, look_of
+from tasks.tracks.cuts import look_of
+from tasks.tracks.films import FilmTracks, body_points
 from tasks.tracks.settings import TrackConfig
 
 
@@ -18,8 +17,7 @@ class VideoTracks:
     def __init__(self, config: TrackConfig) -> None:
         self._config = config
         self._source: Source | None = None
-        self._look: Look | None = None
-        self._tracker = Tracker(config)
+        self._film = FilmTracks(config)
 
     def add(self, frame: InputFrame, found: FoundPeople) -> list[int | None]:
         """Who each of the P people is; None in photos, and of people whose box cannot be used.
@@ -33,22 +31,10 @@ class VideoTracks:
         if frame.frame is None:
             return tracks
         if frame.source is not self._source:
-            self._source, self._look, self._tracker = frame.source, None, Tracker(self._config)
-        look = look_of(frame.rgb)
-        if self._look is not None and is_cut(self._look, look):
-            self._tracker.cut()
-        self._look = look
-        numbers = self._tracker.add(found.boxes_xyxy[found.usable], _body_px(found))
-        for person, number in zip(np.flatnonzero(found.usable), numbers.tolist(), strict=True):
+            self._source, self._film = frame.source, FilmTracks(self._config)
+        of, output = found.usable, found.output
+        points = None if output is None else body_points(output.keypoints[of], output.sigma_px[of])
+        numbers = self._film.add(look_of(frame.rgb), found.boxes_xyxy[of], points)
+        for person, number in zip(np.flatnonzero(of), numbers.tolist(), strict=True):
             tracks[person] = number
         return tracks
-
-
-def _body_px(found: FoundPeople) -> np.ndarray | None:
-    """Body and feet (P, K, 2) px of the usable people, NaN where not seen; None of a whole image as one person."""
-    if found.output is None:
-        return None
-    of_body = slice(BODY.start, FEET.stop)
-    points = np.array(found.output.keypoints[found.usable, of_body, :2], np.float64)
-    points[~np.isfinite(found.output.sigma_px[found.usable, of_body])] = np.nan
-    return points

@@ -70,13 +70,19 @@ class Tracker:
             else:
                 velocity = self._velocity(self._tracks[number], points[person])
             self._tracks[int(numbers[person])] = _Track(points[person], float(sizes[person]), velocity, self._frame)
-        oldest = self._frame - self.config.max_gap
-        self._tracks = {number: track for number, track in self._tracks.items() if track.frame >= oldest}
-        self._frame += 1
+        self.skip(1)
         return numbers
+
+    def skip(self, frames: int) -> None:
+        """Lets frames pass that nobody has looked at; less than one is none."""
+        self._frame += max(frames, 0)
+        oldest = self._frame - 1 - self.config.max_gap
+        self._tracks = {number: track for number, track in self._tracks.items() if track.frame >= oldest}
 
     def _pairs(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Which track, by its place among all, is whom (n,), (n,)."""
+        if not len(points):  # then it is not known of how many points people are
+            return np.zeros(0, int), np.zeros(0, int)
         cost = np.array([self._costs(track, points) for track in self._tracks.values()])
         cost = cost.reshape(len(self._tracks), len(points))
         tracks, people = linear_sum_assignment(np.minimum(cost, self.config.max_distance))

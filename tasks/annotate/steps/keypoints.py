@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
+from datasets_manifest.schema.group_columns import camera_track_column
 from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES, ErrorCode, Status, image_id_of, make_sample_id
 from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PERSON_UNKNOWN
+from datasets_manifest.schema.person_columns import NUM_KEYPOINTS
 from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from model.estimators.base import (
@@ -28,6 +30,9 @@ from model.estimators.refusals import refusals
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.steps.job import ShardJob
 from tasks.estimators import borrowed
+from tasks.tracks.cuts import look_of
+from tasks.tracks.films import FilmedPhoto, body_points, follow
+from tasks.tracks.pieces import NOBODY
 
 
 def annotate_keypoints(job: ShardJob) -> pa.Table:
@@ -37,14 +42,22 @@ def annotate_keypoints(job: ShardJob) -> pa.Table:
         RuntimeError: A photo that has a label may not be read, or its disk failed: a failed row would replace it.
     """
     plan, reader = job.columns("plan"), job.photos()
+    in_groups = bool(plan.has("group").any())
     photos = (_Photo.read(plan, people, reader, job) for people in _by_photo(plan["sample_id"]))
     tables: list[pa.Table] = []
+    filmed: list[FilmedPhoto] = []
     with borrowed("keypoints", job.config.keypoints) as estimator:
         chunk_bytes = job.config.run.photo_chunk_mb * MIB
         for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb, chunk_bytes):
             found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
             tables += [table for photo in chunk for table in photo.tables(found.get(id(photo)), estimator.info.name)]
-    return joined(tables, KEYPOINTS_SCHEMA)
+            if in_groups:
+                filmed += [photo.filmed(found.get(id(photo))) for photo in chunk]
+    table = joined(tables, KEYPOINTS_SCHEMA)
+    if not in_groups:
+        return table
+    tracks = np.concatenate([np.zeros(0, int), *follow(filmed, job.config.groups.tracks)])
+    return table.append_column(camera_track_column(), pa.array(tracks, pa.int32(), mask=tracks == NOBODY))
 
 
 def _by_photo(sample_ids: np.ndarray) -> list[np.ndarray]:
@@ -138,6 +151,26 @@ class _Photo:
             yield self._failed(self.asked[:1], [ErrorCode.NO_PERSON_FOUND], [detail], _size(self.image.rgb, 1))
         else:
             yield self._found(self.image, found)
+
+    def filmed(self, found: KeypointsOutput | None) -> FilmedPhoto:
+        """The photo of a group, its people in the order of its rows."""
+        num_found = 0 if found is None else found.num_people
+        is_known = self.plan["person"][self.asked] != PERSON_UNKNOWN
+        rows = np.concatenate([self.refused, np.repeat(self.asked, np.where(is_known, 1, max(1, num_found)))])
+        boxes = np.full((len(rows), 4), np.nan)
+        keypoints, sigma_px = np.zeros((len(rows), NUM_KEYPOINTS, 2)), np.full((len(rows), NUM_KEYPOINTS), np.inf)
+        if found is not None and num_found:
+            boxes[-num_found:], sigma_px[-num_found:] = found.boxes_xyxy, found.sigma_px
+            keypoints[-num_found:] = found.keypoints[..., :2]
+        place: dict[str, Any] = {name: self.plan[name][rows[0]] for name in ("group", "camera", "frame")}
+        return FilmedPhoto(
+            film=None if place["group"] is None else (place["group"], place["camera"]),
+            frame=int(place["frame"]),
+            look=None if self.image is None else look_of(self.image.rgb),
+            boxes_xyxy=boxes,
+            points_px=body_points(keypoints, sigma_px),
+            known=np.where(self.plan.has("track"), self.plan["track"], NOBODY)[rows],
+        )
 
     def _failed(
         self,

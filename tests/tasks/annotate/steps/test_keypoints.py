@@ -6,21 +6,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import stub_estimators
 from coco_files import HEIGHT, WIDTH, coco_image, coco_person, write_coco
+from manifests import write_manifest
 from permissions import permissions_hold
+from PIL import Image
 from plans import plan_of
 from scenes import camera_file, write_cameras, write_photo, write_scene_manifest
 from table_rows import table_from_rows
+from video_files import write_video
 
+from datasets_manifest.adapters.base import ImageRecord, PersonRecord, Place
+from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
 from model.estimators.base import EstimatorInfo, KeypointsOutput
+from tasks.annotate.plan.plan_file import plan_table
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps import keypoints as step
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.settings import EstimatorConfig
+
+STUB = stub_estimators.StubKeypoints.info.name
 
 
 def rows_of(folder, *data, **options):
@@ -160,3 +169,62 @@ def test_a_photo_that_may_not_be_read_costs_no_good_label(tmp_path, status):
         else:
             table = step.annotate_keypoints(ShardJob(shard, workspace, config))
             assert table["error_code"].to_pylist() == [ErrorCode.IMAGE_MISSING, None]
+
+
+def test_a_video_has_tracks_and_photos_beside_it_each_their_own(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write_video(photos / "clip.avi", 4)
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    Image.new("RGB", (WIDTH, HEIGHT), "grey").save(photos / "photo.jpg")
+    manifest = write_manifest(tmp_path / "few.yaml", "few", photos, layout="{frames: {every: 1}}")
+    config = AnnotateConfig(datasets=(str(manifest),), keypoints=EstimatorConfig(backend=STUB))
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    shard = ShardRef(dataset="few", split="all", index=0)
+    plan_of(config, workspace)
+    job = ShardJob(shard, workspace, config)
+    table = step.annotate_keypoints(job)
+    tracks = dict(zip(table["image"].to_pylist(), table["track"].to_pylist(), strict=True))
+    assert tracks == {f"clip.avi::{frame:06d}": 0 for frame in range(4)} | {"photo.jpg": 0, "broken.jpg": None}
+    write_shard(workspace.step_path("keypoints", shard), table, job.footer("keypoints"))
+    assert job.columns("keypoints").has("track").tolist() == [track is not None for track in table["track"].to_pylist()]
+
+
+def in_clip(number, *tracks, place=..., refused=()):
+    """Photo ``number`` of a clip, backwards: people beside each other, whose tracks the data set may know."""
+    people = []
+    for index, track in enumerate(tracks):
+        box = np.array([25.0 * index, 5, 25 * index + 20, 105])
+        points = np.linspace([*box[:2], 1], [*box[2:], 1], 133)
+        code = ErrorCode.SOURCE_ROW_INVALID if index in refused else None
+        people.append(
+            PersonRecord(index=index, bbox_xyxy=box, keypoints=points, track=track, error_code=code, error_detail=code)
+        )
+    if place is ...:
+        place = Place(group="clip", frame=9 - number, time_s=0.1 * (9 - number))
+    return ImageRecord(image_id=str(number), path=f"{number}.jpg", people=tuple(people), place=place)
+
+
+def test_tracks_of_the_data_set_are_kept_and_who_is_not_known_has_a_number_beyond(tmp_path):
+    records = [
+        in_clip(1, None, 4),
+        in_clip(2, None, 4, refused=[0, 1]),
+        in_clip(3, None, 4),
+        in_clip(4, None, 4),
+        in_clip(5, None, None, place=None),
+    ]
+    manifest = write_coco(tmp_path, [coco_image(number) for number in range(1, 6)], [coco_person(1)])
+    (tmp_path / "3.jpg").write_bytes(b"no photo")
+    config = AnnotateConfig(datasets=(str(manifest),), keypoints=EstimatorConfig(backend="annotations"))
+    workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    shard = ShardRef(dataset="group", split="val", index=0)
+    plan_of(config, workspace)
+    path = workspace.plan_path(shard)
+    write_shard(path, plan_table(records, load_manifest(manifest)), read_footer(path))
+    table = step.annotate_keypoints(ShardJob(shard, workspace, config))
+    assert table["track"].to_pylist() == [5, 4, None, 4, None, 4, 5, 4, None, None]
+    assert [code is None for code in table["error_code"].to_pylist()] == [True] * 2 + [False] * 4 + [True] * 4
+
+
+def test_a_data_set_without_groups_has_no_tracks(tmp_path):
+    assert "track" not in rows_of(tmp_path, [coco_image(1)], [coco_person(1)]).column_names
