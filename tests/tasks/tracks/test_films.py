@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tasks.tracks.cuts import look_of
+from tasks.tracks.cuts import Look, look_of
 from tasks.tracks.films import FilmedPhoto, follow
 from tasks.tracks.pieces import NOBODY
 from tasks.tracks.settings import TrackConfig
@@ -16,7 +16,7 @@ LOOKS = [
 FIGURE = np.array([[0, 0], [10, 40], [-10, 80], [5, 120], [20, 20]], float)
 
 
-def photo(frame, *left_px, film=("clip", None), look=LOOKS[0], known=None):
+def photo(frame, *left_px, film=("clip", None), look: Look | None = LOOKS[0], known=None):
     """A photo of people who stand beside each other; None is somebody who cannot be followed."""
     left = np.array([np.nan if x is None else x for x in left_px], float)
     points = np.stack([left, 0 * left], -1)[:, None] + FIGURE

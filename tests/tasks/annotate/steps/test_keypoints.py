@@ -190,7 +190,7 @@ def test_a_video_has_tracks_and_photos_beside_it_each_their_own(tmp_path):
     assert job.columns("keypoints").has("track").tolist() == [track is not None for track in table["track"].to_pylist()]
 
 
-def in_clip(number, *tracks, place=..., refused=()):
+def in_clip(number, *tracks, alone=False, refused=()):
     """Photo ``number`` of a clip, backwards: people beside each other, whose tracks the data set may know."""
     people = []
     for index, track in enumerate(tracks):
@@ -200,8 +200,7 @@ def in_clip(number, *tracks, place=..., refused=()):
         people.append(
             PersonRecord(index=index, bbox_xyxy=box, keypoints=points, track=track, error_code=code, error_detail=code)
         )
-    if place is ...:
-        place = Place(group="clip", frame=9 - number, time_s=0.1 * (9 - number))
+    place = None if alone else Place(group="clip", frame=9 - number, time_s=0.1 * (9 - number))
     return ImageRecord(image_id=str(number), path=f"{number}.jpg", people=tuple(people), place=place)
 
 
@@ -211,7 +210,7 @@ def test_tracks_of_the_data_set_are_kept_and_who_is_not_known_has_a_number_beyon
         in_clip(2, None, 4, refused=[0, 1]),
         in_clip(3, None, 4),
         in_clip(4, None, 4),
-        in_clip(5, None, None, place=None),
+        in_clip(5, None, None, alone=True),
     ]
     manifest = write_coco(tmp_path, [coco_image(number) for number in range(1, 6)], [coco_person(1)])
     (tmp_path / "3.jpg").write_bytes(b"no photo")
