@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from model.body.ehms import EHMs
+from model.body.skeleton import LEFT_HAND
 from model.renderer.people import Appearance, RestShape, sample_appearance
 from model.renderer.raster import Raster, project
 from tasks.posing import pose_bodies
@@ -19,8 +20,9 @@ from tasks.synthetic.person import SUFFIXES, ImageFormat, Light, check_pictures,
 from tasks.synthetic.scene import Sensor, develop, draw_thing, paint_background, place_person, sample_sensor
 from tasks.synthetic.visibility import keypoint_visibility, mask_box
 
-PASSING_FRAMES = 10
-"""How long something is in front of a person who is alone."""
+PASSING_FRAMES = 14
+"""How long something passes in front of the left hand of somebody who is alone, half of shorter clips; for two thirds
+of that time it hides the hand."""
 _FOCAL_SIDES = (1.0, 1.6)
 """Least and largest focal length in sides of the image."""
 _HEIGHT_SHARE = (0.8, 0.92)
@@ -199,8 +201,11 @@ def render_view(index: int, world: World, config: GroupConfig, ehm: EHMs, rest: 
         image = image * (1 - layer[..., 3:]) + layer[..., :3]
         drawn[who] = body.keypoints[0].numpy().astype(np.float64), raster, layer[..., 3] > 0
     passing = np.zeros(size_hw, bool)
-    if len(people) == 1 and number == 0 and _passes(frame, config.frames):
-        passing = _draw_passing(image, mask_box(drawn[0][2]), frame, group, config)
+    if len(people) == 1 and number == 0 and (along := _passing(frame, config.frames)) is not None:
+        points, _, mask = drawn[0]
+        hand = project(points[LEFT_HAND], camera.focal_px, camera.principal_px).mean(0)
+        side = float(np.ptp(mask_box(mask).reshape(2, 2), axis=0).max())
+        passing = _draw_passing(image, hand, side, along, [config.seed, group, 1 + config.cameras])
     place = {
         "group": group_name(group),
         "camera": camera_name(number) if config.cameras > 1 else None,
@@ -241,15 +246,14 @@ def _picture(camera: WorldCamera, config: GroupConfig) -> dict:
     }
 
 
-def _passes(frame: int, frames: int) -> bool:
-    """Whether something is in front of the person: for a while in the second half, of short clips a quarter."""
-    return 0 <= frame - frames // 2 < min(PASSING_FRAMES, frames // 4)
+def _passing(frame: int, frames: int) -> float | None:
+    """Where what passes is at a frame, from -1, where it comes, to 1, where it goes; None where it is not there."""
+    length = min(PASSING_FRAMES, frames // 2)
+    step = frame - (frames - length) // 2
+    return (2 * step + 1) / length - 1 if 0 <= step < length else None
 
 
-def _draw_passing(image: np.ndarray, bbox: np.ndarray, frame: int, group: int, config: GroupConfig) -> np.ndarray:
-    """Draws what passes in front of a person, the same in all frames; returns the mask (H, W) of what it covers."""
-    rng = np.random.default_rng([config.seed, group, 1 + config.cameras])
-    length = min(PASSING_FRAMES, config.frames // 4)
-    share = (frame - config.frames // 2 + 0.5) / length
-    low, high = bbox[:2], bbox[2:]
-    return draw_thing(rng, image, low + (high - low) * [share, 0.45], 1.5 * float((high - low).max()))
+def _draw_passing(image: np.ndarray, hand_px: np.ndarray, side_px: float, along: float, seed: list[int]) -> np.ndarray:
+    """Draws what passes in front of a hand, where it stays for a while; returns the mask (H, W) of what it covers."""
+    rng = np.random.default_rng(seed)  # anew for each frame: the same thing
+    return draw_thing(rng, image, hand_px + np.array([side_px * along**5, 0.0]), 1.5 * side_px)
