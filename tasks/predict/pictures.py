@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,20 +14,10 @@ from model.body.ehms import EHMs
 from model.regressor.photo_people import PhotoPrediction
 from model.renderer.mesh_files import MeshFormat, encode_meshes
 from model.renderer.overlay import UNSEEN_RGB, draw_mesh, encode_jpeg, side_colours, vertex_parts
+from model.renderer.track_colours import track_rgb
 
 MAX_OVERLAY_PX = 1600
 """Longer side of an overlay: enough to look at, and the rasteriser's memory grows with the pixels."""
-
-
-_HUE_STEP = 0.618
-"""Between the hues of two tracks in turn, in turns of the colour circle: of the first few no two are alike."""
-
-
-def track_rgb(track: int | None) -> np.ndarray:
-    """The colour (3,) 0..255 of a track, always the same; grey without one."""
-    if track is None:
-        return np.full(3, 200.0)
-    return 255 * np.array(colorsys.hsv_to_rgb((0.58 + _HUE_STEP * track) % 1.0, 0.6, 0.97))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,10 +22,13 @@ from datasets_manifest.schema.labels import PART_NAMES, label_schema
 from datasets_manifest.schema.people import PeopleCount, is_bridged, is_empty_photo
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
+from tasks.posing import JointBody
 from tasks.report.figures import PART_TITLES, finite
 from tasks.report.pixels import COUNTED, PixelGains, gain_text, has_pixels, shown_labels
 from tasks.report.provenance import Provenance
 from tasks.report.settings import ReportConfig
+from tasks.report.tracks import TrackStatistics
+from tasks.tracks.labelled import has_groups
 
 NUMBERS = (
     "reproj_rel",
@@ -73,8 +76,10 @@ class Group:
 class LabelStatistics:
     """Figures of many label shards; ``add`` takes them in the order of their paths."""
 
-    def __init__(self, config: ReportConfig | None = None) -> None:
+    def __init__(self, config: ReportConfig | None = None, body: JointBody | None = None) -> None:
+        """Without a body the accelerations of tracks are not known."""
         self.config = config or ReportConfig()
+        self.tracks = TrackStatistics(self.config, body)
         self.provenance = Provenance()
         self.groups: dict[tuple[str, str], Group] = defaultdict(Group)
         """By data set and split."""
@@ -92,13 +97,13 @@ class LabelStatistics:
         self._failed: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
     @classmethod
-    def of(cls, labels_dir: Path, config: ReportConfig | None = None) -> LabelStatistics:
+    def of(cls, labels_dir: Path, config: ReportConfig | None = None, body: JointBody | None = None) -> LabelStatistics:
         """Figures of all labels below a folder.
 
         Raises:
             SnapshotError: There are none, or they have a fault.
         """
-        statistics = cls(config)
+        statistics = cls(config, body)
         check_snapshot(labels_dir, visit=lambda shard, table, _: statistics.add(shard, table))
         return statistics
 
@@ -122,6 +127,8 @@ class LabelStatistics:
         self._states.extend(_STATES.index(state) for state in states)
         pixels = shard.columns(label_schema(by_pixels=True), COUNTED) if has_pixels(shard) else None
         self._count_groups(columns, is_labelled, pixels)
+        if has_groups(shard):
+            self.tracks.add(shard)
         if pixels is not None:
             self._rank_gains(pixels["photometric_gain"], ids, first)
         for row in np.flatnonzero(columns.has("error_code") & ~is_empty_photo(table)):

@@ -15,7 +15,6 @@ import jinja2
 import numpy as np
 
 from datasets_manifest.files import write_bytes, write_text
-from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
@@ -27,14 +26,17 @@ from tasks.lenses import lens_of
 from tasks.posing import pose_bodies
 from tasks.report.data import LabelStatistics, card
 from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
-from tasks.report.pixels import PIXEL_TITLES, PixelGains, draw_changes
+from tasks.report.pixels import PIXEL_TITLES, PixelGains, draw_changes, label_columns
 from tasks.report.provenance import Provenance
 from tasks.report.settings import ReportConfig
+from tasks.report.track_cards import ImageLoader, track_cards
 
-ImageLoader = Callable[[str, str, str], np.ndarray]
-"""(dataset, split, image) -> (H, W, 3) uint8 RGB; raises ImageError or OSError where the photo cannot be had."""
 Draw = Callable[[np.ndarray, Mapping[str, Any], EHMs, int], np.ndarray]
 """(photo, label row, body, side of one picture) -> pictures (h, w, 3) uint8 RGB."""
+_JITTER = {
+    "Acceleration of the joints, relative to the pelvis": "joints_m_s2",
+    "Acceleration of the pelvis": "place_m_s2",
+}
 STRIP = "Of each changed part: photo, mesh as keypoints alone had it, mesh as it is now; click to enlarge."
 
 
@@ -94,11 +96,11 @@ def write_report(
     ]
     for person, entry in groups[4]["by_person"].items():
         entry["retry"] = retry(labels.path_of(person))
-    room = config.max_bytes
+    tracks, room = track_cards(labels.tracks, image_loader, ehm, config, config.max_bytes)
     for group in groups:
         room = _draw_group(group, rows, image_loader, ehm, config, room)
     reasons = labels.list_reasons()
-    page = _render(labels, groups, reasons)
+    page = _render(labels, groups, reasons, tracks)
     write_text(Path(out), page)
     if plot is not None:
         write_bytes(Path(plot), error_plot_png({part: labels.numbers(f"reproj_{part}_px") for part in PART_NAMES}))
@@ -175,8 +177,7 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
     needed = ("transl_m", "global_orient", "body_pose", "focal_px", "principal_px")
     if label["status"] == Status.FAILED.value or any(label[name] is None for name in needed):
         return person_photo(photo, box, keypoints, tile_px)
-    columns = {name: np.asarray(label[name])[None] for name in LABEL_PARAMETERS if label.get(name)}
-    vertices = pose_bodies(ehm, columns).vertices[0].numpy().astype(np.float64)
+    vertices = pose_bodies(ehm, label_columns(label)).vertices[0].numpy().astype(np.float64)
     faces = np.asarray(ehm.assets.smplx.faces)
     focal, principal = float(label["focal_px"]), np.asarray(label["principal_px"])
     return person_sheet(
@@ -221,7 +222,12 @@ def _template() -> jinja2.Template:
     return environment.get_template("page.html.j2")
 
 
-def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list[dict[str, Any]]) -> str:
+def _render(
+    labels: LabelStatistics,
+    groups: list[dict[str, Any]],
+    reasons: list[dict[str, Any]],
+    tracks: list[dict[str, Any]],
+) -> str:
     charts = [_chart(PART_TITLES[part], labels.numbers(f"reproj_{part}_px"), "px") for part in PART_NAMES]
     charts.append(_chart("All inliers over the box's longer side", 100 * labels.numbers("reproj_rel"), "%"))
     charts += [_chart(f"Quality: {PART_TITLES[part]}", labels.numbers(f"{part}_quality"), "") for part in PART_NAMES]
@@ -236,6 +242,9 @@ def _render(labels: LabelStatistics, groups: list[dict[str, Any]], reasons: list
         pixels=pixels,
         pixel_titles=PIXEL_TITLES,
         groups=[group for group in groups if group["cards"]],
+        in_groups={"/".join(name): counts for name, counts in sorted(labels.tracks.datasets.items())},
+        track_charts=[_chart(title, labels.tracks.numbers(name), "m/s²") for title, name in _JITTER.items()],
+        tracks=tracks,
         provenance=labels.provenance,
     )
 

@@ -19,6 +19,7 @@ from model.renderer.overlay import View, draw_mesh, side_colours
 from model.renderer.part_windows import KEYPOINTS, MARGIN, PARTS, Part
 from tasks.posing import pose_bodies
 from tasks.report.figures import PART_TITLES
+from tasks.tracks.labelled import has_groups
 
 PIXEL_TITLES = {"left_hand": PART_TITLES["left_hand"], "right_hand": PART_TITLES["right_hand"], "head": "Head"}
 COUNTED = ("photometric_gain", "mask_source")
@@ -65,9 +66,14 @@ def has_pixels(shard: Shard) -> bool:
 
 
 def shown_labels(shard: Shard) -> pa.Table:
-    """The labels of a shard, with what pixels say of them where they were asked."""
-    schema = label_schema(by_pixels=has_pixels(shard))
+    """The labels of a shard, with what pixels say of them where they were asked, and with groups if there are some."""
+    schema = label_schema(by_pixels=has_pixels(shard), in_groups=has_groups(shard))
     return shard.table(schema, [name for name in schema.names if name != "before_pixels_shape"])
+
+
+def label_columns(label: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The parameters of one label row as columns (1, n) that ``pose_bodies`` takes."""
+    return {name: np.asarray(label[name])[None] for name in LABEL_PARAMETERS if label.get(name)}
 
 
 def gain_text(label: Mapping[str, Any]) -> str:
@@ -85,7 +91,7 @@ def draw_changes(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px
     parts: list[Part] = [part for part in PARTS if np.isfinite(gains[part])]
     if not parts:
         return []
-    now = {name: np.asarray(label[name])[None] for name in LABEL_PARAMETERS if label.get(name)}
+    now = label_columns(label)
     before = now | {name: np.asarray(values)[None] for name, values in dict(label["before_pixels"]).items()}
     bodies = [pose_bodies(ehm, columns) for columns in (before, now)]
     focal, principal = float(label["focal_px"]), np.asarray(label["principal_px"])

@@ -19,6 +19,8 @@ class ReportConfig:
     """People drawn at random from the others."""
     num_by_pixels: int = 6
     """People whose head or hands gained most by pixels, drawn before and after."""
+    num_tracks: int = 3
+    """Tracks of data sets with groups that jitter most, and as many others, that are drawn."""
     num_failed: int = 8
     """Failed people that are shown, spread over the reasons."""
     tile_px: int = 512
@@ -31,7 +33,15 @@ class ReportConfig:
     """Of the random choice."""
 
     def __post_init__(self) -> None:
-        for name in ("num_worst", "num_worst_of_part", "num_random", "num_by_pixels", "num_failed", "seed"):
+        for name in (
+            "num_worst",
+            "num_worst_of_part",
+            "num_random",
+            "num_by_pixels",
+            "num_tracks",
+            "num_failed",
+            "seed",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"report.{name}: expected 0 or more, got {getattr(self, name)}")
         if not 64 <= self.tile_px <= 1024:

@@ -11,14 +11,17 @@ from datasets_manifest.schema.labels import PART_NAMES, PIXEL_PARTS
 from tasks.annotate.workspace import Group
 from tasks.report.data import LabelStatistics
 from tasks.report.figures import finite
+from tasks.report.tracks import track_metrics
 
 
 def dataset_figures(labels: LabelStatistics, name: Group) -> dict[str, Any]:
-    """Counts, accepted parts, reprojection errors, qualities, and what pixels changed."""
+    """Counts, tracks, accepted parts, reprojection errors, qualities, and what pixels changed."""
     group = labels.groups[name]
     metrics: dict[str, Any] = {"people": group.count.people} | asdict(group.count)
     if not group.count.bridged:
         del metrics["bridged"]
+    if (tracks := labels.tracks.datasets.get(name)) is not None:
+        metrics |= track_metrics(tracks)
     if not group.labelled:
         return metrics
 

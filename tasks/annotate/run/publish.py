@@ -49,6 +49,7 @@ from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of
 from tasks.evaluate.label_errors import LabelEvaluation, reference_records
 from tasks.metric_files import write_summary
+from tasks.posing import JointBody
 from tasks.report.data import LabelStatistics
 from tasks.report.page import draw_label, write_report
 
@@ -58,7 +59,10 @@ _SPOOL_BYTES = 1 << 20
 """Failed rows of a data set that are kept in memory until their turn; more go to a temporary file."""
 
 
-_SUMMARY = ("people", "ok", "partial", "bridged", "failed", "empty_photos", "missed_people", "pa_mpjpe_mm")
+_SUMMARY = (
+    *("people", "ok", "partial", "bridged", "failed", "empty_photos", "tracks", "joined_share"),
+    *("joints_acceleration_m_s2", "place_acceleration_m_s2", "missed_people", "pa_mpjpe_mm"),
+)
 """Figures of a data set that ``dvc metrics show`` prints, of those that there are."""
 
 
@@ -184,7 +188,7 @@ class _Reader:
         origin: Origin,
         files: ExitStack,
     ) -> None:
-        self.statistics = LabelStatistics()
+        self.statistics = LabelStatistics(body=JointBody(labelled_body(config)))
         self._workspace, self._config, self._shards = workspace, config, shards
         self._origin = replace(origin, is_told_in_files=True)
         self._plans = {_group(plan): plan for plan in plans}

@@ -61,7 +61,7 @@ class GuavaTrainConfig(EngineConfig):
     settings file."""
     datasets: tuple[LabelSet, ...]
     """Published labels with photos and masks. People are learnt from who are labelled alone in two photos or more: two
-    frames of a clip, unless `same_person` says otherwise."""
+    of a track, or of a clip where labels know no tracks, unless `same_person` says otherwise."""
     validation: tuple[LabelSet, ...] = ()
     """Likewise, to evaluate on; people are known from their first photo."""
     same_person: Text | None = None

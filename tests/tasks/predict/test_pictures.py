@@ -17,8 +17,9 @@ from model.regressor.photo_people import PhotoPeople
 from model.regressor.predict import Predictor
 from model.renderer.people import RestShape
 from model.renderer.raster import rasterise
+from model.renderer.track_colours import track_rgb
 from tasks.predict import pictures as module
-from tasks.predict.pictures import Painter, track_rgb
+from tasks.predict.pictures import Painter
 from tasks.synthetic.person import SyntheticConfig, render_person
 
 CONFIG = SyntheticConfig(image_width=160, image_height=120, supersample=1, occluder_share=0.0, seed=5)
@@ -60,8 +61,9 @@ def test_the_overlay_covers_the_person(rendered, predicted):
     for person, (prediction, posed) in zip(rendered, people, strict=True):
         clear = np.full_like(person.rgb, 255)
         drawn = decode_image(painter.overlay(clear, prediction, posed), name="overlay")
-        assert overlap((drawn < 235).any(-1), person.mask) > 0.75
-        assert overlap((drawn < 235).any(-1)[:, ::-1], person.mask) < 0.5
+        covered = np.any(drawn < 235, -1)
+        assert overlap(covered, person.mask) > 0.75
+        assert overlap(covered[:, ::-1], person.mask) < 0.5
 
 
 def test_the_mesh_file_seen_from_the_origin_along_minus_z_covers_the_person(rendered, predicted):
@@ -114,8 +116,8 @@ def test_people_of_one_photo_hide_each_other_by_distance(rendered, predicted, eh
         posed, vertices_cam=vertices, persons=(0, 1), unseen=np.concatenate([posed.unseen, posed.unseen])
     )
     clear = np.full_like(rendered[1].rgb, 255)
-    alone = cv2.imdecode(np.frombuffer(painter.overlay(clear, prediction, posed), np.uint8), 1)
-    with_far_one = cv2.imdecode(np.frombuffer(painter.overlay(clear, prediction, both), np.uint8), 1)
+    alone = decode_image(painter.overlay(clear, prediction, posed), name="alone")
+    with_far_one = decode_image(painter.overlay(clear, prediction, both), name="with_far_one")
     # Twice as far and twice as large is the same picture: the far one is hidden to the last pixel.
     assert np.abs(alone.astype(int) - with_far_one).mean() < 1.0
 
