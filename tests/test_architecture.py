@@ -49,6 +49,7 @@ ROOMS = {
         "body_model": {"settings"},
         "estimators": {"settings"},
         "evaluate": {"posing"},
+        "export": {"display", "tracks", "wording"},
         "report": {"lenses", "posing", "tracks"},
         "synthetic": {"display", "posing", "revisions", "version"},
         "people_renderer": {"body_model", "settings"},

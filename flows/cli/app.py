@@ -12,6 +12,7 @@ from flows.cli.assets import assets
 from flows.cli.command_line import one_sentence
 from flows.cli.config import config
 from flows.cli.evaluate import evaluate
+from flows.cli.export import export
 from flows.cli.finetune_renderer import finetune_renderer
 from flows.cli.init import init
 from flows.cli.predict import predict
@@ -40,7 +41,7 @@ def options(
 
 
 COMMANDS = (
-    *(init, annotate, retry, status, failures, inspect, verify, masks),
+    *(init, annotate, retry, status, failures, inspect, verify, export, masks),
     *(train, finetune_renderer, train_photometric, evaluate, predict, config, assets, up, down),
 )
 """In the order of ``pear --help``."""

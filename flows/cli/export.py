@@ -1,0 +1,45 @@
+"""``pear export``: labels in the formats of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.bar import display
+from flows.cli.command_line import Params, Settings, command_log, one_sentence, parse_settings
+from flows.cli.stopping import stoppable
+
+
+def export(
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Ids of data sets; default: all that have tracks.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option(help="amass (SMPL-X), amass-smplh (SMPL+H), bvh, or glb: one file a track.")
+    ] = "amass",
+    out: Annotated[
+        Path, typer.Option(help="Folder of the files: <out>/<format>/<data set>/<split>/<group>.track<number>...")
+    ] = Path("exports"),
+    params: Params = Path("params.yaml"),
+    settings: Settings = None,
+) -> None:
+    """Write the motion of everybody in videos and scenes of several cameras, from their labels.
+
+    Files of before are replaced. What of them no label says is told, and stands in export.json beside them.
+    """
+    with stoppable("run the same command again; it writes all files anew."), one_sentence():
+        from datasets_manifest.paths import placed
+        from tasks.annotate.provenance import labelled_body
+        from tasks.annotate.settings import load_config
+        from tasks.annotate.workspace import Workspace
+        from tasks.export.run import export_tracks
+
+        config = load_config(params, parse_settings(settings, params))
+        labels, body = Workspace.of(config.output).labels, labelled_body(config)
+        with display(command_log()) as shown:
+            written = export_tracks(labels, body, to, placed(out), shown, datasets or ())
+        for exported in written:
+            for line in exported.lines():
+                typer.echo(line)
