@@ -4,7 +4,6 @@ People are those of `benchmarks.clip_people`: 64 frames at 30 Hz, errors that la
 deviation over frames.
 """
 
-import resource
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -188,14 +187,9 @@ def length_cases(bench: Bench) -> list[Row]:
         people = take_rows(drawn, torch.arange(bench.clips * longest).view(-1, longest)[:, :frames].flatten())
         rows += [
             row_of(bench, f"{frames} frames: one shape", people, by_refine(bench, people, shared=True)),
-            row_of(bench, f"{frames} frames: clip in one fit", people, by_clips(bench, people)) | {"peak": _peak_mb()},
+            row_of(bench, f"{frames} frames: clip in one fit", people, by_clips(bench, people)),
         ]
     return rows
-
-
-def _peak_mb() -> np.ndarray:
-    """Of the program so far (1,)."""
-    return np.full(1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def view_cases(bench: Bench) -> list[Row]:
@@ -239,6 +233,6 @@ CASES = {
     "motion": (motion_cases, COLUMNS),
     "gaps": (gap_cases, COLUMNS),
     "hands": (hand_cases, HAND_COLUMNS),
-    "length": (length_cases, (*COLUMNS, Column(title="peak of the program MB", text=mean("peak", "{:.0f}")))),
+    "length": (length_cases, COLUMNS),
     "view clips": (view_cases, COLUMNS),
 }

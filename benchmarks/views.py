@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import clip_cases, track_cases, view_cases
+from benchmarks import clip_cases, clip_memory, track_cases, view_cases
 from benchmarks.cases import Bench, merged
 from benchmarks.table import Column, Row, markdown
 from fitting.sparse_body import SparseBody
@@ -23,6 +23,7 @@ from model.body.assets import load_open_body
 CASES: dict[str, tuple[Callable[[Bench], list[Row]], tuple[Column, ...]]] = {
     **view_cases.CASES,
     **clip_cases.CASES,
+    **clip_memory.CASES,
     **track_cases.CASES,
 }
 

@@ -19,6 +19,8 @@ from model.batches import take_rows
 from model.body import skeleton
 from model.imaging.camera import position_to_transl
 
+STRANGE = "its keypoints are not where the clip moves: somebody else, or a part of another scene"
+"""Why a frame is left out."""
 _MOST_MISSED = 0.5
 """Share of the largest loss of the keypoints up to which a fit meets a frame."""
 _POINTS = slice(skeleton.BODY.start, skeleton.FEET.stop)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.clips.fitted import fitted_windows
+from fitting.clips.fitted import STRANGE, fitted_windows
 from fitting.clips.inputs import Clips
 from fitting.clips.joint import summary
 from fitting.clips.settings import ClipConfig
@@ -23,8 +23,6 @@ from fitting.settings import RefineConfig
 from fitting.sparse_body import SparseBody
 from model.batches import cat_rows, take_rows
 from model.imaging.camera import Camera
-
-_STRANGE = "its keypoints are not where the clip moves: somebody else, or a part of another scene"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,5 +93,5 @@ def refine_clips(
         reasons: list[str | None] = [None] * count
         for rows in clips.rows():
             for row in rows[~joined[rows]].tolist() if len(rows) > 1 else ():
-                reasons[row] = _STRANGE if strange[row] else f"no frame of its clip within {clip_config.max_step_s:g} s"
+                reasons[row] = STRANGE if strange[row] else clip_config.no_neighbour
     return ClipResult(people=people, joined=joined.clone(), reasons=tuple(reasons))

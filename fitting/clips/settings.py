@@ -36,3 +36,8 @@ class ClipConfig:
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
         if not 3 <= self.overlap < self.max_frames:
             raise ValueError(f"overlap: expected 3 frames to max_frames, {self.max_frames}, got {self.overlap!r}")
+
+    @property
+    def no_neighbour(self) -> str:
+        """Why a frame is fitted alone that is not left out."""
+        return f"no frame of its clip within {self.max_step_s:g} s"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fitting.clips.fitted import fitted_windows
+from fitting.clips.fitted import STRANGE, fitted_windows
 from fitting.clips.inputs import Clips
 from fitting.clips.joint import spread_in_clip
 from fitting.clips.motion import ToWorld
@@ -38,6 +38,9 @@ class ViewClipResult:
     """As of `refine_views`."""
     joined: Tensor
     """(R,) bool: fitted together with other moments too."""
+    reasons: tuple[str | None, ...]
+    """Why a row was fitted without the other views of its moment, or its moment without the others of its clip; None
+    where neither was, or there are no others."""
 
 
 def refine_view_clips(
@@ -68,9 +71,10 @@ def refine_view_clips(
     clips = _clips_of_moments(rig, clip)
     with torch.inference_mode():
         found = fit_views(model, observations, coarse, camera, rig, config, rig_config)
-        in_clip = torch.zeros_like(found.joined)
+        in_clip, of_others = torch.zeros_like(found.joined), torch.zeros_like(found.joined)
         if not found.groups:
-            return ViewClipResult(views=found.result([]), joined=in_clip)
+            reasons = _reasons(found, clip, in_clip, of_others, clip_config)
+            return ViewClipResult(views=found.result([]), joined=in_clip, reasons=reasons)
         problem = replace(found.joint[0][0], people=cat_rows([problem.people for problem, _ in found.joint]))
         before = cat_rows([solution for _, solution in found.joint])
         # Clips of the moments whose views agree, of which there may be fewer.
@@ -80,17 +84,40 @@ def refine_view_clips(
         world = _to_world(found)
         solution = map_tensors(before, torch.clone)
         spread = spread_of(problem, before.state, problem.model.forward(before.state))
-        moved = torch.zeros_like(number, dtype=torch.bool)
+        moved, strange = torch.zeros_like(number, dtype=torch.bool), torch.zeros_like(number, dtype=torch.bool)
         for rows in own.rows():
-            for window in fitted_windows(problem, before, own, rows, clip_config, world)[0]:
+            windows, left_out = fitted_windows(problem, before, own, rows, clip_config, world)
+            strange |= left_out
+            for window in windows:
                 inside = torch.zeros_like(window.strange)
                 inside[window.keep] = True
+                strange[window.rows[inside & window.strange]] = True
                 kept = torch.nonzero(inside & ~window.strange).squeeze(1)
                 put_rows(solution, window.rows[kept], take_rows(window.fit.solution, kept))
                 put_rows(spread, window.rows[kept], take_rows(spread_in_clip(window.fit), kept))
                 moved[window.rows[kept]] = True
-        in_clip[torch.cat([group.row for group in found.groups])] = moved[_moment_of_rows(found)]
-        return ViewClipResult(views=_by_batch(found, solution, spread), joined=in_clip.clone())
+        row, moment = torch.cat([group.row for group in found.groups]), _moment_of_rows(found)
+        in_clip[row], of_others[row] = moved[moment], strange[moment]
+        reasons = _reasons(found, clip, in_clip, of_others, clip_config)
+        return ViewClipResult(views=_by_batch(found, solution, spread), joined=in_clip.clone(), reasons=reasons)
+
+
+def _reasons(
+    found: FittedViews, clip: Tensor, in_clip: Tensor, strange: Tensor, config: ClipConfig
+) -> tuple[str | None, ...]:
+    """Of R rows, some of them (R,) of moments that were fitted with others, some that are not of their clip."""
+    moment = found.rig.moment
+    reasons: list[str | None] = list(found.reasons)
+    for number in clip.unique():
+        own = torch.nonzero(clip == number).squeeze(1)
+        if len(moment[own].unique()) < 2:
+            continue
+        for row in own[~in_clip[own]].tolist():
+            if bool(found.joined[row]):
+                reasons[row] = STRANGE if strange[row] else config.no_neighbour
+            else:
+                reasons[row] = reasons[row] or "one view of its moment: moments of a clip need two that agree"
+    return tuple(reasons)
 
 
 def _clips_of_moments(rig: Rig, clip: Tensor) -> Clips:

@@ -1,6 +1,7 @@
 """Which rows of a rig are fitted together, and in words why the others are not."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,10 +15,19 @@ from fitting.rigs.inputs import Rig, Views
 from fitting.rigs.joint import sightings_of
 from fitting.rigs.settings import RigConfig
 from fitting.settings import RefineConfig
+from fitting.sightings import Sightings
+from model.batches import take_rows
+from model.body import skeleton
+from model.imaging.camera import NEAR_M
 
 _MAX_ROOT_APART, _MAX_JOINTS_APART = 2.0, 1.2
 """Turns between two views' estimates of the root, and of half of the root and body joints, in root mean squares of the
 errors stated: 1.4 and 1.1 of one person in 98 %, 1.3 and more of the joints of two people in different poses."""
+
+_TORSO_AND_LIMBS = slice(5, skeleton.FEET.stop)
+"""Keypoints from the shoulders down."""
+_ARM_M = 1.0
+"""No point is further from the middle of a body in depth: what is, is no point."""
 
 
 def agreeing_views(ready: Problem, rig: Rig, views: Views, config: RigConfig) -> tuple[Tensor, tuple[str | None, ...]]:
@@ -38,7 +48,8 @@ def agreeing_views(ready: Problem, rig: Rig, views: Views, config: RigConfig) ->
     is_doubted = torch.zeros_like(several).index_put(
         (pairs,), estimates_differ(people.coarse, rig, rows, ready.config) > 1
     )
-    use = said.agrees & ~is_doubted[:, None]
+    is_reversed = depth_is_reversed(ready, sightings, views, said.agrees)
+    use = said.agrees & ~(is_doubted | is_reversed)[:, None]
     reasons: list[str | None] = [None] * len(rig.moment)
     for moment, view in torch.nonzero(views.present & ~use & several[:, None]).tolist():
         row = int(views.row[moment, view])
@@ -52,7 +63,15 @@ def agreeing_views(ready: Problem, rig: Rig, views: Views, config: RigConfig) ->
                 f"allowed {1e3 * config.max_time_offset_s:.0f} ms"
             )
         elif bool(is_doubted[moment]) and bool(said.agrees[moment, view]):
-            reasons[row] = "only two views agree where the body is, and their estimates of its pose are of two people"
+            reasons[row] = (
+                "only two views agree where the body is, and their estimates of its pose are of two people: they show "
+                "different people, or the extrinsics are not theirs"
+            )
+        elif bool(is_reversed[moment]) and bool(said.agrees[moment, view]):
+            reasons[row] = (
+                "the views that agree put near what the estimates of the body's pose put far: the extrinsics are "
+                "mirrored, from camera to world or of other cameras"
+            )
         else:
             reasons[row] = about_views(said, able, moment, view, config)
     return use, tuple(reasons)
@@ -66,6 +85,29 @@ def estimates_differ(coarse: Coarse, rig: Rig, pairs: Tensor, config: RefineConf
     apart = so3.angle_between(pose[:, 0], pose[:, 1]) / (3 * sigma.square().sum(1)).sqrt()
     worst = torch.maximum(apart[:, 0] / _MAX_ROOT_APART, apart.median(1).values / _MAX_JOINTS_APART)
     return torch.where(coarse.body_valid[pairs].all(1), worst, 0.0)
+
+
+def depth_is_reversed(ready: Problem, sightings: Sightings, views: Views, use: Tensor) -> Tensor:
+    """Whether the views (M, V) of a moment put those of its points far that the estimates of its pose put near (M,).
+
+    Rigs that are not what they are said to be may agree all the same, on a person who is mirrored in depth.
+    """
+    counts = use & ready.people.coarse.body_valid[views.row]
+    moment, view = torch.nonzero(use).unbind(1)
+    believed = torch.zeros_like(sightings.precision[..., _TORSO_AND_LIMBS])
+    for part in torch.arange(len(moment), device=moment.device).split(ready.config.batch_size):
+        at = moment[part], view[part]
+        start = take_rows(ready.people.start, views.row[at])
+        believed[at] = ready.model.forward(start).points[:, _TORSO_AND_LIMBS, 2]
+    sightings = replace(sightings, precision=sightings.precision * use[..., None])
+    depth = sightings.in_cameras(sightings.triangulated())[2][..., _TORSO_AND_LIMBS]
+    known = (sightings.precision[..., _TORSO_AND_LIMBS] > 0) & (depth > NEAR_M) & counts[..., None]
+
+    def from_middle(value: Tensor) -> Tensor:
+        value = torch.where(known, value, torch.nan)
+        return (value - value.nanmedian(-1, keepdim=True).values).clamp(-_ARM_M, _ARM_M).nan_to_num(0.0)
+
+    return (from_middle(depth) * from_middle(believed)).sum((1, 2)) < 0
 
 
 def about_rotation(rotation: Tensor) -> str:

@@ -46,6 +46,7 @@ def test_clips_of_views_are_nearer_the_truth_and_one_body(
 ) -> None:
     drawn, before = people[0], by_moment(open_body, people[0])
     assert joint.joined.all()
+    assert set(joint.reasons) == {None}
     states = [state_of_parameters(open_body, result.people.parameters, drawn.truth) for result in (joint.views, before)]
     errors = [errors_of(open_body, state, drawn.truth) for state in states]
     for measure in ("abs", "mpjpe", "hand_pa"):
@@ -75,7 +76,7 @@ def test_where_the_cameras_stand_makes_no_difference(
     assert (found.body_pose - expected.body_pose).abs().max() < 5e-3
 
 
-def test_a_moment_without_neighbours_is_as_by_its_views_alone(
+def test_a_moment_without_neighbours_is_as_by_its_views_alone_and_told(
     open_body: SparseBody, people: tuple[RigPeople, torch.Tensor]
 ) -> None:
     drawn, clip = people
@@ -83,7 +84,27 @@ def test_a_moment_without_neighbours_is_as_by_its_views_alone(
     apart = replace(two, rig=replace(two.rig, time_s=two.rig.moment.double()))
     result = fitted(open_body, apart, clip[: 2 * VIEWS])
     assert not result.joined.any()
+    assert set(result.reasons) == {"no frame of its clip within 0.1 s"}
     assert all_equal(result.views, by_moment(open_body, apart))
+    one = fitted(open_body, take_rows(drawn, torch.arange(VIEWS)), clip[:VIEWS])
+    assert set(one.reasons) == {None}
+
+
+def test_moments_that_are_not_of_the_clip_are_told(
+    open_body: SparseBody, people: tuple[RigPeople, torch.Tensor]
+) -> None:
+    """One moment of somebody two metres aside, and one that a single camera shows."""
+    drawn, clip = people
+    kept = torch.arange(9 * VIEWS + 1)
+    some, jump = take_rows(drawn, kept), kept // VIEWS == 3
+    aside = some.rig.rotation @ torch.tensor([2.0, 0.0, 0.0], dtype=some.rig.rotation.dtype)
+    shift = torch.where(jump[:, None], some.rig.translation_m - aside, some.rig.translation_m)
+    result = fitted(open_body, replace(some, rig=replace(some.rig, translation_m=shift)), clip[kept])
+    alone = kept // VIEWS == 9
+    assert torch.equal(result.joined, ~(jump | alone))
+    assert all("not where the clip moves" in str(result.reasons[row]) for row in jump.nonzero().flatten().tolist())
+    assert str(result.reasons[-1]).startswith("one view of its moment")
+    assert {result.reasons[row] for row in (~(jump | alone)).nonzero().flatten().tolist()} == {None}
 
 
 def test_what_is_said_of_moments_must_make_sense(open_body: SparseBody, people: tuple[RigPeople, torch.Tensor]) -> None:

@@ -188,6 +188,15 @@ def test_a_wrong_rig_is_told_and_gives_the_single_view_results(
     assert sum(words in (reason or "") for reason in result.reasons) > 0.6 * len(first)
 
 
+def test_a_rig_about_its_first_camera_that_is_inverse_is_told(open_body: SparseBody) -> None:
+    """Such a rig agrees with itself on a person mirrored in depth."""
+    people = make_rig_people(open_body, 3, 3, arc_deg=40.0)
+    result = fitted(open_body, people, from_camera_to_world(people.rig))
+    assert not result.joined.any()
+    assert all_equal(result.people, alone(open_body, people))
+    assert all("put near what the estimates" in (reason or "") for reason in result.reasons)
+
+
 def test_views_along_one_line_say_nothing_of_depth(open_body: SparseBody) -> None:
     people = make_rig_people(open_body, 2, 2)
     rig = replace(people.rig, rotation=people.rig.rotation[[0, 0, 2, 2]], translation_m=people.rig.translation_m * 0)
