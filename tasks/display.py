@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+Thing = TypeVar("Thing")
 
 FIRST_LINE_S = 5.0
 """From the start to the first line of a log, and shortest time between two."""
@@ -39,6 +41,27 @@ class Display(Protocol):
             left_s: Seconds that the rest takes; None while they cannot be told.
         """
         ...
+
+
+class Counter:
+    """Tells a display of things as they are done, each about as long as the others."""
+
+    def __init__(self, what: str, total: int, display: Display | None, *, note: str = "") -> None:
+        """Takes what ``Display.show`` is told; without a note it is told the rate."""
+        self._what, self._total, self._display, self._note = what, total, display, note
+        self._done, self._started = 0, time.perf_counter()
+
+    def count(self, things: Iterable[Thing]) -> Iterator[Thing]:
+        """The things, one by one; the total is of all that are counted, in one go or several."""
+        for thing in things:
+            self._done += 1
+            if self._display is not None:
+                seconds = max(time.perf_counter() - self._started, 1e-6)
+                total = max(self._total, self._done)
+                left_s = seconds * (total - self._done) / self._done
+                note = self._note or f"{self._done / seconds:.1f}/s"
+                self._display.show(self._what, self._done, total, note, left_s)
+            yield thing
 
 
 class Lines:

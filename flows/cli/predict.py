@@ -60,6 +60,9 @@ def predict(
     fps: Annotated[
         float | None, typer.Option(help="frames.fps: of videos at most so many frames a second; 0: all.")
     ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Smooth the people of videos over time, with one shape a track.")
+    ] = False,
     focal: Annotated[
         float | None,
         typer.Option(help="focal_px; default: what the photo's EXIF states, else 1.2 times its longer side."),
@@ -98,6 +101,7 @@ def predict(
             "rotations_only": rotations_only or None,
             "frames.every": every,
             "frames.fps": fps,
+            "smooth": smooth or None,
             "focal_px": focal,
             "run.device": device,
             "precision": precision,

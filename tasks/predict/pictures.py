@@ -43,7 +43,7 @@ class Painter:
         self._parts = vertex_parts(body.assets)
 
     @torch.inference_mode()
-    def pose(self, prediction: PhotoPrediction, persons: list[int]) -> Posed:
+    def pose(self, prediction: PhotoPrediction, persons: Sequence[int]) -> Posed:
         """Whole bodies of the people whose numbers are finite; ``persons`` (P,) are the indices in the rows."""
         finite = prediction.is_finite
         chosen = torch.from_numpy(np.flatnonzero(finite))

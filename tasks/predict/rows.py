@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor
 
-from datasets_manifest.schema.columns import Values, table_from_columns
-from datasets_manifest.schema.ehm_fields import PART_NAMES
+from datasets_manifest.schema.columns import Columns, Values, table_from_columns
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import ErrorCode, Refusal, Status
-from datasets_manifest.schema.predictions import prediction_id
+from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_id
+from model.body.parameters import EhmParameters
+from model.imaging.squares import Square
 from model.regressor.joint_rotations import global_rotations
 from model.regressor.photo_people import PhotoPrediction
-from model.rotations import rotmat_to_rotvec
+from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from tasks.predict.inputs import InputFrame
 from tasks.predict.people import FoundPeople
 
@@ -51,7 +55,13 @@ def person_rows(
     """
     num, usable = len(found), np.flatnonzero(found.usable)
     finite = np.asarray(prediction.is_finite, bool)
-    values = _parameters(prediction) if "joints_m" in schema.names else _rotations(prediction)
+    values = {"crop_camera": prediction.crop_camera.numpy()}
+    if prediction.joints_m is None or prediction.keypoints_px is None:
+        values |= rotation_columns(prediction.parameters)
+    else:
+        values |= body_columns(prediction.parameters, prediction.joints_m.numpy(), prediction.keypoints_px)
+    if prediction.seen is not None:
+        values |= {name: prediction.seen[:, k] for k, name in enumerate(SEEN_COLUMNS)}
     crops = {
         "bbox_xyxy": found.boxes_xyxy[usable],
         "crop_square": [np.array([*square.centre_px, square.side_px]) for square in prediction.squares],
@@ -80,6 +90,21 @@ def person_rows(
     return table_from_columns(columns, schema)
 
 
+def prediction_of(rows: Columns) -> PhotoPrediction:
+    """The prediction that one or more rows of a photo or frame were made of, as far as it is drawn."""
+    squares = [Square(centre_px=(x, y), side_px=side) for x, y, side in rows["crop_square"].tolist()]
+    return PhotoPrediction(
+        parameters=people_of(rows),
+        crop_camera=torch.from_numpy(rows["crop_camera"].copy()),
+        squares=tuple(squares),
+        focal_px=float(rows["focal_px"][0]),
+        principal_px=rows["principal_px"][0],
+        joints_m=torch.from_numpy(rows["joints_m"].copy()),
+        keypoints_px=rows["keypoints_2d"].copy(),
+        seen=np.stack([rows[name] for name in SEEN_COLUMNS], 1),
+    )
+
+
 def _placed(values: Sequence[Any] | np.ndarray, rows: np.ndarray, count: int) -> list[Any]:
     """Values of some of ``count`` rows, None in the others."""
     placed: list[Any] = [None] * count
@@ -88,31 +113,47 @@ def _placed(values: Sequence[Any] | np.ndarray, rows: np.ndarray, count: int) ->
     return placed
 
 
-def _parameters(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
-    """(P, ...) by column of the whole schema."""
-    people = prediction.parameters
-    assert prediction.joints_m is not None
-    assert prediction.keypoints_px is not None
-    assert prediction.seen is not None
+def body_columns(people: EhmParameters, joints_m: np.ndarray, keypoints_px: np.ndarray) -> dict[str, np.ndarray]:
+    """(P, ...) by column of the whole schema: what is said of the bodies of P people.
+
+    Args:
+        people: In the camera of their photo.
+        joints_m: (P, 55, 3) theirs.
+        keypoints_px: (P, 133, 2) theirs.
+    """
     return {
-        "crop_camera": prediction.crop_camera.numpy(),
         **{name: values.numpy() for name, values in people.columns().items()},
         "global_rotations": _chained(people.local_rotations()),
-        "joints_m": prediction.joints_m.numpy(),
-        "keypoints_2d": prediction.keypoints_px,
-        **{f"{part}_seen": prediction.seen[:, k] for k, part in enumerate(PART_NAMES)},
+        "joints_m": joints_m,
+        "keypoints_2d": keypoints_px,
     }
 
 
-def _rotations(prediction: PhotoPrediction) -> dict[str, np.ndarray]:
+def rotation_columns(people: EhmParameters) -> dict[str, np.ndarray]:
     """(P, ...) by column of the schema of rotations."""
-    local = prediction.parameters.local_rotations()
+    local = people.local_rotations()
     return {
-        "crop_camera": prediction.crop_camera.numpy(),
         "local_rotations": rotmat_to_rotvec(local).numpy(),
         "global_rotations": _chained(local),
-        "head_orient": prediction.parameters.columns()["head_orient"].numpy(),
+        "head_orient": people.columns()["head_orient"].numpy(),
     }
+
+
+def people_of(rows: Columns) -> EhmParameters:
+    """The people of rows that have a prediction; of rotations alone they have no place and the mean shape."""
+    if "local_rotations" not in rows:
+        return EhmParameters.from_columns({name: rows[name] for name in (*LABEL_PARAMETERS, "head_orient")})
+    local = rotvec_to_rotmat(torch.from_numpy(rows["local_rotations"].copy()))
+    pelvis, body, jaw, eyes, left, right = local.split([1, 21, 1, 2, 15, 15], 1)
+    return dataclasses.replace(
+        EhmParameters.from_columns({"head_orient": rows["head_orient"]}),
+        global_orient=pelvis[:, 0],
+        body_pose=body,
+        jaw_pose=jaw[:, 0],
+        eye_pose=eyes,
+        left_hand_pose=left,
+        right_hand_pose=right,
+    )
 
 
 def _chained(local: Tensor) -> np.ndarray:

@@ -4,6 +4,9 @@
 <out>/meshes/<name>.glb        all people of a photo; of a video <name>/<frame>.glb
 <out>/overlays/<name>.jpg      the people over the photo; of a video one film, <name>.overlay.mp4
 <out>/avatars/<name>/          films and strips of each person in new poses; of a video <name>/<frame>/
+
+Where videos are smoothed, their rows are written as the network says them, then replaced file by file; only then are
+they drawn.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.files import write_bytes
 from datasets_manifest.schema.columns import joined
 from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
 from datasets_manifest.shards.body_entry import body_identity, body_name
@@ -32,21 +34,22 @@ from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.regressor.checkpoint import CheckpointMeta, load_regressor
 from model.regressor.network import EhmRegressor
-from model.regressor.photo_people import PhotoPeople, PhotoPrediction
+from model.regressor.photo_people import PhotoPeople
 from model.regressor.predict import Predictor, check_coefficients
-from model.renderer.mesh_files import MESH_SUFFIX
 from tasks.body_model import ehm_assets
-from tasks.display import Display
+from tasks.display import Counter, Display
 from tasks.estimators import borrowed, estimator_entry, estimator_settings
 from tasks.film import check_encoder
-from tasks.predict.films import OverlayFilms
-from tasks.predict.folder import AVATARS, MESHES, OVERLAYS, PEOPLE, check_folder, earlier_results
+from tasks.predict.drawn import Drawings
+from tasks.predict.folder import PEOPLE, check_folder, earlier_results
 from tasks.predict.inputs import InputFrame, Source, count_frames, decode_frames, find_sources
 from tasks.predict.people import FoundPeople, find_people, whole_image
 from tasks.predict.pictures import Painter
 from tasks.predict.progress import PredictProgress
+from tasks.predict.redrawn import redraw
 from tasks.predict.rows import empty_rows, person_rows, unread_rows
 from tasks.predict.settings import PredictConfig
+from tasks.predict.smoothed import smooth_files
 from tasks.predict.tracks import VideoTracks
 from tasks.revisions import REVISIONS
 from tasks.settings import uses_gpu
@@ -89,6 +92,8 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
             path.unlink()
         (out / PEOPLE).mkdir(parents=True, exist_ok=True)
         rows = run.schema.empty_table()
+        if display is not None:
+            progress.show(display)
         try:
             for batch in _batches(sources, config.frames):
                 new = run.rows(batch)
@@ -106,6 +111,8 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
             if rows.num_rows:
                 run.write(rows, progress.files)
                 progress.files += 1
+        if config.smooth:
+            run.smooth([out / PEOPLE / _file_name(index) for index in range(progress.files)], sources)
     return progress
 
 
@@ -144,22 +151,19 @@ class _Run:
     ) -> None:
         self.config, self.meta, self.digest, self.display = config, meta, digest, display
         self.schema = _schema(config, network)
-        body, self.painter = _bodies(config, network, meta)
+        self.body, painter = _bodies(config, network, meta)
         self.predictor = Predictor(
             network,
             device="cuda" if uses_gpu(config.run.device) else "cpu",
             precision=config.precision,
             mode=config.run.mode,
             batch_size=config.run.batch_size,
-            body=body,
+            body=self.body,
         )
         self.tracks = VideoTracks(config.tracks)
-        self.films = stack.enter_context(OverlayFilms(Path(config.out) / OVERLAYS))
-        self.avatars, self.portrayed = None, set[str]()
-        if config.render and self.painter is not None:
-            from tasks.predict.avatar.predicted import PredictedAvatars  # Others need not wait for it.
-
-            self.avatars = PredictedAvatars(config.avatar, config.body_model, self.painter.body)
+        self.drawings = None if painter is None else Drawings(config, painter, display)
+        if self.drawings is not None:
+            stack.enter_context(self.drawings.films)
         uses_backend = config.boxes == "keypoints"
         self.estimator = stack.enter_context(borrowed("keypoints", config.keypoints)) if uses_backend else None
         self.footer = self._footer()
@@ -189,47 +193,39 @@ class _Run:
                 tables.append(empty_rows(frame, one, self.schema))
             else:
                 tables.append(person_rows(frame, one, tracks, prediction, self.schema))
-            if self.painter is not None:
-                self._draw(self.painter, frame, frame.rgb, one, tracks, prediction)
+            if self.drawings is not None:
+                if not (self.config.smooth and frame.source.is_video):
+                    persons = np.flatnonzero(one.usable).tolist()
+                    self.drawings.draw(frame, frame.rgb, persons, tracks, prediction)
+                self.drawings.portray(frame, frame.rgb, one, prediction)
         return pa.concat_tables(tables)
 
     def write(self, rows: pa.Table, index: int) -> None:
         """Writes one Parquet file."""
-        path = Path(self.config.out) / PEOPLE / f"{index:05d}.parquet"
+        path = Path(self.config.out) / PEOPLE / _file_name(index)
         footer = dataclasses.replace(self.footer, shard=path.stem)
         write_shard(path, joined([rows], self.schema), footer)
+
+    def smooth(self, paths: Sequence[Path], sources: Sequence[Source]) -> None:
+        """Smooths the rows of videos in the files that were written, then draws them."""
+        counter = Counter("files smoothed", len(paths), self.display)
+        num_smooth = sum(counter.count(smooth_files(paths, self.schema, self.config.smoothing, self.body)))
+        if not num_smooth:
+            log.warning(
+                "Nothing could be smoothed: nobody is in four frames within %g s of one, without a gap of more than "
+                "%g s; look at more frames (--every, --fps), or change smoothing.reach_s and smoothing.max_step_s",
+                *(self.config.smoothing.reach_s, self.config.smoothing.max_step_s),
+            )
+        if self.drawings is not None and (self.config.overlays or self.config.meshes is not None):
+            videos = [source for source in sources if source.is_video]
+            counter = Counter("frames drawn", count_frames(videos, self.config.frames), self.display)
+            for _ in counter.count(redraw(paths, self.schema, videos, self.config.frames, self.drawings)):
+                pass
 
     def _find(self, names: list[str], photos: list[Any]) -> list[FoundPeople]:
         if self.estimator is None:
             return [whole_image(rgb) for rgb in photos]
         return find_people(self.estimator, names, photos) if photos else []
-
-    def _draw(
-        self,
-        painter: Painter,
-        frame: InputFrame,
-        rgb: np.ndarray,
-        found: FoundPeople,
-        tracks: Sequence[int | None],
-        prediction: PhotoPrediction,
-    ) -> None:
-        """Writes what is drawn of the people of a photo."""
-        posed = painter.pose(prediction, np.flatnonzero(found.usable).tolist())
-        if self.config.overlays and frame.source.is_video:
-            self.films.add(frame, painter.film_frame(rgb, prediction, posed, tracks))
-        elif self.config.overlays:
-            self._save(OVERLAYS, frame, ".jpg", painter.overlay(rgb, prediction, posed))
-        if self.config.meshes is not None:
-            data = painter.meshes(posed, self.config.meshes)
-            self._save(MESHES, frame, MESH_SUFFIX[self.config.meshes], data)
-        if self.avatars is not None and posed.persons and frame.source.label not in self.portrayed:
-            self.portrayed.add(frame.source.label)
-            for name, data in self.avatars.draw(frame.name, rgb, found, prediction, self.display):
-                self._save(AVATARS, frame, f"/{name}", data)
-
-    def _save(self, kind: str, frame: InputFrame, suffix: str, data: bytes | None) -> None:
-        if data is not None:
-            write_bytes(Path(self.config.out) / kind / f"{frame.label}{suffix}", data)
 
     def _footer(self) -> Footer:
         config = self.config
@@ -265,6 +261,10 @@ class _Run:
             body_model=self.meta.body_model,
             estimators=(regressor, *estimators),
         )
+
+
+def _file_name(index: int) -> str:
+    return f"{index:05d}.parquet"
 
 
 def _schema(config: PredictConfig, network: EhmRegressor) -> pa.Schema:

@@ -39,6 +39,17 @@ class PredictRunConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SmoothingConfig:
+    """How the predictions of a track are smoothed over time."""
+
+    reach_s: PositiveFloat = 0.4
+    """Frames that are at most so far from one have a say in it, nearer ones more; larger is smoother, and flattens fast
+    motion."""
+    max_step_s: PositiveFloat = 0.2
+    """Frames of a track that are further apart are not smoothed together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AvatarConfig:
     """How people are drawn in new poses."""
 
@@ -84,6 +95,10 @@ class PredictConfig:
     """Which frames of videos."""
     tracks: TrackConfig = field(default_factory=TrackConfig)
     """Who is who over the frames of a video."""
+    smooth: bool = False
+    """Smooth the predictions of videos over time, with one shape a track."""
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    """How."""
     focal_px: PositiveFloat | None = None
     """Focal length of all photos; None takes what each photo's EXIF block states, else 1.2 times the longer side."""
     precision: Precision = "fp32"

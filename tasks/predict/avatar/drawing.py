@@ -6,7 +6,6 @@ Legend: P people of a photo, T poses of one of them, V vertices, S sites of the 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +23,7 @@ from model.renderer.overlay import BACKDROP_RGB, View, encode_png
 from model.renderer.splat.draw import Rasteriser, fastest
 from model.renderer.texture.light import brightness
 from model.renderer.texture.renderer import TextureRenderer
-from tasks.display import Display
+from tasks.display import Counter, Display
 from tasks.predict.avatar.film import film_and_strip
 from tasks.predict.avatar.poses import Motion, turntable, wearing
 from tasks.predict.settings import AvatarConfig
@@ -91,7 +90,7 @@ class Avatars:
         """
         meshes = self.body(photo.people).vertices
         per_person = self.config.views + (0 if self.motion is None else len(self.motion))
-        counter = _Counter(photo.name, per_person * len(photo.numbers), display)
+        counter = Counter("pictures of avatars", per_person * len(photo.numbers), display, note=photo.name)
         for index, number in enumerate(photo.numbers):
             shown = self._shown(photo, meshes[index])
             if shown.float().mean() < LEAST_SHOWN:
@@ -183,22 +182,6 @@ class Avatars:
             place = project(some[:, shown].flatten(0, 1)[None], camera)[0]
             low, high = torch.minimum(low, place.amin(0)), torch.maximum(high, place.amax(0))
         return View.around(torch.cat([low, high]).numpy(), self.config.size_px, MARGIN)
-
-
-class _Counter:
-    """Tells a display of frames as they are drawn."""
-
-    def __init__(self, name: str, total: int, display: Display | None) -> None:
-        self._name, self._display, self._total = name, display, total
-        self._done, self._started = 0, time.perf_counter()
-
-    def count(self, frames: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        for frame in frames:
-            self._done += 1
-            if self._display is not None:
-                left_s = (time.perf_counter() - self._started) * (self._total - self._done) / self._done
-                self._display.show("pictures of avatars", self._done, self._total, self._name, left_s)
-            yield frame
 
 
 def _seen_by(view: View, camera: Camera) -> Camera:
