@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import ERRORS, Bench, mean, spread
-from benchmarks.clip_people import ClipPeople, make_clips, make_view_clips
+from benchmarks.clip_people import ClipPeople, make_clips, make_predictions, make_view_clips
 from benchmarks.measure import timed
 from benchmarks.rig_people import disturbed
-from benchmarks.smoothing import interpolated, smoothed
+from benchmarks.smoothing import filters, interpolated, savgol, smoothed, with_one_shape
 from benchmarks.table import METHOD, Column, Row
 from benchmarks.trial import state_of_parameters
 from benchmarks.view_methods import CPU, errors_of
@@ -113,7 +113,7 @@ def motion_cases(bench: Bench) -> list[Row]:
                     bench,
                     f"{speed}: one shape, window of {size}",
                     people,
-                    Fitted(state=smoothed(bench.body, shared.state, size, FRAMES)),
+                    Fitted(state=smoothed(bench.body, shared.state, savgol(FRAMES, size), FRAMES)),
                 )
                 for size in WINDOWS
             ),
@@ -139,7 +139,7 @@ def gap_cases(bench: Bench) -> list[Row]:
                 bench,
                 f"{name}: the same, window of 15",
                 people,
-                Fitted(state=smoothed(bench.body, between.state, 15, FRAMES)),
+                Fitted(state=smoothed(bench.body, between.state, savgol(FRAMES, 15), FRAMES)),
                 inside,
             ),
             row_of(bench, f"{name}: clip in one fit", people, joint, inside),
@@ -159,10 +159,11 @@ def hand_cases(bench: Bench) -> list[Row]:
         between = alone.hand_pca.clone()
         for side in range(2):
             between[:, side] = interpolated(alone, seen[:, side], FRAMES).hand_pca[:, side]
+        bridged = replace(alone, hand_pca=between)
         methods = {
             "frames alone: a relaxed hand": alone,
-            "interpolated": replace(alone, hand_pca=between),
-            "interpolated, window of 15": smoothed(bench.body, replace(alone, hand_pca=between), 15, FRAMES),
+            "interpolated": bridged,
+            "interpolated, window of 15": smoothed(bench.body, bridged, savgol(FRAMES, 15), FRAMES),
             "clip in one fit": by_clips(bench, people).state,
         }
         for name, state in methods.items():
@@ -219,7 +220,9 @@ def view_cases(bench: Bench) -> list[Row]:
     methods = {
         "4 views, moments alone": alone,
         "4 views, one shape": shared,
-        "4 views, one shape, window of 15": Fitted(state=smoothed(bench.body, shared.state, 15, frames)),
+        "4 views, one shape, window of 15": Fitted(
+            state=smoothed(bench.body, shared.state, savgol(frames, 15), frames)
+        ),
         "4 views, clip in one fit": fitted(*timed(lambda: refine_view_clips(*given, clip).views.people, CPU)),
         f"{name}: clip in one fit": fitted(*timed(lambda: refine_view_clips(*off, clip).views.people, CPU)),
         f"{name}: the same, extrinsics refined": fitted(
@@ -229,10 +232,24 @@ def view_cases(bench: Bench) -> list[Row]:
     return [row_of(bench, method, own, found) for method, found in methods.items()]
 
 
+def prediction_cases(bench: Bench) -> list[Row]:
+    """Frames as a regressor says them, without keypoints to fit them to."""
+    every, rows = filters(FRAMES, WINDOWS).items(), []
+    for spacing, speed in SPEEDS.items():
+        people = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed, spacing=spacing)
+        alone = make_predictions(bench.body, people, bench.clips, seed=bench.seed)
+        one = with_one_shape(bench.body, alone, FRAMES)
+        states = {"frames alone": alone, "one shape": one}
+        states |= {f"one shape, {name}": smoothed(bench.body, one, own, FRAMES) for name, own in every}
+        rows += [row_of(bench, f"{speed}: {name}", people, Fitted(state=state)) for name, state in states.items()]
+    return rows
+
+
 CASES = {
     "motion": (motion_cases, COLUMNS),
     "gaps": (gap_cases, COLUMNS),
     "hands": (hand_cases, HAND_COLUMNS),
     "length": (length_cases, COLUMNS),
     "view clips": (view_cases, COLUMNS),
+    "predictions": (prediction_cases, COLUMNS[:-1]),
 }

@@ -186,6 +186,40 @@ def make_clips(
     )
 
 
+def make_predictions(body: SparseBody, people: ClipPeople, count: int, *, seed: int) -> State:
+    """What a regressor may say of each frame of S clips: bodies and hands as estimators do, and more besides.
+
+    Half of the variance of every error lasts.
+    """
+    truth, rng = people.truth, np.random.default_rng([seed, 41])
+    total = len(truth.position)
+    lasting = Lasting(rng, count, total // count)
+
+    def draw(mean: float, sigma: float, shape: tuple[int, ...]) -> np.ndarray:
+        both = lasting.normal(0, sigma, shape) + rng.normal(0, sigma, shape)
+        return mean + math.sqrt(0.5) * both
+
+    def error(sigma: float, like: Tensor) -> Tensor:
+        return torch.from_numpy(draw(0, sigma, tuple(like.shape))).to(like)
+
+    coarse = draw_estimates(body, truth, draw, StudyConfig())
+    place = torch.cat([error(0.015, truth.position[:, :2]) / torch.exp(truth.position[:, 2:]),
+                       error(_DEPTH_ERROR, truth.position[:, 2:])], 1)  # fmt: skip
+    used = slice(0, sum(body.num_groups[:3]))
+    coefficients = truth.coefficients.clone()
+    coefficients[:, used] += error(0.5, coefficients[:, used])
+    state = replace(
+        truth,
+        global_orient=coarse.global_orient,
+        body_pose=coarse.body_pose,
+        hand_pca=body.hand_coordinates(coarse.hand_pose),
+        position=truth.position + place,
+        coefficients=coefficients,
+        log_head_scale=truth.log_head_scale + error(0.05, truth.log_head_scale),
+    )
+    return replace(state, contour_bin=body.contour_bin(state))
+
+
 def make_view_clips(
     body: SparseBody, count: int, frames: int, num_views: int, *, seed: int = 0, config: StudyConfig | None = None
 ) -> tuple[RigPeople, Tensor]:

@@ -92,8 +92,6 @@ def predict(inputs: Sequence[str], config: PredictConfig, display: Display | Non
             path.unlink()
         (out / PEOPLE).mkdir(parents=True, exist_ok=True)
         rows = run.schema.empty_table()
-        if display is not None:
-            progress.show(display)
         try:
             for batch in _batches(sources, config.frames):
                 new = run.rows(batch)

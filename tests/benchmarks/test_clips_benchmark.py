@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.clip_people import draw_motion
-from benchmarks.smoothing import interpolated, smoothed
+from benchmarks.smoothing import filters, interpolated, smoothed
 from fitting import so3
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
@@ -28,22 +28,22 @@ def steady(body: SparseBody) -> State:
     return replace(
         state,
         global_orient=state.global_orient @ so3.exp(time * torch.tensor([0.0, 1.0, 0.0])),
-        hand_pca=state.hand_pca + time[..., None],
+        hand_pca=state.hand_pca + 0.2 * time[..., None],
         position=state.position + 0.1 * time,
     )
 
 
-def test_smoothing_takes_noise_away_and_leaves_steady_motion(open_body: SparseBody) -> None:
+@pytest.mark.parametrize("name", ["window of 9", "`--smooth`"])
+def test_smoothing_takes_noise_away_and_leaves_steady_motion(open_body: SparseBody, name: str) -> None:
     true = steady(open_body)
     generator = torch.Generator().manual_seed(0)
     noise = so3.exp(0.1 * torch.randn(true.body_pose.shape[:-1], generator=generator))
     noisy = replace(true, body_pose=true.body_pose @ noise)
-    found, still = (smoothed(open_body, state, 9, FRAMES) for state in (noisy, true))
+    found, still = (smoothed(open_body, state, filters(FRAMES, (9,))[name], FRAMES) for state in (noisy, true))
     error = so3.angle_between(found.body_pose, true.body_pose).mean()
     assert error < 0.6 * so3.angle_between(noisy.body_pose, true.body_pose).mean()
-    inner = torch.arange(2 * FRAMES).view(2, FRAMES)[:, 4:-4].flatten()
-    for name in ("global_orient", "hand_pca", "position"):
-        assert (getattr(still, name) - getattr(true, name))[inner].abs().max() < 1e-4
+    for unknown, limit in (("global_orient", 1e-3), ("hand_pca", 1e-3), ("position", 1e-4)):
+        assert (getattr(still, unknown) - getattr(true, unknown)).abs().max() < limit
 
 
 def test_interpolation_fills_gaps_of_steady_motion(open_body: SparseBody) -> None:
