@@ -162,7 +162,8 @@ class FolderSource:
         except ValueError as error:
             problem = error if isinstance(error, ImageError) else ImageError(ErrorCode.IMAGE_MISSING, str(error))
             self.broken[name] = problem
-            raise type(problem)(problem.code, f"{image}: {problem.detail}") from error
+            detail = problem.detail if image == name else f"{image}: {problem.detail}"
+            raise type(problem)(problem.code, detail) from error
         if archive is not found:
             self.archives[name] = archive
             if found is not None:  # A replaced tar file may hold other members.

@@ -25,7 +25,9 @@ from datasets_manifest.sources.images import DEFAULT_MAX_PIXELS, ImageError
 if TYPE_CHECKING:
     from datasets_manifest.sources.video_index import FrameIndex
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts", ".m2ts"}
+)
 _FRAME_NAME = re.compile(r"\d{6,}")
 """Names that end so (in any case) are taken for videos; whether they are, the decoder decides."""
 

@@ -16,7 +16,7 @@ from video_files import FPS, OPEN_GOP, SIZE, STEP, write_clip, write_video
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import read_settings
 from datasets_manifest.sources.images import ImageError, decode_image
-from datasets_manifest.sources.video import FrameChoice, VideoClip
+from datasets_manifest.sources.video import FrameChoice, VideoClip, is_video
 from datasets_manifest.sources.video_index import StatedLength, stated_length
 
 NUM_FRAMES = 20
@@ -100,6 +100,14 @@ def test_any_frame_has_the_pixels_that_reading_from_the_beginning_gives(kind, tm
     for number in [*rng.permutation(40), *range(0, 40, 3), 39, *range(7, 30)]:
         np.testing.assert_array_equal(clip.rgb(int(number)), expected[number])
     assert not np.array_equal(expected[5], expected[6])
+
+
+@pytest.mark.parametrize("name", ["phone.3gp", "camcorder.MTS", "camcorder.m2ts"])
+def test_videos_of_phones_and_camcorders_have_their_frames(name, tmp_path):
+    assert is_video(name)
+    clip = clip_of(write_clip(tmp_path / name.lower(), 10, tick=Fraction(1, 90_000)))
+    assert clip.frames.times_s.tolist() == pytest.approx(np.arange(10) / FPS, abs=1e-3)
+    assert [grey(clip.rgb(number)) for number in (0, 7, 9)] == pytest.approx([0, 84, 108], abs=15)
 
 
 def test_a_picture_that_is_never_shown_has_no_number(tmp_path):

@@ -78,6 +78,13 @@ def test_what_cannot_be_read_has_its_code_every_time(clips, name, code):
         assert caught.value.code == code
 
 
+def test_what_is_wrong_with_a_video_names_it_once(clips):
+    source = open_images(clips)
+    for _ in range(2):
+        with pytest.raises(ImageError, match=r"^video_unreadable: none\.mp4 \(\d+ bytes\) cannot be opened"):
+            source.clip("none.mp4")
+
+
 def test_a_video_in_a_tar_file_is_said_not_to_be_read(clips):
     write_tar(clips / "t.tar", [("run.avi", (clips / "run.avi").read_bytes())])
     for source, name in ((open_images(clips), "t.tar::run.avi"), (open_images(clips / "t.tar"), "run.avi")):
