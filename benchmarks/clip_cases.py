@@ -233,7 +233,7 @@ def view_cases(bench: Bench) -> list[Row]:
 
 
 def prediction_cases(bench: Bench) -> list[Row]:
-    """Frames as a regressor says them, without keypoints to fit them to."""
+    """Frames as a regressor says them, without keypoints to fit them to; differences are of the means of clips."""
     every, rows = filters(FRAMES, WINDOWS).items(), []
     for spacing, speed in SPEEDS.items():
         people = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed, spacing=spacing)
@@ -241,8 +241,17 @@ def prediction_cases(bench: Bench) -> list[Row]:
         one = with_one_shape(bench.body, alone, FRAMES)
         states = {"frames alone": alone, "one shape": one}
         states |= {f"one shape, {name}": smoothed(bench.body, one, own, FRAMES) for name, own in every}
-        rows += [row_of(bench, f"{speed}: {name}", people, Fitted(state=state)) for name, state in states.items()]
+        found = [row_of(bench, f"{speed}: {name}", people, Fitted(state=state)) for name, state in states.items()]
+        rows += [*found, _change(bench, f"{speed}: `--smooth` less frames alone", found[0], found[-1])]
     return rows
+
+
+def _change(bench: Bench, name: str, before: Row, after: Row) -> Row:
+    """Differences of the mean errors of every clip."""
+    measures = [measure for measure in before if measure != "method"]
+    return {"method": name} | {
+        measure: (after[measure] - before[measure]).reshape(bench.clips, -1).mean(1) for measure in measures
+    }
 
 
 CASES = {
