@@ -246,7 +246,8 @@ def _manifest_path(id_or_path: str) -> Path:
     kinds = {*_MANIFEST_SUFFIXES, *PHOTO_SUFFIXES, *VIDEO_SUFFIXES, ARCHIVE_SUFFIX}
     if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in kinds):
         return path
+    by_suffix = f" by its suffix: expected one of {', '.join(sorted(kinds))}" if os.path.isfile(path) else ""
     raise ValueError(
         f"There is no manifest {path.name!r}; known are {', '.join(known)}, or give the path of a .yaml, or of a "
-        f"folder, photo, video or tar file, which {path.absolute()} is not."
+        f"folder, photo, video or tar file, which {path.absolute()} is not{by_suffix}."
     )

@@ -137,7 +137,15 @@ def decode_frames(source: Source, choice: FrameChoice) -> Iterator[InputFrame]:
             data = _bytes(source)
             yield InputFrame(source=source, rgb=decode_image(data, name=source.name), focal_px=exif_focal_px(data))
     except ImageError as error:
-        yield InputFrame(source=source, error=error)
+        yield InputFrame(source=source, error=_with_suffixes(error, source))
+
+
+def _with_suffixes(error: ImageError, source: Source) -> ImageError:
+    """What is said of a file that is no photo; how videos are called, if it may be one."""
+    if error.code != ErrorCode.IMAGE_UNSUPPORTED or source.path.suffix.lower() in (*PHOTO_SUFFIXES, ARCHIVE_SUFFIX):
+        return error
+    kinds = ", ".join(sorted(VIDEO_SUFFIXES))
+    return ImageError(error.code, f"{error.detail.removesuffix('.')}, or a video with one of the suffixes {kinds}.")
 
 
 def count_frames(sources: Sequence[Source], choice: FrameChoice) -> int:

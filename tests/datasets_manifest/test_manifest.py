@@ -193,3 +193,9 @@ def test_a_path_of_neither_is_refused(media, path):
     (media / "notes.txt").write_text("text")
     with pytest.raises(ValueError, match=r"There is no manifest .* or of a folder, photo, video or tar file"):
         load_manifest(path)
+
+
+def test_a_file_of_another_kind_is_told_the_suffixes(media):
+    (media / "clip.flv").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"clip\.flv is not by its suffix: expected one of \.3gp, \.avi, .*\.yaml"):
+        load_manifest("clip.flv")

@@ -66,6 +66,7 @@ def test_a_file_that_is_named_is_taken_whatever_it_is_called(folder):
     (frame,) = decode_frames(source, FrameChoice())
     assert frame.rgb is None
     assert frame.error.code == "image_unsupported"
+    assert "or a video with one of the suffixes .3gp, .avi" in frame.error.detail
 
 
 @pytest.mark.parametrize(
