@@ -68,8 +68,14 @@ def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Mot
     state = with_shared(state, model.layout, columns, shape.expand(len(fitted), -1))
     prior = _once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)
     smoothness = Smoothness(model, config, in_metres=motion.world is not None)
-    weight, steps = smoothness.first_weight(), 0
+    firsts, steps = smoothness.first_weights(motion.residual(state), seen), 0
+    weight = firsts[0]
     clip = _clip_problem(problem, prior, motion, weight)
+    for first in firsts[:-1]:
+        found = solve(clip.weighted(first), state, replace(problem.config.solver, max_iterations=1))
+        state, steps = found.state, steps + int(found.iterations)
+    weight = firsts[-1]
+    clip = clip.weighted(weight)
     for _ in range(config.rounds):
         found = solve(clip, state, replace(problem.config.solver, max_iterations=1))
         state, steps = found.state, steps + int(found.iterations)

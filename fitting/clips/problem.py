@@ -154,8 +154,11 @@ class ClipProblem:
         """
         gradient, alone = self._frames(state, forward)
         left = self._undamped(self._equations(state, gradient, alone))
-        factor, _ = torch.linalg.cholesky_ex(left.factor.covariances().to(alone))
-        known, follow = torch.cholesky_inverse(factor), left.along[..., 1:]
+        # Their inverses span what 32 bits cannot, where a frame shows little.
+        factor, info = torch.linalg.cholesky_ex(left.factor.covariances().double())
+        is_sound = (info == 0)[:, None, None]
+        factor = torch.where(is_sound, factor, torch.eye(factor.shape[-1]).to(factor))
+        known, follow = torch.cholesky_inverse(factor).to(alone), left.along[..., 1:]
         cross = known @ follow
         matrix = torch.zeros_like(alone)
         matrix[:, self.own[:, None], self.own] = known
@@ -163,7 +166,7 @@ class ClipProblem:
         matrix[:, self.shared[:, None], self.own] = cross.mT
         matrix[:, self.shared[:, None], self.shared] = left.matrix + follow.mT @ cross
         alone[:, self.shared, self.shared] += belief
-        matrix = torch.lerp(alone, matrix, share)
+        matrix = torch.where(is_sound, torch.lerp(alone, matrix, share), alone)
         _change(matrix, torch.linalg.inv(self.motion.from_local(forward)).transpose(-1, -2))
         return matrix
 

@@ -37,6 +37,10 @@ _HANDS = 26
 _NO_GROUP = 28
 
 
+_TIGHTENED = 3.0
+"""From one to the next of the first rounds."""
+
+
 class Smoothness:
     """Standard deviations of second differences, and how they are found."""
 
@@ -61,16 +65,33 @@ class Smoothness:
         self.slack = torch.full((_NO_GROUP + 1,), config.body_slack, dtype=body.dtype, device=device)
         self.slack[_HANDS:] = config.hand_slack
 
-    def first_weight(self) -> Tensor:
-        """Weights (P,) of the first round."""
-        sigma = torch.where(self.group == _NO_GROUP, 1.0, self.config.first_slack) * self.usual
-        return sigma.square().reciprocal()
+    def first_weights(self, residual: Tensor, seen: Seen) -> list[Tensor]:
+        """Weights (P,) of the first rounds, from second differences (F - 2, P) of where the frames start.
+
+        Frames that were fitted alone jump from one to the next. Held at once to what is usual, they would follow each
+        other and leave their keypoints, whose loss is bounded: so they are held as they are, then ever more.
+        """
+        everything = Seen(body=torch.ones_like(seen.body), hands=torch.ones_like(seen.hands))
+        (level, number), (of_all, _) = (self._found(residual, own) for own in (seen, everything))
+        level, first = torch.where(number > 0, level, of_all), self.config.first_slack
+        weights: list[Tensor] = []
+        while True:
+            weights.append(self._weight(level.clamp(min=first)))
+            if bool((level <= first).all()):
+                return weights
+            level = level / _TIGHTENED
 
     def weight(self, residual: Tensor, seen: Seen) -> Tensor:
         """Weights (P,) from second differences (F - 2, P) of frames that show what they show (F).
 
         A group none of whose three frames in a row are seen is taken to be as usual.
         """
+        found, number = self._found(residual, seen)
+        level = (found * self.slack).clamp(self.config.min_level, self.config.max_level)
+        return self._weight(torch.where(number > 0, level, 1.0))
+
+    def _found(self, residual: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
+        """Second differences of each group in what is usual, root mean square (G,), and of how many (G,)."""
         counts = seen.body[:, None].expand(-1, len(self.group)).clone()
         for side in range(2):
             counts[:, self.group == _HANDS + side] = seen.hands[:, side, None]
@@ -79,7 +100,10 @@ class Smoothness:
         total = self.slack.new_zeros(_NO_GROUP + 1)
         sums = total.index_add(0, self.group, squared.sum(0))
         number = total.index_add(0, self.group, counts.sum(0).to(total))
-        found = (sums / number.clamp(min=1)).sqrt() * self.slack
-        level = torch.where(number > 0, found.clamp(self.config.min_level, self.config.max_level), 1.0)
+        return (sums / number.clamp(min=1)).sqrt(), number
+
+    def _weight(self, level: Tensor) -> Tensor:
+        """Weights (P,) from levels (G,)."""
+        level = level.clone()
         level[_NO_GROUP] = 1.0
         return (level[self.group] * self.usual).square().reciprocal()

@@ -14,6 +14,8 @@ _SLACK_M = 0.06
 _ACCELERATION = 20.0
 """m/s²: half of the points are within `_SLACK_M` and what this brings of where they are expected. Of people who take a
 new pose four times a second 0.03 m at 30 Hz and 0.18 m at 10 Hz, of other people 0.12 m in 99 %."""
+_SPEED = 4.0
+"""m/s of somebody who runs: what two frames may be apart where no others tell how fast the body moves."""
 _MIN_POINTS = 6
 """Points that two frames have in common at least, to be told apart."""
 _MOST_STRANDS = 4
@@ -42,8 +44,10 @@ class Path:
             for guess in (torch.zeros_like(before), before, after, (before + after) / 2)
         ]
         off = torch.stack(off).nan_to_num(torch.inf).amin(0)
+        is_lone = (before.isnan() & after.isnan()).all(-1).all(-1)
+        allowed = _SLACK_M + _ACCELERATION * span.square() + torch.where(is_lone, _SPEED * span, 0.0)
         told = (~step.isnan()).all(-1).sum(1) >= _MIN_POINTS
-        return told & (off > _SLACK_M + _ACCELERATION * span.square())
+        return told & (off > allowed)
 
 
 def strands(path: Path) -> list[Tensor]:

@@ -8,6 +8,7 @@ import torch
 from benchmarks.clip_people import ClipPeople, make_clips
 from benchmarks.trial import state_of_parameters
 from benchmarks.view_methods import errors_of
+from fitting import so3
 from fitting.clips.inputs import Clips
 from fitting.clips.refine import ClipResult, refine_clips
 from fitting.clips.settings import ClipConfig
@@ -66,6 +67,23 @@ def joint(open_body: SparseBody, people: ClipPeople) -> ClipResult:
 @pytest.fixture(scope="module")
 def single(open_body: SparseBody, people: ClipPeople) -> RefineResult:
     return alone(open_body, people)
+
+
+def test_frames_whose_estimates_jump_are_held_together_by_and_by(open_body: SparseBody) -> None:
+    people, noise = make_clips(open_body, 1, 8, seed=5), torch.Generator().manual_seed(0)
+    pose, orient = people.coarse.body_pose, people.coarse.global_orient
+    people = replace(
+        people,
+        observations=replace(people.observations, sigma_px=people.observations.sigma_px / 3),
+        coarse=replace(
+            people.coarse,
+            body_pose=pose @ so3.exp(0.3 * torch.randn(*pose.shape[:-1], generator=noise)),
+            global_orient=orient @ so3.exp(0.2 * torch.randn(*orient.shape[:-1], generator=noise)),
+        ),
+    )
+    result = fitted(open_body, people)
+    assert result.joined.all()
+    assert result.people.reprojection.reproj_px[:, 0].max() < 3
 
 
 def test_one_frame_is_the_single_fit_to_the_bit(

@@ -36,6 +36,12 @@ def test_who_moves_smoothly_is_one_however_fast() -> None:
         assert found(moving(1, speed)) == [list(range(FRAMES))]
 
 
+def test_of_two_frames_nobody_knows_how_fast_the_body_moves() -> None:
+    running = torch.stack([moving(1)[0], moving(1)[0] + torch.tensor([0.1, 0.0])])
+    assert found(running) == [[0, 1]]
+    assert found(mixed(1)[:2]) == []
+
+
 def test_a_track_that_goes_over_to_somebody_else_is_two_people() -> None:
     assert sorted(found(mixed(*range(10, FRAMES)))) == [list(range(10)), list(range(10, FRAMES))]
 
