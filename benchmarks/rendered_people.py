@@ -24,7 +24,7 @@ from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.shard import read_shard
 from fitting.refine import RefineResult, refine
 from model.body.parameters import EhmParameters
-from tasks.annotate.steps.refine import camera_of, coarse_of, observations_of
+from tasks.annotate.steps.given import camera_of, coarse_of, observations_of
 from tasks.body_model import full_body, sparse_body
 from tasks.settings import BodyModelConfig
 from tasks.synthetic.person import SyntheticConfig

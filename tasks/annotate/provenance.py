@@ -15,7 +15,7 @@ from model.body.ehms import EHMs
 from model.estimators.base import PARTS
 from model.renderer.splat.native_library import library
 from tasks.annotate.delta_theta import transfer_key
-from tasks.annotate.settings import AnnotateConfig, GroupsConfig
+from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
 from tasks.body_model import ehm_assets, full_body, people_size
 from tasks.estimators import estimator_entry, estimator_info, estimator_settings
@@ -42,7 +42,7 @@ def step_config(step: str, config: AnnotateConfig, *, in_groups: bool = False) -
     Args:
         step: ``keypoints``, ``body``, ``hands``, ``face`` or ``refine``.
         config: All settings.
-        in_groups: Whether its photos are in groups; files of others say nothing of tracks.
+        in_groups: Whether its photos are in groups; files of others say nothing of these.
     """
     stated: dict[str, Any] = {"step": step, "revision": REVISIONS[step]}
     if step in PARTS:
@@ -51,7 +51,7 @@ def step_config(step: str, config: AnnotateConfig, *, in_groups: bool = False) -
         if step == "body" and estimator_info(step, part).skeleton == "smpl":
             stated["smpl_to_smplx"] = {"composition": config.smpl_to_smplx, "key": transfer_key(config.body_model)}
         if step == "keypoints" and in_groups:
-            stated["tracks"] = dataclasses.asdict(config.tracks)
+            stated["tracks"] = dataclasses.asdict(config.groups.tracks)
     else:
         stated["settings"] = dataclasses.asdict(config.refine)
     if step != "keypoints":
@@ -65,11 +65,9 @@ def step_config(step: str, config: AnnotateConfig, *, in_groups: bool = False) -
         size = people_size(config.body_model, config.coefficients.size)
         told = {"coefficients": size, "refined_coefficients": config.coefficients.refined if step == "refine" else None}
         stated |= {name: dataclasses.asdict(value) for name, value in told.items() if value not in (None, DEFAULT_SIZE)}
-    groups, usual = config.groups, GroupsConfig()
-    if step == "keypoints" and groups.tracks != usual.tracks:
-        stated["tracks"] = dataclasses.asdict(groups.tracks)
-    if step == "refine" and groups != usual:
-        stated["groups"] = dataclasses.asdict(groups)
+    if step == "refine" and in_groups:
+        together = {name: value for name, value in dataclasses.asdict(config.groups).items() if name != "tracks"}
+        stated["groups"] = {"revision": REVISIONS["groups"], "settings": together}
     if step == "refine" and config.pixels.renderer is not None:
         # Likewise: labels by keypoints alone say nothing of pixels.
         stated["pixels"] = {
@@ -113,7 +111,7 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Map
     inputs = planned["inputs_hash"] if step == "refine" else planned.get("parts_hash", planned["inputs_hash"])
     further = pixel_entries(config) if step == "refine" else []
     return Footer(
-        config=step_config(step, config, in_groups="cameras_hash" in planned),
+        config=step_config(step, config, in_groups="parts_hash" in planned),
         code_version=code_version(),
         manifest={name: planned[name] for name in ("id", "version", "hash", "licence")} | {"inputs_hash": inputs},
         shard=f"{shard.index:05d}",

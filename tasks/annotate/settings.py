@@ -145,8 +145,6 @@ class AnnotateConfig:
     """Which frames of videos that are named by their path, or lie in a folder that is; a manifest says it itself."""
     keypoints: EstimatorConfig = field(default_factory=EstimatorConfig)
     """133 COCO-WholeBody keypoints and the people's boxes."""
-    tracks: TrackConfig = field(default_factory=TrackConfig)
-    """Who is who over the photos of a group."""
     body: EstimatorConfig = field(default_factory=EstimatorConfig)
     """Coarse body."""
     hands: EstimatorConfig = field(default_factory=EstimatorConfig)

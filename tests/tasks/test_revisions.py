@@ -92,6 +92,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
         yield step, of_files(list((folder / "work/parts" / step).rglob("*.parquet")))
     yield "refine", of_files(list((folder / "labels").rglob("*.parquet")))
     yield "pixels", of_table(labels_by_pixels(params))
+    yield "groups", together()
 
     plan = noise_plan(folder / "run", steps=4)
     Trainer.start(NoiseExperiment(plan), alone()).run()
@@ -147,6 +148,24 @@ def photometric_terms() -> list[float]:
     objective(pictured)
     loss, terms = objective(pictured)
     return [float(value) for value in (loss.detach(), *terms.values())]
+
+
+def together() -> dict[str, list[float]]:
+    """Parameters of somebody in five frames, one of which shows nobody, and of somebody before three cameras."""
+    from grouped_people import one_clip, one_rig
+
+    from tasks.annotate.groups.together import fit_groups
+    from tasks.annotate.settings import AnnotateConfig
+    from tasks.body_model import sparse_body
+
+    config = AnnotateConfig()
+    body = sparse_body(config.body_model)
+    found: dict[str, list[float]] = {}
+    for name, (given, places) in {"clip": one_clip(body, unseen=(2,)), "rig": one_rig(body)}.items():
+        fit = fit_groups(body, given, places, 0 * places.frame, config.refine, config.groups)
+        columns = fit.result.label_columns()
+        found |= {f"{name} {column}": reduced(values.double().numpy().ravel()) for column, values in columns.items()}
+    return found
 
 
 def labels_by_pixels(params: Path) -> pa.Table:

@@ -35,12 +35,13 @@ class RunJournal:
             for shard, plan in finished_files(own, "plan", journal)
             if isinstance(plan, Entry) and shard in shards
         }
-        expected = config_hash(step_config("refine", config))
+        expected = {config_hash(step_config("refine", config, in_groups=groups)) for groups in (False, True)}
         found = {
             shard
             for shard, labels in finished_files(own, "refine", journal)
             if isinstance(labels, Entry)
-            and (labels.config_hash, labels.schema_version) == (expected, SCHEMA_VERSION)
+            and labels.config_hash in expected
+            and labels.schema_version == SCHEMA_VERSION
             and labels.inputs_hash == planned.get(shard)
         }
         for part in PARTS:

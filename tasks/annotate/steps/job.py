@@ -55,6 +55,11 @@ class ShardJob:
             return self._footers[step]
 
     @property
+    def in_groups(self) -> bool:
+        """Whether the photos of the shard are in groups."""
+        return "parts_hash" in self.plan.footer.manifest
+
+    @property
     def size(self) -> BodySize:
         """Numbers of coefficients of the labels: those asked for, never more than the body has."""
         return people_size(self.config.body_model, self.config.coefficients.size)

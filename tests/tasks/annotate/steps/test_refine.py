@@ -18,7 +18,7 @@ from fitting.refine import Observations, refine
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.steps.refine import label_table
+from tasks.annotate.steps.labels import label_table
 from tasks.body_model import sparse_body
 
 TRUNK_AND_NOSE = [0, 5, 6, 11, 12]
