@@ -50,7 +50,7 @@ def test_what_is_new_is_to_do_and_the_time_is_that_of_earlier_shards(project):
 def test_people_that_are_still_to_be_rendered_are_counted(project):
     _, lines = pear("annotate", "demo_people", "demo_rig", "--dry-run")
     assert lines[0] == "demo_people/all: 64 photos to render first"
-    assert lines[1] == "demo_rig/all: 48 photos to render first"
+    assert lines[1] == "demo_rig/all: 32 photos to render first"
     assert not (project / "work").exists()
 
 
