@@ -36,12 +36,11 @@ class Moments:
 
     def chosen(self, choice: FrameChoice) -> set[int]:
         """Numbers of the moments that are wanted."""
-        numbers, times_s = self.all.numbers.tolist(), self.all.times_s.tolist()
-        before_s = [None, *times_s[:-1]]
+        numbers, after_s = self.all.numbers.tolist(), (self.all.times_s - self.all.times_s[:1]).tolist()
         return {
             number
-            for number, time_s, previous_s in zip(numbers, times_s, before_s[: len(numbers)], strict=True)
-            if choice.wants(number - numbers[0], time_s, previous_s)
+            for number, time_s, before_s in zip(numbers, after_s, [None, *after_s][: len(numbers)], strict=True)
+            if choice.wants(number - numbers[0], time_s, before_s)
         }
 
 

@@ -89,8 +89,9 @@ class SceneAdapter:
         """
         listing = self._images.listing()
         yield from (Missing.of(name, problem.code, problem.detail) for name, problem in listing.problems)
-        found, left_out = self._found(listing.names)
-        yield LeftOut("files that are not of the layout left out", left_out)
+        found, others = self._found(listing.names)
+        files = {self._file_of(scene) for scene in found}
+        yield LeftOut("files that are not of the layout left out", sum(name not in files for name in others))
         cameras = self._cameras(found)
         videos = {
             name: ListedVideo.of(self._images, name)
@@ -106,8 +107,8 @@ class SceneAdapter:
         for scene, own, file in scenes:
             yield from self._scene(scene, own, file, videos)
 
-    def _found(self, names: list[str]) -> tuple[dict[str, _Photos], int]:
-        """The photos or videos, and the number of other files.
+    def _found(self, names: list[str]) -> tuple[dict[str, _Photos], list[str]]:
+        """The photos or videos, and what other files there are.
 
         Raises:
             ValueError: Two photos of a camera have the same number.
@@ -115,18 +116,18 @@ class SceneAdapter:
         parts = re.split(r"\{(\w+)\}", self._layout.images)
         pattern = re.compile("".join(_PLACEHOLDERS[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))
         found: defaultdict[str, defaultdict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
-        left_out = 0
+        others = []
         for name in names:
             match = pattern.fullmatch(name)
             said = {} if match is None else match.groupdict()
             if match is None or (self._layout.only is not None and said["camera"] not in self._layout.only):
-                left_out += 1
+                others.append(name)
                 continue
             number = int(said.get("frame", -1))
             other = found[said.get("scene", _ALONE)][said["camera"]].setdefault(number, name)
             if other != name:
                 raise self._refused(f"the photos {other} and {name} have the same number; take one of them away")
-        return {scene: dict(own) for scene, own in found.items()}, left_out
+        return {scene: dict(own) for scene, own in found.items()}, others
 
     def _cameras(self, found: dict[str, _Photos]) -> dict[str, CameraFile]:
         """The camera file of each scene.

@@ -10,8 +10,9 @@ from scenes import camera_entry, camera_file, look_at_middle, write_cameras, wri
 from video_files import write_video
 
 from datasets_manifest.adapters.base import CalibratedLens
-from datasets_manifest.adapters.moments import Taken, nearest_times
+from datasets_manifest.adapters.moments import Taken, nearest_times, same_numbers
 from datasets_manifest.manifest import load_manifest, open_adapter
+from datasets_manifest.sources.video import FrameChoice
 
 PHOTOS = {"images": "{scene}/{camera}/{frame}.jpg", "fps": 10}
 VIDEOS = {"images": "{scene}/{camera}.mp4"}
@@ -57,6 +58,7 @@ def videos(root):
 
 
 def test_photos_of_one_number_are_views_of_a_moment(photos):
+    (photos / "walk/notes.txt").write_text("no camera file")
     inventory = inventory_of(adapter_of(photos, **PHOTOS))
     assert places(inventory, "jump") == [("jump", "left", 7, 0.7), ("jump", "right", 7, 0.7)]
     assert places(inventory) == [
@@ -74,7 +76,7 @@ def test_photos_of_one_number_are_views_of_a_moment(photos):
     assert first.lens is None
     assert inventory.missing == ()
     assert inventory.notes == {
-        "files that are not of the layout left out": 2,
+        "files that are not of the layout left out": 1,
         "moments": 4,
         "moments that not all cameras have": 1,
         "photos of no moment left out": 0,
@@ -110,6 +112,13 @@ def test_cameras_of_other_rates_have_the_moments_of_the_fastest():
     assert moments.of["late"] == {1: 0, 3: 3}  # Of two that are near the nearest, of those before and after none.
     one = nearest_times({"a": taken([0.0]), "b": taken([0.2])})
     assert one.of == {"a": {0: 0}, "b": {0: 0}}
+
+
+def test_moments_are_chosen_by_their_times_from_the_first():
+    for first_s in (-0.5, 0.0, 7.3):
+        taken = Taken(numbers=np.arange(5, 15), times_s=first_s + np.arange(10) / 10)
+        assert same_numbers({"left": taken}).chosen(FrameChoice(fps=4)) == {5, 8, 10, 13}
+        assert same_numbers({"left": taken}).chosen(FrameChoice(every=4)) == {5, 9, 13}
 
 
 def test_a_long_scene_is_cut_at_the_same_moments_whichever_are_chosen(root):
