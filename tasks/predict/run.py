@@ -206,6 +206,10 @@ class _Run:
 
     def smooth(self, paths: Sequence[Path], sources: Sequence[Source]) -> None:
         """Smooths the rows of videos in the files that were written, then draws them."""
+        videos = [source for source in sources if source.is_video]
+        if not videos:
+            log.warning("Nothing is smoothed: there is no video among what is predicted")
+            return
         counter = Counter("files smoothed", len(paths), self.display)
         num_smooth = sum(counter.count(smooth_files(paths, self.schema, self.config.smoothing, self.body)))
         if not num_smooth:
@@ -215,7 +219,6 @@ class _Run:
                 *(self.config.smoothing.reach_s, self.config.smoothing.max_step_s),
             )
         if self.drawings is not None and (self.config.overlays or self.config.meshes is not None):
-            videos = [source for source in sources if source.is_video]
             counter = Counter("frames drawn", count_frames(videos, self.config.frames), self.display)
             for _ in counter.count(redraw(paths, self.schema, videos, self.config.frames, self.drawings)):
                 pass

@@ -6,6 +6,7 @@ import pytest
 import torch
 from known_people import TINY
 from typer.testing import CliRunner
+from video_files import write_clip
 
 from flows.cli.app import app
 from model.body.assets import load_open_body
@@ -99,6 +100,16 @@ def test_nobody_in_the_end_is_no_success(pear, folder, tmp_path, caplog):
     assert "photos and frames: 0 and 1 that cannot be read, people: 0, rows without a prediction: 1," in answer.stdout
     (said,) = [record.message for record in caplog.records if "cannot be read" in record.message]
     assert said.startswith("broken.jpg cannot be read: ")
+
+
+def test_what_cannot_be_smoothed_is_said(pear, folder, tmp_path, caplog):
+    write_clip(folder / "short.mp4", 3)
+    for given, sentence in (("photo.png", "there is no video"), ("short.mp4", "nobody is in four frames within 0.4 s")):
+        words = ("--boxes", "whole", "--rotations-only", "--smooth", "--out", str(tmp_path / given))
+        assert pear(given, "--checkpoint", "net.safetensors", *words).exit_code == 0
+        (said,) = [record.message for record in caplog.records if "smoothed" in record.message]
+        assert sentence in said
+        caplog.clear()
 
 
 def test_progress_says_how_long_it_will_take():
