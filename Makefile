@@ -26,6 +26,8 @@ demo: $(READY)
 
 # Two processes more than cores, since tests wait for servers and other processes; a file's tests stay in one process,
 # since they share what is slow to make; files start in the order of tests/conftest.py.
+# What is compiled is kept, also where the environment says otherwise: each process would do it anew.
+test: unexport PYTHONDONTWRITEBYTECODE
 test: $(READY) lint
 	$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 2)) --dist loadfile --no-loadscope-reorder
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 from torch import Tensor
 
 from benchmarks.synthetic_people import HARD_START, StudyConfig, SyntheticPeople, keep_keypoints, make_people
@@ -159,6 +158,8 @@ def rank_correlation(first: Array, second: Array) -> float:
     """Spearman's; NaN where either says the same of everybody."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
+    from scipy.stats import rankdata  # Dear to import.
+
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
@@ -167,4 +168,6 @@ def auc(score: Array, is_bad: NDArray[np.bool_]) -> float:
     bad, good = int(is_bad.sum()), int((~is_bad).sum())
     if not bad or not good:
         return float("nan")
+    from scipy.stats import rankdata  # Dear to import.
+
     return float((rankdata(score)[is_bad].sum() - bad * (bad + 1) / 2) / (bad * good))

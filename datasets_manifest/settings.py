@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import re
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import NoneType
@@ -177,7 +178,7 @@ def value_of(text: str, cls: type[Any], name: str, where: str) -> Any:
     return parse_yaml(text, where) if is_quoted else text
 
 
-class _Loader(yaml.SafeLoader):
+class _Rules(yaml.constructor.SafeConstructor):
     """YAML 1.1 but for three things that settings want as YAML 1.2 reads them: 2e-4 is a number, 2026-01-22 a text, and
     a key stands once."""
 
@@ -195,6 +196,10 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Loader(_Rules, yaml.SafeLoader):
+    """Its errors show the line."""
+
+
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -202,6 +207,15 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
+
+
+_IN_C: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may have been built without.
+
+
+class _FastLoader(_Rules, _IN_C):
+    """Ten times as fast."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -215,6 +229,8 @@ def parse_yaml(text: str, where: str) -> Any:
         ValueError: It is not YAML.
     """
     try:
+        with suppress(yaml.YAMLError):
+            return yaml.load(text, _FastLoader)
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is not valid YAML: {error}") from error

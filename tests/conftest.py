@@ -42,8 +42,10 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings file of a project folder whose data set is rendered and annotated once."""
     # Here, for tests that need no more than torch and numpy are run on machines that have no more.
     from annotated_project import annotate, write_project
+    from small_pages import small_pages
 
     params = write_project(tmp_path_factory.mktemp("annotated"))
-    result = annotate(params)
+    with small_pages():
+        result = annotate(params)
     assert not result.failed_parts, result.sentence
     return params

@@ -73,5 +73,7 @@ def _init_dvc(folder: Path) -> None:
     folder = folder.resolve()
     tracked = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
     how = ["--no-scm"] if tracked is None else [] if tracked == folder else ["--subdir"]
-    for words in (["init", *how], ["config", "core.analytics", "false"], ["config", "core.check_update", "false"]):
-        subprocess.run([sys.executable, "-m", "dvc", *words, "--quiet"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "dvc", "init", *how, "--quiet"], cwd=folder, check=True)
+    settings = folder / ".dvc/config"  # Its one section is [core], if any; `dvc config` takes half a second a line.
+    core = settings.read_text(encoding="utf-8") or "[core]\n"
+    settings.write_text(f"{core}    analytics = false\n    check_update = false\n", encoding="utf-8")

@@ -191,7 +191,9 @@ class FlatBatch:
         """Find the leading dimensions of named arguments, each given with its number of trailing dimensions."""
         shapes = {name: t.shape[: t.dim() - trailing] for name, (t, trailing) in arguments.items() if t is not None}
         try:
-            leading = torch.broadcast_shapes(*shapes.values()) if shapes else torch.Size()
+            # torch.broadcast_shapes imports sympy, which takes half a second.
+            each = [like.new_empty(()).expand(shape) for shape in shapes.values()]
+            leading = torch.broadcast_tensors(*each)[0].shape if each else torch.Size()
         except RuntimeError:
             text = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
             raise ValueError(f"The batch dimensions of the arguments do not agree: {text}.") from None

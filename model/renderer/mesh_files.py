@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-import trimesh
 
 MeshFormat = Literal["gltf", "obj"]
 MESH_SUFFIX: dict[str, str] = {"gltf": ".glb", "obj": ".obj"}
@@ -59,6 +58,8 @@ def encode_meshes(
     turned = y_up(vertices).astype(np.float32)
     if form == "obj":
         return _obj(turned, np.asarray(faces), names)
+    import trimesh  # Dear to import.
+
     scene = trimesh.Scene()
     for name, points in zip(names, turned, strict=True):
         # process=True would merge vertices, and their numbers would no longer be those of the body model.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from scipy.optimize import linear_sum_assignment
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.schema.columns import Columns
@@ -68,6 +67,8 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
     """
     usable = (labels["status"] != Status.FAILED) & labels.has("bbox_xyxy")
     boxes = labels["bbox_xyxy"].astype(np.float64)
+    from scipy.optimize import linear_sum_assignment  # Dear to import.
+
     images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
     rows: list[int] = []
     matched: list[PersonRecord] = []

@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from datasets_manifest.schema.labels import PART_NAMES
 
@@ -61,6 +60,8 @@ def histogram_svg(values: np.ndarray, unit: str, *, width: int = 320, height: in
 
 def error_plot_png(residuals_px: dict[str, np.ndarray]) -> bytes:
     """PNG of the reprojection error by part: share of people below each error, px."""
+    from matplotlib.figure import Figure  # Dear to import.
+
     figure = Figure(figsize=(7.0, 4.0), dpi=110, layout="constrained")
     axes = figure.subplots()
     colours = {"body": "#3d6fb6", "left_hand": "#2f9e8f", "right_hand": "#d9822b", "face": "#8b5fbf"}

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
 from model.body.ehms import EHMs
@@ -59,6 +58,8 @@ class Motion:
 
 def path_through(drawn: np.ndarray, spacing: int, frames: int, axis: int = 0) -> np.ndarray:
     """The path (..., F, ...) through what is drawn (..., K, ...) every ``spacing`` frames."""
+    from scipy.interpolate import CubicSpline  # Dear to import.
+
     return CubicSpline(np.arange(drawn.shape[axis]) * spacing, drawn, axis=axis, bc_type="natural")(np.arange(frames))
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from tasks.tracks.settings import TrackConfig
 
@@ -83,6 +82,8 @@ class Tracker:
         """Which track, by its place among all, is whom (n,), (n,)."""
         if not len(points):  # then it is not known of how many points people are
             return np.zeros(0, int), np.zeros(0, int)
+        from scipy.optimize import linear_sum_assignment  # Dear to import.
+
         cost = np.array([self._costs(track, points) for track in self._tracks.values()])
         cost = cost.reshape(len(self._tracks), len(points))
         tracks, people = linear_sum_assignment(np.minimum(cost, self.config.max_distance))

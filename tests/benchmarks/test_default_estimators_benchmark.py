@@ -1,13 +1,14 @@
 """The benchmark of the default estimators."""
 
 import pytest
+from mediapipe_package import need_mediapipe
 
 from benchmarks.default_estimators import main
 
 
 def test_the_table_has_people_parts_and_readings_with_and_without_boxes(tmp_path, capsys):
     data = pytest.importorskip("skimage.data")
-    pytest.importorskip("mediapipe")
+    need_mediapipe()
     cv2 = pytest.importorskip("cv2")
     cv2.imwrite(str(tmp_path / "astronaut.png"), data.astronaut()[..., ::-1])
     main([str(tmp_path)])

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 pytest.importorskip("skimage")
 cv2 = pytest.importorskip("cv2")
 

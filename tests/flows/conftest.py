@@ -1,4 +1,4 @@
-"""What tests of runs share: one real Prefect server in a project folder of its own, and small pictures on pages."""
+"""What tests of runs share: one real Prefect server in a project folder of its own, small pages, the commands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 from prefect_project import make_project
+from small_pages import small_pages
 
 from flows.server import local_server as server
 
@@ -25,17 +25,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """Typer makes all commands anew at every call of a test, which takes longer than most of them do."""
+    import typer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def small_pictures() -> Iterator[None]:
-    """Pages of runs in these tests have few and small pictures: drawing takes half of a run of stubs."""
-    from model.renderer.overlay import encode_png
-    from tasks.report.settings import ReportConfig
-
-    few = {"tile_px": 64, "num_worst": 2, "num_worst_of_part": 0, "num_random": 0}
-    plot = encode_png(np.full((8, 8, 3), 255, np.uint8))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tasks.report.data.ReportConfig", partial(ReportConfig, **few))
-        patch.setattr("tasks.report.page.error_plot_png", lambda _: plot)
+    """Pages of runs in these tests have few and small pictures."""
+    with small_pages():
         yield
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from configparser import ConfigParser
 
 import numpy as np
 import pytest
@@ -54,6 +55,9 @@ def test_photos_are_named_from_the_working_folder_as_on_any_command_line(tmp_pat
 def test_dvc_knows_the_stage_and_its_parameters(project):
     listed = subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], cwd=project, capture_output=True, text=True)
     assert listed.stdout.split()[0] == "annotate", listed.stderr
+    config = ConfigParser()
+    config.read(project / ".dvc/config")
+    assert dict(config["core"]) == {"no_scm": "True", "analytics": "false", "check_update": "false"}
     stage = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]["annotate"]
     assert stage["cmd"] == "pear annotate --local"
     assert stage["params"] == ["annotate"]
@@ -65,7 +69,7 @@ def test_a_project_in_a_git_repository_is_tracked_by_it(tmp_path, below):
     assert init(tmp_path / below).exit_code == 0
     listed = subprocess.run(["git", "status", "--short", "-uall"], cwd=tmp_path, capture_output=True, text=True).stdout
     assert f"{below}/params.yaml".removeprefix("./") in listed
-    assert "no_scm" not in (tmp_path / below / ".dvc/config").read_text()
+    assert (tmp_path / below / ".dvc/config").read_text() == "[core]\n    analytics = false\n    check_update = false\n"
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "photos.yaml", ".gitignore", "dvc.yaml"])

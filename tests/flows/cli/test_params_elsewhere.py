@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from manifests import write_manifest
@@ -18,13 +19,21 @@ def pear(*words):
     return answer.exit_code, answer.output
 
 
+@pytest.fixture(scope="module")
+def new_project(tmp_path_factory):
+    """A project as ``pear init`` makes it; nothing in it says where it lies."""
+    folder = tmp_path_factory.mktemp("new") / "my project"
+    assert pear("init", folder)[0] == 0
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project as ``pear init`` makes it, with other estimators; the working folder is another."""
+def project(new_project, tmp_path, monkeypatch):
+    """A new project with other estimators; the working folder is another."""
     folder, elsewhere = tmp_path / "my project", tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    assert pear("init", folder)[0] == 0
+    shutil.copytree(new_project, folder)
     write_stub_params(folder)
     with (folder / "params.yaml").open("a") as file:
         file.write("  datasets: [photos.yaml]\n")

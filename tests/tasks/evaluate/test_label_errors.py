@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from coco_files import coco_image, coco_person, write_coco
-from scipy.stats import spearmanr
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
@@ -99,6 +98,8 @@ def expected(calibration, quality):
 
 
 def test_people_of_one_quality_share_their_rank():
+    from scipy.stats import spearmanr  # Dear to import.
+
     generator = np.random.default_rng(0)
     quality, error = generator.integers(0, 5, 30) / 5, generator.integers(0, 9, 30) + 40.0
     told = summarise({"body_quality": quality, "pa_mpjpe_mm": error})["body_quality_rank_correlation"]
@@ -163,7 +164,7 @@ def test_known_photos_are_taken_as_they_come_and_none_is_lost():
 
 
 def people_of(path):
-    return [person for record in reference_records(load_manifest(path)) for person in record.people]
+    return [person for record in reference_records(load_manifest(path)) for person in record.people or ()]
 
 
 @pytest.mark.parametrize("points", [["nose", "tail"], None])

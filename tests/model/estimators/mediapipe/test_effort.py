@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 from photo_people import batch_of_photo
 
 from model.estimators import ImageInput, PersonBatch, create
@@ -12,7 +13,7 @@ from model.estimators.mediapipe.graphs.runner import Detection, Networks, networ
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of, look_again
 from model.estimators.mediapipe.search.pose import PoseConfig, find_in_box, first_regions
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 data = pytest.importorskip("skimage.data")
 BOX = np.array([[70.0, 20, 400, 512]])
 

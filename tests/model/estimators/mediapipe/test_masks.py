@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 from photo_people import batch_of_photo
 
 from datasets_manifest.sources.masks import NOBODY, PERSON, UNKNOWN
@@ -15,7 +16,7 @@ from tasks.body_model import full_body
 from tasks.settings import BodyModelConfig
 from tasks.synthetic.person import SyntheticConfig, render_person
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 
 
 @pytest.fixture(scope="module")

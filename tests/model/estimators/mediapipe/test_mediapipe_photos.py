@@ -6,6 +6,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 from photo_people import batch_of_photo
 from refusals import codes_of
 
@@ -18,7 +19,7 @@ from model.estimators.mediapipe.lift import so3
 from model.estimators.mediapipe.search.eyes import CORNERS_OF_MESH
 from model.estimators.mediapipe.search.person import EVIDENCE_SHAPES
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,23 @@ from pathlib import Path
 
 import pytest
 from annotated_project import PEOPLE, annotate, write_project
+from mediapipe_package import need_mediapipe
+from small_pages import small_pages
 
 from datasets_manifest.sources.masks import PERSON, read_mask
 from tasks.annotate.run.masks import write_masks
 from tasks.annotate.settings import Origin
 from tasks.display import Lines
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 DISPLAY = Lines(logging.getLogger("test"))
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     params = write_project(tmp_path_factory.mktemp("masks"))
-    result = annotate(params)
+    with small_pages():
+        result = annotate(params)
     return Origin.of(params).config(), result.publication.count.people
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from annotated_project import PEOPLE, annotate, step_states, write_project
 from grey_renderer import grey_renderer
+from small_pages import small_pages
 
 from benchmarks.pixel_renderers import learn_renderer
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
@@ -35,7 +36,7 @@ from tasks.annotate.workspace import ShardRef, Workspace
 
 masks = pytest.importorskip("model.estimators.mediapipe.masks")
 FIGURES = torch.full((1, 3), torch.nan)
-LEAST_GAIN = 0.16
+LEAST_GAIN, TILE_PX = 0.16, 96
 FIT = {"pixels__fit__least_gain": LEAST_GAIN, "pixels__fit__iterations": 3}
 MOVED = {
     "left_hand": {"left_hand_pose"},
@@ -81,7 +82,8 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pixels")
     params, renderer = write_project(folder), folder / "grey.safetensors"
     renderer.write_bytes(save_renderer(grey_renderer(load_open_body()), RendererMeta(body_model={"name": "open"})))
-    annotate(params)
+    with small_pages():
+        annotate(params)
     return params, renderer, labels(folder)
 
 
@@ -108,7 +110,7 @@ def by_pixels(project):
     renderer = params.with_name("people.safetensors")
     learnt = learn_renderer(16, 8, spacing_m=0.02)
     renderer.write_bytes(save_renderer(learnt, RendererMeta(body_model={"name": "open"})))
-    with step_states() as states:
+    with step_states() as states, small_pages(TILE_PX):
         annotate(params, pixels__renderer=str(renderer), **FIT)
     return Run(
         states=states,
@@ -177,7 +179,7 @@ def test_the_page_shows_whom_pixels_changed_most_before_and_after(by_pixels):
     assert re.findall(r'<div class="id">([^<]*#0)</div>', shown) == [ids[row] for row in changed][:6]
     heights = [int(height) for height in re.findall(r'<img [^>]*height="(\d+)"', shown)]
     num_parts = np.isfinite(by_pixels.gain).sum(1)
-    assert heights == [512 * num_parts[row] for row in changed][:6]
+    assert heights == [TILE_PX * num_parts[row] for row in changed][:6]
 
 
 def test_without_a_renderer_nothing_is_said_of_pixels(project):

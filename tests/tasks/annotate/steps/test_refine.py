@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from annotated_project import annotate, write_project
+from small_pages import small_pages
 from table_rows import table_from_rows
 
 from benchmarks.synthetic_people import make_people
@@ -37,7 +38,7 @@ class FivePoints(SimulatedKeypoints):
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, small_pages():
         patch.setitem(registry._FACTORIES, ("keypoints", "five_points"), FivePoints)
         annotate(write_project(folder), keypoints__backend="five_points")
     return pa.concat_tables([pq.read_table(path) for path in sorted((folder / "labels").rglob("*.parquet"))])

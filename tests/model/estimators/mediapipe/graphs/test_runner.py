@@ -1,16 +1,15 @@
 """The networks without MediaPipe's calculators: what its own graphs (0.10.21) say of one photo is said here too."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from mediapipe_package import need_mediapipe
 
 from model.estimators.mediapipe.graphs.interpreter import only_outputs
 from model.estimators.mediapipe.graphs.regions import Region
-from model.estimators.mediapipe.graphs.runner import networks
+from model.estimators.mediapipe.graphs.runner import network_folder, networks
 
-mediapipe_files = Path(pytest.importorskip("mediapipe").__file__).parent / "modules"
+need_mediapipe()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def outputs_of(model, image):
 
 
 def test_an_output_that_nobody_reads_is_not_computed_and_changes_nothing():
-    whole = (mediapipe_files / "pose_landmark/pose_landmark_full.tflite").read_bytes()
+    whole = (network_folder() / "pose_landmark/pose_landmark_full.tflite").read_bytes()
     image = np.random.default_rng(0).random((1, 256, 256, 3), np.float32)
     expected = outputs_of(whole, image)
     found = outputs_of(only_outputs(whole, (0, 1, 3, 4)), image)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from mediapipe_package import need_mediapipe
 
 from model.estimators.mediapipe.graphs.stderr import without_harmless_lines, worth_telling
 
@@ -38,7 +39,7 @@ def test_an_error_inside_loses_nothing(capfd):
 
 
 def test_a_process_that_reads_a_photo_says_nothing():
-    pytest.importorskip("mediapipe")
+    need_mediapipe()
     code = (
         "import numpy as np\n"
         "from model.estimators import ImageInput, create\n"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 from photo_people import batch_of_photo
 
 from model.body.skeleton import FACE
@@ -12,7 +13,7 @@ from model.estimators.mediapipe.landmarks import LEFT_ARM, POSE_OF_BODY, RIGHT_A
 from model.estimators.mediapipe.search.annotated import moved_to_annotations
 from model.estimators.mediapipe.search.pose import PersonPose
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 
 
 def pose():

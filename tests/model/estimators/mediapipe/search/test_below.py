@@ -1,7 +1,9 @@
 """Bodies below faces, and who is looked for where."""
 
+# pyright: reportArgumentType=false, reportCallIssue=false
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 
 from model.estimators import ImageInput, create
 from model.estimators.mediapipe.graphs.regions import Region
@@ -10,7 +12,7 @@ from model.estimators.mediapipe.search.below import has_head, pose_below, region
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of
 from model.estimators.mediapipe.search.face_landmarks import CHIN, FOREHEAD, read_face
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 data = pytest.importorskip("skimage.data")
 
 

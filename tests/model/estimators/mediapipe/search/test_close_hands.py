@@ -1,7 +1,9 @@
 """Hands that fill a photo in which nobody is seen."""
 
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 from photo_people import batch_of_photo
 
 from model.body.skeleton import BODY, LEFT_HAND, RIGHT_HAND, WRISTS
@@ -11,7 +13,7 @@ from model.estimators.mediapipe.search.close_hands import CloseHandConfig, find_
 from model.estimators.mediapipe.search.person import to_evidence
 from model.estimators.simulated import global_rotations
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 PHOTO = np.zeros((300, 400, 3), np.uint8)
 
 

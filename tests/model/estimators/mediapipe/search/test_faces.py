@@ -1,9 +1,11 @@
 """Which faces are believed."""
 
+# pyright: reportOptionalMemberAccess=false, reportOperatorIssue=false
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 
 from model.estimators.mediapipe.graphs.runner import networks
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates
@@ -20,7 +22,7 @@ from model.estimators.mediapipe.search.hand_landmarks import HandConfig
 from model.estimators.mediapipe.search.person import face_accepted, face_details, read_parts, to_evidence
 from model.estimators.mediapipe.search.pose import from_detection
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 NAN = float("nan")
 
 

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from mediapipe_package import need_mediapipe
 from photo_people import batch_of_photo
 from refusals import codes_of
 
@@ -20,7 +21,7 @@ from model.estimators.mediapipe.search.heads import (
 )
 from model.estimators.mediapipe.search.people import head_in_box
 
-pytest.importorskip("mediapipe")
+need_mediapipe()
 data = pytest.importorskip("skimage.data")
 
 LEFT, TOP, SIDE = 150, 30, 140
