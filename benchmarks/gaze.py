@@ -55,13 +55,19 @@ COLUMNS = (
 )
 
 
-def faces(count: int, seed: int) -> Iterator[RenderedPerson]:
+def faces(count: int, seed: int, supersample: int = 2) -> Iterator[RenderedPerson]:
     """Renders close-ups of faces that look somewhere."""
     ehm = full_body(BodyModelConfig())
     rest = RestShape.from_assets(ehm.assets)
     only_faces = (0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
     config = SyntheticConfig(
-        count=count, seed=seed, image_width=SIDE_PX, image_height=SIDE_PX, crop_shares=only_faces, occluder_share=0.0
+        count=count,
+        seed=seed,
+        image_width=SIDE_PX,
+        image_height=SIDE_PX,
+        supersample=supersample,
+        crop_shares=only_faces,
+        occluder_share=0.0,
     )
     for index in range(count):
         rng = np.random.default_rng([seed, index])

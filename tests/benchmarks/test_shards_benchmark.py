@@ -16,7 +16,7 @@ NOISE_MB = 24
 @pytest.mark.parametrize(
     ("rows", "more_rows", "rows_per_shard"),
     [
-        (2_000, 20_000, 100),
+        (1_000, 10_000, 250),
         pytest.param(100_000, 1_000_000, 1_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )

@@ -16,8 +16,13 @@ from model.body.assets import EhmAssets
 
 
 def refined(body: SparseBody, people: SyntheticPeople, rows: torch.Tensor, batch_size: int = 256) -> RefineResult:
-    parts = (take_rows(part, rows) for part in (people.observations, people.coarse, people.camera))
-    return refine(body, *parts, RefineConfig(batch_size=batch_size))
+    return refine(
+        body,
+        take_rows(people.observations, rows),
+        take_rows(people.coarse, rows),
+        take_rows(people.camera, rows),
+        RefineConfig(batch_size=batch_size),
+    )
 
 
 def are_equal(one: RefineResult, other: RefineResult) -> bool:
@@ -70,9 +75,8 @@ def assert_independent(body: SparseBody, sizes: tuple[int, ...] = (1, 3, 7, 17))
     crowd = make_people(body, 40, seed=3)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     expected = refined(body, crowd, torch.arange(40))
-    assert are_equal(refined(body, crowd, order), take_rows(expected, order))
     for size in sizes:
-        rows = torch.arange(2 * size + 1)  # The last batch is not full.
+        rows = order[: size + 1]  # The last batch is not full.
         assert are_equal(refined(body, crowd, rows, batch_size=size), take_rows(expected, rows))
 
 

@@ -43,6 +43,7 @@ def test_a_new_project_can_be_planned(project, monkeypatch):
 
 def test_photos_are_named_from_the_working_folder_as_on_any_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.cli.init._init_dvc", lambda _: None)
     init("mine", "--photos", "walk")
     init("yours", "--photos", "yours/walk")
     init("ours")

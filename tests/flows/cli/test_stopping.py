@@ -35,6 +35,11 @@ def start(folder, *words, program=None, **env):
     )
 
 
+def first_line(process):
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
 @pytest.fixture
 def project(rendered, tmp_path):
     """The rendered project without any result."""
@@ -44,7 +49,9 @@ def project(rendered, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_stopped_annotation_is_a_sentence_and_goes_on(project, monkeypatch, number, code):
     process = start(project, "annotate", "--local")
     deadline = time.monotonic() + 120
@@ -93,7 +100,7 @@ print("finished", flush=True)
 
 def test_a_long_call_of_a_library_is_not_waited_for(tmp_path):
     process = start(tmp_path, program=LONG)
-    assert process.stdout.readline() == "ready\n"
+    assert first_line(process) == "ready\n"
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (143, "pear: stopped by SIGTERM; go on.\n")
@@ -101,7 +108,7 @@ def test_a_long_call_of_a_library_is_not_waited_for(tmp_path):
 
 def test_no_process_is_left_behind(tmp_path):
     process = start(tmp_path, program=CHILD)
-    child = psutil.Process(int(process.stdout.readline()))
+    child = psutil.Process(int(first_line(process)))
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
     psutil.wait_procs([child], timeout=10)
@@ -154,7 +161,7 @@ with stoppable("go on."):
 )
 def test_a_server_shows_a_stopped_run_as_crashed_at_once(api, tmp_path, call, messages):
     process = start(tmp_path, program=FLOW.format(call=call), PREFECT_API_URL=api)
-    run = process.stdout.readline().strip()
+    run = first_line(process).strip()
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said.splitlines()[-1]) == (143, "pear: stopped by SIGTERM; go on.")
@@ -176,7 +183,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
         process = start(tmp_path, program=SHOWN, PREFECT_API_URL=url)
-        assert process.stdout.readline() == "ready\n"
+        assert first_line(process) == "ready\n"
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=20)  # One request alone would wait for a minute.
     assert (process.returncode, said) == (130, "pear: stopped by SIGINT; go on.\n")

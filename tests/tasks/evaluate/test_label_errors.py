@@ -164,7 +164,7 @@ def test_known_photos_are_taken_as_they_come_and_none_is_lost():
 
 
 def people_of(path):
-    return [person for record in reference_records(load_manifest(path)) for person in record.people or ()]
+    return [person for record in reference_records(load_manifest(path)) or () for person in record.people]
 
 
 @pytest.mark.parametrize("points", [["nose", "tail"], None])

@@ -65,7 +65,8 @@ def planned(tmp_path, monkeypatch):
 
 
 def names_of(workspace, index):
-    return read_shard(workspace.work / f"plan/many/all/{index:05d}.parquet", PLAN_SCHEMA)["image"].to_pylist()
+    plan = read_shard(workspace.work / f"plan/many/all/{index:05d}.parquet", PLAN_SCHEMA)
+    return [str(name) for name in plan["image"].to_pylist()]
 
 
 @pytest.mark.parametrize("added", ["00000.jpg", "02000.jpg", "99999.jpg"], ids=["first", "middle", "last"])

@@ -105,7 +105,10 @@ def test_a_given_box_with_nothing_in_it_says_so(portrait, keypoints):
     assert codes_of(found) == ["body_not_found"]
 
 
-@pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "coins", "page", "brick"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rocket", "coins", "brick")]
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "page", *OTHERS])
 def test_no_face_is_invented(keypoints, name):
     rgb = getattr(data, name)()
     rgb = np.ascontiguousarray(np.stack([rgb] * 3, -1) if rgb.ndim == 2 else rgb)
