@@ -97,6 +97,20 @@ def make_crowd(
     return Crowd(people=people, truth=who)
 
 
+def some(people: Tracked, rows: np.ndarray) -> Tracked:
+    """Some of the people, by a mask (P,) or by their numbers."""
+    index = np.flatnonzero(rows) if rows.dtype == bool else rows
+    changed = {name: getattr(people, name)[index] for name in ("track", "camera", "frame", "known", "world_to_camera")}
+    seen = {name: take_rows(getattr(people, name), torch.from_numpy(index)) for name in ("observations", "pinholes")}
+    return replace(people, **changed, **seen)
+
+
+def swapped(people: Tracked, camera: int, frame: int) -> Tracked:
+    """The first two tracks of a camera change places from a moment on."""
+    own = (people.camera == camera) & (people.frame >= frame) & (people.track < 2)
+    return replace(people, track=np.where(own, 1 - people.track, people.track))
+
+
 def _places(num_people: int, moments: int, apart_m: float, rng: np.random.Generator) -> np.ndarray:
     """Pelves (people, moments, 3) about the middle, y down."""
     angle = 2 * math.pi * (np.arange(num_people) + rng.uniform()) / num_people

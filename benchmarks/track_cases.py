@@ -46,7 +46,7 @@ class Detections:
     boxes_xyxy: np.ndarray
     """(P, 4) px."""
     keypoints: np.ndarray
-    """(P, 23, 2) px."""
+    """(P, 23, 2) px, NaN where not seen."""
     truth: np.ndarray
     """(P,) who it is; ``NOBODY`` for somebody who is not there."""
 
@@ -112,7 +112,7 @@ def greedy(frames: Sequence[Detections]) -> list[np.ndarray]:
     for at, frame in enumerate(frames):
         last = {key: value for key, value in last.items() if at - value[1] <= 30}
         own = np.full(len(frame.truth), -1)
-        pairs = [(_iou(b, box), key, p) for p, b in enumerate(frame.boxes_xyxy) for key, (box, _) in last.items()]
+        pairs = [(iou(b, box), key, p) for p, b in enumerate(frame.boxes_xyxy) for key, (box, _) in last.items()]
         taken = set()
         for overlap, key, person in sorted(pairs, reverse=True):
             if overlap >= 0.3 and own[person] < 0 and key not in taken:
@@ -125,7 +125,8 @@ def greedy(frames: Sequence[Detections]) -> list[np.ndarray]:
     return tracks
 
 
-def _iou(box: np.ndarray, other: np.ndarray) -> float:
+def iou(box: np.ndarray, other: np.ndarray) -> float:
+    """Area that two boxes have in common, by that of both."""
     both = _overlap(box, other) * _area(box)
     return both / (_area(box) + _area(other) - both)
 
@@ -164,21 +165,27 @@ def score(frames: Sequence[Detections], tracks: Sequence[np.ndarray]) -> dict[st
     }
 
 
+def scored(kind: str, scenes: Sequence[Sequence[Detections]]) -> list[Row]:
+    """A row a method, of scenes of one kind."""
+    rows = []
+    for method, track in METHODS.items():
+        values: dict[str, list[float]] = {"ms": []}
+        for frames in scenes:
+            tracks, seconds = timed(partial(track, frames), torch.device("cpu"))
+            values["ms"].append(1e3 * seconds / len(frames))
+            for name, value in score(frames, tracks).items():
+                values.setdefault(name, []).append(value)
+        rows.append({"method": f"{kind}: {method}"} | {name: np.array(own) for name, own in values.items()})
+    return rows
+
+
 def crossing_cases(bench: Bench) -> list[Row]:
     """Kinds of scenes, and methods."""
     rows = []
     for people, every in SCENES:
         seeds = range(bench.seed * 1000, bench.seed * 1000 + 2 * bench.clips)
-        scenes = [make_scene(bench.body, people, every, seed) for seed in seeds]
-        for method, track in METHODS.items():
-            scored: dict[str, list[float]] = {"ms": []}
-            for frames in scenes:
-                tracks, seconds = timed(partial(track, frames), torch.device("cpu"))
-                scored["ms"].append(1e3 * seconds / NUM_FRAMES)
-                for name, value in score(frames, tracks).items():
-                    scored.setdefault(name, []).append(value)
-            how = "every frame" if every == 1 else f"one frame in {every}"
-            rows.append({"method": f"{people} people, {how}: {method}"} | {k: np.array(v) for k, v in scored.items()})
+        how = "every frame" if every == 1 else f"one frame in {every}"
+        rows += scored(f"{people} people, {how}", [make_scene(bench.body, people, every, seed) for seed in seeds])
     return rows
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import clip_cases, clip_memory, track_cases, view_cases
+from benchmarks import clip_cases, clip_memory, crossing_cases, joining_cases, track_cases, view_cases
 from benchmarks.cases import Bench, merged
 from benchmarks.table import Column, Row, markdown
 from fitting.sparse_body import SparseBody
@@ -25,6 +25,8 @@ CASES: dict[str, tuple[Callable[[Bench], list[Row]], tuple[Column, ...]]] = {
     **clip_cases.CASES,
     **clip_memory.CASES,
     **track_cases.CASES,
+    **crossing_cases.CASES,
+    **joining_cases.CASES,
 }
 
 

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from benchmarks.rig_crowd import Crowd, make_crowd
+from benchmarks.rig_crowd import Crowd, make_crowd, some, swapped
 from fitting.sparse_body import SparseBody
-from model.batches import take_rows
 from model.body.assets import load_open_body
 from tasks.tracks.pieces import NOBODY, Tracked
 from tasks.tracks.views import group_tracks
@@ -33,13 +31,6 @@ def couple(open_body) -> Crowd:
     return make_crowd(open_body, 2, 2, FRAMES, seed=2)
 
 
-def some(people: Tracked, rows: np.ndarray) -> Tracked:
-    index = np.flatnonzero(rows) if rows.dtype == bool else rows
-    changed = {name: getattr(people, name)[index] for name in ("track", "camera", "frame", "known", "world_to_camera")}
-    seen = {name: take_rows(getattr(people, name), torch.from_numpy(index)) for name in ("observations", "pinholes")}
-    return replace(people, **changed, **seen)
-
-
 def is_one(numbers: np.ndarray, truth: np.ndarray) -> bool:
     """Whether the same numbers are the same people, and no others."""
     return bool(((numbers[:, None] == numbers) == (truth[:, None] == truth)).all())
@@ -49,12 +40,6 @@ def wrongly_joined(numbers: np.ndarray, truth: np.ndarray, people: Tracked) -> b
     """Whether two people whom two cameras see have one number."""
     two_cameras = people.camera[:, None] != people.camera
     return bool(((numbers[:, None] == numbers) & (truth[:, None] != truth) & two_cameras).any())
-
-
-def swapped(people: Tracked, camera: int, frame: int) -> Tracked:
-    """The first two tracks of a camera change places from a moment on."""
-    own = (people.camera == camera) & (people.frame >= frame) & (people.track < 2)
-    return replace(people, track=np.where(own, 1 - people.track, people.track))
 
 
 def test_people_have_one_number_in_all_cameras(open_body, crowd):
