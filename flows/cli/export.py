@@ -1,4 +1,4 @@
-"""``pear export``: labels in the formats of others."""
+"""``pear export``: motion in the formats of others."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ def export(
     out: Annotated[
         Path, typer.Option(help="Folder of the files: <out>/<format>/<data set>/<split>/<group>.track<number>...")
     ] = Path("exports"),
+    predictions: Annotated[
+        Path | None, typer.Option(help="In place of labels: the folder `people` of pear predict, or a file in it.")
+    ] = None,
+    body_model: Annotated[
+        Path | None, typer.Option(help="Of predictions: folder of converted body files; default: the open body.")
+    ] = None,
     params: Params = Path("params.yaml"),
     settings: Settings = None,
 ) -> None:
-    """Write the motion of everybody in videos and scenes of several cameras, from their labels.
+    """Write the motion of everybody in videos and scenes of several cameras, from their labels or predictions.
 
     Files of before are replaced. What of them no label says is told, and stands in export.json beside them.
     """
@@ -34,12 +40,21 @@ def export(
         from tasks.annotate.provenance import labelled_body
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace
-        from tasks.export.run import export_tracks
+        from tasks.export.run import export_labels, export_predictions
+        from tasks.settings import BodyModelConfig
 
-        config = load_config(params, parse_settings(settings, params))
-        labels, body = Workspace.of(config.output).labels, labelled_body(config)
-        with display(command_log()) as shown:
-            written = export_tracks(labels, body, to, placed(out), shown, datasets or ())
+        if predictions is None:
+            if body_model is not None:
+                raise ValueError("--body-model is for predictions; that of labels stands in the settings (body_model)")
+            config = load_config(params, parse_settings(settings, params))
+            labels, body = Workspace.of(config.output).labels, labelled_body(config)
+            with display(command_log()) as shown:
+                written = export_labels(labels, body, to, placed(out), shown, datasets or ())
+        else:
+            if datasets:
+                raise ValueError(f"{', '.join(datasets)}: predictions have no data sets; leave --predictions or these")
+            config = BodyModelConfig(path=None if body_model is None else str(placed(body_model)))
+            written = export_predictions(placed(predictions), config, to, placed(out))
         for exported in written:
             for line in exported.lines():
                 typer.echo(line)

@@ -1,1 +1,1 @@
-"""Labels in the formats of others: one track, one file."""
+"""Motion in the formats of others, of labels and of predictions: one track, one file."""

@@ -19,10 +19,7 @@ import torch
 from torch import Tensor
 
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.ehm_fields import LABEL_FIELDS, LABEL_PARAMETERS, PART_NAMES
-from datasets_manifest.schema.group_columns import GROUP_COLUMNS
-from datasets_manifest.schema.labels import label_schema
-from datasets_manifest.shards.shard import Shard
+from datasets_manifest.schema.ehm_fields import LABEL_FIELDS, PART_NAMES
 from model.body.parameters import EhmParameters
 from tasks.export.filling import Filler
 from tasks.tracks.labelled import Track, found_rows, main_camera, track_rows
@@ -36,7 +33,6 @@ _SAME = 1e-4
 _EVEN = 0.1
 """Steps of time that differ from the median by less, relative to it, are even."""
 _CAMERA_UP = np.array([0.0, -1.0, 0.0])
-_COLUMNS = [*GROUP_COLUMNS, *LABEL_PARAMETERS, "dataset", "split", "status", "error_code"]
 
 
 class FrameState(IntEnum):
@@ -54,8 +50,6 @@ class FrameState(IntEnum):
 class Motion:
     """One person over the frames of a group."""
 
-    dataset: str
-    split: str
     name: Track
     """Group and number."""
     parameters: EhmParameters
@@ -80,7 +74,7 @@ class Motion:
     body_model: Mapping[str, Any]
     """What the labels state of their body."""
     licence: str
-    """Of the labels and of the body."""
+    """Of what was labelled and of the body."""
 
     def __len__(self) -> int:
         """T."""
@@ -112,15 +106,16 @@ class Motion:
         return [[int(self.frame[first]), int(self.frame[last - 1])] for first, last in edges]
 
 
-def motions_of(shard: Shard) -> Iterator[Motion]:
-    """The tracks of a shard of labels with groups, also those of a single frame."""
-    names = [*_COLUMNS, *(f"{part}_valid" for part in PART_NAMES)]
-    columns = shard.columns(label_schema(in_groups=True), names)
-    terms = {"labels": shard.footer.manifest.get("licence"), "body model": shard.footer.body_model.get("licence")}
-    licence = "; ".join(f"{what}: {' '.join(str(text).split())}" for what, text in terms.items() if text)
+def motions_of(columns: Columns, **stated: Any) -> Iterator[Motion]:
+    """The tracks of rows with groups, also those of a single frame.
+
+    Args:
+        columns: As ``tasks.export.rows`` gives them; all rows of a group.
+        stated: `body_model` and `licence`, for all.
+    """
+    groups = columns["group"]
     for name, rows in track_rows(columns.table).items():
-        group = columns.take(columns["group"] == name.group)
-        yield _motion(name, columns.take(rows), group, body_model=shard.footer.body_model, licence=licence)
+        yield _motion(name, columns.take(rows), columns.take(groups == name.group), **stated)
 
 
 def _motion(name: Track, track: Columns, group: Columns, **stated: Any) -> Motion:
@@ -142,8 +137,6 @@ def _motion(name: Track, track: Columns, group: Columns, **stated: Any) -> Motio
     placed = Placed.of(track["world_to_camera"] if is_world else np.full((len(at), 3, 4), np.nan))
     people = _turned(people, placed, axes := z_up(up))
     return Motion(
-        dataset=str(track["dataset"][0]),
-        split=str(track["split"][0]),
         name=name,
         parameters=_spread(people, track, at, time_s),
         frame=frame,

@@ -11,6 +11,7 @@ from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from tasks.export.motion import motions_of
+from tasks.export.rows import label_rows
 from tasks.posing import pose_bodies
 
 BRIDGED, GAP = [3, 4], [8, 9, 10]
@@ -60,7 +61,9 @@ def motions(labels):
     found = {}
     for path in sorted(labels.rglob("*.parquet")):
         with Shard(path) as shard:
-            found |= {(own.name.group, own.name.track): own for own in motions_of(shard)}
+            rows, body = label_rows(shard), shard.footer.body_model
+        assert rows is not None
+        found |= {tuple(own.name): own for own in motions_of(rows, body_model=body, licence="CC0-1.0")}
     return found
 
 

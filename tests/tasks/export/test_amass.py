@@ -96,5 +96,5 @@ def test_what_is_no_label_and_what_it_is_of_is_stated(smplx, ehm):
     assert smplx["pear_gaps"].tolist() == [[8, 10]]
     assert smplx["pear_frame"].tolist() == list(range(14))
     assert json.loads(str(smplx["pear_body_model"])) == ehm.assets.entry
-    assert str(smplx["pear_licence"]) == "labels: CC0-1.0; body model: CC0-1.0"
+    assert str(smplx["pear_licence"]) == "CC0-1.0"
     assert "z up" in str(smplx["pear_axes"])

@@ -50,7 +50,7 @@ def test_a_library_reads_it(data, ehm):
 
 def test_what_is_no_label_and_whose_it_is_is_stated(data):
     document = Glb(data).document
-    assert document["asset"]["copyright"] == "labels: CC0-1.0; body model: CC0-1.0"
+    assert document["asset"]["copyright"] == "CC0-1.0"
     extras = document["extras"]
     assert (extras["bridged"], extras["gaps"]) == ([[3, 4]], [[8, 10]])
     assert extras["pose_correctives"] == "none"

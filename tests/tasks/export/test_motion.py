@@ -12,12 +12,15 @@ from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from tasks.export.filling import Filler
 from tasks.export.motion import FrameState, motions_of
+from tasks.export.rows import label_rows
 from tasks.posing import JointBody
 
 
 def motions_in(folder, columns):
     with Shard(write_moving(folder, [columns], load_open_body().entry)) as shard:
-        return {own.name.track: own for own in motions_of(shard)}
+        rows = label_rows(shard)
+    assert rows is not None
+    return {own.name.track: own for own in motions_of(rows, body_model={}, licence="")}
 
 
 @pytest.fixture(scope="module")

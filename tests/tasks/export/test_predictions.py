@@ -1,0 +1,83 @@
+"""Predicted videos are exported as labelled ones are, over all files of a run."""
+
+import numpy as np
+import pytest
+from moving_people import moving_columns
+
+from datasets_manifest.schema.columns import table_from_columns
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.predictions import prediction_schema, rotations_schema
+from datasets_manifest.shards.footer import Footer
+from datasets_manifest.shards.store import write_shard
+from fitting.sparse_body import SparseBody
+from model.body.assets import load_open_body
+from tasks.export.motion import FrameState, motions_of
+from tasks.export.rows import predicted_rows
+from tasks.export.run import export_predictions
+from tasks.settings import BodyModelConfig
+
+FRAMES = [0, 1, 2, 4, 5]
+
+
+def write(path, columns, schema):
+    footer = Footer(config={}, code_version="0", manifest={}, shard="", body_model=load_open_body().entry)
+    return write_shard(path, table_from_columns(columns, schema), footer)
+
+
+def columns_of(rows):
+    """Predictions of somebody in frames of a video; nobody was found in frame 3."""
+    moved = moving_columns(SparseBody.from_assets(load_open_body()), frames=6, seed=4)
+    found = [frame != 3 for frame in rows]
+    columns = {name: [moved[name][k] if k != 3 else None for k in rows] for name in (*LABEL_PARAMETERS, "track")}
+    return columns | {
+        "sample_id": [f"../walk.mp4@{k}#0" for k in rows], "source": ["../walk.mp4"] * len(rows), "frame": rows,
+        "time_s": [k / 30 for k in rows], "person": [0] * len(rows),
+        "status": ["ok" if own else "failed" for own in found],
+        "error_code": [None if own else "no_person_found" for own in found],
+        "body_seen": [True] * len(rows), "face_seen": [False] * len(rows),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A video over two files."""
+    folder = tmp_path_factory.mktemp("people")
+    for index, rows in enumerate((FRAMES[:2], [3, *FRAMES[2:]])):
+        write(folder / f"{index:05d}.parquet", columns_of(rows), prediction_schema())
+    return folder
+
+
+def test_a_video_over_two_files_is_one_motion(people):
+    rows, _ = predicted_rows(people)
+    (motion,) = motions_of(rows, body_model={}, licence="")
+    assert (motion.name.group, motion.reference) == ("../walk.mp4", "camera")
+    assert motion.frame.tolist() == [0, 1, 2, 3, 4, 5]
+    assert motion.frames_of(FrameState.FILLED) == [[3, 3]]
+    assert motion.part_valid[[0, 3]].tolist() == [[True, False, False, False], [False] * 4]
+
+
+def test_its_file_is_below_predictions(people, tmp_path):
+    (written,) = export_predictions(people, BodyModelConfig(), "amass", tmp_path)
+    assert next(iter(written.lines())) == f"{tmp_path}/amass/predictions: 1 track, 6 frames"
+    with np.load(tmp_path / "amass/predictions/walk.mp4.track0_stageii.npz") as file:
+        assert file["poses"].shape == (6, 165)
+        assert str(file["pear_licence"]) == "body model: CC0-1.0"
+
+
+def test_two_videos_that_would_be_one_file_are_refused(tmp_path):
+    rows = {name: values[:1] for name, values in columns_of(FRAMES).items()}
+    for name in ("walk.mp4", "../walk.mp4"):
+        pair = {key: [*own, *own] for key, own in rows.items()}
+        pair |= {"source": [name] * 2, "frame": [0, 1], "time_s": [0, 0.04], "sample_id": [f"{name}@{k}" for k in "01"]}
+        write(tmp_path / f"people/{len(name):05d}.parquet", pair, prediction_schema())
+    with pytest.raises(ValueError, match=r"walk.mp4.track0.bvh would be the file of two tracks"):
+        export_predictions(tmp_path / "people", BodyModelConfig(), "bvh", tmp_path / "out")
+
+
+def test_rotations_alone_are_refused(tmp_path):
+    write(tmp_path / "00000.parquet", {"sample_id": ["a"], "source": ["a"], "person": [0], "status": ["ok"]},
+          rotations_schema())  # fmt: skip
+    with pytest.raises(ValueError, match="without --rotations-only"):
+        export_predictions(tmp_path, BodyModelConfig(), "bvh", tmp_path / "out")
+    with pytest.raises(ValueError, match="has no predictions"):
+        export_predictions(tmp_path / "none", BodyModelConfig(), "bvh", tmp_path / "out")
