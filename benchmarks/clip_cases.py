@@ -35,7 +35,7 @@ FRAMES = 64
 SPEEDS = {8: "lively", 20: "everyday", 50: "slow"}
 """Frames from one drawn pose to the next."""
 WINDOWS = (9, 15, 21)
-LENGTHS = (16, 64, 128, 256, 512)
+LENGTHS = (16, 64, 128, 256)
 _HANDS = (skeleton.SMPLX_LEFT_HAND, skeleton.SMPLX_RIGHT_HAND)
 SHAKE = "shake"
 COLUMNS = (
@@ -181,7 +181,7 @@ def _hand_errors(body: SparseBody, found: State, truth: State) -> list[Tensor]:
 
 
 def length_cases(bench: Bench) -> list[Row]:
-    """The first frames of the same clips, more and more of them; from 256 on in windows."""
+    """The first frames of the same clips, more and more of them; to the longest that are fitted at once."""
     longest = max(LENGTHS)
     drawn, rows = make_clips(bench.body, bench.clips, longest, seed=bench.seed), []
     for frames in LENGTHS:

@@ -46,6 +46,13 @@ def test_a_track_that_goes_over_to_somebody_else_is_two_people() -> None:
     assert sorted(found(mixed(*range(10, FRAMES)))) == [list(range(10)), list(range(10, FRAMES))]
 
 
+def test_another_camera_of_the_same_moment_is_a_cut() -> None:
+    """The same motion from then on nearer and from the other side, without a jump in time."""
+    places = moving(1)
+    places[10:] = torch.tensor([-1.6, 1.6], dtype=torch.float64) * places[10:] + 0.3
+    assert sorted(found(places)) == [list(range(10)), list(range(10, FRAMES))]
+
+
 def test_of_people_at_the_same_time_the_longest_stays() -> None:
     first = [frame for frame in range(FRAMES) if frame not in (8, 9, 15)]
     assert found(mixed(8, 9, 15)) == [first]
