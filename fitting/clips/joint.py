@@ -24,6 +24,8 @@ from fitting.uncertainty import Uncertainty, uncertainty
 from fitting.unknowns import State
 from model.batches import map_tensors, put_rows, take_rows
 
+_MOST_FIRST = 12
+"""Steps in which frames that jump are held ever more."""
 _OTHERS_COUNT = 1 / 16
 """Share of what other frames say that counts in the stated sigmas: errors of networks last for many frames. With it
 error over sigma of joints is 1.0 to 1.1 on synthetic people whose errors last, as frame by frame."""
@@ -68,14 +70,17 @@ def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Mot
     state = with_shared(state, model.layout, columns, shape.expand(len(fitted), -1))
     prior = _once_a_clip(loosened(problem, problem.linear_prior(), seen, config), columns, fitted)
     smoothness = Smoothness(model, config, in_metres=motion.world is not None)
-    firsts, steps = smoothness.first_weights(motion.residual(state), seen), 0
-    weight = firsts[0]
-    clip = _clip_problem(problem, prior, motion, weight)
-    for first in firsts[:-1]:
-        found = solve(clip.weighted(first), state, replace(problem.config.solver, max_iterations=1))
+    level, steps = smoothness.start(motion.residual(state), seen), 0
+    clip = _clip_problem(problem, prior, motion, smoothness.weight_of(level))
+    for _ in range(_MOST_FIRST):
+        found = solve(clip, state, replace(problem.config.solver, max_iterations=1))
         state, steps = found.state, steps + int(found.iterations)
-    weight = firsts[-1]
-    clip = clip.weighted(weight)
+        lower = smoothness.tightened(level, motion.residual(state), seen)
+        if lower is None:
+            break
+        level = lower
+        clip = clip.weighted(smoothness.weight_of(level))
+    weight = smoothness.weight_of(level)
     for _ in range(config.rounds):
         found = solve(clip, state, replace(problem.config.solver, max_iterations=1))
         state, steps = found.state, steps + int(found.iterations)

@@ -14,7 +14,8 @@ class ClipConfig:
     overlap: int = 16
     """Frames that two windows have in common, at least; each is taken from the window in which it lies further in."""
     first_slack: float = 6.0
-    """Smoothness is sought from above: the first round allows so many times the changes of velocity that are usual."""
+    """Smoothness is sought from above: the first round allows so many times the changes of velocity that are usual, or
+    those at which frames that were fitted alone do not give way any more."""
     rounds: int = 2
     """Steps after each of which the smoothness is found anew, before the fit proper; with more of them the motion is
     taken for ever smoother."""
@@ -24,7 +25,7 @@ class ClipConfig:
     """The same of fingers."""
     min_level: float = 0.2
     """Least smoothness found, in what is usual."""
-    max_level: float = 30.0
+    max_level: float = 100.0
     """Largest."""
     bridge_sigma_deg: float = 10.0
     """Joints of a body, or fingers of a hand, that are not seen about what lies between the frames that show them."""

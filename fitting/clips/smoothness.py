@@ -38,7 +38,9 @@ _NO_GROUP = 28
 
 
 _TIGHTENED = 3.0
-"""From one to the next of the first rounds."""
+"""By how much from one to the next of the first steps, at most."""
+_GIVES_WAY = 0.8
+"""Levels that fall less do not fall."""
 
 
 class Smoothness:
@@ -65,21 +67,22 @@ class Smoothness:
         self.slack = torch.full((_NO_GROUP + 1,), config.body_slack, dtype=body.dtype, device=device)
         self.slack[_HANDS:] = config.hand_slack
 
-    def first_weights(self, residual: Tensor, seen: Seen) -> list[Tensor]:
-        """Weights (P,) of the first rounds, from second differences (F - 2, P) of where the frames start.
+    def start(self, residual: Tensor, seen: Seen) -> Tensor:
+        """Levels (G,) of the first step, from second differences (F - 2, P) of where the frames start.
 
         Frames that were fitted alone jump from one to the next. Held at once to what is usual, they would follow each
         other and leave their keypoints, whose loss is bounded: so they are held as they are, then ever more.
         """
         everything = Seen(body=torch.ones_like(seen.body), hands=torch.ones_like(seen.hands))
         (level, number), (of_all, _) = (self._found(residual, own) for own in (seen, everything))
-        level, first = torch.where(number > 0, level, of_all), self.config.first_slack
-        weights: list[Tensor] = []
-        while True:
-            weights.append(self._weight(level.clamp(min=first)))
-            if bool((level <= first).all()):
-                return weights
-            level = level / _TIGHTENED
+        return torch.where(number > 0, level, of_all).clamp(min=self.config.first_slack)
+
+    def tightened(self, level: Tensor, residual: Tensor, seen: Seen) -> Tensor | None:
+        """Levels (G,) of the step after one with some levels, which left second differences (F - 2, P): lower ones,
+        where the frames give way; None where they do no more."""
+        found = self._found(residual, seen)[0]
+        lower = torch.maximum(level / _TIGHTENED, found).clamp(min=self.config.first_slack)
+        return lower if bool((lower < _GIVES_WAY * level).any()) else None
 
     def weight(self, residual: Tensor, seen: Seen) -> Tensor:
         """Weights (P,) from second differences (F - 2, P) of frames that show what they show (F).
@@ -88,7 +91,7 @@ class Smoothness:
         """
         found, number = self._found(residual, seen)
         level = (found * self.slack).clamp(self.config.min_level, self.config.max_level)
-        return self._weight(torch.where(number > 0, level, 1.0))
+        return self.weight_of(torch.where(number > 0, level, 1.0))
 
     def _found(self, residual: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
         """Second differences of each group in what is usual, root mean square (G,), and of how many (G,)."""
@@ -102,7 +105,7 @@ class Smoothness:
         number = total.index_add(0, self.group, counts.sum(0).to(total))
         return (sums / number.clamp(min=1)).sqrt(), number
 
-    def _weight(self, level: Tensor) -> Tensor:
+    def weight_of(self, level: Tensor) -> Tensor:
         """Weights (P,) from levels (G,)."""
         level = level.clone()
         level[_NO_GROUP] = 1.0
