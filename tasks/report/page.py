@@ -190,7 +190,7 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
         principal,
         lens=lens_of(label),
         colours=side_colours(ehm.assets),
-        refused=_refused_vertices(label, ehm),
+        refused=refused_vertices(label, ehm),
         tile_px=tile_px,
     )
 
@@ -199,7 +199,7 @@ def _draw_changes(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_p
     return np.concatenate(draw_changes(photo, label, ehm, tile_px))
 
 
-def _refused_vertices(label: Mapping[str, Any], ehm: EHMs) -> np.ndarray:
+def refused_vertices(label: Mapping[str, Any], ehm: EHMs) -> np.ndarray:
     """Which vertices (V,) are of a part, or of a limb of the body, that may not supervise."""
     parts = vertex_parts(ehm.assets)
     refused = np.array([not label[f"{part}_valid"] for part in PART_NAMES])[parts]
