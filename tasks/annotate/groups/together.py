@@ -157,7 +157,7 @@ def _fit_views(
     own = take_rows(given, torch.from_numpy(order))
     found = refine_view_clips(body, *own, rig, clip, refine, config.rigs, config.clips)
     views = np.bincount(moment)[moment][back.numpy()]
-    reasons = [found.views.reasons[row] for row in back.tolist()]
+    reasons = [found.reasons[row] for row in back.tolist()]
     used = torch.cat([found.views.rig.rotation, found.views.rig.translation_m[..., None]], -1)[back]
     return GroupFit(
         result=take_rows(found.views.people, back),

@@ -10,7 +10,7 @@ import torch
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.group_columns import GROUP_COLUMNS, lens_columns, place_columns
-from datasets_manifest.schema.labels import Status
+from datasets_manifest.schema.labels import ErrorCode, Status
 from fitting.refine import Camera, RefineResult, refine
 from fitting.sparse_body import SparseBody
 from model.batches import take_rows
@@ -28,7 +28,8 @@ from tasks.body_model import sparse_body
 from tasks.lenses import pinhole_keypoints
 from tasks.tracks.views import NOBODY
 
-_LOST = "too little is seen here for a fit of its own; the label leads between the frames around it"
+_LED = "the label leads between the frames around it"
+_LOST = f"too little is seen here for a fit of its own; {_LED}"
 _OFF = "groups.together is off"
 _BY_PIXELS = "labels that pixels refine are refined photo by photo"
 _NO_OTHER = "no other camera shows the person at this moment"
@@ -131,7 +132,12 @@ def grouped_labels(job: ShardJob, parts: Parts, schema: pa.Schema) -> pa.Table:
         said = [_LOST] * int((~is_gap).sum()) + people.gaps
         labelled = np.flatnonzero(~is_gap | is_led)
         bridged = [said[row] if is_led[row] else None for row in labelled]
-        tables.append(_label_table(people, fit, labelled, bridged, schema, outcome))
+        table = _label_table(people, fit, labelled, bridged, schema, outcome)
+        refused = _refused_within(people, fit, labelled, Columns(table))
+        if refused:
+            bridged = [refused.get(row, reason) for row, reason in enumerate(bridged)]
+            table = _label_table(people, fit, labelled, bridged, schema, outcome)
+        tables.append(table)
     rows = people.rows[labelled]
     others = np.setdiff1d(np.arange(count), rows)
     tables.append(failed_rows(people.parts["keypoints"].take(others), schema))
@@ -193,6 +199,20 @@ def _label_table(
     own = {name: part.take(people.rows[labelled]) for name, part in people.parts.items()}
     own["keypoints"] = _with_camera(own["keypoints"], take_rows(people.given()[2], index))
     return label_table(own, take_rows(fit.result, index), schema, outcome, bridged)
+
+
+def _refused_within(people: _People, fit: GroupFit, labelled: np.ndarray, table: Columns) -> dict[int, str]:
+    """Rows of a table of labels (L,) of which no part may supervise, in a clip that shows the person before and after:
+    its label leads there as well as where nobody was found. With what is said of them."""
+    places, track = people.fitted_places.take(labelled), people.track[people.rows[labelled]]
+    failed = table["status"] == Status.FAILED
+    shown = ~failed & (table["error_code"] != ErrorCode.BRIDGED)
+    found: dict[int, str] = {}
+    for row in np.flatnonzero(failed & fit.frames_joined[labelled] & ~fit.by_views[labelled]):
+        frames = places.frame[shown & (places.camera == places.camera[row]) & (track == track[row])]
+        if len(frames) and frames.min() < places.frame[row] < frames.max():
+            found[int(row)] = f"{table['error_detail'][row]}; {_LED}"
+    return found
 
 
 def _with_camera(people: Columns, camera: Camera) -> Columns:

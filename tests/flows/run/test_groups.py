@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints
 
-VIEWS, MOMENTS, FRAMES, GAP = 3, 2, 5, 2
+VIEWS, MOMENTS, FRAMES, GAP, REFUSED = 3, 2, 6, 2, 4
 MANIFEST = """
 id: {name}
 version: "1"
@@ -30,12 +30,13 @@ purpose: test
 
 
 class AwayForAFrame(SimulatedKeypoints):
-    """Simulated keypoints that find nothing in one frame of the clip."""
+    """Simulated keypoints that find nothing in one frame of the clip, and trust nothing in another."""
 
     def estimate(self, image, boxes=None, annotated=None):
         found = super().estimate(image, boxes, annotated)
         if "clip/" in image.image_id and image.image_id.endswith(f"{GAP:06d}"):
             found.sigma_px[:], found.keypoints[:] = np.inf, 0
+        if "clip/" in image.image_id and image.image_id.endswith((f"{GAP:06d}", f"{REFUSED:06d}")):
             found = replace(found, part_valid=np.zeros((found.num_people, 4), bool))
         return found
 
@@ -98,9 +99,10 @@ def test_a_clip_has_one_shape_and_leads_through_a_frame_that_shows_nothing(proje
     assert not any(row["views_joined"] for row in rows)
     assert {row["track"] for row in rows} == {0}
     assert np.ptp([row["betas"] for row in rows], axis=0).max() == 0
-    gap = rows[GAP]
-    assert (gap["status"], gap["error_code"]) == ("partial", "bridged")
-    assert not any(gap[f"{part}_valid"] for part in ("body", "left_hand", "right_hand", "face"))
+    for row in (rows[GAP], rows[REFUSED]):
+        assert (row["status"], row["error_code"]) == ("partial", "bridged")
+        assert row["error_detail"].endswith("the label leads between the frames around it")
+        assert not any(row[f"{part}_valid"] for part in ("body", "left_hand", "right_hand", "face"))
     way = [np.array(row["transl_m"]) for row in rows]
     step = np.linalg.norm(way[GAP + 1] - way[GAP - 1])
     assert np.linalg.norm(way[GAP] - (way[GAP - 1] + way[GAP + 1]) / 2) < max(0.3 * step, 0.01)
@@ -116,5 +118,5 @@ def test_frames_apart_are_fitted_apart_and_only_the_refinement_is_done_anew(proj
     rows = rows_of(tmp_path, "clip") + rows_of(tmp_path, "rig")
     assert not any(row["views_joined"] or row["frames_joined"] for row in rows)
     fitted = [row for row in rows if row["status"] != "failed"]
-    assert len(fitted) == FRAMES - 1 + VIEWS * MOMENTS
+    assert len(fitted) == FRAMES - 2 + VIEWS * MOMENTS
     assert {row["group_detail"] for row in fitted} == {"groups.together is off"}
