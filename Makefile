@@ -27,9 +27,8 @@ demo: $(READY)
 # One process more than cores, since tests wait for servers and other processes, and each imports all packages; a file's
 # tests stay in one process, since they share what is slow to make; files start in the order of tests/conftest.py.
 # What is compiled is kept, also where the environment says otherwise: each process would do it anew.
-test: unexport PYTHONDONTWRITEBYTECODE
 test: $(READY) lint
-	$(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
