@@ -54,7 +54,7 @@ def main() -> None:
     known = posed(truth[views[0]], body)
     tiles = [("one moment, four cameras", "", np.vstack([np.hstack(small[:2]), np.hstack(small[2:])]))]
     for name, labels in (("camera 0 alone", alone), ("the four cameras together", together)):
-        for where, images in (("this moment, from camera 0", views[:1]), ("all views of all moments", list(truth))):
+        for where, images in (("this moment", views[:1]), ("median of all views", list(truth))):
             off = np.median([errors_mm(labels[image], truth[image], body) for image in images if image in labels], 0)
             print(f"{name}, {where}: joints {off[0]:.0f} mm off, pelvis on pelvis {off[1]:.0f}, aligned {off[2]:.0f}")
         off = errors_mm(labels[views[0]], truth[views[0]], body)
