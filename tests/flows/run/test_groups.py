@@ -52,7 +52,7 @@ def project(tmp_path_factory):
         f"""
 annotate:
   datasets: [{folder / "clip.yaml"}, {folder / "rig.yaml"}]
-  keypoints: {{backend: simulated}}
+  keypoints: {{backend: away_for_a_frame}}
   body: {{backend: simulated}}
   hands: {{backend: simulated}}
   face: {{backend: simulated}}
@@ -60,7 +60,7 @@ annotate:
 """
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry._FACTORIES, ("keypoints", "simulated"), AwayForAFrame)
+        patch.setitem(registry._FACTORIES, ("keypoints", "away_for_a_frame"), AwayForAFrame)
         assert not annotate(params).failed_parts
     return params
 
@@ -110,7 +110,7 @@ def test_a_clip_has_one_shape_and_leads_through_a_frame_that_shows_nothing(proje
 
 def test_frames_apart_are_fitted_apart_and_only_the_refinement_is_done_anew(project, tmp_path):
     with step_states() as states, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(registry._FACTORIES, ("keypoints", "simulated"), AwayForAFrame)
+        patch.setitem(registry._FACTORIES, ("keypoints", "away_for_a_frame"), AwayForAFrame)
         own = {f"output__{name}": str(tmp_path / name) for name in ("labels", "report", "metrics")}
         annotate(project, groups__together=False, **own)
     assert {name.split("/")[0] for name, state in states.items() if state == "done"} == {"refine"}
