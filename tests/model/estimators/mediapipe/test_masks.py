@@ -31,6 +31,16 @@ def astronaut():
     return batch_of_photo(photo, create("keypoints", "mediapipe").estimate(photo, None, None))
 
 
+@pytest.fixture(scope="module")
+def rendered():
+    """A person, and which pixels are theirs."""
+    ehm = full_body(BodyModelConfig())
+    config = SyntheticConfig(count=1, seed=5, image_width=256, image_height=320, occluder_share=0.0)
+    person = render_person(0, config, ehm, RestShape.from_assets(ehm.assets))
+    photo = ImageInput.from_rgb("rendered", person.rgb)
+    return batch_of_photo(photo, create("keypoints", "mediapipe").estimate(photo, None, None)), person.mask
+
+
 def test_her_face_is_in_the_mask_and_what_is_behind_her_is_not(masks, astronaut):
     (mask,) = masks.estimate(astronaut)
     assert mask.shape == astronaut.images[0].shape[:2]
@@ -42,9 +52,11 @@ def test_her_face_is_in_the_mask_and_what_is_behind_her_is_not(masks, astronaut)
     assert (mask == UNKNOWN).mean() < 0.1
 
 
-def test_poses_that_are_known_give_the_mask_that_a_search_gives(masks, astronaut):
-    (known,) = masks.estimate(astronaut)
-    (searched,) = masks.estimate(replace(astronaut, evidence={}))
+def test_poses_that_are_known_give_the_mask_that_a_search_gives(masks, rendered):
+    # Of a portrait the network finds no pose on some processors.
+    batch, _ = rendered
+    (known,) = masks.estimate(batch)
+    (searched,) = masks.estimate(replace(batch, evidence={}))
     assert (known == searched).mean() > 0.95
 
 
@@ -55,15 +67,12 @@ def test_keypoints_of_somebody_else_and_a_box_without_anybody_have_no_mask(masks
     assert [masks.estimate(batch) for batch in (replace(astronaut, keypoints=moved), empty, unseen)] == [[None]] * 3
 
 
-def test_nearly_all_pixels_of_a_rendered_person_are_right(masks):
-    ehm = full_body(BodyModelConfig())
-    config = SyntheticConfig(count=1, seed=5, image_width=256, image_height=320, occluder_share=0.0)
-    person = render_person(0, config, ehm, RestShape.from_assets(ehm.assets))
-    photo = ImageInput.from_rgb("rendered", person.rgb)
-    (mask,) = masks.estimate(batch_of_photo(photo, create("keypoints", "mediapipe").estimate(photo, None, None)))
+def test_nearly_all_pixels_of_a_rendered_person_are_right(masks, rendered):
+    batch, truth = rendered
+    (mask,) = masks.estimate(batch)
     known = mask != UNKNOWN
     assert known.mean() > 0.9
-    assert ((mask == PERSON) == person.mask)[known].mean() > 0.99
+    assert ((mask == PERSON) == truth)[known].mean() > 0.99
 
 
 def test_what_is_neither_likely_nor_unlikely_is_unknown():
