@@ -115,7 +115,7 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.VIDEO_TRUNCATED: "The video ends before its stated length, or a frame is damaged; fetch the file again.",
     ErrorCode.PREDICTION_NOT_FINITE: "The network gave a value that is not a finite number; use another precision.",
     ErrorCode.BRIDGED: (
-        "Nobody was found where the person passes; the label leads from frames before to those after, supervises "
-        "nothing and is no failure."
+        "Nobody was found where the person passes, or nothing of them is trusted; the label leads from frames before "
+        "to those after, supervises nothing and is no failure."
     ),
 }

@@ -1,6 +1,7 @@
 """Who is in some rows of labels: people by status, and photos in which nobody was found, who are no people.
 
-A person whom nobody found in a frame of a video, and who is bridged there, has a label of which no part is trusted.
+A person of whom nothing is known in a frame of a video, and who is bridged there, has a label of which no part is
+trusted.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ def is_empty_photo(table: pa.Table) -> np.ndarray:
 
 
 def is_bridged(table: pa.Table) -> np.ndarray:
-    """(N,) which rows are people whom nobody found in their frame, led there from the frames around it."""
+    """(N,) which rows are people of whom nothing is known in their frame, led there from the frames around it."""
     return _has_code(table, ErrorCode.BRIDGED)
+
+
+def found_rows(table: pa.Table) -> np.ndarray:
+    """(N,) which rows are people who were found in their photo and have a label."""
+    return ~has_status(table, Status.FAILED) & ~is_bridged(table)
 
 
 def _has_code(table: pa.Table, code: ErrorCode) -> np.ndarray:

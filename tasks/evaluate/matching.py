@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.labels import Status, image_id_of
+from datasets_manifest.schema.labels import image_id_of
+from datasets_manifest.schema.people import found_rows
 
 MIN_IOU = 0.3
 """Smallest overlap of the boxes of one and the same person."""
@@ -31,7 +32,7 @@ class Matching:
     num_known: int
     """People that the data set knows."""
     num_labels: int
-    """Labels that did not fail."""
+    """Labels of people who were found."""
 
     @property
     def num_pairs(self) -> int:
@@ -62,13 +63,14 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
     """Brings labels and known people of each photo together, by the assignment of largest overlap.
 
     Args:
-        labels: Rows of labels, failed ones among them.
+        labels: Rows of labels, failed and bridged ones among them.
         records: The photos that the labels are of, with the people that the data set knows.
     """
-    usable = (labels["status"] != Status.FAILED) & labels.has("bbox_xyxy")
-    boxes = labels["bbox_xyxy"].astype(np.float64)
     from scipy.optimize import linear_sum_assignment  # Dear to import.
 
+    # What leads through a frame is no claim about it.
+    usable = found_rows(labels.table) & labels.has("bbox_xyxy")
+    boxes = labels["bbox_xyxy"].astype(np.float64)
     images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
     rows: list[int] = []
     matched: list[PersonRecord] = []

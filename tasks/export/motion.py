@@ -20,9 +20,10 @@ from torch import Tensor
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_FIELDS, PART_NAMES
+from datasets_manifest.schema.people import found_rows
 from model.body.parameters import EhmParameters
 from tasks.export.filling import Filler
-from tasks.tracks.labelled import Track, found_rows, main_camera, track_rows
+from tasks.tracks.labelled import Track, main_camera, track_rows
 from tasks.tracks.world import Placed, up_axis, z_up
 
 Reference = Literal["world", "camera"]

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.people import found_rows
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
@@ -21,7 +22,7 @@ from tasks.report.pixels import shown_labels
 from tasks.report.settings import ReportConfig
 from tasks.report.track_pictures import draw_frames, draw_moment, is_drawable
 from tasks.report.tracks import TrackStatistics, TrackSummary
-from tasks.tracks.labelled import Track, found_rows, main_camera, track_rows
+from tasks.tracks.labelled import Track, main_camera, track_rows
 
 Label = Mapping[str, Any]
 ImageLoader = Callable[[str, str, str], np.ndarray]

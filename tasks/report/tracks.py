@@ -20,12 +20,13 @@ from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.group_columns import GROUP_COLUMNS
 from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.schema.people import found_rows
 from datasets_manifest.shards.shard import Shard
 from model.body import skeleton
 from tasks.posing import JointBody
 from tasks.report.settings import ReportConfig
 from tasks.tracks.acceleration import accelerations
-from tasks.tracks.labelled import Track, found_rows, track_rows
+from tasks.tracks.labelled import Track, track_rows
 from tasks.tracks.world import Placed
 
 _COLUMNS = [*GROUP_COLUMNS, *LABEL_PARAMETERS, "dataset", "split", "sample_id", "status", "error_code"]

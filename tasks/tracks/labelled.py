@@ -15,7 +15,6 @@ import pyarrow as pa
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.group_columns import GROUP_COLUMNS
-from datasets_manifest.schema.people import is_bridged
 from datasets_manifest.shards.shard import Shard
 
 
@@ -47,11 +46,6 @@ def track_rows(table: pa.Table) -> Mapping[Track, np.ndarray]:
     for row in sorted(rows.tolist(), key=lambda k: (columns["frame"][k], cameras[k])):
         found[Track(str(columns["group"][row]), int(columns["track"][row]))].append(row)
     return {track: np.array(own) for track, own in sorted(found.items())}
-
-
-def found_rows(table: pa.Table) -> np.ndarray:
-    """(N,) which rows are people who were found and have a label."""
-    return (Columns(table)["status"] != Status.FAILED.value) & ~is_bridged(table)
 
 
 def main_camera(cameras: np.ndarray, found: np.ndarray) -> str | None:

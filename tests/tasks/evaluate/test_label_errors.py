@@ -17,7 +17,7 @@ def person(index, box):
     return PersonRecord(index=index, bbox_xyxy=np.array(box, np.float32))
 
 
-def labels(*rows, status="ok"):
+def labels(*rows, status="ok", error_code="fit_not_finite"):
     """Labels of (image id, box)."""
     count = len(rows)
     columns = {
@@ -27,7 +27,7 @@ def labels(*rows, status="ok"):
         "person": np.arange(count),
         "bbox_xyxy": np.array([box for _, box in rows], np.float32),
         "status": [status] * count,
-        "error_code": [None if status == "ok" else "fit_not_finite"] * count,
+        "error_code": [None if status == "ok" else error_code] * count,
         **{f"{part}_valid": np.ones(count, bool) for part in PART_NAMES},
     }
     return Columns(table_from_columns(columns, LABEL_SCHEMA))
@@ -63,6 +63,12 @@ def test_people_of_two_images_that_share_a_file_are_not_mixed_up():
 def test_failed_labels_match_nobody():
     record = ImageRecord(image_id="a", path="a.jpg", people=(person(0, [0, 0, 10, 10]),))
     assert match_people(labels(("a", [0, 0, 10, 10]), status="failed"), [record]).num_pairs == 0
+
+
+def test_bridged_labels_say_nothing_of_their_photo():
+    record = ImageRecord(image_id="a", path="a.jpg", people=(person(0, [0, 0, 10, 10]),))
+    matching = match_people(labels(("a", [0, 0, 10, 10]), status="partial", error_code="bridged"), [record])
+    assert (matching.num_pairs, matching.num_labels, matching.num_known) == (0, 0, 1)
 
 
 def test_summary_ranks_quality_against_the_true_error():
