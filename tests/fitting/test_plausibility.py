@@ -18,7 +18,7 @@ from fitting.sparse_body import SparseBody
 from model.body import skeleton
 from model.imaging.camera import Camera
 
-COUNT = 32
+COUNT = 48
 
 
 @pytest.fixture(scope="module")

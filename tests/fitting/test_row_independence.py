@@ -75,8 +75,9 @@ def assert_independent(body: SparseBody, sizes: tuple[int, ...] = (1, 3, 7, 17))
     crowd = make_people(body, 40, seed=3)
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     expected = refined(body, crowd, torch.arange(40))
+    assert are_equal(refined(body, crowd, order), take_rows(expected, order))
     for size in sizes:
-        rows = order[: size + 1]  # The last batch is not full.
+        rows = order[: 2 * size + 1]  # The last batch is not full.
         assert are_equal(refined(body, crowd, rows, batch_size=size), take_rows(expected, rows))
 
 

@@ -73,10 +73,7 @@ def test_where_the_cameras_stand_makes_no_difference(
     found = fitted(open_body, replace(drawn, rig=moved), clip).views.people.parameters
     expected = joint.views.people.parameters
     assert (found.known("transl_m") - expected.known("transl_m")).abs().max() < 1e-3
-    # Where hardly anything is seen of a joint, the arithmetic of 32 bits leaves it half a degree.
-    off = (found.body_pose - expected.body_pose).abs()
-    assert off.quantile(0.95) < 5e-4
-    assert off.max() < 2e-2
+    assert (found.body_pose - expected.body_pose).abs().max() < 5e-3
 
 
 def test_a_moment_without_neighbours_is_as_by_its_views_alone_and_told(
