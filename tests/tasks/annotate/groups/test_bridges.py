@@ -28,7 +28,7 @@ def places(frames, camera=0, rate=30.0):
     )
 
 
-def missing(seen, tracks=None, config=None, rate=30.0, everywhere=range(10)):
+def missing(seen, tracks=None, config=None, rate=30.0, everywhere=tuple(range(10))):
     tracks = np.zeros(len(seen), int) if tracks is None else np.array(tracks)
     config = config or GroupsConfig()
     found = gaps_of(places(everywhere, rate=rate), places(seen, rate=rate), tracks, np.arange(len(seen)), config)
@@ -52,7 +52,7 @@ def test_long_gaps_and_those_over_a_pause_are_left_open():
 
 
 def test_frames_that_were_not_looked_at_are_none():
-    assert missing([0, 6], everywhere=[0, 2, 4, 6]) == [(1, 0), (2, 0)], "rows of the plan, which has frames 2 and 4"
+    assert missing([0, 6], everywhere=(0, 2, 4, 6)) == [(1, 0), (2, 0)], "rows of the plan, which has frames 2 and 4"
 
 
 def keypoints(*people):
