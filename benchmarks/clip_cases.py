@@ -29,7 +29,7 @@ from fitting.unknowns import State
 from model.batches import take_rows
 from model.body import skeleton
 from model.metrics.joints import pa_mpjpe_mm
-from tasks.synthetic.motion import RATE_HZ
+from tasks.synthetic.paths import RATE_HZ
 
 FRAMES = 64
 SPEEDS = {8: "lively", 20: "everyday", 50: "slow"}

@@ -25,7 +25,7 @@ from model.batches import cat_rows, take_rows
 from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
-from tasks.synthetic.motion import RATE_HZ, path_through
+from tasks.synthetic.paths import RATE_HZ, path_through
 
 _LASTING = 0.9
 """Share of a lasting error that is left after a frame."""

@@ -32,12 +32,13 @@ from types import FrameType
 import torch
 
 from benchmarks.carried import carry
-from benchmarks.gpu_parts import PARTS, Part, Settings
+from benchmarks.gpu_part import Part, Settings
+from benchmarks.gpu_parts import PARTS
 from benchmarks.table import Row, markdown
 from model.networks.vit import VIT_SIZES
 
 TOTAL_S = 450.0
-"""No part may go on after so long."""
+"""No part may go on after so long; the limits of all parts fit."""
 _GRACE_S = 25.0
 """After so much more the process ends itself: a call into CUDA may hang, and then no exception reaches it."""
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks import inference, refine
+from benchmarks.gpu_joint import JOINT, joint
+from benchmarks.gpu_part import Job, Part, Settings
 from benchmarks.gpu_tests import run_gpu_tests
-from benchmarks.inference_clock import Budget, Peak, latencies, peak_of
+from benchmarks.inference_clock import Peak, latencies, peak_of
 from benchmarks.inference_parts import Inputs, Models, random_people
 from benchmarks.measure import peak_growth_bytes
 from benchmarks.methods import baselines, ours
@@ -30,64 +30,10 @@ from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.body.skeleton import BODY_GROUPS, NUM_KEYPOINTS, NUM_MAIN_JOINTS
 from model.regressor.batch import TrainingBatch
-from model.regressor.config import BackboneConfig, RegressorConfig
 from model.regressor.loss_config import LossConfig
 from model.regressor.network import EhmRegressor
 from model.regressor.runtime import Mode, Precision, mode_problem, numerics
 from tasks.training.regressor.objective import Objective
-
-Job = tuple[str, Callable[[], list[Row]]]
-"""Name, and what makes some rows."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What all parts are told."""
-
-    device: torch.device
-    """Where."""
-    size: str
-    """Of the regressor's backbone: ``tiny``, or one of ``VIT_SIZES``."""
-    is_quick: bool
-    """A check of the program: tiny networks, few people, few calls."""
-
-    def pick(self, whole: Any, quick: Any) -> Any:
-        """One of two values."""
-        return quick if self.is_quick else whole
-
-    @property
-    def is_cuda(self) -> bool:
-        """Whether it is a GPU."""
-        return self.device.type == "cuda"
-
-    @property
-    def precisions(self) -> tuple[Precision, ...]:
-        """Those that are different here."""
-        return ("fp32", "tf32", "bf16") if self.is_cuda else ("fp32",)
-
-    @property
-    def network(self) -> RegressorConfig:
-        """Of the regressor."""
-        return inference.TINY if self.size == "tiny" else RegressorConfig(backbone=BackboneConfig(size=self.size))
-
-    @property
-    def budget(self) -> Budget:
-        """Of one call."""
-        return self.pick(Budget(warm_up=5, calls=30, seconds=2.0), Budget(warm_up=1, calls=2, seconds=1.0))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One table, or two of the same rows."""
-
-    title: str
-    """Heading."""
-    limit_s: float
-    """Seconds after which it is stopped."""
-    jobs: Callable[[Settings], Iterator[Job]]
-    """Its rows."""
-    tables: Sequence[tuple[Column, ...]]
-    """Columns."""
 
 
 def tests(settings: Settings) -> Iterator[Job]:
@@ -285,11 +231,12 @@ _CALLS = (
 _BODIES = (*inference.TABLE, Column(title="10^6 vertices/s", text=number("vertices_per_second", "{:.4g}", 1e-6)))
 PARTS: dict[str, Part] = {
     "tests": Part(title="Tests marked `gpu`", limit_s=90, jobs=tests, tables=[_TESTS]),
-    "refinement": Part(title="Refinement", limit_s=90, jobs=refinement, tables=[SPEED, ERRORS]),
-    "estimators": Part(title="Networks of the estimators", limit_s=60, jobs=estimators, tables=[_CALLS]),
-    "regressor": Part(title="Regressor", limit_s=90, jobs=regressor, tables=[inference.TABLE]),
-    "body": Part(title="EHM-s and animation", limit_s=40, jobs=body, tables=[_BODIES]),
-    "training": Part(title="Training step", limit_s=50, jobs=training, tables=[_CALLS]),
-    "compiled": Part(title="Compiled", limit_s=60, jobs=compiled, tables=[_BODIES]),
+    "refinement": Part(title="Refinement", limit_s=80, jobs=refinement, tables=[SPEED, ERRORS]),
+    "joint": Part(title="Several cameras and clips", limit_s=45, jobs=joint, tables=[JOINT]),
+    "estimators": Part(title="Networks of the estimators", limit_s=50, jobs=estimators, tables=[_CALLS]),
+    "regressor": Part(title="Regressor", limit_s=70, jobs=regressor, tables=[inference.TABLE]),
+    "body": Part(title="EHM-s and animation", limit_s=30, jobs=body, tables=[_BODIES]),
+    "training": Part(title="Training step", limit_s=40, jobs=training, tables=[_CALLS]),
+    "compiled": Part(title="Compiled", limit_s=45, jobs=compiled, tables=[_BODIES]),
 }
 """In this order."""

@@ -15,7 +15,7 @@ from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.batches import cat_rows, take_rows
 from tasks.predict.settings import SmoothingConfig
-from tasks.synthetic.motion import RATE_HZ
+from tasks.synthetic.paths import RATE_HZ
 
 
 def savgol(frames: int, window: int) -> Smoother:

@@ -45,7 +45,7 @@ class SolverConfig:
     """Iterations between updates of the problem's discrete choices."""
     plan: Literal["auto", "adaptive", "fixed"] = "auto"
     """`adaptive` stops early and compacts the batch, `fixed` runs all iterations without asking the device;
-    `auto` is adaptive on the CPU and fixed elsewhere."""
+    `auto` is adaptive on the CPU and fixed elsewhere. Clips of frames are fitted by the adaptive one."""
 
     def __post_init__(self) -> None:
         _expect("0 or more", lambda count: count >= 0, max_iterations=self.max_iterations)

@@ -93,8 +93,8 @@ def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Mot
 
 def _solved(problem: Problem, clip: ClipProblem, start: Solution, fitted: Tensor) -> Solution:
     """The last run of a window: every fitted frame (F,) gets the status of the clip, and a cost of its own."""
-    final = problem.config.stages(problem.model.device.type)[1]
-    settings = replace(problem.config.solver, max_iterations=final.iterations, tolerance=final.tolerance)
+    # Some clips need many steps, each of which is dear beside asking a device whether it was the last.
+    settings = replace(problem.config.solver, plan="adaptive", max_iterations=problem.config.iterations)
     found = solve(clip, start.state, settings)
     return Solution(
         state=found.state,

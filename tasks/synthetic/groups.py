@@ -15,7 +15,8 @@ from model.body.skeleton import LEFT_HAND
 from model.renderer.people import Appearance, RestShape, sample_appearance
 from model.renderer.raster import Raster, project
 from tasks.posing import pose_bodies
-from tasks.synthetic.motion import RATE_HZ, Motion, Walk, draw_motion
+from tasks.synthetic.motion import Motion, Walk, draw_motion
+from tasks.synthetic.paths import RATE_HZ
 from tasks.synthetic.person import SUFFIXES, ImageFormat, Light, check_pictures, draw_layer, sample_light
 from tasks.synthetic.scene import Sensor, develop, draw_thing, paint_background, place_person, sample_sensor
 from tasks.synthetic.visibility import keypoint_visibility, mask_box

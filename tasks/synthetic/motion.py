@@ -1,6 +1,6 @@
 """People who move: smooth paths through sampled poses.
 
-A path is a natural cubic spline through what is drawn every so many frames. World: x right, y down, z forward, metres,
+World: x right, y down, z forward, metres,
 as the frame of a level camera; the floor is y = 0.
 
 Legend: K drawn poses, F frames.
@@ -18,10 +18,9 @@ from model.body.joint_limits import JOINT_LIMITS_RAD
 from model.body.skeleton import SMPLX_JOINT_NAMES
 from model.renderer.people import RestShape
 from tasks.posing import pose_bodies
+from tasks.synthetic.paths import path_through
 from tasks.synthetic.pose import FACING_CAMERA, SHAPE, SampledPerson, sample_person
 
-RATE_HZ = 30.0
-"""Frames a second."""
 KEY_EVERY = 15
 """Frames from one drawn pose to the next: a step of somebody who walks."""
 _CHANGE = 0.6
@@ -54,13 +53,6 @@ class Motion:
     def at(self, frame: int) -> dict[str, np.ndarray]:
         """Parameters at a frame."""
         return {name: values[frame] for name, values in self.parameters.items()}
-
-
-def path_through(drawn: np.ndarray, spacing: int, frames: int, axis: int = 0) -> np.ndarray:
-    """The path (..., F, ...) through what is drawn (..., K, ...) every ``spacing`` frames."""
-    from scipy.interpolate import CubicSpline  # Dear to import.
-
-    return CubicSpline(np.arange(drawn.shape[axis]) * spacing, drawn, axis=axis, bc_type="natural")(np.arange(frames))
 
 
 def draw_motion(rng: np.random.Generator, frames: int, walk: Walk, ehm: EHMs, rest: RestShape) -> Motion:

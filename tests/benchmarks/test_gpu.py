@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 
 from benchmarks import gpu
 from benchmarks.carried import CARRIED, PRESENT, carry
-from benchmarks.gpu_parts import PARTS, Part, Settings
+from benchmarks.gpu_part import Part, Settings
+from benchmarks.gpu_parts import PARTS
 from benchmarks.table import Column
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +117,10 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(tmp_path, monkeypatch):
     text = (tmp_path / "out.md").read_text()
     assert "| body | 1 | 2 | 3 |" in text
     assert "| body | third | OutOfMemoryError: CUDA out of memory / 2 GiB |" in text
+
+
+def test_the_limits_of_all_parts_fit_into_one_run():
+    assert sum(part.limit_s for part in PARTS.values()) <= gpu.TOTAL_S
 
 
 def test_a_failed_test_is_no_success():

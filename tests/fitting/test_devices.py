@@ -3,13 +3,18 @@
 import pytest
 import torch
 
+from benchmarks.clip_people import make_clips, make_view_clips
+from benchmarks.rig_people import make_rig_people
 from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting import initialise, so3
+from fitting.clips.refine import refine_clips
+from fitting.clips.views import refine_view_clips
 from fitting.inputs import Coarse
 from fitting.keypoint_term import KeypointTerm
 from fitting.prior_terms import GaussianTerm, PoseNearnessTerm, RotvecTerm
 from fitting.priors import Gaussian, pose_sigma_rad
 from fitting.refine import RefineConfig, RefineResult, Status, refine
+from fitting.rigs.refine import refine_views
 from fitting.settings import SolverConfig
 from fitting.solver import solve
 from fitting.sparse_body import SparseBody
@@ -82,15 +87,65 @@ def test_float32_and_float64_agree(open_body: SparseBody, open_body_f64: SparseB
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_what_the_cpu_gives(open_assets: EhmAssets, open_body: SparseBody, people: SyntheticPeople) -> None:
     assert not torch.backends.cuda.matmul.allow_tf32
-    body = open_body.to("cuda")
-    there = [
-        map_tensors(batch, lambda value: value.cuda()) for batch in (people.observations, people.coarse, people.camera)
-    ]
+    body, there = open_body.to("cuda"), map_tensors(people, lambda value: value.cuda())
     expected = refine(open_body, people.observations, people.coarse, people.camera, FIXED)
-    result = refine(body, there[0], there[1], there[2], FIXED)
+    result = refine(body, there.observations, there.coarse, there.camera, FIXED)
     apart = (result.keypoints_px.cpu() - expected.keypoints_px).norm(dim=-1)
     assert apart.median() < 0.01
     assert torch.equal(result.status.cpu(), expected.status)
+
+
+def assert_agree(there: RefineResult, here: RefineResult) -> None:
+    """Results on CUDA and on a CPU: sums in another order, and where a rule just met turns over, one person in ten."""
+    assert there.keypoints_px.is_cuda
+    assert (there.keypoints_px.cpu() - here.keypoints_px).norm(dim=-1).median() < 0.05
+    assert (there.status.cpu() == here.status).double().mean() >= 0.9
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_of_several_cameras_what_the_cpu_gives(open_body: SparseBody) -> None:
+    here = make_rig_people(open_body, 8, 4, seed=1)
+    there = map_tensors(here, lambda value: value.cuda())
+    expected, found = (
+        refine_views(body, people.observations, people.coarse, people.camera, people.rig, FIXED)
+        for body, people in ((open_body, here), (open_body.to("cuda"), there))
+    )
+    assert expected.joined.all()
+    assert torch.equal(found.joined.cpu(), expected.joined)
+    assert found.reasons == expected.reasons
+    assert_agree(found.people, expected.people)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_of_clips_what_the_cpu_gives(open_body: SparseBody) -> None:
+    """One gap and a hidden hand in each."""
+    here = make_clips(open_body, 2, 16, seed=1, gaps=((5, 2),), hand_gaps=((10, 3, 0),))
+    there = map_tensors(here, lambda value: value.cuda())
+    expected, found = (
+        refine_clips(body, people.observations, people.coarse, people.camera, people.clips, FIXED)
+        for body, people in ((open_body, here), (open_body.to("cuda"), there))
+    )
+    assert expected.joined.all()
+    assert torch.equal(found.joined.cpu(), expected.joined)
+    assert found.reasons == expected.reasons
+    assert_agree(found.people, expected.people)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_of_clips_of_several_cameras_what_the_cpu_gives(open_body: SparseBody) -> None:
+    here = make_view_clips(open_body, 1, 8, 3, seed=1)
+    there = map_tensors(here, lambda value: value.cuda())
+    expected, found = (
+        refine_view_clips(body, people.observations, people.coarse, people.camera, people.rig, clip, FIXED)
+        for body, (people, clip) in ((open_body, here), (open_body.to("cuda"), there))
+    )
+    assert expected.joined.all()
+    assert torch.equal(found.joined.cpu(), expected.joined)
+    assert found.reasons == expected.reasons
+    assert_agree(found.views.people, expected.views.people)
 
 
 @pytest.mark.gpu

@@ -21,7 +21,7 @@ from model.body.skeleton import LEFT_HAND
 from model.renderer.raster import project
 from tasks.posing import pose_bodies
 from tasks.synthetic.groups import GroupConfig
-from tasks.synthetic.motion import RATE_HZ
+from tasks.synthetic.paths import RATE_HZ
 from tasks.synthetic.pose import SHAPE
 from tasks.synthetic.render import synthesise
 

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.renderer.people import RestShape
 from tasks.posing import pose_bodies
-from tasks.synthetic.motion import KEY_EVERY, Walk, draw_motion, path_through
+from tasks.synthetic.motion import KEY_EVERY, Walk, draw_motion
+from tasks.synthetic.paths import path_through
 
 
 def test_a_path_goes_through_what_is_drawn():
@@ -15,6 +17,8 @@ def test_a_path_goes_through_what_is_drawn():
     path = path_through(drawn, 5, 16, axis=1)
     assert path.shape == (2, 16, 3)
     np.testing.assert_allclose(path[:, ::5], drawn, atol=1e-12)
+    everywhere = CubicSpline(5 * np.arange(4), drawn, axis=1, bc_type="natural")(np.arange(16))
+    np.testing.assert_allclose(path, everywhere, atol=1e-12)
     straight = path_through(np.arange(4.0), 5, 16)
     np.testing.assert_allclose(straight, np.arange(16) / 5, atol=1e-12)
 
