@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.predict.settings import load_predict_config
+from datasets_manifest.settings import read_settings
+from tasks.predict.settings import PredictConfig, load_predict_config
 
 
 def test_paths_of_a_file_are_relative_to_it_and_overrides_are_not(tmp_path, monkeypatch):
@@ -28,3 +29,20 @@ def test_results_lie_beside_the_file_or_in_the_working_folder_without_one(tmp_pa
 def test_without_a_file_the_checkpoint_must_be_given():
     with pytest.raises(ValueError, match="checkpoint: is missing"):
         load_predict_config(None, {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"boxes": "faces"}, "boxes: expected one of keypoints, whole, got 'faces'"),
+        ({"meshes": "ply"}, "meshes: expected one of gltf, obj, got 'ply'"),
+        ({"rotations_only": True, "overlays": True}, "no mesh is computed"),
+        ({"focal_px": 0.0}, "focal_px: expected more than 0, got 0.0"),
+        ({"run": {"mode": "fast"}}, "mode: expected one of eager, compile, graph, got 'fast'"),
+        ({"keypoints": {"backend": "annotations"}}, "'annotations' finds nobody in a photo"),
+        ({"keypoints": {"backend": "simulated"}}, "'simulated' finds nobody in a photo"),
+    ],
+)
+def test_settings_that_cannot_be_name_field_and_value(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        read_settings(PredictConfig, {"checkpoint": "net.safetensors", **wrong}, "settings")
