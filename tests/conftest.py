@@ -12,15 +12,19 @@ _WAITING = {"flows", "test_examples.py", "test_snippets.py", "test_dvc_stages.py
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that wait stand evenly among those that compute, so that processes side by side keep all cores busy."""
+    """Files that wait stand evenly among those that compute, so that processes side by side keep all cores busy.
+
+    Those that use the real Prefect server follow each other, so that it need not run all the time.
+    """
     root = Path(__file__).parent
     files = [list(tests) for _, tests in groupby(items, lambda item: item.path)]
     waiting = [tests[0].path.relative_to(root).parts[0] in _WAITING for tests in files]
     count = {kind: waiting.count(kind) for kind in (True, False)}
     seen = {True: 0.0, False: 0.0}
     places = []
-    for kind in waiting:
-        places.append((seen[kind] + 0.5) / count[kind])
+    for kind, tests in zip(waiting, files, strict=True):
+        use_server = any("project_with_server" in getattr(item, "fixturenames", ()) for item in tests)
+        places.append(0.5 if use_server else (seen[kind] + 0.5) / count[kind])
         seen[kind] += 1
     in_order = sorted(zip(places, files, strict=True), key=lambda pair: pair[0])
     items[:] = [item for _, tests in in_order for item in tests]

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -106,9 +107,14 @@ MODULES = {
 }
 
 
-def imports(path: Path, *, whole: bool) -> Iterator[str]:
+@cache
+def imports(path: Path, *, whole: bool) -> tuple[str, ...]:
     """Modules that a file imports; whole: inside functions too, else when it is imported itself, types included."""
-    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8")), whole))
+
+
+def _imports(tree: ast.AST, whole: bool) -> Iterator[str]:
+    nodes = [tree]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):

@@ -44,7 +44,7 @@ def small_pictures() -> Iterator[None]:
 
 @contextmanager
 def counted(users: Path, change: int) -> Iterator[int]:
-    """How many processes of the tests use the server besides this one, while no other asks that."""
+    """How many files of tests use the server besides this one, while no other process asks that."""
     with users.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
@@ -54,9 +54,12 @@ def counted(users: Path, change: int) -> Iterator[int]:
         file.write(str(before + change))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project_with_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Project folder whose server and worker run: one for all processes of the tests, of which the last ends it."""
+    """Project folder whose server and worker run: one for all files that use it meanwhile, of which the last ends it.
+
+    A server that nobody asks anything takes a twentieth of a core, so these files are run next to each other.
+    """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent

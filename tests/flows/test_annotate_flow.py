@@ -85,7 +85,7 @@ def test_a_wrong_data_set_is_one_sentence_of_the_failed_run(api, rendered, tmp_p
 
 
 def test_a_root_and_a_setting_are_given_as_the_page_says(api, tmp_path):
-    page = (Path(__file__).parents[2] / "docs/prefect.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/prefect.md").read_text(encoding="utf-8")
     (line,) = [line for block in blocks(page, "bash") for line in command_lines(block) if "overrides=" in line]
     given = {name: json.loads(value) for name, _, value in (word.partition("=") for word in shlex.split(line)) if value}
     assert given["overrides"]["roots.my_photos"] == "/path/to/folder"
@@ -95,10 +95,15 @@ def test_a_root_and_a_setting_are_given_as_the_page_says(api, tmp_path):
     assert (tmp_path / "labels/my_photos/all/00000.parquet").is_file()
 
 
+SMALL = "from small_pages import small_pages; from flows.cli.app import app\nwith small_pages(): app()"
+ROOT = Path(__file__).parents[2]
+
+
 def annotate_command(api, folder, *words):
     """The command in a process of its own, which reports to the server."""
-    command = [sys.executable, "-m", "flows.cli.app", "annotate", "--params", str(folder / "params.yaml"), *words]
-    env = os.environ | {"PREFECT_API_URL": api, "PREFECT_LOGGING_LEVEL": "INFO"}
+    command = [sys.executable, "-c", SMALL, "annotate", "--params", str(folder / "params.yaml"), *words]
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests/support'}"}
+    env = os.environ | {"PREFECT_API_URL": api, "PREFECT_LOGGING_LEVEL": "INFO"} | paths
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 

@@ -63,6 +63,7 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     from annotated_project import annotate, write_project
     from guava_rig import guava_config
     from known_people import TINY
+    from small_pages import small_pages
     from texture_renderers import quiet
     from training_rig import NoiseExperiment, alone, noise_plan
 
@@ -82,7 +83,8 @@ def results(folder: Path) -> Iterator[tuple[str, dict[str, list[float]]]]:
     from tasks.training.renderer.settings import RenderedPeopleConfig
 
     params = write_project(folder)
-    annotate(params)
+    with small_pages():
+        annotate(params)
     (truth,) = folder.rglob("truth.parquet")
     photos = [decode_image(path.read_bytes(), name=path.name) for path in sorted(truth.parent.rglob("*.*g"))]
     assert photos

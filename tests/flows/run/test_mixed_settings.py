@@ -125,7 +125,9 @@ def test_photos_without_people_are_no_failed_people(rendered, places, tmp_path):
         f"id: holiday\nversion: '1'\nlicence: CC0\naccess: own\nadapter: folder\nroot: {photos}\nsplit: all\n"
         "layout: {}\nboxes: detector\nkeypoints: none\npurpose: test\n"
     )
-    result = annotate(rendered, datasets=[str(tmp_path / "holiday.yaml")], keypoints__backend="mediapipe", **places)
+    # One worker: each loads the networks anew.
+    asked = {"keypoints__backend": "mediapipe", "run__workers": 1}
+    result = annotate(rendered, datasets=[str(tmp_path / "holiday.yaml")], **asked, **places)
     assert result.is_good, result.sentence
     assert result.sentence.startswith("3 photos: 0 people, 3 photos without people.")
     assert result.publication.failures.count == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def only_outputs(model: bytes, outputs: Sequence[int]) -> bytes:
     return bytes(builder.Output())
 
 
+@cache
+def _with_outputs(path: Path, outputs: tuple[int, ...]) -> bytes:
+    """A file cut down once, for the networks of all threads: parsing it takes as long as many photos."""
+    return only_outputs(path.read_bytes(), outputs)
+
+
 class Network:
     """One network: a square uint8 image in, float32 arrays out."""
 
@@ -49,8 +56,7 @@ class Network:
             low: What black becomes; white becomes 1.
             outputs: Which of its outputs are computed, by number; all if not given.
         """
-        model = path.read_bytes()
-        model = model if outputs is None else only_outputs(model, outputs)
+        model = path.read_bytes() if outputs is None else _with_outputs(path, tuple(outputs))
         self._interpreter = Interpreter(model_content=model, num_threads=1)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]

@@ -111,7 +111,7 @@ def by_pixels(project):
     learnt = learn_renderer(16, 8, spacing_m=0.02)
     renderer.write_bytes(save_renderer(learnt, RendererMeta(body_model={"name": "open"})))
     with step_states() as states, small_pages(TILE_PX):
-        annotate(params, pixels__renderer=str(renderer), **FIT)
+        annotate(params, pixels__renderer=str(renderer), **FIT, run__workers=1)
     return Run(
         states=states,
         labels=labels(params.parent),
