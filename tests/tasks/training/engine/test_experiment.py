@@ -56,7 +56,7 @@ def test_it_learns_evaluates_and_gives_out_the_average(tmp_path: Path) -> None:
 
 
 def test_killed_and_gone_on_with_it_gives_the_same_numbers(tmp_path: Path) -> None:
-    config = linear_config(steps=300)
+    config = linear_config(steps=100)
     straight, killed = (LinearExperiment(config, tmp_path / name) for name in ("straight", "killed"))
     worker.run(write_request(straight), open_experiment)
     process = start(write_request(killed), killed_after="37")
