@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -110,8 +111,13 @@ def file_of(module):
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
+@cache
 def modules_named(path):
     """Modules of ours that a file imports, anywhere in it, or names in a text, as the registries do."""
+    return {*_modules_named(path)}
+
+
+def _modules_named(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

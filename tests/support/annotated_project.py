@@ -45,9 +45,13 @@ annotate:
     return params
 
 
-def own_results(project: Path, folder: Path) -> dict[str, str]:
-    """Settings for ``annotate`` by which results lie below a folder, where the people of the project are rendered."""
-    shutil.copytree(project.parent / "work/datasets", folder / "work/datasets")
+def own_results(project: Path, folder: Path, *, annotated: bool = False) -> dict[str, str]:
+    """Settings for ``annotate`` by which results lie below a folder, where the people of the project are rendered.
+
+    There they also are annotated, as in the project, where that is asked for.
+    """
+    for name in ("work", "labels") if annotated else ("work/datasets",):
+        shutil.copytree(project.parent / name, folder / name)
     return {f"output__{name}": str(folder / name) for name in ("labels", "work", "report", "metrics")}
 
 

@@ -155,8 +155,7 @@ def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(rendere
 
 
 def test_labels_of_mixed_settings_are_told_and_not_called_good(rendered, tmp_path):
-    places = own_results(rendered, tmp_path)
-    annotate(rendered, **places)
+    places = own_results(rendered, tmp_path, annotated=True)
     result = annotate(rendered, ["few/all/00000"], refine__iterations=24, **places)
     assert not result.failed_parts
     assert not result.is_good

@@ -72,9 +72,9 @@ def test_a_step_refuses_files_that_another_run_put_there_meanwhile(rendered, pla
     pd.testing.assert_frame_equal(pd.read_parquet(places["output__labels"]), alone)
 
 
-def test_what_lies_beside_the_labels_of_a_run_makes_it_no_failure(rendered, places, caplog):
+def test_what_lies_beside_the_labels_of_a_run_makes_it_no_failure(rendered, tmp_path, caplog):
+    places = own_results(rendered, tmp_path, annotated=True)
     labels = Path(places["output__labels"])
-    assert annotate(rendered, **places).is_good
     first = labels / FIRST.relative_path
     table, footer = read_shard(first, LABEL_SCHEMA), read_footer(first)
     renamed = {"dataset": ["more"] * table.num_rows, "sample_id": [f"more/{row}" for row in range(table.num_rows)]}
@@ -98,10 +98,10 @@ def test_what_lies_beside_the_labels_of_a_run_makes_it_no_failure(rendered, plac
     assert any("2 Parquet files not written by this project" in message for message in told)
 
 
-def test_verify_counts_every_data_set_and_compares_it_with_the_plan(rendered, places):
+def test_verify_counts_every_data_set_and_compares_it_with_the_plan(rendered, tmp_path):
+    places = own_results(rendered, tmp_path, annotated=True)
     labels = Path(places["output__labels"])
     workspace = Workspace(work=Path(places["output__work"]), labels=labels)
-    annotate(rendered, **places)
     found = verify_labels(workspace, Origin.of(rendered))
     (line,) = found.lines()
     assert line.startswith(f"few/all: 2 shards, {PEOPLE} photos: {PEOPLE} people (")

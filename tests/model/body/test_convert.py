@@ -128,17 +128,23 @@ def test_nothing_else_in_the_tree_unpickles() -> None:
     assert len(found) == 1
 
 
+_SWITCHES = ("allow_pickle", "weights_only")
+
+
 def _unsafe_reads(path: Path) -> list[tuple[int, str]]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in (
-            "pickle.load", "pickle.loads", "pickle.Unpickler", "pd.read_pickle", "pandas.read_pickle",
-            "cloudpickle.load", "cloudpickle.loads", "joblib.load", "dill.load", "dill.loads",
-        ):  # fmt: skip
-            found.append((node.lineno, ast.unparse(node)))
-        if isinstance(node, ast.Call) and not ast.unparse(node.func).endswith("np.save"):
-            words = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            if words.get("allow_pickle") == "True" or words.get("weights_only") == "False":
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            name = f"{node.value.id}.{node.attr}"
+            if name in (
+                "pickle.load", "pickle.loads", "pickle.Unpickler", "pd.read_pickle", "pandas.read_pickle",
+                "cloudpickle.load", "cloudpickle.loads", "joblib.load", "dill.load", "dill.loads",
+            ):  # fmt: skip
+                found.append((node.lineno, name))
+        if isinstance(node, ast.Call):
+            words = {word.arg: ast.unparse(word.value) for word in node.keywords if word.arg in _SWITCHES}
+            is_unsafe = words.get("allow_pickle") == "True" or words.get("weights_only") == "False"
+            if is_unsafe and not ast.unparse(node.func).endswith("np.save"):
                 found.append((node.lineno, ast.unparse(node.func)))
     return found
 
