@@ -1,5 +1,6 @@
 """Fixtures that tests of several folders share."""
 
+import gc
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -8,6 +9,15 @@ import pytest
 
 _WAITING = {"flows", "test_examples.py", "test_snippets.py", "test_dvc_stages.py"}
 """Below tests/: files that mostly wait for servers and other processes."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What collecting imports lasts, so it is not searched for garbage, neither meanwhile nor by the tests."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from training_rig import TINY
+from training_rig import TINY, Killed
 
 from datasets_manifest.shards.label_sets import LabelSet
 from flows.run.torchrun import TrainingFailed, run_processes, training_command
 from flows.run.training import run_training
 from model.tensor_file import unpack
 from tasks.training.engine import worker
-from tasks.training.engine.curves import read_rows
+from tasks.training.engine.curves import Curve, Row, read_rows
 from tasks.training.regressor.experiment import open_experiment
 from tasks.training.regressor.plan import TrainingPlan, open_plan
 from tasks.training.regressor.request import MODULE, prepare, write_request
@@ -76,18 +78,41 @@ def wait_for_row(plan: TrainingPlan, step: int, process: subprocess.Popen[str]) 
         time.sleep(0.002)
 
 
-def test_killed_at_any_step_and_gone_on_with_gives_the_same_losses(folder: Path) -> None:
-    straight = open_plan(settings_of(folder, "straight"))
-    write_request(straight)
-    worker.run(straight.folder.request, open_experiment)
-    plan = open_plan(settings_of(folder, "killed"))
-    write_request(plan)
+def kill(plan: TrainingPlan) -> None:
+    """A process that is killed after its third row."""
     process = subprocess.run(
         [sys.executable, "-m", "killed_training", MODULE, "3", str(plan.folder.request)],
         env={**os.environ, "PYTHONPATH": str(SUPPORT), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == -signal.SIGKILL, process.stderr
+
+
+def break_off(plan: TrainingPlan) -> None:
+    """A training in this process that ends after its third row."""
+
+    def broken(curve: Curve, row: Row, append: Callable[..., None] = Curve.append) -> None:
+        append(curve, row)
+        if len(curve.rows) == 3:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Curve, "append", broken)
+        worker.run(plan.folder.request, open_experiment)
+
+
+# Real kills are also among the tests of the engine, whose experiment needs a second.
+@pytest.mark.parametrize("end", [break_off, pytest.param(kill, marks=pytest.mark.slow)])
+def test_ended_at_any_step_and_gone_on_with_gives_the_same_losses(
+    folder: Path, end: Callable[[TrainingPlan], None]
+) -> None:
+    straight = open_plan(settings_of(folder, "straight"))
+    write_request(straight)
+    worker.run(straight.folder.request, open_experiment)
+    plan = open_plan(settings_of(folder, "killed"))
+    shutil.rmtree(plan.folder.root, ignore_errors=True)
+    write_request(plan)
+    end(plan)
     assert len(read_rows(plan.folder.curve)) == 3
     assert not plan.folder.summary.exists()
     result = run_training(lambda: prepare(settings_of(folder, "killed")), LOG)
@@ -117,8 +142,7 @@ def test_labels_are_read_once_however_many_processes_use_them(folder: Path, monk
     run = prepare(config)
     assert len({path for path in opened if path.endswith("truth.parquet")}) == 2
     opened.clear()
-    for _ in range(3):
-        experiment = open_experiment(run.folder.request)
+    experiment = [open_experiment(run.folder.request) for _ in range(3)][-1]
     assert not opened
     plan = open_plan(config)
     assert experiment.run_hash == plan.run_hash

@@ -28,7 +28,7 @@ def states(*arguments, **overrides):
 def test_pandas_reads_the_labels_with_no_code_of_ours(rendered):
     labels = pd.read_parquet(rendered.parent / "labels")
     assert len(labels) == PEOPLE
-    assert np.stack(labels["body_pose"]).shape == (PEOPLE, 63)
+    assert np.stack(list(labels["body_pose"])).shape == (PEOPLE, 63)
     assert set(labels["status"]) <= {"ok", "partial", "failed"}
 
 
