@@ -96,9 +96,10 @@ def break_off(plan: TrainingPlan) -> None:
         if len(curve.rows) == 3:
             raise Killed
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Curve, "append", broken)
-        worker.run(plan.folder.request, open_experiment)
+        with pytest.raises(Killed):
+            worker.run(plan.folder.request, open_experiment)
 
 
 # Real kills are also among the tests of the engine, whose experiment needs a second.
