@@ -46,8 +46,10 @@ def with_places(value: Any, kind: Any, folder: Path) -> Any:
     Raises:
         ValueError: A path begins with a home folder that is not known.
     """
+    if not _names_places(kind):
+        return value
     kind = without_none(kind)
-    mark = next((mark for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, PlacedBy)), None)
+    mark = _mark(kind)
     if mark is not None:
         return value if value is None else mark.place(value, folder)
     if dataclasses.is_dataclass(kind):
@@ -63,6 +65,18 @@ def with_places(value: Any, kind: Any, folder: Path) -> Any:
     elif get_origin(kind) is tuple and isinstance(value, list | tuple) and get_args(kind)[1:] == (Ellipsis,):
         return type(value)(with_places(own, get_args(kind)[0], folder) for own in value)
     return value
+
+
+@cache
+def _names_places(kind: Any) -> bool:
+    """Whether anything in settings of a class names a place; most name none."""
+    kind = without_none(kind)
+    inside = _kinds(kind).values() if dataclasses.is_dataclass(kind) else get_args(kind)
+    return _mark(kind) is not None or any(_names_places(own) for own in inside)
+
+
+def _mark(kind: Any) -> PlacedBy | None:
+    return next((mark for mark in getattr(kind, "__metadata__", ()) if isinstance(mark, PlacedBy)), None)
 
 
 @cache

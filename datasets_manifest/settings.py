@@ -109,13 +109,19 @@ def dotted(place: tuple[int | str, ...]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
 
 
+@cache
+def _types(cls: type[Any]) -> dict[str, Any]:
+    """Types of the fields of a dataclass; the same few are asked for at every reading."""
+    return get_type_hints(cls)
+
+
 def _type_at(hint: Any, place: tuple[int | str, ...]) -> Any:
     """The type that stands at a place of nested settings."""
     for step in place:
         hint = without_none(hint)
         parts = get_args(hint)
         if dataclasses.is_dataclass(hint):
-            hint = get_type_hints(hint).get(str(step), Any)
+            hint = _types(hint).get(str(step), Any)
         elif get_origin(hint) is dict:
             hint = parts[1]
         elif isinstance(step, int) and parts:

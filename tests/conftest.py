@@ -51,6 +51,19 @@ def torch_as_before() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.fixture(scope="module")
+def plain_curves() -> Iterator[None]:
+    """Curves of trainings are drawn as a square: the real ones, which are tested by themselves, take seconds."""
+    import numpy as np
+
+    from model.renderer.overlay import encode_png
+
+    square = encode_png(np.full((8, 8, 3), 255, np.uint8))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tasks.training.engine.publish.curve_plot_png", lambda *_, **__: square)
+        yield
+
+
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings file of a project folder whose data set is rendered and annotated once."""

@@ -35,6 +35,12 @@ def trial() -> Trial:
 
 
 @pytest.fixture(scope="module")
+def exact() -> Trial:
+    """Somebody whose keypoints are where they are."""
+    return make_trial(close_ups("face", 1, seed=SEED), "face", seed=1, off=EXACT)
+
+
+@pytest.fixture(scope="module")
 def head(renderer: TextureRenderer) -> PicturePart:
     return picture_parts(open_sparse(), open_ehm(), renderer, CONFIG)[HEAD]
 
@@ -115,10 +121,9 @@ def test_rows_are_independent(trial: Trial, head: PicturePart, found: PixelResul
 
 @pytest.mark.parametrize(("share", "is_tried"), [(0.02, True), (0.04, False), (0.08, False), (0.16, False)])
 def test_a_start_that_is_far_off_is_refused_with_the_figure(
-    share: float, is_tried: bool, trial: Trial, head: PicturePart
+    share: float, is_tried: bool, exact: Trial, head: PicturePart
 ) -> None:
     """Shares of the box of the head."""
-    exact = make_trial(close_ups("face", 1, seed=SEED), "face", seed=1, off=EXACT)
     state = exact.solution.state
     # A head is some .24 m tall.
     moved = state.position + torch.tensor([share * 0.24, 0.0, 0.0]) / state.position[:, 2:].exp()
@@ -128,9 +133,9 @@ def test_a_start_that_is_far_off_is_refused_with_the_figure(
     assert (result.status[0, HEAD] != PixelStatus.FAR_START) == is_tried
 
 
-def test_a_drawn_face_that_is_moved_comes_back_by_pixels_alone(head: PicturePart) -> None:
+def test_a_drawn_face_that_is_moved_comes_back_by_pixels_alone(head: PicturePart, exact: Trial) -> None:
     """Looks are the mean, and the camera is the drawing's: nothing but the way there can be wrong."""
-    true = at_truth(make_trial(close_ups("face", 1, seed=SEED), "face", seed=1, off=EXACT))
+    true = at_truth(exact)
     part, state, rasteriser = without_shape(head), true.solution.state, fastest(torch.device("cpu"))
     problem, body = replace(true.problem, model=part.body), part.body
     camera = problem.people.camera

@@ -45,7 +45,7 @@ SETTINGS = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("torch_as_before")
+pytestmark = pytest.mark.usefixtures("torch_as_before", "plain_curves")
 
 
 @pytest.fixture(scope="module")

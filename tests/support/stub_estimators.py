@@ -119,7 +119,7 @@ def write_stub_params(folder: Path, images_per_shard: int = 2) -> Path:
     params = folder / "params.yaml"
     backends = "".join(f"  {part}: {{backend: stub}}\n" for part in ("keypoints", "body", "hands", "face"))
     run = f"  run: {{images_per_shard: {images_per_shard}, workers: 1, retries: 0}}\n"
-    params.write_text(f"annotate:\n{backends}{run}  refine: {{iterations: 2}}\n")
+    params.write_text(f"annotate:\n{backends}{run}  refine: {{iterations: 2, graduated_iterations: 1}}\n")
     return params
 
 

@@ -25,6 +25,8 @@ from tasks.training.guava.pairs import FramePairs
 from tasks.training.guava.request import open_plan, prepare
 from tasks.training.guava.same_person import SamePerson
 
+pytestmark = pytest.mark.usefixtures("plain_curves")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -42,7 +44,7 @@ def plan(config):
 
 
 @pytest.fixture(scope="module")
-def trained(config):
+def trained(config, plain_curves):
     """The result of a whole training, as the flow makes one."""
     prepared = prepare(config)
     Trainer.start(open_experiment(prepared.folder.request), alone()).run()
