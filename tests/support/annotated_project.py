@@ -27,8 +27,10 @@ purpose: test
 LOG = logging.getLogger("test")
 
 
-def write_project(folder: Path) -> Path:
-    """Writes manifest and settings; returns the settings file."""
+def write_project(folder: Path, people_of: Path | None = None) -> Path:
+    """Writes manifest and settings; returns the settings file. The people may be those of another such file."""
+    if people_of is not None:
+        shutil.copytree(people_of.parent / "work/datasets", folder / "work/datasets")
     (folder / "few.yaml").write_text(MANIFEST)
     params = folder / "params.yaml"
     params.write_text(

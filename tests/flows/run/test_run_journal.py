@@ -12,8 +12,8 @@ from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 
-def test_after_a_run_nothing_has_to_be_opened_to_look(tmp_path, monkeypatch):
-    params = write_project(tmp_path)
+def test_after_a_run_nothing_has_to_be_opened_to_look(rendered, tmp_path, monkeypatch):
+    params = write_project(tmp_path, rendered)
     annotate(params)
     workspace = Workspace.of(Origin.of(params).config().output)
     origin, opened = Origin.of(params), watch_opens(monkeypatch, without="state")

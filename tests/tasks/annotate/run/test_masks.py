@@ -4,10 +4,10 @@ import json
 import logging
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from annotated_project import PEOPLE, annotate, write_project
+from annotated_project import PEOPLE
 from mediapipe_package import need_mediapipe
-from small_pages import small_pages
 
 from datasets_manifest.sources.masks import PERSON, read_mask
 from tasks.annotate.run.masks import write_masks
@@ -18,12 +18,9 @@ need_mediapipe()
 DISPLAY = Lines(logging.getLogger("test"))
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    params = write_project(tmp_path_factory.mktemp("masks"))
-    with small_pages():
-        result = annotate(params)
-    return Origin.of(params).config(), result.publication.count.people
+@pytest.fixture
+def project(rendered):
+    return Origin.of(rendered).config(), len(pd.read_parquet(rendered.parent / "labels"))
 
 
 def test_everybody_with_keypoints_has_a_mask_beside_what_made_it(project, tmp_path):

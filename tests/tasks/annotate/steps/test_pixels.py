@@ -77,10 +77,10 @@ def refined(params, renderer, shards=(0, 1), **changes):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory, rendered):
     """Settings, a renderer, and the labels by keypoints alone."""
     folder = tmp_path_factory.mktemp("pixels")
-    params, renderer = write_project(folder), folder / "grey.safetensors"
+    params, renderer = write_project(folder, rendered), folder / "grey.safetensors"
     renderer.write_bytes(save_renderer(grey_renderer(load_open_body()), RendererMeta(body_model={"name": "open"})))
     with small_pages():
         annotate(params)

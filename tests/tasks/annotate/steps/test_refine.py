@@ -36,11 +36,11 @@ class FivePoints(SimulatedKeypoints):
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory):
+def labels(tmp_path_factory, rendered):
     folder = tmp_path_factory.mktemp("five")
     with pytest.MonkeyPatch.context() as patch, small_pages():
         patch.setitem(registry._FACTORIES, ("keypoints", "five_points"), FivePoints)
-        annotate(write_project(folder), keypoints__backend="five_points")
+        annotate(write_project(folder, rendered), keypoints__backend="five_points")
     return pa.concat_tables([pq.read_table(path) for path in sorted((folder / "labels").rglob("*.parquet"))])
 
 
