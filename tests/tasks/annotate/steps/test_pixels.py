@@ -37,7 +37,7 @@ from tasks.annotate.workspace import ShardRef, Workspace
 masks = pytest.importorskip("model.estimators.mediapipe.masks")
 FIGURES = torch.full((1, 3), torch.nan)
 LEAST_GAIN, TILE_PX = 0.16, 96
-FIT = {"pixels__fit__least_gain": LEAST_GAIN, "pixels__fit__iterations": 3}
+FIT = {"pixels__fit__least_gain": LEAST_GAIN, "pixels__fit__iterations": 2}
 MOVED = {
     "left_hand": {"left_hand_pose"},
     "right_hand": {"right_hand_pose"},
