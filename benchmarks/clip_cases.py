@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import ERRORS, Bench, mean, spread
-from benchmarks.clip_people import ClipPeople, make_clips, make_predictions, make_view_clips
+from benchmarks.clip_people import ClipPeople, make_clips, make_predictions, make_view_clips, with_legs_swapped
 from benchmarks.measure import timed
 from benchmarks.rig_people import disturbed
 from benchmarks.smoothing import filters, interpolated, savgol, smoothed, with_one_shape
@@ -148,6 +148,30 @@ def gap_cases(bench: Bench) -> list[Row]:
     return rows
 
 
+def swap_cases(bench: Bench) -> list[Row]:
+    """Legs swapped by the detector, for one to three frames on end, six of 64: errors there."""
+    right = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed)
+    rows = (torch.arange(bench.clips)[:, None] * FRAMES + torch.tensor([9, 22, 23, 40, 41, 42])).flatten()
+    people = with_legs_swapped(right, rows)
+    shared = by_refine(bench, people, shared=True)
+    return [
+        row_of(bench, "frames alone", people, by_refine(bench, people, shared=False), rows),
+        row_of(bench, "one shape", people, shared, rows),
+        *(
+            row_of(
+                bench,
+                f"one shape, window of {size}",
+                people,
+                Fitted(state=smoothed(bench.body, shared.state, savgol(FRAMES, size), FRAMES)),
+                rows,
+            )
+            for size in WINDOWS
+        ),
+        row_of(bench, "clip in one fit", people, by_clips(bench, people), rows),
+        row_of(bench, "the same, legs as they are", right, by_clips(bench, right), rows),
+    ]
+
+
 def hand_cases(bench: Bench) -> list[Row]:
     """Each hand hidden for a while."""
     rows = []
@@ -257,6 +281,7 @@ def _change(bench: Bench, name: str, before: Row, after: Row) -> Row:
 CASES = {
     "motion": (motion_cases, COLUMNS),
     "gaps": (gap_cases, COLUMNS),
+    "swaps": (swap_cases, COLUMNS),
     "hands": (hand_cases, HAND_COLUMNS),
     "length": (length_cases, COLUMNS),
     "view clips": (view_cases, COLUMNS),

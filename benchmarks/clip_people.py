@@ -21,7 +21,7 @@ from fitting.prepare import face_keypoints
 from fitting.rigs.inputs import Rig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
-from model.batches import cat_rows, take_rows
+from model.batches import cat_rows, map_tensors, take_rows
 from model.body import skeleton
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
@@ -184,6 +184,16 @@ def make_clips(
             time_s=torch.arange(frames, dtype=torch.float64).repeat(count) / RATE_HZ,
         ),
     )
+
+
+def with_legs_swapped(people: ClipPeople, rows: Tensor) -> ClipPeople:
+    """The same people with the keypoints of left and right knees, ankles and feet taken for each other in some rows."""
+    legs = torch.arange(skeleton.KEYPOINT_NAMES.index("left_knee"), skeleton.FEET.stop)
+    other, seen = torch.tensor(skeleton.KEYPOINT_FLIP)[legs], people.observations
+    swapped = map_tensors(seen, torch.clone)
+    swapped.keypoints_px[rows[:, None], legs] = seen.keypoints_px[rows[:, None], other]
+    swapped.sigma_px[rows[:, None], legs] = seen.sigma_px[rows[:, None], other]
+    return replace(people, observations=swapped)
 
 
 def make_predictions(body: SparseBody, people: ClipPeople, count: int, *, seed: int) -> State:

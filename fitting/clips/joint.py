@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fitting.clips.gaps import Seen, between, bridged, loosened, with_gaps_bridged
+from fitting.clips.jumps import jumping
 from fitting.clips.motion import Motion
 from fitting.clips.problem import ClipProblem
 from fitting.clips.settings import ClipConfig
@@ -22,7 +23,7 @@ from fitting.solver import Solution, solve
 from fitting.terms import TermSum
 from fitting.uncertainty import Uncertainty, uncertainty
 from fitting.unknowns import State
-from model.batches import map_tensors, put_rows, take_rows
+from model.batches import choose_rows, map_tensors, put_rows, take_rows
 
 _MOST_FIRST = 12
 """Steps in which frames that jump are held ever more."""
@@ -63,7 +64,9 @@ def fit_window(problem: Problem, solution: Solution, fitted: Tensor, motion: Mot
     """
     model, columns = problem.model, problem.shared_columns
     seen = Seen.of(problem, fitted)
-    problem, state = with_gaps_bridged(problem, solution.state, seen, motion.time_s, config)
+    steady = fitted & ~jumping(model, solution.state, fitted, motion.world)
+    state = choose_rows(fitted, bridged(solution.state, steady, motion.time_s), solution.state)
+    problem, state = with_gaps_bridged(problem, state, seen, motion.time_s, config)
     # The less time between frames, the more their own errors look like motion, and steps are linear: they start evenly.
     state = bridged(state, motion.far_apart(fitted) | ~fitted, motion.time_s)
     shape = shared_values(solution.state, model.layout, columns)[fitted].mean(0)

@@ -37,10 +37,12 @@ _HANDS = 26
 _NO_GROUP = 28
 
 
-_TIGHTENED = 3.0
-"""By how much from one to the next of the first steps, at most."""
-_GIVES_WAY = 0.8
-"""Levels that fall less do not fall."""
+_GIVES_WAY = 0.3
+"""Levels that fall less from one of the first steps to the next do not fall."""
+_MOST_OF_USUAL = 4.0
+"""Second differences count for so many standard deviations of their group at most."""
+_MEDIAN_OF_NORMAL = 0.6745
+"""Median of the sizes of normal numbers of standard deviation 1."""
 
 
 class Smoothness:
@@ -81,7 +83,7 @@ class Smoothness:
         """Levels (G,) of the step after one with some levels, which left second differences (F - 2, P): lower ones,
         where the frames give way; None where they do no more."""
         found = self._found(residual, seen)[0]
-        lower = torch.maximum(level / _TIGHTENED, found).clamp(min=self.config.first_slack)
+        lower = found.clamp(min=self.config.first_slack)
         return lower if bool((lower < _GIVES_WAY * level).any()) else None
 
     def weight(self, residual: Tensor, seen: Seen) -> Tensor:
@@ -94,16 +96,25 @@ class Smoothness:
         return self.weight_of(torch.where(number > 0, level, 1.0))
 
     def _found(self, residual: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
-        """Second differences of each group in what is usual, root mean square (G,), and of how many (G,)."""
+        """Second differences of each group in what is usual, root mean square (G,), and of how many (G,).
+
+        The largest count for `_MOST_OF_USUAL` times what is usual in the clip: where a limb of a frame was fitted to
+        what is not its own, it is to follow its neighbours, not to make the whole clip pass for lively. Of fingers all
+        count, of which a few coordinates move and most do not.
+        """
         counts = seen.body[:, None].expand(-1, len(self.group)).clone()
         for side in range(2):
             counts[:, self.group == _HANDS + side] = seen.hands[:, side, None]
         counts = counts[:-2] & counts[1:-1] & counts[2:]
-        squared = (residual / self.usual).square() * counts
-        total = self.slack.new_zeros(_NO_GROUP + 1)
-        sums = total.index_add(0, self.group, squared.sum(0))
-        number = total.index_add(0, self.group, counts.sum(0).to(total))
-        return (sums / number.clamp(min=1)).sqrt(), number
+        size = torch.where(counts, (residual / self.usual).abs(), torch.nan)
+        level, number = self.slack.new_zeros(2, _NO_GROUP + 1)
+        for group in range(_NO_GROUP + 1):
+            own = size[:, self.group == group]
+            if group < _HANDS:
+                own = own.clamp(max=_MOST_OF_USUAL * own.nanmedian() / _MEDIAN_OF_NORMAL)
+            level[group] = own.square().nanmean().sqrt()
+            number[group] = (~own.isnan()).sum()
+        return level.nan_to_num(), number
 
     def weight_of(self, level: Tensor) -> Tensor:
         """Weights (P,) from levels (G,)."""

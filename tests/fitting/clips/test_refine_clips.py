@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.clip_people import ClipPeople, make_clips
+from benchmarks.clip_people import ClipPeople, make_clips, with_legs_swapped
 from benchmarks.trial import state_of_parameters
 from benchmarks.view_methods import errors_of
 from fitting import so3
@@ -165,6 +165,22 @@ def test_a_hand_that_is_hidden_for_a_while_is_near_what_it_was(
     relaxed = alone(open_body, people).parameters.right_hand_pose[3:8]
     assert (hand - true).norm() < 0.6 * (relaxed - true).norm()
     assert not result.people.part_valid[3:8, 2].any()
+
+
+def test_legs_that_a_detector_swapped_for_some_frames_follow_those_around(
+    open_body: SparseBody, people: ClipPeople, joint: ClipResult
+) -> None:
+    first, rows = take_rows(people, torch.arange(FRAMES)), torch.tensor([9, 10, 15])
+    swapped = with_legs_swapped(first, rows)
+    found, lone = fitted(open_body, swapped), alone(open_body, swapped)
+    right = take_rows(joint.people, torch.arange(FRAMES))
+
+    def errors(result: RefineResult) -> torch.Tensor:
+        state = state_of_parameters(open_body, result.parameters, first.truth)
+        return torch.from_numpy(errors_of(open_body, state, first.truth)["mpjpe"])[rows]
+
+    assert (errors(lone) > 2 * errors(right)).all()
+    assert (errors(found.people) < 1.5 * errors(right)).all()
 
 
 def test_a_clip_is_cut_where_time_jumps(open_body: SparseBody, people: ClipPeople) -> None:
