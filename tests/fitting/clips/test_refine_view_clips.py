@@ -61,19 +61,19 @@ def test_clips_of_views_are_nearer_the_truth_and_one_body(
     assert (turn - turn[:, :1]).abs().max() < 1e-5
 
 
-def test_where_the_cameras_stand_makes_no_difference(
-    open_body: SparseBody, people: tuple[RigPeople, torch.Tensor], joint: ViewClipResult
-) -> None:
-    drawn, clip = people
+def test_where_the_cameras_stand_makes_no_difference(open_body_f64: SparseBody) -> None:
+    """In 64 bits: a foot that nothing holds goes where rounding pushes it."""
+    drawn, clip = make_view_clips(open_body_f64, 1, FRAMES, VIEWS, seed=2)
     turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
     turn = turn * torch.linalg.det(turn)
     place = torch.tensor([3.0, -1.0, 8.0], dtype=torch.float64)
     rotation = drawn.rig.rotation.double() @ turn
     moved = replace(drawn.rig, rotation=rotation, translation_m=drawn.rig.translation_m.double() + rotation @ place)
-    found = fitted(open_body, replace(drawn, rig=moved), clip).views.people.parameters
-    expected = joint.views.people.parameters
-    assert (found.known("transl_m") - expected.known("transl_m")).abs().max() < 1e-3
-    assert (found.body_pose - expected.body_pose).abs().max() < 5e-3
+    found, expected = (
+        fitted(open_body_f64, replace(drawn, rig=rig), clip).views.people.parameters for rig in (moved, drawn.rig)
+    )
+    assert (found.known("transl_m") - expected.known("transl_m")).abs().max() < 5e-4
+    assert (found.body_pose - expected.body_pose).abs().max() < 5e-4
 
 
 def test_a_moment_without_neighbours_is_as_by_its_views_alone_and_told(
