@@ -52,8 +52,9 @@ def refinement(settings: Settings) -> Iterator[Job]:
     begin = outcome_of(trial, trial.start)
     yield "start", lambda: [{"method": "start", "people": people} | refine.score(bench, trial, begin, begin)]
     methods = ours(batches) | baselines(people)
-    chosen = [key for key in methods if key.startswith("ours-" if settings.is_quick else ("ours-", "ours12-fixed-"))]
-    for key in (*chosen, "tuned-sparse"):
+    chosen = [key for key in methods if key.startswith("ours-")]
+    last = [] if settings.is_quick else [key for key in methods if key.startswith("ours12-fixed-")]
+    for key in (*chosen, "tuned-sparse", *last):
 
         def run(key: str = key) -> list[Row]:
             row, outcome = refine.run_method(bench, key, methods[key], trial, options)

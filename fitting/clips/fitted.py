@@ -24,6 +24,11 @@ STRANGE = "its keypoints are not where the clip moves: somebody else, or a part 
 _MOST_MISSED = 0.5
 """Share of the largest loss of the keypoints up to which a fit meets a frame."""
 _POINTS = slice(skeleton.BODY.start, skeleton.FEET.stop)
+_SWAPPED = skeleton.KEYPOINT_FLIP[_POINTS]
+_LEGS = skeleton.KEYPOINT_NAMES.index("left_knee")
+"""First point of knees, ankles and feet."""
+_NAMES = (tuple(range(len(_SWAPPED))), _SWAPPED, (*range(_LEGS), *_SWAPPED[_LEGS:]))
+"""As they are, left and right swapped, and of the legs alone: what detectors do for some frames, and is nobody else."""
 _MOST_ROUNDS = 2
 """Fits of a window anew, without the frames that the one before did not meet."""
 
@@ -71,15 +76,16 @@ def _path(problem: Problem, solution: Solution, rows: Tensor, time_s: Tensor, wo
     """The points of body and feet of some rows (F,): in the world, or across the rays of the camera."""
     people = problem.people
     seen = people.precision[rows, _POINTS] > 0
+    names = torch.tensor(_NAMES, device=seen.device)
     if world is None:
         depth = position_to_transl(solution.state.position[rows])[:, 2]
         scale = (depth.median() if len(rows) else 1.0) / people.camera.focal_px[rows]
         places = people.keypoints_px[rows, _POINTS] - people.camera.principal_px[rows, None]
-        return Path(places * scale[:, None, None], seen, time_s[rows])
+        return Path(places * scale[:, None, None], seen, time_s[rows], names)
     parts = rows.split(problem.config.batch_size)
     bodies = [problem.model.forward(take_rows(solution.state, part)).points_cam[:, _POINTS] for part in parts]
     places = torch.cat(bodies) @ world.turn[rows].mT + world.shift_m[rows, None]
-    return Path(places, seen, time_s[rows])
+    return Path(places, seen, time_s[rows], names)
 
 
 def _people(rows: Tensor, shown: Tensor, people: list[Tensor]) -> list[Tensor]:

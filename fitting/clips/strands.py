@@ -27,8 +27,13 @@ _MOST_JUMPS = 1 / 3
 class Path:
     """Points of the body over the frames that show somebody."""
 
-    def __init__(self, places_m: Tensor, seen: Tensor, time_s: Tensor):
-        """Places (F, N, D), in metres, of points that are seen (F, N), at rising times (F,)."""
+    def __init__(self, places_m: Tensor, seen: Tensor, time_s: Tensor, names: Tensor | None = None):
+        """Places (F, N, D), in metres, of points that are seen (F, N), at rising times (F,).
+
+        Detectors swap left and right for a moment: `names` (M, N) are orders in which the points of one frame may stand
+        as those of another; None for their own alone.
+        """
+        self.names = torch.arange(places_m.shape[1], device=places_m.device)[None] if names is None else names
         self.places, self.time = torch.where(seen[..., None], places_m.double(), torch.nan), time_s.double()
         velocity = self.places.diff(dim=0) / self.time.diff()[:, None, None]
         end = torch.full_like(self.places[:1], torch.nan)
@@ -37,16 +42,18 @@ class Path:
 
     def jumps(self, first: Tensor, then: Tensor) -> Tensor:
         """Whether the body jumps from frames (K,) to later ones (K,)."""
-        step, span = self.places[then] - self.places[first], self.time[then] - self.time[first]
+        span = self.time[then] - self.time[first]
         before, after = self.velocity[first], self.velocity[then + 1]
+        steps = [self.places[then][:, names] - self.places[first] for names in self.names]
         off = [
             (step - guess * span[:, None, None]).norm(dim=-1).nanmedian(1).values
+            for step in steps
             for guess in (torch.zeros_like(before), before, after, (before + after) / 2)
         ]
         off = torch.stack(off).nan_to_num(torch.inf).amin(0)
         is_lone = (before.isnan() & after.isnan()).all(-1).all(-1)
         allowed = _SLACK_M + _ACCELERATION * span.square() + torch.where(is_lone, _SPEED * span, 0.0)
-        told = (~step.isnan()).all(-1).sum(1) >= _MIN_POINTS
+        told = torch.stack([(~step.isnan()).all(-1).sum(1) for step in steps]).amax(0) >= _MIN_POINTS
         return told & (off > allowed)
 
 

@@ -79,3 +79,14 @@ def test_points_that_are_not_seen_tell_nothing() -> None:
 def test_one_frame_or_none_is_no_motion() -> None:
     assert found(moving(1)[:1]) == [[0]]
     assert found(moving(1)[:0]) in ([], [[]])
+
+
+def test_points_that_were_taken_for_each_other_are_nobody_else() -> None:
+    places, swapped = moving(1), torch.arange(POINTS).flip(0)
+    places[[7, 8, 15]] = places[[7, 8, 15]][:, swapped]
+    seen, names = torch.ones(FRAMES, POINTS, dtype=torch.bool), torch.stack([torch.arange(POINTS), swapped])
+    whole = [list(range(FRAMES))]
+    assert [strand.tolist() for strand in strands(Path(places, seen, TIME, names))] == whole
+    assert found(places) != whole
+    other = mixed(*range(12, FRAMES))
+    assert [strand.tolist() for strand in strands(Path(other, seen, TIME, names))] == found(other) != whole
