@@ -14,14 +14,14 @@ from fitting.sparse_body import SparseBody
 from fitting.unknowns import State
 from model.body import skeleton
 
+MEDIAN_OF_NORMAL = 0.6745
+"""Median of the sizes of normal numbers of standard deviation 1."""
 _REACH = 4
 """Frames before and after with which one is compared: as many may jump at once, one less."""
 _FAR = 5.0
 """Standard deviations from where those have a joint, beyond which it jumps."""
 _LEAST_M = 0.1
 """A distance that is no jump."""
-_MEDIAN_OF_NORMAL = 0.6745
-"""Median of the sizes of normal numbers of standard deviation 1."""
 
 
 def jumping(body: SparseBody, state: State, fitted: Tensor, world: ToWorld | None = None) -> Tensor:
@@ -43,6 +43,6 @@ def jumping(body: SparseBody, state: State, fitted: Tensor, world: ToWorld | Non
     for reach in range(1, _REACH + 1):  # near the ends fewer, as many before as after
         around[reach:-reach] = joints.unfold(0, 2 * reach + 1, 1).median(-1).values
     off = (joints - around).norm(dim=-1)
-    usual = off.median(0).values / _MEDIAN_OF_NORMAL
+    usual = off.median(0).values / MEDIAN_OF_NORMAL
     found[places] = (off > (_FAR * usual).clamp(min=_LEAST_M)).any(1)
     return found

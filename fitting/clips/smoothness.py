@@ -3,7 +3,8 @@
 A fixed level is the worst choice: what suits a walk makes a jump a catastrophe. The levels are found from above. A
 first fit allows far more than is usual; what changes of velocity it leaves says how lively the person is, and so for a
 second round. A fit that is smoothed leaves less than there was, so a level is what was left times a factor (`*_slack`),
-and after two rounds no more: a variance that is free goes to zero.
+and after two rounds no more: a variance that is free goes to zero. The few frames that were fitted to what is not the
+person's must not make the clip pass for lively, so what is left is bounded by its median.
 
 Legend: F frames, P unknowns, G groups.
 """
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fitting.clips.gaps import Seen
+from fitting.clips.jumps import MEDIAN_OF_NORMAL
 from fitting.clips.settings import ClipConfig
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import BODY, JAW, POSITION, ROOT
@@ -41,8 +43,6 @@ _GIVES_WAY = 0.3
 """Levels that fall less from one of the first steps to the next do not fall."""
 _MOST_OF_USUAL = 4.0
 """Second differences count for so many standard deviations of their group at most."""
-_MEDIAN_OF_NORMAL = 0.6745
-"""Median of the sizes of normal numbers of standard deviation 1."""
 
 
 class Smoothness:
@@ -111,7 +111,7 @@ class Smoothness:
         for group in range(_NO_GROUP + 1):
             own = size[:, self.group == group]
             if group < _HANDS:
-                own = own.clamp(max=_MOST_OF_USUAL * own.nanmedian() / _MEDIAN_OF_NORMAL)
+                own = own.clamp(max=_MOST_OF_USUAL * own.nanmedian() / MEDIAN_OF_NORMAL)
             level[group] = own.square().nanmean().sqrt()
             number[group] = (~own.isnan()).sum()
         return level.nan_to_num(), number
