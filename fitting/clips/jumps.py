@@ -17,7 +17,7 @@ from model.body import skeleton
 MEDIAN_OF_NORMAL = 0.6745
 """Median of the sizes of normal numbers of standard deviation 1."""
 _REACH = 4
-"""Frames before and after with which one is compared: as many may jump at once, one less."""
+"""Frames before and after with which one is compared; fewer than so many may jump on end."""
 _FAR = 5.0
 """Standard deviations from where those have a joint, beyond which it jumps."""
 _LEAST_M = 0.1
