@@ -1,7 +1,6 @@
 """People who move: smooth paths through sampled poses.
 
-World: x right, y down, z forward, metres,
-as the frame of a level camera; the floor is y = 0.
+World: x right, y down, z forward, metres, as the frame of a level camera; the floor is y = 0.
 
 Legend: K drawn poses, F frames.
 """

@@ -11,6 +11,7 @@ RATE_HZ = 30.0
 
 def path_through(drawn: np.ndarray, spacing: int, frames: int, axis: int = 0) -> np.ndarray:
     """The natural cubic spline (..., F, ...) through what is drawn (..., K, ...) every ``spacing`` frames."""
+    # Not scipy's: machines on which fits alone are measured have no more than numpy (`benchmarks.gpu`).
     drawn = np.moveaxis(drawn, axis, -1)
     count = drawn.shape[-1]
     system = 4 * np.eye(count) + np.eye(count, k=1) + np.eye(count, k=-1)

@@ -9,14 +9,14 @@ from benchmarks.clip_people import make_clips, make_view_clips
 from benchmarks.rig_people import make_rig_people
 from benchmarks.synthetic_people import SyntheticPeople, make_people
 from fitting import initialise, so3
-from fitting.clips.refine import refine_clips
+from fitting.clips.refine import ClipResult, refine_clips
 from fitting.clips.views import refine_view_clips
 from fitting.inputs import Coarse
 from fitting.keypoint_term import KeypointTerm
 from fitting.prior_terms import GaussianTerm, PoseNearnessTerm, RotvecTerm
 from fitting.priors import Gaussian, pose_sigma_rad
 from fitting.refine import RefineConfig, RefineResult, Status, refine
-from fitting.rigs.refine import refine_views
+from fitting.rigs.refine import RigResult, refine_views
 from fitting.settings import SolverConfig
 from fitting.solver import solve
 from fitting.sparse_body import SparseBody
@@ -105,6 +105,14 @@ def assert_agree(there: RefineResult, here: RefineResult) -> None:
     assert (there.status.cpu() == here.status).double().mean() >= 0.9
 
 
+def assert_same_rows(there: RigResult | ClipResult, here: RigResult | ClipResult) -> None:
+    """All rows are fitted together on both, for the same reasons, and agree."""
+    assert here.joined.all()
+    assert torch.equal(there.joined.cpu(), here.joined)
+    assert there.reasons == here.reasons
+    assert_agree(there.people, here.people)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gives_of_several_cameras_what_the_cpu_gives(open_body: SparseBody) -> None:
@@ -114,10 +122,7 @@ def test_cuda_gives_of_several_cameras_what_the_cpu_gives(open_body: SparseBody)
         refine_views(body, people.observations, people.coarse, people.camera, people.rig, FIXED)
         for body, people in ((open_body, here), (open_body.to("cuda"), there))
     )
-    assert expected.joined.all()
-    assert torch.equal(found.joined.cpu(), expected.joined)
-    assert found.reasons == expected.reasons
-    assert_agree(found.people, expected.people)
+    assert_same_rows(found, expected)
 
 
 @pytest.mark.gpu
@@ -130,10 +135,7 @@ def test_cuda_gives_of_clips_what_the_cpu_gives(open_body: SparseBody) -> None:
         refine_clips(body, people.observations, people.coarse, people.camera, people.clips, FIXED)
         for body, people in ((open_body, here), (open_body.to("cuda"), there))
     )
-    assert expected.joined.all()
-    assert torch.equal(found.joined.cpu(), expected.joined)
-    assert found.reasons == expected.reasons
-    assert_agree(found.people, expected.people)
+    assert_same_rows(found, expected)
 
 
 @pytest.mark.gpu

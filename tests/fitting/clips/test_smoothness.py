@@ -47,7 +47,9 @@ def test_a_tenth_of_the_frames_does_not_make_a_clip_lively(smoothness: Smoothnes
     """A plain root mean square would be 316."""
     residual = drawn(smoothness, 1.0)
     residual[::10] *= 1e3
-    of_body = (smoothness.group < smoothness.group.max()) & (smoothness.slack[smoothness.group] == 1.5)
+    of_body = (smoothness.group < smoothness.group.max()) & (
+        smoothness.slack[smoothness.group] == ClipConfig().body_slack
+    )
     assert (sigma(smoothness, residual)[of_body] < 2.5).all()
 
 
