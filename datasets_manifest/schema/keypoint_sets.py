@@ -82,6 +82,43 @@ KEYPOINT_SETS: dict[KeypointSetName, KeypointSet] = {
 """Set by its name in manifests."""
 assert set(KEYPOINT_SETS) == set(get_args(KeypointSetName))
 
+_LIMBS = (
+    *(f"right_{joint}" for joint in ("ankle", "knee", "hip")), *(f"left_{joint}" for joint in ("hip", "knee", "ankle")),
+    *(f"right_{joint}" for joint in ("wrist", "elbow", "shoulder")),
+    *(f"left_{joint}" for joint in ("shoulder", "elbow", "wrist")),
+)  # fmt: skip
+OPENPOSE_25 = KeypointSet(
+    points=(
+        "nose", "neck", *(f"{side}_{joint}" for side in ("right", "left") for joint in ("shoulder", "elbow", "wrist")),
+        "mid_hip", *(f"{side}_{joint}" for side in ("right", "left") for joint in ("hip", "knee", "ankle")),
+        "right_eye", "left_eye", "right_ear", "left_ear", *_FEET,
+    ),
+    wholebody=(0, None, 6, 8, 10, 5, 7, 9, None, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3, 17, 18, 19, 20, 21, 22),
+    visible_flag=1,
+)  # fmt: skip
+"""OpenPose's BODY_25."""
+J19 = KeypointSet(
+    points=(*_LIMBS, "neck", "head_top", "pelvis", "thorax", "spine", "jaw", "head"),
+    wholebody=(16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9, *[None] * 7),
+    visible_flag=1,
+)
+"""The joints that SPIN's regressor makes of SMPL's mesh; neck and head top as LSP has them, pelvis and thorax as MPII,
+spine, jaw and head as Human3.6M. Its `part` has nose, eyes (left, right) and ears (left, right) behind."""
+HMR2_44 = KeypointSet(
+    points=(*OPENPOSE_25.points, *J19.points), wholebody=OPENPOSE_25.wholebody + J19.wholebody, visible_flag=1
+)
+"""Points of HMR2's records: BODY_25, then J19."""
+NUM_HUMANDATA_POINTS = 190
+"""Points of HumanData; the first 144 are those of SMPL-X."""
+SMPLX_144 = (
+    *(55, 57, 56, 59, 58, 16, 17, 18, 19, 20, 21, 1, 2, 4, 5, 7, 8, 60, 61, 62, 63, 64, 65),
+    *range(127, 144),
+    *range(76, 127),
+    *(20, 37, 38, 39, 66, 25, 26, 27, 67, 28, 29, 30, 68, 34, 35, 36, 69, 31, 32, 33, 70),
+    *(21, 52, 53, 54, 71, 40, 41, 42, 72, 43, 44, 45, 73, 49, 50, 51, 74, 46, 47, 48, 75),
+)
+"""Index among SMPL-X's 144 joints (55 of the skeleton, then points of the skin) of each of the 133 points."""
+
 
 def keypoint_set(names: Sequence[str]) -> KeypointSet:
     """The set that a data set's own names are: one of the table, or known points in any other order.

@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS, keypoint_set
-from model.body.skeleton import KEYPOINT_NAMES
+from datasets_manifest.schema.keypoint_sets import (
+    HMR2_44,
+    J19,
+    KEYPOINT_SETS,
+    OPENPOSE_25,
+    SMPLX_144,
+    keypoint_set,
+)
+from model.body.skeleton import KEYPOINT_JOINT, KEYPOINT_NAMES
 
 LEGS_AND_ARMS = {name: index for index, name in enumerate(KEYPOINT_NAMES[:17])}
 
@@ -66,3 +73,19 @@ def test_known_points_may_come_in_another_order():
 def test_what_is_not_known_is_refused(names):
     with pytest.raises(ValueError, match="none of the known sets"):
         keypoint_set(names)
+
+
+@pytest.mark.parametrize("own", [OPENPOSE_25, J19, HMR2_44])
+def test_points_of_records_are_those_of_their_names(own):
+    for point, index in zip(own.points, own.wholebody, strict=True):
+        assert index == (KEYPOINT_NAMES.index(point) if point in KEYPOINT_NAMES[:23] else None)
+    assert (len(OPENPOSE_25.points), len(J19.points)) == (25, 19)
+
+
+def test_the_144_joints_of_smplx_are_the_skeleton_and_each_point_once():
+    assert len(SMPLX_144) == 133
+    assert len(set(SMPLX_144)) == 131, "both wrists are also roots of their hands"
+    assert max(SMPLX_144) == 143
+    for keypoint, joint in KEYPOINT_JOINT.items():
+        assert SMPLX_144[keypoint] == joint
+    assert set(range(55, 144)) <= set(SMPLX_144)
