@@ -1,6 +1,8 @@
 """Small videos for tests."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,7 +50,7 @@ def write_clip(
         tick: Unit of the times, s.
         turned: How it must be turned to stand upright: degrees counterclockwise, mirrored, upside down.
     """
-    with av.open(str(path), "w") as container:
+    with _as_before(), av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS, options=options or {})
         stream.width, stream.height = SIZE
         stream.pix_fmt = pixels
@@ -64,6 +66,17 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@contextmanager
+def _as_before() -> Iterator[None]:
+    """The calling thread keeps its place among all: SVT-AV1 makes it a realtime one where it may, as root may, and
+    whatever the process does later would go before all that others do."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def _picture(i: int) -> np.ndarray:
