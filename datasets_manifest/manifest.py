@@ -9,12 +9,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.paths import Links, placed
+from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
@@ -27,11 +30,22 @@ MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
 _PACKAGE_PREFIX = "package:"
+_NOT_HASHED = ("root", "links", "distributor", "steps", "expected", "never_train")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """What a data set has where it is whole, as its publisher states it or as it was counted."""
+
+    images: Annotated[int, Field(gt=0)] | None = None
+    """Photos that the adapter lists."""
+    people: Annotated[int, Field(gt=0)] | None = None
+    """Annotated people in them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A data set. The hash covers everything but ``root`` and ``links``: the same data elsewhere are the same data."""
+    """A data set. The hash covers neither where it lies nor how it is got: elsewhere the same data are the same."""
 
     id: Text
     """Name of the data set; part of every sample_id and of the labels' path."""
@@ -64,6 +78,16 @@ class Manifest:
     links: Links = "follow"
     """What is done with links that lead outside the root: follow, as DVC and git-annex need it, which put links to a
     store in the place of files; or refuse, for folders of strangers. A name in the data never leads outside by .."""
+    distributor: str = ""
+    """Who gives the data out, and where."""
+    steps: tuple[Text, ...] = ()
+    """What is to be done to have the data below ``root``, one step after the other."""
+    expected: Expected = Expected()
+    """Counts to compare with what is found."""
+    never_train: bool = False
+    """Whether training refuses the data set, as it does those that methods are compared on."""
+    trusted: tuple[TrustedPart, ...] = TRUSTED_PARTS
+    """Parts of people that labels may be trusted for. Of the others no point is used and no flag is set."""
 
     def __post_init__(self) -> None:
         """Check names and what the adapter can give; the error names the field and the value."""
@@ -84,6 +108,8 @@ class Manifest:
                 f"belong to annotated people, so set boxes to 'manifest' or keypoints to 'none'"
             )
         parse_layout(self.adapter, self.layout)
+        if not self.trusted or len(set(self.trusted)) != len(self.trusted):
+            raise ValueError(f"trusted: expected one part or more, each once, got {list(self.trusted)}")
 
     @property
     def typed_layout(self) -> Any:
@@ -107,8 +133,12 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """sha256 of everything but the place of the data and how it is reached."""
-        return config_hash({f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("root", "links")})
+        """sha256 of everything that rows depend on, or whoever uses them: not of the place of the data, nor how it is
+        reached and got."""
+        stated = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_HASHED}
+        if set(self.trusted) == set(TRUSTED_PARTS):
+            del stated["trusted"]  # So that the labels of before there was trust are those of now.
+        return config_hash(stated)
 
     @property
     def footer(self) -> dict[str, str]:

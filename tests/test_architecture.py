@@ -31,7 +31,7 @@ ROOMS = {
         "placed_settings": {"paths", "settings"},
         "shards": {"canonical", "files", "placed_settings", "schema", "settings", "source_date"},
         "adapters": {"paths", "schema", "settings", "shards", "sources"},
-        "manifest": {"adapters", "canonical", "paths", "settings", "sources"},
+        "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
     },
     "model": {
         "body": {"rotations"},

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
+from datasets_manifest.schema.truth_3d import Truth3d
 from datasets_manifest.sources.image_source import ImageSource, problem_of
 
 LensModel = Literal["brown", "fisheye"]
@@ -65,8 +67,15 @@ class PersonRecord:
     """(4,) float32, px; None = to be detected."""
     keypoints: np.ndarray | None = None
     """(133, 3) float32: x px, y px, score 0..1 (0 = not annotated); None = to be estimated."""
+    other_points: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Annotated points that the 133 lack, by name (head_top, neck, pelvis ...): (3,) x px, y px, score. They stand in
+    the plan, and evaluation in a joint set of the data set's own reads them; no fit does."""
+    trusted: frozenset[TrustedPart] = frozenset(TRUSTED_PARTS)
+    """Parts that the data set is good for. Of others the keypoint step takes no point, and labels no flag."""
     truth: Mapping[str, np.ndarray] | None = None
     """Named arrays of known truth (synthetic data), as in the label schema; None for real data."""
+    truth_3d: Truth3d | None = None
+    """3D that a real data set ships, as it ships it; it stands in the plan, for labels and for evaluation."""
     error_code: ErrorCode | None = None
     """Set where the annotation cannot be used: the person still gets a row, a failed one."""
     error_detail: str | None = None
@@ -122,9 +131,13 @@ class ImageRecord:
     principal_px: tuple[float, float] | None = None
     """Principal point where it is known."""
     lens: CalibratedLens | None = None
-    """Of a photo in a group whose camera is no pinhole of ``focal_px``, the mean of its two, and ``principal_px``."""
+    """Of a photo whose camera is no pinhole of ``focal_px``, the mean of its two, and ``principal_px``; both are needed
+    then. The refinement sees the points through it, and labels state it."""
     place: Place | None = None
     """Where in a group it is; None = it stands alone."""
+    ignore_regions: tuple[np.ndarray, ...] = ()
+    """Polygons (N, 2), px, whose people are not annotated. Evaluation reads them: who is found there is no false
+    find."""
 
 
 class LeftOut(NamedTuple):

@@ -53,6 +53,7 @@ class ErrorCode(StrEnum):
     VIDEO_TRUNCATED = "video_truncated"
     PREDICTION_NOT_FINITE = "prediction_not_finite"
     BRIDGED = "bridged"
+    PART_UNTRUSTED = "part_untrusted"
 
     @property
     def sentence(self) -> str:
@@ -117,5 +118,9 @@ ERROR_SENTENCES: dict[ErrorCode, str] = {
     ErrorCode.BRIDGED: (
         "Nobody was found where the person passes, or nothing of them is trusted; the label leads from frames before "
         "to those after, supervises nothing and is no failure."
+    ),
+    ErrorCode.PART_UNTRUSTED: (
+        "The data set is not trusted for the part, as its manifest or its own annotation says; nothing is wrong with "
+        "the photo."
     ),
 }

@@ -28,7 +28,7 @@ from datasets_manifest.schema.fields import (
     field_note,
     fixed_length,
 )
-from datasets_manifest.schema.group_columns import group_columns
+from datasets_manifest.schema.group_columns import group_columns, lens_columns
 from datasets_manifest.schema.person_columns import (
     GROUPS_TEXT,
     KEY_COLUMNS,
@@ -112,9 +112,11 @@ def pixel_columns() -> list[pa.Field]:
 PIXEL_COLUMNS = tuple(field.name for field in pixel_columns())
 
 
-def label_schema(size: BodySize = DEFAULT_SIZE, *, by_pixels: bool = False, in_groups: bool = False) -> pa.Schema:
-    """Return the schema of ``labels/`` for people of some size, with the columns of refinement by pixels and of groups
-    or without."""
+def label_schema(
+    size: BodySize = DEFAULT_SIZE, *, by_pixels: bool = False, in_groups: bool = False, has_lens: bool = False
+) -> pa.Schema:
+    """Return the schema of ``labels/`` for people of some size, with the columns of refinement by pixels, of groups and
+    (which groups have anyway) of lenses or without."""
     return pa.schema(
         [
             *key_columns(),
@@ -188,7 +190,7 @@ def label_schema(size: BodySize = DEFAULT_SIZE, *, by_pixels: bool = False, in_g
                 unit=ONE,
             ),
             *(pixel_columns() if by_pixels else ()),
-            *(group_columns() if in_groups else ()),
+            *(group_columns() if in_groups else lens_columns() if has_lens else ()),
         ]
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import (
@@ -33,13 +35,23 @@ from datasets_manifest.schema.person_columns import (
     parameter_columns,
     state_columns,
 )
+from datasets_manifest.schema.trusted import other_point_columns, trusted_column
+from datasets_manifest.schema.truth_3d import truth_3d_columns
 
 PERSON_UNKNOWN = -1
 """``person`` in a plan row whose image still has to be searched for people."""
 
 
-def plan_schema(*, in_groups: bool = False) -> pa.Schema:
-    """Return the schema of plans, with the columns of groups or without."""
+def plan_schema(*, in_groups: bool = False, optional: Container[str] | None = ()) -> pa.Schema:
+    """Return the schema of plans.
+
+    Args:
+        in_groups: Whether it has the columns of groups.
+        optional: Which of the other optional columns it has; None for all.
+    """
+    in_group = [*place_columns(), *lens_columns(), planned_track_column()] if in_groups else []
+    alone = [] if in_groups else lens_columns()
+    others = [*alone, *other_point_columns(), *truth_3d_columns(), trusted_column()]
     return pa.schema(
         [
             *key_columns()[:-1],
@@ -50,13 +62,14 @@ def plan_schema(*, in_groups: bool = False) -> pa.Schema:
             *camera_columns(),
             column("truth", ARRAY_MAP, "named float arrays of known truth (synthetic data only), flat"),
             column("truth_shape", SHAPE_MAP, "shape of each array in truth"),
-            *((*place_columns(), *lens_columns(), planned_track_column()) if in_groups else ()),
+            *in_group,
+            *(field for field in others if optional is None or field.name in optional),
         ]
     )
 
 
-def keypoints_schema(*, in_groups: bool = False) -> pa.Schema:
-    """Return the schema of keypoints, with the tracks of groups or without."""
+def keypoints_schema(*, in_groups: bool = False, has_trust: bool = False) -> pa.Schema:
+    """Return the schema of keypoints, with the tracks of groups or without, and whether parts are trusted or not."""
     sigma = "calibrated standard deviation of a keypoint; infinity where not seen"
     return pa.schema(
         [
@@ -85,6 +98,7 @@ def keypoints_schema(*, in_groups: bool = False) -> pa.Schema:
             column("evidence", ARRAY_MAP, "named float arrays the later estimators use, flat; NaN = not there"),
             column("evidence_shape", SHAPE_MAP, "shape of each array in evidence"),
             *((camera_track_column(),) if in_groups else ()),
+            *((trusted_column(),) if has_trust else ()),
         ]
     )
 
@@ -143,8 +157,8 @@ HANDS_SCHEMA = _hands_schema()
 FACE_SCHEMA = face_schema()
 
 PART_SCHEMAS: dict[str, pa.Schema] = {
-    "plan": plan_schema(in_groups=True),
-    "keypoints": keypoints_schema(in_groups=True),
+    "plan": plan_schema(in_groups=True, optional=None),
+    "keypoints": keypoints_schema(in_groups=True, has_trust=True),
     "body": BODY_SCHEMA,
     "hands": HANDS_SCHEMA,
     "face": FACE_SCHEMA,

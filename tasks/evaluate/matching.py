@@ -32,7 +32,7 @@ class Matching:
     num_known: int
     """People that the data set knows."""
     num_labels: int
-    """Labels of people who were found."""
+    """Labels of people who were found, but for those in ``ImageRecord.ignore_regions`` whom nobody is known to be."""
 
     @property
     def num_pairs(self) -> int:
@@ -74,24 +74,39 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
     images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
     rows: list[int] = []
     matched: list[PersonRecord] = []
-    num_known = 0
+    num_known = num_ignored = 0
     for record in records:
         people = [person for person in record.people if person.bbox_xyxy is not None and person.error_code is None]
         num_known += len(people)
         found = np.flatnonzero(usable & (images == record.image_id))
-        if not people or not len(found):
-            continue
-        iou = box_iou(boxes[found], np.array([person.bbox_xyxy for person in people], np.float64))
-        for i, j in zip(*linear_sum_assignment(-iou), strict=True):
-            if iou[i, j] >= MIN_IOU:
-                rows.append(int(found[i]))
-                matched.append(people[j])
+        is_matched = np.zeros(len(found), bool)
+        if people and len(found):
+            iou = box_iou(boxes[found], np.array([person.bbox_xyxy for person in people], np.float64))
+            for i, j in zip(*linear_sum_assignment(-iou), strict=True):
+                if iou[i, j] >= MIN_IOU:
+                    rows.append(int(found[i]))
+                    matched.append(people[j])
+                    is_matched[i] = True
+        num_ignored += int((_is_ignored(record, boxes[found]) & ~is_matched).sum())
     return Matching(
         labels=labels.take(np.array(rows, np.int64)),
         people=tuple(matched),
         num_known=num_known,
-        num_labels=int(usable.sum()),
+        num_labels=int(usable.sum()) - num_ignored,
     )
+
+
+def _is_ignored(record: ImageRecord, boxes: np.ndarray) -> np.ndarray:
+    """(P,) whether the middles of boxes (P, 4) lie in regions of a photo whose people are not annotated."""
+    x, y = boxes[:, ::2].mean(1), boxes[:, 1::2].mean(1)
+    is_inside = np.zeros(len(boxes), bool)
+    for region in record.ignore_regions:
+        is_odd = np.zeros(len(boxes), bool)
+        for (x0, y0), (x1, y1) in zip(region, np.roll(region, -1, 0), strict=True):
+            if y0 != y1:  # A point lies inside if a ray to its right crosses the outline an odd number of times.
+                is_odd ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+        is_inside |= is_odd
+    return is_inside
 
 
 class KnownPhotos:

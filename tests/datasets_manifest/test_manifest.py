@@ -9,6 +9,7 @@ from inventories import inventory_of
 from tar_files import write_tar
 from video_files import write_video
 
+from datasets_manifest.canonical import config_hash
 from datasets_manifest.manifest import MANIFEST_FOLDER, load_manifest, manifest_ids, open_adapter, open_source
 from datasets_manifest.sources.images import decode_image
 
@@ -78,6 +79,8 @@ def test_an_unknown_id_gets_the_list_of_known_ones():
             "keypoints: is 'coco_wholebody' but boxes is 'detector'",
         ),
         ({"id": "../../etc"}, "id: .*got '../../etc'"),
+        ({"expected": {"images": 0}}, "expected.images: expected more than 0, got 0"),
+        ({"trusted": ["arms"]}, r"trusted\[0\]: expected one of body, left_hand"),
         ({"id": "a/b"}, "becomes part of a path"),
         ({"split": ".."}, "split: .*got '..'"),
         ({"id": "x\n"}, "becomes part of a path"),
@@ -103,6 +106,15 @@ def test_the_hash_covers_all_but_the_place(tmp_path):
     assert load_manifest(write(tmp_path), root_override="/elsewhere").hash == manifest.hash
     assert replace(manifest, version="2").hash != manifest.hash
     assert replace(manifest, layout={"include": ["*.png"]}).hash != manifest.hash
+    told = {"steps": ["sign the form"], "distributor": "somebody", "expected": {"images": 3}, "never_train": True}
+    assert load_manifest(write(tmp_path, **told)).hash == manifest.hash
+    assert load_manifest(write(tmp_path, trusted=["body", "face"])).hash != manifest.hash
+
+
+def test_the_hash_is_that_of_before_parts_were_trusted(tmp_path):
+    stated = content(layout={"include": ["*.jpg"]})
+    del stated["root"]
+    assert load_manifest(write(tmp_path)).hash == config_hash(stated)
 
 
 def test_a_missing_folder_is_said_in_one_sentence_with_the_way_to_the_data(tmp_path):

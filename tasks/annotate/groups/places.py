@@ -38,16 +38,21 @@ class Places:
         return Places(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
+def photo_rows(plan: Columns, sample_ids: Sequence[str] | np.ndarray) -> np.ndarray:
+    """(N,) rows of a plan that say what it knows of the photos of N rows: the first of each photo."""
+    row_of: dict[str, int] = {}
+    for row, sample_id in enumerate(plan["sample_id"]):
+        row_of.setdefault(image_id_of(sample_id), row)
+    return np.array([row_of[image_id_of(sample_id)] for sample_id in sample_ids], int)
+
+
 def places_of(plan: Columns, sample_ids: Sequence[str] | np.ndarray) -> Places:
     """Places of rows, by the photos that their sample ids name.
 
     Raises:
         ValueError: A frame has no time, or was not taken after the one before.
     """
-    row_of: dict[str, int] = {}
-    for row, sample_id in enumerate(plan["sample_id"]):
-        row_of.setdefault(image_id_of(sample_id), row)
-    rows = np.array([row_of[image_id_of(sample_id)] for sample_id in sample_ids], int)
+    rows = photo_rows(plan, sample_ids)
     cameras = [f"{group}\0{camera or ''}" for group, camera in zip(plan["group"], plan["camera"], strict=True)]
     extrinsics = plan["world_to_camera"].astype(np.float64)
     extrinsics[~plan.has("world_to_camera")] = np.nan
@@ -59,7 +64,7 @@ def places_of(plan: Columns, sample_ids: Sequence[str] | np.ndarray) -> Places:
         world_to_camera=extrinsics,
         plan_row=np.arange(len(extrinsics)),
     )
-    _check_times(plan, whole.take(np.unique(list(row_of.values()))))
+    _check_times(plan, whole.take(np.unique(photo_rows(plan, plan["sample_id"]))))
     return whole.take(rows)
 
 

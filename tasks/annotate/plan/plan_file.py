@@ -14,6 +14,8 @@ from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.group_columns import NUM_LENS_COEFFICIENTS, place_columns
 from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
 from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
+from datasets_manifest.schema.trusted import TRUSTED_PARTS
+from datasets_manifest.schema.truth_3d import pack_truth_3d
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
@@ -78,12 +80,27 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
             field.name: [None if place is None else getattr(place, field.name) for place in places]
             for field in place_columns()
         }
+        columns["track"] = [person.track for person in people]
+    if in_groups or any(photo.lens is not None for photo in photos):
         lenses = [photo.lens for photo in photos]
         columns["lens_model"] = [lens and lens.model for lens in lenses]
         columns["lens_coefficients"] = [lens and (*lens.coefficients, 0.0)[:NUM_LENS_COEFFICIENTS] for lens in lenses]
         columns["focal_xy_px"] = [lens and lens.focal_xy_px for lens in lenses]
-        columns["track"] = [person.track for person in people]
-    return table_from_columns(columns, plan_schema(in_groups=in_groups))
+    columns |= _optional_columns(people, manifest)
+    return table_from_columns(columns, plan_schema(in_groups=in_groups, optional=columns.keys()))
+
+
+def _optional_columns(people: Sequence[PersonRecord], manifest: Manifest) -> dict[str, Values]:
+    """What some data sets say of people; the plans of others do not have the columns."""
+    columns: dict[str, Values] = {}
+    if any(person.other_points for person in people):
+        columns |= pack_arrays([person.other_points or None for person in people], "other_points")
+    if any(person.truth_3d is not None for person in people):
+        columns |= pack_truth_3d([person.truth_3d for person in people])
+    trusted = [person.trusted.intersection(manifest.trusted) for person in people]
+    if any(len(parts) < len(TRUSTED_PARTS) for parts in trusted):
+        columns["trusted"] = np.array([[part in parts for part in TRUSTED_PARTS] for parts in trusted])
+    return columns
 
 
 def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:

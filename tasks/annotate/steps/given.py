@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from fitting.sparse_tables import NUM_SURFACE
 from model.estimators.hidden_error import HIDDEN_EVIDENCE
 from model.estimators.surface import OFFSET_EVIDENCE, SIGMA_EVIDENCE
 from tasks.annotate.steps.parts import to_rotmat
+from tasks.lenses import pinhole_keypoints
 
 
 def _tensor(rows: Columns, column: str, fill: float = 0.0) -> torch.Tensor:
@@ -38,6 +40,18 @@ def observations_of(people: Columns) -> Observations:
         surface_sigma_m=torch.from_numpy(stated.get(SIGMA_EVIDENCE, unsaid)),
         hidden_error_mm=None if HIDDEN_EVIDENCE not in stated else torch.from_numpy(stated[HIDDEN_EVIDENCE]),
     )
+
+
+def through_pinholes(observations: Observations, photos: Columns) -> Observations:
+    """Keypoints of (P,) people as the pinhole cameras that stand for their lenses show them.
+
+    Args:
+        observations: As they are in the photos.
+        photos: Rows of the plan that state the lens of each.
+    """
+    seen = pinhole_keypoints(photos, observations.keypoints_px.numpy(), observations.sigma_px.numpy())
+    keypoints_px, sigma_px = map(torch.from_numpy, seen)
+    return replace(observations, keypoints_px=keypoints_px, sigma_px=sigma_px)
 
 
 def camera_of(people: Columns) -> Camera:

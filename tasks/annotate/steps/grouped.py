@@ -20,12 +20,11 @@ from tasks.annotate.groups.places import Places, places_of, seen_through, stated
 from tasks.annotate.groups.together import Given, GroupFit, fit_groups, seen_by_several
 from tasks.annotate.settings import GroupsConfig
 from tasks.annotate.steps.gap_rows import Parts, with_gap_rows
-from tasks.annotate.steps.given import camera_of, coarse_of, observations_of
+from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, through_pinholes
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.labels import FIT_FAILED, failed_rows, label_table
 from tasks.annotate.steps.pixels import PixelOutcome, refine_by_pixels
 from tasks.body_model import sparse_body
-from tasks.lenses import pinhole_keypoints
 from tasks.tracks.views import NOBODY
 
 _LED = "the label leads between the frames around it"
@@ -70,10 +69,7 @@ class _People:
         observations, coarse = observations_of(own["keypoints"]), coarse_of(own)
         boxes = observations.boxes_xyxy
         assert boxes is not None
-        photos = self.plan.take(self.fitted_places.plan_row)
-        seen = pinhole_keypoints(photos, observations.keypoints_px.numpy(), observations.sigma_px.numpy())
-        keypoints_px, sigma_px = map(torch.from_numpy, seen)
-        observations = replace(observations, keypoints_px=keypoints_px, sigma_px=sigma_px)
+        observations = through_pinholes(observations, self.plan.take(self.fitted_places.plan_row))
         return observations, seen_through(coarse, boxes, before, camera), camera
 
     def with_gaps(self, config: GroupsConfig) -> _People:

@@ -14,7 +14,7 @@ from datasets_manifest.schema.columns import Columns, Values, joined, table_from
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.group_columns import camera_track_column
 from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES, ErrorCode, Status, image_id_of, make_sample_id
-from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PERSON_UNKNOWN
+from datasets_manifest.schema.part_files import PERSON_UNKNOWN, keypoints_schema
 from datasets_manifest.schema.person_columns import NUM_KEYPOINTS
 from datasets_manifest.sources.decoded import MIB, in_chunks
 from datasets_manifest.sources.images import ImageError, UnreachableError
@@ -29,10 +29,13 @@ from model.estimators.base import (
 from model.estimators.refusals import refusals
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.trust import trusted_of, without_untrusted
 from tasks.estimators import borrowed
 from tasks.tracks.cuts import look_of
 from tasks.tracks.films import FilmedPhoto, body_points, follow
 from tasks.tracks.pieces import NOBODY
+
+_SCHEMA = keypoints_schema(has_trust=True)
 
 
 def annotate_keypoints(job: ShardJob) -> pa.Table:
@@ -53,7 +56,9 @@ def annotate_keypoints(job: ShardJob) -> pa.Table:
             tables += [table for photo in chunk for table in photo.tables(found.get(id(photo)), estimator.info.name)]
             if in_groups:
                 filmed += [photo.filmed(found.get(id(photo))) for photo in chunk]
-    table = joined(tables, KEYPOINTS_SCHEMA)
+    table = joined(tables, _SCHEMA)
+    if not plan.has("trusted").any():
+        table = table.drop_columns(["trusted"])
     if not in_groups:
         return table
     tracks = np.concatenate([np.zeros(0, int), *follow(filmed, job.config.groups.tracks)])
@@ -183,7 +188,7 @@ class _Photo:
         state = {"status": [Status.FAILED] * len(rows), "error_code": codes, "error_detail": details}
         kept = {name: people.table[name] for name in ("bbox_xyxy", "bbox_source")}
         columns = _key(people, np.maximum(people["person"], 0)) | kept | state | (size or {})
-        return table_from_columns(columns, KEYPOINTS_SCHEMA)
+        return table_from_columns(columns, _SCHEMA)
 
     def _found(self, image: ImageInput, found: KeypointsOutput) -> pa.Table:
         num = found.num_people
@@ -191,11 +196,13 @@ class _Photo:
         if unknown:
             raise RuntimeError(f"{image.image_id}: box source {unknown[0]!r} is not one of {BOX_SOURCES}")
         people = self.plan.take(self.asked if self.is_known else np.repeat(self.asked, num))
+        found = without_untrusted(found, trusted_of(people))
         # That nobody was found is said of photos; of a person that is known, it means no keypoints.
         said = [None if reason and reason.code == ErrorCode.NO_PERSON_FOUND else reason for reason in found.reasons]
         reasons = refusals(found.valid, said, ErrorCode.KEYPOINTS_TOO_FEW)
         columns = {
             **_key(people, people["person"] if self.is_known else np.arange(num)),
+            "trusted": people.table["trusted"],
             **_size(image.rgb, num),
             "status": [Status.OK if reason is None else Status.FAILED for reason in reasons],
             "error_code": [reason and reason.code for reason in reasons],
@@ -213,7 +220,7 @@ class _Photo:
             "principal_px": np.tile(image.principal_px, (num, 1)),
             **pack_arrays([{name: array[i] for name, array in found.evidence.items()} for i in range(num)], "evidence"),
         }
-        return table_from_columns(columns, KEYPOINTS_SCHEMA)
+        return table_from_columns(columns, _SCHEMA)
 
 
 def _estimate(estimator: KeypointEstimator, photos: list[_Photo]) -> dict[int, KeypointsOutput]:

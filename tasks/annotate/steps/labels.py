@@ -22,11 +22,13 @@ from datasets_manifest.schema.labels import (
     Refusal,
     Status,
 )
+from datasets_manifest.schema.trusted import TRUSTED_PARTS
 from fitting.refine import RefineResult
 from fitting.refine import Status as FitStatus
 from fitting.reprojection import Reprojection
 from tasks.annotate.steps.parts import STATE_COLUMNS, parts_detail
 from tasks.annotate.steps.pixels import PixelOutcome
+from tasks.annotate.steps.trust import trusted_of, untrusted
 
 _STATED_BY = {
     "body": ("body", ""),
@@ -156,7 +158,10 @@ def _validity_state(
 
 
 def _reason(part: str, parts: dict[str, Columns], fit: Reprojection, row: int) -> Refusal:
-    """Why a part is not valid: its estimator's reason, its 2D points', their number, or that the fit misses them."""
+    """Why a part is not valid: the data set's reason, its estimator's, its 2D points', their number, or that the fit
+    misses them."""
+    if not trusted_of(parts["keypoints"])[row, TRUSTED_PARTS.index(part)]:
+        return untrusted(part)
     estimator, prefix = _STATED_BY[part]
     code, detail = (parts[estimator][f"{prefix}{name}"][row] for name in ("error_code", "error_detail"))
     if code is not None:

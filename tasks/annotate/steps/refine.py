@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.schema.columns import Columns, joined
+from datasets_manifest.schema.group_columns import lens_columns
 from datasets_manifest.schema.labels import Status, label_schema
 from fitting.refine import refine
-from tasks.annotate.steps.given import camera_of, coarse_of, observations_of
+from tasks.annotate.groups.places import photo_rows
+from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, through_pinholes
 from tasks.annotate.steps.grouped import grouped_labels
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.labels import failed_rows, label_table
@@ -26,15 +28,18 @@ def refine_labels(job: ShardJob) -> pa.Table:
     """
     parts = {name: _part(name, job) for name in _PARTS}
     by_pixels = job.config.pixels.renderer is not None
-    schema = label_schema(job.size, by_pixels=by_pixels, in_groups=job.in_groups)
     if job.in_groups:
-        return grouped_labels(job, parts, schema)
+        return grouped_labels(job, parts, label_schema(job.size, by_pixels=by_pixels, in_groups=True))
+    photos = job.columns("plan").take(photo_rows(job.columns("plan"), parts["keypoints"]["sample_id"]))
+    has_lens = bool(photos.has("lens_model").any())
+    schema = label_schema(job.size, by_pixels=by_pixels, has_lens=has_lens)
     is_failed = parts["keypoints"]["status"] == Status.FAILED
     chosen = np.flatnonzero(~is_failed)
     tables = [failed_rows(parts["keypoints"].take(is_failed), schema)]
     if len(chosen):
         picked = {name: rows.take(chosen) for name, rows in parts.items()}
-        given = observations_of(picked["keypoints"]), coarse_of(picked), camera_of(picked["keypoints"])
+        observations = through_pinholes(observations_of(picked["keypoints"]), photos.take(chosen))
+        given = observations, coarse_of(picked), camera_of(picked["keypoints"])
         outcome = None
         if by_pixels:
             result, outcome = refine_by_pixels(job, *given)
@@ -42,7 +47,10 @@ def refine_labels(job: ShardJob) -> pa.Table:
             body = sparse_body(job.config.body_model, job.size, job.config.coefficients.refined)
             result = refine(body, *given, job.config.refine)
         tables.append(label_table(picked, result, schema, outcome))
-    return joined(tables, schema, [np.flatnonzero(is_failed), chosen][: len(tables)])
+    table = joined(tables, schema, [np.flatnonzero(is_failed), chosen][: len(tables)])
+    for field in lens_columns() if has_lens else ():
+        table = table.set_column(table.schema.get_field_index(field.name), field, photos.table[field.name])
+    return table
 
 
 def _part(step: str, job: ShardJob) -> Columns:

@@ -1,5 +1,7 @@
 """Bringing labels and known people together, and what is averaged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from coco_files import coco_image, coco_person, write_coco
@@ -58,6 +60,17 @@ def test_people_of_two_images_that_share_a_file_are_not_mixed_up():
     matching = match_people(rows, found)
     assert [known.index for known in matching.people] == [0, 1]
     assert matching.num_known == 3
+
+
+def test_who_is_found_where_nobody_was_annotated_is_no_false_find():
+    region = np.array([[15.0, -5], [45, -5], [45, 25], [15, 25]])
+    record = ImageRecord(
+        image_id="a", path="a.jpg", people=(person(0, [20, 0, 30, 10]),), ignore_regions=(region, region + 200)
+    )
+    rows = labels(*(("a", [x, 0, x + 10, 10]) for x in (0, 20, 32, 60)))
+    matching = match_people(rows, [record])
+    assert (matching.num_pairs, matching.num_known, matching.num_labels) == (1, 1, 3)
+    assert match_people(rows, [replace(record, ignore_regions=())]).num_labels == 4
 
 
 def test_failed_labels_match_nobody():

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from datasets_manifest.adapters.base import CalibratedLens, ImageRecord, PersonR
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.schema.part_files import PLAN_SCHEMA
+from datasets_manifest.schema.truth_3d import Truth3d, truth_3d_of
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan import plan as planning
@@ -257,7 +259,8 @@ def test_where_cameras_stand_is_no_input_of_the_parts():
         record = ImageRecord(image_id="a", path="a.jpg", people=(PersonRecord(index=0, track=3),), **said)
         manifest = load_manifest("demo_people")
         table = plan_table([record], replace(manifest, boxes="manifest"))
-        return plan_footer(ShardRef(dataset="d", split="s", index=0), table, [record], manifest, Nowhere()).manifest
+        images: Any = Nowhere()
+        return plan_footer(ShardRef(dataset="d", split="s", index=0), table, [record], manifest, images).manifest
 
     usual = hashes()
     for changed in (
@@ -290,6 +293,23 @@ def test_the_plan_of_photos_is_that_of_before_there_were_groups(tmp_path):
         read_footer(path).manifest["inputs_hash"] == "e60a4d635937c8e90e10b412c507e4d7bf08ed1e052d87b3df17116246601428"
     )
     assert "group" not in pq.read_schema(path).names
+
+
+def test_a_plan_states_what_a_person_has_and_no_more_columns():
+    truth = Truth3d(frame="world", keypoints_m=np.ones((133, 4)))
+    said = {"other_points": {"neck": np.array([3.0, 4.0, 1.0])}, "truth_3d": truth}
+    records = [
+        ImageRecord(image_id=str(i), path="a", people=(PersonRecord(index=0, **own),), lens=lens)
+        for i, (own, lens) in enumerate([({}, None), (said, LENS)])
+    ]
+    manifest = replace(load_manifest("demo_people"), boxes="manifest")
+    rows = plan_table(records, manifest).to_pylist()
+    assert [row["other_points"] for row in rows] == [None, [("neck", [3, 4, 1])]]
+    assert [row["lens_model"] for row in rows] == [None, "brown"]
+    found = truth_3d_of(rows[1])
+    assert found
+    np.testing.assert_array_equal(found.keypoints_m, truth.keypoints_m)
+    assert plan_table(records[:1], manifest).schema.names == PLAN_SCHEMA.names
 
 
 def test_a_plan_states_the_lens_of_a_camera_that_is_no_pinhole():

@@ -1,6 +1,8 @@
 """What labels say: of parts that were not fitted well, and which limbs, eyes and eyelids may supervise."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +14,20 @@ from small_pages import small_pages
 from table_rows import table_from_rows
 
 from benchmarks.synthetic_people import make_people
-from datasets_manifest.schema.columns import Columns
+from datasets_manifest.adapters.base import CalibratedLens, ImageRecord, PersonRecord
+from datasets_manifest.manifest import load_manifest
+from datasets_manifest.schema.columns import Columns, table_from_columns
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES
 from datasets_manifest.schema.part_files import BODY_SCHEMA, FACE_SCHEMA, HANDS_SCHEMA, KEYPOINTS_SCHEMA
+from datasets_manifest.schema.trusted import TRUSTED_PARTS, trusted_column
 from fitting.refine import Observations, refine
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints
+from tasks.annotate.plan.plan_file import plan_table
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.steps.labels import label_table
+from tasks.annotate.steps import refine as step
+from tasks.annotate.steps.labels import failed_rows, label_table
 from tasks.body_model import sparse_body
 
 TRUNK_AND_NOSE = [0, 5, 6, 11, 12]
@@ -55,9 +63,9 @@ LEFT_WRIST = 9
 
 
 @pytest.fixture(scope="module")
-def refined():
-    """Three people: the first as good as can be; of the second the keypoints do not trust a leg and the fit cannot meet
-    a wrist; the third has no body."""
+def fitted():
+    """Parts and fit of three people: the first as good as can be; of the second the keypoints do not trust a leg and
+    the fit cannot meet a wrist; the third has no body."""
     body = sparse_body(AnnotateConfig().body_model)
     people = make_people(body, COUNT, seed=3)
     seen = people.clean_px.clone()
@@ -85,7 +93,29 @@ def refined():
             FACE_SCHEMA,
         ),
     }
-    return label_table({name: Columns(table) for name, table in parts.items()}, result).to_pylist(), result
+    return {name: Columns(table) for name, table in parts.items()}, result
+
+
+@pytest.fixture(scope="module")
+def refined(fitted):
+    parts, result = fitted
+    return label_table(parts, result).to_pylist(), result
+
+
+def test_a_part_that_the_data_set_is_not_trusted_for_says_so_whatever_else_was_said(fitted):
+    parts, result = fitted
+    trusted = np.array([[part != "face" for part in TRUSTED_PARTS]] * COUNT)
+    valid = parts["keypoints"]["part_valid"] & [part != "face" for part in PART_NAMES]
+    table = parts["keypoints"].table
+    for field, flags in ((trusted_column(), trusted), (table.schema.field("part_valid"), valid)):
+        column = pa.array(flags.tolist(), field.type)
+        at = table.schema.get_field_index(field.name)
+        table = table.append_column(field, column) if at < 0 else table.set_column(at, field, column)
+    rows = label_table(parts | {"keypoints": Columns(table)}, result).to_pylist()
+    assert [row["face_valid"] for row in rows] == [False] * COUNT
+    assert [row["eyelids_valid"] for row in rows] == [False] * COUNT
+    assert (rows[0]["status"], rows[0]["error_code"]) == ("partial", "part_untrusted")
+    assert rows[0]["error_detail"] == "face: the data set is not trusted for the face"
 
 
 def test_a_limb_is_valid_if_keypoints_trust_it_and_the_fit_meets_it(refined):
@@ -118,3 +148,36 @@ def test_every_part_has_its_quality_and_the_old_name_is_the_bodys(refined):
     found = torch.tensor([[row[f"{part}_quality"] for part in PART_NAMES] for row in rows])
     torch.testing.assert_close(found, result.quality.float())
     assert [row["quality"] for row in rows] == [row["body_quality"] for row in rows]
+
+
+def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypatch):
+    lens = CalibratedLens(model="brown", coefficients=(-0.2, 0.05, 0.0, 0.0), focal_xy_px=(100.0, 100.0))
+    box = np.array([0, 0, 80, 120], np.float32)
+    photos = [
+        ImageRecord(
+            image_id=name, path=name, people=(PersonRecord(index=0, bbox_xyxy=box),), lens=own, focal_px=100.0,
+            principal_px=(40.0, 60.0),
+        )
+        for name, own in (("a", None), ("b", lens))
+    ]  # fmt: skip
+    plan = plan_table(photos, replace(load_manifest("demo_people"), boxes="manifest"))
+    key = {name: plan[name].to_pylist() for name in ("sample_id", "dataset", "split", "image", "person", "status")}
+    points = np.full((2, 133, 3), [70.0, 100.0, 1.0], np.float32)
+    camera = {"focal_px": [100.0] * 2, "principal_px": np.array([[40.0, 60.0]] * 2), "bbox_xyxy": np.stack([box, box])}
+    found = {"keypoints_2d": points, "sigma_px": np.ones((2, 133)), "evidence": [[]] * 2, "evidence_shape": [[]] * 2}
+    rows = Columns(table_from_columns(key | camera | found, KEYPOINTS_SCHEMA))
+    given = []
+    monkeypatch.setattr(step, "coarse_of", lambda parts: None)
+    monkeypatch.setattr(step, "refine", lambda body, observations, *others: given.append(observations))
+    state = {name: [None] * 2 for name in ("status", "error_code", "error_detail")} | {"status": ["ok"] * 2}
+    monkeypatch.setattr(step, "label_table", lambda parts, fit, schema, out: failed_rows(rows, schema, state))
+    job: Any = SimpleNamespace(
+        columns=lambda name: Columns(plan) if name == "plan" else rows,
+        config=AnnotateConfig(), size=DEFAULT_SIZE, in_groups=False,
+    )  # fmt: skip
+    labels = step.refine_labels(job).to_pylist()
+    seen = given[0].keypoints_px.numpy()
+    np.testing.assert_array_equal(seen[0], points[0, :, :2])
+    assert (seen[1, 0] - [70, 100] > [1.0, 1.0]).all(), "a barrel squeezes what is away from the middle"
+    assert [row["lens_model"] for row in labels] == [None, "brown"]
+    assert labels[1]["focal_xy_px"] == [100, 100]

@@ -1,0 +1,154 @@
+"""What a real data set knows of a person in 3D, and its columns in a plan.
+
+Synthetic people have their truth in the words of the label schema (``PersonRecord.truth``). Real data sets have body
+models and 3D points of their own, in the frame and from the origin that they chose: both are stated, nothing is turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.schema.evidence import pack_arrays
+from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP, column
+
+ModelName = Literal["smpl", "smplh", "smplx"]
+FrameName = Literal["camera", "world"]
+GenderName = Literal["neutral", "female", "male"]
+
+PARAMETER_SIZES: dict[str, tuple[int, ...]] = {
+    "global_orient": (3,),
+    "body_pose": (69, 63),
+    "left_hand_pose": (45,),
+    "right_hand_pose": (45,),
+    "jaw_pose": (3,),
+    "leye_pose": (3,),
+    "reye_pose": (3,),
+    "transl": (3,),
+    "betas": (),
+    "expression": (),
+}
+"""Parameter, as the body models name it -> numbers it may have, empty for any: 69 of SMPL's body pose, 63 of others."""
+_MAX_SPREAD_M = 4.0
+"""No two points of a person are farther apart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Truth3d:
+    """A person in 3D: parameters of a body model, points, or both. Metres and radians."""
+
+    frame: FrameName
+    """camera: x right, y down, z forward, of the photo; world: that of ``Place.world_to_camera``."""
+    model: ModelName | None = None
+    """Whose parameters they are; None = points alone."""
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Names of ``PARAMETER_SIZES``: rotations as axis-angle, flat; betas and expression of any number."""
+    gender: GenderName = "neutral"
+    """Of the body model."""
+    keypoints_m: np.ndarray | None = None
+    """(133, 4) float32: x, y, z metres, score 0..1 (0 = not known), in the order of the 2D keypoints."""
+    other_points_m: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Points that the 133 lack, by name: (4,) x, y, z metres, score."""
+    root_relative: bool = False
+    """Whether points and ``transl`` say nothing of where the person is."""
+
+    def __post_init__(self) -> None:
+        """Check names, numbers and the unit.
+
+        Raises:
+            ValueError: A parameter is unknown, has other numbers or no model; a value is not finite; or points are so
+                far apart that they are hardly metres.
+        """
+        if bool(self.parameters) != (self.model is not None):
+            raise ValueError("3D truth has parameters of a body model and the model's name, or neither")
+        for name, values in self.parameters.items():
+            if name not in PARAMETER_SIZES:
+                raise ValueError(f"3D truth has no parameter {name!r}; known are {', '.join(PARAMETER_SIZES)}")
+            sizes = PARAMETER_SIZES[name] or (np.size(values),)
+            if np.ndim(values) != 1 or np.size(values) not in sizes:
+                expected = " or ".join(map(str, sizes))
+                raise ValueError(f"{name} of 3D truth must be a row of {expected} numbers, got {np.shape(values)}")
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} of 3D truth holds a value that is not finite")
+        known = self._known_points()
+        if not np.isfinite(known).all():
+            raise ValueError("a point of 3D truth is not finite; give it the score 0 and zeros")
+        spread = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
+        if spread > _MAX_SPREAD_M:
+            raise ValueError(
+                f"points of 3D truth of one person are {spread:.4g} m apart, expected {_MAX_SPREAD_M:g} m at most; "
+                "are they millimetres, or of two people?"
+            )
+
+    def _known_points(self) -> np.ndarray:
+        """(N, 3) all points that are known."""
+        rows = [] if self.keypoints_m is None else [np.asarray(self.keypoints_m)]
+        rows += [np.asarray(point).reshape(1, 4) for point in self.other_points_m.values()]
+        points = np.concatenate(rows) if rows else np.zeros((0, 4))
+        return points[points[:, 3] > 0, :3]
+
+    @property
+    def num_betas(self) -> int:
+        """Coefficients of shape; 0 without a model."""
+        return np.size(self.parameters.get("betas", ()))
+
+
+def truth_3d_columns() -> list[pa.Field]:
+    """Columns of a plan whose people have 3D truth."""
+    return [
+        column(
+            "truth_3d",
+            ARRAY_MAP,
+            "3D that a real data set ships, by name, flat: parameters of the body model as `parameter/betas`, the 133 "
+            "points as `keypoints_m`, others as `point/pelvis`; null where it has none",
+            unit="m, rad",
+            optional=True,
+        ),
+        column("truth_3d_shape", SHAPE_MAP, "shape of each array in truth_3d", optional=True),
+        column("truth_3d_model", pa.string(), "smpl, smplh or smplx; null where there are points alone", optional=True),
+        column("truth_3d_gender", pa.string(), "neutral, female or male: of the body model", optional=True),
+        column("truth_3d_frame", pa.string(), "camera or world: what truth_3d is relative to", optional=True),
+        column("truth_3d_root_relative", pa.bool_(), "does truth_3d not say where the person is", optional=True),
+    ]
+
+
+def pack_truth_3d(people: Sequence[Truth3d | None]) -> dict[str, Any]:
+    """Columns of people (N), None for those without."""
+
+    def named(truth: Truth3d) -> dict[str, np.ndarray]:
+        arrays = {f"parameter/{name}": values for name, values in truth.parameters.items()}
+        arrays |= {f"point/{name}": point for name, point in truth.other_points_m.items()}
+        return arrays if truth.keypoints_m is None else arrays | {"keypoints_m": truth.keypoints_m}
+
+    return {
+        **pack_arrays([None if truth is None else named(truth) for truth in people], "truth_3d"),
+        "truth_3d_model": [truth and truth.model for truth in people],
+        "truth_3d_gender": [truth and truth.gender for truth in people],
+        "truth_3d_frame": [truth and truth.frame for truth in people],
+        "truth_3d_root_relative": [None if truth is None else truth.root_relative for truth in people],
+    }
+
+
+def truth_3d_of(row: Mapping[str, Any]) -> Truth3d | None:
+    """3D truth of a row of a plan, as ``Table.to_pylist`` gives it; None where the data set ships none."""
+    if row.get("truth_3d") is None:
+        return None
+    shapes = dict(row["truth_3d_shape"])
+    arrays = {name: np.array(values, np.float32).reshape(shapes[name]) for name, values in row["truth_3d"]}
+
+    def below(prefix: str) -> dict[str, np.ndarray]:
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    return Truth3d(
+        frame=row["truth_3d_frame"],
+        model=row["truth_3d_model"],
+        parameters=below("parameter/"),
+        gender=row["truth_3d_gender"],
+        keypoints_m=arrays.get("keypoints_m"),
+        other_points_m=below("point/"),
+        root_relative=row["truth_3d_root_relative"],
+    )
