@@ -20,9 +20,27 @@ HAND_JOINTS = tuple(
 """Wrist and 15 finger joints of the left and the right hand, among the SMPL-X joints."""
 
 
-def hand_pa_pve_mm(hands: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Vertices (N, V, 3) of both hands, metres -> mean distance after alignment of each hand (N, 2), mm."""
-    return torch.stack([pa_mpjpe_mm(*hand) for hand in zip(hands, target, strict=True)], 1)
+def hand_pa_pve_mm(
+    hands: Sequence[Tensor], target: Sequence[Tensor], counts: Sequence[Tensor | None] = (None, None)
+) -> Tensor:
+    """Mean distance of vertices after alignment of each hand by all of its own.
+
+    Args:
+        hands: (N, V, 3) of both, metres.
+        target: Likewise.
+        counts: (N, V) bool of both, vertices that the mean is of. UBody: those whose known place is inside the image
+            (``model.metrics.keypoints.inside_image``).
+
+    Returns:
+        (N, 2) millimetres; NaN of a hand of which no vertex counts.
+    """
+    return torch.stack([pa_mpjpe_mm(*hand) for hand in zip(hands, target, counts, strict=True)], 1)
+
+
+def hands_of_person(errors: Tensor) -> Tensor:
+    """Errors of both hands (N, 2) -> (N,) mean of those that a person has; NaN without any, so that nobody counts
+    whose hands do not."""
+    return errors.nanmean(1)
 
 
 def hand_pa_mpjpe_mm(joints: Tensor, target: Tensor) -> Tensor:

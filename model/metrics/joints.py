@@ -6,6 +6,7 @@ float64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import roma
@@ -48,31 +49,57 @@ def similarity_align(points: Tensor, target: Tensor) -> Tensor:
     return scale[:, None, None] * (points @ rotation.mT) + shift[:, None]
 
 
-def mean_distance_mm(points: Tensor, target: Tensor) -> Tensor:
-    """(N, P, 3) metres, twice -> mean distance of corresponding points (N,) mm: PVE of vertices, MPJPE of joints."""
-    return 1e3 * torch.linalg.vector_norm(points.double() - target.double(), dim=-1).mean(1)
+def mean_distance_mm(points: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Mean distance of corresponding points: PVE of vertices, MPJPE of joints.
+
+    Args:
+        points: (N, P, 3) metres.
+        target: (N, P, 3) metres.
+        counts: (N, P) bool, which points the mean is of; None: all.
+
+    Returns:
+        (N,) millimetres; NaN where no point counts.
+    """
+    distances = 1e3 * torch.linalg.vector_norm(points.double() - target.double(), dim=-1)
+    if counts is None:
+        return distances.mean(1)
+    return torch.where(counts, distances, 0.0).sum(1) / counts.sum(1)
 
 
-def mpjpe_mm(joints: Tensor, target: Tensor, root: int = PELVIS) -> Tensor:
-    """Mean per-joint position error after moving the root joints together: (N, J, 3) metres, twice -> (N,) mm."""
+def mpjpe_mm(
+    joints: Tensor, target: Tensor, root: int = PELVIS, counted: Sequence[int] | slice = slice(None)
+) -> Tensor:
+    """Mean per-joint position error after moving the root joints together.
+
+    Args:
+        joints: (N, J, 3) metres.
+        target: (N, J, 3) metres.
+        root: Row of the root joint.
+        counted: Rows that the mean is of.
+
+    Returns:
+        (N,) millimetres.
+    """
     joints, target = joints.double(), target.double()
-    return mean_distance_mm(joints - joints[:, root : root + 1], target - target[:, root : root + 1])
+    rooted = joints - joints[:, root : root + 1], target - target[:, root : root + 1]
+    return mean_distance_mm(*(own[:, counted] for own in rooted))
 
 
-def pa_mpjpe_mm(points: Tensor, target: Tensor) -> Tensor:
+def pa_mpjpe_mm(points: Tensor, target: Tensor, counts: Tensor | None = None) -> Tensor:
     """Mean distance after similarity alignment of each sample (PA-MPJPE of joints, PA-PVE of vertices).
 
     Args:
         points: (N, P, 3) metres.
         target: (N, P, 3) metres.
+        counts: (N, P) bool, which points the mean is of; the alignment is always by all.
 
     Returns:
-        (N,) millimetres.
+        (N,) millimetres; NaN where no point counts.
 
     Raises:
         ValueError: See ``similarity_align``.
     """
-    return mean_distance_mm(similarity_align(points, target), target)
+    return mean_distance_mm(similarity_align(points, target), target, counts)
 
 
 def orientation_error_deg(rotation: Tensor, target: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.body.skeleton import NUM_MAIN_JOINTS, SMPLX_EYES
 from model.metrics.hands import hand_pa_mpjpe_mm, hand_pa_pve_mm
-from model.metrics.head import lip_max_mm, lip_rows, rest_head
+from model.metrics.head import HeadSpace, lip_max_mm, lip_rows, rest_head
 from model.metrics.joints import mean_distance_mm, mpjpe_mm, orientation_error_deg, pa_mpjpe_mm
 
 _PARTS = {
@@ -79,6 +79,16 @@ class PosedPeople:
     """(N, V, 3) see ``model.metrics.head.rest_head``."""
     lips: np.ndarray | None = None
     """(L,) rows of the head that are lips; see ``model.metrics.head.lip_rows``."""
+
+    @property
+    def heads(self) -> dict[HeadSpace, Tensor]:
+        """Space -> heads (N, V, 3) about the midpoint of the eyes, in the spaces that are known."""
+        found: dict[HeadSpace, Tensor] = {"posed": self.head - self.joints[:, SMPLX_EYES].mean(1, keepdim=True)}
+        if self.rest_head is not None:
+            found["canonical"] = self.rest_head
+            if self.head_scale is not None:
+                found["scaled"] = self.rest_head * self.head_scale[:, None]
+        return found
 
     @classmethod
     def of_mesh(cls, joints: Tensor, vertices: Tensor, assets: EhmAssets, **known: Tensor) -> PosedPeople:
@@ -145,7 +155,6 @@ def person_errors(
         "mpjpe_mm": mpjpe_mm(*bodies),
         "pa_mpjpe_mm": pa_mpjpe_mm(*bodies),
         "hand_pa_mpjpe_mm": hand_pa_mpjpe_mm(predicted.joints, truth.joints),
-        "head_posed_mm": mean_distance_mm(_about_eyes(predicted), _about_eyes(truth)),
         "head_posed_pa_mm": pa_mpjpe_mm(predicted.head, truth.head),
     }
     if predicted.hands is not None and truth.hands is not None:
@@ -154,17 +163,13 @@ def person_errors(
         found["orient_deg"] = orientation_error_deg(predicted.global_orient, truth.global_orient)
     if predicted.head_scale is not None and truth.head_scale is not None:
         found["head_scale_error"] = (predicted.head_scale.double() - truth.head_scale.double()).abs().mean(1)
-    if predicted.rest_head is not None and truth.rest_head is not None:
-        heads = predicted.rest_head, truth.rest_head
-        found |= {"head_canonical_mm": mean_distance_mm(*heads), "head_pa_mm": pa_mpjpe_mm(*heads)}
+    heads = {space: (head, truth.heads[space]) for space, head in predicted.heads.items() if space in truth.heads}
+    found |= {f"head_{space}_mm": mean_distance_mm(*own) for space, own in heads.items()}
+    if "canonical" in heads:
+        found["head_pa_mm"] = pa_mpjpe_mm(*heads["canonical"])
         if truth.lips is not None:
-            found["lip_max_mm"] = lip_max_mm(*(head[:, truth.lips] for head in heads))
+            found["lip_max_mm"] = lip_max_mm(*(head[:, truth.lips] for head in heads["canonical"]))
             found["lve_m2"] = (found["lip_max_mm"] * 1e-3).square()
-        if predicted.head_scale is not None and truth.head_scale is not None:
-            scales = predicted.head_scale, truth.head_scale
-            found["head_scaled_mm"] = mean_distance_mm(
-                *(head * scale[:, None] for head, scale in zip(heads, scales, strict=True))
-            )
     every = np.ones(len(predicted.joints), np.bool_)
     flags = dict.fromkeys(("body", "left_hand", "right_hand", "face"), every) | dict(valid or {})
     flags["hands"] = np.stack([flags["left_hand"], flags["right_hand"]], 1)
@@ -188,8 +193,3 @@ def unmeasured(assets: EhmAssets) -> dict[str, str]:
     if not len(lip_rows(assets)):
         found["lips"] = "--flame-masks FLAME_masks.pkl"
     return found
-
-
-def _about_eyes(people: PosedPeople) -> Tensor:
-    """(N, V, 3) vertices of the posed head about the midpoint of the eyes."""
-    return people.head - people.joints[:, SMPLX_EYES].mean(1, keepdim=True)
