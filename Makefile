@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: setup demo test lint docs gpu mmpose upstream up down status clean
+.PHONY: setup demo test test-long lint docs gpu mmpose upstream up down status clean
 
 setup: $(READY)
 
@@ -27,8 +27,14 @@ demo: $(READY)
 # One process more than cores, since tests wait for servers and other processes, and each imports all packages; a file's
 # tests stay in one process, since they share what is slow to make; files start in the order of tests/conftest.py.
 # What is compiled is kept, also where the environment says otherwise: each process would do it anew.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) \
+	--dist loadfile --no-loadscope-reorder
 test: $(READY) lint
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+# The rest of what every machine can run, which .ci/run does after them.
+test-long: $(READY)
+	$(PYTEST) -m "long and not slow and not gpu and not licensed and not upstream and not browser"
 
 lint: $(READY)
 	$(BIN)/ruff check .

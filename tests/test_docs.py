@@ -19,6 +19,7 @@ def test_references_are_what_the_code_says(monkeypatch, capsys):
     assert not end.value.code, capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_the_site_builds_strictly_and_works_without_a_network(tmp_path):
     pytest.importorskip("mkdocs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]

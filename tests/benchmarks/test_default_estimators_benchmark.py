@@ -5,6 +5,8 @@ from mediapipe_package import need_mediapipe
 
 from benchmarks.default_estimators import main
 
+pytestmark = pytest.mark.long
+
 
 def test_the_table_has_people_parts_and_readings_with_and_without_boxes(tmp_path, capsys):
     data = pytest.importorskip("skimage.data")

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks.gaze import errors, faces
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.filterwarnings("error")
 def test_open_eyes_of_a_large_face_are_stated_and_those_of_a_small_one_are_not():

@@ -70,6 +70,7 @@ def test_a_bare_machine_has_none_of_our_other_packages(bare):
     assert said.stdout.strip() == "[]", said.stderr
 
 
+@pytest.mark.long
 def test_all_parts_run_there(bare, tmp_path):
     done = on_a_bare_machine(
         bare, "-m", "benchmarks.gpu", "--device", "cpu", "--quick", "--out", tmp_path / "gpu"

@@ -27,6 +27,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return Models.of(network, EHMs(load_open_body()), tmp_path_factory.mktemp("body"), CPU)
 
 
+@pytest.mark.long
 def test_the_baselines_say_what_ours_says(models: Models) -> None:
     apart = differences(models, Inputs.random(models.network, 3, CPU))
     assert len(apart) == 2 + has_smplx()
@@ -80,6 +81,7 @@ def test_the_floor_is_what_takes_longer() -> None:
     assert peak.floor(Work(flops=200.0, bytes=50.0)) == 5.0
 
 
+@pytest.mark.long
 def test_work_counts_products_and_weights(models: Models) -> None:
     assert flops_of(lambda: torch.zeros(4, 5) @ torch.zeros(5, 6)) == 2 * 4 * 5 * 6
     inputs = Inputs.random(models.network, 2, CPU)

@@ -12,6 +12,8 @@ cv2 = pytest.importorskip("cv2")
 
 from benchmarks.masks import annotated, outline_distance, overlap_of, rendered, table  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 
 def test_the_table_has_both_masks_of_every_kind_of_people():
     rows = table(list(rendered(2, seed=1)))

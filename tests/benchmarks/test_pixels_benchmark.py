@@ -11,6 +11,8 @@ from fitting.pixel_settings import PixelConfig
 from model.renderer.texture.renderer import TextureRenderer
 from tasks.synthetic.pose import finger_axes
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def renderer() -> TextureRenderer:

@@ -45,6 +45,7 @@ def cells(text: str, label: str) -> list[list[str]]:
     return [row for row in rows if row[0] == label]
 
 
+@pytest.mark.long
 def test_the_table_has_every_method_and_column(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +144,7 @@ def test_the_objective_is_that_of_the_refinement(bench: Bench, trial: Trial) -> 
     torch.testing.assert_close(total, objective.final_cost(state), rtol=1e-4, atol=0.1)
 
 
+@pytest.mark.long
 def test_tuned_adamw_lowers_the_cost(bench: Bench, trial: Trial) -> None:
     schedule = adamw.Schedule(steps=40, rates=adamw.TUNED_RATES, cosine=True)
     loss = adamw.objective_loss(trial, schedule.steps, graduated=True)

@@ -1,8 +1,11 @@
 """The program prints its tables."""
 
+import pytest
 import torch
 
 from benchmarks.render import available, main
+
+pytestmark = pytest.mark.long
 
 
 def test_the_program_prints_what_agrees_and_what_it_costs(capsys):

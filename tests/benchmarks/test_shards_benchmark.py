@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.shards import OPERATIONS, measure_here, write_stubs
 
+pytestmark = pytest.mark.long
+
 BYTES_A_ROW = 100
 """Scalar columns, hashes of sample ids, and the names of shards; as Python objects a row took 22,000."""
 NOISE_MB = 24

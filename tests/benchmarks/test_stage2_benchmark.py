@@ -16,6 +16,8 @@ from model.body.skeleton import HEAD, PELVIS
 from model.renderer.part_windows import part_window
 from model.rotations import rotvec_to_rotmat
 
+pytestmark = pytest.mark.long
+
 
 def write(folder, seed, arm, after):
     result = {"before": {"jaw_rad": [0.3, 0.3]}, "after": {"jaw_rad": after}}

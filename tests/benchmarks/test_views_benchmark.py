@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.views import main
 
+pytestmark = pytest.mark.long
+
 
 def test_the_program_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--people", "3", "--seeds", "0", "--cases", "baseline"])

@@ -196,6 +196,7 @@ def test_bodies_that_rest_alike_need_no_change(bodies):
     assert np.abs(found.betas_matrix - np.eye(10)).max() < 0.05
 
 
+@pytest.mark.long
 def test_any_offset_is_found_despite_outliers_and_another_shape_space(bodies):
     """SMPL's rest := SMPL-X in a random pose and shape, 2 % of it wrong by 10 cm; SMPL-X's shape space is turned.
 

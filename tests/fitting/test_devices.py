@@ -38,6 +38,7 @@ def pixels_apart(one: RefineResult, other: RefineResult) -> torch.Tensor:
     return (one.keypoints_px.double() - other.keypoints_px.double()).norm(dim=-1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_hand", [45, 12])
 def test_the_fixed_plan_runs_on_a_device_that_cannot_be_asked(open_body: SparseBody, num_hand: int) -> None:
     """Tensors of the meta device have shapes but no values: reading one raises, and so does mixing devices."""

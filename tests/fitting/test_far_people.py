@@ -38,6 +38,7 @@ def test_the_start_is_as_far_away_as_the_person(open_body: SparseBody, focal_px:
     assert ((found - forward.translation).norm(dim=1) / forward.translation[:, 2]).max() < allowed
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LENGTHS, SHARES)
 @example(7_200.0, 0.01)

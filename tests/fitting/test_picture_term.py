@@ -46,6 +46,7 @@ def gradient_and_hessian(term: PictureTerm, trial: Trial) -> tuple[Tensor, Tenso
     return normal.gradient, normal.hessian
 
 
+@pytest.mark.long
 def test_gradient_is_half_that_of_the_cost(term: PictureTerm, trial: Trial) -> None:
     """To first order in the motion of the surface: occlusion and the blur of pixels are left out."""
     gradient, hessian = gradient_and_hessian(term, trial)

@@ -59,7 +59,7 @@ def test_a_tenth_of_bad_rows_in_a_batch_of_256_touches_nobody(open_body: SparseB
         assert are_equal(refined(open_body, people, row[None]), take_rows(together, row[None]))
 
 
-@pytest.mark.parametrize("assets", ["open_assets", "open_paper_assets"])
+@pytest.mark.parametrize("assets", ["open_assets", pytest.param("open_paper_assets", marks=pytest.mark.long)])
 def test_order_and_batch_size_change_nothing(assets: str, request: pytest.FixtureRequest) -> None:
     assert_independent(SparseBody.from_assets(request.getfixturevalue(assets)))
 

@@ -125,6 +125,7 @@ def test_together_they_know_shape_and_scale_better(
     assert shared[1] < 0.7 * single[1]
 
 
+@pytest.mark.long
 def test_many_frames_know_the_head_scale_better_too(open_body: SparseBody) -> None:
     frames = 64
     people = cat_rows([frames_of_one(open_body, seed, frames) for seed in (101, 103)])

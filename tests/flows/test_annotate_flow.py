@@ -122,12 +122,14 @@ def test_what_planning_refuses_is_one_sentence_with_a_server_too(api, tmp_path, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_the_sentence_of_a_run_is_printed_once(api, rendered):
     done = annotate_command(api, rendered.parent)
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count(done.stdout.splitlines()[-1]) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("on_gpu", "most_at_once"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)])
 def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, on_gpu, most_at_once):
     running, seen, lock = 0, [], threading.Lock()

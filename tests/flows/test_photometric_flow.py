@@ -53,7 +53,7 @@ SETTINGS = {
 """A random network is nowhere near; everybody is drawn all the same. Pictures want finer photos than crops do."""
 
 
-pytestmark = pytest.mark.usefixtures("torch_as_before", "plain_curves")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("torch_as_before", "plain_curves")]
 
 
 @pytest.fixture(scope="module")

@@ -103,6 +103,7 @@ def break_off(plan: TrainingPlan) -> None:
 
 
 # Real kills are also among the tests of the engine, whose experiment needs a second.
+@pytest.mark.long
 @pytest.mark.parametrize("end", [break_off, pytest.param(kill, marks=pytest.mark.slow)])
 def test_ended_at_any_step_and_gone_on_with_gives_the_same_losses(
     folder: Path, end: Callable[[TrainingPlan], None]

@@ -107,6 +107,7 @@ def test_many_files_become_one_that_has_the_latest_of_each(tmp_path, file):
     assert Journal(folder).get("labels/a", file.stat()) == entry(config_hash="19")
 
 
+@pytest.mark.long
 def test_of_processes_that_write_at_once_no_entry_is_lost_or_mixed(tmp_path):
     folder = tmp_path / "state"
     started = [(name, *start(tmp_path, folder, name, 40)) for name in ("one", "two", "three")]

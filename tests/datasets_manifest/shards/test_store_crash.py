@@ -19,6 +19,7 @@ def run_writer(*arguments, check=True, **options):
     )
 
 
+@pytest.mark.long
 def test_twenty_kills_lose_and_double_nothing(tmp_path):
     done = run_writer("crash", tmp_path, 20, 7, check=False)
     assert done.returncode == 0, done.stderr
@@ -30,6 +31,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path):
     assert result["temporary_left"] == 0
 
 
+@pytest.mark.long
 def test_sixty_processes_may_write_one_shard_at_once(tmp_path):
     done = run_writer("race", tmp_path, 60, 1, check=False)
     assert done.returncode == 0, done.stderr

@@ -69,6 +69,7 @@ def single(open_body: SparseBody, people: ClipPeople) -> RefineResult:
     return alone(open_body, people)
 
 
+@pytest.mark.long
 def test_frames_whose_estimates_jump_are_held_together_by_and_by(open_body: SparseBody) -> None:
     people, noise = make_clips(open_body, 1, 8, seed=5), torch.Generator().manual_seed(0)
     pose, orient = people.coarse.body_pose, people.coarse.global_orient
@@ -116,6 +117,7 @@ def test_clips_do_not_depend_on_each_other(open_body: SparseBody, people: ClipPe
     assert all_equal(second.people, take_rows(joint.people, rows))
 
 
+@pytest.mark.long
 def test_backwards_in_time_is_the_same_backwards(open_body: SparseBody, people: ClipPeople, joint: ClipResult) -> None:
     rows = torch.arange(FRAMES).flip(0)
     parts = {name: take_rows(getattr(people, name), rows) for name in PARTS}
@@ -199,6 +201,7 @@ def test_a_clip_is_cut_where_time_jumps(open_body: SparseBody, people: ClipPeopl
     assert (betas == betas[:1]).all()
 
 
+@pytest.mark.long
 def test_long_clips_go_over_from_window_to_window(
     open_body: SparseBody, people: ClipPeople, joint: ClipResult, single: RefineResult
 ) -> None:
@@ -212,6 +215,7 @@ def test_long_clips_go_over_from_window_to_window(
     assert error_mm(open_body, part, windows.people) < 0.9 * error_mm(open_body, people, single, slice(FRAMES))
 
 
+@pytest.mark.long
 def test_frames_of_somebody_else_are_fitted_alone_and_told(
     open_body: SparseBody, people: ClipPeople, single: RefineResult, joint: ClipResult
 ) -> None:
@@ -230,6 +234,7 @@ def test_frames_of_somebody_else_are_fitted_alone_and_told(
     assert errors[0] < 1.3 * errors[1]
 
 
+@pytest.mark.long
 def test_a_track_that_goes_over_to_somebody_else_is_two_clips(open_body: SparseBody, people: ClipPeople) -> None:
     half = FRAMES // 2
     halves = [torch.arange(half), torch.arange(FRAMES + half, 2 * FRAMES)]
@@ -254,6 +259,7 @@ def test_frames_out_of_order_are_fitted_alone_and_told(
     assert all("not where the clip moves" in str(reason) for reason in result.reasons)
 
 
+@pytest.mark.long
 def test_frames_of_fast_cameras_gain_as_well(open_body: SparseBody) -> None:
     """The same motion at 120 Hz."""
     people = make_clips(open_body, 1, 16, seed=5, spacing=80)
@@ -296,6 +302,7 @@ def test_what_is_said_of_frames_must_make_sense(open_body: SparseBody, people: C
         ClipConfig(max_frames=8)
 
 
+@pytest.mark.long
 def test_a_still_person_holds_still(open_body: SparseBody) -> None:
     drawn = make_clips(open_body, 1, FRAMES, seed=9)
     first = torch.zeros(FRAMES, dtype=torch.int64)

@@ -63,6 +63,7 @@ def test_a_data_set_that_is_refused_stops_those_beside_it(project):
     assert not (project / "work/plan/new").exists()
 
 
+@pytest.mark.long
 def test_another_id_has_labels_of_its_own_that_can_be_done_again(project):
     status, _ = pear("annotate", "my_photos", "--root", "my_photos=b", "--id", "trip")
     assert (status, people(project), people(project, "trip")) == (0, ["1.png", "2.png", "3.png"], ["1.png", "9.png"])
@@ -105,6 +106,7 @@ def test_the_same_photos_may_be_moved(project):
     assert pear("retry", "my_photos/0")[0] == 0
 
 
+@pytest.mark.long
 def test_an_edit_of_the_manifest_is_no_other_data_set(project):
     manifest = write_manifest(project / "mine.yaml", "mine", "a")
     assert pear("annotate", "mine.yaml")[0] == 0

@@ -12,6 +12,8 @@ from video_files import write_video
 from datasets_manifest.adapters import folder
 from flows.cli.app import app
 
+pytestmark = pytest.mark.long
+
 
 def pear(*words):
     answer = CliRunner().invoke(app, [str(word) for word in words])

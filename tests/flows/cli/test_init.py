@@ -53,6 +53,7 @@ def test_photos_are_named_from_the_working_folder_as_on_any_command_line(tmp_pat
     assert roots == [str(tmp_path / "walk"), "walk", "photos"]
 
 
+@pytest.mark.long
 def test_dvc_knows_the_stage_and_its_parameters(project):
     listed = subprocess.run([sys.executable, "-m", "dvc", "stage", "list"], cwd=project, capture_output=True, text=True)
     assert listed.stdout.split()[0] == "annotate", listed.stderr
@@ -64,6 +65,7 @@ def test_dvc_knows_the_stage_and_its_parameters(project):
     assert stage["params"] == ["annotate"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("below", [".", "sub/project"])
 def test_a_project_in_a_git_repository_is_tracked_by_it(tmp_path, below):
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)

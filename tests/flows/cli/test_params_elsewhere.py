@@ -73,6 +73,7 @@ def test_what_is_typed_is_relative_to_the_working_folder(project, tmp_path):
     assert record["overrides"] == {"output.labels": str(tmp_path / "elsewhere/m")}
 
 
+@pytest.mark.long
 def test_the_root_of_a_manifest_belongs_to_the_project_wherever_the_manifest_lies(project, tmp_path):
     (project / "manifests").mkdir()
     write_manifest(project / "manifests/far.yaml", "far", "photos")
@@ -87,6 +88,7 @@ def test_the_root_of_a_manifest_belongs_to_the_project_wherever_the_manifest_lie
     assert pear("annotate", "../my project/manifests/far.yaml", "--params", "../my project/params.yaml")[0] == 0
 
 
+@pytest.mark.long
 def test_records_of_earlier_versions_are_relative_to_their_settings_file(project):
     params = ("--params", project / "params.yaml")
     pear("annotate", *params, "--set", f"output.work={project / 'w'}")

@@ -48,6 +48,7 @@ RUNS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
 def test_what_makes_missing_labels_makes_just_them(params, tmp_path, words):
     write_photos(tmp_path / "photos", ["1.png", "2.png", "3.png"])
@@ -67,6 +68,7 @@ def test_what_makes_missing_labels_makes_just_them(params, tmp_path, words):
     assert pear("verify", *where)[0] == 0
 
 
+@pytest.mark.long
 def test_what_draws_the_worst_fit_draws_it(params, tmp_path, monkeypatch):
     import flows.run.orchestrate
 

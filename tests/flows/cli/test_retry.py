@@ -76,6 +76,7 @@ def annotated(two_shards, monkeypatch):
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", RUNS.values(), ids=RUNS)
 def test_every_printed_command_does_its_shard_again(project, monkeypatch, words):
     (project / "other.yaml").write_text((project / "params.yaml").read_text())
@@ -112,6 +113,7 @@ def test_every_printed_command_does_its_shard_again(project, monkeypatch, words)
         assert read_footer(path).config_hash == config
 
 
+@pytest.mark.long
 def test_the_old_files_are_kept_and_the_others_stay(annotated):
     before = files(annotated)
     assert pear("retry", "my_photos/1")[0] == 0

@@ -150,6 +150,7 @@ with stoppable("go on."):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("call", "messages"),
     [
@@ -189,6 +190,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path):
     assert (process.returncode, said) == (130, "pear: stopped by SIGINT; go on.\n")
 
 
+@pytest.mark.long
 def test_a_disk_that_takes_no_more_is_one_sentence(project):
     # No file may be larger than 12 kB, as if the disk were full: labels are larger, plans are not.
     limited = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (12000, 12000)); from flows.cli.app import app; app()"

@@ -78,6 +78,7 @@ def test_a_changed_refinement_redoes_the_refinement_only(rendered):
     assert {name.partition("/")[0] for name, state in back.items() if state == "done"} == {"refine"}
 
 
+@pytest.mark.long
 def test_a_changed_hand_estimator_redoes_hands_and_refinement(rendered):
     changed = states(rendered, hands__options={"seed": 7})
     assert {name.partition("/")[0] for name, state in changed.items() if state == "done"} == {"hands", "refine"}

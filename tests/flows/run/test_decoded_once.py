@@ -3,11 +3,14 @@
 from collections import Counter
 
 import pyarrow.parquet as pq
+import pytest
 from annotated_project import PEOPLE, annotate, own_results
 
 import flows.run.orchestrate
 import tasks.annotate.steps.parts
 from datasets_manifest.sources import decoded as decoded_photos
+
+pytestmark = pytest.mark.long
 
 
 def test_the_steps_of_a_shard_share_its_decoded_photos(rendered, tmp_path, monkeypatch):

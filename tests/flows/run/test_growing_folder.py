@@ -3,9 +3,12 @@
 import shutil
 
 import pandas as pd
+import pytest
 from annotated_project import annotate, step_states
 from manifests import write_manifest
 from stub_estimators import write_photos, write_stub_params
+
+pytestmark = pytest.mark.long
 
 
 def test_growth_in_steps_with_the_work_folder_deleted_in_between(tmp_path):

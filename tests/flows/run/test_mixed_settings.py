@@ -115,6 +115,7 @@ def test_verify_counts_every_data_set_and_compares_it_with_the_plan(rendered, tm
     assert "refine.iterations is " in verify_labels(workspace, Origin.of(rendered)).fault
 
 
+@pytest.mark.long
 def test_photos_without_people_are_no_failed_people(rendered, places, tmp_path):
     """Plain photos, of which MediaPipe is asked: nobody is there, so nobody failed and the run is good."""
     photos = tmp_path / "photos"
@@ -183,6 +184,7 @@ def waiting(rendered, places, monkeypatch):
         go_on.set()
 
 
+@pytest.mark.long
 def test_a_run_of_other_settings_is_refused_while_one_is_at_the_data_set(rendered, places, waiting):
     told = (
         rf"data set few/all is being annotated with other settings in {places['output__work']} \(refine\.iterations is "
@@ -196,6 +198,7 @@ def test_a_run_of_other_settings_is_refused_while_one_is_at_the_data_set(rendere
     assert annotate(rendered, refine__iterations=24, **places).is_good
 
 
+@pytest.mark.long
 def test_runs_of_the_same_settings_and_of_other_data_sets_go_on_side_by_side(rendered, places, tmp_path, waiting):
     assert annotate(rendered, ["few/00001"], **places).is_good
     manifest = (rendered.parent / "few.yaml").read_text()
@@ -205,6 +208,7 @@ def test_runs_of_the_same_settings_and_of_other_data_sets_go_on_side_by_side(ren
     assert waiting().is_good
 
 
+@pytest.mark.long
 def test_a_data_set_is_not_begun_anew_while_a_run_of_the_same_settings_is_at_it(rendered, places, waiting):
     before = set(Path(places["output__work"]).rglob("*.parquet"))
     settings = [f"--set={key.replace('__', '.')}={value}" for key, value in places.items()]
@@ -215,6 +219,7 @@ def test_a_data_set_is_not_begun_anew_while_a_run_of_the_same_settings_is_at_it(
     assert waiting().is_good
 
 
+@pytest.mark.long
 def test_a_shard_stays_where_it_is_when_doing_it_again_is_refused(rendered, places, waiting):
     waiting_labels = Path(places["output__labels"])
     settings = [f"--set={key.replace('__', '.')}={value}" for key, value in places.items()]

@@ -24,6 +24,8 @@ from model.body import convert
 from model.licensed_files.table import BY_ID, PAPER_BACKENDS
 from tasks.annotate.assets import inspect_assets, next_step
 
+pytestmark = pytest.mark.long
+
 PAPER = Path(__file__).parents[3] / "params.paper.yaml"
 NUM_PHOTOS = 2
 FILES = {

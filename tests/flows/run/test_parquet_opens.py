@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from annotated_project import MANIFEST, PEOPLE, annotate, step_states, write_project
 from parquet_opens import watch_opens
+
+pytestmark = pytest.mark.long
 
 
 def test_a_shard_is_opened_at_most_15_times_and_5_times_when_all_is_done(tmp_path, monkeypatch):

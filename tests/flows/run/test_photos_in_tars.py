@@ -12,6 +12,8 @@ from training_crops import training_crops
 from datasets_manifest.sources.video import FrameChoice
 from tasks.predict.inputs import decode_frames, find_sources
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def in_tar(rendered, tmp_path_factory):

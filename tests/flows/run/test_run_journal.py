@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 from annotated_project import PEOPLE, annotate, step_states, write_project
 from parquet_opens import watch_opens
 
@@ -10,6 +11,8 @@ from tasks.annotate.look.status import dataset_states
 from tasks.annotate.look.verify import verify_labels
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
+
+pytestmark = pytest.mark.long
 
 
 def test_after_a_run_nothing_has_to_be_opened_to_look(rendered, tmp_path, monkeypatch):

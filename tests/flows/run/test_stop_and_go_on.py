@@ -84,6 +84,7 @@ def test_kill_and_go_on(rendered, tmp_path):
     assert labels["quality"].tolist() == pytest.approx(whole["quality"].tolist(), abs=1e-3)
 
 
+@pytest.mark.long
 def test_a_changed_setting_after_a_kill_leaves_no_mixture(rendered, tmp_path):
     folder = project_of(rendered, tmp_path)
     settings = (folder / "params.yaml").read_text()

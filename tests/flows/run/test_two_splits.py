@@ -44,6 +44,7 @@ def test_the_report_draws_the_photo_of_the_right_split(project):
     assert drawn["two/val/1.png#0"] < -10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lost", ["red", "train.yaml", "work/plan/two/train/source.json"])
 def test_a_data_set_that_is_gone_costs_its_pictures_and_not_the_run(project, lost):
     params, red, blue = project
@@ -56,6 +57,7 @@ def test_a_data_set_that_is_gone_costs_its_pictures_and_not_the_run(project, los
     assert re.search(r"The photo cannot be shown: .*(does not exist|no manifest|cannot be read)", page.read_text())
 
 
+@pytest.mark.long
 def test_shards_that_are_no_longer_planned_are_those_of_the_split(project):
     params, red, blue = project
     write_photos(params.parent / "red", ["2.png", "3.png"], RED)

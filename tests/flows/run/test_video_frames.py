@@ -20,6 +20,8 @@ from tasks.annotate.look.inspect import draw_sample, find_label
 from tasks.annotate.settings import load_config
 from tasks.annotate.workspace import Workspace
 
+pytestmark = pytest.mark.long
+
 
 def write_around(path, photo):
     """A video that loses nothing, whose frame 1 is a photo."""

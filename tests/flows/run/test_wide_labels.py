@@ -13,6 +13,8 @@ from model.body.assets import load_open_body
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
 
+pytestmark = pytest.mark.long
+
 WIDE = {"num_betas": 500, "num_flame_shape": 60, "num_expression": 30, "refined": {"num_flame_shape": 20}}
 NUM_BETAS = load_open_body().smplx.shapedirs.shape[-1]
 

@@ -297,6 +297,7 @@ def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 
 # --- the whole way ----------------------------------------------------------------------------------------------------
+@pytest.mark.long
 def test_converted_files_give_the_body_that_was_converted(
     package_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_photo_on_which_the_backend_fails_has_a_row_and_harms_no_other(folder,
     assert row.error_detail == f"RuntimeError: {row.source} is too much for it"
 
 
+@pytest.mark.long
 def test_avatars_are_drawn_of_everybody_in_a_photo_and_of_a_video_once(folder, result, tmp_path):
     assets = load_open_body()
     meta = RendererMeta(body_model=assets.entry)

@@ -20,7 +20,7 @@ from tasks.posing import pose_bodies
 from tasks.predict import run as module
 from tasks.predict.run import predict
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("backend")]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from model.estimators.mediapipe.graphs.runner import Detection, Networks, networ
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of, look_again
 from model.estimators.mediapipe.search.pose import PoseConfig, find_in_box, first_regions
 
+pytestmark = pytest.mark.long
+
 need_mediapipe()
 data = pytest.importorskip("skimage.data")
 BOX = np.array([[70.0, 20, 400, 512]])

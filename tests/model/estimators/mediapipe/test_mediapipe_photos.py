@@ -135,6 +135,7 @@ def test_she_looks_into_the_camera_and_eyes_that_are_moved_look_aside(astronaut,
     assert left_deg(-3)[1] - ahead_deg < -5
 
 
+@pytest.mark.long
 def test_mirrored_photo_gives_the_mirrored_gaze(astronaut, keypoints, found):
     face = create("face", "mediapipe")
     aside = moved_irises(astronaut.rgb, found.evidence["face_px"][0], 4)
@@ -191,6 +192,7 @@ def test_given_boxes_keep_their_rows_and_say_what_is_wrong(astronaut, keypoints)
     assert np.isfinite(body.body_pose).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["black", "grey", "noise"])
 def test_nobody_is_found_where_nobody_is(keypoints, kind):
     random = np.random.default_rng(0)

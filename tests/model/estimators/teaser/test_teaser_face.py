@@ -145,6 +145,7 @@ def test_all_coefficients_of_the_network_are_given(teaser_path: str) -> None:
         create("face", "teaser", checkpoint_path=teaser_path, num_shape=50)
 
 
+@pytest.mark.long
 def test_half_precision_stays_near(teaser_path: str, teaser: TeaserFace) -> None:
     batch = people([photo()], [person()])
     half = TeaserFace(checkpoint_path=teaser_path, half=True).estimate(batch)

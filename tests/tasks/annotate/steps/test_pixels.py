@@ -34,6 +34,8 @@ from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.refine import refine_labels
 from tasks.annotate.workspace import ShardRef, Workspace
 
+pytestmark = pytest.mark.long
+
 masks = pytest.importorskip("model.estimators.mediapipe.masks")
 FIGURES = torch.full((1, 3), torch.nan)
 LEAST_GAIN, TILE_PX = 0.16, 96

@@ -55,6 +55,7 @@ def test_it_learns_evaluates_and_gives_out_the_average(tmp_path: Path) -> None:
         is_finished(experiment.folder, 100)
 
 
+@pytest.mark.long
 def test_killed_and_gone_on_with_it_gives_the_same_numbers(tmp_path: Path) -> None:
     config = linear_config(steps=100)
     straight, killed = (LinearExperiment(config, tmp_path / name) for name in ("straight", "killed"))
@@ -98,6 +99,7 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     assert read_rows(experiment.folder.evaluations)[-1]["error"] < 0.5
 
 
+@pytest.mark.long
 def test_a_sentence_ends_in_the_folder_of_the_run(tmp_path: Path) -> None:
     experiment = LinearExperiment(linear_config(), tmp_path)
     request = write_request(experiment)

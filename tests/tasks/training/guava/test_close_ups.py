@@ -20,6 +20,8 @@ from tasks.training.engine.loop import Trainer
 from tasks.training.guava.experiment import open_experiment
 from tasks.training.guava.request import open_plan, prepare
 
+pytestmark = pytest.mark.long
+
 LPIPS = PerceptualConfig(kind="lpips-alex", inputs="unmapped", batch="sum")
 
 

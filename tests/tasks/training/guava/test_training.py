@@ -25,7 +25,7 @@ from tasks.training.guava.pairs import FramePairs
 from tasks.training.guava.request import open_plan, prepare
 from tasks.training.guava.same_person import SamePerson
 
-pytestmark = pytest.mark.usefixtures("plain_curves")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("plain_curves")]
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ def test_the_term_of_what_is_not_seen_is_measured_always_and_charged_by_its_weig
     assert (held_total - free_total).item() == pytest.approx(0.02 * float(held["unseen"]), rel=1e-3)
 
 
+@pytest.mark.long
 def test_descending_leads_to_the_mean_of_what_is_not_seen_and_to_the_hand_that_is() -> None:
     batch = left_hands()
 

@@ -78,6 +78,7 @@ def test_a_renderer_is_learnt_measured_and_says_what_it_came_from(learnt, body):
     assert summary["other_psnr_db"] == figures["other_psnr_db"]
 
 
+@pytest.mark.long
 def test_held_out_people_are_measured_by_lpips_where_its_files_are_named_and_never_by_its_name_without(tmp_path, body):
     backbone, linear = lpips_files(tmp_path, "vgg")
     people = dataclasses.replace(SMALL.synthetic, train=5, held_out=1)
@@ -95,6 +96,7 @@ def test_held_out_people_are_measured_by_lpips_where_its_files_are_named_and_nev
     assert (named["name"], named["backbone_sha256"]) == ("lpips-vgg", checkpoint_sha256(backbone))
 
 
+@pytest.mark.long
 def test_the_same_is_not_learnt_again_and_something_else_is(learnt, tmp_path):
     path = Path(learnt.output.checkpoint)
     before, was = path.stat().st_mtime_ns, path.read_bytes()
@@ -108,6 +110,7 @@ def test_the_same_is_not_learnt_again_and_something_else_is(learnt, tmp_path):
     assert path.read_bytes() == was  # the same bytes from the same settings
 
 
+@pytest.mark.long
 def test_a_renderer_is_adapted_to_people_in_photos(learnt, photos, tmp_path, body):
     folder = tmp_path / "photos"
     for path in sorted(Path(photos.images).rglob("*.jpg")):  # photos of people as no rendered one is: all blue

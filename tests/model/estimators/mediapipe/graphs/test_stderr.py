@@ -38,6 +38,7 @@ def test_an_error_inside_loses_nothing(capfd):
     assert capfd.readouterr().err == "before\nafter\n"
 
 
+@pytest.mark.long
 def test_a_process_that_reads_a_photo_says_nothing():
     need_mediapipe()
     code = (

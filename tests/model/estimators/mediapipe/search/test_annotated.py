@@ -13,6 +13,8 @@ from model.estimators.mediapipe.landmarks import LEFT_ARM, POSE_OF_BODY, RIGHT_A
 from model.estimators.mediapipe.search.annotated import moved_to_annotations
 from model.estimators.mediapipe.search.pose import PersonPose
 
+pytestmark = pytest.mark.long
+
 need_mediapipe()
 
 

@@ -108,6 +108,7 @@ def test_a_given_box_with_nothing_in_it_says_so(portrait, keypoints):
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rocket", "coins", "brick")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "page", *OTHERS])
 def test_no_face_is_invented(keypoints, name):
     rgb = getattr(data, name)()
