@@ -40,20 +40,22 @@ class PersonCategories:
         return self.people.get(number)
 
 
-def person_categories(rows: Any, name: str, unnamed: KeypointSetName, *, keypoints: bool) -> PersonCategories:
+def person_categories(rows: Any, name: str, stated: KeypointSetName | None, *, keypoints: bool) -> PersonCategories:
     """Finds the people among the categories of a file.
 
     Args:
         rows: The file's ``categories``, or None. A file that lists none is taken to have COCO's people.
         name: What people are called; capitals make no difference.
-        unnamed: What the keypoints are where a category does not name them.
+        stated: What the keypoints are where a category does not name them; None: COCO's.
         keypoints: Whether they are wanted; else their names are not looked at.
 
     Raises:
-        ValueError: No category has the name, one is written wrongly or twice, or its keypoints are unknown.
+        ValueError: No category has the name, one is written wrongly or twice, or its keypoints are unknown or not those
+            that are stated.
     """
+    unnamed = KEYPOINT_SETS[stated or "coco"]
     if not rows:
-        return PersonCategories(people={COCO_PERSON: KEYPOINT_SETS[unnamed]}, names=None)
+        return PersonCategories(people={COCO_PERSON: unnamed}, names=None)
     names: dict[int, str] = {}
     people: dict[int, KeypointSet] = {}
     for row in rows if isinstance(rows, list) else [rows]:
@@ -67,7 +69,7 @@ def person_categories(rows: Any, name: str, unnamed: KeypointSetName, *, keypoin
         if names.setdefault(number, row["name"]) != row["name"]:
             raise ValueError(f"its category {number} stands for both {names[number]!r} and {row['name']!r}")
         if row["name"].strip().casefold() == name.strip().casefold():
-            people[number] = _points(row.get("keypoints"), unnamed) if keypoints else KEYPOINT_SETS[unnamed]
+            people[number] = _points(row.get("keypoints"), stated) if keypoints else unnamed
     if not people:
         raise ValueError(
             f"none of its categories is called {name!r}; it has {listed(names)}. If people have another name there, "
@@ -76,12 +78,18 @@ def person_categories(rows: Any, name: str, unnamed: KeypointSetName, *, keypoin
     return PersonCategories(people=people, names=names)
 
 
-def _points(names: Any, unnamed: KeypointSetName) -> KeypointSet:
+def _points(names: Any, stated: KeypointSetName | None) -> KeypointSet:
     if not names:
-        return KEYPOINT_SETS[unnamed]
+        return KEYPOINT_SETS[stated or "coco"]
     if not isinstance(names, list) or not all(map(is_text, names)):
         raise ValueError(f"the keypoints of its people must be a list of names, got {names!r:.80}")
-    return keypoint_set(names)
+    found = keypoint_set(names)
+    if stated is not None and found.wholebody != KEYPOINT_SETS[stated].wholebody:
+        raise ValueError(
+            f"its people have the keypoints {', '.join(names)}, which are not those of layout.keypoint_set {stated} "
+            f"({', '.join(KEYPOINT_SETS[stated].points)}); drop the setting, or correct the names in the file"
+        )
+    return found
 
 
 def listed(names: Mapping[int, str]) -> str:

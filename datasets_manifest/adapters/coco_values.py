@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -76,23 +76,44 @@ def is_crowd(row: Mapping[str, Any]) -> bool:
 
 def box_xyxy(row: Mapping[str, Any]) -> np.ndarray:
     """(4,) float32 of the row's x, y, width, height."""
-    x, y, width, height = _numbers(row, "bbox", 4, "x, y, width, height")
+    x, y, width, height = numbers(row, "bbox", 4, "x, y, width, height")
     if width <= 0 or height <= 0:
         raise RowError(f"the box is {width} px wide and {height} px high.", ErrorCode.BOX_INVALID)
     return np.array([x, y, x + width, y + height], dtype=np.float32)
 
 
+def ignored_regions(image: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    """Polygons (N, 2) px whose people are not annotated, as PoseTrack writes them: x and y apart, in lists of polygons
+    or, of a single one, of numbers."""
+    sides = [image.get(f"ignore_regions_{axis}") or [] for axis in "xy"]
+    sides = [[side] if isinstance(side, list) and side and not isinstance(side[0], list) else side for side in sides]
+    if not all(isinstance(side, list) for side in sides) or len(sides[0]) != len(sides[1]):
+        raise RowError("ignore_regions_x and ignore_regions_y must be as many polygons.")
+    regions = []
+    for number, pair in enumerate(zip(*sides, strict=True)):
+        if not all(isinstance(side, list) for side in pair) or len(pair[0]) != len(pair[1]):
+            raise RowError(f"its ignored region {number} must have as many x as y.")
+        named = {"x": pair[0], "y": pair[1]}
+        regions.append(np.stack([numbers(named, axis, len(pair[0]), "of an ignored region") for axis in "xy"], 1))
+    return tuple(region for region in regions if len(region) > 2)
+
+
 def triplets(row: Mapping[str, Any], name: str, count: int) -> np.ndarray:
     """(count, 3) float32 as written."""
-    return _numbers(row, name, 3 * count, f"{count} points of x, y, flag").reshape(count, 3)
+    return numbers(row, name, 3 * count, f"{count} points of x, y, flag").reshape(count, 3)
 
 
-def flagged(points: np.ndarray, name: str, visible_flag: int = 2) -> np.ndarray:
-    """(N, 3) with COCO's flag 0, 1, 2 -> (N, 3) with a score; points that are not labelled become zero."""
+def flagged(points: np.ndarray, name: str, visible_flag: int = 2, known: Sequence[int] = (0, 1, 2)) -> np.ndarray:
+    """(N, 3) with COCO's flag 0, 1, 2, or other known ones -> (N, 3) with a score; points that are not labelled become
+    zero."""
     flags = points[:, 2]
-    wrong = np.flatnonzero(~np.isin(flags, (0, 1, 2)))
+    wrong = np.flatnonzero(~np.isin(flags, known))
     if wrong.size:
-        raise RowError(f"the flag of point {wrong[0]} of {name} must be 0, 1 or 2, got {flags[wrong[0]]:g}.")
+        expected = ", ".join(map(str, known[:-1])) + f" or {known[-1]}"
+        raise RowError(
+            f"the flag of point {wrong[0]} of {name} must be {expected}, got {flags[wrong[0]]:g}; if it is a "
+            "confidence, say so by layout.flags: score."
+        )
     return _masked(points, np.where(flags >= visible_flag, 1.0, HIDDEN_SCORE * flags))
 
 
@@ -120,7 +141,7 @@ def _masked(points: np.ndarray, score: np.ndarray) -> np.ndarray:
     return np.concatenate([kept, score[:, None]], axis=1).astype(np.float32)
 
 
-def _numbers(row: Mapping[str, Any], name: str, count: int, meaning: str) -> np.ndarray:
+def numbers(row: Mapping[str, Any], name: str, count: int, meaning: str) -> np.ndarray:
     """(count,) float32 of a JSON list of plain numbers."""
     values = row.get(name)
     expected = f"{name} must be {count} numbers ({meaning})"
@@ -130,8 +151,8 @@ def _numbers(row: Mapping[str, Any], name: str, count: int, meaning: str) -> np.
         raise RowError(f"{expected}, got {len(values)}.")
     if set(map(type, values)) <= {int, float}:
         with suppress(OverflowError):
-            numbers = np.array(values, dtype=np.float64)
-            if (np.abs(numbers) < MAX_NUMBER).all():
-                return numbers.astype(np.float32)
+            found = np.array(values, dtype=np.float64)
+            if (np.abs(found) < MAX_NUMBER).all():
+                return found.astype(np.float32)
     first = next(i for i, v in enumerate(values) if type(v) not in (int, float) or not abs(v) < MAX_NUMBER)
     raise RowError(f"{expected} below 1e9, but number {first} is {shown(values[first])}.")

@@ -46,7 +46,8 @@ class Truth3d:
     model: ModelName | None = None
     """Whose parameters they are; None = points alone."""
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Names of ``PARAMETER_SIZES``: rotations as axis-angle, flat; betas and expression of any number."""
+    """Names of ``PARAMETER_SIZES``: rotations as axis-angle, flat, of hands from the relaxed pose (``flat_hand_mean``
+    false); betas and expression of any number."""
     gender: GenderName = "neutral"
     """Of the body model."""
     keypoints_m: np.ndarray | None = None

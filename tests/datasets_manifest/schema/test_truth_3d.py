@@ -22,7 +22,9 @@ def test_people_of_one_shard_may_know_different_things():
     table = table_from_columns(pack_truth_3d(people), pa.schema(truth_3d_columns()))
     first, nothing, second, points = map(truth_3d_of, table.to_pylist())
     assert nothing is None
-    assert first and second and points
+    assert first
+    assert second
+    assert points
     assert (first.model, first.gender, first.frame, first.num_betas) == ("smpl", "male", "camera", 10)
     assert (second.model, second.num_betas) == ("smplx", 11)
     np.testing.assert_allclose(first.parameters["global_orient"], [0.1, 0.2, 0.3])

@@ -224,7 +224,7 @@ def test_a_root_that_may_not_be_read_is_said_to_be_that(project):
 
 def test_odd_names_in_annotations_are_no_end_of_a_plan(project):
     _, workspace, folder = project
-    names = ["0.jpg", "x" * 300 + ".jpg", "loop.jpg", "pipe.jpg", "../out.jpg", "/etc/passwd"]
+    names = ["0.jpg", "x" * 300 + ".jpg", "loop.jpg", "pipe.jpg", "../out.jpg", "/../etc/passwd"]
     (folder / "photos/loop.jpg").symlink_to("loop.jpg")
     os.mkfifo(folder / "photos/pipe.jpg")
     images = [{"id": i, "file_name": name, "width": 9, "height": 9} for i, name in enumerate(names)]
