@@ -108,6 +108,17 @@ class DeltaTheta:
             return alignment[_PARENTS].transpose(-1, -2) @ pose @ alignment[1:]
         raise ValueError(f"composition must be conjugate, additive or copy, got {composition!r}.")
 
+    def smpl_pose(self, smplx_pose: Tensor) -> Tensor:
+        """SMPL-X body pose (..., 21, 3, 3) -> SMPL body pose, the inverse of the composition `conjugate`."""
+        alignment = _like(self.alignment, smplx_pose)
+        return alignment[_PARENTS] @ smplx_pose @ alignment[1:].transpose(-1, -2)
+
+    def smpl_betas(self, smplx_betas: Tensor) -> Tensor:
+        """SMPL-X shape (..., S'' <= S) -> the SMPL shape (..., S') that `betas` brings nearest to it."""
+        missing = len(self.betas_offset) - smplx_betas.shape[-1]
+        centred = torch.nn.functional.pad(smplx_betas, (0, missing)) - _like(self.betas_offset, smplx_betas)
+        return centred @ torch.linalg.pinv(_like(self.betas_matrix, smplx_betas)).mT
+
     def betas(self, smpl_betas: Tensor) -> Tensor:
         """SMPL shape (..., S'' <= S') -> SMPL-X shape (..., S): coefficients of one space mean nothing in the other."""
         num = smpl_betas.shape[-1]
@@ -174,7 +185,7 @@ def compute_delta_theta(
     problem = rest_problem(smpl, smplx, surface, config, config.num_betas)
     copied, state = problem.in_pose(), problem.in_pose(solution.state.rotations)
     rotations = state.rotations[0]
-    smpl_pelvis = _pelvis(smpl, problem.target_dirs.shape[-1])
+    smpl_pelvis = rest_pelvis(smpl, problem.target_dirs.shape[-1])
     return DeltaTheta(
         key=cache_key(smpl, smplx, surface, config),
         smpl_sha256=smpl.sha256,
@@ -185,7 +196,7 @@ def compute_delta_theta(
         betas_offset=state.betas[0].numpy(),
         betas_matrix=problem.shape_map(state).numpy(),
         smpl_pelvis_m=smpl_pelvis,
-        smplx_pelvis_m=_pelvis(smplx, state.betas.shape[-1]),
+        smplx_pelvis_m=rest_pelvis(smplx, state.betas.shape[-1]),
         pelvis_offset_m=state.transl[0].numpy() - smpl_pelvis[:, 0],
         copied_error_m=problem.mean_distance(copied),
         aligned_error_m=problem.mean_distance(state),
@@ -200,7 +211,7 @@ def _world(rotations: Tensor) -> Tensor:
     return torch.stack(world)
 
 
-def _pelvis(body: BodyAssets, num_betas: int) -> NDArray[np.float64]:
+def rest_pelvis(body: BodyAssets, num_betas: int) -> NDArray[np.float64]:
     """(3, 1 + num_betas) rest pelvis at zero shape, then per unit of each coefficient."""
     row = body.joint_regressor[skeleton.PELVIS].astype(np.float64)
     return np.column_stack([row @ body.v_template, np.einsum("v,vcs->cs", row, body.shapedirs[..., :num_betas])])

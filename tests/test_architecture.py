@@ -50,7 +50,7 @@ ROOMS = {
         "body_model": {"settings"},
         "estimators": {"settings"},
         "evaluate": {"posing"},
-        "export": {"body_model", "display", "settings", "tracks", "wording"},
+        "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},
         "report": {"lenses", "posing", "tracks"},
         "synthetic": {"display", "posing", "revisions", "version"},
         "people_renderer": {"body_model", "settings"},

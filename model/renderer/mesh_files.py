@@ -10,7 +10,7 @@ Legend: P people, V vertices, F faces.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -33,6 +33,7 @@ def encode_meshes(
     *,
     form: MeshFormat = "gltf",
     colours: np.ndarray | None = None,
+    copyright: str = "",
 ) -> bytes:
     """People of one photo as one file, an object a person.
 
@@ -42,6 +43,7 @@ def encode_meshes(
         names: P different names of the objects.
         form: ``gltf`` (binary, .glb) or ``obj``.
         colours: (V, 3) 0..255 of the vertices, or None; an OBJ has none, since the format does not define them.
+        copyright: What the file says of its terms; an OBJ says nothing.
 
     Raises:
         ValueError: Another format, nobody, a vertex that is not finite, or not one different name a person.
@@ -65,7 +67,11 @@ def encode_meshes(
         # process=True would merge vertices, and their numbers would no longer be those of the body model.
         mesh = trimesh.Trimesh(points, faces, vertex_colors=_rgba(colours), process=False)
         scene.add_geometry(mesh, node_name=name, geom_name=name)
-    data = scene.export(file_type="glb", include_normals=True)
+
+    def state(document: dict[str, Any]) -> None:
+        document["asset"] |= {"copyright": copyright} if copyright else {}
+
+    data = scene.export(file_type="glb", include_normals=True, tree_postprocessor=state)
     assert isinstance(data, bytes)
     return data
 

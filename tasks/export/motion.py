@@ -29,6 +29,8 @@ from tasks.tracks.world import Placed, up_axis, z_up
 Reference = Literal["world", "camera"]
 IDENTITY = ("betas", "flame_shape", "head_scale")
 """Parameters that a motion has once."""
+STILL_HZ = 30.0
+"""Rate of a motion of one frame, where a format wants one."""
 _SAME = 1e-4
 """Coefficients that differ by less are the same."""
 _EVEN = 0.1
@@ -83,8 +85,8 @@ class Motion:
 
     @property
     def rate_hz(self) -> float:
-        """Frames a second, by the median step."""
-        return float(1 / np.median(np.diff(self.time_s)))
+        """Frames a second, by the median step; of a single frame a usual rate."""
+        return float(1 / np.median(np.diff(self.time_s))) if len(self) > 1 else STILL_HZ
 
     @property
     def varies(self) -> bool:
@@ -119,6 +121,30 @@ def motions_of(columns: Columns, **stated: Any) -> Iterator[Motion]:
         yield _motion(name, columns.take(rows), columns.take(groups == name.group), **stated)
 
 
+def motion_of_one(row: Columns, **stated: Any) -> Motion:
+    """A person of a photo, one row, as a motion of one frame as seen from the camera."""
+    people, _ = _parameters(row, np.array([True]))
+    people = _turned(people, Placed.of(np.full((1, 3, 4), np.nan)), axes := z_up(_CAMERA_UP))
+    return Motion(
+        name=Track(str(row["image"][0]), int(row["person"][0])),
+        parameters=people,
+        frame=np.zeros(1, np.int64),
+        time_s=np.zeros(1),
+        start_s=0.0,
+        state=np.full(1, FrameState.FOUND, np.uint8),
+        part_valid=_part_valid(row),
+        reference="camera",
+        camera=None,
+        axes_from_reference=axes,
+        reshaped=0,
+        **stated,
+    )
+
+
+def _part_valid(rows: Columns) -> np.ndarray:
+    return np.column_stack([rows[f"{part}_valid"] for part in PART_NAMES])
+
+
 def _motion(name: Track, track: Columns, group: Columns, **stated: Any) -> Motion:
     cameras, found = track["camera"], found_rows(track.table)
     is_world = bool(np.isfinite(group["world_to_camera"]).all())
@@ -132,7 +158,7 @@ def _motion(name: Track, track: Columns, group: Columns, **stated: Any) -> Motio
     state = np.full(len(frame), FrameState.FILLED, np.uint8)
     state[at] = np.where(found, FrameState.FOUND, FrameState.BRIDGED)
     part_valid = np.zeros((len(frame), len(PART_NAMES)), bool)
-    part_valid[at] = np.column_stack([track[f"{part}_valid"] for part in PART_NAMES])
+    part_valid[at] = _part_valid(track)
     up = up_axis(Placed.of(group["world_to_camera"]).rotation) if is_world else _CAMERA_UP
     people, reshaped = _parameters(track, found)
     placed = Placed.of(track["world_to_camera"] if is_world else np.full((len(at), 3, 4), np.nan))

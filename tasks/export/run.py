@@ -1,146 +1,213 @@
-"""Writes tracks in a format of others: ``<out>/<format>/<data set>/<split>/<group>.track<number>...``."""
+"""Writes labels or predictions in a format of others, into ``<out>/<format>/<data set>/<split>``."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from itertools import chain, groupby
+from pathlib import Path
 from typing import Any
 
-from datasets_manifest.files import write_bytes, write_text
-from datasets_manifest.paths import inside
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
+from datasets_manifest.schema.people import found_rows, is_bridged
 from datasets_manifest.shards.body_entry import body_identity, body_name
-from datasets_manifest.shards.shard import Shard
+from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
-from datasets_manifest.sources.image_names import MEMBER_MARK
+from datasets_manifest.sources.image_source import ImageSource
 from model.body.ehms import EHMs
 from tasks.body_model import full_body, people_size
-from tasks.display import Display
-from tasks.export.formats import FORMATS
-from tasks.export.motion import FrameState, Motion, motions_of
-from tasks.export.rows import label_rows, predicted_rows
+from tasks.display import Counter, Display
+from tasks.export.exported import Exported
+from tasks.export.formats import FORMATS, Format, TrackFormat
+from tasks.export.people.people import People, PointBody, usable_rows
+from tasks.export.people.smpl import SmplBody
+from tasks.export.people.target import Target
+from tasks.export.rows import PREDICTIONS, label_rows, predicted_rows
+from tasks.export.terms import Terms, check_mesh
+from tasks.export.tracks import write_tracks
 from tasks.settings import BodyModelConfig
-from tasks.wording import counted
 
-LIST = "export.json"
-"""Beside the files of a split: what they are, and what of them no label says."""
-
-
-@dataclass(kw_only=True, slots=True)
-class Exported:
-    """What was written of a split of a data set."""
-
-    folder: Path
-    """Where."""
-    terms: dict[str, Any]
-    """What holds for all files."""
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What is said of each, by its name."""
-    states: Counter[FrameState] = field(default_factory=Counter)
-    """Frames by where their pose comes from."""
-    stills: int = 0
-    """Tracks of one frame, of which there are no files."""
-
-    def lines(self) -> Iterator[str]:
-        """What was written, and what is not as a label says."""
-        yield f"{self.folder}: {counted(len(self.files), 'track')}, {counted(self.states.total(), 'frame')}"
-        bridged, filled = self.states[FrameState.BRIDGED], self.states[FrameState.FILLED]
-        gaps, reshaped, varying = (
-            sum(own[name] for own in self.files.values()) for name in ("num_gaps", "reshaped", "varies")
-        )
-        told = (
-            (bridged, f"{bridged} bridged: nobody was found there"),
-            (filled, f"{filled} in {counted(gaps, 'gap')} without a label, straight from the one before to the next"),
-            (reshaped, f"{reshaped} in another shape than their track's mean, which is written"),
-            (
-                varying,
-                f"{counted(varying, 'track')} whose frames are not evenly spaced; the rate is the median",
-            ),
-            (self.stills, f"{counted(self.stills, 'track')} of one frame left out"),
-        )
-        yield from (f"  {sentence}" for number, sentence in told if number)
-
-    def write_list(self) -> None:
-        """Writes ``export.json``."""
-        files = [{"file": name} | told for name, told in self.files.items()]
-        write_text(self.folder / LIST, json.dumps(self.terms | {"files": files}, indent=1) + "\n")
+TOGETHER = "together"
+"""Folder of what is of several data sets."""
 
 
-def export_labels(
-    labels: Path, body: EHMs, form: str, out: Path, display: Display, datasets: Sequence[str] = ()
-) -> list[Exported]:
-    """Writes every track of some data sets; files of before are replaced, those of tracks that are gone deleted.
+def _no_smpl() -> None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportRequest:
+    """What to write, and what is allowed."""
+
+    form: str
+    """One of ``FORMATS``."""
+    out: Path
+    """Folder above the files."""
+    datasets: tuple[str, ...] = ()
+    """Ids; none means all."""
+    together: bool = False
+    """Whether all data sets go into one file, where the format is of many people."""
+    mixed_terms: bool = False
+    """Whether data sets of differing terms may."""
+    licensed_mesh: bool = False
+    """Whether meshes of a licensed body may be written."""
+    photos: Callable[[str, str], ImageSource] | None = None
+    """Gives the photos of a data set and split."""
+    smpl: Callable[[], SmplBody | None] = field(default=_no_smpl)
+    """Gives the SMPL body of the labels' body, where there is one."""
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown format, and one that cannot hold several people."""
+        if self.form not in FORMATS:
+            raise ValueError(f"--to {self.form}: expected one of {', '.join(FORMATS)}")
+        if self.together and isinstance(self.format, TrackFormat):
+            raise ValueError(f"--together: {self.form} is one file a track; leave it")
+
+    @property
+    def format(self) -> Format:
+        """How it is written."""
+        return FORMATS[self.form]
+
+
+def export_labels(labels: Path, body: EHMs, request: ExportRequest, display: Display) -> list[Exported]:
+    """Writes the people of some data sets; files of before are replaced, those of people who are gone deleted.
 
     Args:
         labels: Folder of the labels.
         body: Their body model.
-        form: One of ``FORMATS``.
-        out: Folder above the files.
+        request: What to write.
         display: Shows how far it is.
-        datasets: Ids; none means all with groups.
 
     Raises:
-        ValueError: Another format; a data set has no labels, or none in groups; they are of another body; the name of
-            a group is none of a file, or that of two; or the format cannot hold the body.
+        ValueError: A data set has no labels, or none that the format can hold; they are of another body; the name of
+            a group is none of a file, or that of two; the format cannot hold the body; or it is not allowed.
     """
-    _check_format(form)
+    datasets = request.datasets
     paths = [path for path in shard_files(labels) if not datasets or path.parent.parent.name in datasets]
     if missing := sorted(set(datasets) - {path.parent.parent.name for path in paths}):
         raise ValueError(f"{labels} has no labels of the data set {' or '.join(missing)}; annotate it first")
-    found: dict[Path, Exported] = {}
-    for done, path in enumerate(paths):
-        display.show("shards", done, len(paths), "", None)
-        with Shard(path) as shard:
-            rows, footer = label_rows(shard), shard.footer
-        if rows is None:
-            continue
-        _check_body(path, footer.body_model, body)
-        folder = out / form / path.parent.parent.name / path.parent.name
-        terms = {"labels": footer.manifest.get("licence"), "body model": footer.body_model.get("licence")}
-        licence = "; ".join(f"{what}: {' '.join(str(text).split())}" for what, text in terms.items() if text)
-        for motion in motions_of(rows, body_model=footer.body_model, licence=licence):
-            _write(motion, body, form, found.setdefault(folder, _of(folder, form, footer.body_model, licence)))
-    if not found:
+    counter = Counter("shards", len(paths), display)
+    base, found = request.out / request.form, list[Exported]()
+    groups = [(folder, list(own)) for folder, own in groupby(paths, lambda path: path.parent)]
+    if request.together and groups:
+        groups = [(labels / TOGETHER, paths)]
+    for folder, own in groups:
+        terms = _terms(own, body)
+        terms.check_one(allowed=request.mixed_terms)
+        name = (TOGETHER,) if request.together else (folder.parent.name, folder.name)
+        written = _write(_rows(counter.count(own)), body, terms, request, base.joinpath(*name), "_".join(name))
+        found.append(written)
+    if not any(written.files for written in found):
         named = f"the data set {' and '.join(datasets)}" if datasets else "any data set"
-        raise ValueError(
-            f"{labels} has no tracks of {named}: {form} is motion, of labels of videos or of scenes of several cameras"
-        )
-    return _finished(found.values())
+        raise ValueError(_nothing(f"{labels} has no", f" of {named}", request))
+    return _finished(found)
 
 
-def export_predictions(people: Path, config: BodyModelConfig, form: str, out: Path) -> list[Exported]:
-    """Writes every track of predicted videos, into ``<out>/<format>/predictions``; otherwise as ``export_labels``.
+def export_predictions(people: Path, config: BodyModelConfig, request: ExportRequest) -> list[Exported]:
+    """Writes predicted people, into ``<out>/<format>/predictions``; otherwise as ``export_labels``.
 
     Args:
         people: Folder or file of the rows.
         config: Their body model.
-        form: One of ``FORMATS``.
-        out: Folder above the files.
+        request: What to write.
 
     Raises:
         ValueError: As ``predicted_rows`` and ``export_labels``.
     """
-    _check_format(form)
     rows, stated = predicted_rows(people)
     betas, flame_shape, expression = (rows[name].shape[1] for name in ("betas", "flame_shape", "flame_expression"))
     size = BodySize(num_betas=betas, num_flame_shape=flame_shape, num_expression=expression)
     body = full_body(config, people_size(config, size))
     _check_body(people, stated, body)
-    licence = f"body model: {stated['licence']}" if stated.get("licence") else ""
-    own = _of(out / form / "predictions", form, stated, licence)
-    for motion in motions_of(rows, body_model=stated, licence=licence):
-        _write(motion, body, form, own)
-    if not own.files:
-        raise ValueError(f"{people} has no tracks of two frames or more: {form} is motion, of predictions of videos")
-    return _finished([own])
+    terms = Terms(data={}, body_model=stated)
+    written = _write([rows], body, terms, request, request.out / request.form / PREDICTIONS, PREDICTIONS)
+    if not written.files:
+        raise ValueError(_nothing(f"{people} has no", "", request))
+    return _finished([written])
 
 
-def _check_format(form: str) -> None:
-    if form not in FORMATS:
-        raise ValueError(f"--to {form}: expected one of {', '.join(FORMATS)}")
+def _write(
+    rows: Iterable[Columns], body: EHMs, terms: Terms, request: ExportRequest, folder: Path, stem: str
+) -> Exported:
+    form = request.format
+    stated = {"format": request.form, "axes": form.axes, "licence": terms.text, "body_model": dict(terms.body_model)}
+    exported = Exported(folder=folder, stated=stated, licence=terms.page)
+    if isinstance(form, TrackFormat):
+        if form.is_mesh:
+            check_mesh(request.form, terms.body_model, allowed=request.licensed_mesh)
+        write_tracks(rows, form, body, terms, exported)
+        return exported
+    tally = _Tally()
+    batches = tally.people(rows, PointBody(body))
+    if (first := next(batches, None)) is not None:
+        target = Target(
+            exported=exported,
+            stem=stem,
+            terms=terms,
+            together=request.together,
+            photos=request.photos,
+            smpl=request.smpl,
+        )
+        count = form.write(chain([first], batches), target)
+        exported.title = f"{count} {'person' if count == 1 else 'people'}"
+    exported.remarks += tally.remarks()
+    return exported
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts whom an export leaves out."""
+
+    bridged: int = 0
+    unusable: int = 0
+
+    def people(self, batches: Iterable[Columns], body: PointBody) -> Iterator[People]:
+        """The usable people of some rows, batch by batch; batches of nobody are passed over."""
+        for rows in batches:
+            usable = usable_rows(rows)
+            self.bridged += int(is_bridged(rows.table).sum())
+            self.unusable += int((found_rows(rows.table) & ~usable).sum())
+            if usable.any():
+                yield People(rows.take(usable), body)
+
+    def remarks(self) -> list[tuple[int, str]]:
+        """Who is not there."""
+        return [
+            (self.bridged, f"{self.bridged} bridged left out: nobody was found there"),
+            (self.unusable, f"{self.unusable} without a box, points, camera or pose left out"),
+        ]
+
+
+def _rows(paths: Iterable[Path]) -> Iterator[Columns]:
+    for path in paths:
+        with Shard(path) as shard:
+            yield label_rows(shard)
+
+
+def _terms(paths: Iterable[Path], body: EHMs) -> Terms:
+    """What the footers of some labels say.
+
+    Raises:
+        ValueError: Labels are of another body.
+    """
+    data: dict[str, str] = {}
+    for path in paths:
+        footer = read_footer(path)
+        _check_body(path, footer.body_model, body)
+        licence = str(footer.manifest.get("licence") or "")
+        name = path.parent.parent.name
+        data[name if data.get(name, licence) == licence else f"{name}/{path.parent.name}"] = licence
+    return Terms(data=data, body_model=body.assets.entry)
+
+
+def _nothing(who: str, of_what: str, request: ExportRequest) -> str:
+    if isinstance(request.format, TrackFormat) and request.format.still is None:
+        return (
+            f"{who} tracks of two frames or more{of_what}: {request.form} is motion, of videos or of scenes of several "
+            "cameras; bvh, glb and the formats of people take photos too"
+        )
+    return f"{who} people{of_what} for {request.form}"
 
 
 def _check_body(path: Path, stated: Mapping[str, Any], body: EHMs) -> None:
@@ -151,64 +218,7 @@ def _check_body(path: Path, stated: Mapping[str, Any], body: EHMs) -> None:
         )
 
 
-def _of(folder: Path, form: str, body_model: Mapping[str, Any], licence: str) -> Exported:
-    terms = {"format": form, "axes": FORMATS[form].axes, "licence": licence, "body_model": dict(body_model)}
-    return Exported(folder=folder, terms=terms)
-
-
-def _write(motion: Motion, body: EHMs, form: str, exported: Exported) -> None:
-    """Writes the file of a motion, if it is one."""
-    if len(motion) < 2:
-        exported.stills += 1
-        return
-    name = f"{_plain(motion.name.group)}.track{motion.name.track}{FORMATS[form].ending}"
-    if name in exported.files:
-        raise ValueError(f"{exported.folder / name} would be the file of two tracks; rename one of their videos")
-    write_bytes(inside(exported.folder, name), FORMATS[form].encode(motion, body))
-    exported.files[name] = _told(motion)
-    exported.states.update(FrameState(state) for state in motion.state.tolist())
-
-
 def _finished(exported: Iterable[Exported]) -> list[Exported]:
     for own in exported:
-        _delete_old(own)
-        own.write_list()
+        own.finish()
     return list(exported)
-
-
-def _plain(group: str) -> str:
-    """What a group is called below a folder: its name without what leads out of there."""
-    parts = [part for part in PurePosixPath(group).parts if part not in ("/", "..")]
-    return "/".join(parts).replace(MEMBER_MARK, "@")
-
-
-def _told(motion: Motion) -> dict[str, Any]:
-    """What ``export.json`` says of a file."""
-    gaps = motion.frames_of(FrameState.FILLED)
-    return {
-        "group": motion.name.group,
-        "track": motion.name.track,
-        "frames": len(motion),
-        "first_frame": int(motion.frame[0]),
-        "last_frame": int(motion.frame[-1]),
-        "rate_hz": motion.rate_hz,
-        "start_s": float(motion.time_s[0]),
-        "reference": motion.reference,
-        "camera": motion.camera,
-        "axes_from_reference": motion.axes_from_reference.tolist(),
-        "bridged": motion.frames_of(FrameState.BRIDGED),
-        "gaps": gaps,
-        "num_gaps": len(gaps),
-        "reshaped": motion.reshaped,
-        "varies": motion.varies,
-    }
-
-
-def _delete_old(exported: Exported) -> None:
-    """Deletes what an earlier export wrote there and this one did not."""
-    before = exported.folder / LIST
-    if not before.is_file():
-        return
-    names = {own["file"] for own in json.loads(before.read_text(encoding="utf-8"))["files"]}
-    for name in names - exported.files.keys():
-        inside(exported.folder, name).unlink(missing_ok=True)

@@ -121,6 +121,14 @@ def test_conjugate_beats_additive_beats_copying(bodies, transfer, sigma_rad):
     assert mean["conjugate"] < 0.1 * mean["additive"] < 0.05 * mean["copy"]
 
 
+def test_the_way_back_gives_the_pose_and_the_shape_again(transfer):
+    rng = np.random.default_rng(5)
+    pose = so3.exp(torch.from_numpy(rng.normal(0, 0.5, (4, 21, 3))))
+    assert torch.allclose(transfer.smpl_pose(transfer.apply(pose)), pose, atol=1e-12)
+    betas = torch.from_numpy(rng.normal(size=(4, transfer.betas_matrix.shape[1])))
+    assert torch.allclose(transfer.smpl_betas(transfer.betas(betas)), betas, atol=1e-6)
+
+
 def test_at_rest_conjugate_and_additive_agree(bodies, transfer):
     error = posed_errors_m(bodies, transfer, 0.0, num_poses=1)
     assert float(error["conjugate"]) == pytest.approx(float(error["additive"]), abs=1e-6)

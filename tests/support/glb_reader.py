@@ -10,20 +10,24 @@ _TYPES = {5121: np.uint8, 5125: np.uint32, 5126: np.float32}
 _WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
+def parts_of(data: bytes) -> tuple[dict, bytes]:
+    """The JSON document and the arrays' bytes."""
+    magic, version, length = struct.unpack_from("<4sII", data)
+    assert (magic, version, length) == (b"glTF", 2, len(data))
+    size, kind = struct.unpack_from("<I4s", data, 12)
+    assert kind == b"JSON"
+    binary, kind = struct.unpack_from("<I4s", data, 20 + size)
+    assert kind == b"BIN\0"
+    assert 28 + size + binary == len(data)
+    return json.loads(data[20 : 20 + size]), data[28 + size :]
+
+
 class Glb:
     """One skinned mesh with one animation."""
 
     def __init__(self, data: bytes) -> None:
-        magic, version, length = struct.unpack_from("<4sII", data)
-        assert (magic, version, length) == (b"glTF", 2, len(data))
-        size, kind = struct.unpack_from("<I4s", data, 12)
-        assert kind == b"JSON"
-        self.document = json.loads(data[20 : 20 + size])
-        binary, kind = struct.unpack_from("<I4s", data, 20 + size)
-        assert kind == b"BIN\0"
-        self.binary = data[28 + size : 28 + size + binary]
-        assert 28 + size + binary == len(data)
-        assert self.document["buffers"] == [{"byteLength": binary}]
+        self.document, self.binary = parts_of(data)
+        assert self.document["buffers"] == [{"byteLength": len(self.binary)}]
 
     def array(self, accessor: int) -> np.ndarray:
         """Values (N,) or (N, n) of an accessor; stated bounds are checked."""

@@ -82,6 +82,12 @@ def moving_columns(
     return columns | {name: [value] * count for name, value in {**same, **vectors}.items()}
 
 
+def as_photos(columns: dict[str, Any]) -> dict[str, Any]:
+    """The same people in photos that stand alone, one a moment."""
+    names = ("group", "camera", "frame", "time_s", "track", "world_to_camera", "views_joined", "frames_joined")
+    return columns | {name: [None] * len(columns["image"]) for name in names}
+
+
 def bridge(columns: dict[str, Any], rows: list[int]) -> None:
     """Makes nobody found in some rows."""
     for row in rows:
@@ -91,14 +97,23 @@ def bridge(columns: dict[str, Any], rows: list[int]) -> None:
             columns[f"{part}_valid"][row] = False
 
 
-def write_moving(folder: Path, groups: list[dict[str, Any]], body_model: dict[str, Any], shard: int = 0) -> Path:
+def write_moving(
+    folder: Path,
+    groups: list[dict[str, Any]],
+    body_model: dict[str, Any],
+    shard: int = 0,
+    *,
+    dataset: str = "moving",
+    licence: str = "CC0-1.0",
+) -> Path:
     """Writes a shard of some groups; returns its path."""
     schema = label_schema(in_groups=True)
-    table = table_from_columns({name: [v for own in groups for v in own[name]] for name in groups[0]}, schema)
+    columns = {name: [v for own in groups for v in own[name]] for name in groups[0]}
+    table = table_from_columns(columns | {"dataset": [dataset] * len(columns["image"])}, schema)
     footer = Footer(
-        config={"step": "test"}, code_version="0", manifest={"id": "moving", "licence": "CC0-1.0"},
+        config={"step": "test"}, code_version="0", manifest={"id": dataset, "licence": licence},
         shard=f"{shard:05d}", body_model=body_model,
     )  # fmt: skip
-    path = shard_path(folder, "moving", "all", shard)
+    path = shard_path(folder, dataset, "all", shard)
     write_shard(path, table, footer)
     return path

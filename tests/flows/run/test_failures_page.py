@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import subprocess
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import browse, needs_browser, picture_of
 from PIL import Image
 
 from flows.run import artifacts
 from tasks.annotate.look.failures import Failure, FailureCounts
 from tasks.annotate.run.publish import WorstFit
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
-
-
-def _browse(url: str, profile: Path, *output: str) -> str:
-    command = [
-        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-        "--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={profile}",
-        "--window-size=1400,1100", "--virtual-time-budget=15000", "--timeout=60000", *output, url,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+pytestmark = needs_browser
 
 
 def _gradient_png() -> bytes:
@@ -85,34 +70,24 @@ def _artifact_page(api: str, run_id: str, key: str) -> str:
     return f"{api.removesuffix('/api')}/artifacts/artifact/{artifact['id']}"
 
 
-def _assert_not_blank(picture: Path) -> np.ndarray:
-    with Image.open(picture) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    assert len(np.unique(pixels.reshape(-1, 3)[::37], axis=0)) > 20, "the page is blank"
-    return pixels
-
-
 def test_the_failed_shard_is_on_the_page(api, failed_run, tmp_path):
     page = _artifact_page(api, failed_run, artifacts.FAILURES_KEY)
-    dom = _browse(page, tmp_path / "profile", "--dump-dom")
+    dom = browse(page, tmp_path / "profile")
     for text in ("coco/val/00012", "shard_failed", "disk on fire", "pear retry coco/val/00012", "fit_not_finite"):
         assert text in dom
     assert "<table" in dom
     assert "<b>moved</b>" not in dom
-    _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'failures.png'}")
-    _assert_not_blank(tmp_path / "failures.png")
+    picture_of(page, tmp_path)
 
 
 def test_the_worst_overlay_is_drawn(api, failed_run, tmp_path):
     page = _artifact_page(api, failed_run, artifacts.OVERLAY_KEY)
-    _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'overlay.png'}")
-    pixels = _assert_not_blank(tmp_path / "overlay.png")
+    pixels = picture_of(page, tmp_path)
     blue_gradient = (abs(pixels[..., 2].astype(int) - 128) < 3) & (np.ptp(pixels[..., :2], axis=-1) > 20)
     assert blue_gradient.mean() > 0.01
 
 
 def test_the_run_page_names_the_failed_task_run(api, failed_run, tmp_path):
     page = f"{api.removesuffix('/api')}/runs/flow-run/{failed_run}"
-    assert "hands/coco/val/00012" in _browse(page, tmp_path / "profile", "--dump-dom")
-    _browse(page, tmp_path / "profile", f"--screenshot={tmp_path / 'run.png'}")
-    _assert_not_blank(tmp_path / "run.png")
+    assert "hands/coco/val/00012" in browse(page, tmp_path / "profile")
+    picture_of(page, tmp_path)

@@ -1,5 +1,7 @@
 """Predicted videos are exported as labelled ones are, over all files of a run."""
 
+import json
+
 import numpy as np
 import pytest
 from moving_people import moving_columns
@@ -13,7 +15,7 @@ from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
 from tasks.export.motion import FrameState, motions_of
 from tasks.export.rows import predicted_rows
-from tasks.export.run import export_predictions
+from tasks.export.run import ExportRequest, export_predictions
 from tasks.settings import BodyModelConfig
 
 FRAMES = [0, 1, 2, 4, 5]
@@ -57,7 +59,7 @@ def test_a_video_over_two_files_is_one_motion(people):
 
 
 def test_its_file_is_below_predictions(people, tmp_path):
-    (written,) = export_predictions(people, BodyModelConfig(), "amass", tmp_path)
+    (written,) = export_predictions(people, BodyModelConfig(), ExportRequest(form="amass", out=tmp_path))
     assert next(iter(written.lines())) == f"{tmp_path}/amass/predictions: 1 track, 6 frames"
     with np.load(tmp_path / "amass/predictions/walk.mp4.track0_stageii.npz") as file:
         assert file["poses"].shape == (6, 165)
@@ -71,13 +73,33 @@ def test_two_videos_that_would_be_one_file_are_refused(tmp_path):
         pair |= {"source": [name] * 2, "frame": [0, 1], "time_s": [0, 0.04], "sample_id": [f"{name}@{k}" for k in "01"]}
         write(tmp_path / f"people/{len(name):05d}.parquet", pair, prediction_schema())
     with pytest.raises(ValueError, match=r"walk.mp4.track0.bvh would be the file of two tracks"):
-        export_predictions(tmp_path / "people", BodyModelConfig(), "bvh", tmp_path / "out")
+        export_predictions(tmp_path / "people", BodyModelConfig(), ExportRequest(form="bvh", out=tmp_path / "out"))
 
 
 def test_rotations_alone_are_refused(tmp_path):
     write(tmp_path / "00000.parquet", {"sample_id": ["a"], "source": ["a"], "person": [0], "status": ["ok"]},
           rotations_schema())  # fmt: skip
     with pytest.raises(ValueError, match="without --rotations-only"):
-        export_predictions(tmp_path, BodyModelConfig(), "bvh", tmp_path / "out")
+        export_predictions(tmp_path, BodyModelConfig(), ExportRequest(form="bvh", out=tmp_path / "out"))
     with pytest.raises(ValueError, match="has no predictions"):
-        export_predictions(tmp_path / "none", BodyModelConfig(), "bvh", tmp_path / "out")
+        export_predictions(tmp_path / "none", BodyModelConfig(), ExportRequest(form="bvh", out=tmp_path / "out"))
+
+
+def test_photos_are_predicted_people(tmp_path):
+    """Points are told where the network saw their part and the photo shows them; a body that it did not see is none."""
+    columns = {name: values[:2] for name, values in columns_of(FRAMES).items()}
+    points = np.full((133, 2), 50.0, np.float32)
+    points[0] = [-3, 5]
+    columns |= {"frame": [None] * 2, "time_s": [None] * 2, "track": [None] * 2, "source": ["a.jpg", "b.jpg"],
+                "bbox_xyxy": [[10, 20, 60, 120]] * 2, "focal_px": [300.0] * 2, "principal_px": [[50, 60]] * 2,
+                "keypoints_2d": [points] * 2, "image_width": [100] * 2, "image_height": [120] * 2}  # fmt: skip
+    write(tmp_path / "people/00000.parquet", columns, prediction_schema())
+    request = ExportRequest(form="coco-wholebody", out=tmp_path)
+    (written,) = export_predictions(tmp_path / "people", BodyModelConfig(), request)
+    content = json.loads((written.folder / "predictions.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.jpg", "b.jpg"]
+    (first, second) = content["annotations"]
+    assert first["keypoints"][:6] == [0, 0, 0, 50, 50, 2]
+    assert (first["num_keypoints"], first["face_valid"], second["bbox"]) == (16, False, [10, 20, 50, 100])
+    (still,) = export_predictions(tmp_path / "people", BodyModelConfig(), ExportRequest(form="bvh", out=tmp_path))
+    assert sorted(still.files) == ["a.jpg.person0.bvh", "b.jpg.person0.bvh"]

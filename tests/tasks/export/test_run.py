@@ -11,15 +11,22 @@ from fitting.sparse_body import SparseBody
 from flows.cli.app import app
 from model.body.assets import load_open_body
 from tasks.display import Lines
-from tasks.export.formats import FORMATS
-from tasks.export.run import export_labels
+from tasks.export.formats import FORMATS, TrackFormat
+from tasks.export.run import ExportRequest, export_labels
+
+
+def failed(columns):
+    """The columns with everybody failed."""
+    count = len(columns["status"])
+    return columns | {"status": ["failed"] * count, "error_code": ["keypoints_too_few"] * count}
+
 
 UNSEEN = Lines(logging.getLogger("tests"))
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [name for name, own in FORMATS.items() if isinstance(own, TrackFormat)])
 def test_every_track_has_a_file_and_an_entry(labels, ehm, tmp_path, form):
-    (written,) = export_labels(labels, ehm, form, tmp_path, UNSEEN)
+    (written,) = export_labels(labels, ehm, ExportRequest(form=form, out=tmp_path), UNSEEN)
     folder = tmp_path / form / "moving" / "all"
     assert written.folder == folder
     listed = json.loads((folder / "export.json").read_text())
@@ -41,7 +48,7 @@ def test_files_of_tracks_that_are_gone_are_deleted_and_others_kept(ehm, tmp_path
     folder = tmp_path / "out" / "bvh" / "moving" / "all"
     for people, names in ((2, ["scene.track0.bvh", "scene.track1.bvh"]), (1, ["scene.track0.bvh"])):
         write_moving(tmp_path / "labels", [moving_columns(body, people=people, frames=2)], ehm.assets.entry)
-        export_labels(tmp_path / "labels", ehm, "bvh", tmp_path / "out", UNSEEN)
+        export_labels(tmp_path / "labels", ehm, ExportRequest(form="bvh", out=tmp_path / "out"), UNSEEN)
         (folder / "mine.bvh").touch()
         assert sorted(path.name for path in folder.glob("*.bvh")) == ["mine.bvh", *names]
 
@@ -50,20 +57,27 @@ def test_a_single_frame_is_no_motion_and_told(ehm, tmp_path):
     body = SparseBody.from_assets(load_open_body())
     groups = [moving_columns(body, group=name, frames=frames) for name, frames in (("a", 2), ("b", 1))]
     write_moving(tmp_path / "labels", groups, ehm.assets.entry)
-    (written,) = export_labels(tmp_path / "labels", ehm, "bvh", tmp_path, UNSEEN)
+    (written,) = export_labels(tmp_path / "labels", ehm, ExportRequest(form="bvh", out=tmp_path), UNSEEN)
     assert list(written.lines())[1:] == ["  1 track of one frame left out"]
 
 
 def test_mistakes_are_one_sentence(labels, ehm, tmp_path):
+    write_moving(empty := tmp_path / "empty", [failed(moving_columns(SparseBody.from_assets(ehm.assets)))],
+                 ehm.assets.entry)  # fmt: skip
+
     def refused(form="bvh", datasets=(), body=ehm, folder=labels):
         with pytest.raises(ValueError) as error:
-            export_labels(folder, body, form, tmp_path / "out", UNSEEN, datasets)
+            export_labels(
+                folder, body, ExportRequest(form=form, out=tmp_path / "out", datasets=tuple(datasets)), UNSEEN
+            )
         assert not (tmp_path / "out").exists()
         return str(error.value)
 
-    assert refused("fbx") == "--to fbx: expected one of amass, amass-smplh, bvh, glb"
+    assert refused("fbx") == f"--to fbx: expected one of {', '.join(FORMATS)}"
     assert "no labels of the data set dance" in refused(datasets=["dance", "moving"])
-    assert "has no tracks of any data set: bvh is motion" in refused(folder=tmp_path / "none")
+    assert "has no tracks of two frames or more of any data set: amass is" in refused("amass", folder=tmp_path / "none")
+    assert "has no people of any data set for bvh" in refused(folder=tmp_path / "none")
+    assert "has no people of the data set moving for coco" in refused("coco-wholebody", ["moving"], folder=empty)
     other = {**ehm.assets.entry, "sha256": "0" * 64}
     write_moving(tmp_path / "others", [moving_columns(SparseBody.from_assets(ehm.assets), frames=2)], other)
     assert "is of the body model open_body_smplx (000000000000" in refused(folder=tmp_path / "others")

@@ -1,0 +1,70 @@
+"""Where the people of an export go, and what the formats of people share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datasets_manifest.files import write_bytes
+from datasets_manifest.paths import inside
+from datasets_manifest.sources.image_source import ImageSource
+from tasks.export.exported import Exported
+from tasks.export.people.people import People
+from tasks.export.people.smpl import SmplBody
+from tasks.export.terms import Terms
+
+BOX_MARGIN = 1.2
+"""By which HumanData and HMR2 make boxes larger than people; their readers count on it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """One export of people."""
+
+    exported: Exported
+    """Its folder, and the list of what is written."""
+    stem: str
+    """How its files begin."""
+    terms: Terms
+    """Of all that is written."""
+    together: bool
+    """Whether it is of several data sets, so that photos are named with theirs."""
+    photos: Callable[[str, str], ImageSource] | None
+    """The photos of a data set and split; None: of predictions, which name them by their path."""
+    smpl: Callable[[], SmplBody | None]
+    """The SMPL body that belongs to the people's, where there is one."""
+
+    def images(self, people: People) -> list[str]:
+        """(N) what each person's photo is called."""
+        columns = people.columns
+        if not self.together:
+            return columns["image"].tolist()
+        return [f"{dataset}/{image}" for dataset, image in zip(columns["dataset"], columns["image"], strict=True)]
+
+    def write(self, ending: str, data: bytes, **told: Any) -> None:
+        """Writes one file and lists it."""
+        name = f"{self.stem}{ending}"
+        write_bytes(inside(self.exported.folder, name), data)
+        self.exported.files[name] = told
+
+
+def stacked(batches: Iterable[People], columns_of: Callable[[People], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays (N, ...) of all people, batch by batch; empty without any."""
+    parts = [columns_of(people) for people in batches]
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+
+
+def npz(arrays: dict[str, Any], *, compressed: bool = True) -> bytes:
+    """An NPZ of named arrays."""
+    out = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(out, **arrays)
+    return out.getvalue()
+
+
+def texts(values: Sequence[str | None]) -> np.ndarray:
+    """Texts as an array of texts that needs no pickle; None is empty."""
+    return np.array([value or "" for value in values], np.str_)

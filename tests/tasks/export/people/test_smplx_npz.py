@@ -1,0 +1,53 @@
+"""The NPZ of SMPL-X parameters, read again without pickle: the model gives the labels' points in the photo."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from model.body import skeleton
+
+
+@pytest.fixture(scope="module")
+def file(exported):
+    written = exported("smplx-npz")
+    assert list(written.lines()) == [f"{written.folder}: 6 people"]
+    with np.load(written.folder / "photos_all.npz", allow_pickle=False) as found:
+        return dict(found)
+
+
+def test_the_package_smplx_would_put_the_joints_into_the_photo(file, columns, ehm):
+    """By its formula: joints of the shaped template, chained, `transl` added; then the pinhole camera."""
+    assets, count = ehm.assets.smplx, len(file["image"])
+    pose = np.concatenate([file[name] for name in ("global_orient", "body_pose", "jaw_pose", "leye_pose", "reye_pose",
+                                                   "left_hand_pose", "right_hand_pose")], 1)  # fmt: skip
+    assert pose.shape == (count, 165)
+    shaped = assets.v_template + np.einsum("vcs,ns->nvc", assets.shapedirs[..., :10].astype(float), file["betas"])
+    rest = assets.joint_regressor.astype(float) @ shaped
+    turns = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(count, 55, 3, 3)
+    world, place = turns.copy(), rest.copy()
+    for joint, parent in enumerate(assets.parents[1:].tolist(), 1):
+        world[:, joint] = world[:, parent] @ turns[:, joint]
+        place[:, joint] = place[:, parent] + np.einsum("nij,nj->ni", world[:, parent], rest[:, joint] - rest[:, parent])
+    place += file["transl"][:, None]
+    np.testing.assert_allclose(place[:, 0], file["pear_pelvis_m"], atol=1e-5)
+    shown = file["focal_px"][:, None, None] * place[..., :2] / place[..., 2:] + file["principal_px"][:, None]
+    exact = np.stack(columns["keypoints_2d"])
+    keypoints = [k for k in skeleton.KEYPOINT_JOINT if k < 17]
+    moved = exact[:, keypoints, :2] - shown[:, [skeleton.KEYPOINT_JOINT[k] for k in keypoints]]
+    # The fixture moved all points of a person by the same.
+    assert np.abs(moved - moved.mean(1, keepdims=True)).max() < 0.01
+
+
+def test_trust_and_terms_are_stated(file, rows_of, columns):
+    assert file["part_names"].tolist() == ["body", "left_hand", "right_hand", "face"]
+    assert file["part_valid"][:, 1].tolist() == columns["left_hand_valid"]
+    assert file["limb_valid"][rows_of[1]].tolist() == [True, True, True, True, False, True]
+    assert not file["limb_valid"][rows_of[2]].any()
+    assert str(file["licence"]) == "labels: for tests alone; body model: CC0-1.0"
+    assert file["image"].tolist() == columns["image"]
+    assert bool(file["flat_hand_mean"])
+
+
+def test_with_torch_the_arrays_are_a_batch(file):
+    assert torch.from_numpy(file["body_pose"]).shape == (6, 63)
