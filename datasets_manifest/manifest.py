@@ -56,7 +56,7 @@ class Manifest:
     access: Text
     """How to get the data."""
     adapter: Text
-    """Reader of the format: folder, scene, coco or synthetic."""
+    """Reader of the format, such as folder, scene, coco or tar_people; ``docs/annotate.md`` lists them."""
     root: Text
     """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
 

@@ -18,7 +18,7 @@ from model.body import skeleton
 BodyModelName = Literal["wholebody", "smpl", "smplx"]
 PointSetName = KeypointSetName | BodyModelName
 """`wholebody` the 133 points; `smpl` 24 joints, `smplx` 55; or a set of `datasets_manifest.schema.keypoint_sets`."""
-_OF_MARKERS = ("human36m", "human36m_mmpose")
+_OF_MARKERS = ("human36m", "human36m_mmpose", "human36m_spin", "mpi_inf_3dhp", "mpi_inf_3dhp_test")
 _NUM_SMPL_JOINTS = 24
 
 

@@ -16,6 +16,7 @@ _MODULES = {
     "folder": "datasets_manifest.adapters.folder",
     "scene": "datasets_manifest.adapters.scene",
     "synthetic": "datasets_manifest.adapters.synthetic",
+    "tar_people": "datasets_manifest.adapters.tar_people",
 }
 _ADAPTERS: dict[str, type[Adapter]] = {}
 

@@ -3,8 +3,8 @@
     python -m model.body.convert --smplx SMPLX_NEUTRAL.npz --flame FLAME_NEUTRAL.pkl \\
         --head-ids SMPL-X__FLAME_vertex_ids.npy --out licensed/
 
-The official files are pickles, or npz files with pickled members; `model.body.restricted_pickle` reads those without
-running anything in them. What comes out needs no pickle, and nothing else of the project reads one.
+The official files are pickles, or npz files with pickled members; `datasets_manifest.restricted_pickle` reads those
+without running anything in them. What comes out needs no pickle.
 """
 
 import argparse
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.restricted_pickle import PickleError
 from model.body.asset_files import Correspondence, save_body, save_correspondence
 from model.body.assets import NUM_JOINTS, BodyAssets, Kind, from_official_layout
-from model.body.official_files import read_source, sha256_of
-from model.body.restricted_pickle import ConvertError
+from model.body.official_files import ConvertError, read_source, sha256_of
 from model.body.surface_map import SurfaceMap, save_surface_map, surface_map_of_matrix
 
 LICENCE = "registration-gated, non-commercial; see the publisher's terms"
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         written = _convert_all(args)
-    except (ConvertError, OSError) as error:
+    except (ConvertError, PickleError, OSError) as error:
         print(f"convert: {error}", file=sys.stderr)
         return 2
     for path, text in written:

@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from datasets_manifest.files import file_sha256
-from model.body.restricted_pickle import ConvertError, unpickle
+from datasets_manifest.restricted_pickle import unpickle
 
 MAX_SOURCE_BYTES = 4 << 30
 """Larger sources, or archives that unpack to more, are refused: no published body model comes near."""
+
+
+class ConvertError(ValueError):
+    """A source file cannot be converted; the text says which, why and what to do."""
 
 
 def read_source(path: Path) -> Any:
@@ -22,6 +26,10 @@ def read_source(path: Path) -> Any:
 
     Returns:
         A dict of arrays for .npz and for a pickled dict; an array for .npy.
+
+    Raises:
+        ConvertError: It is missing, too large or damaged.
+        PickleError: A pickle in it is damaged or asks for what none is given.
     """
     if not path.is_file():
         raise ConvertError(f"{path} does not exist: download it from the model's site and pass its path.")

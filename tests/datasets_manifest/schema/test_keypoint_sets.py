@@ -13,7 +13,11 @@ from datasets_manifest.schema.keypoint_sets import (
 )
 from model.body.skeleton import KEYPOINT_JOINT, KEYPOINT_NAMES
 
-LEGS_AND_ARMS = {name: index for index, name in enumerate(KEYPOINT_NAMES[:17])}
+PLACES = {name: index for index, name in enumerate(KEYPOINT_NAMES)}
+NAMED_BY_MARKERS = ("human36m", "human36m_mmpose", "human36m_spin")
+HOLD_A_POINT_TWICE = ("hmr2_44", "humandata")
+HIPS = {11, 12}
+BODY_25 = [0, -1, 6, 8, 10, 5, 7, 9, -1, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3, 17, 18, 19, 20, 21, 22]
 
 
 @pytest.mark.parametrize("name", KEYPOINT_SETS)
@@ -21,15 +25,15 @@ def test_every_set_maps_each_of_its_points_to_a_point_of_its_own(name):
     own = KEYPOINT_SETS[name]
     mapped = [index for index in own.wholebody if index is not None]
     assert len(own.points) == len(own.wholebody) == len(set(own.points))
-    assert len(mapped) == len(set(mapped)) >= 12
-    assert set(range(5, 17)) <= set(mapped)
+    assert name in HOLD_A_POINT_TWICE or len(mapped) == len(set(mapped))
+    assert set(range(5, 17)) - (HIPS if name == "smpl45" else set()) <= set(mapped)
 
 
-@pytest.mark.parametrize("name", [name for name in KEYPOINT_SETS if not name.startswith("human36m")])
+@pytest.mark.parametrize("name", [name for name in KEYPOINT_SETS if name not in NAMED_BY_MARKERS])
 def test_points_of_the_same_name_are_the_same(name):
     own = KEYPOINT_SETS[name]
     for point, index in zip(own.points, own.wholebody, strict=True):
-        assert index == LEGS_AND_ARMS.get(point)
+        assert index == PLACES.get(point) or name in HOLD_A_POINT_TWICE
 
 
 @pytest.mark.parametrize(
@@ -41,11 +45,51 @@ def test_points_of_the_same_name_are_the_same(name):
         ("aic", [6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, -1, -1]),
         ("human36m", [-1, 12, 14, 16, 11, 13, 15, -1, -1, -1, -1, 5, 7, 9, 6, 8, 10]),
         ("human36m_mmpose", [-1, 12, 14, 16, 11, 13, 15, -1, -1, -1, -1, 5, 7, 9, 6, 8, 10]),
+        ("human36m_spin", [-1, 11, 13, 15, 12, 14, 16, -1, -1, -1, -1, 5, 7, 9, 6, 8, 10]),
+        ("lsp", [16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9, -1, -1]),
+        ("openpose18", [0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]),
+        ("openpose25", BODY_25),
+        ("hmr2_44", [*BODY_25, 16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9, *[-1] * 7]),
+        ("spin24", [16, 14, 12, 11, 13, 15, 10, 8, 6, 5, 7, 9, *[-1] * 7, 0, 1, 2, 3, 4]),
+        (
+            "instavariety",
+            [-1, 14, 12, 11, 13, -1, 10, 8, 6, 5, 7, 9, -1, -1, 0, 1, 2, 3, 4, 17, 20, 18, 21, 15, 16],
+        ),
+        ("mpi_inf_3dhp_test", [-1, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, -1, -1, -1]),
     ],
 )
 def test_sets_have_the_order_of_their_data_sets(name, wholebody):
     own = KEYPOINT_SETS[name].wholebody
     np.testing.assert_array_equal([-1 if index is None else index for index in own], wholebody)
+
+
+def test_mpi_inf_3dhp_has_the_limbs_where_its_28_joints_have_them():
+    limbs = {9: 5, 10: 7, 11: 9, 14: 6, 15: 8, 16: 10, 18: 11, 19: 13, 20: 15, 23: 12, 24: 14, 25: 16}
+    own = KEYPOINT_SETS["mpi_inf_3dhp"].wholebody
+    assert (len(own), {k: index for k, index in enumerate(own) if index is not None}) == (28, limbs)
+
+
+def test_the_70_points_of_mhr_tell_fingers_from_the_tip():
+    own = KEYPOINT_SETS["mhr70"].wholebody
+    assert own[21:25] == (116, 115, 114, 113)
+    assert (own[41], own[42:46], own[62], own[63:]) == (10, (95, 94, 93, 92), 9, (None,) * 7)
+    assert own[9:21] == (11, 12, 13, 14, 15, 16, *range(17, 23))
+
+
+def test_dwpose_has_a_neck_and_openposes_order_before_feet_face_and_hands():
+    own = KEYPOINT_SETS["dwpose134"].wholebody
+    assert own == (*KEYPOINT_SETS["openpose18"].wholebody, *range(17, 133))
+
+
+def test_humandata_has_the_points_of_smplx_then_others_of_the_same_places():
+    own = KEYPOINT_SETS["humandata"].wholebody
+    names = {55: "nose", 56: "right_eye", 76: "face_17", 127: "face_0", 25: "left_hand_index1", 31: "left_hand_pinky1"}
+    names |= {34: "left_hand_ring1", 37: "left_hand_thumb1", 66: "left_hand_thumb4", 52: "right_hand_thumb1"}
+    names |= {75: "right_hand_pinky4", 60: "left_big_toe", 65: "right_heel", 16: "left_shoulder", 8: "right_ankle"}
+    assert {k: KEYPOINT_NAMES[own[k] or 0] for k in names} == names
+    assert (len(own), own[0], own[1:3]) == (190, None, (11, 12))
+    assert own[144:146] == (12, 11)
+    assert own[153:178] == KEYPOINT_SETS["openpose25"].wholebody
 
 
 @pytest.mark.parametrize("name", KEYPOINT_SETS)
@@ -60,8 +104,8 @@ def test_mmposes_files_of_human36m_name_their_legs_wrongly():
     names += ["right_elbow", "right_wrist"]
     own = keypoint_set(names)
     assert own is KEYPOINT_SETS["human36m_mmpose"]
-    assert own.wholebody[names.index("left_hip")] == LEGS_AND_ARMS["right_hip"]
-    assert own.wholebody[names.index("left_wrist")] == LEGS_AND_ARMS["left_wrist"]
+    assert own.wholebody[names.index("left_hip")] == PLACES["right_hip"]
+    assert own.wholebody[names.index("left_wrist")] == PLACES["left_wrist"]
 
 
 def test_known_points_may_come_in_another_order():
@@ -75,11 +119,11 @@ def test_what_is_not_known_is_refused(names):
         keypoint_set(names)
 
 
-@pytest.mark.parametrize("own", [OPENPOSE_25, J19, HMR2_44])
+@pytest.mark.parametrize("own", [OPENPOSE_25, J19])
 def test_points_of_records_are_those_of_their_names(own):
     for point, index in zip(own.points, own.wholebody, strict=True):
         assert index == (KEYPOINT_NAMES.index(point) if point in KEYPOINT_NAMES[:23] else None)
-    assert (len(OPENPOSE_25.points), len(J19.points)) == (25, 19)
+    assert (len(OPENPOSE_25.points), len(J19.points), len(HMR2_44.points)) == (25, 19, 44)
 
 
 def test_the_144_joints_of_smplx_are_the_skeleton_and_each_point_once():

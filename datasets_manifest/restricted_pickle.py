@@ -1,4 +1,4 @@
-"""Reads the pickles that body models are published as, and runs nothing in them. The only module that may unpickle.
+"""Reads the pickles that body models and data sets are published as, and runs nothing in them. The only unpickler.
 
 Many of these files were written by Python 2 with chumpy objects, and a pickle can run any code when it is read. The
 unpickler here resolves a fixed list of names, each to an inert stand-in of its own that stores values and calls
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 _SIMPLE_DTYPE = re.compile(r"[<>|=]?(b1|[iuf][1248]|[SU]\d{1,6}|O8?|[bBhHiIlLqQfd?])")
 
 
-class ConvertError(ValueError):
-    """A source file cannot be converted; the text says which, why and what to do."""
+class PickleError(ValueError):
+    """A pickle cannot be read; the text says which, why and what to do."""
 
 
-class RefusedName(ConvertError):
-    """A pickle asks for something that no body-model file needs. Nothing was run."""
+class RefusedName(PickleError):
+    """A pickle asks for something that no file read here needs. Nothing was run."""
 
 
 # --- inert stand-ins --------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
         found = _ALLOWED.get((module, name))
         if found is None:
             raise RefusedName(
-                f"{self._source} asks for {module}.{name}, which no body-model file needs; nothing was run. "
+                f"{self._source} asks for {module}.{name}, which no file read here needs; nothing was run. "
                 "Delete it and get the file again from its publisher."
             )
         return found
@@ -241,8 +241,8 @@ def unpickle(data: bytes, source: str) -> Any:
         Arrays, numbers and texts, alone or in dicts, lists and tuples; entries whose key is no text are left out.
 
     Raises:
-        RefusedName: It asks for a class or function that no body-model file needs.
-        ConvertError: It is cut short or not a pickle.
+        RefusedName: It asks for a class or function that no file read here needs.
+        PickleError: It is cut short or not a pickle.
     """
     try:
         return _plain(_RestrictedUnpickler(io.BytesIO(data), source).load())
@@ -252,4 +252,6 @@ def unpickle(data: bytes, source: str) -> Any:
         pickle.UnpicklingError, EOFError, AttributeError, ImportError, LookupError, ValueError, TypeError,
         MemoryError, OverflowError, RecursionError,
     ) as error:  # fmt: skip
-        raise ConvertError(f"{source} is corrupt or not a model file ({error or type(error).__name__}).") from error
+        raise PickleError(
+            f"{source} is corrupt or not a pickle of arrays ({error or type(error).__name__})."
+        ) from error

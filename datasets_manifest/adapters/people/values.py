@@ -1,0 +1,140 @@
+"""Values of published records: arrays of the shape they must have, boxes, and points put in their places.
+
+Legend: N points of a set; the last column of points is a confidence, the others x, y (px) or x, y, z (m).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datasets_manifest.adapters.coco_values import MAX_NUMBER, RowError
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.keypoint_sets import KeypointSet
+from datasets_manifest.schema.truth_3d import FrameName, ModelName, Truth3d
+
+NUM_PLACES = 133
+_MILLIMETRES = (200.0, 4000.0)
+"""Spread of the points of one person that are millimetres, were they said to be metres."""
+_SHORT_WORD = 60
+
+
+class UnitError(ValueError):
+    """The data set is in another unit than its manifest says: nothing of it can be used as it is."""
+
+
+def numbers(record: Mapping[str, Any], name: str, *shapes: tuple[int | None, ...]) -> np.ndarray:
+    """A float64 array of one of the shapes, None for any number; a number alone has the shape ().
+
+    Raises:
+        RowError: It is missing, no numbers, of another shape, or holds a value that is not finite.
+    """
+    expected = f"{name} must be {' or '.join(map(_shown, shapes))} numbers"
+    if record.get(name) is None:
+        raise RowError(f"{expected}, got none.")
+    try:
+        array = np.array(record[name], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RowError(f"{expected}, got {str(record[name])[:_SHORT_WORD]!r}.") from error
+    if not any(_fits(array.shape, shape) for shape in shapes):
+        raise RowError(f"{expected}, got {_shown(array.shape)}.")
+    if not (np.abs(array) < MAX_NUMBER).all():
+        raise RowError(f"{name} holds a value that is not finite, or above 1e9.")
+    return array
+
+
+def is_set(record: Mapping[str, Any], name: str) -> bool:
+    """Whether a flag is there and true; it may be a number, or an array of one."""
+    return record.get(name) is not None and bool(numbers(record, name, (), (1,)).any())
+
+
+def box_around(center_px: np.ndarray, side_px: np.ndarray) -> np.ndarray:
+    """(4,) float32 xyxy of a box by its centre (2,) and its side, or width and height (2,)."""
+    width, height = np.broadcast_to(side_px, (2,))
+    if width <= 0 or height <= 0:
+        raise RowError(f"the box is {width:g} px wide and {height:g} px high.", ErrorCode.BOX_INVALID)
+    half = np.array([width, height]) / 2
+    return np.concatenate([center_px - half, center_px + half]).astype(np.float32)
+
+
+def box_of(values: np.ndarray, form: str) -> np.ndarray:
+    """(4,) float32 xyxy of four numbers in the form xyxy or xywh."""
+    if form not in ("xyxy", "xywh"):
+        raise RowError(f"the box is in the form {str(form)[:_SHORT_WORD]!r}, expected xyxy or xywh.")
+    corner = values[2:] if form == "xyxy" else values[:2] + values[2:]
+    return box_around((values[:2] + corner) / 2, corner - values[:2])
+
+
+class PlacedPoints(NamedTuple):
+    """Points of a set, told apart by whether they are among the 133."""
+
+    placed: np.ndarray
+    """(133, C) float32; zeros where the set has none or is not confident."""
+    others: dict[str, np.ndarray]
+    """The confident others by name, (C,) float32."""
+
+
+def placed(points: np.ndarray, own: KeypointSet) -> PlacedPoints:
+    """Points (N, C) of a set, each in its place. Of two of one place the more confident is taken, the later of equals:
+    sets that have one twice tell what was detected before what was annotated. Confidence is cut to 0..1."""
+    points = points.astype(np.float32)
+    points[:, -1] = np.clip(points[:, -1], 0.0, 1.0)
+    points[points[:, -1] == 0] = 0.0
+    places = _places(own)
+    mapped = np.flatnonzero(places >= 0)
+    mapped = mapped[np.argsort(points[mapped, -1], kind="stable")]  # The last that is written stays.
+    found = np.zeros((NUM_PLACES, points.shape[1]), np.float32)
+    found[places[mapped]] = points[mapped]
+    others = {own.points[k]: points[k] for k in np.flatnonzero(places < 0) if points[k, -1] > 0}
+    return PlacedPoints(found, others)
+
+
+def with_hand_roots(points: np.ndarray) -> np.ndarray:
+    """(133, C) with the wrists as the roots of hands too, for sets that have one point for both."""
+    points[[91, 112]] = points[[9, 10]]
+    return points
+
+
+def check_metres(points: np.ndarray, whose: str) -> None:
+    """Stops where points (N, 4) of a person, known where the last column is positive, are millimetres.
+
+    Raises:
+        UnitError: So far apart are no metres, and as millimetres they are a person.
+    """
+    known = points[points[:, 3] > 0, :3]
+    spread = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
+    low, high = _MILLIMETRES
+    if low < spread <= high:
+        raise UnitError(
+            f"{whose}: the 3D points of one person are {spread:.4g} apart, where metres are expected: they are "
+            "millimetres; divide them by 1000 where the file was made, or name the layout whose unit that is."
+        )
+
+
+def truth(frame: FrameName, *, model: ModelName | None = None, **known: Any) -> Truth3d:
+    """3D truth of a person, its fields as those of ``Truth3d``; parameters become float32.
+
+    Raises:
+        RowError: A value is none that a person may have.
+    """
+    parameters = {name: np.asarray(v, np.float32) for name, v in known.pop("parameters", {}).items()}
+    try:
+        return Truth3d(frame=frame, model=model if parameters else None, parameters=parameters, **known)
+    except ValueError as error:
+        raise RowError(f"{error}.") from error
+
+
+@cache
+def _places(own: KeypointSet) -> np.ndarray:
+    return np.array([-1 if index is None else index for index in own.wholebody])
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return " x ".join("any" if n is None else str(n) for n in shape) or "1"
