@@ -30,7 +30,7 @@ MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
 _PACKAGE_PREFIX = "package:"
-_NOT_HASHED = ("root", "links", "distributor", "steps", "expected", "never_train")
+_NOT_HASHED = ("root", "links", "distributor", "steps", "expected", "never_train", "photo_names", "part")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +86,12 @@ class Manifest:
     """Counts to compare with what is found."""
     never_train: bool = False
     """Whether training refuses the data set, as it does those that methods are compared on."""
+    photo_names: tuple[Text, ...] = ()
+    """By what training knows the photos of a data set with ``never_train`` in others: regular expressions, searched in
+    names of photos. A photo in whose name one is found is of the data set; of one with a group only if what the group
+    finds is also found in the name of a photo of the data set, which has to be there."""
+    part: str = ""
+    """What it is of in the recipe of the paper: part 1, part 2 or evaluation; empty: nothing."""
     trusted: tuple[TrustedPart, ...] = TRUSTED_PARTS
     """Parts of people that labels may be trusted for. Of the others no point is used and no flag is set."""
 
@@ -108,6 +114,13 @@ class Manifest:
                 f"belong to annotated people, so set boxes to 'manifest' or keypoints to 'none'"
             )
         parse_layout(self.adapter, self.layout)
+        for number, pattern in enumerate(self.photo_names):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"photo_names[{number}]: expected a regular expression ({error}), got {pattern!r}"
+                ) from error
         if not self.trusted or len(set(self.trusted)) != len(self.trusted):
             raise ValueError(f"trusted: expected one part or more, each once, got {list(self.trusted)}")
 
@@ -143,7 +156,8 @@ class Manifest:
     @property
     def footer(self) -> dict[str, str]:
         """What a shard's footer says about the data set."""
-        return {"id": self.id, "version": self.version, "hash": self.hash, "licence": self.licence}
+        stated = {"id": self.id, "version": self.version, "hash": self.hash, "licence": self.licence}
+        return stated | ({"never_train": "true"} if self.never_train else {})
 
 
 def manifest_ids() -> list[str]:

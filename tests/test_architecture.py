@@ -32,6 +32,7 @@ ROOMS = {
         "shards": {"canonical", "files", "placed_settings", "schema", "settings", "source_date"},
         "adapters": {"paths", "restricted_pickle", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
+        "never_train": {"adapters", "manifest"},
     },
     "model": {
         "body": {"rotations"},

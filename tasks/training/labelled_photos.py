@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.never_train import check_may_train
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.shards.label_filter import LabelFilter
 from datasets_manifest.shards.label_sets import LabelSet
@@ -50,7 +51,13 @@ class LabelledPhotos:
 
 
 def open_labelled(
-    entry: LabelSet, taken: LabelFilter, *, max_dropped_share: float, body_model: Mapping[str, Any], size: BodySize
+    entry: LabelSet,
+    taken: LabelFilter,
+    *,
+    max_dropped_share: float,
+    body_model: Mapping[str, Any],
+    size: BodySize,
+    is_learnt_from: bool = True,
 ) -> LabelledPhotos:
     """Opens a data set.
 
@@ -60,13 +67,18 @@ def open_labelled(
         max_dropped_share: How many may be left out.
         body_model: What the labels must be labels of.
         size: Numbers of its coefficients.
+        is_learnt_from: Whether it may be none of those that are never learnt from.
 
     Raises:
-        ValueError: Labels are missing, of another body, too many are left out, photos or masks are gone.
+        ValueError: Labels are missing, of another body, too many are left out, photos or masks are gone; or nothing may
+            learn from them.
     """
     selection = select_labels(entry.path, taken, max_dropped_share=max_dropped_share, body_model=body_model, size=size)
+    names = [str(name) for name in selection.table["image"].unique()]
+    if is_learnt_from:
+        check_may_train(selection.path, selection.manifest, names)
     images, masks = open_images(entry.images), None if entry.masks is None else Path(entry.masks)
-    check_images([str(name) for name in selection.table["image"].unique()], images, labels=selection.path)
+    check_images(names, images, labels=selection.path)
     if masks is not None and not masks.is_dir():
         raise ValueError(f"masks: there is no folder {masks} of the people of {selection.path}; correct the path")
     people = zip(selection.table["image"].to_pylist(), selection.array("person").tolist(), strict=True)

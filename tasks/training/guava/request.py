@@ -90,10 +90,11 @@ def open_plan(config: GuavaTrainConfig) -> GuavaPlan:
                 max_dropped_share=config.max_dropped_share,
                 body_model=assets.entry,
                 size=config.coefficients,
+                is_learnt_from=learnt,
             )
             for entry in sets
         )
-        for sets in (config.datasets, config.validation)
+        for learnt, sets in ((True, config.datasets), (False, config.validation))
     )
     for people in (*training, *validation):
         same.photos(people, first=False)

@@ -203,10 +203,11 @@ def _open_people(
                 max_dropped_share=config.max_dropped_share,
                 body_model=body,
                 size=config.network.size,
+                is_learnt_from=learnt,
             )
             for entry in sets
         )
-        for sets in ((*datasets, *rendered), (*config.validation, *rendered_validation))
+        for learnt, sets in ((True, (*datasets, *rendered)), (False, (*config.validation, *rendered_validation)))
     )
     if config.validation_share:
         own, others = training[: len(datasets)], training[len(datasets) :]

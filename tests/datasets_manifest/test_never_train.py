@@ -1,0 +1,82 @@
+"""What methods are compared on is not learnt from: told by the name of the data set, its footer, and its photos."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from label_shards import footer
+from table_rows import table_from_rows
+
+from datasets_manifest import never_train
+from datasets_manifest.manifest import load_manifest
+from datasets_manifest.never_train import check_may_train, never_trained
+from datasets_manifest.schema.ehm_fields import BodySize
+from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, field_note
+from datasets_manifest.shards.label_filter import LabelFilter
+from datasets_manifest.shards.label_sets import LabelSet
+from datasets_manifest.shards.store import shard_path, write_shard
+from tasks.training.labelled_photos import open_labelled
+
+
+@pytest.fixture(autouse=True)
+def anew():
+    """What is remembered of the data sets is of the working folder."""
+    never_train._own_keys.cache_clear()
+
+
+@pytest.mark.parametrize("name", [manifest.id for manifest in never_trained()])
+def test_benchmarks_are_refused_by_name(tmp_path, name):
+    with pytest.raises(ValueError, match=f"are of the data set {name}, which methods are compared on"):
+        check_may_train(tmp_path, {"id": name}, [])
+
+
+def test_a_data_set_of_somebodys_own_is_refused_by_its_footer(tmp_path):
+    with pytest.raises(ValueError, match="of the data set mine"):
+        check_may_train(tmp_path, {"id": "mine", "never_train": "true"}, [])
+    check_may_train(tmp_path, {"id": "mine"}, ["1.jpg"])
+
+
+@pytest.mark.parametrize("image", ["val2017/000000000139.jpg", "archive.tar::coco/val2017/000000000139.jpg"])
+def test_photos_of_a_benchmark_in_another_data_set_are_refused_and_named(tmp_path, image):
+    with pytest.raises(ValueError, match=f"1 of the 2 photos of the labels in .* coco_wholebody_val, such as {image}:"):
+        check_may_train(tmp_path, {"id": "mine"}, [image, "train2017/000000000009.jpg"])
+
+
+def test_photos_under_another_name_are_told_where_the_benchmark_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = ["COCO_train2014_000000000139.jpg", "COCO_train2014_000000000009.jpg"]
+    check_may_train(tmp_path, {"id": "mine"}, images)
+    layout = load_manifest("coco_wholebody_val").typed_layout
+    annotations = tmp_path / "data/coco" / layout.annotations[0]
+    annotations.parent.mkdir(parents=True)
+    rows = [{"id": 139, "file_name": "000000000139.jpg"}]
+    person = {"id": 1, "image_id": 139, "category_id": 1, "bbox": [1, 2, 3, 4]}
+    annotations.write_text(json.dumps({"images": rows, "annotations": [person]}))
+    never_train._own_keys.cache_clear()
+    with pytest.raises(ValueError, match=r"1 of the 2 photos .* such as COCO_train2014_000000000139\.jpg:"):
+        check_may_train(tmp_path, {"id": "mine"}, images)
+    check_may_train(tmp_path, {"id": "mine"}, images[1:])
+
+
+def test_a_training_refuses_them_and_an_evaluation_does_not(tmp_path):
+    lists = {field: int(field_note(field, "length")) for field in LABEL_SCHEMA if field_note(field, "length")}
+    row = {f.name: np.ones(n, bool if pa.types.is_boolean(f.type.value_type) else float) for f, n in lists.items()}
+    row |= {"sample_id": "coco_wholebody_val/val/1#0", "dataset": "coco_wholebody_val", "split": "val", "person": 0}
+    row |= {"image": "1.jpg", "status": "ok", "focal_px": 500.0, **{f"{part}_valid": True for part in PART_NAMES}}
+    (tmp_path / "1.jpg").write_bytes(b"jpeg")
+    stated = footer(manifest=load_manifest("coco_wholebody_val").footer)
+    write_shard(shard_path(tmp_path, "labels", "val", 0), table_from_rows([row], LABEL_SCHEMA), stated)
+    entry = LabelSet(path=str(tmp_path / "labels"), images=str(tmp_path))
+    options = {"max_dropped_share": 1.0, "body_model": stated.body_model, "size": BodySize()}
+    with pytest.raises(ValueError, match="coco_wholebody_val, which methods are compared on"):
+        open_labelled(entry, LabelFilter(), **options)
+    assert open_labelled(entry, LabelFilter(), **options, is_learnt_from=False).selection.num_rows == 1
+
+
+def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"photo_names\[0\]: expected a regular expression \(.*got '\('"):
+        never_train.Manifest(
+            id="a", version="1", licence="x", access="x", adapter="folder", root="x", split="all", boxes="detector",
+            keypoints="none", purpose="x", photo_names=("(",),
+        )  # fmt: skip
