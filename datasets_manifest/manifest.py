@@ -90,7 +90,7 @@ class Manifest:
     """By what training knows the photos of a data set with ``never_train`` in others: regular expressions, searched in
     names of photos. A photo in whose name one is found is of the data set; of one with a group only if what the group
     finds is also found in the name of a photo of the data set, which has to be there."""
-    part: str = ""
+    part: Literal["part 1", "part 2", "evaluation", ""] = ""
     """What it is of in the recipe of the paper: part 1, part 2 or evaluation; empty: nothing."""
     trusted: tuple[TrustedPart, ...] = TRUSTED_PARTS
     """Parts of people that labels may be trusted for. Of the others no point is used and no flag is set."""

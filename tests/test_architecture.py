@@ -33,6 +33,7 @@ ROOMS = {
         "adapters": {"paths", "restricted_pickle", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
         "never_train": {"adapters", "manifest"},
+        "catalogue": {"adapters", "manifest", "schema"},
     },
     "model": {
         "body": {"rotations"},

@@ -11,6 +11,7 @@ from flows.cli.annotate import annotate, failures, inspect, masks, retry, status
 from flows.cli.assets import assets
 from flows.cli.command_line import one_sentence
 from flows.cli.config import config
+from flows.cli.datasets import datasets
 from flows.cli.evaluate import evaluate
 from flows.cli.export import export
 from flows.cli.finetune_renderer import finetune_renderer
@@ -42,7 +43,7 @@ def options(
 
 COMMANDS = (
     *(init, annotate, retry, status, failures, inspect, verify, export, masks),
-    *(train, finetune_renderer, train_photometric, evaluate, predict, config, assets, up, down),
+    *(train, finetune_renderer, train_photometric, evaluate, predict, config, datasets, assets, up, down),
 )
 """In the order of ``pear --help``."""
 
