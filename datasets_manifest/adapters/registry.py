@@ -14,6 +14,7 @@ A = TypeVar("A", bound=Adapter)
 _MODULES = {
     "coco": "datasets_manifest.adapters.coco",
     "folder": "datasets_manifest.adapters.folder",
+    "npz_people": "datasets_manifest.adapters.npz_people",
     "scene": "datasets_manifest.adapters.scene",
     "synthetic": "datasets_manifest.adapters.synthetic",
     "tar_people": "datasets_manifest.adapters.tar_people",

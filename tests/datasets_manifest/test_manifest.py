@@ -64,7 +64,7 @@ def test_an_unknown_id_gets_the_list_of_known_ones():
         ({"licence": ...}, "licence: is missing"),
         ({"version": 1.0}, r"version: expected a text \(in quotes\), got 1.0"),
         ({"purpose": " "}, "purpose: expected a text that is not empty"),
-        ({"adapter": "lmdb"}, "no adapter 'lmdb'; known are coco, folder, scene, synthetic"),
+        ({"adapter": "lmdb"}, "no adapter 'lmdb'; known are coco, folder, npz_people"),
         ({"boxes": "manifest"}, "boxes: adapter folder has detector, got 'manifest'"),
         ({"boxes": "guess"}, "boxes: expected one of manifest, detector, got 'guess'"),
         ({"keypoints": "coco"}, "keypoints: adapter folder has none, got 'coco'"),

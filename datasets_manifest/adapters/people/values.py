@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from datasets_manifest.adapters.coco_values import MAX_NUMBER, RowError
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import KeypointSet
-from datasets_manifest.schema.truth_3d import FrameName, ModelName, Truth3d
+from datasets_manifest.schema.truth_3d import FrameName, GenderName, ModelName, Truth3d
 
 NUM_PLACES = 133
 _MILLIMETRES = (200.0, 4000.0)
@@ -96,6 +96,21 @@ def with_hand_roots(points: np.ndarray) -> np.ndarray:
     """(133, C) with the wrists as the roots of hands too, for sets that have one point for both."""
     points[[91, 112]] = points[[9, 10]]
     return points
+
+
+def gender_of(record: Mapping[str, Any]) -> GenderName:
+    """Of the body model, by ``gender``; neutral where it is not said.
+
+    Raises:
+        RowError: It is said in another way than m, f, n or the whole word.
+    """
+    said = record.get("gender")
+    said = said.item() if isinstance(said, np.ndarray) and said.size == 1 else said
+    word = (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said or "")).strip().lower()
+    for gender in get_args(GenderName):
+        if word in (gender, gender[0]) or (not word and gender == "neutral"):
+            return gender
+    raise RowError(f"the gender is {word[:_SHORT_WORD]!r}, expected m, f, n or the whole word.")
 
 
 def check_metres(points: np.ndarray, whose: str) -> None:
