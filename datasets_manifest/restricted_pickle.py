@@ -1,4 +1,5 @@
-"""Reads the pickles that body models and data sets are published as, and runs nothing in them. The only unpickler.
+"""Reads the pickles that body models and data sets are published as, and runs nothing in them. The only unpickler;
+and the only module that pickles, for formats of others that are pickles.
 
 Many of these files were written by Python 2 with chumpy objects, and a pickle can run any code when it is read. The
 unpickler here resolves a fixed list of names, each to an inert stand-in of its own that stores values and calls
@@ -255,3 +256,34 @@ def unpickle(data: bytes, source: str) -> Any:
         raise PickleError(
             f"{source} is corrupt or not a pickle of arrays ({error or type(error).__name__})."
         ) from error
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+_PROTOCOL = 3
+_NUMPY = b"cnumpy._core.multiarray\n_reconstruct\n"
+_NUMPY_OF_BEFORE = b"cnumpy.core.multiarray\n_reconstruct\n"
+
+
+def pickled(value: Any) -> bytes:
+    """A pickle of arrays, numbers and texts, alone or in dicts, lists and tuples; ``unpickle`` reads it.
+
+    It names numpy's modules as those before numpy 2 do, so that their readers find them too; newer ones do as well.
+
+    Raises:
+        TypeError: There is something else in it.
+    """
+    _check_plain(value)
+    # A name is written out once, where it first occurs: before the bytes of any array.
+    return pickle.dumps(value, protocol=_PROTOCOL).replace(_NUMPY, _NUMPY_OF_BEFORE, 1)
+
+
+def _check_plain(value: Any) -> None:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    elif type(value) is np.ndarray:
+        value = value.ravel().tolist() if value.dtype.hasobject else ()
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_plain(item)
+    elif value is not None and type(value) not in (str, bytes, bool, int, float):
+        raise TypeError(f"a pickle here holds plain values alone, got {type(value).__name__}")

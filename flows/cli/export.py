@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.bar import display
 from flows.cli.command_line import Params, Settings, command_log, one_sentence, parse_settings
 from flows.cli.stopping import stoppable
+
+if TYPE_CHECKING:
+    from datasets_manifest.sources.image_source import ImageSource
+    from fitting.delta_theta import DeltaTheta
+    from tasks.annotate.workspace import Workspace
+    from tasks.settings import BodyModelConfig
 
 
 def export(
@@ -18,7 +27,7 @@ def export(
         str,
         typer.Option(
             help="Of motion, one file a track: amass (SMPL-X), amass-smplh (SMPL+H), bvh, glb, the last two also of "
-            "photos; of people: smplx-npz, humandata, coco-wholebody."
+            "photos; of people: smplx-npz, humandata, coco-wholebody, hmr2-tar."
         ),
     ] = "amass",
     out: Annotated[Path, typer.Option(help="Folder of the files: <out>/<format>/<data set>/<split>/...")] = Path(
@@ -67,14 +76,37 @@ def export(
             if body_model is not None:
                 raise ValueError("--body-model is for predictions; that of labels stands in the settings (body_model)")
             config = load_config(params, parse_settings(settings, params))
-            labels, body = Workspace.of(config.output).labels, labelled_body(config)
+            workspace = Workspace.of(config.output)
+            request = dataclasses.replace(
+                request,
+                photos=partial(_photos, workspace),
+                transfer=partial(_transfer, config.body_model, workspace.work),
+            )
             with display(command_log()) as shown:
-                written = export_labels(labels, body, request, shown)
+                written = export_labels(workspace.labels, labelled_body(config), request, shown)
         else:
             if datasets:
                 raise ValueError(f"{', '.join(datasets)}: predictions have no data sets; leave --predictions or these")
-            config = BodyModelConfig(path=None if body_model is None else str(placed(body_model)))
-            written = export_predictions(placed(predictions), config, request)
+            body = BodyModelConfig(path=None if body_model is None else str(placed(body_model)))
+            with TemporaryDirectory() as folder:
+                request = dataclasses.replace(request, transfer=partial(_transfer, body, Path(folder)))
+                written = export_predictions(placed(predictions), body, request)
         for exported in written:
             for line in exported.lines():
                 typer.echo(line)
+
+
+def _photos(workspace: Workspace, dataset: str, split: str) -> ImageSource:
+    """Where the photos of a data set are read from."""
+    from tasks.annotate.photos import PhotoReader
+
+    return PhotoReader.of_dataset(workspace, (dataset, split), 0).source
+
+
+def _transfer(body: BodyModelConfig, work: Path) -> DeltaTheta | None:
+    """The way from SMPL to a body; None where SMPL's files are not beside its own."""
+    from tasks.annotate.delta_theta import delta_theta
+
+    if body.path is not None and not (Path(body.path) / "smpl.npz").is_file():
+        return None
+    return delta_theta(body, work)

@@ -9,7 +9,7 @@ from datasets_manifest.schema.columns import Columns
 from model.body.ehms import EHMs
 from tasks.export import amass, bvh, glb
 from tasks.export.motion import Motion
-from tasks.export.people import coco_wholebody, humandata, smplx_npz
+from tasks.export.people import coco_wholebody, hmr2_tar, humandata, smplx_npz
 from tasks.export.people.people import People
 from tasks.export.people.target import Target
 from tasks.export.stills import Still, bvh_of_each, glb_of_all
@@ -54,5 +54,9 @@ FORMATS: Mapping[str, Format] = {
     "smplx-npz": PeopleFormat(axes=_CAMERA, write=smplx_npz.write),
     "humandata": PeopleFormat(axes=_CAMERA, write=humandata.write),
     "coco-wholebody": PeopleFormat(axes="pixels of the photo: x right, y down", write=coco_wholebody.write),
+    "hmr2-tar": PeopleFormat(
+        axes="radians as axis-angle; camera: x right, y down, z forward; pixels of the photo: x right, y down",
+        write=hmr2_tar.write,
+    ),
 }
 """By the name that ``pear export --to`` takes."""

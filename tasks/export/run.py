@@ -15,13 +15,13 @@ from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.sources.image_source import ImageSource
+from fitting.delta_theta import DeltaTheta
 from model.body.ehms import EHMs
 from tasks.body_model import full_body, people_size
 from tasks.display import Counter, Display
 from tasks.export.exported import Exported
 from tasks.export.formats import FORMATS, Format, TrackFormat
 from tasks.export.people.people import People, PointBody, usable_rows
-from tasks.export.people.smpl import SmplBody
 from tasks.export.people.target import Target
 from tasks.export.rows import PREDICTIONS, label_rows, predicted_rows
 from tasks.export.terms import Terms, check_mesh
@@ -32,7 +32,7 @@ TOGETHER = "together"
 """Folder of what is of several data sets."""
 
 
-def _no_smpl() -> None:
+def _none() -> None:
     return None
 
 
@@ -54,8 +54,8 @@ class ExportRequest:
     """Whether meshes of a licensed body may be written."""
     photos: Callable[[str, str], ImageSource] | None = None
     """Gives the photos of a data set and split."""
-    smpl: Callable[[], SmplBody | None] = field(default=_no_smpl)
-    """Gives the SMPL body of the labels' body, where there is one."""
+    transfer: Callable[[], DeltaTheta | None] = field(default=_none)
+    """Gives the way from SMPL to the body, where SMPL's files are there."""
 
     def __post_init__(self) -> None:
         """Refuses an unknown format, and one that cannot hold several people."""
@@ -100,7 +100,7 @@ def export_labels(labels: Path, body: EHMs, request: ExportRequest, display: Dis
         found.append(written)
     if not any(written.files for written in found):
         named = f"the data set {' and '.join(datasets)}" if datasets else "any data set"
-        raise ValueError(_nothing(f"{labels} has no", f" of {named}", request))
+        raise ValueError(_nothing(f"{labels} has no", f" of {named}", request, found))
     return _finished(found)
 
 
@@ -123,7 +123,7 @@ def export_predictions(people: Path, config: BodyModelConfig, request: ExportReq
     terms = Terms(data={}, body_model=stated)
     written = _write([rows], body, terms, request, request.out / request.form / PREDICTIONS, PREDICTIONS)
     if not written.files:
-        raise ValueError(_nothing(f"{people} has no", "", request))
+        raise ValueError(_nothing(f"{people} has no", "", request, [written]))
     return _finished([written])
 
 
@@ -147,7 +147,7 @@ def _write(
             terms=terms,
             together=request.together,
             photos=request.photos,
-            smpl=request.smpl,
+            transfer=request.transfer,
         )
         count = form.write(chain([first], batches), target)
         exported.title = f"{count} {'person' if count == 1 else 'people'}"
@@ -201,13 +201,14 @@ def _terms(paths: Iterable[Path], body: EHMs) -> Terms:
     return Terms(data=data, body_model=body.assets.entry)
 
 
-def _nothing(who: str, of_what: str, request: ExportRequest) -> str:
+def _nothing(who: str, of_what: str, request: ExportRequest, found: Iterable[Exported]) -> str:
     if isinstance(request.format, TrackFormat) and request.format.still is None:
         return (
             f"{who} tracks of two frames or more{of_what}: {request.form} is motion, of videos or of scenes of several "
             "cameras; bvh, glb and the formats of people take photos too"
         )
-    return f"{who} people{of_what} for {request.form}"
+    told = [sentence for written in found for number, sentence in written.remarks if number]
+    return f"{who} people{of_what} for {request.form}" + "".join(f"; {sentence}" for sentence in told)
 
 
 def _check_body(path: Path, stated: Mapping[str, Any], body: EHMs) -> None:

@@ -1,4 +1,4 @@
-"""The one place of the tests that unpickles: what they have pickled themselves, as it goes to another process."""
+"""The one place of the tests that unpickles: what was pickled here, as it goes to another process or program."""
 
 import pickle
 
@@ -6,3 +6,8 @@ import pickle
 def sent(value):
     """A value as another process gets it."""
     return pickle.loads(pickle.dumps(value))
+
+
+def unpickled(data):
+    """What was pickled here, as any program reads it."""
+    return pickle.loads(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,11 @@ import numpy as np
 
 from datasets_manifest.files import write_bytes
 from datasets_manifest.paths import inside
+from datasets_manifest.restricted_pickle import pickled
 from datasets_manifest.sources.image_source import ImageSource
+from fitting.delta_theta import DeltaTheta
 from tasks.export.exported import Exported
 from tasks.export.people.people import People
-from tasks.export.people.smpl import SmplBody
 from tasks.export.terms import Terms
 
 BOX_MARGIN = 1.2
@@ -35,8 +37,8 @@ class Target:
     """Whether it is of several data sets, so that photos are named with theirs."""
     photos: Callable[[str, str], ImageSource] | None
     """The photos of a data set and split; None: of predictions, which name them by their path."""
-    smpl: Callable[[], SmplBody | None]
-    """The SMPL body that belongs to the people's, where there is one."""
+    transfer: Callable[[], DeltaTheta | None]
+    """The way from SMPL to the people's body, where SMPL's files are there."""
 
     def images(self, people: People) -> list[str]:
         """(N) what each person's photo is called."""
@@ -58,10 +60,23 @@ def stacked(batches: Iterable[People], columns_of: Callable[[People], dict[str, 
     return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
 
-def npz(arrays: dict[str, Any], *, compressed: bool = True) -> bytes:
-    """An NPZ of named arrays."""
+def npz(arrays: dict[str, Any]) -> bytes:
+    """An NPZ of named arrays; objects in it are pickled so that numpy of before 2 reads them too."""
     out = io.BytesIO()
-    (np.savez_compressed if compressed else np.savez)(out, **arrays)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in arrays.items():
+            archive.writestr(f"{name}.npy", _npy(np.asarray(values)))
+    return out.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    if array.dtype.hasobject:
+        header = {"descr": "|O", "fortran_order": False, "shape": array.shape}
+        np.lib.format.write_array_header_1_0(out, header)
+        out.write(pickled(array))
+    else:
+        np.lib.format.write_array(out, array, allow_pickle=False)
     return out.getvalue()
 
 

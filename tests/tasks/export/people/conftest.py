@@ -21,6 +21,8 @@ HANDLESS, LEGLESS, BODILESS = 0, 1, 2
 def columns():
     """Six rows: person 0 in the photos 0..2, then person 1."""
     found = as_photos(moving_columns(SparseBody.from_assets(load_open_body()), people=2, frames=3, seed=6))
+    found["image"] = [f"day/{k % 3}.jpg" for k in range(6)]
+    found["sample_id"] = [f"photos/all/{image}#{k // 3}" for k, image in enumerate(found["image"])]
     rng = np.random.default_rng(0)
     found["flame_expression"] = list(rng.normal(0, 0.7, (6, 10)).astype(np.float32))
     found["keypoints_2d"] = [own + np.append(rng.normal(0, 1, 2), 0) for own in found["keypoints_2d"]]

@@ -36,7 +36,7 @@ def people(folder, columns):
     (folder / "again.yaml").write_text(MANIFEST.format(root=folder))
     for image in columns["image"]:
         (folder / image).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / f"{image}.png"), np.zeros((2, 2, 3), np.uint8))
+        cv2.imwrite(str(folder / image), np.zeros((2, 2, 3), np.uint8))
     entries = list(open_adapter(load_manifest(folder / "again.yaml")).entries())
     records = [entry for entry in entries if isinstance(entry, ImageRecord)]
     return {(record.path, person.index): person for record in records for person in record.people}

@@ -1,8 +1,11 @@
 """HumanData, read as SMPLest-X reads it: boxes, points, parameters, and who and what may not supervise."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
+from datasets_manifest.restricted_pickle import unpickle
 from datasets_manifest.schema.keypoint_sets import SMPLX_144
 from tasks.posing import pose_bodies
 
@@ -68,6 +71,15 @@ def test_what_may_not_supervise_is_said_as_readers_understand_it(content, rows_o
     trusted = content["keypoints2d_smplx"][rows_of[1], :, 2]
     assert trusted[[1, 4, 7, 10]].tolist() == [0, 0, 0, 0]
     assert trusted[[0, 2, 5]].tolist() == [1, 1, 1]
+
+
+def test_its_objects_are_read_by_the_one_reader_of_pickles(path, content):
+    """And by numpy of before 2, whose modules have other names."""
+    with zipfile.ZipFile(path) as archive:
+        data = archive.read("smplx.npy")
+    start = data.index(b"\n", 10) + 1  # behind the header of the file
+    assert b"numpy._core" not in data
+    np.testing.assert_array_equal(unpickle(data[start:], "smplx").item()["betas"], content["smplx"]["betas"])
 
 
 def test_hands_of_a_licensed_body_are_about_its_mean(photo_labels, ehm, tmp_path, content):
