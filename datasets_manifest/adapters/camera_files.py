@@ -93,7 +93,8 @@ class CameraEntry:
     @property
     def distorting(self) -> CalibratedLens | None:
         """What makes it no pinhole, if anything does."""
-        if self.focal_px[0] == self.focal_px[1] and not any(self.coefficients):
+        # Without coefficients a fisheye is no pinhole: it is equidistant.
+        if self.focal_px[0] == self.focal_px[1] and not any(self.coefficients) and self.lens != "fisheye":
             return None
         model: LensModel = "fisheye" if self.lens == "fisheye" else "brown"
         return CalibratedLens(model=model, coefficients=self.coefficients or (0.0,) * 4, focal_xy_px=self.focal_px)
@@ -132,8 +133,8 @@ class CameraFile:
                     f"{_MOST_BASELINE_M:g} m; check unit ({self.unit}), direction and their translations"
                 )
 
-    def world_to_camera(self, name: str) -> np.ndarray:
-        """(3, 4) rotation and translation of a camera, metres."""
+    def world_to_camera(self, name: str, number: int | None = None) -> np.ndarray:
+        """(3, 4) rotation and translation of a camera, metres; it stands still, whichever photo is asked for."""
         camera = self.cameras[name]
         left, _, right = np.linalg.svd(camera.matrix)
         rotation, translation = left @ right, np.array(camera.translation) * _METRES[self.unit]

@@ -8,62 +8,28 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, Place
 from datasets_manifest.adapters.camera_files import CameraEntry, CameraFile, read_cameras
-from datasets_manifest.adapters.groups import GROUP_FRAMES, ListedVideo, group_of
+from datasets_manifest.adapters.groups import ListedVideo, group_of
 from datasets_manifest.adapters.moments import Taken, nearest_times, same_numbers
 from datasets_manifest.adapters.registry import register
-from datasets_manifest.settings import Text
+from datasets_manifest.adapters.scene_layout import SceneLayout
 from datasets_manifest.sources.image_names import MEMBER_MARK
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError, image_size
-from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice, frame_name, is_video
+from datasets_manifest.sources.video import frame_name
+
+if TYPE_CHECKING:
+    from datasets_manifest.adapters.captures.base import Capture
 
 _PLACEHOLDERS = {"scene": "(?P<scene>.+)", "camera": "(?P<camera>[^/]+)", "frame": r"(?P<frame>\d+)"}
 _ALONE = "scene"
 """What the one scene of a pattern without {scene} is called."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SceneLayout:
-    """Where photos and cameras are."""
-
-    images: Text
-    """Paths of photos, such as {scene}/{camera}/{frame}.jpg, or of videos, such as {scene}/{camera}.mp4. {frame} is a
-    number; photos of one number were taken at one moment. Without {scene} all is one scene."""
-    cameras: Text = "{scene}/cameras.yaml"
-    """The camera file of a scene; without {scene} it is that of all."""
-    fps: PositiveFloat | None = None
-    """Numbers of photos a second; videos have their own times."""
-    frames: FrameChoice = ALL_FRAMES
-    """Which moments, such as {every: 5} or {fps: 2}."""
-    only: tuple[Text, ...] | None = None
-    """Names of the cameras that count; null is all. Others need not be in the camera file."""
-    group_frames: PositiveInt = GROUP_FRAMES // 2
-    """Scenes with more moments, the chosen and the others, are cut into groups of about so many, each fitted together
-    and in one shard."""
-
-    def __post_init__(self) -> None:
-        """Check the patterns; the error names the field."""
-        names = re.findall(r"\{(\w*)\}", self.images)
-        wanted = {"camera"} if is_video(self.images) else {"camera", "frame"}
-        if len(set(names)) < len(names) or not wanted <= set(names) <= wanted | {"scene"}:
-            expected = " and ".join(f"{{{name}}}" for name in sorted(wanted))
-            raise ValueError(f"images: expected a path with {expected}, and perhaps {{scene}}, got {self.images!r}")
-        if "{scene}" in self.cameras and "{scene}" not in self.images:
-            raise ValueError(f"cameras: is {self.cameras!r}, but images has no {{scene}}")
-        if is_video(self.images) and self.fps is not None:
-            raise ValueError(
-                "fps: is of numbered photos, but images are videos, which have their own times; leave it out"
-            )
-
 
 _Photos = dict[str, dict[int, str]]
 """Camera -> number -> photo; -1 for a video."""
@@ -71,15 +37,18 @@ _Photos = dict[str, dict[int, str]]
 
 @register("scene")
 class SceneAdapter:
-    """Photos of several calibrated cameras; people are to be detected."""
+    """Photos of several calibrated cameras; people are to be detected, or known in 3D, each where a camera sees him."""
 
     Layout: ClassVar[type] = SceneLayout
-    BOXES: ClassVar[frozenset[str]] = frozenset({"detector"})
+    BOXES: ClassVar[frozenset[str]] = frozenset({"detector", "manifest"})
     KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none"})
 
     def __init__(self, images: ImageSource, layout: SceneLayout, *, boxes: str, keypoints: str) -> None:
         self._images = images
         self._layout = layout
+        self._people_are_known = boxes == "manifest"
+        if self._people_are_known and not layout.people:
+            raise ValueError("boxes is 'manifest', but layout.people names no people; name them, or set it to detector")
 
     def entries(self) -> Iterator[Entry]:
         """List the scenes; in each the photos of a camera follow each other, in the order of the moments.
@@ -92,7 +61,20 @@ class SceneAdapter:
         found, others = self._found(listing.names)
         files = {self._file_of(scene) for scene in found}
         yield LeftOut("files that are not of the layout left out", sum(name not in files for name in others))
-        cameras = self._cameras(found)
+        capture = None
+        if self._layout.kind == "own":
+            cameras = self._cameras(found)
+        else:
+            from datasets_manifest.adapters.captures.opening import calibrated, open_capture  # scipy is slow to import
+
+            capture = open_capture(self._images, self._layout)
+            cameras = {
+                scene: capture.cameras(scene, self._file_of(scene), self._sizes(own)) for scene, own in found.items()
+            }
+            counted = {scene: calibrated(own, cameras[scene], self._layout.only) for scene, own in found.items()}
+            left_out = sum(len(own) - len(counted[scene]) for scene, own in found.items())
+            yield LeftOut("cameras without a calibration that counts left out", left_out)
+            found = {scene: own for scene, own in counted.items() if own}
         videos = {
             name: ListedVideo.of(self._images, name)
             for own in found.values()
@@ -105,7 +87,25 @@ class SceneAdapter:
         for scene, own, file in scenes:
             self._check(scene, own, file, videos)
         for scene, own, file in scenes:
-            yield from self._scene(scene, own, file, videos)
+            yield from self._scene(scene, own, file, videos, capture)
+
+    def _sizes(self, own: _Photos) -> Callable[[str], tuple[int, int] | None]:
+        """Of a scene's photos, by the first of each camera."""
+
+        def size_of(camera: str) -> tuple[int, int] | None:
+            if camera not in own:
+                return None
+            number, first = next(iter(own[camera].items()))
+            return self._size(f"{first}{MEMBER_MARK}{frame_name(0)}" if number < 0 else first)
+
+        return size_of
+
+    def _size(self, photo: str) -> tuple[int, int] | None:
+        """None of a photo that cannot be read: it has a row, which fails."""
+        try:
+            return image_size(self._images.read(photo), photo)
+        except ImageError:
+            return None
 
     def _found(self, names: list[str]) -> tuple[dict[str, _Photos], list[str]]:
         """The photos or videos, and what other files there are.
@@ -127,7 +127,11 @@ class SceneAdapter:
             other = found[said.get("scene", _ALONE)][said["camera"]].setdefault(number, name)
             if other != name:
                 raise self._refused(f"the photos {other} and {name} have the same number; take one of them away")
-        return {scene: dict(own) for scene, own in found.items()}, others
+        return {scene: dict(own) for scene, own in found.items() if self._counts(scene)}, others
+
+    def _counts(self, scene: str) -> bool:
+        layout = self._layout
+        return scene.startswith(layout.scenes or "") and not scene.startswith(layout.leave_scenes)
 
     def _cameras(self, found: dict[str, _Photos]) -> dict[str, CameraFile]:
         """The camera file of each scene.
@@ -167,30 +171,40 @@ class SceneAdapter:
             and len({number for photos in own.values() for number in photos}) > 1
         ):
             raise self._refused(f"layout.fps: is missing, numbers of photos a second; those of {scene} have several")
+        size_of = self._sizes(own)
         for name, photos in own.items():
-            first = next(iter(photos.values()))
-            try:
-                size = image_size(self._images.read(f"{first}{MEMBER_MARK}{frame_name(0)}" if videos else first), first)
-            except ImageError:  # It has a row, which fails.
-                continue
-            if size != (stated := file.cameras[name].size_px):
+            size, stated = size_of(name), file.cameras[name].size_px
+            if size is not None and size != stated:
+                first = next(iter(photos.values()))
                 raise self._refused(
                     f"{first} has {size[0]} x {size[1]} px, the camera {name} of {self._file_of(scene)} has size_px "
                     f"{stated[0]}, {stated[1]}; give the photos that were calibrated, or scale the camera with them"
                 )
 
-    def _scene(self, scene: str, own: _Photos, file: CameraFile, videos: Mapping[str, ListedVideo]) -> Iterator[Entry]:
+    def _scene(
+        self,
+        scene: str,
+        own: _Photos,
+        file: CameraFile,
+        videos: Mapping[str, ListedVideo],
+        capture: Capture | None,
+    ) -> Iterator[Entry]:
         """The photos of a scene: by group, camera and moment."""
         taken = {name: self._taken(photos, file.cameras[name], videos) for name, photos in sorted(own.items())}
         moments = same_numbers(taken) if file.synchronised and not videos else nearest_times(taken)
         wanted = moments.chosen(self._layout.frames)
+        known = None
+        if capture is not None and self._people_are_known:
+            known = capture.people(scene, moments.numbers)
+            yield from (LeftOut(what, number) for what, number in known.left_out.items())
+            yield LeftOut("moments without people left out", sum(number not in known.points_m for number in wanted))
+            wanted &= known.points_m.keys()
         views = Counter(moment for of in moments.of.values() for moment in of.values() if moment in wanted)
         yield LeftOut("moments", len(wanted))
         yield LeftOut("moments that not all cameras have", sum(count < len(own) for count in views.values()))
         yield LeftOut(
             "photos of no moment left out", sum(len(taken[name].numbers) - len(moments.of[name]) for name in own)
         )
-        extrinsics = {name: file.world_to_camera(name) for name in own}
         groups = defaultdict[str, list[tuple[str, int, int]]](list)
         for name, of in moments.of.items():
             for number, moment in of.items():
@@ -202,17 +216,17 @@ class SceneAdapter:
                 path = f"{own[name][-1]}{MEMBER_MARK}{frame_name(number)}" if videos else own[name][number]
                 camera = file.cameras[name]
                 time_s = float(taken[name].times_s[np.searchsorted(taken[name].numbers, number)])
+                extrinsics = file.world_to_camera(name, number)
                 yield ImageRecord(
                     image_id=path,
                     path=path,
+                    people=() if known is None else known.seen_by(moment, camera, extrinsics),
                     width=camera.size_px[0],
                     height=camera.size_px[1],
                     focal_px=math.sqrt(camera.focal_px[0] * camera.focal_px[1]),
                     principal_px=camera.principal_px,
                     lens=camera.distorting,
-                    place=Place(
-                        group=group, camera=name, frame=moment, time_s=time_s, world_to_camera=extrinsics[name]
-                    ),
+                    place=Place(group=group, camera=name, frame=moment, time_s=time_s, world_to_camera=extrinsics),
                 )
 
     def _taken(self, photos: Mapping[int, str], camera: CameraEntry, videos: Mapping[str, ListedVideo]) -> Taken:

@@ -1,0 +1,63 @@
+"""What the manifest of scenes of several cameras says of their files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import PositiveFloat, PositiveInt
+
+from datasets_manifest.adapters.groups import GROUP_FRAMES
+from datasets_manifest.settings import Text
+from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice, is_video
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SceneLayout:
+    """Where photos and cameras are."""
+
+    images: Text
+    """Paths of photos, such as {scene}/{camera}/{frame}.jpg, or of videos, such as {scene}/{camera}.mp4. {frame} is a
+    number; photos of one number were taken at one moment. Without {scene} all is one scene."""
+    cameras: Text = "{scene}/cameras.yaml"
+    """The camera file of a scene; without {scene} it is that of all. Of a published capture what it has in its place:
+    colmap/workplace or trajectory/gopro_calibs.csv of the scene."""
+    kind: Literal["own", "egohumans", "harmony4d", "egoexo4d"] = "own"
+    """Whose format cameras and people are in: own is that of camera files, without people."""
+    people: tuple[Text, ...] = ()
+    """Paths of people in 3D, with {scene} and {frame}, or {take_uid} of egoexo4d. With boxes: manifest they are the
+    people, and their boxes are where the cameras see them."""
+    scenes: tuple[Text, ...] = ()
+    """What the names of scenes begin with that count, such as train/; all without it."""
+    leave_scenes: tuple[Text, ...] = ()
+    """What the names of scenes begin with that do not count."""
+    leave_out: dict[Text, tuple[Text, ...]] = field(default_factory=dict)
+    """Cameras that do not count, by the end of their scene's name: those that the publisher calls invalid."""
+    fps: PositiveFloat | None = None
+    """Numbers of photos a second; videos have their own times."""
+    frames: FrameChoice = ALL_FRAMES
+    """Which moments, such as {every: 5} or {fps: 2}."""
+    only: tuple[Text, ...] | None = None
+    """Names of the cameras that count; null is all. Others need not be in the camera file."""
+    group_frames: PositiveInt = GROUP_FRAMES // 2
+    """Scenes with more moments, the chosen and the others, are cut into groups of about so many, each fitted together
+    and in one shard."""
+
+    def __post_init__(self) -> None:
+        """Check the patterns; the error names the field."""
+        names = re.findall(r"\{(\w*)\}", self.images)
+        wanted = {"camera"} if is_video(self.images) else {"camera", "frame"}
+        if len(set(names)) < len(names) or not wanted <= set(names) <= wanted | {"scene"}:
+            expected = " and ".join(f"{{{name}}}" for name in sorted(wanted))
+            raise ValueError(f"images: expected a path with {expected}, and perhaps {{scene}}, got {self.images!r}")
+        if "{scene}" in self.cameras and "{scene}" not in self.images:
+            raise ValueError(f"cameras: is {self.cameras!r}, but images has no {{scene}}")
+        if self.kind == "own" and (self.people or self.leave_out):
+            raise ValueError("kind: is own, whose camera files have no people; leave out people and leave_out")
+        if self.kind in ("egohumans", "harmony4d") and len(self.people) > 1:
+            raise ValueError(f"people: a moment of {self.kind} has one file, got {len(self.people)}")
+        if is_video(self.images) and self.fps is not None:
+            raise ValueError(
+                "fps: is of numbered photos, but images are videos, which have their own times; leave it out"
+            )
