@@ -21,6 +21,7 @@ from datasets_manifest.adapters.coco_layout import DROPPED, CocoLayout, DropRule
 from datasets_manifest.adapters.coco_points import read_points
 from datasets_manifest.adapters.coco_smplx import load_smplx, smplx_truth
 from datasets_manifest.adapters.coco_values import RowError, box_xyxy, ignored_regions, is_crowd, size_px, whole_number
+from datasets_manifest.adapters.point_checks import check_first_pixel, check_order, with_points_checked
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.keypoint_sets import KeypointSet
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK
@@ -57,8 +58,23 @@ class CocoAdapter:
         """List images and people, file by file; whoever the layout leaves out is counted by the reason.
 
         Raises:
-            ValueError: A file is no COCO file, or its people or their keypoints cannot be told.
+            ValueError: A file is no COCO file, or its people or their keypoints cannot be told, or the first people say
+                that these are in another order, or counted from another pixel.
         """
+        return with_points_checked(self._entries(), self._check)
+
+    def _check(self, people: Sequence[PersonRecord]) -> None:
+        source = f"{self._images.root / self._layout.annotations[0]}"
+        if self._layout.check_order:
+            way_out = (
+                "Say what they are by layout.keypoint_set, or correct the names in the file; if people lie so, set "
+                "layout.check_order to false."
+            )
+            check_order(people, source, way_out)
+        if self._layout.first_pixel is None:
+            check_first_pixel(people, source, "Set layout.first_pixel to 1, or to 0 if that is how it is.")
+
+    def _entries(self) -> Iterator[Entry]:
         root, layout = self._images.root, self._layout
         videos = None if layout.videos is None else read_videos(root, layout.videos)
         paths: set[str] = set()
@@ -215,7 +231,7 @@ class _File:
         return persons, problems
 
     def _person(self, index: int, number: int, row: Mapping[str, Any], points: KeypointSet) -> PersonRecord:
-        keypoints, others, first = None, {}, self._layout.first_pixel
+        keypoints, others, first = None, {}, self._layout.first_pixel or 0
         if self._keypoints != "none":
             whole = self._keypoints == "coco_wholebody"
             keypoints, others = read_points(row, points, self._layout.flags, whole=whole, first_pixel=first)

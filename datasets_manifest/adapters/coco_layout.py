@@ -50,8 +50,12 @@ class CocoLayout:
     drop: tuple[DropRule, ...] = ("iscrowd", "valid_label", "is_labeled")
     """Who is left out: crowds, people with num_keypoints 0 or valid_label 0, everybody on images that are not
     is_labeled; where a file has the field."""
-    first_pixel: Literal[0, 1] = 0
-    """What the middle of the first pixel is called: 1 by MATLAB, and boxes and points are moved by one."""
+    first_pixel: Literal[0, 1] | None = None
+    """What the middle of the first pixel is called: 1 by MATLAB, and boxes and points are moved by one. Without it 0,
+    and the first people are looked at whether that can be."""
+    check_order: bool = True
+    """Whether points of the first people must lie to each other as those of people do, which those in another order
+    than they are said to be in do not."""
     every_nth: Annotated[int, Field(ge=1)] = 1
     """Of all annotations of a file, in its order, the n-th, 2n-th and so on are taken, before any other choice."""
     videos: Text | None = None

@@ -360,7 +360,7 @@ def test_a_set_has_its_own_number_of_points(tmp_path):
     ("names", "sentence"),
     [
         (["nose", "left_wing", "tail"], "the 3 keypoints nose, left_wing, tail are none of the known sets (coco, "),
-        (["nose", "Nose"], "human36m_mmpose): nose, Nose are one point."),
+        (["nose", "Nose"], "): nose, Nose are one point."),
         (["nose", 3], "must be a list of names, got ['nose', 3]"),
     ],
 )
