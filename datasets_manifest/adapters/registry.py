@@ -15,6 +15,7 @@ _MODULES = {
     "coco": "datasets_manifest.adapters.coco",
     "folder": "datasets_manifest.adapters.folder",
     "npz_people": "datasets_manifest.adapters.npz_people",
+    "parquet_people": "datasets_manifest.adapters.parquet_people",
     "scene": "datasets_manifest.adapters.scene",
     "synthetic": "datasets_manifest.adapters.synthetic",
     "tar_people": "datasets_manifest.adapters.tar_people",

@@ -1,0 +1,167 @@
+"""SAM-3D-Body's labels as their tables hold them, a row a person, with the photos of the data sets they are of.
+
+Rows of one photo follow each other. An image's id is the place of its first row, so that tables are read once, from
+their beginning to their end, a few rows at a time. The photos are those that the data sets distribute, not the copies
+that the tars of the same labels hold, which were compressed again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Annotated, Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
+from datasets_manifest.adapters.coco_values import RowError, is_text
+from datasets_manifest.adapters.people import sam3d_body
+from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
+from datasets_manifest.adapters.people.unit_checks import with_units_checked
+from datasets_manifest.adapters.registry import register
+from datasets_manifest.paths import inside
+from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.settings import Text
+from datasets_manifest.sources.image_source import ImageSource
+
+_NEEDED = ("dataset", "image", "keypoints_2d", "bbox", "bbox_format")
+_WANTED = (
+    *_NEEDED, "subject_idx", "subject_cnt", "keypoints_3d", "mhr_valid", "proto_valid", "cam_int", "mask_size",
+)  # fmt: skip
+_ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParquetPeopleLayout:
+    """Which tables, and where their photos are."""
+
+    records: Literal["sam3d_body"]
+    """Whose rows they are."""
+    files: Annotated[tuple[Text, ...], Field(min_length=1)] = ("*.parquet",)
+    """Shell patterns of the tables, relative to the root."""
+    images: Text = "."
+    """Folder or tar file of the photos of the data set, relative to the root."""
+
+
+@register("parquet_people")
+class ParquetPeopleAdapter:
+    """People of tables. A person's index counts the rows of the photo."""
+
+    Layout: ClassVar[type] = ParquetPeopleLayout
+    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
+    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
+
+    def __init__(self, images: ImageSource, layout: ParquetPeopleLayout, *, boxes: str, keypoints: str) -> None:
+        self._images = images
+        self._layout = layout
+        self._boxes = boxes
+        self._keypoints = keypoints
+
+    def entries(self) -> Iterator[Entry]:
+        """List photos and people, table by table.
+
+        Raises:
+            ValueError: No table matches, one lacks a column, or the data are in another unit.
+        """
+        root = self._images.root
+        found = {path.relative_to(root).as_posix() for pattern in self._layout.files for path in root.glob(pattern)}
+        if not found:
+            raise ValueError(
+                f"no table in {root} matches {', '.join(self._layout.files)}; correct layout.files in the manifest, or "
+                "fetch them."
+            )
+        whole: list[str] = []
+        for name in sorted(found):  # What cannot be looked into is told before the first photo.
+            try:
+                self._open(name).close()
+            except (pa.ArrowException, OSError) as error:
+                yield _unreadable(name, error)
+            else:
+                whole.append(name)
+        yield from with_missing_photos(self._images, with_units_checked(self._listed(whole), str(root)))
+
+    def _open(self, name: str) -> pq.ParquetFile:
+        file = pq.ParquetFile(inside(self._images.root, name, links="follow"))
+        absent = [column for column in _NEEDED if column not in file.schema_arrow.names]
+        if absent:
+            raise ValueError(
+                f"The table {name} has no column {absent[0]}, which those of SAM-3D-Body have; correct layout.files."
+            )
+        return file
+
+    def _listed(self, names: Iterable[str]) -> Iterator[Entry]:
+        left_out: Counter[str] = Counter()
+        for name in names:
+            try:
+                with self._open(name) as file:
+                    for _, rows in groupby(_rows(file), key=lambda row: (row[1]["dataset"], row[1]["image"])):
+                        yield from self._photo(name, list(rows), left_out)
+            except (pa.ArrowException, OSError) as error:
+                yield _unreadable(name, error)
+        yield from (LeftOut(what, number) for what, number in left_out.items())
+
+    def _photo(self, table: str, rows: Sequence[tuple[int, dict[str, Any]]], left_out: Counter[str]) -> Iterator[Entry]:
+        first, row = rows[0]
+        place = f"{table} row {first}"
+        if not is_text(row["image"]):
+            yield Missing.of(place, ErrorCode.SOURCE_ROW_INVALID, "its photo has no name that can be read.")
+            return
+        if row.get("subject_cnt") not in (None, len(rows)):
+            left_out["photos some of whose people the tables lack"] += 1
+        people: list[PersonRecord] = []
+        for index, (number, record) in enumerate(rows if self._boxes == "manifest" else ()):
+            where = f"{table} row {number}"
+            read = partial(sam3d_body.person, record, index, where)
+            person = person_or_reason(read, index, where, keypoints=self._keypoints)
+            if person.error_code:
+                yield Missing.of(where, person.error_code, person.error_detail or "", has_row=True)
+            left_out["masks of people not read"] += min(record.get("mask_size") or [-1]) > 0
+            people.append(person)
+        height, width = _size(row.get("mask_size"))
+        try:
+            focal, centre = sam3d_body.focal_and_centre(row) or (None, None)
+        except RowError:
+            focal, centre = None, None
+        yield ImageRecord(
+            image_id=f"{table}::{first:07d}",
+            path=photo_path(self._layout.images, _own_path(row["dataset"], row["image"])),
+            people=tuple(people),
+            width=width,
+            height=height,
+            focal_px=focal,
+            principal_px=centre,
+        )
+
+
+def _rows(file: pq.ParquetFile) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows and their numbers, a few at a time."""
+    columns = [name for name in _WANTED if name in file.schema_arrow.names]
+    number = 0
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns):
+        for row in batch.to_pylist():
+            yield number, row
+            number += 1
+
+
+def _own_path(dataset: Any, image: str) -> str:
+    """Where a data set has a photo that the tables name."""
+    if dataset == "coco" and image.count("_") == 2:
+        return f"{image.split('_')[1]}/{image}"
+    folders = {"mpii": "images/", "aic": "train/images/"}
+    return folders.get(dataset, "") + image
+
+
+def _size(mask_size: Any) -> tuple[int | None, int | None]:
+    """Height and width of the photo, as its mask states them."""
+    if not isinstance(mask_size, list) or len(mask_size) != 2 or min(mask_size) <= 0:
+        return None, None
+    return int(mask_size[0]), int(mask_size[1])
+
+
+def _unreadable(name: str, error: Exception) -> Missing:
+    return Missing.of(name, ErrorCode.LISTING_INCOMPLETE, f"the table cannot be read ({error}); fetch it again.")
