@@ -95,12 +95,12 @@ def refitted(folder: Path, dataset: str, focal_factor: float = 1.0) -> Refitted:
         dataset: Its id.
         focal_factor: Focal length of the fit over the true one.
     """
-    labels = _rows(folder / "labels" / dataset, LABEL_SCHEMA)
+    labels = rows_below(folder / "labels" / dataset, LABEL_SCHEMA)
     images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
     names, counts = np.unique(images, return_counts=True)
     chosen = np.flatnonzero(np.isin(images, names[counts == 1]) & (labels["status"] != Status.FAILED))
     parts = {
-        step: _rows(folder / "work/parts" / step / dataset, PART_SCHEMAS[step]).take(chosen)
+        step: rows_below(folder / "work/parts" / step / dataset, PART_SCHEMAS[step]).take(chosen)
         for step in ("keypoints", "body", "hands", "face")
     }
     people = parts["keypoints"]
@@ -127,6 +127,7 @@ def in_labels(folder: Path, dataset: str) -> tuple[PartErrors, NDArray[np.bool_]
     return with_errors(people.result.parameters, people.truth, people.result), people.is_valid
 
 
-def _rows(folder: Path, schema: pa.Schema) -> Columns:
+def rows_below(folder: Path, schema: pa.Schema) -> Columns:
+    """All rows of the shards below a folder."""
     tables = [read_shard(path, schema) for path in sorted(folder.rglob("*.parquet"))]
     return Columns(pa.concat_tables(tables).unify_dictionaries())

@@ -40,6 +40,11 @@ class SyntheticLayout:
     """Cameras of each group, which all see each moment."""
     people: PositiveInt = 1
     """Most people in a group: group k has 1 + k modulo this."""
+    crop_shares: tuple[float, ...] | None = None
+    """Shares of people who stand alone of whom the camera shows all, the upper body, the head, the left hand, the right
+    hand, and the face; null: as the renderer has it."""
+    child_share: float | None = None
+    """Share of them who are children; null likewise."""
 
     @property
     def in_groups(self) -> bool:
@@ -54,6 +59,8 @@ class SyntheticLayout:
     def __post_init__(self) -> None:
         if self.people > 1 and not self.in_groups:
             raise ValueError(f"people: is {self.people}, but a photo that stands alone shows 1; give frames or cameras")
+        if self.in_groups and (self.crop_shares is not None or self.child_share is not None):
+            raise ValueError("crop_shares, child_share: are of people who stand alone; leave out frames and cameras")
 
 
 @register("synthetic")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +19,14 @@ from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.adapters.registry import adapter_class
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS, PART_NAMES
 from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of
 from fitting.quality import BODY, FACE, HAND
 from model.body import skeleton
 from model.body.ehms import EHMs
+from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
+from model.body.shown import shown_parts
 from model.estimators.annotations import is_possible
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians, rounded
@@ -56,28 +58,45 @@ _PEOPLE_AT_ONCE = 64
 """People whose bodies are posed together."""
 
 
-def truth_errors(matching: Matching, pose: PosedByParameters) -> dict[str, np.ndarray]:
+def truth_errors(matching: Matching, pose: PosedByParameters, *, of_shown: bool = False) -> dict[str, np.ndarray]:
     """3D errors of labels against known truth, posed by the body of the labels.
+
+    Args:
+        matching: P labels with the known people.
+        pose: The body.
+        of_shown: Whether a part counts where the photo shows it, whatever the label claims, and has no quality.
 
     Returns:
         For the P matched people with truth the errors of ``model.metrics.person``, NaN for hands and heads that the
         label itself does not call valid, and the qualities, NaN where the label has none: `body_quality` and
         `face_quality` (P,), `hand_quality` (P, 2). Empty without such people.
     """
-    rows = np.array([row for row, person in enumerate(matching.people) if person.truth], np.int64)
+    rows = np.flatnonzero([bool(person.truth) for person in matching.people])
     if not len(rows):
         return {}
-    labels = matching.labels.take(rows)
-    truths = [dict(matching.people[row].truth or {}) for row in rows]
+    labels, people = matching.labels.take(rows), [matching.people[row] for row in rows]
+    truths = [dict(person.truth or {}) for person in people]
     truth = {name: np.stack([own[name] for own in truths]) for name in truths[0] if all(name in own for own in truths)}
-    valid = {part: labels[f"{part}_valid"] for part in _CLAIMED}
-    errors = person_errors(pose(_parameters(labels)), pose(EhmParameters.from_columns(truth)), valid)
+    valid = _shown(people) if of_shown else {part: labels[f"{part}_valid"] for part in _CLAIMED}
+    errors = person_errors(pose(parameters_of_labels(labels)), pose(EhmParameters.from_columns(truth)), valid)
+    if of_shown:
+        return errors
     hands = np.stack([labels["left_hand_quality"], labels["right_hand_quality"]], 1)
     qualities = {"body": labels["body_quality"], "hand": hands, "face": labels["face_quality"]}
     return errors | {f"{part}_quality": values.astype(np.float64) for part, values in qualities.items()}
 
 
-def _parameters(labels: Columns) -> EhmParameters:
+def _shown(people: Sequence[PersonRecord]) -> dict[str, np.ndarray]:
+    """Part -> (P,) whether the photo shows it, by the known keypoints; all of whom none are known."""
+    points = [
+        np.ones(skeleton.NUM_KEYPOINTS, bool) if person.keypoints is None else person.keypoints[:, 2] > 0
+        for person in people
+    ]
+    parts = shown_parts(torch.from_numpy(np.stack(points))).numpy()
+    return {part: parts[:, k] for k, part in enumerate(PART_NAMES)}
+
+
+def parameters_of_labels(labels: Columns) -> EhmParameters:
     """The people of labels; what some label lacks is neutral in all."""
     return EhmParameters.from_columns({name: labels[name] for name in LABEL_PARAMETERS if labels.has(name).all()})
 
@@ -210,10 +229,10 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.searchsorted(ordered, values, "left") + 1 + np.searchsorted(ordered, values, "right")) / 2
 
 
-def projected_keypoints(labels: Columns, body: EHMs) -> np.ndarray:
+def projected_keypoints(labels: Columns, body: EHMs | KeypointBody) -> np.ndarray:
     """(P, 133, 2) px, the keypoints of labels in their photos."""
     with torch.inference_mode():
-        points = body(_parameters(labels)).keypoints.numpy()
+        points = body(parameters_of_labels(labels).resized(body.size)).keypoints.numpy()
     focal, principal = (labels[name].astype(np.float64) for name in ("focal_px", "principal_px"))
     return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
 

@@ -14,7 +14,7 @@ from model.body.ehms import EhmOutput, EHMs
 from model.renderer.people import Appearance, RestShape, dress, light_person, sample_appearance
 from model.renderer.raster import Raster, project, rasterise
 from tasks.posing import pose_bodies
-from tasks.synthetic.pose import CROP_SHARES, CROPS, SampledPerson, sample_person
+from tasks.synthetic.pose import CHILD_SHARE, CROP_SHARES, CROPS, SampledPerson, sample_person
 from tasks.synthetic.scene import develop, draw_occluder, paint_background, place_person, sample_sensor
 from tasks.synthetic.visibility import keypoint_visibility, mask_box
 
@@ -47,6 +47,8 @@ class SyntheticConfig:
     crop_shares: tuple[float, ...] = CROP_SHARES
     """Share of people with each of CROPS: of whom the camera shows all, the upper body, the head and what is around it,
     the left hand, the right hand, and a face that fills the picture."""
+    child_share: float = CHILD_SHARE
+    """Share of people who are children: small bodies with large heads."""
     masks: bool = False
     """Whether exact masks are kept beside the photos (``datasets_manifest.sources.masks``)."""
 
@@ -58,6 +60,8 @@ class SyntheticConfig:
         check_pictures(self.image_width, self.image_height, self.image_format, self.supersample)
         if not 0.0 <= self.occluder_share <= 1.0:
             raise ValueError(f"synthetic.occluder_share: expected a share from 0 to 1, got {self.occluder_share}")
+        if not 0.0 <= self.child_share <= 1.0:
+            raise ValueError(f"synthetic.child_share: expected a share from 0 to 1, got {self.child_share}")
         shares = self.crop_shares
         if len(shares) != len(CROPS) or min(shares) < 0 or not abs(sum(shares) - 1) <= 1e-6:
             raise ValueError(
@@ -163,7 +167,7 @@ def pose_person(ehm: EHMs, person: SampledPerson, transl_m: np.ndarray) -> EhmOu
 def render_person(index: int, config: SyntheticConfig, ehm: EHMs, rest: RestShape) -> RenderedPerson:
     """Draws person ``index`` of the data set: everything random comes from (seed, index)."""
     rng = np.random.default_rng([config.seed, index])
-    person = sample_person(rng, rest.joints_m, config.crop_shares)
+    person = sample_person(rng, rest.joints_m, config.crop_shares, config.child_share)
     return draw_person(person, rng, config, ehm, rest)
 
 

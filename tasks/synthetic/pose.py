@@ -21,6 +21,9 @@ CROPS = ("full", "upper", "head", "left_hand", "right_hand", "face")
 CROP_SHARES = (0.65, 0.22, 0.13, 0.0, 0.0, 0.0)
 """Share of people with each of CROPS."""
 
+CHILD_SHARE = 0.12
+"""Share of people who are children."""
+
 YAW_SHARE = {"head": 0.6, "left_hand": 0.5, "right_hand": 0.5, "face": 0.35}
 """How much of the turn away from the camera is left in a close-up: from behind, it would show hair and backs only."""
 
@@ -46,11 +49,14 @@ class SampledPerson:
 
 
 def sample_person(
-    rng: np.random.Generator, joints_m: Mapping[str, np.ndarray], crop_shares: Sequence[float] = CROP_SHARES
+    rng: np.random.Generator,
+    joints_m: Mapping[str, np.ndarray],
+    crop_shares: Sequence[float] = CROP_SHARES,
+    child_share: float = CHILD_SHARE,
 ) -> SampledPerson:
     """Draws a person; ``joints_m`` are the rest joints of the body (name -> (3,) metres), ``crop_shares`` as CROPS."""
     crop = str(rng.choice(CROPS, p=list(crop_shares)))
-    is_child = bool(rng.random() < 0.12)
+    is_child = bool(rng.random() < child_share)
     yaw = _sample_yaw(rng)
     yaw *= YAW_SHARE.get(crop, 1.0)
     tilt = Rotation.from_rotvec(rng.normal(0.0, 0.08, 3))

@@ -41,7 +41,7 @@ from tasks.synthetic.groups import GroupConfig, World, make_world, render_view
 from tasks.synthetic.labels import label_table
 from tasks.synthetic.person import SyntheticConfig, render_person
 from tasks.synthetic.pool import call_in_processes
-from tasks.synthetic.pose import CROP_SHARES
+from tasks.synthetic.pose import CHILD_SHARE, CROP_SHARES
 from tasks.version import code_version
 
 log = logging.getLogger(__name__)
@@ -228,10 +228,10 @@ def _stated_config(config: RenderConfig, ehm: EHMs) -> dict:
     assets = ehm.assets
     body = assets.entry | {"mode": assets.fusion}
     settings = dataclasses.asdict(config)
-    if isinstance(config, SyntheticConfig) and config.crop_shares == CROP_SHARES:
-        del settings["crop_shares"]  # a set with the usual shares is the same whether or not they are stated
-    if isinstance(config, SyntheticConfig) and not config.masks:
-        del settings["masks"]  # likewise
+    if isinstance(config, SyntheticConfig):  # a set with the usual shares is the same whether or not they are stated
+        for name, usual in (("crop_shares", CROP_SHARES), ("child_share", CHILD_SHARE), ("masks", False)):
+            if settings[name] == usual:
+                del settings[name]
     return {"step": "synthesise", "revision": REVISIONS["synthesise"], "settings": settings, "body_model": body}
 
 

@@ -1,0 +1,203 @@
+"""Labels, predictions and checkpoints on rendered people: who is found, what counts, and the row of `open_people`."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from predictions_of_photos import checkpoint
+
+from datasets_manifest.manifest import load_manifest, open_source
+from datasets_manifest.schema.columns import Columns, table_from_columns
+from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.people import found_rows
+from datasets_manifest.schema.predictions import prediction_id, prediction_schema
+from datasets_manifest.shards.shard import Shard, read_shard
+from datasets_manifest.shards.store import write_shard
+from model.body.assets import load_open_body
+from tasks.annotate.plan.rendered import pictures_of
+from tasks.body_model import full_body
+from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
+from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of, known_people
+from tasks.evaluate.subjects import CheckpointSubject, LabelSubject, PredictionSubject, subject_of
+from tasks.settings import BodyModelConfig
+from tasks.synthetic.person import SyntheticConfig
+from tasks.synthetic.render import SCENE_FILE, TRUTH_FILE, synthesise
+
+SHARES = (0.5, 0.1, 0.2, 0.1, 0.1, 0.0)
+COUNT = 8
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Rendered people and, as labels of them, their truth."""
+    root = tmp_path_factory.mktemp("open_people")
+    config = SyntheticConfig(
+        count=COUNT, seed=5, image_width=96, image_height=128, supersample=1, crop_shares=SHARES, child_share=0.5
+    )
+    synthesise(root / "data", config, full_body(BodyModelConfig()), dataset=ID, split="test")
+    folder = root / "labels" / ID / "test"
+    folder.mkdir(parents=True)
+    (folder / "00000.parquet").write_bytes((root / "data" / TRUTH_FILE).read_bytes())
+    (root / "net.safetensors").write_bytes(checkpoint())
+    return root
+
+
+@pytest.fixture(scope="module")
+def manifest(root):
+    layout = {"count": COUNT, "seed": 5}
+    return dataclasses.replace(load_manifest(ID), root=str(root / "data"), layout=layout)
+
+
+def measured(subject, manifest, **settings):
+    errors = PeopleErrors(load_open_body(), **settings)
+    for said in subject.say(manifest, known_people(manifest), open_source(manifest)):
+        errors.add(said)
+    return errors
+
+
+def labels(root, folder="labels"):
+    return LabelSubject(folder=root / folder, assets=load_open_body(), name="truth")
+
+
+@pytest.fixture(scope="module")
+def of_truth(root, manifest):
+    return measured(labels(root), manifest)
+
+
+def rewritten(root, folder, table):
+    with Shard(root / "labels" / ID / "test/00000.parquet") as shard:
+        footer = shard.footer
+    path = root / folder / ID / "test/00000.parquet"
+    path.parent.mkdir(parents=True)
+    write_shard(path, table, footer)
+
+
+def truth(root):
+    return read_shard(root / "data" / TRUTH_FILE, LABEL_SCHEMA)
+
+
+def test_truth_has_no_error_where_it_is_shown(of_truth, root):
+    people, known = of_truth.table(), Columns(truth(root))
+    assert people["found"].to_pylist() == found_rows(known.table).tolist()  # of somebody no part is seen
+    assert of_truth.false_people == 0
+    for name in set(ERRORS) - {"hand_pa_pve_mm"}:
+        values = people[name].to_numpy(zero_copy_only=False).astype(float)
+        assert np.nanmax(np.abs(values)) < (0.05 if name == "orient_deg" else 1e-2), name
+    shown = {"pa_mpjpe_mm": "body", "head_pa_mm": "face", "left_hand_pa_pve_mm": "left_hand"}
+    for name, part in shown.items():
+        has = [value is not None for value in people[name].to_pylist()]
+        assert has == known[f"{part}_valid"].tolist(), name
+    assert of_truth.pck.compute() == {0.05: 1.0, 0.1: 1.0}
+
+
+def test_who_is_not_found_has_no_error_and_another_find_is_false(root, manifest):
+    table = truth(root)
+    boxes = table["bbox_xyxy"].to_pylist()
+    boxes[2] = [0, 0, 3, 3]
+    place = table.schema.get_field_index("bbox_xyxy")
+    table = table.set_column(place, table.schema.field(place), pa.array(boxes, table.schema.field(place).type))
+    rewritten(root, "moved", table.slice(0, COUNT - 1))
+    errors = measured(labels(root, "moved"), manifest)
+    expected = found_rows(truth(root))
+    expected[[2, -1]] = False
+    assert errors.table()["found"].to_pylist() == expected.tolist()
+    assert errors.table()["pa_mpjpe_mm"].to_pylist()[2] is None
+    assert errors.false_people == 1
+
+
+def test_a_label_s_own_flags_change_nothing(root, manifest, of_truth):
+    table = truth(root)
+    place = table.schema.get_field_index("face_valid")
+    table = table.set_column(place, table.schema.field(place), pa.array([False] * COUNT))
+    rewritten(root, "modest", table)
+    assert measured(labels(root, "modest"), manifest).table().equals(of_truth.table())
+
+
+def test_predictions_are_found_by_their_photo_s_name(root, manifest, of_truth):
+    known = Columns(truth(root))
+    same = ["image_width", "image_height", "status", "error_code", "bbox_xyxy", "focal_px", "principal_px"]
+    sources = [f"elsewhere/{name}" for name in known["image"]]
+    columns = {name: known.table[name] for name in (*same, *LABEL_PARAMETERS)}
+    columns |= {"source": sources, "sample_id": [prediction_id(name, None, 0) for name in sources]}
+    columns |= {"person": np.zeros(COUNT, np.int16)}
+    with Shard(root / "data" / TRUTH_FILE) as shard:
+        write_shard(root / "people/00000.parquet", table_from_columns(columns, prediction_schema()), shard.footer)
+    subject = subject_of(root / "people", load_open_body())
+    assert isinstance(subject, PredictionSubject)
+    assert measured(subject, manifest).table().equals(of_truth.table())
+    other = dataclasses.replace(manifest, root=str(root))
+    with pytest.raises(ValueError, match="has no photo of the data set open_people"):
+        list(subject.say(other, [], open_source(other)))
+
+
+@pytest.fixture(scope="module")
+def of_network(root, manifest):
+    subject = subject_of(root / "net.safetensors", load_open_body())
+    assert isinstance(subject, CheckpointSubject)
+    assert subject.stated["step"] == 7
+    return measured(subject, manifest)
+
+
+def test_a_checkpoint_sees_the_annotated_people(of_network, of_truth):
+    people = of_network.table()
+    assert people["found"].to_pylist() == [True] * COUNT
+    assert figure_of(people, "pa_mpjpe_mm").mean > 20
+    assert figure_of(people, "hand_pa_pve_mm").people == figure_of(of_truth.table(), "hand_pa_pve_mm").people
+    assert of_network.pck.compute()[0.05] < 1
+
+
+def test_hands_of_a_person_are_one_person(of_network):
+    people = of_network.table()
+    both = [people[f"{side}_hand_pa_pve_mm"].to_numpy(zero_copy_only=False) for side in ("left", "right")]
+    own = [np.nanmean(pair) for pair in np.stack(both, 1).astype(float) if np.isfinite(pair).any()]
+    assert figure_of(people, "hand_pa_pve_mm") == pytest.approx((np.mean(own), np.median(own), len(own)))
+
+
+def test_spin_s_filter_keeps_people_with_all_limbs(root, manifest):
+    kept = measured(labels(root), manifest, keeps=all_limbs).table()
+    seen = Columns(truth(root))["keypoints_2d"][:, 5:17, 2] > 0
+    assert kept.num_rows == seen.all(1).sum() < COUNT
+
+
+def test_other_bodies_and_other_files_are_refused(root, manifest, tmp_path):
+    (tmp_path / "net.safetensors").write_bytes(checkpoint(sha256="0" * 64))
+    with pytest.raises(ValueError, match="this evaluation uses open_body"):
+        subject_of(tmp_path / "net.safetensors", load_open_body())
+    with pytest.raises(FileNotFoundError, match="expected a checkpoint"):
+        subject_of(tmp_path, load_open_body())
+    with pytest.raises(FileNotFoundError, match="is not a file"):
+        subject_of(tmp_path / "absent.safetensors", load_open_body())
+    with pytest.raises(ValueError, match="has no labels of the data set open_people, split all"):
+        measured(labels(root), dataclasses.replace(manifest, split="all"))
+
+
+def test_the_hash_is_of_pictures_and_truth(root, manifest, tmp_path):
+    records, images = list(known_people(manifest)), open_source(manifest)
+    before = data_hash(records, images)
+    assert data_hash(records, images) == before
+    person = dataclasses.replace(records[0].people[0], bbox_xyxy=np.zeros(4, np.float32))
+    moved = [dataclasses.replace(records[0], people=(person,)), *records[1:]]
+    assert data_hash(moved, images) != before
+    assert data_hash(records[:-1], images) != before
+
+
+def test_a_row_has_a_cell_of_every_group(of_network, root):
+    people = with_scenes(of_network.table(), root / "data" / SCENE_FILE)
+    result = {"figures": figures_of(people), "data_sha256": "0123456789abcdef"}
+    row = row_of("net", result)
+    assert len(row) == len(head_row()[0])
+    assert (row[0], row[1], row[-1]) == ("net", f"{COUNT} of {COUNT}", "01234567")
+    crops = people["crop"].to_pylist()
+    assert result["figures"]["found"]["whole"] == [crops.count("full")] * 2
+    bodies = [crop in ("full", "upper") for crop in crops]
+    assert result["figures"]["found"]["child"][1] + result["figures"]["found"]["adult"][1] == sum(bodies)
+
+
+def test_the_benchmark_has_every_crop_and_children():
+    config = pictures_of(load_manifest(ID).typed_layout)
+    assert isinstance(config, SyntheticConfig)
+    assert min(config.crop_shares) > 0
+    assert config.child_share > 0.3
+    assert load_manifest(ID).never_train
