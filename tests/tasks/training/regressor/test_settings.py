@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from datasets_manifest.manifest import load_manifest, manifest_ids
 from datasets_manifest.settings import read_sections
 from tasks.annotate.settings import AnnotateConfig
 from tasks.setting_rows import setting_rows
@@ -23,6 +24,8 @@ PRESETS = (
     "params.train-face.yaml",
     "params.train-paper.yaml",
     "params.train-hmr2.yaml",
+    "params.train-part1.yaml",
+    "params.train-part1-2.yaml",
 )
 
 
@@ -42,6 +45,25 @@ def test_the_papers_preset_states_the_papers_figures() -> None:
     assert config.optimiser.clip_norm is None
     assert config.body_model.fusion == "paper"
     assert loss.unseen == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"), [("params.train-part1.yaml", ("part 1",)), ("params.train-part1-2.yaml", ("part 1", "part 2"))]
+)
+def test_the_recipes_of_the_papers_parts_name_the_data_sets_of_the_parts(name: str, parts: tuple[str, ...]) -> None:
+    """The rest is the paper's preset; a data set lies where its manifest says."""
+    config, paper = load_train_config(ROOT / name), load_train_config(ROOT / "params.train-paper.yaml")
+    same = {"datasets": paper.datasets, "validation": (), "validation_share": paper.validation_share}
+    assert dataclasses.replace(config, **same) == paper
+    assert [Path(entry.path).name for entry in config.validation] == ["coco_wholebody_val"]
+    stated = {Path(entry.path).name: entry for entry in config.datasets}
+    manifests = {name: load_manifest(name) for name in manifest_ids()}
+    others = {"sam3d_body"}  # Photos of one that is named, with other people's labels.
+    assert stated.keys() >= {manifest.id for manifest in manifests.values() if manifest.part in parts} - others
+    for own in (manifests[name] for name in stated if name in manifests):
+        assert own.part in parts
+        assert not own.never_train
+        assert Path(stated[own.id].images) == ROOT / own.root
 
 
 def test_hmr2s_preset_states_hmr2s_figures() -> None:
