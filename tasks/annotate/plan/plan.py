@@ -22,11 +22,11 @@ from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.plan.refused import write_refused
-from tasks.annotate.plan.rendered import pictures_of
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
 from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths
 from tasks.body_model import full_body
+from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.render import synthesise
 from tasks.wording import counted
 

@@ -16,12 +16,12 @@ from datasets_manifest.schema.predictions import prediction_id, prediction_schem
 from datasets_manifest.shards.shard import Shard, read_shard
 from datasets_manifest.shards.store import write_shard
 from model.body.assets import load_open_body
-from tasks.annotate.plan.rendered import pictures_of
 from tasks.body_model import full_body
 from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
 from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of, known_people
 from tasks.evaluate.subjects import CheckpointSubject, LabelSubject, PredictionSubject, subject_of
 from tasks.settings import BodyModelConfig
+from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.person import SyntheticConfig
 from tasks.synthetic.render import SCENE_FILE, TRUTH_FILE, synthesise
 

@@ -1,4 +1,4 @@
-"""What is rendered for a data set before it is listed."""
+"""What is rendered for a data set, as its manifest asks for it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 import pytest
 
 from datasets_manifest.adapters.synthetic import SyntheticLayout
-from tasks.annotate.plan.rendered import pictures_of
+from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.groups import GroupConfig
 from tasks.synthetic.person import SyntheticConfig
 
