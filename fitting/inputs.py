@@ -73,6 +73,20 @@ class Observations:
                     f"observations of {count} people need {name} ({count}, {width}) or None, got {tuple(value.shape)}"
                 )
 
+    @property
+    def has_points(self) -> Tensor:
+        """(B,) bool: something of the person is known in 3D."""
+        known = torch.zeros(len(self.keypoints_px), dtype=torch.bool, device=self.keypoints_px.device)
+        for sigma in (self.points_sigma_m, self.joints_sigma_m):
+            if sigma is not None:
+                known = known | torch.isfinite(sigma).any(1)
+        return known
+
+    @property
+    def without_points(self) -> "Observations":
+        """The same people, nothing of whom is known in 3D."""
+        return replace(self, points_m=None, points_sigma_m=None, joints_m=None, joints_sigma_m=None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coarse:

@@ -46,6 +46,16 @@ def refine(
         person_index: (B,) int64; rows with the same number are one person, in several frames say, and share body shape,
             face shape and head scale (`fitting.shared`). None: every row is a person of its own.
     """
+    known = observations.has_points
+    if person_index is None and bool(known.any()) and not bool(known.all()):
+        # Whoever is known in 3D is fitted by other terms, and rounding would go over to those who are not.
+        rows = [torch.nonzero(flags).flatten() for flags in (known, ~known)]
+        apart = [take_rows(observations, rows[0]), take_rows(observations, rows[1]).without_points]
+        results = [
+            refine(model, own, take_rows(coarse, part), take_rows(camera, part), config)
+            for own, part in zip(apart, rows, strict=True)
+        ]
+        return take_rows(cat_rows(results), torch.argsort(torch.cat(rows)))
     fits = fit_people(model, observations, coarse, camera, config, person_index)
     with torch.inference_mode():
         results = cat_rows([summarise(problem, solution) for problem, solution in fits])

@@ -112,11 +112,27 @@ def pixel_columns() -> list[pa.Field]:
 PIXEL_COLUMNS = tuple(field.name for field in pixel_columns())
 
 
+def label_source_column() -> pa.Field:
+    """What labels come from, where the data set knows people in 3D."""
+    return column(
+        "label_source",
+        pa.string(),
+        "estimators: the parts and the keypoints of the photo alone; points in 3D: those that the data set ships as "
+        "well; body in 3D: its body in the place of the body estimator's; or both; null where there is no label",
+        optional=True,
+    )
+
+
 def label_schema(
-    size: BodySize = DEFAULT_SIZE, *, by_pixels: bool = False, in_groups: bool = False, has_lens: bool = False
+    size: BodySize = DEFAULT_SIZE,
+    *,
+    by_pixels: bool = False,
+    in_groups: bool = False,
+    has_lens: bool = False,
+    has_truth: bool = False,
 ) -> pa.Schema:
-    """Return the schema of ``labels/`` for people of some size, with the columns of refinement by pixels, of groups and
-    (which groups have anyway) of lenses or without."""
+    """Return the schema of ``labels/`` for people of some size, with the columns of refinement by pixels, of groups,
+    (which groups have anyway) of lenses, and of data sets that know people in 3D, or without."""
     return pa.schema(
         [
             *key_columns(),
@@ -191,6 +207,7 @@ def label_schema(
             ),
             *(pixel_columns() if by_pixels else ()),
             *(group_columns() if in_groups else lens_columns() if has_lens else ()),
+            *((label_source_column(),) if has_truth else ()),
         ]
     )
 

@@ -19,6 +19,7 @@ from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP, column
 ModelName = Literal["smpl", "smplh", "smplx"]
 FrameName = Literal["camera", "world"]
 GenderName = Literal["neutral", "female", "male"]
+PointsAre = Literal["keypoints", "joints"]
 
 PARAMETER_SIZES: dict[str, tuple[int, ...]] = {
     "global_orient": (3,),
@@ -54,6 +55,13 @@ class Truth3d:
     """(133, 4) float32: x, y, z metres, score 0..1 (0 = not known), in the order of the 2D keypoints."""
     other_points_m: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Points that the 133 lack, by name: (4,) x, y, z metres, score."""
+    points_are: PointsAre = "keypoints"
+    """keypoints where annotators or networks see them, as triangulated ones are; joints of a body model or of markers,
+    which lie inside the body."""
+    sigma_m: float = 0.02
+    """Standard deviation of an axis of the points, as far as they are known."""
+    pose_sigma_rad: float = 0.1
+    """Standard deviation of an axis of the pelvis and of every joint of the parameters."""
     root_relative: bool = False
     """Whether points and ``transl`` say nothing of where the person is."""
 
@@ -75,6 +83,9 @@ class Truth3d:
                 raise ValueError(f"{name} of 3D truth must be a row of {expected} numbers, got {np.shape(values)}")
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} of 3D truth holds a value that is not finite")
+        for name, most in (("sigma_m", _MAX_SPREAD_M), ("pose_sigma_rad", np.pi)):
+            if not 0 < getattr(self, name) < most:
+                raise ValueError(f"{name} of 3D truth must be between 0 and {most:.3g}, got {getattr(self, name):g}")
         known = self._known_points()
         if not np.isfinite(known).all():
             raise ValueError("a point of 3D truth is not finite; give it the score 0 and zeros")
@@ -113,6 +124,19 @@ def truth_3d_columns() -> list[pa.Field]:
         column("truth_3d_model", pa.string(), "smpl, smplh or smplx; null where there are points alone", optional=True),
         column("truth_3d_gender", pa.string(), "neutral, female or male: of the body model", optional=True),
         column("truth_3d_frame", pa.string(), "camera or world: what truth_3d is relative to", optional=True),
+        column(
+            "truth_3d_points_are", pa.string(), "keypoints or joints: where in the body its points lie", optional=True
+        ),
+        column(
+            "truth_3d_sigma_m", pa.float32(), "standard deviation of an axis of its points", unit="m", optional=True
+        ),
+        column(
+            "truth_3d_pose_sigma_rad",
+            pa.float32(),
+            "standard deviation of an axis of its joints",
+            unit="rad",
+            optional=True,
+        ),
         column("truth_3d_root_relative", pa.bool_(), "does truth_3d not say where the person is", optional=True),
     ]
 
@@ -130,6 +154,9 @@ def pack_truth_3d(people: Sequence[Truth3d | None]) -> dict[str, Any]:
         "truth_3d_model": [truth and truth.model for truth in people],
         "truth_3d_gender": [truth and truth.gender for truth in people],
         "truth_3d_frame": [truth and truth.frame for truth in people],
+        "truth_3d_points_are": [truth and truth.points_are for truth in people],
+        "truth_3d_sigma_m": [truth and truth.sigma_m for truth in people],
+        "truth_3d_pose_sigma_rad": [truth and truth.pose_sigma_rad for truth in people],
         "truth_3d_root_relative": [None if truth is None else truth.root_relative for truth in people],
     }
 
@@ -151,5 +178,8 @@ def truth_3d_of(row: Mapping[str, Any]) -> Truth3d | None:
         gender=row["truth_3d_gender"],
         keypoints_m=arrays.get("keypoints_m"),
         other_points_m=below("point/"),
+        points_are=row["truth_3d_points_are"],
+        sigma_m=row["truth_3d_sigma_m"],
+        pose_sigma_rad=row["truth_3d_pose_sigma_rad"],
         root_relative=row["truth_3d_root_relative"],
     )

@@ -38,8 +38,9 @@ def plan_footer(
     photos = [*(record.path.encode() for record in records), files.tobytes()]
     hashes = {"inputs_hash": table_hash(table, photos)}
     if "group" in table.column_names:
-        # Where cameras stand is for the refinement alone.
-        hashes["parts_hash"] = table_hash(table.drop_columns(_CAMERA_COLUMNS), photos)
+        # Where cameras stand, and people in 3D, are for the refinement alone.
+        later = [name for name in table.column_names if name in _CAMERA_COLUMNS or name.startswith("truth_3d")]
+        hashes["parts_hash"] = table_hash(table.drop_columns(later), photos)
     return Footer(
         config={"step": "plan", "manifest": manifest.hash},
         code_version=code_version(),

@@ -22,8 +22,10 @@ from tasks.annotate.settings import GroupsConfig
 from tasks.annotate.steps.gap_rows import Parts, with_gap_rows
 from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, through_pinholes
 from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.known_bodies import with_known_bodies
 from tasks.annotate.steps.labels import FIT_FAILED, failed_rows, label_table
 from tasks.annotate.steps.pixels import PixelOutcome, refine_by_pixels
+from tasks.annotate.steps.truth import KnownPeople, knows_people, with_label_source
 from tasks.body_model import sparse_body
 from tasks.tracks.views import NOBODY
 
@@ -70,6 +72,9 @@ class _People:
         boxes = observations.boxes_xyxy
         assert boxes is not None
         observations = through_pinholes(observations, self.plan.take(self.fitted_places.plan_row))
+        if knows_people(self.plan):
+            ids, stated = own["keypoints"]["sample_id"], self.fitted_places.world_to_camera
+            observations = KnownPeople.of(self.plan, ids, stated).beside(observations)
         return observations, seen_through(coarse, boxes, before, camera), camera
 
     def with_gaps(self, config: GroupsConfig) -> _People:
@@ -107,7 +112,12 @@ def grouped_labels(job: ShardJob, parts: Parts, schema: pa.Schema) -> pa.Table:
     """
     config = job.config
     body = sparse_body(config.body_model, job.size, config.coefficients.refined)
-    people, outcome = _found(job.columns("plan"), parts, body, config.groups), None
+    plan, outcome = job.columns("plan"), None
+    if knows_people(plan):
+        ids = parts["keypoints"]["sample_id"]
+        known = KnownPeople.of(plan, ids, places_of(plan, ids).world_to_camera)
+        parts = {**parts, "body": with_known_bodies(job, parts["body"], known)}
+    people = _found(plan, parts, body, config.groups)
     count = len(people.at)
     if not len(people.rows):
         fit = None
@@ -139,7 +149,9 @@ def grouped_labels(job: ShardJob, parts: Parts, schema: pa.Schema) -> pa.Table:
     tables.append(failed_rows(people.parts["keypoints"].take(others), schema))
     rows, fit_rows = np.concatenate([rows, others]), np.pad(labelled, (0, len(others)), constant_values=-1)
     order = np.argsort(people.at[rows], kind="stable")
-    return _with_groups(joined(tables, schema, [people.at[rows]]), people, fit, rows[order], fit_rows[order])
+    table = _with_groups(joined(tables, schema, [people.at[rows]]), people, fit, rows[order], fit_rows[order])
+    stated = people.places.world_to_camera[rows[order]]
+    return with_label_source(table, plan, stated) if knows_people(plan) else table
 
 
 def _found(plan: Columns, parts: Parts, body: SparseBody, config: GroupsConfig) -> _People:

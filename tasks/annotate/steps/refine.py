@@ -13,8 +13,10 @@ from tasks.annotate.groups.places import photo_rows
 from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, through_pinholes
 from tasks.annotate.steps.grouped import grouped_labels
 from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.known_bodies import with_known_bodies
 from tasks.annotate.steps.labels import failed_rows, label_table
 from tasks.annotate.steps.pixels import refine_by_pixels
+from tasks.annotate.steps.truth import KnownPeople, knows_people, with_label_source
 from tasks.body_model import sparse_body
 
 _PARTS = ("keypoints", "body", "hands", "face")
@@ -27,18 +29,24 @@ def refine_labels(job: ShardJob) -> pa.Table:
         ValueError: Part files of different people, or frames of a group that were not taken one after the other.
     """
     parts = {name: _part(name, job) for name in _PARTS}
-    by_pixels = job.config.pixels.renderer is not None
+    plan = job.columns("plan")
+    by_pixels, has_truth = job.config.pixels.renderer is not None, knows_people(plan)
     if job.in_groups:
-        return grouped_labels(job, parts, label_schema(job.size, by_pixels=by_pixels, in_groups=True))
-    photos = job.columns("plan").take(photo_rows(job.columns("plan"), parts["keypoints"]["sample_id"]))
+        schema = label_schema(job.size, by_pixels=by_pixels, in_groups=True, has_truth=has_truth)
+        return grouped_labels(job, parts, schema)
+    photos = plan.take(photo_rows(plan, parts["keypoints"]["sample_id"]))
     has_lens = bool(photos.has("lens_model").any())
-    schema = label_schema(job.size, by_pixels=by_pixels, has_lens=has_lens)
+    schema = label_schema(job.size, by_pixels=by_pixels, has_lens=has_lens, has_truth=has_truth)
     is_failed = parts["keypoints"]["status"] == Status.FAILED
     chosen = np.flatnonzero(~is_failed)
     tables = [failed_rows(parts["keypoints"].take(is_failed), schema)]
     if len(chosen):
         picked = {name: rows.take(chosen) for name, rows in parts.items()}
         observations = through_pinholes(observations_of(picked["keypoints"]), photos.take(chosen))
+        if has_truth:
+            known = KnownPeople.of(plan, picked["keypoints"]["sample_id"], None)
+            picked["body"] = with_known_bodies(job, picked["body"], known)
+            observations = known.beside(observations)
         given = observations, coarse_of(picked), camera_of(picked["keypoints"])
         outcome = None
         if by_pixels:
@@ -50,7 +58,7 @@ def refine_labels(job: ShardJob) -> pa.Table:
     table = joined(tables, schema, [np.flatnonzero(is_failed), chosen][: len(tables)])
     for field in lens_columns() if has_lens else ():
         table = table.set_column(table.schema.get_field_index(field.name), field, photos.table[field.name])
-    return table
+    return with_label_source(table, plan, None) if has_truth else table
 
 
 def _part(step: str, job: ShardJob) -> Columns:

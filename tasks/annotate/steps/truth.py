@@ -1,0 +1,141 @@
+"""What the data set knows of people in 3D: observations of the refinement, and which labels it went into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.labels import Status, label_source_column
+from datasets_manifest.schema.truth_3d import Truth3d, truth_3d_of
+from fitting.inputs import Observations
+from fitting.points_3d import with_points
+from model.body.skeleton import KEYPOINT_JOINT, NUM_KEYPOINTS, NUM_MAIN_JOINTS, NUM_SMPLX_JOINTS
+
+BODY, POINTS, ESTIMATORS = "body in 3D", "points in 3D", "estimators"
+"""Sources of labels; one of a body and points is both, joined by ` and `."""
+
+
+def knows_people(plan: Columns) -> bool:
+    """Whether a plan has people in 3D."""
+    return "truth_3d" in plan.table.column_names and bool(plan.has("truth_3d").any())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownPeople:
+    """P people, as far as a data set knows them in 3D."""
+
+    truths: list[Truth3d | None]
+    """(P,)."""
+    world_to_camera: np.ndarray
+    """(P, 3, 4) metres, NaN where the camera's place is not known."""
+
+    @classmethod
+    def of(
+        cls, plan: Columns, sample_ids: Sequence[str] | np.ndarray, world_to_camera: np.ndarray | None
+    ) -> KnownPeople:
+        """Of rows, of which the plan need not have all."""
+        row_of = {name: row for row, name in enumerate(plan["sample_id"])}
+        has_truth, rows = plan.has("truth_3d"), [row_of.get(name, -1) for name in sample_ids]
+        nowhere = np.full((len(rows), 3, 4), np.nan) if world_to_camera is None else world_to_camera
+        truths = [
+            truth_3d_of(plan.table.slice(row, 1).to_pylist()[0]) if row >= 0 and has_truth[row] else None
+            for row in rows
+        ]
+        return cls(truths=truths, world_to_camera=nowhere)
+
+    def turn(self, person: int) -> np.ndarray | None:
+        """(3, 4) from the frame of a person's 3D to the camera; None where nobody knows it."""
+        truth = self.truths[person]
+        if truth is None or truth.frame == "camera":
+            return np.eye(3, 4)
+        stated = self.world_to_camera[person]
+        return stated if np.isfinite(stated).all() else None
+
+    @property
+    def has_points(self) -> np.ndarray:
+        """(P,) bool: points are known, and where the person is by them."""
+        return np.array(
+            [
+                truth is not None
+                and truth.keypoints_m is not None
+                and not truth.root_relative
+                and self.turn(person) is not None
+                for person, truth in enumerate(self.truths)
+            ],
+            bool,
+        )
+
+    @property
+    def has_body(self) -> np.ndarray:
+        """(P,) bool: the pose of a body model is known."""
+        return np.array(
+            [
+                truth is not None
+                and {"global_orient", "body_pose"} <= truth.parameters.keys()
+                and self.turn(person) is not None
+                for person, truth in enumerate(self.truths)
+            ],
+            bool,
+        )
+
+    @property
+    def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places (P, 133, 3) in the frames of the cameras, metres, their sigma (P, 133), inf for those not known, and
+        (P,) whether they lie inside the body, as joints do. A point that is half sure has twice the sigma."""
+        number = len(self.truths)
+        places = np.zeros((number, NUM_KEYPOINTS, 3), np.float32)
+        sigma = np.full((number, NUM_KEYPOINTS), np.inf, np.float32)
+        are_joints = np.zeros(number, bool)
+        for person in np.flatnonzero(self.has_points).tolist():
+            truth, turn = self.truths[person], self.turn(person)
+            assert truth is not None
+            assert truth.keypoints_m is not None
+            assert turn is not None
+            places[person] = truth.keypoints_m[:, :3] @ turn[:, :3].T + turn[:, 3]
+            seen = truth.keypoints_m[:, 3] > 0
+            sigma[person, seen] = truth.sigma_m / truth.keypoints_m[seen, 3]
+            are_joints[person] = truth.points_are == "joints"
+        return places, sigma, are_joints
+
+    def beside(self, observations: Observations) -> Observations:
+        """Observations of the people with the points."""
+        places, sigma, joints = map(torch.from_numpy, self.points)
+        joints = joints[:, None]
+        if not bool(joints.all()):
+            observations = with_points(observations, "wholebody", places, sigma.masked_fill(joints, torch.inf))
+        if bool(joints.any()):
+            at = [(keypoint, joint) for keypoint, joint in KEYPOINT_JOINT.items() if joint < NUM_MAIN_JOINTS]
+            keypoints, targets = torch.tensor(at).unbind(1)
+            inside = places.new_zeros(len(places), NUM_SMPLX_JOINTS, 3)
+            inside_sigma = torch.full_like(inside[..., 0], torch.inf)
+            inside[:, targets] = places[:, keypoints]
+            inside_sigma[:, targets] = sigma[:, keypoints].masked_fill(~joints, torch.inf)
+            observations = with_points(observations, "smplx", inside, inside_sigma)
+        return observations
+
+    @property
+    def sources(self) -> list[str]:
+        """(P,) what the label of each comes from."""
+        flags = zip(self.has_body, self.has_points, strict=True)
+        said = [" and ".join([BODY] * bool(body) + [POINTS] * bool(points)) for body, points in flags]
+        return [source or ESTIMATORS for source in said]
+
+
+def with_label_source(table: pa.Table, plan: Columns, world_to_camera: np.ndarray | None) -> pa.Table:
+    """A table of labels with what they come from.
+
+    Args:
+        table: Labels of R rows.
+        plan: Of the shard.
+        world_to_camera: (R, 3, 4) as the data set states it, see ``KnownPeople``.
+    """
+    labels, field = Columns(table), label_source_column()
+    sources = KnownPeople.of(plan, labels["sample_id"], world_to_camera).sources
+    has_label = labels["status"] != Status.FAILED
+    said = [source if labelled else None for source, labelled in zip(sources, has_label, strict=True)]
+    return table.set_column(table.schema.get_field_index(field.name), field, pa.array(said, field.type))
