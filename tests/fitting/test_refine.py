@@ -137,6 +137,7 @@ def test_reprojection_figures_match_the_keypoints(people: SyntheticPeople, refin
     assert refined.reprojection.reproj_px[0, 3] == distance[0, skeleton.FACE][inlier].median()
 
 
+@pytest.mark.long
 def test_stated_surface_offsets_make_up_for_hips_and_shoulders_off_their_joints(open_body: SparseBody) -> None:
     """Ignored offsets of 2-4.6 cm cost a quarter of the accuracy; stated ones, of which the mean is known, little."""
     places = replace(SURFACE_ANNOTATION, offset_spread=0.25)
@@ -316,6 +317,7 @@ def test_labels_are_float32_axis_angle(refined: RefineResult) -> None:
     assert all(value.dtype == torch.float32 for value in columns.values())
 
 
+@pytest.mark.long
 def test_head_and_wrists_are_believed_as_far_as_their_estimators_state(
     open_body: SparseBody, people: SyntheticPeople
 ) -> None:

@@ -19,6 +19,8 @@ from model.batches import tensors_of
 from model.renderer.splat.draw import fastest
 from model.renderer.texture.renderer import TextureRenderer
 
+pytestmark = pytest.mark.long
+
 SEED, PEOPLE = 40, 4
 CONFIG = PixelConfig(iterations=4)
 HEAD = 2

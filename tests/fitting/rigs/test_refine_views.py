@@ -126,6 +126,7 @@ def test_a_view_of_another_person_is_dropped_and_told(open_body: SparseBody, peo
         assert ("somebody else" in (reason or "")) == bool(wrong[row])
 
 
+@pytest.mark.long
 def test_two_views_of_two_people_are_fitted_apart(open_body: SparseBody) -> None:
     pairs = other_person(make_rig_people(open_body, PEOPLE, 2, arc_deg=90.0), 2, 1)
     result = fitted(open_body, pairs)

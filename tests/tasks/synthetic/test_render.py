@@ -113,6 +113,7 @@ def test_a_close_up_shows_that_hand(crop, hand, ehm, rest):
     assert seen >= 11
 
 
+@pytest.mark.long
 def test_a_face_fills_its_picture_and_looks_into_it(ehm, rest):
     """From the side at most, so that there is something to learn from it; larger than where the head is framed."""
     spans, seen = {}, 0
@@ -295,6 +296,7 @@ def test_faces_are_marked_from_the_front_and_not_from_behind(ehm, rest):
     assert max(back) == 0.0
 
 
+@pytest.mark.long
 def test_people_are_varied(rest):
     people = [sample_person(np.random.default_rng([7, k]), rest.joints_m) for k in range(120)]
     assert {person.crop for person in people} == {"full", "upper", "head"}

@@ -16,6 +16,8 @@ from tasks.body_model import full_body
 from tasks.settings import BodyModelConfig
 from tasks.synthetic.person import SyntheticConfig, render_person
 
+pytestmark = pytest.mark.long
+
 need_mediapipe()
 
 

@@ -63,6 +63,7 @@ def test_all_views_of_a_moment_are_one_body_in_the_world(fit, rows):
     assert np.ptp(pelvis[:, :, 0], axis=0).max() > 1e-3, "the person moves"
 
 
+@pytest.mark.long
 def test_the_order_of_the_rows_does_not_matter(body, rows, fit):
     given, places, tracks = rows
     order = np.random.default_rng(0).permutation(len(tracks))
@@ -91,6 +92,7 @@ def test_who_is_not_known_is_alone(body, rows):
     assert not found.views_joined.any()
 
 
+@pytest.mark.long
 def test_of_two_people_of_one_photo_with_one_track_the_second_is_alone(body):
     given, places = one_clip(body)
     rows = np.array([0, 1, 2, 3, 4, 4])

@@ -137,6 +137,7 @@ def test_a_run_that_goes_on_remembers_the_photos_that_could_not_be_used(tmp_path
     assert summary["replaced_people"] == ["noise/a#0", "noise/b#0", "noise/c#0"]
 
 
+@pytest.mark.long
 def test_a_network_can_be_had_before_the_run_has_finished(tmp_path: Path) -> None:
     """After each evaluation, with everything that the finished one says of itself; then that one takes its place."""
     plan = noise_plan(tmp_path, steps=STEPS, every={"log": 1, "checkpoint": 2, "evaluate": 3})
@@ -177,6 +178,7 @@ def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
         Trainer.start(NoiseExperiment(plan), alone())
 
 
+@pytest.mark.long
 def test_a_finished_run_gives_out_its_average_with_metadata_curves_and_pictures(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=3, every={"log": 1, "evaluate": 2, "pictures": 3}, ema_decay=0.9)
     trainer = train(plan, draws=True)

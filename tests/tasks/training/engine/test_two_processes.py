@@ -14,6 +14,8 @@ from two_processes import first_gradient_and_curve, outcome
 
 from tasks.training.engine.curves import read_rows
 
+pytestmark = pytest.mark.long
+
 HERE = Path(__file__).parents[3] / "support"
 ROOT = HERE.parents[1]
 

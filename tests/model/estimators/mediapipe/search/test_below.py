@@ -12,6 +12,8 @@ from model.estimators.mediapipe.search.below import has_head, pose_below, region
 from model.estimators.mediapipe.search.detector import DetectorConfig, find_candidates, levels_of
 from model.estimators.mediapipe.search.face_landmarks import CHIN, FOREHEAD, read_face
 
+pytestmark = pytest.mark.long
+
 need_mediapipe()
 data = pytest.importorskip("skimage.data")
 
