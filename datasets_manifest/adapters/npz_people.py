@@ -20,7 +20,8 @@ from datasets_manifest.adapters.people.npz_families import FAMILIES, KEYPOINTS_O
 from datasets_manifest.adapters.people.npz_rows import NpzRows
 from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
 from datasets_manifest.adapters.people.sam3d_body import focal_and_centre
-from datasets_manifest.adapters.people.unit_checks import check_scale, with_units_checked
+from datasets_manifest.adapters.people.unit_checks import check_people, check_scale
+from datasets_manifest.adapters.point_checks import with_points_checked
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -79,7 +80,7 @@ class NpzPeopleAdapter:
             raise ValueError(f"The file {path}: {error}") from error
         if family.scale_in_pixels is not None and "scale" in rows.arrays:
             check_scale(np.asarray(rows.arrays["scale"]), in_pixels=family.scale_in_pixels, source=str(path))
-        entries = with_units_checked(self._listed(rows, own), str(path))
+        entries = with_points_checked(self._listed(rows, own), partial(check_people, source=str(path)))
         yield from with_missing_photos(self._images, entries)
 
     def _listed(self, rows: NpzRows, own: KeypointSet) -> Iterator[Entry]:

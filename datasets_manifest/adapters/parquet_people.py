@@ -22,7 +22,8 @@ from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
 from datasets_manifest.adapters.coco_values import RowError, is_text
 from datasets_manifest.adapters.people import sam3d_body
 from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
-from datasets_manifest.adapters.people.unit_checks import with_units_checked
+from datasets_manifest.adapters.people.unit_checks import check_people
+from datasets_manifest.adapters.point_checks import with_points_checked
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -83,7 +84,9 @@ class ParquetPeopleAdapter:
                 yield _unreadable(name, error)
             else:
                 whole.append(name)
-        yield from with_missing_photos(self._images, with_units_checked(self._listed(whole), str(root)))
+        yield from with_missing_photos(
+            self._images, with_points_checked(self._listed(whole), partial(check_people, source=str(root)))
+        )
 
     def _open(self, name: str) -> pq.ParquetFile:
         file = pq.ParquetFile(inside(self._images.root, name, links="follow"))

@@ -18,6 +18,7 @@ _MODULES = {
     "parquet_people": "datasets_manifest.adapters.parquet_people",
     "scene": "datasets_manifest.adapters.scene",
     "synthetic": "datasets_manifest.adapters.synthetic",
+    "table": "datasets_manifest.adapters.table",
     "tar_people": "datasets_manifest.adapters.tar_people",
 }
 _ADAPTERS: dict[str, type[Adapter]] = {}

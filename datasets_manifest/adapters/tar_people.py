@@ -19,14 +19,13 @@ from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
 from datasets_manifest.adapters.coco_values import RowError
 from datasets_manifest.adapters.people import hmr2, pear, sam3d_body
 from datasets_manifest.adapters.people.reading import person_or_reason
-from datasets_manifest.adapters.people.unit_checks import with_units_checked
+from datasets_manifest.adapters.people.tar_members import by_key, prefix_of, whole_archives
+from datasets_manifest.adapters.people.unit_checks import check_people
+from datasets_manifest.adapters.point_checks import with_points_checked
 from datasets_manifest.adapters.registry import register
-from datasets_manifest.paths import inside
 from datasets_manifest.restricted_pickle import PickleError, unpickle
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.folder_source import FolderSource
-from datasets_manifest.sources.image_names import MEMBER_MARK
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.tar_archive import TarArchive
@@ -74,50 +73,23 @@ class TarPeopleAdapter:
         Raises:
             ValueError: No tar file matches, or the data are in another unit.
         """
-        archives = self._archives()
-        if not archives:
-            raise ValueError(
-                f"no tar file in {self._images.root} matches {', '.join(self._layout.archives)}; correct "
-                "layout.archives in the manifest, or fetch them."
-            )
-        # What cannot be looked into is told before the first photo. No index is kept: of all they would not fit.
-        whole: list[str] = []
-        for name in archives:
-            try:
-                self._index(name)
-            except (ValueError, ImageError) as error:
-                yield Missing.of(name or str(self._images.root), ErrorCode.LISTING_INCOMPLETE, str(error))
-            else:
-                whole.append(name)
-        yield from with_units_checked(self._listed(whole), f"{self._images.root}")
+        archives, problems = whole_archives(self._images, self._layout.archives, "layout.archives")
+        yield from problems  # What cannot be looked into is told before the first photo.
+        yield from with_points_checked(self._listed(archives), partial(check_people, source=str(self._images.root)))
 
-    def _listed(self, archives: Iterable[str]) -> Iterator[Entry]:
+    def _listed(self, archives: Iterable[tuple[str, Callable[[], TarArchive]]]) -> Iterator[Entry]:
         left_out: Counter[str] = Counter()
-        for name in archives:
-            archive = self._index(name)
-            prefix = f"{name}{MEMBER_MARK}" if name else ""
+        for name, index in archives:
+            archive = index()
+            prefix = prefix_of(name)
             for member, problem in archive.problems():
                 yield Missing.of(prefix + member, problem.code, problem.detail)
-            for key, members in _by_key(archive):
+            for key, members in by_key(archive):
                 if key in self._layout.skip:
                     left_out["photos left out, which layout.skip names"] += 1
                 else:
                     yield from self._photo(archive, prefix, key, members, left_out)
         yield from (LeftOut(what, number) for what, number in left_out.items())
-
-    def _archives(self) -> list[str]:
-        """Names of the tar files below the root, in the order of the ids of their photos; "" is the root itself."""
-        root = self._images.root
-        if root.is_file():
-            return [""]
-        found = {path.relative_to(root).as_posix() for pattern in self._layout.archives for path in root.glob(pattern)}
-        return sorted(found, key=lambda name: name + MEMBER_MARK)
-
-    def _index(self, name: str) -> TarArchive:
-        if not name:
-            return TarArchive.index(self._images.root)
-        links = self._images.links if isinstance(self._images, FolderSource) else "follow"
-        return TarArchive.index(inside(self._images.root, name, links))
 
     def _photo(
         self, archive: TarArchive, prefix: str, key: str, members: Mapping[str, str], left_out: Counter[str]
@@ -163,16 +135,6 @@ class TarPeopleAdapter:
             return PersonRecord(index=index, error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=detail)
         read = partial(_READERS[self._layout.records], record, index, where)
         return person_or_reason(read, index, where, keypoints=self._keypoints)
-
-
-def _by_key(archive: TarArchive) -> Iterator[tuple[str, dict[str, str]]]:
-    """Key -> ending -> member, in the order of the keys."""
-    members: dict[str, dict[str, str]] = {}
-    for member in archive.members:
-        folder, slash, name = member.rpartition("/")
-        stem, _, ending = name.partition(".")
-        members.setdefault(folder + slash + stem, {})[ending.lower()] = member
-    yield from sorted(members.items())
 
 
 def _records(archive: TarArchive, member: str | None, where: str) -> list[Any]:

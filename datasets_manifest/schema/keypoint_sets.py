@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 KeypointSetName = Literal[
@@ -215,6 +216,12 @@ KEYPOINT_SETS: dict[KeypointSetName, KeypointSet] = {
 }  # fmt: skip
 """Set by its name in manifests."""
 assert set(KEYPOINT_SETS) == set(get_args(KeypointSetName))
+
+
+@cache
+def named_points(names: tuple[str, ...]) -> KeypointSet:
+    """Points by their names, as the table writes them; those that are not known have no counterpart."""
+    return _known(*names)
 
 
 def keypoint_set(names: Sequence[str]) -> KeypointSet:

@@ -5,7 +5,37 @@ import pickle
 
 import numpy as np
 
-PLACES_PX = np.stack([np.linspace(60, 140, 44), np.linspace(30, 230, 44), np.ones(44)], axis=1)
+from datasets_manifest.schema.keypoint_sets import HMR2_44, KEYPOINT_SETS
+
+_ON_THE_LEFT = {
+    "eye": (103, 42), "ear": (107, 44), "shoulder": (118, 70), "elbow": (124, 100), "wrist": (126, 128),
+    "hip": (110, 130), "knee": (112, 175), "ankle": (114, 215), "heel": (114, 230), "big_toe": (128, 228),
+    "small_toe": (140, 226), "hand": (127, 136), "olecranon": (124, 101), "cubital_fossa": (124, 99),
+    "acromion": (117, 66),
+}  # fmt: skip
+_IN_THE_MIDDLE = {"nose": 45, "neck": 62, "head_top": 30, "thorax": 72, "spine": 100, "jaw": 52, "head": 40}
+
+
+def standing(names):
+    """(N, 3) px and 1 of points by their names, of a person who looks at us: 80 px wide, 200 px high, about (100, 130).
+
+    What was detected, ``openpose_*``, lies 1 px beside what is annotated.
+    """
+
+    def place(name):
+        side, _, rest = name.removeprefix("openpose_").partition("_")
+        if side in ("left", "right"):
+            x, y = _ON_THE_LEFT[rest if rest in _ON_THE_LEFT else "hand"]
+            x, y = (x if side == "left" else 200 - x), y
+        else:
+            x, y = 100, _IN_THE_MIDDLE.get(name.removeprefix("openpose_"), 130)
+        is_limb = rest in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+        return x, y - (name.startswith("openpose_") and is_limb), 1
+
+    return np.array([place(name) for name in names], dtype=np.float64)
+
+
+PLACES_PX = standing(HMR2_44.points)
 """(44, 3) whose extent has its middle at (100, 130) and a longer side of 200 px."""
 CENTER_PX = np.array([100.0, 130.0])
 SIDE_PX = 240.0
@@ -30,7 +60,7 @@ def hmr2_person(**changes):
 
 def sam3d_person(**changes):
     """A person of SAM-3D-Body's ``annotation.pyd``, whose 70 points are over the box."""
-    points = np.stack([np.linspace(60, 140, 70), np.linspace(30, 230, 70), np.ones(70)], axis=1)
+    points = standing(KEYPOINT_SETS["mhr70"].points)
     record = {
         "person_id": 3,
         "keypoints_2d": points,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -52,9 +54,41 @@ def person_or_reason(read: Callable[[], PersonRecord], index: int, where: str, *
         person = read()
     except RowError as error:
         return PersonRecord(index=index, error_code=error.code, error_detail=f"{where}: {error}")
+    return with_wanted(person, keypoints)
+
+
+def people_or_reasons(
+    read: Callable[[Any, int], PersonRecord], rows: Sequence[tuple[Any, str]], where: str
+) -> tuple[list[Missing], list[PersonRecord]]:
+    """People of a photo as they are read, and why some cannot be; those keep their places.
+
+    Args:
+        read: Reads a row, given its number in the photo.
+        rows: Each with what it is called.
+        where: What they are in.
+    """
+    problems: list[Missing] = []
+    people: list[PersonRecord] = []
+    for index, (row, name) in enumerate(rows):
+        person = person_or_reason(partial(read, row, index), index, f"{where} {name}", keypoints="coco_wholebody")
+        if person.error_code:
+            problems.append(Missing.of(f"{where} {name}", person.error_code, person.error_detail or "", has_row=True))
+        people.append(person)
+    return problems, people
+
+
+def with_wanted(person: PersonRecord, keypoints: str) -> PersonRecord:
+    """A person with the points that a manifest asks for: none, coco (the body's 17) or coco_wholebody."""
     if keypoints == "none" or person.keypoints is None:
         return replace(person, keypoints=None, other_points={})
     if keypoints == "coco":
         of_body = np.where(np.arange(len(person.keypoints))[:, None] < _BODY, person.keypoints, 0.0)
         return replace(person, keypoints=of_body.astype(np.float32))
     return person
+
+
+def fill_in(pattern: str, **values: str) -> str:
+    """A pattern with values in the place of their names in braces."""
+    for name, value in values.items():
+        pattern = pattern.replace(f"{{{name}}}", value)
+    return pattern

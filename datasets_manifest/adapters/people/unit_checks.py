@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
-from datasets_manifest.adapters.base import Entry, ImageRecord, PersonRecord
+from datasets_manifest.adapters.base import PersonRecord
 from datasets_manifest.adapters.people.values import UnitError
+from datasets_manifest.adapters.point_checks import check_order
 
-_PEOPLE = 64
-"""That are looked at."""
-_MAX_HELD = 2000
-"""Entries that are held back at most until so many people were seen."""
 _MIN_POINTS = 5
 _MAX_RATIO = 40.0
 """Side of a box over the extent of its points, and its inverse: 1.2 where both are of one person."""
@@ -21,34 +18,23 @@ _MIN_PEOPLE = 4
 """Few enough to be off by one alike by chance."""
 
 
-def with_units_checked(entries: Iterable[Entry], source: str) -> Iterator[Entry]:
-    """The entries of an adapter, whose first people were looked at.
+def check_people(people: Sequence[PersonRecord], source: str) -> None:
+    """Stops where the first people of a data set are in another unit, or their points in another order.
 
     Args:
-        entries: In their order.
+        people: The first of them.
         source: What they come from, in an error.
 
     Raises:
-        UnitError: The median box is far larger or smaller than its person's points, as by the factor 200 between pixels
-            and a scale; or the centres of boxes lie one pixel right and below the middle of the points, all alike.
+        ValueError: The median box is far larger or smaller than its person's points, as by the factor 200 between
+            pixels and a scale; the centres of boxes lie one pixel right of and below the middle of the points, all
+            alike; or points are in another order than they are said to be in.
     """
-    entries = iter(entries)
-    held: list[Entry] = []
-    boxes: list[np.ndarray] = []
-    extents: list[np.ndarray] = []
-    for entry in entries:
-        held.append(entry)
-        for person in entry.people if isinstance(entry, ImageRecord) else ():
-            extent = _extent(person)
-            if person.bbox_xyxy is not None and extent is not None:
-                boxes.append(person.bbox_xyxy.astype(np.float64))
-                extents.append(extent)
-        if len(boxes) >= _PEOPLE or len(held) >= _MAX_HELD:
-            break
+    known = [(person.bbox_xyxy, extent) for person in people if (extent := _extent(person)) is not None]
+    boxes = [(box, extent) for box, extent in known if box is not None]
     if boxes:
-        _check(np.stack(boxes), np.stack(extents), source)
-    yield from held
-    yield from entries
+        _check_boxes(np.stack([box for box, _ in boxes]), np.stack([extent for _, extent in boxes]), source)
+    check_order(people, source, "Correct the layout in the manifest: the points are another set than it says.")
 
 
 def check_scale(scales: np.ndarray, *, in_pixels: bool, source: str) -> None:
@@ -88,7 +74,8 @@ def _extent(person: PersonRecord) -> np.ndarray | None:
     return np.concatenate([known.min(axis=0), known.max(axis=0)])
 
 
-def _check(boxes: np.ndarray, extents: np.ndarray, source: str) -> None:
+def _check_boxes(boxes: np.ndarray, extents: np.ndarray, source: str) -> None:
+    boxes = boxes.astype(np.float64)
     sides = [(xyxy[:, 2:] - xyxy[:, :2]).max(axis=1) for xyxy in (boxes, extents)]
     ratio = float(np.median(sides[0] / sides[1]))
     if not 1 / _MAX_RATIO <= ratio <= _MAX_RATIO:

@@ -260,6 +260,12 @@ def test_centres_that_count_from_one_stop_the_listing(tmp_path):
         listed(tmp_path, *[hmr2_person(center=CENTER_PX + 1) for _ in range(4)])
 
 
+def test_points_in_another_order_stop_the_listing(tmp_path):
+    points = PLACES_PX[[HMR2_44.points.index(name) for name in reversed(HMR2_44.points)]]
+    with pytest.raises(ValueError, match="in another order"):
+        listed(tmp_path, *[hmr2_person(keypoints_2d=points) for _ in range(8)])
+
+
 def test_centres_that_lie_where_they_like_are_nothing_wrong(tmp_path):
     shifts = np.random.default_rng(3).normal(1, 4, (20, 2))
     (record,) = listed(tmp_path, *[hmr2_person(center=CENTER_PX + shift) for shift in shifts]).records
