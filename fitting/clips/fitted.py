@@ -131,7 +131,9 @@ def _of_one_person(
             missed = fitted & _misses(own, fit.solution.state) & ~_misses(own, alone.state)
             if not bool(missed.any()) or bool(missed[fitted].all()):
                 break
-            strange, fitted = strange | missed, fitted & ~missed
+            # Who is named the wrong way round is the same person, and led through like one who is not seen.
+            strange = strange | (missed & ~_is_mirrored(own, fit.solution.state))
+            fitted = fitted & ~missed
             fit = fit_window(own, alone, fitted, motion, config)
         found.append(FittedWindow(rows=window.rows, keep=window.keep, strange=strange, fit=fit))
         masks.append(fitted)
@@ -140,6 +142,22 @@ def _of_one_person(
         if overlap := int(torch.isin(one.rows, other.rows).sum()):
             fits[place], fits[place + 1] = crossfaded(fits[place], fits[place + 1], overlap)
     return [replace(window, fit=fit) for window, fit in zip(found, fits, strict=True)]
+
+
+def _is_mirrored(problem: Problem, state: State) -> Tensor:
+    """(F,) bool: with left and right changed, of the whole person or of the body alone, a fit meets what a frame
+    shows."""
+    people = problem.people
+    if people.sightings is not None:  # The other views have it right, or told of the one that has not.
+        return torch.zeros(len(people.precision), dtype=torch.bool, device=people.precision.device)
+    everything = torch.tensor(skeleton.KEYPOINT_FLIP, device=people.precision.device)
+    body = torch.arange(len(everything), device=everything.device)
+    body[_POINTS] = everything[_POINTS]
+    meets = []
+    for names in (everything, body):
+        other = replace(people, keypoints_px=people.keypoints_px[:, names], precision=people.precision[:, names])
+        meets.append(~_misses(replace(problem, people=other), state))
+    return meets[0] | meets[1]
 
 
 def _misses(problem: Problem, state: State) -> Tensor:

@@ -16,7 +16,8 @@ from fitting.refine import RefineResult, refine
 from fitting.solver import Status
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import turned_rad
-from model.batches import take_rows, tensors_of
+from model.batches import map_tensors, take_rows, tensors_of
+from model.body.skeleton import KEYPOINT_FLIP
 
 FRAMES, GAP = 24, slice(9, 15)
 PARTS = ("truth", "observations", "coarse", "camera")
@@ -232,6 +233,24 @@ def test_frames_of_somebody_else_are_fitted_alone_and_told(
     first = take_rows(people, torch.arange(FRAMES))
     errors = [error_mm(open_body, take_rows(first, right), take_rows(r.people, right)) for r in (result, joint)]
     assert errors[0] < 1.3 * errors[1]
+
+
+def test_frames_named_the_wrong_way_round_are_led_through(
+    open_body: SparseBody, people: ClipPeople, joint: ClipResult
+) -> None:
+    first, wrong = take_rows(people, torch.arange(FRAMES)), torch.tensor([9, 10, 17])
+    seen, flip = map_tensors(first.observations, torch.clone), list(KEYPOINT_FLIP)
+    for values in (seen.keypoints_px, seen.sigma_px):
+        values[wrong] = values[wrong][:, flip]
+    swapped = replace(first, observations=seen)
+    found, lone = fitted(open_body, swapped), alone(open_body, swapped)
+    assert found.joined.all()
+    assert not found.people.part_valid[wrong].any(), "their keypoints are not where they say"
+    right = torch.tensor([row for row in range(FRAMES) if row not in wrong.tolist()])
+    assert torch.equal(found.people.part_valid[right, 0], joint.people.part_valid[right, 0])
+    there, as_named = (error_mm(open_body, take_rows(first, wrong), take_rows(r, wrong)) for r in (found.people, lone))
+    assert as_named > 150
+    assert there < 1.5 * error_mm(open_body, take_rows(first, wrong), take_rows(joint.people, wrong))
 
 
 @pytest.mark.long
