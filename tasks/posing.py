@@ -5,9 +5,16 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
 from model.body.ehms import EhmOutput, EHMs
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
+
+
+def known_values(rows: Columns) -> dict[str, np.ndarray]:
+    """Parameters (B, ...) of label rows by column; what is not known is neutral."""
+    return {field.name: np.nan_to_num(rows[field.name], nan=field.default) for field in LABEL_FIELDS}
 
 
 def pose_bodies(ehm: EHMs, columns: Mapping[str, np.ndarray]) -> EhmOutput:
@@ -35,3 +42,21 @@ class JointBody:
         """(B, 55, 3) camera frame, metres, SMPL-X order; of columns as ``pose_bodies`` takes them."""
         with torch.inference_mode():
             return self._body(EhmParameters.from_columns(columns).resized(self._body.size)).joints.double().numpy()
+
+
+class Statures:
+    """How tall people are: from the sole to the top of the head, standing at rest."""
+
+    def __init__(self, ehm: EHMs) -> None:
+        """Takes the body model the labels were made with."""
+        height = ehm.assets.smplx.v_template[:, 1]
+        ends = np.array([height.argmax(), height.argmin()])
+        self._body = KeypointBody(ehm.assets, ehm.size, extra_vertex_ids=ends)
+
+    def metres(self, people: EhmParameters) -> np.ndarray:
+        """(B,)."""
+        people = people.resized(self._body.size)
+        shape = {name: getattr(people, name) for name in ("betas", "flame_shape", "head_scale")}
+        with torch.inference_mode():
+            ends = self._body(EhmParameters.neutral(len(people), size=people.size, **shape)).extra_vertices
+        return (ends[:, 0, 1] - ends[:, 1, 1]).double().numpy()

@@ -52,6 +52,8 @@ ROOMS = {
         "body_model": {"settings"},
         "estimators": {"settings"},
         "evaluate": {"posing"},
+        "compare": {"evaluate", "posing", "report"},
+        "stats": {"posing", "report"},
         "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},
         "report": {"lenses", "posing", "tracks"},
         "synthetic": {"display", "posing", "revisions", "version"},

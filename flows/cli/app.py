@@ -10,6 +10,7 @@ from datasets_manifest.source_date import utc_now
 from flows.cli.annotate import annotate, failures, inspect, masks, retry, status, verify
 from flows.cli.assets import assets
 from flows.cli.command_line import one_sentence
+from flows.cli.compare import compare
 from flows.cli.config import config
 from flows.cli.datasets import datasets
 from flows.cli.evaluate import evaluate
@@ -18,6 +19,7 @@ from flows.cli.finetune_renderer import finetune_renderer
 from flows.cli.init import init
 from flows.cli.predict import predict
 from flows.cli.server import down, up
+from flows.cli.stats import stats
 from flows.cli.train import train, train_photometric
 from tasks.version import code_version
 
@@ -42,7 +44,7 @@ def options(
 
 
 COMMANDS = (
-    *(init, annotate, retry, status, failures, inspect, verify, export, masks),
+    *(init, annotate, retry, status, failures, inspect, verify, stats, compare, export, masks),
     *(train, finetune_renderer, train_photometric, evaluate, predict, config, datasets, assets, up, down),
 )
 """In the order of ``pear --help``."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SURE = 2.0
+"""Standard errors beyond which a difference is told."""
+
 
 def median_name(name: str) -> str:
     """`pa_mpjpe_mm` -> `pa_mpjpe_median_mm`: the unit stays last."""
@@ -44,6 +47,11 @@ class PairedDifference:
     """Its standard error over people; None of one person."""
     people: int
     """How many have that error."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is more than chance among these people."""
+        return self.se is not None and abs(self.mean) > SURE * self.se
 
 
 def paired_difference(error: np.ndarray, other: np.ndarray) -> PairedDifference | None:

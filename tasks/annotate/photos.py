@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 
 from datasets_manifest.manifest import load_manifest, open_source
+from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.decoded import MIB, DecodedPhotos
 from datasets_manifest.sources.image_source import ImageSource
-from datasets_manifest.sources.images import exif_focal_px, exif_orientation
+from datasets_manifest.sources.images import ImageError, exif_focal_px, exif_orientation
 from tasks.annotate.datasets import read_record
 from tasks.annotate.workspace import Group, Workspace
 
@@ -83,3 +84,22 @@ class PhotoReader:
             data = self.source.read(image)
             self._last = (image, self.decoded.decode(data, image), exif_focal_px(data))
         return self._last[1:]
+
+
+class WorkspacePhotos:
+    """Photos of any data set that was annotated in a workspace."""
+
+    def __init__(self, workspace: Workspace, cache_mb: float) -> None:
+        """Takes the workspace, and the MiB of decoded photos that the process keeps."""
+        self._workspace, self._cache_mb = workspace, cache_mb
+        self._readers: dict[Group, PhotoReader] = {}
+
+    def __call__(self, dataset: str, split: str, image: str) -> np.ndarray:
+        """A photo; raises as ``PhotoReader.read``, also where the data set is gone."""
+        group = dataset, split
+        if group not in self._readers:
+            try:
+                self._readers[group] = PhotoReader.of_dataset(self._workspace, group, self._cache_mb)
+            except (ValueError, OSError) as error:
+                raise ImageError(ErrorCode.IMAGE_MISSING, str(error)) from error
+        return self._readers[group].read(image)

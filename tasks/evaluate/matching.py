@@ -59,6 +59,15 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
 
 
+def assigned(boxes: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:
+    """Which of (P, 4) and (Q, 4) xyxy boxes are of one person: the pairs of largest overlap, by more than
+    ``MIN_IOU``."""
+    from scipy.optimize import linear_sum_assignment  # Dear to import.
+
+    iou = box_iou(boxes, others)
+    return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(-iou), strict=True) if iou[i, j] >= MIN_IOU]
+
+
 def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
     """Brings labels and known people of each photo together, by the assignment of largest overlap.
 
@@ -66,8 +75,6 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
         labels: Rows of labels, failed and bridged ones among them.
         records: The photos that the labels are of, with the people that the data set knows.
     """
-    from scipy.optimize import linear_sum_assignment  # Dear to import.
-
     # What leads through a frame is no claim about it.
     usable = found_rows(labels.table) & labels.has("bbox_xyxy")
     boxes = labels["bbox_xyxy"].astype(np.float64)
@@ -81,12 +88,11 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
         found = np.flatnonzero(usable & (images == record.image_id))
         is_matched = np.zeros(len(found), bool)
         if people and len(found):
-            iou = box_iou(boxes[found], np.array([person.bbox_xyxy for person in people], np.float64))
-            for i, j in zip(*linear_sum_assignment(-iou), strict=True):
-                if iou[i, j] >= MIN_IOU:
-                    rows.append(int(found[i]))
-                    matched.append(people[j])
-                    is_matched[i] = True
+            known = np.array([person.bbox_xyxy for person in people], np.float64)
+            for i, j in assigned(boxes[found], known):
+                rows.append(int(found[i]))
+                matched.append(people[j])
+                is_matched[i] = True
         num_ignored += int((_is_ignored(record, boxes[found]) & ~is_matched).sum())
     return Matching(
         labels=labels.take(np.array(rows, np.int64)),

@@ -23,6 +23,7 @@ from datasets_manifest.schema.ehm_fields import LABEL_FIELDS, PART_NAMES
 from datasets_manifest.schema.people import found_rows
 from model.body.parameters import EhmParameters
 from tasks.export.filling import Filler
+from tasks.posing import known_values
 from tasks.tracks.labelled import Track, main_camera, track_rows
 from tasks.tracks.world import Placed, up_axis, z_up
 
@@ -191,7 +192,7 @@ def _one_each(
 
 def _parameters(track: Columns, found: np.ndarray) -> tuple[EhmParameters, int]:
     """The people of rows with the mean shape and head of those who were found, and how many of these differ from it."""
-    values = {field.name: np.nan_to_num(track[field.name], nan=field.default) for field in LABEL_FIELDS}
+    values = known_values(track)
     differs = np.zeros(len(found), bool)
     for name in IDENTITY:
         own = values[name].reshape(len(found), -1)

@@ -11,8 +11,7 @@ from model.body.ehms import EHMs
 from model.renderer.mesh_files import encode_meshes
 from tasks.export import bvh
 from tasks.export.motion import motion_of_one
-from tasks.export.people.people import known_values
-from tasks.posing import pose_bodies
+from tasks.posing import known_values, pose_bodies
 
 Still = tuple[str, bytes]
 """What stands between the names of the photo and of the format, and the file."""

@@ -1,6 +1,7 @@
 """Histograms: as inline SVG for the report page, as one PNG for ``dvc plots``."""
 
 import io
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -18,20 +19,22 @@ def finite(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def histogram(values: np.ndarray, num_bins: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """Counts (bins,) and edges (bins + 1,) from 0 to the 98th percentile; what lies above falls into the last bin."""
+def histogram(values: np.ndarray, num_bins: int = 24, low: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (bins,) and edges (bins + 1,) from a value to the 98th percentile; what lies beyond falls into the first
+    and the last bin."""
     values = finite(values)
-    top = max(float(np.percentile(values, 98)), 1e-6) if len(values) else 1.0
-    counts, edges = np.histogram(np.clip(values, 0.0, top), bins=num_bins, range=(0.0, top))
+    top = max(float(np.percentile(values, 98)), low + 1e-6) if len(values) else low + 1.0
+    counts, edges = np.histogram(np.clip(values, low, top), bins=num_bins, range=(low, top))
     return counts, edges
 
 
-def histogram_svg(values: np.ndarray, unit: str, *, width: int = 320, height: int = 120) -> Markup:
-    """A histogram with its median and 95th percentile, coloured by the page's CSS (classes bar, mark, axis)."""
+def histogram_svg(values: np.ndarray, unit: str, *, low: float = 0.0, width: int = 320, height: int = 120) -> Markup:
+    """A histogram that begins at a value, with its median and 95th percentile, coloured by the page's CSS (classes
+    bar, mark, axis)."""
     values = finite(values)
     if not len(values):
         return Markup('<p class="empty">no values</p>')
-    counts, edges = histogram(values)
+    counts, edges = histogram(values, low=low)
     base, left = height - 18, 4
     step = (width - 2 * left) / len(counts)
     tallest = max(int(counts.max()), 1)
@@ -47,15 +50,30 @@ def histogram_svg(values: np.ndarray, unit: str, *, width: int = 320, height: in
     parts.append(f'<line class="axis" x1="{left}" x2="{width - left}" y1="{base}" y2="{base}"/>')
     median, high = np.percentile(values, [50, 95])
     for name, value in (("median", median), ("95 %", high)):
-        x = left + min(value / edges[-1], 1.0) * (width - 2 * left)
+        share = np.clip((value - low) / (edges[-1] - low), 0.0, 1.0)
+        x = left + share * (width - 2 * left)
         title = f"{name}: {value:.3g} {unit}"
         parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="6" y2="{base}"><title>{title}</title></line>')
-    parts.append(f'<text class="tick" x="{left}" y="{height - 4}">0</text>')
+    parts.append(f'<text class="tick" x="{left}" y="{height - 4}">{low:.3g}</text>')
     parts.append(
         f'<text class="tick" x="{width - left}" y="{height - 4}" text-anchor="end">{edges[-1]:.3g} {unit}</text>'
     )
     parts.append("</svg>")
     return Markup("".join(parts))
+
+
+def chart(title: str, values: np.ndarray, unit: str, low: float = 0.0) -> dict[str, Any]:
+    """A histogram from a value on, with its title, median, 95th percentile and count, as the template draws it."""
+    values = finite(values)
+    median, high = np.percentile(values, [50, 95]) if len(values) else (None, None)
+    return {
+        "title": title,
+        "unit": unit,
+        "svg": histogram_svg(values, unit, low=low),
+        "count": len(values),
+        "median": median,
+        "high": high,
+    }
 
 
 def error_plot_png(residuals_px: dict[str, np.ndarray]) -> bytes:

@@ -7,11 +7,9 @@ the labels only scalars were gathered (``tasks.report.data``); whole rows are re
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from datasets_manifest.files import write_bytes, write_text
@@ -25,10 +23,11 @@ from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side
 from tasks.lenses import lens_of
 from tasks.posing import pose_bodies
 from tasks.report.data import LabelStatistics, card
-from tasks.report.figures import PART_TITLES, error_plot_png, finite, histogram_svg
+from tasks.report.figures import PART_TITLES, chart, error_plot_png
 from tasks.report.pixels import PIXEL_TITLES, PixelGains, draw_changes, label_columns
 from tasks.report.provenance import Provenance
 from tasks.report.settings import ReportConfig
+from tasks.report.templates import template
 from tasks.report.track_cards import ImageLoader, track_cards
 
 Draw = Callable[[np.ndarray, Mapping[str, Any], EHMs, int], np.ndarray]
@@ -209,30 +208,17 @@ def refused_vertices(label: Mapping[str, Any], ehm: EHMs) -> np.ndarray:
     return refused | (of_limb & (parts == PART_NAMES.index("body")))
 
 
-@cache
-def _template() -> jinja2.Template:
-    """The page's, compiled once."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")
-
-
 def _render(
     labels: LabelStatistics,
     groups: list[dict[str, Any]],
     reasons: list[dict[str, Any]],
     tracks: list[dict[str, Any]],
 ) -> str:
-    charts = [_chart(PART_TITLES[part], labels.numbers(f"reproj_{part}_px"), "px") for part in PART_NAMES]
-    charts.append(_chart("All inliers over the box's longer side", 100 * labels.numbers("reproj_rel"), "%"))
-    charts += [_chart(f"Quality: {PART_TITLES[part]}", labels.numbers(f"{part}_quality"), "") for part in PART_NAMES]
+    charts = [chart(PART_TITLES[part], labels.numbers(f"reproj_{part}_px"), "px") for part in PART_NAMES]
+    charts.append(chart("All inliers over the box's longer side", 100 * labels.numbers("reproj_rel"), "%"))
+    charts += [chart(f"Quality: {PART_TITLES[part]}", labels.numbers(f"{part}_quality"), "") for part in PART_NAMES]
     pixels = PixelGains.of_all(group.pixels for group in labels.groups.values())
-    return _template().render(
+    return template(Path(__file__).parent, "page.html.j2").render(
         title=labels.config.title,
         count=labels.count,
         parts=[{"title": PART_TITLES[part], "count": labels.count_valid(part)} for part in PART_NAMES],
@@ -243,20 +229,7 @@ def _render(
         pixel_titles=PIXEL_TITLES,
         groups=[group for group in groups if group["cards"]],
         in_groups={"/".join(name): counts for name, counts in sorted(labels.tracks.datasets.items())},
-        track_charts=[_chart(title, labels.tracks.numbers(name), "m/s²") for title, name in _JITTER.items()],
+        track_charts=[chart(title, labels.tracks.numbers(name), "m/s²") for title, name in _JITTER.items()],
         tracks=tracks,
         provenance=labels.provenance,
     )
-
-
-def _chart(title: str, values: np.ndarray, unit: str) -> dict[str, Any]:
-    values = finite(values)
-    median, high = np.percentile(values, [50, 95]) if len(values) else (None, None)
-    return {
-        "title": title,
-        "unit": unit,
-        "svg": histogram_svg(values, unit),
-        "count": len(values),
-        "median": median,
-        "high": high,
-    }

@@ -20,7 +20,7 @@ from datasets_manifest.files import write_bytes, write_text
 from datasets_manifest.paths import placed
 from datasets_manifest.settings import read_sections
 from datasets_manifest.shards.body_entry import body_identity, body_name
-from model.metrics.summary import PairedDifference, paired_difference, rounded
+from model.metrics.summary import SURE, PairedDifference, paired_difference, rounded
 from model.regressor.checkpoint import CheckpointMeta, load_regressor
 from model.regressor.network import EhmRegressor
 from model.regressor.runtime import numerics
@@ -46,8 +46,6 @@ HELD_OUT = "reports/evaluate/held_out.parquet"
 """Errors of every person, likewise."""
 METADATA_KEY = b"checkpoints"
 """Of the footer of that file: path, sha256 and step of each checkpoint, as JSON."""
-SURE = 2.0
-"""Standard errors beyond which a difference is told."""
 Gaps = Mapping[str, PairedDifference]
 """Differences of a checkpoint to the first, of the errors that somebody tells."""
 
@@ -188,7 +186,7 @@ def _sentence(names: Sequence[str], first: HeldOut, gaps: Sequence[Gaps]) -> str
     said = [f"{len(first.network.sample_ids)} held-out people"]
     for name, own in zip(names[1:], gaps, strict=True):
         told = {error: own[error] for error in (*ERRORS, *PLACES.values()) if error in own}
-        sure = {error: gap.mean for error, gap in told.items() if gap.se is not None and abs(gap.mean) > SURE * gap.se}
+        sure = {error: gap.mean for error, gap in told.items() if gap.is_sure}
         better = ", ".join(error for error, mean in sure.items() if mean < 0) or "nothing"
         worse = ", ".join(error for error, mean in sure.items() if mean > 0) or "nothing"
         said.append(f"{name} is better than {names[0]} in {better}, worse in {worse}")

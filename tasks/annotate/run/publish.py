@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.files import write_lines, write_text
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import ShardError
@@ -40,7 +38,7 @@ from tasks.annotate.look.failures import (
     row_failures,
     shard_failures,
 )
-from tasks.annotate.photos import PhotoReader
+from tasks.annotate.photos import WorkspacePhotos
 from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.run.dataset_figures import dataset_figures
@@ -197,7 +195,8 @@ class _Reader:
         for group in self._plans:
             rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
             self._failed_rows[group] = files.enter_context(rows)
-        self._photos: dict[Group, PhotoReader] = {}
+        self.photo = WorkspacePhotos(self._workspace, self._config.run.photo_cache_mb)
+        """Gives a photo of any data set with labels."""
 
     def add(self, labels: Shard, table: pa.Table, entry: Entry) -> None:
         """Takes a shard.
@@ -257,16 +256,6 @@ class _Reader:
     def inspect(self, sample_id: str) -> str:
         """The command that draws a label."""
         return command(self._origin, "inspect", sample_id, "--out", "sample.png")
-
-    def photo(self, dataset: str, split: str, image: str) -> np.ndarray:
-        """A photo of any data set with labels; raises as ``PhotoReader.read``, also where the data set is gone."""
-        group = dataset, split
-        if group not in self._photos:
-            try:
-                self._photos[group] = PhotoReader.of_dataset(self._workspace, group, self._config.run.photo_cache_mb)
-            except (ValueError, OSError) as error:
-                raise ImageError(ErrorCode.IMAGE_MISSING, str(error)) from error
-        return self._photos[group].read(image)
 
 
 def _check_place(labels: Shard, table: pa.Table) -> None:

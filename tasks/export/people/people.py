@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.ehm_fields import LABEL_FIELDS, PART_NAMES
+from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.keypoint_sets import SMPLX_144
 from datasets_manifest.schema.people import found_rows
 from fitting.delta_theta import rest_pelvis
@@ -24,6 +24,7 @@ from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
 from model.imaging.lenses import Lens
 from tasks.lenses import lens_of
+from tasks.posing import known_values
 
 NUM_JOINTS = 144
 _NEEDED = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "transl_m", "global_orient", "body_pose")
@@ -33,11 +34,6 @@ _LENS = ("lens_model", "lens_coefficients", "focal_xy_px", "principal_px")
 def usable_rows(rows: Columns) -> np.ndarray:
     """(R,) which rows are people who were found, with a box, points, a camera and a pose."""
     return found_rows(rows.table) & np.logical_and.reduce([rows.has(name) for name in _NEEDED])
-
-
-def known_values(rows: Columns) -> dict[str, np.ndarray]:
-    """Parameters (R, ...) by column; what is not known is neutral."""
-    return {field.name: np.nan_to_num(rows[field.name], nan=field.default) for field in LABEL_FIELDS}
 
 
 class PointBody:

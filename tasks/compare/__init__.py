@@ -1,0 +1,1 @@
+"""Two sets of labels of the same photos, person by person: what moved, what agrees, who disagrees most."""
