@@ -27,6 +27,11 @@ class PickleError(ValueError):
 class RefusedName(PickleError):
     """A pickle asks for something that no file read here needs. Nothing was run."""
 
+    def __init__(self, text: str, asked: str = "") -> None:
+        super().__init__(text)
+        self.asked = asked
+        """Module and name of it."""
+
 
 # --- inert stand-ins --------------------------------------------------------------------------------------------------
 class _Function:
@@ -212,7 +217,8 @@ class _RestrictedUnpickler(pickle.Unpickler):
         if found is None:
             raise RefusedName(
                 f"{self._source} asks for {module}.{name}, which no file read here needs; nothing was run. "
-                "Delete it and get the file again from its publisher."
+                "Delete it and get the file again from its publisher.",
+                asked=f"{module}.{name}",
             )
         return found
 

@@ -17,6 +17,7 @@ _MODULES = {
     "npz_people": "datasets_manifest.adapters.npz_people",
     "parquet_people": "datasets_manifest.adapters.parquet_people",
     "scene": "datasets_manifest.adapters.scene",
+    "sequence_pickle": "datasets_manifest.adapters.sequence_pickle",
     "synthetic": "datasets_manifest.adapters.synthetic",
     "table": "datasets_manifest.adapters.table",
     "tar_people": "datasets_manifest.adapters.tar_people",

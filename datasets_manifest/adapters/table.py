@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from datasets_manifest.adapters.base import Entry, ImageRecord, Missing
-from datasets_manifest.adapters.people.reading import with_missing_photos, with_wanted
+from datasets_manifest.adapters.base import Entry
+from datasets_manifest.adapters.people.reading import with_missing_photos, with_wanted_people
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
 from datasets_manifest.adapters.registry import register
@@ -55,11 +54,5 @@ class TableAdapter:
         source = f"{self._images.root / self._layout.annotations}"
         told = _KINDS[self._layout.kind](self._images, self._layout)
         checked = with_points_checked(told, partial(check_people, source=source))
-        yield from with_missing_photos(self._images, filter(None, map(self._wanted, checked)))
-
-    def _wanted(self, entry: Entry) -> Entry | None:
-        if isinstance(entry, ImageRecord):
-            people = entry.people if self._boxes == "manifest" else ()
-            return replace(entry, people=tuple(with_wanted(person, self._keypoints) for person in people))
-        is_of_person = isinstance(entry, Missing) and entry.has_row and self._boxes == "detector"
-        return None if is_of_person else entry
+        wanted = with_wanted_people(checked, self._boxes, self._keypoints)
+        yield from with_missing_photos(self._images, wanted)

@@ -141,12 +141,13 @@ HUMANDATA = KeypointSet(
     ),
 )
 """Points of HumanData: the 144 of SMPL-X, then others, some of them of the same places."""
-_SMPL_24 = (
+SMPL_24 = _known(
     "smpl_pelvis", "smpl_left_hip", "smpl_right_hip", "smpl_spine_1", "left_knee", "right_knee", "smpl_spine_2",
     "left_ankle", "right_ankle", "smpl_spine_3", "smpl_left_foot", "smpl_right_foot", "smpl_neck", "smpl_left_collar",
     "smpl_right_collar", "smpl_head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
     "right_wrist", "smpl_left_hand", "smpl_right_hand",
 )  # fmt: skip
+"""Joints of SMPL."""
 
 KEYPOINT_SETS: dict[KeypointSetName, KeypointSet] = {
     "coco": _by_name(*_COCO),
@@ -204,7 +205,7 @@ KEYPOINT_SETS: dict[KeypointSetName, KeypointSet] = {
         "left_cubital_fossa", "right_cubital_fossa", "left_acromion", "right_acromion", "neck",
     ),
     "smpl45": _known(
-        *_SMPL_24, "nose", "right_eye", "left_eye", "right_ear", "left_ear", *_FEET,
+        *SMPL_24.points, "nose", "right_eye", "left_eye", "right_ear", "left_ear", *_FEET,
         *(f"{side}_hand_{finger}4" for side in ("left", "right") for finger in _FINGERS),
     ),
     "humandata": HUMANDATA,

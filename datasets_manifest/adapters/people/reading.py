@@ -87,6 +87,17 @@ def with_wanted(person: PersonRecord, keypoints: str) -> PersonRecord:
     return person
 
 
+def with_wanted_people(entries: Iterable[Entry], boxes: str, keypoints: str) -> Iterator[Entry]:
+    """The entries with the people and points that a manifest asks for; what is wrong with a person only where people
+    are wanted."""
+    for entry in entries:
+        if isinstance(entry, ImageRecord):
+            people = entry.people if boxes == "manifest" else ()
+            yield replace(entry, people=tuple(with_wanted(person, keypoints) for person in people))
+        elif boxes == "manifest" or not (isinstance(entry, Missing) and entry.has_row):
+            yield entry
+
+
 def fill_in(pattern: str, **values: str) -> str:
     """A pattern with values in the place of their names in braces."""
     for name, value in values.items():
