@@ -19,7 +19,6 @@ from datasets_manifest.schema.keypoint_sets import NUM_HUMANDATA_POINTS, SMPLX_1
 from model.body import skeleton
 from tasks.export.people.people import NUM_JOINTS, People, extent_xywh
 from tasks.export.people.target import BOX_MARGIN, Target, npz, stacked, texts
-from tasks.export.terms import is_open
 
 _HANDS = {"left_hand": "lhand", "right_hand": "rhand"}
 _OWN = ("flame_shape", "flame_expression", "eyelids", "head_scale")
@@ -27,8 +26,7 @@ _OWN = ("flame_shape", "flame_expression", "eyelids", "head_scale")
 
 def write(batches: Iterable[People], target: Target) -> int:
     """Writes ``<stem>.npz``; returns the number of people."""
-    flat = is_open(target.terms.body_model)
-    arrays = stacked(batches, lambda people: _columns(people, target.images(people), flat=flat))
+    arrays = stacked(batches, lambda people: _columns(people, target.images(people)))
     if not arrays:
         return 0
     count = len(arrays["image_path"])
@@ -43,7 +41,7 @@ def write(batches: Iterable[People], target: Target) -> int:
         "smplx": _object(smplx),
         # Lists, as its readers expect.
         "meta": _object({name: values.tolist() for name, values in meta.items()} | {"gender": ["neutral"] * count}),
-        "misc": _object(_misc(target, flat=flat)),
+        "misc": _object(_misc(target)),
         "config": np.array(f"pear-pipeline/{target.stem}"),
         "__key_strict__": np.array(False),
         "__data_len__": np.array(count),
@@ -58,7 +56,7 @@ def _object(value: dict[str, Any]) -> np.ndarray:
     return np.array(value, dtype=object)
 
 
-def _misc(target: Target, *, flat: bool) -> dict[str, Any]:
+def _misc(target: Target) -> dict[str, Any]:
     return {
         "bbox_source": "labels",
         "bbox_body_scale": BOX_MARGIN,
@@ -68,14 +66,14 @@ def _misc(target: Target, *, flat: bool) -> dict[str, Any]:
         "cam_param_type": "perspective",
         "cam_param_source": "labels",
         "kps3d_root_aligned": False,
-        "flat_hand_mean": flat,
+        "flat_hand_mean": False,
         "image_shape": None,
         "body_model": json.dumps(dict(target.terms.body_model), sort_keys=True),
         "licence": target.terms.text,
     }
 
 
-def _columns(people: People, images: list[str], *, flat: bool) -> dict[str, np.ndarray]:
+def _columns(people: People, images: list[str]) -> dict[str, np.ndarray]:
     columns, values, points = people.columns, people.values, people.keypoints
     trusted = people.joint_valid[..., None].astype(np.float32)
     original = np.zeros((len(people), NUM_HUMANDATA_POINTS, 3), np.float32)
@@ -108,7 +106,7 @@ def _columns(people: People, images: list[str], *, flat: bool) -> dict[str, np.n
     }
     mean = people.body.ehm.assets.smplx.hands_mean
     for side, (hand, short) in enumerate(_HANDS.items()):
-        pose = values[f"{hand}_pose"] if flat or mean is None else values[f"{hand}_pose"] - mean[side]
+        pose = values[f"{hand}_pose"] - (0 if mean is None else mean[side])
         valid = people.part_valid[:, PART_NAMES.index(hand)]
         arrays[f"smplx/{hand}_pose"] = np.where(valid[:, None], pose, 0).reshape(-1, 15, 3)
         arrays[f"{short}_bbox_xywh"] = _scored(extent_xywh(points[:, skeleton.HANDS[side]]))

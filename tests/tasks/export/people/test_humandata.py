@@ -2,12 +2,29 @@
 
 import zipfile
 
+import cv2
 import numpy as np
 import pytest
 
+from datasets_manifest.adapters.base import ImageRecord
+from datasets_manifest.manifest import load_manifest, open_adapter
 from datasets_manifest.restricted_pickle import unpickle
 from datasets_manifest.schema.keypoint_sets import SMPLX_144
 from tasks.posing import pose_bodies
+
+MANIFEST = """
+id: again
+version: "1"
+licence: CC0
+access: here
+adapter: npz_people
+root: {root}
+split: train
+layout: {{family: humandata, file: photos_all.npz}}
+boxes: manifest
+keypoints: coco_wholebody
+purpose: test
+"""
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +99,29 @@ def test_its_objects_are_read_by_the_one_reader_of_pickles(path, content):
     np.testing.assert_array_equal(unpickle(data[start:], "smplx").item()["betas"], content["smplx"]["betas"])
 
 
-def test_hands_of_a_licensed_body_are_about_its_mean(photo_labels, ehm, tmp_path, content):
-    from datasets_manifest.shards.shard import Shard
-    from tasks.export.people.humandata import _columns
-    from tasks.export.people.people import People, PointBody
-    from tasks.export.rows import label_rows
-
-    with Shard(next(photo_labels.rglob("*.parquet"))) as shard:
-        people = People(label_rows(shard), PointBody(ehm))
-    own = _columns(people, ["x"] * len(people), flat=False)
-    moved = content["smplx"]["right_hand_pose"][:4] - own["smplx/right_hand_pose"]
-    np.testing.assert_allclose(moved.reshape(4, 45), np.tile(ehm.assets.smplx.hands_mean[1], (4, 1)), atol=1e-6)
+def test_the_adapter_reads_the_labels_back(path, columns, rows_of, ehm):
+    """Boxes as stored, 1.2 times as large; of a body that may not supervise no points, of a hand no pose."""
+    (path.parent / "again.yaml").write_text(MANIFEST.format(root=path.parent))
+    for image in columns["image"]:
+        (path.parent / image).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path.parent / image), np.zeros((240, 320, 3), np.uint8))
+    entries = open_adapter(load_manifest(path.parent / "again.yaml")).entries()
+    records = {entry.path: entry for entry in entries if isinstance(entry, ImageRecord)}
+    for row, (image, number) in enumerate(zip(columns["image"], columns["person"], strict=True)):
+        person = records[image].people[number]
+        low, high = np.split(np.asarray(columns["bbox_xyxy"][row], float), 2)
+        wide = np.concatenate([(low + high) / 2 - 0.6 * (high - low), (low + high) / 2 + 0.6 * (high - low)])
+        np.testing.assert_allclose(person.bbox_xyxy, wide, atol=1e-3)
+        wanted = np.array(columns["keypoints_2d"][row], np.float32)
+        if row == rows_of[0]:
+            wanted[92:112] = 0  # its root is the body's wrist
+        if row == rows_of[1]:
+            wanted[[13, 15, 17, 18, 19]] = 0
+        if row == rows_of[2]:
+            wanted[[*range(23), 91, 112]] = 0
+        np.testing.assert_allclose(person.keypoints, wanted, atol=1e-4)
+        known = person.truth_3d.parameters
+        for name in ("global_orient", "body_pose", "betas", "jaw_pose"):
+            np.testing.assert_allclose(known[name], columns[name][row], atol=1e-4)
+        hand = np.asarray(columns["left_hand_pose"][row]) - ehm.assets.smplx.hands_mean[0]
+        np.testing.assert_allclose(known["left_hand_pose"], np.zeros(45) if row == rows_of[0] else hand, atol=1e-4)
