@@ -23,6 +23,7 @@ from model.estimators.base import PersonBatch
 from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.trust import untrusted, untrusted_rows
 from tasks.estimators import borrowed
 
 STATE_COLUMNS = ("status", "error_code", "error_detail")
@@ -42,7 +43,8 @@ def annotate_part(
         job: Which shard.
         schema: Of the part's file.
         columns_of: Turns the estimator's output into the part's own columns, a row a person.
-        flags: Columns that are false for a person that has no keypoints; the others are null.
+        flags: Columns that are false for a person that has no keypoints, or whose part the data set is not trusted for,
+            so that nobody looks at it; the others are null.
 
     Returns:
         A row for every row of the keypoints.
@@ -50,17 +52,23 @@ def annotate_part(
     people = job.columns("keypoints")
     tables: list[pa.Table] = []
     places: list[np.ndarray] = []
+    is_failed, is_untrusted = people["status"] == Status.FAILED, untrusted_rows(people, step)
     with borrowed(step, getattr(job.config, step)) as estimator:
-        for batch, rows in person_batches(job):
+        for batch, rows in person_batches(job, ~is_untrusted):
             key = people.take(rows).table.select(KEY_COLUMNS)
             own = columns_of(estimator.estimate(batch))
             tables.append(table_from_columns({name: key[name] for name in KEY_COLUMNS} | dict(own), schema))
             places.append(rows)
-    failed = np.flatnonzero(people["status"] == Status.FAILED)
-    kept = people.take(failed).table
-    columns = {name: kept[name] for name in (*KEY_COLUMNS, *STATE_COLUMNS)}
-    unfound = {name: np.zeros(len(failed), bool) for name in flags}
-    return joined([*tables, table_from_columns(columns | unfound, schema)], schema, [*places, failed])
+    state = {name: people.table[name].to_pylist() for name in STATE_COLUMNS}
+    for row in np.flatnonzero(is_untrusted & ~is_failed):
+        refused = untrusted(step)
+        for name, value in zip(STATE_COLUMNS, (Status.FAILED, refused.code, refused.detail), strict=True):
+            state[name][row] = value
+    unseen = np.flatnonzero(is_failed | is_untrusted)
+    columns: dict[str, Values] = {name: people.take(unseen).table[name] for name in KEY_COLUMNS}
+    columns |= {name: [values[row] for row in unseen] for name, values in state.items()}
+    columns |= {name: np.zeros(len(unseen), bool) for name in flags}
+    return joined([*tables, table_from_columns(columns, schema)], schema, [*places, unseen])
 
 
 def part_states(reasons: Sequence[Mapping[str, Refusal | None]]) -> dict[str, list[Any]]:
@@ -101,14 +109,18 @@ def to_rotmat(rotvecs_rad: np.ndarray) -> np.ndarray:
     return rotvec_to_rotmat(torch.from_numpy(np.ascontiguousarray(rotvecs_rad, np.float32))).numpy()
 
 
-def person_batches(job: ShardJob) -> Iterator[tuple[PersonBatch, np.ndarray]]:
+def person_batches(job: ShardJob, wanted: np.ndarray | None = None) -> Iterator[tuple[PersonBatch, np.ndarray]]:
     """Puts the people of a shard that have keypoints into batches whose photos memory is given for.
+
+    Args:
+        job: Which shard.
+        wanted: (N,) which rows of the keypoints file; None: all.
 
     Yields:
         A batch and the numbers (P,) of its people's rows in the keypoints file.
     """
     people = job.columns("keypoints")
-    kept = np.flatnonzero(people["status"] != Status.FAILED)
+    kept = np.flatnonzero((people["status"] != Status.FAILED) & (True if wanted is None else wanted))
     chosen = people.take(kept)
     evidence = unpack_arrays(chosen.table, "evidence")
     truth = _truth(job.columns("plan"), chosen["sample_id"]) if len(kept) else None

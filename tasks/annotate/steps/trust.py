@@ -26,6 +26,7 @@ _POINTS: Mapping[TrustedPart, Sequence[int]] = {
     "legs": (13, 14, 15, 16, *range(*skeleton.FEET.indices(skeleton.NUM_KEYPOINTS))),  # Hips are the torso's.
 }
 """Points that are left out with a part."""
+_LOOKED_AT: Mapping[str, Sequence[TrustedPart]] = {"hands": ("left_hand", "right_hand"), "face": ("face",)}
 _LIMBS: Mapping[str, Sequence[str]] = {"body": BODY_GROUP_NAMES, "legs": ("left_leg", "right_leg")}
 
 
@@ -39,6 +40,12 @@ def trusted_of(people: Columns) -> np.ndarray:
 def untrusted(part: str) -> Refusal:
     """Why a part of a person may not supervise."""
     return Refusal(ErrorCode.PART_UNTRUSTED, f"the data set is not trusted for the {part.replace('_', ' ')}")
+
+
+def untrusted_rows(people: Columns, step: str) -> np.ndarray:
+    """(P,) people of whom a data set is trusted for nothing that a step looks at; the body is always looked at."""
+    parts = [TRUSTED_PARTS.index(part) for part in _LOOKED_AT.get(step, ())]
+    return np.logical_not(trusted_of(people)[:, parts].any(1)) if parts else np.zeros(people.num_rows, bool)
 
 
 def without_untrusted(found: KeypointsOutput, trusted: np.ndarray) -> KeypointsOutput:

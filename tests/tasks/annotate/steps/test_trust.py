@@ -1,37 +1,48 @@
 """A part that a data set is not trusted for has no points, no flag, and a reason that says so."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from coco_files import coco_image, coco_person, write_coco
 from plans import plan_of
+from stub_estimators import StubFace, StubHands, StubKeypoints
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
-from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES, ErrorCode
 from datasets_manifest.schema.trusted import TRUSTED_PARTS
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan.plan_file import plan_table
 from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.steps.face import annotate_face
+from tasks.annotate.steps.hands import annotate_hands
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.keypoints import annotate_keypoints
 from tasks.annotate.steps.trust import trusted_of
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.settings import EstimatorConfig
 
+STUB = StubKeypoints.info.name
 LEGS = slice(13, 23)
 FACE = PART_NAMES.index("face")
 
 
 def keypoints_of(folder, *trusted, parts="[body, left_hand, right_hand, face, feet, legs]"):
     """Rows of the keypoint step of people with all 133 points, of whom these parts are trusted."""
+    return job_of(folder, *trusted, parts=parts).columns("keypoints")
+
+
+def job_of(folder, *trusted, parts):
+    """A shard whose keypoints are there."""
     points = np.stack([np.linspace(15, 65, 133), np.linspace(10, 110, 133), np.ones(133)], 1).astype(np.float32)
     box = np.array([10, 5, 70, 115], np.float32)
     people = [PersonRecord(index=i, bbox_xyxy=box, keypoints=points, trusted=own) for i, own in enumerate(trusted)]
     path = write_coco(folder, [coco_image(1)], [coco_person(1)])
     path.write_text(path.read_text() + f"trusted: {parts}\n")
-    config = AnnotateConfig(datasets=(str(path),), keypoints=EstimatorConfig(backend="annotations"))
+    backends: dict[str, Any] = {name: EstimatorConfig(backend=STUB) for name in ("body", "hands", "face")}
+    config = AnnotateConfig(datasets=(str(path),), keypoints=EstimatorConfig(backend="annotations"), **backends)
     workspace, shard = (
         Workspace(work=folder / "work", labels=folder / "labels"),
         ShardRef(dataset="group", split="val", index=0),
@@ -39,7 +50,9 @@ def keypoints_of(folder, *trusted, parts="[body, left_hand, right_hand, face, fe
     plan_of(config, workspace)
     plan = plan_table([ImageRecord(image_id="1", path="1.jpg", people=tuple(people))], load_manifest(path))
     write_shard(workspace.plan_path(shard), plan, read_footer(workspace.plan_path(shard)))
-    return Columns(annotate_keypoints(ShardJob(shard, workspace, config)))
+    job = ShardJob(shard, workspace, config)
+    write_shard(workspace.step_path("keypoints", shard), annotate_keypoints(job), job.footer("keypoints"))
+    return job
 
 
 def test_points_and_flags_of_a_part_are_left_out_for_whom_it_is_not_trusted(tmp_path):
@@ -65,7 +78,24 @@ def test_a_part_is_trusted_if_manifest_and_annotation_trust_it(tmp_path):
 
 
 def test_files_of_data_sets_that_are_trusted_do_not_speak_of_it(tmp_path):
-    assert "trusted" not in keypoints_of(tmp_path, frozenset(TRUSTED_PARTS))
+    found = keypoints_of(tmp_path, frozenset(TRUSTED_PARTS))
+    assert not found.has("trusted").any()
+
+
+@pytest.mark.parametrize(("step", "annotate"), [("hands", annotate_hands), ("face", annotate_face)])
+def test_nobody_looks_at_a_part_that_is_not_trusted(tmp_path, monkeypatch, step, annotate):
+    everything = frozenset(TRUSTED_PARTS)
+    trusted = [everything, everything - {"face", "left_hand", "right_hand"}]
+    job = job_of(tmp_path, *trusted, parts="[body, left_hand, right_hand, face, feet, legs]")
+    looked_at = []
+    estimator = {"hands": StubHands, "face": StubFace}[step]
+    own = estimator.estimate
+    monkeypatch.setattr(estimator, "estimate", lambda self, batch: looked_at.append(len(batch)) or own(self, batch))
+    rows = annotate(job).to_pylist()
+    assert looked_at == [1]
+    assert (rows[1]["status"], rows[1]["error_code"]) == ("failed", "part_untrusted")
+    assert rows[1]["error_detail"] == f"the data set is not trusted for the {step}"
+    assert rows[0]["error_code"] != "part_untrusted"
 
 
 @pytest.mark.parametrize("parts", ["[]", "[face, face]"])
