@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import ERRORS, Bench, mean, spread
-from benchmarks.clip_people import ClipPeople, make_clips, make_predictions, make_view_clips, with_legs_swapped
+from benchmarks.clip_people import (
+    EVERYTHING,
+    LEGS,
+    ClipPeople,
+    make_clips,
+    make_predictions,
+    make_view_clips,
+    with_sides_swapped,
+)
 from benchmarks.measure import timed
 from benchmarks.rig_people import disturbed
 from benchmarks.smoothing import filters, interpolated, savgol, smoothed, with_one_shape
@@ -149,27 +157,29 @@ def gap_cases(bench: Bench) -> list[Row]:
 
 
 def swap_cases(bench: Bench) -> list[Row]:
-    """Legs swapped by the detector, for one to three frames on end, six of 64: errors there."""
+    """Left and right swapped by the detector, for one to three frames on end, six of 64: errors there."""
     right = make_clips(bench.body, bench.clips, FRAMES, seed=bench.seed)
     rows = (torch.arange(bench.clips)[:, None] * FRAMES + torch.tensor([9, 22, 23, 40, 41, 42])).flatten()
-    people = with_legs_swapped(right, rows)
-    shared = by_refine(bench, people, shared=True)
-    return [
-        row_of(bench, "frames alone", people, by_refine(bench, people, shared=False), rows),
-        row_of(bench, "one shape", people, shared, rows),
-        *(
-            row_of(
-                bench,
-                f"one shape, window of {size}",
-                people,
-                Fitted(state=smoothed(bench.body, shared.state, savgol(FRAMES, size), FRAMES)),
-                rows,
-            )
-            for size in WINDOWS
-        ),
-        row_of(bench, "clip in one fit", people, by_clips(bench, people), rows),
-        row_of(bench, "the same, legs as they are", right, by_clips(bench, right), rows),
-    ]
+    found = [row_of(bench, "clip in one fit, nothing swapped", right, by_clips(bench, right), rows)]
+    for name, points in (("legs", LEGS), ("everything", EVERYTHING)):
+        people = with_sides_swapped(right, rows, points)
+        shared = by_refine(bench, people, shared=True)
+        found += [
+            row_of(bench, f"{name}: frames alone", people, by_refine(bench, people, shared=False), rows),
+            row_of(bench, f"{name}: one shape", people, shared, rows),
+            *(
+                row_of(
+                    bench,
+                    f"{name}: one shape, window of {size}",
+                    people,
+                    Fitted(state=smoothed(bench.body, shared.state, savgol(FRAMES, size), FRAMES)),
+                    rows,
+                )
+                for size in WINDOWS
+            ),
+            row_of(bench, f"{name}: clip in one fit", people, by_clips(bench, people), rows),
+        ]
+    return found
 
 
 def hand_cases(bench: Bench) -> list[Row]:

@@ -186,13 +186,18 @@ def make_clips(
     )
 
 
-def with_legs_swapped(people: ClipPeople, rows: Tensor) -> ClipPeople:
-    """The same people with the keypoints of left and right knees, ankles and feet taken for each other in some rows."""
-    legs = torch.arange(skeleton.KEYPOINT_NAMES.index("left_knee"), skeleton.FEET.stop)
-    other, seen = torch.tensor(skeleton.KEYPOINT_FLIP)[legs], people.observations
+LEGS = slice(skeleton.KEYPOINT_NAMES.index("left_knee"), skeleton.FEET.stop)
+"""Keypoints of knees, ankles and feet."""
+EVERYTHING = slice(0, skeleton.NUM_KEYPOINTS)
+
+
+def with_sides_swapped(people: ClipPeople, rows: Tensor, points: slice) -> ClipPeople:
+    """The same people with some of the keypoints of left and right taken for each other in some rows."""
+    own = torch.arange(skeleton.NUM_KEYPOINTS)[points]
+    other, seen = torch.tensor(skeleton.KEYPOINT_FLIP)[own], people.observations
     swapped = map_tensors(seen, torch.clone)
-    swapped.keypoints_px[rows[:, None], legs] = seen.keypoints_px[rows[:, None], other]
-    swapped.sigma_px[rows[:, None], legs] = seen.sigma_px[rows[:, None], other]
+    swapped.keypoints_px[rows[:, None], own] = seen.keypoints_px[rows[:, None], other]
+    swapped.sigma_px[rows[:, None], own] = seen.sigma_px[rows[:, None], other]
     return replace(people, observations=swapped)
 
 

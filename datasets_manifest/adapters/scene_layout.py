@@ -22,8 +22,8 @@ class SceneLayout:
     number; photos of one number were taken at one moment. Without {scene} all is one scene."""
     cameras: Text = "{scene}/cameras.yaml"
     """The camera file of a scene; without {scene} it is that of all. Of a published capture what it has in its place:
-    colmap/workplace or trajectory/gopro_calibs.csv of the scene."""
-    kind: Literal["own", "egohumans", "harmony4d", "egoexo4d"] = "own"
+    colmap/workplace, trajectory/gopro_calibs.csv or camera.calibration of the scene."""
+    kind: Literal["own", "egohumans", "harmony4d", "egoexo4d", "mpi_inf_3dhp"] = "own"
     """Whose format cameras and people are in: own is that of camera files, without people."""
     people: tuple[Text, ...] = ()
     """Paths of people in 3D, with {scene} and {frame}, or {take_uid} of egoexo4d. With boxes: manifest they are the
@@ -55,7 +55,7 @@ class SceneLayout:
             raise ValueError(f"cameras: is {self.cameras!r}, but images has no {{scene}}")
         if self.kind == "own" and (self.people or self.leave_out):
             raise ValueError("kind: is own, whose camera files have no people; leave out people and leave_out")
-        if self.kind in ("egohumans", "harmony4d") and len(self.people) > 1:
+        if self.kind != "egoexo4d" and len(self.people) > 1:
             raise ValueError(f"people: a moment of {self.kind} has one file, got {len(self.people)}")
         if is_video(self.images) and self.fps is not None:
             raise ValueError(

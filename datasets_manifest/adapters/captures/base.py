@@ -11,7 +11,7 @@ import numpy as np
 from datasets_manifest.adapters.base import PersonRecord
 from datasets_manifest.adapters.camera_files import CameraEntry, CameraFile
 from datasets_manifest.adapters.captures.seen import box_of
-from datasets_manifest.schema.truth_3d import Truth3d
+from datasets_manifest.schema.truth_3d import PointsAre, Truth3d
 
 SizeOf = Callable[[str], tuple[int, int] | None]
 """Width and height of a camera's photos by its name, px; None of photos that cannot be read."""
@@ -23,6 +23,8 @@ class KnownPeople:
 
     points_m: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     """Number of the photo -> number of the person in the scene -> (133, 4) x, y, z metres, score."""
+    points_are: PointsAre = "keypoints"
+    """Where in the body they lie."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """What of the files is not among them, in the words of the summary."""
 
@@ -32,7 +34,7 @@ class KnownPeople:
         for track, points in sorted(self.points_m.get(number, {}).items()):
             box = box_of(points, camera, world_to_camera)
             if box is not None:
-                truth = Truth3d(frame="world", keypoints_m=points)
+                truth = Truth3d(frame="world", keypoints_m=points, points_are=self.points_are)
                 people.append(PersonRecord(index=track, bbox_xyxy=box, truth_3d=truth, track=track))
         return tuple(people)
 

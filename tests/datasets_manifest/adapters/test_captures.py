@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from inventories import inventory_of
 from scenes import write_photo, write_scene_manifest
+from scipy.io import savemat
 from video_files import write_video
 
 from datasets_manifest.adapters.base import CalibratedLens
@@ -250,6 +251,62 @@ def test_a_video_of_other_proportions_is_refused(take):
     path.write_text(path.read_text().replace("192,128", "128,192"))
     with pytest.raises(ValueError, match=r"cam01.*calibrated for 128 x 192 px and its video has 96 x 64"):
         list(adapter_of(take, **EGOEXO).entries())
+
+
+@pytest.fixture
+def studio(tmp_path):
+    """A sequence of two cameras, four frames and one that is annotated, whose pelvis is 3 m in front of the first."""
+    root = tmp_path / "3dhp"
+    scene = root / "S1/Seq1"
+    (scene / "imageSequence").mkdir(parents=True)
+    for camera in (0, 1):
+        write_video(scene / f"imageSequence/video_{camera}.avi", 4)
+    lines = ["Skeletool Camera Calibration File V1.0"]
+    for camera, move in ((0, "0"), (1, "-1000")):
+        lines += [
+            f"name          {camera}",
+            "  sensor      10 10",
+            "  size        96 64",
+            "  animated    0",
+            "  intrinsic   150 0 47.5 0 0 150 31.5 0 0 0 1 0 0 0 0 1",
+            f"  extrinsic   1 0 0 {move} 0 1 0 0 0 0 1 0 0 0 0 1",
+            "  radial      0",
+        ]
+    (scene / "camera.calibration").write_text("\n".join(lines))
+    joints = np.zeros((1, 28, 3))
+    joints[0, :, 0], joints[0, :, 1], joints[0, :, 2] = np.linspace(-500, 500, 28), np.linspace(-300, 300, 28), 3000
+    joints[0, 4] = 0, 0, 3000
+    cells = np.empty((2, 1), object)
+    cells[:, 0] = [joints.reshape(1, 84)] * 2
+    savemat(scene / "annot.mat", {"annot3": cells})
+    return root
+
+
+def test_joints_of_the_studio_are_in_its_world_and_seen_by_both_cameras(studio):
+    layout = {
+        "kind": "mpi_inf_3dhp",
+        "images": "{scene}/imageSequence/{camera}.avi",
+        "cameras": "{scene}/camera.calibration",
+        "people": ["{scene}/annot.mat"],
+    }
+    inventory = inventory_of(adapter_of(studio, **layout))
+    assert [(r.place.group, r.place.camera, r.place.frame) for r in inventory.records] == [
+        ("S1/Seq1", "video_0", 0),
+        ("S1/Seq1", "video_1", 0),
+    ]
+    first, second = inventory.records
+    np.testing.assert_allclose(second.place.world_to_camera[:, 3], [-1, 0, 0])
+    assert (first.focal_px, first.principal_px, first.lens) == (150.0, (48.0, 32.0), None)
+    (person,) = first.people
+    assert (person.truth_3d.points_are, person.truth_3d.frame) == ("joints", "world")
+    shoulder = person.truth_3d.keypoints_m[5]
+    np.testing.assert_allclose(
+        shoulder, [*np.array([-500 + 1000 * 9 / 27, -300 + 600 * 9 / 27, 3000]) / 1e3, 1], rtol=1e-6
+    )
+    assert inventory.notes["frames without people in 3D"] == 3
+    (studio / "S1/Seq1/annot.mat").write_bytes(b"no file of MATLAB")
+    with pytest.raises(ValueError, match=r"is no annot\.mat of MPI-INF-3DHP"):
+        list(adapter_of(studio, **layout).entries())
 
 
 def test_points_are_where_opencv_has_them_and_nowhere_behind():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.clip_people import ClipPeople, make_clips, with_legs_swapped
+from benchmarks.clip_people import EVERYTHING, LEGS, ClipPeople, make_clips, with_sides_swapped
 from benchmarks.trial import state_of_parameters
 from benchmarks.view_methods import errors_of
 from fitting import so3
@@ -16,8 +16,7 @@ from fitting.refine import RefineResult, refine
 from fitting.solver import Status
 from fitting.sparse_body import SparseBody
 from fitting.unknowns import turned_rad
-from model.batches import map_tensors, take_rows, tensors_of
-from model.body.skeleton import KEYPOINT_FLIP
+from model.batches import take_rows, tensors_of
 
 FRAMES, GAP = 24, slice(9, 15)
 PARTS = ("truth", "observations", "coarse", "camera")
@@ -174,7 +173,7 @@ def test_legs_that_a_detector_swapped_for_some_frames_follow_those_around(
     open_body: SparseBody, people: ClipPeople, joint: ClipResult
 ) -> None:
     first, rows = take_rows(people, torch.arange(FRAMES)), torch.tensor([9, 10, 15])
-    swapped = with_legs_swapped(first, rows)
+    swapped = with_sides_swapped(first, rows, LEGS)
     found, lone = fitted(open_body, swapped), alone(open_body, swapped)
     right = take_rows(joint.people, torch.arange(FRAMES))
 
@@ -239,10 +238,7 @@ def test_frames_named_the_wrong_way_round_are_led_through(
     open_body: SparseBody, people: ClipPeople, joint: ClipResult
 ) -> None:
     first, wrong = take_rows(people, torch.arange(FRAMES)), torch.tensor([9, 10, 17])
-    seen, flip = map_tensors(first.observations, torch.clone), list(KEYPOINT_FLIP)
-    for values in (seen.keypoints_px, seen.sigma_px):
-        values[wrong] = values[wrong][:, flip]
-    swapped = replace(first, observations=seen)
+    swapped = with_sides_swapped(first, wrong, EVERYTHING)
     found, lone = fitted(open_body, swapped), alone(open_body, swapped)
     assert found.joined.all()
     assert not found.people.part_valid[wrong].any(), "their keypoints are not where they say"
