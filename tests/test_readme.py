@@ -50,7 +50,9 @@ def calls(name, program):
 @pytest.mark.parametrize("name", pages_with(r"pear \w"))
 def test_pear_commands_and_their_options_exist(name):
     for command, *arguments in calls(name, r"^(?:\S*/)?pear"):
-        options = {option for param in COMMANDS[command].params for option in param.opts} | {"--help"}
+        options = {option for param in COMMANDS[command].params for option in (*param.opts, *param.secondary_opts)} | {
+            "--help"
+        }
         used = {argument.partition("=")[0] for argument in arguments if argument.startswith("-")}
         assert used <= options, f"pear {command}: {used - options}"
 
