@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from datasets_manifest.adapters.base import Adapter
@@ -117,7 +119,8 @@ class Manifest:
         for number, pattern in enumerate(self.photo_names):
             try:
                 re.compile(pattern)
-            except re.error as error:
+                pc.match_substring_regex(pa.array([""]), pattern)  # By which the names of many photos are searched.
+            except (re.error, pa.ArrowInvalid) as error:
                 raise ValueError(
                     f"photo_names[{number}]: expected a regular expression ({error}), got {pattern!r}"
                 ) from error

@@ -12,6 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import Manifest, load_manifest, manifest_ids, open_adapter
 
@@ -44,15 +48,23 @@ def check_may_train(labels: Path, stated: Mapping[str, str], images: Iterable[st
             f"Labels in {labels} are of the data set {name}, which methods are compared on and nothing may learn from "
             "(never_train in its manifest); leave them out, or name them under validation."
         )
-    names = sorted({str(image) for image in images})
+    names = pa.array(sorted({str(image) for image in images}), pa.string())
     for manifest in never_trained():
-        found = [image for image in names if _is_of(image, manifest)]
+        found = [image for image in _like(names, manifest) if _is_of(image, manifest)]
         if found:
             raise ValueError(
                 f"{len(found)} of the {len(names)} photos of the labels in {labels} are those of {manifest.id}, such "
                 f"as {', '.join(found[:_SHOWN])}: methods are compared on them, and nothing may learn from them. Leave "
                 "them out of the data set, or rename them if they are other photos of the same names."
             )
+
+
+def _like(names: pa.Array, manifest: Manifest) -> list[str]:
+    """Names in which a pattern of a data set is found: of millions, for which Python's own search takes minutes."""
+    is_like = np.zeros(len(names), bool)
+    for pattern in manifest.photo_names:
+        is_like |= pc.match_substring_regex(names, pattern).to_numpy(zero_copy_only=False)
+    return [str(name) for name in names.filter(pa.array(is_like)).to_pylist()]
 
 
 def _is_of(image: str, manifest: Manifest) -> bool:

@@ -74,9 +74,16 @@ def test_a_training_refuses_them_and_an_evaluation_does_not(tmp_path):
     assert open_labelled(entry, LabelFilter(), **options, is_learnt_from=False).selection.num_rows == 1
 
 
-def test_a_pattern_that_is_none_is_refused():
-    with pytest.raises(ValueError, match=r"photo_names\[0\]: expected a regular expression \(.*got '\('"):
+@pytest.mark.parametrize("pattern", ["(", r"(?<=a/)b"])
+def test_a_pattern_that_is_none_is_refused(pattern):
+    with pytest.raises(ValueError, match=r"photo_names\[0\]: expected a regular expression \(.*got '\("):
         never_train.Manifest(
             id="a", version="1", licence="x", access="x", adapter="folder", root="x", split="all", boxes="detector",
-            keypoints="none", purpose="x", photo_names=("(",),
+            keypoints="none", purpose="x", photo_names=(pattern,),
         )  # fmt: skip
+
+
+def test_frames_of_ubody_are_told_by_their_video():
+    (manifest,) = (each for each in never_trained() if each.id == "ubody_test")
+    names = ["images/Talk/a_S1_Trim2/a_S1_Trim2/000001.png", "b/000001.png", "c/000001.jpg"]
+    assert [list(never_train._keys(name, manifest)) for name in names] == [["a_S1"], ["b"], []]
