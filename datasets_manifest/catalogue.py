@@ -75,7 +75,7 @@ def _entry(manifest: Manifest, count: bool) -> DatasetEntry:
     except ValueError as error:  # Of a package that is not installed.
         return DatasetEntry(manifest=manifest, state="missing", next_step=str(error))
     if not is_there:
-        return DatasetEntry(manifest=manifest, state="missing", next_step=_first_step(manifest))
+        return DatasetEntry(manifest=manifest, state="missing", next_step=first_step(manifest))
     if not count:
         return DatasetEntry(manifest=manifest, state="found", next_step="")
     inventory, absent = Inventory(), list[Missing]()
@@ -102,7 +102,7 @@ def _entry(manifest: Manifest, count: bool) -> DatasetEntry:
     )
 
 
-def _first_step(manifest: Manifest) -> str:
+def first_step(manifest: Manifest) -> str:
     """The first thing to do, and whether that is all."""
     if not manifest.steps:
         return manifest.access

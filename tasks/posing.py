@@ -31,6 +31,12 @@ def pose_bodies(ehm: EHMs, columns: Mapping[str, np.ndarray]) -> EhmOutput:
         return ehm(EhmParameters.from_columns(columns))
 
 
+def posed_vertices(ehm: EHMs, people: EhmParameters) -> np.ndarray:
+    """(V, 3) camera frame, metres: the mesh of one person (batch of 1), of any number of coefficients."""
+    with torch.inference_mode():
+        return ehm(people.resized(ehm.size)).vertices[0].double().numpy()
+
+
 class JointBody:
     """Poses the joints of label columns alone, a hundred times faster than the mesh."""
 

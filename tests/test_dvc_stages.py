@@ -24,6 +24,7 @@ ENTRIES = {
     "renderer": "tasks.training.renderer.run",
     "photometric": "tasks.training.photometric.request",
     "evaluate": "tasks.training.comparison",
+    "benchmarks": "tasks.evaluate.on_benchmarks",
 }
 """Module whose functions the command of a stage calls."""
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

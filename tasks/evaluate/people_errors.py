@@ -47,6 +47,8 @@ _LIMBS = slice(5, 17)
 _SIDES = ("left", "right")
 RIGHT = {limit: f"right_{limit:g}".replace(".", "_") for limit in PCK_THRESHOLDS}
 """Threshold -> column with a person's number of right keypoints."""
+PCK_NAMES = tuple(name.replace("right", "pck") for name in RIGHT.values())
+"""Of the figures, one a threshold."""
 Keeps = Callable[[PersonRecord], bool]
 
 

@@ -16,38 +16,14 @@ from datasets_manifest.schema.predictions import prediction_id, prediction_schem
 from datasets_manifest.shards.shard import Shard, read_shard
 from datasets_manifest.shards.store import write_shard
 from model.body.assets import load_open_body
-from tasks.body_model import full_body
 from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
 from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of, known_people
 from tasks.evaluate.subjects import CheckpointSubject, LabelSubject, PredictionSubject, subject_of
-from tasks.settings import BodyModelConfig
 from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.person import SyntheticConfig
-from tasks.synthetic.render import SCENE_FILE, TRUTH_FILE, synthesise
+from tasks.synthetic.render import SCENE_FILE, TRUTH_FILE
 
-SHARES = (0.5, 0.1, 0.2, 0.1, 0.1, 0.0)
 COUNT = 8
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """Rendered people and, as labels of them, their truth."""
-    root = tmp_path_factory.mktemp("open_people")
-    config = SyntheticConfig(
-        count=COUNT, seed=5, image_width=96, image_height=128, supersample=1, crop_shares=SHARES, child_share=0.5
-    )
-    synthesise(root / "data", config, full_body(BodyModelConfig()), dataset=ID, split="test")
-    folder = root / "labels" / ID / "test"
-    folder.mkdir(parents=True)
-    (folder / "00000.parquet").write_bytes((root / "data" / TRUTH_FILE).read_bytes())
-    (root / "net.safetensors").write_bytes(checkpoint())
-    return root
-
-
-@pytest.fixture(scope="module")
-def manifest(root):
-    layout = {"count": COUNT, "seed": 5}
-    return dataclasses.replace(load_manifest(ID), root=str(root / "data"), layout=layout)
 
 
 def measured(subject, manifest, **settings):
