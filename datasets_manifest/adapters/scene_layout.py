@@ -23,7 +23,7 @@ class SceneLayout:
     cameras: Text = "{scene}/cameras.yaml"
     """The camera file of a scene; without {scene} it is that of all. Of a published capture what it has in its place:
     colmap/workplace, trajectory/gopro_calibs.csv or camera.calibration of the scene."""
-    kind: Literal["own", "egohumans", "harmony4d", "egoexo4d", "mpi_inf_3dhp"] = "own"
+    kind: Literal["own", "egohumans", "harmony4d", "egoexo4d", "mpi_inf_3dhp", "human36m"] = "own"
     """Whose format cameras and people are in: own is that of camera files, without people."""
     people: tuple[Text, ...] = ()
     """Paths of people in 3D, with {scene} and {frame}, or {take_uid} of egoexo4d. With boxes: manifest they are the

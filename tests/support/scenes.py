@@ -8,6 +8,9 @@ import numpy as np
 import yaml
 from video_files import SIZE
 
+from datasets_manifest.adapters.base import Adapter
+from datasets_manifest.manifest import load_manifest, open_adapter
+
 _MANIFEST = """
 id: rig
 version: "1"
@@ -72,3 +75,10 @@ def write_photo(path: Path, size_px: tuple[int, int] = SIZE) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(path.suffix, np.full((size_px[1], size_px[0], 3), 128, np.uint8))[1].tobytes())
     return path
+
+
+def open_scenes(root: Path, *, boxes: str = "manifest", **layout: Any) -> Adapter:
+    """Their adapter, with known people or those that a detector is to find."""
+    path = write_scene_manifest(root, **layout)
+    path.write_text(path.read_text().replace("boxes: detector", f"boxes: {boxes}"))
+    return open_adapter(load_manifest(path))

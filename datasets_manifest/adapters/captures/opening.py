@@ -9,6 +9,7 @@ from datasets_manifest.adapters.camera_files import CameraFile
 from datasets_manifest.adapters.captures.base import Capture
 from datasets_manifest.adapters.captures.egoexo4d import EgoExo4DCapture
 from datasets_manifest.adapters.captures.egohumans import EgoHumansCapture
+from datasets_manifest.adapters.captures.human36m import Human36mCapture
 from datasets_manifest.adapters.captures.mpi_inf_3dhp import MpiInf3dhpCapture
 from datasets_manifest.adapters.scene_layout import SceneLayout
 from datasets_manifest.sources.image_source import ImageSource
@@ -20,6 +21,8 @@ def open_capture(images: ImageSource, layout: SceneLayout) -> Capture:
     """Return the reader of a layout's kind, which is not own."""
     if layout.kind == "egoexo4d":
         return EgoExo4DCapture(images, layout.people)
+    if layout.kind == "human36m":
+        return Human36mCapture(images, layout.people)
     if layout.kind == "mpi_inf_3dhp":
         return MpiInf3dhpCapture(images, layout.cameras, layout.people[0] if layout.people else None)
     return EgoHumansCapture(images, layout.people[0] if layout.people else None, layout.leave_out)
