@@ -18,6 +18,7 @@ from pydantic import Field
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError
 from datasets_manifest.adapters.people import hmr2, pear, sam3d_body
+from datasets_manifest.adapters.people.hmr2_filters import Hmr2Filters
 from datasets_manifest.adapters.people.reading import person_or_reason
 from datasets_manifest.adapters.people.tar_members import by_key, prefix_of, whole_archives
 from datasets_manifest.adapters.people.unit_checks import check_people
@@ -51,6 +52,12 @@ class TarPeopleLayout:
     are."""
     skip: tuple[Text, ...] = ()
     """Keys that are left out, such as those known to be corrupt."""
+    filters: Hmr2Filters | None = None
+    """Of hmr2: what is left out of labels by their own figures; {} is what HMR2 leaves out, null nothing."""
+
+    def __post_init__(self) -> None:
+        if self.filters is not None and self.records != "hmr2":
+            raise ValueError(f"filters: are of records hmr2, got them with {self.records}")
 
 
 @register("tar_people")
@@ -114,6 +121,9 @@ class TarPeopleAdapter:
                 people.append(PersonRecord(index=0, error_code=error.code, error_detail=str(error)))
             else:
                 for index, record in enumerate(records):
+                    if (reason := self._reason(record)) is not None:
+                        left_out[reason] += 1
+                        continue
                     person = self._person(record, index, f"person {index} of {place}")
                     if person.error_code:
                         detail = person.error_detail or ""
@@ -129,11 +139,23 @@ class TarPeopleAdapter:
             return None
         return sam3d_body.focal_and_centre(records[0])
 
+    def _reason(self, record: Any) -> str | None:
+        """Why a person is left out; None for those who stay, and for those who cannot be read."""
+        filters = self._layout.filters
+        try:
+            return filters.reason(filters.applied(record)) if filters is not None and isinstance(record, dict) else None
+        except RowError:
+            return None
+
     def _person(self, record: Any, index: int, where: str) -> PersonRecord:
         if not isinstance(record, dict):
             detail = f"{where} must be a dict of arrays, got {type(record).__name__}."
             return PersonRecord(index=index, error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=detail)
-        read = partial(_READERS[self._layout.records], record, index, where)
+        filters, reader = self._layout.filters, _READERS[self._layout.records]
+
+        def read() -> PersonRecord:
+            return reader(record if filters is None else filters.applied(record), index, where)
+
         return person_or_reason(read, index, where, keypoints=self._keypoints)
 
 

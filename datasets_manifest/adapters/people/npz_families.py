@@ -53,6 +53,13 @@ class Family:
     """Unit of ``scale``; None for boxes."""
 
 
+_OF_MARKERS = tuple(
+    KEYPOINT_SETS[name]
+    for name in ("human36m", "human36m_mmpose", "human36m_spin", "mpi_inf_3dhp", "mpi_inf_3dhp_test")
+)
+"""Sets whose points in 3D lie inside the body."""
+
+
 def _hmr2(row: Mapping[str, Any], index: int, where: str, own: KeypointSet) -> PersonRecord:
     pairs = (("body_keypoints", 25), ("extra_keypoints", 19))
     points = np.concatenate([numbers(row, f"{name}_2d", (count, 3)) for name, count in pairs])
@@ -107,6 +114,7 @@ def _spin_truth(row: Mapping[str, Any], where: str, own: KeypointSet) -> Truth3d
         gender=gender_of(row),
         keypoints_m=keypoints,
         other_points_m=others,
+        points_are="joints" if own in _OF_MARKERS else "keypoints",
         root_relative=True,
     )
 

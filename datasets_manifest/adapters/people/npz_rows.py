@@ -16,6 +16,7 @@ _PARAMETERS = (
     *("global_orient", "body_pose", "betas", "transl", "left_hand_pose", "right_hand_pose", "expression", "jaw_pose"),
     *("leye_pose", "reye_pose"),
 )
+_HANDS = ("left_hand_pose", "right_hand_pose")
 _META = ("gender", "height", "width")
 
 
@@ -69,10 +70,14 @@ class NpzRows:
             if f"{name}_mask" in file:
                 self._mask(name, np.asarray(file.array(f"{name}_mask")), file)
         model = next((model for model in _MODELS if model in file), None)
+        misc = file.array("misc") if "misc" in file else None
+        # Truth has hands as turns from the relaxed hand; those from the flat one are not taken.
+        is_flat = isinstance(misc, dict) and bool(misc.get("flat_hand_mean"))
         for prefix, wanted in ((model, _PARAMETERS), ("meta" if "meta" in file else None, _META)):
             nested = None if prefix is None else file.array(prefix)
             if isinstance(nested, dict):
-                found = {key: _array(nested[key]) for key in wanted if nested.get(key) is not None}
+                kept = [key for key in wanted if not (is_flat and key in _HANDS) and nested.get(key) is not None]
+                found = {key: _array(nested[key]) for key in kept}
                 self.arrays |= {f"{prefix}/{key}": array for key, array in found.items()}
 
     def _mask(self, name: str, mask: np.ndarray, file: NpzFile) -> None:

@@ -1,7 +1,8 @@
 """People of PEAR's training tars: boxes, 44 or 134 points, and the parameters of SMPL-X that its labels hold.
 
 The cameras of these files look along z with x to the left and y up. Rotations are turned here into the camera of a
-photo (x right, y down), where nothing is said of the place: the root about which the body turns is not in the file.
+photo (x right, y down), where nothing is said of the place: the root about which the body turns is not in the file. Nor
+does it say whether hands turn from the flat or from the relaxed hand, so that poses of hands are not taken.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from datasets_manifest.schema.truth_3d import Truth3d
 _POINTS = (("smpl_keypoints_2d", KEYPOINT_SETS["hmr2_44"]), ("dwpose_keypoints_2d", KEYPOINT_SETS["dwpose134"]))
 _FLIP = np.diag([-1.0, -1.0, 1.0])
 """From x left, y up to x right, y down."""
-_HANDS = ("left_hand_pose", "right_hand_pose")
 _UNTRUSTED = {"pose_valid": {"body", "feet", "legs"}, "hand_valid": {"left_hand", "right_hand"}, "head_valid": {"face"}}
 """Flag of a person -> parts that are not trusted without it."""
 
@@ -49,8 +49,6 @@ def _truth(record: Mapping[str, Any]) -> Truth3d:
     to_camera = _FLIP @ numbers(body, "camera_RT_params", (3, 4), (1, 3, 4)).reshape(3, 4)[:, :3]
     root = Rotation.from_matrix(to_camera) * Rotation.from_rotvec(_flat(body, "global_pose", 3))
     parameters = {"global_orient": root.as_rotvec(), "body_pose": _flat(body, "body_pose", 63)}
-    if is_set(record, "hand_valid"):
-        parameters |= {name: _flat(body, name, 45) for name in _HANDS}
     parameters["betas"] = numbers(identity, "smplx_shape", (None,), (1, None)).reshape(-1)
     return truth("camera", model="smplx", parameters=parameters, root_relative=True)
 

@@ -25,6 +25,9 @@ from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS
 from datasets_manifest.schema.truth_3d import Truth3d
 
 _MHR70 = KEYPOINT_SETS["mhr70"]
+_MIN_POINTS = 6
+_MAX_OFF = 0.05
+"""Of the size of the person in the photo."""
 _VALID = ("mhr_valid", "proto_valid")
 """The flag of the body, which an older edition calls by another name."""
 
@@ -62,4 +65,21 @@ def _truth(record: Mapping[str, Any], where: str) -> Truth3d | None:
     found = placed(points, _MHR70)
     if not found.placed.any():
         return None
-    return truth("camera", keypoints_m=with_hand_roots(found.placed), other_points_m=found.others, root_relative=True)
+    return truth(
+        "camera",
+        keypoints_m=with_hand_roots(found.placed),
+        other_points_m=found.others,
+        root_relative=not _is_in_camera(points, record),
+    )
+
+
+def _is_in_camera(points: np.ndarray, record: Mapping[str, Any]) -> bool:
+    """Whether the camera of the row sees the 3D points (70, 4) where the 2D ones are: then they say where the person
+    is, else only how they stand."""
+    camera, seen = focal_and_centre(record), numbers(record, "keypoints_2d", (70, 3))
+    known = (points[:, 3] > 0) & (seen[:, 2] > 0)
+    if camera is None or known.sum() < _MIN_POINTS or not (points[known, 2] > 0).all():
+        return False
+    focal, centre = camera
+    off = points[known, :2] / points[known, 2:3] * focal + np.array(centre) - seen[known, :2]
+    return bool(np.median(np.linalg.norm(off, axis=1)) < _MAX_OFF * np.ptp(seen[known, :2], axis=0).max())

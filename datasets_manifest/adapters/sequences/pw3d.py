@@ -20,13 +20,15 @@ from datasets_manifest.adapters.people.hmr2 import smpl_pose
 from datasets_manifest.adapters.people.reading import people_or_reasons, photo_path
 from datasets_manifest.adapters.people.values import box_around, gender_of, numbers, placed, truth
 from datasets_manifest.adapters.sequences.layout import SequencePickleLayout
-from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS, SMPL_24
+from datasets_manifest.schema.keypoint_sets import HUMANDATA, KEYPOINT_SETS, SMPL_24, KeypointSet
 
 _POINTS = KEYPOINT_SETS["openpose18"]
 _FRAMES_A_SECOND = 30.0
 _WIDENED = 1.2
 """A box over the extent of its points."""
 _NUM_JOINTS = 24
+_JOINTS = KeypointSet(points=SMPL_24.points, wholebody=(*HUMANDATA.wholebody[:22], None, None))
+"""SMPL's, hips among them: said to be joints, they are those of the body and not what an annotator sees."""
 
 
 def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[Entry]:
@@ -113,7 +115,7 @@ def _person(row: Mapping[str, Any], index: int) -> PersonRecord:
     keypoints, others = None, {}
     if "joints" in row:
         joints = row["joints"].reshape(_NUM_JOINTS, 3) @ to_camera[:, :3].T + to_camera[:, 3]
-        keypoints, others = placed(np.concatenate([joints, np.ones((_NUM_JOINTS, 1))], axis=1), SMPL_24)
+        keypoints, others = placed(np.concatenate([joints, np.ones((_NUM_JOINTS, 1))], axis=1), _JOINTS)
     return PersonRecord(
         index=index,
         bbox_xyxy=box_around((low + high) / 2, (high - low).max() * _WIDENED),
@@ -127,6 +129,7 @@ def _person(row: Mapping[str, Any], index: int) -> PersonRecord:
             gender=row["gender"],
             keypoints_m=keypoints,
             other_points_m=others,
+            points_are="joints",
             root_relative=keypoints is None,
         ),
     )

@@ -123,6 +123,18 @@ def test_hips_of_humandata_are_those_that_people_annotated(tmp_path):
     assert (record.width, record.height) == (640, 480)
 
 
+@pytest.mark.parametrize(("is_flat", "hands"), [(True, set()), (False, {"left_hand_pose"})])
+def test_hands_of_humandata_are_taken_where_they_turn_from_the_relaxed_hand(tmp_path, is_flat, hands):
+    body = {
+        "global_orient": np.zeros((1, 3)),
+        "body_pose": np.zeros((1, 21, 3)),
+        "left_hand_pose": np.zeros((1, 15, 3)),
+    }
+    rows = humandata_rows(smplx=np.array(body, dtype=object), misc=np.array({"flat_hand_mean": is_flat}, dtype=object))
+    (record,) = listed(tmp_path, "humandata", rows).records
+    assert {name for name in record.people[0].truth_3d.parameters if "hand" in name} == hands
+
+
 def test_people_of_a_photo_are_found_wherever_they_stand(tmp_path):
     names = np.array(["b.jpg", "a.jpg", "b.jpg"])
     rows = hmr2_rows(3, imgname=names, center=np.array([[100.0, 130], [101, 130], [102, 130]]))

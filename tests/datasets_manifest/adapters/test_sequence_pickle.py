@@ -74,6 +74,9 @@ def test_a_sequence_of_3dpw_by_the_usual_convention(tmp_path):
     np.testing.assert_allclose(
         person.truth_3d.keypoints_m[16, :3], TURN.apply(joints[8]) + np.array([0, 0, 4]), atol=1e-6
     )
+    hip = TURN.apply(joints[2]) + np.array([0, 0, 4])
+    np.testing.assert_allclose(person.truth_3d.keypoints_m[12, :3], hip, atol=1e-6)
+    assert (person.truth_3d.points_are, person.truth_3d.root_relative) == ("joints", False)
     np.testing.assert_allclose(person.keypoints[2], POINTS[:, 14], rtol=1e-6)  # OpenPose has the right eye first.
 
 

@@ -185,6 +185,26 @@ def test_boxes_of_a_detector_need_no_people(tmp_path):
     assert record.people == ()
 
 
+def test_filters_of_hmr2_leave_out_what_it_leaves_out(tmp_path):
+    few = PLACES_PX * [1, 1, 0]
+    few[:4, 2] = 1
+    unsure = PLACES_PX * [1, 1, 0.29]
+    lost = {"fitting_loss": np.array({"reprojection_loss": 31000.0}, dtype=object)}
+    people = [
+        hmr2_person(), hmr2_person(keypoints_2d=few), hmr2_person(extra_info=lost), hmr2_person(keypoints_2d=unsure),
+        hmr2_person(betas=np.full(10, -3.1)), hmr2_person(has_betas=False), hmr2_person(extra_info=...),
+    ]  # fmt: skip
+    inventory = listed(tmp_path, *people, filters={})
+    kept = inventory.records[0].people
+    assert [person.index for person in kept] == [0, 4, 5, 6]
+    assert [person.truth_3d is not None for person in kept] == [True, False, False, True]
+    assert inventory.notes["people with fewer than 5 points left out"] == 2
+    assert inventory.notes["people whose reprojection loss is 31000 or more left out"] == 1
+    assert len(listed(tmp_path, *people).records[0].people) == 7
+    with pytest.raises(ValueError, match="filters: are of records hmr2"):
+        adapter_of(tmp_path, records="pear", filters={})
+
+
 # --- PEAR and SAM-3D-Body ---------------------------------------------------------------------------------------------
 def test_people_of_pear_have_boxes_in_pixels_and_parts_that_are_trusted(tmp_path):
     (record,) = listed(tmp_path, pear_person(), ending="annotation.pyd", records="pear").records
@@ -221,6 +241,16 @@ def test_people_of_sam_3d_body_have_box_points_and_camera(tmp_path):
     assert (person.keypoints[:23, 2] == 1).all()
     assert not person.keypoints[23:91].any()
     assert person.truth_3d.keypoints_m[0, 3] == 1
+    assert person.truth_3d.root_relative
+
+
+def test_points_of_sam_3d_body_that_the_camera_sees_in_their_places_say_where_the_person_is(tmp_path):
+    points = sam3d_person()["keypoints_2d"]
+    rays = (points[:, :2] - [320, 240]) / 900
+    depth = np.linspace(3.9, 4.1, 70)[:, None]
+    person = sam3d_person(keypoints_3d=np.concatenate([rays * depth, depth, np.ones((70, 1))], axis=1))
+    (record,) = listed(tmp_path, person, ending="annotation.pyd", records="sam3d_body").records
+    assert not record.people[0].truth_3d.root_relative
 
 
 @pytest.mark.parametrize("changes", [{"mhr_valid": False}, {"mhr_valid": ...}])
