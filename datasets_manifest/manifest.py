@@ -32,7 +32,17 @@ MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
 _PACKAGE_PREFIX = "package:"
-_NOT_HASHED = ("root", "links", "distributor", "steps", "expected", "never_train", "photo_names", "part")
+_NOT_HASHED = (
+    "root",
+    "links",
+    "distributor",
+    "steps",
+    "expected",
+    "never_train",
+    "photo_names",
+    "part",
+    "check_colours",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +102,8 @@ class Manifest:
     """By what training knows the photos of a data set with ``never_train`` in others: regular expressions, searched in
     names of photos. A photo in whose name one is found is of the data set; of one with a group only if what the group
     finds is also found in the name of a photo of the data set, which has to be there."""
+    check_colours: bool = True
+    """Whether photos whose annotated faces are bluer than red are refused; false for those that are lit so."""
     part: Literal["part 1", "part 2", "evaluation", ""] = ""
     """What it is of in the recipe of the paper: part 1, part 2 or evaluation; empty: nothing."""
     trusted: tuple[TrustedPart, ...] = TRUSTED_PARTS

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing
+from datasets_manifest.adapters.colour_check import with_colours_checked
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.shards.store import write_shard
@@ -89,7 +90,10 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         if not missing.has_row:
             refused.append(missing)
 
-    photos = with_rows(inventory.records(open_adapter(manifest, images).entries(), tell), manifest)
+    entries = open_adapter(manifest, images).entries()
+    if manifest.check_colours and manifest.keypoints != "none" and not dataset.is_rendered:
+        entries = with_colours_checked(entries, images, f"data set {manifest.id}")
+    photos = with_rows(inventory.records(entries, tell), manifest)
     first = list(itertools.islice(photos, 1))
     problem = _unlisted(manifest, inventory)
     before = _planned_before(manifest, workspace, problem) if problem and not anew else None
