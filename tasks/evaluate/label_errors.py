@@ -229,12 +229,17 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.searchsorted(ordered, values, "left") + 1 + np.searchsorted(ordered, values, "right")) / 2
 
 
-def projected_keypoints(labels: Columns, body: EHMs | KeypointBody) -> np.ndarray:
-    """(P, 133, 2) px, the keypoints of labels in their photos."""
+def posed_points(labels: Columns, body: EHMs | KeypointBody) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints (P, 133, 3) and joints (P, 55, 3) of labels in the camera of their photos, metres."""
     with torch.inference_mode():
-        points = body(parameters_of_labels(labels).resized(body.size)).keypoints.numpy()
+        posed = body(parameters_of_labels(labels).resized(body.size))
+    return posed.keypoints.numpy(), posed.joints.numpy()
+
+
+def projected_keypoints(labels: Columns, points_m: np.ndarray) -> np.ndarray:
+    """(P, 133, 2) px, the same in their photos."""
     focal, principal = (labels[name].astype(np.float64) for name in ("focal_px", "principal_px"))
-    return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
+    return focal[:, None, None] * points_m[..., :2] / points_m[..., 2:] + principal[:, None]
 
 
 def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
@@ -308,7 +313,7 @@ class LabelEvaluation:
         for name, values in truth_errors(matching, self._pose).items():
             self._truth[name].append(values)
         if any(_is_annotated(person) for person in matching.people):
-            projected = projected_keypoints(matching.labels, self._body)
+            projected = projected_keypoints(matching.labels, posed_points(matching.labels, self._body)[0])
             for name, values in keypoint_errors(matching, projected).items():
                 self._annotations[name].append(values)
             self._accepted += acceptance(matching, projected)

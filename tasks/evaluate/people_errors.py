@@ -21,10 +21,11 @@ from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import image_id_of
 from model.body.assets import EhmAssets
 from model.body.keypoint_body import KeypointBody
-from model.body.skeleton import BODY
+from model.body.skeleton import BODY, KEYPOINT_JOINT
+from model.metrics.joints import pa_mpjpe_mm
 from model.metrics.keypoints import PCK, PCK_THRESHOLDS, box_unit_px, relative_distances
 from model.metrics.person import PosedByParameters
-from tasks.evaluate.label_errors import projected_keypoints, reference_records, truth_errors
+from tasks.evaluate.label_errors import posed_points, projected_keypoints, reference_records, truth_errors
 from tasks.evaluate.matching import Matching, match_people
 from tasks.evaluate.subjects import Said
 
@@ -40,8 +41,11 @@ ERRORS = (
     "lip_max_mm",
     "lve_m2",
     "head_scale_error",
+    "points_pa_mm",
 )
-"""3D errors of a person; a hand's is the mean of those that are shown."""
+"""3D errors of a person; a hand's is the mean of those that are shown. The last is of real people: PA-MPJPE of those of
+COCO's 17 keypoints that the data set knows in 3D, from four on."""
+_LEAST_POINTS = 4
 NUM_BODY_POINTS = BODY.stop
 _LIMBS = slice(5, 17)
 _SIDES = ("left", "right")
@@ -116,7 +120,9 @@ class PeopleErrors:
             for own, value in zip(with_truth, values.tolist(), strict=True):
                 if np.isfinite(value):
                     own[name] = value
-        self._count_keypoints(matching, projected_keypoints(matching.labels, points), measured)
+        points_m, joints_m = posed_points(matching.labels, points)
+        _measure_points(matching, points_m, joints_m, measured)
+        self._count_keypoints(matching, projected_keypoints(matching.labels, points_m), measured)
         return measured
 
     def _count_keypoints(self, matching: Matching, projected: np.ndarray, measured: list[dict[str, float]]) -> None:
@@ -155,6 +161,25 @@ class PeopleErrors:
             ]
         )
         return pa.Table.from_pylist(self._rows, schema=schema)
+
+
+def _measure_points(
+    matching: Matching, points_m: np.ndarray, joints_m: np.ndarray, measured: list[dict[str, float]]
+) -> None:
+    """Adds `points_pa_mm` of people whose points are known in 3D, in any frame; where these are joints, of joints."""
+    of_joints = np.full((len(joints_m), NUM_BODY_POINTS, 3), np.nan, points_m.dtype)
+    own_joints = {point: joint for point, joint in KEYPOINT_JOINT.items() if point < NUM_BODY_POINTS}
+    of_joints[:, list(own_joints)] = joints_m[:, list(own_joints.values())]
+    for row, (person, own) in enumerate(zip(matching.people, measured, strict=True)):
+        truth = person.truth_3d
+        if truth is None or truth.keypoints_m is None:
+            continue
+        said = (of_joints if truth.points_are == "joints" else points_m)[row, :NUM_BODY_POINTS]
+        wanted = truth.keypoints_m[:NUM_BODY_POINTS]
+        known = np.flatnonzero((wanted[:, 3] > 0) & np.isfinite(said).all(1))
+        if len(known) >= _LEAST_POINTS:
+            pair = torch.from_numpy(said[None, known]), torch.from_numpy(wanted[None, known, :3])
+            own["points_pa_mm"] = float(pa_mpjpe_mm(*pair))
 
 
 def _size(labels: Columns) -> BodySize:

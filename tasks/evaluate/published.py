@@ -32,7 +32,10 @@ _PCK = (
     "PCK of HMR2: per keypoint over the set, then the mean over keypoints; unit the longer side of the box times 1.2. "
     "Points are those of this body, not of the J19 regressor; people of labels and predictions are those who were found"
 )
-_MESHES = "truth is a licensed SMPL-X mesh: the body model, and the file of vertex ids, come with the user's licence"
+_MESHES = (
+    "this command does not measure it: truth is a licensed SMPL-X mesh; model.metrics.hands has the protocol, for "
+    "those who have the body model and the file of vertex ids"
+)
 _HEAD_TRUTH = "no truth of heads is distributed, nor the space in which they are compared, nor which frames are"
 BENCHMARKS = {
     "coco": Benchmark(
@@ -56,8 +59,8 @@ BENCHMARKS = {
         title="3DPW",
         manifests=("pw3d_test",),
         lacks=(
-            "joints are regressed from SMPL's mesh: the SMPL models, J_regressor_h36m.npy or SMPL_to_J19.pkl, and "
-            "smplx2smpl.pkl come with the user's licences (model.metrics.conventions)"
+            "this command does not measure it: joints are regressed from SMPL's mesh; model.metrics.conventions has "
+            "the protocols, for those who have SMPL, J_regressor_h36m.npy or SMPL_to_J19.pkl, and smplx2smpl.pkl"
         ),
     ),
     "agora": Benchmark(

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from predictions_of_photos import checkpoint
+from scipy.spatial.transform import Rotation
 
 from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.schema.columns import Columns, table_from_columns
@@ -13,9 +14,13 @@ from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.schema.people import found_rows
 from datasets_manifest.schema.predictions import prediction_id, prediction_schema
+from datasets_manifest.schema.truth_3d import Truth3d
 from datasets_manifest.shards.shard import Shard, read_shard
 from datasets_manifest.shards.store import write_shard
 from model.body.assets import load_open_body
+from model.body.keypoint_body import KeypointBody
+from model.body.skeleton import KEYPOINT_JOINT
+from tasks.evaluate.label_errors import posed_points
 from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
 from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of, known_people
 from tasks.evaluate.subjects import CheckpointSubject, LabelSubject, PredictionSubject, subject_of
@@ -58,7 +63,7 @@ def test_truth_has_no_error_where_it_is_shown(of_truth, root):
     people, known = of_truth.table(), Columns(truth(root))
     assert people["found"].to_pylist() == found_rows(known.table).tolist()  # of somebody no part is seen
     assert of_truth.false_people == 0
-    for name in set(ERRORS) - {"hand_pa_pve_mm"}:
+    for name in set(ERRORS) - {"hand_pa_pve_mm", "points_pa_mm"}:
         values = people[name].to_numpy(zero_copy_only=False).astype(float)
         assert np.nanmax(np.abs(values)) < (0.05 if name == "orient_deg" else 1e-2), name
     shown = {"pa_mpjpe_mm": "body", "head_pa_mm": "face", "left_hand_pa_pve_mm": "left_hand"}
@@ -135,6 +140,35 @@ def test_spin_s_filter_keeps_people_with_all_limbs(root, manifest):
     kept = measured(labels(root), manifest, keeps=all_limbs).table()
     seen = Columns(truth(root))["keypoints_2d"][:, 5:17, 2] > 0
     assert kept.num_rows == seen.all(1).sum() < COUNT
+
+
+@pytest.mark.parametrize("are", ["keypoints", "joints"])
+def test_points_that_are_known_in_3d_are_measured_in_any_frame(root, manifest, are):
+    """Turned, grown and moved; of the first three points are known, which tell nothing, of the second one is off."""
+    keypoints, joints = posed_points(Columns(truth(root)), KeypointBody(load_open_body()))
+    points = keypoints.astype(float)
+    if are == "joints":
+        places = {point: joint for point, joint in KEYPOINT_JOINT.items() if point < 17}
+        points[:, list(places)] = joints[:, list(places.values())]
+    turn = Rotation.from_rotvec([0.3, -1.0, 0.5]).as_matrix()
+    known = np.concatenate([0.7 * points @ turn.T + 2.0, np.ones((COUNT, 133, 1))], 2).astype(np.float32)
+    known[:, 1:5, 3] = known[0, 8:, 3] = known[0, 0, 3] = 0
+    known[1, 5, 0] += 0.1
+    truths = [Truth3d(frame="world", keypoints_m=own, points_are=are) for own in known]
+
+    def real(record):
+        person = dataclasses.replace(record.people[0], truth=None, truth_3d=truths[int(record.image_id[-6:])])
+        return dataclasses.replace(record, people=(person,))
+
+    errors = PeopleErrors(load_open_body())
+    for said in labels(root).say(manifest, map(real, known_people(manifest)), open_source(manifest)):
+        errors.add(said)
+    people = errors.table()
+    off = people["points_pa_mm"].to_numpy(zero_copy_only=False).astype(float)
+    assert np.isnan(off[0])
+    assert off[1] > 5
+    assert np.nanmax(off[2:]) < 0.01
+    assert people["pa_mpjpe_mm"].null_count == COUNT
 
 
 def test_other_bodies_and_other_files_are_refused(root, manifest, tmp_path):

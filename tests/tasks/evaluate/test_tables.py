@@ -60,7 +60,7 @@ def test_nothing_is_blank_or_zero_and_what_is_missing_has_its_reason(told):
                 assert cell.strip() == MISSING or cell.strip().endswith("*")
     missing = told.partition("## Missing")[2].partition("## *")[0]
     assert "PoseTrack (Tables 3, 4): is not here. Register at posetrack.net" in missing
-    assert "UBody (Tables 2, 4, 6): truth is a licensed SMPL-X mesh" in missing  # comes before a mere download
+    assert "UBody (Tables 2, 4, 6): this command does not measure it" in missing  # comes before a mere download
     assert "COCO" not in missing
 
 
