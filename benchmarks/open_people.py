@@ -2,7 +2,7 @@
 
     python -m benchmarks.open_people                                        the table of docs/benchmarks/open_people.md
     python -m benchmarks.open_people --checkpoint runs/regressor.safetensors    a regressor's row too
-    python -m benchmarks.open_people --starts simulated                     without MediaPipe: a minute less
+    python -m benchmarks.open_people --starts simulated                     without MediaPipe
 
 Ninety-six people are rendered from the manifest `open_people`, annotated from MediaPipe and from simulated starts
 (the truth with errors of published size), and measured before the refinement and after it. A regressor is given the
@@ -83,14 +83,20 @@ class StartSubject:
         yield Said(list(records), Columns(said_table(columns, DEFAULT_SIZE)))
 
 
-def annotate(folder: Path, start: str) -> Path:
+def people_of(folder: Path, count: int | None) -> Manifest:
+    """The data set, below a folder; with another number of people it is another one, of another hash."""
+    manifest = replace(load_manifest(ID), root=str(folder / "data"))
+    return manifest if count is None else replace(manifest, layout=manifest.layout | {"count": count})
+
+
+def annotate(folder: Path, start: str, people: Manifest) -> Path:
     """Annotates the people from a start, in a folder of its own, which is returned.
 
     Raises:
         subprocess.CalledProcessError: The annotation failed; what it said is in `log.txt`.
     """
     own = folder / start
-    manifest = yaml.safe_load((MANIFEST_FOLDER / f"{ID}.yaml").read_text(encoding="utf-8"))
+    manifest = yaml.safe_load((MANIFEST_FOLDER / f"{ID}.yaml").read_text(encoding="utf-8")) | {"layout": people.layout}
     if start == "simulated":  # it disturbs what is known of everybody
         manifest |= {"boxes": "manifest", "keypoints": "coco_wholebody"}
     write_text(own / "people.yaml", yaml.safe_dump(manifest))
@@ -105,9 +111,8 @@ def annotate(folder: Path, start: str) -> Path:
     return own
 
 
-def measure(folder: Path, subject: Subject, digest: str) -> list[str]:
+def measure(folder: Path, subject: Subject, manifest: Manifest, digest: str) -> list[str]:
     """A subject's row, whose figures are written below the folder."""
-    manifest = replace(load_manifest(ID), root=str(folder / "data"))
     errors = PeopleErrors(load_open_body())
     for said in subject.say(manifest, known_people(manifest), open_source(manifest)):
         errors.add(said)
@@ -130,28 +135,29 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", nargs="*", choices=STARTS, default=STARTS, help="what labels begin with")
     parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="trained regressors (.safetensors)")
+    parser.add_argument("--people", type=int, help="so many of them: a check of the program, with a hash of its own")
     parser.add_argument("--folder", type=Path, default=Path("work/open_people"), help="where everything is kept")
     options = parser.parse_args(arguments)
     folder = options.folder.absolute()
     assets = load_open_body()
     checkpoints = [CheckpointSubject(path, assets, name=path.stem) for path in options.checkpoint]
-    digest = rendered(folder)
+    people = people_of(folder, options.people)
+    digest = rendered(people)
     rows = []
     for start in options.starts:
-        own = annotate(folder, start)
-        rows.append(measure(folder, StartSubject(folder=own, name=start), digest))
+        own = annotate(folder, start, people)
+        rows.append(measure(folder, StartSubject(folder=own, name=start), people, digest))
         labels = LabelSubject(folder=own / "labels", assets=assets, name=f"{start}, refined")
-        rows.append(measure(folder, labels, digest))
-    rows += [measure(folder, subject, digest) for subject in checkpoints]
+        rows.append(measure(folder, labels, people, digest))
+    rows += [measure(folder, subject, people, digest) for subject in checkpoints]
     print(markdown(rows))
 
 
-def rendered(folder: Path) -> str:
-    """Renders the people into a folder's `data` unless they are there, and gives the hash of the data."""
-    manifest = replace(load_manifest(ID), root=str(folder / "data"))
-    settings = pictures_of(manifest.typed_layout)
-    synthesise(folder / "data", settings, full_body(BodyModelConfig()), jobs=os.cpu_count() or 1)
-    return data_hash(known_people(manifest), open_source(manifest))
+def rendered(people: Manifest) -> str:
+    """Renders the people unless they are there, and gives the hash of the data."""
+    pictures = pictures_of(people.typed_layout)
+    synthesise(people.root_path, pictures, full_body(BodyModelConfig()), jobs=os.cpu_count() or 1)
+    return data_hash(known_people(people), open_source(people))
 
 
 if __name__ == "__main__":

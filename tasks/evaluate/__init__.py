@@ -1,1 +1,1 @@
-"""How good labels are, where the data set knows better."""
+"""How good labels, predictions and checkpoints are, where the data set knows better: errors, benchmarks, tables."""
