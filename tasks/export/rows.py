@@ -26,16 +26,17 @@ from model.body import skeleton
 
 PREDICTIONS = "predictions"
 """What the data set of predictions is called."""
+_SCHEMA = label_schema(in_groups=True, has_truth=True)
 _STATE = ["status", "error_code"]
 _VALID = [f"{part}_valid" for part in PART_NAMES]
 _PLACE = ["bbox_xyxy", "focal_px", "principal_px"]
-_WANTED = [*KEY_COLUMNS, *_STATE, *_PLACE, "keypoints_2d", "body_group_valid", *_VALID, *LABEL_PARAMETERS,
-           *GROUP_COLUMNS]  # fmt: skip
+_WANTED = [*KEY_COLUMNS, *_STATE, *_PLACE, "keypoints_2d", "body_group_valid", "label_source", *_VALID,
+           *LABEL_PARAMETERS, *GROUP_COLUMNS]  # fmt: skip
 
 
 def label_rows(shard: Shard) -> Columns:
     """The rows of a shard of labels; what they say of groups is null where the data set has none."""
-    return shard.columns(label_schema(in_groups=True), _WANTED)
+    return shard.columns(_SCHEMA, _WANTED)
 
 
 def predicted_rows(path: Path) -> tuple[Columns, Mapping[str, Any]]:
@@ -77,8 +78,7 @@ def _as_labels(predicted: Columns) -> pa.Table:
         "keypoints_2d": _keypoints(predicted),
     }
     known |= {f"{part}_valid": table[f"{part}_seen"] for part in PART_NAMES}
-    schema = label_schema(in_groups=True)
-    fields = [table.schema.field(name) if name in LABEL_PARAMETERS else schema.field(name) for name in _WANTED]
+    fields = [table.schema.field(name) if name in LABEL_PARAMETERS else _SCHEMA.field(name) for name in _WANTED]
     own = set(table.column_names)
     columns = [
         known[f.name] if f.name in known else table[f.name] if f.name in own else pa.nulls(count, f.type)

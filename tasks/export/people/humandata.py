@@ -99,6 +99,7 @@ def _columns(people: People, images: list[str]) -> dict[str, np.ndarray]:
         "meta/focal_length": np.tile(columns["focal_px"][:, None], (1, 2)),
         "meta/principal_point": columns["principal_px"],
         "meta/sample_id": texts(columns["sample_id"].tolist()),
+        "meta/label_source": texts(columns["label_source"].tolist()),
         "meta/seq_name": texts(columns["group"].tolist()),
         "meta/frame_idx": np.where(columns.has("frame"), columns["frame"], -1),
         "meta/person_id": np.where(columns.has("track"), columns["track"], -1),

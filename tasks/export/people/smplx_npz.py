@@ -54,6 +54,7 @@ def _columns(people: People, images: list[str]) -> dict[str, np.ndarray]:
         "part_valid": people.part_valid,
         "limb_valid": people.limb_valid,
         "sample_id": texts(columns["sample_id"].tolist()),
+        "label_source": texts(columns["label_source"].tolist()),
         "group": texts(columns["group"].tolist()),
         "camera": texts(columns["camera"].tolist()),
         "frame": np.where(columns.has("frame"), columns["frame"], -1),

@@ -1,7 +1,9 @@
 """Predicted videos are exported as labelled ones are, over all files of a run."""
 
 import json
+import tarfile
 
+import cv2
 import numpy as np
 import pytest
 from moving_people import moving_columns
@@ -85,15 +87,21 @@ def test_rotations_alone_are_refused(tmp_path):
         export_predictions(tmp_path / "none", BodyModelConfig(), ExportRequest(form="bvh", out=tmp_path / "out"))
 
 
-def test_photos_are_predicted_people(tmp_path):
-    """Points are told where the network saw their part and the photo shows them; a body that it did not see is none."""
+def photo_columns(sources):
+    """Somebody in each of two photos; a point is beside the photo."""
     columns = {name: values[:2] for name, values in columns_of(FRAMES).items()}
     points = np.full((133, 2), 50.0, np.float32)
     points[0] = [-3, 5]
-    columns |= {"frame": [None] * 2, "time_s": [None] * 2, "track": [None] * 2, "source": ["a.jpg", "b.jpg"],
-                "bbox_xyxy": [[10, 20, 60, 120]] * 2, "focal_px": [300.0] * 2, "principal_px": [[50, 60]] * 2,
-                "keypoints_2d": [points] * 2, "image_width": [100] * 2, "image_height": [120] * 2}  # fmt: skip
-    write(tmp_path / "people/00000.parquet", columns, prediction_schema())
+    return columns | {
+        "frame": [None] * 2, "time_s": [None] * 2, "track": [None] * 2, "source": sources,
+        "bbox_xyxy": [[10, 20, 60, 120]] * 2, "focal_px": [300.0] * 2, "principal_px": [[50, 60]] * 2,
+        "keypoints_2d": [points] * 2, "image_width": [100] * 2, "image_height": [120] * 2,
+    }  # fmt: skip
+
+
+def test_photos_are_predicted_people(tmp_path):
+    """Points are told where the network saw their part and the photo shows them; a body that it did not see is none."""
+    write(tmp_path / "people/00000.parquet", photo_columns(["a.jpg", "b.jpg"]), prediction_schema())
     request = ExportRequest(form="coco-wholebody", out=tmp_path)
     (written,) = export_predictions(tmp_path / "people", BodyModelConfig(), request)
     content = json.loads((written.folder / "predictions.json").read_text())
@@ -103,3 +111,17 @@ def test_photos_are_predicted_people(tmp_path):
     assert (first["num_keypoints"], first["face_valid"], second["bbox"]) == (16, False, [10, 20, 50, 100])
     (still,) = export_predictions(tmp_path / "people", BodyModelConfig(), ExportRequest(form="bvh", out=tmp_path))
     assert sorted(still.files) == ["a.jpg.person0.bvh", "b.jpg.person0.bvh"]
+
+
+def test_photos_and_frames_of_predictions_are_found_by_their_paths(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.png"):
+        cv2.imwrite(str(tmp_path / "in" / name), np.full((120, 100, 3), 90, np.uint8))
+    sources = [str(tmp_path / "in" / name) for name in ("a.jpg", "b.png")]
+    write(tmp_path / "people/00000.parquet", photo_columns(sources), prediction_schema())
+    (written,) = export_predictions(
+        tmp_path / "people", BodyModelConfig(), ExportRequest(form="hmr2-tar", out=tmp_path)
+    )
+    with tarfile.open(written.folder / "predictions-000000.tar") as tar:
+        suffixes = [name.partition(".")[2] for name in tar.getnames()]
+    assert suffixes == ["jpg", "data.pyd", "png", "data.pyd"]

@@ -1,11 +1,20 @@
 """The NPZ of SMPL-X parameters, read again without pickle: the model gives the labels' points in the photo."""
 
+import logging
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from moving_people import write_moving
 from scipy.spatial.transform import Rotation
 
+from datasets_manifest.schema.labels import label_schema, label_source_column
+from datasets_manifest.shards.shard import Shard
+from datasets_manifest.shards.store import write_shard
 from model.body import skeleton
+from tasks.display import Lines
+from tasks.export.run import ExportRequest, export_labels
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +60,18 @@ def test_trust_and_terms_are_stated(file, rows_of, columns):
 
 def test_with_torch_the_arrays_are_a_batch(file):
     assert torch.from_numpy(file["body_pose"]).shape == (6, 63)
+
+
+def test_what_labels_come_from_is_told(file, columns, ehm, tmp_path):
+    """By a column that only labels of data sets have that know people in 3D."""
+    assert file["label_source"].tolist() == [""] * 6
+    write_moving(tmp_path / "labels", [columns], ehm.assets.entry)
+    (path,) = (tmp_path / "labels").rglob("*.parquet")
+    with Shard(path) as shard:
+        table, footer = shard.table(label_schema(in_groups=True)), shard.footer
+    table = table.append_column(label_source_column(), pa.array(["body in 3D"] * 6))
+    write_shard(path, table, footer)
+    request = ExportRequest(form="smplx-npz", out=tmp_path)
+    (written,) = export_labels(tmp_path / "labels", ehm, request, Lines(logging.getLogger("tests")))
+    with np.load(written.folder / "moving_all.npz") as found:
+        assert found["label_source"].tolist() == ["body in 3D"] * 6
