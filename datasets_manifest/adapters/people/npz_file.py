@@ -67,8 +67,9 @@ class NpzFile:
                 if size == 0:
                     return np.zeros(shape, dtype)
                 if info.compress_type == zipfile.ZIP_STORED:
-                    return np.memmap(self.path, dtype, "r", self._offset(info) + start, shape, order)
-                return np.memmap(_unpacked(member, size), dtype, "r", 0, shape, order)  # pyright: ignore[reportCallIssue]
+                    return np.asarray(np.memmap(self.path, dtype, "r", self._offset(info) + start, shape, order))
+                unpacked = np.memmap(_unpacked(member, size), dtype, "r", 0, shape, order)  # pyright: ignore[reportCallIssue]
+                return np.asarray(unpacked)  # Whose rows are taken much faster than those of a map.
         except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError) as error:
             detail = str(error).removesuffix(".")
             raise ValueError(f"The array {name} of {self.path} cannot be read: {detail}; fetch it again.") from error

@@ -113,9 +113,18 @@ def test_points_in_3d_are_annotated_limbs_relative_to_the_root(tmp_path):
     assert "openpose_neck" not in truth.other_points_m
 
 
+@pytest.mark.parametrize("protocol", range(6))
+def test_records_of_every_protocol_are_read(tmp_path, protocol):
+    write_tar(tmp_path / "a.tar", [("p.jpg", b"a"), ("p.data.pyd", pyd([hmr2_person()], protocol))])
+    (record,) = inventory_of(adapter_of(tmp_path)).records
+    np.testing.assert_allclose(record.people[0].bbox_xyxy, BOX)
+
+
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_a_pickle_that_would_run_something_is_refused_and_keeps_the_row_of_the_photo(tmp_path, protocol):
-    inventory = listed(tmp_path, _Shell(f"touch {tmp_path / 'ran'}"))
+    hostile = pyd([_Shell(f"touch {tmp_path / 'ran'}")], protocol)
+    write_tar(tmp_path / "000000.tar", [("p1.jpg", b"jpeg"), ("p1.data.pyd", hostile)])
+    inventory = inventory_of(adapter_of(tmp_path))
     assert not (tmp_path / "ran").exists()
     (record,) = inventory.records
     assert [p.error_code for p in record.people] == [ErrorCode.SOURCE_ROW_INVALID]
