@@ -32,15 +32,14 @@ def numbers(record: Mapping[str, Any], name: str, *shapes: tuple[int | None, ...
     Raises:
         RowError: It is missing, no numbers, of another shape, or holds a value that is not finite.
     """
-    expected = f"{name} must be {' or '.join(map(_shown, shapes))} numbers"
     if record.get(name) is None:
-        raise RowError(f"{expected}, got none.")
+        raise RowError(f"{_expected(name, shapes)}, got none.")
     try:
         array = np.array(record[name], dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise RowError(f"{expected}, got {str(record[name])[:_SHORT_WORD]!r}.") from error
-    if not any(_fits(array.shape, shape) for shape in shapes):
-        raise RowError(f"{expected}, got {_shown(array.shape)}.")
+        raise RowError(f"{_expected(name, shapes)}, got {str(record[name])[:_SHORT_WORD]!r}.") from error
+    if array.shape not in shapes and not any(_fits(array.shape, shape) for shape in shapes):
+        raise RowError(f"{_expected(name, shapes)}, got {_shown(array.shape)}.")
     if not (np.abs(array) < MAX_NUMBER).all():
         raise RowError(f"{name} holds a value that is not finite, or above 1e9.")
     return array
@@ -83,12 +82,11 @@ def placed(points: np.ndarray, own: KeypointSet) -> PlacedPoints:
     points = points.astype(np.float32)
     points[:, -1] = np.clip(points[:, -1], 0.0, 1.0)
     points[points[:, -1] == 0] = 0.0
-    places = _places(own)
-    mapped = np.flatnonzero(places >= 0)
+    places, mapped, left = _places(own)
     mapped = mapped[np.argsort(points[mapped, -1], kind="stable")]  # The last that is written stays.
     found = np.zeros((NUM_PLACES, points.shape[1]), np.float32)
     found[places[mapped]] = points[mapped]
-    others = {own.points[k]: points[k] for k in np.flatnonzero(places < 0) if points[k, -1] > 0}
+    others = {own.points[k]: points[k] for k in left[points[left, -1] > 0].tolist()}
     return PlacedPoints(found, others)
 
 
@@ -143,12 +141,18 @@ def truth(frame: FrameName, *, model: ModelName | None = None, **known: Any) -> 
 
 
 @cache
-def _places(own: KeypointSet) -> np.ndarray:
-    return np.array([-1 if index is None else index for index in own.wholebody])
+def _places(own: KeypointSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) place of each point, -1 without one; numbers of those with a place, and of those without."""
+    places = np.array([-1 if index is None else index for index in own.wholebody], dtype=np.int64)
+    return places, np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
+
+
+def _expected(name: str, shapes: tuple[tuple[int | None, ...], ...]) -> str:
+    return f"{name} must be {' or '.join(map(_shown, shapes))} numbers"
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:
