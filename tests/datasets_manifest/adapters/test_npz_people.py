@@ -275,7 +275,7 @@ def test_the_listing_does_not_hold_the_rows(tmp_path, monkeypatch, save):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seen == count // 20
-    assert peak < 4e6 < count * (44 * 3 + 72) * 8 / 2  # A piece that is unpacked is 1 MB, however many rows there are.
+    assert peak < 4e6 < count * (44 * 3 + 72) * 8 / 2
 
 
 # --- the samples ------------------------------------------------------------------------------------------------------
