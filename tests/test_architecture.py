@@ -51,7 +51,7 @@ ROOMS = {
     "tasks": {
         "body_model": {"settings"},
         "estimators": {"settings"},
-        "evaluate": {"body_model", "display", "metric_files", "posing", "settings", "synthetic"},
+        "evaluate": {"body_model", "display", "lenses", "metric_files", "posing", "settings", "synthetic"},
         "compare": {"evaluate", "posing", "report"},
         "stats": {"posing", "report"},
         "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},

@@ -31,6 +31,7 @@ from model.estimators.annotations import is_possible
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians, rounded
 from tasks.evaluate.matching import KnownPhotos, Matching, match_people
+from tasks.lenses import photo_points
 
 log = logging.getLogger(__name__)
 
@@ -236,12 +237,6 @@ def posed_points(labels: Columns, body: EHMs | KeypointBody) -> tuple[np.ndarray
     return posed.keypoints.numpy(), posed.joints.numpy()
 
 
-def projected_keypoints(labels: Columns, points_m: np.ndarray) -> np.ndarray:
-    """(P, 133, 2) px, the same in their photos."""
-    focal, principal = (labels[name].astype(np.float64) for name in ("focal_px", "principal_px"))
-    return focal[:, None, None] * points_m[..., :2] / points_m[..., 2:] + principal[:, None]
-
-
 def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
     """The people that a data set knows, even where a run was told to find them itself; None if it knows none, or none
     that can be compared. Where the run uses no annotated keypoints, the most that the file gives are taken."""
@@ -313,7 +308,7 @@ class LabelEvaluation:
         for name, values in truth_errors(matching, self._pose).items():
             self._truth[name].append(values)
         if any(_is_annotated(person) for person in matching.people):
-            projected = projected_keypoints(matching.labels, posed_points(matching.labels, self._body)[0])
+            projected = photo_points(matching.labels, posed_points(matching.labels, self._body)[0])
             for name, values in keypoint_errors(matching, projected).items():
                 self._annotations[name].append(values)
             self._accepted += acceptance(matching, projected)

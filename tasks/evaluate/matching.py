@@ -42,8 +42,10 @@ class Matching:
     @classmethod
     def joined(cls, parts: Sequence[Matching]) -> Matching:
         """Several matchings of different photos as one."""
+        # Shards may differ in the columns that only some photos have, such as lenses.
+        tables = pa.concat_tables([part.labels.table for part in parts], promote_options="default")
         return cls(
-            labels=Columns(pa.concat_tables([part.labels.table for part in parts]).unify_dictionaries()),
+            labels=Columns(tables.unify_dictionaries()),
             people=tuple(person for part in parts for person in part.people),
             num_known=sum(part.num_known for part in parts),
             num_labels=sum(part.num_labels for part in parts),

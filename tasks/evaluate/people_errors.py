@@ -25,9 +25,10 @@ from model.body.skeleton import BODY, KEYPOINT_JOINT
 from model.metrics.joints import pa_mpjpe_mm
 from model.metrics.keypoints import PCK, PCK_THRESHOLDS, box_unit_px, relative_distances
 from model.metrics.person import PosedByParameters
-from tasks.evaluate.label_errors import posed_points, projected_keypoints, reference_records, truth_errors
+from tasks.evaluate.label_errors import posed_points, reference_records, truth_errors
 from tasks.evaluate.matching import Matching, match_people
 from tasks.evaluate.subjects import Said
+from tasks.lenses import photo_points
 
 ERRORS = (
     "pa_mpjpe_mm",
@@ -122,7 +123,7 @@ class PeopleErrors:
                     own[name] = value
         points_m, joints_m = posed_points(matching.labels, points)
         _measure_points(matching, points_m, joints_m, measured)
-        self._count_keypoints(matching, projected_keypoints(matching.labels, points_m), measured)
+        self._count_keypoints(matching, photo_points(matching.labels, points_m), measured)
         return measured
 
     def _count_keypoints(self, matching: Matching, projected: np.ndarray, measured: list[dict[str, float]]) -> None:

@@ -11,7 +11,7 @@ from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns
 from model.imaging.lenses import Lens
 from tasks.annotate.plan.plan_file import plan_table
-from tasks.lenses import lens_of, pinhole_keypoints
+from tasks.lenses import lens_of, photo_points, pinhole_keypoints
 
 PRINCIPAL = (960.0, 540.0)
 LENSES = (
@@ -50,6 +50,18 @@ def test_keypoints_are_where_a_pinhole_camera_shows_them():
     assert np.array_equal(found[2], shown[2])
     assert (sigma[2] == 2).all()
     assert (sigma[0] > 2).mean() > 0.95  # A barrel squeezes what is away from the middle.
+
+
+def test_points_in_a_photo_are_where_the_lens_shows_them():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.uniform(-0.5, 0.5, (4, 133, 2)), rng.uniform(1.5, 3.0, (4, 133, 1))], -1)
+    rows = rows_of(*LENSES)
+    shown = photo_points(rows, points)
+    back, _ = pinhole_keypoints(rows, shown, np.ones((4, 133)))
+    focal = np.array([row["focal_px"] for row in rows.table.to_pylist()])
+    np.testing.assert_allclose(back, focal[:, None, None] * points[..., :2] / points[..., 2:] + PRINCIPAL, atol=0.01)
+    assert np.abs(shown - back)[[0, 1, 3]].max((1, 2)).min() > 1
+    np.testing.assert_allclose(shown[2], back[2], atol=1e-9)
 
 
 def test_what_a_lens_does_not_show_is_not_found():

@@ -5,7 +5,6 @@ Legend: N people, 144 joints of SMPL-X: 55 of the skeleton, then points of the s
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cached_property
 
 import numpy as np
@@ -20,15 +19,11 @@ from model.body import skeleton
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
-from model.imaging import camera as pinhole
-from model.imaging.camera import Camera
-from model.imaging.lenses import Lens
-from tasks.lenses import lens_of
+from tasks.lenses import photo_points
 from tasks.posing import known_values
 
 NUM_JOINTS = 144
 _NEEDED = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "transl_m", "global_orient", "body_pose")
-_LENS = ("lens_model", "lens_coefficients", "focal_xy_px", "principal_px")
 
 
 def usable_rows(rows: Columns) -> np.ndarray:
@@ -92,18 +87,7 @@ class People:
     @cached_property
     def points_px(self) -> np.ndarray:
         """(N, 144, 2) in the photos, through lenses where they have one."""
-        points = torch.from_numpy(self.points_m)
-        bent = defaultdict[Lens, list[int]](list)
-        for person, row in enumerate(self.columns.table.select(_LENS).to_pylist()):
-            if lens := lens_of(row):
-                bent[lens].append(person)
-        for lens, own in bent.items():
-            points[own] = lens.bent(points[own])
-        camera = Camera(
-            focal_px=torch.from_numpy(self.columns["focal_px"].astype(np.float64)),
-            principal_px=torch.from_numpy(self.columns["principal_px"].astype(np.float64)),
-        )
-        return pinhole.project(points, camera).numpy()
+        return photo_points(self.columns, self.points_m)
 
     @cached_property
     def part_valid(self) -> np.ndarray:
