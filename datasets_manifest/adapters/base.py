@@ -76,6 +76,8 @@ class PersonRecord:
     """Named arrays of known truth (synthetic data), as in the label schema; None for real data."""
     truth_3d: Truth3d | None = None
     """3D that a real data set ships, as it ships it; it stands in the plan, for labels and for evaluation."""
+    mesh: str | None = None
+    """File of a registered mesh of the person, below the root; evaluation alone reads it. None = there is none."""
     error_code: ErrorCode | None = None
     """Set where the annotation cannot be used: the person still gets a row, a failed one."""
     error_detail: str | None = None

@@ -47,7 +47,7 @@ def smplx_truth(entry: Any) -> Truth3d:
     """The 3D truth of an entry.
 
     Raises:
-        RowError: A parameter is missing or has other numbers.
+        RowError: A parameter is missing or has other numbers, or the camera has.
     """
     stated = entry.get("smplx_param") if isinstance(entry, dict) else None
     if not isinstance(stated, dict):
@@ -56,4 +56,8 @@ def smplx_truth(entry: Any) -> Truth3d:
         name: np.array(numbers(stated, key, count, "of SMPL-X"), np.float32)
         for key, (name, count) in _PARAMETERS.items()
     }
-    return Truth3d(frame="camera", model="smplx", parameters=parameters)
+    camera, intrinsics = entry.get("cam_param"), None
+    if isinstance(camera, dict) and camera:
+        focal, principal = (numbers(camera, name, 2, "of SMPL-X").tolist() for name in ("focal", "princpt"))
+        intrinsics = (focal[0], focal[1], principal[0], principal[1])
+    return Truth3d(frame="camera", model="smplx", parameters=parameters, intrinsics_px=intrinsics)

@@ -16,6 +16,7 @@ _MODULES = {
     "folder": "datasets_manifest.adapters.folder",
     "npz_people": "datasets_manifest.adapters.npz_people",
     "parquet_people": "datasets_manifest.adapters.parquet_people",
+    "registered": "datasets_manifest.adapters.registered",
     "scene": "datasets_manifest.adapters.scene",
     "sequence_pickle": "datasets_manifest.adapters.sequence_pickle",
     "synthetic": "datasets_manifest.adapters.synthetic",

@@ -64,6 +64,9 @@ class Truth3d:
     """Standard deviation of an axis of the pelvis and of every joint of the parameters."""
     root_relative: bool = False
     """Whether points and ``transl`` say nothing of where the person is."""
+    intrinsics_px: tuple[float, float, float, float] | None = None
+    """Focal lengths along x and y, and principal point, of the camera whose frame it is, where that is made up for this
+    person alone. Evaluation reads it; it stands in no plan."""
 
     def __post_init__(self) -> None:
         """Check names, numbers and the unit.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 MPI = "registration, non-commercial research, no redistribution (Max Planck Institute for Intelligent Systems)"
@@ -29,9 +30,9 @@ class AssetFile:
     holds: str
     """What is in it, a few words."""
     part: str
-    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model``, ``training`` or ``renderer``."""
+    """``keypoints``, ``body``, ``hands``, ``face``, ``body_model``, ``training``, ``renderer`` or ``evaluation``."""
     backend: str = ""
-    """Backend of the part that reads it; empty for the body model, the training and the renderer."""
+    """Backend of the part that reads it; empty for the body model, training, renderer and evaluation."""
     option: str = ""
     """Option of the backend that takes its path."""
     route: str = ""
@@ -50,3 +51,15 @@ class AssetFile:
     """Option of ``python -m model.body.convert`` that takes this official file."""
     optional: bool = False
     """The recipe runs without it."""
+
+    def found_below(self, root: Path) -> Path | None:
+        """Its path below the root, under its own or another published name; None if it is not there."""
+        place = root / self.place
+        for candidate in (place, *(place.with_name(name) for name in self.other_names)):
+            if candidate.is_file():
+                return candidate
+        return None
+
+    def step(self, path: Path) -> str:
+        """How to have it at a path, as sentences."""
+        return f"Get {Path(self.place).name} from {self.source} and put it at {path}. Licence: {self.licence}."

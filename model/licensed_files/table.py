@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from model.licensed_files.asset_file import AssetFile
 from model.licensed_files.bodies import BODIES, OFFICIAL
+from model.licensed_files.evaluation import EVALUATION
 from model.licensed_files.networks import RENDERER, TRAINING, WEIGHTS
 
 PAPER_BACKENDS: Mapping[str, str] = MappingProxyType(
@@ -27,7 +28,7 @@ SMPL_BACKENDS = ("prohmr", "hmr2")
 SMPL_BODIES = ("smpl", "smpl_to_smplx")
 """Converted files that only they need."""
 
-ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *TRAINING, *RENDERER)
+ASSETS: tuple[AssetFile, ...] = (*WEIGHTS, *BODIES, *OFFICIAL, *TRAINING, *RENDERER, *EVALUATION)
 """All files, in the order in which to get them."""
 BY_ID: Mapping[str, AssetFile] = MappingProxyType({asset.id: asset for asset in ASSETS})
 

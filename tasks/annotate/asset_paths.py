@@ -13,15 +13,6 @@ DEFAULT_ROOT = "licensed"
 """Folder of the table's files, next to the settings, where ``body_model.path`` names no other."""
 
 
-def find_asset(root: Path, asset: AssetFile) -> Path | None:
-    """Returns the path of a file below the root, under its own or another published name; None if it is not there."""
-    place = root / asset.place
-    for candidate in (place, *(place.with_name(name) for name in asset.other_names)):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
 def backend_files(part: str, backend: str, options: Mapping[str, Any]) -> list[AssetFile]:
     """Returns the files that a backend takes by an option, by the route that its options choose."""
     route = options.get("route", "onnx")
@@ -44,7 +35,7 @@ def with_table_paths(part: str, backend: str, options: Mapping[str, Any], roots:
     """
     places = {
         asset.option: str(
-            next((path for root in roots if (path := find_asset(root, asset))), roots[0] / asset.place),
+            next((path for root in roots if (path := asset.found_below(root))), roots[0] / asset.place),
         )
         for asset in backend_files(part, backend, options)
     }

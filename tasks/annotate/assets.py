@@ -16,7 +16,7 @@ from model.licensed_files.bodies import BODIES
 from model.licensed_files.networks import WEIGHTS
 from model.licensed_files.table import ASSETS, BY_ID, PAPER_BACKENDS, needed_ids
 from model.weights import sha256_of
-from tasks.annotate.asset_paths import DEFAULT_ROOT, backend_files, find_asset
+from tasks.annotate.asset_paths import DEFAULT_ROOT, backend_files
 from tasks.annotate.settings import AnnotateConfig, build_config, load_config
 
 WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml")
@@ -74,7 +74,7 @@ def inspect_assets(
         One row a file, in the order of the table.
     """
     root = Path(root)
-    done = {source for asset in BODIES if find_asset(root, asset) is not None for source in asset.made_from}
+    done = {source for asset in BODIES if asset.found_below(root) is not None for source in asset.made_from}
     unread = {id for id, path in paths.items() if path is None}
     needed = (needed_ids(backends, licensed_body=licensed_body) | set(paths)) - done - unread
     useful = {asset.id for asset in ASSETS if asset.optional and _is_of(asset, backends, licensed_body)} - done
@@ -82,7 +82,7 @@ def inspect_assets(
         _row(
             root,
             asset,
-            paths.get(asset.id) or find_asset(root, asset),
+            paths.get(asset.id) or asset.found_below(root),
             asset.id in needed,
             asset.id in useful,
             hash_files,
@@ -162,10 +162,7 @@ def next_step(rows: Sequence[AssetRow], root: str | Path) -> str | None:
     to_fetch = [row for row in waiting if not row.asset.made_from]
     if to_fetch:
         row = to_fetch[0]
-        return (
-            f"{row.asset.id} ({row.asset.holds}): {row.problem}. Get {Path(row.asset.place).name} from "
-            f"{row.asset.source} and put it at {row.path}. Licence: {row.asset.licence}."
-        )
+        return f"{row.asset.id} ({row.asset.holds}): {row.problem}. {row.asset.step(row.path)}"
     return f"All official files are there; convert them: {convert_command(waiting, by_id, root)}"
 
 

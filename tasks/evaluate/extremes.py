@@ -25,7 +25,9 @@ from tasks.posing import posed_vertices
 
 log = logging.getLogger(__name__)
 
-HEADLINES = ("pa_mpjpe_mm", "points_pa_mm", "keypoint_rel", "head_pa_mm")
+HEADLINES = (
+    *("pa_mpjpe_mm", "pa_mpjpe_h36m14_mm", "points_pa_mm", "keypoint_rel", "head_pa_mm", "left_hand_pa_pve_mm"),
+)
 """Errors by which people are ordered: the first that two or more have."""
 COUNT = 3
 """Pictures of the best, and of the worst."""

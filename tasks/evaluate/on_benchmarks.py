@@ -28,8 +28,10 @@ from tasks.body_model import ehm_assets, full_body
 from tasks.display import Display
 from tasks.evaluate import open_people
 from tasks.evaluate.extremes import draw_extremes
+from tasks.evaluate.licensed_meshes import lacking_files
+from tasks.evaluate.mesh_errors import MeshErrors
 from tasks.evaluate.people_errors import ERRORS, PCK_NAMES, PeopleErrors, all_limbs, everybody, figure_of, known_people
-from tasks.evaluate.published import BENCHMARKS
+from tasks.evaluate.published import BENCHMARKS, figures_of_paper
 from tasks.evaluate.subjects import Subject, subject_of
 from tasks.evaluate.tables import Measured, csv_text, markdown
 from tasks.metric_files import write_summary
@@ -46,6 +48,8 @@ REPORT = "reports/benchmarks"
 """Folder of tables, errors and pictures. Both are relative to the folder of the settings file."""
 METADATA_KEY = b"results"
 """Of the footer of the errors: data sets with the hash of their data, and subjects, as JSON."""
+_BRIEF = ("pa_mpjpe_mm", "pa_mpjpe_h36m14_mm", "hand_pa_pve_mm", "head_pa_mm", *PCK_NAMES)
+"""Figures that a summary has."""
 _LIMBS_ONLY = {name for each in BENCHMARKS.values() if each.limbs_only for name in each.manifests}
 
 
@@ -61,6 +65,11 @@ class BenchmarkRun:
     """The body of truth and subjects."""
     device: Device = "auto"
     """Where checkpoints run."""
+
+    @property
+    def licensed(self) -> Path | None:
+        """Folder of licensed files; None with the open body."""
+        return None if self.body_model.path is None else Path(self.body_model.path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +105,7 @@ def evaluate_on(
         raise ValueError(f"subjects: expected each once, got {', '.join(subject.name for subject in opened)}")
     manifests, absent = _manifests(names, run)
     results, tables, unsaid = [], [], []
+    lacking = lacking_files(assets, run.licensed)
     for manifest in manifests:
         _render(manifest, run, display)
         images = open_source(manifest)
@@ -108,6 +118,7 @@ def evaluate_on(
                     raise
                 unsaid.append(f"{subject.name}: {error}")
                 continue
+            lacking |= errors.meshes.lacking if errors.meshes else {}
             people = errors.table()
             results.append(_result(subject, manifest, digest, errors, people))
             tables.append(_keyed(people, subject, manifest))
@@ -116,7 +127,7 @@ def evaluate_on(
             )
     if not results:
         raise ValueError("; ".join(unsaid) or f"none of the benchmarks is here; name one, such as {open_people.ID}")
-    return _write(results, tables, _missing(manifests, absent), unsaid, run.folder)
+    return _write(results, tables, _missing(manifests, absent, lacking), unsaid, run.folder)
 
 
 def _manifests(names: Sequence[str], run: BenchmarkRun) -> tuple[list[Manifest], list[Manifest]]:
@@ -143,7 +154,8 @@ def _render(manifest: Manifest, run: BenchmarkRun, display: Display | None) -> N
 
 def _measured(subject: Subject, manifest: Manifest, images: ImageSource, run: BenchmarkRun) -> PeopleErrors:
     keeps = all_limbs if manifest.id in _LIMBS_ONLY else everybody
-    errors = PeopleErrors(ehm_assets(run.body_model), keeps)
+    assets = ehm_assets(run.body_model)
+    errors = PeopleErrors(assets, keeps, MeshErrors(assets, run.licensed, images.root))
     for said in subject.say(manifest, known_people(manifest), images):
         errors.add(said)
     return errors
@@ -175,14 +187,20 @@ def _keyed(people: pa.Table, subject: Subject, manifest: Manifest) -> pa.Table:
     return people
 
 
-def _missing(here: Sequence[Manifest], absent: Sequence[Manifest]) -> dict[str, str]:
-    """Key of ``BENCHMARKS`` -> how to get its data, of those of which nothing is here."""
+def _missing(here: Sequence[Manifest], absent: Sequence[Manifest], lacking: Mapping[str, str]) -> dict[str, str]:
+    """Key of ``BENCHMARKS`` -> how to get its data, of those of which nothing is here, and the files it is measured
+    with, by what ``MeshErrors`` lacks."""
     ids, steps = {manifest.id for manifest in here}, {manifest.id: first_step(manifest) for manifest in absent}
-    return {
-        key: f"is not here. {steps[each.manifests[0]]}"
-        for key, each in BENCHMARKS.items()
-        if each.manifests and not ids & set(each.manifests) and each.manifests[0] in steps
-    }
+    found = {}
+    for key, each in BENCHMARKS.items():
+        told = []
+        if each.manifests and not ids & set(each.manifests) and each.manifests[0] in steps:
+            told.append(f"is not here. {steps[each.manifests[0]]}")
+        if each.needs in lacking:
+            told.append(f"cannot be measured without a licensed file. Next: {lacking[each.needs]}")
+        if told:
+            found[key] = " It ".join(told)
+    return found
 
 
 def _of_paper(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[str, Any]]]:
@@ -191,7 +209,8 @@ def _of_paper(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mappi
     for result in results:
         own = found.setdefault(result["subject"]["name"], {})
         for key, each in BENCHMARKS.items():
-            if result["dataset"]["id"] in each.manifests and each.protocol:
+            is_measured = not figures_of_paper(key).isdisjoint(result["figures"])
+            if result["dataset"]["id"] in each.manifests and is_measured:
                 own.setdefault(key, result["figures"])
     return found
 
@@ -229,7 +248,7 @@ def _brief(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     brief = {}
     for own in results:
         if own["subject"]["name"] == last:
-            for name in ("pa_mpjpe_mm", "hand_pa_pve_mm", "head_pa_mm", *PCK_NAMES):
+            for name in _BRIEF:
                 if (value := own["figures"].get(name)) is not None:
                     brief[f"{own['dataset']['id']}_{name}"] = value if isinstance(value, float) else value["mean"]
     return brief

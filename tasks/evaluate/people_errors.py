@@ -27,6 +27,7 @@ from model.metrics.keypoints import PCK, PCK_THRESHOLDS, box_unit_px, relative_d
 from model.metrics.person import PosedByParameters
 from tasks.evaluate.label_errors import posed_points, reference_records, truth_errors
 from tasks.evaluate.matching import Matching, match_people
+from tasks.evaluate.mesh_errors import JOINT_ERRORS, MeshErrors
 from tasks.evaluate.subjects import Said
 from tasks.lenses import photo_points
 
@@ -43,9 +44,11 @@ ERRORS = (
     "lve_m2",
     "head_scale_error",
     "points_pa_mm",
+    *JOINT_ERRORS,
 )
-"""3D errors of a person; a hand's is the mean of those that are shown. The last is of real people: PA-MPJPE of those of
-COCO's 17 keypoints that the data set knows in 3D, from four on."""
+"""3D errors of a person; a hand's is the mean of those that are shown. `points_pa_mm` is of real people: PA-MPJPE of
+those of COCO's 17 keypoints that the data set knows in 3D, from four on. Those after it need licensed files, and so do
+hands of real people (``tasks.evaluate.mesh_errors``)."""
 _LEAST_POINTS = 4
 NUM_BODY_POINTS = BODY.stop
 _LIMBS = slice(5, 17)
@@ -73,10 +76,11 @@ class PeopleErrors:
     Args:
         assets: The body of truth and subject.
         keeps: Whom the benchmark counts.
+        meshes: Measures against meshes of licensed bodies; None: nobody is.
     """
 
-    def __init__(self, assets: EhmAssets, keeps: Keeps = everybody) -> None:
-        self._assets, self._keeps = assets, keeps
+    def __init__(self, assets: EhmAssets, keeps: Keeps = everybody, meshes: MeshErrors | None = None) -> None:
+        self._assets, self._keeps, self.meshes = assets, keeps, meshes
         self._posers: dict[BodySize, tuple[PosedByParameters, KeypointBody]] = {}
         self._rows: list[dict[str, Any]] = []
         self.pck = PCK(NUM_BODY_POINTS)
@@ -124,6 +128,9 @@ class PeopleErrors:
         points_m, joints_m = posed_points(matching.labels, points)
         _measure_points(matching, points_m, joints_m, measured)
         self._count_keypoints(matching, photo_points(matching.labels, points_m), measured)
+        if self.meshes is not None:
+            for own, of_mesh in zip(measured, self.meshes.of(matching, points.size, posed), strict=True):
+                own |= of_mesh
         return measured
 
     def _count_keypoints(self, matching: Matching, projected: np.ndarray, measured: list[dict[str, float]]) -> None:
@@ -161,7 +168,9 @@ class PeopleErrors:
                 *((n, pa.float64()) for n in floats),
             ]
         )
-        return pa.Table.from_pylist(self._rows, schema=schema)
+        unknown = set() if self.meshes is None else self.meshes.unknown_joints  # known of some, but not of all
+        rows = [{name: value for name, value in row.items() if name not in unknown} for row in self._rows]
+        return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _measure_points(

@@ -7,9 +7,8 @@ caption says, and the last two columns of Table 4's second row repeat Table 6's 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["pck", "mm", "mle", "lve", "none"]
+from tasks.evaluate.licensed_meshes import HANDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +23,8 @@ class Benchmark:
     """Whether only people count whose twelve limb points are all annotated, as SPIN and HMR2 have it."""
     protocol: str = ""
     """How ours is measured, and why it may not be compared; empty where nothing of it is measured."""
+    needs: str = ""
+    """What of ``tasks.evaluate.mesh_errors`` the figures are, whose licensed files may be absent; empty for others."""
     lacks: str = ""
     """What our figures need beside the photos and is not distributed; empty if nothing."""
 
@@ -32,9 +33,9 @@ _PCK = (
     "PCK of HMR2: per keypoint over the set, then the mean over keypoints; unit the longer side of the box times 1.2. "
     "Points are those of this body, not of the J19 regressor; people of labels and predictions are those who were found"
 )
-_MESHES = (
-    "this command does not measure it: truth is a licensed SMPL-X mesh; model.metrics.hands has the protocol, for "
-    "those who have the body model and the file of vertex ids"
+_HANDS_ARE = (
+    "PA-PVE of hands as OSX has it: each aligned by itself, the mean of a person's hands, then of people. The mesh is "
+    "EHM-s's, and people of labels and predictions are those who were found"
 )
 _HEAD_TRUTH = "no truth of heads is distributed, nor the space in which they are compared, nor which frames are"
 BENCHMARKS = {
@@ -58,9 +59,10 @@ BENCHMARKS = {
     "3dpw": Benchmark(
         title="3DPW",
         manifests=("pw3d_test",),
-        lacks=(
-            "this command does not measure it: joints are regressed from SMPL's mesh; model.metrics.conventions has "
-            "the protocols, for those who have SMPL, J_regressor_h36m.npy or SMPL_to_J19.pkl, and smplx2smpl.pkl"
+        needs="h36m14",
+        protocol=(
+            "convention h36m14, of SPIN and Multi-HMR; the paper does not say which it has, and `hmr2` stands among "
+            "all figures. People of labels and predictions are those who were found."
         ),
     ),
     "agora": Benchmark(
@@ -68,8 +70,21 @@ BENCHMARKS = {
         manifests=("agora_validation",),
         lacks="the column is of the test set, whose truth is hidden: submit to the benchmark; validation is another",
     ),
-    "ehf": Benchmark(title="EHF", manifests=("ehf",), lacks=_MESHES),
-    "ubody": Benchmark(title="UBody", manifests=("ubody_test",), lacks=_MESHES),
+    "ehf": Benchmark(
+        title="EHF",
+        manifests=("ehf",),
+        needs=HANDS,
+        protocol=f"{_HANDS_ARE}. Boxes are of OpenPose's points, those of OSX are not part of EHF.",
+    ),
+    "ubody": Benchmark(
+        title="UBody",
+        manifests=("ubody_test",),
+        needs=HANDS,
+        protocol=(
+            f"{_HANDS_ARE}. Vertices count whose known place is inside the photo, by the camera of the annotation, "
+            "where OSX takes that of its crop."
+        ),
+    ),
     "ubody_head": Benchmark(title="UBody, heads", manifests=("ubody_test",), lacks=_HEAD_TRUTH),
     "3dpw_head": Benchmark(title="3DPW, heads", manifests=("pw3d_test",), lacks=_HEAD_TRUTH),
     "speed": Benchmark(
@@ -109,6 +124,11 @@ def _pck(title: str, benchmark: str) -> tuple[Column, Column]:
     )
 
 
+def figures_of_paper(key: str) -> set[str]:
+    """Names of our figures that stand in columns of a benchmark."""
+    return {column.figure for table in TABLES for column in table.columns if column.benchmark == key} - {""}
+
+
 _HEADS = (
     Column(title="UBody MLE, 1e-3 m", benchmark="ubody_head"),
     Column(title="UBody LVE, 1e-5 m2", benchmark="ubody_head"),
@@ -116,8 +136,8 @@ _HEADS = (
     Column(title="3DPW LVE, 1e-4 m2", benchmark="3dpw_head"),
 )
 _HANDS = (
-    Column(title="EHF hands, mm", benchmark="ehf"),
-    Column(title="UBody hands, mm", benchmark="ubody"),
+    Column(title="EHF hands, mm", benchmark="ehf", figure="hand_pa_pve_mm"),
+    Column(title="UBody hands, mm", benchmark="ubody", figure="hand_pa_pve_mm"),
 )
 _POINTS = (*_pck("COCO", "coco"), *_pck("LSP-Extended", "lsp"), *_pck("PoseTrack", "posetrack"))
 
@@ -159,8 +179,8 @@ TABLES = (
         columns=(
             Column(title="fps, L40S", benchmark="speed"),
             *_POINTS,
-            Column(title="3DPW MPJPE, mm", benchmark="3dpw"),
-            Column(title="3DPW PA-MPJPE, mm", benchmark="3dpw"),
+            Column(title="3DPW MPJPE, mm", benchmark="3dpw", figure="mpjpe_h36m14_mm"),
+            Column(title="3DPW PA-MPJPE, mm", benchmark="3dpw", figure="pa_mpjpe_h36m14_mm"),
             Column(title="AGORA body MVE, mm", benchmark="agora"),
         ),
         rows=_rows("""

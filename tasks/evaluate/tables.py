@@ -23,9 +23,10 @@ class Measured:
     """What was measured of the benchmarks of the paper."""
 
     figures: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    """Subject -> key of ``BENCHMARKS`` -> figures (``pck_0_05``, ...) with ``people`` and ``found``."""
+    """Subject -> key of ``BENCHMARKS`` -> figures with ``people`` and ``found``: a number (``pck_0_05``), or ``mean``,
+    ``median`` and ``people`` (``hand_pa_pve_mm``)."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Key of ``BENCHMARKS`` -> what is to be done to have its data; those that are here have none."""
+    """Key of ``BENCHMARKS`` -> what is to be done to have its data, or the files that measuring needs."""
 
 
 def markdown(measured: Measured) -> str:
@@ -76,7 +77,9 @@ def _table(table: PaperTable, measured: Measured) -> str:
 def _value(column: Column, found: Mapping[str, Mapping[str, Any]]) -> str:
     """As the paper prints it; empty where there is none."""
     value = found.get(column.benchmark, {}).get(column.figure)
-    return "" if value is None else f"{value:.2f}".removeprefix("0")
+    if value is None:
+        return ""
+    return f"{value:.2f}".removeprefix("0") if isinstance(value, float) else f"{value['mean']:.1f}"
 
 
 def _where(key: str) -> str:
@@ -87,7 +90,7 @@ def _where(key: str) -> str:
 
 def _reason(key: str, measured: Measured) -> str:
     """Why there is no figure: what nobody distributes comes before what is merely not here."""
-    return BENCHMARKS[key].lacks or measured.missing.get(key) or "was not asked for"
+    return BENCHMARKS[key].lacks or measured.missing.get(key) or "was not asked for, or of nobody"
 
 
 def _counts(key: str, measured: Measured) -> str:

@@ -89,7 +89,7 @@ def test_annotations_that_are_not_there_are_a_sentence(tmp_path):
 def test_roots_of_settings_say_where_a_data_set_lies(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (found,) = catalogue(["ehf"], folder=tmp_path, roots={"ehf": "elsewhere"})
-    assert (found.state, found.counts) == ("incomplete", "0 of 100 photos")
+    assert (found.state, found.counts) == ("incomplete", "0 of 100 photos, 0 people")
 
 
 def test_all_of_the_project_are_listed_by_part_but_for_templates(tmp_path):

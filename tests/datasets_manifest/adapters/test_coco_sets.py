@@ -190,7 +190,8 @@ def test_people_whom_ubody_calls_invalid_are_left_out_and_counted(tmp_path):
 def test_smplx_parameters_are_the_truth_and_who_has_none_is_left_out(tmp_path):
     sizes = {"root_pose": 3, "body_pose": 63, "shape": 10, "trans": 3, "lhand_pose": 45, "rhand_pose": 45}
     sizes |= {"jaw_pose": 3, "expr": 10}
-    given = {"smplx_param": {name: [0.5] * size for name, size in sizes.items()}, "cam_param": {}}
+    camera = {"focal": [35000.0, 34000.0], "princpt": [500.0, 400.0]}
+    given = {"smplx_param": {name: [0.5] * size for name, size in sizes.items()}, "cam_param": camera}
     short = {"smplx_param": given["smplx_param"] | {"expr": [0.5]}}
     rows = [ubody_person(number, 0) for number in range(3)]
     write_ubody(tmp_path, rows, [{"id": 0, "file_name": "A/000001.png"}])
@@ -199,6 +200,7 @@ def test_smplx_parameters_are_the_truth_and_who_has_none_is_left_out(tmp_path):
     inventory = inventory_of(ubody(tmp_path, videos=None, smplx="annotations/{folder}/smplx.json"))
     one, wrong = people_of(inventory)
     assert (one.truth_3d.model, one.truth_3d.frame, one.truth_3d.num_betas) == ("smplx", "camera", 10)
+    assert one.truth_3d.intrinsics_px == (35000, 34000, 500, 400)
     assert set(one.truth_3d.parameters) == set(PARAMETER_SIZES) - {"leye_pose", "reye_pose"}
     assert wrong.error_code == ErrorCode.SOURCE_ROW_INVALID
     assert "expr must be 10 numbers (of SMPL-X), got 1." in wrong.error_detail

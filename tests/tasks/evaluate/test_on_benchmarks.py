@@ -6,13 +6,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from ply_files import write_ply
+from predictions_of_photos import checkpoint, photo
 from typer.testing import CliRunner
 
 from datasets_manifest.manifest import MANIFEST_FOLDER
 from flows import evaluate as flow
 from flows.cli.app import app
+from model.body.asset_files import Correspondence, save_body, save_correspondence
+from model.body.assets import load_open_body
+from tasks.body_model import ehm_assets
 from tasks.evaluate.on_benchmarks import METADATA_KEY, METRICS, REPORT, BenchmarkRun, evaluate_on
 from tasks.evaluate.open_people import ID
+from tasks.settings import BodyModelConfig
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 SAMPLE = {"version": "sample", "licence": "-", "access": "-", "adapter": "coco", "split": "val", "boxes": "manifest"}
@@ -63,6 +69,40 @@ def test_the_best_and_the_worst_are_drawn(result):
 def test_a_data_set_that_is_not_here_says_how_to_get_it_and_benchmarks_list_it(root, tmp_path):
     with pytest.raises(ValueError, match=r"posetrack18_val: the folder .* does not exist.*posetrack.net"):
         evaluate_on(["posetrack18_val"], [root / "net.safetensors"], BenchmarkRun(folder=tmp_path))
+
+
+def test_what_needs_licensed_meshes_says_so_with_the_open_body(result):
+    missing = result[1].markdown.partition("## Missing")[2]
+    assert "3DPW (Table 3): cannot be measured without a licensed file. Next: truth is of SMPL and SMPL-X" in missing
+    assert "EHF (Tables 2, 4, 6): cannot be measured" in missing
+
+
+def test_hands_of_ehf_stand_in_their_column_and_3dpw_says_its_next_file(tmp_path):
+    """Two photos as EHF has them, and the open body as a folder of converted files."""
+    body = load_open_body()
+    for part in (body.smplx, body.flame):
+        save_body(tmp_path / f"licensed/{part.kind}.npz", part)
+    known = Correspondence(head=body.head_vertex_ids, hands=body.hand_vertex_ids)
+    save_correspondence(tmp_path / "licensed/correspondence.npz", known)
+    config = BodyModelConfig(path=str(tmp_path / "licensed"))
+    (tmp_path / "net.safetensors").write_bytes(checkpoint(sha256=ehm_assets(config).sha256))
+    (tmp_path / "EHF").mkdir()
+    points = {"people": [{"pose_keypoints_2d": [20, 10, 1, 70, 90, 1]}]}
+    for number in ("01", "02"):
+        photo(tmp_path / f"EHF/{number}_img.png", 96, 100)
+        (tmp_path / f"EHF/{number}_2Djnt.json").write_text(json.dumps(points))
+        write_ply(tmp_path / f"EHF/{number}_align.ply", body.smplx.v_template)
+    run = BenchmarkRun(folder=tmp_path, roots={"ehf": str(tmp_path / "EHF")}, body_model=config)
+    told = evaluate_on(["ehf"], [tmp_path / "net.safetensors"], run).markdown
+    (figures,) = (own["figures"] for own in json.loads((tmp_path / METRICS).read_text())["results"])
+    hands = figures["hand_pa_pve_mm"]
+    assert (figures["found"], hands["people"]) == (2, 2)
+    assert 1 < hands["mean"] < 100
+    assert f"{hands['mean']:.1f}*" in told.partition("## Table 2")[2].partition("## Table 3")[0]
+    missing = told.partition("## Missing")[2].partition("## *")[0]
+    assert "EHF (" not in missing
+    assert f"put it at {tmp_path / 'licensed/evaluation/smplx2smpl.pkl'}" in missing
+    assert len(list((tmp_path / REPORT / "ehf").iterdir())) == 2
 
 
 def test_a_subject_twice_or_none_is_refused(root, tmp_path):

@@ -11,7 +11,10 @@ from tasks.evaluate.tables import MISSING, Measured, csv_text, markdown
 
 OURS = Measured(
     figures={
-        "net": {"coco": {"pck_0_05": 0.714, "pck_0_1": 1.0, "people": 7, "found": 6}},
+        "net": {
+            "coco": {"pck_0_05": 0.714, "pck_0_1": 1.0, "people": 7, "found": 6},
+            "ehf": {"hand_pa_pve_mm": {"mean": 12.84, "median": 11.0, "people": 99}, "people": 100, "found": 99},
+        },
         "labels": {},
     },
     missing={"posetrack": "is not here. Register at posetrack.net", "ubody": "is not here. Fill in a form"},
@@ -50,6 +53,7 @@ def test_ours_stand_in_their_columns_marked_as_not_comparable(told):
     row = lines_of(told, "net")[2]  # of table 3
     assert [cell.strip() for cell in row[2:4]] == [".71*", "1.00*"]
     assert "net: 6 of 7 people found" in told
+    assert lines_of(told, "net")[1][1].strip() == "12.8*"  # of table 2
     assert "Not to be compared with the published numbers" in told
 
 
@@ -60,7 +64,8 @@ def test_nothing_is_blank_or_zero_and_what_is_missing_has_its_reason(told):
                 assert cell.strip() == MISSING or cell.strip().endswith("*")
     missing = told.partition("## Missing")[2].partition("## *")[0]
     assert "PoseTrack (Tables 3, 4): is not here. Register at posetrack.net" in missing
-    assert "UBody (Tables 2, 4, 6): this command does not measure it" in missing  # comes before a mere download
+    assert "UBody (Tables 2, 4, 6): is not here. Fill in a form" in missing
+    assert "AGORA (Table 3): the column is of the test set" in missing
     assert "COCO" not in missing
 
 
@@ -71,6 +76,8 @@ def test_the_csv_has_a_line_for_every_cell():
     assert all(row["value"] for row in rows)
     ours = [row for row in rows if row["source"] == "measured"]
     assert {(row["table"], row["column"], row["value"], row["comparable"]) for row in ours} == {
-        (table, f"COCO {limit}", value, "no") for table in "34" for limit, value in ((".05", ".71"), (".1", "1.00"))
+        *((table, "COCO .05", ".71", "no") for table in "34"),
+        *((table, "COCO .1", "1.00", "no") for table in "34"),
+        *((table, "EHF hands, mm", "12.8", "no") for table in "246"),
     }
     assert all(row["note"] for row in rows if row["value"] == MISSING)
