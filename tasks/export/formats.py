@@ -9,7 +9,7 @@ from datasets_manifest.schema.columns import Columns
 from model.body.ehms import EHMs
 from tasks.export import amass, bvh, glb
 from tasks.export.motion import Motion
-from tasks.export.people import coco_wholebody, hmr2_tar, humandata, smplx_npz
+from tasks.export.people import agora, coco_wholebody, hmr2_tar, humandata, smplx_npz
 from tasks.export.people.people import People
 from tasks.export.people.target import Target
 from tasks.export.stills import Still, bvh_of_each, glb_of_all
@@ -39,6 +39,8 @@ class PeopleFormat:
     """Units and axes, in words."""
     write: Callable[[Iterable[People], Target], int]
     """Writes people; returns their number."""
+    is_mesh: bool = False
+    """Whether files hold the mesh of the body model."""
 
 
 Format = TrackFormat | PeopleFormat
@@ -57,6 +59,9 @@ FORMATS: Mapping[str, Format] = {
     "hmr2-tar": PeopleFormat(
         axes="radians as axis-angle; camera: x right, y down, z forward; pixels of the photo: x right, y down",
         write=hmr2_tar.write,
+    ),
+    "agora": PeopleFormat(
+        axes="metres; camera: x right, y down, z forward; pixels of 3840 x 2160", write=agora.write, is_mesh=True
     ),
 }
 """By the name that ``pear export --to`` takes."""

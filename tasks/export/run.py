@@ -133,9 +133,9 @@ def _write(
     form = request.format
     stated = {"format": request.form, "axes": form.axes, "licence": terms.text, "body_model": dict(terms.body_model)}
     exported = Exported(folder=folder, stated=stated, licence=terms.page)
+    if form.is_mesh:
+        check_mesh(request.form, terms.body_model, allowed=request.licensed_mesh)
     if isinstance(form, TrackFormat):
-        if form.is_mesh:
-            check_mesh(request.form, terms.body_model, allowed=request.licensed_mesh)
         write_tracks(rows, form, body, terms, exported)
         return exported
     tally = _Tally()

@@ -48,8 +48,11 @@ class Target:
         return [f"{dataset}/{image}" for dataset, image in zip(columns["dataset"], columns["image"], strict=True)]
 
     def write(self, ending: str, data: bytes, **told: Any) -> None:
-        """Writes one file and lists it."""
-        name = f"{self.stem}{ending}"
+        """Writes one file, called by the stem and its ending, and lists it."""
+        self.put(f"{self.stem}{ending}", data, **told)
+
+    def put(self, name: str, data: bytes, **told: Any) -> None:
+        """The same of a file with a name of its own."""
         write_bytes(inside(self.exported.folder, name), data)
         self.exported.files[name] = told
 
