@@ -1,7 +1,7 @@
 """Errors against meshes of licensed bodies, which the paper's columns of 3DPW, EHF and UBody are of.
 
-    mpjpe_<convention>_mm,       people whose truth is SMPL's: joints that are regressed from SMPL's mesh on both sides
-    pa_mpjpe_<convention>_mm     (``model.metrics.conventions``)
+    mpjpe_<convention>_mm,       people whose truth is SMPL's, in the camera: joints that are regressed from SMPL's
+    pa_mpjpe_<convention>_mm     mesh on both sides (``model.metrics.conventions``)
     left_hand_pa_pve_mm, ...     people whose truth is SMPL-X's, as parameters or as a registered mesh: vertices of a
                                  hand after alignment by all of that hand; where the truth has a camera of its own, as
                                  in UBody, those count that it puts inside the photo
@@ -135,8 +135,11 @@ class MeshErrors:
 
 
 def _has_smpl(person: PersonRecord) -> bool:
+    """In the camera: MPJPE turns nothing."""
     truth = person.truth_3d
-    return truth is not None and truth.model == "smpl" and {"global_orient", "body_pose"} <= truth.parameters.keys()
+    if truth is None or (truth.model, truth.frame) != ("smpl", "camera"):
+        return False
+    return {"global_orient", "body_pose"} <= truth.parameters.keys()
 
 
 def _has_smplx(person: PersonRecord) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from datasets_manifest.adapters.base import ImageRecord
+from datasets_manifest.paths import inside
 from datasets_manifest.sources.image_source import ImageSource
 from tasks.evaluate.people_errors import figure_of
 
@@ -41,13 +42,19 @@ COLUMNS = (
 
 
 def data_hash(records: Iterable[ImageRecord], images: ImageSource) -> str:
-    """sha256 of every picture and of all that is known of its people."""
+    """sha256 of every picture and of all that is known of its people, registered meshes included."""
     digest = hashlib.sha256()
     for record in records:
         digest.update(f"{record.image_id}\n{record.focal_px}\n".encode())
         digest.update(hashlib.sha256(images.read(record.path)).digest())
         for person in record.people:
             known = {"bbox_xyxy": person.bbox_xyxy, "keypoints": person.keypoints, **(person.truth or {})}
+            if (truth := person.truth_3d) is not None:
+                digest.update(f"{truth.model} {truth.gender} {truth.frame}\n".encode())
+                known |= {f"3d/{name}": values for name, values in truth.parameters.items()}
+                known |= {"3d/points": truth.keypoints_m, "3d/camera": truth.intrinsics_px}
+            if person.mesh is not None and (mesh := inside(images.root, person.mesh, links="follow")).is_file():
+                digest.update(mesh.read_bytes())
             for name in sorted(name for name, value in known.items() if value is not None):
                 digest.update(f"{person.index} {name}\n".encode())
                 digest.update(np.ascontiguousarray(known[name], "<f4").tobytes())

@@ -138,6 +138,12 @@ def test_a_turned_truth_is_undone_by_alignment_alone(licensed, assets, said, tmp
     assert other["mpjpe_h36m14_mm"] > 20
 
 
+def test_a_truth_in_the_world_has_no_camera_to_be_measured_in(licensed, assets, said, tmp_path):
+    person = of_smpl()
+    person = dataclasses.replace(person, truth_3d=dataclasses.replace(person.truth_3d, frame="world"))
+    assert measured(MeshErrors(assets, licensed, tmp_path), assets, matching(said, person)) == [{}]
+
+
 def test_every_file_that_is_not_there_is_named_with_its_place(licensed, assets, said, tmp_path):
     (licensed / "evaluation/SMPL_to_J19.pkl").unlink()
     meshes = MeshErrors(assets, licensed, tmp_path)

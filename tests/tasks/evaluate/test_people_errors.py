@@ -184,7 +184,7 @@ def test_other_bodies_and_other_files_are_refused(root, manifest, tmp_path):
         measured(labels(root), dataclasses.replace(manifest, split="all"))
 
 
-def test_the_hash_is_of_pictures_and_truth(root, manifest, tmp_path):
+def test_the_hash_is_of_pictures_and_truth(root, manifest):
     records, images = list(known_people(manifest)), open_source(manifest)
     before = data_hash(records, images)
     assert data_hash(records, images) == before
@@ -192,6 +192,12 @@ def test_the_hash_is_of_pictures_and_truth(root, manifest, tmp_path):
     moved = [dataclasses.replace(records[0], people=(person,)), *records[1:]]
     assert data_hash(moved, images) != before
     assert data_hash(records[:-1], images) != before
+    truth = Truth3d(frame="camera", model="smpl", parameters={"betas": np.ones(10)})
+    for changed in (
+        dataclasses.replace(records[0].people[0], truth_3d=truth),
+        dataclasses.replace(records[0].people[0], truth_3d=dataclasses.replace(truth, gender="male")),
+    ):
+        assert data_hash([dataclasses.replace(records[0], people=(changed,)), *records[1:]], images) != before
 
 
 def test_a_row_has_a_cell_of_every_group(of_network, root):
