@@ -68,7 +68,7 @@ BENCHMARKS = {
     "agora": Benchmark(
         title="AGORA",
         manifests=("agora_validation",),
-        lacks="the column is of the test set, whose truth is hidden: submit to the benchmark; validation is another",
+        lacks="the column is of the test set, whose truth is hidden: submit (pear export --to agora)",
     ),
     "ehf": Benchmark(
         title="EHF",

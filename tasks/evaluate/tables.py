@@ -90,7 +90,8 @@ def _where(key: str) -> str:
 
 def _reason(key: str, measured: Measured) -> str:
     """Why there is no figure: what nobody distributes comes before what is merely not here."""
-    return BENCHMARKS[key].lacks or measured.missing.get(key) or "was not asked for, or of nobody"
+    unsaid = "was not asked for, or nobody of it was measured"
+    return BENCHMARKS[key].lacks or measured.missing.get(key) or unsaid
 
 
 def _counts(key: str, measured: Measured) -> str:
