@@ -96,6 +96,7 @@ def test_part_weights_of_the_tracker() -> None:
     assert {index: float(weight[index]) for index in named} == named
 
 
+@pytest.mark.long
 def test_the_tracker_moves_no_unknown_further_than_its_rate_times_the_steps(bench: Bench, trial: Trial) -> None:
     steps = 10
     schedule = adamw.Schedule(steps=steps, rates=adamw.TRACKER_RATES)

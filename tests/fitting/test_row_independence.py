@@ -64,6 +64,7 @@ def test_order_and_batch_size_change_nothing(assets: str, request: pytest.Fixtur
     assert_independent(SparseBody.from_assets(request.getfixturevalue(assets)))
 
 
+@pytest.mark.long
 def test_nor_do_they_where_landmarks_have_corners_and_poses_correct(
     toy_assets: EhmAssets, toy_paper_assets: EhmAssets
 ) -> None:

@@ -107,6 +107,7 @@ def annotate_command(api, folder, *words):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("root", ["empty", pytest.param("gone", marks=pytest.mark.slow)])
 def test_what_planning_refuses_is_one_sentence_with_a_server_too(api, tmp_path, root):
     write_project(tmp_path)

@@ -169,6 +169,7 @@ def test_a_hand_that_is_hidden_for_a_while_is_near_what_it_was(
     assert not result.people.part_valid[3:8, 2].any()
 
 
+@pytest.mark.long
 def test_legs_that_a_detector_swapped_for_some_frames_follow_those_around(
     open_body: SparseBody, people: ClipPeople, joint: ClipResult
 ) -> None:
@@ -185,6 +186,7 @@ def test_legs_that_a_detector_swapped_for_some_frames_follow_those_around(
     assert (errors(found.people) < 1.5 * errors(right)).all()
 
 
+@pytest.mark.long
 def test_a_clip_is_cut_where_time_jumps(open_body: SparseBody, people: ClipPeople) -> None:
     """Two clips, called one: 20 frames, a pause, 4 frames; and a frame far off."""
     rows = torch.arange(FRAMES)
@@ -234,6 +236,7 @@ def test_frames_of_somebody_else_are_fitted_alone_and_told(
     assert errors[0] < 1.3 * errors[1]
 
 
+@pytest.mark.long
 def test_frames_named_the_wrong_way_round_are_led_through(
     open_body: SparseBody, people: ClipPeople, joint: ClipResult
 ) -> None:

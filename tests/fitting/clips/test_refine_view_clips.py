@@ -61,6 +61,7 @@ def test_clips_of_views_are_nearer_the_truth_and_one_body(
     assert (turn - turn[:, :1]).abs().max() < 1e-5
 
 
+@pytest.mark.long
 def test_where_the_cameras_stand_makes_no_difference(open_body_f64: SparseBody) -> None:
     """In 64 bits: a foot that nothing holds goes where rounding pushes it."""
     drawn, clip = make_view_clips(open_body_f64, 1, FRAMES, VIEWS, seed=2)

@@ -45,6 +45,7 @@ def places(rendered, tmp_path):
     return own_results(rendered, tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overtaken", ["body", "refine"])
 def test_a_step_refuses_files_that_another_run_put_there_meanwhile(rendered, places, monkeypatch, overtaken):
     """The other run does the whole first shard just before a step of this run reads it."""

@@ -55,6 +55,7 @@ def test_a_window_below_one_is_refused():
         submit_in_windows([1], lambda item: _Future([], item), window=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [20, pytest.param(300, marks=pytest.mark.slow)])
 def test_every_task_run_is_on_the_servers_record(api, count):
     from prefect import flow, task

@@ -112,6 +112,7 @@ def shape(rows):
     return np.stack(list(rows["betas"]))
 
 
+@pytest.mark.long
 def test_a_cut_ends_tracks_and_smoothing(rows_of):
     rows = rows_of["cut.mp4"]
     assert rows["track"].tolist() == [0] * 5 + [1] * 5

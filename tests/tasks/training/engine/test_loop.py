@@ -36,6 +36,7 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 def test_a_run_that_was_broken_off_gives_the_numbers_of_one_that_was_not(tmp_path: Path) -> None:
     settings = {"steps": STEPS, "every": {"log": 3, "checkpoint": 2}, "token_keypoints": 0.5}
     network = {**noise_plan(tmp_path).config.network.to_dict()}
