@@ -24,17 +24,18 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY)
 	$(BIN)/pear annotate
 
-# One process more than cores, since tests wait for servers and other processes, and each imports all packages; a file's
-# tests stay in one process, since they share what is slow to make; files start in the order of tests/conftest.py.
-# What is compiled is kept, also where the environment says otherwise: each process would do it anew.
-PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) \
-	--dist loadfile --no-loadscope-reorder
-test: $(READY) lint
-	$(PYTEST)
+# A file's tests stay in one process, since they share what is slow to make; files start in the order of
+# tests/conftest.py. What is compiled is kept, also where the environment says otherwise: each process would do it anew.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+CORES  = $$(getconf _NPROCESSORS_ONLN)
 
-# The rest of what every machine can run, which .ci/run does after them.
+test: $(READY) lint
+	$(PYTEST) --numprocesses $(CORES)
+
+# The rest of what every machine can run, which .ci/run does after them. One process more than cores, since these wait
+# for servers and other processes.
 test-long: $(READY)
-	$(PYTEST) -m "long and not slow and not gpu and not licensed and not upstream and not browser"
+	$(PYTEST) --numprocesses $$(($(CORES) + 1)) -m "long and not slow and not gpu and not licensed and not upstream and not browser"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -194,6 +194,7 @@ def test_wrong_poses_and_compositions_are_refused(transfer):
 
 
 # --- other rest poses, other shape spaces -----------------------------------------------------------------------------
+@pytest.mark.long
 def test_bodies_that_rest_alike_need_no_change(bodies):
     smpl, smplx, surface = bodies
     ids = surface.smplx_ids

@@ -25,6 +25,8 @@ from model.batches import map_tensors
 from model.body.assets import EhmAssets
 from model.imaging.camera import Camera
 
+pytestmark = pytest.mark.long
+
 FIXED = RefineConfig(solver=SolverConfig(plan="fixed"))
 
 

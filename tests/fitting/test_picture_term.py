@@ -69,6 +69,7 @@ def test_gradient_is_half_that_of_the_cost(term: PictureTerm, trial: Trial) -> N
     assert ((differences - mine).norm(dim=1) < 0.7 * differences.norm(dim=1)).all()
 
 
+@pytest.mark.long
 def test_only_what_the_part_refines_has_a_derivative(term: PictureTerm, trial: Trial) -> None:
     gradient, hessian = gradient_and_hessian(term, trial)
     others = torch.ones(gradient.shape[1], dtype=torch.bool)

@@ -55,6 +55,7 @@ def test_wrong_parts_are_refused(changed: Callable[[str], RefineResult], name: s
     assert result.part_valid[:, good].double().mean() > 0.95
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["torso off the limbs", "somebody else's legs", "somebody else's upper half"])
 def test_a_body_half_of_which_is_elsewhere_is_none(changed: Callable[[str], RefineResult], name: str) -> None:
     assert not changed(name).part_valid[:, validity.BODY].any()
@@ -176,6 +177,7 @@ def test_rotations_with_the_rounding_of_files_are_rotations(people: SyntheticPeo
     assert is_rotation(rounded).all()
 
 
+@pytest.mark.long
 def test_a_short_focal_length_makes_no_monsters(open_body: SparseBody, people: SyntheticPeople) -> None:
     """Heads and bodies that make up for a wrong camera are refused."""
     wrong = Camera(focal_px=torch.full((COUNT,), 50.0), principal_px=people.camera.principal_px)

@@ -138,6 +138,7 @@ def test_distance_from_the_estimate_by_joint(people: SyntheticPeople, refined: R
     assert torch.allclose(22 * refined.moved_rad, refined.joints_moved_rad.sum(1))
 
 
+@pytest.mark.long
 def test_a_portrait_has_a_good_face_and_a_poor_body(open_body: SparseBody) -> None:
     people = make_people(open_body, 16, seed=8, config=StudyConfig(noise_px=(0.5, 1.0), sigma_px=1.0))
     portrait = keep_keypoints(people.observations, CROPS["head only"])

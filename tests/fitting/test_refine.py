@@ -85,6 +85,7 @@ def test_body_is_recovered(open_body: SparseBody, people: SyntheticPeople, refin
     assert error_mm(open_body, people, refined, aligned=False).mean() < 40
 
 
+@pytest.mark.long
 def test_joints_whose_estimate_is_plainly_wrong_are_recovered(open_body: SparseBody) -> None:
     people = make_people(open_body, 32, seed=1, config=HARD_START)
     believing = RefineConfig(wrong_joint_share=0.0)
@@ -234,6 +235,7 @@ def test_people_may_come_in_any_batch_size(open_body_f64: SparseBody) -> None:
     assert torch.equal(whole.status, parts.status)
 
 
+@pytest.mark.long
 def test_search_finds_people_seen_from_behind(open_body: SparseBody) -> None:
     people = make_people(open_body, 4, seed=5, config=StudyConfig(yaw_deg=(150, 210)))
     result = refine(open_body, people.observations, Coarse.unknown(4), people.camera)
@@ -362,6 +364,7 @@ def test_fingers_that_are_not_refined_are_those_people_have(open_body: SparseBod
     assert error[..., :12].mean() < 0.5 * before[..., :12].mean()
 
 
+@pytest.mark.long
 def test_keypoints_close_and_open_eyelids_where_they_may(open_body: SparseBody, people: SyntheticPeople) -> None:
     """Sharp keypoints of open eyes, whose estimates are half closed; between open and closed whatever these say."""
     few = take_rows(people, torch.arange(8))

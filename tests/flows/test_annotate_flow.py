@@ -39,6 +39,7 @@ def run(rendered, tmp_path):
     return state, str(state.state_details.flow_run_id)
 
 
+@pytest.mark.long
 def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
     state, flow_run = run(rendered, tmp_path)
     assert state.is_completed(), state.message
@@ -51,6 +52,7 @@ def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
     assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
 
 
+@pytest.mark.long
 def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_path, monkeypatch):
     def broken(job, whole=annotate_module.STEP_FUNCTIONS["hands"]):
         if job.shard.index == 1:

@@ -111,6 +111,7 @@ def test_points_in_millimetres_stop_the_listing(tmp_path):
         inventory_of(adapter_of(write(tmp_path, [row(keypoints_3d=points)])))
 
 
+@pytest.mark.long
 def test_the_listing_does_not_hold_the_rows(tmp_path, monkeypatch):
     table = pa.Table.from_pylist([row(f"{k:04d}.jpg") for k in range(300)])
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=20)

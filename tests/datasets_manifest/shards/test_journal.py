@@ -118,6 +118,7 @@ def test_of_processes_that_write_at_once_no_entry_is_lost_or_mixed(tmp_path):
         check(folder, name, 40, program)
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_keeps_what_was_saved(tmp_path):
     for attempt in range(3):
         folder, name = tmp_path / f"state{attempt}", f"killed{attempt}"

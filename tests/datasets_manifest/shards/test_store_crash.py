@@ -100,6 +100,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_gives_a_clear_error_and_the_next_run_the_same_bytes(small_disk, tmp_path):
     environment = os.environ | {"SOURCE_DATE_EPOCH": "1767225600"}
     filler = small_disk / "filler"

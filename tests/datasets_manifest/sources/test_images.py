@@ -279,6 +279,7 @@ def test_the_one_clear_colour_of_a_png_is_white_and_no_other_is(depth, colours):
     np.testing.assert_array_equal(decode_image(keyed_png(samples, depth, colours, key), name="x"), expected)
 
 
+@pytest.mark.long
 def test_a_phone_s_108_megapixels_are_a_photo():
     buffer = io.BytesIO()
     Image.new("RGB", (12000, 9000), (9, 9, 9)).save(buffer, "JPEG")

@@ -41,6 +41,7 @@ def all_equal(first: RigResult, second: RigResult) -> bool:
     return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
 
 
+@pytest.mark.long
 def test_clips_of_views_are_nearer_the_truth_and_one_body(
     open_body: SparseBody, people: tuple[RigPeople, torch.Tensor], joint: ViewClipResult
 ) -> None:

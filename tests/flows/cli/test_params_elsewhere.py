@@ -41,6 +41,7 @@ def project(new_project, tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.long
 def test_every_command_works_and_writes_beside_the_settings(project, tmp_path):
     params = ("--params", project / "params.yaml")
     name = "my_project/all"

@@ -71,6 +71,7 @@ def test_a_run_says_when_only_the_report_is_left(rendered, caplog):
     assert "all parts are over; the report and the counts follow" in caplog.messages
 
 
+@pytest.mark.long
 def test_a_changed_refinement_redoes_the_refinement_only(rendered):
     changed = states(rendered, refine__iterations=24)
     assert {name.partition("/")[0] for name, state in changed.items() if state == "done"} == {"refine"}
@@ -155,6 +156,7 @@ def test_a_backend_that_does_not_exist_is_refused_before_anything_starts(rendere
     assert not (tmp_path / "work").exists()
 
 
+@pytest.mark.long
 def test_labels_of_mixed_settings_are_told_and_not_called_good(rendered, tmp_path):
     places = own_results(rendered, tmp_path, annotated=True)
     result = annotate(rendered, ["few/all/00000"], refine__iterations=24, **places)

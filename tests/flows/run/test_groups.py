@@ -13,6 +13,8 @@ from scipy.spatial.transform import Rotation
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints
 
+pytestmark = pytest.mark.long
+
 VIEWS, MOMENTS, FRAMES, GAP, REFUSED = 3, 2, 6, 2, 4
 MANIFEST = """
 id: {name}

@@ -88,6 +88,7 @@ def test_the_end_is_foreseen_within_a_tenth_from_the_first_finished_block_on(wor
     check_from_the_first_block_on(estimates(DEMO, workers=workers, shards=30 * workers), workers)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     st.fixed_dictionaries({step: st.floats(0.01, 20) for step in STEPS}),

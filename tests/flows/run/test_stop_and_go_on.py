@@ -71,6 +71,7 @@ def check(folder, people):
     return labels.set_index("sample_id").sort_index()
 
 
+@pytest.mark.long
 def test_kill_and_go_on(rendered, tmp_path):
     folder = project_of(rendered, tmp_path)
     assert kill_when(folder, files=5) == -signal.SIGKILL

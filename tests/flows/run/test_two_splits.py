@@ -35,6 +35,7 @@ def pictures(page):
     return found
 
 
+@pytest.mark.long
 def test_the_report_draws_the_photo_of_the_right_split(project):
     params, red, blue = project
     annotate(params, datasets=[red])
@@ -72,6 +73,7 @@ def test_shards_that_are_no_longer_planned_are_those_of_the_split(project):
     assert [workspace.step_path("refine", shard).is_file() for shard in second] == [True, False]
 
 
+@pytest.mark.long
 def test_photos_are_found_from_any_folder(project, monkeypatch, tmp_path):
     params, *_ = project
     write_manifest(tmp_path / "here.yaml", "here", "red")

@@ -39,6 +39,7 @@ def result(root, tmp_path_factory):
     return folder, done
 
 
+@pytest.mark.long
 def test_every_subject_has_a_row_with_the_hash_of_the_data(result, root):
     folder, done = result
     results = json.loads((folder / METRICS).read_text())["results"]

@@ -64,6 +64,7 @@ def in_world(points_cam, truth):
     return np.einsum("nji,nkj->nki", camera[:, :, :3], points_cam.astype(np.float64) - camera[:, None, :, 3])
 
 
+@pytest.mark.long
 def test_all_views_of_a_moment_are_of_one_world(rig, ehm):
     world = in_world(posed(rig, ehm).joints.numpy(), rig)
     for frame in range(RIG.frames):

@@ -77,6 +77,7 @@ def test_body_faces_the_camera_and_head_is_upright(astronaut, found):
     assert (face.eyelids < 0.5).all()
 
 
+@pytest.mark.long
 def test_parts_read_the_photo_when_the_keypoints_came_from_elsewhere(astronaut, found):
     bare = batch_of_photo(astronaut, found, evidence={})
     body, face = create("body", "mediapipe").estimate(bare), create("face", "mediapipe").estimate(bare)
@@ -178,6 +179,7 @@ def test_closed_eyes_and_eyes_that_look_two_ways_say_no_gaze(
     assert is_stated or not output.eye_pose.any()
 
 
+@pytest.mark.long
 def test_given_boxes_keep_their_rows_and_say_what_is_wrong(astronaut, keypoints):
     boxes = np.array([[70.0, 20, 400, 512], [600, 20, 700, 200], [np.nan] * 4])
     out = keypoints.estimate(astronaut, boxes, None)
@@ -207,6 +209,7 @@ def test_nobody_is_found_where_nobody_is(keypoints, kind):
     assert out.part_valid.shape == (0, 4)
 
 
+@pytest.mark.long
 def test_tiny_photo_is_no_error(keypoints):
     assert keypoints.estimate(ImageInput.from_rgb("dot", np.zeros((1, 1, 3), np.uint8)), None, None).num_people == 0
 

@@ -101,6 +101,7 @@ def test_of_two_people_of_one_photo_with_one_track_the_second_is_alone(body):
     assert found.details[5] == "another person of the photo has the same track"
 
 
+@pytest.mark.long
 def test_frames_that_show_nothing_are_bridged(body):
     given, places = one_clip(body, unseen=(2,))
     found = fitted(body, given, places, np.zeros(FRAMES, int))

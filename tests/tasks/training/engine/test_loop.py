@@ -54,6 +54,7 @@ def test_a_run_that_was_broken_off_gives_the_numbers_of_one_that_was_not(tmp_pat
     assert straight.folder.final.read_bytes() == broken.folder.final.read_bytes()
 
 
+@pytest.mark.long
 def test_frozen_weights_are_neither_averaged_nor_kept_twice(tmp_path: Path) -> None:
     settings = {"steps": STEPS, "every": {"checkpoint": 2}, "optimiser": {"backbone_lr_share": 0.0, "lr": 1e-3}}
     straight, broken = (noise_plan(tmp_path / name, **settings) for name in ("straight", "broken"))
@@ -81,6 +82,7 @@ def test_gradients_are_scaled_down_or_left_alone(tmp_path: Path, clip_norm: floa
     assert norm == pytest.approx(clip_norm or stated, rel=1e-3)
 
 
+@pytest.mark.long
 def test_the_loss_of_one_batch_falls(tmp_path: Path) -> None:
     plan = noise_plan(tmp_path, steps=40, every={"log": 1}, optimiser={"lr": 3e-3}, token_keypoints=0.1)
     trainer = Trainer.start(NoiseExperiment(plan), alone())

@@ -61,6 +61,7 @@ def read(config: RendererConfig, body: EHMs):
     return load_renderer(path.read_bytes(), body.faces, body.assets.smplx.num_vertices, source=path.name)
 
 
+@pytest.mark.long
 def test_a_renderer_is_learnt_measured_and_says_what_it_came_from(learnt, body):
     renderer, meta = read(learnt, body)
     figures = json.loads(Path(learnt.output.metrics).read_text())
