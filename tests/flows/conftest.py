@@ -18,11 +18,13 @@ from small_pages import small_pages
 from flows.server import local_server as server
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that needs the server also waits for its start, which takes minutes on a busy machine."""
+    """Tests that need the server are long; the first also waits for it to start, minutes on a busy machine."""
     for item in items:
         if "project_with_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session", autouse=True)
