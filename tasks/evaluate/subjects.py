@@ -23,6 +23,7 @@ from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_PARAMETERS, BodySize
 from datasets_manifest.schema.error_codes import Status
+from datasets_manifest.schema.group_columns import lens_columns
 from datasets_manifest.schema.labels import image_id_of, label_schema, make_sample_id
 from datasets_manifest.schema.person_columns import parameter_columns
 from datasets_manifest.schema.predictions import TRACK, prediction_schema
@@ -45,6 +46,8 @@ PHOTOS_AT_ONCE = 32
 """Photos whose people are predicted, posed and measured together."""
 CHECKPOINT_SUFFIX = ".safetensors"
 _STATE = ("status", "error_code", "error_detail")
+_LENS = tuple(field.name for field in lens_columns())
+"""Of labels alone: whoever predicts takes a photo for that of a pinhole, and what is said holds in that photo."""
 _SAID = ("sample_id", *_STATE, "bbox_xyxy", "image_width", "image_height", "focal_px", "principal_px")
 
 
@@ -106,7 +109,7 @@ class LabelSubject:
         for path in files:
             with Shard(path) as shard:
                 _check_body(path, shard.footer.body_model, self.assets)
-                labels = shard.columns(label_schema(in_groups=True), [*_SAID, *LABEL_PARAMETERS])
+                labels = shard.columns(label_schema(in_groups=True), [*_SAID, *_LENS, *LABEL_PARAMETERS])
             yield Said(known.take(dict.fromkeys(map(image_id_of, labels["sample_id"]))), labels)
         for batch in _batched(known.rest()):
             yield Said(batch, _nothing(DEFAULT_SIZE))

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from datasets_manifest.manifest import load_manifest, open_source
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
+from datasets_manifest.schema.group_columns import lens_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.schema.people import found_rows
 from datasets_manifest.schema.predictions import prediction_id, prediction_schema
@@ -58,6 +59,21 @@ def rewritten(root, folder, table):
 
 def truth(root):
     return read_shard(root / "data" / TRUTH_FILE, LABEL_SCHEMA)
+
+
+def test_points_of_labels_behind_a_lens_are_where_the_lens_shows_them(root, manifest, of_truth):
+    table = truth(root)
+    lens = {
+        "lens_model": ["brown"] * COUNT,
+        "lens_coefficients": [[8.0, 0.0, 0.0, 0.0, 0.0]] * COUNT,
+        "focal_xy_px": [[focal, focal] for focal in table["focal_px"].to_pylist()],
+    }
+    for field in lens_columns():
+        table = table.append_column(field, pa.array(lens[field.name], field.type))
+    rewritten(root, "behind_a_lens", table)
+    right = [errors.pck.compute()[0.05] for errors in (of_truth, measured(labels(root, "behind_a_lens"), manifest))]
+    assert right[0] > 0.95
+    assert right[1] < right[0] - 0.05, "the annotated points are those of a pinhole"
 
 
 def test_truth_has_no_error_where_it_is_shown(of_truth, root):
