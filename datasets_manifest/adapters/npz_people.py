@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError, is_text, size_px
+from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.npz_families import FAMILIES, KEYPOINTS_OF_HUMANDATA, points_of
 from datasets_manifest.adapters.people.npz_rows import NpzRows
 from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
@@ -27,7 +28,6 @@ from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import KeypointSet, KeypointSetName
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.image_source import ImageSource
 
 _POINTS = ("part", "gtkps", *KEYPOINTS_OF_HUMANDATA)
 """Arrays that tell how many points a person has."""
@@ -49,18 +49,10 @@ class NpzPeopleLayout:
 
 
 @register("npz_people")
-class NpzPeopleAdapter:
+class NpzPeopleAdapter(PublishedPeople[NpzPeopleLayout]):
     """People of an .npz file. A person's index counts the photo's rows in the order of the file."""
 
     Layout: ClassVar[type] = NpzPeopleLayout
-    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
-    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
-
-    def __init__(self, images: ImageSource, layout: NpzPeopleLayout, *, boxes: str, keypoints: str) -> None:
-        self._images = images
-        self._layout = layout
-        self._boxes = boxes
-        self._keypoints = keypoints
 
     def entries(self) -> Iterator[Entry]:
         """List photos and people, sorted by name.

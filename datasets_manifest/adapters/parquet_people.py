@@ -21,6 +21,7 @@ from pydantic import Field
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError, is_text
 from datasets_manifest.adapters.people import sam3d_body
+from datasets_manifest.adapters.people.adapter import PublishedPeople, matching_files
 from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -28,7 +29,6 @@ from datasets_manifest.adapters.registry import register
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.image_source import ImageSource
 
 _NEEDED = ("dataset", "image", "keypoints_2d", "bbox", "bbox_format")
 _WANTED = (
@@ -50,18 +50,10 @@ class ParquetPeopleLayout:
 
 
 @register("parquet_people")
-class ParquetPeopleAdapter:
+class ParquetPeopleAdapter(PublishedPeople[ParquetPeopleLayout]):
     """People of tables. A person's index counts the rows of the photo."""
 
     Layout: ClassVar[type] = ParquetPeopleLayout
-    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
-    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
-
-    def __init__(self, images: ImageSource, layout: ParquetPeopleLayout, *, boxes: str, keypoints: str) -> None:
-        self._images = images
-        self._layout = layout
-        self._boxes = boxes
-        self._keypoints = keypoints
 
     def entries(self) -> Iterator[Entry]:
         """List photos and people, table by table.
@@ -70,14 +62,9 @@ class ParquetPeopleAdapter:
             ValueError: No table matches, one lacks a column, or the data are in another unit.
         """
         root = self._images.root
-        found = {path.relative_to(root).as_posix() for pattern in self._layout.files for path in root.glob(pattern)}
-        if not found:
-            raise ValueError(
-                f"no table in {root} matches {', '.join(self._layout.files)}; correct layout.files in the manifest, or "
-                "fetch them."
-            )
         whole: list[str] = []
-        for name in sorted(found):  # What cannot be looked into is told before the first photo.
+        # What cannot be looked into is told before the first photo.
+        for name in matching_files(root, self._layout.files, "table"):
             try:
                 self._open(name).close()
             except (pa.ArrowException, OSError) as error:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from datasets_manifest.adapters.base import Entry, Missing
 from datasets_manifest.adapters.coco_values import RowError
+from datasets_manifest.adapters.people.adapter import PublishedPeople, matching_files
 from datasets_manifest.adapters.people.reading import with_missing_photos, with_wanted_people
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -19,7 +20,6 @@ from datasets_manifest.adapters.sequences.layout import SequencePickleLayout
 from datasets_manifest.paths import inside
 from datasets_manifest.restricted_pickle import PickleError, RefusedName, unpickle
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.sources.image_source import ImageSource
 
 _KINDS: dict[str, Callable[[Any, str, SequencePickleLayout], Iterator[Entry]]] = {
     "pw3d": pw3d.entries,
@@ -37,18 +37,10 @@ _CONVERT = {
 
 
 @register("sequence_pickle")
-class SequencePickleAdapter:
+class SequencePickleAdapter(PublishedPeople[SequencePickleLayout]):
     """People of pickled sequences. A person's index counts those of the photo, by their numbers in the file."""
 
     Layout: ClassVar[type] = SequencePickleLayout
-    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
-    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
-
-    def __init__(self, images: ImageSource, layout: SequencePickleLayout, *, boxes: str, keypoints: str) -> None:
-        self._images = images
-        self._layout = layout
-        self._boxes = boxes
-        self._keypoints = keypoints
 
     def entries(self) -> Iterator[Entry]:
         """List photos and people, file by file.
@@ -57,14 +49,9 @@ class SequencePickleAdapter:
             ValueError: No file matches, one is a pickle of pandas or torch, or points are in another unit or order.
         """
         root = self._images.root
-        names = sorted({path.relative_to(root).as_posix() for p in self._layout.files for path in root.glob(p)})
-        if not names:
-            raise ValueError(
-                f"no file in {root} matches {', '.join(self._layout.files)}; correct layout.files in the manifest, or "
-                "fetch them."
-            )
         whole: list[str] = []
-        for name in names:  # What cannot be looked into is told before the first photo; one file is held at a time.
+        # What cannot be looked into is told before the first photo; one file is held at a time.
+        for name in matching_files(root, self._layout.files):
             try:
                 self._content(name)
             except (PickleError, OSError) as error:

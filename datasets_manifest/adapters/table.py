@@ -7,6 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from datasets_manifest.adapters.base import Entry
+from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.reading import with_missing_photos, with_wanted_people
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -28,18 +29,13 @@ _WITHOUT_POINTS = ("ava", "sa1b")
 
 
 @register("table")
-class TableAdapter:
+class TableAdapter(PublishedPeople[TableLayout]):
     """People of a native format. A person's index counts those of the photo in the order of the format."""
 
     Layout: ClassVar[type] = TableLayout
-    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
-    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
 
     def __init__(self, images: ImageSource, layout: TableLayout, *, boxes: str, keypoints: str) -> None:
-        self._images = images
-        self._layout = layout
-        self._boxes = boxes
-        self._keypoints = keypoints
+        super().__init__(images, layout, boxes=boxes, keypoints=keypoints)
         if boxes == "manifest" and layout.kind in _WITHOUT_PEOPLE:
             raise ValueError(f"layout.kind {layout.kind} annotates no people; set boxes to detector")
         if keypoints != "none" and layout.kind in _WITHOUT_POINTS:

@@ -18,6 +18,7 @@ from pydantic import Field
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError
 from datasets_manifest.adapters.people import hmr2, pear, sam3d_body
+from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.hmr2_filters import Hmr2Filters
 from datasets_manifest.adapters.people.reading import person_or_reason
 from datasets_manifest.adapters.people.tar_members import by_key, prefix_of, whole_archives
@@ -27,7 +28,6 @@ from datasets_manifest.adapters.registry import register
 from datasets_manifest.restricted_pickle import PickleError, unpickle
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.tar_archive import TarArchive
 
@@ -61,18 +61,10 @@ class TarPeopleLayout:
 
 
 @register("tar_people")
-class TarPeopleAdapter:
+class TarPeopleAdapter(PublishedPeople[TarPeopleLayout]):
     """People of training tars. A person's index is the place in the list of the photo."""
 
     Layout: ClassVar[type] = TarPeopleLayout
-    BOXES: ClassVar[frozenset[str]] = frozenset({"manifest", "detector"})
-    KEYPOINTS: ClassVar[frozenset[str]] = frozenset({"none", "coco", "coco_wholebody"})
-
-    def __init__(self, images: ImageSource, layout: TarPeopleLayout, *, boxes: str, keypoints: str) -> None:
-        self._images = images
-        self._layout = layout
-        self._boxes = boxes
-        self._keypoints = keypoints
 
     def entries(self) -> Iterator[Entry]:
         """List photos and people, tar file by tar file, each sorted by key.

@@ -1,13 +1,13 @@
 """Human3.6M and MPI-INF-3DHP: cameras of a studio, joints in its world."""
 
 import json
-import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from inventories import inventory_of
+from pickling import unpickled
 from scenes import open_scenes
 from scipy.io import savemat
 from scipy.spatial.transform import Rotation
@@ -110,7 +110,7 @@ def test_real_joints_of_human36m_are_where_its_photos_show_them(tmp_path):
     folder = Path(__file__).parents[4].parent / "shared" / "data" / "h36m"
     if not (folder / "cameras.pkl").is_file():
         pytest.skip(f"needs the sample {folder}")
-    cameras = pickle.loads((folder / "cameras.pkl").read_bytes())
+    cameras = unpickled((folder / "cameras.pkl").read_bytes())
     content = json.loads((folder / "h36m_coco.json").read_text())
     checked = 0
     for image, person in zip(content["images"], content["annotations"], strict=True):
