@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.lens_models import NUM_COEFFICIENTS
 from model.imaging.camera import Camera, project
 from model.imaging.lenses import Lens
 
@@ -23,7 +24,7 @@ def lens_of(row: Mapping[str, Any]) -> Lens | None:
         return None
     return Lens(
         model=model,
-        coefficients=tuple(row["lens_coefficients"])[: 4 if model == "fisheye" else None],
+        coefficients=tuple(row["lens_coefficients"])[: NUM_COEFFICIENTS[model][-1]],
         focal_px=tuple(row["focal_xy_px"]),
         principal_px=tuple(row["principal_px"]),
     )

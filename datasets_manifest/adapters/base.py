@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.lens_models import LensModel
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.schema.truth_3d import Truth3d
 from datasets_manifest.sources.image_source import ImageSource, problem_of
-
-LensModel = Literal["brown", "fisheye"]
 
 _SHOWN = 3
 """Reasons that are kept in words."""
@@ -104,12 +103,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibratedLens:
-    """What of a calibrated camera is no pinhole, as OpenCV has it."""
+    """What of a calibrated camera is no pinhole."""
 
     model: LensModel
-    """brown or fisheye."""
+    """brown or fisheye as OpenCV has them, fisheye624 of Aria glasses."""
     coefficients: tuple[float, ...]
-    """k1, k2, p1, p2 and k3 of brown, k1..k4 of fisheye."""
+    """k1, k2, p1, p2 and k3 of brown, k1..k4 of fisheye; k1..k6, p1, p2 and s1..s4 of fisheye624."""
     focal_xy_px: tuple[float, float]
     """Along x and y."""
 

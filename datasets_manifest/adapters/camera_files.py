@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from datasets_manifest.adapters.base import CalibratedLens, LensModel
+from datasets_manifest.adapters.base import CalibratedLens
 from datasets_manifest.adapters.easymocap import easymocap_cameras
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.lens_models import NUM_COEFFICIENTS, LensModel
 from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_source import ImageSource
 
 Row = tuple[float, float, float]
 
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-_NUM_COEFFICIENTS: dict[str, tuple[int, ...]] = {"none": (0,), "brown": (4, 5), "fisheye": (4,)}
 _MOST_OFF: Final = 0.005
 """That a rotation, times itself transposed, may differ from 1: files are rounded."""
 _LEAST_BASELINE_M: Final = 0.01
@@ -41,10 +41,11 @@ class CameraEntry:
     """Along x and y."""
     principal_px: tuple[float, float]
     """From the corner of the photo: half a pixel more than in OpenCV, which counts from the middle of a pixel."""
-    lens: Literal["none", "brown", "fisheye"]
-    """What bends straight lines: none (of undistorted photos), brown or fisheye."""
+    lens: Literal["none"] | LensModel
+    """What bends straight lines: none (of undistorted photos), brown or fisheye, or fisheye624 of Aria glasses."""
     coefficients: tuple[float, ...] = ()
-    """k1, k2, p1, p2 and k3 (or 0) of brown, k1..k4 of fisheye, as OpenCV has them."""
+    """k1, k2, p1, p2 and k3 (or 0) of brown, k1..k4 of fisheye, as OpenCV has them; k1..k6, p1, p2 and s1..s4 of
+    fisheye624, as Project Aria has them."""
     rotation: tuple[Row, Row, Row] | None = None
     """Rows of a rotation matrix."""
     rotation_vector: Row | None = None
@@ -56,7 +57,8 @@ class CameraEntry:
 
     def __post_init__(self) -> None:
         """Check what no camera is; the error names the field."""
-        if len(self.coefficients) not in (counts := _NUM_COEFFICIENTS[self.lens]):
+        counts = (0,) if self.lens == "none" else NUM_COEFFICIENTS[self.lens]
+        if len(self.coefficients) not in counts:
             raise ValueError(
                 f"coefficients: a lens {self.lens} has {' or '.join(map(str, counts))}, got {len(self.coefficients)}"
             )
@@ -94,9 +96,10 @@ class CameraEntry:
     def distorting(self) -> CalibratedLens | None:
         """What makes it no pinhole, if anything does."""
         # Without coefficients a fisheye is no pinhole: it is equidistant.
-        if self.focal_px[0] == self.focal_px[1] and not any(self.coefficients) and self.lens != "fisheye":
+        is_straight = self.lens in ("none", "brown") and not any(self.coefficients)
+        if is_straight and self.focal_px[0] == self.focal_px[1]:
             return None
-        model: LensModel = "fisheye" if self.lens == "fisheye" else "brown"
+        model: LensModel = "brown" if self.lens == "none" else self.lens
         return CalibratedLens(model=model, coefficients=self.coefficients or (0.0,) * 4, focal_xy_px=self.focal_px)
 
 
@@ -124,7 +127,7 @@ class CameraFile:
                     f"cameras.{name}.time_offset_s: is missing, which cameras need that are not synchronised: views of "
                     "different moments do not fit one body"
                 )
-        centres = {name: _centre(self.world_to_camera(name)) for name in self.cameras}
+        centres = {name: _centre(self.world_to_camera(name)) for name in self.cameras if self.wearer(name) is None}
         for (a, at), (b, other) in itertools.combinations(centres.items(), 2):
             apart = float(np.linalg.norm(at - other))
             if not _LEAST_BASELINE_M <= apart <= _MOST_BASELINE_M:
@@ -134,7 +137,7 @@ class CameraFile:
                 )
 
     def world_to_camera(self, name: str, number: int | None = None) -> np.ndarray:
-        """(3, 4) rotation and translation of a camera, metres; it stands still, whichever photo is asked for."""
+        """(3, 4) rotation and translation of a camera that stands, metres, at the time of a photo."""
         camera = self.cameras[name]
         left, _, right = np.linalg.svd(camera.matrix)
         rotation, translation = left @ right, np.array(camera.translation) * _METRES[self.unit]
@@ -142,6 +145,14 @@ class CameraFile:
             rotation = rotation.T
             translation = -rotation @ translation
         return np.concatenate([rotation, translation[:, None]], axis=1)
+
+    def place(self, name: str, number: int) -> np.ndarray | None:
+        """(3, 4) as ``world_to_camera``, of any camera; None where nobody knows where it was."""
+        return self.world_to_camera(name, number)
+
+    def wearer(self, name: str) -> int | None:
+        """Number of the person who wears a camera; None for one that stands."""
+        return None
 
 
 def read_cameras(images: ImageSource, file: str) -> CameraFile:

@@ -113,12 +113,12 @@ class SceneAdapter:
         Raises:
             ValueError: Two photos of a camera have the same number.
         """
-        parts = re.split(r"\{(\w+)\}", self._layout.images)
-        pattern = re.compile("".join(_PLACEHOLDERS[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))
+        # Photos by glasses may lie among the others, and be called in a way that fits both.
+        patterns = [_pattern(text) for text in (self._layout.ego, self._layout.images) if text is not None]
         found: defaultdict[str, defaultdict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
         others = []
         for name in names:
-            match = pattern.fullmatch(name)
+            match = next(filter(None, (pattern.fullmatch(name) for pattern in patterns)), None)
             said = {} if match is None else match.groupdict()
             if match is None or (self._layout.only is not None and said["camera"] not in self._layout.only):
                 others.append(name)
@@ -211,16 +211,21 @@ class SceneAdapter:
                 if moment in wanted:
                     group = group_of(scene, moment, moments.numbers, self._layout.group_frames)
                     groups[group].append((name, number, moment))
+        without_place = 0
         for group, photos in sorted(groups.items()):
             for name, number, moment in photos:
                 path = f"{own[name][-1]}{MEMBER_MARK}{frame_name(number)}" if videos else own[name][number]
                 camera = file.cameras[name]
                 time_s = float(taken[name].times_s[np.searchsorted(taken[name].numbers, number)])
-                extrinsics = file.world_to_camera(name, number)
+                extrinsics = file.place(name, number)
+                if extrinsics is None:
+                    without_place += 1
+                    continue
+                people = () if known is None else known.seen_by(moment, camera, extrinsics, file.wearer(name))
                 yield ImageRecord(
                     image_id=path,
                     path=path,
-                    people=() if known is None else known.seen_by(moment, camera, extrinsics),
+                    people=people,
                     width=camera.size_px[0],
                     height=camera.size_px[1],
                     focal_px=math.sqrt(camera.focal_px[0] * camera.focal_px[1]),
@@ -228,6 +233,8 @@ class SceneAdapter:
                     lens=camera.distorting,
                     place=Place(group=group, camera=name, frame=moment, time_s=time_s, world_to_camera=extrinsics),
                 )
+        if self._layout.ego is not None:
+            yield LeftOut("photos by glasses whose place is not known left out", without_place)
 
     def _taken(self, photos: Mapping[int, str], camera: CameraEntry, videos: Mapping[str, ListedVideo]) -> Taken:
         """Numbers and times of what a camera took."""
@@ -238,3 +245,9 @@ class SceneAdapter:
             numbers = np.array(sorted(photos), int)
             times_s = numbers / (self._layout.fps or 1.0)
         return Taken(numbers=numbers, times_s=times_s + (camera.time_offset_s or 0.0))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """What matches the paths of photos or videos."""
+    parts = re.split(r"\{(\w+)\}", text)
+    return re.compile("".join(_PLACEHOLDERS[part] if i % 2 else re.escape(part) for i, part in enumerate(parts)))

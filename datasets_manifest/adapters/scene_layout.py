@@ -12,6 +12,8 @@ from datasets_manifest.adapters.groups import GROUP_FRAMES
 from datasets_manifest.settings import Text
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice, is_video
 
+_WITH_GLASSES = ("egohumans", "harmony4d", "egoexo4d")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneLayout:
@@ -34,6 +36,12 @@ class SceneLayout:
     """What the names of scenes begin with that do not count."""
     leave_out: dict[Text, tuple[Text, ...]] = field(default_factory=dict)
     """Cameras that do not count, by the end of their scene's name: those that the publisher calls invalid."""
+    ego: Text | None = None
+    """Paths of photos or videos by glasses that people wear, like images; without it they do not count. Of their
+    wearers, hands alone are trusted there."""
+    ego_cameras: Text | None = None
+    """Where the glasses are: {scene}/ego/{camera}/calib/{frame}.txt of egohumans and harmony4d, a path with {take_uid}
+    of egoexo4d."""
     fps: PositiveFloat | None = None
     """Numbers of photos a second; videos have their own times."""
     frames: FrameChoice = ALL_FRAMES
@@ -46,11 +54,15 @@ class SceneLayout:
 
     def __post_init__(self) -> None:
         """Check the patterns; the error names the field."""
-        names = re.findall(r"\{(\w*)\}", self.images)
-        wanted = {"camera"} if is_video(self.images) else {"camera", "frame"}
-        if len(set(names)) < len(names) or not wanted <= set(names) <= wanted | {"scene"}:
-            expected = " and ".join(f"{{{name}}}" for name in sorted(wanted))
-            raise ValueError(f"images: expected a path with {expected}, and perhaps {{scene}}, got {self.images!r}")
+        for field_name, text in (("images", self.images), ("ego", self.ego)):
+            if text is not None:
+                _check_pattern(field_name, text)
+        if (self.ego is None) != (self.ego_cameras is None):
+            raise ValueError("ego: photos by glasses and ego_cameras, where these are, are stated both or neither")
+        if self.ego is not None and self.kind not in _WITH_GLASSES:
+            raise ValueError(f"ego: glasses are of {', '.join(_WITH_GLASSES)}, got kind {self.kind}")
+        if self.ego is not None and is_video(self.ego) != is_video(self.images):
+            raise ValueError(f"ego: images are {'videos' if is_video(self.images) else 'photos'}, got {self.ego!r}")
         if "{scene}" in self.cameras and "{scene}" not in self.images:
             raise ValueError(f"cameras: is {self.cameras!r}, but images has no {{scene}}")
         if self.kind == "own" and (self.people or self.leave_out):
@@ -61,3 +73,11 @@ class SceneLayout:
             raise ValueError(
                 "fps: is of numbered photos, but images are videos, which have their own times; leave it out"
             )
+
+
+def _check_pattern(name: str, text: str) -> None:
+    names = re.findall(r"\{(\w*)\}", text)
+    wanted = {"camera"} if is_video(text) else {"camera", "frame"}
+    if len(set(names)) < len(names) or not wanted <= set(names) <= wanted | {"scene"}:
+        expected = " and ".join(f"{{{own}}}" for own in sorted(wanted))
+        raise ValueError(f"{name}: expected a path with {expected}, and perhaps {{scene}}, got {text!r}")

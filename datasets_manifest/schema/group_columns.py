@@ -8,9 +8,12 @@ from __future__ import annotations
 import pyarrow as pa
 
 from datasets_manifest.schema.fields import FLOATS, column
+from datasets_manifest.schema.lens_models import NUM_COEFFICIENTS
 
 WORLD_TO_CAMERA_SHAPE = (3, 4)
 NUM_LENS_COEFFICIENTS = 5
+"""Of a file with none but OpenCV's lenses."""
+MOST_LENS_COEFFICIENTS = max(max(counts) for counts in NUM_COEFFICIENTS.values())
 _TRACK = "the person has it in every row of the group"
 
 
@@ -32,22 +35,24 @@ def place_columns() -> list[pa.Field]:
     ]
 
 
-def lens_columns() -> list[pa.Field]:
-    """How a camera is no pinhole of ``focal_px`` and ``principal_px``, as its calibration says."""
+def lens_columns(num_coefficients: int = NUM_LENS_COEFFICIENTS) -> list[pa.Field]:
+    """How a camera is no pinhole of ``focal_px`` and ``principal_px``, as its calibration says; files with lenses of
+    glasses have more coefficients."""
     return [
         column(
             "lens_model",
             pa.string(),
-            "brown or fisheye, as OpenCV calls them: the photo is as this lens shows it, focal_px the geometric mean "
-            "of its two focal lengths; null for a pinhole",
+            "brown or fisheye, as OpenCV calls them, or fisheye624 of Aria glasses: the photo is as this lens shows "
+            "it, focal_px the geometric mean of its two focal lengths; null for a pinhole",
             optional=True,
         ),
         column(
             "lens_coefficients",
             FLOATS,
-            "k1, k2, p1, p2, k3 of a brown lens, k1..k4 and 0 of a fisheye; null for a pinhole",
+            "k1, k2, p1, p2, k3 of a brown lens, k1..k4 of a fisheye, k1..k6, p1, p2, s1..s4 of a fisheye624, then "
+            f"zeros: {MOST_LENS_COEFFICIENTS} numbers in files with one of the last; null for a pinhole",
             unit="1",
-            shape=(NUM_LENS_COEFFICIENTS,),
+            shape=(num_coefficients,),
             optional=True,
         ),
         column(

@@ -216,7 +216,7 @@ def with_widths(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
     """A schema with the numbers of coefficients that another one, of a file, states."""
 
     def stated(field: pa.Field) -> pa.Field:
-        is_told = field.name in COEFFICIENTS and field.name in found.names
+        is_told = field.name in (*COEFFICIENTS, "lens_coefficients") and field.name in found.names
         other = found.field(field.name) if is_told else field
         return field if fixed_length(other) == fixed_length(field) else other
 

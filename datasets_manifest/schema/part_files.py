@@ -18,6 +18,7 @@ from datasets_manifest.schema.ehm_fields import (
 )
 from datasets_manifest.schema.fields import ARRAY_MAP, CATEGORY, FLAGS, FLOATS, SHAPE_MAP, column
 from datasets_manifest.schema.group_columns import (
+    NUM_LENS_COEFFICIENTS,
     camera_track_column,
     lens_columns,
     place_columns,
@@ -42,15 +43,22 @@ PERSON_UNKNOWN = -1
 """``person`` in a plan row whose image still has to be searched for people."""
 
 
-def plan_schema(*, in_groups: bool = False, optional: Container[str] | None = ()) -> pa.Schema:
+def plan_schema(
+    *,
+    in_groups: bool = False,
+    optional: Container[str] | None = (),
+    num_coefficients: int = NUM_LENS_COEFFICIENTS,
+) -> pa.Schema:
     """Return the schema of plans.
 
     Args:
         in_groups: Whether it has the columns of groups.
         optional: Which of the other optional columns it has; None for all.
+        num_coefficients: Of lenses.
     """
-    in_group = [*place_columns(), *lens_columns(), planned_track_column()] if in_groups else []
-    alone = [] if in_groups else lens_columns()
+    lenses = lens_columns(num_coefficients)
+    in_group = [*place_columns(), *lenses, planned_track_column()] if in_groups else []
+    alone = [] if in_groups else lenses
     others = [*alone, *other_point_columns(), *truth_3d_columns(), trusted_column()]
     return pa.schema(
         [

@@ -2,19 +2,20 @@
 
     x_px = f D(x / z, y / z) + c,     D the distortion of the ray, f two focal lengths, c the principal point
 
-The models are those of OpenCV, in which calibrated data sets state their cameras: `brown` (k1, k2, p1, p2, k3: GoPros
-and studio cameras) and `fisheye` (k1..k4, a polynomial of the angle: Ego-Exo4D, EgoHumans).
+The models are those in which calibrated data sets state their cameras. Of OpenCV: `brown` (k1, k2, p1, p2, k3: GoPros
+and studio cameras) and `fisheye` (k1..k4, a polynomial of the angle: Ego-Exo4D, EgoHumans). Of Project Aria's glasses:
+`fisheye624` (k1..k6 of the angle, then p1, p2 tangential and s1..s4 of a thin prism, both of the bent ray).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-LensModel = Literal["brown", "fisheye"]
-_NUM_COEFFICIENTS = {"brown": (4, 5), "fisheye": (4,)}
+from datasets_manifest.schema.lens_models import NUM_COEFFICIENTS, RADIAL, LensModel, edge_of
+
 _STEPS = 20
 _NEAR_M = 0.01
 _NUDGE = 1e-6
@@ -32,12 +33,12 @@ class Lens:
     """Along x and y."""
     principal_px: tuple[float, float]
     coefficients: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
-    """In the order of OpenCV; zeros are a pinhole."""
+    """In the order of the model; zeros of brown are a pinhole, of a fisheye an equidistant one."""
     model: LensModel = "brown"
 
     def __post_init__(self) -> None:
-        if len(self.coefficients) not in _NUM_COEFFICIENTS[self.model]:
-            counts = " or ".join(str(count) for count in _NUM_COEFFICIENTS[self.model])
+        if len(self.coefficients) not in NUM_COEFFICIENTS[self.model]:
+            counts = " or ".join(str(count) for count in NUM_COEFFICIENTS[self.model])
             raise ValueError(f"a lens of the model {self.model} has {counts} coefficients, got {self.coefficients}")
         numbers = (*self.focal_px, *self.principal_px, *self.coefficients)
         if not all(math.isfinite(number) for number in numbers) or min(self.focal_px) <= 0:
@@ -50,24 +51,11 @@ class Lens:
 
     def distorted(self, ray: Tensor) -> Tensor:
         """Rays (..., 2), x / z and y / z, as the lens bends them."""
-        x, y = ray.unbind(-1)
-        square = x * x + y * y
-        if self.model == "fisheye":
-            radius = square.sqrt()
-            angle = torch.atan(radius)
-            bent, power = torch.ones_like(angle), angle * angle
-            for k, coefficient in enumerate(self.coefficients, 1):
-                bent = bent + coefficient * power**k
-            return ray * torch.where(radius > 0, angle * bent / radius.clamp(min=1e-300), 1.0)[..., None]
-        k1, k2, p1, p2, k3 = (*self.coefficients, 0.0)[:5]
-        radial = 1 + square * (k1 + square * (k2 + square * k3))
-        bent_x = x * radial + 2 * p1 * x * y + p2 * (square + 2 * x * x)
-        bent_y = y * radial + p1 * (square + 2 * y * y) + 2 * p2 * x * y
-        return torch.stack([bent_x, bent_y], -1)
+        return self._bent(self._place(ray))
 
     def to_pixels(self, ray: Tensor) -> Tensor:
         """Rays (..., 2) -> pixels (..., 2) of the photo."""
-        return self.distorted(ray) * torch.tensor(self.focal_px).to(ray) + torch.tensor(self.principal_px).to(ray)
+        return self.distorted(ray) * ray.new_tensor(self.focal_px) + ray.new_tensor(self.principal_px)
 
     def bent(self, points_m: Tensor) -> Tensor:
         """Points (..., 3) of the camera frame, moved sideways so that the pinhole camera that stands for the lens shows
@@ -75,8 +63,8 @@ class Lens:
         points = points_m.double()
         depth = points[..., 2:]
         ray = points[..., :2] / depth
-        moved = (self.to_pixels(ray) - torch.tensor(self.principal_px).to(ray)) / self.pinhole_focal_px * depth
-        is_shown = self._shows(ray, torch.linalg.det(self._slope(ray))) & (depth[..., 0] > _NEAR_M)
+        moved = (self.to_pixels(ray) - ray.new_tensor(self.principal_px)) / self.pinhole_focal_px * depth
+        is_shown = self._shows(self._place(ray), self._stretch(ray)) & (depth[..., 0] > _NEAR_M)
         return torch.where(is_shown[..., None], torch.cat([moved, depth], -1), points).to(points_m)
 
     def to_pinhole(self, points_px: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,22 +76,67 @@ class Lens:
         """
         principal, focal = (torch.tensor(value, dtype=torch.float64) for value in (self.principal_px, self.focal_px))
         bent = (points_px.double().cpu() - principal) / focal
-        ray = bent.clone()
+        place = bent.clone()
         for _ in range(_STEPS):
-            slope = self._slope(ray)
-            inverse = torch.linalg.inv(torch.where(slope.isfinite(), slope, torch.eye(2).double()))
-            ray = ray + (inverse @ (bent - self.distorted(ray))[..., None]).squeeze(-1)
-        stretch = torch.linalg.det(self._slope(ray))
-        found = ((self.distorted(ray) - bent).abs().amax(-1) < _MAX_ERROR) & self._shows(ray, stretch)
+            slope = _slope(self._bent, place)
+            # Not finite where the lens has no slope: what is searched for from there is not found.
+            inverse = torch.linalg.inv_ex(torch.where(slope.isfinite(), slope, torch.eye(2).double())).inverse
+            place = place + (inverse @ (bent - self._bent(place))[..., None]).squeeze(-1)
+        ray = self._ray(place)
+        stretch = self._stretch(ray)
+        found = ((self._bent(place) - bent).abs().amax(-1) < _MAX_ERROR) & self._shows(place, stretch)
         pinhole = torch.where(found[..., None], ray * self.pinhole_focal_px + principal, torch.nan)
         return pinhole.to(points_px), torch.where(found, stretch.rsqrt(), torch.nan).to(points_px)
 
-    def _shows(self, ray: Tensor, stretch: Tensor) -> Tensor:
-        """Which rays (...) are within the edge of the lens, by the determinant of ``_slope``."""
-        return (stretch > _MIN_STRETCH) & ((ray * self.distorted(ray)).sum(-1) >= 0)
+    def _place(self, ray: Tensor) -> Tensor:
+        """Rays (..., 2) as vectors of the length of which the model has a polynomial: their angle from the axis for a
+        fisheye, so that its slope is mild out to 90 degrees."""
+        if self.model == "brown":
+            return ray
+        # The least that has a slope at the axis, and moves no other ray.
+        length = (ray.square().sum(-1, keepdim=True) + 1e-30).sqrt()
+        return ray * (torch.atan(length) / length)
 
-    def _slope(self, ray: Tensor) -> Tensor:
-        """How a bent ray moves with the ray, (..., 2, 2)."""
-        nudges = torch.eye(2, dtype=ray.dtype) * _NUDGE
-        columns = [(self.distorted(ray + nudge) - self.distorted(ray - nudge)) / (2 * _NUDGE) for nudge in nudges]
-        return torch.stack(columns, -1)
+    def _ray(self, place: Tensor) -> Tensor:
+        """The rays of ``_place``."""
+        if self.model == "brown":
+            return place
+        angle = (place.square().sum(-1, keepdim=True) + 1e-30).sqrt()
+        return place * (angle.tan() / angle)
+
+    def _bent(self, place: Tensor) -> Tensor:
+        """Rays as the lens bends them, of ``_place`` (..., 2)."""
+        square = place.square().sum(-1, keepdim=True)
+        radial, power = torch.ones_like(square), torch.ones_like(square)
+        for index in RADIAL[self.model]:
+            if index < len(self.coefficients):
+                power = power * square
+                radial = radial + self.coefficients[index] * power
+        if self.model == "brown":
+            (p1, p2), (x, y) = self.coefficients[2:4], place.unbind(-1)
+            shift_x = 2 * p1 * x * y + p2 * (square[..., 0] + 2 * x * x)
+            shift_y = p1 * (square[..., 0] + 2 * y * y) + 2 * p2 * x * y
+            return place * radial + torch.stack([shift_x, shift_y], -1)
+        bent = place * radial
+        if self.model == "fisheye":
+            return bent
+        p1, p2, s1, s2, s3, s4 = self.coefficients[6:]
+        tangential, prism, prism_squared = (bent.new_tensor(pair) for pair in ((p1, p2), (s1, s3), (s2, s4)))
+        square = bent.square().sum(-1, keepdim=True)
+        shift = square * (tangential + prism + square * prism_squared)
+        return bent * (1 + 2 * (bent * tangential).sum(-1, keepdim=True)) + shift
+
+    def _stretch(self, ray: Tensor) -> Tensor:
+        """How many times the area around a ray (...) is bent to."""
+        return torch.linalg.det(_slope(self.distorted, ray))
+
+    def _shows(self, place: Tensor, stretch: Tensor) -> Tensor:
+        """Which rays (...) are within the edge of the lens, by ``_place`` and ``_stretch``."""
+        is_outwards = (place * self._bent(place)).sum(-1) >= 0
+        return (stretch > _MIN_STRETCH) & is_outwards & (place.norm(dim=-1) < edge_of(self.model, self.coefficients))
+
+
+def _slope(function: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """How (..., 2) moves with (..., 2), (..., 2, 2)."""
+    nudges = torch.eye(2, dtype=at.dtype) * _NUDGE
+    return torch.stack([(function(at + nudge) - function(at - nudge)) / (2 * _NUDGE) for nudge in nudges], -1)

@@ -25,6 +25,12 @@ keypoints: none
 purpose: test
 """
 
+GLASSES = [
+    *(610.0, 702.5, 709.25),
+    *(0.4037, -0.4848, 0.1309, 1.1937, -1.4109, 0.4817, 5e-4, -3e-4, -9e-4, 2e-4, 7e-4, -1e-4),
+]
+"""f, cx, cy, k1..k6, p1, p2, s1..s4 of the sensor of Aria glasses, of 1408 px."""
+
 
 def look_at_middle(degrees: float, distance_m: float = 4.0) -> np.ndarray:
     """(3, 4) rotation and translation from the world, y down, to a camera of the ring."""
@@ -82,3 +88,10 @@ def open_scenes(root: Path, *, boxes: str = "manifest", **layout: Any) -> Adapte
     path = write_scene_manifest(root, **layout)
     path.write_text(path.read_text().replace("boxes: detector", f"boxes: {boxes}"))
     return open_adapter(load_manifest(path))
+
+
+def glasses_calibration(**changed: Any) -> dict[str, Any]:
+    """A calibration of glasses as Project Aria writes it."""
+    projection = {"Name": "FisheyeRadTanThinPrism", "Params": GLASSES} | changed
+    cameras = [{"Label": "camera-slam-left"}, {"Label": "camera-rgb", "Projection": projection}]
+    return {"tracking_timestamp_us": 1, "CameraCalibrations": cameras}

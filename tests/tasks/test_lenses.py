@@ -19,6 +19,11 @@ LENSES = (
     CalibratedLens(model="fisheye", coefficients=(0.05, -0.01, 0.004, -0.001), focal_xy_px=(900.0, 905.0)),
     None,
     CalibratedLens(model="brown", coefficients=(0.0, 0.0, 0.0, 0.0), focal_xy_px=(1000.0, 1040.0)),
+    CalibratedLens(
+        model="fisheye624",
+        coefficients=(0.4, -0.5, 0.1, 1.2, -1.4, 0.5, 5e-4, -3e-4, -9e-4, 2e-4, 7e-4, -1e-4),
+        focal_xy_px=(610.0, 610.0),
+    ),
 )
 
 
@@ -37,7 +42,7 @@ def rows_of(*lenses):
 
 def test_keypoints_are_where_a_pinhole_camera_shows_them():
     rng = np.random.default_rng(0)
-    rays = np.stack([rng.uniform(-0.6, 0.6, (4, 133)), rng.uniform(-0.4, 0.4, (4, 133))], -1)
+    rays = np.stack([rng.uniform(-0.6, 0.6, (5, 133)), rng.uniform(-0.4, 0.4, (5, 133))], -1)
     rows = rows_of(*LENSES)
     shown, expected = [], []
     for row, ray in zip(rows.table.to_pylist(), torch.from_numpy(rays), strict=True):
@@ -45,7 +50,7 @@ def test_keypoints_are_where_a_pinhole_camera_shows_them():
         shown.append(lens.to_pixels(ray).numpy())
         expected.append((ray * row["focal_px"]).numpy() + PRINCIPAL)
     shown = np.array(shown, np.float32)
-    found, sigma = pinhole_keypoints(rows, shown, np.full((4, 133), 2.0, np.float32))
+    found, sigma = pinhole_keypoints(rows, shown, np.full((5, 133), 2.0, np.float32))
     np.testing.assert_allclose(found, expected, atol=0.01)
     assert np.array_equal(found[2], shown[2])
     assert (sigma[2] == 2).all()
@@ -54,13 +59,13 @@ def test_keypoints_are_where_a_pinhole_camera_shows_them():
 
 def test_points_in_a_photo_are_where_the_lens_shows_them():
     rng = np.random.default_rng(0)
-    points = np.concatenate([rng.uniform(-0.5, 0.5, (4, 133, 2)), rng.uniform(1.5, 3.0, (4, 133, 1))], -1)
+    points = np.concatenate([rng.uniform(-0.5, 0.5, (5, 133, 2)), rng.uniform(1.5, 3.0, (5, 133, 1))], -1)
     rows = rows_of(*LENSES)
     shown = photo_points(rows, points)
-    back, _ = pinhole_keypoints(rows, shown, np.ones((4, 133)))
+    back, _ = pinhole_keypoints(rows, shown, np.ones((5, 133)))
     focal = np.array([row["focal_px"] for row in rows.table.to_pylist()])
     np.testing.assert_allclose(back, focal[:, None, None] * points[..., :2] / points[..., 2:] + PRINCIPAL, atol=0.01)
-    assert np.abs(shown - back)[[0, 1, 3]].max((1, 2)).min() > 1
+    assert np.abs(shown - back)[[0, 1, 3, 4]].max((1, 2)).min() > 0.2
     np.testing.assert_allclose(shown[2], back[2], atol=1e-9)
 
 

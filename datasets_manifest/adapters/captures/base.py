@@ -11,8 +11,12 @@ import numpy as np
 from datasets_manifest.adapters.base import PersonRecord
 from datasets_manifest.adapters.camera_files import CameraEntry, CameraFile
 from datasets_manifest.adapters.captures.seen import box_of
+from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.schema.truth_3d import PointsAre, Truth3d
 
+WORN_PARTS: frozenset[TrustedPart] = frozenset({"left_hand", "right_hand"})
+"""Of a person who wears the camera: it sees hands, arms and perhaps knees, upside down and from where no estimator of
+bodies has learnt them."""
 SizeOf = Callable[[str], tuple[int, int] | None]
 """Width and height of a camera's photos by its name, px; None of photos that cannot be read."""
 
@@ -28,14 +32,24 @@ class KnownPeople:
     left_out: Mapping[str, int] = field(default_factory=dict)
     """What of the files is not among them, in the words of the summary."""
 
-    def seen_by(self, number: int, camera: CameraEntry, world_to_camera: np.ndarray) -> tuple[PersonRecord, ...]:
-        """The people of a photo: those of whom the camera has enough in view."""
+    def seen_by(
+        self, number: int, camera: CameraEntry, world_to_camera: np.ndarray, wearer: int | None = None
+    ) -> tuple[PersonRecord, ...]:
+        """The people of a photo: those of whom the camera has enough in view.
+
+        Args:
+            number: Of the photo.
+            camera: As it is calibrated.
+            world_to_camera: (3, 4) metres.
+            wearer: Number of the person who wears the camera, of whom hands alone are trusted.
+        """
         people = []
         for track, points in sorted(self.points_m.get(number, {}).items()):
             box = box_of(points, camera, world_to_camera)
             if box is not None:
                 truth = Truth3d(frame="world", keypoints_m=points, points_are=self.points_are)
-                people.append(PersonRecord(index=track, bbox_xyxy=box, truth_3d=truth, track=track))
+                trusted = WORN_PARTS if track == wearer else frozenset(TRUSTED_PARTS)
+                people.append(PersonRecord(index=track, bbox_xyxy=box, truth_3d=truth, track=track, trusted=trusted))
         return tuple(people)
 
 

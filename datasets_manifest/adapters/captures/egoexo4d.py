@@ -4,9 +4,11 @@
     takes/<take>/trajectory/gopro_calibs.csv                    where the GoPros stand, and their fisheye lenses
     takes/<take>/frame_aligned_videos/<camera>.mp4              30 frames a second, those of one number of one moment
     annotations/ego_pose/<split>/body/annotation/<uid>.json     by frame: 3D of the wearer, metres, in the take's world
+    takes/<take>/trajectory/online_calibration.jsonl            the lens of the glasses
+    annotations/ego_pose/<split>/camera_pose/<uid>.json         by frame: where the glasses are in the take's world
 
-Only these calibrations are used: the cameras beside the annotations are those of undistorted pictures that are not
-distributed. So are the annotated points in 2D, which are of undistorted pictures too.
+Only these calibrations are used: lenses beside the annotations are those of undistorted pictures that are not
+distributed. So are the annotated points in 2D, which are not read.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from datasets_manifest.adapters.camera_files import CameraEntry, CameraFile, Row
+from datasets_manifest.adapters.captures.aria import calibrated_glasses, upright_place
 from datasets_manifest.adapters.captures.base import KnownPeople, SizeOf
+from datasets_manifest.adapters.captures.placed import PlacedCameras, Worn
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS
 from datasets_manifest.sources.image_source import ImageSource
@@ -35,6 +39,7 @@ _FINGERS = {"thumb": 1, "index": 5, "middle": 9, "ring": 13, "pinky": 17}
 _HANDS = {"left": 91, "right": 112}
 _BODY = {name: index for index, name in enumerate(KEYPOINT_SETS["coco"].points)}
 _WEARER = 0
+_GLASSES_FILE = "online_calibration.jsonl"
 
 
 class EgoExo4DCapture:
@@ -43,10 +48,11 @@ class EgoExo4DCapture:
     Args:
         images: The data set.
         people: Path of the wearer's 3D, with ``{take_uid}``; more of them add points, as those of hands.
+        glasses: Path of where the glasses are, with ``{take_uid}``; without it they do not count.
     """
 
-    def __init__(self, images: ImageSource, people: tuple[str, ...]) -> None:
-        self._images, self._people = images, people
+    def __init__(self, images: ImageSource, people: tuple[str, ...], glasses: str | None = None) -> None:
+        self._images, self._people, self._glasses = images, people, glasses
         self._uids: dict[str, str] | None = None
 
     def cameras(self, scene: str, file: str, size_of: SizeOf) -> CameraFile:
@@ -65,9 +71,32 @@ class EgoExo4DCapture:
                     cameras[name] = _camera(row, size)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise ValueError(f"{path}: the camera {row.get('cam_uid')!r} cannot be used ({error})") from error
+        worn: dict[str, Worn] = {}
+        for name, places in self._glasses_places(scene).items():
+            if (size := size_of(name)) is not None:
+                cameras[name] = calibrated_glasses(path.parent / _GLASSES_FILE, size)
+                worn[name] = Worn(_WEARER, places.get)
         if not cameras:
             raise ValueError(f"{path}: none of its cameras has a known place and a video")
-        return CameraFile(unit="m", direction="camera_to_world", synchronised=True, cameras=cameras)
+        return PlacedCameras(unit="m", direction="camera_to_world", synchronised=True, cameras=cameras, worn=worn)
+
+    def _glasses_places(self, scene: str) -> dict[str, dict[int, np.ndarray]]:
+        """Glasses -> number of a frame -> (3, 4) world to camera; nothing of takes without the file."""
+        if self._glasses is None:
+            return {}
+        path = inside(self._images.root, self._glasses.format(take_uid=self._uid_of(scene)), links="follow")
+        content = _json(path) if path.is_file() else {}
+        try:
+            return {
+                name: {
+                    int(frame): upright_place(np.asarray(place, np.float64).reshape(3, 4))
+                    for frame, place in camera["camera_extrinsics"].items()
+                }
+                for name, camera in content.items()
+                if isinstance(camera, dict) and isinstance(camera.get("camera_extrinsics"), dict)
+            }
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: expected camera_extrinsics, 3 x 4 a frame ({error})") from error
 
     def people(self, scene: str, numbers: range) -> KnownPeople:
         """See ``Capture``."""

@@ -5,6 +5,7 @@
     colmap/workplace/scale.npy                             of scenes without glasses: from COLMAP's world to metres
     colmap/workplace/cam01.npy                             of a camera that was placed by hand: from COLMAP's world
     processed_data/poses3d/00001.npy                       of each person (17, 4) or (133, 4): x, y, z, score
+    ego/aria01/calib/00001.txt                             lens of the glasses, and where they were in their own world
 
 COLMAP's world has a size of its own, so the way from metres to it is no rigid motion. What is told here is rigid: the
 point in COLMAP's camera, divided by that scale. Pixels of COLMAP are counted from the corner of the photo.
@@ -15,14 +16,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from datasets_manifest.adapters.camera_files import CameraEntry, CameraFile
+from datasets_manifest.adapters.captures.aria import upright_camera, upright_place
 from datasets_manifest.adapters.captures.base import KnownPeople, SizeOf
+from datasets_manifest.adapters.captures.placed import PlacedCameras, Worn
 from datasets_manifest.paths import inside
 from datasets_manifest.restricted_pickle import unpickle
 from datasets_manifest.sources.image_source import ImageSource
@@ -31,23 +34,12 @@ _FISHEYE = "OPENCV_FISHEYE"
 _GLASSES = (1408, 1408)
 """Photos of Aria glasses, whose lens COLMAP's model is not."""
 _TRANSFORMS, _SCALE = "colmap_from_aria_transforms.pkl", "scale.npy"
+_NUM_LENS_NUMBERS = 15
+"""Of glasses."""
 _FIRST_GLASSES = "aria01"
 """Their world is the scene's."""
 _MOST_OFF = 0.01
 """That the axes of the way to COLMAP's world may differ in length, and from right angles."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegisteredCameras(CameraFile):
-    """Cameras of whose photos COLMAP placed some."""
-
-    poses: Mapping[str, Mapping[int, np.ndarray]]
-    """Camera -> number of a photo that is placed -> (3, 4) world to camera, metres."""
-
-    def world_to_camera(self, name: str, number: int | None = None) -> np.ndarray:
-        """(3, 4) of the photo that is placed and nearest in time; of the first without a number."""
-        placed = self.poses[name]
-        return placed[min(placed) if number is None else min(placed, key=lambda own: (abs(own - number), own))]
 
 
 class EgoHumansCapture:
@@ -57,16 +49,25 @@ class EgoHumansCapture:
         images: The data set.
         people: Path of the people of a moment, with ``{scene}`` and ``{frame}``.
         leave_out: Cameras that do not count, by the end of the scene's name: those that the publisher calls invalid.
+        glasses: Path of where glasses are, with ``{scene}``, ``{camera}`` and ``{frame}``; without it they do not
+            count.
     """
 
-    def __init__(self, images: ImageSource, people: str | None, leave_out: Mapping[str, tuple[str, ...]]) -> None:
-        self._images, self._people, self._leave_out = images, people, leave_out
+    def __init__(
+        self,
+        images: ImageSource,
+        people: str | None,
+        leave_out: Mapping[str, tuple[str, ...]],
+        glasses: str | None = None,
+    ) -> None:
+        self._images, self._people, self._leave_out, self._glasses = images, people, leave_out, glasses
 
     def cameras(self, scene: str, file: str, size_of: SizeOf) -> CameraFile:
         """See ``Capture``."""
         folder = inside(self._images.root, file, links="follow")
         lenses = _lenses(folder / "cameras.txt")
-        metres_to_colmap = _metres_to_colmap(folder)
+        to_colmap = _to_colmap(folder)
+        metres_to_colmap = to_colmap[_FIRST_GLASSES]
         poses: defaultdict[str, dict[int, np.ndarray]] = defaultdict(dict)
         lens_of: dict[str, CameraEntry] = {}
         invalid = {name for end, names in self._leave_out.items() if scene.endswith(end) for name in names}
@@ -80,11 +81,37 @@ class EgoHumansCapture:
         for path in sorted(folder.glob("*.npy")):
             if path.stem in lens_of:  # Placed by hand, because COLMAP's place is wrong.
                 poses[path.stem] = {1: _rigid(_matrix(_load(path), path) @ metres_to_colmap, str(path))}
-        if not poses:
+        worn: dict[str, Worn] = {}
+        for name in () if self._glasses is None else to_colmap.keys() - invalid:
+            size_px, first = size_of(name), self._calibration(scene, name, 1)
+            if size_px is not None and first is not None:
+                to_own = np.linalg.inv(to_colmap[name]) @ metres_to_colmap
+                worn[name] = Worn(_number_of(name, folder), partial(self._glasses_place, scene, name, to_own))
+                lens_of[name] = upright_camera(first[0], size_px)
+        if not lens_of:
             raise ValueError(f"{folder}: none of its cameras counts; is it the COLMAP folder of {scene}?")
-        return RegisteredCameras(
-            unit="m", direction="world_to_camera", synchronised=True, cameras=lens_of, poses=dict(poses)
+        return PlacedCameras(
+            unit="m", direction="world_to_camera", synchronised=True, cameras=lens_of, poses=dict(poses), worn=worn
         )
+
+    def _calibration(self, scene: str, name: str, number: int) -> tuple[list[float], np.ndarray] | None:
+        """Numbers of the lens of glasses and (4, 4) from their world to the sensor; None where there is no file."""
+        text = str(self._glasses).format(scene=scene, camera=name, frame=f"{number:05d}")
+        path = inside(self._images.root, text, links="follow")
+        if not path.is_file():
+            return None
+        words = [line.split() for line in _lines(path)]
+        try:  # A header, who it is, then the colour camera in two lines, before two others.
+            first = [len(own) for own in words].index(_NUM_LENS_NUMBERS)
+            place = np.reshape(_floats(words[first + 1]), (4, 3)).T
+            return _floats(words[first]), _matrix(place, path)
+        except (IndexError, ValueError) as error:
+            raise ValueError(f"{path}: expected a calibration of glasses ({error})") from error
+
+    def _glasses_place(self, scene: str, name: str, to_own: np.ndarray, number: int) -> np.ndarray | None:
+        """Where glasses are in the scene's world; ``to_own`` (4, 4) is the way to theirs."""
+        found = self._calibration(scene, name, number)
+        return None if found is None else upright_place(_rigid(found[1] @ to_own, f"{name} of {scene}"))
 
     def people(self, scene: str, numbers: range) -> KnownPeople:
         """See ``Capture``."""
@@ -164,15 +191,16 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
 
-def _metres_to_colmap(folder: Path) -> np.ndarray:
-    """(4, 4) from the world in metres to COLMAP's."""
+def _to_colmap(folder: Path) -> dict[str, np.ndarray]:
+    """Glasses -> (4, 4) from their world in metres to COLMAP's; the world of the first ones is the scene's, also of
+    scenes without glasses."""
     if (path := folder / _TRANSFORMS).is_file():
         content = unpickle(path.read_bytes(), str(path))
         if not isinstance(content, dict) or _FIRST_GLASSES not in content:
             raise ValueError(f"{path}: expected a transform of {_FIRST_GLASSES}, whose world is the scene's")
-        return _matrix(content[_FIRST_GLASSES], path)
+        return {str(name): _matrix(matrix, path) for name, matrix in content.items()}
     if (path := folder / _SCALE).is_file():
-        return np.linalg.inv(_matrix(_load(path), path))
+        return {_FIRST_GLASSES: np.linalg.inv(_matrix(_load(path), path))}
     raise ValueError(
         f"{folder}: expected {_TRANSFORMS} or {_SCALE}, which say how large COLMAP's world is; put it there"
     )

@@ -20,12 +20,13 @@ V = TypeVar("V")
 def open_capture(images: ImageSource, layout: SceneLayout) -> Capture:
     """Return the reader of a layout's kind, which is not own."""
     if layout.kind == "egoexo4d":
-        return EgoExo4DCapture(images, layout.people)
+        return EgoExo4DCapture(images, layout.people, layout.ego_cameras)
     if layout.kind == "human36m":
         return Human36mCapture(images, layout.people)
     if layout.kind == "mpi_inf_3dhp":
         return MpiInf3dhpCapture(images, layout.cameras, layout.people[0] if layout.people else None)
-    return EgoHumansCapture(images, layout.people[0] if layout.people else None, layout.leave_out)
+    people = layout.people[0] if layout.people else None
+    return EgoHumansCapture(images, people, layout.leave_out, layout.ego_cameras)
 
 
 def calibrated(taken: Mapping[str, V], file: CameraFile, only: Sequence[str] | None) -> dict[str, V]:

@@ -11,7 +11,7 @@ from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.evidence import pack_arrays
-from datasets_manifest.schema.group_columns import NUM_LENS_COEFFICIENTS, place_columns
+from datasets_manifest.schema.group_columns import MOST_LENS_COEFFICIENTS, NUM_LENS_COEFFICIENTS, place_columns
 from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
 from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
 from datasets_manifest.schema.trusted import TRUSTED_PARTS
@@ -75,6 +75,8 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
         **pack_arrays([person.truth or None for person in people], "truth"),
     }
     in_groups = any(photo.place is not None for photo in photos)
+    has_most = any(photo.lens is not None and len(photo.lens.coefficients) > NUM_LENS_COEFFICIENTS for photo in photos)
+    num_coefficients = MOST_LENS_COEFFICIENTS if has_most else NUM_LENS_COEFFICIENTS
     if in_groups:
         places = [photo.place for photo in photos]
         columns |= {
@@ -85,10 +87,13 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
     if in_groups or any(photo.lens is not None for photo in photos):
         lenses = [photo.lens for photo in photos]
         columns["lens_model"] = [lens and lens.model for lens in lenses]
-        columns["lens_coefficients"] = [lens and (*lens.coefficients, 0.0)[:NUM_LENS_COEFFICIENTS] for lens in lenses]
+        columns["lens_coefficients"] = [
+            lens and np.pad(lens.coefficients, (0, num_coefficients - len(lens.coefficients))) for lens in lenses
+        ]
         columns["focal_xy_px"] = [lens and lens.focal_xy_px for lens in lenses]
     columns |= _optional_columns(people, manifest)
-    return table_from_columns(columns, plan_schema(in_groups=in_groups, optional=columns.keys()))
+    schema = plan_schema(in_groups=in_groups, optional=columns.keys(), num_coefficients=num_coefficients)
+    return table_from_columns(columns, schema)
 
 
 def _optional_columns(people: Sequence[PersonRecord], manifest: Manifest) -> dict[str, Values]:

@@ -10,7 +10,7 @@ import torch
 
 from datasets_manifest.schema.columns import Columns, Values, joined, table_from_columns
 from datasets_manifest.schema.group_columns import GROUP_COLUMNS, lens_columns, place_columns
-from datasets_manifest.schema.labels import ErrorCode, Status
+from datasets_manifest.schema.labels import ErrorCode, Status, with_widths
 from fitting.refine import Camera, RefineResult, refine
 from fitting.sparse_body import SparseBody
 from model.batches import take_rows
@@ -267,7 +267,7 @@ def _with_groups(
             fit.world_to_camera[own] if own >= 0 and np.isfinite(fit.world_to_camera[own]).all() else stated.as_py()
             for own, stated in zip(fit_rows, columns["world_to_camera"], strict=True)
         ]
-    schema = pa.schema([table.schema.field(name) for name in GROUP_COLUMNS])
+    schema = with_widths(pa.schema([table.schema.field(name) for name in GROUP_COLUMNS]), people.plan.table.schema)
     said = table_from_columns(columns, schema)
     for name in GROUP_COLUMNS:
         table = table.set_column(table.schema.get_field_index(name), schema.field(name), said[name])

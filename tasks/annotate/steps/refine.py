@@ -57,7 +57,8 @@ def refine_labels(job: ShardJob) -> pa.Table:
         tables.append(label_table(picked, result, schema, outcome))
     table = joined(tables, schema, [np.flatnonzero(is_failed), chosen][: len(tables)])
     for field in lens_columns() if has_lens else ():
-        table = table.set_column(table.schema.get_field_index(field.name), field, photos.table[field.name])
+        own = photos.table.schema.field(field.name)
+        table = table.set_column(table.schema.get_field_index(field.name), own, photos.table[field.name])
     return with_label_source(table, plan, None) if has_truth else table
 
 

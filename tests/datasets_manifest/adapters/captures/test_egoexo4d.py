@@ -3,13 +3,15 @@
 import csv
 import json
 
+import cv2
 import numpy as np
 import pytest
 from inventories import inventory_of
-from scenes import open_scenes
+from scenes import glasses_calibration, open_scenes
 from video_files import write_video
 
 from datasets_manifest.adapters.base import CalibratedLens
+from datasets_manifest.adapters.captures.base import WORN_PARTS
 
 EGOEXO = {
     "kind": "egoexo4d",
@@ -78,3 +80,34 @@ def test_a_video_of_other_proportions_is_refused(take):
     path.write_text(path.read_text().replace("192,128", "128,192"))
     with pytest.raises(ValueError, match=r"cam01.*calibrated for 128 x 192 px and its video has 96 x 64"):
         list(open_scenes(take, **EGOEXO).entries())
+
+
+EGO = {
+    "ego": "takes/{scene}/frame_aligned_videos/{camera}_214-1.mp4",
+    "ego_cameras": "annotations/ego_pose/train/camera_pose/{take_uid}.json",
+}
+
+
+def test_glasses_of_a_take_are_where_its_poses_say(take):
+    for name in ("cam01", "aria01_214-1"):
+        path = str(take / f"takes/cook/frame_aligned_videos/{name}.mp4")
+        writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 30, (96, 96))
+        for _ in range(10):
+            writer.write(np.zeros((96, 96, 3), np.uint8))
+        writer.release()
+    calibs = take / "takes/cook/trajectory/gopro_calibs.csv"
+    calibs.write_text(calibs.read_text().replace("192,128", "192,192"))
+    (calibs.parent / "online_calibration.jsonl").write_text(json.dumps(glasses_calibration()) + "\n")
+    poses = take / "annotations/ego_pose/train/camera_pose"
+    poses.mkdir(parents=True)
+    sensor = np.linalg.inv([[0, -1, 0], [1, 0, 0], [0, 0, 1]]) @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.2]])
+    said = {"metadata": {"take_uid": "u1"}, "cam01": {"camera_extrinsics": sensor.tolist()}}
+    said["aria01"] = {"camera_intrinsics": np.eye(3).tolist(), "camera_extrinsics": {"7": sensor.tolist()}}
+    (poses / "u1.json").write_text(json.dumps(said))
+    inventory = inventory_of(open_scenes(take, **EGOEXO, **EGO))
+    records = {record.place.camera: record for record in inventory.records}
+    assert records.keys() == {"cam01", "aria01"}
+    np.testing.assert_allclose(records["aria01"].place.world_to_camera, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0.2]])
+    (person,) = records["aria01"].people
+    assert person.trusted == WORN_PARTS
+    assert records["aria01"].path.startswith("takes/cook/frame_aligned_videos/aria01_214-1.mp4")

@@ -7,11 +7,15 @@ import re
 import numpy as np
 import pytest
 from inventories import inventory_of
-from scenes import open_scenes, write_photo
+from scenes import GLASSES, open_scenes, write_photo
+from scipy.spatial.transform import Rotation
 
 from datasets_manifest.adapters.camera_files import CameraEntry
+from datasets_manifest.adapters.captures.aria import upright_camera, upright_place
+from datasets_manifest.adapters.captures.base import WORN_PARTS
 from datasets_manifest.adapters.captures.seen import box_of, project
 from datasets_manifest.manifest import load_manifest
+from datasets_manifest.schema.trusted import TRUSTED_PARTS
 
 EGOHUMANS = {
     "kind": "egohumans",
@@ -172,3 +176,87 @@ def test_a_hostile_file_of_people_is_refused(tagging):
     save_object(tagging / "01_tagging/001_tagging/processed_data/poses3d/00001.npy", {"aria01": Hostile()})
     with pytest.raises(ValueError, match="eval"):
         list(open_scenes(tagging, **EGOHUMANS).entries())
+
+
+EGO = {"ego": "{scene}/ego/{camera}/images/rgb/{frame}.jpg", "ego_cameras": "{scene}/ego/{camera}/calib/{frame}.txt"}
+HANDS = [(0.1 * x, -0.3 + 0.05 * y, 0.4) for x in (-1, 1) for y in (0, 1)]
+"""Points before the eyes of the wearer."""
+
+
+@pytest.fixture
+def worn(tagging):
+    """The scene of EgoHumans with two glasses; those of aria02 have a world of their own, turned and moved against the
+    scene's, and are at the scene's (3, 0, 0) in frame 1, looking at it."""
+    scene = tagging / "01_tagging/001_tagging"
+    own = np.eye(4)
+    own[:3, :3], own[:3, 3] = Rotation.from_euler("xyz", [0.3, -1.0, 2.0]).as_matrix(), [1.0, 2.0, 3.0]
+    to_colmap = np.diag([2.0, 2.0, 2.0, 1.0])
+    transforms = {"aria01": to_colmap, "aria02": to_colmap @ own}
+    (scene / "colmap/workplace/colmap_from_aria_transforms.pkl").write_bytes(pickle.dumps(transforms, protocol=4))
+    to_sensor = np.eye(4)
+    to_sensor[:3] = np.linalg.inv([[0, -1, 0], [1, 0, 0], [0, 0, 1]]) @ look_from_the_side()
+    for name, place in (("aria01", np.eye(4)), ("aria02", to_sensor @ own)):
+        write_photo(scene / f"ego/{name}/images/rgb/00001.jpg", (352, 352))
+        write_photo(scene / f"ego/{name}/images/rgb/00002.jpg", (352, 352))
+        lines = ["Serial, intrinsics (radtanthinprism), extrinsic (3x4)", "serial", " ".join(map(str, GLASSES))]
+        lines += [" ".join(str(number) for number in place[:3].T.ravel()), *["0"] * 4]
+        path = scene / f"ego/{name}/calib/00001.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join(lines))
+    wearer = np.zeros((133, 4))
+    wearer[:4] = [[*place, 1] for place in (np.array(HANDS) @ look_from_the_side()[:, :3]) + [3.0, 0.0, 0.0]]
+    other = np.zeros((133, 4))
+    other[:4] = [(0, 0, 1, 1), (0.4, 0, 1, 1), (-0.4, 0.2, 1, 1), (0, -0.4, 1, 1)]
+    save_object(scene / "processed_data/poses3d/00001.npy", {"aria01": other, "aria02": wearer})
+    return tagging
+
+
+def look_from_the_side():
+    """(3, 4) world to the camera of upright photos at (3, 0, 0), that looks along -x."""
+    turn = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+    return np.concatenate([turn, -turn @ [[3.0], [0.0], [0.0]]], 1)
+
+
+def test_glasses_do_not_count_unless_they_are_asked_for(worn):
+    cameras = {record.place.camera for record in inventory_of(open_scenes(worn, **EGOHUMANS)).records}
+    assert cameras == {"cam01"}
+
+
+def test_glasses_are_where_their_calibration_of_the_moment_says(worn):
+    inventory = inventory_of(open_scenes(worn, **EGOHUMANS, **EGO, boxes="detector"))
+    records = {record.place.camera: record for record in inventory.records if record.place.frame == 1}
+    np.testing.assert_allclose(records["aria02"].place.world_to_camera, look_from_the_side(), atol=1e-9)
+    np.testing.assert_allclose(records["aria01"].place.world_to_camera, upright_place(np.eye(3, 4)), atol=1e-9)
+    assert records["aria02"].lens.model == "fisheye624"
+    assert records["aria02"].focal_px == pytest.approx(610 / 4)
+    assert [record.place.camera for record in inventory.records if record.place.frame == 2] == ["cam01"]
+    assert inventory.notes["photos by glasses whose place is not known left out"] == 2
+
+
+def test_of_who_wears_the_camera_hands_alone_are_trusted(worn):
+    inventory = inventory_of(open_scenes(worn, **EGOHUMANS, **EGO))
+    people = {record.place.camera: {own.track: own for own in record.people} for record in inventory.records}
+    assert people["aria02"][2].trusted == WORN_PARTS
+    assert people["aria02"].keys() == {1, 2}
+    assert people["aria02"][1].trusted == people["cam01"][1].trusted == frozenset(TRUSTED_PARTS)
+    record = next(record for record in inventory.records if record.place.camera == "aria02")
+    seen = project(
+        people["aria02"][2].truth_3d.keypoints_m[:4, :3], upright_camera(GLASSES, (352, 352)),
+        record.place.world_to_camera,
+    )  # fmt: skip
+    box = people["aria02"][2].bbox_xyxy
+    assert ((seen > box[:2]) & (seen < box[2:])).all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ego_cameras": None}, "both or neither"),
+        ({"ego": "{scene}/{camera}.mp4"}, "images are photos, got"),
+        ({"ego": "{scene}/ego.jpg"}, "ego: expected a path with {camera} and {frame}"),
+        ({"kind": "mpi_inf_3dhp"}, "glasses are of egohumans, harmony4d, egoexo4d"),
+    ],
+)
+def test_a_layout_of_glasses_that_cannot_be_is_a_sentence(worn, changed, said):
+    with pytest.raises(ValueError, match=said):
+        open_scenes(worn, **(EGOHUMANS | EGO | changed))

@@ -16,15 +16,18 @@ from table_rows import table_from_rows
 
 from datasets_manifest.adapters.base import CalibratedLens, ImageRecord, PersonRecord, Place
 from datasets_manifest.manifest import load_manifest
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
-from datasets_manifest.schema.part_files import PLAN_SCHEMA
+from datasets_manifest.schema.part_files import PLAN_SCHEMA, plan_schema
 from datasets_manifest.schema.truth_3d import Truth3d, truth_3d_of
+from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan import plan as planning
 from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace, shard_of
+from tasks.lenses import lens_of
 
 
 @pytest.fixture
@@ -325,3 +328,23 @@ def test_a_plan_states_the_lens_of_a_camera_that_is_no_pinhole():
     np.testing.assert_allclose(rows[0]["lens_coefficients"], [0.1, 0, 0, 0, 0])
     assert [row["lens_coefficients"] for row in rows[1:]] == [[1, 2, 3, 4, 0], None]
     assert [row["focal_xy_px"] for row in rows] == [[510, 490], [5, 5], None]
+
+
+def test_lenses_of_glasses_make_the_column_of_their_shard_wider_and_of_no_other(tmp_path):
+    glasses = CalibratedLens(model="fisheye624", coefficients=tuple(np.arange(12.0).tolist()), focal_xy_px=(5.0, 5.0))
+    manifest = replace(load_manifest("demo_people"), boxes="manifest")
+    widths = {}
+    for name, lenses in {"plain": (LENS, None), "wide": (LENS, glasses, None)}.items():
+        records = [
+            ImageRecord(image_id=str(i), path="a", people=(PersonRecord(index=0),), lens=lens, principal_px=(9.0, 9.0))
+            for i, lens in enumerate(lenses)
+        ]
+        footer = Footer(config={}, code_version="1", manifest={}, shard="00000")
+        write_shard(tmp_path / name, plan_table(records, manifest), footer)
+        read = Columns(read_shard(tmp_path / name, plan_schema(optional=None)))
+        widths[name] = read["lens_coefficients"].shape[1]
+        assert [None if lens is None else lens.model for lens in map(lens_of, read.table.to_pylist())] == [
+            None if lens is None else lens.model for lens in lenses
+        ]
+    assert widths == {"plain": 5, "wide": 12}
+    assert lens_of(read.table.to_pylist()[1]).coefficients == glasses.coefficients

@@ -150,8 +150,10 @@ def test_every_part_has_its_quality_and_the_old_name_is_the_bodys(refined):
     assert [row["quality"] for row in rows] == [row["body_quality"] for row in rows]
 
 
-def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypatch):
-    lens = CalibratedLens(model="brown", coefficients=(-0.2, 0.05, 0.0, 0.0), focal_xy_px=(100.0, 100.0))
+@pytest.mark.parametrize(("model", "width"), [("brown", 5), ("fisheye624", 12)])
+def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypatch, model, width):
+    coefficients = (-0.2, 0.05, *[0.0] * (2 if model == "brown" else 10))
+    lens = CalibratedLens(model=model, coefficients=coefficients, focal_xy_px=(100.0, 100.0))
     box = np.array([0, 0, 80, 120], np.float32)
     photos = [
         ImageRecord(
@@ -179,5 +181,6 @@ def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypa
     seen = given[0].keypoints_px.numpy()
     np.testing.assert_array_equal(seen[0], points[0, :, :2])
     assert (seen[1, 0] - [70, 100] > [1.0, 1.0]).all(), "a barrel squeezes what is away from the middle"
-    assert [row["lens_model"] for row in labels] == [None, "brown"]
+    assert [row["lens_model"] for row in labels] == [None, model]
+    assert len(labels[1]["lens_coefficients"]) == width
     assert labels[1]["focal_xy_px"] == [100, 100]
