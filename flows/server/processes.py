@@ -81,6 +81,14 @@ def is_alive(daemon: Daemon) -> bool:
         return False
 
 
+def environment_of(process: Daemon | psutil.Process) -> dict[str, str]:
+    """The environment that the process was started with; empty if it is gone."""
+    try:
+        return psutil.Process(process.pid).environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
 def members(state_dir: Path) -> list[psutil.Process]:
     """All living processes that carry the mark of this folder, but for the caller and its ancestors."""
     mark = str(state_dir.resolve())

@@ -10,7 +10,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,8 +33,24 @@ AUTOMATION = "crash-zombie-flows"
 """Name of the automation that marks silent flow runs as Crashed."""
 
 
-def provision(api_url: str, *, gpu_slots: int) -> None:
+FLOWS = (
+    "annotate-part-labels",
+    "evaluate",
+    "evaluate-benchmarks",
+    "finetune-renderer",
+    "train-photometric",
+    "train-regressor",
+)
+"""Names of the project's flows: the automation minds these only, on a server that others use too."""
+
+
+def provision(api_url: str, *, gpu_slots: int, keep_limit: bool = False) -> None:
     """Creates work pool, GPU limit and automation on the server at ``api_url``.
+
+    Args:
+        api_url: Address of the server's API.
+        gpu_slots: Size of the GPU limit.
+        keep_limit: Leaves a GPU limit that is there as it is.
 
     Raises:
         ValueError: ``gpu_slots`` is smaller than 1.
@@ -44,10 +60,10 @@ def provision(api_url: str, *, gpu_slots: int) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: api_url}):
-        asyncio.run(_provision(gpu_slots))
+        asyncio.run(_provision(gpu_slots, keep_limit))
 
 
-async def _provision(gpu_slots: int) -> None:
+async def _provision(gpu_slots: int, keep_limit: bool) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
@@ -55,9 +71,10 @@ async def _provision(gpu_slots: int) -> None:
     async with get_client() as client:
         with contextlib.suppress(ObjectAlreadyExists):
             await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
-        await client.upsert_global_concurrency_limit_by_name(name=GPU_LIMIT, limit=gpu_slots)
-        # A limit that somebody switched off in the UI would let every task through.
-        await client.update_global_concurrency_limit(GPU_LIMIT, GlobalConcurrencyLimitUpdate(active=True))
+        if not (keep_limit and await _has_limit(client)):
+            await client.upsert_global_concurrency_limit_by_name(name=GPU_LIMIT, limit=gpu_slots)
+            # A limit that somebody switched off in the UI would let every task through.
+            await client.update_global_concurrency_limit(GPU_LIMIT, GlobalConcurrencyLimitUpdate(active=True))
 
         wanted = zombie_automation()
         existing = await client.read_automations_by_name(AUTOMATION)
@@ -68,8 +85,18 @@ async def _provision(gpu_slots: int) -> None:
         await client.create_automation(wanted)
 
 
+async def _has_limit(client) -> bool:
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        await client.read_global_concurrency_limit_by_name(GPU_LIMIT)
+    except ObjectNotFound:
+        return False
+    return True
+
+
 def zombie_automation():
-    """The automation that marks a flow run as Crashed once its heartbeats stop without a final state.
+    """The automation that marks a flow run of the project as Crashed once its heartbeats stop without a final state.
 
     Any other event of the run counts as a sign of life too. So a run that ends in a state of its own name, for example
     ``Failed`` named "2 shards failed", is never crashed after the fact.
@@ -86,6 +113,9 @@ def zombie_automation():
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.*"},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            match_related=ResourceSpecification(
+                {"prefect.resource.role": "flow", "prefect.resource.name": list(FLOWS)}
+            ),
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -136,8 +166,13 @@ async def _wait_for_worker(timeout_s: float) -> bool:
     return False
 
 
-def crash_unfinished(api_url: str, message: str) -> int:
+def crash_unfinished(api_url: str, message: str, *, run_ids: Collection[str] | None = None) -> int:
     """Marks the flow runs that the server takes for running as Crashed, when their processes are known to be gone.
+
+    Args:
+        api_url: Address of the server's API.
+        message: Why.
+        run_ids: The flow runs that are meant; by default all are.
 
     Returns:
         How many there were.
@@ -145,10 +180,10 @@ def crash_unfinished(api_url: str, message: str) -> int:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: api_url}):
-        return asyncio.run(_crash_unfinished(message))
+        return asyncio.run(_crash_unfinished(message, run_ids))
 
 
-async def _crash_unfinished(message: str) -> int:
+async def _crash_unfinished(message: str, run_ids: Collection[str] | None) -> int:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
     from prefect.client.schemas.objects import StateType
@@ -159,6 +194,8 @@ async def _crash_unfinished(message: str) -> int:
         runs = await client.read_flow_runs(
             flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished)))
         )
+        if run_ids is not None:
+            runs = [run for run in runs if str(run.id) in run_ids]
         for run in runs:
             await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
     return len(runs)

@@ -29,7 +29,7 @@ def annotate_part_labels(datasets: list[str] | None = None, params: str = "param
     overrides = overrides or {}
     time.sleep(overrides.get("sleep", 0))
     for dataset in datasets or ["toy"]:
-        futures = [hands.submit(dataset, index) for index in range(2)]
+        futures = [hands.submit(dataset, index) for index in range(overrides.get("shards", 2))]
         for future in futures:
             future.result()
 '''

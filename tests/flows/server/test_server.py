@@ -18,8 +18,8 @@ import pytest
 import yaml
 from prefect_project import PROJECT, make_project
 
+from flows.server import address_file, processes, provision
 from flows.server import local_server as server
-from flows.server import processes, provision
 
 
 def _get(url: str, body: dict | None = None):
@@ -51,6 +51,16 @@ def test_prefect_yaml_names_the_flows_and_no_machine():
     for deployment in deployments:
         assert (deployment["name"], deployment["work_pool"]["name"]) == ("local", provision.WORK_POOL)
     assert str(Path.home()) not in text
+
+
+def test_the_automation_minds_every_flow_of_the_project():
+    names = {
+        ast.literal_eval(node.value)
+        for path in (PROJECT / "flows").glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith("FLOW_NAME")
+    }
+    assert sorted(names) == sorted(provision.FLOWS)
 
 
 def test_nothing_is_sent_outside(monkeypatch, tmp_path):
@@ -104,7 +114,7 @@ def test_down_without_a_server_does_nothing(tmp_path):
 
 def test_a_settings_file_left_by_a_dead_server_is_removed_and_a_persons_own_is_not(tmp_path):
     toml = tmp_path / "prefect.toml"
-    toml.write_text(server._TOML_MARK + "\n[api]\nurl = 'http://127.0.0.1:1/api'\n")
+    toml.write_text(address_file.MARK + "\n[api]\nurl = 'http://127.0.0.1:1/api'\n")
     assert server.forget_dead_server(tmp_path)
     assert not toml.exists()
     toml.write_text("[api]\nurl = 'http://127.0.0.1:1/api'\n")
