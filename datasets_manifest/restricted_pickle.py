@@ -12,7 +12,7 @@ import math
 import pickle
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -278,9 +278,32 @@ def pickled(value: Any) -> bytes:
     Raises:
         TypeError: There is something else in it.
     """
+    out = io.BytesIO()
+    write_pickle(value, out)
+    return out.getvalue()
+
+
+def write_pickle(value: Any, file: IO[bytes]) -> None:
+    """Writes what ``pickled`` gives; the bytes of one large array are in memory at a time.
+
+    Raises:
+        TypeError: As ``pickled``.
+    """
     _check_plain(value)
-    # A name is written out once, where it first occurs: before the bytes of any array.
-    return pickle.dumps(value, protocol=_PROTOCOL).replace(_NUMPY, _NUMPY_OF_BEFORE, 1)
+    pickle.Pickler(_OfBefore(file), _PROTOCOL).dump(value)
+
+
+class _OfBefore:
+    """A file that gets numpy's modules by the names of before."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._is_named = file, False
+
+    def write(self, data: Any) -> int:
+        """A name is written out once, where it first occurs: before the bytes of any array."""
+        if not self._is_named and _NUMPY in (data := bytes(data)):
+            self._is_named, data = True, data.replace(_NUMPY, _NUMPY_OF_BEFORE, 1)
+        return self._file.write(data)
 
 
 def _check_plain(value: Any) -> None:

@@ -46,8 +46,12 @@ class JointBody:
 
     def joints(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """(B, 55, 3) camera frame, metres, SMPL-X order; of columns as ``pose_bodies`` takes them."""
+        return self.joints_of(EhmParameters.from_columns(columns)).double().numpy()
+
+    def joints_of(self, people: EhmParameters) -> torch.Tensor:
+        """(B, 55, 3) likewise, of people of any number of coefficients."""
         with torch.inference_mode():
-            return self._body(EhmParameters.from_columns(columns).resized(self._body.size)).joints.double().numpy()
+            return self._body.posed_joints(people.resized(self._body.size))
 
 
 class Statures:
@@ -64,5 +68,5 @@ class Statures:
         people = people.resized(self._body.size)
         shape = {name: getattr(people, name) for name in ("betas", "flame_shape", "head_scale")}
         with torch.inference_mode():
-            ends = self._body(EhmParameters.neutral(len(people), size=people.size, **shape)).extra_vertices
+            ends = self._body.extra_vertices_at_rest(EhmParameters.neutral(len(people), size=people.size, **shape))
         return (ends[:, 0, 1] - ends[:, 1, 1]).double().numpy()

@@ -36,6 +36,12 @@ class FLAME(SkinnedBody):
         rest, joints = self.rest(coefficients, None if eyelids is None else batch.vector("eyelids", eyelids, 2))
         return batch.restored(self.skin(rest, joints, rotations, root))
 
+    def keep_vertices(self, ids: Tensor) -> None:
+        """As of every body; the eyelids' directions too."""
+        super().keep_vertices(ids)
+        if self.eyelid_dirs is not None:
+            self.eyelid_dirs = self.eyelid_dirs.unflatten(1, (-1, 3))[:, ids].flatten(1)
+
     def rest(self, coefficients: Tensor, eyelids: Tensor | None) -> tuple[Tensor, Tensor]:
         """Flat batch: (N, S + E) and (N, 2) -> rest vertices (N, V, 3), rest joints (N, 5, 3)."""
         rest = lbs.blend(self.template, self.dirs, coefficients)

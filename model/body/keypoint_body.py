@@ -84,23 +84,41 @@ class KeypointBody(nn.Module):
         ):
             self.register_buffer(name, value, persistent=False)
 
+    def posed_joints(self, people: EhmParameters) -> Tensor:
+        """(B, 55, 3) joints of B people alone, without a vertex; see ``forward``."""
+        self._check(people)
+        rest_joints, rotations = self.rest.joints_at_rest(people)
+        joints = lbs.forward_kinematics(rotations, rest_joints, self.tree)[1]
+        return _placed(joints, people)
+
+    def extra_vertices_at_rest(self, people: EhmParameters) -> Tensor:
+        """(B, X, 3) the extra vertices of B people before any joint turns; see ``forward``."""
+        self._check(people)
+        return self.rest(people)[0][:, self.extra_rows]
+
+    def _check(self, people: EhmParameters) -> None:
+        if people.size != self.size:
+            raise ValueError(f"numbers of coefficients: expected {self.size}, got {people.size}")
+
     def forward(self, people: EhmParameters) -> KeypointOutput:
         """Pose the points of B people; eyelids are without effect where the head has no directions for them.
 
         Raises:
             ValueError: The numbers of coefficients are not those of this body.
         """
-        if people.size != self.size:
-            raise ValueError(f"numbers of coefficients: expected {self.size}, got {people.size}")
+        self._check(people)
         rest, rest_joints, rotations = self.rest(people)
         if self.posedirs is not None:
             rest = torch.addmm(rest.flatten(1), lbs.pose_feature(rotations), self.posedirs).unflatten(1, (-1, 3))
         world, joints = lbs.forward_kinematics(rotations, rest_joints, self.tree)
-        if people.transl_m is not None:
-            joints = joints + (people.transl_m - joints[:, 0])[:, None]
+        joints = _placed(joints, people)
         vertices = lbs.skin(rest, lbs.skinning_transforms(world, joints, rest_joints), self.skin_weights)
         keypoints = self.keypoints(vertices, joints, world[:, skeleton.HEAD], "camera")
         return KeypointOutput(joints=joints, keypoints=keypoints, extra_vertices=vertices[:, self.extra_rows])
+
+
+def _placed(joints: Tensor, people: EhmParameters) -> Tensor:
+    return joints if people.transl_m is None else joints + (people.transl_m - joints[:, 0])[:, None]
 
 
 class _BlendedPoints(nn.Module):
@@ -124,18 +142,23 @@ class _BlendedPoints(nn.Module):
         ):
             self.register_buffer(name, value, persistent=False)
 
-    def forward(self, people: EhmParameters) -> tuple[Tensor, Tensor, Tensor]:
-        """The head is scaled about its joint."""
-        coefficients, scale = people.rest_coefficients(), people.head_scale
-        rest = lbs.blend(self.rest_template, self.rest_dirs, coefficients).unflatten(1, (-1, 3))
+    def joints_at_rest(self, people: EhmParameters) -> tuple[Tensor, Tensor]:
+        """Rest joints and local rotations."""
+        coefficients = people.rest_coefficients()
         joints = lbs.blend(self.rest_joint_template, self.rest_joint_dirs, coefficients).unflatten(1, (-1, 3))
         head = joints[:, skeleton.HEAD : skeleton.HEAD + 1]
-        grow = (scale - 1.0)[:, None]
-        rest = rest + self.head_weight[:, None] * grow * (rest - head)
+        grow = (people.head_scale - 1.0)[:, None]
         first, last = skeleton.JAW, skeleton.RIGHT_EYE + 1
         face = joints[:, first:last] + grow * (joints[:, first:last] - head)
-        joints = torch.cat([joints[:, :first], face, joints[:, last:]], dim=1)
-        return rest, joints, people.local_rotations()
+        return torch.cat([joints[:, :first], face, joints[:, last:]], dim=1), people.local_rotations()
+
+    def forward(self, people: EhmParameters) -> tuple[Tensor, Tensor, Tensor]:
+        """The head is scaled about its joint."""
+        joints, rotations = self.joints_at_rest(people)
+        rest = lbs.blend(self.rest_template, self.rest_dirs, people.rest_coefficients()).unflatten(1, (-1, 3))
+        head = joints[:, skeleton.HEAD : skeleton.HEAD + 1]
+        rest = rest + self.head_weight[:, None] * (people.head_scale - 1.0)[:, None] * (rest - head)
+        return rest, joints, rotations
 
 
 class _PaperPoints(nn.Module):
@@ -146,5 +169,9 @@ class _PaperPoints(nn.Module):
         vertices, joints = paper_tables(assets, size, kept)
         self.vertices, self.joints = PaperRest(vertices), PaperRest(joints)
 
+    def joints_at_rest(self, people: EhmParameters) -> tuple[Tensor, Tensor]:
+        """Rest joints and local rotations."""
+        return self.joints(people), body_rotations(people)
+
     def forward(self, people: EhmParameters) -> tuple[Tensor, Tensor, Tensor]:
-        return self.vertices(people), self.joints(people), body_rotations(people)
+        return self.vertices(people), *self.joints_at_rest(people)

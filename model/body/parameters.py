@@ -130,6 +130,10 @@ class EhmParameters:
         padded = {name: torch.nn.functional.pad(value, (0, more)) for name, (value, more) in short.items() if more > 0}
         return dataclasses.replace(self, **padded) if padded else self
 
+    def take(self, rows: Tensor) -> EhmParameters:
+        """Some of the people, by their rows (N,) or by which (B,) bool they are."""
+        return dataclasses.replace(self, **{name: value[rows] for name, value in self.named().items()})
+
     @property
     def size(self) -> BodySize:
         """Numbers of coefficients."""

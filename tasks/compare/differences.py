@@ -18,18 +18,23 @@ from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.people import found_rows
 from model.body.ehms import EHMs
+from model.body.flame import FLAME
 from model.body.parameters import EhmParameters
 from model.body.skeleton import NUM_MAIN_JOINTS
 from model.imaging import camera as pinhole
 from model.imaging.camera import Camera
-from model.metrics.person import PosedByParameters, person_errors
+from model.metrics.hands import hand_pa_mpjpe_mm
+from model.metrics.head import rest_head
+from model.metrics.joints import mpjpe_mm, orientation_error_deg, pa_mpjpe_mm
 from model.metrics.summary import PairedDifference, paired_difference, rounded
 from tasks.compare.pairs import Paired
-from tasks.posing import Statures, known_values
+from tasks.posing import JointBody, Statures, known_values
 from tasks.report.figures import PART_TITLES, finite
 
-AT_ONCE = 128
+AT_ONCE = 512
 """People whose bodies are posed together."""
+EVERY_VERTEX = 8
+"""Of this many vertices of the head one is posed: their mean distance tells the face as well."""
 _NEEDED = ("transl_m", "global_orient", "body_pose", "focal_px", "principal_px", "bbox_xyxy")
 
 
@@ -50,7 +55,7 @@ MOVED: dict[str, Quantity] = {
     "place_mm": Quantity(title="Place of the pelvis", unit="mm", needs="body"),
     "left_hand_mm": Quantity(title="Left hand: joints after alignment", unit="mm", needs="left_hand"),
     "right_hand_mm": Quantity(title="Right hand: joints after alignment", unit="mm", needs="right_hand"),
-    "face_mm": Quantity(title="Face: head's vertices after alignment", unit="mm", needs="face"),
+    "face_mm": Quantity(title="Face: one in eight of the head's vertices, after alignment", unit="mm", needs="face"),
     "photo_percent": Quantity(title="In the photo: mean over the points of the body", unit="% of the box"),
 }
 """How far the second label is from the first."""
@@ -80,7 +85,11 @@ class Differences:
 
     def __init__(self, body: EHMs, num_worst: int) -> None:
         """Takes the body of the labels, and how many of those who are farthest apart to keep."""
-        self._pose, self._statures = PosedByParameters(body.assets, body.size), Statures(body)
+        self._joints, self._statures = JointBody(body), Statures(body)
+        self._flame = FLAME(
+            body.assets.flame, num_betas=body.size.num_flame_shape, num_expression=body.size.num_expression
+        )
+        self._flame.keep_vertices(torch.arange(0, body.assets.flame.num_vertices, EVERY_VERTEX))
         self._num_worst = num_worst
         self._values = defaultdict[str, list[np.ndarray]](list)
         self.worst: list[Worst] = []
@@ -103,22 +112,23 @@ class Differences:
 
     def _measure(self, a: Columns, b: Columns) -> None:
         people = [EhmParameters.from_columns(known_values(rows)) for rows in (a, b)]
-        posed = [self._pose(own) for own in people]
         trusted = {part: a[f"{part}_valid"] & b[f"{part}_valid"] for part in PART_NAMES}
         for part in PART_NAMES:
             pairs = zip(a[f"{part}_valid"].tolist(), b[f"{part}_valid"].tolist(), strict=True)
             self.flags[part].update(pairs)
-        errors = person_errors(posed[1], posed[0], trusted)
+        joints = [self._joints.joints_of(own) for own in people]
+        before, now = (own[:, :NUM_MAIN_JOINTS] for own in joints)
+        hands = hand_pa_mpjpe_mm(joints[1], joints[0]).numpy()
         place = [own.known("transl_m").double().numpy() for own in people]
         values = {
-            "pose_mm": errors["pa_mpjpe_mm"],
-            "joints_mm": errors["mpjpe_mm"],
-            "orient_deg": errors["orient_deg"],
+            "pose_mm": pa_mpjpe_mm(now, before).numpy(),
+            "joints_mm": mpjpe_mm(now, before).numpy(),
+            "orient_deg": orientation_error_deg(people[1].global_orient, people[0].global_orient).numpy(),
             "place_mm": 1000 * np.linalg.norm(place[1] - place[0], axis=1),
-            "left_hand_mm": errors["hand_pa_mpjpe_mm"][:, 0],
-            "right_hand_mm": errors["hand_pa_mpjpe_mm"][:, 1],
-            "face_mm": errors.get("head_pa_mm", errors["head_posed_pa_mm"]),
-            "photo_percent": _in_photo(a, b, [own.joints.double().numpy() for own in posed]),
+            "left_hand_mm": hands[:, 0],
+            "right_hand_mm": hands[:, 1],
+            "face_mm": self._face_mm(people, trusted["face"]),
+            "photo_percent": _in_photo(a, b, [own.double().numpy() for own in joints]),
         }
         stated = [
             {name: rows[name].astype(np.float64) for name in CHANGED if name in rows}
@@ -134,6 +144,15 @@ class Differences:
             own = values[name] if name in MOVED else stated[1][name] - stated[0][name]
             self._values[name].append(np.where(trusted[quantity.needs], own, np.nan) if quantity.needs else own)
         self._rank(np.where(trusted["body"], values["joints_mm"], np.nan), a, b)
+
+    @torch.inference_mode()
+    def _face_mm(self, people: list[EhmParameters], trusted: np.ndarray) -> np.ndarray:
+        """(P,) of the heads at rest that both trust, the only ones that are posed; NaN of others."""
+        found = np.full(len(trusted), np.nan)
+        if trusted.any():
+            before, now = (rest_head(self._flame, own.take(torch.from_numpy(trusted))) for own in people)
+            found[trusted] = pa_mpjpe_mm(now, before).numpy()
+        return found
 
     def _rank(self, joints_mm: np.ndarray, a: Columns, b: Columns) -> None:
         if not self._num_worst:

@@ -64,9 +64,11 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 def assigned(boxes: np.ndarray, others: np.ndarray) -> list[tuple[int, int]]:
     """Which of (P, 4) and (Q, 4) xyxy boxes are of one person: the pairs of largest overlap, by more than
     ``MIN_IOU``."""
+    iou = box_iou(boxes, others)
+    if iou.size == 1:  # Most photos: there is nothing to choose.
+        return [(0, 0)] if iou[0, 0] >= MIN_IOU else []
     from scipy.optimize import linear_sum_assignment  # Dear to import.
 
-    iou = box_iou(boxes, others)
     return [(int(i), int(j)) for i, j in zip(*linear_sum_assignment(-iou), strict=True) if iou[i, j] >= MIN_IOU]
 
 

@@ -9,7 +9,7 @@ the labels' is FLAME's, in ``pear_flame_expression``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ import numpy as np
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.keypoint_sets import NUM_HUMANDATA_POINTS, SMPLX_144
 from model.body import skeleton
+from tasks.export.people.npz_file import Column, Columns, write_npz
 from tasks.export.people.people import NUM_JOINTS, People, extent_xywh
-from tasks.export.people.target import BOX_MARGIN, Target, npz, stacked, texts
+from tasks.export.people.target import BOX_MARGIN, Target, texts
 
 _HANDS = {"left_hand": "lhand", "right_hand": "rhand"}
 _OWN = ("flame_shape", "flame_expression", "eyelids", "head_scale")
@@ -26,29 +27,36 @@ _OWN = ("flame_shape", "flame_expression", "eyelids", "head_scale")
 
 def write(batches: Iterable[People], target: Target) -> int:
     """Writes ``<stem>.npz``; returns the number of people."""
-    arrays = stacked(batches, lambda people: _columns(people, target.images(people)))
-    if not arrays:
-        return 0
-    count = len(arrays["image_path"])
+    with Columns(target.exported.folder) as own:
+        count = own.take(_columns(people, target.images(people)) for people in batches)
+        if count:
+            with target.opened(".npz", people=count) as file:
+                write_npz(file, _members(own.columns, target, count))
+    return count
+
+
+def _members(columns: Mapping[str, Column], target: Target, count: int) -> dict[str, Column | np.ndarray]:
     fitted, seen = np.zeros(NUM_HUMANDATA_POINTS, np.uint8), np.zeros(NUM_HUMANDATA_POINTS, np.uint8)
     fitted[:NUM_JOINTS], seen[list(SMPLX_144)] = 1, 1
-    smplx = {name.removeprefix("smplx/"): arrays.pop(name) for name in [*arrays] if name.startswith("smplx/")}
-    meta = {name.removeprefix("meta/"): arrays.pop(name) for name in [*arrays] if name.startswith("meta/")}
-    content: dict[str, Any] = arrays | {
+    smplx = {name.removeprefix("smplx/"): own.array() for name, own in columns.items() if name.startswith("smplx/")}
+    # Lists, as its readers expect.
+    meta = {name.removeprefix("meta/"): _list(own) for name, own in columns.items() if name.startswith("meta/")}
+    return {name: own for name, own in columns.items() if "/" not in name} | {
         "keypoints2d_smplx_mask": fitted,
         "keypoints3d_smplx_mask": fitted,
         "keypoints2d_original_mask": seen,
         "smplx": _object(smplx),
-        # Lists, as its readers expect.
-        "meta": _object({name: values.tolist() for name, values in meta.items()} | {"gender": ["neutral"] * count}),
+        "meta": _object(meta | {"gender": ["neutral"] * count}),
         "misc": _object(_misc(target)),
         "config": np.array(f"pear-pipeline/{target.stem}"),
         "__key_strict__": np.array(False),
         "__data_len__": np.array(count),
         "__keypoints_compressed__": np.array(False),
     }
-    target.write(".npz", npz(content), people=count)
-    return count
+
+
+def _list(column: Column) -> list[Any]:
+    return [value for batch in column.batches() for value in batch.tolist()]
 
 
 def _object(value: dict[str, Any]) -> np.ndarray:

@@ -12,26 +12,27 @@ from collections.abc import Iterable
 import numpy as np
 
 from datasets_manifest.schema.ehm_fields import BODY_GROUP_NAMES, PART_NAMES
+from tasks.export.people.npz_file import Columns, write_npz
 from tasks.export.people.people import People
-from tasks.export.people.target import Target, npz, stacked, texts
+from tasks.export.people.target import Target, texts
 
 
 def write(batches: Iterable[People], target: Target) -> int:
     """Writes ``<stem>.npz``; returns the number of people."""
-    arrays = stacked(batches, lambda people: _columns(people, target.images(people)))
-    if not arrays:
-        return 0
-    arrays |= {
-        "part_names": np.array(PART_NAMES),
-        "limb_names": np.array(BODY_GROUP_NAMES),
-        "gender": np.array("neutral"),
-        "flat_hand_mean": np.array(True),
-        "axes": np.array(target.exported.stated["axes"]),
-        "licence": np.array(target.terms.text),
-        "pear_body_model": np.array(json.dumps(dict(target.terms.body_model), sort_keys=True)),
-    }
-    count = len(arrays["image"])
-    target.write(".npz", npz(arrays), people=count)
+    with Columns(target.exported.folder) as own:
+        count = own.take(_columns(people, target.images(people)) for people in batches)
+        stated = {
+            "part_names": np.array(PART_NAMES),
+            "limb_names": np.array(BODY_GROUP_NAMES),
+            "gender": np.array("neutral"),
+            "flat_hand_mean": np.array(True),
+            "axes": np.array(target.exported.stated["axes"]),
+            "licence": np.array(target.terms.text),
+            "pear_body_model": np.array(json.dumps(dict(target.terms.body_model), sort_keys=True)),
+        }
+        if count:
+            with target.opened(".npz", people=count) as file:
+                write_npz(file, own.columns | stated)
     return count
 
 

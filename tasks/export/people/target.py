@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedWriter
 from typing import Any
 
 import numpy as np
 
-from datasets_manifest.files import write_bytes
+from datasets_manifest.files import whole_file, write_bytes
 from datasets_manifest.paths import inside
-from datasets_manifest.restricted_pickle import pickled
 from datasets_manifest.sources.image_source import ImageSource
 from fitting.delta_theta import DeltaTheta
 from tasks.export.exported import Exported
@@ -51,36 +50,18 @@ class Target:
         """Writes one file, called by the stem and its ending, and lists it."""
         self.put(f"{self.stem}{ending}", data, **told)
 
+    @contextmanager
+    def opened(self, ending: str, **told: Any) -> Iterator[BufferedWriter]:
+        """The same of a file that is written in a ``with`` block."""
+        name = f"{self.stem}{ending}"
+        with whole_file(inside(self.exported.folder, name)) as file:
+            yield file
+        self.exported.files[name] = told
+
     def put(self, name: str, data: bytes, **told: Any) -> None:
         """The same of a file with a name of its own."""
         write_bytes(inside(self.exported.folder, name), data)
         self.exported.files[name] = told
-
-
-def stacked(batches: Iterable[People], columns_of: Callable[[People], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Arrays (N, ...) of all people, batch by batch; empty without any."""
-    parts = [columns_of(people) for people in batches]
-    return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
-
-
-def npz(arrays: dict[str, Any]) -> bytes:
-    """An NPZ of named arrays; objects in it are pickled so that numpy of before 2 reads them too."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, values in arrays.items():
-            archive.writestr(f"{name}.npy", _npy(np.asarray(values)))
-    return out.getvalue()
-
-
-def _npy(array: np.ndarray) -> bytes:
-    out = io.BytesIO()
-    if array.dtype.hasobject:
-        header = {"descr": "|O", "fortran_order": False, "shape": array.shape}
-        np.lib.format.write_array_header_1_0(out, header)
-        out.write(pickled(array))
-    else:
-        np.lib.format.write_array(out, array, allow_pickle=False)
-    return out.getvalue()
 
 
 def texts(values: Sequence[str | None]) -> np.ndarray:

@@ -119,6 +119,24 @@ def assert_same_gradients(assets: EhmAssets, tolerance: float) -> None:
         )
 
 
+@pytest.mark.parametrize("fusion", ["blended", "paper"])
+def test_joints_alone_are_those_beside_vertices(with_correctives: EhmAssets, fusion) -> None:
+    body = KeypointBody(dataclasses.replace(with_correctives, fusion=fusion))
+    for given in (people(3), dataclasses.replace(people(3, seed=1), transl_m=None)):
+        torch.testing.assert_close(body.posed_joints(given), body(given).joints, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="expected BodySize"):
+        body.posed_joints(dataclasses.replace(people(3), betas=torch.zeros(3, 4)))
+
+
+@pytest.mark.parametrize("fusion", ["blended", "paper"])
+def test_vertices_at_rest_are_those_of_people_who_stand_still(assets: EhmAssets, fusion) -> None:
+    assets, ids = dataclasses.replace(assets, fusion=fusion), np.array([7, 4000, 12])
+    shape = {name: getattr(people(2), name) for name in ("betas", "flame_shape", "head_scale")}
+    still = EhmParameters.neutral(2, **shape)
+    found = KeypointBody(assets, extra_vertex_ids=ids).extra_vertices_at_rest(still)
+    torch.testing.assert_close(found, EHMs(assets)(still).vertices[:, ids], rtol=0, atol=2e-6)
+
+
 def test_fewer_coefficients_than_the_body_has(assets: EhmAssets) -> None:
     given = people(2)
     names = ("betas", "flame_shape", "flame_expression")

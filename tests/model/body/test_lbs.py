@@ -8,6 +8,7 @@ import torch
 from model.body import lbs
 from model.body.assets import EhmAssets, load_open_body
 from model.body.ehms import EHMs
+from model.body.flame import FLAME
 from model.body.parameters import EhmParameters
 from model.body.skinned import SkinnedBody
 from model.rotations import rotvec_to_rotmat
@@ -113,6 +114,15 @@ def test_a_body_of_some_vertices_is_the_rows_of_the_whole(assets: EhmAssets) -> 
     found = some(**arguments)
     assert (found.vertices - whole.vertices[:, ids]).abs().max() < 1e-6
     assert torch.equal(found.joints, whole.joints)
+
+
+def test_a_head_of_some_vertices_closes_its_eyes_too(assets: EhmAssets) -> None:
+    ids = torch.arange(0, assets.flame.num_vertices, 7)
+    head = FLAME(assets.flame)
+    arguments = {"eyelids": torch.tensor([[1.0, 0.5]]), "betas": torch.ones(1, 10)}
+    whole = head(**arguments)
+    head.keep_vertices(ids)
+    assert (head(**arguments).vertices - whole.vertices[:, ids]).abs().max() < 1e-6
 
 
 def test_weights_that_are_mostly_above_zero_stay_dense(assets: EhmAssets) -> None:

@@ -89,6 +89,17 @@ def test_points_that_no_similarity_moves_are_an_error_that_names_the_person():
                 similarity_align(*both)
 
 
+def test_many_people_are_measured_as_each_alone(monkeypatch):
+    moved, target = points(7, 9), points(7, 9)
+    alone = torch.cat([pa_mpjpe_mm(moved[k : k + 1], target[k : k + 1]) for k in range(7)])
+    monkeypatch.setattr("model.metrics.joints._POINTS_AT_ONCE", 20)
+    torch.testing.assert_close(pa_mpjpe_mm(moved, target), alone, rtol=1e-12, atol=0)
+    assert pa_mpjpe_mm(moved[:0], target[:0]).shape == (0,)
+    moved[5, 2, 0] = torch.nan
+    with pytest.raises(ValueError, match="sample 5: a point is not finite"):
+        pa_mpjpe_mm(moved, target)
+
+
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"\(2, 5, 3\) and \(2, 4, 3\)"):
         similarity_align(points(2, 5), points(2, 4))

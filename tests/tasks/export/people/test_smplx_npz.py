@@ -1,5 +1,6 @@
 """The NPZ of SMPL-X parameters, read again without pickle: the model gives the labels' points in the photo."""
 
+import io
 import logging
 
 import numpy as np
@@ -14,6 +15,7 @@ from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.store import write_shard
 from model.body import skeleton
 from tasks.display import Lines
+from tasks.export.people.npz_file import Columns, write_npz
 from tasks.export.run import ExportRequest, export_labels
 
 
@@ -75,3 +77,35 @@ def test_what_labels_come_from_is_told(file, columns, ehm, tmp_path):
     (written,) = export_labels(tmp_path / "labels", ehm, request, Lines(logging.getLogger("tests")))
     with np.load(written.folder / "moving_all.npz") as found:
         assert found["label_source"].tolist() == ["body in 3D"] * 6
+
+
+def test_columns_of_batches_are_one_array_of_what_holds_them_all(tmp_path):
+    """As numpy joins them, written without any of them whole; nothing is left beside the file."""
+    batches = [
+        {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "name": np.array(["a", "größer"]), "n": np.array([1, 2])},
+        {"x": np.ones((0, 3), np.float32), "name": np.zeros(0, "<U1"), "n": np.zeros(0, int)},
+        {"x": np.full((1, 3), np.nan, np.float32), "name": np.array(["人"]), "n": np.array([2.5])},
+    ]
+    for batch in batches:
+        batch["x"] = np.asfortranarray(batch["x"])
+    written = []
+    for _ in range(2):
+        out = io.BytesIO()
+        with Columns(tmp_path / "new") as own:
+            assert own.take(batches) == 3
+            write_npz(out, own.columns | {"said": np.array({"x": own.columns["x"].array()}, object)})
+        written.append(out.getvalue())
+    with np.load(io.BytesIO(written[0]), allow_pickle=True) as file:
+        for name in batches[0]:
+            wanted = np.concatenate([batch[name] for batch in batches])
+            assert file[name].dtype == wanted.dtype
+            np.testing.assert_array_equal(file[name], wanted)
+        np.testing.assert_array_equal(file["said"].item()["x"], file["x"])
+    assert written[0] == written[1]
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_nobody_gives_no_columns(tmp_path):
+    with Columns(tmp_path / "new") as own:
+        assert (own.take([]), own.columns) == (0, {})
+    assert not (tmp_path / "new").exists()
