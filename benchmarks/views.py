@@ -14,7 +14,15 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import clip_cases, clip_memory, crossing_cases, joining_cases, track_cases, view_cases
+from benchmarks import (
+    clip_cases,
+    clip_memory,
+    crossing_cases,
+    joining_cases,
+    relative_points,
+    track_cases,
+    view_cases,
+)
 from benchmarks.cases import Bench, merged
 from benchmarks.table import Column, Row, markdown
 from fitting.sparse_body import SparseBody
@@ -22,6 +30,7 @@ from model.body.assets import load_open_body
 
 CASES: dict[str, tuple[Callable[[Bench], list[Row]], tuple[Column, ...]]] = {
     **view_cases.CASES,
+    **relative_points.CASES,
     **clip_cases.CASES,
     **clip_memory.CASES,
     **track_cases.CASES,

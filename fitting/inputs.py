@@ -41,6 +41,9 @@ class Observations:
     camera, metres: the joints themselves, wherever the keypoints of hips and shoulders lie. None is nothing."""
     joints_sigma_m: Tensor | None = None
     """(B, 22) their standard deviation of an axis, inf for those that are not known."""
+    points_are_relative: Tensor | None = None
+    """(B,) bool: points and joints in 3D are known but for a shift of all of them, along the axes of the camera; where
+    a person is, the keypoints in the image say. None: nobody's are."""
 
     def __post_init__(self) -> None:
         count = self.keypoints_px.shape[0]
@@ -65,6 +68,12 @@ class Observations:
                     f"observations of {count} people need {name}_m ({count}, {number}, 3) and {name}_sigma_m "
                     f"({count}, {number}), or neither, got {found[0]} and {found[1]}"
                 )
+        flags = self.points_are_relative
+        if flags is not None and (flags.shape != (count,) or flags.dtype != torch.bool):
+            raise ValueError(
+                f"observations of {count} people need points_are_relative ({count},) of bool or None, got "
+                f"{tuple(flags.shape)} of {flags.dtype}"
+            )
         widths = {"surface_offset_m": NUM_SURFACE, "surface_sigma_m": NUM_SURFACE, "hidden_error_mm": 4}
         for name, width in widths.items():
             value = getattr(self, name)
@@ -85,7 +94,8 @@ class Observations:
     @property
     def without_points(self) -> "Observations":
         """The same people, nothing of whom is known in 3D."""
-        return replace(self, points_m=None, points_sigma_m=None, joints_m=None, joints_sigma_m=None)
+        nothing = dict.fromkeys(("points_m", "points_sigma_m", "joints_m", "joints_sigma_m", "points_are_relative"))
+        return replace(self, **nothing)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,7 +50,13 @@ def point_map(name: PointSetName) -> tuple[list[tuple[int, int]], list[tuple[int
     return pairs, [], len(places)
 
 
-def with_points(observations: Observations, name: PointSetName, places_m: Tensor, sigma_m: Tensor) -> Observations:
+def with_points(
+    observations: Observations,
+    name: PointSetName,
+    places_m: Tensor,
+    sigma_m: Tensor,
+    are_relative: Tensor | None = None,
+) -> Observations:
     """The observations with points of a set known in 3D, beside those of other sets that they know already.
 
     Args:
@@ -58,6 +64,8 @@ def with_points(observations: Observations, name: PointSetName, places_m: Tensor
         name: of the set.
         places_m: (B, K, 3) in the frame of the camera, metres; any value where a point is not known.
         sigma_m: (B, K) standard deviation of an axis, inf for points that are not known.
+        are_relative: (B,) bool: the points have an origin of their own, such as the root, though the axes of the
+            camera; so have then those of the other sets, with the same origin. None: as those that are known already.
     """
     keypoints, joints, number = point_map(name)
     count = len(observations.keypoints_px)
@@ -66,6 +74,12 @@ def with_points(observations: Observations, name: PointSetName, places_m: Tensor
             f"3D points of {name} for {count} people need places ({count}, {number}, 3) and sigmas "
             f"({count}, {number}), got {tuple(places_m.shape)} and {tuple(sigma_m.shape)}"
         )
+    if are_relative is not None:
+        before = observations.points_are_relative
+        before = torch.zeros_like(are_relative) if before is None else before
+        if bool(((before != are_relative) & observations.has_points & torch.isfinite(sigma_m).any(1)).any()):
+            raise ValueError("3D points of a person are relative in all sets or in none: state those of one origin")
+        observations = replace(observations, points_are_relative=before | are_relative)
     kinds = (("points", skeleton.NUM_KEYPOINTS, keypoints), ("joints", skeleton.NUM_MAIN_JOINTS, joints))
     for kind in kinds:
         observations = replace(observations, **_filled(observations, *kind, places_m, sigma_m))

@@ -12,8 +12,9 @@ from fitting.keypoint_term import precision_of
 from fitting.priors import hand_prior, pose_sigma_rad, surface_prior
 from fitting.problem import People, Problem
 from fitting.settings import RefineConfig
-from fitting.sightings import Sightings, Stated
+from fitting.sightings import Sightings
 from fitting.sparse_body import SparseBody
+from fitting.stated import Stated
 from fitting.unknowns import State
 from model.batches import map_tensors, put_rows, take_rows
 from model.body import skeleton
@@ -22,6 +23,8 @@ from model.imaging.camera import Camera
 
 _DEG = math.pi / 180
 _FIRST_EAR = 3
+_LEAST_PLACES = 2
+"""Keypoints that say where a person is: two, if it is known how they stand."""
 _SEARCHED = 16
 """People searched for at once: each is tried in several yaws."""
 
@@ -42,8 +45,10 @@ def check(
     precision = precision_of(observations.sigma_px.to(model.dtype), observed)
     bad_input, coarse = without_bad_values(coarse, camera, model.dtype)
     stated = Stated.of(observations, model.dtype)
-    known = precision > 0 if stated is None else (precision > 0) | (stated.as_keypoints[1] > 0)
-    usable = ~bad_input & (known.sum(1) >= config.min_points)
+    known, places = precision > 0, precision > 0
+    if stated is not None:
+        known, places = known | (stated.as_keypoints[1] > 0), places | (stated.placed.as_keypoints[1] > 0)
+    usable = ~bad_input & (known.sum(1) >= config.min_points) & (places.sum(1) >= _LEAST_PLACES)
     camera = Camera(
         focal_px=torch.where(bad_input, torch.ones_like(camera.focal_px), camera.focal_px),
         principal_px=torch.where(bad_input[:, None], torch.zeros_like(camera.principal_px), camera.principal_px),
@@ -58,7 +63,7 @@ def check(
     sightings = None
     if stated is not None:
         sightings = Sightings.of_one_camera(camera, observed, precision, stated)
-        observed, precision = with_stated(observed, precision, stated, camera)
+        observed, precision = with_stated(observed, precision, stated.placed, camera)
     people = People(
         keypoints_px=observed,
         precision=precision,
@@ -75,10 +80,12 @@ def check(
     )
     problem = Problem(model=model, config=config, people=people)
     start = problem.placed(people.start)
-    if coarse.transl_m is not None and sightings is None:
+    if coarse.transl_m is not None and (stated is None or stated.is_relative is not None):
         stated_m = coarse.transl_m.nan_to_num(0.0)
         points = model.forward(start).points
         given = coarse.body_valid & initialise.shows_person(points, stated_m, observed, precision, camera)
+        if stated is not None and stated.is_relative is not None:
+            given = given & stated.is_relative
         position = torch.where(given[:, None], pinhole.transl_to_position(stated_m), start.position)
         start = replace(start, position=position)
     return replace(problem, people=replace(people, start=start))

@@ -13,7 +13,7 @@ from fitting.priors import ORIENTED_JOINTS, Gaussian, linear_prior, orientation_
 from fitting.settings import LossScales, RefineConfig, Stage
 from fitting.shared import hold, shared_columns
 from fitting.sightings import Sightings
-from fitting.sightings_term import JointsTerm, SightingsTerm
+from fitting.sightings_term import JointsTerm, ShiftTerm, SightingsTerm
 from fitting.solver import Solution, Status, solve
 from fitting.sparse_body import SparseBody
 from fitting.terms import Term, TermSum
@@ -94,8 +94,8 @@ class Problem:
         people, sightings = self.people, self.people.sightings
         if sightings is None:
             return [KeypointTerm(self.model, people.keypoints_px, people.precision, people.camera, loss.keypoint)]
-        joints = JointsTerm(self.model, sightings.stated.joints_m, sightings.stated.joint_precision, loss.keypoint)
-        return [SightingsTerm(self.model, sightings, loss.keypoint), joints]
+        kinds = [SightingsTerm, JointsTerm] + [ShiftTerm] * (sightings.stated.is_relative is not None)
+        return [kind(self.model, sightings, loss.keypoint) for kind in kinds]
 
     def placed(self, start: State) -> State:
         """A state moved to where its body best meets what was observed, with the outline chosen for its head yaw."""
@@ -103,8 +103,12 @@ class Problem:
         if sightings is None:
             return initialise.place(self.model, start, people.keypoints_px, people.precision, people.camera)
         start = replace(start, contour_bin=self.model.contour_bin(start))
-        posed = self.model.forward(start)
-        return replace(start, position=transl_to_position(sightings.translation(posed.points, posed.joints[:, :22])))
+        posed, relative = self.model.forward(start), sightings.stated.is_relative
+        place = sightings.translation(posed.points, posed.joints[:, :22])
+        if relative is not None and sightings.keypoints_px.shape[1] == 1:
+            given = people.keypoints_px, people.precision, people.camera
+            place = torch.where(relative[:, None], initialise.solve_translation(posed.points, *given), place)
+        return replace(start, position=transl_to_position(place))
 
     def linear_prior(self) -> Gaussian:
         """About the additive unknowns (B, P)."""

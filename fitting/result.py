@@ -14,7 +14,7 @@ from fitting.priors import prior_precision
 from fitting.problem import Problem
 from fitting.quality import expected_errors_mm, figures_of, qualities
 from fitting.reprojection import Reprojection, face_turn_rad, measure_reprojection
-from fitting.sightings_term import JointsTerm, SightingsTerm
+from fitting.sightings_term import JointsTerm, ShiftTerm, SightingsTerm
 from fitting.solver import Solution, Status
 from fitting.sparse_body import SparseBody
 from fitting.uncertainty import Uncertainty, uncertainty
@@ -22,7 +22,7 @@ from fitting.unknowns import State, own_parameters, turned_rad
 from model.body.parameters import EhmParameters
 from model.imaging import camera as pinhole
 
-_COST_OF: dict[type, type] = {SightingsTerm: KeypointTerm, JointsTerm: KeypointTerm}
+_COST_OF: dict[type, type] = {SightingsTerm: KeypointTerm, JointsTerm: KeypointTerm, ShiftTerm: KeypointTerm}
 """Terms whose cost is told as that of another, so that all rows have the same."""
 _MIN_MET = 0.5
 """Share of the seen keypoints that a fit meets at least; one that meets fewer is a misfit."""

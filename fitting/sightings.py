@@ -5,14 +5,14 @@ Seen by a camera with rotation R and shift t, a point X of the reference camera'
 Legend: B people, V cameras, N 133 keypoints.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from fitting.folding import Folded, SightRows, fold, fold_lines, sight_rows, solved
-from fitting.inputs import Observations
-from fitting.keypoint_term import geman_mcclure, precision_of
+from fitting.keypoint_term import geman_mcclure
+from fitting.stated import Stated
 from model.body import skeleton
 from model.imaging.camera import NEAR_M, Camera
 
@@ -21,57 +21,6 @@ _SOFTNESS_SIGMA = 12.0
 _PART_SHARE = 0.3
 """Weight of face and hand points in the first place: many points, little extent."""
 _START_DEPTH_M = 5.0
-_ON_JOINTS = tuple(
-    (keypoint, joint) for keypoint, joint in skeleton.KEYPOINT_JOINT.items() if joint < skeleton.NUM_MAIN_JOINTS
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stated:
-    """Places known in 3D of B people, in the frame of a camera each; finite."""
-
-    points_m: Tensor
-    """(B, N, 3) keypoints."""
-    point_precision: Tensor
-    """(B, N) one over their sigma in metres, 0 for those not known."""
-    joints_m: Tensor
-    """(B, 22, 3) root and body joints of the model."""
-    joint_precision: Tensor
-    """(B, 22) one over their sigma in metres, 0 for those not known."""
-
-    @classmethod
-    def nothing(cls, like: Tensor) -> "Stated":
-        """Nothing known of as many people as there are in `like` (B, ...), of its type."""
-        points = like.new_zeros(len(like), skeleton.NUM_KEYPOINTS, 3)
-        joints = points[:, : skeleton.NUM_MAIN_JOINTS]
-        return cls(points_m=points, point_precision=points[..., 0], joints_m=joints, joint_precision=joints[..., 0])
-
-    @classmethod
-    def of(cls, observations: Observations, dtype: torch.dtype) -> "Stated | None":
-        """What observations know in 3D, in a floating-point type; None where they know nothing."""
-        if observations.points_m is None and observations.joints_m is None:
-            return None
-
-        def checked(place: Tensor | None, sigma: Tensor | None, number: int) -> tuple[Tensor, Tensor]:
-            if place is None or sigma is None:
-                none = observations.sigma_px.new_zeros(len(observations.sigma_px), number, 3, dtype=dtype)
-                return none, none[..., 0]
-            precision = precision_of(sigma.to(dtype), place.to(dtype))
-            return torch.where((precision > 0)[..., None], place.to(dtype), 0.0), precision
-
-        points = checked(observations.points_m, observations.points_sigma_m, skeleton.NUM_KEYPOINTS)
-        joints = checked(observations.joints_m, observations.joints_sigma_m, skeleton.NUM_MAIN_JOINTS)
-        return cls(points_m=points[0], point_precision=points[1], joints_m=joints[0], joint_precision=joints[1])
-
-    @property
-    def as_keypoints(self) -> tuple[Tensor, Tensor]:
-        """Keypoints (B, N, 3) and their precision (B, N), joints counted as the keypoints on them."""
-        points, precision = self.points_m.clone(), self.point_precision.clone()
-        for keypoint, joint in _ON_JOINTS:
-            better = self.joint_precision[:, joint] > precision[:, keypoint]
-            points[:, keypoint] = torch.where(better[:, None], self.joints_m[:, joint], points[:, keypoint])
-            precision[:, keypoint] = torch.where(better, self.joint_precision[:, joint], precision[:, keypoint])
-        return points, precision
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,15 +75,15 @@ class Sightings:
         shown = self.focal_px[..., None] * ray + self.principal_px[..., axis, None]
         return (shown - self.keypoints_px[..., axis]) * self.precision
 
-    def point_residual(self, points_m: Tensor) -> Tensor:
-        """Residuals (B, N, 3) of points (B, N, 3) against those stated in 3D, in standard deviations."""
-        return (points_m - self.stated.points_m) * self.stated.point_precision[..., None]
+    def met_by(self, points_m: Tensor, joints_m: Tensor, robust_scale: float) -> "Sightings":
+        """The same with the places in 3D where a body meets them best, see ``Stated.met_by``."""
+        return replace(self, stated=self.stated.met_by(points_m, joints_m, robust_scale))
 
     def cost(self, points_m: Tensor, robust_scale: float) -> Tensor:
         """Robust cost (B,) of points (B, N, 3): a loss for each camera's sight of a point."""
         x, y = self.residual(points_m)
         seen = geman_mcclure(x.square() + y.square(), robust_scale)[0].sum((1, 2))
-        return seen + geman_mcclure(self.point_residual(points_m).square().sum(-1), robust_scale)[0].sum(1)
+        return seen + geman_mcclure(self.stated.point_residual(points_m).square().sum(-1), robust_scale)[0].sum(1)
 
     def linear(self, points_m: Tensor, robust_scale: float) -> tuple[SightRows, tuple[Tensor, Tensor]]:
         """Weighted derivatives and residuals of the images of points, about where they are (B, N, 3)."""
@@ -151,7 +100,7 @@ class Sightings:
     def fold(self, points_m: Tensor, robust_scale: float) -> Folded:
         """What is known of the points (B, N), linear about where they are (B, N, 3)."""
         rows, off = self.linear(points_m, robust_scale)
-        apart = self.point_residual(points_m)
+        apart = self.stated.point_residual(points_m)
         weight = geman_mcclure(apart.square().sum(-1), robust_scale)[1] * self.stated.point_precision
         return fold(rows, *off).plus(weight * self.stated.point_precision, apart * weight[..., None])
 
@@ -178,6 +127,7 @@ class Sightings:
         base = self.focal_px[..., None] * self.precision * part
         place = points_m.new_zeros(len(points_m), 3)
         place[:, 2] = _START_DEPTH_M
+        known_places = self.stated.placed
         for turn in range(_ROUNDS):
             points, joints = points_m + place[:, None], joints_m + place[:, None]
             x, y, z = self.in_cameras(points)
@@ -187,8 +137,8 @@ class Sightings:
             gain = base * weight / far
             known = fold_lines(self.rotation, self.rays, gain, (x, y, z)).summed()
             for own, stated, precision in (
-                (points, self.stated.points_m, self.stated.point_precision),
-                (joints, self.stated.joints_m, self.stated.joint_precision),
+                (points, known_places.points_m, known_places.point_precision),
+                (joints, known_places.joints_m, known_places.joint_precision),
             ):
                 off = (own - stated) * precision[..., None]
                 weight = _soft(off.square().sum(-1), turn)

@@ -70,14 +70,19 @@ class Term(Protocol):
         ...
 
 
+class JoinsHands:
+    """Mark of a term that couples fingers with more than what keypoints of their hand move with, though not with those
+    of the other hand."""
+
+
 class TermSum:
     """A sum of terms over the posed body; what the solver sees."""
 
     def __init__(self, body: SparseBody, terms: list[Term], free: Tensor | None = None):
         """The body and the terms, all for the same people.
 
-        Fingers may be coupled only with what keypoints of their hand move with, and not with those of the other hand:
-        the solver relies on it.
+        Fingers may be coupled only with what keypoints of their hand move with (but for terms that `JoinsHands` marks),
+        and not with those of the other hand: the solver relies on it.
 
         Args:
             body: tables.
@@ -86,7 +91,8 @@ class TermSum:
         """
         self.body, self.terms, self.free = body, terms, free
         layout = body.layout
-        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=body.hand_reach)
+        reach = None if any(isinstance(term, JoinsHands) for term in terms) else body.hand_reach
+        self.arrow = Arrow(trunk=layout.num_common, num_branches=2, branch=layout.num_hand, reach=reach)
         self._normal: NormalEquations | None = None
 
     def evaluate(self, state: State) -> tuple[Tensor, Forward]:

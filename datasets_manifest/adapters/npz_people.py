@@ -19,6 +19,7 @@ from datasets_manifest.adapters.coco_values import RowError, is_text, size_px
 from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.npz_families import FAMILIES, KEYPOINTS_OF_HUMANDATA, points_of
 from datasets_manifest.adapters.people.npz_rows import NpzRows
+from datasets_manifest.adapters.people.points_3d import Points3dLayout
 from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
 from datasets_manifest.adapters.people.sam3d_body import focal_and_centre
 from datasets_manifest.adapters.people.unit_checks import check_people, check_scale
@@ -46,6 +47,13 @@ class NpzPeopleLayout:
     keypoint_set: KeypointSetName | None = None
     """What the points are where the family has other ones than usual, such as the 17 of Human3.6M in a file like
     SPIN's; null for the family's own."""
+    points_3d: Points3dLayout | None = None
+    """Of hmr2 and spin: how the points in 3D are to be taken, which labels are fitted to then; null: evaluation alone
+    reads them."""
+
+    def __post_init__(self) -> None:
+        if self.points_3d is not None and self.family not in ("hmr2", "spin"):
+            raise ValueError(f"points_3d: are of the families hmr2 and spin, got them with {self.family}")
 
 
 @register("npz_people")
@@ -85,7 +93,7 @@ class NpzPeopleAdapter(PublishedPeople[NpzPeopleLayout]):
             people: list[PersonRecord] = []
             for index, number in enumerate(numbers.tolist() if self._boxes == "manifest" else ()):
                 where = f"row {number} of {self._layout.file}"
-                read = partial(FAMILIES[self._layout.family].person, rows.row(number), index, where, own)
+                read = partial(self._person, rows.row(number), index, where, own)
                 person = person_or_reason(read, index, where, keypoints=self._keypoints)
                 if person.error_code:
                     detail = person.error_detail or ""
@@ -102,6 +110,10 @@ class NpzPeopleAdapter(PublishedPeople[NpzPeopleLayout]):
                 focal_px=focal,
                 principal_px=centre,
             )
+
+    def _person(self, row: dict[str, Any], index: int, where: str, own: KeypointSet) -> PersonRecord:
+        reader, points = FAMILIES[self._layout.family].person, self._layout.points_3d
+        return reader(row, index, where, own) if points is None else points.read(reader, row, index, where, own)
 
 
 def _camera(row: dict[str, Any]) -> tuple[float | None, tuple[float, float] | None]:

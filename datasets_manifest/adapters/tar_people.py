@@ -20,6 +20,7 @@ from datasets_manifest.adapters.coco_values import RowError
 from datasets_manifest.adapters.people import hmr2, pear, sam3d_body
 from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.hmr2_filters import Hmr2Filters
+from datasets_manifest.adapters.people.points_3d import Points3dLayout
 from datasets_manifest.adapters.people.reading import person_or_reason
 from datasets_manifest.adapters.people.tar_members import by_key, prefix_of, whole_archives
 from datasets_manifest.adapters.people.unit_checks import check_people
@@ -54,10 +55,14 @@ class TarPeopleLayout:
     """Keys that are left out, such as those known to be corrupt."""
     filters: Hmr2Filters | None = None
     """Of hmr2: what is left out of labels by their own figures; {} is what HMR2 leaves out, null nothing."""
+    points_3d: Points3dLayout | None = None
+    """Of hmr2: how the points in 3D are to be taken, which labels are fitted to then; null: evaluation alone reads
+    them."""
 
     def __post_init__(self) -> None:
-        if self.filters is not None and self.records != "hmr2":
-            raise ValueError(f"filters: are of records hmr2, got them with {self.records}")
+        for name in ("filters", "points_3d"):
+            if getattr(self, name) is not None and self.records != "hmr2":
+                raise ValueError(f"{name}: are of records hmr2, got them with {self.records}")
 
 
 @register("tar_people")
@@ -143,10 +148,12 @@ class TarPeopleAdapter(PublishedPeople[TarPeopleLayout]):
         if not isinstance(record, dict):
             detail = f"{where} must be a dict of arrays, got {type(record).__name__}."
             return PersonRecord(index=index, error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=detail)
-        filters, reader = self._layout.filters, _READERS[self._layout.records]
+        filters, points = self._layout.filters, self._layout.points_3d
+        reader = _READERS[self._layout.records]
 
         def read() -> PersonRecord:
-            return reader(record if filters is None else filters.applied(record), index, where)
+            own = record if filters is None else filters.applied(record)
+            return reader(own, index, where) if points is None else points.read(reader, own, index, where)
 
         return person_or_reason(read, index, where, keypoints=self._keypoints)
 

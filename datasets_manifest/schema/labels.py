@@ -118,7 +118,8 @@ def label_source_column() -> pa.Field:
         "label_source",
         pa.string(),
         "estimators: the parts and the keypoints of the photo alone; points in 3D: those that the data set ships as "
-        "well; body in 3D: its body in the place of the body estimator's; or both; null where there is no label",
+        "well; points relative to the root: likewise, known but for a shift; body in 3D: its body in the place of the "
+        "body estimator's; or a body and points; null where there is no label",
         optional=True,
     )
 

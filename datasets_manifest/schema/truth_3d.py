@@ -34,8 +34,9 @@ PARAMETER_SIZES: dict[str, tuple[int, ...]] = {
     "expression": (),
 }
 """Parameter, as the body models name it -> numbers it may have, empty for any: 69 of SMPL's body pose, 63 of others."""
-_MAX_SPREAD_M = 4.0
-"""No two points of a person are farther apart."""
+_MAX_SPREAD_M, _MIN_SPREAD_M = 4.0, 0.01
+"""No two points of a person are farther apart, and no four or more nearer together."""
+_MANY = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,7 +64,9 @@ class Truth3d:
     pose_sigma_rad: float = 0.1
     """Standard deviation of an axis of the pelvis and of every joint of the parameters."""
     root_relative: bool = False
-    """Whether points and ``transl`` say nothing of where the person is."""
+    """Whether points and ``transl`` say nothing of where the person is: they have an origin of their own."""
+    points_turned: bool = True
+    """Whether the points are turned as ``frame`` says. Of others nobody said how; evaluation alone reads them."""
     intrinsics_px: tuple[float, float, float, float] | None = None
     """Focal lengths along x and y, and principal point, of the camera whose frame it is, where that is made up for this
     person alone. Evaluation reads it; it stands in no plan."""
@@ -97,6 +100,11 @@ class Truth3d:
             raise ValueError(
                 f"points of 3D truth of one person are {spread:.4g} m apart, expected {_MAX_SPREAD_M:g} m at most; "
                 "are they millimetres, or of two people?"
+            )
+        if len(known) >= _MANY and spread < _MIN_SPREAD_M:
+            raise ValueError(
+                f"{len(known)} points of 3D truth of one person are within {spread:.2g} m, expected "
+                f"{_MIN_SPREAD_M:g} m at least; give those that are not known the score 0"
             )
 
     def _known_points(self) -> np.ndarray:
@@ -141,6 +149,7 @@ def truth_3d_columns() -> list[pa.Field]:
             optional=True,
         ),
         column("truth_3d_root_relative", pa.bool_(), "does truth_3d not say where the person is", optional=True),
+        column("truth_3d_points_turned", pa.bool_(), "are its points turned as the frame says", optional=True),
     ]
 
 
@@ -161,6 +170,7 @@ def pack_truth_3d(people: Sequence[Truth3d | None]) -> dict[str, Any]:
         "truth_3d_sigma_m": [truth and truth.sigma_m for truth in people],
         "truth_3d_pose_sigma_rad": [truth and truth.pose_sigma_rad for truth in people],
         "truth_3d_root_relative": [None if truth is None else truth.root_relative for truth in people],
+        "truth_3d_points_turned": [None if truth is None else truth.points_turned for truth in people],
     }
 
 
@@ -185,4 +195,5 @@ def truth_3d_of(row: Mapping[str, Any]) -> Truth3d | None:
         sigma_m=row["truth_3d_sigma_m"],
         pose_sigma_rad=row["truth_3d_pose_sigma_rad"],
         root_relative=row["truth_3d_root_relative"],
+        points_turned=row.get("truth_3d_points_turned", not row["truth_3d_root_relative"]),
     )

@@ -17,7 +17,8 @@ from fitting.folding import fold, solved
 from fitting.problem import People
 from fitting.rigs.inputs import Rig, Views
 from fitting.rigs.settings import RigConfig
-from fitting.sightings import Sightings, Stated
+from fitting.sightings import Sightings
+from fitting.stated import Stated
 from model.body import skeleton
 
 _SCALES = (20.0, 20.0, 20.0, 4.0, 4.0, 4.0, 4.0, 4.0)

@@ -16,9 +16,10 @@ from fitting.problem import People, Problem
 from fitting.rigs.estimates import mean_estimate, turned
 from fitting.rigs.inputs import Rig, Views
 from fitting.rigs.settings import RigConfig
-from fitting.sightings import Sightings, Stated
+from fitting.sightings import Sightings
 from fitting.solver import Solution
 from fitting.sparse_body import SparseBody
+from fitting.stated import Stated
 from fitting.uncertainty import Uncertainty
 from fitting.unknowns import State
 from model.batches import take_rows

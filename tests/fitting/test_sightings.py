@@ -9,9 +9,10 @@ from toy_bodies import random_state
 from fitting import so3
 from fitting.forward import Forward
 from fitting.keypoint_term import KeypointTerm
-from fitting.sightings import Sightings, Stated
+from fitting.sightings import Sightings
 from fitting.sightings_term import JointsTerm, SightingsTerm
 from fitting.sparse_body import SparseBody
+from fitting.stated import Stated
 from fitting.terms import NormalEquations, Term
 from fitting.unknowns import State, retract
 from model.batches import take_rows
@@ -67,10 +68,9 @@ def equations(body: SparseBody, term: Term, state: State, forward: Forward) -> N
 def test_the_gradient_is_that_of_the_cost(toy_body: SparseBody, kind: str) -> None:
     state = random_state(toy_body, PEOPLE)
     seen = seen_by(toy_body, state, noise_px=3.0)
-    stated = seen.stated
     term: Term = SightingsTerm(toy_body, seen, 4.0)
     if kind == "joints":
-        term = JointsTerm(toy_body, stated.joints_m, stated.joint_precision, 4.0)
+        term = JointsTerm(toy_body, seen, 4.0)
     gradient = equations(toy_body, term, state, toy_body.forward(state)).gradient
     for row in range(2):
         single = take_rows(state, torch.tensor([row]))

@@ -1,6 +1,7 @@
 """People of HMR2's training tars: a list of dicts a photo, and the 44 points and SMPL parameters that each may have.
 
-3D is relative to the pelvis, as HMR2 reads it: it subtracts the pelvis from every point, whatever the file holds.
+3D is relative to the pelvis, as HMR2 reads it: it subtracts the pelvis from every point, whatever the file holds. How
+the points are turned the manifest says (``points_3d``).
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def truth_of(
         keypoints_m=keypoints,
         other_points_m=others,
         root_relative=True,
+        points_turned=False,
     )
 
 

@@ -116,6 +116,7 @@ def _spin_truth(row: Mapping[str, Any], where: str, own: KeypointSet) -> Truth3d
         other_points_m=others,
         points_are="joints" if own in _OF_MARKERS else "keypoints",
         root_relative=True,
+        points_turned=False,
     )
 
 

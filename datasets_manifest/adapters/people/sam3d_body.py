@@ -65,11 +65,13 @@ def _truth(record: Mapping[str, Any], where: str) -> Truth3d | None:
     found = placed(points, _MHR70)
     if not found.placed.any():
         return None
+    is_placed = _is_in_camera(points, record)
     return truth(
         "camera",
         keypoints_m=with_hand_roots(found.placed),
         other_points_m=found.others,
-        root_relative=not _is_in_camera(points, record),
+        root_relative=not is_placed,
+        points_turned=is_placed,
     )
 
 

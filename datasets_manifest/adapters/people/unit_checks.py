@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets_manifest.adapters.base import PersonRecord
+from datasets_manifest.adapters.people.checks_3d import check_points_3d
 from datasets_manifest.adapters.people.values import UnitError
 from datasets_manifest.adapters.point_checks import check_order
 
@@ -28,12 +29,14 @@ def check_people(people: Sequence[PersonRecord], source: str) -> None:
     Raises:
         ValueError: The median box is far larger or smaller than its person's points, as by the factor 200 between
             pixels and a scale; the centres of boxes lie one pixel right of and below the middle of the points, all
-            alike; or points are in another order than they are said to be in.
+            alike; points are in another order than they are said to be in; or points in 3D are wrong as
+            ``check_points_3d`` says.
     """
     known = [(person.bbox_xyxy, extent) for person in people if (extent := _extent(person)) is not None]
     boxes = [(box, extent) for box, extent in known if box is not None]
     if boxes:
         _check_boxes(np.stack([box for box, _ in boxes]), np.stack([extent for _, extent in boxes]), source)
+    check_points_3d(people, source)
     check_order(people, source, "Correct the layout in the manifest: the points are another set than it says.")
 
 

@@ -17,8 +17,8 @@ from datasets_manifest.schema.keypoint_sets import KeypointSet
 from datasets_manifest.schema.truth_3d import FrameName, GenderName, ModelName, Truth3d
 
 NUM_PLACES = 133
-_MILLIMETRES = (200.0, 4000.0)
-"""Spread of the points of one person that are millimetres, were they said to be metres."""
+_SPREADS = {"centimetres": (30.0, 200.0, 100), "millimetres": (200.0, 4000.0, 1000)}
+"""Unit -> spreads of the points of one person that are in it, were they said to be metres, and how many are a metre."""
 _SHORT_WORD = 60
 
 
@@ -112,19 +112,20 @@ def gender_of(record: Mapping[str, Any]) -> GenderName:
 
 
 def check_metres(points: np.ndarray, whose: str) -> None:
-    """Stops where points (N, 4) of a person, known where the last column is positive, are millimetres.
+    """Stops where points (N, 4) of a person, known where the last column is positive, are no metres.
 
     Raises:
-        UnitError: So far apart are no metres, and as millimetres they are a person.
+        UnitError: So far apart are no metres, and as centimetres or millimetres they are a person.
     """
     known = points[points[:, 3] > 0, :3]
     spread = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
-    low, high = _MILLIMETRES
-    if low < spread <= high:
-        raise UnitError(
-            f"{whose}: the 3D points of one person are {spread:.4g} apart, where metres are expected: they are "
-            "millimetres; divide them by 1000 where the file was made, or name the layout whose unit that is."
-        )
+    for unit, (low, high, factor) in _SPREADS.items():
+        if low < spread <= high:
+            raise UnitError(
+                f"{whose}: the 3D points of one person are {spread:.4g} apart, where metres are expected: they are "
+                f"{unit}; divide them by {factor} where the file was made, or say the unit in the layout where it has "
+                "one."
+            )
 
 
 def truth(frame: FrameName, *, model: ModelName | None = None, **known: Any) -> Truth3d:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +17,23 @@ from fitting.inputs import Observations
 from fitting.points_3d import with_points
 from model.body.skeleton import KEYPOINT_JOINT, NUM_KEYPOINTS, NUM_MAIN_JOINTS, NUM_SMPLX_JOINTS
 
-BODY, POINTS, ESTIMATORS = "body in 3D", "points in 3D", "estimators"
+BODY, POINTS, RELATIVE, ESTIMATORS = "body in 3D", "points in 3D", "points relative to the root", "estimators"
 """Sources of labels; one of a body and points is both, joined by ` and `."""
+_LEAST_POINTS = 2
+"""That say something where they are known but for a shift."""
+
+
+class Points3d(NamedTuple):
+    """Points of P people in the frames of the cameras."""
+
+    places_m: np.ndarray
+    """(P, 133, 3)."""
+    sigma_m: np.ndarray
+    """(P, 133), inf for those not known; a point that is half sure has twice the sigma."""
+    are_joints: np.ndarray
+    """(P,) bool: they lie inside the body."""
+    are_relative: np.ndarray
+    """(P,) bool: they are known but for a shift."""
 
 
 def knows_people(plan: Columns) -> bool:
@@ -58,17 +74,8 @@ class KnownPeople:
 
     @property
     def has_points(self) -> np.ndarray:
-        """(P,) bool: points are known, and where the person is by them."""
-        return np.array(
-            [
-                truth is not None
-                and truth.keypoints_m is not None
-                and not truth.root_relative
-                and self.turn(person) is not None
-                for person, truth in enumerate(self.truths)
-            ],
-            bool,
-        )
+        """(P,) bool: points are known along the axes of the camera."""
+        return np.isfinite(self.points.sigma_m).sum(axis=1) > 0
 
     @property
     def has_body(self) -> np.ndarray:
@@ -84,30 +91,32 @@ class KnownPeople:
         )
 
     @property
-    def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places (P, 133, 3) in the frames of the cameras, metres, their sigma (P, 133), inf for those not known, and
-        (P,) whether they lie inside the body, as joints do. A point that is half sure has twice the sigma."""
+    def points(self) -> Points3d:
+        """All that can be used of the points."""
         number = len(self.truths)
         places = np.zeros((number, NUM_KEYPOINTS, 3), np.float32)
         sigma = np.full((number, NUM_KEYPOINTS), np.inf, np.float32)
-        are_joints = np.zeros(number, bool)
-        for person in np.flatnonzero(self.has_points).tolist():
-            truth, turn = self.truths[person], self.turn(person)
-            assert truth is not None
-            assert truth.keypoints_m is not None
-            assert turn is not None
-            places[person] = truth.keypoints_m[:, :3] @ turn[:, :3].T + turn[:, 3]
+        are_joints, are_relative = np.zeros((2, number), bool)
+        for person, truth in enumerate(self.truths):
+            turn = self.turn(person)
+            if truth is None or truth.keypoints_m is None or turn is None or not truth.points_turned:
+                continue
             seen = truth.keypoints_m[:, 3] > 0
+            if seen.sum() < (_LEAST_POINTS if truth.root_relative else 1):
+                continue
+            places[person] = truth.keypoints_m[:, :3] @ turn[:, :3].T + turn[:, 3]
             sigma[person, seen] = truth.sigma_m / truth.keypoints_m[seen, 3]
             are_joints[person] = truth.points_are == "joints"
-        return places, sigma, are_joints
+            are_relative[person] = truth.root_relative
+        return Points3d(places, sigma, are_joints, are_relative)
 
     def beside(self, observations: Observations) -> Observations:
         """Observations of the people with the points."""
-        places, sigma, joints = map(torch.from_numpy, self.points)
+        places, sigma, joints, relative = map(torch.from_numpy, self.points)
         joints = joints[:, None]
         if not bool(joints.all()):
-            observations = with_points(observations, "wholebody", places, sigma.masked_fill(joints, torch.inf))
+            sigma_outside = sigma.masked_fill(joints, torch.inf)
+            observations = with_points(observations, "wholebody", places, sigma_outside, relative)
         if bool(joints.any()):
             at = [(keypoint, joint) for keypoint, joint in KEYPOINT_JOINT.items() if joint < NUM_MAIN_JOINTS]
             keypoints, targets = torch.tensor(at).unbind(1)
@@ -115,14 +124,15 @@ class KnownPeople:
             inside_sigma = torch.full_like(inside[..., 0], torch.inf)
             inside[:, targets] = places[:, keypoints]
             inside_sigma[:, targets] = sigma[:, keypoints].masked_fill(~joints, torch.inf)
-            observations = with_points(observations, "smplx", inside, inside_sigma)
+            observations = with_points(observations, "smplx", inside, inside_sigma, relative)
         return observations
 
     @property
     def sources(self) -> list[str]:
         """(P,) what the label of each comes from."""
-        flags = zip(self.has_body, self.has_points, strict=True)
-        said = [" and ".join([BODY] * bool(body) + [POINTS] * bool(points)) for body, points in flags]
+        points = np.where(self.points.are_relative, RELATIVE, POINTS)
+        flags = zip(self.has_body, self.has_points, points, strict=True)
+        said = [" and ".join([BODY] * bool(body) + [str(what)] * bool(known)) for body, known, what in flags]
         return [source or ESTIMATORS for source in said]
 
 

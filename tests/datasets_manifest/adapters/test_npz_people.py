@@ -200,6 +200,18 @@ def test_points_in_millimetres_stop_the_listing(tmp_path):
         listed(tmp_path, "spin", spin_rows(S=points[None]))
 
 
+def test_the_manifest_says_how_points_in_3d_are_to_be_taken(tmp_path):
+    points = np.concatenate([PLACES_PX[SPIN_POINTS] * [10, 10, 0] + [0, 0, 300], np.zeros((5, 3))])
+    points = np.concatenate([points, np.repeat([1.0, 0.0], [19, 5])[:, None]], axis=1)
+    said = {"frame": "camera_relative", "unit": "mm"}
+    (record,) = listed(tmp_path, "spin", spin_rows(S=points[None]), points_3d=said).records
+    truth = record.people[0].truth_3d
+    assert (truth.points_turned, truth.root_relative, truth.points_are) == (True, True, "keypoints")
+    assert truth.keypoints_m[16, 2] == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="points_3d: are of the families"):
+        listed(tmp_path, "humandata", humandata_rows(), points_3d=said)
+
+
 def test_centres_that_count_from_one_stop_the_listing(tmp_path):
     with pytest.raises(ValueError, match="they count pixels from 1"):
         listed(tmp_path, "hmr2", hmr2_rows(4, center=np.tile(CENTER_PX + 1, (4, 1))))

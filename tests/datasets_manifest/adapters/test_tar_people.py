@@ -111,6 +111,49 @@ def test_points_in_3d_are_annotated_limbs_relative_to_the_root(tmp_path):
     assert (truth.model, truth.frame, truth.root_relative) == (None, "camera", True)
     np.testing.assert_allclose(truth.keypoints_m[16], points[HMR2_44.points.index("right_ankle")], rtol=1e-6)
     assert "openpose_neck" not in truth.other_points_m
+    assert not truth.points_turned, "nobody said how"
+
+
+def points_3d(turn=(1, 1, 1)):
+    """(44, 4) metres of the person who is drawn, a little turned away."""
+    points = np.concatenate([PLACES_PX[:, :2] / 120, PLACES_PX[:, :1] / 500, np.ones((44, 1))], axis=1)
+    return points * [*turn, 1]
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("m", 1), ("mm", 1000)])
+def test_the_manifest_says_how_points_in_3d_are_to_be_taken(tmp_path, unit, factor):
+    layout = {"points_3d": {"frame": "camera_relative", "unit": unit, "are": "joints"}}
+    people = [hmr2_person(keypoints_3d=points_3d() * [factor, factor, factor, 1])] * 5
+    (record,) = listed(tmp_path, *people, **layout).records
+    truth = record.people[0].truth_3d
+    assert (truth.root_relative, truth.points_turned, truth.points_are) == (True, True, "joints")
+    expected = points_3d()[HMR2_44.points.index("right_ankle")]
+    np.testing.assert_allclose(truth.keypoints_m[16], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("turn", [(-1, 1, 1), (1, -1, 1), (-1, 1, -1)])
+def test_points_in_3d_that_are_turned_otherwise_stop_the_listing(tmp_path, turn):
+    people = [hmr2_person(keypoints_3d=points_3d(turn))] * 5
+    with pytest.raises(ValueError, match="not turned as the camera"):
+        listed(tmp_path, *people, points_3d={"frame": "camera_relative"})
+    assert listed(tmp_path, *people).records[0].people[0].truth_3d is not None, "evaluation may turn them"
+
+
+@pytest.mark.parametrize("factor", [0.01, 100, 1000])
+def test_points_in_3d_of_another_unit_stop_the_listing(tmp_path, factor):
+    people = [hmr2_person(keypoints_3d=points_3d() * [factor, factor, factor, 1])] * 5
+    with pytest.raises(ValueError, match="unit"):
+        listed(tmp_path, *people, points_3d={"frame": "camera_relative"})
+
+
+def test_points_in_3d_on_one_spot_are_those_of_nobody(tmp_path):
+    inventory = listed(tmp_path, hmr2_person(keypoints_3d=np.ones((44, 4))))
+    assert "give those that are not known the score 0" in inventory.reasons
+
+
+def test_points_in_3d_of_other_records_need_no_word(tmp_path):
+    with pytest.raises(ValueError, match="points_3d: are of records hmr2"):
+        listed(tmp_path, pear_person(), records="pear", points_3d={"frame": "camera_relative"})
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -299,7 +299,7 @@ def test_the_plan_of_photos_is_that_of_before_there_were_groups(tmp_path):
 
 
 def test_a_plan_states_what_a_person_has_and_no_more_columns():
-    truth = Truth3d(frame="world", keypoints_m=np.ones((133, 4)))
+    truth = Truth3d(frame="world", keypoints_m=np.linspace(0, 1, 532, dtype=np.float32).reshape(133, 4))
     said = {"other_points": {"neck": np.array([3.0, 4.0, 1.0])}, "truth_3d": truth}
     records = [
         ImageRecord(image_id=str(i), path="a", people=(PersonRecord(index=0, **own),), lens=lens)

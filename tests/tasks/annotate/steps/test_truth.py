@@ -1,6 +1,7 @@
 """3D that a data set ships is part of the fit, in the frame and from the origin that it states, and labels say so."""
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,7 +27,7 @@ from tasks.annotate.steps.body import body_columns
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.known_bodies import with_known_bodies
 from tasks.annotate.steps.refine import refine_labels
-from tasks.annotate.steps.truth import BODY, ESTIMATORS, POINTS, KnownPeople, knows_people
+from tasks.annotate.steps.truth import BODY, ESTIMATORS, POINTS, RELATIVE, KnownPeople, knows_people
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.posing import pose_bodies
 
@@ -60,18 +61,38 @@ def known(people, ids=IDS, world_to_camera=None):
 def test_points_are_in_the_frame_of_the_camera_wherever_they_were():
     in_camera, in_world = (Truth3d(frame=frame, keypoints_m=points()) for frame in ("camera", "world"))
     found = known([in_camera, in_world, None], world_to_camera=np.stack([TURNED, TURNED, TURNED]))
-    places, sigma, _ = found.points
+    places, sigma, *_ = found.points
     np.testing.assert_allclose(places[0, 0], [0.1, 0.2, 0.3])
     np.testing.assert_allclose(places[1, 0], [-0.2 + 0.5, 0.1, 3.3], rtol=1e-6)
     assert np.isfinite(sigma).sum(1).tolist() == [1, 1, 0]
 
 
-def test_what_says_nothing_of_the_place_is_no_observation():
-    relative = Truth3d(frame="camera", keypoints_m=points(), root_relative=True)
+def two_points(**said):
+    return Truth3d(frame="camera", keypoints_m=points() + np.roll(points(0.1, 0.5), 1, axis=0), **said)
+
+
+def test_what_says_nothing_of_how_people_stand_is_no_observation():
+    alone = Truth3d(frame="camera", keypoints_m=points(), root_relative=True)
+    unturned = two_points(root_relative=True, points_turned=False)
     somewhere = Truth3d(frame="world", keypoints_m=points())
-    unknown = np.full((3, 3, 4), np.nan)
-    assert not known([relative, somewhere], world_to_camera=unknown).has_points.any()
-    assert np.isinf(known([relative, somewhere]).points[1]).all()
+    found = known([alone, unturned, somewhere], world_to_camera=np.full((3, 3, 4), np.nan))
+    assert not found.has_points.any()
+    assert np.isinf(found.points.sigma_m).all()
+    assert found.sources == [ESTIMATORS] * 3
+
+
+@pytest.mark.parametrize("are", ["keypoints", "joints"])
+def test_points_relative_to_the_root_are_observations_but_for_a_shift(are):
+    people = known([two_points(root_relative=True, points_are=are), two_points(points_are=are), None])
+    assert people.sources == [RELATIVE, POINTS, ESTIMATORS]
+    nothing = Observations(keypoints_px=torch.zeros(3, 133, 2), sigma_px=torch.full((3, 133), torch.inf))
+    assert people.beside(nothing).points_are_relative.tolist() == [True, False, False]
+
+
+def test_points_of_a_world_relative_to_the_root_are_turned_as_the_camera():
+    relative = replace(two_points(root_relative=True), frame="world")
+    places = known([relative], world_to_camera=np.stack([TURNED])).points.places_m[0]
+    np.testing.assert_allclose(places[1] - places[0], TURNED[:, :3] @ [0, 0.3, 0], atol=1e-6)
 
 
 def test_rows_of_people_that_are_not_planned_know_nothing():
@@ -181,18 +202,22 @@ def test_the_fit_finds_the_depth_that_one_photo_does_not_tell(shard):
     posed = pose_bodies(body, parameters).keypoints.numpy()
     whole = np.zeros((len(posed), 133, 4), np.float32)
     whole[:, TRUNK_AND_LIMBS, :3], whole[:, TRUNK_AND_LIMBS, 3] = posed[:, TRUNK_AND_LIMBS], 1.0
-    people = [Truth3d(frame="camera", keypoints_m=own) for own in whole]
+    people: list[Truth3d | None] = [Truth3d(frame="camera", keypoints_m=own) for own in whole[:1]]
+    of_root = whole[1] - np.append(posed[1, 11:13].mean(0), 0) * (whole[1, :, 3:] > 0)
+    people.append(Truth3d(frame="camera", keypoints_m=of_root, root_relative=True))
+    people += [None] * (len(posed) - 2)
     before = refine_labels(shard)
     assert "label_source" not in before.column_names
 
-    packed = pack_truth_3d([people[0], *[None] * (len(people) - 1)])
+    packed = pack_truth_3d(people)
     schema = plan_schema(optional=packed.keys())
     columns = {name: plan[name] for name in plan.column_names} | packed
     write_shard(path, table_from_columns(columns, schema), read_footer(path))
     job = ShardJob(shard.shard, shard.workspace, shard.config)
     assert knows_people(job.columns("plan"))
     labels = refine_labels(job)
-    assert labels["label_source"].to_pylist() == [POINTS, *[ESTIMATORS] * (len(people) - 1)]
+    assert labels["label_source"].to_pylist() == [POINTS, RELATIVE, *[ESTIMATORS] * (len(people) - 2)]
     alone, known_better = errors_m(before, truth), errors_m(labels, truth)
     assert known_better[0] < 0.02 < alone[0]
-    np.testing.assert_array_equal(known_better[1:], alone[1:])
+    assert known_better[1] < 0.5 * alone[1]
+    np.testing.assert_array_equal(known_better[2:], alone[2:])
