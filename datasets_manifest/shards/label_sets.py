@@ -10,6 +10,7 @@ from pydantic import PositiveFloat
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.placed_settings import PathText
+from datasets_manifest.reviews.verdicts import Obedience, ReviewRule, read_verdicts
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import differing_settings
 from datasets_manifest.shards.selection import Selection
@@ -28,6 +29,24 @@ class LabelSet:
     masks: PathText | None = None
     """Folder of the people's masks (``datasets_manifest.sources.masks``), for a training that looks at pixels; null:
     there are none."""
+    reviews: PathText | None = None
+    """Folder of verdicts of people on these labels, for example `reviews/my_photos`; null: none are asked for."""
+    review_rule: ReviewRule = "drop_rejected"
+    """What verdicts do: `drop_rejected` takes parts that were rejected for not valid, `only_accepted` also those that
+    nobody accepted, `ignore` only counts. A verdict about a label that was made again with another outcome is
+    counted and not obeyed."""
+
+    def __post_init__(self) -> None:
+        if self.reviews is None and self.review_rule == "only_accepted":
+            raise ValueError(f"{self.path}: review_rule only_accepted needs the folder of the verdicts (reviews)")
+
+    def obedience(self) -> Obedience | None:
+        """What verdicts do to the labels; None: none are asked for.
+
+        Raises:
+            ValueError: As ``read_verdicts``.
+        """
+        return None if self.reviews is None else Obedience(read_verdicts(self.reviews), self.review_rule)
 
 
 def check_same_body(selections: Sequence[Selection]) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.reviews.verdicts import Obedience, Reviewed
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.schema.labels import label_schema
@@ -25,7 +26,7 @@ from datasets_manifest.schema.people import is_bridged, is_empty_photo
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop, with_good_parts
-from datasets_manifest.shards.selection_columns import WHO_IS_WHO, check_conventions, check_lengths, filled
+from datasets_manifest.shards.selection_columns import FLAGS, WHO_IS_WHO, check_conventions, check_lengths, filled
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
 
@@ -48,7 +49,7 @@ class Selection:
     config: Mapping[str, Any]
     """Settings that the labels were made with, as their footers state them."""
     snapshot_hash: str
-    """sha256 over the config hash and the sample ids of the rows in their order: equal for equal training rows."""
+    """See ``snapshot_hash``: equal for rows that supervise alike."""
     body_model: Mapping[str, Any]
     """What their footers state of the body that the labels are labels of."""
     manifest: Mapping[str, Any]
@@ -57,6 +58,8 @@ class Selection:
     """Rows of the asked splits that are not in the table, by reason."""
     splits: tuple[str, ...]
     """All splits that the folder has, asked for or not."""
+    reviewed: Reviewed | None = None
+    """What verdicts of people did to the rows of the asked splits; None: none were asked for."""
 
     @property
     def num_rows(self) -> int:
@@ -69,7 +72,8 @@ class Selection:
         lost = sum(self.dropped.values())
         return (
             f"{self.path}: {self.num_rows} of {self.num_rows + lost} people of {self.manifest.get('id', '?')} supervise"
-            + (f"; left out: {_counts(self.dropped)}." if lost else ".")
+            + (f"; left out: {_counts(self.dropped)}" if lost else "")
+            + (f"; reviews: {self.reviewed.sentence or 'no verdict'}." if self.reviewed else ".")
         )
 
     def array(self, name: str) -> np.ndarray:
@@ -88,6 +92,7 @@ def select_labels(
     max_dropped_share: float,
     body_model: Mapping[str, Any] | None = None,
     size: BodySize = DEFAULT_SIZE,
+    obedience: Obedience | None = None,
 ) -> Selection:
     """Reads the labels below a folder and keeps the rows that may supervise.
 
@@ -97,6 +102,7 @@ def select_labels(
         max_dropped_share: Largest share of the rows of the asked splits that may be left out, for whatever reason.
         body_model: What states the body that the labels must be labels of; None accepts any one body.
         size: Numbers of coefficients the labels must have.
+        obedience: What people judged of the labels, and what follows from it; None: nothing.
 
     Returns:
         The rows. What is absent of a part that is not valid is filled in: poses and coefficients with zero, the head's
@@ -114,7 +120,7 @@ def select_labels(
     if not root.is_dir():
         raise ValueError(f"There is no folder of labels {root}; annotate the data set first or correct its path.")
     schema = label_schema(size)
-    reader = _Reader(root=root, schema=schema, rule=rule)
+    reader = _Reader(root=root, schema=schema, rule=rule, obedience=obedience)
     if warning := check_snapshot(root, visit=lambda shard, table, _: reader.add(shard, table)).foreign_warning:
         log.warning("%s", warning)
     reader.check(body_model)
@@ -130,6 +136,7 @@ def select_labels(
         manifest=dict(footer.manifest),
         dropped=dict(reader.dropped),
         splits=tuple(sorted(reader.splits)),
+        reviewed=None if obedience is None else obedience.counts(),
     )
 
 
@@ -140,6 +147,7 @@ class _Reader:
     root: Path
     schema: pa.Schema
     rule: LabelFilter
+    obedience: Obedience | None = None
     tables: list[pa.Table] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     footers: list[Footer] = field(default_factory=list)
@@ -169,8 +177,13 @@ class _Reader:
             for name, column in zip(WHO_IS_WHO, shard.table(_GROUPED, WHO_IS_WHO).columns, strict=True):
                 table = table.append_column(_GROUPED.field(name), column)
         # A photo without people has nobody who could be left out, nor has a frame in which nobody was found.
-        table = with_good_parts(table.filter(pa.array(~(is_empty_photo(table) | is_bridged(table)))), self.rule)
-        reasons = np.array(reasons_to_drop(table, self.rule), dtype=object)
+        table = table.filter(pa.array(~(is_empty_photo(table) | is_bridged(table))))
+        obeyed = table if self.obedience is None else self.obedience.obey(table)
+        reasons = np.array(reasons_to_drop(with_good_parts(obeyed, self.rule), self.rule), dtype=object)
+        if obeyed is not table:  # who would have supervised is left out for what people said of them
+            unreviewed = np.array(reasons_to_drop(with_good_parts(table, self.rule), self.rule), dtype=object)
+            reasons[(unreviewed == "") & (reasons != "")] = "left out by review"
+        table = with_good_parts(obeyed, self.rule)
         self.dropped.update(reason for reason in reasons if reason)
         kept = table.filter(pa.array([not reason for reason in reasons], type=pa.bool_()))
         self.tables.append(filled(kept, self.schema))
@@ -235,8 +248,17 @@ def _counts(dropped: Mapping[str, int]) -> str:
 
 
 def snapshot_hash(config_hash: str, table: pa.Table) -> str:
-    """sha256 over the config hash of some labels and the sample ids of the rows that are taken, in their order."""
+    """sha256 over the config hash of some labels, the sample ids of the rows that are taken, in their order, and which
+    of their parts, joints and limbs supervise.
+
+    Args:
+        config_hash: Of the settings that the labels were made with.
+        table: Rows as ``selection_columns.filled`` leaves them.
+    """
     digest = hashlib.sha256(config_hash.encode())
     for sample_id in table["sample_id"].to_pylist():
         digest.update(b"\n" + str(sample_id).encode())
+    for name in FLAGS:
+        digest.update(b"\n" + name.encode() + b"\n")
+        digest.update(np.packbits(array_of(table[name], table.schema.field(name))).tobytes())
     return digest.hexdigest()

@@ -16,6 +16,8 @@ from datasets_manifest.shards.footer import ShardError
 
 QUALITIES = tuple(f"{part}_quality" for part in PART_NAMES)
 """In the order of the parts."""
+FLAGS = (*(f"{part}_valid" for part in PART_NAMES), "body_group_valid", "eyes_valid", "eyelids_valid", "joint_seen")
+"""Columns that say what of a person supervises."""
 COLUMNS = (
     *KEY_COLUMNS,
     "bbox_xyxy",
@@ -24,11 +26,7 @@ COLUMNS = (
     "principal_px",
     *(field.name for field in LEARNT_FIELDS),
     "transl_m",
-    *(f"{part}_valid" for part in PART_NAMES),
-    "body_group_valid",
-    "eyes_valid",
-    "eyelids_valid",
-    "joint_seen",
+    *FLAGS,
     *QUALITIES,
 )
 """What a model learns from, of the label schema; where people stand is for what draws them into their photos."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from datasets_manifest.canonical import canonical_json, config_hash
 from datasets_manifest.files import whole_file
+from datasets_manifest.reviews.verdicts import Reviewed
 from datasets_manifest.shards.selection import Selection
 from datasets_manifest.shards.selection_columns import alike
 
@@ -78,6 +79,7 @@ def _stated(selection: Selection) -> dict[str, Any]:
     values = {f.name: getattr(selection, f.name) for f in dataclasses.fields(selection) if f.name != "table"}
     values["path"] = str(selection.path)
     values["num_rows"] = selection.num_rows
+    values["reviewed"] = None if selection.reviewed is None else dataclasses.asdict(selection.reviewed)
     return values
 
 
@@ -91,4 +93,5 @@ def _selection(stated: dict[str, Any], table: pa.Table) -> Selection:
         manifest=stated["manifest"],
         dropped=stated["dropped"],
         splits=tuple(stated["splits"]),
+        reviewed=None if stated["reviewed"] is None else Reviewed(**stated["reviewed"]),
     )

@@ -73,7 +73,14 @@ def open_labelled(
         ValueError: Labels are missing, of another body, too many are left out, photos or masks are gone; or nothing may
             learn from them.
     """
-    selection = select_labels(entry.path, taken, max_dropped_share=max_dropped_share, body_model=body_model, size=size)
+    selection = select_labels(
+        entry.path,
+        taken,
+        max_dropped_share=max_dropped_share,
+        body_model=body_model,
+        size=size,
+        obedience=entry.obedience(),
+    )
     names = [str(name) for name in selection.table["image"].unique()]
     if is_learnt_from:
         check_may_train(selection.path, selection.manifest, names)
