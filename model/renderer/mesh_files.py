@@ -70,10 +70,21 @@ def encode_meshes(
 
     def state(document: dict[str, Any]) -> None:
         document["asset"] |= {"copyright": copyright} if copyright else {}
+        document["materials"] = [_matte(coloured=colours is not None)]
+        for mesh in document["meshes"]:
+            for primitive in mesh["primitives"]:
+                primitive["material"] = 0
 
     data = scene.export(file_type="glb", include_normals=True, tree_postprocessor=state)
     assert isinstance(data, bytes)
     return data
+
+
+def _matte(*, coloured: bool) -> dict[str, Any]:
+    """A material that reflects evenly: glTF's default is metal, which viewers without surroundings draw black."""
+    grey = 1.0 if coloured else 0.8  # it multiplies the colours of the vertices
+    shading = {"baseColorFactor": [grey, grey, grey, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.9}
+    return {"name": "matte", "pbrMetallicRoughness": shading}
 
 
 def _rgba(colours: np.ndarray | None) -> np.ndarray | None:

@@ -92,8 +92,22 @@ def test_gltf_carries_colours_and_normals(people, body):
     header = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
     assert {"POSITION", "NORMAL", "COLOR_0"} <= set(header["meshes"][0]["primitives"][0]["attributes"])
     mesh = next(iter(trimesh.load_scene(io.BytesIO(data), file_type="glb", process=False).geometry.values()))
-    assert mesh.visual.vertex_colors[0].tolist() == [10, 255, 100, 255]
+    assert mesh.visual.vertex_attributes["color"][0].tolist() == [10, 255, 100, 255]
     assert np.einsum("vc,vc->v", mesh.vertex_normals, y_up(people[0]) - mesh.centroid).mean() > 0
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_gltf_is_matte(people, body, coloured):
+    """The format's default is metal, which viewers without surroundings draw black."""
+    colours = np.full((len(body.v_template), 3), 200.0) if coloured else None
+    data = encode_meshes(people, body.faces, ["one", "two"], colours=colours)
+    document = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    primitives = [primitive for mesh in document["meshes"] for primitive in mesh["primitives"]]
+    assert len(primitives) == 2
+    for primitive in primitives:
+        shading = document["materials"][primitive["material"]]["pbrMetallicRoughness"]
+        assert shading["metallicFactor"] == 0
+        assert shading["baseColorFactor"] == ([1, 1, 1, 1] if coloured else [0.8, 0.8, 0.8, 1])
 
 
 @pytest.mark.parametrize(
