@@ -8,21 +8,25 @@ gives its categories and points (``coco_categories``).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.coco_categories import PersonCategories, person_categories
-from datasets_manifest.adapters.coco_files import ImageRows, annotation_files, load_coco, read_videos, video_of
+from datasets_manifest.adapters.coco_files import annotation_files, read_videos, video_of
+from datasets_manifest.adapters.coco_index import CocoIndex
 from datasets_manifest.adapters.coco_layout import DROPPED, CocoLayout, DropRule, filled_in
 from datasets_manifest.adapters.coco_points import read_points
-from datasets_manifest.adapters.coco_smplx import load_smplx, smplx_truth
-from datasets_manifest.adapters.coco_values import RowError, box_xyxy, ignored_regions, is_crowd, size_px, whole_number
+from datasets_manifest.adapters.coco_smplx import SmplxEntries, smplx_truth
+from datasets_manifest.adapters.coco_values import RowError, box_xyxy, ignored_regions, is_crowd, size_px
+from datasets_manifest.adapters.people.reading import with_missing_photos
 from datasets_manifest.adapters.point_checks import check_first_pixel, check_order, with_points_checked
 from datasets_manifest.adapters.registry import register
+from datasets_manifest.paths import inside
 from datasets_manifest.schema.keypoint_sets import KeypointSet
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK
 from datasets_manifest.sources.image_source import ImageSource
@@ -30,6 +34,10 @@ from datasets_manifest.sources.image_source import ImageSource
 LIMB_KEYPOINTS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the twelve that the usual evaluation filter asks for."""
 
+_TAKEN, _ELSEWHERE, _UNLABELLED = range(3)
+"""What becomes of an image."""
+_RULES: tuple[DropRule, ...] = ("iscrowd", "num_keypoints", "valid_label")
+"""Those that leave people out."""
 _Person = tuple[int, Mapping[str, Any], KeypointSet]
 """Id of an annotation, its row, and what its keypoints are."""
 
@@ -61,8 +69,9 @@ class CocoAdapter:
             ValueError: A file is no COCO file, or its people or their keypoints cannot be told, or the first people say
                 that these are in another order, or counted from another pixel.
         """
-        has_people = self._boxes == "manifest"
-        return with_points_checked(self._entries(), self._check) if has_people else self._entries()
+        told = self._entries()
+        checked = with_points_checked(told, self._check) if self._boxes == "manifest" else told
+        return with_missing_photos(self._images, checked)
 
     def _check(self, people: Sequence[PersonRecord]) -> None:
         source = f"{self._images.root / self._layout.annotations[0]}"
@@ -78,33 +87,57 @@ class CocoAdapter:
     def _entries(self) -> Iterator[Entry]:
         root, layout = self._images.root, self._layout
         videos = None if layout.videos is None else read_videos(root, layout.videos)
-        paths: set[str] = set()
         left_out: Counter[str] = Counter()
         beside: set[tuple[str, ...]] = set()
         for file in annotation_files(root, layout.annotations):
-            content, categories = self._content(file)
-            smplx = None if layout.smplx is None else load_smplx(root, filled_in(layout.smplx, file))
-            listed = _File(file, layout, self._keypoint_set, categories, smplx)
-            for entry in listed.entries(content, videos, left_out, with_people=self._boxes == "manifest"):
-                if isinstance(entry, ImageRecord):
-                    paths.add(entry.path)
-                yield entry
+            with self._index(file, videos) as index:
+                categories = self._categories(index)
+                smplx = None if layout.smplx is None else SmplxEntries(root, filled_in(layout.smplx, file))
+                listed = _File(file, layout, self._keypoint_set, categories, smplx)
+                yield from listed.entries(index, left_out, with_people=self._boxes == "manifest")
             beside |= {own.left_out for own in categories.people.values()}
-        yield from Missing.photos(self._images, paths)
         yield from (LeftOut(what, number) for what, number in left_out.items())
         if self._keypoint_set != "none":
             for points in beside:
                 yield LeftOut(f"points of a person beside the 133 ({', '.join(points)})", len(points))
 
-    def _content(self, file: str) -> tuple[dict[str, Any], PersonCategories]:
-        content = load_coco(self._images.root, file)
+    def _index(self, file: str, videos: frozenset[str] | None) -> CocoIndex:
+        path = inside(self._images.root, file, links="follow")  # The manifest names it, not the data.
+        layout = self._layout
+        return CocoIndex(
+            path,
+            file,
+            image_state=partial(_image_state, layout, videos),
+            annotation_state=partial(_rule_against, layout),
+            every_nth=layout.every_nth,
+        )
+
+    def _categories(self, index: CocoIndex) -> PersonCategories:
         try:
             wants_keypoints = self._keypoint_set != "none"
-            return content, person_categories(
-                content.get("categories"), self._layout.category, self._layout.keypoint_set, keypoints=wants_keypoints
+            return person_categories(
+                index.categories, self._layout.category, self._layout.keypoint_set, keypoints=wants_keypoints
             )
         except ValueError as error:
-            raise ValueError(f"The annotation file {self._images.root / file}: {error}.") from error
+            raise ValueError(f"The annotation file {index.path}: {error}.") from error
+
+
+def _image_state(layout: CocoLayout, videos: frozenset[str] | None, image: Mapping[str, Any]) -> int:
+    """What becomes of an image: it is taken, of another video, or not labelled."""
+    is_of = videos is None or (video_of(image["file_name"]) in videos) == (layout.videos_are == "taken")
+    return _ELSEWHERE if not is_of else _UNLABELLED if _drops(layout, "is_labeled", image) else _TAKEN
+
+
+def _rule_against(layout: CocoLayout, row: Mapping[str, Any]) -> int:
+    """Number of the rule that leaves a person out, from 1 on; 0 without one."""
+    return next((number for number, rule in enumerate(_RULES, 1) if _drops(layout, rule, row)), 0)
+
+
+def _drops(layout: CocoLayout, rule: DropRule, row: Mapping[str, Any]) -> bool:
+    """Whether a rule is on and leaves a row out; a file without its field has no such rows."""
+    if rule not in layout.drop or rule not in row:
+        return False
+    return is_crowd(row) if rule == "iscrowd" else row[rule] in (0, "0")  # False is 0 too.
 
 
 class _File:
@@ -116,7 +149,7 @@ class _File:
         layout: CocoLayout,
         keypoints: str,
         categories: PersonCategories,
-        smplx: Mapping[str, Any] | None,
+        smplx: SmplxEntries | None,
     ) -> None:
         self._file, self._layout, self._keypoints = file, layout, keypoints
         self._categories, self._smplx = categories, smplx
@@ -125,72 +158,80 @@ class _File:
         self._folder = folder and folder + (MEMBER_MARK if folder.endswith(ARCHIVE_SUFFIX) else "/")
         self._prefix = f"{file.removesuffix('.json')}/" if layout.has_several else ""
 
-    def entries(
-        self, content: Mapping[str, Any], videos: frozenset[str] | None, left_out: Counter[str], *, with_people: bool
-    ) -> Iterator[Entry]:
+    def entries(self, index: CocoIndex, left_out: Counter[str], *, with_people: bool) -> Iterator[Entry]:
         """What the file tells; whom it leaves out is counted in ``left_out``.
 
         Args:
-            content: Of the file.
-            videos: Those whose images are taken, or left out; None: there are no such.
+            index: Of the file.
             left_out: Reason -> number, counted on.
             with_people: Whether images come with their people.
         """
-        images = ImageRows.of(content["images"], self._file)
-        yield from images.missing
-        elsewhere = {number for number, row in images.rows.items() if not self._is_taken(row, videos)}
-        unlabelled = {number for number, row in images.rows.items() if self._drops("is_labeled", row)} - elsewhere
-        left_out["images of other videos left out"] += len(elsewhere)
-        left_out[DROPPED["is_labeled"]] += len(unlabelled)
-        people: defaultdict[int, list[_Person]] = defaultdict(list)
-        for position, row in enumerate(content["annotations"]):
-            if (position + 1) % self._layout.every_nth:
-                left_out[f"annotations that are no {self._layout.every_nth}-th left out"] += 1
+        yield from index.missing
+        left_out["images of other videos left out"] += int((index.image_states == _ELSEWHERE).sum())
+        left_out[DROPPED["is_labeled"]] += int((index.image_states == _UNLABELLED).sum())
+        left_out[f"annotations that are no {self._layout.every_nth}-th left out"] += index.num_passed
+        kinds = [self._points_of(row) for row in index.kind_rows]
+        points = {number: own for number, own in enumerate(kinds) if isinstance(own, KeypointSet)}
+        yield from self._refused(index, kinds)
+        chosen = self._chosen(index, kinds, left_out)
+        borders = np.searchsorted(index.images_of[chosen], np.arange(len(index.image_ids) + 1))
+        for image in np.flatnonzero(index.image_states == _TAKEN).tolist():
+            own = chosen[borders[image] : borders[image + 1]]
+            if not len(own) and self._layout.only_with_people:
+                left_out["images without people left out"] += 1
                 continue
-            try:
-                number, image_id = whole_number(row, "id"), whole_number(row, "image_id")
-                if image_id not in images.rows:
-                    raise RowError(f"annotation {number} is of image {image_id}, which is not in the list of images.")
-                if image_id in elsewhere or image_id in unlabelled:
-                    continue
-                points = self._categories.points_of(row)
-            except RowError as error:
-                yield Missing.of(f"{self._file} annotations[{position}]", error.code, str(error))
-                continue
-            if points is None:
-                left_out["annotations of other categories left out"] += 1
-            elif rule := self._rule_against(row):
-                left_out[DROPPED[rule]] += 1
-            elif self._smplx is not None and str(number) not in self._smplx:
-                left_out["people without SMPL-X left out"] += 1
-            else:
-                people[image_id].append((number, row, points))
-        for image_id in sorted(images.rows.keys() - elsewhere - unlabelled):
-            rows = sorted(people[image_id], key=lambda person: person[0])
-            persons, problems = self._persons(image_id, rows, images.names.get(image_id))
+            image_id = int(index.image_ids[image])
+            image_row, rows = index.rows(image, own.tolist())
+            told = zip(index.annotation_ids[own].tolist(), rows, index.kinds[own].tolist(), strict=True)
+            people = [(number, row, points[kind]) for number, row, kind in told]
+            persons, problems = self._persons(image_id, people, index.names.get(image_id))
             kept = tuple(p for p in persons if p.error_code or not self._layout.require_limbs or _has_all_limbs(p))
             left_out["people without all limbs left out"] += len(persons) - len(kept)
             if not kept and self._layout.only_with_people:
                 left_out["images without people left out"] += 1
                 continue
-            record, problem = self._record(image_id, images.rows[image_id], kept if with_people else ())
+            record, problem = self._record(image_id, image_row, kept if with_people else ())
             yield from (*problems, *problem)
             yield record
 
-    def _is_taken(self, image: Mapping[str, Any], videos: frozenset[str] | None) -> bool:
-        """Whether an image is of a video that is taken."""
-        return videos is None or (video_of(image["file_name"]) in videos) == (self._layout.videos_are == "taken")
+    def _points_of(self, row: Mapping[str, Any]) -> KeypointSet | RowError | None:
+        """The keypoints of a category, None of one that is no person; or why it cannot be told."""
+        try:
+            return self._categories.points_of(row)
+        except RowError as error:
+            return error
 
-    def _rule_against(self, row: Mapping[str, Any]) -> DropRule | None:
-        """The rule that leaves a person out, None without one."""
-        rules: tuple[DropRule, ...] = ("iscrowd", "num_keypoints", "valid_label")
-        return next((rule for rule in rules if self._drops(rule, row)), None)
+    def _refused(self, index: CocoIndex, kinds: Sequence[KeypointSet | RowError | None]) -> Iterator[Missing]:
+        """Annotations that cannot be used, in the order of the file."""
+        problems = list(index.problems)
+        for row in np.flatnonzero(index.images_of < 0).tolist():
+            number, image = int(index.annotation_ids[row]), int(index.stated_images[row])
+            reason = RowError(f"annotation {number} is of image {image}, which is not in the list of images.")
+            problems.append((int(index.positions[row]), reason))
+        for kind, reason in enumerate(kinds):
+            if isinstance(reason, RowError):
+                rows = np.flatnonzero(_is_taken(index) & (index.kinds == kind))
+                problems += [(position, reason) for position in index.positions[rows].tolist()]
+        for position, reason in sorted(problems, key=lambda problem: problem[0]):
+            yield Missing.of(f"{self._file} annotations[{position}]", reason.code, str(reason))
 
-    def _drops(self, rule: DropRule, row: Mapping[str, Any]) -> bool:
-        """Whether a rule is on and leaves a row out; a file without its field has no such rows."""
-        if rule not in self._layout.drop or rule not in row:
-            return False
-        return is_crowd(row) if rule == "iscrowd" else row[rule] in (0, "0")  # False is 0 too.
+    def _chosen(
+        self, index: CocoIndex, kinds: Sequence[KeypointSet | RowError | None], left_out: Counter[str]
+    ) -> np.ndarray:
+        """Numbers of the annotations that are people of images, by image and id; whom rules leave out is counted."""
+        is_person = np.array([isinstance(own, KeypointSet) for own in kinds], bool)
+        is_other = np.array([own is None for own in kinds], bool)
+        taken = np.flatnonzero(_is_taken(index))
+        left_out["annotations of other categories left out"] += int(is_other[index.kinds[taken]].sum())
+        taken = taken[is_person[index.kinds[taken]]]
+        for number, rule in enumerate(_RULES, 1):
+            left_out[DROPPED[rule]] += int((index.annotation_states[taken] == number).sum())
+        taken = taken[index.annotation_states[taken] == 0]
+        if self._smplx is not None:
+            has = self._smplx.has(index.annotation_ids[taken])
+            left_out["people without SMPL-X left out"] += int((~has).sum())
+            taken = taken[has]
+        return taken[np.lexsort((taken, index.annotation_ids[taken], index.images_of[taken]))]
 
     def _record(
         self, image_id: int, image: Mapping[str, Any], people: tuple[PersonRecord, ...]
@@ -241,9 +282,16 @@ class _File:
             bbox_xyxy=box_xyxy(row) - np.float32(first),
             keypoints=keypoints,
             other_points=others,
-            truth_3d=None if self._smplx is None else smplx_truth(self._smplx[str(number)]),
+            truth_3d=None if self._smplx is None else smplx_truth(self._smplx.entry(number)),
         )
 
 
 def _has_all_limbs(person: PersonRecord) -> bool:
     return person.keypoints is not None and bool((person.keypoints[LIMB_KEYPOINTS, 2] > 0).all())
+
+
+def _is_taken(index: CocoIndex) -> np.ndarray:
+    """(A,) whether annotations are of an image that is taken."""
+    if not len(index.image_states):
+        return np.zeros(len(index.images_of), bool)
+    return (index.images_of >= 0) & (index.image_states[index.images_of] == _TAKEN)

@@ -45,8 +45,9 @@ def read_points(
     if "keypoints" in row:
         points = _told(triplets(row, "keypoints", len(own.points)), "keypoints", flags, own.visible_flag)
         found = in_wholebody(points, own)
-        named = zip(own.points, own.wholebody, points, strict=True)
-        others = {name: point for name, index, point in named if index is None and point[2] > 0}
+        if len(own.left_out) > 0:
+            named = zip(own.points, own.wholebody, points, strict=True)
+            others = {name: point for name, index, point in named if index is None and point[2] > 0}
     if whole:
         blocks = [_told(_feet(row), "foot_kpts", flags, 2)]
         for name, valid, count in _SCORED_BLOCKS:

@@ -6,17 +6,19 @@ focal length of some 35,000 px makes every depth meaningless.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from array import array
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datasets_manifest.adapters.coco_files import load_json
 from datasets_manifest.adapters.coco_values import RowError, numbers
+from datasets_manifest.adapters.json_values import JsonValues
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.truth_3d import Truth3d
 
+_ID = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _PARAMETERS = {
     "root_pose": ("global_orient", 3),
     "body_pose": ("body_pose", 63),
@@ -30,17 +32,51 @@ _PARAMETERS = {
 """Name in the file -> ours and how many numbers."""
 
 
-def load_smplx(root: Path, relative: str) -> Mapping[str, Any]:
-    """Entries by annotation id.
+class SmplxEntries:
+    """Entries by annotation id, each read where it lies: 20 bytes are held of one."""
 
-    Raises:
-        ValueError: The file is not there, or no JSON object.
-    """
-    path = inside(root, relative, links="follow")
-    content = load_json(path, "file of SMPL-X parameters")
-    if not isinstance(content, dict):
-        raise ValueError(f"The file of SMPL-X parameters {path} must be an object with an entry an annotation id.")
-    return content
+    def __init__(self, root: Path, relative: str) -> None:
+        """Read through the file.
+
+        Raises:
+            ValueError: It is not there, or no JSON object.
+        """
+        path = inside(root, relative, links="follow")
+        numbers, starts, lengths = array("q"), array("q"), array("i")
+        try:
+            self._values = JsonValues(path)
+            if self._values.next_mark() not in ("{", ""):
+                raise TypeError
+            for name in self._values.members():
+                entry = self._values.value()
+                if _ID.fullmatch(name.value):  # No other text is the id of an annotation.
+                    numbers.append(int(name.value))
+                    starts.append(entry.start)
+                    lengths.append(entry.length)
+            self._values.end()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ValueError(
+                f"The file of SMPL-X parameters {path} does not exist; put it there or correct the manifest."
+            ) from error
+        except TypeError as error:
+            raise ValueError(
+                f"The file of SMPL-X parameters {path} must be an object with an entry an annotation id."
+            ) from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"The file of SMPL-X parameters {path} is not valid JSON: {error}") from error
+        found = np.frombuffer(numbers, np.int64)
+        self._order = np.argsort(found, kind="stable")  # Of two of one id the later counts.
+        self._sorted, self._starts, self._lengths = found[self._order], starts, lengths
+
+    def has(self, ids: np.ndarray) -> np.ndarray:
+        """(N,) whether there is an entry for each id (N,)."""
+        return np.isin(ids, self._sorted)
+
+    def entry(self, number: int) -> Any:
+        """The entry of an id that has one."""
+        row = int(self._order[np.searchsorted(self._sorted, number, side="right") - 1])
+        (entry,) = self._values.again((self._starts[row], self._lengths[row]))
+        return entry
 
 
 def smplx_truth(entry: Any) -> Truth3d:

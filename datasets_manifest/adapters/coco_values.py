@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,12 @@ def ignored_regions(image: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
     return tuple(region for region in regions if len(region) > 2)
 
 
+def are_usable(values: np.ndarray) -> bool:
+    """Whether all of some floats are finite, and below 1e9."""
+    # A NaN is the largest of whatever it is among, and below nothing.
+    return bool(np.maximum.reduce(np.abs(values), axis=None, initial=0) < MAX_NUMBER)
+
+
 def triplets(row: Mapping[str, Any], name: str, count: int) -> np.ndarray:
     """(count, 3) float32 as written."""
     return numbers(row, name, 3 * count, f"{count} points of x, y, flag").reshape(count, 3)
@@ -107,8 +114,7 @@ def flagged(points: np.ndarray, name: str, visible_flag: int = 2, known: Sequenc
     """(N, 3) with COCO's flag 0, 1, 2, or other known ones -> (N, 3) with a score; points that are not labelled become
     zero."""
     flags = points[:, 2]
-    wrong = np.flatnonzero(~np.isin(flags, known))
-    if wrong.size:
+    if wrong := [k for k, flag in enumerate(flags.tolist()) if flag not in known]:
         expected = ", ".join(map(str, known[:-1])) + f" or {known[-1]}"
         raise RowError(
             f"the flag of point {wrong[0]} of {name} must be {expected}, got {flags[wrong[0]]:g}; if it is a "
@@ -119,15 +125,21 @@ def flagged(points: np.ndarray, name: str, visible_flag: int = 2, known: Sequenc
 
 def scored(points: np.ndarray) -> np.ndarray:
     """(N, 3) with a confidence -> (N, 3) with a score 0..1."""
-    return _masked(points, np.clip(points[:, 2], 0.0, 1.0))
+    return _masked(points, np.minimum(np.maximum(points[:, 2], 0.0), 1.0))
 
 
 def in_wholebody(points: np.ndarray, own: KeypointSet) -> np.ndarray:
     """(N, 3) of a set -> (133, 3); zeros where it has no point."""
-    found = np.zeros((133, 3), dtype=np.float32)
-    places = np.array([-1 if index is None else index for index in own.wholebody])
-    found[places[places >= 0]] = points[places >= 0]
-    return found
+    rows = np.zeros((len(points) + 1, 3), dtype=np.float32)  # The last stands wherever there is no point.
+    rows[:-1] = points
+    return rows.take(_sources(own), axis=0)
+
+
+@cache
+def _sources(own: KeypointSet) -> np.ndarray:
+    """(133,) number of the set's point of each, the number of its points where it has none."""
+    points = {index: point for point, index in enumerate(own.wholebody) if index is not None}
+    return np.array([points.get(index, len(own.points)) for index in range(133)], np.int64)
 
 
 def shown(value: Any) -> str:
@@ -137,8 +149,10 @@ def shown(value: Any) -> str:
 
 
 def _masked(points: np.ndarray, score: np.ndarray) -> np.ndarray:
-    kept = np.where(score[:, None] > 0, points[:, :2], 0.0)
-    return np.concatenate([kept, score[:, None]], axis=1).astype(np.float32)
+    found = points.astype(np.float32)
+    found[:, 2] = score
+    found[score <= 0, :2] = 0.0
+    return found
 
 
 def numbers(row: Mapping[str, Any], name: str, count: int, meaning: str) -> np.ndarray:
@@ -152,7 +166,7 @@ def numbers(row: Mapping[str, Any], name: str, count: int, meaning: str) -> np.n
     if set(map(type, values)) <= {int, float}:
         with suppress(OverflowError):
             found = np.array(values, dtype=np.float64)
-            if (np.abs(found) < MAX_NUMBER).all():
+            if are_usable(found):
                 return found.astype(np.float32)
     first = next(i for i, v in enumerate(values) if type(v) not in (int, float) or not abs(v) < MAX_NUMBER)
     raise RowError(f"{expected} below 1e9, but number {first} is {shown(values[first])}.")

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -34,7 +35,7 @@ _NEEDED = ("dataset", "image", "keypoints_2d", "bbox", "bbox_format")
 _WANTED = (
     *_NEEDED, "subject_idx", "subject_cnt", "keypoints_3d", "mhr_valid", "proto_valid", "cam_int", "mask_size",
 )  # fmt: skip
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,9 +134,24 @@ def _rows(file: pq.ParquetFile) -> Iterator[tuple[int, dict[str, Any]]]:
     columns = [name for name in _WANTED if name in file.schema_arrow.names]
     number = 0
     for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns):
-        for row in batch.to_pylist():
-            yield number, row
+        values = [_values(batch.column(name)) for name in columns]
+        for row in zip(*values, strict=True):
+            yield number, dict(zip(columns, row, strict=True))
             number += 1
+
+
+def _values(column: pa.Array) -> Iterable[Any]:
+    """Values of the rows: arrays where all are lists of floats that are as long; Python lists of them are slow."""
+    shape, inner = [len(column)], column
+    while pa.types.is_list(inner.type) and len(inner) and not inner.null_count:
+        lengths = pc.list_value_length(inner).to_numpy()
+        if lengths.min() != lengths.max():
+            break
+        shape.append(int(lengths[0]))
+        inner = inner.flatten()
+    if not pa.types.is_floating(inner.type) or inner.null_count or len(shape) == 1:
+        return column.to_pylist()
+    return inner.to_numpy().reshape(shape)
 
 
 def _own_path(dataset: Any, image: str) -> str:

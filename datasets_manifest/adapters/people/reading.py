@@ -82,8 +82,9 @@ def with_wanted(person: PersonRecord, keypoints: str) -> PersonRecord:
     if keypoints == "none" or person.keypoints is None:
         return replace(person, keypoints=None, other_points={})
     if keypoints == "coco":
-        of_body = np.where(np.arange(len(person.keypoints))[:, None] < _BODY, person.keypoints, 0.0)
-        return replace(person, keypoints=of_body.astype(np.float32))
+        of_body = np.zeros(person.keypoints.shape, np.float32)
+        of_body[:_BODY] = person.keypoints[:_BODY]
+        return replace(person, keypoints=of_body)
     return person
 
 

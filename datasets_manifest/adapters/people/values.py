@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from datasets_manifest.adapters.coco_values import MAX_NUMBER, RowError
+from datasets_manifest.adapters.coco_values import RowError, are_usable
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import KeypointSet
 from datasets_manifest.schema.truth_3d import FrameName, GenderName, ModelName, Truth3d
@@ -40,7 +40,7 @@ def numbers(record: Mapping[str, Any], name: str, *shapes: tuple[int | None, ...
         raise RowError(f"{_expected(name, shapes)}, got {str(record[name])[:_SHORT_WORD]!r}.") from error
     if array.shape not in shapes and not any(_fits(array.shape, shape) for shape in shapes):
         raise RowError(f"{_expected(name, shapes)}, got {_shown(array.shape)}.")
-    if not (np.abs(array) < MAX_NUMBER).all():
+    if not are_usable(array):
         raise RowError(f"{name} holds a value that is not finite, or above 1e9.")
     return array
 
@@ -52,11 +52,12 @@ def is_set(record: Mapping[str, Any], name: str) -> bool:
 
 def box_around(center_px: np.ndarray, side_px: np.ndarray) -> np.ndarray:
     """(4,) float32 xyxy of a box by its centre (2,) and its side, or width and height (2,)."""
-    width, height = np.broadcast_to(side_px, (2,))
+    sides = np.asarray(side_px).ravel().tolist()
+    width, height = sides[0], sides[-1]
     if width <= 0 or height <= 0:
         raise RowError(f"the box is {width:g} px wide and {height:g} px high.", ErrorCode.BOX_INVALID)
-    half = np.array([width, height]) / 2
-    return np.concatenate([center_px - half, center_px + half]).astype(np.float32)
+    x, y = center_px.tolist()
+    return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], np.float32)
 
 
 def box_of(values: np.ndarray, form: str) -> np.ndarray:
@@ -79,15 +80,17 @@ class PlacedPoints(NamedTuple):
 def placed(points: np.ndarray, own: KeypointSet) -> PlacedPoints:
     """Points (N, C) of a set, each in its place. Of two of one place the more confident is taken, the later of equals:
     sets that have one twice tell what was detected before what was annotated. Confidence is cut to 0..1."""
-    points = points.astype(np.float32)
-    points[:, -1] = np.clip(points[:, -1], 0.0, 1.0)
-    points[points[:, -1] == 0] = 0.0
-    places, mapped, left = _places(own)
-    mapped = mapped[np.argsort(points[mapped, -1], kind="stable")]  # The last that is written stays.
-    found = np.zeros((NUM_PLACES, points.shape[1]), np.float32)
-    found[places[mapped]] = points[mapped]
-    others = {own.points[k]: points[k] for k in left[points[left, -1] > 0].tolist()}
-    return PlacedPoints(found, others)
+    none = len(points)
+    rows = np.zeros((none + 1, points.shape[1]), np.float32)  # The last stands wherever there is no point.
+    rows[:none] = points
+    confidence = rows[:, -1] = np.minimum(rows[:, -1], 1.0)
+    places, left = _places(own)
+    order = confidence.argsort(kind="stable")  # The last that is written stays.
+    sources = np.full(NUM_PLACES + 1, none)
+    sources[np.where(confidence > 0, places, NUM_PLACES).take(order)] = order
+    known = zip(left.tolist(), confidence.take(left).tolist(), strict=True)
+    others = {own.points[k]: rows[k] for k, score in known if score > 0}
+    return PlacedPoints(rows.take(sources[:NUM_PLACES], axis=0), others)
 
 
 def with_hand_roots(points: np.ndarray) -> np.ndarray:
@@ -118,7 +121,7 @@ def check_metres(points: np.ndarray, whose: str) -> None:
         UnitError: So far apart are no metres, and as centimetres or millimetres they are a person.
     """
     known = points[points[:, 3] > 0, :3]
-    spread = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
+    spread = float((np.maximum.reduce(known) - np.minimum.reduce(known)).max()) if len(known) else 0.0
     for unit, (low, high, factor) in _SPREADS.items():
         if low < spread <= high:
             raise UnitError(
@@ -142,10 +145,11 @@ def truth(frame: FrameName, *, model: ModelName | None = None, **known: Any) -> 
 
 
 @cache
-def _places(own: KeypointSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N,) place of each point, -1 without one; numbers of those with a place, and of those without."""
-    places = np.array([-1 if index is None else index for index in own.wholebody], dtype=np.int64)
-    return places, np.flatnonzero(places >= 0), np.flatnonzero(places < 0)
+def _places(own: KeypointSet) -> tuple[np.ndarray, np.ndarray]:
+    """(N + 1,) place of each point and, at the end, of none, one behind the last without a place; and the numbers of
+    those without."""
+    places = np.array([*(NUM_PLACES if k is None else k for k in own.wholebody), NUM_PLACES], dtype=np.int64)
+    return places, np.flatnonzero(places[:-1] == NUM_PLACES)
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

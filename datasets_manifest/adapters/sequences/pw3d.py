@@ -42,7 +42,7 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
     cameras = numbers(content, "cam_poses", (None, 4, 4))
     intrinsics = numbers(content, "cam_intrinsics", (3, 3))
     sequence = str(content.get("sequence") or name.rpartition("/")[2].removesuffix(".pkl"))
-    people = _people(content, len(cameras))
+    people = _people(content, cameras)
     left_out: Counter[str] = Counter()
     span = range(len(cameras))
     for frame in span:
@@ -50,7 +50,7 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
         for track, person in enumerate(people):
             if not person["campose_valid"][frame]:
                 left_out["people of frames whose camera is not valid left out"] += 1
-            elif not person["poses2d"][frame][2].any():
+            elif not person["is_seen"][frame]:
                 if layout.frames == "campose":
                     left_out["people without a 2D point left out, who have no box"] += 1
                 else:
@@ -58,7 +58,7 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
             else:
                 row = {key: values[frame] for key, values in person.items() if key not in ("betas", "gender")}
                 row |= {"betas": person["betas"], "gender": person["gender"], "track": track}
-                rows.append(({**row, "camera": cameras[frame]}, f"frame {frame} person {track}"))
+                rows.append((row, f"frame {frame} person {track}"))
         if not rows:
             left_out["frames without people left out"] += 1
             continue
@@ -80,8 +80,9 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
     yield from (LeftOut(what, number) for what, number in left_out.items())
 
 
-def _people(content: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-    """Arrays of each person, checked as a whole."""
+def _people(content: Mapping[str, Any], cameras: np.ndarray) -> list[dict[str, Any]]:
+    """Arrays of each person, checked as a whole and put before the cameras (T, 4, 4)."""
+    count = len(cameras)
     lists = {name: content.get(name) for name in ("poses", "betas", "poses2d", "campose_valid", "genders")}
     absent = [name for name, values in lists.items() if not isinstance(values, list)]
     if absent:
@@ -99,8 +100,23 @@ def _people(content: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
         }
         if isinstance(joints, list) and number < len(joints):
             person["joints"] = numbers({"jointPositions": joints[number]}, "jointPositions", (count, 72))
-        people.append(person)
+        people.append(person | _before_cameras(person, cameras))
     return people
+
+
+def _before_cameras(person: Mapping[str, Any], cameras: np.ndarray) -> dict[str, np.ndarray]:
+    """Poses (T, 72) with roots, joints (T, 24, 3) m, both as the cameras have them, and whether there is a 2D point;
+    of frames whose camera is valid."""
+    poses, is_valid = person["poses"].copy(), person["campose_valid"] != 0
+    turns = cameras[is_valid, :3, :3]
+    if len(turns):
+        roots = Rotation.from_matrix(turns) * Rotation.from_rotvec(poses[is_valid, :3])
+        poses[is_valid, :3] = roots.as_rotvec()
+    found = {"poses": poses, "is_seen": person["poses2d"][:, 2].any(axis=1)}
+    if "joints" in person:
+        joints = person["joints"].reshape(-1, _NUM_JOINTS, 3) @ cameras[:, :3, :3].transpose(0, 2, 1)
+        found["joints"] = joints + cameras[:, None, :3, 3]
+    return found
 
 
 def _person(row: Mapping[str, Any], index: int) -> PersonRecord:
@@ -108,14 +124,10 @@ def _person(row: Mapping[str, Any], index: int) -> PersonRecord:
     found = placed(points, _POINTS)
     seen = points[points[:, 2] > 0, :2]
     low, high = seen.min(axis=0), seen.max(axis=0)
-    to_camera = row["camera"][:3]
     parameters = smpl_pose(row["poses"]) | {"betas": row["betas"]}
-    root = Rotation.from_matrix(to_camera[:, :3]) * Rotation.from_rotvec(parameters["global_orient"])
-    parameters["global_orient"] = root.as_rotvec()
     keypoints, others = None, {}
     if "joints" in row:
-        joints = row["joints"].reshape(_NUM_JOINTS, 3) @ to_camera[:, :3].T + to_camera[:, 3]
-        keypoints, others = placed(np.concatenate([joints, np.ones((_NUM_JOINTS, 1))], axis=1), _JOINTS)
+        keypoints, others = placed(np.concatenate([row["joints"], np.ones((_NUM_JOINTS, 1))], axis=1), _JOINTS)
     return PersonRecord(
         index=index,
         bbox_xyxy=box_around((low + high) / 2, (high - low).max() * _WIDENED),

@@ -13,9 +13,9 @@ import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import HIDDEN_SCORE, RowError, is_text
+from datasets_manifest.adapters.json_values import json_list
 from datasets_manifest.adapters.people.reading import fill_in, people_or_reasons, photo_path
 from datasets_manifest.adapters.people.values import box_of, numbers, placed
-from datasets_manifest.adapters.tables.json_list import json_list
 from datasets_manifest.adapters.tables.layout import TableLayout
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode

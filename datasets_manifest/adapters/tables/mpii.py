@@ -14,10 +14,10 @@ import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import is_text
+from datasets_manifest.adapters.json_values import json_list
 from datasets_manifest.adapters.people.hmr2 import PIXELS_OF_SCALE
 from datasets_manifest.adapters.people.reading import people_or_reasons, photo_path
 from datasets_manifest.adapters.people.values import box_around, numbers, placed
-from datasets_manifest.adapters.tables.json_list import json_list
 from datasets_manifest.adapters.tables.layout import TableLayout
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from published_people import standing
 from tar_files import write_tar
 from video_files import write_video
 
-from datasets_manifest.adapters.tables.json_list import json_list
 from datasets_manifest.manifest import Manifest, load_manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS
@@ -317,30 +315,3 @@ def test_files_of_instavariety_that_cannot_be_read_are_told(tmp_path):
     assert [m.path for m in inventory.missing if m.code == ErrorCode.SOURCE_ROW_INVALID] == [
         "tracks tag/video/1/000000.json", "tag/video/0/000001.json", "tag/video/0/000002.json",
     ]  # fmt: skip
-
-
-# --- lists of JSON ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("text", ["[]", " [ ] ", '[1, 2.5, [3], {"a": "]"}]', "[12345]", "[\n{}\n,\n{}\n]\n"])
-def test_lists_are_those_of_the_reader_of_python(tmp_path, text, monkeypatch):
-    (tmp_path / "a.json").write_text(text)
-    for size in (1, 2, 1 << 20):
-        monkeypatch.setattr("datasets_manifest.adapters.tables.json_list._PIECE", size)
-        assert list(json_list(tmp_path / "a.json")) == json.loads(text)
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[1", "[1,", "[1 2]", "[1,]", "[nope]", "[" * 5000])
-def test_what_is_no_list_is_said(tmp_path, text):
-    (tmp_path / "a.json").write_text(text)
-    with pytest.raises(ValueError, match="is not a JSON list"):
-        list(json_list(tmp_path / "a.json"))
-
-
-def test_a_long_list_is_not_held(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets_manifest.adapters.tables.json_list._PIECE", 1 << 14)
-    (tmp_path / "a.json").write_text(json.dumps([aic_photo(f"{k:06d}") for k in range(3000)]))
-    tracemalloc.start()
-    count = sum(1 for _ in json_list(tmp_path / "a.json"))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert count == 3000
-    assert peak < 200_000 < (tmp_path / "a.json").stat().st_size / 4
