@@ -39,7 +39,7 @@ TABLES = {
     "Labels": (
         "`labels/`: one row a person, also one who failed. Only labels that pixels refined have the columns from "
         "`photometric_gain` to `before_pixels_shape`, only videos and several cameras the ones from `group` on.",
-        label_schema(by_pixels=True, in_groups=True, has_truth=True),
+        label_schema(by_pixels=True, in_groups=True, has_truth=True, has_mask=True),
     ),
     "Predictions": ("`predictions/people/`: one row a person.", predictions.prediction_schema()),
     "Rotations": ("`pear predict --rotations-only`.", predictions.rotations_schema()),

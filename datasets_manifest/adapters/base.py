@@ -16,9 +16,13 @@ import numpy as np
 
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.lens_models import LensModel
+from datasets_manifest.schema.rle import Rle
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.schema.truth_3d import Truth3d
 from datasets_manifest.sources.image_source import ImageSource, problem_of
+
+MaskReader = Callable[[], Rle]
+"""Makes a mask when it is called. ValueError: it cannot be read."""
 
 _SHOWN = 3
 """Reasons that are kept in words."""
@@ -75,6 +79,8 @@ class PersonRecord:
     """Named arrays of known truth (synthetic data), as in the label schema; None for real data."""
     truth_3d: Truth3d | None = None
     """3D that a real data set ships, as it ships it; it stands in the plan, for labels and for evaluation."""
+    mask: MaskReader | None = None
+    """Which pixels of the upright photo are the person; None = the data set does not say."""
     mesh: str | None = None
     """File of a registered mesh of the person, below the root; evaluation alone reads it. None = there is none."""
     error_code: ErrorCode | None = None
@@ -139,6 +145,8 @@ class ImageRecord:
     ignore_regions: tuple[np.ndarray, ...] = ()
     """Polygons (N, 2), px, whose people are not annotated. Evaluation reads them: who is found there is no false
     find."""
+    ignore_masks: tuple[MaskReader, ...] = ()
+    """The same as masks, such as crowds."""
 
 
 class LeftOut(NamedTuple):

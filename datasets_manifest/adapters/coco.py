@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from datasets_manifest.adapters.coco_categories import PersonCategories, person_
 from datasets_manifest.adapters.coco_files import annotation_files, read_videos, video_of
 from datasets_manifest.adapters.coco_index import CocoIndex
 from datasets_manifest.adapters.coco_layout import DROPPED, CocoLayout, DropRule, filled_in
+from datasets_manifest.adapters.coco_masks import CocoMasks
 from datasets_manifest.adapters.coco_points import read_points
 from datasets_manifest.adapters.coco_smplx import SmplxEntries, smplx_truth
 from datasets_manifest.adapters.coco_values import RowError, box_xyxy, ignored_regions, is_crowd, size_px
@@ -173,24 +175,30 @@ class _File:
         kinds = [self._points_of(row) for row in index.kind_rows]
         points = {number: own for number, own in enumerate(kinds) if isinstance(own, KeypointSet)}
         yield from self._refused(index, kinds)
-        chosen = self._chosen(index, kinds, left_out)
-        borders = np.searchsorted(index.images_of[chosen], np.arange(len(index.image_ids) + 1))
+        chosen, crowds = self._chosen(index, kinds, left_out)
+        borders, crowd_borders = (
+            np.searchsorted(index.images_of[rows], np.arange(len(index.image_ids) + 1)) for rows in (chosen, crowds)
+        )
         for image in np.flatnonzero(index.image_states == _TAKEN).tolist():
             own = chosen[borders[image] : borders[image + 1]]
             if not len(own) and self._layout.only_with_people:
                 left_out["images without people left out"] += 1
                 continue
             image_id = int(index.image_ids[image])
-            image_row, rows = index.rows(image, own.tolist())
+            in_crowds = crowds[crowd_borders[image] : crowd_borders[image + 1]]
+            image_row, all_rows = index.rows(image, [*own.tolist(), *in_crowds.tolist()])
+            rows, masks = all_rows[: len(own)], CocoMasks(self._file, image_row, self._layout.first_pixel or 0)
             told = zip(index.annotation_ids[own].tolist(), rows, index.kinds[own].tolist(), strict=True)
             people = [(number, row, points[kind]) for number, row, kind in told]
-            persons, problems = self._persons(image_id, people, index.names.get(image_id))
+            persons, problems = self._persons(image_id, people, index.names.get(image_id), masks)
             kept = tuple(p for p in persons if p.error_code or not self._layout.require_limbs or _has_all_limbs(p))
             left_out["people without all limbs left out"] += len(persons) - len(kept)
             if not kept and self._layout.only_with_people:
                 left_out["images without people left out"] += 1
                 continue
             record, problem = self._record(image_id, image_row, kept if with_people else ())
+            record, ignored = masks.with_crowds(record, all_rows[len(own) :])
+            problem += ignored
             yield from (*problems, *problem)
             yield record
 
@@ -217,8 +225,9 @@ class _File:
 
     def _chosen(
         self, index: CocoIndex, kinds: Sequence[KeypointSet | RowError | None], left_out: Counter[str]
-    ) -> np.ndarray:
-        """Numbers of the annotations that are people of images, by image and id; whom rules leave out is counted."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the annotations that are people of images, and of crowds that are left out, both by image and id;
+        whom rules leave out is counted."""
         is_person = np.array([isinstance(own, KeypointSet) for own in kinds], bool)
         is_other = np.array([own is None for own in kinds], bool)
         taken = np.flatnonzero(_is_taken(index))
@@ -226,12 +235,14 @@ class _File:
         taken = taken[is_person[index.kinds[taken]]]
         for number, rule in enumerate(_RULES, 1):
             left_out[DROPPED[rule]] += int((index.annotation_states[taken] == number).sum())
+        crowds = taken[index.annotation_states[taken] == 1 + _RULES.index("iscrowd")]
         taken = taken[index.annotation_states[taken] == 0]
         if self._smplx is not None:
             has = self._smplx.has(index.annotation_ids[taken])
             left_out["people without SMPL-X left out"] += int((~has).sum())
             taken = taken[has]
-        return taken[np.lexsort((taken, index.annotation_ids[taken], index.images_of[taken]))]
+        in_order = (np.lexsort((rows, index.annotation_ids[rows], index.images_of[rows])) for rows in (taken, crowds))
+        return taken[next(in_order)], crowds[next(in_order)]
 
     def _record(
         self, image_id: int, image: Mapping[str, Any], people: tuple[PersonRecord, ...]
@@ -253,7 +264,7 @@ class _File:
         return record, problems
 
     def _persons(
-        self, image_id: int, rows: Sequence[_Person], names: Sequence[str] | None
+        self, image_id: int, rows: Sequence[_Person], names: Sequence[str] | None, masks: CocoMasks
     ) -> tuple[list[PersonRecord], list[Missing]]:
         """People of an image; ``names`` are its files where they are several."""
         persons: list[PersonRecord] = []
@@ -265,7 +276,9 @@ class _File:
                         f"the image {image_id} is listed as {' and as '.join(map(repr, names))}, so nobody can tell "
                         "whose person this is; give every image an id of its own."
                     )
-                persons.append(self._person(index, number, row, points))
+                mask, problem = masks.of(row)
+                persons.append(replace(self._person(index, number, row, points), mask=mask))
+                problems += problem
             except RowError as error:
                 detail = f"annotation {number} of image {image_id}: {error}"
                 problems.append(Missing.of(f"{self._file} id {number}", error.code, detail, has_row=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from typing import Annotated, Any, ClassVar, Literal
@@ -23,6 +23,7 @@ from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing
 from datasets_manifest.adapters.coco_values import RowError, is_text
 from datasets_manifest.adapters.people import sam3d_body
 from datasets_manifest.adapters.people.adapter import PublishedPeople, matching_files
+from datasets_manifest.adapters.people.masks import packed_mask
 from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -34,6 +35,7 @@ from datasets_manifest.settings import Text
 _NEEDED = ("dataset", "image", "keypoints_2d", "bbox", "bbox_format")
 _WANTED = (
     *_NEEDED, "subject_idx", "subject_cnt", "keypoints_3d", "mhr_valid", "proto_valid", "cam_int", "mask_size",
+    "mask_cnts",
 )  # fmt: skip
 _ROWS_AT_ONCE = 512
 
@@ -111,7 +113,12 @@ class ParquetPeopleAdapter(PublishedPeople[ParquetPeopleLayout]):
             person = person_or_reason(read, index, where, keypoints=self._keypoints)
             if person.error_code:
                 yield Missing.of(where, person.error_code, person.error_detail or "", has_row=True)
-            left_out["masks of people not read"] += min(record.get("mask_size") or [-1]) > 0
+            else:
+                try:
+                    mask = packed_mask(record.get("mask_size"), record.get("mask_cnts"))
+                    person = replace(person, mask=mask)
+                except RowError as error:
+                    yield Missing.of(f"{where} mask", error.code, f"the mask of {where}: {error}")
             people.append(person)
         height, width = _size(row.get("mask_size"))
         try:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
+from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, MaskReader, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError
 from datasets_manifest.adapters.people import hmr2, pear, sam3d_body
 from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.hmr2_filters import Hmr2Filters
+from datasets_manifest.adapters.people.masks import DETECTION, detected_mask, stated_mask
 from datasets_manifest.adapters.people.points_3d import Points3dLayout
-from datasets_manifest.adapters.people.reading import person_or_reason, with_own_box
+from datasets_manifest.adapters.people.reading import person_or_reason
 from datasets_manifest.adapters.people.tar_members import by_key, prefix_of, whole_archives
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -38,7 +39,6 @@ _READERS: dict[str, Callable[[Mapping[str, Any], int, str], PersonRecord]] = {
     "pear": pear.person,
     "sam3d_body": sam3d_body.person,
 }
-_BOX_FACTORS = {"hmr2": hmr2.BOX_FACTOR, "pear": hmr2.BOX_FACTOR, "sam3d_body": 1.0}
 _PEOPLE = {"hmr2": "data.pyd", "pear": "annotation.pyd", "sam3d_body": "annotation.pyd"}
 """Ending of the member that holds the people."""
 
@@ -56,9 +56,6 @@ class TarPeopleLayout:
     """Keys that are left out, such as those known to be corrupt."""
     filters: Hmr2Filters | None = None
     """Of hmr2: what is left out of labels by their own figures; {} is what HMR2 leaves out, null nothing."""
-    box_factor: Annotated[float, Field(ge=0.5, le=4)] | None = None
-    """By how much boxes are larger than people, about their centres, who are taken without that; null: as the records
-    have it, 1.2 of hmr2 and pear."""
     points_3d: Points3dLayout | None = None
     """Of hmr2: how the points in 3D are to be taken, which labels are fitted to then; null: evaluation alone reads
     them."""
@@ -129,9 +126,12 @@ class TarPeopleAdapter(PublishedPeople[TarPeopleLayout]):
                     if person.error_code:
                         detail = person.error_detail or ""
                         yield Missing.of(f"{place} person {index}", person.error_code, detail, has_row=True)
+                    else:
+                        try:
+                            person = replace(person, mask=self._mask(archive, members, record, left_out))
+                        except RowError as error:
+                            yield Missing.of(f"{place} mask of person {index}", error.code, str(error))
                     people.append(person)
-                masks = sum(isinstance(record, dict) and record.get("mask") is not None for record in records)
-                left_out["masks of people not read"] += masks + ("detection.npz" in members)
         focal, centre = camera or (None, None)
         yield ImageRecord(image_id=place, path=place, people=tuple(people), focal_px=focal, principal_px=centre)
 
@@ -148,18 +148,26 @@ class TarPeopleAdapter(PublishedPeople[TarPeopleLayout]):
         except RowError:
             return None
 
+    def _mask(
+        self, archive: TarArchive, members: Mapping[str, str], record: Mapping[str, Any], left_out: Counter[str]
+    ) -> MaskReader | None:
+        """The mask of a person; raises as ``stated_mask``."""
+        is_beside = self._layout.records == "hmr2" and DETECTION in members
+        mask = detected_mask(archive, members[DETECTION], record) if is_beside else stated_mask(record.get("mask"))
+        is_said = is_beside or record.get("mask") is not None
+        left_out["masks of people that are of no known form left out"] += is_said and mask is None
+        return mask
+
     def _person(self, record: Any, index: int, where: str) -> PersonRecord:
         if not isinstance(record, dict):
             detail = f"{where} must be a dict of arrays, got {type(record).__name__}."
             return PersonRecord(index=index, error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=detail)
         filters, points = self._layout.filters, self._layout.points_3d
         reader = _READERS[self._layout.records]
-        factor = self._layout.box_factor or _BOX_FACTORS[self._layout.records]
 
         def read() -> PersonRecord:
             own = record if filters is None else filters.applied(record)
-            person = reader(own, index, where) if points is None else points.read(reader, own, index, where)
-            return with_own_box(person, factor)
+            return reader(own, index, where) if points is None else points.read(reader, own, index, where)
 
         return person_or_reason(read, index, where, keypoints=self._keypoints)
 

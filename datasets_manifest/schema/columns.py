@@ -75,7 +75,8 @@ def array_of(column: pa.ChunkedArray, field: pa.Field) -> np.ndarray:
 
 
 def _plain_array(values: pa.Array) -> np.ndarray:
-    if values.null_count and not (pa.types.is_floating(values.type) or pa.types.is_string(values.type)):
+    has_own_null = any(kind(values.type) for kind in (pa.types.is_floating, pa.types.is_string, pa.types.is_struct))
+    if values.null_count and not has_own_null:
         values = values.fill_null(False if pa.types.is_boolean(values.type) else 0)
     return values.to_numpy(zero_copy_only=False)
 
@@ -160,8 +161,11 @@ def _hash_values(digest: hashlib._Hash, values: pa.Array) -> None:
     elif pa.types.is_list(values.type):
         digest.update(pc.list_value_length(values).fill_null(0).to_numpy().tobytes())
         _hash_values(digest, values.flatten())
-    elif pa.types.is_string(values.type):
-        texts = [(text or "").encode() for text in values.to_pylist()]
+    elif pa.types.is_struct(values.type):
+        for part in values.flatten():
+            _hash_values(digest, part)
+    elif pa.types.is_string(values.type) or pa.types.is_binary(values.type):
+        texts = [text.encode() if isinstance(text, str) else text or b"" for text in values.to_pylist()]
         digest.update(np.array([len(text) for text in texts], np.int32).tobytes() + b"".join(texts))
     else:
         digest.update(values.drop_null().to_numpy(zero_copy_only=False).tobytes())

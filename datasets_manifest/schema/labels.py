@@ -41,6 +41,7 @@ from datasets_manifest.schema.person_columns import (
     parameter_columns,
     state_columns,
 )
+from datasets_manifest.schema.rle import mask_column
 
 __all__ = [
     "BODY_GROUP_NAMES",
@@ -131,9 +132,10 @@ def label_schema(
     in_groups: bool = False,
     has_lens: bool = False,
     has_truth: bool = False,
+    has_mask: bool = False,
 ) -> pa.Schema:
     """Return the schema of ``labels/`` for people of some size, with the columns of refinement by pixels, of groups,
-    (which groups have anyway) of lenses, and of data sets that know people in 3D, or without."""
+    (which groups have anyway) of lenses, and of data sets that know people in 3D or by masks, or without."""
     return pa.schema(
         [
             *key_columns(),
@@ -209,6 +211,7 @@ def label_schema(
             *(pixel_columns() if by_pixels else ()),
             *(group_columns() if in_groups else lens_columns() if has_lens else ()),
             *((label_source_column(),) if has_truth else ()),
+            *((mask_column(),) if has_mask else ()),
         ]
     )
 

@@ -36,6 +36,7 @@ from datasets_manifest.schema.person_columns import (
     parameter_columns,
     state_columns,
 )
+from datasets_manifest.schema.rle import mask_column
 from datasets_manifest.schema.trusted import other_point_columns, trusted_column
 from datasets_manifest.schema.truth_3d import truth_3d_columns
 
@@ -59,7 +60,7 @@ def plan_schema(
     lenses = lens_columns(num_coefficients)
     in_group = [*place_columns(), *lenses, planned_track_column()] if in_groups else []
     alone = [] if in_groups else lenses
-    others = [*alone, *other_point_columns(), *truth_3d_columns(), trusted_column()]
+    others = [*alone, *other_point_columns(), *truth_3d_columns(), trusted_column(), mask_column()]
     return pa.schema(
         [
             *key_columns()[:-1],

@@ -108,7 +108,8 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Map
         planned: Manifest entry of its plan, which says which photos and annotations it is about.
     """
     parts = PARTS if step == "refine" else (step,)
-    inputs = planned["inputs_hash"] if step == "refine" else planned.get("parts_hash", planned["inputs_hash"])
+    read = ("inputs_hash",) if step == "refine" else ("parts_hash", "unmasked_hash", "inputs_hash")
+    inputs = next(planned[name] for name in read if name in planned)
     further = pixel_entries(config) if step == "refine" else []
     return Footer(
         config=step_config(step, config, in_groups="parts_hash" in planned),

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.adapters.base import ImageRecord, PersonRecord
+from datasets_manifest.adapters.base import ImageRecord, MaskReader, PersonRecord
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import image_id_of
 from datasets_manifest.schema.people import found_rows
 
 MIN_IOU = 0.3
 """Smallest overlap of the boxes of one and the same person."""
+
+_IGNORED_SHARE = 0.5
+"""Of a box within crowds, from which on it is of somebody in them; COCO's evaluation takes it of the crowds' boxes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +35,8 @@ class Matching:
     num_known: int
     """People that the data set knows."""
     num_labels: int
-    """Labels of people who were found, but for those in ``ImageRecord.ignore_regions`` whom nobody is known to be."""
+    """Labels of people who were found, but for those in ``ImageRecord.ignore_regions`` and ``ignore_masks`` whom nobody
+    is known to be."""
 
     @property
     def num_pairs(self) -> int:
@@ -108,7 +111,8 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
 
 
 def _is_ignored(record: ImageRecord, boxes: np.ndarray) -> np.ndarray:
-    """(P,) whether the middles of boxes (P, 4) lie in regions of a photo whose people are not annotated."""
+    """(P,) whether the middles of boxes (P, 4) lie in regions of a photo whose people are not annotated, or half of a
+    box in masks of such: a crowd has gaps."""
     x, y = boxes[:, ::2].mean(1), boxes[:, 1::2].mean(1)
     is_inside = np.zeros(len(boxes), bool)
     for region in record.ignore_regions:
@@ -117,32 +121,32 @@ def _is_ignored(record: ImageRecord, boxes: np.ndarray) -> np.ndarray:
             if y0 != y1:  # A point lies inside if a ray to its right crosses the outline an odd number of times.
                 is_odd ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
         is_inside |= is_odd
-    return is_inside
+    return is_inside | (_masked_share(record.ignore_masks, boxes) >= _IGNORED_SHARE)
 
 
-class OfImage(Protocol):
-    """What is known of an image."""
+def _masked_share(masks: Sequence[MaskReader], boxes: np.ndarray) -> np.ndarray:
+    """(P,) which share of the pixels of boxes (P, 4) lies in masks of a photo."""
+    shares = np.zeros(len(boxes))
+    if not masks or not len(boxes):
+        return shares
+    pixels = np.logical_or.reduce([read().mask() for read in masks])
+    for row, (left, top, right, bottom) in enumerate(np.round(boxes).clip(0).astype(int).tolist()):
+        if (own := pixels[top:bottom, left:right]).size:
+            shares[row] = own.mean()
+    return shares
 
-    @property
-    def image_id(self) -> str:
-        """Its id in the data set."""
-        ...
 
-
-Known = TypeVar("Known", bound=OfImage)
-
-
-class KnownPhotos(Generic[Known]):
-    """What is known of a data set's images, taken as they are asked for.
+class KnownPhotos:
+    """Records of a data set's images, taken as they are asked for.
 
     Asked in the order in which the data set lists them, as the shards of a plan do, it holds no more than the photos of
     shards that have no labels; asked in another order, all that were passed over.
     """
 
-    def __init__(self, records: Iterable[Known]) -> None:
-        self._records, self._passed = iter(records), dict[str, Known]()
+    def __init__(self, records: Iterable[ImageRecord]) -> None:
+        self._records, self._passed = iter(records), dict[str, ImageRecord]()
 
-    def take(self, image_ids: Iterable[str]) -> list[Known]:
+    def take(self, image_ids: Iterable[str]) -> list[ImageRecord]:
         """Records of some images; those that the data set does not list are left out."""
         found = []
         for image in image_ids:
@@ -155,7 +159,7 @@ class KnownPhotos(Generic[Known]):
                 found.append(self._passed.pop(image))
         return found
 
-    def rest(self) -> Iterable[Known]:
+    def rest(self) -> Iterable[ImageRecord]:
         """Records that nobody asked for."""
         yield from self._passed.values()
         yield from self._records

@@ -26,11 +26,11 @@ from model.body import skeleton
 
 PREDICTIONS = "predictions"
 """What the data set of predictions is called."""
-_SCHEMA = label_schema(in_groups=True, has_truth=True)
+_SCHEMA = label_schema(in_groups=True, has_truth=True, has_mask=True)
 _STATE = ["status", "error_code"]
 _VALID = [f"{part}_valid" for part in PART_NAMES]
 _PLACE = ["bbox_xyxy", "focal_px", "principal_px"]
-_WANTED = [*KEY_COLUMNS, *_STATE, *_PLACE, "keypoints_2d", "body_group_valid", "label_source", *_VALID,
+_WANTED = [*KEY_COLUMNS, *_STATE, *_PLACE, "keypoints_2d", "body_group_valid", "label_source", "mask", *_VALID,
            *LABEL_PARAMETERS, *GROUP_COLUMNS]  # fmt: skip
 
 

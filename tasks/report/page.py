@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from datasets_manifest.files import write_bytes, write_text
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.schema.people import PeopleCount
+from datasets_manifest.schema.rle import Rle
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.sources.images import ImageError
 from model.body.ehms import EHMs
@@ -36,6 +38,7 @@ _JITTER = {
     "Acceleration of the joints, relative to the pelvis": "joints_m_s2",
     "Acceleration of the pelvis": "place_m_s2",
 }
+_MASK_COLOUR = (255, 220, 0)
 STRIP = "Of each changed part: photo, mesh as keypoints alone had it, mesh as it is now; click to enlarge."
 
 
@@ -170,6 +173,7 @@ def _draw_group(
 
 def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> np.ndarray:
     """Pictures (tile, n tile, 3) of a label row: three, refused parts and limbs hatched; without a label the photo."""
+    photo = _outlined(photo, Rle.of_value(label.get("mask")))
     height, width = photo.shape[:2]
     box = np.array([0, 0, width, height], float) if label["bbox_xyxy"] is None else np.asarray(label["bbox_xyxy"])
     keypoints = None if label["keypoints_2d"] is None else np.asarray(label["keypoints_2d"]).reshape(-1, 3)
@@ -192,6 +196,14 @@ def draw_label(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: 
         refused=refused_vertices(label, ehm),
         tile_px=tile_px,
     )
+
+
+def _outlined(photo: np.ndarray, mask: Rle | None) -> np.ndarray:
+    """The photo with the outline of the data set's mask, if it has one of this size."""
+    if mask is None or mask.size != photo.shape[:2]:
+        return photo
+    outlines, _ = cv2.findContours(mask.mask().astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(photo.copy(), outlines, -1, _MASK_COLOUR, max(1, round(max(photo.shape) / 600)))
 
 
 def _draw_changes(photo: np.ndarray, label: Mapping[str, Any], ehm: EHMs, tile_px: int) -> np.ndarray:

@@ -67,7 +67,8 @@ def has_pixels(shard: Shard) -> bool:
 
 def shown_labels(shard: Shard) -> pa.Table:
     """The labels of a shard, with what pixels say of them where they were asked, and with groups if there are some."""
-    schema = label_schema(by_pixels=has_pixels(shard), in_groups=has_groups(shard))
+    has_mask = "mask" in shard.schema.names
+    schema = label_schema(by_pixels=has_pixels(shard), in_groups=has_groups(shard), has_mask=has_mask)
     return shard.table(schema, [name for name in schema.names if name != "before_pixels_shape"])
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from datasets_manifest.adapters.base import ImageRecord, PersonRecord
+from datasets_manifest.adapters.base import ImageRecord, MaskReader, PersonRecord
 from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
 from datasets_manifest.schema.evidence import pack_arrays
@@ -22,10 +24,12 @@ from datasets_manifest.sources.images import ImageError
 from tasks.annotate.workspace import ShardRef
 from tasks.version import code_version
 
+log = logging.getLogger(__name__)
+
 _UNKNOWN = PersonRecord(index=PERSON_UNKNOWN)
 """Stands for whoever is in a photo."""
-_CAMERA_COLUMNS = [
-    *("focal_px", "principal_px", "lens_model", "lens_coefficients", "focal_xy_px", "time_s", "world_to_camera")
+_LATER_COLUMNS = [
+    *("focal_px", "principal_px", "lens_model", "lens_coefficients", "focal_xy_px", "time_s", "world_to_camera", "mask")
 ]
 
 
@@ -37,9 +41,11 @@ def plan_footer(
     files = np.array([_file_state(record, images) for record in records], np.int64)
     photos = [*(record.path.encode() for record in records), files.tobytes()]
     hashes = {"inputs_hash": table_hash(table, photos)}
+    if "mask" in table.column_names:  # Masks are for the refinement alone.
+        hashes["unmasked_hash"] = table_hash(table.drop_columns("mask"), photos)
     if "group" in table.column_names:
         # Where cameras stand, and people in 3D, are for the refinement alone.
-        later = [name for name in table.column_names if name in _CAMERA_COLUMNS or name.startswith("truth_3d")]
+        later = [name for name in table.column_names if name in _LATER_COLUMNS or name.startswith("truth_3d")]
         hashes["parts_hash"] = table_hash(table.drop_columns(later), photos)
     return Footer(
         config={"step": "plan", "manifest": manifest.hash},
@@ -103,10 +109,21 @@ def _optional_columns(people: Sequence[PersonRecord], manifest: Manifest) -> dic
         columns |= pack_arrays([person.other_points or None for person in people], "other_points")
     if any(person.truth_3d is not None for person in people):
         columns |= pack_truth_3d([person.truth_3d for person in people])
+    if any(person.mask is not None for person in people):
+        columns["mask"] = [_mask_value(person.mask) for person in people]
     trusted = [person.trusted.intersection(manifest.trusted) for person in people]
     if any(len(parts) < len(TRUSTED_PARTS) for parts in trusted):
         columns["trusted"] = np.array([[part in parts for part in TRUSTED_PARTS] for parts in trusted])
     return columns
+
+
+def _mask_value(read: MaskReader | None) -> dict[str, Any] | None:
+    """What the plan says of a mask; nothing of one that cannot be read, which is logged."""
+    try:
+        return None if read is None else read().value
+    except ValueError as error:
+        log.warning("a mask is left out: %s", error)
+        return None
 
 
 def _file_state(record: ImageRecord, images: ImageSource) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from datasets_manifest.sources.masks import mask_path, mask_png
 from tasks.annotate.look.status import planned_shards
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.masks import AnnotatedMasks
 from tasks.annotate.steps.parts import person_batches
 from tasks.annotate.workspace import Group, ShardRef, Workspace
 from tasks.display import Display
@@ -37,9 +38,10 @@ class MaskCount:
 
 
 def write_masks(config: AnnotateConfig, datasets: Sequence[str], out: Path, display: Display) -> list[MaskCount]:
-    """Writes the mask of everybody whose keypoints are there, ``<out>/<data set>/<split>/<photo>.png``.
+    """Writes the mask of everybody whose keypoints are there, ``<out>/<data set>/<split>/<photo>.png``: the data set's
+    own, where it has one, or the pose network's.
 
-    Files of before are replaced; of somebody in whose box another person is seen there is none.
+    Files of before are replaced; of somebody in whose box the network sees another person there is none.
 
     Args:
         config: All settings, those that the keypoints were made with.
@@ -73,9 +75,10 @@ def write_masks(config: AnnotateConfig, datasets: Sequence[str], out: Path, disp
 
 def _write(job: ShardJob, estimator: MediapipeMasks, count: MaskCount) -> None:
     """The masks of a shard; raises as ``person_batches``."""
-    people = job.columns("keypoints")
+    people, annotated = job.columns("keypoints"), AnnotatedMasks(job.columns("plan"))
     for batch, rows in person_batches(job):
-        for row, mask in zip(rows.tolist(), estimator.estimate(batch), strict=True):
+        masks, _ = annotated.or_estimated(batch, people["sample_id"][rows].tolist(), estimator.estimate)
+        for row, mask in zip(rows.tolist(), masks, strict=True):
             path = mask_path(count.folder, str(people["image"][row]), int(people["person"][row]))
             if mask is None:
                 path.unlink(missing_ok=True)

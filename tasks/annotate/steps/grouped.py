@@ -24,6 +24,7 @@ from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, th
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.known_bodies import with_known_bodies
 from tasks.annotate.steps.labels import FIT_FAILED, failed_rows, label_table
+from tasks.annotate.steps.masks import has_masks, with_masks
 from tasks.annotate.steps.pixels import PixelOutcome, refine_by_pixels
 from tasks.annotate.steps.truth import KnownPeople, knows_people, with_label_source
 from tasks.body_model import sparse_body
@@ -150,6 +151,7 @@ def grouped_labels(job: ShardJob, parts: Parts, schema: pa.Schema) -> pa.Table:
     rows, fit_rows = np.concatenate([rows, others]), np.pad(labelled, (0, len(others)), constant_values=-1)
     order = np.argsort(people.at[rows], kind="stable")
     table = _with_groups(joined(tables, schema, [people.at[rows]]), people, fit, rows[order], fit_rows[order])
+    table = with_masks(table, plan) if has_masks(plan) else table
     stated = people.places.world_to_camera[rows[order]]
     return with_label_source(table, plan, stated) if knows_people(plan) else table
 

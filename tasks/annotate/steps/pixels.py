@@ -26,6 +26,8 @@ from fitting.result import summarise
 from model.batches import cat_rows, choose_rows, map_tensors, take_rows
 from model.estimators.base import Array, PersonBatch
 from tasks.annotate.steps.job import ShardJob
+from tasks.annotate.steps.masks import SOURCE as ANNOTATED
+from tasks.annotate.steps.masks import AnnotatedMasks
 from tasks.annotate.steps.parts import person_batches
 from tasks.body_model import full_body, sparse_body
 from tasks.people_renderer import OpenedRenderer, open_renderer
@@ -69,7 +71,8 @@ def refine_by_pixels(
         RuntimeError: A photo that had been read for its keypoints cannot be read.
         ValueError: The renderer is of another body, or there is none.
     """
-    config, masks = job.config, _Masks()
+    config, masks, annotated = job.config, _Masks(), AnnotatedMasks(job.columns("plan"))
+    sample_ids = job.columns("keypoints")["sample_id"]
     body = sparse_body(config.body_model, job.size, config.coefficients.refined)
     renderer = open_renderer(str(config.pixels.renderer), "pixels.renderer", config.body_model)
     parts = _parts(
@@ -84,10 +87,11 @@ def refine_by_pixels(
     )
     found: list[tuple[RefineResult, RefineResult, PixelResult]] = []
     sources: list[str | None] = []
-    for batch, _ in person_batches(job):
+    for batch, kept in person_batches(job):
         rows = torch.arange(len(sources), len(sources) + len(batch))
-        own = masks.estimate(batch)
-        sources += [None if mask is None else masks.source for mask in own]
+        own, is_own = annotated.or_estimated(batch, sample_ids[kept].tolist(), masks.estimate)
+        said = [ANNOTATED if annotated_one else masks.source for annotated_one in is_own]
+        sources += [None if mask is None else source for mask, source in zip(own, said, strict=True)]
         first = 0
         for problem, solution in fit_people(body, *take_rows((observations, coarse, camera), rows), config.refine):
             people = slice(first, first := first + len(solution.status))

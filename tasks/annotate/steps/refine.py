@@ -15,6 +15,7 @@ from tasks.annotate.steps.grouped import grouped_labels
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.known_bodies import with_known_bodies
 from tasks.annotate.steps.labels import failed_rows, label_table
+from tasks.annotate.steps.masks import has_masks, with_masks
 from tasks.annotate.steps.pixels import refine_by_pixels
 from tasks.annotate.steps.truth import KnownPeople, knows_people, with_label_source
 from tasks.body_model import sparse_body
@@ -30,13 +31,13 @@ def refine_labels(job: ShardJob) -> pa.Table:
     """
     parts = {name: _part(name, job) for name in _PARTS}
     plan = job.columns("plan")
-    by_pixels, has_truth = job.config.pixels.renderer is not None, knows_people(plan)
+    by_pixels, has_truth, has_mask = job.config.pixels.renderer is not None, knows_people(plan), has_masks(plan)
     if job.in_groups:
-        schema = label_schema(job.size, by_pixels=by_pixels, in_groups=True, has_truth=has_truth)
+        schema = label_schema(job.size, by_pixels=by_pixels, in_groups=True, has_truth=has_truth, has_mask=has_mask)
         return grouped_labels(job, parts, schema)
     photos = plan.take(photo_rows(plan, parts["keypoints"]["sample_id"]))
     has_lens = bool(photos.has("lens_model").any())
-    schema = label_schema(job.size, by_pixels=by_pixels, has_lens=has_lens, has_truth=has_truth)
+    schema = label_schema(job.size, by_pixels=by_pixels, has_lens=has_lens, has_truth=has_truth, has_mask=has_mask)
     is_failed = parts["keypoints"]["status"] == Status.FAILED
     chosen = np.flatnonzero(~is_failed)
     tables = [failed_rows(parts["keypoints"].take(is_failed), schema)]
@@ -59,6 +60,7 @@ def refine_labels(job: ShardJob) -> pa.Table:
     for field in lens_columns() if has_lens else ():
         own = photos.table.schema.field(field.name)
         table = table.set_column(table.schema.get_field_index(field.name), own, photos.table[field.name])
+    table = with_masks(table, plan) if has_mask else table
     return with_label_source(table, plan, None) if has_truth else table
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from datasets_manifest.files import whole_file
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.rle import Rle
 from model.body import skeleton
 from tasks.export.people.people import People, extent_xywh
 from tasks.export.people.target import Target
@@ -82,7 +83,7 @@ def _annotations(people: People, names: list[str], images: dict[str, dict[str, A
             "iscrowd": 0,
             "bbox": boxes[k].tolist(),
             "area": round(float(boxes[k, 2] * boxes[k, 3]), _DIGITS),
-            "segmentation": [],
+            "segmentation": _segmentation(people, k),
             "keypoints": _plain(body),
             "num_keypoints": int((body[:, 2] > 0).sum()),
         }
@@ -92,6 +93,12 @@ def _annotations(people: People, names: list[str], images: dict[str, dict[str, A
             if part != "foot":
                 row[f"{part}_box"] = extents[part][k].tolist()
         yield row
+
+
+def _segmentation(people: People, row: int) -> list[Any] | dict[str, Any]:
+    """The mask that the data set has of a person; an empty list without one."""
+    mask = Rle.of_value(people.columns.table["mask"][row].as_py()) if "mask" in people.columns else None
+    return [] if mask is None else {"size": list(mask.size), "counts": mask.counts.decode("ascii")}
 
 
 def _plain(points: np.ndarray) -> list[float]:

@@ -13,6 +13,7 @@ from published_people import sam3d_person
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.schema.rle import Rle
 
 
 def adapter_of(root, *, boxes: Any = "manifest", keypoints: Any = "coco_wholebody", **layout):
@@ -47,7 +48,7 @@ def test_two_rows_of_one_photo_that_is_not_there(tmp_path):
     assert (record.people[0].keypoints[:23, 2] == 1).all()
     assert record.people[0].truth_3d.keypoints_m[0, 3] == 1
     assert [(m.path, m.code, m.has_row) for m in inventory.missing] == [("a.jpg", ErrorCode.IMAGE_MISSING, True)]
-    assert "masks of people not read" not in inventory.summary
+    assert record.people[0].mask is None
 
 
 @pytest.mark.parametrize(
@@ -77,10 +78,18 @@ def test_people_of_photos_and_of_tables_are_told_apart(tmp_path):
     assert inventory.notes["photos some of whose people the tables lack"] == 1
 
 
-def test_masks_are_counted_and_tell_the_size_of_the_photo(tmp_path):
-    inventory = inventory_of(adapter_of(write(tmp_path, [row(mask_size=[480, 640], mask_cnts=b"x")])))
+def test_masks_are_read_and_tell_the_size_of_the_photo(tmp_path):
+    mask = Rle.of_polygons([np.array([[10.0, 10.0], [300.0, 20.0], [200.0, 400.0]])], (480, 640))
+    rows = [row(index=0, count=2, mask_size=[480, 640], mask_cnts=mask.counts)]
+    rows += [row(index=1, count=2, mask_size=[480, 640], mask_cnts=b"x")]
+    inventory = inventory_of(adapter_of(write(tmp_path, rows)))
     assert (inventory.records[0].width, inventory.records[0].height) == (640, 480)
-    assert inventory.notes["masks of people not read"] == 1
+    one, other = inventory.records[0].people
+    assert one.mask() == mask
+    assert other.mask is None
+    assert other.error_code is None
+    problem = next(missing for missing in inventory.missing if missing.path.endswith("mask"))
+    assert "the mask of 000000.parquet row 1" in problem.reason
 
 
 def test_a_row_that_cannot_be_used_is_a_failed_person(tmp_path):

@@ -1,5 +1,6 @@
 """Training tars: people by key, in boxes and points of the units that their records have; what is wrong keeps a row."""
 
+import io
 import os
 import tracemalloc
 from typing import Any
@@ -21,13 +22,13 @@ from scipy.spatial.transform import Rotation
 from tar_files import write_tar
 
 from datasets_manifest.adapters.base import ImageRecord
+from datasets_manifest.adapters.people.masks import stated_mask
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import HMR2_44
 from datasets_manifest.sources.opening import open_images
 
-BOX = [*(CENTER_PX - SIDE_PX / 2.4), *(CENTER_PX + SIDE_PX / 2.4)]
-"""Of the person: those of the files are 1.2 times as large."""
+BOX = [*(CENTER_PX - SIDE_PX / 2), *(CENTER_PX + SIDE_PX / 2)]
 
 
 def adapter_of(root, *, records="hmr2", boxes: Any = "manifest", keypoints: Any = "coco_wholebody", **layout):
@@ -76,6 +77,54 @@ def test_people_of_two_photos_of_a_tar_file(tmp_path):
     assert (one.truth_3d.model, one.truth_3d.num_betas, other.truth_3d.num_betas) == ("smpl", 10, 0)
     np.testing.assert_allclose(one.truth_3d.parameters["body_pose"], np.arange(3, 72) / 100, rtol=1e-6)
     assert other.keypoints[:, 2].max() == pytest.approx(0.2)
+
+
+def test_masks_beside_the_people_are_read_when_they_are_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    masks, file = rng.random((2, 9, 7)) > 0.5, io.BytesIO()
+    np.savez_compressed(file, masks=masks)
+    said = [hmr2_person(extra_info={"detection_npz_idx": np.array(k)}) for k in (1, 0, 7)]
+    said += [hmr2_person(extra_info={})]
+    members = [("p.jpg", b"one"), ("p.data.pyd", pyd(said)), ("p.detection.npz", file.getvalue())]
+    members += [("q.jpg", b"two"), ("q.data.pyd", pyd(said[:1])), ("q.detection.npz", b"PK no file of arrays")]
+    write_tar(tmp_path / "x.tar", members)
+    inventory = inventory_of(adapter_of(tmp_path))
+    first, second, beyond, without = inventory.records[0].people
+    np.testing.assert_array_equal(first.mask().mask(), masks[1])
+    np.testing.assert_array_equal(second.mask().mask(), masks[0])
+    assert without.mask is None
+    assert inventory.notes["masks of people that are of no known form left out"] == 1
+    for broken in (beyond, inventory.records[1].people[0]):
+        with pytest.raises(ValueError, match="cannot be read"):
+            broken.mask()
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (np.eye(3, dtype=bool), np.eye(3)),
+        (255 * np.eye(3, dtype=np.uint8)[None], np.eye(3)),
+        ({"size": [2, 2], "counts": b"04"}, np.ones((2, 2))),
+        ({"size": np.array([2, 2]), "counts": "13"}, [[0, 1], [1, 1]]),
+        ({"size": [-1, -1], "counts": b""}, None),
+        (np.zeros((2, 3, 4)), None),
+        ("text", None),
+        (None, None),
+    ],
+)
+def test_the_mask_of_a_record_is_pixels_or_packed_runs(said, expected):
+    found = stated_mask(said)
+    assert (found is None) == (expected is None)
+    if found is not None:
+        np.testing.assert_array_equal(found().mask(), expected)
+
+
+def test_a_mask_that_is_none_leaves_its_person(tmp_path):
+    person = pear_person() | {"mask": {"size": [3, 3], "counts": b"zz"}}
+    inventory = listed(tmp_path, person, records="pear", ending="annotation.pyd")
+    (found,) = inventory.records[0].people
+    assert (found.error_code, found.mask) == (None, None)
+    assert [missing.path for missing in inventory.missing] == ["000000.tar::set/p1.jpg mask of person 0"]
 
 
 def test_points_are_put_in_their_places_and_the_annotated_one_of_two_is_taken(tmp_path):

@@ -10,6 +10,7 @@ from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
+from datasets_manifest.schema.rle import Rle
 from fitting.quality import BODY, HAND
 from tasks.evaluate.label_errors import acceptance, count_parts, keypoint_errors, reference_records, summarise
 from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
@@ -71,6 +72,18 @@ def test_who_is_found_where_nobody_was_annotated_is_no_false_find():
     matching = match_people(rows, [record])
     assert (matching.num_pairs, matching.num_known, matching.num_labels) == (1, 1, 3)
     assert match_people(rows, [replace(record, ignore_regions=())]).num_labels == 4
+
+
+def test_who_is_found_in_a_crowd_is_no_false_find_if_half_of_the_box_is_in_it():
+    crowd = np.zeros((20, 80), bool)
+    crowd[:, 30:50:2] = crowd[:, 50:60] = True
+    record = ImageRecord(
+        image_id="a", path="a.jpg", people=(person(0, [32, 0, 42, 10]),), ignore_masks=(lambda: Rle.of_mask(crowd),)
+    )
+    # Known; half in the crowd's gaps; beside it; within; beyond the photo; wholly outside of it.
+    rows = labels(*(("a", [x, 0, x + 10, 10]) for x in (32, 38, 20, 50, 75, 900)))
+    matching = match_people(rows, [record])
+    assert (matching.num_pairs, matching.num_known, matching.num_labels) == (1, 1, 4)
 
 
 def test_failed_labels_match_nobody():
