@@ -7,9 +7,14 @@ import torch
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_FIELDS
+from datasets_manifest.schema.keypoint_sets import SMPLX_144
 from model.body.ehms import EhmOutput, EHMs
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
+from model.body.skeleton import NUM_SMPLX_JOINTS
+
+NUM_SMPLX_POINTS = 144
+"""Of the package ``smplx``: 55 joints of the skeleton, then points of the skin."""
 
 
 def known_values(rows: Columns) -> dict[str, np.ndarray]:
@@ -35,6 +40,14 @@ def posed_vertices(ehm: EHMs, people: EhmParameters) -> np.ndarray:
     """(V, 3) camera frame, metres: the mesh of one person (batch of 1), of any number of coefficients."""
     with torch.inference_mode():
         return ehm(people.resized(ehm.size)).vertices[0].double().numpy()
+
+
+def smplx_points(joints: torch.Tensor, keypoints: torch.Tensor) -> np.ndarray:
+    """Joints (B, 55, 3) and keypoints (B, 133, 3) -> (B, 144, 3) in the order of the package ``smplx``, float64."""
+    points = np.zeros((len(joints), NUM_SMPLX_POINTS, 3))
+    points[:, SMPLX_144] = keypoints.double().numpy()
+    points[:, :NUM_SMPLX_JOINTS] = joints.double().numpy()
+    return points
 
 
 class JointBody:

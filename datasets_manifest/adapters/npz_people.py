@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError, is_text, size_px
@@ -20,7 +21,7 @@ from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.npz_families import FAMILIES, KEYPOINTS_OF_HUMANDATA, points_of
 from datasets_manifest.adapters.people.npz_rows import NpzRows
 from datasets_manifest.adapters.people.points_3d import Points3dLayout
-from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos
+from datasets_manifest.adapters.people.reading import person_or_reason, photo_path, with_missing_photos, with_own_box
 from datasets_manifest.adapters.people.sam3d_body import focal_and_centre
 from datasets_manifest.adapters.people.unit_checks import check_people, check_scale
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -47,6 +48,9 @@ class NpzPeopleLayout:
     keypoint_set: KeypointSetName | None = None
     """What the points are where the family has other ones than usual, such as the 17 of Human3.6M in a file like
     SPIN's; null for the family's own."""
+    box_factor: Annotated[float, Field(ge=0.5, le=4)] | None = None
+    """By how much boxes are larger than people, about their centres, who are taken without that; null: as the family
+    has it, 1.2 of hmr2 and spin, and of humandata what the file states."""
     points_3d: Points3dLayout | None = None
     """Of hmr2 and spin: how the points in 3D are to be taken, which labels are fitted to then; null: evaluation alone
     reads them."""
@@ -84,6 +88,7 @@ class NpzPeopleAdapter(PublishedPeople[NpzPeopleLayout]):
         yield from with_missing_photos(self._images, entries)
 
     def _listed(self, rows: NpzRows, own: KeypointSet) -> Iterator[Entry]:
+        factor = rows.box_factor if self._layout.box_factor is None else self._layout.box_factor
         for name, numbers in rows.by_photo():
             if not is_text(name):
                 for number in numbers:
@@ -93,7 +98,7 @@ class NpzPeopleAdapter(PublishedPeople[NpzPeopleLayout]):
             people: list[PersonRecord] = []
             for index, number in enumerate(numbers.tolist() if self._boxes == "manifest" else ()):
                 where = f"row {number} of {self._layout.file}"
-                read = partial(self._person, rows.row(number), index, where, own)
+                read = partial(self._person, rows.row(number), index, where, own, factor)
                 person = person_or_reason(read, index, where, keypoints=self._keypoints)
                 if person.error_code:
                     detail = person.error_detail or ""
@@ -111,9 +116,10 @@ class NpzPeopleAdapter(PublishedPeople[NpzPeopleLayout]):
                 principal_px=centre,
             )
 
-    def _person(self, row: dict[str, Any], index: int, where: str, own: KeypointSet) -> PersonRecord:
+    def _person(self, row: dict[str, Any], index: int, where: str, own: KeypointSet, factor: float) -> PersonRecord:
         reader, points = FAMILIES[self._layout.family].person, self._layout.points_3d
-        return reader(row, index, where, own) if points is None else points.read(reader, row, index, where, own)
+        person = reader(row, index, where, own) if points is None else points.read(reader, row, index, where, own)
+        return with_own_box(person, factor)
 
 
 def _camera(row: dict[str, Any]) -> tuple[float | None, tuple[float, float] | None]:

@@ -5,6 +5,7 @@ with the command that writes them anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.adapters.sequences import agora, pw3d
+from datasets_manifest.adapters.sequences.agora_photos import AgoraPhoto, agora_photos
 from datasets_manifest.adapters.sequences.layout import SequencePickleLayout
 from datasets_manifest.paths import inside
 from datasets_manifest.restricted_pickle import PickleError, RefusedName, unpickle
@@ -61,6 +63,13 @@ class SequencePickleAdapter(PublishedPeople[SequencePickleLayout]):
         checked = with_points_checked(self._listed(whole), partial(check_people, source=str(root)))
         wanted = with_wanted_people(checked, self._boxes, self._keypoints)
         yield from with_missing_photos(self._images, wanted)
+
+    def agora_photos(self) -> Iterator[AgoraPhoto]:
+        """People of AGORA as its evaluation takes them, in the order of the listing; nobody of other kinds, or of files
+        that the listing says are not whole."""
+        for name in matching_files(self._images.root, self._layout.files) if self._layout.kind == "agora" else ():
+            with suppress(PickleError, OSError):
+                yield from agora_photos(self._content(name))
 
     def _listed(self, names: list[str]) -> Iterator[Entry]:
         for name in names:

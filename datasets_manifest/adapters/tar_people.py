@@ -22,7 +22,7 @@ from datasets_manifest.adapters.people.adapter import PublishedPeople
 from datasets_manifest.adapters.people.hmr2_filters import Hmr2Filters
 from datasets_manifest.adapters.people.masks import DETECTION, detected_mask, stated_mask
 from datasets_manifest.adapters.people.points_3d import Points3dLayout
-from datasets_manifest.adapters.people.reading import person_or_reason
+from datasets_manifest.adapters.people.reading import person_or_reason, with_own_box
 from datasets_manifest.adapters.people.tar_members import by_key, prefix_of, whole_archives
 from datasets_manifest.adapters.people.unit_checks import check_people
 from datasets_manifest.adapters.point_checks import with_points_checked
@@ -39,6 +39,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], int, str], PersonRecord]] = {
     "pear": pear.person,
     "sam3d_body": sam3d_body.person,
 }
+_BOX_FACTORS = {"hmr2": hmr2.BOX_FACTOR, "pear": hmr2.BOX_FACTOR, "sam3d_body": 1.0}
 _PEOPLE = {"hmr2": "data.pyd", "pear": "annotation.pyd", "sam3d_body": "annotation.pyd"}
 """Ending of the member that holds the people."""
 
@@ -56,6 +57,9 @@ class TarPeopleLayout:
     """Keys that are left out, such as those known to be corrupt."""
     filters: Hmr2Filters | None = None
     """Of hmr2: what is left out of labels by their own figures; {} is what HMR2 leaves out, null nothing."""
+    box_factor: Annotated[float, Field(ge=0.5, le=4)] | None = None
+    """By how much boxes are larger than people, about their centres, who are taken without that; null: as the records
+    have it, 1.2 of hmr2 and pear."""
     points_3d: Points3dLayout | None = None
     """Of hmr2: how the points in 3D are to be taken, which labels are fitted to then; null: evaluation alone reads
     them."""
@@ -164,10 +168,12 @@ class TarPeopleAdapter(PublishedPeople[TarPeopleLayout]):
             return PersonRecord(index=index, error_code=ErrorCode.SOURCE_ROW_INVALID, error_detail=detail)
         filters, points = self._layout.filters, self._layout.points_3d
         reader = _READERS[self._layout.records]
+        factor = self._layout.box_factor or _BOX_FACTORS[self._layout.records]
 
         def read() -> PersonRecord:
             own = record if filters is None else filters.applied(record)
-            return reader(own, index, where) if points is None else points.read(reader, own, index, where)
+            person = reader(own, index, where) if points is None else points.read(reader, own, index, where)
+            return with_own_box(person, factor)
 
         return person_or_reason(read, index, where, keypoints=self._keypoints)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from datasets_manifest.schema.ehm_fields import PART_NAMES
 ReviewRule = Literal["ignore", "drop_rejected", "only_accepted"]
 """`drop_rejected`: a part that was rejected is not valid; `only_accepted`: nor is one that nobody accepted; `ignore`:
 verdicts are counted, not obeyed."""
+RULES: tuple[ReviewRule, ...] = get_args(ReviewRule)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

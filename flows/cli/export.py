@@ -15,6 +15,7 @@ from flows.cli.command_line import Params, Settings, command_log, one_sentence, 
 from flows.cli.stopping import stoppable
 
 if TYPE_CHECKING:
+    from datasets_manifest.reviews.verdicts import ReviewRule
     from datasets_manifest.sources.image_source import ImageSource
     from fitting.delta_theta import DeltaTheta
     from tasks.annotate.workspace import Workspace
@@ -48,6 +49,12 @@ def export(
     licensed_mesh: Annotated[
         bool, typer.Option("--licensed-mesh", help="Write meshes of a licensed body; they may not be passed on.")
     ] = False,
+    reviews: Annotated[
+        Path | None, typer.Option(help="Folder of verdicts of people on these labels, to be obeyed.")
+    ] = None,
+    review_rule: Annotated[
+        str, typer.Option(help="drop_rejected or only_accepted: which verdicts a part needs to be trusted.")
+    ] = "drop_rejected",
     params: Params = Path("params.yaml"),
     settings: Settings = None,
 ) -> None:
@@ -58,6 +65,7 @@ def export(
     """
     with stoppable("run the same command again; it writes all files anew."), one_sentence():
         from datasets_manifest.paths import placed
+        from datasets_manifest.reviews.verdicts import read_verdicts
         from tasks.annotate.provenance import labelled_body
         from tasks.annotate.settings import load_config
         from tasks.annotate.workspace import Workspace
@@ -71,6 +79,8 @@ def export(
             together=together,
             mixed_terms=mixed_terms,
             licensed_mesh=licensed_mesh,
+            verdicts=None if reviews is None else read_verdicts(placed(reviews)),
+            review_rule=_rule(review_rule),
         )
         if predictions is None:
             if body_model is not None:
@@ -85,6 +95,8 @@ def export(
             with display(command_log()) as shown:
                 written = export_labels(workspace.labels, labelled_body(config), request, shown)
         else:
+            if reviews is not None:
+                raise ValueError("--reviews: verdicts are about labels, not about predictions; leave one of the two")
             if datasets:
                 raise ValueError(f"{', '.join(datasets)}: predictions have no data sets; leave --predictions or these")
             body = BodyModelConfig(path=None if body_model is None else str(placed(body_model)))
@@ -94,6 +106,14 @@ def export(
         for exported in written:
             for line in exported.lines():
                 typer.echo(line)
+
+
+def _rule(text: str) -> ReviewRule:
+    from datasets_manifest.reviews.verdicts import RULES
+
+    if text not in RULES:
+        raise ValueError(f"--review-rule {text}: expected one of {', '.join(RULES)}")
+    return text
 
 
 def _photos(workspace: Workspace, dataset: str, split: str) -> ImageSource:

@@ -7,7 +7,9 @@ from model.licensed_files.asset_file import MPI, RESEARCH, AssetFile
 _SMPL_SITE = "https://smpl.is.tue.mpg.de (sign in, Downloads), version 1.1.0 for Python"
 
 
-def _of_evaluation(id: str, name: str, holds: str, source: str, licence: str, *other_names: str) -> AssetFile:
+def _of_evaluation(
+    id: str, name: str, holds: str, source: str, licence: str, *other_names: str, sha256: str | None = None
+) -> AssetFile:
     return AssetFile(
         id=f"evaluation.{id}",
         place=f"evaluation/{name}",
@@ -16,6 +18,7 @@ def _of_evaluation(id: str, name: str, holds: str, source: str, licence: str, *o
         part="evaluation",
         licence=licence,
         source=source,
+        sha256=sha256,
         optional=True,
     )
 
@@ -60,5 +63,14 @@ EVALUATION: tuple[AssetFile, ...] = (
         "https://github.com/shubham-goel/4D-Humans (fetch_demo_data.sh, data)",
         RESEARCH,
     ),
+    _of_evaluation(
+        "agora-body",
+        "body_verts_smplx.npy",
+        "vertices of the body: MVE of AGORA",
+        "https://github.com/pixelite1201/agora_evaluation (utils/body_verts_smplx.npy)",
+        MPI,
+        sha256="c3e992ab304a702f8ee43ad899caf335f02b992c39f67745ac7ad66990c96f5c",
+    ),
 )
-"""SMPL's models by gender, the matrix between the meshes, and the regressor of each convention by its name."""
+"""SMPL's models by gender, the matrix between the meshes, the regressor of each convention by its name, and
+AGORA's vertices. No hash of the others is known to be published."""

@@ -11,12 +11,20 @@ Legend: P predicted people, T known ones, M matched ones, J joints, V vertices.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
-from model.body.skeleton import HIPS, LEFT_WRIST, NECK, RIGHT_WRIST
+from model.body.skeleton import (
+    HIPS,
+    LEFT_WRIST,
+    NECK,
+    NUM_MAIN_JOINTS,
+    RIGHT_WRIST,
+    SMPLX_LEFT_HAND,
+    SMPLX_RIGHT_HAND,
+)
 from model.metrics.accumulated import Accumulated
 from model.metrics.joints import mean_distance_mm
 
@@ -28,6 +36,16 @@ MAX_OCCLUSION = 90
 """Percent, up to which a known person counts."""
 PARTS = {"body": HIPS, "left_hand": (LEFT_WRIST,), "right_hand": (RIGHT_WRIST,), "face": (NECK,)}
 """Part -> joints whose midpoint is moved together; nothing is turned or scaled."""
+PART_JOINTS = {
+    "body": np.arange(NUM_MAIN_JOINTS),
+    "left_hand": np.arange(SMPLX_LEFT_HAND.start, SMPLX_LEFT_HAND.stop),
+    "right_hand": np.arange(SMPLX_RIGHT_HAND.start, SMPLX_RIGHT_HAND.stop),
+    "face": np.arange(76, 127),
+}
+"""Part -> those of the first 127 joints and points of SMPL-X that MPJPE is of; of the face 51 landmarks."""
+OCCLUSION_BINS = (-1, 10, 20, 30, 40, 50, 60, 70, 80, 90)
+"""Percent: bounds of the bins by which errors are told; the upper ones belong to them. The official program draws those
+up to 80."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +60,16 @@ class JointMatches:
     """Known people who count and were not found."""
     false_positives: tuple[int, ...]
     """Predictions that are nobody who counts, a person who does not count included."""
+
+    def of(self, known: np.ndarray) -> JointMatches:
+        """Those of some known people (T,) bool; false positives are nobody's and stay."""
+        pairs = [(i, j) for i, j in zip(self.predicted, self.known, strict=True) if known[j]]
+        return replace(
+            self,
+            predicted=tuple(i for i, _ in pairs),
+            known=tuple(j for _, j in pairs),
+            misses=tuple(j for j in self.misses if known[j]),
+        )
 
 
 def counted(is_valid: np.ndarray, occlusion: np.ndarray) -> np.ndarray:
@@ -142,17 +170,19 @@ class AgoraFigures(Accumulated):
     """
 
     def __init__(self, *, compat: bool = False) -> None:
-        super().__init__(found=(), missed=(), false=(), error=(len(PARTS),))
+        super().__init__(found=(), missed=(), zeros=(), false=(), error=(len(PARTS),))
         self.compat = compat
 
-    def update(self, matches: JointMatches, errors: Mapping[str, Tensor]) -> None:
-        """Takes a picture: who was matched, and part -> (M,) mm, see ``part_errors_mm``.
+    def update(self, matches: JointMatches, errors: Mapping[str, Tensor], *, is_empty: bool = False) -> None:
+        """Takes a picture: who was matched, and part -> (M,) mm, see ``part_errors_mm``; whether nobody was predicted
+        in it, for the official program has no 0 mm of such pictures.
 
         Raises:
             ValueError: An error is missing or not finite.
         """
         self.sums["found"] += len(matches.known)
         self.sums["missed"] += len(matches.misses)
+        self.sums["zeros"] += 0 if is_empty else len(matches.misses)
         self.sums["false"] += len(matches.false_positives)
         for row, part in enumerate(PARTS if matches.known else ()):
             if part not in errors or errors[part].shape != (len(matches.known),) or not errors[part].isfinite().all():
@@ -168,7 +198,7 @@ class AgoraFigures(Accumulated):
             "recall": _share(found, missed),
             "f1": _share(found, 0.5 * (false + missed)),
         }
-        among = found + missed if self.compat else found
+        among = found + float(self.sums["zeros"]) if self.compat else found
         sums = self.sums["error"].numpy()
         mve = {
             part: round(total / (found if part == "body" else among), 1) if found else np.nan

@@ -6,9 +6,10 @@ Legend: K people, V vertices, R regressed joints.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from model.body.convert import convert_model
 from model.body.official_files import read_source
 from model.body.skinned import SkinnedBody
 from model.licensed_files.evaluation import EVALUATION
+from model.metrics.agora import PARTS
 from model.metrics.conventions import H36M14, HMR2, JointConvention
 from model.metrics.person import unmeasured
 from model.rotations import rotvec_to_rotmat
@@ -28,6 +30,7 @@ from model.rotations import rotvec_to_rotmat
 CONVENTIONS = (H36M14, HMR2)
 HANDS = "hands"
 """Beside the conventions' names: what may lack a file."""
+AGORA_BODY = "agora-body"
 _FILES = {file.id.removeprefix("evaluation."): file for file in EVALUATION}
 _LICENSED = "truth is of SMPL and SMPL-X: name the folder of their converted files as body_model.path"
 
@@ -73,6 +76,44 @@ def smpl_vertices(licensed: Path, truths: Sequence[Truth3d]) -> Tensor:
         posed = body(**{name: value.float() for name, value in turns.items()}, betas=torch.from_numpy(betas))
         found |= dict(zip(rows, posed.vertices, strict=True))
     return torch.stack([found[row] for row in range(len(truths))])
+
+
+class PartVertices(NamedTuple):
+    """Vertices that AGORA's errors of parts are of."""
+
+    ids: Mapping[str, np.ndarray]
+    """Part of ``model.metrics.agora.PARTS`` -> its vertices; empty where some are not known."""
+    name: str
+    """What they are, in words."""
+    lacks: str
+    """Why they are not known; empty where they are."""
+
+
+def agora_vertices(assets: EhmAssets, licensed: Path | None) -> PartVertices:
+    """Of the official program with the licensed body; of the open one the body is what neither head nor hands have."""
+    ids = {f"{side}_hand": own for side, own in assets.hand_vertex_ids.items()} | {"face": assets.head_vertex_ids}
+    file = _FILES[AGORA_BODY]
+    if HANDS in (absent := unmeasured(assets)):
+        return PartVertices({}, "", f"convert the bodies anew with {absent[HANDS]} (docs/licensed_files.md)")
+    if licensed is None:
+        rest = np.setdiff1d(np.arange(assets.smplx.num_vertices), np.concatenate(list(ids.values())))
+        ids["body"], told = rest, "outside head and hands"
+    elif (path := file.found_below(licensed)) is None:
+        return PartVertices({}, "", file.step(licensed / file.place))
+    else:
+        ids["body"], told = _vertex_ids(path, assets), f"of {path.name}"
+    counts = ", ".join(f"{part.replace('_', ' ')} {len(ids[part])}" for part in PARTS)
+    return PartVertices(ids, f"{assets.smplx.name}: {counts}; the body's are those {told}", "")
+
+
+def _vertex_ids(path: Path, assets: EhmAssets) -> np.ndarray:
+    ids = np.asarray(read_source(path))
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or not len(ids) or ids.max() >= assets.smplx.num_vertices:
+        raise ValueError(
+            f"{path}: expected numbers of vertices of {assets.smplx.name}, 0 to {assets.smplx.num_vertices - 1}, got "
+            f"{ids.dtype} of shape {ids.shape}"
+        )
+    return ids.astype(np.int64)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -136,17 +137,29 @@ def _masked_share(masks: Sequence[MaskReader], boxes: np.ndarray) -> np.ndarray:
     return shares
 
 
-class KnownPhotos:
-    """Records of a data set's images, taken as they are asked for.
+class OfImage(Protocol):
+    """What is known of an image."""
+
+    @property
+    def image_id(self) -> str:
+        """Its id in the data set."""
+        ...
+
+
+Known = TypeVar("Known", bound=OfImage)
+
+
+class KnownPhotos(Generic[Known]):
+    """What is known of a data set's images, taken as they are asked for.
 
     Asked in the order in which the data set lists them, as the shards of a plan do, it holds no more than the photos of
     shards that have no labels; asked in another order, all that were passed over.
     """
 
-    def __init__(self, records: Iterable[ImageRecord]) -> None:
-        self._records, self._passed = iter(records), dict[str, ImageRecord]()
+    def __init__(self, records: Iterable[Known]) -> None:
+        self._records, self._passed = iter(records), dict[str, Known]()
 
-    def take(self, image_ids: Iterable[str]) -> list[ImageRecord]:
+    def take(self, image_ids: Iterable[str]) -> list[Known]:
         """Records of some images; those that the data set does not list are left out."""
         found = []
         for image in image_ids:
@@ -159,7 +172,7 @@ class KnownPhotos:
                 found.append(self._passed.pop(image))
         return found
 
-    def rest(self) -> Iterable[ImageRecord]:
+    def rest(self) -> Iterable[Known]:
         """Records that nobody asked for."""
         yield from self._passed.values()
         yield from self._records

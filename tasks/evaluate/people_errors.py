@@ -25,6 +25,7 @@ from model.body.skeleton import BODY, KEYPOINT_JOINT
 from model.metrics.joints import pa_mpjpe_mm
 from model.metrics.keypoints import PCK, PCK_THRESHOLDS, box_unit_px, relative_distances
 from model.metrics.person import PosedByParameters
+from tasks.evaluate.agora import AGORA_ERRORS, AgoraErrors
 from tasks.evaluate.label_errors import posed_points, reference_records, truth_errors
 from tasks.evaluate.matching import Matching, match_people
 from tasks.evaluate.mesh_errors import JOINT_ERRORS, MeshErrors
@@ -45,10 +46,11 @@ ERRORS = (
     "head_scale_error",
     "points_pa_mm",
     *JOINT_ERRORS,
+    *AGORA_ERRORS,
 )
 """3D errors of a person; a hand's is the mean of those that are shown. `points_pa_mm` is of real people: PA-MPJPE of
-those of COCO's 17 keypoints that the data set knows in 3D, from four on. Those after it need licensed files, and so do
-hands of real people (``tasks.evaluate.mesh_errors``)."""
+those of COCO's 17 keypoints that the data set knows in 3D, from four on. Joints after it need licensed files, and so do
+hands of real people (``tasks.evaluate.mesh_errors``); the last are of AGORA, whose people are matched by joints."""
 _LEAST_POINTS = 4
 NUM_BODY_POINTS = BODY.stop
 _LIMBS = slice(5, 17)
@@ -77,10 +79,17 @@ class PeopleErrors:
         assets: The body of truth and subject.
         keeps: Whom the benchmark counts.
         meshes: Measures against meshes of licensed bodies; None: nobody is.
+        agora: Measures by AGORA's protocol; None: the data set is another.
     """
 
-    def __init__(self, assets: EhmAssets, keeps: Keeps = everybody, meshes: MeshErrors | None = None) -> None:
-        self._assets, self._keeps, self.meshes = assets, keeps, meshes
+    def __init__(
+        self,
+        assets: EhmAssets,
+        keeps: Keeps = everybody,
+        meshes: MeshErrors | None = None,
+        agora: AgoraErrors | None = None,
+    ) -> None:
+        self._assets, self._keeps, self.meshes, self.agora = assets, keeps, meshes, agora
         self._posers: dict[BodySize, tuple[PosedByParameters, KeypointBody]] = {}
         self._rows: list[dict[str, Any]] = []
         self.pck = PCK(NUM_BODY_POINTS)
@@ -112,6 +121,8 @@ class PeopleErrors:
             for row, errors in zip(kept, self._measured(counted), strict=True):
                 known[keys[row]] |= {"found": True, **errors}
         self._rows += known.values()
+        if self.agora is not None:
+            self.agora.add(said)
 
     def _measured(self, matching: Matching) -> list[dict[str, float]]:
         posed, points = self._poser(_size(matching.labels))
@@ -170,6 +181,8 @@ class PeopleErrors:
         )
         unknown = set() if self.meshes is None else self.meshes.unknown_joints  # known of some, but not of all
         rows = [{name: value for name, value in row.items() if name not in unknown} for row in self._rows]
+        if self.agora is not None:
+            rows = [row | self.agora.errors.get((row["image"], row["person"]), {}) for row in rows]
         return pa.Table.from_pylist(rows, schema=schema)
 
 

@@ -68,7 +68,10 @@ BENCHMARKS = {
     "agora": Benchmark(
         title="AGORA",
         manifests=("agora_validation",),
-        lacks="the column is of the test set, whose truth is hidden: submit (pear export --to agora)",
+        lacks=(
+            "the column is of the test set, whose truth is hidden: submit (pear export --to agora). The validation set "
+            "has a table of its own"
+        ),
     ),
     "ehf": Benchmark(
         title="EHF",

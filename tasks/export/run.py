@@ -8,8 +8,11 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from datasets_manifest.reviews.verdicts import Obedience, ReviewRule, Verdicts
 from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.ehm_fields import BodySize
+from datasets_manifest.schema.ehm_fields import PART_NAMES, BodySize
 from datasets_manifest.schema.people import found_rows, is_bridged
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard, read_footer
@@ -56,6 +59,10 @@ class ExportRequest:
     """Gives the photos of a data set and split."""
     transfer: Callable[[], DeltaTheta | None] = field(default=_none)
     """Gives the way from SMPL to the body, where SMPL's files are there."""
+    verdicts: Verdicts | None = None
+    """What people judged of the labels."""
+    review_rule: ReviewRule = "drop_rejected"
+    """What follows from it."""
 
     def __post_init__(self) -> None:
         """Refuses an unknown format, and one that cannot hold several people."""
@@ -96,7 +103,10 @@ def export_labels(labels: Path, body: EHMs, request: ExportRequest, display: Dis
         terms = _terms(own, body)
         terms.check_one(allowed=request.mixed_terms)
         name = (TOGETHER,) if request.together else (folder.parent.name, folder.name)
-        written = _write(_rows(counter.count(own)), body, terms, request, base.joinpath(*name), "_".join(name))
+        reviewed = None if request.verdicts is None else _Reviewed(request.verdicts, request.review_rule)
+        rows = _rows(counter.count(own), reviewed)
+        written = _write(rows, body, terms, request, base.joinpath(*name), "_".join(name))
+        written.remarks += reviewed.remarks() if reviewed else []
         found.append(written)
     if not any(written.files for written in found):
         named = f"the data set {' and '.join(datasets)}" if datasets else "any data set"
@@ -179,10 +189,43 @@ class _Tally:
         ]
 
 
-def _rows(paths: Iterable[Path]) -> Iterator[Columns]:
+class _Reviewed:
+    """Obeys what people judged of labels."""
+
+    def __init__(self, verdicts: Verdicts, rule: ReviewRule) -> None:
+        self._obedience, self._left_out = Obedience(verdicts, rule), 0
+
+    def of(self, rows: Columns) -> Columns:
+        """Without the flags of refused parts, and without people of whom none is left."""
+        table = self._obedience.obey(rows.table)
+        if table is rows.table:
+            return rows
+        after = Columns(table)
+        lost = _has_part(rows) & ~_has_part(after)
+        self._left_out += int(lost.sum())
+        return after.take(~lost)
+
+    def remarks(self) -> list[tuple[int, str]]:
+        """What that did to the people who came by."""
+        counts = self._obedience.counts()
+        return [
+            (counts.rejected, f"{counts.rejected} parts not trusted: rejected in review"),
+            (counts.not_accepted, f"{counts.not_accepted} parts not trusted: not accepted in review"),
+            (self._left_out, f"{self._left_out} people left out: no part was left of them after review"),
+            (counts.stale, f"{counts.stale} stale verdicts not obeyed: their labels came out differently since"),
+        ]
+
+
+def _has_part(rows: Columns) -> np.ndarray:
+    """(N,) which people have a valid part."""
+    return np.logical_or.reduce([rows[f"{part}_valid"] for part in PART_NAMES])
+
+
+def _rows(paths: Iterable[Path], reviewed: _Reviewed | None) -> Iterator[Columns]:
     for path in paths:
         with Shard(path) as shard:
-            yield label_rows(shard)
+            rows = label_rows(shard)
+        yield rows if reviewed is None else reviewed.of(rows)
 
 
 def _terms(paths: Iterable[Path], body: EHMs) -> Terms:

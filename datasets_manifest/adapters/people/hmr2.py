@@ -18,6 +18,8 @@ from datasets_manifest.schema.truth_3d import GenderName, Truth3d
 
 PIXELS_OF_SCALE = 200.0
 """Pixels of a scale of 1."""
+BOX_FACTOR = 1.2
+"""By how much boxes of HMR2, and of SPIN before it, are larger than people."""
 _DETECTED_LIMBS = slice(1, 15)
 """OpenPose's limbs among the 44: in 3D HMR2 uses the annotated ones alone."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from datasets_manifest.adapters.base import PersonRecord
-from datasets_manifest.adapters.people.hmr2 import PIXELS_OF_SCALE, smpl_pose, truth_of
+from datasets_manifest.adapters.people.hmr2 import BOX_FACTOR, PIXELS_OF_SCALE, smpl_pose, truth_of
 from datasets_manifest.adapters.people.values import (
     box_around,
     box_of,
@@ -51,6 +51,8 @@ class Family:
     """What its 2D points are where the manifest does not say; None = it has to."""
     scale_in_pixels: bool | None = None
     """Unit of ``scale``; None for boxes."""
+    box_factor: float = 1.0
+    """By how much boxes are larger than people."""
 
 
 _OF_MARKERS = tuple(
@@ -205,6 +207,7 @@ FAMILIES: dict[str, Family] = {
         person=_hmr2,
         points=HMR2_44,
         scale_in_pixels=True,
+        box_factor=BOX_FACTOR,
     ),
     "spin": Family(
         image="imgname",
@@ -212,6 +215,7 @@ FAMILIES: dict[str, Family] = {
         person=_spin,
         points=KEYPOINT_SETS["spin24"],
         scale_in_pixels=False,
+        box_factor=BOX_FACTOR,
     ),
     "camerahmr": Family(
         image="imgname",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _PARAMETERS = (
     *("leye_pose", "reye_pose"),
 )
 _HANDS = ("left_hand_pose", "right_hand_pose")
+_FACTORS = (0.5, 4.0)
 _META = ("gender", "height", "width")
 
 
@@ -33,6 +35,8 @@ class NpzRows:
         self.names = _texts(file.array(family.image))
         self.arrays: dict[str, np.ndarray] = {name: file.array(name) for name in family.arrays if name in file}
         self._masked: dict[str, tuple[np.ndarray, int, bool]] = {}
+        self.box_factor = family.box_factor
+        """By how much boxes are larger than people, as the file or its family has it."""
         if family.image == "image_path":
             self._add_humandata(file)
         for name, array in self.arrays.items():
@@ -71,6 +75,8 @@ class NpzRows:
                 self._mask(name, np.asarray(file.array(f"{name}_mask")), file)
         model = next((model for model in _MODELS if model in file), None)
         misc = file.array("misc") if "misc" in file else None
+        if isinstance(misc, dict) and misc.get("bbox_body_scale") is not None:
+            self.box_factor = _factor(misc["bbox_body_scale"], file.path)
         # Truth has hands as turns from the relaxed hand; those from the flat one are not taken.
         is_flat = isinstance(misc, dict) and bool(misc.get("flat_hand_mean"))
         for prefix, wanted in ((model, _PARAMETERS), ("meta" if "meta" in file else None, _META)):
@@ -108,6 +114,20 @@ def _text(name: Any) -> str:
     if isinstance(name, bytes):
         name = name.decode("utf-8", "replace")
     return name if isinstance(name, str) else ""
+
+
+def _factor(stated: Any, path: Path) -> float:
+    try:
+        factor = float(stated)
+    except (TypeError, ValueError):
+        factor = math.nan
+    low, high = _FACTORS
+    if not low <= factor <= high:
+        raise ValueError(
+            f"The file {path} states bbox_body_scale {str(stated)[:40]!r}, expected how many times boxes are as large "
+            f"as people, {low:g} to {high:g}; say it by layout.box_factor, after correcting the file."
+        )
+    return factor
 
 
 def _array(values: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError
+from datasets_manifest.adapters.people.values import without_margin
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK
 from datasets_manifest.sources.image_source import ImageSource
 
@@ -86,6 +87,13 @@ def with_wanted(person: PersonRecord, keypoints: str) -> PersonRecord:
         of_body[:_BODY] = person.keypoints[:_BODY]
         return replace(person, keypoints=of_body)
     return person
+
+
+def with_own_box(person: PersonRecord, factor: float) -> PersonRecord:
+    """A person whose box touches them, where it is larger by a factor."""
+    if person.bbox_xyxy is None or factor == 1:
+        return person
+    return replace(person, bbox_xyxy=without_margin(person.bbox_xyxy, factor))
 
 
 def with_wanted_people(entries: Iterable[Entry], boxes: str, keypoints: str) -> Iterator[Entry]:

@@ -52,7 +52,7 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
             where = f"{name} row {number}"
             yield Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, "its imgPath is no name that can be read.")
             continue
-        valid = _flags(row)
+        valid = valid_flags(row)
         rows = [(_own(row, k, shrink), f"row {number} person {k}") for k in range(len(valid))]
         problems, people = people_or_reasons(_person, rows, name)
         kept = [(person, problem) for person, problem, is_valid in zip(people, valid, valid, strict=True) if is_valid]
@@ -79,7 +79,7 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
     yield from (LeftOut(what, number) for what, number in left_out.items())
 
 
-def _flags(row: Mapping[str, Any]) -> list[bool]:
+def valid_flags(row: Mapping[str, Any]) -> list[bool]:
     """Who is valid; everybody where nothing is said of it."""
     joints, valid = row.get("gt_joints_2d"), row.get("isValid")
     count = len(joints) if isinstance(joints, list) else 0

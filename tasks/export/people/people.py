@@ -20,9 +20,9 @@ from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from tasks.lenses import photo_points
-from tasks.posing import known_values
+from tasks.posing import NUM_SMPLX_POINTS, known_values, smplx_points
 
-NUM_JOINTS = 144
+NUM_JOINTS = NUM_SMPLX_POINTS
 _NEEDED = ("bbox_xyxy", "keypoints_2d", "focal_px", "principal_px", "transl_m", "global_orient", "body_pose")
 
 
@@ -45,10 +45,7 @@ class PointBody:
         """(N, 144, 3) camera frame."""
         with torch.inference_mode():
             posed = self._body(people.resized(self._body.size))
-        points = np.zeros((len(people), NUM_JOINTS, 3))
-        points[:, SMPLX_144] = posed.keypoints.double().numpy()
-        points[:, : skeleton.NUM_SMPLX_JOINTS] = posed.joints.double().numpy()
-        return points
+        return smplx_points(posed.joints, posed.keypoints)
 
 
 class People:

@@ -22,7 +22,8 @@ SAMPLES = Path(__file__).parents[3].parent / "shared" / "data"
 needs_samples = pytest.mark.skipif(
     not (SAMPLES / "h36m").is_dir(), reason="the samples of Human3.6M and MPI-INF-3DHP do not stand beside the project"
 )
-BOX = [*(CENTER_PX - SIDE_PX / 2), *(CENTER_PX + SIDE_PX / 2)]
+BOX = [*(CENTER_PX - SIDE_PX / 2.4), *(CENTER_PX + SIDE_PX / 2.4)]
+"""Of the person: those of the files are 1.2 times as large."""
 SPIN_POINTS = [HMR2_44.points.index(name) for name in KEYPOINT_SETS["spin24"].points[:19]]
 
 
@@ -75,7 +76,8 @@ def humandata_rows(count=1, **changes):
     mask = (points[:, 2] > 0).astype(np.uint8)
     rows = {
         "image_path": np.array(["1.jpg"] * count),
-        "bbox_xywh": np.tile([BOX[0], BOX[1], SIDE_PX, SIDE_PX, 1.0], (count, 1)),
+        "bbox_xywh": np.tile([*(CENTER_PX - SIDE_PX / 2), SIDE_PX, SIDE_PX, 1.0], (count, 1)),
+        "misc": np.array({"bbox_body_scale": 1.2}, dtype=object),
         "keypoints2d_original": np.tile(points[mask > 0], (count, 1, 1)),
         "keypoints2d_original_mask": mask,
         "__keypoints_compressed__": np.array(True),
@@ -106,6 +108,28 @@ def test_one_person_written_by_each_family_is_in_one_box(tmp_path, family, save)
     assert person.truth_3d.parameters["betas"].tolist() == [1.0] * 10
     assert (record.image_id, record.path) == ("1.jpg", "1.jpg")
     assert inventory.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("misc", "layout", "side"),
+    [
+        ({}, {}, SIDE_PX),
+        ({"bbox_body_scale": 1.0}, {}, SIDE_PX),
+        ({"bbox_body_scale": np.float32(1.25), "bbox_facehand_scale": 2.0}, {}, SIDE_PX / 1.25),
+        ({"bbox_body_scale": 1.25}, {"box_factor": 1.5}, SIDE_PX / 1.5),
+    ],
+)
+def test_boxes_of_humandata_are_larger_than_people_by_what_is_stated(tmp_path, misc, layout, side):
+    (record,) = listed(tmp_path, "humandata", humandata_rows(misc=np.array(misc, dtype=object)), **layout).records
+    expected = [*(CENTER_PX - side / 2), *(CENTER_PX + side / 2)]
+    np.testing.assert_allclose(record.people[0].bbox_xyxy, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("stated", [0, -1.2, np.nan, "wide", 1200])
+def test_a_factor_of_boxes_that_cannot_be_is_told(tmp_path, stated):
+    rows = humandata_rows(misc=np.array({"bbox_body_scale": stated}, dtype=object))
+    with pytest.raises(ValueError, match="states bbox_body_scale"):
+        listed(tmp_path, "humandata", rows)
 
 
 @pytest.mark.parametrize("family", ["hmr2", "spin"])

@@ -16,8 +16,9 @@ from flows.cli.app import app
 from model.body.asset_files import Correspondence, save_body, save_correspondence
 from model.body.assets import load_open_body
 from tasks.body_model import ehm_assets
-from tasks.evaluate.on_benchmarks import METADATA_KEY, METRICS, REPORT, BenchmarkRun, evaluate_on
+from tasks.evaluate.on_benchmarks import BenchmarkRun, evaluate_on
 from tasks.evaluate.open_people import ID
+from tasks.evaluate.results import METADATA_KEY, METRICS, REPORT
 from tasks.settings import BodyModelConfig
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +11,13 @@ import torch
 from moving_people import write_moving
 from scipy.spatial.transform import Rotation
 
-from datasets_manifest.schema.labels import label_schema, label_source_column
+from datasets_manifest.reviews.digest import label_digests
+from datasets_manifest.reviews.schema import Review
+from datasets_manifest.reviews.session import ReviewSession
+from datasets_manifest.reviews.verdicts import read_verdicts
+from datasets_manifest.schema.labels import PART_NAMES, label_schema, label_source_column
 from datasets_manifest.shards.shard import Shard
+from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
 from model.body import skeleton
 from tasks.display import Lines
@@ -109,3 +115,33 @@ def test_nobody_gives_no_columns(tmp_path):
     with Columns(tmp_path / "new") as own:
         assert (own.take([]), own.columns) == (0, {})
     assert not (tmp_path / "new").exists()
+
+
+def test_what_people_rejected_is_not_given_on_as_trusted(photo_labels, ehm, columns, tmp_path):
+    tables = []
+    for path in shard_files(photo_labels):
+        with Shard(path) as shard:
+            tables.append(shard.table(label_schema(in_groups=True)))
+    digests = [digest for table in tables for digest in label_digests(table)]
+    session = ReviewSession(tmp_path / "reviews", "photos", started_utc=datetime.now(UTC), code_version="1")
+    valid = [(k, part) for k in (1,) for part in PART_NAMES if columns[f"{part}_valid"][k]] + [(3, "face")]
+    session.add(
+        *(
+            Review(
+                sample_id=columns["sample_id"][k], part=part, verdict="reject", reviewer="me",
+                reviewed_utc=datetime.now(UTC), label_config_hash="", label_digest=digests[k],
+            )
+            for k, part in valid
+        )
+    )  # fmt: skip
+    request = ExportRequest(form="smplx-npz", out=tmp_path, verdicts=read_verdicts(tmp_path / "reviews"))
+    (written,) = export_labels(photo_labels, ehm, request, Lines(logging.getLogger("tests")))
+    assert list(written.lines()) == [
+        f"{written.folder}: 5 people",
+        "  5 parts not trusted: rejected in review",
+        "  1 people left out: no part was left of them after review",
+    ]
+    with np.load(written.folder / "photos_all.npz", allow_pickle=False) as found:
+        assert found["image"].tolist() == [image for k, image in enumerate(columns["image"]) if k != 1]
+        expected = [columns["face_valid"][k] and k != 3 for k in range(6) if k != 1]
+        assert found["part_valid"][:, 3].tolist() == expected
