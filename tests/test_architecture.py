@@ -53,6 +53,7 @@ ROOMS = {
         "body_model": {"settings"},
         "estimators": {"settings"},
         "evaluate": {"body_model", "display", "lenses", "metric_files", "posing", "settings", "synthetic"},
+        "lineage": set(),
         "compare": {"evaluate", "posing", "report"},
         "stats": {"posing", "report"},
         "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},

@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.canonical import config_hash
 from datasets_manifest.reviews.verdicts import Obedience, Reviewed
 from datasets_manifest.schema.columns import array_of
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
@@ -75,6 +76,19 @@ class Selection:
             + (f"; left out: {_counts(self.dropped)}" if lost else "")
             + (f"; reviews: {self.reviewed.sentence or 'no verdict'}." if self.reviewed else ".")
         )
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a model that learns from the rows says of them, plain values."""
+        return {
+            "dataset": self.manifest.get("id"),
+            "version": self.manifest.get("version"),
+            "manifest_hash": self.manifest.get("hash"),
+            "config_hash": config_hash(self.config),
+            "snapshot_hash": self.snapshot_hash,
+            "people": self.num_rows,
+            "reviewed": None if self.reviewed is None else asdict(self.reviewed),
+        }
 
     def array(self, name: str) -> np.ndarray:
         """A numeric column as (N,), or as (N, *shape) with the shape of the label schema; a read-only view.
@@ -247,15 +261,15 @@ def _counts(dropped: Mapping[str, int]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in sorted(dropped.items(), key=lambda e: (-e[1], e[0])))
 
 
-def snapshot_hash(config_hash: str, table: pa.Table) -> str:
+def snapshot_hash(settings_hash: str, table: pa.Table) -> str:
     """sha256 over the config hash of some labels, the sample ids of the rows that are taken, in their order, and which
     of their parts, joints and limbs supervise.
 
     Args:
-        config_hash: Of the settings that the labels were made with.
+        settings_hash: Of the settings that the labels were made with.
         table: Rows as ``selection_columns.filled`` leaves them.
     """
-    digest = hashlib.sha256(config_hash.encode())
+    digest = hashlib.sha256(settings_hash.encode())
     for sample_id in table["sample_id"].to_pylist():
         digest.update(b"\n" + str(sample_id).encode())
     for name in FLAGS:

@@ -102,6 +102,7 @@ class GuavaExperiment(PlannedExperiment[GuavaPlan]):
         """The networks as ``load_guava`` reads them."""
         came_from = {"step": step, **self.plan.stated, "metrics": dict(metrics), "code_version": code_version()}
         came_from["perceptual"] = objective.perceptual.record
+        came_from["labels"] = [people.selection.origin for people in self.plan.training]
         return save_guava(objective.renderer, came_from)
 
 

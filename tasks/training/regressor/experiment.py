@@ -122,12 +122,15 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
     ) -> bytes:
         """A network with its metadata; ``further`` goes to what is said of the training."""
         validation = [people.selection.snapshot_hash for people in self.plan.validation]
+        labels = [people.selection.origin for people in self.plan.training]
         meta = CheckpointMeta(
             config=self.config.network,
             step=step,
             snapshot_hashes=self.plan.snapshot_hashes,
             body_model=dict(self.plan.body_model),
-            training=self.config.deciding() | {"validation_snapshots": validation} | dict(further or {}),
+            training=self.config.deciding()
+            | {"validation_snapshots": validation, "labels": labels}
+            | dict(further or {}),
             metrics=dict(metrics),
             code_version=code_version(),
         )

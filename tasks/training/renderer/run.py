@@ -142,7 +142,7 @@ def open_plan(config: RendererConfig) -> RendererPlan:
         start=start,
         perceptual=perceptual,
         run_hash=run_hash,
-        learnt_from={**stated, "run_hash": run_hash},
+        learnt_from={**stated, "run_hash": run_hash, "labels": [each.selection.origin for each in photos]},
     )
 
 

@@ -195,6 +195,8 @@ def test_a_finished_run_gives_out_its_average_with_metadata_curves_and_pictures(
     )
     assert meta.step == 3
     assert meta.training["global_batch"] == 4
+    assert [own["snapshot_hash"] for own in meta.training["labels"]] == list(meta.snapshot_hashes)
+    assert all(own["people"] > 0 for own in meta.training["labels"])
     assert [row["step"] for row in read_rows(plan.folder.evaluations)] == [2, 3]
     assert meta.metrics["pa_mpjpe_mm"] > 0
     assert meta.metrics["mean_pose_pa_mpjpe_mm"] > 0

@@ -133,6 +133,9 @@ def test_a_renderer_is_adapted_to_people_in_photos(learnt, photos, tmp_path, bod
     change = after.texture.mean - before.texture.mean
     assert change[:, 0].mean() < -0.02 < change[:, 2].mean()  # less red, not less blue
     assert len(meta.learnt_from["snapshots"]) == 1
+    (labels,) = meta.learnt_from["labels"]
+    assert labels["snapshot_hash"] == meta.learnt_from["snapshots"][0]
+    assert labels["people"] > 0
     assert meta.learnt_from["start"]
 
 

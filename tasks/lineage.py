@@ -1,0 +1,226 @@
+"""From what a file was made, by the hashes that files state: labels, checkpoints, tables of figures; and what of it is
+here.
+
+A label file states photos, estimators and body; a checkpoint its labels and the files that it began from; a table of
+figures the checkpoints that it measures. What is here is found by these hashes, never by a name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from datasets_manifest.files import file_sha256
+from datasets_manifest.shards.footer import Footer, ShardError
+from datasets_manifest.shards.shard import read_footer
+from model.tensor_file import LENGTH_BYTES, METADATA_NAME
+
+SHORT = 12
+"""Digits of a hash that are shown."""
+_CHECKPOINTS = (".safetensors",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Something that a file was made from, or the file itself."""
+
+    role: str
+    """Labels, regressor, renderer, photos, estimator or body."""
+    name: str
+    """What it is called, where it has a name."""
+    hash: str = ""
+    """By which it is known: sha256 of a file, hash of settings or of a manifest."""
+    facts: str = ""
+    """What else is stated, in words."""
+    path: str = ""
+    """Where it is here; empty: nowhere."""
+    came_from: tuple[Origin, ...] = field(default=())
+    """What it was made from in turn, where it is here or what states it says so."""
+
+
+class Here:
+    """The files below a folder, by what they state; hidden folders are passed over."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def checkpoints(self) -> Mapping[str, Path]:
+        """Checkpoint files by their sha256."""
+        return {file_sha256(path): path for path in self._files() if path.suffix in _CHECKPOINTS}
+
+    @cached_property
+    def labels(self) -> Mapping[tuple[str, str], Path]:
+        """Folders of label shards by data set and hash of the settings, as the first shard of each states them."""
+        found: dict[tuple[str, str], Path] = {}
+        seen: set[Path] = set()
+        for path in self._files():
+            if path.suffix != ".parquet" or path.parent in seen:
+                continue
+            seen.add(path.parent)
+            try:
+                footer = read_footer(path)
+            except ShardError:
+                continue  # Parquet of others
+            found.setdefault((str(footer.manifest.get("id")), footer.config_hash), path.parent)
+        return found
+
+    def _files(self) -> Iterator[Path]:
+        for folder, folders, names in os.walk(self._folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))
+
+
+def lineage_of(path: Path, within: Path) -> Origin:
+    """What a file was made from.
+
+    Args:
+        path: A file of labels or a folder of them, a checkpoint, or a table of figures (JSON).
+        within: The folder below which the things it was made from are looked for.
+
+    Raises:
+        ValueError: There is no such file, or it states nothing of where it came from.
+    """
+    here = Here(within)
+    if path.is_dir():
+        shards = [found for found in sorted(path.rglob("*.parquet")) if not found.name.startswith(".")]
+        if not shards:
+            raise ValueError(f"{path} has no labels; name a file of labels, a checkpoint or a table of figures")
+        return _of_labels(read_footer(shards[0]), path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; name a file of labels, a checkpoint or a table of figures")
+    if path.suffix == ".parquet":
+        return _of_labels(read_footer(path), path)
+    if path.suffix in _CHECKPOINTS:
+        return _of_checkpoint(path, file_sha256(path), here)
+    if path.suffix == ".json":
+        return _of_figures(path, here)
+    raise ValueError(f"{path}: expected labels (.parquet), a checkpoint (.safetensors) or figures (.json)")
+
+
+def lines(origin: Origin, depth: int = 0) -> Iterator[str]:
+    """The origin and what it came from, a line each, indented."""
+    named = " ".join(part for part in (origin.role, origin.name, origin.hash[:SHORT]) if part)
+    facts = f" ({origin.facts})" if origin.facts else ""
+    is_file = origin.role in ("labels", "regressor", "renderer", "figures")
+    place = f": {origin.path}" if origin.path else ": not here" if is_file else ""
+    yield f"{'  ' * depth}{named}{facts}{place}"
+    for other in origin.came_from:
+        yield from lines(other, depth + 1)
+
+
+def _of_labels(footer: Footer, path: Path | str) -> Origin:
+    manifest = footer.manifest
+    licence = str(manifest.get("licence") or "no licence stated")
+    photos = Origin(
+        role="photos", name=f"{manifest.get('id')} {manifest.get('version')}", hash=str(manifest.get("hash", "")),
+        facts=licence,
+    )  # fmt: skip
+    # One program may be the estimator of several parts.
+    estimators = dict.fromkeys(
+        Origin(
+            role="estimator",
+            name=f"{own.get('name')} {own.get('version', '')}".strip(),
+            hash=str(own.get("weights_sha256") or ""),
+            facts=str(own.get("licence") or ""),
+        )
+        for own in footer.estimators
+    )
+    return Origin(
+        role="labels",
+        name=str(manifest.get("id")),
+        hash=footer.config_hash,
+        facts=f"code {footer.code_version}, {footer.created_utc}",
+        path=str(path),
+        came_from=(photos, *estimators, *_body(footer.body_model)),
+    )
+
+
+def _body(stated: Mapping[str, Any]) -> Iterator[Origin]:
+    if stated:
+        yield Origin(
+            role="body",
+            name=str(stated.get("name", "")),
+            hash=str(stated.get("sha256", "")),
+            facts=str(stated.get("licence", "")),
+        )
+
+
+def _of_checkpoint(path: Path, sha256: str, here: Here, role: str = "") -> Origin:
+    stated = _metadata(path)
+    training = {**stated, **stated.get("learnt_from", {}), **stated.get("training", {})}
+    came_from = [_stated_labels(own, here) for own in training.get("labels", ())]
+    for kind, own in training.get("came_from", {}).items():
+        if isinstance(own, Mapping) and "sha256" in own:
+            came_from.append(_file(kind, str(own["sha256"]), here))
+    known = [f"step {stated['step']}"] if "step" in stated else []
+    known += [f"code {stated['code_version']}"] if stated.get("code_version") else []
+    if not training.get("labels"):
+        known.append("states no labels")
+    body = stated.get("body_model")
+    return Origin(
+        role=role or ("regressor" if str(stated.get("format", "")).startswith("ehm-regressor") else "renderer"),
+        name="",
+        hash=sha256,
+        facts=", ".join(known),
+        path=str(path),
+        came_from=(*came_from, *_body(body if isinstance(body, Mapping) else {})),
+    )
+
+
+def _stated_labels(own: Mapping[str, Any], here: Here) -> Origin:
+    dataset, settings = str(own["dataset"]), str(own["config_hash"])
+    people = f"{own['people']} people, selection {str(own['snapshot_hash'])[:SHORT]}"
+    place = here.labels.get((dataset, settings))
+    if place is None:
+        return Origin(role="labels", name=dataset, hash=settings, facts=people)
+    footer = read_footer(next(path for path in sorted(place.glob("*.parquet")) if not path.name.startswith(".")))
+    found = _of_labels(footer, place)
+    return Origin(role="labels", name=dataset, hash=settings, facts=people, path=str(place), came_from=found.came_from)
+
+
+def _file(role: str, sha256: str, here: Here) -> Origin:
+    path = here.checkpoints.get(sha256)
+    if path is None:
+        return Origin(role=role, name="", hash=sha256)
+    return _of_checkpoint(path, sha256, here, role)
+
+
+def _of_figures(path: Path, here: Here) -> Origin:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error})") from error
+    hashes = dict.fromkeys(_hashes(content))
+    if not hashes:
+        raise ValueError(f"{path} states no checkpoint by its sha256; figures of `pear evaluate` do")
+    came_from = tuple(_file("regressor", sha256, here) for sha256 in hashes)
+    return Origin(role="figures", name="", path=str(path), hash=file_sha256(path), came_from=came_from)
+
+
+def _hashes(content: Any) -> Iterator[str]:
+    """sha256 of every checkpoint that figures name, by whatever they are figures of."""
+    if isinstance(content, Mapping):
+        if isinstance(content.get("sha256"), str) and ("checkpoint" in content or content.get("kind") == "checkpoint"):
+            yield content["sha256"]
+        for own in content.values():
+            yield from _hashes(own)
+    elif isinstance(content, list):
+        for own in content:
+            yield from _hashes(own)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself, of whichever kind; its tensors stay on disk."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(int.from_bytes(file.read(LENGTH_BYTES), "little"))
+        found = json.loads(json.loads(header)["__metadata__"][METADATA_NAME])
+    except (ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{path} is no checkpoint of this project; nothing is stated of where it came from") from error
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,140 @@
+"""A file's origins are told by the hashes it states, and found by them whatever files are called."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from label_shards import footer
+from labelled_photos import labelled_photos
+from whole_labels import person, write
+
+from datasets_manifest.files import file_sha256
+from datasets_manifest.shards.footer import ShardError
+from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
+from model.regressor.network import EhmRegressor
+from model.tensor_file import pack
+from tasks.lineage import lineage_of, lines
+
+BODY = {"name": "open", "sha256": "11" * 32, "licence": "CC0-1.0"}
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    config = RegressorConfig(
+        backbone=BackboneConfig(size="", width=32, depth=1, heads=2),
+        decoder=ReadoutConfig(width=32, depth=1, heads=1, hidden=32),
+        crop_px=64,
+        side_px=8,
+    )
+    network = EhmRegressor(config)
+    return lambda step=1, **training: save_regressor(
+        network, CheckpointMeta(config=config, step=step, body_model=BODY, training=training, code_version="1.2")
+    )
+
+
+@pytest.fixture
+def project(tmp_path, regressor):
+    """Labels, stage 1 learnt from them, a renderer, stage 2 from both, and figures of stage 2."""
+    people = labelled_photos(tmp_path / "labels", 3, name="a")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "stage1.safetensors").write_bytes(regressor(5, labels=[people.selection.origin]))
+    (runs / "renderer.safetensors").write_bytes(
+        pack(
+            {}, {"format": "texture-renderer/1", "body_model": BODY, "learnt_from": {"labels": []}, "code_version": "1"}
+        )
+    )
+    came_from = {
+        "regressor": {"sha256": file_sha256(runs / "stage1.safetensors"), "step": 5},
+        "renderer": {"sha256": file_sha256(runs / "renderer.safetensors")},
+        "perceptual": {"kind": "none"},
+    }
+    (runs / "stage2.safetensors").write_bytes(regressor(9, labels=[people.selection.origin], came_from=came_from))
+    stated = {"checkpoint": "elsewhere.safetensors", "sha256": file_sha256(runs / "stage2.safetensors"), "step": 9}
+    (tmp_path / "metrics.json").write_text(json.dumps({"checkpoints": [{"of": stated}]}))
+    return tmp_path
+
+
+def told(project, name):
+    return [line.replace(str(project), "") for line in lines(lineage_of(project / name, project))]
+
+
+def test_from_figures_down_to_the_photos(project):
+    hashes = {
+        name: file_sha256(project / "runs" / f"{name}.safetensors")[:12] for name in ("stage1", "stage2", "renderer")
+    }
+    found = told(project, "metrics.json")
+    assert found[1] == f"  regressor {hashes['stage2']} (step 9, code 1.2): /runs/stage2.safetensors"
+    assert [line.split(" (")[0].strip() for line in found if line.startswith("    ") and line[4] != " "] == [
+        next(line for line in found if line.startswith("    labels a ")).split(" (")[0].strip(),
+        f"regressor {hashes['stage1']}",
+        f"renderer {hashes['renderer']}",
+        f"body open {'11' * 6}",
+    ]
+    assert "      photos a " in "\n".join(found)
+    assert sum("3 people, selection" in line for line in found) == 2  # of stage 2 and of stage 1
+
+
+def test_what_is_moved_is_found_and_what_is_gone_is_said(project):
+    (project / "kept").mkdir()
+    shutil.move(project / "runs" / "stage1.safetensors", project / "kept" / "other name.safetensors")
+    shutil.rmtree(project / "labels")
+    found = told(project, "runs/stage2.safetensors")
+    assert any(line.endswith("(step 5, code 1.2): /kept/other name.safetensors") for line in found)
+    assert sum(line.strip().startswith("labels a ") and line.endswith(": not here") for line in found) == 2
+    (project / "runs" / "renderer.safetensors").write_bytes(b"changed")
+    assert any(
+        line.strip().startswith("renderer ") and line.endswith(": not here")
+        for line in told(project, "runs/stage2.safetensors")
+    )
+
+
+def test_labels_state_photos_estimators_and_body(tmp_path):
+    twice = {"name": "mediapipe", "version": "0.10", "weights_sha256": "22" * 32, "licence": "Apache-2.0"}
+    write(tmp_path, [person(0, np.random.default_rng(0))], estimators=(twice, twice), created_utc="2026-01-01")
+    for path in (tmp_path, tmp_path / "demo/train/00000.parquet"):
+        origin = lineage_of(path, tmp_path)
+        assert (origin.role, origin.name, origin.hash) == ("labels", "demo", footer().config_hash)
+        assert [(own.role, own.name) for own in origin.came_from] == [
+            ("photos", "demo 1"), ("estimator", "mediapipe 0.10"), ("body", "open"),
+        ]  # fmt: skip
+
+
+def test_a_checkpoint_of_before_says_that_it_states_no_labels(tmp_path, regressor):
+    (tmp_path / "old.safetensors").write_bytes(regressor())
+    assert "states no labels" in lineage_of(tmp_path / "old.safetensors", tmp_path).facts
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("absent.parquet", None, "there is no file"),
+        ("a.txt", b"x", "expected labels"),
+        ("a.safetensors", b"x" * 40, "is no checkpoint of this project"),
+        ("a.safetensors", b"", "is no checkpoint of this project"),
+        ("a.json", b"{", "is no JSON"),
+        ("a.json", b'{"a": [1, {"sha256": 3}]}', "states no checkpoint by its sha256"),
+    ],
+)
+def test_what_states_nothing_is_refused(tmp_path, name, content, sentence):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=sentence):
+        lineage_of(tmp_path / name, tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="has no labels"):
+        lineage_of(tmp_path / "empty", tmp_path)
+
+
+def test_parquet_of_others_is_refused_and_passed_over(tmp_path, regressor):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(ShardError, match="was not written by this project"):
+        lineage_of(tmp_path / "a.parquet", tmp_path)
+    origin = {"dataset": "a", "config_hash": "00", "snapshot_hash": "11", "people": 1}
+    (tmp_path / "net.safetensors").write_bytes(regressor(labels=[origin]))
+    assert lineage_of(tmp_path / "net.safetensors", tmp_path).came_from[0].path == ""
