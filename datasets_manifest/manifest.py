@@ -42,6 +42,7 @@ _NOT_HASHED = (
     "photo_names",
     "part",
     "check_colours",
+    "check_photos",
 )
 
 
@@ -104,6 +105,9 @@ class Manifest:
     finds is also found in the name of a photo of the data set, which has to be there."""
     check_colours: bool = True
     """Whether photos whose annotated faces are bluer than red are refused; false for those that are lit so."""
+    check_photos: bool = True
+    """Whether the first photos are refused where most are of another size or turn than was annotated, or their camera
+    is not one that took them; false for those that are as they should be."""
     part: Literal["part 1", "part 2", "evaluation", ""] = ""
     """What it is of in the recipe of the paper: part 1, part 2 or evaluation; empty: nothing."""
     trusted: tuple[TrustedPart, ...] = TRUSTED_PARTS

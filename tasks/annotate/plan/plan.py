@@ -14,6 +14,7 @@ from pathlib import Path
 
 from datasets_manifest.adapters.base import ImageRecord, Inventory, Missing
 from datasets_manifest.adapters.colour_check import with_colours_checked
+from datasets_manifest.adapters.photo_check import with_photos_checked
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.shards.store import write_shard
@@ -93,6 +94,8 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     entries = open_adapter(manifest, images).entries()
     if manifest.check_colours and manifest.keypoints != "none" and not dataset.is_rendered:
         entries = with_colours_checked(entries, images, f"data set {manifest.id}")
+    if manifest.check_photos and manifest.boxes == "manifest" and not dataset.is_rendered:
+        entries = with_photos_checked(entries, images, f"data set {manifest.id}")
     photos = with_rows(inventory.records(entries, tell), manifest)
     first = list(itertools.islice(photos, 1))
     problem = _unlisted(manifest, inventory)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from inventories import inventory_of
 
+from datasets_manifest.adapters.photo_check import with_photos_checked
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.sources.images import decode_image
 from datasets_manifest.sources.opening import open_images
@@ -21,7 +22,10 @@ def inventory(folder, *, keypoints: Any = "coco", **layout):
         id="sample", version="1", licence="x", access="x", adapter="coco", root=str(DATA / folder), split="val",
         boxes="manifest", keypoints=keypoints, purpose="test", layout=layout,
     )  # fmt: skip
-    return inventory_of(open_adapter(manifest))
+    found = inventory_of(open_adapter(manifest))
+    # Nothing of the real samples is told to be what it is not.
+    list(with_photos_checked(found.records, open_images(DATA / folder), "sample"))
+    return found
 
 
 def people_of(found):
