@@ -96,4 +96,11 @@ def smplx_truth(entry: Any) -> Truth3d:
     if isinstance(camera, dict) and camera:
         focal, principal = (numbers(camera, name, 2, "of SMPL-X").tolist() for name in ("focal", "princpt"))
         intrinsics = (focal[0], focal[1], principal[0], principal[1])
-    return Truth3d(frame="camera", model="smplx", parameters=parameters, intrinsics_px=intrinsics)
+    flags = (stated.get(f"{part}_valid", True) for part in ("lhand", "rhand", "face"))
+    valid = (True, *map(_is_set, flags))
+    return Truth3d(frame="camera", model="smplx", parameters=parameters, part_valid=valid, intrinsics_px=intrinsics)
+
+
+def _is_set(flag: Any) -> bool:
+    """Flags are booleans or numbers; what is neither is no flag."""
+    return bool(flag) if isinstance(flag, bool | int | float) else False

@@ -120,7 +120,8 @@ def label_source_column() -> pa.Field:
         pa.string(),
         "estimators: the parts and the keypoints of the photo alone; points in 3D: those that the data set ships as "
         "well; points relative to the root: likewise, known but for a shift; body in 3D: its body in the place of the "
-        "body estimator's; or a body and points; null where there is no label",
+        "body estimator's, hands and face where they are named (body, left hand, face in 3D); or a body and points; "
+        "null where there is no label",
         optional=True,
     )
 

@@ -13,27 +13,34 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.evidence import pack_arrays
-from datasets_manifest.schema.fields import ARRAY_MAP, SHAPE_MAP, column
+from datasets_manifest.schema.fields import ARRAY_MAP, FLAGS, SHAPE_MAP, column
 
 ModelName = Literal["smpl", "smplh", "smplx"]
 FrameName = Literal["camera", "world"]
+HandsFrom = Literal["relaxed", "flat"]
 GenderName = Literal["neutral", "female", "male"]
 PointsAre = Literal["keypoints", "joints"]
 
 PARAMETER_SIZES: dict[str, tuple[int, ...]] = {
     "global_orient": (3,),
     "body_pose": (69, 63),
-    "left_hand_pose": (45,),
-    "right_hand_pose": (45,),
+    "left_hand_pose": tuple(range(1, 46)),
+    "right_hand_pose": tuple(range(1, 46)),
     "jaw_pose": (3,),
     "leye_pose": (3,),
     "reye_pose": (3,),
     "transl": (3,),
     "betas": (),
     "expression": (),
+    "flame_shape": (),
+    "flame_expression": (),
+    "eyelids": (2,),
 }
-"""Parameter, as the body models name it -> numbers it may have, empty for any: 69 of SMPL's body pose, 63 of others."""
+"""Parameter, as the body models name it -> numbers it may have, empty for any: 69 of SMPL's body pose, 63 of others. Of
+hands 45 are rotations, fewer are coefficients of the body model's own hand components. Those of FLAME are a head's that
+stands on the body, as EHM-s has it; ``expression`` is of SMPL-X's own space."""
 _MAX_SPREAD_M, _MIN_SPREAD_M = 4.0, 0.01
 """No two points of a person are farther apart, and no four or more nearer together."""
 _MANY = 4
@@ -48,8 +55,12 @@ class Truth3d:
     model: ModelName | None = None
     """Whose parameters they are; None = points alone."""
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Names of ``PARAMETER_SIZES``: rotations as axis-angle, flat, of hands from the relaxed pose (``flat_hand_mean``
-    false); betas and expression of any number."""
+    """Names of ``PARAMETER_SIZES``: rotations as axis-angle, flat; betas and expression of any number."""
+    hands_from: HandsFrom = "relaxed"
+    """What hands turn from: the relaxed hand of the body model (``flat_hand_mean`` false), or the flat one."""
+    part_valid: tuple[bool, ...] = (True,) * len(PART_NAMES)
+    """Of ``PART_NAMES``: whose parameters labels may be made of, where there are any. Evaluation reads the others too.
+    """
     gender: GenderName = "neutral"
     """Of the body model."""
     keypoints_m: np.ndarray | None = None
@@ -85,7 +96,7 @@ class Truth3d:
                 raise ValueError(f"3D truth has no parameter {name!r}; known are {', '.join(PARAMETER_SIZES)}")
             sizes = PARAMETER_SIZES[name] or (np.size(values),)
             if np.ndim(values) != 1 or np.size(values) not in sizes:
-                expected = " or ".join(map(str, sizes))
+                expected = "1 to 45" if name.endswith("hand_pose") else " or ".join(map(str, sizes))
                 raise ValueError(f"{name} of 3D truth must be a row of {expected} numbers, got {np.shape(values)}")
             if not _are_finite(values):
                 raise ValueError(f"{name} of 3D truth holds a value that is not finite")
@@ -93,6 +104,8 @@ class Truth3d:
             if not 0 < getattr(self, name) < most:
                 raise ValueError(f"{name} of 3D truth must be between 0 and {most:.3g}, got {getattr(self, name):g}")
         known = self._known_points()
+        if len(self.part_valid) != len(PART_NAMES):
+            raise ValueError(f"part_valid of 3D truth must be {len(PART_NAMES)} flags, got {len(self.part_valid)}")
         if not _are_finite(known):
             raise ValueError("a point of 3D truth is not finite; give it the score 0 and zeros")
         spread = float((np.maximum.reduce(known) - np.minimum.reduce(known)).max()) if len(known) else 0.0
@@ -140,6 +153,14 @@ def truth_3d_columns() -> list[pa.Field]:
         column("truth_3d_shape", SHAPE_MAP, "shape of each array in truth_3d", optional=True),
         column("truth_3d_model", pa.string(), "smpl, smplh or smplx; null where there are points alone", optional=True),
         column("truth_3d_gender", pa.string(), "neutral, female or male: of the body model", optional=True),
+        column("truth_3d_hands_from", pa.string(), "relaxed or flat: the hand that its hands turn from", optional=True),
+        column(
+            "truth_3d_part_valid",
+            FLAGS,
+            f"{', '.join(part.replace('_', ' ') for part in PART_NAMES)}: may labels be made of its parameters",
+            shape=(len(PART_NAMES),),
+            optional=True,
+        ),
         column("truth_3d_frame", pa.string(), "camera or world: what truth_3d is relative to", optional=True),
         column(
             "truth_3d_points_are", pa.string(), "keypoints or joints: where in the body its points lie", optional=True
@@ -171,6 +192,8 @@ def pack_truth_3d(people: Sequence[Truth3d | None]) -> dict[str, Any]:
         **pack_arrays([None if truth is None else named(truth) for truth in people], "truth_3d"),
         "truth_3d_model": [truth and truth.model for truth in people],
         "truth_3d_gender": [truth and truth.gender for truth in people],
+        "truth_3d_hands_from": [truth and truth.hands_from for truth in people],
+        "truth_3d_part_valid": [None if truth is None else list(truth.part_valid) for truth in people],
         "truth_3d_frame": [truth and truth.frame for truth in people],
         "truth_3d_points_are": [truth and truth.points_are for truth in people],
         "truth_3d_sigma_m": [truth and truth.sigma_m for truth in people],
@@ -194,6 +217,8 @@ def truth_3d_of(row: Mapping[str, Any]) -> Truth3d | None:
         frame=row["truth_3d_frame"],
         model=row["truth_3d_model"],
         parameters=below("parameter/"),
+        hands_from=row.get("truth_3d_hands_from") or "relaxed",
+        part_valid=tuple(row.get("truth_3d_part_valid") or (True,) * len(PART_NAMES)),
         gender=row["truth_3d_gender"],
         keypoints_m=arrays.get("keypoints_m"),
         other_points_m=below("point/"),

@@ -20,6 +20,7 @@ from model.body.asset_files import load_body
 from model.body.assets import EhmAssets
 from model.body.convert import convert_model
 from model.body.official_files import read_source
+from model.body.published_hands import flat_hands
 from model.body.skinned import SkinnedBody
 from model.licensed_files.evaluation import EVALUATION
 from model.metrics.agora import PARTS
@@ -36,11 +37,9 @@ _LICENSED = "truth is of SMPL and SMPL-X: name the folder of their converted fil
 
 
 def smplx_vertices(body: SkinnedBody, truth: Truth3d) -> Tensor:
-    """(V, 3) of SMPL-X's parameters, whose hands are turns from the relaxed pose, in their own frame."""
+    """(V, 3) of SMPL-X's parameters, in their own frame."""
     stated = {name: torch.from_numpy(np.asarray(value, np.float64)) for name, value in truth.parameters.items()}
-    if body.assets.hands_mean is not None:
-        for side, mean in zip(("left", "right"), torch.from_numpy(body.assets.hands_mean), strict=True):
-            stated[f"{side}_hand_pose"] = stated[f"{side}_hand_pose"] + mean
+    stated |= {name: torch.from_numpy(pose) for name, pose in flat_hands(truth, body.assets).items()}
     given = {
         "global_orient": stated["global_orient"],
         **{name: stated[name].view(-1, 3) for name in ("body_pose", "left_hand_pose", "right_hand_pose")},

@@ -161,6 +161,7 @@ def _humandata_truth(row: Mapping[str, Any]) -> Truth3d | None:
                 "camera",
                 model=model,
                 parameters=parameters,
+                hands_from="flat" if row.get(FLAT_HANDS) else "relaxed",
                 gender=gender_of({"gender": row.get("meta/gender")}),
                 root_relative="transl" not in parameters,
             )
@@ -195,6 +196,8 @@ def points_of(family: Family, name: str | None, given: np.ndarray | None) -> Key
     return own
 
 
+FLAT_HANDS = "flat_hand_mean"
+"""In a row of HumanData: whether its hands turn from the flat hand."""
 KEYPOINTS_OF_HUMANDATA = ("keypoints2d_original", "keypoints2d_smplx", "keypoints2d", "keypoints2d_smpl")
 """As annotated, before as projected."""
 FAMILIES: dict[str, Family] = {

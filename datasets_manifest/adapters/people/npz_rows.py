@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets_manifest.adapters.people.npz_families import KEYPOINTS_OF_HUMANDATA, Family
+from datasets_manifest.adapters.people.npz_families import FLAT_HANDS, KEYPOINTS_OF_HUMANDATA, Family
 from datasets_manifest.adapters.people.npz_file import NpzFile
 
 _MODELS = ("smplx", "smpl")
@@ -17,7 +17,6 @@ _PARAMETERS = (
     *("global_orient", "body_pose", "betas", "transl", "left_hand_pose", "right_hand_pose", "expression", "jaw_pose"),
     *("leye_pose", "reye_pose"),
 )
-_HANDS = ("left_hand_pose", "right_hand_pose")
 _FACTORS = (0.5, 4.0)
 _META = ("gender", "height", "width")
 
@@ -37,6 +36,8 @@ class NpzRows:
         self._masked: dict[str, tuple[np.ndarray, int, bool]] = {}
         self.box_factor = family.box_factor
         """By how much boxes are larger than people, as the file or its family has it."""
+        self.hands_are_flat = False
+        """Whether hands turn from the flat hand, as ``misc['flat_hand_mean']`` says; else from the relaxed one."""
         if family.image == "image_path":
             self._add_humandata(file)
         for name, array in self.arrays.items():
@@ -48,7 +49,8 @@ class NpzRows:
 
     def row(self, number: int) -> dict[str, Any]:
         """The arrays of a person."""
-        row = {name: array[number] for name, array in self.arrays.items()}
+        row: dict[str, Any] = {name: array[number] for name, array in self.arrays.items()}
+        row[FLAT_HANDS] = self.hands_are_flat
         for name, (places, count, is_compressed) in self._masked.items():
             whole = np.zeros((count, row[name].shape[-1]))
             whole[places] = row[name] if is_compressed else row[name][places]
@@ -77,13 +79,11 @@ class NpzRows:
         misc = file.array("misc") if "misc" in file else None
         if isinstance(misc, dict) and misc.get("bbox_body_scale") is not None:
             self.box_factor = _factor(misc["bbox_body_scale"], file.path)
-        # Truth has hands as turns from the relaxed hand; those from the flat one are not taken.
-        is_flat = isinstance(misc, dict) and bool(misc.get("flat_hand_mean"))
+        self.hands_are_flat = isinstance(misc, dict) and bool(misc.get("flat_hand_mean"))
         for prefix, wanted in ((model, _PARAMETERS), ("meta" if "meta" in file else None, _META)):
             nested = None if prefix is None else file.array(prefix)
             if isinstance(nested, dict):
-                kept = [key for key in wanted if not (is_flat and key in _HANDS) and nested.get(key) is not None]
-                found = {key: _array(nested[key]) for key in kept}
+                found = {key: _array(nested[key]) for key in wanted if nested.get(key) is not None}
                 self.arrays |= {f"{prefix}/{key}": array for key, array in found.items()}
 
     def _mask(self, name: str, mask: np.ndarray, file: NpzFile) -> None:

@@ -22,7 +22,7 @@ from tasks.annotate.settings import GroupsConfig
 from tasks.annotate.steps.gap_rows import Parts, with_gap_rows
 from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, through_pinholes
 from tasks.annotate.steps.job import ShardJob
-from tasks.annotate.steps.known_bodies import with_known_bodies
+from tasks.annotate.steps.known_parts import own_body, with_known_parts
 from tasks.annotate.steps.labels import FIT_FAILED, failed_rows, label_table
 from tasks.annotate.steps.masks import has_masks, with_masks
 from tasks.annotate.steps.pixels import PixelOutcome, refine_by_pixels
@@ -116,8 +116,8 @@ def grouped_labels(job: ShardJob, parts: Parts, schema: pa.Schema) -> pa.Table:
     plan, outcome = job.columns("plan"), None
     if knows_people(plan):
         ids = parts["keypoints"]["sample_id"]
-        known = KnownPeople.of(plan, ids, places_of(plan, ids).world_to_camera)
-        parts = {**parts, "body": with_known_bodies(job, parts["body"], known)}
+        known = KnownPeople.of(plan, ids, places_of(plan, ids).world_to_camera, own_body(config))
+        parts = with_known_parts(job, parts, known)
     people = _found(plan, parts, body, config.groups)
     count = len(people.at)
     if not len(people.rows):
@@ -153,7 +153,7 @@ def grouped_labels(job: ShardJob, parts: Parts, schema: pa.Schema) -> pa.Table:
     table = _with_groups(joined(tables, schema, [people.at[rows]]), people, fit, rows[order], fit_rows[order])
     table = with_masks(table, plan) if has_masks(plan) else table
     stated = people.places.world_to_camera[rows[order]]
-    return with_label_source(table, plan, stated) if knows_people(plan) else table
+    return with_label_source(table, plan, stated, own_body(config)) if knows_people(plan) else table
 
 
 def _found(plan: Columns, parts: Parts, body: SparseBody, config: GroupsConfig) -> _People:

@@ -13,7 +13,7 @@ from tasks.annotate.groups.places import photo_rows
 from tasks.annotate.steps.given import camera_of, coarse_of, observations_of, through_pinholes
 from tasks.annotate.steps.grouped import grouped_labels
 from tasks.annotate.steps.job import ShardJob
-from tasks.annotate.steps.known_bodies import with_known_bodies
+from tasks.annotate.steps.known_parts import own_body, with_known_parts
 from tasks.annotate.steps.labels import failed_rows, label_table
 from tasks.annotate.steps.masks import has_masks, with_masks
 from tasks.annotate.steps.pixels import refine_by_pixels
@@ -45,8 +45,8 @@ def refine_labels(job: ShardJob) -> pa.Table:
         picked = {name: rows.take(chosen) for name, rows in parts.items()}
         observations = through_pinholes(observations_of(picked["keypoints"]), photos.take(chosen))
         if has_truth:
-            known = KnownPeople.of(plan, picked["keypoints"]["sample_id"], None)
-            picked["body"] = with_known_bodies(job, picked["body"], known)
+            known = KnownPeople.of(plan, picked["keypoints"]["sample_id"], None, own_body(job.config))
+            picked = with_known_parts(job, picked, known)
             observations = known.beside(observations)
         given = observations, coarse_of(picked), camera_of(picked["keypoints"])
         outcome = None
@@ -61,7 +61,7 @@ def refine_labels(job: ShardJob) -> pa.Table:
         own = photos.table.schema.field(field.name)
         table = table.set_column(table.schema.get_field_index(field.name), own, photos.table[field.name])
     table = with_masks(table, plan) if has_mask else table
-    return with_label_source(table, plan, None) if has_truth else table
+    return with_label_source(table, plan, None, own_body(job.config)) if has_truth else table
 
 
 def _part(step: str, job: ShardJob) -> Columns:

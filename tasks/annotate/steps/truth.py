@@ -11,14 +11,20 @@ import pyarrow as pa
 import torch
 
 from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.labels import Status, label_source_column
+from datasets_manifest.schema.trusted import TRUSTED_PARTS
 from datasets_manifest.schema.truth_3d import Truth3d, truth_3d_of
 from fitting.inputs import Observations
 from fitting.points_3d import with_points
+from model.body.assets import BodyAssets
+from model.body.published_hands import flat_hands
 from model.body.skeleton import KEYPOINT_JOINT, NUM_KEYPOINTS, NUM_MAIN_JOINTS, NUM_SMPLX_JOINTS
+from tasks.annotate.steps.trust import trusted_of
 
+_TURNS_OF_HEAD, _OF_FLAME = ("jaw_pose", "leye_pose", "reye_pose"), ("eyelids", "flame_shape", "flame_expression")
 BODY, POINTS, RELATIVE, ESTIMATORS = "body in 3D", "points in 3D", "points relative to the root", "estimators"
-"""Sources of labels; one of a body and points is both, joined by ` and `."""
+"""Sources of labels; one of a body and points is both, joined by ` and `. Hands and face are named behind the body."""
 _LEAST_POINTS = 2
 """That say something where they are known but for a shift."""
 
@@ -49,10 +55,18 @@ class KnownPeople:
     """(P,)."""
     world_to_camera: np.ndarray
     """(P, 3, 4) metres, NaN where the camera's place is not known."""
+    trusted: np.ndarray
+    """(P, 6) bool, in the order of ``TRUSTED_PARTS``."""
+    own_body: BodyAssets | None = None
+    """The body of the labels, where truth of SMPL-X is of the same; None for the open body."""
 
     @classmethod
     def of(
-        cls, plan: Columns, sample_ids: Sequence[str] | np.ndarray, world_to_camera: np.ndarray | None
+        cls,
+        plan: Columns,
+        sample_ids: Sequence[str] | np.ndarray,
+        world_to_camera: np.ndarray | None,
+        own_body: BodyAssets | None = None,
     ) -> KnownPeople:
         """Of rows, of which the plan need not have all."""
         row_of = {name: row for row, name in enumerate(plan["sample_id"])}
@@ -62,7 +76,8 @@ class KnownPeople:
             truth_3d_of(plan.table.slice(row, 1).to_pylist()[0]) if row >= 0 and has_truth[row] else None
             for row in rows
         ]
-        return cls(truths=truths, world_to_camera=nowhere)
+        everywhere = np.concatenate([trusted_of(plan), np.ones((1, len(TRUSTED_PARTS)), bool)])
+        return cls(truths=truths, world_to_camera=nowhere, trusted=everywhere[rows], own_body=own_body)
 
     def turn(self, person: int) -> np.ndarray | None:
         """(3, 4) from the frame of a person's 3D to the camera; None where nobody knows it."""
@@ -89,6 +104,34 @@ class KnownPeople:
             ],
             bool,
         )
+
+    def hands(self, person: int) -> dict[str, np.ndarray]:
+        """Turns (45,) from the flat hand by their names, of hands of a person whose body is known. Zeros are what files
+        have where nobody looked."""
+        truth = self.truths[person]
+        if truth is None:
+            return {}
+        return {
+            name: pose
+            for name, pose in flat_hands(truth, self.own_body).items()
+            if self._is_good(person, name.removesuffix("_pose")) and np.any(truth.parameters[name])
+        }
+
+    def head(self, person: int) -> dict[str, np.ndarray]:
+        """Parameters of the head of a person whose body is known, by their names in ``Truth3d``: jaw and eyes; those of
+        FLAME where the body of the labels has its space. Zeros are as of hands."""
+        truth = self.truths[person]
+        if truth is None or not self._is_good(person, "face"):
+            return {}
+        names = (*_TURNS_OF_HEAD, *(_OF_FLAME if self.own_body is not None else ()))
+        known = {name: truth.parameters[name] for name in names if name in truth.parameters}
+        return known if any(np.any(known[name]) for name in ("jaw_pose", "flame_expression") if name in known) else {}
+
+    def _is_good(self, person: int, part: str) -> bool:
+        truth = self.truths[person]
+        assert truth is not None
+        is_trusted = self.trusted[person, TRUSTED_PARTS.index(part)]  # pyright: ignore[reportArgumentType]
+        return bool(is_trusted) and truth.part_valid[PART_NAMES.index(part)]  # pyright: ignore[reportArgumentType]
 
     @property
     def points(self) -> Points3d:
@@ -131,21 +174,28 @@ class KnownPeople:
     def sources(self) -> list[str]:
         """(P,) what the label of each comes from."""
         points = np.where(self.points.are_relative, RELATIVE, POINTS)
-        flags = zip(self.has_body, self.has_points, points, strict=True)
-        said = [" and ".join([BODY] * bool(body) + [str(what)] * bool(known)) for body, known, what in flags]
-        return [source or ESTIMATORS for source in said]
+        said = []
+        for person, (body, known) in enumerate(zip(self.has_body, self.has_points, strict=True)):
+            parts = [name.removesuffix("_pose").replace("_", " ") for name in self.hands(person)]
+            parts = ["body", *parts, *["face"] * bool(self.head(person))] if body else []
+            sources = [f"{', '.join(parts)} in 3D"] * bool(body) + [str(points[person])] * bool(known)
+            said.append(" and ".join(sources) or ESTIMATORS)
+        return said
 
 
-def with_label_source(table: pa.Table, plan: Columns, world_to_camera: np.ndarray | None) -> pa.Table:
+def with_label_source(
+    table: pa.Table, plan: Columns, world_to_camera: np.ndarray | None, own_body: BodyAssets | None = None
+) -> pa.Table:
     """A table of labels with what they come from.
 
     Args:
         table: Labels of R rows.
         plan: Of the shard.
         world_to_camera: (R, 3, 4) as the data set states it, see ``KnownPeople``.
+        own_body: Likewise.
     """
     labels, field = Columns(table), label_source_column()
-    sources = KnownPeople.of(plan, labels["sample_id"], world_to_camera).sources
+    sources = KnownPeople.of(plan, labels["sample_id"], world_to_camera, own_body).sources
     has_label = labels["status"] != Status.FAILED
     said = [source if labelled else None for source, labelled in zip(sources, has_label, strict=True)]
     return table.set_column(table.schema.get_field_index(field.name), field, pa.array(said, field.type))

@@ -147,16 +147,19 @@ def test_hips_of_humandata_are_those_that_people_annotated(tmp_path):
     assert (record.width, record.height) == (640, 480)
 
 
-@pytest.mark.parametrize(("is_flat", "hands"), [(True, set()), (False, {"left_hand_pose"})])
-def test_hands_of_humandata_are_taken_where_they_turn_from_the_relaxed_hand(tmp_path, is_flat, hands):
-    body = {
-        "global_orient": np.zeros((1, 3)),
-        "body_pose": np.zeros((1, 21, 3)),
-        "left_hand_pose": np.zeros((1, 15, 3)),
-    }
-    rows = humandata_rows(smplx=np.array(body, dtype=object), misc=np.array({"flat_hand_mean": is_flat}, dtype=object))
+@pytest.mark.parametrize(("is_flat", "hands_from"), [(True, "flat"), (False, "relaxed"), (None, "relaxed")])
+def test_hands_of_humandata_turn_from_the_hand_that_is_stated(tmp_path, is_flat, hands_from):
+    body = {"global_orient": np.zeros((1, 3)), "body_pose": np.zeros((1, 21, 3))}
+    body |= {"left_hand_pose": np.ones((1, 15, 3)), "right_hand_pose": np.ones((1, 6))}
+    misc = {} if is_flat is None else {"flat_hand_mean": is_flat}
+    rows = humandata_rows(smplx=np.array(body, dtype=object), misc=np.array(misc, dtype=object))
     (record,) = listed(tmp_path, "humandata", rows).records
-    assert {name for name in record.people[0].truth_3d.parameters if "hand" in name} == hands
+    truth = record.people[0].truth_3d
+    assert truth.hands_from == hands_from
+    assert {name: len(truth.parameters[name]) for name in truth.parameters if "hand" in name} == {
+        "left_hand_pose": 45,
+        "right_hand_pose": 6,
+    }
 
 
 def test_people_of_a_photo_are_found_wherever_they_stand(tmp_path):

@@ -314,7 +314,9 @@ def test_people_of_pear_have_boxes_in_pixels_and_parts_that_are_trusted(tmp_path
     (person,) = record.people
     np.testing.assert_allclose(person.bbox_xyxy, BOX)
     assert person.trusted == {"body", "face", "feet", "legs"}
-    assert set(person.truth_3d.parameters) == {"global_orient", "body_pose", "betas"}
+    body = {"global_orient", "body_pose", "betas"}
+    assert set(person.truth_3d.parameters) == body | {"left_hand_pose", "right_hand_pose"}
+    assert (person.truth_3d.hands_from, person.truth_3d.part_valid) == ("flat", (True, False, False, True))
 
 
 def test_rotations_of_pear_are_turned_into_the_camera_of_the_photo(tmp_path):

@@ -2,28 +2,24 @@
 
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
+from known_people import IDS, body_rows, job_of, known, plan_of
 from scipy.spatial.transform import Rotation
 
-from datasets_manifest.schema.columns import Columns, table_from_columns
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
+from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.evidence import unpack_arrays
-from datasets_manifest.schema.part_files import BODY_SCHEMA, plan_schema
+from datasets_manifest.schema.part_files import plan_schema
 from datasets_manifest.schema.truth_3d import Truth3d, pack_truth_3d
 from datasets_manifest.shards.shard import read_footer, read_shard
 from datasets_manifest.shards.store import write_shard
 from fitting.inputs import Observations
 from model.body.skeleton import KEYPOINT_JOINT
-from model.estimators.base import BodyOutput
 from tasks.annotate.delta_theta import delta_theta
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.settings import AnnotateConfig, Origin
-from tasks.annotate.steps.body import body_columns
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.known_bodies import with_known_bodies
 from tasks.annotate.steps.refine import refine_labels
@@ -31,7 +27,6 @@ from tasks.annotate.steps.truth import BODY, ESTIMATORS, POINTS, RELATIVE, Known
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.posing import pose_bodies
 
-IDS = ("a/all/1#0", "a/all/1#1", "a/all/2#0")
 TURNED = np.array([[0, -1, 0, 0.5], [1, 0, 0, 0.0], [0, 0, 1, 3.0]], np.float32)
 TRUNK_AND_LIMBS = np.arange(17)
 
@@ -41,21 +36,6 @@ def points(x=0.1, y=0.2, z=0.3, score=1.0):
     found = np.zeros((133, 4), np.float32)
     found[0] = x, y, z, score
     return found
-
-
-def plan_of(*people):
-    """Rows of a plan that knows these people in 3D."""
-    packed = pack_truth_3d(people)
-    arrays = {name: pa.array(packed[name]) for name in packed if name not in ("truth_3d", "truth_3d_shape")}
-    arrays |= {name: packed[name] for name in ("truth_3d", "truth_3d_shape")}
-    schema = plan_schema(optional=packed.keys())
-    key = {"sample_id": IDS[: len(people)], "dataset": ["a"] * len(people), "split": ["all"] * len(people)}
-    rest = {"image": ["1"] * len(people), "person": [0] * len(people), "status": ["ok"] * len(people)}
-    return Columns(table_from_columns(key | rest | arrays, schema))
-
-
-def known(people, ids=IDS, world_to_camera=None):
-    return KnownPeople.of(plan_of(*people), ids[: len(people)], world_to_camera)
 
 
 def test_points_are_in_the_frame_of_the_camera_wherever_they_were():
@@ -115,26 +95,6 @@ def test_joints_of_markers_are_joints_and_keypoints_are_keypoints():
     knee = KEYPOINT_JOINT[13]
     np.testing.assert_allclose(given.joints_m[0, knee], whole[13, :3])
     np.testing.assert_allclose(given.points_m[1, 13], whole[13, :3])
-
-
-def job_of(tmp_path):
-    body = SimpleNamespace(body_model=AnnotateConfig().body_model)
-    return SimpleNamespace(config=body, size=DEFAULT_SIZE, workspace=SimpleNamespace(work=tmp_path))
-
-
-def body_rows(count):
-    """Rows of bodies that an estimator found, at rest."""
-    key = {"sample_id": IDS[:count], "dataset": ["a"] * count, "split": ["all"] * count, "image": ["1"] * count}
-    rest = BodyOutput(
-        valid=np.ones(count, bool),
-        score=np.full(count, 0.5),
-        global_orient=np.tile(np.eye(3), (count, 1, 1)),
-        body_pose=np.tile(np.eye(3), (count, 21, 1, 1)),
-        betas=np.ones((count, 10)),
-        sigma_rad=np.full((count, 22), 0.3),
-        reasons=[None] * count,
-    )
-    return Columns(table_from_columns(key | {"person": [0] * count} | body_columns(rest), BODY_SCHEMA))
 
 
 def body_of(model, size, frame="camera", **more):

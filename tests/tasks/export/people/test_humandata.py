@@ -10,6 +10,7 @@ from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import load_manifest, open_adapter
 from datasets_manifest.restricted_pickle import unpickle
 from datasets_manifest.schema.keypoint_sets import SMPLX_144
+from model.body.published_hands import flat_hands
 from tasks.posing import pose_bodies
 
 MANIFEST = """
@@ -123,3 +124,5 @@ def test_the_adapter_reads_the_labels_back(path, columns, rows_of, ehm):
             np.testing.assert_allclose(known[name], columns[name][row], atol=1e-4)
         hand = np.asarray(columns["left_hand_pose"][row]) - ehm.assets.smplx.hands_mean[0]
         np.testing.assert_allclose(known["left_hand_pose"], np.zeros(45) if row == rows_of[0] else hand, atol=1e-4)
+        again = flat_hands(person.truth_3d, ehm.assets.smplx)["right_hand_pose"]
+        np.testing.assert_allclose(again, columns["right_hand_pose"][row], atol=1e-4)
