@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from inventories import inventory_of
-from known_people import IDS, body_rows, job_of, known
+from people_in_3d import IDS, body_rows, job_of, known
 from published_people import pear_person, pyd
 from scipy.spatial.transform import Rotation
 from tar_files import write_tar

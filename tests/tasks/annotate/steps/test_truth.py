@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from known_people import IDS, body_rows, job_of, known, plan_of
+from people_in_3d import IDS, body_rows, job_of, known, plan_of
 from scipy.spatial.transform import Rotation
 
 from datasets_manifest.schema.columns import table_from_columns
