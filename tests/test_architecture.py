@@ -54,6 +54,7 @@ ROOMS = {
         "estimators": {"settings"},
         "evaluate": {"body_model", "display", "lenses", "metric_files", "posing", "settings", "synthetic"},
         "lineage": set(),
+        "review": {"version"},
         "compare": {"evaluate", "posing", "report"},
         "stats": {"posing", "report"},
         "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},

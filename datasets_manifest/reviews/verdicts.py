@@ -82,8 +82,12 @@ class Reviewed:
         return ", ".join(f"{count} x {name}" for name, count in what.items() if count)
 
 
-def read_verdicts(folder: Path | str) -> Verdicts:
+def read_verdicts(folder: Path | str, *, audit: str | None = None) -> Verdicts:
     """Reads every session below a folder of reviews, of one data set or of all.
+
+    Args:
+        folder: Where they are.
+        audit: Only verdicts that state this audit; None: all.
 
     Raises:
         ValueError: There is no such folder, or a file in it is no file of verdicts, damaged, or of another version.
@@ -93,7 +97,10 @@ def read_verdicts(folder: Path | str) -> Verdicts:
         raise ValueError(f"reviews: there is no folder {root}; correct the path, or leave it out to obey no verdict")
     files = sorted(path for path in root.rglob("*.parquet") if not path.name.startswith("."))
     tables = [_read(path) for path in files]
-    return Verdicts.of(pa.concat_tables(tables) if tables else REVIEW_SCHEMA.empty_table(), root)
+    table = pa.concat_tables(tables) if tables else REVIEW_SCHEMA.empty_table()
+    if audit is not None:
+        table = table.filter(pa.array([own == audit for own in table["audit"].to_pylist()], pa.bool_()))
+    return Verdicts.of(table, root)
 
 
 class Obedience:

@@ -19,6 +19,7 @@ from flows.cli.finetune_renderer import finetune_renderer
 from flows.cli.init import init
 from flows.cli.lineage import lineage
 from flows.cli.predict import predict
+from flows.cli.review import audit, review
 from flows.cli.server import down, up
 from flows.cli.stats import stats
 from flows.cli.train import train, train_photometric
@@ -45,7 +46,7 @@ def options(
 
 
 COMMANDS = (
-    *(init, annotate, retry, status, failures, inspect, verify, stats, compare, lineage, export, masks),
+    *(init, annotate, retry, status, failures, inspect, review, audit, verify, stats, compare, lineage, export, masks),
     *(train, finetune_renderer, train_photometric, evaluate, predict, config, datasets, assets, up, down),
 )
 """In the order of ``pear --help``."""

@@ -1,0 +1,194 @@
+"""How many labels of a part are wrong: a seeded sample, judged by people, and the share with its exact interval."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from datasets_manifest.reviews.digest import DIGESTED, label_digests
+from datasets_manifest.reviews.verdicts import Verdicts
+from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.people import found_rows
+from datasets_manifest.shards.shard import Shard
+from datasets_manifest.shards.snapshot import shard_files
+
+Among = Literal["valid", "refused"]
+"""`valid`: labels that are trusted, is one wrong? `refused`: those that are not, was it wrong to refuse one?"""
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """Which labels are judged. The same numbers draw the same people from the same labels, in whatever order."""
+
+    part: Part
+    """Part that is judged."""
+    among: Among = "valid"
+    """Among which of its labels."""
+    size: int = 100
+    """People to judge."""
+    seed: int = 0
+    """Another one draws other people."""
+    datasets: tuple[str, ...] = ()
+    """Ids of data sets; none means all."""
+
+    def __post_init__(self) -> None:
+        if self.part not in PART_NAMES:
+            raise ValueError(f"an audit is of one part, {', '.join(PART_NAMES)}, not of {self.part!r}")
+        if self.among not in get_args(Among):
+            raise ValueError(f"an audit is among {' or '.join(get_args(Among))} labels, not {self.among!r}")
+        if self.size < 1:
+            raise ValueError(f"an audit needs somebody to judge, not {self.size} people")
+
+    @property
+    def tag(self) -> str:
+        """What verdicts of the audit state."""
+        return f"{self.seed}-{self.size}-{self.part}-{self.among}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AuditResult:
+    """What people found."""
+
+    audit: Audit
+    """What was asked."""
+    population: int
+    """Labels that the sample was drawn from."""
+    sample: tuple[str, ...]
+    """Sample ids, in the order to judge them in."""
+    wrong: tuple[str, ...]
+    """Those of them that were judged wrong: rejected among valid labels, accepted among refused ones."""
+    right: int
+    """Those judged right."""
+    unsure: int
+    """Those flagged: no judgement."""
+    stale: int
+    """Verdicts on labels that came out differently since: no judgement either."""
+    reviewers: tuple[str, ...]
+    """Who judged."""
+    open: tuple[str, ...]
+    """Those that nobody has judged yet."""
+
+    @property
+    def judged(self) -> int:
+        """Labels with a judgement."""
+        return len(self.wrong) + self.right
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Clopper and Pearson's exact 95 % interval of the share that is wrong; all that is possible without
+        judgements."""
+        return clopper_pearson(len(self.wrong), self.judged)
+
+    def lines(self) -> Iterator[str]:
+        """The report."""
+        own, (low, high) = self.audit, self.interval
+        where = f" of {', '.join(own.datasets)}" if own.datasets else ""
+        yield (
+            f"{own.part}, among {self.population} {own.among} labels{where}: {len(self.sample)} drawn with the seed "
+            f"{own.seed}, {self.judged} judged by {', '.join(self.reviewers) or 'nobody'}"
+        )
+        if self.judged:
+            share = len(self.wrong) / self.judged
+            yield f"wrong: {len(self.wrong)} of {self.judged}, {share:.1%} ({low:.1%} to {high:.1%} at 95 %, exact)"
+        for count, what in ((self.unsure, "flagged, not counted"), (self.stale, "judged before they came out anew")):
+            if count:
+                yield f"{count} {what}"
+        yield from (f"wrong: {sample}" for sample in self.wrong)
+
+
+def clopper_pearson(wrong: int, judged: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Exact interval of a share, after Clopper and Pearson (1934).
+
+    Raises:
+        ValueError: More are wrong than judged, or fewer than none.
+    """
+    from scipy.stats import binomtest
+
+    if not judged:
+        return 0.0, 1.0
+    found = binomtest(wrong, judged).proportion_ci(confidence, method="exact")
+    return float(found.low), float(found.high)
+
+
+def run_audit(labels: Path, verdicts: Verdicts | None, audit: Audit) -> AuditResult:
+    """Draws the sample and counts the verdicts on it.
+
+    Args:
+        labels: Folder of the labels.
+        verdicts: Those that state the audit; None: nobody has judged yet. One given elsewhere is none of the sample's,
+            who are drawn blindly.
+        audit: What is asked.
+
+    Raises:
+        ValueError: There are no such labels.
+    """
+    population, drawn = _drawn(labels, audit)
+    if not drawn:
+        raise ValueError(f"{labels} has no {audit.among} {audit.part} to judge")
+    given = {} if verdicts is None else _given(verdicts, audit.part)
+    bad, good = ("reject", "accept") if audit.among == "valid" else ("accept", "reject")
+    by_verdict: dict[str, list[str]] = {name: [] for name in (bad, good, "flag", "", "stale")}
+    for sample, digest in drawn.items():
+        verdict, about, _ = given.get(sample, ("", digest, ""))
+        by_verdict[verdict if about == digest else "stale"].append(sample)
+    judged = {*by_verdict[bad], *by_verdict[good], *by_verdict["flag"]}
+    return AuditResult(
+        audit=audit,
+        population=population,
+        sample=tuple(drawn),
+        wrong=tuple(by_verdict[bad]),
+        right=len(by_verdict[good]),
+        unsure=len(by_verdict["flag"]),
+        stale=len(by_verdict["stale"]),
+        reviewers=tuple(sorted({given[sample][2] for sample in judged})),
+        open=tuple(sample for sample in drawn if sample not in judged),
+    )
+
+
+def _given(verdicts: Verdicts, part: Part) -> dict[str, tuple[str, str, str]]:
+    """Sample -> verdict, digest, reviewer, of a part."""
+    names = ("sample_id", "part", "verdict", "label_digest", "reviewer")
+    rows = zip(*(verdicts.table[name].to_pylist() for name in names), strict=True)
+    return {sample: (verdict, digest, reviewer) for sample, own, verdict, digest, reviewer in rows if own == part}
+
+
+def _drawn(labels: Path, audit: Audit) -> tuple[int, dict[str, str]]:
+    """Number of labels to draw from, and the sample with its digests, in the order of the draw."""
+    population, best = 0, list[tuple[int, str, str]]()
+    for path in shard_files(labels):
+        if audit.datasets and path.parent.parent.name not in audit.datasets:
+            continue
+        with Shard(path) as shard:
+            known = shard.table(LABEL_SCHEMA, ["sample_id", "status", "error_code", f"{audit.part}_valid"])
+            rows = np.flatnonzero(_asked(known, audit))
+            population += len(rows)
+            taken = known.take(pa.array(rows, pa.int64()))
+            ids = [str(sample) for sample in taken["sample_id"].to_pylist()]
+            keys = [_key(audit.seed, sample) for sample in ids]
+            # The smallest keys are the sample: no order of shards, and nobody else's label, changes who is drawn.
+            bound = best[-1][0] if len(best) == audit.size else 1 << 64
+            near = [k for k, key in enumerate(keys) if key < bound]
+            if not near:
+                continue
+            whole = shard.table(LABEL_SCHEMA, list(DIGESTED)).take(pa.array(rows[near], pa.int64()))
+            own = [(keys[k], ids[k], digest) for k, digest in zip(near, label_digests(whole), strict=True)]
+            best = heapq.nsmallest(audit.size, [*best, *own])
+    return population, {sample: digest for _, sample, digest in best}
+
+
+def _asked(table: pa.Table, audit: Audit) -> np.ndarray:
+    valid = table[f"{audit.part}_valid"].to_numpy(zero_copy_only=False).astype(bool)
+    return found_rows(table) & (valid if audit.among == "valid" else ~valid)
+
+
+def _key(seed: int, sample_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{sample_id}".encode()).digest()[:8], "big")
