@@ -88,10 +88,10 @@ def lineage_of(path: Path, within: Path) -> Origin:
     """
     here = Here(within)
     if path.is_dir():
-        shards = [found for found in sorted(path.rglob("*.parquet")) if not found.name.startswith(".")]
-        if not shards:
+        found = tuple(_of_folder(own) for own in Here(path).labels.values())
+        if not found:
             raise ValueError(f"{path} has no labels; name a file of labels, a checkpoint or a table of figures")
-        return _of_labels(read_footer(shards[0]), path)
+        return found[0] if len(found) == 1 else Origin(role="labels", name="", path=str(path), came_from=found)
     if not path.is_file():
         raise ValueError(f"there is no file {path}; name a file of labels, a checkpoint or a table of figures")
     if path.suffix == ".parquet":
@@ -112,6 +112,12 @@ def lines(origin: Origin, depth: int = 0) -> Iterator[str]:
     yield f"{'  ' * depth}{named}{facts}{place}"
     for other in origin.came_from:
         yield from lines(other, depth + 1)
+
+
+def _of_folder(folder: Path) -> Origin:
+    """As its first shard states it; a data set's labels are of one setting."""
+    shards = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
+    return _of_labels(read_footer(shards[0]), folder)
 
 
 def _of_labels(footer: Footer, path: Path | str) -> Origin:
@@ -179,9 +185,8 @@ def _stated_labels(own: Mapping[str, Any], here: Here) -> Origin:
     place = here.labels.get((dataset, settings))
     if place is None:
         return Origin(role="labels", name=dataset, hash=settings, facts=people)
-    footer = read_footer(next(path for path in sorted(place.glob("*.parquet")) if not path.name.startswith(".")))
-    found = _of_labels(footer, place)
-    return Origin(role="labels", name=dataset, hash=settings, facts=people, path=str(place), came_from=found.came_from)
+    came_from = _of_folder(place).came_from
+    return Origin(role="labels", name=dataset, hash=settings, facts=people, path=str(place), came_from=came_from)
 
 
 def _file(role: str, sha256: str, here: Here) -> Origin:

@@ -102,6 +102,15 @@ def test_labels_state_photos_estimators_and_body(tmp_path):
         ]  # fmt: skip
 
 
+def test_a_folder_of_several_data_sets_tells_of_each(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path, [person(0, np.random.default_rng(0), dataset=name)], manifest={"id": name, "version": "1"})
+    origin = lineage_of(tmp_path, tmp_path)
+    assert [(own.name, own.path) for own in origin.came_from] == [
+        (name, str(tmp_path / name / "train")) for name in ("one", "two")
+    ]
+
+
 def test_a_checkpoint_of_before_says_that_it_states_no_labels(tmp_path, regressor):
     (tmp_path / "old.safetensors").write_bytes(regressor())
     assert "states no labels" in lineage_of(tmp_path / "old.safetensors", tmp_path).facts
