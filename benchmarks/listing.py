@@ -147,13 +147,18 @@ FORMATS: Mapping[str, Format] = {
 assert FORMATS.keys() == WRITERS.keys()
 
 
+def _stated(name: str, root: Path) -> dict[str, Any]:
+    own = FORMATS[name]
+    return {
+        **{"id": "made_up", "version": "1", "licence": "none", "access": "made up", "purpose": "benchmark"},
+        **{"adapter": own.adapter, "root": str(root), "split": "all", "layout": dict(own.layout)},
+        **{"boxes": own.boxes, "keypoints": own.keypoints},
+    }
+
+
 def manifest_of(name: str, root: Path) -> Manifest:
     """The manifest of a set."""
-    own = FORMATS[name]
-    return Manifest(
-        id="made_up", version="1", licence="none", access="made up", adapter=own.adapter, root=str(root), split="all",
-        layout=dict(own.layout), boxes=own.boxes, keypoints=own.keypoints, purpose="benchmark",
-    )  # fmt: skip
+    return Manifest(**_stated(name, root))
 
 
 def list_set(name: str, root: Path, people: int) -> None:
@@ -175,8 +180,7 @@ def plan_set(name: str, root: Path, people: int) -> None:
 
     with tempfile.TemporaryDirectory(dir=root.parent) as temporary:
         folder = Path(temporary)
-        stated = manifest_of(name, root).model_dump(mode="json")
-        (folder / "made_up.yaml").write_text(json.dumps({key: value for key, value in stated.items() if value != ""}))
+        (folder / "made_up.yaml").write_text(json.dumps(_stated(name, root)))
         settings = folder / "params.yaml"
         settings.write_text(f"annotate: {{datasets: [{folder / 'made_up.yaml'}]}}\n")
         config, workspace = load_config(settings), Workspace(work=folder / "work", labels=folder / "labels")

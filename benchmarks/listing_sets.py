@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from numpy.lib.format import write_array_header_1_0
 from PIL import Image
 
-from datasets_manifest.schema.keypoint_sets import HMR2_44, HUMANDATA, KEYPOINT_SETS, KeypointSet
+from datasets_manifest.schema.keypoint_sets import HMR2_44, HUMANDATA, KEYPOINT_SETS, SMPL_24, KeypointSet
 
 PEOPLE_A_PHOTO = 4
 WIDTH, HEIGHT = 640, 480
@@ -33,6 +33,11 @@ _PHOTOS_A_TAR = 1000
 _PHOTOS_A_FILM = 900
 _FRAMES_A_SEQUENCE = 1000
 _AT_ONCE = 10_000
+_PX_A_METRE = 150
+_SMPL_JOINTS = KeypointSet(
+    points=SMPL_24.points,
+    wholebody=(None, 11, 12, None, 13, 14, None, 15, 16, *[None] * 7, 5, 6, 7, 8, 9, 10, None, None),
+)
 _FIGURE = np.array(
     [
         *((50, 10), (53, 7), (47, 7), (57, 9), (43, 9)),
@@ -151,11 +156,11 @@ def _ones(first: int, count: int) -> np.ndarray:
     return np.ones(count, np.float32)
 
 
-def _points_3d(num: int) -> Callable[[int, int], np.ndarray]:
-    def made(first: int, count: int) -> np.ndarray:
-        return np.concatenate([_random(num, 3)(first, count), np.ones((count, num, 1), np.float32)], axis=2)
-
-    return made
+def points_3d(own: KeypointSet, first: int, count: int) -> np.ndarray:
+    """(count, K, 4) float32 m and confidence of the same people, all points in one plane, 5 m away."""
+    points = figures(own, first, count)
+    depth = np.full((count, len(own.points), 1), 5, np.float32)
+    return np.concatenate([points[..., :2] / _PX_A_METRE, depth, points[..., 2:]], axis=2)
 
 
 def _write_hmr2_npz(root: Path, people: int) -> None:
@@ -178,8 +183,8 @@ def _write_hmr2_npz(root: Path, people: int) -> None:
         "scale": sides,
         "body_keypoints_2d": lambda first, count: points(first, count)[:, :25],
         "extra_keypoints_2d": lambda first, count: points(first, count)[:, 25:],
-        "body_keypoints_3d": _points_3d(25),
-        "extra_keypoints_3d": _points_3d(19),
+        "body_keypoints_3d": lambda first, count: points_3d(HMR2_44, first, count)[:, :25],
+        "extra_keypoints_3d": lambda first, count: points_3d(HMR2_44, first, count)[:, 25:],
         "body_pose": _random(72),
         "betas": _random(10),
         "has_body_pose": _ones,
@@ -234,7 +239,7 @@ def _hmr2_photo(photo: int, count: int) -> tuple[str, bytes]:
     people = [
         {
             "keypoints_2d": own,
-            "keypoints_3d": np.concatenate([0.2 * rng.standard_normal((44, 3)), np.ones((44, 1))], axis=1),
+            "keypoints_3d": known,
             "center": (box[:2] + box[2:]) / 2,
             "scale": 1.2 * (box[2:] - box[:2]) / 200,
             "body_pose": 0.2 * rng.standard_normal(72),
@@ -243,7 +248,7 @@ def _hmr2_photo(photo: int, count: int) -> tuple[str, bytes]:
             "has_betas": np.array(1.0),
             "extra_info": {"fitting_loss": np.array({"reprojection_loss": 100.0}, dtype=object)},
         }
-        for own, box in zip(points, found, strict=True)
+        for own, box, known in zip(points, found, points_3d(HMR2_44, photo * PEOPLE_A_PHOTO, count), strict=True)
     ]
     return "data.pyd", pickle.dumps(people)
 
@@ -268,7 +273,7 @@ def _write_parquet(root: Path, people: int) -> None:
                 "image": _names(start, count).tolist(),
                 "subject_idx": [k % PEOPLE_A_PHOTO for k in range(start, start + count)],
                 "keypoints_2d": points.tolist(),
-                "keypoints_3d": _points_3d(70)(start, count).tolist(),
+                "keypoints_3d": points_3d(mhr, start, count).tolist(),
                 "mhr_valid": [True] * count,
                 "bbox": list(boxes(points)),
                 "bbox_format": ["xyxy"] * count,
@@ -338,7 +343,9 @@ def _write_pw3d(root: Path, people: int) -> None:
             "betas": [rng.standard_normal(10) for _ in range(2)],
             "trans": [np.zeros((frames, 3))] * 2,
             "poses2d": [figures(points, first + k, frames).transpose(0, 2, 1) for k in range(2)],
-            "jointPositions": [0.2 * rng.standard_normal((frames, 72)) for _ in range(2)],
+            "jointPositions": [
+                points_3d(_SMPL_JOINTS, first + k, frames)[..., :3].reshape(frames, 72) for k in range(2)
+            ],
             "cam_poses": np.tile(np.eye(4), (frames, 1, 1)),
             "cam_intrinsics": np.array([[1900.0, 0, 540], [0, 1900, 960], [0, 0, 1]]),
             "campose_valid": [np.ones(frames)] * 2,

@@ -1,4 +1,4 @@
-"""What data sets there are, which of them are here, and what is missing of them; no photo is read."""
+"""What data sets there are, which of them are here, and what is missing of them; photos are read if that is wanted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from datasets_manifest.adapters.base import Inventory, Missing
-from datasets_manifest.manifest import Manifest, fixed_root, load_manifest, manifest_ids, open_adapter
+from datasets_manifest.adapters.photo_check import damaged_photos
+from datasets_manifest.manifest import Manifest, fixed_root, load_manifest, manifest_ids, open_adapter, open_source
 from datasets_manifest.schema.error_codes import ErrorCode
 
 State = Literal["complete", "incomplete", "found", "unusable", "missing", "rendered"]
@@ -45,7 +46,12 @@ class DatasetEntry:
 
 
 def catalogue(
-    sources: Iterable[str] = (), *, folder: Path, roots: Mapping[str, str] | None = None, count: bool = True
+    sources: Iterable[str] = (),
+    *,
+    folder: Path,
+    roots: Mapping[str, str] | None = None,
+    count: bool = True,
+    photos: bool = False,
 ) -> list[DatasetEntry]:
     """The data sets of the project, or some by id or path of a manifest.
 
@@ -54,6 +60,7 @@ def catalogue(
         folder: What the roots of manifests are relative to.
         roots: Where data sets lie that do not lie where their manifest says, by id.
         count: Whether photos and people of those that are here are counted.
+        photos: Whether the photos of those that are counted are decoded.
 
     Raises:
         ValueError: There is no such manifest, or it says what makes no sense.
@@ -62,12 +69,13 @@ def catalogue(
     manifests = [load_manifest(name) for name in names]
     places = roots or {}
     found = [
-        _entry(replace(each, root=fixed_root(places.get(each.id, each.root), folder)), count) for each in manifests
+        _entry(replace(each, root=fixed_root(places.get(each.id, each.root), folder)), count, photos)
+        for each in manifests
     ]
     return sorted(found, key=lambda entry: (PARTS.index(entry.manifest.part), entry.manifest.id))
 
 
-def _entry(manifest: Manifest, count: bool) -> DatasetEntry:
+def _entry(manifest: Manifest, count: bool, decoded: bool) -> DatasetEntry:
     if manifest.adapter == "synthetic":
         return DatasetEntry(manifest=manifest, state="rendered", next_step="")
     try:
@@ -78,18 +86,22 @@ def _entry(manifest: Manifest, count: bool) -> DatasetEntry:
         return DatasetEntry(manifest=manifest, state="missing", next_step=first_step(manifest))
     if not count:
         return DatasetEntry(manifest=manifest, state="found", next_step="")
-    inventory, absent = Inventory(), list[Missing]()
+    inventory, absent = Inventory(), _Absent()
 
     def tell(missing: Missing) -> None:
         if missing.code == ErrorCode.IMAGE_MISSING:
-            absent.append(missing)
+            absent.first = absent.first or missing.path
+            absent.number += 1
+            absent.rows += missing.has_row
 
     try:
-        for _ in inventory.records(open_adapter(manifest).entries(), tell):
-            pass
+        images = open_source(manifest)
+        records = inventory.records(open_adapter(manifest, images).entries(), tell)
+        for damage in damaged_photos(images, (record.path for record in records if decoded)):
+            inventory.count(damage)
     except ValueError as error:
         return DatasetEntry(manifest=manifest, state="unusable", next_step=str(error))
-    photos = inventory.images - sum(missing.has_row for missing in absent)
+    photos = inventory.images - absent.rows
     step = _missing_step(manifest, inventory, photos, absent)
     is_expected = manifest.expected.images is not None or manifest.expected.people is not None
     return DatasetEntry(
@@ -102,6 +114,15 @@ def _entry(manifest: Manifest, count: bool) -> DatasetEntry:
     )
 
 
+@dataclass(slots=True)
+class _Absent:
+    """Photos that are named and not there; of a million no more is kept."""
+
+    first: str = ""
+    number: int = 0
+    rows: int = 0
+
+
 def first_step(manifest: Manifest) -> str:
     """The first thing to do, and whether that is all."""
     if not manifest.steps:
@@ -110,10 +131,10 @@ def first_step(manifest: Manifest) -> str:
     return manifest.steps[0] + f" Then {_number(more, 'step')} more: pear datasets {manifest.id}" * (more > 0)
 
 
-def _missing_step(manifest: Manifest, inventory: Inventory, photos: int, absent: list[Missing]) -> str:
+def _missing_step(manifest: Manifest, inventory: Inventory, photos: int, absent: _Absent) -> str:
     """What a data set that is here lacks; empty if nothing."""
-    if absent:
-        return f"{_number(len(absent), 'photo')} named and not there, such as {absent[0].path}: fetch them again."
+    if absent.number:
+        return f"{_number(absent.number, 'photo')} named and not there, such as {absent.first}: fetch them again."
     if inventory.missing:
         return f"{inventory.missing.total():,} of its files and annotations cannot be used: {inventory.reasons}"
     expected = manifest.expected

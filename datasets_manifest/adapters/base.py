@@ -196,14 +196,18 @@ class Inventory:
                 self.empty += not entry.people
                 yield entry
             elif isinstance(entry, Missing):
-                self.missing[str(entry.code)] += 1
-                if len(self.first) < _SHOWN:
-                    self.first.append(entry)
+                self.count(entry)
                 if entry.code == ErrorCode.LISTING_INCOMPLETE and self.unlisted is None:
                     self.unlisted = entry
                 tell(entry)
             else:
                 self.notes[entry.what] = self.notes.get(entry.what, 0) + entry.number
+
+    def count(self, missing: Missing) -> None:
+        """Counts what cannot be used, and keeps the first few."""
+        self.missing[str(missing.code)] += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(missing)
 
     @property
     def summary(self) -> str:

@@ -79,7 +79,8 @@ class ParquetPeopleAdapter(PublishedPeople[ParquetPeopleLayout]):
         )
 
     def _open(self, name: str) -> pq.ParquetFile:
-        file = pq.ParquetFile(inside(self._images.root, name, links="follow"))
+        # Mapped: read otherwise, a group of rows is in memory as long as it is gone through.
+        file = pq.ParquetFile(inside(self._images.root, name, links="follow"), memory_map=True)
         absent = [column for column in _NEEDED if column not in file.schema_arrow.names]
         if absent:
             raise ValueError(

@@ -43,6 +43,7 @@ class TarArchive:
                 raise OSError(f"it is no file but {stat.filemode(state.st_mode)}")
             with tarfile.open(path, "r:") as file:
                 members = dict(_regular(file))
+                is_whole = _is_end(path, file.offset)
             refused = tuple(sorted(name for name in members if not _is_plain(name, path)))
         except FileNotFoundError as error:
             raise ValueError(f"The tar file {path} does not exist.") from error
@@ -54,6 +55,11 @@ class TarArchive:
         late = [name for name, (offset, size) in members.items() if offset + size > state.st_size]
         if late:
             raise ValueError(f"The tar file {path} is cut short: {late[0]} ends after its end; fetch it again.")
+        if not is_whole:  # Cut, or damaged, between two members: nobody would miss the later ones.
+            raise ValueError(
+                f"The tar file {path} is cut short or damaged: behind its last readable member is no mark of its end; "
+                "fetch it again."
+            )
         for name in refused:
             del members[name]
         return cls(path=path, members=members, size=state.st_size, modified_ns=state.st_mtime_ns, refused=refused)
@@ -109,6 +115,13 @@ class TarArchive:
             return _read_range(descriptor, self.members[member][0], size)
         finally:
             os.close(descriptor)
+
+
+def _is_end(path: Path, offset: int) -> bool:
+    """Whether the block of zeros that ends a tar file stands at an offset."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
 
 
 def _unreadable(path: Path, error: Exception) -> str:

@@ -19,6 +19,9 @@ def datasets(
         Path, typer.Option("--params", help="Settings whose roots say where data sets lie; it need not be there.")
     ] = Path("params.yaml"),
     count: Annotated[bool, typer.Option(help="Count photos and people of those that are here.")] = True,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="Decode the photos too, and say which are empty, cut short or damaged.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List data sets: purpose, licence, whether they are here, their counts, and the next step."""
@@ -29,7 +32,7 @@ def datasets(
 
         path = placed(params).absolute()
         roots = load_config(path).roots if path.is_file() else {}
-        found = catalogue(names or (), folder=path.parent, roots=roots, count=count)
+        found = catalogue(names or (), folder=path.parent, roots=roots, count=count or photos, photos=photos)
         if as_json:
             typer.echo(json.dumps(catalogue_json(found), indent=2))
             return

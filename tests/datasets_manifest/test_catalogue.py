@@ -126,3 +126,25 @@ def test_the_command_lists_them(tmp_path, monkeypatch):
     wrong = CliRunner().invoke(app, ["datasets", "ubody"])
     assert wrong.exit_code == 2
     assert "There is no manifest 'ubody'" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", "image_corrupt"), (..., "image_corrupt"), (b"<html>gone</html>", "image_unsupported")],
+)
+def test_photos_that_are_cut_short_are_told_where_they_are_decoded(tmp_path, content, code):
+    manifest = write(tmp_path)
+    photo = tmp_path / "2.jpg"
+    photo.write_bytes(photo.read_bytes()[:-20] if content is ... else content)
+    (listed,) = catalogue([manifest], folder=tmp_path)
+    assert (listed.state, listed.problems) == ("found", {})
+    (found,) = catalogue([manifest], folder=tmp_path, photos=True)
+    assert (found.state, found.photos, dict(found.problems)) == ("incomplete", 2, {code: 1})
+    assert found.next_step.startswith("1 of its files and annotations cannot be used: 2.jpg: ")
+    said = CliRunner().invoke(app, ["datasets", manifest, "--photos", "--no-count"])
+    assert (said.exit_code, "cannot be used: 2.jpg" in said.output) == (0, True)
+
+
+def test_a_photo_that_is_not_there_is_told_once(tmp_path):
+    (found,) = catalogue([write(tmp_path, gone=True)], folder=tmp_path, photos=True)
+    assert (found.photos, dict(found.problems)) == (1, {"image_missing": 1})

@@ -86,3 +86,27 @@ def test_an_archive_reads_in_a_forked_process_and_after_pickling(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     again = sent(archive)
     assert again.read(members[3][0]) == members[3][1]
+
+
+MEMBER_BYTES = 512 + 1024
+
+
+@pytest.mark.parametrize("kept", [MEMBER_BYTES, 2 * MEMBER_BYTES, 3 * MEMBER_BYTES, 2 * MEMBER_BYTES + 300])
+def test_a_tar_file_that_is_cut_between_two_members_is_refused(tmp_path, kept):
+    """It reads like a whole one, of fewer members."""
+    path = write_tar(tmp_path / "a.tar", [(f"{k}.jpg", b"1" * 700) for k in range(3)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept])
+    with pytest.raises(ValueError, match=r"a\.tar is cut short or damaged: .* no mark of its end"):
+        TarArchive.index(path)
+    path.write_bytes(whole[: 3 * MEMBER_BYTES + 512])  # Of two blocks of zeros some writers leave out the second.
+    assert len(TarArchive.index(path).members) == 3
+
+
+def test_a_damaged_header_in_the_middle_is_no_end(tmp_path):
+    path = write_tar(tmp_path / "a.tar", [(f"{k}.jpg", b"1" * 700) for k in range(3)])
+    data = bytearray(path.read_bytes())
+    data[MEMBER_BYTES + 150] ^= 1  # Of its checksum.
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.tar is cut short or damaged"):
+        TarArchive.index(path)
