@@ -40,7 +40,8 @@ from tasks.annotate.steps.given import camera_of, coarse_of, observations_of
 from tasks.body_model import full_body, sparse_body
 from tasks.evaluate.open_people import ID, data_hash, figures_of, markdown, row_of, with_scenes
 from tasks.evaluate.people_errors import PeopleErrors, known_people
-from tasks.evaluate.subjects import CheckpointSubject, LabelSubject, Said, Subject, said_table
+from tasks.evaluate.said import Said, Subject, said_table
+from tasks.evaluate.subjects import CheckpointSubject, LabelSubject
 from tasks.settings import BodyModelConfig
 from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.render import SCENE_FILE, synthesise

@@ -175,6 +175,23 @@ def _is_valid(values: pa.Array) -> np.ndarray:
     return values.is_valid().to_numpy(zero_copy_only=False)
 
 
+def check_values(table: pa.Table) -> None:
+    """Refuses what no writer of these columns would have written, in a file that others may have changed.
+
+    Raises:
+        ValueError: A row has another number of values than its column, or one that is not finite where it must be.
+    """
+    name_of = _Namer({name: table[name] for name in ("sample_id",) if name in table.column_names})
+    for field in table.schema:
+        values = table[field.name].combine_chunks()
+        if fixed_length(field) is not None:
+            _check_vectors(values, field, name_of)
+        elif pa.types.is_floating(field.type) and field_note(field, "finite") == "true":
+            wrong = np.flatnonzero(np.isinf(values.to_numpy(zero_copy_only=False)))
+            if len(wrong):
+                raise ValueError(f"{name_of(int(wrong[0]))}: {field.name} is not finite; it must be a number or null.")
+
+
 class _Namer:
     """What a message calls a row."""
 

@@ -41,7 +41,7 @@ from model.metrics.agora import (
 from tasks.evaluate.label_errors import parameters_of_labels
 from tasks.evaluate.licensed_meshes import agora_vertices
 from tasks.evaluate.matching import KnownPhotos
-from tasks.evaluate.subjects import Said
+from tasks.evaluate.said import Said
 from tasks.lenses import photo_points
 from tasks.posing import smplx_points
 

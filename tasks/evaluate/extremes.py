@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import logging
 import re
 from pathlib import Path
@@ -20,7 +22,7 @@ from model.renderer.overlay import View, draw_mesh, encode_jpeg, side_colours
 from tasks.evaluate.label_errors import parameters_of_labels
 from tasks.evaluate.matching import match_people
 from tasks.evaluate.people_errors import known_people
-from tasks.evaluate.subjects import Subject
+from tasks.evaluate.said import Subject
 from tasks.posing import posed_vertices
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,12 @@ log = logging.getLogger(__name__)
 HEADLINES = (
     *("pa_mpjpe_mm", "pa_mpjpe_h36m14_mm", "points_pa_mm", "keypoint_rel", "head_pa_mm", "left_hand_pa_pve_mm"),
 )
-"""Errors by which people are ordered: the first that two or more have."""
+"""Errors by which people are ordered: the first that two or more have, else one that somebody has."""
 COUNT = 3
 """Pictures of the best, and of the worst."""
 _TILE_PX = 384
+_LONGEST = 100
+"""Letters of a subject's name in those of its files."""
 
 
 def draw_extremes(
@@ -50,8 +54,8 @@ def draw_extremes(
     Returns:
         The files.
     """
-    prefix = re.sub(r"[^A-Za-z0-9]+", "_", subject.name).strip("_")
-    for old in folder.glob(f"{prefix}-*-[0-9].jpg"):
+    prefix = file_name(subject.name)
+    for old in folder.glob(f"{glob.escape(prefix)}-*-[0-9].jpg"):
         old.unlink()
     chosen = _chosen(people)
     wanted = {image for image, _ in chosen}
@@ -76,19 +80,24 @@ def draw_extremes(
     return sorted(written)
 
 
+def file_name(name: str) -> str:
+    """How the files of a subject begin; where letters and digits alone would be those of another too, with a hash."""
+    words = re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_.")[:_LONGEST]
+    if words == name.replace("/", "_"):
+        return words
+    return f"{words}_{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
+
+
 def _chosen(people: pa.Table) -> dict[tuple[str, int], str]:
-    """Image and person -> `best-1` ..., `worst-1` ...; nobody is both."""
-    for name in HEADLINES:
-        errors = people[name].to_numpy(zero_copy_only=False).astype(float)
-        order = [int(row) for row in np.argsort(errors, kind="stable") if np.isfinite(errors[row])]
-        if len(order) < 2:
-            continue
-        count = min(COUNT, len(order) // 2)
-        pairs = zip(people["image"].to_pylist(), people["person"].to_pylist(), strict=True)
-        keys = [(str(image), int(person or 0)) for image, person in pairs]
-        best = {keys[row]: f"best-{k + 1}" for k, row in enumerate(order[:count])}
-        return best | {keys[row]: f"worst-{k + 1}" for k, row in enumerate(order[: -count - 1 : -1])}
-    return {}
+    """Image and person -> `best-1` ..., `worst-1` ...; nobody is both, and who is alone is the worst."""
+    errors = {name: people[name].to_numpy(zero_copy_only=False).astype(float) for name in HEADLINES}
+    ranked = [np.argsort(values, kind="stable")[: np.isfinite(values).sum()].tolist() for values in errors.values()]
+    order = next((rows for rows in ranked if len(rows) > 1), max(ranked, key=len))
+    count = min(COUNT, max(1, len(order) // 2))
+    pairs = zip(people["image"].to_pylist(), people["person"].to_pylist(), strict=True)
+    keys = [(str(image), int(person or 0)) for image, person in pairs]
+    best = {keys[row]: f"best-{k + 1}" for k, row in enumerate(order[:count])}
+    return best | {keys[row]: f"worst-{k + 1}" for k, row in enumerate(order[: -count - 1 : -1])}
 
 
 def _picture(rgb: np.ndarray, bbox_xyxy: np.ndarray, label: Columns, body: EHMs) -> np.ndarray:

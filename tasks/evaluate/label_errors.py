@@ -5,19 +5,14 @@ Legend: P people, each a label with the known person that it is of (``tasks.eval
 
 from __future__ import annotations
 
-import itertools
-import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
-from datasets_manifest.adapters.registry import adapter_class
-from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS, PART_NAMES
 from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of
@@ -27,34 +22,18 @@ from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.body.parameters import EhmParameters
 from model.body.shown import shown_parts
-from model.estimators.annotations import is_possible
 from model.metrics.person import PosedByParameters, person_errors
 from model.metrics.summary import means_and_medians, rounded
+from tasks.evaluate.annotation_errors import CLAIMED, acceptance, count_parts, is_annotated, keypoint_errors
 from tasks.evaluate.matching import KnownPhotos, Matching, match_people
 from tasks.lenses import photo_points
 
-log = logging.getLogger(__name__)
-
-WRONG_REL = 0.07
-"""A part whose worst point is further off, as a fraction of the box's longer side, is wrong."""
-_RICHEST_FIRST = ("coco_wholebody", "coco", "none")
-"""Sets of annotated keypoints that a file is tried to have."""
-_CLAIMED = ("left_hand", "right_hand", "face")
-"""Parts whose 3D errors count only where the label calls them valid; a body always counts."""
 _RANKED = {
     "body_quality": (BODY, "pa_mpjpe_mm"),
     "hand_quality": (HAND, "hand_pa_mpjpe_mm"),
     "face_quality": (FACE, "head_pa_mm"),
 }
 """Quality -> what it was made with, and the error that falls with it."""
-MEASURED_POINTS = {
-    "body": skeleton.BODY,
-    "feet": skeleton.FEET,
-    "face": skeleton.FACE,
-    "left_hand": skeleton.LEFT_HAND,
-    "right_hand": skeleton.RIGHT_HAND,
-}
-"""Keypoints of what is told apart."""
 _PEOPLE_AT_ONCE = 64
 """People whose bodies are posed together."""
 
@@ -78,7 +57,7 @@ def truth_errors(matching: Matching, pose: PosedByParameters, *, of_shown: bool 
     labels, people = matching.labels.take(rows), [matching.people[row] for row in rows]
     truths = [dict(person.truth or {}) for person in people]
     truth = {name: np.stack([own[name] for own in truths]) for name in truths[0] if all(name in own for own in truths)}
-    valid = _shown(people) if of_shown else {part: labels[f"{part}_valid"] for part in _CLAIMED}
+    valid = _shown(people) if of_shown else {part: labels[f"{part}_valid"] for part in CLAIMED}
     errors = person_errors(pose(parameters_of_labels(labels)), pose(EhmParameters.from_columns(truth)), valid)
     if of_shown:
         return errors
@@ -100,99 +79,6 @@ def _shown(people: Sequence[PersonRecord]) -> dict[str, np.ndarray]:
 def parameters_of_labels(labels: Columns) -> EhmParameters:
     """The people of labels; what some label lacks is neutral in all."""
     return EhmParameters.from_columns({name: labels[name] for name in LABEL_PARAMETERS if labels.has(name).all()})
-
-
-def keypoint_errors(matching: Matching, projected: np.ndarray) -> dict[str, np.ndarray]:
-    """2D errors of the labels' projected keypoints against annotated ones, as a fraction of the box's longer side.
-
-    Args:
-        matching: P labels with the annotated people.
-        projected: (P, 133, 2) px.
-
-    Returns:
-        For the P matched people with annotated keypoints `<part>_rel` (P,), the median over the annotated points of a
-        part, and `<part>_worst_rel` (P,), the largest; NaN for a part without such points. Empty without such people.
-    """
-    people = [
-        _annotated(person, points, size)
-        for person, points, size in zip(matching.people, projected, _sizes(matching.labels), strict=True)
-        if _is_annotated(person)
-    ]
-    if not people:
-        return {}
-    errors = {}
-    for part, points in MEASURED_POINTS.items():
-        own = [distance[points][seen[points]] for distance, seen in people]
-        errors[f"{part}_rel"] = np.array([np.median(values) if values.size else np.nan for values in own])
-        errors[f"{part}_worst_rel"] = np.array([values.max() if values.size else np.nan for values in own])
-    return errors
-
-
-def _is_annotated(person: PersonRecord) -> bool:
-    return person.keypoints is not None and person.bbox_xyxy is not None
-
-
-def _sizes(labels: Columns) -> np.ndarray:
-    """(P, 2) width and height of the photos, px."""
-    return np.stack([labels["image_width"], labels["image_height"]], axis=1)
-
-
-def _annotated(person: PersonRecord, projected: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distances (133,) of points (133, 2) to the annotated ones, as a fraction of the box's longer side, and which are
-    annotated; what the estimator takes for a slip of the annotation is not."""
-    assert person.keypoints is not None
-    box = np.asarray(person.bbox_xyxy, np.float64)
-    side = max(box[2] - box[0], box[3] - box[1])
-    distance = np.linalg.norm(projected - person.keypoints[:, :2], axis=-1) / side
-    return distance, (person.keypoints[:, 2] > 0) & is_possible(person.keypoints[:, :2], box, *size)
-
-
-def _annotated_parts(annotated: np.ndarray) -> dict[str, np.ndarray]:
-    """Annotated points of each part that has some, by (133,) which are."""
-    points = np.arange(len(annotated))
-    parts = {part: points[list(members)] for part, members in skeleton.BODY_GROUPS.items()}
-    parts |= {part: points[MEASURED_POINTS[part]] for part in _CLAIMED}
-    return {part: index[annotated[index]] for part, index in parts.items() if annotated[index].any()}
-
-
-def count_parts(people: Iterable[PersonRecord]) -> int:
-    """How many parts of some people are annotated, found or not; see ``acceptance``."""
-    return sum(
-        len(_annotated_parts(person.keypoints[:, 2] > 0))
-        for person in people
-        if person.keypoints is not None and _is_annotated(person)
-    )
-
-
-def acceptance(matching: Matching, projected: np.ndarray) -> Counter[str]:
-    """How often a part was accepted, and how often an accepted one is wrong, against annotated keypoints.
-
-    A part (head, torso, arms, legs, face, hands) counts where at least one of its points is annotated. It is wrong if
-    its worst annotated point lies more than ``WRONG_REL`` of the box's longer side away.
-
-    Args:
-        matching: P labels with the annotated people.
-        projected: (P, 133, 2) px.
-
-    Returns:
-        Numbers of ``parts``, ``accepted``, ``accepted_wrong`` and ``refused_right``.
-    """
-    counts: Counter[str] = Counter()
-    labels = matching.labels
-    sizes = _sizes(labels)
-    for row, person in enumerate(matching.people):
-        if not _is_annotated(person):
-            continue
-        distance, annotated = _annotated(person, projected[row], sizes[row])
-        accepted = dict(zip(skeleton.BODY_GROUPS, labels["body_group_valid"][row], strict=True))
-        accepted |= {part: labels[f"{part}_valid"][row] for part in _CLAIMED}
-        for part, seen in _annotated_parts(annotated).items():
-            wrong = distance[seen].max() > WRONG_REL
-            counts["parts"] += 1
-            counts["accepted"] += bool(accepted[part])
-            counts["accepted_wrong"] += bool(accepted[part] and wrong)
-            counts["refused_right"] += bool(not accepted[part] and not wrong)
-    return counts
 
 
 def summarise(errors: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -237,39 +123,6 @@ def posed_points(labels: Columns, body: EHMs | KeypointBody) -> tuple[np.ndarray
     return posed.keypoints.numpy(), posed.joints.numpy()
 
 
-def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
-    """The people that a data set knows, even where a run was told to find them itself; None if it knows none, or none
-    that can be compared. Where the run uses no annotated keypoints, the most that the file gives are taken."""
-    if "manifest" not in adapter_class(manifest.adapter).BOXES:
-        return None
-    error: ValueError | None = None
-    choices = _RICHEST_FIRST if manifest.keypoints == "none" else (manifest.keypoints,)
-    for keypoints in choices:
-        try:
-            entries = open_adapter(replace(manifest, boxes="manifest", keypoints=keypoints)).entries()
-            first = list(_until_somebody(entries))
-        except ValueError as wrong:  # Of annotations that the run itself does not use.
-            error = wrong
-            continue
-        if keypoints == choices[-1] or any(map(_is_somebody, first)):
-            return (entry for entry in itertools.chain(first, entries) if isinstance(entry, ImageRecord))
-    log.warning("%s: labels are not compared with the annotations: %s", manifest.id, error)
-    return None
-
-
-def _is_somebody(entry: object) -> bool:
-    """Whether an entry is a photo of people, one of whom can be read."""
-    return isinstance(entry, ImageRecord) and any(person.error_code is None for person in entry.people)
-
-
-def _until_somebody(entries: Iterable[Any]) -> Iterator[Any]:
-    """The first entries, up to one with somebody who can be read."""
-    for entry in entries:
-        yield entry
-        if _is_somebody(entry):
-            return
-
-
 class LabelEvaluation:
     """Errors of a data set's labels, taken shard by shard: misses, 3D errors against truth, 2D errors against
     annotations. Of each person only the errors are kept."""
@@ -307,7 +160,7 @@ class LabelEvaluation:
         matching = Matching.joined(self._pending)
         for name, values in truth_errors(matching, self._pose).items():
             self._truth[name].append(values)
-        if any(_is_annotated(person) for person in matching.people):
+        if any(is_annotated(person) for person in matching.people):
             projected = photo_points(matching.labels, posed_points(matching.labels, self._body)[0])
             for name, values in keypoint_errors(matching, projected).items():
                 self._annotations[name].append(values)

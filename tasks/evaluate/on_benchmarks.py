@@ -29,7 +29,8 @@ from tasks.evaluate.mesh_errors import MeshErrors
 from tasks.evaluate.people_errors import ERRORS, PCK_NAMES, PeopleErrors, all_limbs, everybody, figure_of, known_people
 from tasks.evaluate.published import BENCHMARKS
 from tasks.evaluate.results import REPORT, Evaluated, write_results
-from tasks.evaluate.subjects import Subject, subject_of
+from tasks.evaluate.said import Subject
+from tasks.evaluate.subjects import subject_of
 from tasks.settings import BodyModelConfig, Device, uses_gpu
 from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.render import SCENE_FILE, synthesise
@@ -137,6 +138,9 @@ def _measured(subject: Subject, manifest: Manifest, images: ImageSource, run: Be
     errors = PeopleErrors(assets, keeps, MeshErrors(assets, run.licensed, images.root), agora)
     for said in subject.say(manifest, known_people(manifest), images):
         errors.add(said)
+    if not errors.num_known:
+        limbs = " and all twelve points of the limbs" if keeps is all_limbs else ""
+        raise ValueError(f"nobody of {manifest.id} counts: expected people with an annotated box{limbs}")
     return errors
 
 

@@ -26,10 +26,11 @@ from model.metrics.joints import pa_mpjpe_mm
 from model.metrics.keypoints import PCK, PCK_THRESHOLDS, box_unit_px, relative_distances
 from model.metrics.person import PosedByParameters
 from tasks.evaluate.agora import AGORA_ERRORS, AgoraErrors
-from tasks.evaluate.label_errors import posed_points, reference_records, truth_errors
+from tasks.evaluate.label_errors import posed_points, truth_errors
 from tasks.evaluate.matching import Matching, match_people
 from tasks.evaluate.mesh_errors import JOINT_ERRORS, MeshErrors
-from tasks.evaluate.subjects import Said
+from tasks.evaluate.reference import reference_records
+from tasks.evaluate.said import Said
 from tasks.lenses import photo_points
 
 ERRORS = (
@@ -52,6 +53,8 @@ ERRORS = (
 those of COCO's 17 keypoints that the data set knows in 3D, from four on. Joints after it need licensed files, and so do
 hands of real people (``tasks.evaluate.mesh_errors``); the last are of AGORA, whose people are matched by joints."""
 _LEAST_POINTS = 4
+_LEAST_SHARE = 0.01
+"""Of their boxes that people take; no network is so far off."""
 NUM_BODY_POINTS = BODY.stop
 _LIMBS = slice(5, 17)
 _SIDES = ("left", "right")
@@ -138,7 +141,9 @@ class PeopleErrors:
                     own[name] = value
         points_m, joints_m = posed_points(matching.labels, points)
         _measure_points(matching, points_m, joints_m, measured)
-        self._count_keypoints(matching, photo_points(matching.labels, points_m), measured)
+        projected = photo_points(matching.labels, points_m)
+        _check_unit(matching, projected)
+        self._count_keypoints(matching, projected, measured)
         if self.meshes is not None:
             for own, of_mesh in zip(measured, self.meshes.of(matching, points.size, posed), strict=True):
                 own |= of_mesh
@@ -166,6 +171,11 @@ class PeopleErrors:
             self._posers[size] = PosedByParameters(self._assets, size), KeypointBody(self._assets, size)
         return self._posers[size]
 
+    @property
+    def num_known(self) -> int:
+        """People whom the benchmark counts, found or not."""
+        return len(self._rows)
+
     def table(self) -> pa.Table:
         """One row a person: ``image``, ``person``, ``found``, and the errors that the person has."""
         names = [name for name in ERRORS if name != "hand_pa_pve_mm"]
@@ -184,6 +194,18 @@ class PeopleErrors:
         if self.agora is not None:
             rows = [row | self.agora.errors.get((row["image"], row["person"]), {}) for row in rows]
         return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _check_unit(matching: Matching, projected: np.ndarray) -> None:
+    """Refuses people (P, 133, 2) px who are specks in their own boxes: a thousand times too far away."""
+    body = projected[:, :NUM_BODY_POINTS]
+    boxes = matching.labels["bbox_xyxy"].astype(float)
+    shares = np.ptp(body, axis=1).max(1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).max(1), 1.0)
+    if len(shares) and (share := float(np.nanmedian(shares))) < _LEAST_SHARE:
+        raise ValueError(
+            f"{matching.labels['sample_id'][0]} and others: the body in the photo is {share:.2g} times as large as its "
+            "box, expected about 1; transl_m has to be metres: is it millimetres?"
+        )
 
 
 def _measure_points(

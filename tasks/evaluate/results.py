@@ -136,5 +136,5 @@ def write_results(
         pq.write_table(people, file)
     sets = list(dict.fromkeys(own["dataset"]["id"] for own in results))
     counts = {own["dataset"]["id"]: own["figures"]["people"] for own in results}
-    said = ", ".join(f"{counts[name]} people of {name}" for name in sets)
+    said = ", ".join(f"{counts[name]} {'person' if counts[name] == 1 else 'people'} of {name}" for name in sets)
     return Evaluated(markdown=told, sentence=f"{said}; results: {folder / REPORT / 'tables.md'}")

@@ -7,27 +7,24 @@ labels and predictions found their people themselves.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import Manifest
-from datasets_manifest.schema.columns import Columns, table_from_columns
-from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_PARAMETERS, BodySize
+from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, LABEL_PARAMETERS
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.group_columns import lens_columns
 from datasets_manifest.schema.labels import image_id_of, label_schema, make_sample_id
-from datasets_manifest.schema.person_columns import parameter_columns
 from datasets_manifest.schema.predictions import TRACK, prediction_schema
-from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.sources.image_source import ImageSource
@@ -39,47 +36,13 @@ from model.regressor.checkpoint import load_regressor
 from model.regressor.photo_people import PhotoPeople
 from model.regressor.predict import Predictor, check_coefficients
 from tasks.evaluate.matching import KnownPhotos
+from tasks.evaluate.said import SAID, Said, Subject, batched, check_body, nothing, read_people, said_table
 
 log = logging.getLogger(__name__)
 
-PHOTOS_AT_ONCE = 32
-"""Photos whose people are predicted, posed and measured together."""
 CHECKPOINT_SUFFIX = ".safetensors"
-_STATE = ("status", "error_code", "error_detail")
 _LENS = tuple(field.name for field in lens_columns())
 """Of labels alone: whoever predicts takes a photo for that of a pinhole, and what is said holds in that photo."""
-_SAID = ("sample_id", *_STATE, "bbox_xyxy", "image_width", "image_height", "focal_px", "principal_px")
-
-
-class Said(NamedTuple):
-    """What a subject says of a few photos."""
-
-    records: list[ImageRecord]
-    """The photos, with the people whom the data set knows."""
-    labels: Columns
-    """Rows of labels, of these photos alone: `_SAID` and the parameters."""
-
-
-class Subject(Protocol):
-    """Something that says how people are."""
-
-    @property
-    def name(self) -> str:
-        """What it is called in tables."""
-        ...
-
-    @property
-    def stated(self) -> Mapping[str, Any]:
-        """What it is, for the results: enough to tell it from another of the same name."""
-        ...
-
-    def say(self, manifest: Manifest, records: Iterable[ImageRecord], images: ImageSource) -> Iterator[Said]:
-        """What it says of the people of a data set; every photo once.
-
-        Raises:
-            ValueError: It says nothing of this data set, or of another body.
-        """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,11 +71,11 @@ class LabelSubject:
         known = KnownPhotos(records)
         for path in files:
             with Shard(path) as shard:
-                _check_body(path, shard.footer.body_model, self.assets)
-                labels = shard.columns(label_schema(in_groups=True), [*_SAID, *_LENS, *LABEL_PARAMETERS])
+                names = [*SAID, *_LENS, *LABEL_PARAMETERS]
+                labels = Columns(read_people(shard, label_schema(in_groups=True), names, self.assets))
             yield Said(known.take(dict.fromkeys(map(image_id_of, labels["sample_id"]))), labels)
-        for batch in _batched(known.rest()):
-            yield Said(batch, _nothing(DEFAULT_SIZE))
+        for batch in batched(known.rest()):
+            yield Said(batch, nothing(DEFAULT_SIZE))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +104,7 @@ class PredictionSubject:
         for source in rows_of:
             by_name[source.rpartition("/")[2]].append(source)
         num_known = 0
-        for batch in _batched(records):
+        for batch in batched(records):
             rows, ids = [], []
             for record in batch:
                 sources = [s for s in by_name[record.path.rpartition("/")[2]] if f"/{s}".endswith(f"/{record.path}")]
@@ -149,7 +112,7 @@ class PredictionSubject:
                 for k, row in enumerate(row for source in sources for row in rows_of[source]):
                     rows.append(row)
                     ids.append(make_sample_id(manifest.id, manifest.split, record.image_id, k))
-            said = table.take(pa.array(rows, pa.int64())).select([*_SAID[1:], *LABEL_PARAMETERS])
+            said = table.take(pa.array(rows, pa.int64())).select([*SAID[1:], *LABEL_PARAMETERS])
             key = pa.chunked_array([pa.array(ids, pa.string())])
             yield Said(batch, Columns(said.add_column(0, label_schema().field("sample_id"), key)))
         if not num_known:
@@ -162,9 +125,9 @@ class PredictionSubject:
             with Shard(file) as shard:
                 if not {"source", "betas"} <= set(shard.schema.names):
                     raise ValueError(f"{file} holds no predictions of whole people; name the folder `people` of some")
-                _check_body(file, shard.footer.body_model, self.assets)
                 schema = prediction_schema()
-                tables.append(shard.table(schema, [name for name in schema.names if name != TRACK]))
+                names = [name for name in schema.names if name != TRACK]
+                tables.append(read_people(shard, schema, names, self.assets))
         return pa.concat_tables(tables).unify_dictionaries()
 
 
@@ -187,7 +150,7 @@ class CheckpointSubject:
             raise FileNotFoundError(f"checkpoint {path} is not a file; training writes runs/regressor.safetensors")
         data = path.read_bytes()
         network, meta = load_regressor(data, source=str(path))
-        _check_body(path, meta.body_model, assets)
+        check_body(path, meta.body_model, assets)
         self.size = network.config.size
         body = KeypointBody(assets, self.size)
         check_coefficients(network.config, body)
@@ -203,7 +166,7 @@ class CheckpointSubject:
 
     def say(self, manifest: Manifest, records: Iterable[ImageRecord], images: ImageSource) -> Iterator[Said]:
         """A few photos at a time; one that cannot be read has no rows, and is logged."""
-        for batch in _batched(records):
+        for batch in batched(records):
             yield Said(batch, self._predicted(manifest, batch, images))
 
     def _predicted(self, manifest: Manifest, batch: Sequence[ImageRecord], images: ImageSource) -> Columns:
@@ -238,7 +201,7 @@ class CheckpointSubject:
                 **{name: said.parameters.columns()[name].numpy() for name in LABEL_PARAMETERS},
             }
             tables.append(said_table(columns, self.size))
-        return Columns(pa.concat_tables(tables)) if tables else _nothing(self.size)
+        return Columns(pa.concat_tables(tables)) if tables else nothing(self.size)
 
 
 def subject_of(path: Path, assets: EhmAssets, *, device: str = "cpu") -> Subject:
@@ -264,31 +227,3 @@ def subject_of(path: Path, assets: EhmAssets, *, device: str = "cpu") -> Subject
         if is_prediction
         else LabelSubject(folder=path, assets=assets, name=name)
     )
-
-
-def said_table(columns: Mapping[str, Any], size: BodySize) -> pa.Table:
-    """Rows of labels of what is said of people: `_SAID` and the parameters, with so many coefficients."""
-    return table_from_columns(columns, _schema(size))
-
-
-def _schema(size: BodySize) -> pa.Schema:
-    fields = label_schema()
-    return pa.schema([*(fields.field(name) for name in _SAID), *parameter_columns(*LABEL_PARAMETERS, size=size)])
-
-
-def _nothing(size: BodySize) -> Columns:
-    return Columns(_schema(size).empty_table())
-
-
-def _batched(records: Iterable[ImageRecord], count: int = PHOTOS_AT_ONCE) -> Iterator[list[ImageRecord]]:
-    rest = iter(records)
-    while batch := list(itertools.islice(rest, count)):
-        yield batch
-
-
-def _check_body(path: Path, stated: Mapping[str, Any], assets: EhmAssets) -> None:
-    if body_identity(stated) != body_identity(assets.entry):
-        raise ValueError(
-            f"{path} is of the body model {body_name(stated)}, this evaluation uses {body_name(assets.entry)}; give "
-            "the folder of the former as body_model.path"
-        )

@@ -45,7 +45,8 @@ from tasks.annotate.run.dataset_figures import dataset_figures
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of
-from tasks.evaluate.label_errors import LabelEvaluation, reference_records
+from tasks.evaluate.label_errors import LabelEvaluation
+from tasks.evaluate.reference import reference_records
 from tasks.metric_files import write_summary
 from tasks.posing import JointBody
 from tasks.report.data import LabelStatistics

@@ -20,7 +20,7 @@ from tasks.evaluate.agora import AgoraErrors
 from tasks.evaluate.agora_table import agora_markdown
 from tasks.evaluate.on_benchmarks import BenchmarkRun, evaluate_on
 from tasks.evaluate.results import REPORT
-from tasks.evaluate.subjects import Said
+from tasks.evaluate.said import Said
 from tasks.posing import pose_bodies, smplx_points
 
 FOCAL_PX = 640.0

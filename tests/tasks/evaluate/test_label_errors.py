@@ -12,8 +12,10 @@ from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.schema.rle import Rle
 from fitting.quality import BODY, HAND
-from tasks.evaluate.label_errors import acceptance, count_parts, keypoint_errors, reference_records, summarise
+from tasks.evaluate.annotation_errors import acceptance, count_parts, keypoint_errors
+from tasks.evaluate.label_errors import summarise
 from tasks.evaluate.matching import KnownPhotos, box_iou, match_people
+from tasks.evaluate.reference import reference_records
 
 
 def person(index, box):

@@ -26,7 +26,7 @@ from model.metrics.person import PosedByParameters
 from tasks.evaluate.licensed_meshes import CONVENTIONS, regressors, smpl_vertices, smplx_vertices
 from tasks.evaluate.matching import Matching
 from tasks.evaluate.mesh_errors import JOINT_ERRORS, MeshErrors
-from tasks.evaluate.subjects import said_table
+from tasks.evaluate.said import said_table
 
 SIZE = BodySize(num_betas=10, num_flame_shape=10, num_expression=10)
 NUM_SMPL = 60

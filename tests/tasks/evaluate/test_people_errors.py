@@ -22,6 +22,7 @@ from model.body.assets import load_open_body
 from model.body.keypoint_body import KeypointBody
 from model.body.skeleton import KEYPOINT_JOINT
 from tasks.evaluate.agora import AGORA_ERRORS
+from tasks.evaluate.extremes import HEADLINES, _chosen, file_name
 from tasks.evaluate.label_errors import posed_points
 from tasks.evaluate.mesh_errors import JOINT_ERRORS
 from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
@@ -235,3 +236,52 @@ def test_the_benchmark_has_every_crop_and_children():
     assert min(config.crop_shares) > 0
     assert config.child_share > 0.3
     assert load_manifest(ID).never_train
+
+
+def test_people_in_millimetres_are_refused(root, manifest):
+    table = truth(root)
+    far = [None if own is None else [1000 * value for value in own] for own in table["transl_m"].to_pylist()]
+    place = table.schema.get_field_index("transl_m")
+    table = table.set_column(place, table.schema.field(place), pa.array(far, table.schema.field(place).type))
+    rewritten(root, "millimetres", table)
+    with pytest.raises(ValueError, match="times as large as its box, expected about 1; transl_m has to be metres"):
+        measured(labels(root, "millimetres"), manifest)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("bbox_xyxy", lambda own: [np.nan, *own[1:]], "bbox_xyxy holds a value that is not finite"),
+        ("body_pose", lambda own: own[:60], "body_pose must have 63 numbers, got 60"),
+        ("focal_px", lambda own: np.inf, "focal_px is not finite"),
+    ],
+)
+def test_values_that_no_writer_writes_are_refused_with_file_and_person(root, manifest, name, change, told):
+    table = truth(root)
+    values = table[name].to_pylist()
+    row = next(k for k, own in enumerate(values) if own is not None)
+    values[row] = change(values[row])
+    place = table.schema.get_field_index(name)
+    table = table.set_column(place, table.schema.field(place), pa.array(values, table.schema.field(place).type))
+    rewritten(root, f"broken_{name}", table)
+    with pytest.raises(ValueError, match=rf"00000.parquet: Sample '{table['sample_id'][row].as_py()}': {told}"):
+        measured(labels(root, f"broken_{name}"), manifest)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9])
+def test_the_best_and_the_worst_are_other_people_but_of_one_who_is_alone(count):
+    names = [*HEADLINES]
+    people = pa.table({"image": [str(k) for k in range(count)], "person": [0] * count}
+                      | {name: pa.array([None] * count, pa.float64()) for name in names[1:]}
+                      | {names[0]: pa.array(np.arange(count, dtype=float))})  # fmt: skip
+    told = sorted(_chosen(people).values())
+    wanted = {0: [], 1: ["worst-1"], 2: ["best-1", "worst-1"]}
+    assert told == wanted.get(count, [f"{kind}-{k}" for kind in ("best", "worst") for k in (1, 2, 3)])
+
+
+def test_files_of_subjects_are_named_apart():
+    names = ["net.safetensors", "runs/net", "runs_net!", "runs net", "人", "犬", "..", "x" * 300]
+    files = [file_name(name) for name in names]
+    assert files[:2] == ["net.safetensors", "runs_net"]
+    assert len(set(files)) == len(names)
+    assert all(len(name) < 120 and name.isascii() and "/" not in name for name in files)
