@@ -34,7 +34,8 @@ ROOMS = {
         "adapters": {"paths", "restricted_pickle", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
         "never_train": {"adapters", "manifest"},
-        "catalogue": {"adapters", "manifest", "schema"},
+        "photo_check": {"adapters", "schema", "sources"},
+        "catalogue": {"adapters", "manifest", "photo_check", "schema"},
     },
     "model": {
         "body": {"rotations"},
