@@ -20,6 +20,7 @@ _BITS, _FIRST, _MORE, _SIGN = 5, 48, 32, 16
 _MOST_LETTERS = 8
 """Of a number; photos have fewer pixels."""
 _MOST_CROSSINGS = 50_000_000
+_MOST_PIXELS = 1 << 30
 MASK_TYPE = pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.binary())])
 
 
@@ -52,6 +53,7 @@ class Rle:
         Raises:
             ValueError: They are not whole numbers of 0 or more whose sum is that of the pixels.
         """
+        _check_size(size)
         found = np.asarray(runs)
         if found.ndim != 1 or found.dtype.kind not in "iu" or (found < 0).any() or found.sum() != size[0] * size[1]:
             raise ValueError(
@@ -90,6 +92,7 @@ class Rle:
         Raises:
             ValueError: The counts are of no mask of this size.
         """
+        _check_size(self.size)
         runs = _unpacked(self.counts)
         if (runs < 0).any() or runs.sum() != self.size[0] * self.size[1]:
             raise ValueError(f"the counts of the mask are not of {self.size[0]} x {self.size[1]} pixels")
@@ -115,6 +118,12 @@ class Rle:
         runs = self.runs
         height, width = self.size
         return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    """Refuses what would fill the memory, or is no size."""
+    if not min(size) > 0 or not size[0] * size[1] <= _MOST_PIXELS:
+        raise ValueError(f"a mask must have up to {_MOST_PIXELS} pixels, got {size[0]} x {size[1]}")
 
 
 def _spans(polygon: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

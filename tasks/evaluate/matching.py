@@ -126,14 +126,13 @@ def _is_ignored(record: ImageRecord, boxes: np.ndarray) -> np.ndarray:
 
 
 def _masked_share(masks: Sequence[MaskReader], boxes: np.ndarray) -> np.ndarray:
-    """(P,) which share of the pixels of boxes (P, 4) lies in masks of a photo."""
+    """(P,) which share of the pixels of boxes (P, 4) lies in masks of a photo, which do not overlap."""
     shares = np.zeros(len(boxes))
-    if not masks or not len(boxes):
-        return shares
-    pixels = np.logical_or.reduce([read().mask() for read in masks])
-    for row, (left, top, right, bottom) in enumerate(np.round(boxes).clip(0).astype(int).tolist()):
-        if (own := pixels[top:bottom, left:right]).size:
-            shares[row] = own.mean()
+    for read in masks if len(boxes) else ():
+        pixels = read().mask()
+        for row, (left, top, right, bottom) in enumerate(np.round(boxes).clip(0).astype(int).tolist()):
+            if (own := pixels[top:bottom, left:right]).size:
+                shares[row] += own.mean()
     return shares
 
 

@@ -26,6 +26,8 @@ _SUBJECTS = 11
 _PLACE, _LENS = 6, 9
 """Numbers of a camera's place before a subject, and of its lens."""
 _LENSES_FROM = _PLACE * _SUBJECTS * len(CAMERAS)
+_MOST_OFF = 0.15
+"""That a principal point is off the middle, in halves of the picture: those of the four are within 0.05."""
 _MOST_BYTES = 1 << 24
 
 
@@ -94,6 +96,11 @@ def _camera(place: np.ndarray, lens: np.ndarray, size_px: tuple[int, int]) -> Ca
     rows: list[Row] = [(float(a), float(b), float(c)) for a, b, c in turn]
     x, y, z = (-turn @ place[3:]).tolist()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = lens.tolist()
+    if any(abs(2 * place / side - 1) > _MOST_OFF for place, side in zip((cx, cy), size_px, strict=True)):
+        raise ValueError(
+            f"the principal point {cx:g}, {cy:g} of a camera is not in the middle of its videos of {size_px[0]} x "
+            f"{size_px[1]} px: they are of another size than was calibrated. Give them as they are distributed"
+        )
     return CameraEntry(
         size_px=size_px,
         focal_px=(fx, fy),

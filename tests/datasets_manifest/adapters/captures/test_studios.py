@@ -99,6 +99,10 @@ def test_a_camera_of_human36m_without_angles_looks_along_z(tmp_path):
     record = inventory.records[0]
     np.testing.assert_allclose(record.place.world_to_camera, [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 5]], atol=1e-12)
     assert record.principal_px == (48.0, 32.0)
+    for centre in ([96.0, 64.0], [60.0, 31.5]):  # Of videos that were made smaller, or cut, after they were calibrated.
+        write_metadata(root, {(1, 0): ([0, 0, 0, 0, 0, -5000], [100, 100, *centre, 0, 0, 0, 0, 0])})
+        with pytest.raises(ValueError, match="of another size than was calibrated"):
+            list(open_scenes(root, boxes="detector", **HUMAN36M).entries())
     with pytest.raises(ValueError, match=r"the 3D of Human3\.6M is not read"):
         list(open_scenes(root, **HUMAN36M, people=["S1.cdf"]).entries())
     (root / "metadata.xml").write_text("<!DOCTYPE a [<!ENTITY b 'c'>]><metadata/>")

@@ -20,6 +20,7 @@ from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES
 from datasets_manifest.schema.part_files import BODY_SCHEMA, FACE_SCHEMA, HANDS_SCHEMA, KEYPOINTS_SCHEMA
+from datasets_manifest.schema.rle import Rle
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, trusted_column
 from fitting.refine import Observations, refine
 from model.estimators import registry
@@ -157,10 +158,10 @@ def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypa
     box = np.array([0, 0, 80, 120], np.float32)
     photos = [
         ImageRecord(
-            image_id=name, path=name, people=(PersonRecord(index=0, bbox_xyxy=box),), lens=own, focal_px=100.0,
-            principal_px=(40.0, 60.0),
+            image_id=name, path=name, people=(PersonRecord(index=0, bbox_xyxy=box, mask=mask),), lens=own,
+            focal_px=100.0, principal_px=(40.0, 60.0),
         )
-        for name, own in (("a", None), ("b", lens))
+        for name, own, mask in (("a", None, None), ("b", lens, lambda: Rle.of_runs([4], (2, 2))))
     ]  # fmt: skip
     plan = plan_table(photos, replace(load_manifest("demo_people"), boxes="manifest"))
     key = {name: plan[name].to_pylist() for name in ("sample_id", "dataset", "split", "image", "person", "status")}
@@ -183,4 +184,5 @@ def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypa
     assert (seen[1, 0] - [70, 100] > [1.0, 1.0]).all(), "a barrel squeezes what is away from the middle"
     assert [row["lens_model"] for row in labels] == [None, model]
     assert len(labels[1]["lens_coefficients"]) == width
+    assert [Rle.of_value(row["mask"]) for row in labels] == [None, Rle.of_runs([4], (2, 2))]
     assert labels[1]["focal_xy_px"] == [100, 100]
