@@ -35,7 +35,7 @@ ROOMS = {
         "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
         "never_train": {"adapters", "manifest"},
         "photo_check": {"adapters", "schema", "sources"},
-        "catalogue": {"adapters", "manifest", "photo_check", "schema"},
+        "catalogue": {"adapters", "manifest", "schema"},
     },
     "model": {
         "body": {"rotations"},
