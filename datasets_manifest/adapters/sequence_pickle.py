@@ -23,10 +23,6 @@ from datasets_manifest.paths import inside
 from datasets_manifest.restricted_pickle import PickleError, RefusedName, unpickle
 from datasets_manifest.schema.error_codes import ErrorCode
 
-_KINDS: dict[str, Callable[[Any, str, SequencePickleLayout], Iterator[Entry]]] = {
-    "pw3d": pw3d.entries,
-    "agora": agora.entries,
-}
 _MAX_BYTES = 4 << 30
 _CONVERT = {
     "pandas": (
@@ -72,9 +68,13 @@ class SequencePickleAdapter(PublishedPeople[SequencePickleLayout]):
                 yield from agora_photos(self._content(name))
 
     def _listed(self, names: list[str]) -> Iterator[Entry]:
+        kinds: dict[str, Callable[[Any, str, SequencePickleLayout], Iterator[Entry]]] = {
+            "pw3d": pw3d.entries,
+            "agora": partial(agora.entries, read=self._content),
+        }
         for name in names:
             try:
-                yield from _KINDS[self._layout.kind](self._content(name), name, self._layout)
+                yield from kinds[self._layout.kind](self._content(name), name, self._layout)
             except RowError as error:
                 yield Missing.of(name, error.code, f"the file is not one of {self._layout.kind}: {error}")
 

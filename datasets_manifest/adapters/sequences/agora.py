@@ -8,7 +8,8 @@ DataFrame says how to write it. People who are not valid are left out, and are n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.coco_values import RowError, is_text
 from datasets_manifest.adapters.people.reading import people_or_reasons, photo_path
-from datasets_manifest.adapters.people.values import box_around, numbers, placed, truth, with_hand_roots
+from datasets_manifest.adapters.people.values import box_around, gender_of, numbers, placed, truth, with_hand_roots
+from datasets_manifest.adapters.sequences.agora_bodies import smplx_parameters
 from datasets_manifest.adapters.sequences.layout import SequencePickleLayout
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import HUMANDATA, SMPL_24, KeypointSet
@@ -27,6 +29,7 @@ _WIDTH, _HEIGHT = 3840, 2160
 _SMALLER = 3
 """Times that the small pictures are smaller."""
 _NUM_SMPLX, _NUM_SMPL = 127, 24
+_OF_PEOPLE = ("gt_joints_2d", "gt_joints_3d", "gt_path_smplx", "Yaw", "kid", "gender")
 _WIDENED = 1.2
 """A box over the extent of its joints."""
 _SENSOR_MM = 36.0
@@ -36,8 +39,10 @@ _MAX_RESIDUAL = 0.02
 """Of 3D joints seen by a camera against the 2D ones, as a share of the person."""
 
 
-def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[Entry]:
-    """Photos in the order of the rows.
+def entries(
+    content: Any, name: str, layout: SequencePickleLayout, read: Callable[[str], Any] | None = None
+) -> Iterator[Entry]:
+    """Photos in the order of the rows, with the bodies that ``read`` gives by the names of their pickles.
 
     Raises:
         RowError: The content is no list of rows.
@@ -53,7 +58,11 @@ def entries(content: Any, name: str, layout: SequencePickleLayout) -> Iterator[E
             yield Missing.of(where, ErrorCode.SOURCE_ROW_INVALID, "its imgPath is no name that can be read.")
             continue
         valid = valid_flags(row)
-        rows = [(_own(row, k, shrink), f"row {number} person {k}") for k in range(len(valid))]
+        own_rows = [_own(row, k, shrink) for k in range(len(valid))]
+        if layout.bodies is not None and read is not None:
+            for one, is_valid in zip(own_rows, valid, strict=True):
+                one["body"] = partial(smplx_parameters, one, read, layout.bodies) if is_valid else None
+        rows = [(own_rows[k], f"row {number} person {k}") for k in range(len(valid))]
         problems, people = people_or_reasons(_person, rows, name)
         kept = [(person, problem) for person, problem, is_valid in zip(people, valid, valid, strict=True) if is_valid]
         left_out["people who are not valid left out"] += len(people) - len(kept)
@@ -90,8 +99,14 @@ def valid_flags(row: Mapping[str, Any]) -> list[bool]:
 
 def _own(row: Mapping[str, Any], number: int, shrink: int) -> dict[str, Any]:
     """What the lists of a row say of one person."""
-    own = {name: row[name][number] for name in ("gt_joints_2d", "gt_joints_3d") if isinstance(row.get(name), list)}
-    return own | {"shrink": shrink}
+    own = {name: _at(row.get(name), number) for name in _OF_PEOPLE}
+    return own | {"shrink": shrink, "imgPath": row["imgPath"], "camYaw": row.get("camYaw")}
+
+
+def _at(values: Any, number: int) -> Any:
+    """An entry of a list; None where there is no list, or none so long."""
+    is_list = isinstance(values, list) or (isinstance(values, np.ndarray) and values.ndim > 0)
+    return values[number] if is_list and number < len(values) else None
 
 
 def _person(row: Mapping[str, Any], index: int) -> PersonRecord:
@@ -126,7 +141,15 @@ def _truth(row: Mapping[str, Any], joints: np.ndarray, own: KeypointSet) -> Trut
         raise RowError(f"gt_joints_3d has {len(places)} joints, gt_joints_2d {len(own.points)}.")
     _check_projection(places, joints)
     found = placed(np.concatenate([places, np.ones((len(places), 1))], axis=1), own)
-    return truth("camera", keypoints_m=with_hand_roots(found.placed), other_points_m=found.others)
+    body = row.get("body")
+    return truth(
+        "camera",
+        model="smplx",
+        parameters={} if body is None else body(),
+        gender=gender_of(row),
+        keypoints_m=with_hand_roots(found.placed),
+        other_points_m=found.others,
+    )
 
 
 def _check_projection(places: np.ndarray, joints: np.ndarray) -> None:
