@@ -1,7 +1,11 @@
 """Registry of estimator backends.
 
 A backend is a factory registered under (part, name). Built-in backends live in modules that are imported on first use,
-so that a heavy package is needed only by those who ask for it.
+so that a heavy package is needed only by those who ask for it. Backends of other packages are found in every process,
+workers on other machines too, by their entry points:
+
+    [project.entry-points."pear.estimators"]
+    "hands.mine" = "my_package.hands:MyHands"
 """
 
 from __future__ import annotations
@@ -10,6 +14,8 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields, make_dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, get_type_hints
 
 from model.estimators.base import PARTS
@@ -38,6 +44,10 @@ _BUILT_IN: dict[tuple[str, str], str] = {
 """Module that registers a backend when it is imported."""
 
 
+ENTRY_POINTS = "pear.estimators"
+"""Group of the entry points by which packages name their backends, each called ``<part>.<name>``."""
+
+
 def register(part: str, name: str) -> Callable[[Factory], Factory]:
     """Returns a decorator that registers a class or function building the estimator ``name`` of ``part``."""
     if part not in PARTS:
@@ -52,7 +62,7 @@ def register(part: str, name: str) -> Callable[[Factory], Factory]:
 
 def known_backends(part: str) -> list[str]:
     """Returns the sorted backend names of a part."""
-    return sorted({name for known, name in (*_FACTORIES, *_BUILT_IN) if known == part})
+    return sorted({name for known, name in (*_FACTORIES, *_BUILT_IN, *_of_packages()) if known == part})
 
 
 def create(part: str, name: str, **options: Any) -> Any:
@@ -88,14 +98,59 @@ def factory_of(part: str, name: str) -> Callable[..., Any]:
     if part not in PARTS:
         raise ValueError(f"estimator part {part!r} is unknown, expected one of {', '.join(PARTS)}")
     if (part, name) not in _FACTORIES:
-        module = _BUILT_IN.get((part, name))
-        if module is None:
+        of_packages = _of_packages()  # also for a built-in one: a package that gives it its name is told
+        if (module := _BUILT_IN.get((part, name))) is not None:
+            importlib.import_module(module)
+        elif (point := of_packages.get((part, name))) is not None:
+            _FACTORIES[part, name] = _loaded(point)
+        else:
             raise ValueError(
                 f"no {part} estimator is called {name!r}, expected one of {', '.join(known_backends(part))}; "
-                "register your own with model.estimators.register"
+                f"name your own in the entry points {ENTRY_POINTS} of its package, or use model.estimators.register"
             )
-        importlib.import_module(module)
     return _FACTORIES[part, name]
+
+
+@cache
+def _of_packages() -> dict[tuple[str, str], EntryPoint]:
+    """Entry points of installed packages by part and name.
+
+    Raises:
+        ValueError: One is called otherwise than ``<part>.<name>``, or as a built-in backend or that of another package.
+    """
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        part, mark, name = point.name.partition(".")
+        if part not in PARTS or not mark or not name:
+            raise ValueError(
+                f"the {_told(point)} is called {point.name!r}, expected <part>.<name>, such as hands.mine; parts are "
+                f"{', '.join(PARTS)}"
+            )
+        if (part, name) in _BUILT_IN:
+            raise ValueError(f"the {_told(point)} has the name of a built-in backend, {point.name}; rename it there")
+        if found.setdefault((part, name), point) != point:
+            raise ValueError(
+                f"the {_told(found[part, name])} and the {_told(point)} are both called {point.name}; uninstall one of "
+                "the packages"
+            )
+    return found
+
+
+def _loaded(point: EntryPoint) -> Callable[..., Any]:
+    try:
+        factory = point.load()
+    except Exception as error:  # whatever somebody else's import raises
+        raise ValueError(
+            f"the {_told(point)} cannot be imported ({type(error).__name__}: {error}); mend or uninstall the package"
+        ) from error
+    if not callable(factory):
+        raise ValueError(f"the {_told(point)} is no class or function: {point.value}")
+    return factory
+
+
+def _told(point: EntryPoint) -> str:
+    package = "" if point.dist is None else f" of the package {point.dist.name}"
+    return f"entry point {point.name} ({ENTRY_POINTS}){package}"
 
 
 def options_of(part: str, name: str) -> type[Any] | None:
