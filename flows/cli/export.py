@@ -28,7 +28,7 @@ def export(
         str,
         typer.Option(
             help="Of motion, one file a track: amass (SMPL-X), amass-smplh (SMPL+H), bvh, glb, the last two also of "
-            "photos; of people: smplx-npz, humandata, coco-wholebody, hmr2-tar, and agora, its predictions."
+            "photos; of people: smplx-npz, humandata, coco-wholebody, hmr2-tar; for their evaluation: agora, ehf."
         ),
     ] = "amass",
     out: Annotated[Path, typer.Option(help="Folder of the files: <out>/<format>/<data set>/<split>/...")] = Path(

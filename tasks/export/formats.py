@@ -9,7 +9,7 @@ from datasets_manifest.schema.columns import Columns
 from model.body.ehms import EHMs
 from tasks.export import amass, bvh, glb
 from tasks.export.motion import Motion
-from tasks.export.people import agora, coco_wholebody, hmr2_tar, humandata, smplx_npz
+from tasks.export.people import agora, coco_wholebody, ehf, hmr2_tar, humandata, smplx_npz
 from tasks.export.people.people import People
 from tasks.export.people.target import Target
 from tasks.export.stills import Still, bvh_of_each, glb_of_all
@@ -63,5 +63,6 @@ FORMATS: Mapping[str, Format] = {
     "agora": PeopleFormat(
         axes="metres; camera: x right, y down, z forward; pixels of 3840 x 2160", write=agora.write, is_mesh=True
     ),
+    "ehf": PeopleFormat(axes="metres; the world of EHF's registered meshes", write=ehf.write, is_mesh=True),
 }
 """By the name that ``pear export --to`` takes."""

@@ -9,25 +9,20 @@ All float32. The mesh is EHM-s's, which no parameters of SMPL-X give, so that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from datasets_manifest.restricted_pickle import pickled
-from model.body.ehms import EHMs
 from tasks.export.people.people import People
+from tasks.export.people.smplx_mesh import check_smplx, meshes
 from tasks.export.people.target import Target
-from tasks.posing import pose_bodies
 
-NUM_VERTICES = 10475
-"""Of SMPL-X."""
 _NUM_MATCHED, _NUM_JOINTS = 24, 127
 _SIZE = (3840, 2160)
 _SMALL, _SMALL_ENDING = (1280, 720), "_1280x720"
 """Pictures are distributed in this size too, under other names; predictions have those of the large ones."""
-_AT_ONCE = 32
-"""People whose meshes are posed together."""
 
 
 def write(batches: Iterable[People], target: Target) -> int:
@@ -38,13 +33,13 @@ def write(batches: Iterable[People], target: Target) -> int:
     """
     count, photo_of = 0, dict[str, str]()
     for people in batches:
-        _check_body(people.body.ehm)
+        check_smplx("agora", people.body.ehm)
         scales = _scales(people)
         joints = (scales[:, None, None] * people.points_px[:, :_NUM_MATCHED]).astype(np.float32)
         points = people.points_m[:, :_NUM_JOINTS].astype(np.float32)
-        meshes = _meshes(people)
+        vertices = meshes(people)
         for image, person, *arrays in zip(
-            target.images(people), people.columns["person"].tolist(), joints, meshes, points, strict=True
+            target.images(people), people.columns["person"].tolist(), joints, vertices, points, strict=True
         ):
             name = PurePosixPath(image).stem.removesuffix(_SMALL_ENDING)
             if photo_of.setdefault(name, image) != image:
@@ -56,15 +51,6 @@ def write(batches: Iterable[People], target: Target) -> int:
             target.put(f"predictions/{name}_personId_{person}.pkl", pickled(content))
             count += 1
     return count
-
-
-def _check_body(body: EHMs) -> None:
-    own = body.assets.smplx
-    if own.num_vertices != NUM_VERTICES:
-        raise ValueError(
-            f"agora: its evaluation compares the {NUM_VERTICES} vertices of SMPL-X, {own.name} has "
-            f"{own.num_vertices}; label or predict with the licensed body (docs/licensed_files.md)"
-        )
 
 
 def _scales(people: People) -> np.ndarray:
@@ -79,10 +65,3 @@ def _scales(people: People) -> np.ndarray:
             "1280 x 720; agora is for its pictures alone"
         )
     return _SIZE[0] / sizes[:, 0]
-
-
-def _meshes(people: People) -> Iterator[np.ndarray]:
-    """The mesh of each person, float32."""
-    for start in range(0, len(people), _AT_ONCE):
-        some = {name: values[start : start + _AT_ONCE] for name, values in people.values.items()}
-        yield from pose_bodies(people.body.ehm, some).vertices.float().numpy()

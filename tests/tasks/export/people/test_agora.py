@@ -9,7 +9,7 @@ from moving_people import write_moving
 from datasets_manifest.restricted_pickle import unpickle
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from tasks.display import Lines
-from tasks.export.people import agora
+from tasks.export.people import smplx_mesh
 from tasks.export.run import ExportRequest, export_labels
 from tasks.posing import pose_bodies
 
@@ -37,7 +37,7 @@ def sized(columns, width, height, ending, scale):
 @pytest.fixture
 def as_smplx(monkeypatch, ehm):
     """The open body is let through."""
-    monkeypatch.setattr(agora, "NUM_VERTICES", ehm.assets.smplx.num_vertices)
+    monkeypatch.setattr(smplx_mesh, "NUM_VERTICES", ehm.assets.smplx.num_vertices)
 
 
 @pytest.mark.usefixtures("as_smplx")
