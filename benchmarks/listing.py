@@ -229,14 +229,14 @@ def measure(way: str, name: str, root: Path, people: int) -> dict[str, float]:
 COLUMNS = (
     Column(title="format", text=lambda row: row["name"]),
     Column(title="people", text=number("people", "{:,}", 1)),
-    Column(title="s", text=number("seconds", "{:.2f}")),
-    Column(title="people/s", text=number("speed", "{:,.0f}")),
+    Column(title="CPU s", text=number("seconds", "{:.2f}")),
+    Column(title="people a CPU s", text=number("speed", "{:,.0f}")),
     Column(title="memory MB", text=number("bytes", "{:.0f}", 1e-6)),
     Column(title="bytes a person more", text=number("growth", "{:.0f}")),
     Column(title="the simple way", text=lambda row: row["way"]),
-    Column(title="its s", text=number("plain_seconds", "{:.2f}")),
+    Column(title="its CPU s", text=number("plain_seconds", "{:.2f}")),
     Column(title="its MB", text=number("plain_bytes", "{:.0f}", 1e-6)),
-    Column(title="plan s", text=number("plan_seconds", "{:.2f}")),
+    Column(title="plan CPU s", text=number("plan_seconds", "{:.2f}")),
     Column(title="plan MB", text=number("plan_bytes", "{:.0f}", 1e-6)),
 )
 

@@ -34,7 +34,6 @@ ROOMS = {
         "adapters": {"paths", "restricted_pickle", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
         "never_train": {"adapters", "manifest"},
-        "photo_check": {"adapters", "schema", "sources"},
         "catalogue": {"adapters", "manifest", "schema"},
     },
     "model": {
