@@ -1,14 +1,20 @@
 """COCO-WholeBody's JSON, read back through the adapter of the format: the labels' boxes and points."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import load_manifest, open_adapter
+from datasets_manifest.schema.columns import Columns, table_from_columns
+from datasets_manifest.schema.rle import Rle, mask_column
 from model.body import skeleton
+from tasks.export.people.coco_wholebody import _segmentation
 
 MANIFEST = """
 id: again
@@ -84,3 +90,12 @@ def test_scores_become_the_nearest_flag_and_low_ones_are_no_points(columns, ehm,
     assert flags[5:10].tolist() == [0, 1, 1, 1, 2]
     hand = np.array(person["lefthand_kpts"]).reshape(21, 3)[:, 2]
     assert hand[[9, 10]].tolist() == [0, pytest.approx(0.6, abs=1e-4)]
+
+
+def test_the_mask_of_a_person_is_the_segmentation():
+    rle = Rle.of_runs([1, 2, 1], (2, 2))
+    table = table_from_columns({"mask": [rle.value, None]}, pa.schema([mask_column()]))
+    people: Any = SimpleNamespace(columns=Columns(table))
+    assert [_segmentation(people, row) for row in (0, 1)] == [{"size": [2, 2], "counts": rle.counts.decode()}, []]
+    people.columns = Columns(pa.table({"person": [0]}))
+    assert _segmentation(people, 0) == []
