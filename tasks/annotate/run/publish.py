@@ -42,6 +42,7 @@ from tasks.annotate.photos import WorkspacePhotos
 from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.run.dataset_figures import dataset_figures
+from tasks.annotate.run.same_columns import SameColumns
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_of
@@ -132,6 +133,7 @@ def publish(
         reader = _Reader(workspace, config, plans, shards, origin, files)
         snapshot = read_snapshot(workspace.labels, visit=reader.add, journal=journal)
         write_lines(csv_path, reader.failures_csv(failures))
+    reader.columns.give(workspace)
     journal.save()
     _warn_of_others(snapshot, plans, origin)
     labels = reader.statistics
@@ -193,6 +195,8 @@ class _Reader:
         self._plans = {_group(plan): plan for plan in plans}
         self._evaluations: dict[Group, LabelEvaluation | None] = {}
         self._failed_rows: dict[Group, IO[str]] = {}
+        self.columns = SameColumns()
+        """Those of the run's data sets."""
         for group in self._plans:
             rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
             self._failed_rows[group] = files.enter_context(rows)
@@ -211,6 +215,7 @@ class _Reader:
         self.statistics.add(labels, table)
         if shard is None or (group := shard.group) not in self._plans:
             return
+        self.columns.add(shard, labels)
         if labels.footer.num_failed and shard in self._shards:
             self._failed_rows[group].writelines(
                 json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, entry.failures, self._origin)
