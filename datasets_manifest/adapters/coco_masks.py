@@ -51,7 +51,7 @@ class CocoMasks:
                 masks.append(mask)
                 continue
             with suppress(RowError):
-                left, top, right, bottom = box_xyxy(row).tolist()
+                left, top, right, bottom = (box_xyxy(row) - np.float32(self._first_pixel)).tolist()
                 boxes.append(np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float32))
         if masks or boxes:
             regions = (*record.ignore_regions, *boxes)

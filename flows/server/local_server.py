@@ -207,11 +207,11 @@ def _end_all(root: Path) -> str:
     elsewhere = external.remembered(state_dir)
     keep = set(processes.descendants(server)) if server else set()
     others = [process for process in processes.members(state_dir) if process not in keep]
-    runs = {processes.environment_of(process).get(_RUN_VARIABLE, "") for process in others}
+    runs = {own for process in others if (own := processes.environment_of(process).get(_RUN_VARIABLE))}
     processes.end(others, grace_s=4.0)
     if others and server and is_healthy(api_url_of(server)):
         crash_unfinished(api_url_of(server), "ended by `pear down`")
-    if others and elsewhere and is_healthy(elsewhere):
+    if runs and elsewhere and is_healthy(elsewhere):
         crash_unfinished(elsewhere, "ended by `pear down`", run_ids=runs)
     left = [*processes.descendants(server)] if server else []
     left += [process for process in processes.members(state_dir) if process not in left]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 WORK_POOL = "local-process"
 """Work pool named in ``prefect.yaml``; its runs are processes of this machine."""
@@ -185,17 +186,21 @@ def crash_unfinished(api_url: str, message: str, *, run_ids: Collection[str] | N
 
 async def _crash_unfinished(message: str, run_ids: Collection[str] | None) -> int:
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterId,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
     from prefect.client.schemas.objects import StateType
     from prefect.states import Crashed
 
     unfinished = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
     async with get_client() as client:
-        runs = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished)))
-        )
-        if run_ids is not None:
-            runs = [run for run in runs if str(run.id) in run_ids]
+        # By their ids: a server gives a page of runs at a time, and those of others may fill it.
+        ids = None if run_ids is None else FlowRunFilterId(any_=[UUID(own) for own in run_ids])
+        state = FlowRunFilterState(type=FlowRunFilterStateType(any_=unfinished))
+        runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ids, state=state))
         for run in runs:
             await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
     return len(runs)

@@ -129,7 +129,7 @@ def run_audit(labels: Path, verdicts: Verdicts | None, audit: Audit) -> AuditRes
         audit: What is asked.
 
     Raises:
-        ValueError: There are no such labels.
+        ValueError: There are no such labels, or none of one of the data sets.
     """
     population, drawn = _drawn(labels, audit)
     if not drawn:
@@ -163,10 +163,11 @@ def _given(verdicts: Verdicts, part: Part) -> dict[str, tuple[str, str, str]]:
 
 def _drawn(labels: Path, audit: Audit) -> tuple[int, dict[str, str]]:
     """Number of labels to draw from, and the sample with its digests, in the order of the draw."""
-    population, best = 0, list[tuple[int, str, str]]()
+    population, best, found = 0, list[tuple[int, str, str]](), set[str]()
     for path in shard_files(labels):
         if audit.datasets and path.parent.parent.name not in audit.datasets:
             continue
+        found.add(path.parent.parent.name)
         with Shard(path) as shard:
             known = shard.table(LABEL_SCHEMA, ["sample_id", "status", "error_code", f"{audit.part}_valid"])
             rows = np.flatnonzero(_asked(known, audit))
@@ -182,6 +183,8 @@ def _drawn(labels: Path, audit: Audit) -> tuple[int, dict[str, str]]:
             whole = shard.table(LABEL_SCHEMA, list(DIGESTED)).take(pa.array(rows[near], pa.int64()))
             own = [(keys[k], ids[k], digest) for k, digest in zip(near, label_digests(whole), strict=True)]
             best = heapq.nsmallest(audit.size, [*best, *own])
+    if missing := sorted(set(audit.datasets) - found):
+        raise ValueError(f"{labels} has no labels of the data set {' or '.join(missing)}; annotate it first")
     return population, {sample: digest for _, sample, digest in best}
 
 

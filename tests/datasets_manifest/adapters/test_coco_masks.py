@@ -1,5 +1,6 @@
 """Masks of COCO's form: polygons and runs of people, crowds, and what is none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ RUNS = Rle.of_mask(PIXELS)
 SIZE = [HEIGHT, WIDTH]
 
 
-def listed(folder: Path, *people, image=None):
-    images = [image or coco_image(1)]
-    return inventory_of(open_adapter(load_manifest(write_coco(folder, images, people))))
+def listed(folder: Path, *people, image=None, **layout):
+    manifest = load_manifest(write_coco(folder, [image or coco_image(1)], people))
+    return inventory_of(open_adapter(replace(manifest, layout=manifest.layout | layout)))
 
 
 @pytest.mark.parametrize(
@@ -97,3 +98,10 @@ def test_crowds_are_regions_that_nobody_annotated(tmp_path):
     ]
     assert inventory.notes["crowds left out"] == 4
     assert [missing.path for missing in inventory.missing] == ["a.json mask of annotation 4 of image 1"]
+
+
+def test_crowds_are_counted_from_the_first_pixel_as_people_are(tmp_path):
+    crowd = coco_person(2, iscrowd=1, keypoints=[0] * 51, segmentation=None)
+    (record,) = listed(tmp_path, coco_person(1), crowd, first_pixel=1).records
+    (region,) = record.ignore_regions
+    assert [*region[0], *region[2]] == record.people[0].bbox_xyxy.tolist() == [9, 4, 69, 114]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from prefect_project import make_project
 
 from flows.server import external, processes
 from flows.server import local_server as server
+from flows.server.provision import crash_unfinished
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,32 @@ def test_a_folder_works_for_one_server(tmp_path):
     server.down(root, say=said.append)
     assert said == ["Worker ended; the Prefect server http://gpu7:4200/api is not ours and runs on."]
     assert server.status(root).url is None
+
+
+def test_runs_of_others_do_not_hide_ours_from_being_crashed(monkeypatch):
+    """A server gives 200 runs at a time."""
+    ours, asked, crashed = str(uuid4()), [], []
+
+    class Client:
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *_):
+            pass
+
+        async def read_flow_runs(self, *, flow_run_filter):
+            asked.append(flow_run_filter)
+            everybody = [str(uuid4()) for _ in range(300)] + [ours]
+            wanted = None if flow_run_filter.id is None else {str(own) for own in flow_run_filter.id.any_}
+            return [SimpleNamespace(id=own) for own in everybody if wanted is None or own in wanted][:200]
+
+        async def set_flow_run_state(self, run, *_, **__):
+            crashed.append(run)
+
+    monkeypatch.setattr("prefect.client.orchestration.get_client", Client)
+    assert crash_unfinished("http://gpu7:4200/api", "gone", run_ids={ours}) == 1
+    assert crashed == [ours]
+    assert asked[0].state is not None
 
 
 @pytest.mark.long

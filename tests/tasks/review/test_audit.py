@@ -133,8 +133,10 @@ def test_what_cannot_be_judged_is_said(labels):
     ):
         with pytest.raises(ValueError, match=sentence):
             Audit(**audit)
-    with pytest.raises(ValueError, match="has no valid body to judge"):
-        run_audit(labels, None, Audit(part="body", datasets=("other",)))
+    with pytest.raises(ValueError, match="has no refused body to judge"):
+        run_audit(labels, None, Audit(part="body", among="refused"))
+    with pytest.raises(ValueError, match="has no labels of the data set misspelt or other"):
+        run_audit(labels, None, Audit(part="body", datasets=("demo", "other", "misspelt")))
     folder = labels.parent / "reviews"
     with pytest.raises(ValueError, match=r"sample 'demo/train/none.jpg#0' is in none of the 3 shards"):
         judge(labels, folder, "demo/train/none.jpg#0", {"face": "reject"}, reviewer="me")
