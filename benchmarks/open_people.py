@@ -39,7 +39,8 @@ from model.body.assets import load_open_body
 from tasks.annotate.steps.given import camera_of, coarse_of, observations_of
 from tasks.body_model import full_body, sparse_body
 from tasks.evaluate.open_people import ID, data_hash, figures_of, markdown, row_of, with_scenes
-from tasks.evaluate.people_errors import PeopleErrors, known_people
+from tasks.evaluate.people_errors import PeopleErrors
+from tasks.evaluate.reference import known_people
 from tasks.evaluate.said import Said, Subject, said_table
 from tasks.evaluate.subjects import CheckpointSubject, LabelSubject
 from tasks.settings import BodyModelConfig

@@ -21,7 +21,7 @@ from model.body.ehms import EHMs
 from model.renderer.overlay import View, draw_mesh, encode_jpeg, side_colours
 from tasks.evaluate.label_errors import parameters_of_labels
 from tasks.evaluate.matching import match_people
-from tasks.evaluate.people_errors import known_people
+from tasks.evaluate.reference import known_people
 from tasks.evaluate.said import Subject
 from tasks.posing import posed_vertices
 

@@ -26,8 +26,9 @@ from tasks.evaluate.agora import AgoraErrors, photos_of_agora
 from tasks.evaluate.extremes import draw_extremes
 from tasks.evaluate.licensed_meshes import lacking_files
 from tasks.evaluate.mesh_errors import MeshErrors
-from tasks.evaluate.people_errors import ERRORS, PCK_NAMES, PeopleErrors, all_limbs, everybody, figure_of, known_people
+from tasks.evaluate.people_errors import ERRORS, PCK_NAMES, PeopleErrors, all_limbs, everybody, figure_of
 from tasks.evaluate.published import BENCHMARKS
+from tasks.evaluate.reference import known_people
 from tasks.evaluate.results import REPORT, Evaluated, write_results
 from tasks.evaluate.said import Subject
 from tasks.evaluate.subjects import subject_of
@@ -74,7 +75,7 @@ def evaluate_on(
 
     Raises:
         FileNotFoundError: There is no such subject.
-        ValueError: A data set that was named is not here, or knows none of its people; a subject says nothing of any
+        ValueError: A data set that was named is not here, or its people cannot be read; a subject says nothing of any
             data set, or is of another body.
     """
     assets = ehm_assets(run.body_model)
@@ -88,7 +89,14 @@ def evaluate_on(
     for manifest in manifests:
         _render(manifest, run, display)
         images = open_source(manifest)
-        digest = open_people.data_hash(known_people(manifest), images)
+        try:
+            digest = open_people.data_hash(known_people(manifest), images)
+        except ValueError as error:
+            if EVERY not in names:
+                raise
+            absent[manifest.id] = f"cannot be measured: {error}"
+            unsaid.append(str(error))
+            continue
         for subject in opened:
             try:
                 errors = _measured(subject, manifest, images, run)
@@ -109,19 +117,19 @@ def evaluate_on(
     return write_results(results, tables, _missing(manifests, absent, lacking), unsaid, run.folder)
 
 
-def _manifests(names: Sequence[str], run: BenchmarkRun) -> tuple[list[Manifest], list[Manifest]]:
-    """The data sets to measure on, and benchmarks that are not here."""
+def _manifests(names: Sequence[str], run: BenchmarkRun) -> tuple[list[Manifest], dict[str, str]]:
+    """The data sets to measure on, and what is to be done for benchmarks that are not here, by their id."""
     known = manifest_ids()
     of_paper = list(dict.fromkeys(name for each in BENCHMARKS.values() for name in each.manifests if name in known))
     wanted = [name for name in names if name != EVERY]
-    here, absent = [], []
+    here, absent = list[Manifest](), dict[str, str]()
     for name in dict.fromkeys([*wanted, *([open_people.ID, *of_paper] if EVERY in names else ())]):
         manifest = load_manifest(name)
         manifest = replace(manifest, root=fixed_root(run.roots.get(manifest.id, manifest.root), run.folder))
         if manifest.adapter == "synthetic" or manifest.root_path.exists() or name in wanted:
             here.append(manifest)
         else:
-            absent.append(manifest)
+            absent[manifest.id] = f"is not here. {first_step(manifest)}"
     return here, absent
 
 
@@ -172,17 +180,17 @@ def _keyed(people: pa.Table, subject: Subject, manifest: Manifest) -> pa.Table:
     return people
 
 
-def _missing(here: Sequence[Manifest], absent: Sequence[Manifest], lacking: Mapping[str, str]) -> dict[str, str]:
+def _missing(here: Sequence[Manifest], absent: Mapping[str, str], lacking: Mapping[str, str]) -> dict[str, str]:
     """Key of ``BENCHMARKS`` -> how to get its data, of those of which nothing is here, and the files it is measured
     with, by what ``MeshErrors`` lacks."""
-    ids, steps = {manifest.id for manifest in here}, {manifest.id: first_step(manifest) for manifest in absent}
+    ids = {manifest.id for manifest in here} - set(absent)
     found = {}
     for key, each in BENCHMARKS.items():
         told = []
-        if each.manifests and not ids & set(each.manifests) and each.manifests[0] in steps:
-            told.append(f"is not here. {steps[each.manifests[0]]}")
+        if each.manifests and not ids & set(each.manifests) and each.manifests[0] in absent:
+            told.append(absent[each.manifests[0]])
         if each.needs in lacking:
             told.append(f"cannot be measured without a licensed file. Next: {lacking[each.needs]}")
         if told:
-            found[key] = " It ".join(told)
+            found[key] = "; it ".join(line.removesuffix(".") for line in told)
     return found

@@ -20,6 +20,7 @@ from pyarrow import csv
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.paths import inside
 from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.sources.images import ImageError
 from tasks.evaluate.people_errors import figure_of
 
 ID = "open_people"
@@ -46,7 +47,7 @@ def data_hash(records: Iterable[ImageRecord], images: ImageSource) -> str:
     digest = hashlib.sha256()
     for record in records:
         digest.update(f"{record.image_id}\n{record.focal_px}\n".encode())
-        digest.update(hashlib.sha256(images.read(record.path)).digest())
+        digest.update(_photo_hash(record, images))
         for person in record.people:
             known = {"bbox_xyxy": person.bbox_xyxy, "keypoints": person.keypoints, **(person.truth or {})}
             if (truth := person.truth_3d) is not None:
@@ -59,6 +60,14 @@ def data_hash(records: Iterable[ImageRecord], images: ImageSource) -> str:
                 digest.update(f"{person.index} {name}\n".encode())
                 digest.update(np.ascontiguousarray(known[name], "<f4").tobytes())
     return digest.hexdigest()
+
+
+def _photo_hash(record: ImageRecord, images: ImageSource) -> bytes:
+    """Of one that cannot be read, nothing but that: its people are not found."""
+    try:
+        return hashlib.sha256(images.read(record.path)).digest()
+    except ImageError as error:
+        return error.code.encode()
 
 
 def with_scenes(people: pa.Table, scenes: Path) -> pa.Table:

@@ -7,15 +7,14 @@ keypoints of COCO. Who was not found has no error and counts as not found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from datasets_manifest.adapters.base import ImageRecord, PersonRecord
-from datasets_manifest.manifest import Manifest
+from datasets_manifest.adapters.base import PersonRecord
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import image_id_of
@@ -29,7 +28,6 @@ from tasks.evaluate.agora import AGORA_ERRORS, AgoraErrors
 from tasks.evaluate.label_errors import posed_points, truth_errors
 from tasks.evaluate.matching import Matching, match_people
 from tasks.evaluate.mesh_errors import JOINT_ERRORS, MeshErrors
-from tasks.evaluate.reference import reference_records
 from tasks.evaluate.said import Said
 from tasks.lenses import photo_points
 
@@ -249,15 +247,3 @@ def figure_of(table: pa.Table, name: str) -> Figure:
         return Figure(np.nan, np.nan, 0)
     own = np.nanmean(values, 1)
     return Figure(float(own.mean()), float(np.median(own)), len(own))
-
-
-def known_people(manifest: Manifest) -> Iterator[ImageRecord]:
-    """The photos of a data set with the people whom it knows.
-
-    Raises:
-        ValueError: It knows nobody.
-    """
-    records = reference_records(manifest)
-    if records is None:
-        raise ValueError(f"data set {manifest.id} knows none of its people: there is nothing to measure against")
-    return records

@@ -19,10 +19,26 @@ _RICHEST_FIRST = ("coco_wholebody", "coco", "none")
 
 
 def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
-    """The people that a data set knows, even where a run was told to find them itself; None if it knows none, or none
-    that can be compared. Where the run uses no annotated keypoints, the most that the file gives are taken."""
-    if "manifest" not in adapter_class(manifest.adapter).BOXES:
+    """The people that a data set knows, as ``known_people`` has them; None if it knows none, or none that can be
+    compared."""
+    if not _can_know(manifest):
         return None
+    try:
+        return known_people(manifest)
+    except ValueError as error:
+        log.warning("Labels are not compared with annotations: %s", error)
+        return None
+
+
+def known_people(manifest: Manifest) -> Iterator[ImageRecord]:
+    """The photos of a data set with the people whom it knows, even where a run was told to find them itself. Where the
+    run uses no annotated keypoints, the most that the file gives are taken.
+
+    Raises:
+        ValueError: It knows nobody, or what it says of them cannot be read.
+    """
+    if not _can_know(manifest):
+        raise ValueError(f"data set {manifest.id} knows none of its people: there is nothing to measure against")
     error: ValueError | None = None
     choices = _RICHEST_FIRST if manifest.keypoints == "none" else (manifest.keypoints,)
     for keypoints in choices:
@@ -34,8 +50,11 @@ def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
             continue
         if keypoints == choices[-1] or any(map(_is_somebody, first)):
             return (entry for entry in itertools.chain(first, entries) if isinstance(entry, ImageRecord))
-    log.warning("%s: labels are not compared with the annotations: %s", manifest.id, error)
-    return None
+    raise ValueError(f"people of the data set {manifest.id} cannot be read: {error}") from error
+
+
+def _can_know(manifest: Manifest) -> bool:
+    return "manifest" in adapter_class(manifest.adapter).BOXES
 
 
 def _is_somebody(entry: object) -> bool:

@@ -37,6 +37,53 @@ def test_a_data_set_of_somebodys_own_is_refused_by_its_footer(tmp_path):
     check_may_train(tmp_path, {"id": "mine"}, ["1.jpg"])
 
 
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("3dpw.tar::imageFiles/downtown_arguing_00/image_00000.jpg", "pw3d_sequences"),
+        ("outdoors_crosscountry_00/image_00011.png", "pw3d_sequences"),
+        ("EHF/01_img.png", "ehf"),
+        ("ag_testset_3dpeople_bfh_archviz_5_10_cam00_00000_1280x720.png", "agora_test"),
+        ("validation/ag_validationset_renderpeople_bfh_hdri_50mm_5_15_00103.png", "agora_validation"),
+        ("03_fencing/003_fencing/cam01/00001.jpg", "egohumans_test"),
+        ("test/01_hugging/001_hugging/cam01/00001.jpg", "harmony4d_test"),
+        ("val/000342_mpii_test/000000.jpg", "posetrack18_val"),
+        ("images/S9_Directions_1.54138969_000001.jpg", "human36m_p2"),
+    ],
+)
+def test_each_benchmark_knows_its_photos_in_the_trees_in_use(tmp_path, image, name):
+    with pytest.raises(ValueError, match=f"are those of {name}, such as"):
+        check_may_train(tmp_path, {"id": "mine"}, [image])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "ag_trainset_renderpeople_bfh_archviz_5_10_cam02_00001.png",
+        "04_basketball/001_basketball/cam01/00001.jpg",
+        "train/01_hugging/001_hugging/cam01/00001.jpg",
+        "h36m-train/S1_Directions_1.54138969_000001.jpg",
+        "mine/image_00000.jpg",
+    ],
+)
+def test_photos_of_their_training_parts_are_learnt_from(tmp_path, image):
+    check_may_train(tmp_path, {"id": "mine"}, [image])
+
+
+def test_photos_of_ehf_outside_its_folder_are_told_where_ehf_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_may_train(tmp_path, {"id": "mine"}, ["101_img.png"])
+    (tmp_path / "data/EHF").mkdir(parents=True)
+    for number in ("01", "02"):
+        (tmp_path / f"data/EHF/{number}_img.png").write_bytes(b"png")
+        (tmp_path / f"data/EHF/{number}_2Djnt.json").write_text(
+            '{"people": [{"pose_keypoints_2d": [1, 1, 1, 9, 9, 1]}]}'
+        )
+    never_train._own_keys.cache_clear()
+    with pytest.raises(ValueError, match=r"are those of ehf, such as 02_img\.jpg"):
+        check_may_train(tmp_path, {"id": "mine"}, ["02_img.jpg"])
+
+
 @pytest.mark.parametrize("image", ["val2017/000000000139.jpg", "archive.tar::coco/val2017/000000000139.jpg"])
 def test_photos_of_a_benchmark_in_another_data_set_are_refused_and_named(tmp_path, image):
     with pytest.raises(ValueError, match=f"1 of the 2 photos of the labels in .* coco_wholebody_val, such as {image}:"):

@@ -139,7 +139,7 @@ JOINTS_PX = PLACES_M[:, :2] / PLACES_M[:, 2:] * 2986.7 + [1920, 1080]
 def photo(**changes):
     """A photo of two people, the second not valid, as a row of the DataFrame has it."""
     row = {
-        "imgPath": "ag_validation_bfh_archviz_5_10_cam02_00001.png",
+        "imgPath": "ag_validationset_renderpeople_bfh_archviz_5_10_cam02_00001.png",
         "isValid": [True, False],
         "gt_joints_2d": [JOINTS_PX.copy(), JOINTS_PX + 300],
         "gt_joints_3d": [PLACES_M.copy(), PLACES_M.copy()],
@@ -159,7 +159,7 @@ def test_joints_of_agora_are_those_of_the_small_picture(tmp_path):
     """Golden example 16."""
     inventory = inventory_of(agora_of(tmp_path, photo(), small_pictures=True, images="images"))
     (record,) = inventory.records
-    assert record.path == "images/ag_validation_bfh_archviz_5_10_cam02_00001_1280x720.png"
+    assert record.path == "images/ag_validationset_renderpeople_bfh_archviz_5_10_cam02_00001_1280x720.png"
     assert (record.width, record.height, record.focal_px) == (1280, 720, 640)
     assert inventory.notes["people who are not valid left out"] == 1
     (person,) = record.people
@@ -179,7 +179,7 @@ def test_joints_that_no_camera_sees_fail_the_person(tmp_path):
     upright = PLACES_M * [1, -1, 1]
     (record,) = inventory_of(agora_of(tmp_path, photo(gt_joints_3d=[upright, upright]))).records
     assert "in another frame" in record.people[0].error_detail
-    assert record.path == "ag_validation_bfh_archviz_5_10_cam02_00001.png"
+    assert record.path == "ag_validationset_renderpeople_bfh_archviz_5_10_cam02_00001.png"
 
 
 def test_a_dataframe_is_refused_with_the_command_that_writes_it_anew(tmp_path):

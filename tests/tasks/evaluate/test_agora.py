@@ -25,7 +25,7 @@ from tasks.posing import pose_bodies, smplx_points
 
 FOCAL_PX = 640.0
 """Of a small picture of a camera of 18 mm."""
-PHOTOS = [f"ag_validation_bfh_archviz_5_10_cam02_{k:05d}" for k in range(3)]
+PHOTOS = [f"ag_validationset_renderpeople_bfh_archviz_5_10_cam02_{k:05d}" for k in range(3)]
 MANIFEST = """
 id: agora_like
 version: "1"

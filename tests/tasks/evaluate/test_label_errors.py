@@ -234,7 +234,7 @@ def test_annotations_that_cannot_be_read_are_told(tmp_path, caplog):
     people = [{"id": 1, "name": "person", "keypoints": ["nose", "tail"]}]
     path = write_coco(tmp_path, [coco_image(1)], [coco_person(1)], categories=people)
     assert reference_records(load_manifest(path)) is None
-    assert "labels are not compared with the annotations: " in caplog.text
+    assert "Labels are not compared with annotations: people of the data set " in caplog.text
 
 
 def test_parts_of_people_who_were_not_found_count_as_known():

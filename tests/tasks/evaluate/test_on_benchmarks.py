@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from coco_files import HEIGHT, WIDTH, coco_image, coco_person
 from ply_files import write_ply
 from predictions_of_photos import checkpoint, photo
 from typer.testing import CliRunner
@@ -16,7 +17,7 @@ from flows.cli.app import app
 from model.body.asset_files import Correspondence, save_body, save_correspondence
 from model.body.assets import load_open_body
 from tasks.body_model import ehm_assets
-from tasks.evaluate.on_benchmarks import BenchmarkRun, evaluate_on
+from tasks.evaluate.on_benchmarks import EVERY, BenchmarkRun, evaluate_on
 from tasks.evaluate.open_people import ID
 from tasks.evaluate.results import METADATA_KEY, METRICS, REPORT
 from tasks.settings import BodyModelConfig
@@ -140,3 +141,27 @@ def test_real_people_by_the_command(root, tmp_path, monkeypatch):
     figures = [own["figures"] for own in json.loads((tmp_path / METRICS).read_text())["results"]]
     assert [own["found"] for own in figures] == [7, 3]
     assert all(0 <= own["pck_0_05"] <= own["pck_0_1"] < 1 for own in figures)
+
+
+def test_a_benchmark_without_its_annotations_is_told_and_others_are_measured(root, tmp_path, monkeypatch):
+    """COCO's photos with COCO-WholeBody's annotations, but not HMR2's file, and one photo is not there."""
+    monkeypatch.setattr("tasks.evaluate.on_benchmarks.synthesise", lambda *_, **__: None)
+    coco, other = tmp_path / "data/coco", tmp_path / "data/ubody"
+    for folder in (coco / "annotations", coco / "val2017", other):
+        folder.mkdir(parents=True)
+    parts = {"foot_kpts": 6, "lefthand_kpts": 21, "righthand_kpts": 21, "face_kpts": 68}
+    person = {name: [0] * 3 * count for name, count in parts.items()}
+    person |= {f"{part}_valid": False for part in ("foot", "lefthand", "righthand", "face")}
+    rows = {"images": [coco_image(1), coco_image(2)], "annotations": [coco_person(k, k, **person) for k in (1, 2)]}
+    (coco / "annotations/coco_wholebody_val_v1.0.json").write_text(json.dumps(rows))
+    photo(coco / "val2017/1.jpg", WIDTH, HEIGHT)
+    run = BenchmarkRun(folder=tmp_path, roots={ID: str(root / "data")})
+    told = evaluate_on([EVERY], [root / "net.safetensors"], run).markdown
+    results = {own["dataset"]["id"]: own["figures"] for own in json.loads((tmp_path / METRICS).read_text())["results"]}
+    assert list(results) == [ID, "coco_wholebody_val"]
+    assert (results["coco_wholebody_val"]["people"], results["coco_wholebody_val"]["found"]) == (2, 1)
+    assert "- people of the data set hmr2_coco_val cannot be read: The file " in told.partition("## Not measured")[2]
+    missing = told.partition("## Missing")[2].partition("## *")[0]
+    assert "UBody (Tables 2, 4, 6): cannot be measured: people of the data set ubody_test cannot be read: " in missing
+    assert "; it cannot be measured without a licensed file" in missing
+    assert "COCO (" not in missing

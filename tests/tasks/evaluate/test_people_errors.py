@@ -26,7 +26,8 @@ from tasks.evaluate.extremes import HEADLINES, _chosen, file_name
 from tasks.evaluate.label_errors import posed_points
 from tasks.evaluate.mesh_errors import JOINT_ERRORS
 from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
-from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of, known_people
+from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of
+from tasks.evaluate.reference import known_people
 from tasks.evaluate.subjects import CheckpointSubject, LabelSubject, PredictionSubject, subject_of
 from tasks.synthetic.asked import pictures_of
 from tasks.synthetic.person import SyntheticConfig
