@@ -23,6 +23,10 @@ from model.tensor_file import LENGTH_BYTES, METADATA_NAME
 SHORT = 12
 """Digits of a hash that are shown."""
 _CHECKPOINTS = (".safetensors",)
+_WEIGHTS = (*_CHECKPOINTS, ".bin", ".ckpt", ".pt", ".pth")
+"""Those of others too, from which trainings begin."""
+_ELSEWHERE = ("photos", "estimator", "body")
+"""What is told without being looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +34,8 @@ class Origin:
     """Something that a file was made from, or the file itself."""
 
     role: str
-    """Labels, regressor, renderer, photos, estimator or body."""
+    """Labels, regressor, renderer, figures, photos, estimator or body; of weights of others what a training calls them,
+    such as backbone."""
     name: str
     """What it is called, where it has a name."""
     hash: str = ""
@@ -50,9 +55,9 @@ class Here:
         self._folder = folder
 
     @cached_property
-    def checkpoints(self) -> Mapping[str, Path]:
-        """Checkpoint files by their sha256."""
-        return {file_sha256(path): path for path in self._files() if path.suffix in _CHECKPOINTS}
+    def weights(self) -> Mapping[str, Path]:
+        """Checkpoints and weights of others by their sha256."""
+        return {file_sha256(path): path for path in self._files() if path.suffix in _WEIGHTS}
 
     @cached_property
     def labels(self) -> Mapping[tuple[str, str], Path]:
@@ -107,8 +112,7 @@ def lines(origin: Origin, depth: int = 0) -> Iterator[str]:
     """The origin and what it came from, a line each, indented."""
     named = " ".join(part for part in (origin.role, origin.name, origin.hash[:SHORT]) if part)
     facts = f" ({origin.facts})" if origin.facts else ""
-    is_file = origin.role in ("labels", "regressor", "renderer", "figures")
-    place = f": {origin.path}" if origin.path else ": not here" if is_file else ""
+    place = f": {origin.path}" if origin.path else "" if origin.role in _ELSEWHERE else ": not here"
     yield f"{'  ' * depth}{named}{facts}{place}"
     for other in origin.came_from:
         yield from lines(other, depth + 1)
@@ -161,9 +165,7 @@ def _of_checkpoint(path: Path, sha256: str, here: Here, role: str = "") -> Origi
     stated = _metadata(path)
     training = {**stated, **stated.get("learnt_from", {}), **stated.get("training", {})}
     came_from = [_stated_labels(own, here) for own in training.get("labels", ())]
-    for kind, own in training.get("came_from", {}).items():
-        if isinstance(own, Mapping) and "sha256" in own:
-            came_from.append(_file(kind, str(own["sha256"]), here))
+    came_from += [_file(kind, own, here) for kind, own in _began_from(training)]
     known = [f"step {stated['step']}"] if "step" in stated else []
     known += [f"code {stated['code_version']}"] if stated.get("code_version") else []
     if not training.get("labels"):
@@ -179,6 +181,17 @@ def _of_checkpoint(path: Path, sha256: str, here: Here, role: str = "") -> Origi
     )
 
 
+def _began_from(training: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Kind and sha256 of the files that a training began from, as regressors, renderers and GUAVA's state them."""
+    for kind, own in training.get("came_from", {}).items():
+        if isinstance(own, Mapping) and "sha256" in own:
+            yield kind, str(own["sha256"])
+    if isinstance(start := training.get("start"), str):
+        yield "renderer", start
+    for kind, own in training.get("files", {}).items():
+        yield "renderer" if kind == "checkpoint" else kind.replace("_", " "), str(own)
+
+
 def _stated_labels(own: Mapping[str, Any], here: Here) -> Origin:
     dataset, settings = str(own["dataset"]), str(own["config_hash"])
     people = f"{own['people']} people, selection {str(own['snapshot_hash'])[:SHORT]}"
@@ -190,10 +203,13 @@ def _stated_labels(own: Mapping[str, Any], here: Here) -> Origin:
 
 
 def _file(role: str, sha256: str, here: Here) -> Origin:
-    path = here.checkpoints.get(sha256)
+    path = here.weights.get(sha256)
     if path is None:
         return Origin(role=role, name="", hash=sha256)
-    return _of_checkpoint(path, sha256, here, role)
+    try:
+        return _of_checkpoint(path, sha256, here, role)
+    except ValueError:  # Weights of others.
+        return Origin(role=role, name="", hash=sha256, facts="states nothing", path=str(path))
 
 
 def _of_figures(path: Path, here: Here) -> Origin:
@@ -223,6 +239,8 @@ def _hashes(content: Any) -> Iterator[str]:
 def _metadata(path: Path) -> dict[str, Any]:
     """What a checkpoint says of itself, of whichever kind; its tensors stay on disk."""
     try:
+        if path.suffix not in _CHECKPOINTS:
+            raise ValueError(f"it is no {_CHECKPOINTS[0]} file")
         with path.open("rb") as file:
             header = file.read(int.from_bytes(file.read(LENGTH_BYTES), "little"))
         found = json.loads(json.loads(header)["__metadata__"][METADATA_NAME])

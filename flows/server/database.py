@@ -71,26 +71,20 @@ def check_database(settings: Mapping[str, str]) -> None:
         ) from error
     if version < _OLDEST_POSTGRES:
         needed = ".".join(map(str, _OLDEST_POSTGRES))
-        raise DatabaseError(f"{where} has version {version[0]}.{version[1]}; Prefect needs {needed} or newer")
+        raise DatabaseError(f"{where} has version {'.'.join(map(str, version))}; Prefect needs {needed} or newer")
 
 
-async def _version(url) -> tuple[int, int]:
-    import asyncpg
+async def _version(url) -> tuple[int, ...]:
+    """Asked through SQLAlchemy, as Prefect connects: what may stand behind the ? of an address is its to say."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
 
-    connection = await asyncpg.connect(
-        host=url.host,
-        port=url.port,
-        user=url.username,
-        password=url.password,
-        database=url.database,
-        timeout=_CONNECT_TIMEOUT_S,
-        **dict(url.query),
-    )
+    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": _CONNECT_TIMEOUT_S})
     try:
-        found = connection.get_server_version()
-        return found.major, found.minor
+        async with engine.connect() as connection:
+            return tuple(int(part) for part in connection.dialect.server_version_info or ())
     finally:
-        await connection.close()
+        await engine.dispose()
 
 
 def _url(settings: Mapping[str, str]):

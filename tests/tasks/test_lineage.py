@@ -111,6 +111,28 @@ def test_a_folder_of_several_data_sets_tells_of_each(tmp_path):
     ]
 
 
+def test_files_that_trainings_began_from_are_told_whoever_made_them(tmp_path, regressor):
+    for name in ("backbone.pth", "backbone.safetensors"):
+        (tmp_path / name).write_bytes(name.encode() * 40)
+        came_from = {"backbone": {"sha256": file_sha256(tmp_path / name)}}
+        (tmp_path / "net.safetensors").write_bytes(regressor(came_from=came_from))
+        (backbone,) = (
+            own for own in lineage_of(tmp_path / "net.safetensors", tmp_path).came_from if own.role != "body"
+        )
+        assert (backbone.role, backbone.facts, backbone.path) == ("backbone", "states nothing", str(tmp_path / name))
+    learnt_from = {"labels": [], "start": file_sha256(tmp_path / "net.safetensors")}
+    (tmp_path / "adapted.safetensors").write_bytes(
+        pack({}, {"format": "texture-renderer/1", "learnt_from": learnt_from})
+    )
+    (start,) = lineage_of(tmp_path / "adapted.safetensors", tmp_path).came_from
+    assert (start.role, start.path) == ("renderer", str(tmp_path / "net.safetensors"))
+    files = {"checkpoint": learnt_from["start"], "perceptual_backbone": "00" * 32}
+    (tmp_path / "guava.safetensors").write_bytes(pack({}, {"format": "guava/1", "files": files}))
+    found = list(lines(lineage_of(tmp_path / "guava.safetensors", tmp_path)))
+    assert any(line.startswith("  renderer ") and line.endswith("net.safetensors") for line in found)
+    assert f"  perceptual backbone {'00' * 6}: not here" in found
+
+
 def test_a_checkpoint_of_before_says_that_it_states_no_labels(tmp_path, regressor):
     (tmp_path / "old.safetensors").write_bytes(regressor())
     assert "states no labels" in lineage_of(tmp_path / "old.safetensors", tmp_path).facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from model.body.keypoint_body import KeypointBody
@@ -12,6 +13,7 @@ from model.regressor.batch import TrainingBatch
 from model.regressor.checkpoint import CheckpointMeta, save_regressor
 from model.regressor.flip import CoefficientMirror
 from model.regressor.network import EhmRegressor
+from model.weights import checkpoint_sha256
 from tasks.body_model import full_body
 from tasks.training.engine.distributed import ProcessGroup
 from tasks.training.engine.experiment import PlannedExperiment
@@ -39,6 +41,9 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
     Raises:
         ValueError: Crops are to be flipped, but this body has no mirror; or a label cannot be cropped.
     """
+
+    came_from: Mapping[str, Any] = MappingProxyType({})
+    """Kind and sha256 of the files that the first weights are of, once they were read."""
 
     def __init__(self, plan: TrainingPlan) -> None:
         super().__init__(plan)
@@ -99,6 +104,8 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
         config, network = self.config, self.config.network
         body = KeypointBody(self.plan.assets, network.size)
         weights = first_weights(config, self.training)
+        began = {"regressor": config.regressor_weights, "backbone": config.backbone_weights}
+        self.came_from = {kind: {"sha256": checkpoint_sha256(path)} for kind, path in began.items() if path is not None}
         return Objective(weights, body, config.loss, config.precision, config.token_keypoints)
 
     def evaluate(self, objective: Objective, batches: Iterable[TrainingBatch], group: ProcessGroup) -> HeldOut:
@@ -129,7 +136,7 @@ class RegressorExperiment(PlannedExperiment[TrainingPlan]):
             snapshot_hashes=self.plan.snapshot_hashes,
             body_model=dict(self.plan.body_model),
             training=self.config.deciding()
-            | {"validation_snapshots": validation, "labels": labels}
+            | {"validation_snapshots": validation, "labels": labels, "came_from": dict(self.came_from)}
             | dict(further or {}),
             metrics=dict(metrics),
             code_version=code_version(),

@@ -76,6 +76,17 @@ def test_a_database_that_does_not_answer_is_said_so_before_anything_starts(tmp_p
     assert server.status(root).server_pid is None
 
 
+@pytest.mark.long
+@pytest.mark.skipif(program("initdb") is None, reason="needs PostgreSQL: apt-get install postgresql")
+def test_what_stands_behind_an_address_is_for_prefects_driver():
+    with postgres() as url:
+        check_database(database_settings({URL: f"{url}?prepared_statement_cache_size=0&ssl=disable"}))
+        with pytest.raises(DatabaseError, match=r"cannot be used: .*nothing_of_this_name"):
+            check_database(database_settings({URL: f"{url}?nothing_of_this_name=1"}))
+        with pytest.raises(DatabaseError, match=r"PostgreSQL at 127\.0\.0\.1:\d+/absent.*does not exist"):
+            check_database(database_settings({URL: url.replace("/prefect", "/absent")}))
+
+
 async def _counts(url: str) -> tuple[int, int]:
     """Flow runs that completed and task runs that completed, read from the database itself."""
     import asyncpg

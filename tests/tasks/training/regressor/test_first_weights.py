@@ -6,7 +6,8 @@ import pytest
 import torch
 from training_rig import TINY, NoiseExperiment, noise_plan
 
-from model.regressor.checkpoint import CheckpointMeta, save_regressor
+from datasets_manifest.files import file_sha256
+from model.regressor.checkpoint import CheckpointMeta, load_regressor, save_regressor
 from model.regressor.mean_parameters import neutral
 from model.regressor.network import EhmRegressor
 
@@ -70,3 +71,15 @@ def test_a_regressor_of_another_width_is_refused(tmp_path, trained):
     wider = dataclasses.replace(TINY, decoder=dataclasses.replace(TINY.decoder, hidden=48))
     with pytest.raises(ValueError, match="is another network: decoder hidden is 32, expected 48"):
         begun(tmp_path, network=wider.to_dict(), mean="labels", regressor_weights=str(path))
+
+
+@pytest.mark.parametrize(("setting", "kind"), [("regressor_weights", "regressor"), ("backbone_weights", "backbone")])
+def test_a_checkpoint_states_the_file_that_it_began_from(tmp_path, trained, setting, kind):
+    _, path = trained
+    experiment = NoiseExperiment(
+        noise_plan(tmp_path, **{"mean": "labels" if kind == "regressor" else "neutral", setting: str(path)})
+    )
+    objective, sha256 = experiment.objective(), file_sha256(path)
+    path.unlink()
+    _, meta = load_regressor(experiment.export(objective, 1, {}), source="export")
+    assert meta.training["came_from"] == {kind: {"sha256": sha256}}
