@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -18,13 +19,22 @@ import numpy as np
 
 from datasets_manifest.adapters.base import Entry, ImageRecord, LeftOut, Missing, PersonRecord
 from datasets_manifest.adapters.coco_categories import PersonCategories, person_categories
-from datasets_manifest.adapters.coco_files import annotation_files, read_videos, video_of
+from datasets_manifest.adapters.coco_files import annotation_files, read_videos
 from datasets_manifest.adapters.coco_index import CocoIndex
-from datasets_manifest.adapters.coco_layout import DROPPED, CocoLayout, DropRule, filled_in
+from datasets_manifest.adapters.coco_layout import DROPPED, CocoLayout, filled_in
 from datasets_manifest.adapters.coco_masks import CocoMasks
 from datasets_manifest.adapters.coco_points import read_points
+from datasets_manifest.adapters.coco_rules import (
+    ELSEWHERE,
+    RULES,
+    TAKEN,
+    UNLABELLED,
+    image_state,
+    is_taken,
+    rule_against,
+)
 from datasets_manifest.adapters.coco_smplx import SmplxEntries, smplx_truth
-from datasets_manifest.adapters.coco_values import RowError, box_xyxy, ignored_regions, is_crowd, size_px
+from datasets_manifest.adapters.coco_values import RowError, box_xyxy, ignored_regions, size_px
 from datasets_manifest.adapters.people.reading import with_missing_photos
 from datasets_manifest.adapters.point_checks import check_first_pixel, check_order, with_points_checked
 from datasets_manifest.adapters.registry import register
@@ -36,10 +46,6 @@ from datasets_manifest.sources.image_source import ImageSource
 LIMB_KEYPOINTS = slice(5, 17)
 """Shoulders, elbows, wrists, hips, knees, ankles: the twelve that the usual evaluation filter asks for."""
 
-_TAKEN, _ELSEWHERE, _UNLABELLED = range(3)
-"""What becomes of an image."""
-_RULES: tuple[DropRule, ...] = ("iscrowd", "num_keypoints", "valid_label")
-"""Those that leave people out."""
 _Person = tuple[int, Mapping[str, Any], KeypointSet]
 """Id of an annotation, its row, and what its keypoints are."""
 
@@ -92,9 +98,10 @@ class CocoAdapter:
         left_out: Counter[str] = Counter()
         beside: set[tuple[str, ...]] = set()
         for file in annotation_files(root, layout.annotations):
-            with self._index(file, videos) as index:
-                categories = self._categories(index)
-                smplx = None if layout.smplx is None else SmplxEntries(root, filled_in(layout.smplx, file))
+            with self._index(file, videos) as index, ExitStack() as opened:
+                categories, smplx = self._categories(index), None
+                if layout.smplx is not None:
+                    smplx = opened.enter_context(SmplxEntries(root, filled_in(layout.smplx, file)))
                 listed = _File(file, layout, self._keypoint_set, categories, smplx)
                 yield from listed.entries(index, left_out, with_people=self._boxes == "manifest")
             beside |= {own.left_out for own in categories.people.values()}
@@ -109,8 +116,8 @@ class CocoAdapter:
         return CocoIndex(
             path,
             file,
-            image_state=partial(_image_state, layout, videos),
-            annotation_state=partial(_rule_against, layout),
+            image_state=partial(image_state, layout, videos),
+            annotation_state=partial(rule_against, layout),
             every_nth=layout.every_nth,
         )
 
@@ -122,24 +129,6 @@ class CocoAdapter:
             )
         except ValueError as error:
             raise ValueError(f"The annotation file {index.path}: {error}.") from error
-
-
-def _image_state(layout: CocoLayout, videos: frozenset[str] | None, image: Mapping[str, Any]) -> int:
-    """What becomes of an image: it is taken, of another video, or not labelled."""
-    is_of = videos is None or (video_of(image["file_name"]) in videos) == (layout.videos_are == "taken")
-    return _ELSEWHERE if not is_of else _UNLABELLED if _drops(layout, "is_labeled", image) else _TAKEN
-
-
-def _rule_against(layout: CocoLayout, row: Mapping[str, Any]) -> int:
-    """Number of the rule that leaves a person out, from 1 on; 0 without one."""
-    return next((number for number, rule in enumerate(_RULES, 1) if _drops(layout, rule, row)), 0)
-
-
-def _drops(layout: CocoLayout, rule: DropRule, row: Mapping[str, Any]) -> bool:
-    """Whether a rule is on and leaves a row out; a file without its field has no such rows."""
-    if rule not in layout.drop or rule not in row:
-        return False
-    return is_crowd(row) if rule == "iscrowd" else row[rule] in (0, "0")  # False is 0 too.
 
 
 class _File:
@@ -169,8 +158,8 @@ class _File:
             with_people: Whether images come with their people.
         """
         yield from index.missing
-        left_out["images of other videos left out"] += int((index.image_states == _ELSEWHERE).sum())
-        left_out[DROPPED["is_labeled"]] += int((index.image_states == _UNLABELLED).sum())
+        left_out["images of other videos left out"] += int((index.image_states == ELSEWHERE).sum())
+        left_out[DROPPED["is_labeled"]] += int((index.image_states == UNLABELLED).sum())
         left_out[f"annotations that are no {self._layout.every_nth}-th left out"] += index.num_passed
         kinds = [self._points_of(row) for row in index.kind_rows]
         points = {number: own for number, own in enumerate(kinds) if isinstance(own, KeypointSet)}
@@ -179,7 +168,7 @@ class _File:
         borders, crowd_borders = (
             np.searchsorted(index.images_of[rows], np.arange(len(index.image_ids) + 1)) for rows in (chosen, crowds)
         )
-        for image in np.flatnonzero(index.image_states == _TAKEN).tolist():
+        for image in np.flatnonzero(index.image_states == TAKEN).tolist():
             own = chosen[borders[image] : borders[image + 1]]
             if not len(own) and self._layout.only_with_people:
                 left_out["images without people left out"] += 1
@@ -218,7 +207,7 @@ class _File:
             problems.append((int(index.positions[row]), reason))
         for kind, reason in enumerate(kinds):
             if isinstance(reason, RowError):
-                rows = np.flatnonzero(_is_taken(index) & (index.kinds == kind))
+                rows = np.flatnonzero(is_taken(index) & (index.kinds == kind))
                 problems += [(position, reason) for position in index.positions[rows].tolist()]
         for position, reason in sorted(problems, key=lambda problem: problem[0]):
             yield Missing.of(f"{self._file} annotations[{position}]", reason.code, str(reason))
@@ -230,12 +219,12 @@ class _File:
         whom rules leave out is counted."""
         is_person = np.array([isinstance(own, KeypointSet) for own in kinds], bool)
         is_other = np.array([own is None for own in kinds], bool)
-        taken = np.flatnonzero(_is_taken(index))
+        taken = np.flatnonzero(is_taken(index))
         left_out["annotations of other categories left out"] += int(is_other[index.kinds[taken]].sum())
         taken = taken[is_person[index.kinds[taken]]]
-        for number, rule in enumerate(_RULES, 1):
+        for number, rule in enumerate(RULES, 1):
             left_out[DROPPED[rule]] += int((index.annotation_states[taken] == number).sum())
-        crowds = taken[index.annotation_states[taken] == 1 + _RULES.index("iscrowd")]
+        crowds = taken[index.annotation_states[taken] == 1 + RULES.index("iscrowd")]
         taken = taken[index.annotation_states[taken] == 0]
         if self._smplx is not None:
             has = self._smplx.has(index.annotation_ids[taken])
@@ -301,10 +290,3 @@ class _File:
 
 def _has_all_limbs(person: PersonRecord) -> bool:
     return person.keypoints is not None and bool((person.keypoints[LIMB_KEYPOINTS, 2] > 0).all())
-
-
-def _is_taken(index: CocoIndex) -> np.ndarray:
-    """(A,) whether annotations are of an image that is taken."""
-    if not len(index.image_states):
-        return np.zeros(len(index.images_of), bool)
-    return (index.images_of >= 0) & (index.image_states[index.images_of] == _TAKEN)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -124,19 +124,18 @@ class CocoIndex(AbstractContextManager["CocoIndex"]):
             ) from error
         except OSError as error:
             raise ValueError(f"The annotation file {path} cannot be read: {error}") from error
-        try:
-            self._read()
-        except BaseException as error:
-            self._values.close()
-            if isinstance(error, ValueError | RecursionError):
+        with ExitStack() as unread:
+            unread.callback(self._values.close)
+            try:
+                self._read()
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"The annotation file {path} is not valid JSON: {error}") from error
-            raise
-        if self._images is None or self._annotations is None:
-            self._values.close()
-            raise ValueError(
-                f"The annotation file {path} is not in COCO's format: it needs lists 'images', 'annotations'."
-            )
-        self._join(self._images, self._annotations)
+            if self._images is None or self._annotations is None:
+                raise ValueError(
+                    f"The annotation file {path} is not in COCO's format: it needs lists 'images', 'annotations'."
+                )
+            self._join(self._images, self._annotations)
+            unread.pop_all()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from array import array
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,8 +34,9 @@ _PARAMETERS = {
 """Name in the file -> ours and how many numbers."""
 
 
-class SmplxEntries:
-    """Entries by annotation id, each read where it lies: 20 bytes are held of one."""
+class SmplxEntries(AbstractContextManager["SmplxEntries"]):
+    """Entries by annotation id, each read where it lies: 20 bytes are held of one. The file stays open until the
+    ``with`` block ends."""
 
     def __init__(self, root: Path, relative: str) -> None:
         """Read through the file.
@@ -45,15 +48,18 @@ class SmplxEntries:
         numbers, starts, lengths = array("q"), array("q"), array("i")
         try:
             self._values = JsonValues(path)
-            if self._values.next_mark() not in ("{", ""):
-                raise TypeError
-            for name in self._values.members():
-                entry = self._values.value()
-                if _ID.fullmatch(name.value):  # No other text is the id of an annotation.
-                    numbers.append(int(name.value))
-                    starts.append(entry.start)
-                    lengths.append(entry.length)
-            self._values.end()
+            with ExitStack() as unread:
+                unread.callback(self._values.close)
+                if self._values.next_mark() not in ("{", ""):
+                    raise TypeError
+                for name in self._values.members():
+                    entry = self._values.value()
+                    if _ID.fullmatch(name.value):  # No other text is the id of an annotation.
+                        numbers.append(int(name.value))
+                        starts.append(entry.start)
+                        lengths.append(entry.length)
+                self._values.end()
+                unread.pop_all()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ValueError(
                 f"The file of SMPL-X parameters {path} does not exist; put it there or correct the manifest."
@@ -67,6 +73,11 @@ class SmplxEntries:
         found = np.frombuffer(numbers, np.int64)
         self._order = np.argsort(found, kind="stable")  # Of two of one id the later counts.
         self._sorted, self._starts, self._lengths = found[self._order], starts, lengths
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._values.close()
 
     def has(self, ids: np.ndarray) -> np.ndarray:
         """(N,) whether there is an entry for each id (N,)."""

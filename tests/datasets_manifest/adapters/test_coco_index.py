@@ -3,7 +3,10 @@
 import json
 import tracemalloc
 from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
 
+import psutil
 import pytest
 from coco_files import coco_image, coco_person
 from hypothesis import given, settings
@@ -116,3 +119,16 @@ def test_neither_annotations_nor_parameters_are_held(tmp_path, monkeypatch):
         peaks[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert (peaks[900] - peaks[150]) / 750 < 200 < (tmp_path / "a.json").stat().st_size / 900 / 3
+
+
+@pytest.mark.parametrize("said", ['{"1": {}}', '{"1": {}', "[]"])
+def test_no_file_stays_open_whether_it_can_be_read_or_not(tmp_path, said):
+    (tmp_path / "a.json").write_text(json.dumps({"images": [coco_image(1)], "annotations": [coco_person(1)]}))
+    (tmp_path / "b.json").write_text(said)
+    with pytest.raises(ValueError, match="SMPL-X") if said != '{"1": {}}' else nullcontext() as held:
+        list(adapter_of(tmp_path, smplx="b.json").entries())
+    (tmp_path / "a.json").write_text('{"images": []}')
+    with pytest.raises(ValueError, match="is not in COCO's format") as also_held:
+        index_of(tmp_path / "a.json")
+    opened = {Path(file.path).parent for file in psutil.Process().open_files()}
+    assert tmp_path not in opened, (held, also_held)  # which hold the frames of what failed
