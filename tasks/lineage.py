@@ -61,18 +61,18 @@ class Here:
 
     @cached_property
     def labels(self) -> Mapping[tuple[str, str], Path]:
-        """Folders of label shards by data set and hash of the settings, as the first shard of each states them."""
+        """A file of labels by data set and hash of the settings, the first of each folder that can be read."""
         found: dict[tuple[str, str], Path] = {}
         seen: set[Path] = set()
         for path in self._files():
             if path.suffix != ".parquet" or path.parent in seen:
                 continue
-            seen.add(path.parent)
             try:
                 footer = read_footer(path)
             except ShardError:
-                continue  # Parquet of others
-            found.setdefault((str(footer.manifest.get("id")), footer.config_hash), path.parent)
+                continue  # Parquet of others, or damaged
+            seen.add(path.parent)
+            found.setdefault((str(footer.manifest.get("id")), footer.config_hash), path)
         return found
 
     def _files(self) -> Iterator[Path]:
@@ -118,10 +118,9 @@ def lines(origin: Origin, depth: int = 0) -> Iterator[str]:
         yield from lines(other, depth + 1)
 
 
-def _of_folder(folder: Path) -> Origin:
-    """As its first shard states it; a data set's labels are of one setting."""
-    shards = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
-    return _of_labels(read_footer(shards[0]), folder)
+def _of_folder(shard: Path) -> Origin:
+    """As one of its shards states it; a data set's labels are of one setting."""
+    return _of_labels(read_footer(shard), shard.parent)
 
 
 def _of_labels(footer: Footer, path: Path | str) -> Origin:
@@ -195,11 +194,11 @@ def _began_from(training: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _stated_labels(own: Mapping[str, Any], here: Here) -> Origin:
     dataset, settings = str(own["dataset"]), str(own["config_hash"])
     people = f"{own['people']} people, selection {str(own['snapshot_hash'])[:SHORT]}"
-    place = here.labels.get((dataset, settings))
-    if place is None:
+    shard = here.labels.get((dataset, settings))
+    if shard is None:
         return Origin(role="labels", name=dataset, hash=settings, facts=people)
-    came_from = _of_folder(place).came_from
-    return Origin(role="labels", name=dataset, hash=settings, facts=people, path=str(place), came_from=came_from)
+    found = _of_folder(shard)
+    return Origin(role="labels", name=dataset, hash=settings, facts=people, path=found.path, came_from=found.came_from)
 
 
 def _file(role: str, sha256: str, here: Here) -> Origin:

@@ -34,10 +34,17 @@ def review(
 
         labels = Workspace.of(load_config(params, parse_settings(settings, params)).output).labels
         path = judge(
-            labels, placed(reviews), sample_id, parsed(verdicts), reviewer=reviewer or getpass.getuser(), note=note,
+            labels, placed(reviews), sample_id, parsed(verdicts), reviewer=reviewer or _logged_in(), note=note,
             audit=audit,
         )  # fmt: skip
         typer.echo(f"{sample_id}: {', '.join(verdicts)}: {path}")
+
+
+def _logged_in() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # Of a user number without a name, as in containers.
+        raise ValueError("nobody knows what you are called here: say who judges by --reviewer NAME") from None
 
 
 def audit(

@@ -102,6 +102,13 @@ def test_labels_state_photos_estimators_and_body(tmp_path):
         ]  # fmt: skip
 
 
+def test_labels_are_found_beside_files_that_cannot_be_read(project):
+    folder = next((project / "labels").rglob("*.parquet")).parent
+    (folder / "000.parquet").write_bytes(b"damaged")
+    (line,) = (line for line in told(project, "runs/stage1.safetensors") if line.strip().startswith("labels a "))
+    assert line.endswith(f": /{folder.relative_to(project)}")
+
+
 def test_a_folder_of_several_data_sets_tells_of_each(tmp_path):
     for name in ("one", "two"):
         write(tmp_path, [person(0, np.random.default_rng(0), dataset=name)], manifest={"id": name, "version": "1"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,12 +97,14 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
             lens and np.pad(lens.coefficients, (0, num_coefficients - len(lens.coefficients))) for lens in lenses
         ]
         columns["focal_xy_px"] = [lens and lens.focal_xy_px for lens in lenses]
-    columns |= _optional_columns(people, manifest)
+    columns |= _optional_columns(people, columns["sample_id"], manifest)
     schema = plan_schema(in_groups=in_groups, optional=columns.keys(), num_coefficients=num_coefficients)
     return table_from_columns(columns, schema)
 
 
-def _optional_columns(people: Sequence[PersonRecord], manifest: Manifest) -> dict[str, Values]:
+def _optional_columns(
+    people: Sequence[PersonRecord], sample_ids: Iterable[Any], manifest: Manifest
+) -> dict[str, Values]:
     """What some data sets say of people; the plans of others do not have the columns."""
     columns: dict[str, Values] = {}
     if any(person.other_points for person in people):
@@ -110,19 +112,21 @@ def _optional_columns(people: Sequence[PersonRecord], manifest: Manifest) -> dic
     if any(person.truth_3d is not None for person in people):
         columns |= pack_truth_3d([person.truth_3d for person in people])
     if any(person.mask is not None for person in people):
-        columns["mask"] = [_mask_value(person.mask) for person in people]
+        columns["mask"] = [
+            _mask_value(person.mask, sample_id) for person, sample_id in zip(people, sample_ids, strict=True)
+        ]
     trusted = [person.trusted.intersection(manifest.trusted) for person in people]
     if any(len(parts) < len(TRUSTED_PARTS) for parts in trusted):
         columns["trusted"] = np.array([[part in parts for part in TRUSTED_PARTS] for parts in trusted])
     return columns
 
 
-def _mask_value(read: MaskReader | None) -> dict[str, Any] | None:
+def _mask_value(read: MaskReader | None, sample_id: str) -> dict[str, Any] | None:
     """What the plan says of a mask; nothing of one that cannot be read, which is logged."""
     try:
         return None if read is None else read().value
     except ValueError as error:
-        log.warning("a mask is left out: %s", error)
+        log.warning("%s: its mask is left out: %s", sample_id, error)
         return None
 
 

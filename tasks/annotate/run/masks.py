@@ -35,6 +35,16 @@ class MaskCount:
     """People with keypoints."""
     masks: int = 0
     """Those of them with a mask."""
+    annotated: int = 0
+    """Those of the masks that are the data set's own."""
+
+    @property
+    def source(self) -> str:
+        """What made the masks, and how many of them it did not make; JSON."""
+        from model.estimators.mediapipe.masks import mask_info
+
+        said = asdict(mask_info()) | {"masks": self.masks, "annotated": self.annotated}
+        return json.dumps(said, indent=2) + "\n"
 
 
 def write_masks(config: AnnotateConfig, datasets: Sequence[str], out: Path, display: Display) -> list[MaskCount]:
@@ -53,7 +63,7 @@ def write_masks(config: AnnotateConfig, datasets: Sequence[str], out: Path, disp
         ImportError: The package mediapipe is not installed.
         ValueError: Nothing of these data sets has keypoints, or a photo cannot be read any more.
     """
-    from model.estimators.mediapipe.masks import MediapipeMasks, mask_info
+    from model.estimators.mediapipe.masks import MediapipeMasks
 
     workspace, estimator = Workspace.of(config.output), MediapipeMasks()
     shards = list(_with_keypoints(workspace, datasets))
@@ -65,11 +75,13 @@ def write_masks(config: AnnotateConfig, datasets: Sequence[str], out: Path, disp
         display.show("shards", done, len(shards), "", None)
         if shard.group not in counts:
             counts[shard.group] = MaskCount(folder=out.joinpath(*shard.group))
-            write_text(counts[shard.group].folder / SOURCE_FILE, json.dumps(asdict(mask_info()), indent=2) + "\n")
+        count = counts[shard.group]
         try:
-            _write(ShardJob(shard, workspace, config), estimator, counts[shard.group])
+            _write(ShardJob(shard, workspace, config), estimator, count)
         except RuntimeError as error:
             raise ValueError(str(error)) from error
+        finally:
+            write_text(count.folder / SOURCE_FILE, count.source)
     return list(counts.values())
 
 
@@ -77,8 +89,8 @@ def _write(job: ShardJob, estimator: MediapipeMasks, count: MaskCount) -> None:
     """The masks of a shard; raises as ``person_batches``."""
     people, annotated = job.columns("keypoints"), AnnotatedMasks(job.columns("plan"))
     for batch, rows in person_batches(job):
-        masks, _ = annotated.or_estimated(batch, people["sample_id"][rows].tolist(), estimator.estimate)
-        for row, mask in zip(rows.tolist(), masks, strict=True):
+        masks, are_own = annotated.or_estimated(batch, people["sample_id"][rows].tolist(), estimator.estimate)
+        for row, mask, is_own in zip(rows.tolist(), masks, are_own.tolist(), strict=True):
             path = mask_path(count.folder, str(people["image"][row]), int(people["person"][row]))
             if mask is None:
                 path.unlink(missing_ok=True)
@@ -86,6 +98,7 @@ def _write(job: ShardJob, estimator: MediapipeMasks, count: MaskCount) -> None:
                 write_bytes(path, mask_png(mask))
             count.people += 1
             count.masks += mask is not None
+            count.annotated += is_own
 
 
 def _with_keypoints(workspace: Workspace, datasets: Sequence[str]) -> Iterator[ShardRef]:

@@ -4,6 +4,7 @@ import json
 import logging
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from annotated_project import PEOPLE
@@ -33,6 +34,15 @@ def test_everybody_with_keypoints_has_a_mask_beside_what_made_it(project, tmp_pa
     for mask in filter(lambda mask: mask is not None, found):
         assert 0.01 < (mask == PERSON).mean() < 0.9
     assert json.loads((count.folder / "source.json").read_text())["name"] == "mediapipe-pose"
+
+
+def test_what_made_the_masks_counts_those_of_the_data_set(project, tmp_path, monkeypatch):
+    config, _ = project
+    own = lambda self, name, size: np.full(size[::-1], PERSON, np.uint8) if name.endswith("000001#0") else None  # noqa: E731
+    monkeypatch.setattr("tasks.annotate.run.masks.AnnotatedMasks.of", own)
+    (count,) = write_masks(config, [], tmp_path, DISPLAY)
+    said = json.loads((count.folder / "source.json").read_text())
+    assert (said["masks"], said["annotated"]) == (count.masks, count.annotated) == (count.masks, 1)
 
 
 def test_a_mask_that_is_no_more_is_removed(project, tmp_path, monkeypatch):

@@ -96,6 +96,7 @@ def test_a_mask_that_cannot_be_read_leaves_its_person_and_is_said(caplog):
     with caplog.at_level(logging.WARNING):
         plan = planned(unreadable, LEFT)
     assert [value is None for value in plan["mask"].to_pylist()] == [True, False]
+    assert f"{plan['sample_id'][0]}: its mask is left out: " in caplog.text
     assert "mask 3 cannot be read" in caplog.text
 
 
