@@ -18,7 +18,7 @@ from pydantic import Field
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.paths import Links, placed
+from datasets_manifest.paths import Links, fixed, placed
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.settings import Text, parse_yaml, read_settings
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
@@ -31,7 +31,8 @@ MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MANIFEST_SUFFIXES = (".yaml", ".yml")
-_PACKAGE_PREFIX = "package:"
+PACKAGE_PREFIX = "package:"
+"""Of a root that lies in an installed package."""
 _NOT_HASHED = (
     "root",
     "links",
@@ -155,9 +156,9 @@ class Manifest:
         Raises:
             ValueError: the package that holds the data is not installed.
         """
-        if not self.root.startswith(_PACKAGE_PREFIX):
+        if not self.root.startswith(PACKAGE_PREFIX):
             return placed(self.root)
-        package, _, below = self.root.removeprefix(_PACKAGE_PREFIX).partition("/")
+        package, _, below = self.root.removeprefix(PACKAGE_PREFIX).partition("/")
         spec = importlib.util.find_spec(package) if package.isidentifier() else None
         if spec is None or not spec.submodule_search_locations:
             raise ValueError(f"Data set {self.id} lies inside the package {package!r}, which is not installed.")
@@ -199,7 +200,7 @@ def load_manifest(
         ValueError: no such manifest (known ids are listed), or a key that is unknown, absent or has a bad value.
     """
     path = _manifest_path(str(id_or_path))
-    if not _is_yaml(path):
+    if not is_yaml(path):
         manifest = manifest_of(path, frames)
         return manifest if root_override is None else replace(manifest, root=str(root_override))
     try:
@@ -218,7 +219,7 @@ def manifest_of(path: Path, frames: FrameChoice = ALL_FRAMES) -> Manifest:
 
     Its id is the name of the folder or file, of a file without suffix, in letters, digits, _ . and - alone.
     """
-    named = Path(_fixed(path))  # "." and ".." have no name; the folders they mean do.
+    named = fixed(path)  # "." and ".." have no name; the folders they mean do.
     clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", named.name if path.is_dir() else named.stem).strip("-_.")[:64]
     is_photo = path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir()
     return Manifest(
@@ -236,28 +237,9 @@ def manifest_of(path: Path, frames: FrameChoice = ALL_FRAMES) -> Manifest:
     )
 
 
-def fixed_source(id_or_path: str, folder: Path) -> str:
-    """An id or path as ``load_manifest`` takes it, the path relative to a folder, as it is named from any folder."""
-    return id_or_path if id_or_path in manifest_ids() else _fixed(placed(id_or_path, folder))
-
-
-def fixed_root(root: str, folder: Path) -> str:
-    """The root of a data set, relative to a folder, as it is named from any folder."""
-    return root if root.startswith(_PACKAGE_PREFIX) else _fixed(placed(root, folder))
-
-
-def is_manifest(source: str) -> bool:
-    """Whether what ``load_manifest`` takes is a manifest, and not a path of photos or videos."""
-    return source in manifest_ids() or _is_yaml(placed(source))
-
-
-def _is_yaml(path: Path) -> bool:
+def is_yaml(path: Path) -> bool:
+    """Whether a path is that of a manifest, by its suffix."""
     return path.suffix in _MANIFEST_SUFFIXES and not path.is_dir()
-
-
-def _fixed(path: Path) -> str:
-    path = path.absolute()
-    return str(path.resolve() if ".." in path.parts else path)
 
 
 def open_source(manifest: Manifest, *, results: Iterable[Path] = ()) -> ImageSource:

@@ -31,6 +31,12 @@ def placed(text: str | Path, folder: str | Path = "") -> Path:
         ) from error
 
 
+def fixed(path: Path) -> Path:
+    """A path as it is named from any folder, without `..`."""
+    path = path.absolute()
+    return path.resolve() if ".." in path.parts else path
+
+
 def plain(relative: str, root: Path) -> PurePosixPath:
     """Return a path below ``root`` that names nothing outside it, as far as its text says.
 

@@ -33,8 +33,9 @@ ROOMS = {
         "shards": {"canonical", "files", "placed_settings", "reviews", "schema", "settings", "source_date"},
         "adapters": {"paths", "restricted_pickle", "schema", "settings", "shards", "sources"},
         "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources"},
+        "named_sources": {"manifest", "paths"},
         "never_train": {"adapters", "manifest"},
-        "catalogue": {"adapters", "manifest", "schema"},
+        "catalogue": {"adapters", "manifest", "named_sources", "schema"},
     },
     "model": {
         "body": {"rotations"},

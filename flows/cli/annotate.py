@@ -73,7 +73,7 @@ def _tell(params: Path, overrides: dict[str, Any]) -> None:
 
 def _frames(params: Path, overrides: dict[str, Any], chosen: dict[str, float | None]) -> dict[str, Any]:
     """Settings for the frames of videos, which a manifest has for itself."""
-    from datasets_manifest.manifest import is_manifest
+    from datasets_manifest.named_sources import is_manifest
     from tasks.annotate.settings import load_config
 
     stated = {name: value for name, value in chosen.items() if value is not None}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets_manifest.files import write_text
-from datasets_manifest.manifest import Manifest, fixed_root, is_manifest, load_manifest, open_source
+from datasets_manifest.manifest import Manifest, load_manifest, open_source
+from datasets_manifest.named_sources import fixed_root, is_manifest
 from datasets_manifest.placed_settings import placed_overrides
 from datasets_manifest.settings import read_settings
 from datasets_manifest.sources.image_source import ImageSource

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from datasets_manifest.manifest import fixed_root, fixed_source
+from datasets_manifest.named_sources import fixed_root, fixed_source
 from datasets_manifest.paths import placed
 from datasets_manifest.placed_settings import PathText, PlacedBy, placed_overrides, with_places
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datasets_manifest.adapters.base import Inventory
-from datasets_manifest.manifest import is_manifest, open_adapter
+from datasets_manifest.manifest import open_adapter
+from datasets_manifest.named_sources import is_manifest
 from datasets_manifest.sources.video import FrameChoice
 from tasks.annotate.datasets import Dataset, read_record
 from tasks.annotate.plan.membership import Membership

@@ -1,0 +1,23 @@
+"""Data sets as people name them: by id, by a manifest or by a path, the same from any folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets_manifest.manifest import PACKAGE_PREFIX, is_yaml, manifest_ids
+from datasets_manifest.paths import fixed, placed
+
+
+def fixed_source(id_or_path: str, folder: Path) -> str:
+    """An id or path as ``load_manifest`` takes it, the path relative to a folder, as it is named from any folder."""
+    return id_or_path if id_or_path in manifest_ids() else str(fixed(placed(id_or_path, folder)))
+
+
+def fixed_root(root: str, folder: Path) -> str:
+    """The root of a data set, relative to a folder, as it is named from any folder."""
+    return root if root.startswith(PACKAGE_PREFIX) else str(fixed(placed(root, folder)))
+
+
+def is_manifest(source: str) -> bool:
+    """Whether what ``load_manifest`` takes is a manifest, and not a path of photos or videos."""
+    return source in manifest_ids() or is_yaml(placed(source))
