@@ -7,6 +7,7 @@ row, says. Hands turn from the relaxed hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from datasets_manifest.adapters.coco_values import RowError
 from datasets_manifest.adapters.people.values import numbers
+from datasets_manifest.paths import plain
 from datasets_manifest.restricted_pickle import PickleError
 
 _YAW_PITCH_DEG = (
@@ -59,6 +61,10 @@ def smplx_parameters(row: Mapping[str, Any], read: Callable[[str], Any], folder:
     if not isinstance(stated, str):
         raise RowError("gt_path_smplx is no name that can be read.")
     name = f"{folder.rstrip('/')}/{stated.removesuffix('.obj').removesuffix('.pkl')}.pkl"
+    try:
+        plain(name, Path())  # The row names it: one that leads elsewhere is its own fault, not the data set's.
+    except ValueError as error:
+        raise RowError(str(error)) from error
     try:
         content = read(name)
     except (PickleError, OSError) as error:

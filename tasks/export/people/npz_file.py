@@ -16,9 +16,6 @@ import numpy as np
 
 from datasets_manifest.restricted_pickle import write_pickle
 
-_ZIP64_BYTES = 1 << 31
-"""Members of this size need the larger headers of ZIP."""
-
 
 class Column:
     """A column of everybody, in a file without a name."""
@@ -98,13 +95,9 @@ def write_npz(file: IO[bytes], members: Mapping[str, Column | np.ndarray]) -> No
         for name, values in members.items():
             member = zipfile.ZipInfo(f"{name}.npy")
             member.compress_type = zipfile.ZIP_DEFLATED
-            size = values.num_bytes if isinstance(values, Column) else 0
-            with archive.open(member, "w", force_zip64=size >= _ZIP64_BYTES or _holds_objects(values)) as out:
+            # As numpy does: how long a member becomes, compressed, nobody knows before.
+            with archive.open(member, "w", force_zip64=True) as out:
                 _write_npy(out, values)
-
-
-def _holds_objects(values: Column | np.ndarray) -> bool:
-    return isinstance(values, np.ndarray) and values.dtype.hasobject
 
 
 def _write_npy(out: IO[bytes], values: Column | np.ndarray) -> None:

@@ -82,6 +82,8 @@ def test_the_pelvis_is_turned_as_the_program_turns_the_mesh(name, camera_yaw, pi
     [
         ({"Yaw": 123.0}, FILES, "is not turned as gt_joints_3d"),
         ({"gt_path_smplx": None}, FILES, "gt_path_smplx is no name"),
+        ({"gt_path_smplx": "../../secret.obj"}, FILES, "is not a plain path"),
+        ({"gt_path_smplx": "gt\\a_0.obj"}, FILES, "is not a plain path"),
         ({"Yaw": None}, FILES, "Yaw must be"),
         ({}, {}, "cannot be read"),
         ({}, {name: [] for name in FILES}, "is no dict of arrays"),
@@ -141,6 +143,11 @@ def test_bodies_of_a_data_set_stand_beside_its_joints(tmp_path):
     assert not truth.root_relative
     assert truth.keypoints_m[:, 3].any()
     assert "gone" not in inventory.reasons, "nobody asks for those who are not valid"
+    elsewhere = photo("ag_hdri_50.png", 0, 0) | {"gt_path_smplx": ["../../elsewhere", None]}
+    (tmp_path / "validation_0_withjv.pkl").write_bytes(pickle.dumps([elsewhere]))
+    (person,) = listed(tmp_path).records[0].people
+    assert "is not a plain path" in person.error_detail
+    (tmp_path / "validation_0_withjv.pkl").write_bytes(pickle.dumps([photo("ag_hdri_50.png", 0, 0)]))
     (tmp_path / "bodies/gt/a_0.pkl").unlink()
     (person,) = listed(tmp_path).records[0].people
     assert "its body bodies/gt/a_0.pkl cannot be read" in person.error_detail

@@ -111,6 +111,18 @@ def test_columns_of_batches_are_one_array_of_what_holds_them_all(tmp_path):
     assert not list((tmp_path / "new").iterdir())
 
 
+def test_members_may_be_longer_than_a_plain_zip_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr("zipfile.ZIP64_LIMIT", 1000)
+    random = np.random.default_rng(0).random((300, 3))
+    out = io.BytesIO()
+    with Columns(tmp_path / "new") as own:
+        own.take([{"x": random}])
+        write_npz(out, own.columns | {"alone": random})
+    with np.load(io.BytesIO(out.getvalue())) as file:
+        np.testing.assert_array_equal(file["x"], random)
+        np.testing.assert_array_equal(file["alone"], random)
+
+
 def test_nobody_gives_no_columns(tmp_path):
     with Columns(tmp_path / "new") as own:
         assert (own.take([]), own.columns) == (0, {})
