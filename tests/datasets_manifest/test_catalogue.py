@@ -9,7 +9,8 @@ from coco_files import coco_image, coco_person, write_coco
 from typer.testing import CliRunner
 
 from datasets_manifest.catalogue import catalogue, catalogue_json, catalogue_lines, catalogue_sentence
-from datasets_manifest.manifest import manifest_ids
+from datasets_manifest.manifest import load_manifest, manifest_ids
+from datasets_manifest.schema.trusted import TRUSTED_PARTS
 from flows.cli.app import app
 
 BENCHMARKS = {"coco_wholebody_val", "ehf", "ubody_test", "egohumans_test", "harmony4d_test", "posetrack18_val"}
@@ -126,6 +127,17 @@ def test_the_command_lists_them(tmp_path, monkeypatch):
     wrong = CliRunner().invoke(app, ["datasets", "ubody"])
     assert wrong.exit_code == 2
     assert "There is no manifest 'ubody'" in wrong.stderr
+
+
+def test_parts_are_trusted_where_data_sets_show_them():
+    trusted = {name: set(load_manifest(name).trusted) for name in manifest_ids()}
+    studio = ("human36m", "human36m_views", "mpi_inf_3dhp", "mpi_inf_3dhp_views")
+    for name in (*studio, "mpii", "lsp_extended", "ai_challenger", "pw3d_test"):
+        assert trusted[name].isdisjoint({"left_hand", "right_hand", "face"}), name
+    assert "face" not in trusted["sa1b"] | trusted["sam3d_body"]
+    assert "legs" not in trusted["ubody_test"]
+    for name in ("ava", "instavariety", "coco_train2014"):
+        assert trusted[name] == set(TRUSTED_PARTS), name
 
 
 @pytest.mark.parametrize(
