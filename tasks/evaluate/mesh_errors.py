@@ -5,6 +5,8 @@
     left_hand_pa_pve_mm, ...     people whose truth is SMPL-X's, as parameters or as a registered mesh: vertices of a
                                  hand after alignment by all of that hand; where the truth has a camera of its own, as
                                  in UBody, those count that it puts inside the photo
+    face_pa_pve_mm, pa_pve_mm    the same of the head's vertices and of the whole mesh, of people whose truth has a face
+                                 and a shape
 
 What needs a file that is not there has no figure, of nobody, and says the next step.
 
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from datasets_manifest.adapters.base import PersonRecord
 from datasets_manifest.paths import inside
+from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.sources.ply import ply_vertices
 from model.body.assets import EhmAssets
@@ -29,6 +32,7 @@ from model.body.ehms import EHMs
 from model.body.skinned import SkinnedBody
 from model.metrics.conventions import JointConvention, regress
 from model.metrics.hands import hand_pa_pve_mm
+from model.metrics.joints import pa_mpjpe_mm
 from model.metrics.keypoints import inside_image
 from model.metrics.person import PosedByParameters
 from tasks.evaluate.label_errors import parameters_of_labels
@@ -45,6 +49,7 @@ from tasks.evaluate.matching import Matching
 
 JOINT_ERRORS = tuple(f"{error}_{own.name}_mm" for own in CONVENTIONS for error in ("mpjpe", "pa_mpjpe"))
 HAND_ERRORS = ("left_hand_pa_pve_mm", "right_hand_pa_pve_mm")
+WHOLE_ERRORS = ("face_pa_pve_mm", "pa_pve_mm")
 
 
 class MeshErrors:
@@ -86,7 +91,7 @@ class MeshErrors:
             found[row] |= errors
         of_smplx = [row for row, person in enumerate(matching.people) if _has_smplx(person)]
         if of_smplx and HANDS not in self.lacking:
-            for row, errors in zip(of_smplx, self._hands(matching, of_smplx, pose), strict=True):
+            for row, errors in zip(of_smplx, self._vertices(matching, of_smplx, size, pose), strict=True):
                 found[row] |= errors
         return found
 
@@ -96,9 +101,7 @@ class MeshErrors:
         conventions = [own for own in CONVENTIONS if own.name not in self.lacking]
         if not rows or not conventions or self._licensed is None:
             return
-        if size not in self._bodies:
-            self._bodies[size] = EHMs(self._assets, size)
-        said = self._bodies[size](parameters_of_labels(matching.labels.take(np.array(rows))).resized(size)).vertices
+        said = self._said(matching.labels.take(np.array(rows)), size)
         known = smpl_vertices(self._licensed, truths)
         columns: dict[str, Tensor] = {}
         for own in conventions:
@@ -107,7 +110,15 @@ class MeshErrors:
             columns |= {_names(own)[name]: values for name, values in errors.items()}
         yield from _rows(columns)
 
-    def _hands(self, matching: Matching, rows: list[int], pose: PosedByParameters) -> Iterator[dict[str, float]]:
+    def _said(self, labels: Columns, size: BodySize) -> Tensor:
+        """(P, V, 3) metres, the meshes of labels."""
+        if size not in self._bodies:
+            self._bodies[size] = EHMs(self._assets, size)
+        return self._bodies[size](parameters_of_labels(labels).resized(size)).vertices
+
+    def _vertices(
+        self, matching: Matching, rows: list[int], size: BodySize, pose: PosedByParameters
+    ) -> Iterator[dict[str, float]]:
         labels, people = matching.labels.take(np.array(rows)), [matching.people[row] for row in rows]
         said = pose(parameters_of_labels(labels)).hands
         assert said is not None
@@ -116,7 +127,12 @@ class MeshErrors:
         counts = torch.stack([_counts(*own) for own in zip(people, meshes, sizes, strict=True)])
         ids = [self._assets.hand_vertex_ids[side] for side in ("left", "right")]
         errors = hand_pa_pve_mm(said, [meshes[:, own] for own in ids], [counts[:, own] for own in ids])
-        yield from _rows(dict(zip(HAND_ERRORS, errors.unbind(1), strict=True)))
+        columns: dict[str, Tensor] = dict(zip(HAND_ERRORS, errors.unbind(1), strict=True))
+        mesh, is_whole = self._said(labels, size).to(meshes), torch.tensor([_has_whole(person) for person in people])
+        for name, own in zip(WHOLE_ERRORS, (self._assets.head_vertex_ids, slice(None)), strict=True):
+            errors = pa_mpjpe_mm(mesh[:, own], meshes[:, own], counts[:, own])
+            columns[name] = errors.masked_fill(~is_whole, torch.nan)
+        yield from _rows(columns)
 
     def _mesh(self, person: PersonRecord) -> Tensor:
         """(V, 3) truth in the frame that it is told in, float64."""
@@ -148,6 +164,13 @@ def _has_smplx(person: PersonRecord) -> bool:
     return person.mesh is not None or (
         truth is not None and truth.model == "smplx" and hands <= truth.parameters.keys()
     )
+
+
+def _has_whole(person: PersonRecord) -> bool:
+    """Whether the truth of SMPL-X has more than a pose."""
+    truth = person.truth_3d
+    known = {"betas", "jaw_pose", "expression"}
+    return person.mesh is not None or (truth is not None and known <= truth.parameters.keys())
 
 
 def _names(convention: JointConvention) -> dict[str, str]:

@@ -27,7 +27,7 @@ from model.metrics.person import PosedByParameters
 from tasks.evaluate.agora import AGORA_ERRORS, AgoraErrors
 from tasks.evaluate.label_errors import posed_points, truth_errors
 from tasks.evaluate.matching import Matching, match_people
-from tasks.evaluate.mesh_errors import JOINT_ERRORS, MeshErrors
+from tasks.evaluate.mesh_errors import JOINT_ERRORS, WHOLE_ERRORS, MeshErrors
 from tasks.evaluate.said import Said
 from tasks.lenses import photo_points
 
@@ -44,12 +44,14 @@ ERRORS = (
     "lve_m2",
     "head_scale_error",
     "points_pa_mm",
+    *WHOLE_ERRORS,
     *JOINT_ERRORS,
     *AGORA_ERRORS,
 )
 """3D errors of a person; a hand's is the mean of those that are shown. `points_pa_mm` is of real people: PA-MPJPE of
-those of COCO's 17 keypoints that the data set knows in 3D, from four on. Joints after it need licensed files, and so do
-hands of real people (``tasks.evaluate.mesh_errors``); the last are of AGORA, whose people are matched by joints."""
+those of COCO's 17 keypoints that the data set knows in 3D, from four on. Meshes and joints after it need licensed
+files, and so do hands of real people (``tasks.evaluate.mesh_errors``); the last are of AGORA, whose people are matched
+by joints."""
 _LEAST_POINTS = 4
 _LEAST_SHARE = 0.01
 """Of their boxes that people take; no network is so far off."""

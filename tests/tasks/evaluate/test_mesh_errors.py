@@ -189,6 +189,8 @@ def test_hands_of_a_registered_mesh_are_aligned_each_by_itself(licensed, assets,
     right = aligned_mm(said[1][0][300:330], mesh[300:330].astype(np.float32)).mean()
     assert errors["left_hand_pa_pve_mm"] < 1e-2 < 5 < right
     assert errors["right_hand_pa_pve_mm"] == pytest.approx(right, rel=1e-4)
+    assert errors["pa_pve_mm"] == pytest.approx(aligned_mm(said[1][0], mesh.astype(np.float32)).mean(), rel=1e-3)
+    assert errors["face_pa_pve_mm"] < 0.1 < errors["pa_pve_mm"]
 
 
 def smplx_truth(**known):
@@ -223,6 +225,22 @@ def test_truth_in_parameters_is_posed_as_smplx_is(licensed, assets, tmp_path):
     errors = measured(MeshErrors(assets, licensed, tmp_path), assets, told)[0]
     assert errors.keys() == {"left_hand_pa_pve_mm", "right_hand_pa_pve_mm"}
     assert max(errors.values()) < 1e-2
+
+
+def test_faces_and_whole_meshes_need_a_truth_of_both_and_count_inside_the_photo(licensed, assets, said, tmp_path):
+    truth = smplx_truth()
+    truth = dataclasses.replace(truth, parameters=truth.parameters | {"expression": np.zeros(10, np.float32)})
+    own, head = smplx_vertices(SkinnedBody(assets.smplx), truth).numpy(), assets.head_vertex_ids
+    edge = np.median(own[head, 0] / own[head, 2])
+    truth = dataclasses.replace(truth, intrinsics_px=(1000.0, 1000.0, -1000.0 * edge, 240.0))
+    person = PersonRecord(index=0, truth_3d=truth)
+    errors = measured(MeshErrors(assets, licensed, tmp_path), assets, matching(said, person))[0]
+    is_inside = own[:, 0] / own[:, 2] > edge
+    assert 0 < is_inside[head].sum() < len(head)
+    expected = aligned_mm(said[1][0], own)[is_inside].mean()
+    assert errors["pa_pve_mm"] == pytest.approx(expected, rel=1e-3)
+    expected = aligned_mm(said[1][0][head], own[head])[is_inside[head]].mean()
+    assert errors["face_pa_pve_mm"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_vertices_count_that_the_camera_of_the_truth_puts_inside_the_photo(licensed, assets, said, tmp_path):

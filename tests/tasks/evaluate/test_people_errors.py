@@ -24,7 +24,7 @@ from model.body.skeleton import KEYPOINT_JOINT
 from tasks.evaluate.agora import AGORA_ERRORS
 from tasks.evaluate.extremes import HEADLINES, _chosen, file_name
 from tasks.evaluate.label_errors import posed_points
-from tasks.evaluate.mesh_errors import JOINT_ERRORS
+from tasks.evaluate.mesh_errors import JOINT_ERRORS, WHOLE_ERRORS
 from tasks.evaluate.open_people import ID, data_hash, figures_of, head_row, row_of, with_scenes
 from tasks.evaluate.people_errors import ERRORS, PeopleErrors, all_limbs, figure_of
 from tasks.evaluate.reference import known_people
@@ -83,7 +83,7 @@ def test_truth_has_no_error_where_it_is_shown(of_truth, root):
     people, known = of_truth.table(), Columns(truth(root))
     assert people["found"].to_pylist() == found_rows(known.table).tolist()  # of somebody no part is seen
     assert of_truth.false_people == 0
-    for name in set(ERRORS) - {"hand_pa_pve_mm", "points_pa_mm", *JOINT_ERRORS, *AGORA_ERRORS}:
+    for name in set(ERRORS) - {"hand_pa_pve_mm", "points_pa_mm", *WHOLE_ERRORS, *JOINT_ERRORS, *AGORA_ERRORS}:
         values = people[name].to_numpy(zero_copy_only=False).astype(float)
         assert np.nanmax(np.abs(values)) < (0.05 if name == "orient_deg" else 1e-2), name
     shown = {"pa_mpjpe_mm": "body", "head_pa_mm": "face", "left_hand_pa_pve_mm": "left_hand"}
