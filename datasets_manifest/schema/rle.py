@@ -54,8 +54,10 @@ class Rle:
             ValueError: They are not whole numbers of 0 or more whose sum is that of the pixels.
         """
         _check_size(size)
-        found = np.asarray(runs)
-        if found.ndim != 1 or found.dtype.kind not in "iu" or (found < 0).any() or found.sum() != size[0] * size[1]:
+        found, most = np.asarray(runs), size[0] * size[1]
+        is_whole = found.ndim == 1 and found.dtype.kind in "iu"
+        # One by one first: sums of huge numbers come round.
+        if not is_whole or (found < 0).any() or (found > most).any() or found.sum() != most:
             raise ValueError(
                 f"runs of a mask must be whole numbers whose sum is {size[0]} x {size[1]} pixels, got {len(found)} "
                 f"of the sum {found.sum() if found.dtype.kind in 'iuf' else 'of no numbers'}"

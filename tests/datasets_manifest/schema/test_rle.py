@@ -122,7 +122,9 @@ def test_what_is_no_mask_is_refused(counts):
         Rle((2, 2), counts).mask()
 
 
-@pytest.mark.parametrize("runs", [[5], [2, -1, 3], [1.0, 3.0], [[4]], ["4"], []])
+@pytest.mark.parametrize(
+    "runs", [[5], [2, -1, 3], [1.0, 3.0], [[4]], ["4"], [], [1 << 63, 1 << 63, 4], [*[1 << 62] * 4, 4]]
+)
 def test_runs_that_are_of_no_mask_are_refused(runs):
     with pytest.raises(ValueError, match="runs of a mask"):
         Rle.of_runs(runs, (2, 2))
