@@ -86,6 +86,6 @@ def _own_keys(name: str) -> frozenset[str]:
     try:
         records = [entry for entry in open_adapter(manifest).entries() if isinstance(entry, ImageRecord)]
     except ValueError as error:
-        log.info("photos of %s are told by their names alone: %s", name, error)
+        log.warning("Photos are called like those of %s; whether they are those cannot be told: %s", name, error)
         return frozenset()
     return frozenset(key for record in records for key in _keys(record.path, manifest) if key is not None)

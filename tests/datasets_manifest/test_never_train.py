@@ -90,10 +90,13 @@ def test_photos_of_a_benchmark_in_another_data_set_are_refused_and_named(tmp_pat
         check_may_train(tmp_path, {"id": "mine"}, [image, "train2017/000000000009.jpg"])
 
 
-def test_photos_under_another_name_are_told_where_the_benchmark_is_there(tmp_path, monkeypatch):
+def test_photos_under_another_name_are_told_where_the_benchmark_is_there(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     images = ["COCO_train2014_000000000139.jpg", "COCO_train2014_000000000009.jpg"]
+    check_may_train(tmp_path, {"id": "mine"}, ["1.jpg"])
+    assert not caplog.records
     check_may_train(tmp_path, {"id": "mine"}, images)
+    assert "called like those of coco_wholebody_val; whether they are those cannot be told: " in caplog.text
     layout = load_manifest("coco_wholebody_val").typed_layout
     annotations = tmp_path / "data/coco" / layout.annotations[0]
     annotations.parent.mkdir(parents=True)
