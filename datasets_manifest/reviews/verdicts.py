@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datasets_manifest.reviews.digest import label_digests
-from datasets_manifest.reviews.schema import METADATA_KEY, REVIEW_SCHEMA, SCHEMA_VERSION
+from datasets_manifest.reviews.schema import JUDGEMENTS, METADATA_KEY, REVIEW_SCHEMA, SCHEMA_VERSION
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 
 ReviewRule = Literal["ignore", "drop_rejected", "only_accepted"]
@@ -171,4 +171,7 @@ def _read(path: Path) -> pa.Table:
             f"reviews: {path} is no file of verdicts of version {SCHEMA_VERSION} (it states {version}); move it away,"
             " or use the program that wrote it"
         )
+    for name, known in (("part", PART_NAMES), ("verdict", JUDGEMENTS)):
+        if other := sorted(set(map(str, table[name].to_pylist())) - set(known)):
+            raise ValueError(f"reviews: {path} has the {name} {other[0]!r}, expected {', '.join(known)}; move it away")
     return table

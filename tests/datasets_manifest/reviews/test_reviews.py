@@ -208,6 +208,8 @@ def test_what_is_no_file_of_verdicts_is_refused_by_name(tmp_path, judge):
         (table.drop_columns("note"), "no file of verdicts of version 1"),
         (table.replace_schema_metadata({b"pear_review": b'{"schema_version": 2}'}), r"version 1 \(it states 2\)"),
         (table.replace_schema_metadata({b"pear_review": b"{"}), "cannot be read"),
+        (table.set_column(1, table.schema.field(1), pa.array(["nose"])), "has the part 'nose', expected body"),
+        (table.set_column(2, table.schema.field(2), pa.array(["maybe"])), "has the verdict 'maybe', expected accept"),
     ):
         pq.write_table(bad, path)
         with pytest.raises(ValueError, match=rf"{path.name}.*{sentence}"):
