@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from datasets_manifest.adapters.registry import _MODULES, adapter_class
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -17,6 +19,15 @@ def test_references_are_what_the_code_says(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         runpy.run_path(str(program), run_name="__main__")
     assert not end.value.code, capsys.readouterr().out
+
+
+def test_the_table_of_adapters_is_what_they_take():
+    page = (ROOT / "docs/annotate.md").read_text(encoding="utf-8")
+    table = page.partition("| `adapter` | reads |")[2].partition("\n\n")[0]
+    rows = [[set(re.findall(r"`(\w+)`", cell)) for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert {name for row in rows for name in row[0]} == set(_MODULES)
+    for (name,), _, boxes, keypoints in rows:
+        assert (boxes, keypoints) == (adapter_class(name).BOXES, adapter_class(name).KEYPOINTS), name
 
 
 @pytest.mark.long
