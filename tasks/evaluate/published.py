@@ -58,7 +58,7 @@ BENCHMARKS = {
     ),
     "3dpw": Benchmark(
         title="3DPW",
-        manifests=("pw3d_test",),
+        manifests=("pw3d_test", "pw3d_sequences"),
         needs="h36m14",
         protocol=(
             "convention h36m14, of SPIN and Multi-HMR; the paper does not say which it has, and `hmr2` stands among "

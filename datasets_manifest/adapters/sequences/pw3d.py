@@ -24,8 +24,6 @@ from datasets_manifest.schema.keypoint_sets import HUMANDATA, KEYPOINT_SETS, SMP
 
 _POINTS = KEYPOINT_SETS["openpose18"]
 _FRAMES_A_SECOND = 30.0
-_WIDENED = 1.2
-"""A box over the extent of its points."""
 _NUM_JOINTS = 24
 _JOINTS = KeypointSet(points=SMPL_24.points, wholebody=(*HUMANDATA.wholebody[:22], None, None))
 """SMPL's, hips among them: said to be joints, they are those of the body and not what an annotator sees."""
@@ -130,7 +128,7 @@ def _person(row: Mapping[str, Any], index: int) -> PersonRecord:
         keypoints, others = placed(np.concatenate([row["joints"], np.ones((_NUM_JOINTS, 1))], axis=1), _JOINTS)
     return PersonRecord(
         index=index,
-        bbox_xyxy=box_around((low + high) / 2, (high - low).max() * _WIDENED),
+        bbox_xyxy=box_around((low + high) / 2, (high - low).max()),
         keypoints=found.placed,
         other_points=found.others,
         track=row["track"],

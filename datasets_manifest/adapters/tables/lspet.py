@@ -26,8 +26,6 @@ from datasets_manifest.sources.image_source import ImageSource
 
 _LSP = KEYPOINT_SETS["lsp"]
 _NAME = re.compile(r"im(\d+)\.(?:png|jpg)")
-_WIDENED = 1.2
-"""A box over the extent of its points."""
 _NUM_POINTS = 14
 
 
@@ -56,7 +54,7 @@ def entries(images: ImageSource, layout: TableLayout) -> Iterator[Entry]:
             person = PersonRecord(index=0, error_code=code, error_detail=detail)
         else:
             low, high = known.min(axis=0), known.max(axis=0)
-            box = box_around((low + high) / 2, np.maximum(high - low, 1) * _WIDENED)
+            box = box_around((low + high) / 2, np.maximum(high - low, 1))
             found = placed(own, _LSP)
             person = PersonRecord(index=0, bbox_xyxy=box, keypoints=found.placed, other_points=found.others)
         yield ImageRecord(image_id=PurePosixPath(name).stem, path=photo_path(folder, name), people=(person,))

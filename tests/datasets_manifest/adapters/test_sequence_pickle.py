@@ -78,6 +78,9 @@ def test_a_sequence_of_3dpw_by_the_usual_convention(tmp_path):
     np.testing.assert_allclose(person.truth_3d.keypoints_m[12, :3], hip, atol=1e-6)
     assert (person.truth_3d.points_are, person.truth_3d.root_relative) == ("joints", False)
     np.testing.assert_allclose(person.keypoints[2], POINTS[:, 14], rtol=1e-6)  # OpenPose has the right eye first.
+    low, high = POINTS[:2, POINTS[2] > 0].min(1), POINTS[:2, POINTS[2] > 0].max(1)
+    square = (low + high) / 2 + np.array([[-0.5], [0.5]]) * (high - low).max()
+    np.testing.assert_allclose(person.bbox_xyxy, square.ravel(), rtol=1e-5)  # As HMR2's file has it, without its 1.2.
 
 
 def test_the_arrays_of_a_sequence_stay_as_they_are():

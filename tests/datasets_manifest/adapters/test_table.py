@@ -249,7 +249,7 @@ def test_points_of_lsp_extended_are_those_of_the_photo_of_their_number(tmp_path)
     assert (first.path, second.path) == ("images/im00001.png", "images/im00002.png")
     np.testing.assert_array_equal(first.people[0].keypoints[16], [1, 2, 1])
     np.testing.assert_array_equal(second.people[0].keypoints[9], [112, 113, 1])
-    np.testing.assert_allclose(second.people[0].bbox_xyxy, [67 - 78, 68 - 78, 67 + 78, 68 + 78])
+    np.testing.assert_allclose(second.people[0].bbox_xyxy, [67 - 65, 68 - 65, 67 + 65, 68 + 65])
     (tmp_path / "images" / "im00001.png").unlink()
     with pytest.raises(ValueError, match="im00001 is not among them in its place"):
         inventory_of(adapter)
