@@ -5,6 +5,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+from pickling import arrays_of_npz
 
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import load_manifest, open_adapter
@@ -36,8 +37,7 @@ def path(exported):
 @pytest.fixture(scope="module")
 def content(path):
     """As its readers open it: objects are dicts of arrays and lists."""
-    with np.load(path, allow_pickle=True) as file:
-        return {name: file[name].item() if file[name].shape == () else file[name] for name in file.files}
+    return {name: own.item() if own.shape == () else own for name, own in arrays_of_npz(path).items()}
 
 
 def test_it_says_what_readers_ask_first(content):
