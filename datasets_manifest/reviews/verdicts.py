@@ -72,7 +72,7 @@ class Reviewed:
     def sentence(self) -> str:
         """The counts, for a log; empty if there is nothing to say."""
         what = {
-            "obeyed verdict": self.verdicts,
+            "verdict": self.verdicts,
             "part rejected": self.rejected,
             "part not accepted": self.not_accepted,
             "part flagged": self.flagged,

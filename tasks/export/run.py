@@ -65,11 +65,13 @@ class ExportRequest:
     """What follows from it."""
 
     def __post_init__(self) -> None:
-        """Refuses an unknown format, and one that cannot hold several people."""
+        """Refuses an unknown format, one that cannot hold several people, and a rule about verdicts without any."""
         if self.form not in FORMATS:
             raise ValueError(f"--to {self.form}: expected one of {', '.join(FORMATS)}")
         if self.together and isinstance(self.format, TrackFormat):
             raise ValueError(f"--together: {self.form} is one file a track; leave it")
+        if self.verdicts is None and self.review_rule == "only_accepted":
+            raise ValueError("--review-rule only_accepted needs the folder of the verdicts (--reviews)")
 
     @property
     def format(self) -> Format:

@@ -71,7 +71,7 @@ def test_a_rejected_part_does_not_supervise_and_changes_the_hash(tmp_path, judge
     expected[1, 3] = False
     np.testing.assert_array_equal(flags(after), expected)
     assert after.snapshot_hash != before.snapshot_hash
-    assert "; reviews: 1 x obeyed verdict, 1 x part rejected." in after.sentence
+    assert "; reviews: 1 x verdict, 1 x part rejected." in after.sentence
 
 
 def test_every_flag_is_in_the_hash(tmp_path):

@@ -130,6 +130,11 @@ def test_nobody_gives_no_columns(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_rule_that_needs_verdicts_needs_their_folder(tmp_path):
+    with pytest.raises(ValueError, match=r"--review-rule only_accepted needs the folder of the verdicts \(--reviews\)"):
+        ExportRequest(form="smplx-npz", out=tmp_path, review_rule="only_accepted")
+
+
 def test_what_people_rejected_is_not_given_on_as_trusted(photo_labels, ehm, columns, tmp_path):
     tables = []
     for path in shard_files(photo_labels):
