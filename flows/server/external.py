@@ -22,8 +22,10 @@ def api_address(text: str) -> str:
     """Address of the API, from that of the server, of its page or of its API.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: It is no address, or one with a user or a password in it.
     """
+    if "@" in text:  # it would stand in files of the project, and in what is printed
+        raise ValueError(f"--external takes an address without user and password; give them by {ACCESS[1]}")
     parts = urlsplit(text.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"--external takes the address of a Prefect server, as http://host:4200, not {text!r}")
@@ -45,7 +47,7 @@ def check_answers(api_url: str) -> None:
         problem = asyncio.run(_problem())
     if problem is not None:
         raise ValueError(
-            f"the Prefect server at {without_secrets(api_url)} cannot be used: {problem}; check its address, that it"
+            f"the Prefect server at {api_url} cannot be used: {problem}; check its address, that it"
             f" runs, and whether it asks for {ACCESS[0]} or {ACCESS[1]}"
         )
 
@@ -77,12 +79,6 @@ def remembered(state_dir: Path) -> str | None:
 def forget(state_dir: Path) -> None:
     """Ends it."""
     _path(state_dir).unlink(missing_ok=True)
-
-
-def without_secrets(url: str) -> str:
-    """The address without user and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _path(state_dir: Path) -> Path:

@@ -54,7 +54,7 @@ class ServerStatus:
     @property
     def url(self) -> str | None:
         """Address of the page."""
-        return None if self.api_url is None else external.without_secrets(self.api_url).removesuffix("/api")
+        return None if self.api_url is None else self.api_url.removesuffix("/api")
 
 
 def up(
@@ -105,7 +105,7 @@ def up(
                 external.check_answers(asked)
                 external.remember(state_dir, asked)
                 api_url = asked
-                say(f"Prefect server: {external.without_secrets(asked)} (somebody else's; only a worker is started)")
+                say(f"Prefect server: {asked} (somebody else's; only a worker is started)")
             else:
                 server = own_server.started(root, server, wanted_port, timeout_s, say)
                 api_url = api_url_of(server)
@@ -126,10 +126,8 @@ def _refuse_a_second(server: Daemon | None, before: str | None, asked: str | Non
         return
     if asked is None and before is None:
         return  # the own one, again
-    wanted = "one of its own" if asked is None else external.without_secrets(asked)
-    raise ValueError(
-        f"this folder works for the Prefect server {external.without_secrets(runs_at)}; for {wanted}, first: pear down"
-    )
+    wanted = "one of its own" if asked is None else asked
+    raise ValueError(f"this folder works for the Prefect server {runs_at}; for {wanted}, first: pear down")
 
 
 def down(root: Path, *, say: Callable[[str], None] = print) -> bool:
@@ -221,7 +219,7 @@ def _end_all(root: Path) -> str:
     external.forget(state_dir)
     address_file.remove(root)
     if elsewhere:
-        return f"Worker ended; the Prefect server {external.without_secrets(elsewhere)} is not ours and runs on."
+        return f"Worker ended; the Prefect server {elsewhere} is not ours and runs on."
     return "Prefect server and worker ended." if others or left else ""
 
 

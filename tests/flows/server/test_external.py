@@ -40,8 +40,14 @@ def test_a_port_says_nothing_about_somebody_elses_server(tmp_path):
         server.up(make_project(tmp_path / "project"), external_url="http://gpu7:4200", port=4201)
 
 
-def test_secrets_in_an_address_are_not_shown():
-    assert external.without_secrets("https://me:secret@host:1/api") == "https://host:1/api"
+@pytest.mark.parametrize("written", ["https://me:secret@host:1/api", "me:secret@host"])
+def test_an_address_with_a_password_is_refused_and_not_repeated(written, tmp_path):
+    """It would stand in prefect.toml."""
+    root = make_project(tmp_path / "project")
+    with pytest.raises(ValueError, match="without user and password; give them by PREFECT_API_AUTH_STRING") as said:
+        server.up(root, external_url=written)
+    assert "secret" not in str(said.value)
+    assert not (root / "prefect.toml").exists()
 
 
 def test_keys_go_to_somebody_elses_server_only(tmp_path, monkeypatch):
