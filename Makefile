@@ -16,7 +16,7 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	# torch is named in the same command as all else, so that the resolver keeps this very version.
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 --editable ".[demo,dev,docs,dwpose,smplx,train]"
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 --editable ".[dask,demo,dev,docs,dwpose,s3,smplx,train,view]"
 	# Its metadata asks for numpy<2 and jax, which it does not use; 0.10.21 is the last release that carries its models.
 	$(BIN)/python -m pip install --quiet --no-deps mediapipe==0.10.21
 	touch $@
