@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 3000
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
 Links = Literal["follow", "refuse"]
 """What is done with a link that leads outside the root."""
+
+
+def is_address(text: str | Path) -> bool:
+    """Whether a text is an address, such as s3://bucket/labels; as ``Path`` has it, with one slash, it still is."""
+    return _ADDRESS.match(str(text)) is not None
 
 
 def placed(text: str | Path, folder: str | Path = "") -> Path:
@@ -19,10 +27,16 @@ def placed(text: str | Path, folder: str | Path = "") -> Path:
     Nothing else in it is replaced: no variable, no pattern.
 
     Raises:
-        ValueError: it is empty, as of a shell's variable that is not set; or there is no home folder of that name.
+        ValueError: it is empty, as of a shell's variable that is not set; there is no home folder of that name; or it
+            is an address, which as a path would name a folder called s3: or the like.
     """
     if text == "":
         raise ValueError("A path is empty; name a file or folder, or . for the folder itself.")
+    if is_address(text):
+        raise ValueError(
+            f"Expected a file or folder of this machine, got the address {str(text)!r}; give a path (a folder that is "
+            "called so: its absolute path)."
+        )
     try:
         return Path(folder) / Path(text).expanduser()
     except RuntimeError as error:

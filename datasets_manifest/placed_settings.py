@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from datasets_manifest.paths import placed
-from datasets_manifest.settings import Text, place_of, read_section, read_settings, with_overrides, without_none
+from datasets_manifest.settings import Text, dotted, place_of, read_section, read_settings, with_overrides, without_none
 
 T = TypeVar("T")
 
@@ -35,35 +35,40 @@ PathText = Annotated[Text, PlacedBy(lambda text, folder: path_in(folder, text) i
 """A path of a file or folder."""
 
 
-def with_places(value: Any, kind: Any, folder: Path) -> Any:
+def with_places(value: Any, kind: Any, folder: Path, place: tuple[int | str, ...] = ()) -> Any:
     """Settings whose paths are absolute.
 
     Args:
         value: A dataclass of settings, or plain values of it, which need not be right.
         kind: Its class.
         folder: What relative paths in it are relative to; absolute.
+        place: Where in the settings it stands, for messages.
 
     Raises:
-        ValueError: A path begins with a home folder that is not known.
+        ValueError: A path is none, see ``placed``; the setting is named.
     """
     if not _names_places(kind):
         return value
     kind = without_none(kind)
     mark = _mark(kind)
     if mark is not None:
-        return value if value is None else mark.place(value, folder)
+        try:
+            return value if value is None else mark.place(value, folder)
+        except ValueError as error:
+            raise ValueError(f"{dotted(place)}{': ' * bool(place)}{error}") from error
     if dataclasses.is_dataclass(kind):
         kinds = _kinds(kind)
         if isinstance(value, Mapping):
-            return {name: with_places(own, kinds.get(name, Any), folder) for name, own in value.items()}
+            return {name: with_places(own, kinds.get(name, Any), folder, (*place, name)) for name, own in value.items()}
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             own = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
-            changed = {name: with_places(before, kinds[name], folder) for name, before in own.items()}
+            changed = {name: with_places(before, kinds[name], folder, (*place, name)) for name, before in own.items()}
             return dataclasses.replace(value, **{name: new for name, new in changed.items() if new != own[name]})
     elif get_origin(kind) is dict and isinstance(value, Mapping):
-        return {name: with_places(own, get_args(kind)[1], folder) for name, own in value.items()}
+        return {name: with_places(own, get_args(kind)[1], folder, (*place, name)) for name, own in value.items()}
     elif get_origin(kind) is tuple and isinstance(value, list | tuple) and get_args(kind)[1:] == (Ellipsis,):
-        return type(value)(with_places(own, get_args(kind)[0], folder) for own in value)
+        inside = get_args(kind)[0]
+        return type(value)(with_places(own, inside, folder, (*place, number)) for number, own in enumerate(value))
     return value
 
 

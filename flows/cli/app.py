@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from datasets_manifest.paths import placed
 from datasets_manifest.source_date import utc_now
 from flows.cli.annotate import annotate, failures, inspect, masks, retry, status, verify
 from flows.cli.assets import assets
@@ -51,8 +55,24 @@ COMMANDS = (
 )
 """In the order of ``pear --help``."""
 
+
+def _with_paths(command: Callable[..., None]) -> Callable[..., None]:
+    """The command; a path that is none, such as s3://bucket/x, is refused before work is done."""
+
+    @wraps(command)
+    def checked(**given: Any) -> None:
+        with one_sentence():
+            for value in given.values():
+                for path in value if isinstance(value, list) else [value]:
+                    if isinstance(path, Path):
+                        placed(path)
+        command(**given)
+
+    return checked
+
+
 for command in COMMANDS:
-    app.command()(command)
+    app.command()(_with_paths(command))
 
 
 if __name__ == "__main__":

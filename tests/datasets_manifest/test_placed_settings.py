@@ -57,6 +57,21 @@ def test_what_is_no_path_is_left_for_the_reader_to_refuse(wrong):
     assert with_places(wrong, Settings, FOLDER) == wrong
 
 
+@pytest.mark.parametrize(
+    ("stated", "name"),
+    [
+        ({"weights": "s3://b/w"}, "weights"),
+        ({"sources": ["a", "s3:/b"]}, r"sources\[1\]"),
+        ({"roots": {"x.y": "gs://b"}}, r"roots\.x\.y"),
+        ({"output": {"work": "s3://b"}}, r"output\.work"),
+    ],
+)
+def test_an_address_is_refused_by_the_name_of_its_setting(stated, name):
+    for value in (stated, read_settings(Settings, stated, "test")):
+        with pytest.raises(ValueError, match=f"^{name}: Expected a file or folder of this machine"):
+            with_places(value, Settings, FOLDER)
+
+
 def test_replacements_are_placed_by_their_dotted_names():
     typed = {
         "weights": None,
