@@ -1,12 +1,14 @@
 """What a fresh Prefect server needs before the first flow run: work pool, GPU slots, crash detection, deployment.
 
-Every step may be repeated: what is there already is left alone or brought up to date.
+Every step may be repeated: what is there already is left alone or brought up to date. ``python -m
+flows.server.provision`` does it all for the server of ``$PREFECT_API_URL`` and the ``prefect.yaml`` of the folder.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -204,3 +206,20 @@ async def _crash_unfinished(message: str, run_ids: Collection[str] | None) -> in
         for run in runs:
             await client.set_flow_run_state(run.id, Crashed(message=message), force=True)
     return len(runs)
+
+
+def main() -> int:
+    """Gives the server of ``$PREFECT_API_URL`` all it needs; its limit stays if it is there. An exit code."""
+    api_url = os.environ.get("PREFECT_API_URL")
+    if not api_url:
+        print("PREFECT_API_URL names no server, as http://server:4200/api", file=sys.stderr)
+        return 2
+    provision(api_url, gpu_slots=1, keep_limit=True)
+    deployment = deploy(Path.cwd(), os.environ)
+    output, _ = deployment.communicate()
+    print(output)
+    return deployment.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
