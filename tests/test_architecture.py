@@ -56,6 +56,7 @@ ROOMS = {
         "evaluate": {"body_model", "display", "lenses", "metric_files", "posing", "settings", "synthetic"},
         "lineage": set(),
         "review": {"version"},
+        "view": {"annotate", "annotate.plan", "body_model", "posing", "report", "review", "version", "wording"},
         "compare": {"evaluate", "posing", "report"},
         "stats": {"posing", "report"},
         "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},

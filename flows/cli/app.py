@@ -27,6 +27,7 @@ from flows.cli.review import audit, review
 from flows.cli.server import down, up
 from flows.cli.stats import stats
 from flows.cli.train import train, train_photometric
+from flows.cli.view import view
 from tasks.version import code_version
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -50,7 +51,23 @@ def options(
 
 
 COMMANDS = (
-    *(init, annotate, retry, status, failures, inspect, review, audit, verify, stats, compare, lineage, export, masks),
+    *(
+        init,
+        annotate,
+        retry,
+        status,
+        failures,
+        inspect,
+        view,
+        review,
+        audit,
+        verify,
+        stats,
+        compare,
+        lineage,
+        export,
+        masks,
+    ),
     *(train, finetune_renderer, train_photometric, evaluate, predict, config, datasets, assets, up, down),
 )
 """In the order of ``pear --help``."""

@@ -34,13 +34,18 @@ def review(
 
         labels = Workspace.of(load_config(params, parse_settings(settings, params)).output).labels
         path = judge(
-            labels, placed(reviews), sample_id, parsed(verdicts), reviewer=reviewer or _logged_in(), note=note,
+            labels, placed(reviews), sample_id, parsed(verdicts), reviewer=reviewer or logged_in(), note=note,
             audit=audit,
         )  # fmt: skip
         typer.echo(f"{sample_id}: {', '.join(verdicts)}: {path}")
 
 
-def _logged_in() -> str:
+def logged_in() -> str:
+    """Name of the user.
+
+    Raises:
+        ValueError: There is none.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # Of a user number without a name, as in containers.

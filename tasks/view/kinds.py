@@ -1,0 +1,81 @@
+"""What can be looked at, and which scalar columns of it are indexed, as what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from datasets_manifest.schema.ehm_fields import PART_NAMES
+from datasets_manifest.schema.labels import LABEL_SCHEMA, label_schema
+from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
+from datasets_manifest.shards.shard import Shard
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """Columns of a kind of files; the others of a row are read out of its shard when it is looked at."""
+
+    name: str
+    """`labels` or `predictions`."""
+    schema: pa.Schema
+    """Of the whole rows, with every column that some files have."""
+    required: frozenset[str]
+    """Columns that every file has."""
+    words: tuple[str, ...]
+    """Columns of text with few values, to choose among."""
+    flags: tuple[str, ...]
+    """Columns of yes and no."""
+    numbers: tuple[str, ...]
+    """Columns with a smallest and a largest value."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All that are indexed."""
+        return ("sample_id", *self.words, *self.flags, *self.numbers)
+
+    def whole_rows(self, shard: Shard) -> pa.Table:
+        """All rows of a file with all columns that it has."""
+        return shard.table(self.schema, [n for n in self.schema.names if n in self.required or n in shard.schema.names])
+
+
+LABELS = Kind(
+    name="labels",
+    schema=label_schema(by_pixels=True, in_groups=True, has_truth=True, has_mask=True),
+    required=frozenset(LABEL_SCHEMA.names),
+    words=("dataset", "split", "status", "error_code"),
+    flags=tuple(f"{part}_valid" for part in PART_NAMES),
+    numbers=(
+        *(f"{part}_quality" for part in PART_NAMES),
+        *("reproj_rel", *(f"reproj_{part}_px" for part in PART_NAMES), "inlier_ratio"),
+    ),
+)
+PREDICTIONS = Kind(
+    name="predictions",
+    schema=prediction_schema(),
+    required=frozenset(prediction_schema().names),
+    words=("status", "error_code", "bbox_source"),
+    flags=SEEN_COLUMNS,
+    numbers=("detection_score", "frame", "time_s", "track"),
+)
+ROTATIONS = Kind(
+    name="predictions of rotations",
+    schema=rotations_schema(),
+    required=frozenset(rotations_schema().names),
+    words=PREDICTIONS.words,
+    flags=(),
+    numbers=PREDICTIONS.numbers,
+)
+
+
+def kind_of(shard: Shard) -> Kind:
+    """What a file holds.
+
+    Raises:
+        ValueError: Neither labels nor predictions.
+    """
+    names = set(shard.schema.names)
+    for column, kind in (("dataset", LABELS), ("joints_m", PREDICTIONS), ("local_rotations", ROTATIONS)):
+        if {column, "status"} <= names:
+            return kind
+    raise ValueError(f"{shard.path} holds neither labels nor predictions; name the folder of one of them")

@@ -1,0 +1,124 @@
+"""What is looked at: folders, the index of the labels, whether they have changed since. One for all who look.
+
+Nothing here says what somebody looks at: that is in the address of their page.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tasks.view.index import LabelIndex
+from tasks.view.index_file import open_index
+from tasks.view.query import Query
+
+if TYPE_CHECKING:
+    from tasks.annotate.settings import AnnotateConfig
+
+log = logging.getLogger(__name__)
+
+_ORDERS = 16
+"""Orders that are kept, of 4 bytes a row each."""
+_LOOK_SECONDS = 10.0
+"""Between two looks at whether files have changed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """What `pear view` was started with."""
+
+    labels: Path
+    """Folder of labels or predictions."""
+    config: AnnotateConfig
+    """Settings, of which the body, the data sets and the folder of work count."""
+    reviews: Path = Path("reviews")
+    """Folder of the verdicts."""
+    reviewer: str = ""
+    """Who judges."""
+    read_only: bool = False
+    """Whether nothing may be judged or corrected."""
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    """Data set -> folder of its photos, where it is not the planned one."""
+
+    @property
+    def work(self) -> Path:
+        """Folder of intermediate files."""
+        return Path(self.config.output.work)
+
+
+class View:
+    """The state that all pages share."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.index: LabelIndex | None = None
+        """None until it is read."""
+        self.progress = (0, 0)
+        """Shards read, of how many, while the index is made."""
+        self.fault = ""
+        """Why there is no index."""
+        self._reading, self._ordering = threading.Lock(), threading.Lock()
+        self._orders: OrderedDict[tuple[str, Query], np.ndarray] = OrderedDict()
+        self._looked, self._has_changed = time.monotonic(), False
+        self._background: list[Callable[[], None]] = []
+
+    def refresh(self) -> None:
+        """Reads what has changed since the last time; takes seconds to a minute at the first."""
+        with self._reading:
+            try:
+                self.index = LabelIndex(open_index(self.opened.labels, self.opened.work / "view", self._tell))
+                self.fault = ""
+            except (ValueError, OSError) as error:
+                log.warning("%s", error)
+                self.fault = str(error)
+            self._has_changed, self._looked = False, time.monotonic()
+
+    def _tell(self, done: int, total: int) -> None:
+        self.progress = done, total
+
+    def has_changed(self) -> bool:
+        """Whether the labels are no longer those that were indexed; looked at every ten seconds at most."""
+        index = self.index
+        if index is not None and not self._has_changed and time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._has_changed = not index.is_current()
+        return self._has_changed
+
+    def order(self, query: Query) -> np.ndarray:
+        """Numbers of the rows that a query shows, in order, not to be changed.
+
+        Raises:
+            ValueError: The audit that the query names is none, or there is nothing to draw from.
+        """
+        index = self.index
+        assert index is not None
+        key = index.stamp, query.order
+        with self._ordering:
+            if key in self._orders:
+                self._orders.move_to_end(key)
+                return self._orders[key]
+        rows = index.query(query)
+        rows.flags.writeable = False
+        with self._ordering:
+            self._orders[key] = rows
+            while len(self._orders) > _ORDERS:
+                self._orders.popitem(last=False)
+        return rows
+
+    def start_background(self, work: Callable[[], None]) -> None:
+        """Has something done, once, as soon as the first page was sent."""
+        self._background.append(work)
+
+    def first_page_sent(self) -> None:
+        """Starts what was to be done then."""
+        waiting, self._background = self._background, []
+        for work in waiting:
+            threading.Thread(target=work, daemon=True).start()
