@@ -15,12 +15,10 @@ from typing import Literal, get_args
 import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
+from datasets_manifest.sittings import Form
 
 SCHEMA_VERSION = 1
 """Of files of verdicts."""
-
-METADATA_KEY = b"pear_review"
-"""Entry of the Parquet metadata, JSON: ``schema_version`` and ``code_version``."""
 
 Judgement = Literal["accept", "reject", "flag", "none"]
 """`flag`: somebody else should look; `none` takes an earlier verdict back."""
@@ -38,6 +36,16 @@ REVIEW_SCHEMA = pa.schema(
         pa.field("label_digest", pa.string(), nullable=False),
         pa.field("audit", pa.string()),
     ]
+)
+REVIEW_FORM = Form(
+    folder="reviews",
+    noun="verdicts",
+    key=b"pear_review",
+    version=SCHEMA_VERSION,
+    schema=REVIEW_SCHEMA,
+    time="reviewed_utc",
+    about=("sample_id", "part"),
+    words={"part": PART_NAMES, "verdict": JUDGEMENTS},
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from datasets_manifest.reviews.digest import label_digests
-from datasets_manifest.reviews.schema import JUDGEMENTS, METADATA_KEY, REVIEW_SCHEMA, SCHEMA_VERSION
+from datasets_manifest.reviews.schema import REVIEW_FORM
 from datasets_manifest.schema.ehm_fields import PART_NAMES
+from datasets_manifest.sittings import newest, read_sittings, sitting_files
 
 ReviewRule = Literal["ignore", "drop_rejected", "only_accepted"]
 """`drop_rejected`: a part that was rejected is not valid; `only_accepted`: nor is one that nobody accepted; `ignore`:
@@ -36,12 +35,7 @@ class Verdicts:
     @classmethod
     def of(cls, table: pa.Table, path: Path) -> Verdicts:
         """The newest of many verdicts; of two of the same instant, that which comes later in the table."""
-        order = np.argsort(table["reviewed_utc"].cast(pa.int64()).to_numpy(), kind="stable")
-        newest = {}
-        samples, parts = table["sample_id"].to_pylist(), table["part"].to_pylist()
-        for row in order.tolist():
-            newest[samples[row], parts[row]] = row
-        chosen = table.take(pa.array(sorted(newest.values()), pa.int64()))
+        chosen = newest(table, REVIEW_FORM)
         holds = [verdict != "none" for verdict in chosen["verdict"].to_pylist()]
         chosen = chosen.filter(pa.array(holds, pa.bool_())).combine_chunks()
         by_sample: dict[str, list[tuple[int, str, str]]] = {}
@@ -95,9 +89,7 @@ def read_verdicts(folder: Path | str, *, audit: str | None = None) -> Verdicts:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"reviews: there is no folder {root}; correct the path, or leave it out to obey no verdict")
-    files = sorted(path for path in root.rglob("*.parquet") if not path.name.startswith("."))
-    tables = [_read(path) for path in files]
-    table = pa.concat_tables(tables) if tables else REVIEW_SCHEMA.empty_table()
+    table = read_sittings(sitting_files(root), REVIEW_FORM)
     if audit is not None:
         table = table.filter(pa.array([own == audit for own in table["audit"].to_pylist()], pa.bool_()))
     return Verdicts.of(table, root)
@@ -157,21 +149,3 @@ class Obedience:
             len(verdicts) for sample, verdicts in self._verdicts.of_sample.items() if sample not in self._seen
         )
         return self._counts
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path, partitioning=None)
-        stated = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"null"))
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise ValueError(f"reviews: {path} cannot be read ({error}); move it away") from error
-    version = stated.get("schema_version") if isinstance(stated, dict) else None
-    if version != SCHEMA_VERSION or not table.schema.equals(REVIEW_SCHEMA):
-        raise ValueError(
-            f"reviews: {path} is no file of verdicts of version {SCHEMA_VERSION} (it states {version}); move it away,"
-            " or use the program that wrote it"
-        )
-    for name, known in (("part", PART_NAMES), ("verdict", JUDGEMENTS)):
-        if other := sorted(set(map(str, table[name].to_pylist())) - set(known)):
-            raise ValueError(f"reviews: {path} has the {name} {other[0]!r}, expected {', '.join(known)}; move it away")
-    return table

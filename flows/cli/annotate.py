@@ -187,6 +187,7 @@ def status(
     """Show what is done, read from the files; and whether a server is up."""
     with one_sentence():
         from flows.server.local_server import status as server_status
+        from tasks.annotate.look.corrections import correction_lines, correction_states
         from tasks.annotate.look.status import dataset_states, status_lines
         from tasks.annotate.settings import Origin
         from tasks.annotate.workspace import Workspace
@@ -197,9 +198,13 @@ def status(
         states = dataset_states(workspace)
         if as_json:
             datasets = [asdict(state) for state in states]
-            typer.echo(json.dumps({"datasets": datasets, "server": server.url if server.healthy else None}, indent=2))
+            corrected = [asdict(state) for state in correction_states(workspace, config)]
+            found = {"datasets": datasets, "corrections": corrected}
+            typer.echo(json.dumps({**found, "server": server.url if server.healthy else None}, indent=2))
             return
         for line in status_lines(states, workspace, config.run.workers, origin):
+            typer.echo(line)
+        for line in correction_lines(correction_states(workspace, config), workspace, origin):
             typer.echo(line)
         typer.echo(f"server: {server.url if server.healthy else 'not running (pear up starts one)'}")
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.corrections.kept import NONE, Corrections
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE
 from datasets_manifest.shards.footer import Footer
 from model.body.ehms import EHMs
@@ -98,7 +99,18 @@ def pixel_entries(config: AnnotateConfig) -> list[dict[str, Any]]:
     return [{"part": part, **dataclasses.asdict(info)} for part, info in found.items()]
 
 
-def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Mapping[str, Any]) -> Footer:
+def corrected_inputs(inputs_hash: str, corrections: Corrections) -> str:
+    """Hash of what labels are made from: of their plan alone, as it always was, where nothing is corrected."""
+    return config_hash([inputs_hash, corrections.digest]) if corrections else inputs_hash
+
+
+def step_footer(
+    step: str,
+    config: AnnotateConfig,
+    shard: ShardRef,
+    planned: Mapping[str, Any],
+    corrections: Corrections = NONE,
+) -> Footer:
     """The footer of a shard's file at a step.
 
     Args:
@@ -106,10 +118,13 @@ def step_footer(step: str, config: AnnotateConfig, shard: ShardRef, planned: Map
         config: All settings.
         shard: Which shard.
         planned: Manifest entry of its plan, which says which photos and annotations it is about.
+        corrections: Of people in its photos, which concern the labels alone.
     """
     parts = PARTS if step == "refine" else (step,)
     read = ("inputs_hash",) if step == "refine" else ("parts_hash", "unmasked_hash", "inputs_hash")
     inputs = next(planned[name] for name in read if name in planned)
+    if step == "refine":
+        inputs = corrected_inputs(inputs, corrections)
     further = pixel_entries(config) if step == "refine" else []
     return Footer(
         config=step_config(step, config, in_groups="parts_hash" in planned),

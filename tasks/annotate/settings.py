@@ -66,6 +66,8 @@ class OutputConfig:
     """Intermediate files."""
     labels: PathText = "labels"
     """Published labels."""
+    corrections: PathText = "corrections"
+    """Keypoints that people corrected, which the refinement obeys; see docs/reviews.md."""
     report: PathText = "reports/annotate"
     """The page a person looks at, and the picture of the error distribution."""
     metrics: PathText = "metrics/annotate.json"

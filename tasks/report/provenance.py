@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_manifest.canonical import canonical_json
 from datasets_manifest.shards.footer import Footer
+
+_OF_SHARDS = ("inputs_hash", "corrections")
+"""Entries of a manifest in which the shards of a data set differ."""
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class Provenance:
     created: tuple[str, str] = ("", "")
     """When the first and the last shard were written."""
     num_shards: int = 0
+    corrections: Counter[str] = field(default_factory=Counter)
+    """People, keypoints, and stale corrections, of all shards."""
 
     def add(self, footer: Footer) -> None:
         """Takes the footer of a shard."""
@@ -31,7 +37,8 @@ class Provenance:
         self.config_hashes.add(footer.config_hash)
         self.code_versions.add(footer.code_version)
         self.schema_versions.add(footer.schema_version)
-        data_set = {name: value for name, value in footer.manifest.items() if name != "inputs_hash"}
+        data_set = {name: value for name, value in footer.manifest.items() if name not in _OF_SHARDS}
+        self.corrections.update(footer.manifest.get("corrections", {}))
         for known, values in (
             (self.body_models, [footer.body_model]),
             (self.manifests, [data_set]),

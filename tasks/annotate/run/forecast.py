@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.manifest import open_adapter
+from tasks.annotate.corrections import corrections_of
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.places import check_places
@@ -54,8 +55,10 @@ def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tup
         with_rows(records, manifest), config.run.images_per_shard
     ):
         shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        planned = plan_footer(shard, plan_table(photos, manifest), photos, manifest, images)
-        labels = step_footer("refine", config, shard, planned.manifest)
+        table = plan_table(photos, manifest)
+        planned = plan_footer(shard, table, photos, manifest, images)
+        corrections = corrections_of(map(str, table["sample_id"].to_pylist()), shard, config)
+        labels = step_footer("refine", config, shard, planned.manifest, corrections)
         done += done_footer(workspace.step_path("refine", shard), labels) is not None
         shards += 1
     return inventory.summary, done, shards

@@ -9,9 +9,10 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.schema.labels import SCHEMA_VERSION
 from datasets_manifest.shards.journal import Entry, file_key
 from model.estimators.base import PARTS
+from tasks.annotate.corrections import shard_corrections
 from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.look.status import recorded_failures
-from tasks.annotate.provenance import step_config
+from tasks.annotate.provenance import corrected_inputs, step_config
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_paths
@@ -31,7 +32,7 @@ class RunJournal:
         made with the present settings and plan, their part files are there, and no failure is recorded."""
         own, journal = self._workspace, self._journal
         planned = {
-            shard: plan.inputs_hash
+            shard: corrected_inputs(plan.inputs_hash, shard_corrections(shard, own, config))
             for shard, plan in finished_files(own, "plan", journal)
             if isinstance(plan, Entry) and shard in shards
         }

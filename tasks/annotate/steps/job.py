@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
+from datasets_manifest.corrections.kept import NONE, Corrections
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
 from datasets_manifest.shards.shard import Shard, finished_footer
+from tasks.annotate.corrections import shard_corrections
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig
+from tasks.annotate.steps.corrected import CorrectionCount, obey
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 from tasks.body_model import people_size
 
@@ -51,8 +55,33 @@ class ShardJob:
         """The footer that the shard's file has at a step, with the present settings and plan."""
         with self._lock:
             if step not in self._footers:
-                self._footers[step] = step_footer(step, self.config, self.shard, self.plan.footer.manifest)
+                corrections = self.corrections if step == "refine" else NONE
+                self._footers[step] = step_footer(step, self.config, self.shard, self.plan.footer.manifest, corrections)
             return self._footers[step]
+
+    def finished_footer(self, step: str) -> Footer:
+        """The same for a file that is written: with what corrections did to it, if there are any."""
+        footer = self.footer(step)
+        if step != "refine" or not self.corrections:
+            return footer
+        return replace(footer, manifest={**footer.manifest, "corrections": asdict(self._obeyed[1])})
+
+    @cached_property
+    def corrections(self) -> Corrections:
+        """Those of people in the shard's photos that hold, as they are when they are first asked for."""
+        return shard_corrections(self.shard, self.workspace, self.config)
+
+    @cached_property
+    def _obeyed(self) -> tuple[Columns, CorrectionCount]:
+        people = self.columns("keypoints")
+        if not self.corrections:
+            return people, CorrectionCount()
+        return obey(people, self.corrections, self.photos().source)
+
+    @property
+    def corrected_keypoints(self) -> Columns:
+        """Rows of the keypoints as people corrected them."""
+        return self._obeyed[0]
 
     @property
     def in_groups(self) -> bool:

@@ -29,12 +29,25 @@ def refine_labels(job: ShardJob) -> pa.Table:
     Raises:
         ValueError: Part files of different people, or frames of a group that were not taken one after the other.
     """
-    parts = {name: _part(name, job) for name in _PARTS}
+    parts = part_rows(job) | {"keypoints": job.corrected_keypoints}
+    plan, by_pixels = job.columns("plan"), job.config.pixels.renderer is not None
+    if not job.in_groups:
+        return lone_labels(job, parts, by_pixels=by_pixels)
+    has_truth, has_mask = knows_people(plan), has_masks(plan)
+    schema = label_schema(job.size, by_pixels=by_pixels, in_groups=True, has_truth=has_truth, has_mask=has_mask)
+    return grouped_labels(job, parts, schema)
+
+
+def lone_labels(job: ShardJob, parts: dict[str, Columns], *, by_pixels: bool) -> pa.Table:
+    """Labels of people who are fitted each alone.
+
+    Args:
+        job: Their shard.
+        parts: Their rows of the part files; of pixels, those of the whole shard.
+        by_pixels: Whether pixels refine them too.
+    """
     plan = job.columns("plan")
-    by_pixels, has_truth, has_mask = job.config.pixels.renderer is not None, knows_people(plan), has_masks(plan)
-    if job.in_groups:
-        schema = label_schema(job.size, by_pixels=by_pixels, in_groups=True, has_truth=has_truth, has_mask=has_mask)
-        return grouped_labels(job, parts, schema)
+    has_truth, has_mask = knows_people(plan), has_masks(plan)
     photos = plan.take(photo_rows(plan, parts["keypoints"]["sample_id"]))
     has_lens = bool(photos.has("lens_model").any())
     schema = label_schema(job.size, by_pixels=by_pixels, has_lens=has_lens, has_truth=has_truth, has_mask=has_mask)
@@ -62,6 +75,11 @@ def refine_labels(job: ShardJob) -> pa.Table:
         table = table.set_column(table.schema.get_field_index(field.name), own, photos.table[field.name])
     table = with_masks(table, plan) if has_mask else table
     return with_label_source(table, plan, None, own_body(job.config)) if has_truth else table
+
+
+def part_rows(job: ShardJob) -> dict[str, Columns]:
+    """Rows of all people of a shard by part, as they were found."""
+    return {name: _part(name, job) for name in _PARTS}
 
 
 def _part(step: str, job: ShardJob) -> Columns:

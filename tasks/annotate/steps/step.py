@@ -55,7 +55,7 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
             computed = time.perf_counter()
             if job.keep_in is not None:
                 keep(job.workspace, path, job.keep_in)
-            footer = write_shard(path, table, job.footer(step))
+            footer = write_shard(path, table, job.finished_footer(step))
             written = path.stat(), Entry.of(footer, table if step == "refine" else None)
             file_seconds += time.perf_counter() - computed
     except Exception as error:
