@@ -32,7 +32,11 @@ def found_rows(table: pa.Table) -> np.ndarray:
 
 
 def _has_code(table: pa.Table, code: ErrorCode) -> np.ndarray:
-    return table["error_code"].cast(pa.string()).to_numpy(zero_copy_only=False) == code.value
+    return _texts(table["error_code"]) == code.value
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    return column.cast(pa.string()).to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +59,15 @@ class PeopleCount:
     @classmethod
     def of(cls, table: pa.Table) -> PeopleCount:
         """Counts the rows of a shard; a photo has all its rows in one shard."""
-        empty = is_empty_photo(table)
+        states, codes = _texts(table["status"]), _texts(table["error_code"])
+        empty, partial = codes == ErrorCode.NO_PERSON_FOUND.value, states == Status.PARTIAL.value
         return cls(
-            ok=int(has_status(table, Status.OK).sum()),
-            partial=int(has_status(table, Status.PARTIAL).sum()),
-            failed=int((has_status(table, Status.FAILED) & ~empty).sum()),
+            ok=int((states == Status.OK.value).sum()),
+            partial=int(partial.sum()),
+            failed=int(((states == Status.FAILED.value) & ~empty).sum()),
             photos=pc.count_distinct(table["image"]).as_py(),
             empty_photos=int(empty.sum()),
-            bridged=int((has_status(table, Status.PARTIAL) & is_bridged(table)).sum()),
+            bridged=int((partial & (codes == ErrorCode.BRIDGED.value)).sum()),
         )
 
     def __add__(self, other: PeopleCount) -> PeopleCount:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -143,8 +144,8 @@ class Entry(RowCounts):
 
 def failed_rows(labels: pa.Table) -> tuple[FailedRow, ...]:
     """The people without a label among rows of labels; photos without people are none."""
-    failed = labels.filter(pa.array(has_status(labels, Status.FAILED) & ~is_empty_photo(labels)))
-    columns = [failed[name].to_pylist() for name in ("sample_id", "error_code", "error_detail")]
+    failed = pa.array(np.flatnonzero(has_status(labels, Status.FAILED) & ~is_empty_photo(labels)))
+    columns = [labels[name].take(failed).to_pylist() for name in ("sample_id", "error_code", "error_detail")]
     return tuple(
         FailedRow(sample_id=name, code=code, detail=detail) for name, code, detail in zip(*columns, strict=True)
     )

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from datasets_manifest.schema.people import PeopleCount, is_bridged, is_empty_ph
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.posing import JointBody
+from tasks.report.counts import Group, Reason
 from tasks.report.figures import PART_TITLES, finite
-from tasks.report.pixels import COUNTED, PixelGains, gain_text, has_pixels, shown_labels
+from tasks.report.pixels import COUNTED, gain_text, has_pixels, shown_labels
 from tasks.report.provenance import Provenance
 from tasks.report.settings import ReportConfig
 from tasks.report.tracks import TrackStatistics
@@ -36,41 +36,14 @@ NUMBERS = (
     *(f"reproj_{part}_px" for part in PART_NAMES),
 )
 FLAGS = tuple(f"{part}_valid" for part in PART_NAMES)
+_COUNTED_COLUMNS = [
+    *("sample_id", "dataset", "split", "image", "status", "error_code", "error_detail", "converged"),
+    *(*NUMBERS, *FLAGS),
+]
+_ROWS_AT_ONCE = 4096
+"""Rows of small shards that are counted together: most of what a shard of a few rows costs is not for its rows."""
 _STATES = (*Status, ErrorCode.BRIDGED)
 """Who is bridged was not found: figures of labels are of the others."""
-
-
-@dataclass(slots=True)
-class Reason:
-    """How often an error code occurs."""
-
-    example: str
-    """Sample that has it."""
-    detail: str
-    """What is said of that sample."""
-    count: int = 0
-    """People."""
-    failed: int = 0
-    """Those of them without a label."""
-
-
-@dataclass(slots=True)
-class Group:
-    """What is counted of one split of a data set."""
-
-    count: PeopleCount = field(default_factory=PeopleCount)
-    """People by status, and photos."""
-    accepted: Counter[str] = field(default_factory=Counter)
-    """Valid parts of the people with a label."""
-    converged: int = 0
-    """People whose fit converged."""
-    pixels: PixelGains = field(default_factory=PixelGains)
-    """What pixels changed."""
-
-    @property
-    def labelled(self) -> int:
-        """People with a label, without those who are bridged."""
-        return self.count.people - self.count.failed - self.count.bridged
 
 
 class LabelStatistics:
@@ -81,10 +54,10 @@ class LabelStatistics:
         self.config = config or ReportConfig()
         self.tracks = TrackStatistics(self.config, body)
         self.provenance = Provenance()
-        self.groups: dict[tuple[str, str], Group] = defaultdict(Group)
-        """By data set and split."""
-        self.reasons: dict[str, Reason] = {}
-        """By error code."""
+        self._groups: dict[tuple[str, str], Group] = defaultdict(Group)
+        self._reasons: dict[str, Reason] = {}
+        self._waiting: list[pa.Table] = []
+        self._num_waiting = 0
         self._paths: list[str] = []
         self._ends = array("q")
         self._numbers = {name: array("f") for name in NUMBERS}
@@ -108,33 +81,66 @@ class LabelStatistics:
         return statistics
 
     @property
+    def groups(self) -> dict[tuple[str, str], Group]:
+        """By data set and split."""
+        self._count_waiting()
+        return self._groups
+
+    @property
+    def reasons(self) -> dict[str, Reason]:
+        """By error code."""
+        self._count_waiting()
+        return self._reasons
+
+    @property
     def num_rows(self) -> int:
         """N."""
-        return len(self._states)
+        return len(self._states) + self._num_waiting
 
     def add(self, shard: Shard, table: pa.Table) -> None:
-        """Counts the rows of a shard."""
-        columns, first = Columns(table), self.num_rows
+        """Takes the rows of a shard."""
         self.provenance.add(shard.footer)
         self._paths.append(str(shard.path))
-        self._ends.append(first + table.num_rows)
+        self._ends.append(self.num_rows + table.num_rows)
+        if has_groups(shard):
+            self.tracks.add(shard)
+        if has_pixels(shard):
+            self._count_waiting()
+            self._count(table, shard.columns(label_schema(by_pixels=True), COUNTED))
+            return
+        self._waiting.append(table.select(_COUNTED_COLUMNS))
+        self._num_waiting += table.num_rows
+        if self._num_waiting >= _ROWS_AT_ONCE:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        if self._waiting:
+            table = pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks()
+            self._waiting, self._num_waiting = [], 0
+            self._count(table)
+
+    def _count(self, table: pa.Table, pixels: Columns | None = None) -> None:
+        """Counts rows, with ``COUNTED`` of those that were refined by pixels."""
+        columns, first = Columns(table), len(self._states)
         for name in NUMBERS:
             self._numbers[name].frombytes(columns[name].astype(np.float32).tobytes())
         states, codes, ids = columns["status"], columns["error_code"], columns["sample_id"]
         is_failed = states == Status.FAILED.value
         states = np.where(~is_failed & is_bridged(table), ErrorCode.BRIDGED.value, states)
         is_labelled = np.isin(states, (Status.OK.value, Status.PARTIAL.value))
-        self._states.extend(_STATES.index(state) for state in states)
-        pixels = shard.columns(label_schema(by_pixels=True), COUNTED) if has_pixels(shard) else None
+        numbers = np.zeros(len(states), np.int8)
+        for number, state in enumerate(_STATES):
+            numbers[states == state.value] = number
+        self._states.frombytes(numbers.tobytes())
         self._count_groups(columns, is_labelled, pixels)
-        if has_groups(shard):
-            self.tracks.add(shard)
         if pixels is not None:
             self._rank_gains(pixels["photometric_gain"], ids, first)
-        for row in np.flatnonzero(columns.has("error_code") & ~is_empty_photo(table)):
-            reason = self.reasons.setdefault(codes[row], Reason(ids[row], columns["error_detail"][row] or ""))
-            reason.count += 1
-            reason.failed += bool(is_failed[row])
+        stated = columns.has("error_code") & ~is_empty_photo(table)
+        for code in dict.fromkeys(codes[stated]):
+            rows = np.flatnonzero(stated & (codes == code))
+            reason = self._reasons.setdefault(code, Reason(ids[rows[0]], columns["error_detail"][rows[0]] or ""))
+            reason.count += len(rows)
+            reason.failed += int(is_failed[rows].sum())
         errors = np.where(np.isfinite(columns["reproj_rel"]), columns["reproj_rel"], -1.0)
         least = -self._worst[-1][0] if len(self._worst) >= self.config.num_worst > 0 else -np.inf
         new = [
@@ -143,7 +149,8 @@ class LabelStatistics:
         self._worst = heapq.nsmallest(self.config.num_worst, [*self._worst, *new])
         for part, worst in self._worst_of_part.items():
             quality = np.where(columns[f"{part}_valid"], columns[f"{part}_quality"], np.nan)
-            new = [(float(quality[row]), ids[row], first + int(row)) for row in np.flatnonzero(np.isfinite(quality))]
+            most = worst[-1][0] if len(worst) >= self.config.num_worst_of_part > 0 else np.inf
+            new = [(float(quality[row]), ids[row], first + int(row)) for row in np.flatnonzero(quality <= most)]
             worst[:] = heapq.nsmallest(self.config.num_worst_of_part, [*worst, *new])
         for row in np.flatnonzero(is_failed):
             own = self._failed[codes[row]]
@@ -158,31 +165,35 @@ class LabelStatistics:
         self._gained_most = heapq.nsmallest(self.config.num_by_pixels, [*self._gained_most, *new])
 
     def _count_groups(self, columns: Columns, is_labelled: np.ndarray, pixels: Columns | None) -> None:
-        names = list(zip(columns["dataset"], columns["split"], strict=True))
-        for name in dict.fromkeys(names):
-            group = self.groups[name]
-            rows = np.array([own == name for own in names])
-            group.count += PeopleCount.of(columns.table.filter(pa.array(rows)))
-            group.accepted.update(
-                {part: int(columns[f"{part}_valid"][rows & is_labelled].sum()) for part in PART_NAMES}
-            )
-            group.converged += int(columns["converged"][rows & is_labelled].sum())
+        groups = np.zeros(columns.num_rows, np.int16)
+        datasets, splits = columns["dataset"], columns["split"]
+        for name in dict.fromkeys(zip(datasets, splits, strict=True)):
+            group = self._groups[name]
+            number = list(self._groups).index(name)
+            rows = (datasets == name[0]) & (splits == name[1])
+            groups[rows] = number
+            table = columns.table if rows.all() else columns.table.filter(pa.array(rows))
+            group.count += PeopleCount.of(table)
+            counted = rows & is_labelled
+            group.accepted.update({part: int(columns[f"{part}_valid"][counted].sum()) for part in PART_NAMES})
+            group.converged += int(columns["converged"][counted].sum())
             if pixels is not None:
-                group.pixels.add(pixels.take(rows & is_labelled))
-        number_of = {name: number for number, name in enumerate(self.groups)}
-        self._group_of_row.extend(number_of[name] for name in names)
+                group.pixels.add(pixels.take(counted))
+        self._group_of_row.frombytes(groups.tobytes())
 
     def numbers(self, name: str, group: tuple[str, str] | None = None, *, labelled: bool = False) -> np.ndarray:
         """A column of ``NUMBERS`` (N,) as float64, NaN where a row has no value; of one group or of all."""
+        groups = list(self.groups)
         values = np.frombuffer(self._numbers[name], np.float32)
         rows = np.ones(len(values), bool)
         if group is not None:
-            rows &= np.frombuffer(self._group_of_row, np.int16) == list(self.groups).index(group)
+            rows &= np.frombuffer(self._group_of_row, np.int16) == groups.index(group)
         if labelled:
             rows &= self._is_labelled()
         return values[rows].astype(np.float64)
 
     def _is_labelled(self) -> np.ndarray:
+        self._count_waiting()
         return np.frombuffer(self._states, np.int8) < _STATES.index(Status.FAILED)
 
     @property
@@ -197,6 +208,7 @@ class LabelStatistics:
     def choose(self) -> tuple[list[int], list[int], list[int], list[int]]:
         """Rows to draw: the largest errors, random ones of the rest, failed people of as many reasons as can be, and
         photos without people."""
+        self._count_waiting()
         worst = [row for _, _, row in self._worst]
         rest = self._is_labelled()
         rest[worst] = False
@@ -208,17 +220,19 @@ class LabelStatistics:
 
     def worst_parts(self) -> list[int]:
         """Rows of the lowest quality of accepted hands and faces; each person once."""
+        self._count_waiting()
         parts = (self._worst_of_part[part] for part in PART_NAMES if part != "body")
         return list(dict.fromkeys(row for worst in parts for _, _, row in worst))
 
     def changed_most(self) -> list[int]:
         """Rows of whom a part gained most by pixels, the largest gain first."""
+        self._count_waiting()
         return [row for _, _, row in self._gained_most]
 
     def worst_of(self, groups: Sequence[tuple[str, str]]) -> int | None:
         """The person with the largest relative error among some groups; None if nobody there has a label with one."""
-        errors = np.frombuffer(self._numbers["reproj_rel"], np.float32)
         known = [number for number, name in enumerate(self.groups) if name in groups]
+        errors = np.frombuffer(self._numbers["reproj_rel"], np.float32)
         asked = self._is_labelled() & np.isin(np.frombuffer(self._group_of_row, np.int16), known) & np.isfinite(errors)
         return int(np.argmax(np.where(asked, errors, -np.inf))) if asked.any() else None
 

@@ -9,7 +9,7 @@ from typing import Any
 from datasets_manifest.canonical import canonical_json
 from datasets_manifest.shards.footer import Footer
 
-_OF_SHARDS = ("inputs_hash", "corrections")
+_OF_SHARDS = ("inputs_hash", "unmasked_hash", "parts_hash", "corrections")
 """Entries of a manifest in which the shards of a data set differ."""
 
 
@@ -28,6 +28,8 @@ class Provenance:
     num_shards: int = 0
     corrections: Counter[str] = field(default_factory=Counter)
     """People, keypoints, and stale corrections, of all shards."""
+    _last: tuple[Any, ...] = ()
+    """What the last shard stated: most state the same, and to tell values apart by their text is dear."""
 
     def add(self, footer: Footer) -> None:
         """Takes the footer of a shard."""
@@ -37,8 +39,12 @@ class Provenance:
         self.config_hashes.add(footer.config_hash)
         self.code_versions.add(footer.code_version)
         self.schema_versions.add(footer.schema_version)
-        data_set = {name: value for name, value in footer.manifest.items() if name not in _OF_SHARDS}
         self.corrections.update(footer.manifest.get("corrections", {}))
+        data_set = {name: value for name, value in footer.manifest.items() if name not in _OF_SHARDS}
+        stated = (footer.body_model, data_set, footer.estimators)
+        if stated == self._last:
+            return
+        self._last = stated
         for known, values in (
             (self.body_models, [footer.body_model]),
             (self.manifests, [data_set]),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 
 from datasets_manifest.schema.labels import ErrorCode
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
@@ -72,9 +73,11 @@ def shard_failures(workspace: Workspace, shards: Iterable[ShardRef], origin: Ori
 
 def row_failures(shard: ShardRef, rows: Iterable[FailedRow], origin: Origin) -> Iterator[Failure]:
     """The people without a label among the rows of a shard."""
+    whose = _of_shard(shard, origin)
     for row in rows:
-        told = {"sample_id": row["sample_id"], "code": row["code"], "reason": row["detail"] or ""}
-        yield Failure(step="refine", **told, **_of_shard(shard, origin))
+        yield Failure(
+            step="refine", sample_id=row["sample_id"], code=row["code"], reason=row["detail"] or "", **whose
+        )
 
 
 def refused_failures(workspace: Workspace, groups: Iterable[Group], origin: Origin) -> Iterator[Failure]:
@@ -159,12 +162,10 @@ def csv_lines(failures: Iterable[Failure], *, header: bool = False) -> Iterator[
     """The failures as lines of CSV."""
     names = [f.name for f in fields(Failure)]
     out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    if header:
-        writer.writeheader()
-        yield out.getvalue()
-    for failure in failures:
+    writer = csv.writer(out, lineterminator="\n")
+    rows = ([getattr(failure, name) for name in names] for failure in failures)
+    for row in itertools.chain([names] if header else [], rows):
         out.seek(0)
         out.truncate()
-        writer.writerow(asdict(failure))
+        writer.writerow(row)
         yield out.getvalue()

@@ -10,7 +10,7 @@ import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +31,6 @@ from model.renderer.overlay import encode_png
 from tasks.annotate.commands import command, retry_command
 from tasks.annotate.finished import open_journal
 from tasks.annotate.look.failures import (
-    Failure,
     FailureCounts,
     csv_lines,
     refused_failures,
@@ -189,7 +188,8 @@ class _Reader:
         origin: Origin,
         files: ExitStack,
     ) -> None:
-        self.statistics = LabelStatistics(body=JointBody(labelled_body(config)))
+        self._body = labelled_body(config)
+        self.statistics = LabelStatistics(body=JointBody(self._body))
         self._workspace, self._config, self._shards = workspace, config, shards
         self._origin = replace(origin, is_told_in_files=True)
         self._plans = {_group(plan): plan for plan in plans}
@@ -216,20 +216,17 @@ class _Reader:
         if shard is None or (group := shard.group) not in self._plans:
             return
         self.columns.add(shard, labels)
-        if labels.footer.num_failed and shard in self._shards:
-            self._failed_rows[group].writelines(
-                json.dumps(asdict(failure)) + "\n" for failure in row_failures(shard, entry.failures, self._origin)
-            )
+        if entry.failures and shard in self._shards:
+            self._failed_rows[group].write(json.dumps([shard.index, entry.failures]) + "\n")
         if group not in self._evaluations:
             known = reference_records(self._plans[group].manifest)
-            body = labelled_body(self._config)
-            self._evaluations[group] = None if known is None else LabelEvaluation(known, body)
+            self._evaluations[group] = None if known is None else LabelEvaluation(known, self._body)
         evaluation = self._evaluations[group]
         if evaluation is not None:
             evaluation.add(Columns(table))
 
     def _check_body(self, labels: Shard) -> None:
-        expected, found = labelled_body(self._config).assets.entry, labels.footer.body_model
+        expected, found = self._body.assets.entry, labels.footer.body_model
         if body_identity(found) not in (None, body_identity(expected)):
             raise ShardError(
                 f"Shard {labels.path} is of the body {body_name(found)}, the settings have {body_name(expected)}; it "
@@ -240,9 +237,11 @@ class _Reader:
         """Lines of the table of all failures: failed shards, what got no row, people by the order of the data sets."""
         yield from csv_lines(counts.counted(shard_failures(self._workspace, self._shards, self._origin)), header=True)
         yield from csv_lines(counts.counted(refused_failures(self._workspace, self._plans, self._origin)))
-        for rows in self._failed_rows.values():
+        for (dataset, split), rows in self._failed_rows.items():
             rows.seek(0)
-            yield from csv_lines(counts.counted(Failure(**json.loads(line)) for line in rows))
+            for index, failures in map(json.loads, rows):
+                shard = ShardRef(dataset=dataset, split=split, index=index)
+                yield from csv_lines(counts.counted(row_failures(shard, failures, self._origin)))
 
     def metrics(self, plan: DatasetPlan) -> dict[str, Any]:
         """Counts, accepted parts, reprojection errors and, where people are known, errors of one data set."""

@@ -32,8 +32,10 @@ class SameColumns:
     def add(self, shard: ShardRef, labels: Shard) -> None:
         """Takes the columns of a file; one of an earlier schema version is left as it is."""
         if labels.footer.schema_version == SCHEMA_VERSION:
-            schema = labels.schema.remove_metadata()
-            self._found.setdefault(shard.group, {}).setdefault(schema, array("q")).append(shard.index)
+            found = self._found.setdefault(shard.group, {})
+            last = next(reversed(found), None)  # Files in turn have mostly the same, and a hash of all columns is dear.
+            schema = last if last is not None and last.equals(labels.schema) else labels.schema
+            found.setdefault(schema, array("q")).append(shard.index)
 
     def give(self, workspace: Workspace) -> int:
         """Writes the files anew that lack columns which others of their data set and split have; what they say of how
