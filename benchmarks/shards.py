@@ -11,6 +11,7 @@ commands; ``pear annotate`` finds everything done.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,12 +35,14 @@ from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.schema.part_files import PART_SCHEMAS
+from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.workspace import STEPS, SplitShards, Workspace
 
 DATASET = "stub"
+_SHARDS_AT_ONCE = 64
 _MANIFEST = """
 id: stub
 version: "1"
@@ -91,14 +95,20 @@ def write_stubs(folder: Path, rows: int, rows_per_shard: int) -> None:
     settings_in(folder).write_text(f"annotate: {{datasets: [{folder / 'stub.yaml'}], run: {run}}}\n")
     config, workspace = load_config(settings_in(folder)), workspace_in(folder)
     _plan(folder, rows, workspace)
-    for shard in _shards(rows, rows_per_shard):
-        first = shard.index * rows_per_shard
-        count = min(rows_per_shard, rows - first)
-        planned = read_footer(workspace.plan_path(shard)).manifest
+    shards = iter(_shards(rows, rows_per_shard))
+    footers: dict[str, Footer] = {}
+    while block := list(itertools.islice(shards, _SHARDS_AT_ONCE)):
+        first = block[0].index * rows_per_shard
+        manifests = [read_footer(workspace.plan_path(shard)).manifest for shard in block]
         for step in STEPS:
             schema = LABEL_SCHEMA if step == "refine" else PART_SCHEMAS[step]
-            footer = step_footer(step, config, shard, planned)
-            write_shard(workspace.step_path(step, shard), _table(first, count, schema), footer)
+            table = _table(first, min(len(block) * rows_per_shard, rows - first), schema)
+            known = footers.setdefault(step, step_footer(step, config, block[0], manifests[0]))
+            for k, (shard, planned) in enumerate(zip(block, manifests, strict=True)):
+                stated = {name: planned[name] for name in known.manifest}
+                footer = replace(known, manifest=stated, shard=f"{shard.index:05d}")
+                own = table.slice(k * rows_per_shard, rows_per_shard)
+                write_shard(workspace.step_path(step, shard), own, footer)
 
 
 def _shards(rows: int, rows_per_shard: int) -> SplitShards:

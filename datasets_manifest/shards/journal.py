@@ -21,6 +21,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datasets_manifest.files import whole_file
@@ -144,7 +145,7 @@ class Entry(RowCounts):
 
 def failed_rows(labels: pa.Table) -> tuple[FailedRow, ...]:
     """The people without a label among rows of labels; photos without people are none."""
-    failed = pa.array(np.flatnonzero(has_status(labels, Status.FAILED) & ~is_empty_photo(labels)))
+    failed = pa.array(np.flatnonzero(has_status(labels, Status.FAILED) & ~is_empty_photo(labels)), pa.int64())
     columns = [labels[name].take(failed).to_pylist() for name in ("sample_id", "error_code", "error_detail")]
     return tuple(
         FailedRow(sample_id=name, code=code, detail=detail) for name, code, detail in zip(*columns, strict=True)
@@ -169,6 +170,8 @@ _Place = tuple[str, int, int]
 """Key of a file, its size and its time of change."""
 _PLACE = ("key", "size", "mtime_ns")
 """The columns of it."""
+_COUNTS = tuple(name for name in _SCHEMA.names if name.endswith("_count") or name.startswith("num_"))
+_SMALL = tuple(name for name in _SCHEMA.names if name not in (*_PLACE, *_LARGE))
 
 
 class Journal:
@@ -179,7 +182,7 @@ class Journal:
         self._folder = folder
         self._files: list[Path] = []
         self._table = _EMPTY
-        self._columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names if name not in _LARGE}
+        self._columns: dict[str, list[Any]] = {}
         self._rows: dict[_Place, int] = {}
         self._added: dict[_Place, Entry] = {}
         self._num_added = 0
@@ -191,10 +194,9 @@ class Journal:
         """Puts entries behind those that are there; it costs what these cost, however many there are."""
         first = self._table.num_rows
         self._table = pa.concat_tables([self._table, table])
-        new = {name: table[name].to_pylist() for name in self._columns}
-        for name, column in self._columns.items():
-            column += new[name]
-        self._rows |= {place: first + row for row, place in enumerate(zip(*(new[k] for k in _PLACE), strict=True))}
+        self._columns = {}
+        places = zip(*(table[name].to_pylist() for name in _PLACE), strict=True)
+        self._rows |= {place: first + row for row, place in enumerate(places)}
 
     def get(self, key: str, state: os.stat_result) -> Entry | None:
         """The entry of a file as it is now, None if there is none.
@@ -209,10 +211,20 @@ class Journal:
         row = self._rows.get(place)
         return None if row is None else self._entry(row)
 
+    def find(self, key: str, state: os.stat_result) -> int | None:
+        """What ``sum`` calls the entry of a file as it is now, None if there is none or if it is new."""
+        return self._rows.get((key, state.st_size, state.st_mtime_ns))
+
+    def sum(self, found: list[int]) -> Entry:
+        """The counts of some entries together; of no settings."""
+        rows = pa.array(found, pa.int64())
+        counts: dict[str, Any] = {name: int(pc.sum(self._table[name].take(rows)).as_py() or 0) for name in _COUNTS}
+        return Entry(config_hash="", inputs_hash="", schema_version=0, **counts)
+
     def _entry(self, row: int) -> Entry:
+        if not self._columns:
+            self._columns = {name: self._table[name].to_pylist() for name in _SMALL}
         values: dict[str, Any] = {name: column[row] for name, column in self._columns.items()}
-        for name in _PLACE:
-            del values[name]
         if values["failed_count"] > values["empty_count"]:
             values["failures"] = tuple(self._table["failures"][row].as_py())
         if values["num_photos"]:

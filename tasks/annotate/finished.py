@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry, Journal, file_key
 from datasets_manifest.shards.shard import Shard
-from datasets_manifest.shards.snapshot import shard_entries
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.workspace import Group, ShardRef, Workspace, numbered_files
 
 
 def open_journal(workspace: Workspace) -> Journal:
@@ -19,22 +20,47 @@ def open_journal(workspace: Workspace) -> Journal:
 
 def finished_files(workspace: Workspace, step: str, journal: Journal) -> Iterator[tuple[ShardRef, Entry | ShardError]]:
     """The shards that have a file at a step (or of ``plan``), in order, and what it says, or why it cannot be read."""
-    for file in shard_entries(workspace.step_folder(step)):
-        *_, dataset, split, name = file.path.split("/")  # a path object costs ten times as much as all else here
-        number = name.removesuffix(".parquet")
-        if not number.isdecimal():
-            continue
-        shard = ShardRef(dataset=dataset, split=split, index=int(number))
+    for (dataset, split), index, file in numbered_files(workspace.step_folder(step)):
         key, state = file_key(step, file.path), file.stat()
-        entry = journal.get(key, state)
-        if entry is None:
-            try:
-                with Shard(file.path) as read:
-                    entry = Entry.of(read.footer, read.table(LABEL_SCHEMA) if step == "refine" else None)
-                journal.add(key, state, entry)
-            except FileNotFoundError:
-                continue
-            except ShardError as error:
-                yield shard, error
-                continue
-        yield shard, entry
+        entry = journal.get(key, state) or _read(step, file.path, state, journal)
+        if entry is not None:
+            yield ShardRef(dataset=dataset, split=split, index=index), entry
+
+
+def finished_counts(
+    workspace: Workspace, step: str, journal: Journal, planned: Mapping[Group, Collection[int]]
+) -> Iterator[tuple[Group, int, Entry | ShardError]]:
+    """What the files of a step count: data set and split, number of files, and their counts together; or one file, and
+    why it cannot be read.
+
+    Args:
+        workspace: Where they are.
+        step: Which step.
+        journal: Its entries are taken together, as one of each of a million files would be dear.
+        planned: The shards that count, by data set and split.
+    """
+    found: defaultdict[Group, list[int]] = defaultdict(list)
+    for group, index, file in numbered_files(workspace.step_folder(step)):
+        if index not in planned.get(group, ()):
+            continue
+        key, state = file_key(step, file.path), file.stat()
+        entered = journal.find(key, state)
+        if entered is not None:
+            found[group].append(entered)
+        elif (entry := journal.get(key, state) or _read(step, file.path, state, journal)) is not None:
+            yield group, 1, entry
+    # Reading may have moved entries from memory to the journal's files, never changed their numbers.
+    yield from ((group, len(entered), journal.sum(entered)) for group, entered in found.items())
+
+
+def _read(step: str, path: str, state: os.stat_result, journal: Journal) -> Entry | ShardError | None:
+    """What a file says, which is entered; None where it is gone."""
+    try:
+        with Shard(path) as read:
+            entry = Entry.of(read.footer, read.table(LABEL_SCHEMA) if step == "refine" else None)
+    except FileNotFoundError:
+        return None
+    except ShardError as error:
+        return error
+    journal.add(file_key(step, path), state, entry)
+    return entry

@@ -13,6 +13,7 @@ labels/<dataset>/<split>/<shard>.parquet             the labels, published shard
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets_manifest.shards.snapshot import Group, shard_files
+from datasets_manifest.shards.snapshot import Group, shard_entries
 
 if TYPE_CHECKING:
     from tasks.annotate.settings import OutputConfig
@@ -111,11 +112,20 @@ def shard_of(path: Path) -> ShardRef | None:
     return ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
 
 
+def numbered_files(folder: Path) -> Iterator[tuple[Group, int, os.DirEntry[str]]]:
+    """The files of shards below a folder, in order: data set and split, number, file; those of other names are passed
+    over. For many files: a path object of each would cost ten times as much."""
+    for file in shard_entries(folder):
+        *_, dataset, split, name = file.path.split("/")
+        number = name.removesuffix(".parquet")
+        if number.isdecimal():
+            yield (dataset, split), int(number), file
+
+
 def shard_paths(folder: Path) -> Iterator[tuple[ShardRef, Path]]:
-    """The files of shards below a folder, in order; hidden ones and those of other names are passed over."""
-    for path in shard_files(folder):
-        if (shard := shard_of(path)) is not None:
-            yield shard, path
+    """The same as shards and paths."""
+    for (dataset, split), index, file in numbered_files(folder):
+        yield ShardRef(dataset=dataset, split=split, index=index), Path(file.path)
 
 
 def named_shards(names: Iterable[str], groups: Collection[Group]) -> list[ShardRef]:

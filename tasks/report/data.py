@@ -138,7 +138,8 @@ class LabelStatistics:
         stated = columns.has("error_code") & ~is_empty_photo(table)
         for code in dict.fromkeys(codes[stated]):
             rows = np.flatnonzero(stated & (codes == code))
-            reason = self._reasons.setdefault(code, Reason(ids[rows[0]], columns["error_detail"][rows[0]] or ""))
+            example, detail = str(ids[rows[0]]), str(columns["error_detail"][rows[0]] or "")
+            reason = self._reasons.setdefault(code, Reason(example, detail))
             reason.count += len(rows)
             reason.failed += int(is_failed[rows].sum())
         errors = np.where(np.isfinite(columns["reproj_rel"]), columns["reproj_rel"], -1.0)

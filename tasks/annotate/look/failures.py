@@ -75,9 +75,7 @@ def row_failures(shard: ShardRef, rows: Iterable[FailedRow], origin: Origin) -> 
     """The people without a label among the rows of a shard."""
     whose = _of_shard(shard, origin)
     for row in rows:
-        yield Failure(
-            step="refine", sample_id=row["sample_id"], code=row["code"], reason=row["detail"] or "", **whose
-        )
+        yield Failure(step="refine", sample_id=row["sample_id"], code=row["code"], reason=row["detail"] or "", **whose)
 
 
 def refused_failures(workspace: Workspace, groups: Iterable[Group], origin: Origin) -> Iterator[Failure]:

@@ -10,10 +10,10 @@ from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
 from tasks.annotate.commands import command
-from tasks.annotate.finished import finished_files, open_journal
+from tasks.annotate.finished import finished_counts, open_journal
 from tasks.annotate.settings import Origin
 from tasks.annotate.summary import seconds_a_shard
-from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_of, shard_paths
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, numbered_files, shard_of, shard_paths
 from tasks.display import clock
 from tasks.wording import counted
 
@@ -78,19 +78,24 @@ def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
     return (shard for shard, _ in shard_paths(workspace.work / "plan"))
 
 
+def planned_numbers(workspace: Workspace) -> dict[Group, set[int]]:
+    """The same by data set and split."""
+    planned: defaultdict[Group, set[int]] = defaultdict(set)
+    for group, index, _ in numbered_files(workspace.work / "plan"):
+        planned[group].add(index)
+    return dict(planned)
+
+
 def dataset_states(workspace: Workspace) -> list[DatasetState]:
     """How far each planned split of a data set is, in order of their names."""
-    planned: defaultdict[Group, set[int]] = defaultdict(set)
-    for shard in planned_shards(workspace):
-        planned[shard.group].add(shard.index)
+    planned = planned_numbers(workspace)
     states = {
         group: DatasetState(dataset=group[0], split=group[1], planned=len(planned[group])) for group in sorted(planned)
     }
     journal = open_journal(workspace)
     for step in STEPS:
-        for shard, entry in finished_files(workspace, step, journal):
-            if shard.index in planned.get(shard.group, ()):
-                _count(states[shard.group], step, entry)
+        for group, num_files, entry in finished_counts(workspace, step, journal, planned):
+            _count(states[group], step, num_files, entry)
         for shard in recorded_failures(workspace, step):
             if shard.index in planned.get(shard.group, ()):
                 states[shard.group].steps[step].failed += 1
@@ -127,12 +132,12 @@ def recorded_failures(workspace: Workspace, step: str) -> list[ShardRef]:
     return [shard for path in records if (shard := shard_of(path)) is not None]
 
 
-def _count(state: DatasetState, step: str, entry: Entry | ShardError) -> None:
+def _count(state: DatasetState, step: str, num_files: int, entry: Entry | ShardError) -> None:
     own = state.steps[step]
     if isinstance(entry, ShardError):
         own.unreadable += 1
         return
-    own.done += 1
+    own.done += num_files
     own.people += entry.num_people
     own.failed_people += entry.num_failed
     own.empty_photos += entry.empty_count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
 from tasks.annotate.commands import annotate_command, command
 from tasks.annotate.finished import open_journal
-from tasks.annotate.look.status import planned_shards
+from tasks.annotate.look.status import planned_numbers
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Workspace
 
@@ -59,9 +58,7 @@ def verify_labels(workspace: Workspace, origin: Origin, *, deep: bool = False) -
     journal = open_journal(workspace)
     snapshot = read_snapshot(workspace.labels, journal=journal, deep=deep)
     journal.save()
-    planned: defaultdict[Group, set[int]] = defaultdict(set)
-    for shard in planned_shards(workspace):
-        planned[shard.dataset, shard.split].add(shard.index)
+    planned = planned_numbers(workspace)
     gaps = []
     for group in sorted({*planned, *snapshot.groups}):
         labels = snapshot.groups.get(group, GroupSnapshot())
