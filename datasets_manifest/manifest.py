@@ -20,11 +20,12 @@ from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.paths import Links, fixed, placed
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
-from datasets_manifest.settings import Text, parse_yaml, read_settings
+from datasets_manifest.settings import Text, read_settings
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import ALL_FRAMES, VIDEO_SUFFIXES, FrameChoice
+from datasets_manifest.yaml_values import parse_yaml
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"
 """The manifests that come with the project; a file's name is the data set's id."""

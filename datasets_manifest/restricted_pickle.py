@@ -17,6 +17,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets_manifest.pickle_bounds import asks_for_too_much
+
 _SIMPLE_DTYPE = re.compile(r"[<>|=]?(b1|[iuf][1248]|[SU]\d{1,6}|O8?|[bBhHiIlLqQfd?])")
 
 
@@ -53,9 +55,16 @@ class _Record:
     """An object of which only the stored state matters."""
 
     state: Any = None
+    _value: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
+
+    def value_once(self) -> Any:
+        """``value``, made once, however often the object is there."""
+        if self._value is None:
+            self._value = self.value()
+        return self._value
 
     def field(self, *names: str) -> Any:
         """First of `names` that the state has."""
@@ -111,14 +120,20 @@ class _SparseByRow(_Record):
 
 class _Chumpy(_Record):
     def value(self) -> NDArray:
-        return np.asarray(self.field("x"))
+        return _numbers(self.field("x"))
 
 
 class _ChumpySelect(_Record):
     def value(self) -> NDArray:
-        picked = np.asarray(self.field("a")).ravel()[np.asarray(self.field("idxs")).ravel()]
+        picked = _numbers(self.field("a")).ravel()[_numbers(self.field("idxs")).ravel()]
         has_shape = isinstance(self.state, dict) and "preferred_shape" in self.state
         return picked.reshape(self.field("preferred_shape")) if has_shape else picked
+
+
+def _numbers(value: Any) -> NDArray:
+    if isinstance(value, list | tuple) and any(isinstance(item, list | tuple | dict) for item in value):
+        raise pickle.UnpicklingError("lists of lists in the place of an array")
+    return np.asarray(value)
 
 
 def _array(shape: Any, dtype: Any, raw: Any, order: Any) -> NDArray:
@@ -129,7 +144,7 @@ def _array(shape: Any, dtype: Any, raw: Any, order: Any) -> NDArray:
         if not isinstance(raw, list) or len(raw) != math.prod(shape):
             raise pickle.UnpicklingError("an object array whose length does not match its shape")
         found = np.empty(len(raw), dtype=object)
-        found[:] = [_plain(item) for item in raw]
+        found[:] = _plain(raw)
         return found.reshape(shape)
     data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
     if len(data) != math.prod(shape) * kind.itemsize:
@@ -226,15 +241,30 @@ class _RestrictedUnpickler(pickle.Unpickler):
         raise RefusedName(f"{self._source} refers to an object outside itself; nothing was run.")
 
 
-def _plain(value: Any) -> Any:
-    """Replace stand-ins by the arrays and containers they stand for."""
+_PLAIN = frozenset({str, bytes, int, float, bool, type(None)})
+
+
+def _plain(value: Any, known: dict[int, Any] | None = None) -> Any:
+    """Replace stand-ins by the arrays and containers they stand for; what is there several times stays one."""
     if isinstance(value, _Record):
-        return value.value()
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if isinstance(key, str)}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
-    return value
+        return value.value_once()
+    if not isinstance(value, dict | list | tuple):
+        return value
+    known = {} if known is None else known
+    place = id(value)
+    if place not in known:
+        known[place] = _Marker  # Of one that holds itself this is found.
+        if isinstance(value, dict):
+            known[place] = {
+                key: item if type(item) in _PLAIN else _plain(item, known)
+                for key, item in value.items()
+                if isinstance(key, str)
+            }
+        else:
+            known[place] = type(value)([item if type(item) in _PLAIN else _plain(item, known) for item in value])
+    if known[place] is _Marker:
+        raise pickle.UnpicklingError("a container that holds itself")
+    return known[place]
 
 
 def unpickle(data: bytes, source: str) -> Any:
@@ -252,6 +282,8 @@ def unpickle(data: bytes, source: str) -> Any:
         PickleError: It is cut short or not a pickle.
     """
     try:
+        if asks_for_too_much(data):
+            raise pickle.UnpicklingError("it asks for more memory than its length explains")
         return _plain(_RestrictedUnpickler(io.BytesIO(data), source).load())
     except RefusedName:
         raise

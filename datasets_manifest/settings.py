@@ -11,18 +11,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import re
-from collections.abc import Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from datasets_manifest.paths import placed
+from datasets_manifest.yaml_values import parse_yaml
 
 T = TypeVar("T")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -182,64 +181,6 @@ def value_of(text: str, cls: type[Any], name: str, where: str) -> Any:
         return None
     is_quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return parse_yaml(text, where) if is_quoted else text
-
-
-class _Rules(yaml.constructor.SafeConstructor):
-    """YAML 1.1 but for three things that settings want as YAML 1.2 reads them: 2e-4 is a number, 2026-01-22 a text, and
-    a key stands once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping; refused where a key occurs twice (those of a merged mapping may be replaced)."""
-        lines: dict[Any, int] = {}
-        for key in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
-            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
-            if not isinstance(name, Hashable):
-                continue  # The class above has a sentence for it.
-            if name in lines:
-                problem = f"the key {name!r} occurs twice, in lines {lines[name]} and {line}; keep one of them"
-                raise yaml.constructor.ConstructorError(problem=problem)
-            lines[name] = line
-        return super().construct_mapping(node, deep)
-
-
-class _Loader(_Rules, yaml.SafeLoader):
-    """Its errors show the line."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-_IN_C: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may have been built without.
-
-
-class _FastLoader(_Rules, _IN_C):
-    """Ten times as fast."""
-
-    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """The plain values of a YAML text.
-
-    Args:
-        text: One document.
-        where: What it is, for messages.
-
-    Raises:
-        ValueError: It is not YAML.
-    """
-    try:
-        with suppress(yaml.YAMLError):
-            return yaml.load(text, _FastLoader)
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not valid YAML: {error}") from error
 
 
 def read_sections(path: Path) -> dict[str, dict[str, Any]]:

@@ -115,6 +115,7 @@ def newest(table: pa.Table, form: Form) -> pa.Table:
 def _read(path: Path, form: Form) -> pa.Table:
     try:
         table = pq.read_table(path, partitioning=None)
+        table.validate(full=True)
         stated = json.loads((table.schema.metadata or {}).get(form.key, b"null"))
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ValueError(f"{form.folder}: {path} cannot be read ({error}); move it away") from error

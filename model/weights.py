@@ -28,6 +28,7 @@ from torch._weights_only_unpickler import UnpicklingError
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from datasets_manifest.files import file_sha256
+from datasets_manifest.numpy_files import DAMAGED
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -237,27 +238,26 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     """Loads a file of torch.save with inert stand-ins for what the frameworks left."""
-    is_zip = zipfile.is_zipfile(path)
+    refused: list[str] = []
     try:
+        is_zip = zipfile.is_zipfile(path)
         names = get_unsafe_globals_in_checkpoint(str(path)) if is_zip else list(LEGACY_NAMES)
         refused = [name for name in names if not _is_inert(name)]
-        if refused:
-            raise ValueError(_refusal(path, refused))
         stand_ins: list[Any] = [(_InertMapping if name in INERT_MAPPINGS else _Inert, name) for name in names]
-        # The list of stand-ins belongs to the process, hence one reader at a time.
-        with _READING, safe_globals(stand_ins):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
-    except ValueError:
-        raise
+        if not refused:
+            # The list of stand-ins belongs to the process, hence one reader at a time.
+            with _READING, safe_globals(stand_ins):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
     except UnpicklingError as error:
         # What torch says goes on with advice about how to run what is in the file.
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
             raise ValueError(f"checkpoint {path} is cut short or no PyTorch checkpoint; get the file again") from error
         raise ValueError(_refusal(path, [asked[1]])) from error
-    except (RuntimeError, EOFError, LookupError, TypeError, AttributeError, OSError) as error:
+    except (AssertionError, *DAMAGED) as error:
         first, _, _ = str(error).partition("\n")  # further lines are advice about trusting the file
         raise ValueError(f"checkpoint {path} is cut short or no PyTorch checkpoint ({first})") from error
+    raise ValueError(_refusal(path, refused))
 
 
 def _refusal(path: Path, names: Sequence[str]) -> str:

@@ -17,8 +17,9 @@ from datasets_manifest.adapters.base import CalibratedLens
 from datasets_manifest.adapters.easymocap import easymocap_cameras
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.lens_models import NUM_COEFFICIENTS, LensModel
-from datasets_manifest.settings import Text, parse_yaml, read_settings
+from datasets_manifest.settings import Text, read_settings
 from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.yaml_values import parse_yaml
 
 Row = tuple[float, float, float]
 

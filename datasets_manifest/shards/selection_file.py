@@ -63,7 +63,8 @@ def read_selections(path: Path, expected_hash: str) -> tuple[Selection, ...]:
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
         stated = json.loads((reader.schema.metadata or {}).get(METADATA_KEY, b"null"))
         batches = [reader.get_batch(k) for k in range(reader.num_record_batches)]
-    except (OSError, pa.ArrowInvalid, json.JSONDecodeError) as error:
+        pa.Table.from_batches(batches, reader.schema).validate()
+    except (OSError, pa.ArrowException, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no selection of labels ({error}); run the same command again") from error
     if config_hash(stated) != expected_hash:
         raise ValueError(f"{path} is not the selection of labels that was asked for; run the same command again")

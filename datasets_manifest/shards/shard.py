@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _OPTIONAL = (*PIXEL_COLUMNS, TRACK)
 """Columns of this version that a file need not have, though their fields do not say so."""
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises of a damaged file; the last of names in it."""
 _MANY_ROWS = 4096
 """Rows from which on reading columns on several threads is worth their start."""
 
@@ -50,7 +52,7 @@ class Shard:
             self._file = pq.ParquetFile(self.path, page_checksum_verification=True)
         except FileNotFoundError:
             raise
-        except (pa.ArrowException, OSError) as error:
+        except _UNREADABLE as error:
             raise ShardError(
                 f"Shard {self.path} cannot be read as Parquet ({error}); delete it and run again."
             ) from error
@@ -128,7 +130,7 @@ class Shard:
         """Columns as the file has them; None for all."""
         try:
             return self._file.read(columns=names, use_threads=self._file.metadata.num_rows >= _MANY_ROWS)
-        except (pa.ArrowException, OSError) as error:
+        except _UNREADABLE as error:
             raise ShardError(f"Shard {self.path} is damaged ({error}); delete it and run again.") from error
 
     def columns(self, schema: pa.Schema, names: Sequence[str] | None = None) -> Columns:

@@ -15,7 +15,8 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from datasets_manifest.files import WriteError
-from datasets_manifest.settings import parse_yaml, read_sections, value_of
+from datasets_manifest.settings import read_sections, value_of
+from datasets_manifest.yaml_values import parse_yaml
 from flows.run.mistakes import MISTAKES
 
 Params = Annotated[Path, typer.Option("--params", help="Settings file.")]

@@ -4,7 +4,6 @@ A folder of converted files holds smplx.npz, flame.npz and correspondence.npz (w
 """
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_manifest.files import whole_file
+from datasets_manifest.numpy_files import DAMAGED
 from model.body.assets import BodyAssets, EhmAssets, Kind
 
 
@@ -37,18 +37,25 @@ def load_body(path: Path, kind: Kind) -> BodyAssets:
     """Read a file written by `save_body`; `kind` is what the caller needs it to be."""
     if not path.is_file():
         raise ValueError(f"{path} does not exist: make it with `python -m model.body.convert --{kind} FILE --out DIR`.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a readable npz file ({error}): convert the source file again.") from error
+    arrays = _arrays(path)
     found = str(arrays.get("kind", "unknown"))
     if found != kind:
         raise ValueError(f"{path} holds a body of kind {found!r}, expected {kind!r}: pass the converted {kind} file.")
-    keypoints = dict(zip(arrays.pop("keypoint_names").tolist(), arrays.pop("keypoint_ids").tolist(), strict=True))
-    texts = {key: str(arrays.pop(key)) for key in ("name", "sha256", "licence")}
-    del arrays["kind"]
-    return BodyAssets(kind=kind, **texts, keypoint_vertices=keypoints, **arrays)
+    try:
+        keypoints = dict(zip(arrays.pop("keypoint_names").tolist(), arrays.pop("keypoint_ids").tolist(), strict=True))
+        texts = {key: str(arrays.pop(key)) for key in ("name", "sha256", "licence")}
+        del arrays["kind"]
+        return BodyAssets(kind=kind, **texts, keypoint_vertices=keypoints, **arrays)
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a body as the converter writes it ({error}): convert it again.") from error
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except DAMAGED as error:
+        raise ValueError(f"{path} is not a readable npz file ({error}): convert the source file again.") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +85,9 @@ def load_correspondence(path: Path) -> Correspondence:
     """Read a file written by `save_correspondence`, also one that names neither lips nor kept vertices."""
     if not path.is_file():
         raise ValueError(f"{path} does not exist: pass --head-ids SMPL-X__FLAME_vertex_ids.npy to the converter.")
-    with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+    found = _arrays(path)
+    if "head" not in found:
+        raise ValueError(f"{path} does not say which vertices are the head: convert the source files again.")
     hands = {side: found[f"{side}_hand"] for side in ("left", "right") if f"{side}_hand" in found}
     kept = found.get("kept", np.zeros(0, np.int64))
     return Correspondence(head=found["head"], hands=hands, kept=kept, lips=found.get("lips"))

@@ -4,14 +4,14 @@ import hashlib
 import io
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets_manifest.files import file_sha256
-from datasets_manifest.restricted_pickle import unpickle
+from datasets_manifest.numpy_files import DAMAGED, array_header
+from datasets_manifest.restricted_pickle import PickleError, unpickle
 
 MAX_SOURCE_BYTES = 4 << 30
 """Larger sources, or archives that unpack to more, are refused: no published body model comes near."""
@@ -50,17 +50,17 @@ def _read_npz(data: bytes, source: str) -> dict[str, Any]:
                 raise ConvertError(f"{source} unpacks to more than 4 GB; no body-model file does.")
             members = [name for name in archive.namelist() if name.endswith(".npy")]
             return {name[: -len(".npy")]: _read_npy(archive.read(name), f"{source}:{name}") for name in members}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (ConvertError, PickleError):
+        raise
+    except DAMAGED as error:
         raise ConvertError(f"{source} is corrupt ({error}): download it again.") from error
 
 
 def _read_npy(data: bytes, source: str) -> Any:
     file = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
-        shape, is_fortran, dtype = read_header(file)
-    except (ValueError, SyntaxError, TypeError) as error:
+        shape, is_fortran, dtype = array_header(file)
+    except DAMAGED as error:
         raise ConvertError(f"{source} is corrupt ({error}): download it again.") from error
     rest = data[file.tell() :]
     if dtype.hasobject:

@@ -6,8 +6,6 @@ Shapes: N matched SMPL-X vertices, K SMPL vertices around each. In the open body
 
 import functools
 import hashlib
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets_manifest.files import whole_file
+from datasets_manifest.numpy_files import DAMAGED
 from model.body.assets import BodyAssets
 from model.body.open_body.load import load_arrays
 
@@ -114,5 +113,5 @@ def load_surface_map(path: Path) -> SurfaceMap:
     try:
         with np.load(path, allow_pickle=False) as file:
             return SurfaceMap(smplx_ids=file["smplx_ids"], smpl_ids=file["smpl_ids"], smpl_weights=file["smpl_weights"])
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path} is not a readable surface map ({error}): convert its source again.") from error

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import threading
-import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from datasets_manifest.files import write_bytes
+from datasets_manifest.numpy_files import DAMAGED
 from fitting.delta_theta import DeltaTheta, cache_key, compute_delta_theta
 from fitting.rest_alignment import AlignConfig
 from model.body.asset_files import load_body
@@ -105,5 +104,5 @@ def _read(path: Path) -> DeltaTheta | None:
             return None
         with np.load(path, allow_pickle=False) as file:
             return DeltaTheta.from_arrays(file)
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error):
+    except DAMAGED:
         return None

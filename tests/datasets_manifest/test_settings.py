@@ -8,7 +8,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import PositiveInt
 
-from datasets_manifest.settings import Share, Text, parse_yaml, read_section, read_settings, with_overrides
+from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
+from datasets_manifest.yaml_values import parse_yaml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

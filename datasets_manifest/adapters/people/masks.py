@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets_manifest.adapters.base import MaskReader
 from datasets_manifest.adapters.coco_values import RowError
+from datasets_manifest.numpy_files import DAMAGED
 from datasets_manifest.schema.rle import Rle
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.tar_archive import TarArchive
@@ -72,16 +73,7 @@ def detected_mask(archive: TarArchive, member: str, record: Mapping[str, Any]) -
                     raise ValueError(f"it would be {num_bytes} bytes")
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 return Rle.of_mask(file["masks"][index] > 0)
-        except (
-            ImageError,
-            OSError,
-            KeyError,
-            IndexError,
-            TypeError,
-            ValueError,
-            EOFError,
-            zipfile.BadZipFile,
-        ) as error:
+        except (ImageError, *DAMAGED) as error:
             raise ValueError(f"{member}: mask {index} cannot be read ({error})") from error
 
     return read

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from datasets_manifest.numpy_files import DAMAGED, array_header
 from datasets_manifest.restricted_pickle import unpickle
 
 _MAX_PICKLED_BYTES = 4 << 30
@@ -38,7 +38,7 @@ class NpzFile:
                 self._members = {info.filename.removesuffix(".npy"): info for info in file.infolist()}
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise ValueError(f"The file {path} does not exist; put it there or correct the manifest.") from error
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
+        except DAMAGED as error:
             raise ValueError(f"The file {path} cannot be read as .npz ({error}); fetch it again.") from error
 
     def __contains__(self, name: object) -> bool:
@@ -56,7 +56,7 @@ class NpzFile:
         info = self._members[name]
         try:
             with zipfile.ZipFile(self.path) as file, file.open(info) as member:
-                shape, is_fortran, dtype = _header(member)
+                shape, is_fortran, dtype = array_header(member)
                 if dtype.hasobject:
                     return self._objects(member, info)
                 size = math.prod(shape) * dtype.itemsize
@@ -70,7 +70,7 @@ class NpzFile:
                     return np.asarray(np.memmap(self.path, dtype, "r", self._offset(info) + start, shape, order))
                 unpacked = np.memmap(_unpacked(member, size), dtype, "r", 0, shape, order)  # pyright: ignore[reportCallIssue]
                 return np.asarray(unpacked)  # Whose rows are taken much faster than those of a map.
-        except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError) as error:
+        except DAMAGED as error:
             detail = str(error).removesuffix(".")
             raise ValueError(f"The array {name} of {self.path} cannot be read: {detail}; fetch it again.") from error
 
@@ -88,15 +88,6 @@ class NpzFile:
         if len(header) < _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
             raise ValueError("a member has no header")
         return info.header_offset + _LOCAL_HEADER_BYTES + sum(np.frombuffer(header[26:30], "<u2").tolist())
-
-
-def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    try:
-        version = np.lib.format.read_magic(member)
-        read = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
-        return read(member)
-    except (SyntaxError, TypeError) as error:
-        raise ValueError(f"its header cannot be read: {error}") from error
 
 
 def _unpacked(member: IO[bytes], size: int) -> IO[bytes]:

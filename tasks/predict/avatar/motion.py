@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datasets_manifest.numpy_files import DAMAGED
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import EHM_FIELDS, LABEL_PARAMETERS, PART_NAMES
 from datasets_manifest.schema.labels import label_schema
@@ -118,7 +118,7 @@ def _of_npz(path: Path, fps: float | None) -> Motion:
                 raise ValueError(f"has no poses, but {', '.join(sorted(file)[:8]) or 'nothing'}")
             poses = np.asarray(file["poses"], np.float32)
             rate = next((float(file[name]) for name in _RATES if name in file), None)
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise ValueError(f"motion {path}: expected {wanted}, as AMASS has them; the file {error}") from error
     if poses.ndim != 2 or not len(poses) or poses.shape[1] not in _LAYOUTS or not np.isfinite(poses).all():
         found = f"{poses.shape}" + ("" if np.isfinite(poses).all() else " with numbers that are not finite")

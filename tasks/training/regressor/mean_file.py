@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
+
+from datasets_manifest.numpy_files import DAMAGED
 
 
 def read_mean_file(path: Path | str) -> dict[str, np.ndarray]:
@@ -17,7 +18,7 @@ def read_mean_file(path: Path | str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, zipfile.BadZipFile):
+    except DAMAGED:
         # What numpy says of a file that is none is advice to trust it.
         raise ValueError(
             f"mean: {path} is no .npz file of arrays; give SPIN's smpl_mean_params.npz, or say labels or neutral"
