@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,8 @@ from datasets_manifest.shards.snapshot import shard_files
 Among = Literal["valid", "refused"]
 """`valid`: labels that are trusted, is one wrong? `refused`: those that are not, was it wrong to refuse one?"""
 CONFIDENCE = 0.95
+Given = tuple[str, str, str]
+"""Verdict, digest of the label that it is about, reviewer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +55,23 @@ class Audit:
     def tag(self) -> str:
         """What verdicts of the audit state."""
         return f"{self.seed}-{self.size}-{self.part}-{self.among}"
+
+    @classmethod
+    def of_tag(cls, tag: str, datasets: tuple[str, ...] = ()) -> Self:
+        """The audit that verdicts state.
+
+        Raises:
+            ValueError: It is no tag of one.
+        """
+        match = re.fullmatch(r"(-?\d{1,9})-(\d{1,9})-([a-z_]+)-([a-z]+)", tag)
+        if match is None:
+            raise ValueError(f"the audit {tag[:40]!r} is none; one is called 0-100-face-valid: seed, size, part, among")
+        seed, size, part, among = match.groups()
+        return cls(part=part, among=among, size=int(size), seed=int(seed), datasets=datasets)  # type: ignore[arg-type]
+
+    def places(self, samples: Iterable[str]) -> np.ndarray:
+        """Places among many people of those who are judged, in the order to judge them in."""
+        return np.argsort(_keys(self.seed, samples), kind="stable")[: self.size]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +154,21 @@ def run_audit(labels: Path, verdicts: Verdicts | None, audit: Audit) -> AuditRes
     population, drawn = _drawn(labels, audit)
     if not drawn:
         raise ValueError(f"{labels} has no {audit.among} {audit.part} to judge")
-    given = {} if verdicts is None else _given(verdicts, audit.part)
+    given = {} if verdicts is None else given_verdicts(verdicts, audit.part)
+    return counted_verdicts(audit, population, drawn, given)
+
+
+def counted_verdicts(
+    audit: Audit, population: int, drawn: Mapping[str, str], given: Mapping[str, Given]
+) -> AuditResult:
+    """What people found.
+
+    Args:
+        audit: What was asked.
+        population: Labels that the sample was drawn from.
+        drawn: The sample in its order, each with the digest of its label; of one whom nobody judged it does not matter.
+        given: Verdicts on the part.
+    """
     bad, good = ("reject", "accept") if audit.among == "valid" else ("accept", "reject")
     by_verdict: dict[str, list[str]] = {name: [] for name in (bad, good, "flag", "", "stale")}
     for sample, digest in drawn.items():
@@ -154,8 +188,8 @@ def run_audit(labels: Path, verdicts: Verdicts | None, audit: Audit) -> AuditRes
     )
 
 
-def _given(verdicts: Verdicts, part: Part) -> dict[str, tuple[str, str, str]]:
-    """Sample -> verdict, digest, reviewer, of a part."""
+def given_verdicts(verdicts: Verdicts, part: Part) -> dict[str, Given]:
+    """By sample, of a part."""
     names = ("sample_id", "part", "verdict", "label_digest", "reviewer")
     rows = zip(*(verdicts.table[name].to_pylist() for name in names), strict=True)
     return {sample: (verdict, digest, reviewer) for sample, own, verdict, digest, reviewer in rows if own == part}
@@ -174,7 +208,7 @@ def _drawn(labels: Path, audit: Audit) -> tuple[int, dict[str, str]]:
             population += len(rows)
             taken = known.take(pa.array(rows, pa.int64()))
             ids = [str(sample) for sample in taken["sample_id"].to_pylist()]
-            keys = [_key(audit.seed, sample) for sample in ids]
+            keys = _keys(audit.seed, ids).tolist()
             # The smallest keys are the sample: no order of shards, and nobody else's label, changes who is drawn.
             bound = best[-1][0] if len(best) == audit.size else 1 << 64
             near = [k for k, key in enumerate(keys) if key < bound]
@@ -193,5 +227,7 @@ def _asked(table: pa.Table, audit: Audit) -> np.ndarray:
     return found_rows(table) & (valid if audit.among == "valid" else ~valid)
 
 
-def _key(seed: int, sample_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}\n{sample_id}".encode()).digest()[:8], "big")
+def _keys(seed: int, samples: Iterable[str]) -> np.ndarray:
+    start = f"{seed}\n"
+    keys = b"".join([hashlib.sha256((start + sample).encode()).digest()[:8] for sample in samples])
+    return np.frombuffer(keys, ">u8")

@@ -23,7 +23,7 @@ from tasks.view.table import table_page
 Build = Callable[[View, LabelIndex, Query], Awaitable[None] | None]
 """Puts the elements of a page on it."""
 PAGES: dict[str, Build] = {"/": table_page, "/person": person_page, "/audit": audit_page}
-_PROGRESS_SECONDS, _CHANGED_SECONDS = 0.3, 5.0
+_PROGRESS_SECONDS, _CHANGED_SECONDS, _PAGE_SECONDS = 0.3, 5.0, 30.0
 
 
 def view_app(view: View, *, origins: frozenset[str], token: str | None = None) -> FastAPI:
@@ -67,9 +67,9 @@ def _media_route(view: View) -> Callable[..., Response]:
 
 
 def _add_page(view: View, path: str, build: Build) -> None:
-    @ui.page(path)
+    @ui.page(path, response_timeout=_PAGE_SECONDS)
     async def page(request: Request) -> None:
-        _header(view)
+        changed = _header(view)
         view.first_page_sent()
         index = view.index
         if index is None:
@@ -83,19 +83,22 @@ def _add_page(view: View, path: str, build: Build) -> None:
         except ValueError as error:
             ui.label(str(error)).classes("text-negative")
 
+        async def look() -> None:
+            changed.visible = await asyncio.to_thread(view.has_changed)
 
-def _header(view: View) -> None:
+        # At the end: a timer has NiceGUI send what there is of the page.
+        ui.timer(_CHANGED_SECONDS, look)
+
+
+def _header(view: View) -> ui.button:
+    """Links to the pages, and a button that is seen once the labels have changed."""
     with ui.row().classes("w-full items-center"):
         ui.link("Table", "/").classes("text-h6")
         ui.link("Audit", "/audit")
         ui.label(str(view.opened.labels)).classes("text-grey")
         changed = ui.button("labels changed: reload", on_click=lambda: _reload(view)).props("flat dense color=orange")
     changed.visible = False
-
-    async def look() -> None:
-        changed.visible = await asyncio.to_thread(view.has_changed)
-
-    ui.timer(_CHANGED_SECONDS, look)
+    return changed
 
 
 async def _reload(view: View) -> None:

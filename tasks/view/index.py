@@ -44,6 +44,7 @@ class LabelIndex:
     def __init__(self, file: IndexFile) -> None:
         self.root, self.kind, self.faults = file.root, file.kind, file.faults
         self._table, self._states, self._words = file.table, file.states, file.words
+        self._known_words: dict[str, list[str]] = {}
         self.stamp = stamp_of(file.states)
         """Hash of the shards' states: numbers of rows hold for this stamp alone."""
 
@@ -57,14 +58,16 @@ class LabelIndex:
 
     def words(self, column: str) -> list[str]:
         """The values that occur in a column of words, sorted; an empty one first if some row has none."""
-        codes = np.unique(self._array(column))
-        return ([""] if len(codes) and codes[0] < 0 else []) + sorted(self._words[column][k] for k in codes if k >= 0)
+        if column not in self._known_words:
+            self._known_words[column] = sorted(self.counts(column))
+        return self._known_words[column]
 
-    def counts(self, column: str, rows: np.ndarray) -> dict[str, int]:
-        """How many of some rows have each value of a column of words, the most frequent first."""
-        codes, counts = np.unique(self._array(column)[rows], return_counts=True)
-        named = {self._words[column][k] if k >= 0 else "": int(n) for k, n in zip(codes, counts, strict=True)}
-        return dict(sorted(named.items(), key=lambda item: -item[1]))
+    def counts(self, column: str, rows: np.ndarray | None = None) -> dict[str, int]:
+        """How many of some rows, or of all, have each value of a column of words, the most frequent first."""
+        codes = self._array(column) if rows is None else self._array(column)[rows]
+        counts = np.bincount(codes.astype(np.int64) + 1, minlength=len(self._words[column]) + 1)
+        named = dict(zip(["", *self._words[column]], counts.tolist(), strict=True))
+        return dict(sorted(((word, n) for word, n in named.items() if n), key=lambda item: -item[1]))
 
     def query(self, query: Query) -> np.ndarray:
         """Numbers of the rows that pass, in order."""
@@ -123,6 +126,10 @@ class LabelIndex:
         for name in self.kind.numbers:
             columns[name] = [None if value != value else value for value in self._array(name)[taken].tolist()]
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def ids(self, numbers: Sequence[int] | np.ndarray) -> list[str]:
+        """Sample ids of some rows."""
+        return [str(name) for name in self._ids.take(pa.array(np.asarray(numbers), pa.int64())).to_pylist()]
 
     def number(self, sample_id: str) -> int | None:
         """The number of the row with this id."""

@@ -179,7 +179,7 @@ def _shard_table(path: Path, kind: Kind) -> pa.Table | str:
     """The columns of a shard, or the sentence on why it has none."""
     try:
         with Shard(path) as shard:
-            return shard.table(kind.schema, kind.columns)
+            return shard.table(kind.base, kind.columns)
     except ForeignFileError:
         return f"Passed over: {path} was not written by this project."
     except ShardError as error:

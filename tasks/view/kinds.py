@@ -18,10 +18,10 @@ class Kind:
 
     name: str
     """`labels` or `predictions`."""
-    schema: pa.Schema
-    """Of the whole rows, with every column that some files have."""
-    required: frozenset[str]
+    base: pa.Schema
     """Columns that every file has."""
+    schema: pa.Schema
+    """Those and all that some files have."""
     words: tuple[str, ...]
     """Columns of text with few values, to choose among."""
     flags: tuple[str, ...]
@@ -36,13 +36,14 @@ class Kind:
 
     def whole_rows(self, shard: Shard) -> pa.Table:
         """All rows of a file with all columns that it has."""
-        return shard.table(self.schema, [n for n in self.schema.names if n in self.required or n in shard.schema.names])
+        known = {*self.base.names, *shard.schema.names}
+        return shard.table(self.schema, [name for name in self.schema.names if name in known])
 
 
 LABELS = Kind(
     name="labels",
+    base=LABEL_SCHEMA,
     schema=label_schema(by_pixels=True, in_groups=True, has_truth=True, has_mask=True),
-    required=frozenset(LABEL_SCHEMA.names),
     words=("dataset", "split", "status", "error_code"),
     flags=tuple(f"{part}_valid" for part in PART_NAMES),
     numbers=(
@@ -52,16 +53,16 @@ LABELS = Kind(
 )
 PREDICTIONS = Kind(
     name="predictions",
+    base=prediction_schema(),
     schema=prediction_schema(),
-    required=frozenset(prediction_schema().names),
     words=("status", "error_code", "bbox_source"),
     flags=SEEN_COLUMNS,
     numbers=("detection_score", "frame", "time_s", "track"),
 )
 ROTATIONS = Kind(
     name="predictions of rotations",
+    base=rotations_schema(),
     schema=rotations_schema(),
-    required=frozenset(rotations_schema().names),
     words=PREDICTIONS.words,
     flags=(),
     numbers=PREDICTIONS.numbers,

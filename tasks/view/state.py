@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks.view.draw import drawn_rows
 from tasks.view.index import LabelIndex
 from tasks.view.index_file import open_index
 from tasks.view.query import Query
@@ -105,7 +106,7 @@ class View:
             if key in self._orders:
                 self._orders.move_to_end(key)
                 return self._orders[key]
-        rows = index.query(query)
+        rows = drawn_rows(index, query) if query.audit else index.query(query)
         rows.flags.writeable = False
         with self._ordering:
             self._orders[key] = rows

@@ -1,26 +1,179 @@
-"""The page of the table."""
+"""The page of the table: filters, order and page, all of which stand in its address."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
+from datasets_manifest.schema.labels import ERROR_SENTENCES
 from tasks.view.index import LabelIndex
-from tasks.view.query import Query
+from tasks.view.query import ROWS_PER_PAGE, Query
 from tasks.view.state import View
+
+_CELL = """
+<q-td :props="props" :title="props.col.name === 'error_code' ? props.row.why : undefined"
+      :class="props.value === 'no' || props.value === 'failed' ? 'text-negative' : ''">
+  <a v-if="props.col.name === 'sample_id'" :href="props.row.url" class="nicegui-link">{{ props.value }}</a>
+  <template v-else>{{ props.value }}</template>
+</q-td>
+"""
+_BACK = '<script>addEventListener("popstate", () => location.reload())</script>'
+"""The page changes its address without being loaded again, so that Back has to load it."""
+_STYLE = ".q-table thead tr { position: sticky; top: 0; z-index: 1; background: white }"
+_FLAGS = {None: "any", True: "yes", False: "no"}
+_FAULTS = 20
+"""Files that cannot be read that are named."""
 
 
 async def table_page(view: View, index: LabelIndex, query: Query) -> None:
     """Shows the people that a query chooses, a page at a time."""
-    rows = await asyncio.to_thread(view.order, query)
-    ui.label(f"{len(rows):,} of {len(index):,}")
-    begin = (query.page - 1) * query.rows
-    shown: list[dict[str, Any]] = [
-        {**row, "url": query.url("/person", id=row["sample_id"])}
-        for row in index.rows(rows[begin : begin + query.rows])
-    ]
-    columns = [{"name": name, "label": name.replace("_", " "), "field": name} for name in index.kind.columns]
-    table = ui.table(columns=columns, rows=shown, row_key="n")
-    table.on("rowClick", lambda event: ui.navigate.to(event.args[1]["url"]))
+    ui.add_head_html(_BACK)
+    ui.add_css(_STYLE)
+    ui.query(".nicegui-content").classes("h-screen no-wrap")
+    await _Table(view, index, query).show()
+
+
+class _Table:
+    """The page of one client."""
+
+    def __init__(self, view: View, index: LabelIndex, query: Query) -> None:
+        self._view, self._index, self._query = view, index, query
+        self._filters()
+        self._count = ui.label().classes("text-body2")
+        self._faults()
+        columns = [
+            {"name": name, "label": title(name), "field": name, "sortable": True, "align": "left"}
+            for name in index.kind.columns
+            if name not in ("dataset", "split")  # The id begins with them.
+        ]
+        self._table = ui.table(columns=columns, rows=[], row_key="n", pagination={"rowsNumber": 0})
+        self._table.props("dense flat bordered").classes("w-full flex-grow min-h-64")
+        self._table.props["rows-per-page-options"] = list(ROWS_PER_PAGE)
+        self._table.add_slot("body-cell", _CELL)
+        self._table.on("request", self._requested)
+
+    def _filters(self) -> None:
+        index, query = self._index, self._query
+        words, flags = dict(query.words), dict(query.flags)
+        ranges = {name: ends for name, *ends in query.ranges}
+        with ui.row().classes("items-end gap-x-4 gap-y-0"):
+            text = ui.input("id contains", value=query.text).props("dense clearable debounce=300").classes("w-48")
+            text.on_value_change(lambda event: self._change(text=event.value or ""))
+            for name in index.kind.words:
+                options = {word: word or "none" for word in index.words(name)}
+                # A link may name what has gone since.
+                options |= {word: word or "none" for word in words.get(name, ())}
+                choice = ui.select(options, multiple=True, label=title(name), value=list(words.get(name, ())))
+                choice.props("dense options-dense use-chips clearable").classes("min-w-36")
+                choice.on_value_change(self._setter("words", name, lambda value: tuple(value) if value else None))
+            for name in index.kind.flags:
+                choice = ui.select(_FLAGS, label=title(name), value=flags.get(name)).props("dense options-dense")
+                choice.classes("w-28").on_value_change(self._setter("flags", name, lambda value: value))
+        with (
+            ui.expansion("Figures", value=bool(ranges)).props("dense").classes("w-full"),
+            ui.row().classes("gap-x-6 gap-y-0"),
+        ):
+            for name in index.kind.numbers:
+                self._range(name, *ranges.get(name, (float("-inf"), float("inf"))))
+
+    def _range(self, name: str, low: float, high: float) -> None:
+        ends = [low, high]
+
+        def setter(k: int, default: float) -> Callable[[events.ValueChangeEventArguments], Awaitable[None]]:
+            async def changed(event: events.ValueChangeEventArguments) -> None:
+                ends[k] = default if event.value is None else float(event.value)
+                await self._set("ranges", name, None if ends == [float("-inf"), float("inf")] else tuple(ends))
+
+            return changed
+
+        with ui.row().classes("no-wrap items-end gap-2"):
+            for k, (word, value) in enumerate((("from", low), ("to", high))):
+                shown = None if abs(value) == float("inf") else value
+                field = ui.number(f"{title(name)} {word}", value=shown).props("dense clearable debounce=300")
+                field.classes("w-36").on_value_change(setter(k, (float("-inf"), float("inf"))[k]))
+
+    def _setter(
+        self, kind: str, name: str, of: Callable[[Any], Any]
+    ) -> Callable[[events.ValueChangeEventArguments], Awaitable[None]]:
+        async def changed(event: events.ValueChangeEventArguments) -> None:
+            await self._set(kind, name, of(event.value))
+
+        return changed
+
+    async def _set(self, kind: str, name: str, value: Any) -> None:
+        """Replaces one filter of a kind; None takes it away."""
+        filters: dict[str, Any] = {
+            own: rest[0] if len(rest) == 1 else rest for own, *rest in getattr(self._query, kind)
+        }
+        filters.pop(name, None)
+        if value is not None:
+            filters[name] = value
+        entries = ((own, *rest) if kind == "ranges" else (own, rest) for own, rest in sorted(filters.items()))
+        await self._change(**{kind: tuple(entries)})
+
+    async def _change(self, **changes: Any) -> None:
+        """Another query of the same client, on its first page unless the page is what changes."""
+        query = replace(self._query, **({"page": 1} | changes))
+        if query != self._query:
+            self._query = query
+            ui.navigate.history.push(query.url("/"))
+            await self.show()
+
+    async def _requested(self, event: events.GenericEventArguments) -> None:
+        asked = event.args["pagination"]
+        sort = {"sort": asked["sortBy"] or "", "descending": bool(asked["sortBy"] and asked["descending"])}
+        same = (sort["sort"], sort["descending"]) == (self._query.sort, self._query.descending)
+        rows = asked["rowsPerPage"] if asked["rowsPerPage"] in ROWS_PER_PAGE else self._query.rows
+        page = int(asked["page"]) if same and rows == self._query.rows else 1
+        await self._change(**sort, rows=rows, page=max(1, page))
+
+    async def show(self) -> None:
+        """Puts the rows of the query on the page, unless another query has come in the meantime."""
+        query = self._query
+        rows = await asyncio.to_thread(self._view.order, query)
+        if query is not self._query:
+            return
+        pages = max(1, -(-len(rows) // query.rows))
+        begin = (min(query.page, pages) - 1) * query.rows
+        shown = self._index.rows(rows[begin : begin + query.rows])
+        self._table.props["pagination"] = {
+            "page": min(query.page, pages), "rowsPerPage": query.rows, "rowsNumber": len(rows),
+            "sortBy": query.sort or None, "descending": query.descending,
+        }  # fmt: skip
+        self._table.rows = [self._cells(row) for row in shown]
+        states = ", ".join(f"{count:,} {state}" for state, count in self._index.counts("status", rows).items())
+        self._count.text = f"{len(rows):,} of {len(self._index):,}" + (f": {states}" if states else "")
+
+    def _cells(self, row: dict[str, Any]) -> dict[str, Any]:
+        cells = {name: _text(value) for name, value in row.items() if name != "n"}
+        url = self._query.url("/person", id=row["sample_id"])
+        return cells | {"n": row["n"], "url": url, "why": ERROR_SENTENCES.get(row["error_code"], "")}
+
+    def _faults(self) -> None:
+        faults = self._index.faults
+        if not faults:
+            return
+        with ui.expansion(f"{len(faults)} of {self._index.num_shards} files are not shown").classes("text-warning"):
+            for sentence in faults[:_FAULTS]:
+                ui.label(sentence).classes("text-caption")
+            if len(faults) > _FAULTS:
+                ui.label(f"and {len(faults) - _FAULTS} more").classes("text-caption")
+
+
+def title(name: str) -> str:
+    """What a column is called on pages."""
+    return {"sample_id": "id", "error_code": "reason", "reproj_rel": "residual / box"}.get(
+        name, name.removeprefix("reproj_").replace("_px", " residual px").replace("_", " ")
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return _FLAGS[value]
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return "" if value is None else str(value)
