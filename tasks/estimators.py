@@ -6,8 +6,9 @@ import dataclasses
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 from datasets_manifest.settings import read_settings
@@ -17,6 +18,10 @@ from tasks.settings import EstimatorConfig, uses_gpu
 
 _RUN_OPTIONS = ("device", "batch_size", "num_threads")
 """Options of the backends that change the speed, not the result."""
+
+Slot = Callable[[], AbstractContextManager[object]]
+"""Gives what is to be held while a network computes on a GPU."""
+_SLOT: ContextVar[Slot] = ContextVar("slot", default=nullcontext)
 
 _Key = tuple[str, str]
 _SHARED: dict[_Key, Any] = {}
@@ -61,6 +66,26 @@ def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
     with _LOCK:
         if not _is_shareable(estimator):
             _IDLE[key].append(estimator)
+
+
+@contextmanager
+def slots_of(slot: Slot) -> Iterator[None]:
+    """Lets estimators of this thread take a slot while they compute on a GPU."""
+    token = _SLOT.set(slot)
+    try:
+        yield
+    finally:
+        _SLOT.reset(token)
+
+
+def computing(part: str, config: EstimatorConfig) -> AbstractContextManager[object]:
+    """Holds a slot for as long as the block lasts, where a part's networks run on a GPU and slots were asked for.
+
+    Only calls of an estimator belong inside: photos are read, rows written and bodies fitted while others compute.
+    """
+    slot = _SLOT.get()
+    is_asked = slot is not nullcontext and uses_gpu(checked_options(part, config).get("device", "cpu"))
+    return slot() if is_asked else nullcontext()
 
 
 def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:

@@ -45,21 +45,40 @@ def annotate(
     With a server up (`pear up`) the run shows in its UI, else it runs in this process alone.
     """
     with stoppable(_WAY_ON), one_sentence():
-        overrides = parse_settings(settings, params)
-        roots = split_pairs(root, "--root", "my_photos=photos")
-        overrides |= {f"roots.{name}": folder for name, folder in roots.items()}
-        if datasets:
-            overrides["datasets"] = list(datasets)
-        overrides |= _frames(params, overrides, {"frames.every": every, "frames.fps": fps})
-        if other_id is not None:
-            overrides["ids"] = {_only(datasets): other_id}
-        if roots:
-            _check_ids(list(roots), params, overrides)
+        overrides = given_settings(
+            datasets, params, settings, root, other_id, {"frames.every": every, "frames.fps": fps}
+        )
         if dry_run:
             _tell(params, overrides)
             raise typer.Exit
         ok = _run(params, overrides, shard, local, replace=replace)
     raise typer.Exit(0 if ok else 1)
+
+
+def given_settings(
+    datasets: Sequence[str] | None,
+    params: Path,
+    settings: list[str] | None,
+    root: list[str] | None,
+    other_id: str | None,
+    frames: dict[str, float | None],
+) -> dict[str, Any]:
+    """What a command line replaces in the settings file.
+
+    Raises:
+        ValueError: It contradicts itself, or names a data set that the run does not have.
+    """
+    overrides = parse_settings(settings, params)
+    roots = split_pairs(root, "--root", "my_photos=photos")
+    overrides |= {f"roots.{name}": folder for name, folder in roots.items()}
+    if datasets:
+        overrides["datasets"] = list(datasets)
+    overrides |= _frames(params, overrides, frames)
+    if other_id is not None:
+        overrides["ids"] = {_only(datasets): other_id}
+    if roots:
+        _check_ids(list(roots), params, overrides)
+    return overrides
 
 
 def _tell(params: Path, overrides: dict[str, Any]) -> None:
@@ -98,7 +117,7 @@ def _check_ids(named: list[str], params: Path, overrides: dict[str, Any]) -> Non
             raise ValueError(f"--root {name}: this run has no data set of that id; it has {', '.join(ids)}")
 
 
-def _only(datasets: list[str] | None) -> str:
+def _only(datasets: Sequence[str] | None) -> str:
     """The id of the one data set that is named."""
     from datasets_manifest.manifest import load_manifest
 
@@ -144,12 +163,12 @@ def _run(
             raise ValueError(state.message)
         typer.echo(state.message or str(state))
         return state.is_completed()
+    from flows.run.open_runner import local_runner
     from flows.run.orchestrate import run
-    from flows.run.runners import LocalRunner
 
     log = command_log()
     with display(log) as shown:
-        runner = partial(LocalRunner, config.run, log)
+        runner = partial(local_runner, config.run, log)
         result = run(config, runner, log, chosen, shown, origin=origin, again=again, replace=replace)
     typer.echo(result.sentence)
     return result.is_good

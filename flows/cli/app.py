@@ -28,6 +28,7 @@ from flows.cli.server import down, up
 from flows.cli.stats import stats
 from flows.cli.train import train, train_photometric
 from flows.cli.view import view
+from flows.cli.work import work
 from tasks.version import code_version
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
@@ -54,6 +55,7 @@ COMMANDS = (
     *(
         init,
         annotate,
+        work,
         retry,
         status,
         failures,

@@ -1,4 +1,4 @@
-"""The order of an annotation run, the same for threads of one process and for Prefect task runs.
+"""The order of an annotation run, the same whoever does the shards, with a server and without.
 
 Nothing here imports Prefect, so that a run without a server starts at once.
 """
@@ -16,8 +16,8 @@ from pathlib import Path
 from datasets_manifest.files import WriteError, sweep_temporary
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress
-from flows.run.runners import Handle, Runner
-from model.estimators.base import PARTS
+from flows.run.runners import Handle, Runner, ShardRunner, StepRunner, Summaries
+from flows.run.shard_task import NotPrepared, load_estimators, lost_shard, not_run
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
@@ -33,7 +33,6 @@ from tasks.annotate.steps.step import record_failure
 from tasks.annotate.summary import ShardSummary, seconds_a_shard
 from tasks.annotate.workspace import STEPS, ManyShards, ShardRef, Workspace, named_shards
 from tasks.display import Display, Lines, clock
-from tasks.estimators import borrowed
 from tasks.wording import counted
 
 StartRunner = Callable[[], AbstractContextManager[Runner]]
@@ -124,17 +123,11 @@ def run(
     started = time.perf_counter()
     workspace = Workspace.of(config.output)
     datasets = find_datasets(config, workspace, origin.folder)
-    for folder in (workspace.work, workspace.labels):
-        sweep_temporary(folder)
-    for folder in (Path(config.output.report), Path(config.output.metrics).parent):
-        sweep_temporary(folder, recursive=False)
-    for step in STEPS:
-        step_config(step, config)  # A backend or body model that is not there ends the run here, before any shard.
+    sweep(config)
+    check_backends(config)
     with held_datasets(workspace, config, datasets, replace=replace):
         if config.run.task_runner == "threads":
-            for part in PARTS:
-                with borrowed(part, getattr(config, part)):
-                    pass  # So does a file of another network; the threads then share what was loaded.
+            load_estimators(config)  # So does a file of another network; the threads then share what was loaded.
         if not replace:
             check_places(datasets, workspace)
         listings = [list_dataset(dataset, workspace, config, anew=replace) for dataset in datasets]
@@ -147,7 +140,7 @@ def run(
         progress = Progress(
             shards=len(shards),
             workers=config.run.workers,
-            block=block_size(config.run),
+            block=block_size(config.run) if config.run.task_runner == "threads" else config.run.workers,
             log=log,
             display=display or Lines(log),
             earlier=seconds_a_shard(workspace),
@@ -160,6 +153,27 @@ def run(
         publication = publish(workspace, config, plans, shards, progress.times, origin)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))
+    return result_of(publication, progress, plans, seconds, config)
+
+
+def sweep(config: AnnotateConfig) -> None:
+    """Deletes what writers that died left below the folders of a run."""
+    for folder in (config.output.work, config.output.labels):
+        sweep_temporary(folder)
+    for folder in (Path(config.output.report), Path(config.output.metrics).parent):
+        sweep_temporary(folder, recursive=False)
+
+
+def check_backends(config: AnnotateConfig) -> None:
+    """Ends a run whose backends or body model are not there before any shard."""
+    for step in STEPS:
+        step_config(step, config)
+
+
+def result_of(
+    publication: Publication, progress: Progress, plans: Sequence[DatasetPlan], seconds: float, config: AnnotateConfig
+) -> RunResult:
+    """What a run did that is over."""
     return RunResult(
         publication=publication,
         failed_parts=progress.failed,
@@ -207,6 +221,9 @@ def _run_what_is_left(
     journal = RunJournal(workspace)
     done = journal.done(shards, config) if keep_in is None else set()
     progress.skip(done)
+    if len(done) == len(shards):
+        journal.save()
+        return  # No worker is started to do nothing.
     left = (shard for shard in shards if shard not in done)
     try:
         with start_runner() as runner:
@@ -224,21 +241,31 @@ def run_shards(
     keep_in: Path | None = None,
     journal: RunJournal | None = None,
 ) -> None:
-    """Runs all steps of all shards, never more than ``run.window`` of them unfinished.
+    """Runs all steps of all shards, never more than ``run.window`` tasks unfinished, or as many as there are workers.
 
-    Shards go in blocks, and within a block step by step: whatever a step waits for was submitted well before it, so
-    that hardly a worker stands waiting. Blocks of two shards a worker are enough for that, and small enough that the
-    photos of a block are still decoded when its later steps come. Of a block that is over nothing is kept.
+    A runner of shards does each in one task. For one of steps, shards go in blocks, and within a block step by step:
+    whatever a step waits for was submitted well before it, so that hardly a worker stands waiting. Blocks of two shards
+    a worker are enough for that, and small enough that the photos of a block are still decoded when its later steps
+    come. Of what is over nothing is kept.
     """
+    jobs = (ShardJob(shard, workspace, config, keep_in) for shard in shards)
+    if isinstance(runner, ShardRunner):
+        window = max(config.run.window, config.run.workers)
+
+        def start(job: ShardJob) -> ReportedShard:
+            return ReportedShard(job=job, handle=runner.submit_shard(job), progress=progress, journal=journal)
+
+        submit_in_windows(jobs, start, window=window)
+        return
+    by_steps: StepRunner = runner
 
     def submit(item: tuple[str, _Started]) -> _Reported:
         step, (job, started) = item
         reads = tuple(started[needed] for needed in READS[step])
-        handle = runner.submit(step, job, [read.handle for read in reads])
+        handle = by_steps.submit(step, job, [read.handle for read in reads])
         started[step] = _Reported(step=step, job=job, handle=handle, reads=reads, progress=progress, journal=journal)
         return started[step]
 
-    jobs = (ShardJob(shard, workspace, config, keep_in) for shard in shards)
     submit_in_windows(_in_blocks(jobs, block_size(config.run)), submit, window=config.run.window)
 
 
@@ -260,7 +287,7 @@ class _Reported:
 
     step: str
     job: ShardJob
-    handle: Handle
+    handle: Handle[ShardSummary]
     reads: tuple[_Reported, ...]
     progress: Progress
     journal: RunJournal | None
@@ -278,11 +305,41 @@ class _Reported:
             summary = ShardSummary(step=self.step, shard=shard, state="failed", message=str(error))
             culprit = next((read for read in self.reads if read.has_failed), None)
             if culprit is not None:
-                message = f"not run, because {culprit.step}/{shard.name} failed"
-                summary = ShardSummary(step=self.step, shard=shard, state="failed", message=message)
+                summary = not_run(self.step, self.job, culprit.step)
             elif not workspace.failure_path(self.step, shard).is_file():
                 # The step could not tell by itself: its worker died, or the orchestrator lost it.
                 record_failure(workspace, self.step, shard, error)
         self.progress.add(summary)
         if self.journal is not None:
             self.journal.add(summary)
+
+
+@dataclass(kw_only=True, slots=True)
+class ReportedShard:
+    """A started shard that tells the progress when it is over."""
+
+    job: ShardJob
+    handle: Handle[Summaries]
+    progress: Progress
+    journal: RunJournal | None
+
+    def wait(self) -> None:
+        """Waits for the end, good or bad; a shard whose worker is lost has failed where it was.
+
+        Raises:
+            NotPrepared: As for any other shard, the worker cannot load what it needs; this ends the run.
+            ImportError: A worker of a cluster does not have this package, or has another version of it.
+            WriteError: The disk is full or failed.
+        """
+        try:
+            summaries = self.handle.result()
+        except (NotPrepared, ImportError):
+            raise
+        except Exception as error:
+            if isinstance(error, WriteError) and error.is_of_disk:
+                raise
+            summaries = lost_shard(self.job, error)
+        self.progress.add(*summaries)
+        if self.journal is not None:
+            for summary in summaries:
+                self.journal.add(summary)

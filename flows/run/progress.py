@@ -71,24 +71,30 @@ class Progress:
         """What each step cost that was done for a shard."""
         return {name: step.times for name, step in self._steps.items() if step.times.shards}
 
-    def add(self, summary: ShardSummary) -> None:
-        """Counts one shard part and shows how far the run is; a part that failed is told at once."""
+    def add(self, *summaries: ShardSummary) -> None:
+        """Counts shard parts that one worker did one after the other, and shows how far the run is; a part that failed
+        is told at once."""
         with self._lock:
-            self._count(summary)
+            if self._worked_since is None and any(own.state != "skipped" for own in summaries):
+                self._worked_since = self.now() - sum(own.seconds for own in summaries)
+            for summary in summaries:
+                self._count(summary)
             told = [f"{self.skipped} there already"] if self.skipped else []
             told += [f"{self.failed} failed"] if self.failed else []
             if self.people and (elapsed := self._elapsed_s()):
                 told.append(f"{self.people / elapsed:.2f} people/s")
             self.display.show("shard parts", self.finished, self.shards * len(STEPS), ", ".join(told), self.left_s())
-        what = summary.message or f"{summary.rows} rows in {summary.seconds:.1f} s"
-        level = logging.ERROR if summary.state == "failed" else logging.DEBUG
-        self.log.log(level, "%s %s: %s", summary.run_name, summary.state, what)
+        for summary in summaries:
+            for tried in summary.tries:
+                self.log.warning("%s: %s", summary.run_name, tried)
+            what = summary.message or f"{summary.rows} rows in {summary.seconds:.1f} s"
+            level = logging.ERROR if summary.state == "failed" else logging.DEBUG
+            self.log.log(level, "%s %s: %s", summary.run_name, summary.state, what)
 
     def skip(self, shards: Iterable[ShardRef]) -> None:
         """Counts shards that were done in all steps before."""
         for shard in shards:
-            for step in STEPS:
-                self.add(ShardSummary(step=step, shard=shard, state="skipped"))
+            self.add(*(ShardSummary(step=step, shard=shard, state="skipped") for step in STEPS))
 
     def _count(self, summary: ShardSummary) -> None:
         step = self._steps[summary.step]
@@ -96,8 +102,6 @@ class Progress:
         if summary.state == "skipped":
             self.skipped += 1
             return
-        if self._worked_since is None:
-            self._worked_since = self.now() - summary.seconds
         if summary.state == "failed":
             self.failed += 1
             self.failed_shards.add(summary.shard.name)

@@ -1,8 +1,7 @@
-"""Who runs the shard parts: threads of this process, or Prefect task runs.
+"""Who runs the shards: threads of this process, each for a part of a shard, or workers that each do whole shards.
 
-The order of work is the same for both (`flows.run.orchestrate.run_shards`); a runner only starts one step of one shard
-after some others. Without a Prefect server the local runner is used: an ephemeral server costs 7 to 20 seconds a run
-and forgets most task runs.
+The order of work is the same for all (`flows.run.orchestrate.run_shards`). Without a Prefect server the local runners
+are used: an ephemeral server costs 7 to 20 seconds a run and forgets most task runs.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from datasets_manifest.files import WriteError
 from tasks.annotate.settings import RunConfig
@@ -23,25 +22,42 @@ from tasks.annotate.summary import ShardSummary
 BACKOFF_SECONDS = 2.0
 """Wait before the first new try; doubles with each further one."""
 
+T = TypeVar("T")
+Result = TypeVar("Result", covariant=True)
+Summaries = Sequence[ShardSummary]
+"""How each step of a shard ended, in order."""
+
 
 class UpstreamFailed(RuntimeError):
     """A step was not run because one that it reads from failed."""
 
 
-class Handle(Protocol):
-    """One started step of one shard."""
+class Handle(Protocol[Result]):
+    """Work that was started."""
 
-    def result(self) -> ShardSummary:
-        """Waits; raises what the step raised."""
+    def result(self) -> Result:
+        """Waits; raises what the work raised."""
         ...
 
 
-class Runner(Protocol):
-    """Starts steps."""
+class StepRunner(Protocol):
+    """Starts the steps of shards one by one."""
 
-    def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> Handle:
+    def submit(self, step: str, job: ShardJob, after: Sequence[Handle[ShardSummary]]) -> Handle[ShardSummary]:
         """Starts a step once all of ``after`` have ended well."""
         ...
+
+
+@runtime_checkable
+class ShardRunner(Protocol):
+    """Starts shards, each with all its steps in one worker: see ``flows.run.shard_task``."""
+
+    def submit_shard(self, job: ShardJob) -> Handle[Summaries]:
+        """Starts a shard."""
+        ...
+
+
+Runner = StepRunner | ShardRunner
 
 
 class LocalRunner:
@@ -59,11 +75,11 @@ class LocalRunner:
         is_stopped = kind is not None and not issubclass(kind, Exception)
         self._pool.shutdown(wait=not is_stopped, cancel_futures=True)
 
-    def submit(self, step: str, job: ShardJob, after: Sequence[Handle]) -> Future[ShardSummary]:
-        """See ``Runner``. Steps start in the order of submission, so those of ``after`` are never behind this one."""
+    def submit(self, step: str, job: ShardJob, after: Sequence[Handle[ShardSummary]]) -> Future[ShardSummary]:
+        """See ``StepRunner``. Steps start in the order of submission, so those of ``after`` are never behind."""
         return self._pool.submit(self._run, step, job, after)
 
-    def _run(self, step: str, job: ShardJob, after: Sequence[Handle]) -> ShardSummary:
+    def _run(self, step: str, job: ShardJob, after: Sequence[Handle[ShardSummary]]) -> ShardSummary:
         for handle in after:
             try:
                 handle.result()
@@ -72,7 +88,7 @@ class LocalRunner:
         return with_retries(
             lambda: run_step(step, job, STEP_FUNCTIONS[step]),
             self._retries,
-            lambda error, wait: self._log.warning("%s/%s: %s; next try in %.0f s", step, job.shard.name, error, wait),
+            lambda error, wait: self._log.warning("%s/%s: %s", step, job.shard.name, next_try(error, wait)),
         )
 
 
@@ -83,9 +99,14 @@ def is_worth_a_retry(error: BaseException) -> bool:
     return not isinstance(error, (ValueError, ImportError, TypeError, AttributeError, AssertionError, KeyError))
 
 
+def next_try(error: BaseException, wait_s: float) -> str:
+    """What is told of a try that failed, before the next one."""
+    return f"{error}; next try in {wait_s:.0f} s"
+
+
 def with_retries(
-    action: Callable[[], Any], retries: int, tell: Callable[[Exception, float], None], backoff: float = BACKOFF_SECONDS
-) -> Any:
+    action: Callable[[], T], retries: int, tell: Callable[[Exception, float], Any], backoff: float = BACKOFF_SECONDS
+) -> T:
     """Calls an action, again after an error that may pass, waiting ``backoff`` seconds, then twice that, and so on."""
     for attempt in range(retries + 1):
         try:

@@ -34,9 +34,6 @@ from flows.server.provision import WORK_POOL, crash_unfinished, deploy, provisio
 DEFAULT_PORT = 4200
 SLOTS_VARIABLE = "PEAR_GPU_SLOTS"
 
-_RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
-"""Where Prefect tells a process which flow run it is."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerStatus:
@@ -205,7 +202,7 @@ def _end_all(root: Path) -> str:
     elsewhere = external.remembered(state_dir)
     keep = set(processes.descendants(server)) if server else set()
     others = [process for process in processes.members(state_dir) if process not in keep]
-    runs = {own for process in others if (own := processes.environment_of(process).get(_RUN_VARIABLE))}
+    runs = {own for process in others if (own := processes.environment_of(process).get(processes.RUN_VARIABLE))}
     processes.end(others, grace_s=4.0)
     if others and server and is_healthy(api_url_of(server)):
         crash_unfinished(api_url_of(server), "ended by `pear down`")

@@ -18,6 +18,9 @@ import psutil
 MARK = "PEAR_STATE_DIR"
 """Environment variable that every process of one server carries; its value is the folder with the pid files."""
 
+RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"
+"""Where Prefect tells a process which flow run it is; only what a worker starts has it."""
+
 _START_TIME_TOLERANCE_S = 5.0
 
 

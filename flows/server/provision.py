@@ -21,7 +21,7 @@ WORK_POOL = "local-process"
 """Work pool named in ``prefect.yaml``; its runs are processes of this machine."""
 
 GPU_LIMIT = "gpu"
-"""Global concurrency limit whose slots a task takes while it uses a GPU."""
+"""Global concurrency limit that says how many use one GPU at once; see ``flows.run.gpu_slots`` for those of each."""
 
 GPU_LEASE_S = 60
 """A slot that its holder does not renew for so long is free again; the shortest that Prefect allows."""
@@ -76,8 +76,11 @@ async def _provision(gpu_slots: int, keep_limit: bool) -> None:
             await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
         if not (keep_limit and await _has_limit(client)):
             await client.upsert_global_concurrency_limit_by_name(name=GPU_LIMIT, limit=gpu_slots)
-            # A limit that somebody switched off in the UI would let every task through.
-            await client.update_global_concurrency_limit(GPU_LIMIT, GlobalConcurrencyLimitUpdate(active=True))
+            limits = await client.read_global_concurrency_limits(limit=200)
+            for name in (limit.name for limit in limits if limit.name.split("-")[0] == GPU_LIMIT):
+                # A limit that somebody switched off in the UI would let every task through.
+                wanted = GlobalConcurrencyLimitUpdate(active=True, limit=gpu_slots)
+                await client.update_global_concurrency_limit(name, wanted)
 
         wanted = zombie_automation()
         existing = await client.read_automations_by_name(AUTOMATION)

@@ -30,7 +30,22 @@ from tasks.annotate.asset_paths import DEFAULT_ROOT, with_table_paths
 from tasks.settings import BodyModelConfig, Device, EstimatorConfig
 from tasks.tracks.settings import TrackConfig
 
-TaskRunnerName = Literal["threads", "dask", "ray"]
+TaskRunnerName = Literal["threads", "processes", "dask", "ray"]
+CLUSTERS = ("dask", "ray")
+"""Task runners whose workers may be on other machines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterConfig:
+    """A Dask cluster that a run starts for itself and ends again."""
+
+    class_name: Text | None = None
+    """Its class, such as ``dask_jobqueue.SLURMCluster``; null: workers of this machine."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the class, such as ``{cores: 1, processes: 1, memory: 8GB, walltime: "04:00:00"}``."""
+    adapt: dict[str, Any] = field(default_factory=dict)
+    """Arguments of its ``adapt``, such as ``{minimum: 0, maximum: 50}``; empty: ``run.workers`` workers all the time,
+    unless ``kwargs`` say how many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +55,22 @@ class RunConfig:
     images_per_shard: PositiveInt = 8
     """Photos a new shard is given; a shard that is planned keeps its photos."""
     workers: PositiveInt = 2
-    """Shard parts that run at once in one process."""
+    """Shard parts (threads) or shards (all others) that run at once."""
     task_runner: TaskRunnerName = "threads"
-    """Under Prefect: ``threads`` of the flow's process, or ``dask`` or ``ray`` (extras of those names)."""
+    """``threads`` of one process, each for a part of a shard; or each for a whole shard ``processes`` of this machine,
+    or the workers of a ``dask`` or ``ray`` cluster (extras of those names)."""
+    address: Text | None = None
+    """A cluster that runs already, such as ``tcp://head:8786`` (Dask) or ``ray://head:10001``; null: one is started
+    for the run."""
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    """The Dask cluster that is started."""
+    task_options: dict[str, Any] = field(default_factory=dict)
+    """What a shard asks of a cluster: arguments of Dask's ``Client.submit``, such as ``{resources: {GPU: 1}}``, or of
+    Ray's ``remote``, such as ``{num_gpus: 1}``."""
     device: Device = "auto"
     """Where the networks of all backends run that can choose: ``cpu``, ``cuda``, or ``auto``: the GPU if there is one.
-    On a GPU, under Prefect, every shard part takes a slot of the concurrency limit ``gpu`` while it runs."""
+    On a GPU, under Prefect, an estimator takes a slot of its GPU's concurrency limit, ``gpu-<GPU>``, while it
+    computes."""
     retries: NonNegativeInt = 2
     """Times a shard part is tried again after an error, waiting longer each time."""
     window: PositiveInt = 64
@@ -56,6 +81,18 @@ class RunConfig:
     """MiB of decoded photos that a step works on at a time: 300 photos of COCO, 7 of 12 megapixels."""
     max_failed_share: Share = 0.5
     """Largest share of failed people with which a run still counts as good."""
+
+    def __post_init__(self) -> None:
+        started = self.cluster != ClusterConfig()
+        for name, is_stated, runners in (
+            ("address", self.address is not None, CLUSTERS),
+            ("task_options", bool(self.task_options), CLUSTERS),
+            ("cluster", started, ("dask",)),
+        ):
+            if is_stated and self.task_runner not in runners:
+                raise ValueError(f"{name}: is of run.task_runner {' and '.join(runners)}, not of {self.task_runner}")
+        if started and self.address is not None:
+            raise ValueError("cluster: is a cluster that is started, and address one that runs already; give one")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

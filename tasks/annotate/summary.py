@@ -36,6 +36,8 @@ class ShardSummary:
     """One sentence on a failed shard."""
     written: tuple[os.stat_result, Entry] | None = None
     """State of the file that was written, and what it says, for the journal."""
+    tries: tuple[str, ...] = ()
+    """A sentence on each try that failed, and was not the last, where the worker has no log that anybody reads."""
 
     @property
     def run_name(self) -> str:

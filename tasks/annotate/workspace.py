@@ -5,6 +5,7 @@ work/plan/<dataset>/<split>/source.json              where it comes from, and wi
 work/plan/<dataset>/<split>/refused.jsonl            what it names and no row can be made of
 work/datasets/<dataset>                              photos of a synthetic data set
 work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator said
+work/claims/                                         who is at which shard, see tasks.annotate.run.claims
 work/state/                                          what these files say in short, see datasets_manifest.shards.journal
 work/failed/<step>/<dataset>/<split>/<shard>.json    why a shard has no file
 labels/<dataset>/<split>/<shard>.parquet             the labels, published shard by shard

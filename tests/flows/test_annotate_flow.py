@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ from pages import blocks, command_lines
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 
+import tasks.estimators
 from flows import annotate as annotate_module
 from flows.annotate import annotate_part_labels
 from flows.cli.app import app
+from flows.run import gpu_slots
+from model.estimators.simulated import SimulatedKeypoints
 
 
 def read(api, what, body):
@@ -133,33 +137,62 @@ def test_the_sentence_of_a_run_is_printed_once(api, rendered):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("on_gpu", "most_at_once"), [(True, 1), pytest.param(False, 2, marks=pytest.mark.slow)])
-def test_with_one_gpu_slot_one_shard_part_runs_at_a_time(api, rendered, tmp_path, monkeypatch, on_gpu, most_at_once):
-    running, seen, lock = 0, [], threading.Lock()
+def test_of_one_gpu_one_shard_computes_at_a_time_while_others_read_and_write(api, rendered, tmp_path, monkeypatch):
+    running, seen, lock = {"estimator": 0, "step": 0}, {"estimator": [], "step": []}, threading.Lock()
 
-    def watched(job, whole=annotate_module.STEP_FUNCTIONS["keypoints"]):
-        nonlocal running
+    @contextmanager
+    def counted(what, seconds):
         with lock:
-            running += 1
-            seen.append(running)
-        time.sleep(1.5)  # long enough for the other shard's part to start beside it, if it may
+            running[what] += 1
+            seen[what].append(running[what])
+        time.sleep(seconds)  # long enough for the other shard's part to start beside it, if it may
+        yield
         with lock:
-            running -= 1
-        return whole(job)
+            running[what] -= 1
 
-    monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "keypoints", watched)
-    monkeypatch.setattr(annotate_module, "uses_gpu", lambda device: on_gpu)
-    overrides = places(rendered, tmp_path) | {"run.workers": 2}
-    state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
+    def slow(job, whole=annotate_module.STEP_FUNCTIONS["keypoints"]):
+        with counted("step", 1.0):
+            return whole(job)
+
+    def estimate(self, *arguments, whole=SimulatedKeypoints.estimate):
+        with counted("estimator", 0.5):
+            return whole(self, *arguments)
+
+    monkeypatch.setitem(annotate_module.STEP_FUNCTIONS, "keypoints", slow)
+    monkeypatch.setattr(SimulatedKeypoints, "estimate", estimate)
+    monkeypatch.setattr(tasks.estimators, "uses_gpu", lambda device: True)
+    monkeypatch.setattr(gpu_slots, "gpu_name", lambda: "GPU-0815")
+    state = annotate_part_labels(
+        params=str(rendered), overrides=places(rendered, tmp_path) | {"run.workers": 2}, return_state=True
+    )
     assert state.is_completed(), state.message
-    assert max(seen) == most_at_once
-    assert read(api, "v2/concurrency_limits", {})[0]["active_slots"] == 0
+    assert (max(seen["estimator"]), max(seen["step"])) == (1, 2)
+    limits = {limit["name"]: limit for limit in read(api, "v2/concurrency_limits", {})}
+    assert limits["gpu-GPU-0815"]["limit"] == limits["gpu"]["limit"] == 1
+    assert limits["gpu-GPU-0815"]["active_slots"] == 0
 
 
-@pytest.mark.slow
-def test_the_flow_runs_on_dask(api, rendered, tmp_path):
-    pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
-    overrides = places(rendered, tmp_path) | {"run.task_runner": "dask"}
+@pytest.mark.long
+@pytest.mark.parametrize("runner", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
+def test_a_whole_shard_is_a_task_run_whose_state_tells_the_part_that_failed(api, rendered, tmp_path, runner):
+    overrides = places(rendered, tmp_path) | {"run.task_runner": runner}
+    blocked = tmp_path / "work/parts/hands/few/all/00001.parquet"
+    blocked.mkdir(parents=True)
+    state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
+    assert state.is_failed()
+    assert "1 shard failed (few/all/00001)" in state.message
+    flow_run = str(state.state_details.flow_run_id)
+    found = {run["name"]: run["state"] for run in read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})}
+    assert {name: own["type"] for name, own in found.items()} == {
+        "shard/few/all/00000": "COMPLETED",
+        "shard/few/all/00001": "FAILED",
+    }
+    assert "hands/few/all/00001: " in found["shard/few/all/00001"]["message"]
+    artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
+    assert "hands/few/all/00001" in table
+    assert "pear retry few/all/00001" in table
+    blocked.rmdir()
     state = annotate_part_labels(params=str(rendered), overrides=overrides, return_state=True)
     assert state.is_completed(), state.message
     assert "4 people" in state.message

@@ -24,8 +24,10 @@ SAVED_S = 30.0
 class RunJournal:
     """What a run knows of its finished files."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, saved_s: float = SAVED_S) -> None:
+        """Reads what is there; takes the time between two savings."""
         self._workspace, self._journal, self._saved = workspace, open_journal(workspace), time.monotonic()
+        self._saved_s = saved_s
 
     def done(self, shards: Collection[ShardRef], config: AnnotateConfig) -> set[ShardRef]:
         """Those of some shards that are done in every step, as ``ShardJob.done`` would find of each: their labels were
@@ -54,7 +56,7 @@ class RunJournal:
         if summary.written is not None:
             path = self._workspace.step_path(summary.step, summary.shard)
             self._journal.add(file_key(summary.step, str(path)), *summary.written)
-        if time.monotonic() - self._saved > SAVED_S:
+        if time.monotonic() - self._saved > self._saved_s:
             self.save()
 
     def save(self) -> None:

@@ -20,7 +20,7 @@ from datasets_manifest.shards.footer import differing_settings
 from tasks.annotate.datasets import Dataset
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.workspace import Workspace
+from tasks.annotate.workspace import Group, Workspace
 
 
 class AlreadyRunning(ValueError):
@@ -30,8 +30,10 @@ class AlreadyRunning(ValueError):
 @contextmanager
 def held_datasets(
     workspace: Workspace, config: AnnotateConfig, datasets: Iterable[Dataset], *, replace: bool = False
-) -> Iterator[None]:
+) -> Iterator[set[Group]]:
     """Holds the data sets of a run for as long as the block lasts; runs of the same settings hold them together.
+
+    The block is given those that other runs held already.
 
     Args:
         workspace: Where they are annotated.
@@ -43,6 +45,7 @@ def held_datasets(
         AlreadyRunning: Another run holds one of them with settings of its own, or one of the two begins it anew.
     """
     labels = step_config("refine", config, in_groups=True)
+    shared: set[Group] = set()
     with ExitStack() as held:
         for dataset in datasets:
             name = "/".join(dataset.group)
@@ -61,7 +64,12 @@ def held_datasets(
                 "replace": replace,
             }
 
-            def check(other: Mapping[str, Any], name: str = name, settings: Mapping[str, Any] = settings) -> None:
+            def check(
+                other: Mapping[str, Any],
+                name: str = name,
+                settings: Mapping[str, Any] = settings,
+                group: Group = dataset.group,
+            ) -> None:
                 differing = differing_settings(other["settings"], settings)
                 if differing or replace or other.get("replace"):
                     how = (
@@ -75,6 +83,7 @@ def held_datasets(
                         "until it is over, or give this run folders of its own (--set output.work=... "
                         "--set output.labels=...)"
                     )
+                shared.add(group)
 
             held.enter_context(held_record(workspace.work / "running" / name, record, check))
-        yield
+        yield shared

@@ -30,7 +30,7 @@ from model.estimators.refusals import refusals
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.trust import trusted_of, without_untrusted
-from tasks.estimators import borrowed
+from tasks.estimators import borrowed, computing
 from tasks.tracks.cuts import look_of
 from tasks.tracks.films import FilmedPhoto, body_points, follow
 from tasks.tracks.pieces import NOBODY
@@ -52,7 +52,8 @@ def annotate_keypoints(job: ShardJob) -> pa.Table:
     with borrowed("keypoints", job.config.keypoints) as estimator:
         chunk_bytes = job.config.run.photo_chunk_mb * MIB
         for chunk in in_chunks(photos, lambda photo: photo.image and photo.image.rgb, chunk_bytes):
-            found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
+            with computing("keypoints", job.config.keypoints):
+                found = _estimate(estimator, [photo for photo in chunk if photo.image is not None])
             tables += [table for photo in chunk for table in photo.tables(found.get(id(photo)), estimator.info.name)]
             if in_groups:
                 filmed += [photo.filmed(found.get(id(photo))) for photo in chunk]

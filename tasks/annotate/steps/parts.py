@@ -24,7 +24,7 @@ from model.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.trust import untrusted, untrusted_rows
-from tasks.estimators import borrowed
+from tasks.estimators import borrowed, computing
 
 STATE_COLUMNS = ("status", "error_code", "error_detail")
 
@@ -56,7 +56,9 @@ def annotate_part(
     with borrowed(step, getattr(job.config, step)) as estimator:
         for batch, rows in person_batches(job, ~is_untrusted):
             key = people.take(rows).table.select(KEY_COLUMNS)
-            own = columns_of(estimator.estimate(batch))
+            with computing(step, getattr(job.config, step)):
+                output = estimator.estimate(batch)
+            own = columns_of(output)
             tables.append(table_from_columns({name: key[name] for name in KEY_COLUMNS} | dict(own), schema))
             places.append(rows)
     state = {name: people.table[name].to_pylist() for name in STATE_COLUMNS}

@@ -34,7 +34,7 @@ def test_overrides_replace_nested_values(tmp_path):
         ({"run": {"workers": 0}}, "run.workers"),
         ({"run": {"workers": "two"}}, "expected a whole number, got 'two'"),
         ({"run": {"workers": True}}, "expected a whole number, got True"),
-        ({"run": {"task_runner": "slurm"}}, "one of threads, dask, ray"),
+        ({"run": {"task_runner": "slurm"}}, "one of threads, processes, dask, ray"),
         ({"body_model": {"head_fusion": "paper"}}, "unknown setting head_fusion"),
         ({"datasets": "demo_photos"}, "expected a list"),
         ({"roots": "x"}, "expected a mapping"),
@@ -154,5 +154,5 @@ def test_one_setting_says_where_all_networks_run(paper):
     assert checked_options("body", config.body)["device"] == "cpu"
     with pytest.raises(ValueError, match=r"body\.options\.device: is no option; run\.device says"):
         load_config(paper, {"body.options.device": "cpu"})
-    with pytest.raises(ValueError, match="run: unknown setting use_gpu; known are device"):
+    with pytest.raises(ValueError, match="run: unknown setting use_gpu; known are address, cluster, device"):
         load_config(paper, {"run.use_gpu": True})

@@ -1,0 +1,147 @@
+"""Shards on the workers of a Dask or Ray cluster: one that is started for the run, or one that runs already."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from flows.run.runners import Handle, ShardRunner, Summaries
+from flows.run.shard_task import annotate_shard
+from tasks.annotate.settings import RunConfig
+from tasks.annotate.steps.job import ShardJob
+from tasks.estimators import Slot
+
+
+class DaskRunner:
+    """Gives shards to a Dask scheduler."""
+
+    def __init__(self, client: Any, options: dict[str, Any], slot: Slot | None) -> None:
+        """Takes a client of the cluster, arguments of its ``submit``, and what ``annotate_shard`` is to hold."""
+        self._client, self._options, self._slot = client, options, slot
+
+    def submit_shard(self, job: ShardJob) -> Handle[Summaries]:
+        """See ``flows.run.runners.ShardRunner``."""
+        return self._client.submit(annotate_shard, job, self._slot, pure=False, **self._options)
+
+
+@contextmanager
+def dask_runner(config: RunConfig, slot: Slot | None = None) -> Iterator[ShardRunner]:
+    """A runner on the cluster that the settings name; one that was started for it ends with the block.
+
+    Raises:
+        ValueError: There is no such class of clusters, it does not take these arguments, or no scheduler answers.
+        ImportError: The extra, or the package of the class, is not installed.
+    """
+    distributed, dask = _extra("distributed", "dask"), _extra("dask", "dask")
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # It tells of every connection.
+    with ExitStack() as held:
+        held.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": config.retries}))
+        cluster = config.address
+        if cluster is None:
+            cluster = held.enter_context(_started(config, distributed))
+        try:
+            client = held.enter_context(distributed.Client(cluster))
+        except OSError as error:
+            raise ValueError(f"run.address: no Dask scheduler answers at {config.address} ({error})") from error
+        yield DaskRunner(client, config.task_options, slot)
+
+
+def _started(config: RunConfig, distributed: Any) -> Any:
+    """The cluster that the settings describe."""
+    name, kwargs = config.cluster.class_name, dict(config.cluster.kwargs)
+    if name is None:
+        # Networks are not made for many threads of one process; and a worker that Dask holds to a share of the memory
+        # would stand still at the first network that needs more.
+        own = {"n_workers": config.workers, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
+        kind, kwargs = distributed.LocalCluster, own | kwargs
+    else:
+        kind = _class(name)
+    try:
+        cluster = kind(**kwargs)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"run.cluster.kwargs: {name or 'LocalCluster'} refuses them ({error})") from error
+    if config.cluster.adapt:
+        cluster.adapt(**config.cluster.adapt)
+    elif name is not None and "n_workers" not in kwargs:
+        cluster.scale(config.workers)
+    return cluster
+
+
+def _class(name: str) -> Callable[..., Any]:
+    module, dot, attribute = name.rpartition(".")
+    if not dot:
+        raise ValueError(
+            f"run.cluster.class_name: expected <module>.<class>, such as dask_jobqueue.SLURMCluster, got {name}"
+        )
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ImportError(
+            f"run.cluster.class_name: {name} cannot be imported ({error}); install its package"
+        ) from error
+    except AttributeError:
+        raise ValueError(f"run.cluster.class_name: the module {module} has no {attribute}") from None
+
+
+class RayRunner:
+    """Gives shards to a Ray cluster."""
+
+    def __init__(self, ray: Any, config: RunConfig, slot: Slot | None) -> None:
+        """Takes the package, settings, and what ``annotate_shard`` is to hold."""
+        # Ray ends a worker that has used a GPU after each task, unless it is told otherwise: networks would be loaded
+        # for every shard.
+        options = {"max_retries": config.retries, "max_calls": 0} | config.task_options
+        self._ray, self._slot = ray, slot
+        self._function = ray.remote(**options)(annotate_shard)
+
+    def submit_shard(self, job: ShardJob) -> Handle[Summaries]:
+        """See ``flows.run.runners.ShardRunner``."""
+        return _RayHandle(self._ray, self._function.remote(job, self._slot))
+
+
+class _RayHandle:
+    def __init__(self, ray: Any, reference: Any) -> None:
+        self._ray, self._reference = ray, reference
+
+    def result(self) -> Summaries:
+        try:
+            return self._ray.get(self._reference)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from None  # Ray's own one has the trace as its text.
+
+
+@contextmanager
+def ray_runner(config: RunConfig, slot: Slot | None = None) -> Iterator[ShardRunner]:
+    """A runner on the cluster that the settings name, or on one that is started for it and ends with the block.
+
+    Raises:
+        ValueError: No cluster answers, or ``ray.remote`` does not take ``run.task_options``.
+        ImportError: The extra is not installed.
+    """
+    ray = _extra("ray", "ray")
+    where = {"num_cpus": config.workers, "include_dashboard": False} if config.address is None else {}
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # A busy machine takes longer than Ray would wait.
+    try:
+        ray.init(config.address, log_to_driver=False, logging_level="error", **where)
+    except Exception as error:  # Ray raises the bare class too.
+        what = "no Ray cluster could be started here" if config.address is None else f"no Ray at {config.address}"
+        raise ValueError(f"run.address: {what} ({str(error).splitlines()[0]})") from error
+    try:
+        try:
+            runner = RayRunner(ray, config, slot)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"run.task_options: Ray refuses them ({error})") from error
+        yield runner
+    finally:
+        ray.shutdown()
+
+
+def _extra(module: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"run.task_runner {extra} needs the extra: pip install -e '.[{extra}]'") from error

@@ -1,0 +1,180 @@
+"""Whole shards on processes, Dask, Ray and by pulling workers: the same labels, and whatever dies is a failed shard."""
+
+import importlib.util
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from watched_estimators import DEADLY, SECONDS, WatchedProject
+
+DASK = pytest.param("dask", marks=pytest.mark.slow)
+RAY = pytest.param(
+    "ray",
+    marks=[
+        pytest.mark.slow,
+        pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed"),
+    ],
+)
+PHOTOS = 4
+DONE_ELSEWHERE = "done here; another worker publishes."
+
+
+@pytest.fixture
+def project(tmp_path):
+    return WatchedProject(tmp_path, PHOTOS)
+
+
+def annotate(project, runner, *words, **env):
+    return project.run("annotate", "--local", "--set", f"run.task_runner={runner}", *words, **env)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A project, and its labels as threads make them: what a footer says of photos depends on their times."""
+    project = WatchedProject(tmp_path_factory.mktemp("shared"), PHOTOS)
+    code, said = annotate(project, "threads")
+    assert code == 0, said
+    return project, project.labels()
+
+
+def check_labels(shared):
+    project, by_threads = shared
+    assert project.labels() == by_threads
+    assert sorted(photo for _, photo in project.begun) == [f"{number:02d}.png" for number in range(PHOTOS)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("runner", ["processes", "dask", RAY])
+def test_labels_are_those_of_threads_to_the_byte(shared, runner):
+    project, _ = shared
+    project.clear()
+    code, said = annotate(project, runner)
+    assert code == 0, said
+    check_labels(shared)
+
+
+@pytest.mark.long
+def test_workers_share_the_shards_and_one_publishes(shared):
+    """Each photo takes half a second, so that one worker cannot do them all before the others have begun."""
+    project, _ = shared
+    project.clear()
+    workers = [project.start("work", **{SECONDS: "0.5"}) for _ in range(3)]
+    said = [worker.communicate(timeout=170) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0], said
+    check_labels(shared)
+    published = [out for out, _ in said if not out.endswith(f"{DONE_ELSEWHERE}\n")]
+    assert published
+    assert all(out.startswith("4 photos: 4 people") for out in published)
+    assert (project.folder / "reports/annotate/index.html").is_file()
+    assert not list((project.folder / "work/claims").rglob("*.lock"))
+    code, again = project.run("annotate", "--local")
+    assert code == 0, again
+    check_labels(shared)
+
+
+@pytest.mark.long
+def test_the_shard_of_a_killed_worker_is_done_by_another(project):
+    killed = project.start("work", **{SECONDS: "600"})
+    project.wait_for(lambda: project.begun)
+    other = project.start("work")
+    (_, photo), *_ = project.begun
+    project.wait_for(lambda: len({photo for _, photo in project.begun}) == PHOTOS)
+    assert other.poll() is None, "it waits for the shard of the one that is at work"
+    killed.send_signal(signal.SIGKILL)
+    said = other.communicate(timeout=60)
+    killed.communicate()
+    assert other.returncode == 0, said
+    assert said[0].startswith("4 photos: 4 people")
+    assert project.begun.count((other.pid, photo)) == 1
+    assert len(project.labels()) == PHOTOS
+
+
+@pytest.mark.long
+def test_workers_of_other_settings_are_refused_and_one_of_the_same_takes_the_plan_as_it_is(project):
+    first = project.start("work", **{SECONDS: "600"})
+    project.wait_for(lambda: project.begun)
+    code, said = project.run("work", "--set", "refine.iterations=3")
+    assert (code, "is being annotated with other settings" in said) == (2, True), said
+    gone = "00.png" if project.begun[0][1] != "00.png" else "01.png"
+    os.remove(project.folder / "photos" / gone)  # Whoever lists the photos anew does not have it.
+    second = project.start("work")
+    project.wait_for(lambda: len({photo for _, photo in project.begun}) == PHOTOS - 1)
+    first.kill()
+    first.communicate()
+    _, said = second.communicate(timeout=120)
+    assert len(project.labels()) == PHOTOS, said
+    code, said = project.run("work")
+    assert code == 0, said
+    assert len(project.labels()) == PHOTOS - 1
+
+
+@pytest.mark.long
+def test_a_failed_shard_is_tried_by_one_worker_and_again_by_the_next_command(project):
+    (project.folder / "work").mkdir()
+    (project.folder / "labels").mkdir()
+    blocked = project.folder / "work/parts/keypoints/my_photos/all/00001.parquet"
+    blocked.mkdir(parents=True)
+    workers = [project.start("work", **{SECONDS: "0.3"}) for _ in range(2)]
+    said = [worker.communicate(timeout=170) for worker in workers]
+    assert {worker.returncode for worker in workers} == {1}, said
+    assert sum(photo == "01.png" for _, photo in project.begun) == 1
+    blocked.rmdir()
+    code, again = project.run("work")
+    assert code == 0, again
+    assert len(project.labels()) == PHOTOS
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("runner", ["processes", DASK, RAY])
+def test_a_shard_whose_process_is_killed_has_failed_and_the_others_are_done(project, runner):
+    started = time.monotonic()
+    code, said = annotate(project, runner, **{DEADLY: "01.png"})
+    assert time.monotonic() - started < 120
+    assert (code, len(project.labels())) == (1, PHOTOS - 1), said
+    assert "1 shard failed (my_photos/all/00001)" in said
+    record = json.loads((project.folder / "work/failed/keypoints/my_photos/all/00001.json").read_text())
+    assert record["message"]
+    if runner == "processes":
+        assert "ended by SIGKILL" in record["message"]
+        assert sum(photo == "01.png" for _, photo in project.begun) == 1
+    code, said = annotate(project, "processes")
+    assert (code, len(project.labels())) == (0, PHOTOS), said
+
+
+@pytest.mark.long
+def test_a_process_that_is_killed_once_is_a_try_and_its_shard_is_done_by_a_new_one(project):
+    once = f"01.png:{project.folder / 'killed'}"
+    code, said = annotate(project, "processes", "--set", "run.retries=1", **{DEADLY: once})
+    assert (code, len(project.labels())) == (0, PHOTOS), said
+    assert "my_photos/all/00001: the process of the shard was ended by SIGKILL" in said
+    assert "next try in 2 s" in said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["work", "processes", DASK, RAY])
+def test_weights_that_a_worker_cannot_load_end_the_run_with_their_sentence_before_any_shard(project, command):
+    broken = ["--set", "keypoints.options.broken=true"]
+    code, said = project.run("work", *broken) if command == "work" else annotate(project, command, *broken)
+    assert code == 2, said
+    assert said.splitlines()[-1] == "pear: keypoints.options.broken: the weights are no file of this network"
+    assert "Traceback" not in said
+    assert not project.labels()
+    assert not list((project.folder / "work").glob("failed/*/*/*/*"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("runner", ["processes", DASK, RAY])
+def test_of_a_run_that_is_stopped_no_process_is_left_and_it_goes_on(project, runner, number):
+    process = project.start("annotate", "--local", "--set", f"run.task_runner={runner}", **{SECONDS: "600"})
+    project.wait_for(lambda: len(project.begun) == 2)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    time.sleep(0.1)
+    _, alive = psutil.wait_procs(project.processes(), timeout=10)
+    assert not alive, [own.cmdline() for own in alive]
+    code, said = annotate(project, "threads")
+    assert (code, len(project.labels())) == (0, PHOTOS), said
