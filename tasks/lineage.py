@@ -1,24 +1,29 @@
-"""From what a file was made, by the hashes that files state: labels, checkpoints, tables of figures; and what of it is
-here.
+"""From what a file was made, by the hashes that files state: labels, snapshots of them, checkpoints, predictions,
+tables of figures; and what of it is here.
 
-A label file states photos, estimators and body; a checkpoint its labels and the files that it began from; a table of
-figures the checkpoints that it measures. What is here is found by these hashes, never by a name.
+A label file states photos, estimators and body; a snapshot its labels; a checkpoint its labels and the files that it
+began from; predictions and tables of figures the checkpoints that they are of. What is here is found by these hashes,
+never by a name.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from datasets_manifest.files import file_sha256
-from datasets_manifest.shards.footer import Footer, ShardError
+from datasets_manifest.shards.footer import Footer, ForeignFileError, ShardError
 from datasets_manifest.shards.shard import read_footer
 from model.tensor_file import LENGTH_BYTES, METADATA_NAME
+from tasks.snapshots import FACTS, read_facts
+from tasks.wording import counted
 
 SHORT = 12
 """Digits of a hash that are shown."""
@@ -27,6 +32,8 @@ _WEIGHTS = (*_CHECKPOINTS, ".bin", ".ckpt", ".pt", ".pth")
 """Those of others too, from which trainings begin."""
 _ELSEWHERE = ("photos", "estimator", "body")
 """What is told without being looked for."""
+_OF_TABLES = (b"checkpoints", b"results")
+"""Metadata in which tables of everybody's errors state their checkpoints: of `pear evaluate`, and on benchmarks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +41,8 @@ class Origin:
     """Something that a file was made from, or the file itself."""
 
     role: str
-    """Labels, regressor, renderer, figures, photos, estimator or body; of weights of others what a training calls them,
-    such as backbone."""
+    """Labels, snapshot, predictions, regressor, renderer, figures, photos, estimator or body; of weights of others what
+    a training calls them, such as backbone."""
     name: str
     """What it is called, where it has a name."""
     hash: str = ""
@@ -85,27 +92,32 @@ def lineage_of(path: Path, within: Path) -> Origin:
     """What a file was made from.
 
     Args:
-        path: A file of labels or a folder of them, a checkpoint, or a table of figures (JSON).
+        path: A file of labels or of predictions, or a folder of them, a snapshot, a checkpoint, or a table of figures
+            (JSON or Parquet).
         within: The folder below which the things it was made from are looked for.
 
     Raises:
         ValueError: There is no such file, or it states nothing of where it came from.
     """
     here = Here(within)
+    if (path / FACTS).is_file():
+        return _of_snapshot(path)
     if path.is_dir():
-        found = tuple(_of_folder(own) for own in Here(path).labels.values())
+        found = tuple(_of_folder(own, here) for own in Here(path).labels.values())
         if not found:
             raise ValueError(f"{path} has no labels; name a file of labels, a checkpoint or a table of figures")
         return found[0] if len(found) == 1 else Origin(role="labels", name="", path=str(path), came_from=found)
     if not path.is_file():
         raise ValueError(f"there is no file {path}; name a file of labels, a checkpoint or a table of figures")
     if path.suffix == ".parquet":
-        return _of_labels(read_footer(path), path)
+        return _of_rows(path, here)
     if path.suffix in _CHECKPOINTS:
         return _of_checkpoint(path, file_sha256(path), here)
     if path.suffix == ".json":
-        return _of_figures(path, here)
-    raise ValueError(f"{path}: expected labels (.parquet), a checkpoint (.safetensors) or figures (.json)")
+        return _of_figures(path, _json(path), here)
+    raise ValueError(
+        f"{path}: expected labels or predictions (.parquet), a checkpoint (.safetensors) or figures (.json, .parquet)"
+    )
 
 
 def lines(origin: Origin, depth: int = 0) -> Iterator[str]:
@@ -118,9 +130,56 @@ def lines(origin: Origin, depth: int = 0) -> Iterator[str]:
         yield from lines(other, depth + 1)
 
 
-def _of_folder(shard: Path) -> Origin:
+def _of_folder(shard: Path, here: Here) -> Origin:
     """As one of its shards states it; a data set's labels are of one setting."""
-    return _of_labels(read_footer(shard), shard.parent)
+    return _of_shard(read_footer(shard), shard.parent, here)
+
+
+def _of_rows(path: Path, here: Here) -> Origin:
+    """A Parquet file: of labels or predictions, whose footer says so, or of everybody's errors."""
+    try:
+        return _of_shard(read_footer(path), path, here)
+    except ForeignFileError:
+        metadata = pq.read_schema(path).metadata or {}
+        stated = next((metadata[key] for key in _OF_TABLES if key in metadata), None)
+        if stated is None:
+            raise
+        return _of_figures(path, json.loads(stated), here)
+
+
+def _of_shard(footer: Footer, path: Path, here: Here) -> Origin:
+    return _of_predictions(footer, path, here) if footer.config.get("step") == "predict" else _of_labels(footer, path)
+
+
+def _of_predictions(footer: Footer, path: Path, here: Here) -> Origin:
+    checkpoint = footer.config["checkpoint"]["sha256"]
+    estimators = (own for own in footer.estimators if own.get("weights_sha256") != checkpoint)
+    return Origin(
+        role="predictions",
+        name="",
+        hash=footer.config_hash,
+        facts=f"code {footer.code_version}, {footer.created_utc}",
+        path=str(path),
+        came_from=(_file("regressor", checkpoint, here), *_estimators(estimators)),
+    )
+
+
+def _of_snapshot(folder: Path) -> Origin:
+    """A snapshot, and its labels as their files state them."""
+    facts = read_facts(folder)
+    found = Here(folder)
+    labels = (
+        _of_folder(path, found)
+        if (path := found.labels.get((own.dataset, own.config_hash)))
+        else Origin(role="labels", name=own.dataset, hash=own.config_hash)
+        for own in facts.datasets
+    )
+    told = [f"{facts.people} people", facts.created_utc, f"code {facts.code_version}"]
+    told += [f"{counted(count, 'file')} of {name}" for name, count in facts.said.items()]
+    return Origin(
+        role="snapshot", name=facts.name, hash=facts.hash, facts=", ".join(told), path=str(folder),
+        came_from=tuple(labels),
+    )  # fmt: skip
 
 
 def _of_labels(footer: Footer, path: Path | str) -> Origin:
@@ -130,23 +189,26 @@ def _of_labels(footer: Footer, path: Path | str) -> Origin:
         role="photos", name=f"{manifest.get('id')} {manifest.get('version')}", hash=str(manifest.get("hash", "")),
         facts=licence,
     )  # fmt: skip
-    # One program may be the estimator of several parts.
-    estimators = dict.fromkeys(
-        Origin(
-            role="estimator",
-            name=f"{own.get('name')} {own.get('version', '')}".strip(),
-            hash=str(own.get("weights_sha256") or ""),
-            facts=str(own.get("licence") or ""),
-        )
-        for own in footer.estimators
-    )
     return Origin(
         role="labels",
         name=str(manifest.get("id")),
         hash=footer.config_hash,
         facts=f"code {footer.code_version}, {footer.created_utc}",
         path=str(path),
-        came_from=(photos, *estimators, *_body(footer.body_model)),
+        came_from=(photos, *_estimators(footer.estimators), *_body(footer.body_model)),
+    )
+
+
+def _estimators(stated: Iterable[Mapping[str, Any]]) -> Iterable[Origin]:
+    """Each once: one program may be the estimator of several parts."""
+    return dict.fromkeys(
+        Origin(
+            role="estimator",
+            name=f"{own.get('name')} {own.get('version', '')}".strip(),
+            hash=str(own.get("weights_sha256") or ""),
+            facts=str(own.get("licence") or ""),
+        )
+        for own in stated
     )
 
 
@@ -197,7 +259,7 @@ def _stated_labels(own: Mapping[str, Any], here: Here) -> Origin:
     shard = here.labels.get((dataset, settings))
     if shard is None:
         return Origin(role="labels", name=dataset, hash=settings, facts=people)
-    found = _of_folder(shard)
+    found = _of_folder(shard, here)
     return Origin(role="labels", name=dataset, hash=settings, facts=people, path=found.path, came_from=found.came_from)
 
 
@@ -211,11 +273,14 @@ def _file(role: str, sha256: str, here: Here) -> Origin:
         return Origin(role=role, name="", hash=sha256, facts="states nothing", path=str(path))
 
 
-def _of_figures(path: Path, here: Here) -> Origin:
+def _json(path: Path) -> Any:
     try:
-        content = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error})") from error
+
+
+def _of_figures(path: Path, content: Any, here: Here) -> Origin:
     hashes = dict.fromkeys(_hashes(content))
     if not hashes:
         raise ValueError(f"{path} states no checkpoint by its sha256; figures of `pear evaluate` do")

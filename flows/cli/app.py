@@ -25,6 +25,7 @@ from flows.cli.lineage import lineage
 from flows.cli.predict import predict
 from flows.cli.review import audit, review
 from flows.cli.server import down, up
+from flows.cli.snapshot import snapshot
 from flows.cli.stats import stats
 from flows.cli.train import train, train_photometric
 from flows.cli.view import view
@@ -64,6 +65,7 @@ COMMANDS = (
         review,
         audit,
         verify,
+        snapshot,
         stats,
         compare,
         lineage,

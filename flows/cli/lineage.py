@@ -13,14 +13,16 @@ from flows.cli.command_line import one_sentence
 
 
 def lineage(
-    file: Annotated[Path, typer.Argument(help="Labels (a file or folder), a checkpoint, or figures of pear evaluate.")],
+    file: Annotated[
+        Path, typer.Argument(help="Labels or predictions (a file or folder), a snapshot, a checkpoint, or figures.")
+    ],
     within: Annotated[Path, typer.Option(help="Folder below which its origins are looked for.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show from what a file was made, by the hashes that files state, and which of it is here.
 
-    Figures name their checkpoints, checkpoints their labels and the files that they began from, labels their photos,
-    estimators and body.
+    Figures and predictions name their checkpoints, checkpoints their labels and the files that they began from,
+    snapshots their labels, labels their photos, estimators and body.
     """
     with one_sentence():
         from datasets_manifest.paths import placed

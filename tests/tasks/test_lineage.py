@@ -4,18 +4,23 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from label_shards import footer
+from label_shards import footer, label_table
 from labelled_photos import labelled_photos
 from whole_labels import person, write
 
 from datasets_manifest.files import file_sha256
 from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.shards.store import write_shard
 from model.regressor.checkpoint import CheckpointMeta, save_regressor
 from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfig
 from model.regressor.network import EhmRegressor
 from model.tensor_file import pack
+from tasks.evaluate import results
 from tasks.lineage import lineage_of, lines
+from tasks.training import comparison
 
 BODY = {"name": "open", "sha256": "11" * 32, "licence": "CC0-1.0"}
 
@@ -89,6 +94,31 @@ def test_what_is_moved_is_found_and_what_is_gone_is_said(project):
         line.strip().startswith("renderer ") and line.endswith(": not here")
         for line in told(project, "runs/stage2.safetensors")
     )
+
+
+def test_predictions_lead_to_their_checkpoint_and_on(project):
+    sha256 = file_sha256(project / "runs/stage1.safetensors")
+    made = footer(
+        config={"step": "predict", "checkpoint": {"sha256": sha256}}, manifest={},
+        estimators=({"name": "ehm-regressor", "weights_sha256": sha256}, {"name": "mediapipe", "version": "0.10"}),
+    )  # fmt: skip
+    write_shard(project / "predictions/00000.parquet", label_table(), made)
+    for name in ("predictions", "predictions/00000.parquet"):
+        found = told(project, name)
+        assert found[0].startswith(f"predictions {made.config_hash[:12]} (")
+        assert found[1].startswith(f"  regressor {sha256[:12]} (step 5")
+        assert found[2].startswith("    labels a ")
+        assert found[-1] == "  estimator mediapipe 0.10"
+
+
+@pytest.mark.parametrize("key", [results.METADATA_KEY, comparison.METADATA_KEY])
+def test_a_table_of_everybodys_errors_leads_to_its_checkpoints(project, key):
+    sha256 = file_sha256(project / "runs/stage2.safetensors")
+    stated = [{"subject": {"kind": "checkpoint", "sha256": sha256}}, {"checkpoint": "x", "sha256": "00" * 32}]
+    pq.write_table(pa.table({"error": [1.0]}).replace_schema_metadata({key: json.dumps(stated)}), project / "t.parquet")
+    found = told(project, "t.parquet")
+    assert found[1] == f"  regressor {sha256[:12]} (step 9, code 1.2): /runs/stage2.safetensors"
+    assert found[-1] == f"  regressor {'00' * 6}: not here"
 
 
 def test_labels_state_photos_estimators_and_body(tmp_path):
