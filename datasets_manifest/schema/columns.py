@@ -5,8 +5,7 @@ Legend: N rows. A list column of fixed length is an array (N, *shape) with the s
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,42 +136,6 @@ def joined(tables: Sequence[pa.Table], schema: pa.Schema, places: Sequence[np.nd
         table = table.take(pa.array(np.argsort(np.concatenate(places), kind="stable"), pa.int64()))
     _check_rows(table, _Namer({"sample_id": table["sample_id"]} if "sample_id" in schema.names else {}))
     return table
-
-
-def table_hash(table: pa.Table, more: Iterable[bytes] = ()) -> str:
-    """sha256 of the values of a table, and of more; equal for equal values, whatever Arrow's buffers look like."""
-    digest = hashlib.sha256()
-    for field, column in zip(table.schema, table.columns, strict=True):
-        digest.update(f"{field.name}\0{field.type}\0".encode())
-        _hash_values(digest, column.combine_chunks())
-    for data in more:
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()
-
-
-def _hash_values(digest: hashlib._Hash, values: pa.Array) -> None:
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    digest.update(len(values).to_bytes(8, "little") + np.packbits(_is_valid(values)).tobytes())
-    if pa.types.is_map(values.type):
-        digest.update(np.diff(values.offsets.to_numpy()).tobytes())
-        _hash_values(digest, values.keys)
-        _hash_values(digest, values.items)
-    elif pa.types.is_list(values.type):
-        digest.update(pc.list_value_length(values).fill_null(0).to_numpy().tobytes())
-        _hash_values(digest, values.flatten())
-    elif pa.types.is_struct(values.type):
-        for part in values.flatten():
-            _hash_values(digest, part)
-    elif pa.types.is_string(values.type) or pa.types.is_binary(values.type):
-        texts = [text.encode() if isinstance(text, str) else text or b"" for text in values.to_pylist()]
-        digest.update(np.array([len(text) for text in texts], np.int32).tobytes() + b"".join(texts))
-    else:
-        digest.update(values.drop_null().to_numpy(zero_copy_only=False).tobytes())
-
-
-def _is_valid(values: pa.Array) -> np.ndarray:
-    return values.is_valid().to_numpy(zero_copy_only=False)
 
 
 def check_values(table: pa.Table) -> None:

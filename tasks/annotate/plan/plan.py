@@ -22,8 +22,8 @@ from datasets_manifest.sources.image_source import ImageSource, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.plan.membership import Membership
-from tasks.annotate.plan.plan_file import plan_footer, plan_table
 from tasks.annotate.plan.refused import write_refused
+from tasks.annotate.plan.shard_plans import ShardPlan, shard_plans
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
 from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths
@@ -142,10 +142,13 @@ def plan_dataset(listing: Listing, workspace: Workspace, config: AnnotateConfig,
         return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
     members, planned = Membership(workspace, dataset.group), []
     unseen: list[ImageError] = []
-    for index, own in members.cut(listing.photos, config.run.images_per_shard):
-        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        unseen += _write_plan(shard, own, manifest, listing.images, workspace, members)
-        planned.append(index)
+    cut = (
+        (ShardRef(dataset=manifest.id, split=manifest.split, index=index), own)
+        for index, own in members.cut(listing.photos, config.run.images_per_shard)
+    )
+    for plan in shard_plans(cut, manifest, listing.images):
+        unseen += _write_plan(plan, manifest, listing.images, workspace, members)
+        planned.append(plan.shard.index)
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
     if vanished := sum(members.missing.values()):
@@ -195,12 +198,7 @@ def _no_plan(problem: str, labels: Path) -> ValueError:
 
 
 def _write_plan(
-    shard: ShardRef,
-    records: Sequence[ImageRecord],
-    manifest: Manifest,
-    images: ImageSource,
-    workspace: Workspace,
-    members: Membership,
+    plan: ShardPlan, manifest: Manifest, images: ImageSource, workspace: Workspace, members: Membership
 ) -> list[ImageError]:
     """Writes a plan file that is not as it should be, but for one that photos were planned in which may not be looked
     at now; returns why they may not.
@@ -208,8 +206,7 @@ def _write_plan(
     Raises:
         ValueError: So it is with photos of a shard that has labels, but no plan.
     """
-    table = plan_table(records, manifest)
-    footer = plan_footer(shard, table, records, manifest, images)
+    shard, records, table, footer = plan
     if members.is_planned(shard, footer):
         return []
     path, labels = workspace.plan_path(shard), workspace.step_path("refine", shard)

@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from datasets_manifest.adapters.base import ImageRecord, MaskReader, PersonRecord
 from datasets_manifest.manifest import Manifest
-from datasets_manifest.schema.columns import Values, table_from_columns, table_hash
+from datasets_manifest.schema.columns import Values, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.group_columns import MOST_LENS_COEFFICIENTS, NUM_LENS_COEFFICIENTS, place_columns
 from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
 from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
+from datasets_manifest.schema.table_hash import table_hashes
 from datasets_manifest.schema.trusted import TRUSTED_PARTS
 from datasets_manifest.schema.truth_3d import pack_truth_3d
 from datasets_manifest.shards.footer import Footer
@@ -38,21 +39,51 @@ def plan_footer(
 ) -> Footer:
     """The footer of a shard's plan: of what data set, and a hash of its rows and of the photos' files; where there are
     groups another, of what the steps before the refinement depend on."""
-    files = np.array([_file_state(record, images) for record in records], np.int64)
-    photos = [*(record.path.encode() for record in records), files.tobytes()]
-    hashes = {"inputs_hash": table_hash(table, photos)}
+    return plan_footers([shard], table, [table.num_rows], [records], manifest, images)[0]
+
+
+def plan_footers(
+    shards: Sequence[ShardRef],
+    table: pa.Table,
+    counts: Sequence[int],
+    records: Sequence[Sequence[ImageRecord]],
+    manifest: Manifest,
+    images: ImageSource,
+) -> list[Footer]:
+    """The same of shards whose rows follow each other in one table.
+
+    Args:
+        shards: Which.
+        table: Their rows.
+        counts: Rows of each.
+        records: Photos of each.
+        manifest: Of their data set.
+        images: Its photos.
+    """
+    photos = [_photo_bytes(own, images) for own in records]
+    hashes = {"inputs_hash": table_hashes(table, counts, photos)}
     if "mask" in table.column_names:  # Masks are for the refinement alone.
-        hashes["unmasked_hash"] = table_hash(table.drop_columns("mask"), photos)
+        hashes["unmasked_hash"] = table_hashes(table.drop_columns("mask"), counts, photos)
     if "group" in table.column_names:
         # Where cameras stand, and people in 3D, are for the refinement alone.
         later = [name for name in table.column_names if name in _LATER_COLUMNS or name.startswith("truth_3d")]
-        hashes["parts_hash"] = table_hash(table.drop_columns(later), photos)
-    return Footer(
-        config={"step": "plan", "manifest": manifest.hash},
-        code_version=code_version(),
-        manifest={**manifest.footer, **hashes},
-        shard=f"{shard.index:05d}",
-    )
+        hashes["parts_hash"] = table_hashes(table.drop_columns(later), counts, photos)
+    config, stated = {"step": "plan", "manifest": manifest.hash}, manifest.footer
+    return [
+        Footer(
+            config=config,
+            code_version=code_version(),
+            manifest={**stated, **{name: own[k] for name, own in hashes.items()}},
+            shard=f"{shard.index:05d}",
+        )
+        for k, shard in enumerate(shards)
+    ]
+
+
+def _photo_bytes(records: Sequence[ImageRecord], images: ImageSource) -> list[bytes]:
+    """What a hash says of photos: their paths, and the state of their files."""
+    files = np.array([_file_state(record, images) for record in records], np.int64)
+    return [*(record.path.encode() for record in records), files.tobytes()]
 
 
 def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:

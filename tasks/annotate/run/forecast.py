@@ -12,7 +12,7 @@ from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import with_rows
-from tasks.annotate.plan.plan_file import plan_footer, plan_table
+from tasks.annotate.plan.shard_plans import shard_plans
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.steps.job import done_footer
@@ -51,12 +51,9 @@ def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tup
     images = dataset.open()
     records = inventory.records(open_adapter(manifest, images).entries(), lambda _: None)
     done = shards = 0
-    for index, photos in Membership(workspace, dataset.group).cut(
-        with_rows(records, manifest), config.run.images_per_shard
-    ):
-        shard = ShardRef(dataset=manifest.id, split=manifest.split, index=index)
-        table = plan_table(photos, manifest)
-        planned = plan_footer(shard, table, photos, manifest, images)
+    cut = Membership(workspace, dataset.group).cut(with_rows(records, manifest), config.run.images_per_shard)
+    refs = ((ShardRef(dataset=manifest.id, split=manifest.split, index=index), photos) for index, photos in cut)
+    for shard, _, table, planned in shard_plans(refs, manifest, images):
         corrections = corrections_of(map(str, table["sample_id"].to_pylist()), shard, config)
         labels = step_footer("refine", config, shard, planned.manifest, corrections)
         done += done_footer(workspace.step_path("refine", shard), labels) is not None

@@ -4,11 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datasets_manifest.schema.columns import Columns, joined, table_from_columns, table_hash
+from datasets_manifest.schema.columns import Columns, joined, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PLAN_SCHEMA
+from datasets_manifest.schema.table_hash import table_hash, table_hashes
 
 COUNT = 5
 
@@ -149,6 +150,22 @@ def test_the_hash_of_a_table_is_that_of_its_values_not_of_its_buffers():
     wider = joined([table.slice(2), table.slice(0, 2)], PLAN_SCHEMA, [np.arange(2, COUNT), np.arange(2)])
     assert table_hash(table) == table_hash(cut) == table_hash(wider) == table_hash(hashed_rows())
     assert table_hash(table.slice(1, 3)) == table_hash(pa.table(table.slice(1, 3).to_pydict(), schema=PLAN_SCHEMA))
+
+
+@pytest.mark.parametrize("counts", [(5,), (1, 1, 1, 1, 1), (2, 0, 3), (0, 4, 1), (3, 2, 0)])
+def test_hashes_of_pieces_are_those_of_the_pieces_alone(counts):
+    table, first, alone = hashed_rows(), 0, []
+    more = [[b"x" * count, b"y"] for count in counts]
+    for count, own in zip(counts, more, strict=True):
+        piece = pa.Table.from_pylist(table.slice(first, count).to_pylist(), schema=PLAN_SCHEMA)
+        alone.append(table_hash(piece, own))
+        first += count
+    assert table_hashes(table, counts, more) == alone
+
+
+def test_the_hash_of_a_table_is_that_of_before():
+    # What plans were hashed with: another hash would do all that was annotated again.
+    assert table_hash(hashed_rows(), [b"x"]) == "b55846d27c374b32e7e35884127fdc80e157e3153020cc68422cfd2b55fa0dcb"
 
 
 def test_the_hash_of_a_table_changes_with_any_value():

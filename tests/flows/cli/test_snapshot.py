@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import pyarrow as pa
 import pytest
 import yaml
 from label_shards import footer, label_table
@@ -32,8 +33,13 @@ def pear(*words):
 
 
 def labels(folder, count=3):
+    table = label_table()
     for index in range(count):
-        write_shard(folder / f"labels/demo/all/{index:05d}.parquet", label_table(image=f"{index}.jpg"), footer())
+        for name, ending in (("sample_id", "#{}"), ("image", "")):
+            place, prefix = table.column_names.index(name), "demo/all/" if ending else ""
+            values = pa.array([f"{prefix}{index}.jpg{ending.format(row)}" for row in range(table.num_rows)])
+            table = table.set_column(place, table.schema.field(name), values)
+        write_shard(folder / f"labels/demo/all/{index:05d}.parquet", table, footer())
 
 
 @pytest.fixture
