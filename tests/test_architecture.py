@@ -62,7 +62,10 @@ ROOMS = {
         "lineage": {"snapshots", "wording"},
         "snapshots": {"version", "wording"},
         "review": {"version"},
-        "view": {"annotate", "annotate.plan", "body_model", "posing", "report", "review", "version", "wording"},
+        "view": {
+            *("annotate", "annotate.plan", "annotate.steps", "body_model", "lenses", "posing", "report", "review"),
+            *("version", "wording"),
+        },
         "compare": {"evaluate", "posing", "report"},
         "stats": {"posing", "report"},
         "export": {"body_model", "display", "lenses", "posing", "settings", "tracks", "wording"},

@@ -37,7 +37,7 @@ def view(
     """Look at all people in the browser: a table, each person's photo and mesh; accept, reject or flag by keys."""
     with one_sentence():
         from datasets_manifest.paths import placed
-        from tasks.annotate.settings import AnnotateConfig, load_config
+        from tasks.annotate.settings import AnnotateConfig, Origin
         from tasks.view.security import allowed_origins
         from tasks.view.state import Opened, View
 
@@ -48,7 +48,8 @@ def view(
             from tasks.view.app import view_app
         except ImportError as error:
             raise ValueError(f"pear view needs more packages ({error.name}): pip install -e '.[view]'") from error
-        config = load_config(params, parse_settings(settings, params)) if params.is_file() else AnnotateConfig()
+        origin_of = Origin.of(params, parse_settings(settings, params)) if params.is_file() else None
+        config = AnnotateConfig() if origin_of is None else origin_of.config()
         folder = placed(labels) if labels is not None else Path(config.output.labels)
         if not folder.is_dir():
             raise ValueError(
@@ -57,6 +58,7 @@ def view(
         opened = Opened(
             labels=folder,
             config=config,
+            origin=origin_of,
             reviews=placed(reviews),
             reviewer=reviewer or ("" if read_only else logged_in()),
             read_only=read_only,

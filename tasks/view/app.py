@@ -15,6 +15,7 @@ from tasks.view import pictures
 from tasks.view.audit import audit_page
 from tasks.view.index import LabelIndex
 from tasks.view.person import person_page
+from tasks.view.picture_names import WHATS
 from tasks.view.query import Query
 from tasks.view.security import Guard
 from tasks.view.state import View
@@ -53,7 +54,7 @@ def _media_route(view: View) -> Callable[..., Response]:
         is_number = number.isascii() and number.isdecimal() and len(number) < 10
         if index is None or stamp != index.stamp or not is_number or int(number) >= len(index):
             raise HTTPException(404)
-        if what not in pictures.WHATS:
+        if what not in WHATS:
             raise HTTPException(404)
         try:
             found = pictures.media(view, index, int(number), what)

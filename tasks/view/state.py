@@ -22,7 +22,7 @@ from tasks.view.index_file import open_index
 from tasks.view.query import Query
 
 if TYPE_CHECKING:
-    from tasks.annotate.settings import AnnotateConfig
+    from tasks.annotate.settings import AnnotateConfig, Origin
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Opened:
     """Folder of labels or predictions."""
     config: AnnotateConfig
     """Settings, of which the body, the data sets and the folder of work count."""
+    origin: Origin | None = None
+    """Where the settings came from, for commands that are told; None where there is no file of settings."""
     reviews: Path = Path("reviews")
     """Folder of the verdicts."""
     reviewer: str = ""

@@ -1,0 +1,205 @@
+"""The parts of a person with what was said of them, and the verdicts that are given here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from nicegui import ui
+
+from datasets_manifest.files import WriteError
+from datasets_manifest.reviews.schema import Judgement, Review
+from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
+from tasks.view.index import Label
+from tasks.view.state import View
+from tasks.view.verdicts import Given, book_of
+from tasks.view.words import part_figures, part_name
+
+_VERDICTS: dict[str, Judgement] = {"a": "accept", "r": "reject", "f": "flag"}
+_COLOURS = {"accept": "positive", "reject": "negative", "flag": "warning"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """A verdict that was given here, and what it took the place of."""
+
+    label: Label
+    part: Part
+    before: Review | None
+
+
+class JudgePanel:
+    """Four rows, a part each; one is selected."""
+
+    def __init__(
+        self,
+        view: View,
+        audit: str,
+        press: Callable[[str], Awaitable[None]],
+        *,
+        next_person: Callable[[], Awaitable[None]],
+        go_to: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Takes the tag of the audit, what buttons do by their keys, and how to come to other people."""
+        self._view, self._audit, self._next_person, self._go_to = view, audit, next_person, go_to
+        self._book, self._label, self._done = book_of(view), None, list[_Done]()
+        self._part: Part = PART_NAMES[0]
+        if audit:
+            self._part = audit.split("-")[2]  # type: ignore[assignment]
+        can_judge = not view.opened.read_only
+        with ui.row().classes("items-center gap-1"):
+            for key, verdict in _VERDICTS.items() if can_judge else ():
+                button = ui.button(f"{verdict} ({key})", color=_COLOURS[verdict], on_click=partial(press, key))
+                button.props("dense no-caps unelevated")
+            if can_judge:
+                ui.button("undo (u)", on_click=partial(press, "u")).props("dense no-caps flat")
+                self._note = ui.input("note for the next verdict (n)").props("dense").classes("w-full")
+                self._note.on("keydown.enter", lambda: self._note.run_method("blur"))
+                self._note.on("keydown.escape", lambda: self._note.run_method("blur"))
+        self._message = ui.label().classes("text-caption").mark("message")
+        self._rows = {part: _PartRow(k, part, press) for k, part in enumerate(PART_NAMES, 1)}
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """What keys do here."""
+        if self._view.opened.read_only:
+            return []
+        return [
+            ("a r f", "accept, reject, flag the selected part; the next one is selected"),
+            ("A", "accept every part that is valid, and go to the next person"),
+            ("1 2 3 4", "select body, left hand, right hand, face"),
+            ("u", "undo the last verdict given on this page"),
+            ("n", "write a note, which goes with the next verdict"),
+        ]
+
+    async def show(self, label: Label) -> None:
+        """Shows a person and what was said so far."""
+        self._label, self._message.text = label, self._why_not(label)
+        if not self._audit:
+            self._part = PART_NAMES[0]
+        await self._refresh()
+
+    async def on_key(self, key: str) -> None:
+        """Obeys a key, if it is one of those here."""
+        label = self._label
+        if key in "1234" and len(key) == 1:
+            self._select(PART_NAMES[int(key) - 1])
+        if label is None or self._why_not(label):
+            return
+        if key in _VERDICTS:
+            await self._judge({self._part: _VERDICTS[key]})
+        elif key == "A" and not self._audit:
+            valid: dict[Part, Judgement] = {part: "accept" for part in PART_NAMES if label.row[f"{part}_valid"]}
+            if valid and await self._give(label, valid):
+                await self._next_person()
+        elif key == "u":
+            await self._undo()
+        elif key == "n":
+            self._note.run_method("focus")
+
+    def _why_not(self, label: Label) -> str:
+        """Why nothing can be judged of a person."""
+        if self._view.opened.read_only:
+            return "read-only: nothing can be judged"
+        if "body_valid" not in label.row:
+            return "verdicts are about labels; these are predictions"
+        return "whoever failed has no label to judge" if label.row["status"] == "failed" else ""
+
+    def _select(self, part: Part) -> None:
+        if self._audit:
+            return
+        self._part = part
+        for own, row in self._rows.items():
+            row.mark(own == part)
+
+    async def _judge(self, verdicts: dict[Part, Judgement]) -> None:
+        assert self._label is not None
+        if not await self._give(self._label, verdicts):
+            return
+        if self._audit:
+            await self._next_person()
+        else:
+            self._select(PART_NAMES[min(PART_NAMES.index(self._part) + 1, len(PART_NAMES) - 1)])
+
+    async def _give(self, label: Label, verdicts: dict[Part, Judgement]) -> bool:
+        """Puts verdicts on disk, and only then shows them."""
+        try:
+            before = await asyncio.to_thread(
+                self._book.give, label, verdicts, note=self._note.value, audit=self._audit or None
+            )
+        except (ValueError, WriteError) as error:
+            self._message.text = str(error)
+            return False
+        self._done += [_Done(label=label, part=part, before=before.get(part)) for part in verdicts]
+        self._note.value = ""
+        await self._refresh()
+        return True
+
+    async def _undo(self) -> None:
+        if not self._done:
+            self._message.text = "nothing to undo on this page"
+            return
+        last = self._done[-1]
+        before = last.before
+        try:
+            await asyncio.to_thread(
+                self._book.give,
+                last.label,
+                {last.part: "none" if before is None else before.verdict},
+                note=None if before is None else before.note,
+                audit=(self._audit or None) if before is None else before.audit,
+            )
+        except (ValueError, WriteError) as error:
+            self._message.text = str(error)
+            return
+        self._done.pop()
+        await self._go_to(last.label.row["sample_id"])
+        self._select(last.part)
+        await self._refresh()
+
+    async def _refresh(self) -> None:
+        label = self._label
+        assert label is not None
+        said: dict[Part, list[Given]] = {part: [] for part in PART_NAMES}
+        if "body_valid" in label.row:
+            try:
+                said = await asyncio.to_thread(self._book.of, label)
+            except ValueError as error:
+                self._message.text = str(error)
+        for part in PART_NAMES:
+            row = self._rows[part]
+            own = any(given.review.reviewer == self._book.reviewer for given in said[part])
+            # In an audit nobody is told what others think before having judged.
+            row.show(part_figures(label.row, part), said[part] if own or not self._audit else [])
+            row.mark(part == self._part)
+
+
+class _PartRow:
+    """A part: its number, its figures, and what everybody said of it."""
+
+    def __init__(self, number: int, part: Part, press: Callable[[str], Awaitable[None]]) -> None:
+        with ui.row().classes("items-center gap-2 no-wrap").style("width:400px"):
+            self._button = ui.button(f"{number} {part_name(part)}", on_click=partial(press, str(number)))
+            self._button.props("dense no-caps size=sm").classes("w-28 shrink-0")
+            self._figures = ui.label().classes("text-caption shrink-0").style("width:110px;line-height:1.2")
+            self._said = ui.row().classes("gap-1").mark(f"verdicts-{part}")
+
+    def mark(self, is_selected: bool) -> None:
+        """Shows whether the part is the selected one."""
+        self._button.props(add="" if is_selected else "outline", remove="outline" if is_selected else "")
+
+    def show(self, figures: str, said: list[Given]) -> None:
+        """Shows what is known of the part."""
+        self._figures.text = figures
+        self._said.clear()
+        with self._said:
+            for given in said:
+                review = given.review
+                text = f"{review.reviewer}: {review.verdict}" + (" (stale)" if given.is_stale else "")
+                badge = ui.badge(text, color="grey" if given.is_stale else _COLOURS[review.verdict])
+                audit = f", audit {review.audit}" if review.audit else ""
+                badge.tooltip(f"{review.reviewed_utc:%Y-%m-%d %H:%M} UTC{audit}")
+                if review.note:
+                    ui.label(review.note).classes("text-caption text-grey")

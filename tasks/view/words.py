@@ -1,0 +1,67 @@
+"""What is said of a person in words: state, reasons, figures of the parts, and commands to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from datasets_manifest.schema.ehm_fields import PART_NAMES
+from datasets_manifest.schema.error_codes import ErrorCode
+from tasks.view.index import Label
+from tasks.view.state import Opened
+
+
+def part_name(part: str) -> str:
+    """As it is shown: `left hand`."""
+    return part.replace("_", " ")
+
+
+def state_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """The state of a person, with the reason and what it means."""
+    yield str(row["status"])
+    if row.get("error_code"):
+        yield f"{row['error_code']}: {ErrorCode(row['error_code']).sentence}"
+    if row.get("error_detail"):
+        yield str(row["error_detail"])
+
+
+def part_figures(row: Mapping[str, Any], part: str) -> str:
+    """Whether a part may supervise, its quality and its distance from the keypoints; of predictions whether it was
+    seen."""
+    if f"{part}_valid" not in row:
+        seen = row.get(f"{part}_seen")
+        return "" if seen is None else "seen" if seen else "not seen"
+    said = ["valid" if row[f"{part}_valid"] else "refused"]
+    for name, text in ((f"{part}_quality", "quality {:.2f}"), (f"reproj_{part}_px", "{:.1f} px off")):
+        if row.get(name) is not None:
+            said.append(text.format(row[name]))
+    return ", ".join(said)
+
+
+def figure_lines(row: Mapping[str, Any]) -> Iterator[str]:
+    """The other scalar figures of a row."""
+    of_parts = {f"{part}{end}" for part in PART_NAMES for end in ("_valid", "_quality", "_seen")}
+    of_parts |= {f"reproj_{part}_px" for part in PART_NAMES}
+    told = {"sample_id", "dataset", "split", "person", "status", "error_code", "error_detail", *of_parts}
+    for name, value in row.items():
+        if name in told or value is None or isinstance(value, list | tuple | dict):
+            continue
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        yield f"{name.replace('_', ' ')}: {shown}"
+
+
+def commands(opened: Opened, label: Label) -> list[str]:
+    """What draws the label in a file, and what makes its shard again; none of labels that the settings do not name."""
+    row = label.row
+    if opened.origin is None or "dataset" not in row:
+        return []
+    from tasks.annotate.commands import command, retry_command
+    from tasks.annotate.workspace import Workspace, shard_of
+
+    shard, workspace = shard_of(label.path), Workspace.of(opened.config.output)
+    if shard is None or workspace.step_path("refine", shard).resolve() != label.path.resolve():
+        return []
+    told = [command(opened.origin, "inspect", row["sample_id"], "--out", "sample.png")]
+    if workspace.plan_path(shard).is_file():
+        told.append(retry_command(shard, opened.origin))
+    return told
