@@ -12,6 +12,7 @@ from datasets_manifest.adapters.base import Inventory, Missing
 from datasets_manifest.adapters.photo_damage import damaged_photos
 from datasets_manifest.manifest import Manifest, load_manifest, manifest_ids, open_adapter, open_source
 from datasets_manifest.named_sources import fixed_root
+from datasets_manifest.paths import is_address
 from datasets_manifest.schema.error_codes import ErrorCode
 
 State = Literal["complete", "incomplete", "found", "unusable", "missing", "rendered"]
@@ -80,7 +81,7 @@ def _entry(manifest: Manifest, count: bool, decoded: bool) -> DatasetEntry:
     if manifest.adapter == "synthetic":
         return DatasetEntry(manifest=manifest, state="rendered", next_step="")
     try:
-        is_there = os.path.exists(manifest.root_path)
+        is_there = is_address(manifest.root) or os.path.exists(manifest.root_path)
     except ValueError as error:  # Of a package that is not installed.
         return DatasetEntry(manifest=manifest, state="missing", next_step=str(error))
     if not is_there:

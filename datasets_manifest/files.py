@@ -13,11 +13,12 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import BufferedWriter
+from io import BufferedWriter, BytesIO
 from pathlib import Path
 from typing import Any
 
 from datasets_manifest.paths import MAX_NAME_BYTES
+from datasets_manifest.stores import Place, put
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class WriteError(OSError):
     """A file that could not be written, because of its disk or of what stands in its place. Its text is a sentence."""
 
     @classmethod
-    def of(cls, path: Path, error: OSError) -> WriteError:
+    def of(cls, path: Place, error: OSError) -> WriteError:
         """What the system said of a file."""
         # Arrow wraps what the system said, so that its number can be missing.
         number = error.errno or (errno.ENOSPC if "No space left" in str(error) else errno.EIO)
@@ -123,16 +124,25 @@ def _held(path: Path) -> Mapping[str, Any] | None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BufferedWriter]:
+def whole_file(path: Place, stated: Mapping[str, str] | None = None) -> Iterator[BufferedWriter | BytesIO]:
     """Opens a new file that takes the place of ``path`` at the end of the block, or leaves nothing after an error.
 
-    Order: a new file of a unique hidden name in the same folder, fsync, rename onto ``path``, fsync of the folder. Any
-    number of processes may replace the same file at once; the last one stays. Temporary names begin with a dot, so that
-    ``pandas.read_parquet("labels/")`` and every other reader passes over them.
+    In a store that is one put; ``stated`` becomes the metadata of the object, and is nowhere else.
+
+    On a disk: a new file of a unique hidden name in the same folder, fsync, rename onto ``path``, fsync of the folder.
+    Any number of processes may replace the same file at once; the last one stays. Temporary names begin with a dot, so
+    that ``pandas.read_parquet("labels/")`` and every other reader passes over them.
 
     Raises:
         WriteError: The file cannot be written.
     """
+    if not isinstance(path, Path):
+        yield (whole := BytesIO())
+        try:
+            put(path, whole.getvalue(), stated)
+        except OSError as error:
+            raise WriteError.of(path, error) from error
+        return
     ending = f".{os.getpid()}.{secrets.token_hex(8)}.partial"
     temporary = path.parent / f".{shortened(path.name, MAX_NAME_BYTES - 1 - len(ending))}{ending}"
     try:
@@ -152,25 +162,25 @@ def whole_file(path: Path) -> Iterator[BufferedWriter]:
         raise
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
+def write_lines(path: Place, lines: Iterable[str]) -> None:
     """``write_bytes`` of UTF-8 text that need not be in memory at once."""
     with whole_file(path) as file:
         file.writelines(line.encode("utf-8") for line in lines)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Place, data: bytes) -> None:
     """Replaces a file in one step; a reader sees the old content or the new, never a part."""
     with whole_file(path) as file:
         file.write(data)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Place, text: str) -> None:
     """``write_bytes`` of UTF-8 text."""
     write_bytes(path, text.encode("utf-8"))
 
 
-def sweep_temporary(root: Path | str, *, recursive: bool = True) -> list[Path]:
-    """Delete the temporary files that dead writers left under ``root``; return what was deleted.
+def sweep_temporary(root: Place | str, *, recursive: bool = True) -> list[Path]:
+    """Delete the temporary files that dead writers left under ``root``; return what was deleted. Of a store: nothing.
 
     Without ``recursive`` only the folder itself is looked at.
 
@@ -178,6 +188,8 @@ def sweep_temporary(root: Path | str, *, recursive: bool = True) -> list[Path]:
     process of its writer's id runs and the file is younger than ``STALE_SECONDS``.
     """
     swept: list[Path] = []
+    if not isinstance(root, Path | str):
+        return swept
     for path in sorted(Path(root).glob(("**/" if recursive else "") + ".*.partial")):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or not path.is_file() or path.is_symlink():

@@ -14,17 +14,19 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
+from upath import UPath
 
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.paths import Links, fixed, placed
+from datasets_manifest.paths import Links, fixed, is_address, placed
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.settings import Text, read_settings
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.opening import open_images
 from datasets_manifest.sources.video import ALL_FRAMES, VIDEO_SUFFIXES, FrameChoice
+from datasets_manifest.stores import Place, place_in, place_of
 from datasets_manifest.yaml_values import parse_yaml
 
 MANIFEST_FOLDER = Path(__file__).parent / "manifests"
@@ -73,11 +75,12 @@ class Manifest:
     adapter: Text
     """Reader of the format, such as folder, scene, coco or tar_people; ``docs/annotate.md`` lists them."""
     root: Text
-    """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it.
+    """Where the photos and annotations lie: a folder, or a tar file of photos, or a folder with tar files in it; of the
+    adapter folder also the address of photos in a store, such as s3://bucket/photos.
 
-    Absolute, relative to the folder of the settings file (of a manifest that is read without one: to the working
-    folder), below the home folder as ~/..., or package:<import name>/<folder in it>; variables such as $HOME are not
-    replaced. Photos are named by their path below it, those in a tar file by archive.tar::member.
+    A path is absolute, relative to the folder of the settings file (of a manifest that is read without one: to the
+    working folder), below the home folder as ~/..., or package:<import name>/<folder in it>; variables such as $HOME
+    are not replaced. Photos are named by their path below it, those in a tar file by archive.tar::member.
     """
     split: Text
     """train, val, test or all."""
@@ -193,15 +196,18 @@ def load_manifest(
 
     Args:
         id_or_path: id of a manifest that comes with the project, the path of a .yaml file, or that of a folder or
-            file of photos or videos.
+            file of photos or videos, or an address of photos.
         root_override: folder to use instead of the manifest's own.
         frames: which frames of videos, where it is the path of photos or videos.
 
     Raises:
         ValueError: no such manifest (known ids are listed), or a key that is unknown, absent or has a bad value.
     """
-    path = _manifest_path(str(id_or_path))
-    if not is_yaml(path):
+    if is_address(id_or_path):
+        path = place_of(place_in("", str(id_or_path)))
+    else:
+        path = _manifest_path(str(id_or_path))
+    if isinstance(path, UPath) or not is_yaml(path):
         manifest = manifest_of(path, frames)
         return manifest if root_override is None else replace(manifest, root=str(root_override))
     try:
@@ -215,14 +221,18 @@ def load_manifest(
     return manifest if root_override is None else replace(manifest, root=str(root_override))
 
 
-def manifest_of(path: Path, frames: FrameChoice = ALL_FRAMES) -> Manifest:
+def manifest_of(path: Place, frames: FrameChoice = ALL_FRAMES) -> Manifest:
     """Make the manifest of a folder of photos, videos and tar files, or of one of these: all photos, chosen frames.
 
     Its id is the name of the folder or file, of a file without suffix, in letters, digits, _ . and - alone.
     """
-    named = fixed(path)  # "." and ".." have no name; the folders they mean do.
-    clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", named.name if path.is_dir() else named.stem).strip("-_.")[:64]
-    is_photo = path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir()
+    is_photo = path.suffix.lower() in PHOTO_SUFFIXES
+    if isinstance(path, UPath):
+        name = path.stem if is_photo else path.name or path.path
+    else:
+        named = fixed(path)  # "." and ".." have no name; the folders they mean do.
+        name, is_photo = named.name if path.is_dir() else named.stem, is_photo and not path.is_dir()
+    clean = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-_.")[:64]
     return Manifest(
         id=clean or "photos",
         version="as found",
@@ -251,8 +261,16 @@ def open_source(manifest: Manifest, *, results: Iterable[Path] = ()) -> ImageSou
         results: folders where results are written, as for ``open_images``.
 
     Raises:
-        ValueError: the folder or tar file is not there; the sentence says how to get the data.
+        ValueError: the folder or tar file is not there; the sentence says how to get the data. Or the store cannot be
+            looked at, or the adapter reads none.
     """
+    if is_address(manifest.root):
+        if manifest.adapter != "folder":
+            raise ValueError(
+                f"Data set {manifest.id}: its adapter {manifest.adapter} reads annotations, which have to be files of "
+                f"this machine, got the root {manifest.root}; copy the data to a disk and give that as its root."
+            )
+        return open_images(place_in("", manifest.root), manifest.links)
     root = manifest.root_path
     try:
         os.stat(root)

@@ -5,19 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets_manifest.manifest import PACKAGE_PREFIX, is_yaml, manifest_ids
-from datasets_manifest.paths import fixed, placed
+from datasets_manifest.paths import fixed, is_address, placed
+from datasets_manifest.stores import place_in
 
 
 def fixed_source(id_or_path: str, folder: Path) -> str:
     """An id or path as ``load_manifest`` takes it, the path relative to a folder, as it is named from any folder."""
-    return id_or_path if id_or_path in manifest_ids() else str(fixed(placed(id_or_path, folder)))
+    return id_or_path if id_or_path in manifest_ids() else _fixed(id_or_path, folder)
 
 
 def fixed_root(root: str, folder: Path) -> str:
     """The root of a data set, relative to a folder, as it is named from any folder."""
-    return root if root.startswith(PACKAGE_PREFIX) else str(fixed(placed(root, folder)))
+    return root if root.startswith(PACKAGE_PREFIX) else _fixed(root, folder)
+
+
+def _fixed(text: str, folder: Path) -> str:
+    return place_in(folder, text) if is_address(text) else str(fixed(placed(text, folder)))
 
 
 def is_manifest(source: str) -> bool:
     """Whether what ``load_manifest`` takes is a manifest, and not a path of photos or videos."""
-    return source in manifest_ids() or is_yaml(placed(source))
+    return source in manifest_ids() or (not is_address(source) and is_yaml(placed(source)))

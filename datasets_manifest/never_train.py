@@ -10,7 +10,6 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 
 from datasets_manifest.adapters.base import ImageRecord
 from datasets_manifest.manifest import Manifest, load_manifest, manifest_ids, open_adapter
+from datasets_manifest.stores import Place
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def never_trained() -> tuple[Manifest, ...]:
     return tuple(manifest for manifest in map(load_manifest, manifest_ids()) if manifest.never_train)
 
 
-def check_may_train(labels: Path, stated: Mapping[str, str], images: Iterable[str]) -> None:
+def check_may_train(labels: Place, stated: Mapping[str, str], images: Iterable[str]) -> None:
     """Refuses labels of a data set that is never learnt from, or of its photos.
 
     Args:

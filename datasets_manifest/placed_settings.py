@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from datasets_manifest.paths import placed
 from datasets_manifest.settings import Text, dotted, place_of, read_section, read_settings, with_overrides, without_none
+from datasets_manifest.stores import place_in
 
 T = TypeVar("T")
 
@@ -32,7 +33,9 @@ def path_in(folder: Path, text: str) -> str:
 
 
 PathText = Annotated[Text, PlacedBy(lambda text, folder: path_in(folder, text) if isinstance(text, str) else text)]
-"""A path of a file or folder."""
+"""A path of a file or folder of this machine."""
+PlaceText = Annotated[Text, PlacedBy(lambda text, folder: place_in(folder, text) if isinstance(text, str) else text)]
+"""A path, or an address in a store, such as s3://bucket/labels."""
 
 
 def with_places(value: Any, kind: Any, folder: Path, place: tuple[int | str, ...] = ()) -> Any:

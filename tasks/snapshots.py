@@ -22,12 +22,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets_manifest.files import alone_in, file_sha256, write_lines, write_text
+from datasets_manifest.files import alone_in, file_sha256, write_bytes, write_lines, write_text
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.journal import Journal
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import GroupSnapshot, SnapshotError, read_snapshot, shard_files
 from datasets_manifest.source_date import utc_now
+from datasets_manifest.stores import Place, get
 from tasks.version import code_version
 from tasks.wording import counted
 
@@ -109,14 +110,14 @@ def check_name(name: str) -> None:
 
 
 def take_snapshot(
-    name: str, project: Path, labels: Path, said: Mapping[str, Path], journal: Journal, note: str = ""
+    name: str, project: Path, labels: Place, said: Mapping[str, Path], journal: Journal, note: str = ""
 ) -> LabelSnapshot:
     """Puts labels, and what people said of them, under a name, and checks what was put there.
 
     Args:
         name: Of the snapshot.
         project: Folder whose ``snapshots`` has it.
-        labels: Folder of labels.
+        labels: Folder of labels, or their address in a store, from which they are copied.
         said: Name to folder of what people said; a folder need not be there.
         journal: Of the workspace, so that files it knows are not opened.
         note: What for.
@@ -143,7 +144,7 @@ def take_snapshot(
     return snapshot
 
 
-def _fill(folder: Path, name: str, sources: Mapping[str, Path], journal: Journal, note: str) -> LabelSnapshot:
+def _fill(folder: Path, name: str, sources: Mapping[str, Place], journal: Journal, note: str) -> LabelSnapshot:
     counts = {kind: _link_all(source, folder / kind) for kind, source in sources.items()}
     found = read_snapshot(folder / "labels", journal=journal)
     if fault := found.fault() or ("" if found.groups else f"There are no labels in {sources['labels']} yet."):
@@ -163,11 +164,15 @@ def _fill(folder: Path, name: str, sources: Mapping[str, Path], journal: Journal
     return snapshot
 
 
-def _link_all(source: Path, target: Path) -> int:
+def _link_all(source: Place, target: Path) -> int:
     """Gives the Parquet files below a folder a second name, or copies them where the disk cannot; how many they are."""
     count = 0
     for path in shard_files(source):
-        own = target / path.relative_to(source)
+        own = target / str(path).removeprefix(f"{source}/")
+        if not isinstance(path, Path):
+            write_bytes(own, get(path))
+            count += 1
+            continue
         own.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(path, own)

@@ -25,22 +25,23 @@ BELOW = {
 ROOMS = {
     "datasets_manifest": {
         "schema": set(),
-        "files": {"paths"},
+        "stores": {"paths"},
+        "files": {"paths", "stores"},
         "restricted_pickle": {"pickle_bounds"},
         "settings": {"paths", "yaml_values"},
-        "sources": {"paths", "schema"},
-        "placed_settings": {"paths", "settings"},
+        "sources": {"paths", "schema", "stores"},
+        "placed_settings": {"paths", "settings", "stores"},
         "sittings": {"files", "paths"},
         "reviews": {"schema", "sittings"},
         "corrections": {"canonical", "paths", "schema", "sittings"},
-        "shards": {"canonical", "files", "placed_settings", "reviews", "schema", "settings", "source_date"},
+        "shards": {"canonical", "files", "placed_settings", "reviews", "schema", "settings", "source_date", "stores"},
         "adapters": {
             *("numpy_files", "paths", "restricted_pickle", "schema", "settings", "shards", "sources", "yaml_values"),
         },
-        "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources", "yaml_values"},
-        "named_sources": {"manifest", "paths"},
-        "never_train": {"adapters", "manifest"},
-        "catalogue": {"adapters", "manifest", "named_sources", "schema"},
+        "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources", "stores", "yaml_values"},
+        "named_sources": {"manifest", "paths", "stores"},
+        "never_train": {"adapters", "manifest", "stores"},
+        "catalogue": {"adapters", "manifest", "named_sources", "paths", "schema"},
     },
     "model": {
         "body": {"rotations"},
@@ -126,12 +127,13 @@ MODULES = {
 
 
 @cache
-def imports(path: Path, *, whole: bool) -> tuple[str, ...]:
-    """Modules that a file imports; whole: inside functions too, else when it is imported itself, types included."""
-    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8")), whole))
+def imports(path: Path, *, whole: bool, types: bool = True) -> tuple[str, ...]:
+    """Modules that a file imports; whole: inside functions too, else when it is imported itself; types: also what is
+    imported for the type checker alone."""
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8")), whole, types))
 
 
-def _imports(tree: ast.AST, whole: bool) -> Iterator[str]:
+def _imports(tree: ast.AST, whole: bool, types: bool) -> Iterator[str]:
     nodes = [tree]
     while nodes:
         node = nodes.pop()
@@ -140,6 +142,8 @@ def _imports(tree: ast.AST, whole: bool) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if name in MODULES else node.module for name in names)
+        elif not types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes += node.orelse
         elif whole or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             nodes += ast.iter_child_nodes(node)
 
@@ -192,7 +196,7 @@ def test_the_run_for_a_gpu_imports_torch_numpy_and_what_is_carried():
         module = waiting.pop()
         if module not in seen:
             seen.add(module)
-            names = set(imports(MODULES[module], whole=False))
+            names = set(imports(MODULES[module], whole=False, types=False))
             own = {name for name in names if name in MODULES}
             foreign = {name.partition(".")[0] for name in names - own} - known
             assert not foreign, f"{module} imports {', '.join(foreign)}, which a machine with a GPU may not have"

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 from datasets_manifest.canonical import canonical_json, config_hash
 from datasets_manifest.schema.labels import SCHEMA_VERSION
+from datasets_manifest.stores import Place
 
 FOOTER_KEYS = (
     "schema_version",
@@ -119,7 +119,7 @@ def _by_name(value: Any, name: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         yield from _by_name(item, () if key == "reads" else own if key == "settings" else (*own, key))
 
 
-def parse_footer(path: Path, metadata: Mapping[bytes, bytes] | None, num_rows: int) -> Footer:
+def parse_footer(path: Place, metadata: Mapping[bytes, bytes] | None, num_rows: int) -> Footer:
     """The footer in a file's key-value metadata.
 
     Args:

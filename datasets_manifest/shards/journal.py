@@ -29,6 +29,7 @@ from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import Status
 from datasets_manifest.schema.people import PeopleCount, is_empty_photo
 from datasets_manifest.shards.footer import Footer, RowCounts
+from datasets_manifest.stores import FileState
 
 _MANY_FILES = 8
 """Files of a journal that one is written in the place of."""
@@ -198,7 +199,7 @@ class Journal:
         places = zip(*(table[name].to_pylist() for name in _PLACE), strict=True)
         self._rows |= {place: first + row for row, place in enumerate(places)}
 
-    def get(self, key: str, state: os.stat_result) -> Entry | None:
+    def get(self, key: str, state: FileState) -> Entry | None:
         """The entry of a file as it is now, None if there is none.
 
         Args:
@@ -211,7 +212,7 @@ class Journal:
         row = self._rows.get(place)
         return None if row is None else self._entry(row)
 
-    def find(self, key: str, state: os.stat_result) -> int | None:
+    def find(self, key: str, state: FileState) -> int | None:
         """What ``sum`` calls the entry of a file as it is now, None if there is none or if it is new."""
         return self._rows.get((key, state.st_size, state.st_mtime_ns))
 
@@ -231,7 +232,7 @@ class Journal:
             values["ids"] = self._table["ids"][row].as_py()
         return Entry(**values)
 
-    def add(self, key: str, state: os.stat_result, entry: Entry) -> None:
+    def add(self, key: str, state: FileState, entry: Entry) -> None:
         """Enters a file that had this state before it was read, or after it was written."""
         place = (key, state.st_size, state.st_mtime_ns)
         if self.get(key, state) != entry:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import PositiveFloat
 
 from datasets_manifest.canonical import config_hash
-from datasets_manifest.placed_settings import PathText
+from datasets_manifest.placed_settings import PathText, PlaceText
 from datasets_manifest.reviews.verdicts import Obedience, ReviewRule, read_verdicts
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import differing_settings
@@ -20,10 +20,11 @@ from datasets_manifest.shards.selection import Selection
 class LabelSet:
     """One data set of a training: labels, the photos they are about, and how often it is drawn."""
 
-    path: PathText
-    """Folder of label shards of one data set, for example `labels/my_photos`."""
-    images: PathText
-    """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file."""
+    path: PlaceText
+    """Folder of label shards of one data set, for example `labels/my_photos`, or its address in a store."""
+    images: PlaceText
+    """What the `image` column is relative to: a folder of photos, a folder of tar files, or one tar file, or the
+    address of photos in a store."""
     weight: PositiveFloat = 1.0
     """Share of the samples, relative to the weights of the other sets."""
     masks: PathText | None = None

@@ -30,6 +30,7 @@ from datasets_manifest.shards.label_filter import LabelFilter, reasons_to_drop, 
 from datasets_manifest.shards.selection_columns import FLAGS, WHO_IS_WHO, check_conventions, check_lengths, filled
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
+from datasets_manifest.stores import Place, check_store, place_of
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ _GROUPED = label_schema(in_groups=True)
 class Selection:
     """The rows of one data set that supervise."""
 
-    path: Path
+    path: Place
     """Folder they were read from."""
     table: pa.Table
     """Rows in the order of the shards' paths; columns as ``selection_columns.filled`` leaves them, without nulls
@@ -100,7 +101,7 @@ class Selection:
 
 
 def select_labels(
-    path: Path | str,
+    path: Place | str,
     label_filter: LabelFilter | None = None,
     *,
     max_dropped_share: float,
@@ -128,10 +129,11 @@ def select_labels(
             settings, bodies or data sets, is of another body, number of coefficients or coordinate convention than
             expected, holds the split `test` unasked, nothing is left, or more is left out than stated.
     """
-    root, rule = Path(path), label_filter or LabelFilter()
+    root, rule = place_of(path), label_filter or LabelFilter()
     if not 0 <= max_dropped_share <= 1:
         raise ValueError(f"max_dropped_share: expected a share from 0 to 1, got {max_dropped_share}")
-    if not root.is_dir():
+    check_store(root)
+    if isinstance(root, Path) and not root.is_dir():
         raise ValueError(f"There is no folder of labels {root}; annotate the data set first or correct its path.")
     schema = label_schema(size)
     reader = _Reader(root=root, schema=schema, rule=rule, obedience=obedience)
@@ -158,7 +160,7 @@ def select_labels(
 class _Reader:
     """Takes the shards one by one; what concerns every one of them alike is refused once, in ``check``."""
 
-    root: Path
+    root: Place
     schema: pa.Schema
     rule: LabelFilter
     obedience: Obedience | None = None
@@ -243,7 +245,7 @@ class _Reader:
             )
 
 
-def _check_counts(root: Path, num_kept: int, dropped: Counter[str], max_share: float) -> None:
+def _check_counts(root: Place, num_kept: int, dropped: Counter[str], max_share: float) -> None:
     lost = dropped.total()
     if not num_kept:
         raise ValueError(

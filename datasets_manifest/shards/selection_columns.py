@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ from datasets_manifest.schema.ehm_fields import LEARNT_FIELDS
 from datasets_manifest.schema.fields import field_note, fixed_length
 from datasets_manifest.schema.labels import KEY_COLUMNS, PART_NAMES
 from datasets_manifest.shards.footer import ShardError
+from datasets_manifest.stores import Place
 
 QUALITIES = tuple(f"{part}_quality" for part in PART_NAMES)
 """In the order of the parts."""
@@ -46,7 +46,7 @@ def _fixed(field: pa.Field) -> pa.Field:
     return field if length is None else field.with_type(pa.list_(field.type.value_type, length))
 
 
-def check_conventions(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
+def check_conventions(path: Place, found: pa.Schema, schema: pa.Schema) -> None:
     """Raise ShardError where a shard's columns, as found in the file, state another unit or frame than the schema's."""
     for name in COLUMNS:
         if name not in found.names:
@@ -60,7 +60,7 @@ def check_conventions(path: Path, found: pa.Schema, schema: pa.Schema) -> None:
                 )
 
 
-def check_lengths(path: Path, table: pa.Table, schema: pa.Schema) -> None:
+def check_lengths(path: Place, table: pa.Table, schema: pa.Schema) -> None:
     """Raise ShardError where a list has another number of values than the schema says."""
     for name in COLUMNS:
         expected = fixed_length(schema.field(name))

@@ -19,6 +19,7 @@ from datasets_manifest.files import whole_file
 from datasets_manifest.reviews.verdicts import Reviewed
 from datasets_manifest.shards.selection import Selection
 from datasets_manifest.shards.selection_columns import alike
+from datasets_manifest.stores import place_of
 
 METADATA_KEY = b"selections"
 """Entry of the schema's metadata."""
@@ -86,7 +87,7 @@ def _stated(selection: Selection) -> dict[str, Any]:
 
 def _selection(stated: dict[str, Any], table: pa.Table) -> Selection:
     return Selection(
-        path=Path(stated["path"]),
+        path=place_of(stated["path"]),
         table=table,
         config=stated["config"],
         snapshot_hash=stated["snapshot_hash"],

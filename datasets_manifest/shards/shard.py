@@ -9,12 +9,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from upath import UPath
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.fields import field_note
@@ -23,6 +23,7 @@ from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.predictions import TRACK
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
+from datasets_manifest.stores import Place, place_of
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +41,17 @@ class Shard:
     Page checksums of what is read are verified, and an older schema version is brought up to this one.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Place | str) -> None:
         """Opens the file and reads its footer.
 
         Raises:
             FileNotFoundError: No such file.
             ShardError: The file is not a readable Parquet file, or not a shard of ours.
         """
-        self.path = Path(path)
+        self.path = place_of(path)
         try:
-            self._file = pq.ParquetFile(self.path, page_checksum_verification=True)
+            source = self.path.open("rb") if isinstance(self.path, UPath) else self.path
+            self._file = pq.ParquetFile(source, page_checksum_verification=True)
         except FileNotFoundError:
             raise
         except _UNREADABLE as error:
@@ -154,19 +156,19 @@ class _Fitting:
         return asked is self.asked and found.equals(self.found, check_metadata=True)
 
 
-def read_footer(path: Path | str) -> Footer:
+def read_footer(path: Place | str) -> Footer:
     """The footer of a shard, without its rows; raises as ``Shard``."""
     with Shard(path) as shard:
         return shard.footer
 
 
-def read_shard(path: Path | str, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
+def read_shard(path: Place | str, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
     """Rows of a shard; raises as ``Shard`` and ``Shard.table``."""
     with Shard(path) as shard:
         return shard.table(schema, names)
 
 
-def finished_footer(path: Path | str, config_hash: str) -> Footer | None:
+def finished_footer(path: Place | str, config_hash: str) -> Footer | None:
     """The footer of a shard that is there, readable and made with this config; None if it is none.
 
     An unreadable file is logged and counts as not done: the shard is then computed again and the file replaced.
@@ -184,7 +186,7 @@ def finished_footer(path: Path | str, config_hash: str) -> Footer | None:
     return footer if footer.config_hash == config_hash else None
 
 
-def _upgraded(path: Path, table: pa.Table, version: int) -> pa.Table:
+def _upgraded(path: Place, table: pa.Table, version: int) -> pa.Table:
     steps = range(version, SCHEMA_VERSION)
     if version > SCHEMA_VERSION or any(step not in UPGRADES for step in steps):
         raise ShardError(
@@ -200,7 +202,7 @@ def _is_optional(field: pa.Field) -> bool:
     return field.name in _OPTIONAL or bool(field_note(field, "optional"))
 
 
-def _check_columns(path: Path, found: pa.Schema, expected: pa.Schema) -> None:
+def _check_columns(path: Place, found: pa.Schema, expected: pa.Schema) -> None:
     if found.equals(expected):
         return
     absent = [field.name for field in expected if field.name not in found.names and not _is_optional(field)]

@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
+from upath import UPath
 
 from datasets_manifest.schema.columns import Columns, has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
@@ -17,6 +19,7 @@ from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ForeignFileError, ShardError, differing_settings
 from datasets_manifest.shards.journal import LABELS, Entry, Journal, file_key, sample_digest
 from datasets_manifest.shards.shard import Shard, read_footer, read_shard
+from datasets_manifest.stores import Listed, Place, listed, place_of
 
 _SHOWN = 10
 """Faults that are named in full."""
@@ -43,7 +46,7 @@ class GroupSnapshot:
     """People and photos."""
     failures: Counter[str] = field(default_factory=Counter)
     """Failed people by error code."""
-    settings: dict[str, tuple[int, Path]] = field(default_factory=dict)
+    settings: dict[str, tuple[int, Place]] = field(default_factory=dict)
     """By config hash: how many shards were made with it, and the first of them."""
 
     @property
@@ -56,13 +59,13 @@ class GroupSnapshot:
 class Snapshot:
     """What a folder of labels holds, and what is wrong with it."""
 
-    root: Path
+    root: Place
     """The folder."""
     groups: dict[Group, GroupSnapshot] = field(default_factory=lambda: defaultdict(GroupSnapshot))
     """By data set and split, in the order of their paths."""
     faults: dict[frozenset[Group], _Faults] = field(default_factory=lambda: defaultdict(_Faults))
     """Faults, by the data sets that have them: two for a sample that both have."""
-    foreign: list[Path] = field(default_factory=list)
+    foreign: list[Place] = field(default_factory=list)
     """Parquet files that this project did not write; they are passed over."""
 
     @property
@@ -110,14 +113,22 @@ class _Faults:
             self.shown.append(sentence)
 
 
-def shard_files(root: Path | str) -> Iterator[Path]:
+@overload
+def shard_files(root: Path) -> Iterator[Path]: ...
+@overload
+def shard_files(root: Place | str) -> Iterator[Place]: ...
+def shard_files(root: Place | str) -> Iterator[Place]:
     """Every Parquet file below a folder in the order of their paths, hidden ones left out; of one folder at a time."""
-    return (Path(entry.path) for entry in shard_entries(root))
+    return (place_of(entry.path) for entry in shard_entries(root))
 
 
-def shard_entries(root: Path | str) -> Iterator[os.DirEntry[str]]:
+def shard_entries(root: Place | str) -> Iterator[os.DirEntry[str] | Listed]:
     """The same as entries of their folders, whose size and time cost little."""
-    entries = sorted(os.scandir(root), key=lambda entry: entry.name) if os.path.isdir(root) else []
+    place = place_of(root)
+    if isinstance(place, UPath):
+        yield from (entry for entry in listed(place) if entry.path.endswith(".parquet"))
+        return
+    entries = sorted(os.scandir(place), key=lambda entry: entry.name) if place.is_dir() else []
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -128,7 +139,7 @@ def shard_entries(root: Path | str) -> Iterator[os.DirEntry[str]]:
 
 
 def read_snapshot(
-    labels_dir: Path | str,
+    labels_dir: Place | str,
     *,
     visit: Visit | None = None,
     journal: Journal | None = None,
@@ -148,10 +159,10 @@ def read_snapshot(
         journal, two settings in a data set, a sample that occurs twice. Hidden files and folders are not looked at,
         foreign Parquet files only counted.
     """
-    snapshot = Snapshot(root=Path(labels_dir))
+    snapshot = Snapshot(root=place_of(labels_dir))
     ids = bytearray()
     for file in shard_entries(snapshot.root):
-        path = Path(file.path)
+        path = place_of(file.path)
         group, key, state = _group_of(path), file_key(LABELS, file.path), file.stat()
         known = None if journal is None else journal.get(key, state)
         entry = None if deep else known
@@ -190,7 +201,7 @@ def read_snapshot(
 
 
 def check_snapshot(
-    labels_dir: Path | str,
+    labels_dir: Place | str,
     *,
     expected_rows: int | None = None,
     visit: Visit | None = None,
@@ -216,7 +227,7 @@ def check_snapshot(
     return snapshot
 
 
-def _group_of(path: Path) -> Group:
+def _group_of(path: Place) -> Group:
     folder = path.absolute().parent
     return folder.parent.name, folder.name
 
@@ -232,7 +243,7 @@ def _mixed(group: Group, labels: GroupSnapshot) -> str:
     )
 
 
-def _repeated(root: Path, ids: bytearray) -> Iterator[tuple[str, Group, Group]]:
+def _repeated(root: Place, ids: bytearray) -> Iterator[tuple[str, Group, Group]]:
     """A sentence for every sample that occurs again, with the two data sets; shards are read a second time only if
     there is one."""
     high, low = np.frombuffer(ids, np.uint64).reshape(-1, 2).T
@@ -241,7 +252,7 @@ def _repeated(root: Path, ids: bytearray) -> Iterator[tuple[str, Group, Group]]:
     order = np.lexsort((low, high))
     same = (np.diff(high[order]) == 0) & (np.diff(low[order]) == 0)
     twice = {bytes(ids[16 * row : 16 * row + 16]) for row in order[1:][same]}
-    first_file: dict[str, Path] = {}
+    first_file: dict[str, Place] = {}
     for path in shard_files(root):
         try:
             names = Columns(read_shard(path, LABEL_SCHEMA, ["sample_id"]))["sample_id"].tolist()

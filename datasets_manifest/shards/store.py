@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,16 +13,18 @@ from datasets_manifest.schema.columns import has_status
 from datasets_manifest.schema.labels import Status
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.footer import FOOTER_KEYS, Footer
+from datasets_manifest.shards.object_entry import metadata_of
 from datasets_manifest.source_date import utc_now
+from datasets_manifest.stores import Place, place_of
 
 
-def shard_path(root: Path | str, dataset: str, split: str, shard: int | str) -> Path:
+def shard_path(root: Place | str, dataset: str, split: str, shard: int | str) -> Place:
     """Return ``<root>/<dataset>/<split>/<shard>.parquet``; a whole number becomes five digits."""
     name = f"{shard:05d}" if isinstance(shard, int) else shard
-    return Path(root) / dataset / split / f"{name}.parquet"
+    return place_of(root) / dataset / split / f"{name}.parquet"
 
 
-def write_shard(path: Path | str, table: pa.Table, footer: Footer) -> Footer:
+def write_shard(path: Place | str, table: pa.Table, footer: Footer) -> Footer:
     """Write a table with its footer so that the final name only ever shows a whole file; return the footer as written.
 
     A file already there is replaced, as by ``datasets_manifest.files.whole_file``.
@@ -31,11 +32,11 @@ def write_shard(path: Path | str, table: pa.Table, footer: Footer) -> Footer:
     Raises:
         WriteError: the disk is full or the folder cannot be written; nothing is left behind.
     """
-    path = Path(path)
+    path = place_of(path)
     full = _completed(footer, table)
     values = {key: getattr(full, key) for key in FOOTER_KEYS}
     metadata = {key: canonical_json(value) for key, value in values.items()}
-    with whole_file(path) as file:
+    with whole_file(path, metadata_of(full)) as file:
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd", write_page_checksum=True)
     return full
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.video import VideoClip
+from datasets_manifest.stores import Place
 
 FileState = tuple[int, int]
 """Bytes, and the time of the last change in ns: a replaced photo has others. A member has the time of its tar file, a
@@ -85,7 +86,7 @@ def problem_of(source: ImageSource, image: str) -> ImageError | None:
     return None
 
 
-def check_images(images: Sequence[str], source: ImageSource, *, labels: Path) -> None:
+def check_images(images: Sequence[str], source: ImageSource, *, labels: Place) -> None:
     """Refuses labels whose photos are gone.
 
     Args:

@@ -6,27 +6,34 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from upath import UPath
+
 from datasets_manifest.paths import Links
 from datasets_manifest.sources.file_source import FileSource, indexed
 from datasets_manifest.sources.folder_source import FolderSource
 from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.sources.store_source import StoreSource
+from datasets_manifest.stores import Place, check_store, place_of
 
 
-def open_images(root: Path | str, links: Links = "follow", results: Iterable[Path] = ()) -> ImageSource:
-    """Opens a folder of photos, tar files and videos, a tar file, or a video.
+def open_images(root: Place | str, links: Links = "follow", results: Iterable[Path] = ()) -> ImageSource:
+    """Opens a folder of photos, tar files and videos, a tar file, a video, or photos below an address in a store.
 
     A folder with tar files at its top takes a name without ``::`` for a member of one of them, unless there is a file
     of that name. The headers of tar files in a folder are read when one is first asked for.
 
     Args:
-        root: The folder or file.
+        root: The folder, file or address.
         links: Whether links in the folder may lead outside it, as those of DVC and git-annex do.
         results: Folders where results are written: what lies in those below the root is not listed.
 
     Raises:
-        ValueError: There is no such folder or file, or the file cannot be indexed.
+        ValueError: There is no such folder or file, the file cannot be indexed, or the store cannot be looked at.
     """
-    path = Path(root)
+    path = place_of(root)
+    if isinstance(path, UPath):
+        check_store(path)
+        return StoreSource(root=path)
     if os.path.isfile(path):
         return FileSource(root=path, archive=indexed(path, path.name))
     if not os.path.isdir(path):

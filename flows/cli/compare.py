@@ -12,8 +12,11 @@ from flows.cli.command_line import Params, Settings, one_sentence, parse_setting
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="Folder of labels, of all data sets or of one, for example labels/coco.")],
-    b: Annotated[Path, typer.Argument(help="Other labels of the same photos.")],
+    a: Annotated[
+        str,
+        typer.Argument(help="Folder or address of labels, of all data sets or of one, for example labels/coco."),
+    ],
+    b: Annotated[str, typer.Argument(help="Other labels of the same photos.")],
     params: Params = Path("params.yaml"),
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Page to write.")] = Path("reports/compare/index.html"),
@@ -26,6 +29,7 @@ def compare(
     """
     with one_sentence():
         from datasets_manifest.paths import placed
+        from datasets_manifest.stores import typed_place
         from tasks.annotate.photos import WorkspacePhotos
         from tasks.annotate.provenance import labelled_body
         from tasks.annotate.settings import load_config
@@ -33,8 +37,8 @@ def compare(
         from tasks.compare.page import compare_labels, lines, write_page
 
         config = load_config(params, parse_settings(settings, params))
-        body, names = labelled_body(config), (str(a), str(b))
-        differences, origins = compare_labels(placed(a), placed(b), body, worst)
+        body, names = labelled_body(config), (a, b)
+        differences, origins = compare_labels(typed_place(a), typed_place(b), body, worst)
         if as_json:
             typer.echo(json.dumps({"a": names[0], "b": names[1]} | differences.figures(), indent=2))
             return

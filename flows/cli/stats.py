@@ -13,10 +13,11 @@ from flows.cli.command_line import Params, Settings, one_sentence, parse_setting
 
 def stats(
     labels: Annotated[
-        Path | None, typer.Argument(help="Folder of labels, of all data sets or of one; default: the settings'.")
+        str | None,
+        typer.Argument(help="Folder or address of labels, of all data sets or of one; default: the settings'."),
     ] = None,
     against: Annotated[
-        Path | None, typer.Option(help="Other labels, of an earlier run or another data set: what drifted from them.")
+        str | None, typer.Option(help="Other labels, of an earlier run or another data set: what drifted from them.")
     ] = None,
     params: Params = Path("params.yaml"),
     settings: Settings = None,
@@ -32,6 +33,7 @@ def stats(
     """
     with one_sentence():
         from datasets_manifest.paths import placed
+        from datasets_manifest.stores import typed_place
         from tasks.annotate.photos import WorkspacePhotos
         from tasks.annotate.provenance import labelled_body
         from tasks.annotate.settings import load_config
@@ -42,15 +44,15 @@ def stats(
 
         config = load_config(params, parse_settings(settings, params))
         workspace, body = Workspace.of(config.output), labelled_body(config)
-        root = workspace.labels if labels is None else placed(labels)
+        root = workspace.labels if labels is None else typed_place(labels)
         crops = Crops(WorkspacePhotos(workspace, config.run.photo_cache_mb)) if photos else None
         numbers = PeopleNumbers.of(root, body, None if crops is None else crops.add)
-        before = None if against is None else PeopleNumbers.of(placed(against), body)
+        before = None if against is None else PeopleNumbers.of(typed_place(against), body)
         told = figures(numbers, crops, before)
         if as_json:
             typer.echo(json.dumps(told, indent=2))
             return
-        write_page(str(root), numbers, told, "" if against is None else str(against), out := placed(out))
+        write_page(str(root), numbers, told, against or "", out := placed(out))
         for line in lines(told):
             typer.echo(line)
         typer.echo(f"page: {out}")

@@ -40,7 +40,7 @@ def annotate_command(group: Group, workspace: Workspace, origin: Origin) -> str:
     ids: Mapping[str, str] = chosen.pop("ids", {})
     own = next((name for name, other in ids.items() if other == group[0]), group[0])
     words = ["annotate", record.manifest]
-    if Path(record.root) != workspace.rendered_path(group[0]):
+    if record.root != str(workspace.rendered_path(group[0])):
         words += ["--root", f"{own}={record.root}"]
     if own != group[0]:
         words += ["--id", group[0]]

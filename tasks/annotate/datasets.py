@@ -12,6 +12,7 @@ from typing import Any
 from datasets_manifest.files import write_text
 from datasets_manifest.manifest import Manifest, load_manifest, open_source
 from datasets_manifest.named_sources import fixed_root, is_manifest
+from datasets_manifest.paths import is_address
 from datasets_manifest.placed_settings import placed_overrides
 from datasets_manifest.settings import read_settings
 from datasets_manifest.sources.image_source import ImageSource
@@ -92,8 +93,10 @@ def find_datasets(config: AnnotateConfig, workspace: Workspace, folder: Path) ->
         folder: That of the settings file, which the roots that manifests state are relative to; absolute.
 
     Raises:
-        ValueError: Unknown id, broken manifest, or two data sets of one id, whose metrics would be the same.
+        ValueError: Unknown id, broken manifest, or two data sets of one id, whose metrics would be the same; or a store
+            of the workspace cannot be looked at.
     """
+    workspace.check_stores()
     found = [_find(source, config, workspace, folder) for source in config.datasets]
     ids = [dataset.manifest.id for dataset in found]
     repeated = sorted({name for name in ids if ids.count(name) > 1})
@@ -112,7 +115,11 @@ def _find(source: str, config: AnnotateConfig, workspace: Workspace, folder: Pat
         manifest=dataclasses.replace(manifest, id=name, root=fixed_root(root, folder)),
         is_rendered=is_rendered,
         frames=ALL_FRAMES if is_manifest(source) else config.frames,
-        results=tuple(Path(output) for output in (config.output.work, config.output.labels, config.output.report)),
+        results=tuple(
+            Path(output)
+            for output in (config.output.work, config.output.labels, config.output.report)
+            if not is_address(output)
+        ),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
@@ -10,6 +9,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry, Journal, file_key
 from datasets_manifest.shards.shard import Shard
+from datasets_manifest.stores import FileState
 from tasks.annotate.workspace import Group, ShardRef, Workspace, numbered_files
 
 
@@ -53,7 +53,7 @@ def finished_counts(
     yield from ((group, len(entered), journal.sum(entered)) for group, entered in found.items())
 
 
-def _read(step: str, path: str, state: os.stat_result, journal: Journal) -> Entry | ShardError | None:
+def _read(step: str, path: str, state: FileState, journal: Journal) -> Entry | ShardError | None:
     """What a file says, which is entered; None where it is gone."""
     try:
         with Shard(path) as read:

@@ -17,7 +17,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from datasets_manifest.named_sources import fixed_root, fixed_source
 from datasets_manifest.paths import placed
-from datasets_manifest.placed_settings import PathText, PlacedBy, placed_overrides, with_places
+from datasets_manifest.placed_settings import PathText, PlacedBy, PlaceText, placed_overrides, with_places
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
 from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
@@ -101,8 +101,10 @@ class OutputConfig:
 
     work: PathText = "work"
     """Intermediate files."""
-    labels: PathText = "labels"
-    """Published labels."""
+    labels: PlaceText = "labels"
+    """Published labels; a folder, or an address as ``s3://bucket/labels``."""
+    parts: PlaceText | None = None
+    """Files of the parts, a folder or an address; null: ``parts`` in the work folder."""
     corrections: PathText = "corrections"
     """Keypoints that people corrected, which the refinement obeys; see docs/reviews.md."""
     report: PathText = "reports/annotate"

@@ -10,8 +10,12 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from upath import UPath
+
+from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.stores import Place, is_file
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
 from tasks.wording import counted
 
@@ -27,11 +31,15 @@ def stale_folder(workspace: Workspace) -> Path:
     raise AssertionError("unreachable")
 
 
-def set_aside(workspace: Workspace, paths: Iterable[Path]) -> Path:
+def set_aside(workspace: Workspace, paths: Iterable[Place]) -> Path:
     """Moves files of the workspace into a new folder, which is returned."""
     folder = stale_folder(workspace)
     for path in paths:
         target = _place_in(folder, path, workspace)
+        if isinstance(path, UPath):
+            write_bytes(target, path.read_bytes())
+            path.unlink()
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
     return folder
@@ -48,7 +56,7 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
     Returns:
         How many there were and where they are now, for a log; empty if there were none.
     """
-    roots = [workspace.work / "plan", workspace.labels, *(workspace.work / "parts" / step for step in STEPS)]
+    roots = [workspace.work / "plan", workspace.labels, *(workspace.step_folder(step) for step in STEPS)]
     found = [found for root in roots for found in shard_paths(root.joinpath(*group))]
     stale = {path: shard for shard, path in found if shard not in but and not is_foreign(path)}
     if not stale:
@@ -56,7 +64,7 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
     return f"{counted(len(set(stale.values())), 'shard')} set aside in {set_aside(workspace, stale)}"
 
 
-def is_foreign(path: Path) -> bool:
+def is_foreign(path: Place) -> bool:
     """Whether a Parquet file is there that this project did not write, whatever it is called."""
     try:
         read_footer(path)
@@ -67,13 +75,16 @@ def is_foreign(path: Path) -> bool:
     return False
 
 
-def keep(workspace: Workspace, path: Path, folder: Path) -> None:
+def keep(workspace: Workspace, path: Place, folder: Path) -> None:
     """Gives a file, if it is there, a second name in a folder of ``stale_folder``: what then replaces it loses nothing.
 
     The file that is kept first stays, so that a step that is tried again does not put its own result there.
     """
     target = _place_in(folder, path, workspace)
-    if not path.is_file() or target.exists():
+    if target.exists() or not is_file(path):
+        return
+    if isinstance(path, UPath):
+        write_bytes(target, path.read_bytes())
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -82,6 +93,9 @@ def keep(workspace: Workspace, path: Path, folder: Path) -> None:
         shutil.copy2(path, target)
 
 
-def _place_in(folder: Path, path: Path, workspace: Workspace) -> Path:
-    base = workspace.labels.parent if path.is_relative_to(workspace.labels) else workspace.work
-    return folder / path.relative_to(base)
+def _place_in(folder: Path, path: Place, workspace: Workspace) -> Path:
+    """The folder's own ``labels/...``, ``parts/...`` or ``plan/...``."""
+    for root in (workspace.labels, workspace.part_folder):
+        if str(path).startswith(f"{root}/"):
+            return folder / root.name / str(path).removeprefix(f"{root}/")
+    return folder / str(path).removeprefix(f"{workspace.work}/")

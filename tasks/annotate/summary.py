@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from datasets_manifest.files import write_text
 from datasets_manifest.shards.journal import Entry
+from datasets_manifest.stores import FileState
 from tasks.annotate.workspace import ShardRef, Workspace
 
 
@@ -34,7 +34,7 @@ class ShardSummary:
     """Time of it spent on recognising and writing files."""
     message: str = ""
     """One sentence on a failed shard."""
-    written: tuple[os.stat_result, Entry] | None = None
+    written: tuple[FileState, Entry] | None = None
     """State of the file that was written, and what it says, for the journal."""
     tries: tuple[str, ...] = ()
     """A sentence on each try that failed, and was not the last, where the worker has no log that anybody reads."""

@@ -4,7 +4,7 @@ work/plan/<dataset>/<split>/<shard>.parquet          what is to be annotated
 work/plan/<dataset>/<split>/source.json              where it comes from, and with which settings it is annotated
 work/plan/<dataset>/<split>/refused.jsonl            what it names and no row can be made of
 work/datasets/<dataset>                              photos of a synthetic data set
-work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator said
+work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator said; parts and labels may lie in a store
 work/claims/                                         who is at which shard, see tasks.annotate.run.claims
 work/state/                                          what these files say in short, see datasets_manifest.shards.journal
 work/failed/<step>/<dataset>/<split>/<shard>.json    why a shard has no file
@@ -22,7 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from upath import UPath
+
 from datasets_manifest.shards.snapshot import Group, shard_entries
+from datasets_manifest.stores import Listed, Place, check_store, is_file, place_of
 
 if TYPE_CHECKING:
     from tasks.annotate.settings import OutputConfig
@@ -106,14 +109,14 @@ class ManyShards(Collection[ShardRef]):
         return any(shard in own for own in self.splits)
 
 
-def shard_of(path: Path) -> ShardRef | None:
+def shard_of(path: Place) -> ShardRef | None:
     """The shard whose file this is, below the folder of whatever step; None for a file of another name."""
     if not path.stem.isdecimal():
         return None
     return ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
 
 
-def numbered_files(folder: Path) -> Iterator[tuple[Group, int, os.DirEntry[str]]]:
+def numbered_files(folder: Place) -> Iterator[tuple[Group, int, os.DirEntry[str] | Listed]]:
     """The files of shards below a folder, in order: data set and split, number, file; those of other names are passed
     over. For many files: a path object of each would cost ten times as much."""
     for file in shard_entries(folder):
@@ -123,10 +126,10 @@ def numbered_files(folder: Path) -> Iterator[tuple[Group, int, os.DirEntry[str]]
             yield (dataset, split), int(number), file
 
 
-def shard_paths(folder: Path) -> Iterator[tuple[ShardRef, Path]]:
+def shard_paths(folder: Place) -> Iterator[tuple[ShardRef, Place]]:
     """The same as shards and paths."""
     for (dataset, split), index, file in numbered_files(folder):
-        yield ShardRef(dataset=dataset, split=split, index=index), Path(file.path)
+        yield ShardRef(dataset=dataset, split=split, index=index), place_of(file.path)
 
 
 def named_shards(names: Iterable[str], groups: Collection[Group]) -> list[ShardRef]:
@@ -171,13 +174,35 @@ class Workspace:
 
     work: Path
     """Intermediate files; may be deleted at the price of computing them again."""
-    labels: Path
+    labels: Place
     """Published labels, readable with ``pandas.read_parquet``."""
+    parts: Place | None = None
+    """Files of the parts; None: ``work/parts``."""
 
     @classmethod
     def of(cls, output: OutputConfig) -> Workspace:
         """The folders that the settings name."""
-        return cls(work=Path(output.work), labels=Path(output.labels))
+        parts = None if output.parts is None else place_of(output.parts)
+        return cls(work=Path(output.work), labels=place_of(output.labels), parts=parts)
+
+    def check_stores(self) -> None:
+        """Asks the stores that labels and parts lie in for something.
+
+        Raises:
+            ValueError: As ``stores.check_store``; or DVC runs this, which keeps files of this machine alone.
+        """
+        for place in (self.labels, self.part_folder):
+            if isinstance(place, UPath) and os.environ.get("DVC_STAGE"):
+                raise ValueError(
+                    f"DVC keeps files of this machine, and {place} is in a store: give a folder (output.labels, "
+                    "output.parts), or run pear annotate by itself and not by dvc repro."
+                )
+            check_store(place)
+
+    @property
+    def part_folder(self) -> Place:
+        """Folder of the files of the parts, one folder each."""
+        return self.work / "parts" if self.parts is None else self.parts
 
     def plan_path(self, shard: ShardRef) -> Path:
         """File that lists the shard's photos."""
@@ -199,19 +224,19 @@ class Workspace:
         """What has a plan, in order."""
         return sorted({(path.parent.name, path.name) for path in self.work.glob("plan/*/*") if path.is_dir()})
 
-    def step_path(self, step: str, shard: ShardRef) -> Path:
+    def step_path(self, step: str, shard: ShardRef) -> Place:
         """Result file of a step: the labels for ``refine``, a part file otherwise."""
         return self.step_folder(step) / shard.relative_path
 
-    def step_folder(self, step: str) -> Path:
+    def step_folder(self, step: str) -> Place:
         """Folder of the result files of a step, or of ``plan``."""
         if step == "plan":
             return self.work / "plan"
-        return self.labels if step == "refine" else self.work / "parts" / step
+        return self.labels if step == "refine" else self.part_folder / step
 
     def has_result(self, step: str, shard: ShardRef) -> bool:
         """Whether a shard has a file at a step and did not fail there since."""
-        return self.step_path(step, shard).is_file() and not self.failure_path(step, shard).is_file()
+        return is_file(self.step_path(step, shard)) and not self.failure_path(step, shard).is_file()
 
     def failure_path(self, step: str, shard: ShardRef) -> Path:
         """Record of a shard that failed at a step."""

@@ -15,6 +15,7 @@ from datasets_manifest.schema.labels import PART_NAMES
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.stores import Place
 from model.body.ehms import EHMs
 from model.metrics.summary import paired_difference
 from model.renderer.overlay import encode_jpeg
@@ -30,7 +31,7 @@ TILE_PX = 360
 JPEG_QUALITY = 60
 
 
-def compare_labels(a: Path, b: Path, body: EHMs, num_worst: int) -> tuple[Differences, tuple[Provenance, Provenance]]:
+def compare_labels(a: Place, b: Place, body: EHMs, num_worst: int) -> tuple[Differences, tuple[Provenance, Provenance]]:
     """Compares the labels below two folders.
 
     Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, image_id_of, label_sch
 from datasets_manifest.schema.people import is_bridged, is_empty_photo
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Group, shard_files
+from datasets_manifest.stores import Place
 from tasks.evaluate.matching import assigned
 
 
@@ -35,13 +35,13 @@ class Paired(NamedTuple):
     """And whom the first has not."""
 
 
-def label_groups(root: Path) -> dict[Group, list[Path]]:
+def label_groups(root: Place) -> dict[Group, list[Place]]:
     """Files of labels by data set and split.
 
     Raises:
         ValueError: There are none.
     """
-    found = defaultdict[Group, list[Path]](list)
+    found = defaultdict[Group, list[Place]](list)
     for path in shard_files(root):
         folder = path.absolute().parent
         found[folder.parent.name, folder.name].append(path)
@@ -50,7 +50,7 @@ def label_groups(root: Path) -> dict[Group, list[Path]]:
     return dict(found)
 
 
-def same_groups(a: dict[Group, list[Path]], b: dict[Group, list[Path]]) -> list[tuple[Group, Group]]:
+def same_groups(a: dict[Group, list[Place]], b: dict[Group, list[Place]]) -> list[tuple[Group, Group]]:
     """Which data sets to compare: those that both have, or the only one of each.
 
     Raises:
@@ -65,7 +65,7 @@ def same_groups(a: dict[Group, list[Path]], b: dict[Group, list[Path]]) -> list[
     return common
 
 
-def paired_people(a: Sequence[Path], b: Sequence[Path]) -> Iterator[Paired]:
+def paired_people(a: Sequence[Place], b: Sequence[Place]) -> Iterator[Paired]:
     """People of both sets, a shard of the first at a time, and at last those of photos that only the second has."""
     others = _ByPhoto(b)
     for path in a:
@@ -76,7 +76,7 @@ def paired_people(a: Sequence[Path], b: Sequence[Path]) -> Iterator[Paired]:
         yield Paired(nobody, nobody, 0, rest)
 
 
-def _people(path: Path) -> Columns:
+def _people(path: Place) -> Columns:
     """Rows that are people of their photo, with or without a label."""
     with Shard(path) as shard:
         table = shard.table(label_schema(in_groups=True))
@@ -107,7 +107,7 @@ def _paired(a: Columns, b: Columns) -> Paired:
 class _ByPhoto:
     """The people of a set by their photos."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Place]) -> None:
         self._paths = paths
         self._shards = defaultdict[str, list[int]](list)
         self._counts = defaultdict[str, int](int)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from datasets_manifest.schema.person_columns import parameter_columns
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.stores import Place
 from model.body.assets import EhmAssets
 
 PHOTOS_AT_ONCE = 32
@@ -78,7 +78,7 @@ def batched(records: Iterable[ImageRecord], count: int = PHOTOS_AT_ONCE) -> Iter
         yield batch
 
 
-def check_body(path: Path, stated: Mapping[str, Any], assets: EhmAssets) -> None:
+def check_body(path: Place, stated: Mapping[str, Any], assets: EhmAssets) -> None:
     if body_identity(stated) != body_identity(assets.entry):
         raise ValueError(
             f"{path} is of the body model {body_name(stated)}, this evaluation uses {body_name(assets.entry)}; give "

@@ -18,6 +18,7 @@ from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.sources.image_source import ImageSource
+from datasets_manifest.stores import Place
 from fitting.delta_theta import DeltaTheta
 from model.body.ehms import EHMs
 from tasks.body_model import full_body, people_size
@@ -79,7 +80,7 @@ class ExportRequest:
         return FORMATS[self.form]
 
 
-def export_labels(labels: Path, body: EHMs, request: ExportRequest, display: Display) -> list[Exported]:
+def export_labels(labels: Place, body: EHMs, request: ExportRequest, display: Display) -> list[Exported]:
     """Writes the people of some data sets; files of before are replaced, those of people who are gone deleted.
 
     Args:
@@ -223,14 +224,14 @@ def _has_part(rows: Columns) -> np.ndarray:
     return np.logical_or.reduce([rows[f"{part}_valid"] for part in PART_NAMES])
 
 
-def _rows(paths: Iterable[Path], reviewed: _Reviewed | None) -> Iterator[Columns]:
+def _rows(paths: Iterable[Place], reviewed: _Reviewed | None) -> Iterator[Columns]:
     for path in paths:
         with Shard(path) as shard:
             rows = label_rows(shard)
         yield rows if reviewed is None else reviewed.of(rows)
 
 
-def _terms(paths: Iterable[Path], body: EHMs) -> Terms:
+def _terms(paths: Iterable[Place], body: EHMs) -> Terms:
     """What the footers of some labels say.
 
     Raises:
@@ -256,7 +257,7 @@ def _nothing(who: str, of_what: str, request: ExportRequest, found: Iterable[Exp
     return f"{who} people{of_what} for {request.form}" + "".join(f"; {sentence}" for sentence in told)
 
 
-def _check_body(path: Path, stated: Mapping[str, Any], body: EHMs) -> None:
+def _check_body(path: Place, stated: Mapping[str, Any], body: EHMs) -> None:
     if body_identity(stated) != body_identity(body.assets.entry):
         raise ValueError(
             f"{path} is of the body model {body_name(stated)}, the given one is {body_name(body.assets.entry)}: give "

@@ -9,7 +9,6 @@ import heapq
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from datasets_manifest.schema.labels import PART_NAMES, label_schema
 from datasets_manifest.schema.people import PeopleCount, is_bridged, is_empty_photo
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import check_snapshot
+from datasets_manifest.stores import Place, place_of
 from tasks.posing import JointBody
 from tasks.report.counts import Group, Reason
 from tasks.report.figures import PART_TITLES, finite
@@ -70,7 +70,9 @@ class LabelStatistics:
         self._failed: dict[str, list[tuple[str, int]]] = defaultdict(list)
 
     @classmethod
-    def of(cls, labels_dir: Path, config: ReportConfig | None = None, body: JointBody | None = None) -> LabelStatistics:
+    def of(
+        cls, labels_dir: Place, config: ReportConfig | None = None, body: JointBody | None = None
+    ) -> LabelStatistics:
         """Figures of all labels below a folder.
 
         Raises:
@@ -237,9 +239,9 @@ class LabelStatistics:
         asked = self._is_labelled() & np.isin(np.frombuffer(self._group_of_row, np.int16), known) & np.isfinite(errors)
         return int(np.argmax(np.where(asked, errors, -np.inf))) if asked.any() else None
 
-    def path_of(self, person: int) -> Path:
+    def path_of(self, person: int) -> Place:
         """The shard of a person."""
-        return Path(self._paths[np.searchsorted(np.frombuffer(self._ends, np.int64), person, side="right")])
+        return place_of(self._paths[np.searchsorted(np.frombuffer(self._ends, np.int64), person, side="right")])
 
     def read(self, people: Sequence[int]) -> dict[int, dict[str, Any]]:
         """Whole label rows of a few people, which are kept; each shard is opened once."""

@@ -20,6 +20,7 @@ from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.schema.rle import Rle
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.stores import Place
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg, person_photo, person_sheet, side_colours, vertex_limbs, vertex_parts
 from tasks.lenses import lens_of
@@ -65,7 +66,7 @@ def write_report(
     out: Path,
     *,
     plot: Path | None = None,
-    retry: Callable[[Path], str] = lambda _: "",
+    retry: Callable[[Place], str] = lambda _: "",
 ) -> ReportSummary:
     """Writes the page of some labels.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.people import found_rows
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.stores import Place
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_jpeg
 from model.renderer.track_colours import track_rgb
@@ -31,7 +31,7 @@ NUM_FRAMES = 6
 """Frames of a track that are drawn in turn."""
 
 
-def group_table(path: Path, group: str) -> pa.Table:
+def group_table(path: Place, group: str) -> pa.Table:
     """The rows of a group in the shard that has it."""
     with Shard(path) as shard:
         table = shown_labels(shard)

@@ -11,7 +11,6 @@ import re
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from datasets_manifest.schema.group_columns import GROUP_COLUMNS
 from datasets_manifest.schema.labels import label_schema
 from datasets_manifest.schema.people import found_rows
 from datasets_manifest.shards.shard import Shard
+from datasets_manifest.stores import Place
 from model.body import skeleton
 from tasks.posing import JointBody
 from tasks.report.settings import ReportConfig
@@ -52,7 +52,7 @@ class GroupReason:
 class TrackSummary:
     """One track."""
 
-    path: Path
+    path: Place
     """The shard."""
     dataset: str
     split: str

@@ -7,7 +7,6 @@ import heapq
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -20,6 +19,7 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.schema.people import found_rows
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import shard_files
+from datasets_manifest.stores import Place
 
 Among = Literal["valid", "refused"]
 """`valid`: labels that are trusted, is one wrong? `refused`: those that are not, was it wrong to refuse one?"""
@@ -139,7 +139,7 @@ def clopper_pearson(wrong: int, judged: int, confidence: float = CONFIDENCE) -> 
     return float(found.low), float(found.high)
 
 
-def run_audit(labels: Path, verdicts: Verdicts | None, audit: Audit) -> AuditResult:
+def run_audit(labels: Place, verdicts: Verdicts | None, audit: Audit) -> AuditResult:
     """Draws the sample and counts the verdicts on it.
 
     Args:
@@ -195,7 +195,7 @@ def given_verdicts(verdicts: Verdicts, part: Part) -> dict[str, Given]:
     return {sample: (verdict, digest, reviewer) for sample, own, verdict, digest, reviewer in rows if own == part}
 
 
-def _drawn(labels: Path, audit: Audit) -> tuple[int, dict[str, str]]:
+def _drawn(labels: Place, audit: Audit) -> tuple[int, dict[str, str]]:
     """Number of labels to draw from, and the sample with its digests, in the order of the draw."""
     population, best, found = 0, list[tuple[int, str, str]](), set[str]()
     for path in shard_files(labels):

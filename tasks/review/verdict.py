@@ -15,13 +15,14 @@ from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import shard_files
+from datasets_manifest.stores import Place
 from tasks.version import code_version
 
 _COLUMNS = ["sample_id", "dataset", "status", *DIGESTED]
 
 
 def judge(
-    labels: Path,
+    labels: Place,
     reviews: Path,
     sample_id: str,
     verdicts: Mapping[Part, Judgement],
@@ -83,7 +84,7 @@ def parsed(texts: list[str]) -> dict[Part, Judgement]:
     return found
 
 
-def _label(labels: Path, sample_id: str) -> tuple[pa.Table, str]:
+def _label(labels: Place, sample_id: str) -> tuple[pa.Table, str]:
     group = labels.joinpath(*sample_id.split("/")[:2])
     num_shards = 0
     for path in shard_files(group) if ".." not in group.parts else ():

@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from datasets_manifest.schema.people import found_rows
 from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Group, shard_files
+from datasets_manifest.stores import Place
 from model.body import skeleton
 from model.body.ehms import EHMs
 from model.body.parameters import EhmParameters
@@ -91,7 +91,7 @@ class PeopleNumbers:
         """Data set and split of each."""
 
     @classmethod
-    def of(cls, labels: Path, body: EHMs, visit: Callable[[Columns], None] | None = None) -> PeopleNumbers:
+    def of(cls, labels: Place, body: EHMs, visit: Callable[[Columns], None] | None = None) -> PeopleNumbers:
         """Of all people with a label.
 
         Args:
@@ -111,7 +111,7 @@ class PeopleNumbers:
             raise ValueError(f"{labels} has no labels of anybody; name a folder that pear annotate wrote")
         return found
 
-    def add(self, path: Path) -> Columns:
+    def add(self, path: Place) -> Columns:
         """Takes a shard; returns its people."""
         with Shard(path) as shard:
             if body_identity(shard.footer.body_model) not in (None, body_identity(self._body.assets.entry)):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
+from datasets_manifest.stores import is_file
 from model.body.ehms import EHMs
 from model.renderer.overlay import BACKDROP_RGB, encode_png
 from tasks.annotate.look.status import planned_shards
@@ -52,7 +53,7 @@ def find_label(workspace: Workspace, sample_id: str) -> tuple[dict[str, Any], Sh
     for shard in planned_shards(workspace):
         path = workspace.step_path("refine", shard)
         num_shards += shard.group == group
-        if shard.group != group or not path.is_file():
+        if shard.group != group or not is_file(path):
             continue
         with Shard(path) as labels:
             ids = labels.table(LABEL_SCHEMA, ["sample_id"])["sample_id"].to_pylist()

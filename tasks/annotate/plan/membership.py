@@ -11,7 +11,6 @@ import itertools
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from datasets_manifest.schema.labels import SCHEMA_VERSION, image_id_of, label_s
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.shard import Shard
+from datasets_manifest.stores import Place
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_paths
 
 
@@ -112,7 +112,7 @@ class Membership:
         return int(self._shards[at]) if at < len(self._hashes) and self._hashes[at] == wanted else None
 
 
-def _indices(folder: Path) -> set[int]:
+def _indices(folder: Place) -> set[int]:
     return {shard.index for shard, _ in shard_paths(folder)}
 
 

@@ -20,6 +20,7 @@ from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_source import ImageSource, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
+from datasets_manifest.stores import Place, is_file
 from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.refused import write_refused
@@ -190,7 +191,7 @@ def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> S
     return SplitShards(manifest.id, manifest.split, planned) if planned else None
 
 
-def _no_plan(problem: str, labels: Path) -> ValueError:
+def _no_plan(problem: str, labels: Place) -> ValueError:
     return ValueError(
         f"{problem} Labels of the data set are in {labels}, but not the plan that they were made by, so that a new one "
         "could replace those of photos that cannot be seen; mend it and run it again"
@@ -210,7 +211,7 @@ def _write_plan(
     if members.is_planned(shard, footer):
         return []
     path, labels = workspace.plan_path(shard), workspace.step_path("refine", shard)
-    if (path.is_file() or labels.is_file()) and (unseen := _unseen(records, images)):
+    if (path.is_file() or is_file(labels)) and (unseen := _unseen(records, images)):
         if not path.is_file():
             raise _no_plan(f"{manifest.id}: {unseen[0].detail}", labels.parent)
         return unseen

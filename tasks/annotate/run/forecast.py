@@ -15,7 +15,7 @@ from tasks.annotate.plan.plan import with_rows
 from tasks.annotate.plan.shard_plans import shard_plans
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig, Origin
-from tasks.annotate.steps.job import done_footer
+from tasks.annotate.steps.job import done_counts
 from tasks.annotate.summary import seconds_a_shard
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.display import clock
@@ -56,6 +56,6 @@ def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tup
     for shard, _, table, planned in shard_plans(refs, manifest, images):
         corrections = corrections_of(map(str, table["sample_id"].to_pylist()), shard, config)
         labels = step_footer("refine", config, shard, planned.manifest, corrections)
-        done += done_footer(workspace.step_path("refine", shard), labels) is not None
+        done += done_counts(workspace.step_path("refine", shard), labels) is not None
         shards += 1
     return inventory.summary, done, shards

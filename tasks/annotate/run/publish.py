@@ -26,6 +26,7 @@ from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import Snapshot, read_snapshot
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.stores import Place
 from model.body.ehms import EHMs
 from model.renderer.overlay import encode_png
 from tasks.annotate.commands import command, retry_command
@@ -251,7 +252,7 @@ class _Reader:
         evaluation = self._evaluations.get(group)
         return dataset_figures(self.statistics, group) | ({} if evaluation is None else evaluation.figures())
 
-    def retry(self, path: Path) -> str:
+    def retry(self, path: Place) -> str:
         """The command that does the shard of a label file again; empty for a file that was not planned here."""
         shard = shard_of(path)
         if shard is None or not self._workspace.plan_path(shard).is_file():

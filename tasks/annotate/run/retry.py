@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.stores import Place
 from tasks.annotate.datasets import find_datasets, read_record
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig, Origin
@@ -87,7 +87,7 @@ def _check_settings(config: AnnotateConfig, workspace: Workspace, shards: Sequen
         )
 
 
-def _hash(path: Path) -> str | None:
+def _hash(path: Place) -> str | None:
     try:
         return read_footer(path).config_hash
     except ShardError:

@@ -7,13 +7,18 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
+from upath import UPath
+
 from datasets_manifest.corrections.kept import NONE, Corrections
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.schema.part_files import PART_SCHEMAS
-from datasets_manifest.shards.footer import Footer, ShardError, differing_settings
+from datasets_manifest.shards.footer import Footer, RowCounts, ShardError, differing_settings
+from datasets_manifest.shards.journal import Entry
+from datasets_manifest.shards.object_entry import entry_of_object
 from datasets_manifest.shards.shard import Shard, finished_footer
+from datasets_manifest.stores import Place, is_file
 from tasks.annotate.corrections import shard_corrections
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.provenance import step_footer
@@ -126,8 +131,8 @@ class ShardJob:
                         self._read[name] = shard.columns(PART_SCHEMAS[name])
             return self._read[name]
 
-    def done(self, step: str) -> Footer | None:
-        """The footer of a step's file that belongs to the present settings and plan and may stay, or None.
+    def done(self, step: str) -> RowCounts | None:
+        """The counts of a step's file that belongs to the present settings and plan and may stay, or None.
 
         The labels' settings hold those of all parts: where they are done and the part files are there, those files are
         not opened.
@@ -137,18 +142,23 @@ class ShardJob:
         with self._lock:
             if self._labels is not None:
                 return self._labels
-        return done_footer(self.workspace.step_path(step, self.shard), self.footer(step))
+        return done_counts(self.workspace.step_path(step, self.shard), self.footer(step))
 
     @cached_property
-    def _labels(self) -> Footer | None:
-        """Footer of the labels, if everything was done before this job."""
-        if not all(self.workspace.step_path(step, self.shard).is_file() for step in STEPS):
+    def _labels(self) -> RowCounts | None:
+        """Counts of the labels, if everything was done before this job."""
+        if not all(is_file(self.workspace.step_path(step, self.shard)) for step in STEPS):
             return None
-        return done_footer(self.workspace.step_path("refine", self.shard), self.footer("refine"))
+        return done_counts(self.workspace.step_path("refine", self.shard), self.footer("refine"))
 
 
-def done_footer(path: Path, footer: Footer) -> Footer | None:
-    """The footer of a file that was made with the settings and from the inputs that another footer states, or None."""
+def done_counts(path: Place, footer: Footer) -> RowCounts | None:
+    """The counts in the footer of a file that was made with the settings and from the inputs that a footer states, or
+    None; of an object in a store that says so itself, nothing is read."""
+    if isinstance(path, UPath) and (entry := entry_of_object(path)) is not None:
+        same = Entry.of(footer)
+        names = ("config_hash", "inputs_hash", "schema_version")
+        return entry if all(getattr(entry, name) == getattr(same, name) for name in names) else None
     found = finished_footer(path, footer.config_hash)
     return found if found is not None and _has_same_inputs(found, footer) else None
 

@@ -18,6 +18,7 @@ from datasets_manifest.files import WriteError, write_text
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.store import write_shard
+from datasets_manifest.stores import state_of
 from tasks.annotate.stale import is_foreign, keep
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.summary import ShardSummary
@@ -41,10 +42,10 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
     started = time.perf_counter()
     failure = job.workspace.failure_path(step, job.shard)
     try:
-        footer = job.done(step)
-        state = "done" if footer is None else "skipped"
+        counts = job.done(step)
+        state = "done" if counts is None else "skipped"
         file_seconds, written = time.perf_counter() - started, None
-        if footer is None:
+        if counts is None:
             path = job.workspace.step_path(step, job.shard)
             if is_foreign(path):
                 raise ShardError(
@@ -55,8 +56,8 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
             computed = time.perf_counter()
             if job.keep_in is not None:
                 keep(job.workspace, path, job.keep_in)
-            footer = write_shard(path, table, job.finished_footer(step))
-            written = path.stat(), Entry.of(footer, table if step == "refine" else None)
+            counts = write_shard(path, table, job.finished_footer(step))
+            written = state_of(path), Entry.of(counts, table if step == "refine" else None)
             file_seconds += time.perf_counter() - computed
     except Exception as error:
         record_failure(job.workspace, step, job.shard, error)
@@ -66,9 +67,9 @@ def run_step(step: str, job: ShardJob, compute: Callable[[ShardJob], pa.Table]) 
         step=step,
         shard=job.shard,
         state=state,
-        rows=footer.row_count,
-        people=footer.num_people,
-        failed_rows=footer.failed_count,
+        rows=counts.row_count,
+        people=counts.num_people,
+        failed_rows=counts.failed_count,
         seconds=time.perf_counter() - started,
         file_seconds=file_seconds,
         written=written,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedWriter
+from io import BufferedWriter, BytesIO
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Target:
         self.put(f"{self.stem}{ending}", data, **told)
 
     @contextmanager
-    def opened(self, ending: str, **told: Any) -> Iterator[BufferedWriter]:
+    def opened(self, ending: str, **told: Any) -> Iterator[BufferedWriter | BytesIO]:
         """The same of a file that is written in a ``with`` block."""
         name = f"{self.stem}{ending}"
         with whole_file(inside(self.exported.folder, name)) as file:
