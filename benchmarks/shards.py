@@ -214,6 +214,7 @@ OPERATIONS: Mapping[str, Callable[[Path, int, int], None]] = {
     "pear status": pear("status"),
     "pear failures": pear("failures"),
     "pear verify": pear("verify"),
+    "pear verify --deep": pear("verify", "--deep"),
     "pear annotate": pear("annotate", "--local"),
     "pear annotate nosuch": pear("annotate", "nosuch", "--local", code=2),
 }

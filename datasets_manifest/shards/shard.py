@@ -109,8 +109,8 @@ class Shard:
         wanted = schema.names if names is None else list(names)
         is_current = self.footer.schema_version == SCHEMA_VERSION
         known = _Fitting.last
-        if names is None and is_current and known is not None and known.fits(schema, self.schema):
-            return pa.Table.from_arrays(self._rows(None).columns, schema=known.stated)
+        if is_current and known is not None and known.fits(schema, wanted, self.schema):
+            return pa.Table.from_arrays(self._rows(None if names is None else wanted).columns, schema=known.stated)
         if is_current:
             _check_columns(self.path, self.schema, schema)
         table = self._rows(wanted if is_current and names is not None else None)
@@ -124,8 +124,8 @@ class Shard:
         # for the numbers of coefficients, which are the file's own.
         stated = schema if wanted == schema.names else pa.schema([schema.field(name) for name in wanted])
         stated = with_widths(stated, self.schema)
-        if names is None and is_current and self.schema.names == wanted:
-            _Fitting.last = _Fitting(schema, self.schema, stated)
+        if is_current and table.column_names == wanted and set(wanted) <= set(self.schema.names):
+            _Fitting.last = _Fitting(schema, wanted, self.schema, stated)
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
 
     def _rows(self, names: list[str] | None) -> pa.Table:
@@ -148,12 +148,13 @@ class _Fitting:
     last: ClassVar[_Fitting | None] = None
     """Found last."""
     asked: pa.Schema
+    wanted: Sequence[str]
     found: pa.Schema
     stated: pa.Schema
 
-    def fits(self, asked: pa.Schema, found: pa.Schema) -> bool:
+    def fits(self, asked: pa.Schema, wanted: Sequence[str], found: pa.Schema) -> bool:
         """Whether it says so of a file."""
-        return asked is self.asked and found.equals(self.found, check_metadata=True)
+        return asked is self.asked and wanted == self.wanted and found.equals(self.found, check_metadata=True)
 
 
 def read_footer(path: Place | str) -> Footer:

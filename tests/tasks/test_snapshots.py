@@ -5,11 +5,14 @@ import os
 
 import pytest
 from label_shards import footer, label_table
+from local_s3 import bucket  # noqa: F401 (a fixture)
+from upath import UPath
 
 from datasets_manifest.files import file_sha256
 from datasets_manifest.shards.journal import Journal
 from datasets_manifest.shards.snapshot import SnapshotError
 from datasets_manifest.shards.store import write_shard
+from datasets_manifest.stores import put
 from tasks.lineage import lineage_of, lines
 from tasks.snapshots import SUMS, check_name, differences, list_snapshots, read_facts, take_snapshot
 
@@ -137,6 +140,14 @@ def test_a_disk_without_links_gets_copies(project, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     take(project)
     assert shard(project / "snapshots/v1", 0).read_bytes() == shard(project, 0).read_bytes()
+
+
+def test_labels_in_a_store_are_copied(project, bucket):  # noqa: F811
+    for index in range(3):
+        put(UPath(f"{bucket}/labels/demo/all/{index:05d}.parquet"), shard(project, index).read_bytes())
+    taken = take_snapshot("v1", project, UPath(f"{bucket}/labels"), {}, Journal(project / "work/state"))
+    assert (taken.people, taken.files) == (9, 3)
+    assert shard(project / "snapshots/v1", 2).read_bytes() == shard(project, 2).read_bytes()
 
 
 def test_its_lineage_leads_to_the_photos(project):

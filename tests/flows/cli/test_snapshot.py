@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from label_shards import footer, label_table
+from local_s3 import bucket  # noqa: F401 (a fixture)
 from typer.testing import CliRunner
 
 from datasets_manifest.shards.store import write_shard
@@ -109,31 +110,17 @@ def test_outside_of_git_the_file_of_dvc_is_the_tag(project):
 
 
 @pytest.mark.long
-def test_a_remote_like_s3_gives_it_back(versioned, monkeypatch):
-    pytest.importorskip("dvc_s3", reason="the extra s3 is not installed")
-    server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer(
-        port=0, verbose=False
-    )
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "testing")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        import boto3
-
-        boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="people")
-        dvc(versioned, "remote", "add", "-d", "cloud", "s3://people/snapshots")
-        dvc(versioned, "remote", "modify", "cloud", "endpointurl", f"http://{host}:{port}")
-        code, told = pear("v1", "--push")
-        assert (code, "pushed to the default remote" in told) == (0, True), told
-        before = (versioned / "snapshots/v1" / LABEL).read_bytes()
-        said(versioned, "rm", "-r", "snapshots/v1", ".dvc/cache")
-        dvc(versioned, "pull", "-q", "snapshots/v1.dvc")
-        assert (versioned / "snapshots/v1" / LABEL).read_bytes() == before
-        assert pear("v1", "--check")[0] == 0
-    finally:
-        server.stop()
+def test_a_remote_like_s3_gives_it_back(versioned, bucket):  # noqa: F811
+    pytest.importorskip("dvc_s3", reason="needs dvc-s3 (extra s3)")
+    dvc(versioned, "remote", "add", "-d", "cloud", f"{bucket}/snapshots")
+    dvc(versioned, "remote", "modify", "cloud", "endpointurl", os.environ["AWS_ENDPOINT_URL"])
+    code, told = pear("v1", "--push")
+    assert (code, "pushed to the default remote" in told) == (0, True), told
+    before = (versioned / "snapshots/v1" / LABEL).read_bytes()
+    said(versioned, "rm", "-r", "snapshots/v1", ".dvc/cache")
+    dvc(versioned, "pull", "-q", "snapshots/v1.dvc")
+    assert (versioned / "snapshots/v1" / LABEL).read_bytes() == before
+    assert pear("v1", "--check")[0] == 0
 
 
 @pytest.mark.long
