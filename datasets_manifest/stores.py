@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 from zlib import crc32
 
 from datasets_manifest.paths import is_address, placed
@@ -26,6 +27,7 @@ Place: TypeAlias = "Path | UPath"
 
 _PACKAGES = {"s3": "pip install 'pear-pipeline[s3]'", "gs": "pip install gcsfs"}
 """Kinds of stores, and what installs the package that reaches them."""
+_AT_ONCE_BYTES, _BLOCK_BYTES = 32 << 20, 4 << 20
 _METADATA = {"s3": "Metadata", "gs": "metadata"}
 """What the argument of a put is called that an object's metadata are given by."""
 
@@ -125,9 +127,17 @@ def check_store(place: Place) -> None:
     """
     if isinstance(place, Path):
         return
-    bucket = place.path.split("/", 1)[0]
     with _told(place, "cannot be looked at"):
-        _store(place).info(bucket)
+        try:
+            _store(place).info(place.path)
+        except FileNotFoundError:  # Nothing is there yet, or there is no bucket.
+            with suppress(PermissionError):  # Of a key that opens only what is below the address.
+                _store(place).info(place.path.split("/", 1)[0])
+
+
+def below(root: Place, path: Place | str) -> str:
+    """What the path of something below a place is from there; of a bucket too, whose address ends with a slash."""
+    return str(path).removeprefix(f"{str(root).rstrip('/')}/")
 
 
 def put(place: UPath, data: bytes, stated: Mapping[str, str] | None = None) -> None:
@@ -164,6 +174,23 @@ def get(place: UPath) -> bytes:
     """The bytes of an object; raises FileNotFoundError, or another OSError where the store does not give it."""
     with _raised_as_os_error():
         return bytes(_store(place).cat_file(place.path))  # pyright: ignore[reportArgumentType]
+
+
+def opened(place: UPath) -> BinaryIO:
+    """An object to be read here and there: small ones at once, of others what is asked for; raises as ``get``."""
+    if state_of(place).st_size <= _AT_ONCE_BYTES:
+        return BytesIO(get(place))
+    return place.open("rb", block_size=_BLOCK_BYTES)  # pyright: ignore[reportReturnType]
+
+
+def delete(place: UPath) -> None:
+    """Deletes an object; one that is gone may be.
+
+    Raises:
+        OSError: The store did not do it.
+    """
+    with _raised_as_os_error(), suppress(FileNotFoundError):
+        _store(place).rm_file(place.path)
 
 
 def stated_of(place: UPath) -> Mapping[str, str]:

@@ -28,7 +28,7 @@ from datasets_manifest.shards.journal import Journal
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import GroupSnapshot, SnapshotError, read_snapshot, shard_files
 from datasets_manifest.source_date import utc_now
-from datasets_manifest.stores import Place, get
+from datasets_manifest.stores import Place, below, get
 from tasks.version import code_version
 from tasks.wording import counted
 
@@ -168,7 +168,7 @@ def _link_all(source: Place, target: Path) -> int:
     """Gives the Parquet files below a folder a second name, or copies them where the disk cannot; how many they are."""
     count = 0
     for path in shard_files(source):
-        own = target / str(path).removeprefix(f"{source}/")
+        own = target / below(source, path)
         if not isinstance(path, Path):
             write_bytes(own, get(path))
             count += 1

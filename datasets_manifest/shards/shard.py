@@ -23,7 +23,7 @@ from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.schema.predictions import TRACK
 from datasets_manifest.schema.upgrades import UPGRADES
 from datasets_manifest.shards.footer import Footer, ShardError, parse_footer
-from datasets_manifest.stores import Place, place_of
+from datasets_manifest.stores import Place, opened, place_of
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,11 @@ class Shard:
         Raises:
             FileNotFoundError: No such file.
             ShardError: The file is not a readable Parquet file, or not a shard of ours.
+            OSError: The store does not give it.
         """
         self.path = place_of(path)
+        source = opened(self.path) if isinstance(self.path, UPath) else self.path
         try:
-            source = self.path.open("rb") if isinstance(self.path, UPath) else self.path
             self._file = pq.ParquetFile(source, page_checksum_verification=True)
         except FileNotFoundError:
             raise

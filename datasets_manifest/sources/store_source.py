@@ -15,7 +15,7 @@ from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK, c
 from datasets_manifest.sources.image_source import FileState, Listing, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from datasets_manifest.sources.video import VideoClip
-from datasets_manifest.stores import get, listed, state_of
+from datasets_manifest.stores import below, get, listed, state_of
 
 _COPY = "copy it to a disk and annotate it there"
 
@@ -33,7 +33,7 @@ class StoreSource:
         names: list[str] = []
         problems: list[tuple[str, ImageError]] = []
         for entry in listed(self.root):
-            name = entry.path.removeprefix(f"{self.root}/")
+            name = below(self.root, entry.path)
             if not recursive and "/" in name:
                 continue
             try:

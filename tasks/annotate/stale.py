@@ -15,7 +15,7 @@ from upath import UPath
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.shard import read_footer
-from datasets_manifest.stores import Place, is_file
+from datasets_manifest.stores import Place, below, delete, get, is_file
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
 from tasks.wording import counted
 
@@ -37,8 +37,8 @@ def set_aside(workspace: Workspace, paths: Iterable[Place]) -> Path:
     for path in paths:
         target = _place_in(folder, path, workspace)
         if isinstance(path, UPath):
-            write_bytes(target, path.read_bytes())
-            path.unlink()
+            write_bytes(target, get(path))
+            delete(path)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(path, target)
@@ -84,7 +84,7 @@ def keep(workspace: Workspace, path: Place, folder: Path) -> None:
     if target.exists() or not is_file(path):
         return
     if isinstance(path, UPath):
-        write_bytes(target, path.read_bytes())
+        write_bytes(target, get(path))
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -95,7 +95,7 @@ def keep(workspace: Workspace, path: Place, folder: Path) -> None:
 
 def _place_in(folder: Path, path: Place, workspace: Workspace) -> Path:
     """The folder's own ``labels/...``, ``parts/...`` or ``plan/...``."""
-    for root in (workspace.labels, workspace.part_folder):
-        if str(path).startswith(f"{root}/"):
-            return folder / root.name / str(path).removeprefix(f"{root}/")
-    return folder / str(path).removeprefix(f"{workspace.work}/")
+    for name, root in (("labels", workspace.labels), ("parts", workspace.part_folder)):
+        if (inside := below(root, path)) != str(path):
+            return folder / (root.name or name) / inside
+    return folder / below(workspace.work, path)

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from tasks.annotate.run.object_claims import ObjectClaims
 from tasks.annotate.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Claims(Protocol):
 
 def claims_of(workspace: Workspace) -> Claims:
     """The claims of a workspace."""
+    if not isinstance(workspace.labels, Path):  # Those who share labels in a store need share no disk.
+        return ObjectClaims(workspace.labels / ".claims")
     return LockedFiles(workspace.work / "claims")
 
 

@@ -13,6 +13,7 @@ from local_s3 import bucket  # noqa: F401 (a fixture)
 from small_pages import small_pages
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
+from watched_estimators import SECONDS, WatchedProject
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import read_shard
@@ -147,3 +148,24 @@ def test_photos_of_a_bucket_and_readers_of_its_labels(project, bucket):  # noqa:
     connection.register_filesystem(store)
     found = connection.sql(f"select count(*), sum(body_valid::int) from read_parquet('{labels}/*/*/*.parquet')")
     assert found.fetchall() == [(5, 5)]
+
+
+@pytest.mark.timeout(400)
+def test_workers_that_share_a_bucket_and_no_folder_do_each_shard_once(tmp_path, bucket):  # noqa: F811
+    project = WatchedProject(tmp_path, photos=4)
+    assert project.run("annotate", "--local")[0] == 0
+    by_one = project.labels()
+    project.clear()
+    workers = []
+    for name in ("one", "two"):
+        places = [f"work={name}/work", f"report={name}/report", f"metrics={name}/metrics.json"]
+        places += [f"labels={bucket}/labels", f"parts={bucket}/parts"]
+        settings = [word for place in places for word in ("--set", f"output.{place}")]
+        workers.append(project.start("work", *settings, **{SECONDS: "1"}))
+    said = [worker.communicate(timeout=170) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    labels = place_of(f"{bucket}/labels")
+    assert {name.rpartition("/")[2]: data for name, data in contents(labels).items()} == by_one
+    assert sorted(photo for _, photo in project.begun) == [f"{number:02d}.png" for number in range(4)]
+    assert len({process for process, _ in project.begun}) == 2
+    assert list(listed(labels / ".claims")) == []
