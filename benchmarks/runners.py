@@ -49,7 +49,7 @@ boxes: manifest
 keypoints: coco_wholebody
 purpose: benchmark
 """
-_SAMPLED_S = 0.25
+_SAMPLED_S = 0.5
 
 
 @dataclass(slots=True)

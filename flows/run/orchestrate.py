@@ -16,13 +16,14 @@ from pathlib import Path
 from datasets_manifest.files import WriteError, sweep_temporary
 from flows.run.pacing import submit_in_windows
 from flows.run.progress import Progress
+from flows.run.result import RunResult, result_of
 from flows.run.runners import Handle, Runner, ShardRunner, StepRunner, Summaries
 from flows.run.shard_task import NotPrepared, load_estimators, lost_shard, not_run
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.provenance import step_config
-from tasks.annotate.run.publish import Publication, publish
+from tasks.annotate.run.publish import publish
 from tasks.annotate.run.run_journal import RunJournal
 from tasks.annotate.run.running import held_datasets
 from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
@@ -42,54 +43,6 @@ _Started = tuple[ShardJob, "dict[str, _Reported]"]
 
 _BLOCK_PER_WORKER = 2
 """Shards a worker that take their steps together."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunResult:
-    """What a run did."""
-
-    publication: Publication
-    """The published labels and what describes them."""
-    failed_parts: int
-    """Shard parts without a file."""
-    failed_shards: tuple[str, ...]
-    """Names of the shards that lack a part, in order."""
-    unlisted: tuple[str, ...]
-    """Why the listings of data sets are not complete; their photos that could be seen are done."""
-    seconds: float
-    """Time of the whole run."""
-    max_failed_share: float
-    """Largest share of failed people with which the run still counts as good."""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the listing is complete, every shard has its labels, they are a snapshot, and not too many people
-        failed."""
-        problems = self.unlisted or self.failed_parts or self.publication.warning
-        return not problems and self.failed_share <= self.max_failed_share
-
-    @property
-    def failed_share(self) -> float:
-        """Share of the people that failed; photos without people are none."""
-        return self.publication.count.failed_share
-
-    @property
-    def sentence(self) -> str:
-        """What came out, in a sentence or two."""
-        told = [self.publication.sentence, *self.unlisted]
-        if self.failed_share > self.max_failed_share:
-            told.append(f"{self.failed_share:.0%} of the people failed, allowed are {self.max_failed_share:.0%}.")
-        if self.publication.warning:
-            told.append(self.publication.warning)
-        if not self.failed_parts:
-            return " ".join(told)
-        shards = self.failed_shards
-        shown = ", ".join(shards[:5]) + (" ..." if len(shards) > 5 else "")
-        told.append(
-            f"{counted(len(shards), 'shard')} failed ({shown}): the reasons are in {self.publication.failures_csv}; "
-            "run the same command again to do just these."
-        )
-        return " ".join(told)
 
 
 def run(
@@ -168,20 +121,6 @@ def check_backends(config: AnnotateConfig) -> None:
     """Ends a run whose backends or body model are not there before any shard."""
     for step in STEPS:
         step_config(step, config)
-
-
-def result_of(
-    publication: Publication, progress: Progress, plans: Sequence[DatasetPlan], seconds: float, config: AnnotateConfig
-) -> RunResult:
-    """What a run did that is over."""
-    return RunResult(
-        publication=publication,
-        failed_parts=progress.failed,
-        failed_shards=tuple(sorted(progress.failed_shards)),
-        unlisted=tuple(plan.problem for plan in plans if plan.problem),
-        seconds=seconds,
-        max_failed_share=config.run.max_failed_share,
-    )
 
 
 def _set_datasets_aside(

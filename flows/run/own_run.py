@@ -1,9 +1,19 @@
-"""The flow run that this process carries out, so that its server hears at once of a process that is stopped."""
+"""The flow run that this process carries out: its server hears at once of a process that is stopped, and the process
+ends when the worker that started it has gone, however that went."""
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+
+import psutil
+
+from flows.server.processes import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -13,9 +23,49 @@ _last: list[UUID] = []
 """The last one that began here; a process has one at a time."""
 
 
+_LOOK_S = 1.0
+"""Time between two looks for the worker."""
+_ANSWER_S = 3.0
+"""Time that the server has to take note."""
+
+
 def remember(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Hook of a flow that begins to run."""
+    is_first = not _last
     _last[:] = [flow_run.id]
+    if is_first and RUN_VARIABLE in os.environ:
+        threading.Thread(target=_end_without, args=(_starters(),), name="worker watch", daemon=True).start()
+
+
+def _starters() -> list[psutil.Process]:
+    """What stands between this process and the worker that started it, and the worker."""
+    found = []
+    with suppress(psutil.Error):
+        for process in psutil.Process().parents():
+            found.append(process)
+            if RUN_VARIABLE not in process.environ():
+                break
+    return found
+
+
+def _end_without(starters: Sequence[psutil.Process]) -> None:
+    """Ends this process and what it started once a starter is gone: nobody would end it any more."""
+    while all(process.is_running() for process in starters):
+        time.sleep(_LOOK_S)
+    message = "the worker that started it is gone; run it again to go on"
+    told = threading.Thread(target=_tell_quietly, args=(message,), daemon=True)
+    told.start()
+    told.join(_ANSWER_S)
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+    os._exit(1)
+
+
+def _tell_quietly(message: str) -> None:
+    with suppress(BaseException):  # Prefect's own refusals are none of Exception.
+        tell_server(message)
 
 
 def tell_server(message: str) -> None:

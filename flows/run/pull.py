@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from flows.run.orchestrate import ReportedShard, RunResult, check_backends, result_of, sweep
+from flows.run.orchestrate import ReportedShard, check_backends, sweep
 from flows.run.progress import Progress
+from flows.run.result import RunResult, result_of
 from flows.run.runners import Summaries
 from flows.run.shard_task import annotate_claimed, not_run
 from tasks.annotate.datasets import find_datasets

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.run.orchestrate import RunResult, run
+from flows.run.orchestrate import run
+from flows.run.result import RunResult
 from flows.run.runners import LocalRunner
 from tasks.annotate.settings import Origin
 

@@ -59,6 +59,7 @@ def lines_of(log: Path) -> list[tuple[int, str]]:
     return [(int(pid), photo) for pid, photo in (line.split() for line in log.read_text().splitlines())]
 
 
+COMMAND = "from small_pages import small_pages; from flows.cli.app import app\nwith small_pages(): app()"
 SETTINGS = """annotate:
   datasets: [my_photos]
   roots: {{my_photos: photos}}
@@ -86,14 +87,14 @@ class WatchedProject:
         """Starts ``pear`` with some words."""
         given = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         return subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.app", *words], cwd=self.folder, env={**given, **self.env, **env},
+            [sys.executable, "-c", COMMAND, *words], cwd=self.folder, env={**given, **self.env, **env},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def run(self, *words: str, **env: str) -> tuple[int, str]:
         """Exit code of ``pear`` with some words, and what it says."""
         process = self.start(*words, **env)
-        said = "".join(process.communicate(timeout=170))
+        said = "".join(process.communicate(timeout=500))
         return process.returncode, said
 
     @property

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -19,6 +21,7 @@ RAY = pytest.param(
     ],
 )
 PHOTOS = 4
+pytestmark = pytest.mark.timeout(900)
 DONE_ELSEWHERE = "done here; another worker publishes."
 
 
@@ -62,7 +65,7 @@ def test_workers_share_the_shards_and_one_publishes(shared):
     project, _ = shared
     project.clear()
     workers = [project.start("work", **{SECONDS: "0.5"}) for _ in range(3)]
-    said = [worker.communicate(timeout=170) for worker in workers]
+    said = [worker.communicate(timeout=500) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0], said
     check_labels(shared)
     published = [out for out, _ in said if not out.endswith(f"{DONE_ELSEWHERE}\n")]
@@ -84,7 +87,7 @@ def test_the_shard_of_a_killed_worker_is_done_by_another(project):
     project.wait_for(lambda: len({photo for _, photo in project.begun}) == PHOTOS)
     assert other.poll() is None, "it waits for the shard of the one that is at work"
     killed.send_signal(signal.SIGKILL)
-    said = other.communicate(timeout=60)
+    said = other.communicate(timeout=120)
     killed.communicate()
     assert other.returncode == 0, said
     assert said[0].startswith("4 photos: 4 people")
@@ -104,7 +107,7 @@ def test_workers_of_other_settings_are_refused_and_one_of_the_same_takes_the_pla
     project.wait_for(lambda: len({photo for _, photo in project.begun}) == PHOTOS - 1)
     first.kill()
     first.communicate()
-    _, said = second.communicate(timeout=120)
+    _, said = second.communicate(timeout=300)
     assert len(project.labels()) == PHOTOS, said
     code, said = project.run("work")
     assert code == 0, said
@@ -118,7 +121,7 @@ def test_a_failed_shard_is_tried_by_one_worker_and_again_by_the_next_command(pro
     blocked = project.folder / "work/parts/keypoints/my_photos/all/00001.parquet"
     blocked.mkdir(parents=True)
     workers = [project.start("work", **{SECONDS: "0.3"}) for _ in range(2)]
-    said = [worker.communicate(timeout=170) for worker in workers]
+    said = [worker.communicate(timeout=500) for worker in workers]
     assert {worker.returncode for worker in workers} == {1}, said
     assert sum(photo == "01.png" for _, photo in project.begun) == 1
     blocked.rmdir()
@@ -132,7 +135,7 @@ def test_a_failed_shard_is_tried_by_one_worker_and_again_by_the_next_command(pro
 def test_a_shard_whose_process_is_killed_has_failed_and_the_others_are_done(project, runner):
     started = time.monotonic()
     code, said = annotate(project, runner, **{DEADLY: "01.png"})
-    assert time.monotonic() - started < 120
+    assert time.monotonic() - started < 300
     assert (code, len(project.labels())) == (1, PHOTOS - 1), said
     assert "1 shard failed (my_photos/all/00001)" in said
     record = json.loads((project.folder / "work/failed/keypoints/my_photos/all/00001.json").read_text())
@@ -165,6 +168,25 @@ def test_weights_that_a_worker_cannot_load_end_the_run_with_their_sentence_befor
     assert not list((project.folder / "work").glob("failed/*/*/*/*"))
 
 
+@pytest.mark.slow
+def test_labels_by_mediapipe_are_the_same_on_all(tmp_path):
+    """Its networks are loaded and run in each worker; photos of a real person."""
+    pytest.importorskip("skimage", reason="the extra demo is not installed")
+    project = WatchedProject(tmp_path, 0)
+    settings = "datasets: [demo_photos]\n  refine: {iterations: 5}\n  run: {images_per_shard: 1, retries: 0}\n"
+    (tmp_path / "params.yaml").write_text(f"annotate:\n  {settings}")
+    found = {}
+    for runner in ("threads", "processes", "dask", "ray", "work"):
+        if runner == "ray" and importlib.util.find_spec("ray") is None:
+            continue
+        project.clear()
+        code, said = project.run("work") if runner == "work" else annotate(project, runner)
+        assert code == 0, said
+        found[runner] = project.labels()
+    assert found["threads"]
+    assert all(labels == found["threads"] for labels in found.values()), found.keys()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("runner", ["processes", DASK, RAY])
@@ -172,9 +194,54 @@ def test_of_a_run_that_is_stopped_no_process_is_left_and_it_goes_on(project, run
     process = project.start("annotate", "--local", "--set", f"run.task_runner={runner}", **{SECONDS: "600"})
     project.wait_for(lambda: len(project.begun) == 2)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     time.sleep(0.1)
     _, alive = psutil.wait_procs(project.processes(), timeout=10)
     assert not alive, [own.cmdline() for own in alive]
     code, said = annotate(project, "threads")
     assert (code, len(project.labels())) == (0, PHOTOS), said
+
+
+CLUSTERS = {
+    "dask": """
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        input()
+""",
+    "ray": """
+import ray
+print(ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False).address_info["gcs_address"], flush=True)
+input()
+""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", [DASK, RAY])
+def test_a_cluster_that_runs_already_is_used_and_left_running(project, runner):
+    program = project.folder / "cluster.py"
+    program.write_text(CLUSTERS[runner])
+    cluster = subprocess.Popen(
+        [sys.executable, str(program)], env=os.environ | project.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        assert cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        for _ in range(2):
+            code, said = annotate(project, runner, "--set", f"run.address={address}")
+            assert (code, len(project.labels())) == (0, PHOTOS), said
+            own = {pid for pid, _ in project.begun}
+            assert own <= {child.pid for child in psutil.Process(cluster.pid).children(recursive=True)}
+            project.clear()
+    finally:
+        cluster.communicate("\n", timeout=60)
+
+
+@pytest.mark.parametrize("runner", [DASK, RAY])
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_one_sentence(project, runner):
+    code, said = annotate(project, runner, "--set", "run.address=127.0.0.1:9")
+    assert (code, said.splitlines()[-1].startswith("pear: run.address: no ")) == (2, True), said
