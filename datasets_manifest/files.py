@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_manifest.paths import MAX_NAME_BYTES
-from datasets_manifest.stores import Place, put
+from datasets_manifest.stores import Place, place_of, put
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +188,10 @@ def sweep_temporary(root: Place | str, *, recursive: bool = True) -> list[Path]:
     process of its writer's id runs and the file is younger than ``STALE_SECONDS``.
     """
     swept: list[Path] = []
-    if not isinstance(root, Path | str):
+    place = place_of(root)
+    if not isinstance(place, Path):
         return swept
-    for path in sorted(Path(root).glob(("**/" if recursive else "") + ".*.partial")):
+    for path in sorted(place.glob(("**/" if recursive else "") + ".*.partial")):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or not path.is_file() or path.is_symlink():
             continue

@@ -169,6 +169,11 @@ class Manifest:
         return Path(next(iter(spec.submodule_search_locations))) / below
 
     @property
+    def root_text(self) -> str:
+        """Where the data lie, for a person: a path or an address."""
+        return self.root if is_address(self.root) else str(self.root_path)
+
+    @property
     def hash(self) -> str:
         """sha256 of everything that rows depend on, or whoever uses them: not of the place of the data, nor how it is
         reached and got."""

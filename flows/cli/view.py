@@ -50,7 +50,7 @@ def view(
             raise ValueError(f"pear view needs more packages ({error.name}): pip install -e '.[view]'") from error
         origin_of = Origin.of(params, parse_settings(settings, params)) if params.is_file() else None
         config = AnnotateConfig() if origin_of is None else origin_of.config()
-        folder = placed(labels) if labels is not None else Path(config.output.labels)
+        folder = placed(labels) if labels is not None else placed(config.output.labels)
         if not folder.is_dir():
             raise ValueError(
                 f"there is no folder {folder}; annotate first, or name the folder of labels or predictions"

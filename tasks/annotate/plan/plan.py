@@ -107,7 +107,7 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
                 f"data set {manifest.id}: none of its photos has an annotated person ({inventory.summary})"
             )
         raise ValueError(
-            f"data set {manifest.id}: no photo was found in {manifest.root_path} ({inventory.summary}); "
+            f"data set {manifest.id}: no photo was found in {manifest.root_text} ({inventory.summary}); "
             + (problem or inventory.reasons or "check the root and the layout of its manifest")
         )
     return Listing(

@@ -30,6 +30,8 @@ def project(tmp_path, monkeypatch):
         f"masks --out {ADDRESS}",
         f"compare photos photos --out {ADDRESS}",
         f"stats photos --out {ADDRESS}",
+        f"view {ADDRESS}",
+        f"view --set output.labels={ADDRESS}",
         f"export coco-wholebody --out {ADDRESS}",
         f"export coco-wholebody --reviews {ADDRESS}",
         f"export gltf --predictions {ADDRESS}",

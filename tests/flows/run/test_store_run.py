@@ -131,6 +131,8 @@ def test_photos_of_a_bucket_and_readers_of_its_labels(project, bucket):  # noqa:
         here = project / "labels" / str(path).removeprefix(f"{labels}/")
         assert read_shard(path, LABEL_SCHEMA).equals(read_shard(here, LABEL_SCHEMA))
     assert pear("inspect", "photos/all/1.png#0", "--out", "one.png", *placed_in(bucket))[0] == 0
+    code, told = pear("annotate", f"{bucket}/empty", "--local", *placed_in(bucket))
+    assert (code, f"no photo was found in {bucket}/empty" in told) == (2, True)
 
     # A photo that changes is seen by its state, its shard alone is done again.
     before = states(place_of(labels))
