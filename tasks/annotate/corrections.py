@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from datasets_manifest.canonical import config_hash
 from datasets_manifest.corrections.kept import NONE, Corrections, photo_of, read_corrections
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.shard import read_shard
@@ -28,3 +29,8 @@ def corrections_of(sample_ids: Iterable[str], shard: ShardRef, config: AnnotateC
     """The same, of planned people."""
     known = read_corrections(config.output.corrections, shard.dataset)
     return known.in_photos({photo_of(sample_id) for sample_id in sample_ids}) if known else NONE
+
+
+def corrected_inputs(inputs_hash: str, corrections: Corrections) -> str:
+    """Hash of what labels are made from: of their plan alone, as it always was, where nothing is corrected."""
+    return config_hash([inputs_hash, corrections.digest]) if corrections else inputs_hash

@@ -15,6 +15,7 @@ from datasets_manifest.shards.footer import Footer
 from model.body.ehms import EHMs
 from model.estimators.base import PARTS
 from model.renderer.splat.native_library import library
+from tasks.annotate.corrections import corrected_inputs
 from tasks.annotate.delta_theta import transfer_key
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef
@@ -97,11 +98,6 @@ def pixel_entries(config: AnnotateConfig) -> list[dict[str, Any]]:
     with suppress(ImportError):
         found["masks"] = import_module("model.estimators.mediapipe.masks").mask_info()
     return [{"part": part, **dataclasses.asdict(info)} for part, info in found.items()]
-
-
-def corrected_inputs(inputs_hash: str, corrections: Corrections) -> str:
-    """Hash of what labels are made from: of their plan alone, as it always was, where nothing is corrected."""
-    return config_hash([inputs_hash, corrections.digest]) if corrections else inputs_hash
 
 
 def step_footer(

@@ -10,9 +10,8 @@ from pathlib import Path
 from datasets_manifest.shards.journal import Entry
 from datasets_manifest.shards.shard import read_footer
 from tasks.annotate.commands import annotate_command
-from tasks.annotate.corrections import shard_corrections
+from tasks.annotate.corrections import corrected_inputs, shard_corrections
 from tasks.annotate.finished import finished_files, open_journal
-from tasks.annotate.provenance import corrected_inputs
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Group, Workspace
 from tasks.wording import counted
@@ -38,10 +37,10 @@ class CorrectionState:
 
 def correction_states(workspace: Workspace, config: AnnotateConfig) -> Iterator[CorrectionState]:
     """What the labels make of corrections, by split of a data set; nothing of those that were never corrected."""
-    journal = open_journal(workspace)
     corrected = {group for group in workspace.planned_groups() if (Path(config.output.corrections) / group[0]).is_dir()}
     if not corrected:
         return
+    journal = open_journal(workspace)
     planned = {
         shard: plan.inputs_hash
         for shard, plan in finished_files(workspace, "plan", journal)

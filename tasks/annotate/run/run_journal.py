@@ -9,10 +9,10 @@ from datasets_manifest.canonical import config_hash
 from datasets_manifest.schema.labels import SCHEMA_VERSION
 from datasets_manifest.shards.journal import Entry, file_key
 from model.estimators.base import PARTS
-from tasks.annotate.corrections import shard_corrections
+from tasks.annotate.corrections import corrected_inputs, shard_corrections
 from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.look.status import recorded_failures
-from tasks.annotate.provenance import corrected_inputs, step_config
+from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_paths
