@@ -45,6 +45,8 @@ class JudgePanel:
         """Takes the tag of the audit, what buttons do by their keys, and how to come to other people."""
         self._view, self._audit, self._next_person, self._go_to = view, audit, next_person, go_to
         self._book, self._label, self._done = book_of(view), None, list[_Done]()
+        self._is_noting = False
+        """Whether a note is written: until the field has the focus, its first letters come here."""
         self._part: Part = PART_NAMES[0]
         if audit:
             self._part = audit.split("-")[2]  # type: ignore[assignment]
@@ -56,8 +58,9 @@ class JudgePanel:
             if can_judge:
                 ui.button("undo (u)", on_click=partial(press, "u")).props("dense no-caps flat")
                 self._note = ui.input("note for the next verdict (n)").props("dense").classes("w-full")
-                self._note.on("keydown.enter", lambda: self._note.run_method("blur"))
-                self._note.on("keydown.escape", lambda: self._note.run_method("blur"))
+                for key in ("enter", "escape"):
+                    self._note.on(f"keydown.{key}", js_handler="(event) => event.target.blur()")
+                self._note.on("blur", self._end_note)
         self._message = ui.label().classes("text-caption").mark("message")
         self._rows = {part: _PartRow(k, part, press) for k, part in enumerate(PART_NAMES, 1)}
 
@@ -84,6 +87,8 @@ class JudgePanel:
     async def on_key(self, key: str) -> None:
         """Obeys a key, if it is one of those here."""
         label = self._label
+        if self._is_noting:
+            return
         if key in "1234" and len(key) == 1:
             self._select(PART_NAMES[int(key) - 1])
         if label is None or self._why_not(label):
@@ -97,7 +102,11 @@ class JudgePanel:
         elif key == "u":
             await self._undo()
         elif key == "n":
+            self._is_noting = True
             self._note.run_method("focus")
+
+    def _end_note(self) -> None:
+        self._is_noting = False
 
     def _why_not(self, label: Label) -> str:
         """Why nothing can be judged of a person."""
