@@ -122,7 +122,7 @@ class PersonPage:
         if "body" in seen:
             with self._scene:
                 self._scene.gltf(self._media(MESH)).rotate(np.pi / 2, 0, 0)
-            self._scene.move_camera(x=0, y=-1.5, z=0.1, look_at_x=0, look_at_y=0, look_at_z=0, duration=0)
+            self._scene.move_camera(x=0, y=-1.9, z=0.1, look_at_x=0, look_at_y=0, look_at_z=0, duration=0)
         ui.timer(_PREFETCH_S, self._fetch_next, once=True)
 
     def _fetch_next(self) -> None:
