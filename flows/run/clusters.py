@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from flows.run.runners import Handle, ShardRunner, Summaries
@@ -125,8 +126,11 @@ def ray_runner(config: RunConfig, slot: Slot | None = None) -> Iterator[ShardRun
     ray = _extra("ray", "ray")
     where = {"num_cpus": config.workers, "include_dashboard": False} if config.address is None else {}
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # A busy machine takes longer than Ray would wait.
+    stops = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(config.address, log_to_driver=False, logging_level="error", **where)
+        with suppress(ValueError):  # In the main thread Ray has put its own way to end in the place of the command's.
+            signal.signal(signal.SIGTERM, stops)
     except Exception as error:  # Ray raises the bare class too.
         what = "no Ray cluster could be started here" if config.address is None else f"no Ray at {config.address}"
         raise ValueError(f"run.address: {what} ({str(error).splitlines()[0]})") from error

@@ -37,7 +37,7 @@ class GpuSlot:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         with (
-            temporary_settings({PREFECT_API_URL: self.api_url}),
+            temporary_settings({PREFECT_API_URL: self.api_url} if self.api_url is not None else {}),
             concurrency(_limit(self.api_url, gpu_name()), occupy=1, lease_duration=GPU_LEASE_S),
         ):
             yield

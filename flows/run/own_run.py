@@ -50,7 +50,7 @@ def _starters() -> list[psutil.Process]:
 
 def _end_without(starters: Sequence[psutil.Process]) -> None:
     """Ends this process and what it started once a starter is gone: nobody would end it any more."""
-    while all(process.is_running() for process in starters):
+    while all(_runs(process) for process in starters):
         time.sleep(_LOOK_S)
     message = "the worker that started it is gone; run it again to go on"
     told = threading.Thread(target=_tell_quietly, args=(message,), daemon=True)
@@ -61,6 +61,14 @@ def _end_without(starters: Sequence[psutil.Process]) -> None:
             with suppress(psutil.Error):
                 child.kill()
     os._exit(1)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether a process is there, and no dead one that nobody has waited for."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _tell_quietly(message: str) -> None:

@@ -111,7 +111,7 @@ class WatchedProject:
                     found.append(process)
         return found
 
-    def wait_for(self, condition: Callable[[], object], seconds: float = 120.0) -> None:
+    def wait_for(self, condition: Callable[[], object], seconds: float = 400.0) -> None:
         """Waits until something is so."""
         deadline = time.monotonic() + seconds
         while not condition():
