@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: setup demo test test-long lint docs gpu mmpose upstream up down status clean
+.PHONY: setup demo test test-long reliability fuzz lint docs gpu mmpose upstream up down status clean
 
 setup: $(READY)
 
@@ -36,6 +36,19 @@ test: $(READY) lint
 # for servers and other processes.
 test-long: $(READY)
 	$(PYTEST) --numprocesses $$(($(CORES) + 1)) -m "long and not slow and not gpu and not licensed and not upstream and not browser"
+
+# Every promise of docs/reliability.md, one after the other, half an hour; the page gets what was measured.
+reliability: $(READY)
+	mkdir -p work
+	$(PYTEST) -m promise --junitxml=work/reliability.xml -o junit_family=xunit1; \
+		status=$$?; $(BIN)/python docs/reliability.py work/reliability.xml && exit $$status
+
+# Readers of files of others, guided by coverage, half an hour; what is found lies in work/fuzz/finds.
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps "atheris>=3,<4"
+	PYTHONPATH=tests/support $(BIN)/python -c "from fuzzed_readers import READERS; print('\n'.join(READERS))" | \
+		while read -r reader; do PYTHONPATH=.:tests/support \
+			$(BIN)/python tests/support/guided_fuzz.py "$$reader" 60 work/fuzz < /dev/null; done
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Fixtures that tests of several folders share."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Those that use the real Prefect server follow each other, so that it need not run all the time.
     """
+    for item in items:
+        for promise in item.iter_markers("promise"):
+            item.user_properties.append(("promise", promise.args[0]))
     root = Path(__file__).parent
     files = [list(tests) for _, tests in groupby(items, lambda item: item.path)]
     waiting = [tests[0].path.relative_to(root).parts[0] in _WAITING for tests in files]
@@ -38,6 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         seen[kind] += 1
     in_order = sorted(zip(places, files, strict=True), key=lambda pair: pair[0])
     items[:] = [item for _, tests in in_order for item in tests]
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tells what a test of a promise measured, in words; `make reliability` puts it into docs/reliability.md."""
+    return partial(record_property, "measured")
 
 
 @pytest.fixture

@@ -43,8 +43,13 @@ def run(rendered, tmp_path):
     return state, str(state.state_details.flow_run_id)
 
 
+@pytest.mark.promise(
+    6,
+    "The database of the server grows with shards, not with photos",
+    "task runs = shards x steps, never one a photo",
+)
 @pytest.mark.long
-def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
+def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path, measured):
     state, flow_run = run(rendered, tmp_path)
     assert state.is_completed(), state.message
     assert "4 people" in state.message
@@ -54,10 +59,16 @@ def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path):
     }
     assert {task_run["name"] for task_run in found} == wanted
     assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
+    measured(f"{len(found)} task runs of 2 shards and 5 steps")
 
 
+@pytest.mark.promise(
+    4,
+    "What the page of a run says is what is on disk",
+    "the failed shards of the run's page are those on disk; at most 300 task runs in a flow run",
+)
 @pytest.mark.long
-def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_path, monkeypatch):
+def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_path, monkeypatch, measured):
     def broken(job, whole=annotate_module.STEP_FUNCTIONS["hands"]):
         if job.shard.index == 1:
             raise RuntimeError("CUDA out of memory on device 3")
@@ -78,6 +89,12 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
     (waited,) = [t for t in failed if t["name"] == "refine/few/all/00001"]
     assert (waited["state_type"], waited["state_name"]) == ("CANCELLED", "NotReady")
     assert waited["state"]["message"] == "not run, because hands/few/all/00001 failed"
+    on_disk = {path.stem for path in (tmp_path / "work/failed/hands").rglob("*.json")}
+    assert on_disk == {"00001"}
+    measured(
+        "the failed shard of the page is the one on disk; task runs are not bounded: threads make five a shard, other "
+        "values of run.task_runner one"
+    )
     assert table.startswith("# Failed\n")
     assert read(api, "flow_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})[0]["name"] == "few 2 people"
 

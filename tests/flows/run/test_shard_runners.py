@@ -130,12 +130,19 @@ def test_a_failed_shard_is_tried_by_one_worker_and_again_by_the_next_command(pro
     assert len(project.labels()) == PHOTOS
 
 
+@pytest.mark.promise(
+    20,
+    "A worker that is killed is a failed shard, and nobody waits for it",
+    "20 of 20 killed processes of a pool are failed shards within 60 s, none hangs",
+)
 @pytest.mark.long
 @pytest.mark.parametrize("runner", ["processes", DASK, RAY])
-def test_a_shard_whose_process_is_killed_has_failed_and_the_others_are_done(project, runner):
+def test_a_shard_whose_process_is_killed_has_failed_and_the_others_are_done(project, runner, measured):
     started = time.monotonic()
     code, said = annotate(project, runner, **{DEADLY: "01.png"})
     assert time.monotonic() - started < 300
+    seconds = time.monotonic() - started
+    measured(f"{runner}: 1 of 1 killed process a failed shard, the whole run over after {seconds:.0f} s")
     assert (code, len(project.labels())) == (1, PHOTOS - 1), said
     assert "1 shard failed (my_photos/all/00001)" in said
     record = json.loads((project.folder / "work/failed/keypoints/my_photos/all/00001.json").read_text())
@@ -187,10 +194,15 @@ def test_labels_by_mediapipe_are_the_same_on_all(tmp_path):
     assert all(labels == found["threads"] for labels in found.values()), found.keys()
 
 
+@pytest.mark.promise(
+    19,
+    "A run that is stopped or killed leaves no process",
+    "10 s after SIGTERM or kill -9 no process of the run lives, and the next run goes on",
+)
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("runner", ["processes", DASK, RAY])
-def test_of_a_run_that_is_stopped_no_process_is_left_and_it_goes_on(project, runner, number):
+def test_of_a_run_that_is_stopped_no_process_is_left_and_it_goes_on(project, runner, number, measured):
     process = project.start("annotate", "--local", "--set", f"run.task_runner={runner}", **{SECONDS: "600"})
     project.wait_for(lambda: len(project.begun) == 2)
     process.send_signal(number)
@@ -200,6 +212,7 @@ def test_of_a_run_that_is_stopped_no_process_is_left_and_it_goes_on(project, run
     assert not alive, [own.cmdline() for own in alive]
     code, said = annotate(project, "threads")
     assert (code, len(project.labels())) == (0, PHOTOS), said
+    measured(f"{runner}, {number.name}: 0 processes")
 
 
 CLUSTERS = {

@@ -100,10 +100,15 @@ async def _counts(url: str) -> tuple[int, int]:
         await connection.close()
 
 
+@pytest.mark.promise(
+    5,
+    "Several flows at once lose nothing",
+    "8 flows of 300 task runs at once on PostgreSQL: no flow lost; what SQLite is good for is said (docs/servers.md)",
+)
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(program("initdb") is None, reason="needs PostgreSQL: apt-get install postgresql")
-def test_three_flows_at_once_on_postgres_lose_nothing(tmp_path, monkeypatch):
+def test_three_flows_at_once_on_postgres_lose_nothing(tmp_path, monkeypatch, measured):
     """3 x 125 task runs: every one is in PostgreSQL within five minutes of the end."""
     root, said = make_project(tmp_path / "project"), []
     with postgres() as url:
@@ -124,6 +129,7 @@ def test_three_flows_at_once_on_postgres_lose_nothing(tmp_path, monkeypatch):
             while (counts := asyncio.run(_counts(url))) != (3, 375):
                 assert time.monotonic() < deadline, f"flow runs, task runs: {counts}, expected 3 and 375"
                 time.sleep(2)
+            measured("3 flows of 125 task runs at once: 3 completed, 375 of 375 recorded; 8 of 300 were not tried")
         finally:
             server.down(root, say=lambda _: None)
 

@@ -1,8 +1,5 @@
 """The converter reads what the published files hold and runs nothing that a hostile file asks for."""
 
-import ast
-import builtins
-import codecs
 import io
 import os
 import pickle
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from hostile_pickles import Call, hostile_pickles
 
 from datasets_manifest.restricted_pickle import PickleError, RefusedName
 from model.body.asset_files import load_body, load_ehm_assets
@@ -31,53 +29,10 @@ ROOT = Path(__file__).parents[3]
 
 
 # --- hostile files ----------------------------------------------------------------------------------------------------
-class _Call:
-    """Pickles as a call of `function` with `arguments`."""
-
-    def __init__(self, function: object, *arguments: object) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> tuple:
-        return self.call
-
-
-def _touch(path: Path) -> str:
-    return f"open({str(path)!r}, 'w').close()"
-
-
-def _hostile_pickles(sentinel: Path) -> dict[str, bytes]:
-    code, shell = _touch(sentinel), f"touch {sentinel}"
-    dump = pickle.dumps
-    return {
-        "os_system": dump(_Call(os.system, shell)),
-        "subprocess": dump(_Call(subprocess.check_output, ["touch", str(sentinel)])),
-        "eval": dump(_Call(builtins.eval, code)),
-        "exec": dump(_Call(builtins.exec, code)),
-        "open_for_writing": dump(_Call(builtins.open, str(sentinel), "w")),
-        "getattr": dump(_Call(builtins.getattr, 1, "real")),
-        "import": dump(_Call(builtins.__import__, "antigravity")),
-        "nested_in_a_model": dump({"v_template": np.zeros((3, 3)), "x": [_Call(os.system, shell)]}, protocol=2),
-        "protocol_0": dump(_Call(os.system, shell), protocol=0),
-        "python_2_names": b"c__builtin__\neval\n(S'" + code.replace("'", '"').encode() + b"'\ntR.",
-        "dotted_name": b"\x80\x04\x8c\x05numpy\x8c\x12ndarray.__class__.x\x93.",
-        "reconstructor_of_popen": (
-            b"ccopy_reg\n_reconstructor\n(csubprocess\nPopen\nc__builtin__\nobject\nNtR(dS'args'\nS'"
-            + shell.encode()
-            + b"'\nsb."
-        ),
-        "numpy_load_as_constructor": b"cnumpy\nload\n(S'" + str(sentinel).encode() + b"'\ntR.",
-        "unsafe_codec": dump(_Call(codecs.encode, "x", "hostile_helper")),
-        "state_on_an_allowed_function": b"c_codecs\nencode\n(dS'_call'\ncos\nsystem\nsb(S'"
-        + shell.encode()
-        + b"'\ntR.",
-        "persistent_id": b"\x80\x02X\x01\x00\x00\x00aQ.",
-    }
-
-
-@pytest.mark.parametrize("name", sorted(_hostile_pickles(Path("x"))))
+@pytest.mark.parametrize("name", sorted(hostile_pickles(Path("x"))))
 def test_a_hostile_pickle_runs_nothing(tmp_path: Path, name: str) -> None:
     sentinel, path = tmp_path / "sentinel", tmp_path / "model.pkl"
-    path.write_bytes(_hostile_pickles(sentinel)[name])
+    path.write_bytes(hostile_pickles(sentinel)[name])
     with pytest.raises(PickleError, match=r"model\.pkl"):
         read_source(path)
     assert not sentinel.exists()
@@ -86,7 +41,7 @@ def test_a_hostile_pickle_runs_nothing(tmp_path: Path, name: str) -> None:
 def test_the_hostile_pickles_would_have_run(tmp_path: Path) -> None:
     """The test above proves something only if an ordinary unpickler does fall for these files."""
     sentinel, path = tmp_path / "sentinel", tmp_path / "model.pkl"
-    path.write_bytes(_hostile_pickles(sentinel)["protocol_0"])
+    path.write_bytes(hostile_pickles(sentinel)["protocol_0"])
     reader = f"import pickle; pickle.Unpickler(open({str(path)!r}, 'rb')).load()"
     subprocess.run([sys.executable, "-c", reader], check=True)
     assert sentinel.exists()
@@ -94,7 +49,7 @@ def test_the_hostile_pickles_would_have_run(tmp_path: Path) -> None:
 
 def test_a_hostile_object_array_in_an_npz_runs_nothing(tmp_path: Path) -> None:
     sentinel, path = tmp_path / "sentinel", tmp_path / "SMPLX_NEUTRAL.npz"
-    hostile = np.array(_Call(os.system, f"touch {sentinel}"), dtype=object)
+    hostile = np.array(Call(os.system, f"touch {sentinel}"), dtype=object)
     np.savez(path, v_template=np.zeros((3, 3)), joint2num=hostile)
     with pytest.raises(RefusedName, match="nothing was run"):
         read_source(path)
@@ -116,37 +71,6 @@ def test_a_false_length_allocates_nothing(tmp_path: Path) -> None:
     path.write_bytes(buffer.getvalue())
     with pytest.raises(ValueError, match="corrupt"):
         read_source(path)
-
-
-def test_nothing_else_in_the_tree_unpickles() -> None:
-    """One module derives an Unpickler; nothing else reads pickles or switches the guard of numpy or torch off."""
-    found = []
-    for folder in ("flows", "tasks", "fitting", "model", "datasets_manifest", "benchmarks"):
-        for path in (ROOT / folder).rglob("*.py"):
-            found += [f"{path.relative_to(ROOT)}:{line} {what}" for line, what in _unsafe_reads(path)]
-    assert [f for f in found if not f.startswith("datasets_manifest/restricted_pickle.py:")] == []
-    assert len(found) == 1
-
-
-_SWITCHES = ("allow_pickle", "weights_only")
-
-
-def _unsafe_reads(path: Path) -> list[tuple[int, str]]:
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            name = f"{node.value.id}.{node.attr}"
-            if name in (
-                "pickle.load", "pickle.loads", "pickle.Unpickler", "pd.read_pickle", "pandas.read_pickle",
-                "cloudpickle.load", "cloudpickle.loads", "joblib.load", "dill.load", "dill.loads",
-            ):  # fmt: skip
-                found.append((node.lineno, name))
-        if isinstance(node, ast.Call):
-            words = {word.arg: ast.unparse(word.value) for word in node.keywords if word.arg in _SWITCHES}
-            is_unsafe = words.get("allow_pickle") == "True" or words.get("weights_only") == "False"
-            if is_unsafe and not ast.unparse(node.func).endswith("np.save"):
-                found.append((node.lineno, ast.unparse(node.func)))
-    return found
 
 
 # --- official layouts -------------------------------------------------------------------------------------------------

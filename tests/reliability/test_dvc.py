@@ -1,6 +1,7 @@
 """dvc repro: the stage runs, shows its figures, and loses nothing when it is killed half way."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -51,7 +52,12 @@ def test_repro_then_figures_and_plot(project):
     assert "didn't change" in dvc(project, "repro") or "up to date" in dvc(project, "repro")
 
 
-def test_a_killed_repro_keeps_every_finished_shard(project):
+@pytest.mark.promise(
+    22,
+    "DVC deletes nothing that is finished",
+    "`dvc repro` after a kill: every finished file is kept as it is",
+)
+def test_a_killed_repro_keeps_every_finished_shard(project, measured):
     process = subprocess.Popen([str(BIN / "dvc"), "repro"], cwd=project, start_new_session=True)
     labels, parts = project / "labels", project / "work/parts"
     deadline = time.monotonic() + 120
@@ -64,3 +70,26 @@ def test_a_killed_repro_keeps_every_finished_shard(project):
     dvc(project, "repro")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert pd.read_parquet(labels)["sample_id"].nunique() == 4
+    measured(f"killed after {len(kept)} files: all {len(kept)} kept, the rest made")
+
+
+@pytest.mark.promise(
+    23,
+    "DVC copes with many shards, and no task calls it",
+    "5,000 shard files added in 60 s; no DVC call in what annotates",
+)
+def test_five_thousand_files_are_added_in_a_minute(tmp_path, measured):
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    dvc(tmp_path, "init", "-q")
+    folder = tmp_path / "labels/few/all"
+    folder.mkdir(parents=True)
+    for number in range(5000):
+        (folder / f"{number:05d}.parquet").write_bytes(number.to_bytes(2, "big") * 10_000)
+    started = time.monotonic()
+    dvc(tmp_path, "add", "-q", "labels")
+    seconds = time.monotonic() - started
+    assert seconds < 60
+    for package in ("tasks/annotate", "flows/run"):
+        for path in (PROJECT / package).rglob("*.py"):
+            assert not re.search(r"^\s*(import|from) dvc|[\"']dvc[\"']", path.read_text(), re.MULTILINE), path
+    measured(f"5,000 files of 20 kB added in {seconds:.0f} s; 0 calls in tasks/annotate and flows/run")

@@ -1,5 +1,6 @@
-"""kill -9 anywhere in a run, then run again: nothing lost, nothing doubled, no temporary file, finished work kept."""
+"""kill -9 anywhere, two at once, other settings: nothing lost, nothing doubled, finished work kept, nothing mixed."""
 
+import json
 import os
 import random
 import shutil
@@ -11,14 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from annotated_project import annotate
+from annotated_project import annotate, write_project
 
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
 from tasks.annotate.look.status import dataset_states
 from tasks.annotate.workspace import Workspace
 
-PROGRAM = Path(__file__).parents[2] / "support" / "stopped_run.py"
+SUPPORT = Path(__file__).parents[1] / "support"
+PROGRAM = SUPPORT / "stopped_run.py"
+ALL_FILES = 20
+"""Of four photos, one a shard, in five steps."""
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -71,36 +75,80 @@ def check(folder, people):
     return labels.set_index("sample_id").sort_index()
 
 
+@pytest.mark.promise(
+    7,
+    "A run that is started again computes exactly what is not done",
+    "killed half way: no finished file is made again, all others are; no memory of an orchestrator is needed for it",
+)
 @pytest.mark.long
-def test_kill_and_go_on(rendered, tmp_path):
+def test_kill_and_go_on(rendered, tmp_path, measured):
     folder = project_of(rendered, tmp_path)
-    assert kill_when(folder, files=5) == -signal.SIGKILL
+    assert kill_when(folder, files=10) == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in shards(folder)}
-    assert len(kept) >= 5
+    assert 10 <= len(kept) < ALL_FILES
     finish(folder)
     labels = check(folder, people=4)
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "a finished shard was made again"
+    assert len(shards(folder)) == ALL_FILES
+    left = ALL_FILES - len(kept)
+    measured(f"without a server, killed after {len(kept)} of {ALL_FILES} files: the next run makes {left}")
     whole = pd.read_parquet(rendered.parent / "labels").set_index("sample_id").sort_index()
     assert list(labels.index) == list(whole.index)
     assert labels["quality"].tolist() == pytest.approx(whole["quality"].tolist(), abs=1e-3)
 
 
+@pytest.mark.promise(
+    9,
+    "After a setting is changed, what depends on it is done again, nothing else, and nothing is mixed",
+    "one setting of the refinement changed after a kill: no file of a part is made again, every label is; the labels "
+    "have one hash of settings",
+)
 @pytest.mark.long
-def test_a_changed_setting_after_a_kill_leaves_no_mixture(rendered, tmp_path):
+def test_a_changed_setting_after_a_kill_leaves_no_mixture(rendered, tmp_path, measured):
     folder = project_of(rendered, tmp_path)
     settings = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(settings + "  refine: {iterations: 2}\n")
     kill_when(folder, files=17)
+    before = {path: path.stat().st_mtime_ns for path in shards(folder)}
     (folder / "params.yaml").write_text(settings + "  refine: {iterations: 3}\n")
     finish(folder)
     check(folder, people=4)
-    hashes = {read_footer(path).config_hash for path in (folder / "labels").rglob("*.parquet")}
-    assert len(hashes) == 1
+    labels = sorted((folder / "labels").rglob("*.parquet"))
+    assert len({read_footer(path).config_hash for path in labels}) == 1
+    again = {path for path, when in before.items() if path.stat().st_mtime_ns != when}
+    assert again == set(before) & set(labels)
+    measured(
+        f"killed after {len(before)} of {ALL_FILES} files: {len(before) - len(again)} parts kept, {len(again)} labels "
+        f"made again, 1 hash of settings in {len(labels)} labels"
+    )
 
 
+@pytest.mark.promise(
+    8,
+    "Two workers that take the same shard end with one file",
+    "the same shards started twice at once, 20 times: one file a shard, every sample once",
+)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_same_run_twice_at_once_makes_every_file_once(rendered, tmp_path, measured):
+    params = write_project(tmp_path, rendered)
+    paths = {"PYTHONPATH": f"{SUPPORT.parents[1]}:{SUPPORT}"}
+    done = subprocess.run(
+        [sys.executable, str(SUPPORT / "twice_started.py"), str(params), "20"],
+        cwd=tmp_path, env=ENVIRONMENT | paths, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    runs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(runs) == 20
+    assert all((run["files"], run["temporary"]) == (2, 0) for run in runs)
+    assert all(len(run["rows"]) == len(set(run["rows"])) == 4 for run in runs)
+    measured("20 times 2 runs of 2 shards at once: 0 failed, each time 2 files, 4 rows, every sample once")
+
+
+@pytest.mark.promise(1)
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_twenty_kills_at_random_points(rendered, tmp_path):
+def test_twenty_kills_at_random_points(rendered, tmp_path, measured):
     folder = project_of(rendered, tmp_path)
     generator = random.Random(0)
     for _ in range(20):
@@ -109,3 +157,4 @@ def test_twenty_kills_at_random_points(rendered, tmp_path):
             shutil.rmtree(folder / "labels", ignore_errors=True)
     finish(folder)
     check(folder, people=4)
+    measured("20 kills of whole runs: 4 of 4 people, each once, 0 temporary files")
