@@ -233,7 +233,8 @@ def manifest_of(path: Place, frames: FrameChoice = ALL_FRAMES) -> Manifest:
     """
     is_photo = path.suffix.lower() in PHOTO_SUFFIXES
     if isinstance(path, UPath):
-        name = path.stem if is_photo else path.name or path.path
+        is_file = is_photo or path.suffix == ARCHIVE_SUFFIX
+        name = path.stem if is_file else path.name or path.path
     else:
         named = fixed(path)  # "." and ".." have no name; the folders they mean do.
         name, is_photo = named.name if path.is_dir() else named.stem, is_photo and not path.is_dir()

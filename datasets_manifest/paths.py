@@ -51,7 +51,7 @@ def fixed(path: Path) -> Path:
     return path.resolve() if ".." in path.parts else path
 
 
-def plain(relative: str, root: Path) -> PurePosixPath:
+def plain(relative: str, root: object) -> PurePosixPath:
     """Return a path below ``root`` that names nothing outside it, as far as its text says.
 
     Raises:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from zlib import crc32
 
 from datasets_manifest.paths import is_address, placed
@@ -27,7 +27,6 @@ Place: TypeAlias = "Path | UPath"
 
 _PACKAGES = {"s3": "pip install 'pear-pipeline[s3]'", "gs": "pip install gcsfs"}
 """Kinds of stores, and what installs the package that reaches them."""
-_AT_ONCE_BYTES, _BLOCK_BYTES = 32 << 20, 4 << 20
 _METADATA = {"s3": "Metadata", "gs": "metadata"}
 """What the argument of a put is called that an object's metadata are given by."""
 
@@ -170,17 +169,54 @@ def put_if_absent(place: UPath, data: bytes) -> bool:
     return True
 
 
-def get(place: UPath) -> bytes:
-    """The bytes of an object; raises FileNotFoundError, or another OSError where the store does not give it."""
+def get(place: UPath, start: int | None = None, end: int | None = None) -> bytes:
+    """The bytes of an object, or those of a range of it that is not empty.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        OSError: The store does not give it.
+    """
     with _raised_as_os_error():
-        return bytes(_store(place).cat_file(place.path))  # pyright: ignore[reportArgumentType]
+        found = _store(place).cat_file(place.path, start=start, end=end)
+    return bytes(found)  # pyright: ignore[reportArgumentType]
 
 
-def opened(place: UPath) -> BinaryIO:
-    """An object to be read here and there: small ones at once, of others what is asked for; raises as ``get``."""
-    if state_of(place).st_size <= _AT_ONCE_BYTES:
+def opened(place: UPath, block_bytes: int = 4 << 20) -> BytesIO | BufferedReader:
+    """An object to be read here and there: small ones at once, of others blocks about what is asked for.
+
+    Raises:
+        OSError: As ``get``; so does reading.
+    """
+    size = state_of(place).st_size
+    if size <= block_bytes:
         return BytesIO(get(place))
-    return place.open("rb", block_size=_BLOCK_BYTES)  # pyright: ignore[reportReturnType]
+    return BufferedReader(_Ranges(place, size), block_bytes)
+
+
+class _Ranges(RawIOBase):
+    """An object as a file that asks the store for whatever is read."""
+
+    def __init__(self, place: UPath, size: int) -> None:
+        self._place, self._size, self._at = place, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        self._at = offset + {SEEK_SET: 0, SEEK_CUR: self._at, SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any, /) -> int:
+        end = min(self._at + len(buffer), self._size)
+        if self._at >= end:
+            return 0
+        data = get(self._place, self._at, end)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def delete(place: UPath) -> None:

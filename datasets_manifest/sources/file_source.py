@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.image_names import MEMBER_MARK, is_shown
@@ -18,7 +19,8 @@ from datasets_manifest.sources.video import VideoClip, is_video
 class FileSource:
     """One tar file or video; a name is a member, with or without the file's own name and :: before it."""
 
-    root: Path
+    root: Any
+    """A path, or the address of a tar file in a store."""
     archive: TarArchive | VideoClip
 
     def listing(self, *, recursive: bool = True) -> Listing:

@@ -24,8 +24,8 @@ _OF_ONE_FILE = {
 }
 """Errors that say something of the one file; with any other the disk has failed, and the same may pass next time."""
 
-_UNREACHABLE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
-"""Errors of a lacking right or a failed disk, which say nothing of the file itself."""
+_UNREACHABLE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO}
+"""Errors of a lacking right, or a failed disk or store, which say nothing of the file itself."""
 
 
 def regular_state(path: str | Path, name: str, links: Links = "follow") -> os.stat_result:

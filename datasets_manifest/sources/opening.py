@@ -11,9 +11,11 @@ from upath import UPath
 from datasets_manifest.paths import Links
 from datasets_manifest.sources.file_source import FileSource, indexed
 from datasets_manifest.sources.folder_source import FolderSource
+from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.store_source import StoreSource
-from datasets_manifest.stores import Place, check_store, place_of
+from datasets_manifest.sources.tar_archive import TarArchive
+from datasets_manifest.stores import Place, check_store, is_file, place_of
 
 
 def open_images(root: Place | str, links: Links = "follow", results: Iterable[Path] = ()) -> ImageSource:
@@ -33,6 +35,8 @@ def open_images(root: Place | str, links: Links = "follow", results: Iterable[Pa
     path = place_of(root)
     if isinstance(path, UPath):
         check_store(path)
+        if path.name.endswith(ARCHIVE_SUFFIX) and is_file(path):
+            return FileSource(root=path, archive=TarArchive.index(path))
         return StoreSource(root=path)
     if os.path.isfile(path):
         return FileSource(root=path, archive=indexed(path, path.name))

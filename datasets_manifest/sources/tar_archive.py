@@ -7,20 +7,29 @@ import stat
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from datasets_manifest.paths import plain
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import MAX_FILE_BYTES, file_error
 from datasets_manifest.sources.images import ImageError, UnreachableError
+from datasets_manifest.stores import Place, get, opened, state_of
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+_BLOCK_BYTES = 64 << 10
+"""Of a tar file in a store that are asked for at each header."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TarArchive:
     """An uncompressed tar file. Every read opens it anew, so it can be forked, pickled and used by several threads."""
 
-    path: Path
-    """The file."""
+    path: Place
+    """The file, or the address of an object in a store, of which ranges are asked for."""
     members: dict[str, tuple[int, int]] = field(repr=False)
     """Name of a regular file in it (without a leading ./) to the offset and number of its bytes."""
     size: int
@@ -31,19 +40,20 @@ class TarArchive:
     """Members that are left out because of their names, which lead outside the tar file."""
 
     @classmethod
-    def index(cls, path: Path) -> TarArchive:
+    def index(cls, path: Place) -> TarArchive:
         """Reads the headers of a tar file, not its contents. A name that occurs twice is the later member, as for tar.
 
         Raises:
             ValueError: The file is missing, compressed, damaged, cut short, or no tar file.
         """
         try:
-            state = path.stat()
-            if not stat.S_ISREG(state.st_mode):  # A pipe would keep its reader waiting.
-                raise OSError(f"it is no file but {stat.filemode(state.st_mode)}")
-            with tarfile.open(path, "r:") as file:
+            state = state_of(path)
+            if isinstance(state, os.stat_result) and not stat.S_ISREG(state.st_mode):
+                raise OSError(f"it is no file but {stat.filemode(state.st_mode)}")  # A pipe would keep one waiting.
+            with _opened(path) as data, tarfile.open(fileobj=data, mode="r:") as file:
                 members = dict(_regular(file))
-                is_whole = _is_end(path, file.offset)
+                data.seek(file.offset)
+                is_whole = data.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)  # The mark of its end.
             refused = tuple(sorted(name for name in members if not _is_plain(name, path)))
         except FileNotFoundError as error:
             raise ValueError(f"The tar file {path} does not exist.") from error
@@ -71,7 +81,7 @@ class TarArchive:
             ValueError: As ``index``.
         """
         try:
-            state = self.path.stat()
+            state = state_of(self.path)
         except OSError:
             return self
         return self if (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns) else self.index(self.path)
@@ -102,6 +112,8 @@ class TarArchive:
             raise ImageError(
                 ErrorCode.IMAGE_TOO_LARGE, f"{member} in {self.path} has {size} bytes, allowed are {MAX_FILE_BYTES}."
             )
+        if not isinstance(self.path, Path):
+            return self._of_object(self.path, member)
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -116,15 +128,22 @@ class TarArchive:
         finally:
             os.close(descriptor)
 
+    def _of_object(self, place: UPath, member: str) -> bytes:
+        offset, size = self.members[member]
+        try:
+            state = state_of(place)
+            if (state.st_size, state.st_mtime_ns) == (self.size, self.modified_ns):
+                return get(place, offset, offset + size) if size else b""
+        except (FileNotFoundError, PermissionError) as error:
+            raise file_error(f"{member}: the tar file {place}", error) from error
+        raise ImageError(ErrorCode.IMAGE_MISSING, f"{member}: the tar file {place} changed since it was indexed.")
 
-def _is_end(path: Path, offset: int) -> bool:
-    """Whether the block of zeros that ends a tar file stands at an offset."""
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
+
+def _opened(path: Place) -> BinaryIO | BytesIO | BufferedReader:
+    return path.open("rb") if isinstance(path, Path) else opened(path, _BLOCK_BYTES)
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def _unreadable(path: Place, error: Exception) -> str:
     return f"The file {path} cannot be read as an uncompressed tar file ({error}); decompress it or fetch it again."
 
 
@@ -135,7 +154,7 @@ def _read_range(descriptor: int, offset: int, size: int) -> bytes:
     return data
 
 
-def _is_plain(member: str, path: Path) -> bool:
+def _is_plain(member: str, path: Place) -> bool:
     try:
         member.encode()
         plain(member, path)

@@ -7,8 +7,10 @@ import pickle
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -126,12 +128,12 @@ def test_a_forked_process_reads_too(bucket):  # noqa: F811
 
 def test_photos_of_a_store_are_listed_and_read(bucket):  # noqa: F811
     root = place_of(f"{bucket}/photos")
-    for name in ("1.png", "in/2.png", ".3.png", "4.tar", "film.mp4", "a::b.png"):
+    for name in ("1.png", "in/2.png", ".3.png", "no.tar", "film.mp4", "a::b.png"):
         put(root / name, name.encode())
     photos = open_images(f"{bucket}/photos")
     found = photos.listing()
     assert found.names == ["1.png", "film.mp4", "in/2.png"]
-    assert [name for name, _ in found.problems] == ["4.tar", "a::b.png"]
+    assert [name for name, _ in found.problems] == ["a::b.png", "no.tar"]
     assert photos.listing(recursive=False).names == ["1.png", "film.mp4"]
     for source in (photos, open_images(f"{bucket}/photos")):
         assert source.read("in/2.png") == b"in/2.png"
@@ -147,6 +149,40 @@ def test_photos_of_a_store_are_listed_and_read(bucket):  # noqa: F811
             source.clip("film.mp4")
     with pytest.raises(ValueError, match="see that the bucket is there"):
         open_images("s3://no-such-bucket/photos")
+
+
+def test_members_of_tar_files_are_those_that_a_disk_gives(bucket, tmp_path):  # noqa: F811
+    """By ranges: one tar file is larger than what is asked for at once."""
+    files = {
+        "a.png": os.urandom(100_000),
+        "in/b.png": b"",
+        ".c.png": b"c",
+        "../d.png": b"d",
+        "e.txt": os.urandom(70_000),
+    }
+    for name, count in (("one.tar", 5), ("in/two.tar", 1)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        with tarfile.open(tmp_path / name, "w") as archive:
+            for member, data in [*files.items()][:count]:
+                (info := tarfile.TarInfo(member)).size = len(data)
+                archive.addfile(info, BytesIO(data))
+        put(place_of(f"{bucket}/{name}"), (tmp_path / name).read_bytes())
+    (tmp_path / "cut.tar").write_bytes((tmp_path / "one.tar").read_bytes()[:50_000])
+    put(place_of(f"{bucket}/cut.tar"), (tmp_path / "cut.tar").read_bytes())
+    here, there = open_images(tmp_path), open_images(bucket)
+    assert there.listing().names == here.listing().names != []
+    assert [name for name, _ in there.listing().problems] == [name for name, _ in here.listing().problems] != []
+    for name in here.listing().names:
+        assert there.read(name) == here.read(name)
+        assert there.state(name)[0] == here.state(name)[0]
+    assert there.missing(["one.tar::x", "none.tar::x", "one.tar::a.png"]) == ["none.tar::x", "one.tar::x"]
+    alone = open_images(f"{bucket}/one.tar")
+    assert alone.listing().names == open_images(tmp_path / "one.tar").listing().names
+    assert alone.read("one.tar::a.png") == alone.read("a.png") == files["a.png"]
+    put(place_of(f"{bucket}/one.tar"), (tmp_path / "in/two.tar").read_bytes())
+    assert alone.missing(["a.png", "e.txt"]) == ["e.txt"]
+    with pytest.raises(ValueError, match=r"/cut.tar cannot be read as an uncompressed tar file"):
+        open_images(f"{bucket}/cut.tar")
 
 
 @pytest.mark.long
