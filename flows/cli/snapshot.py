@@ -32,13 +32,14 @@ def snapshot(
     """
     with one_sentence():
         from datasets_manifest.paths import placed
-        from tasks.snapshots import differences, list_snapshots
+        from tasks.snapshots import check_name, differences, list_snapshots
 
         project = placed(Path())
         if name is None:
             found = [own.line for own in list_snapshots(project)]
             typer.echo("\n".join(found) or "there are no snapshots here yet; `pear snapshot NAME` takes one")
             return
+        check_name(name)
         if check:
             if wrong := list(differences(project / "snapshots" / name)):
                 raise ValueError(" ".join(wrong[:10]) + (f" ... and {len(wrong) - 10} more" if len(wrong) > 10 else ""))
@@ -58,9 +59,8 @@ def _take(
     from tasks.annotate.finished import open_journal
     from tasks.annotate.settings import Origin
     from tasks.annotate.workspace import Workspace
-    from tasks.snapshots import FOLDER, check_name, differences, read_facts, take_snapshot
+    from tasks.snapshots import FOLDER, differences, read_facts, take_snapshot
 
-    check_name(name)
     if not any((folder / ".dvc").is_dir() for folder in (project, *project.resolve().parents)):
         raise ValueError(f"{project} is no project of DVC; `dvc init` makes it one (outside of git: --no-scm)")
     folder, pointer = project / FOLDER / name, project / FOLDER / f"{name}.dvc"

@@ -56,6 +56,12 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_name_that_is_none_is_refused_before_anything_is_looked_at(project):
+    for words in (["../v1"], ["../v1", "--check"]):
+        code, told = pear(*words)
+        assert (code, "cannot be called" in told) == (2, True)
+
+
 @pytest.fixture
 def versioned(project):
     dvc(project, "init", "-q")
