@@ -64,8 +64,8 @@ ROOMS = {
         "snapshots": {"version", "wording"},
         "review": {"version"},
         "view": {
-            *("annotate", "annotate.plan", "annotate.steps", "body_model", "lenses", "posing", "report", "review"),
-            *("version", "wording"),
+            *("annotate", "annotate.plan", "annotate.steps", "body_model", "evaluate", "lenses", "posing", "report"),
+            *("review", "version", "wording"),
         },
         "compare": {"evaluate", "posing", "report"},
         "stats": {"posing", "report"},

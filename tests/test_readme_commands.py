@@ -26,6 +26,7 @@ ENDS = {
     r"make test$": None,  # this test is part of it
     r"pear assets --check$": (1, "next"),
     r"pear train$": "stop",
+    r"pear view$": "stop",
     r"pear train --params params\.train-paper\.yaml$": (2, "licensed"),
     r"pear train-photometric$": (2, "is another network"),  # that of params.train-tiny.yaml is what there is
 }

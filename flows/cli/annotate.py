@@ -52,6 +52,9 @@ def annotate(
             _tell(params, overrides)
             raise typer.Exit
         ok = _run(params, overrides, shard, local, replace=replace)
+    if ok:
+        stated = "" if params == Path("params.yaml") else f" --params {params}"
+        command_log().info("look at the people, judge them: pear view%s", stated)
     raise typer.Exit(0 if ok else 1)
 
 

@@ -12,12 +12,16 @@ import typer
 
 from flows.cli.command_line import Params, Settings, command_log, one_sentence, parse_settings, split_pairs
 from flows.cli.review import Reviews, logged_in
+from flows.cli.stopping import stoppable
 
 
 def view(
     labels: Annotated[
         Path | None, typer.Argument(help="Folder of labels or predictions; default: the labels of the settings.")
     ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Show whom the labels miss and what is wrong, where data sets know better.")
+    ] = False,
     reviews: Reviews = Path("reviews"),
     reviewer: Annotated[str | None, typer.Option(help="Who judges; default: the name you are logged in with.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
@@ -35,7 +39,7 @@ def view(
     settings: Settings = None,
 ) -> None:
     """Look at all people in the browser: a table, each person's photo and mesh; accept, reject or flag by keys."""
-    with one_sentence():
+    with stoppable("run the same command again to look on."), one_sentence():
         from datasets_manifest.paths import placed
         from tasks.annotate.settings import AnnotateConfig, Origin
         from tasks.view.security import allowed_origins
@@ -59,6 +63,7 @@ def view(
             labels=folder,
             config=config,
             origin=origin_of,
+            errors=errors,
             reviews=placed(reviews),
             reviewer=reviewer or ("" if read_only else logged_in()),
             read_only=read_only,

@@ -111,6 +111,30 @@ def match_people(labels: Columns, records: Iterable[ImageRecord]) -> Matching:
     )
 
 
+def unmatched(
+    labels: Columns, records: Sequence[ImageRecord], matching: Matching
+) -> tuple[list[tuple[ImageRecord, PersonRecord]], np.ndarray]:
+    """Who is in no pair: known people who were missed, and the numbers of rows that are of nobody who is known.
+
+    Args:
+        labels: As ``match_people`` took them.
+        records: Likewise.
+        matching: What it made of them.
+    """
+    paired, found_ids = set(map(id, matching.people)), set(matching.labels["sample_id"])
+    usable = found_rows(labels.table) & labels.has("bbox_xyxy")
+    usable &= np.array([sample_id not in found_ids for sample_id in labels["sample_id"]], bool)
+    images = np.array([image_id_of(sample_id) for sample_id in labels["sample_id"]], object)
+    missed: list[tuple[ImageRecord, PersonRecord]] = []
+    false = [np.flatnonzero(usable & ~np.isin(images, [record.image_id for record in records]))]
+    for record in records:
+        people = [person for person in record.people if person.bbox_xyxy is not None and person.error_code is None]
+        missed += [(record, person) for person in people if id(person) not in paired]
+        own = np.flatnonzero(usable & (images == record.image_id))
+        false.append(own[~_is_ignored(record, labels["bbox_xyxy"][own].astype(np.float64))])
+    return missed, np.sort(np.concatenate(false))
+
+
 def _is_ignored(record: ImageRecord, boxes: np.ndarray) -> np.ndarray:
     """(P,) whether the middles of boxes (P, 4) lie in regions of a photo whose people are not annotated, or half of a
     box in masks of such: a crowd has gaps."""

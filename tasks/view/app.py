@@ -27,6 +27,17 @@ PAGES: dict[str, Build] = {"/": table_page, "/person": person_page, "/audit": au
 _PROGRESS_SECONDS, _CHANGED_SECONDS, _PAGE_SECONDS = 0.3, 5.0, 30.0
 
 
+_BACK = """<script>
+addEventListener("popstate", () => location.reload());
+addEventListener("pageshow", event => event.persisted && location.reload());
+</script>"""
+"""Pages change their address without being loaded again, so that Back has to load them."""
+
+
+_RECONNECT_SECONDS = 30.0
+"""A browser that a busy machine keeps waiting is not taken for gone; what was just clicked would be lost."""
+
+
 def view_app(view: View, *, origins: frozenset[str], token: str | None = None) -> FastAPI:
     """The application, once a process; the index is read in the background as soon as it starts.
 
@@ -41,10 +52,11 @@ def view_app(view: View, *, origins: frozenset[str], token: str | None = None) -
         _add_page(view, path, build)
     # NiceGUI lets every origin in, and has no setting for it; Guard refuses them before, this one in depth.
     core.sio.eio.cors_allowed_origins = sorted(origins)
+    # Not before: NiceGUI looks at every object there is for its server, which breaks a tuple that is just being filled.
+    core.app.on_startup(lambda: threading.Thread(target=view.refresh, daemon=True).start())
     view.start_background(lambda: pictures.warm(view))
-    ui.run_with(app, title="pear view", show_welcome_message=False)
+    ui.run_with(app, title="pear view", show_welcome_message=False, reconnect_timeout=_RECONNECT_SECONDS)
     app.add_middleware(Guard, origins=origins, token=token)  # type: ignore[arg-type]
-    threading.Thread(target=view.refresh, daemon=True).start()
     return app
 
 
@@ -93,6 +105,7 @@ def _add_page(view: View, path: str, build: Build) -> None:
 
 def _header(view: View) -> ui.button:
     """Links to the pages, and a button that is seen once the labels have changed."""
+    ui.add_head_html(_BACK)
     with ui.row().classes("w-full items-center"):
         ui.link("Table", "/").classes("text-h6")
         ui.link("Audit", "/audit")

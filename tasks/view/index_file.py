@@ -25,7 +25,7 @@ from datasets_manifest.files import WriteError, whole_file
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import shard_entries
-from tasks.view.kinds import LABELS, PREDICTIONS, ROTATIONS, Kind, kind_of
+from tasks.view.kinds import KINDS, Kind, kind_of
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +254,7 @@ def _read(path: Path, root: Path) -> IndexFile | None:
         with pa.memory_map(str(path)) as file:
             table = pa.ipc.open_file(file).read_all()
         stated = json.loads((table.schema.metadata or {})[_KEY])
-        kind = {kind.name: kind for kind in (LABELS, PREDICTIONS, ROTATIONS)}[stated["kind"]]
+        kind = {kind.name: kind for kind in KINDS}[stated["kind"]]
         if stated["version"] != _VERSION or stated["columns"] != list(kind.columns):
             return None
         return IndexFile(

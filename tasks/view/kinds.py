@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.labels import LABEL_SCHEMA, label_schema
+from datasets_manifest.schema.people_errors import ERROR_COLUMNS, PEOPLE_ERRORS
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.shards.shard import Shard
 
@@ -17,7 +18,7 @@ class Kind:
     """Columns of a kind of files; the others of a row are read out of its shard when it is looked at."""
 
     name: str
-    """`labels` or `predictions`."""
+    """`labels`, `predictions`, `errors`."""
     base: pa.Schema
     """Columns that every file has."""
     schema: pa.Schema
@@ -28,6 +29,8 @@ class Kind:
     """Columns of yes and no."""
     numbers: tuple[str, ...]
     """Columns with a smallest and a largest value."""
+    state: str = "status"
+    """The column of words that says what became of somebody."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -67,6 +70,16 @@ ROTATIONS = Kind(
     flags=(),
     numbers=PREDICTIONS.numbers,
 )
+ERRORS = Kind(
+    name="errors",
+    base=PEOPLE_ERRORS,
+    schema=PEOPLE_ERRORS,
+    words=("dataset", "split", "found", "error_code"),
+    flags=(*(f"{part}_wrong" for part in PART_NAMES), *LABELS.flags),
+    numbers=(*ERROR_COLUMNS, *(f"{part}_worst_rel" for part in PART_NAMES)),
+    state="found",
+)
+KINDS = (LABELS, PREDICTIONS, ROTATIONS, ERRORS)
 
 
 def kind_of(shard: Shard) -> Kind:
@@ -76,7 +89,8 @@ def kind_of(shard: Shard) -> Kind:
         ValueError: Neither labels nor predictions.
     """
     names = set(shard.schema.names)
-    for column, kind in (("dataset", LABELS), ("joints_m", PREDICTIONS), ("local_rotations", ROTATIONS)):
-        if {column, "status"} <= names:
+    marks = {"found": ERRORS, "joints_m": PREDICTIONS, "local_rotations": ROTATIONS, "body_group_valid": LABELS}
+    for column, kind in marks.items():
+        if {"sample_id", column} <= names:
             return kind
     raise ValueError(f"{shard.path} holds neither labels nor predictions; name the folder of one of them")

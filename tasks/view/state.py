@@ -46,6 +46,8 @@ class Opened:
     """Folder of the verdicts."""
     reviewer: str = ""
     """Who judges."""
+    errors: bool = False
+    """Whether the errors of the labels are looked at, where their data sets know better."""
     read_only: bool = False
     """Whether nothing may be judged or corrected."""
     roots: Mapping[str, Path] = field(default_factory=dict)
@@ -77,12 +79,24 @@ class View:
         """Reads what has changed since the last time; takes seconds to a minute at the first."""
         with self._reading:
             try:
-                self.index = LabelIndex(open_index(self.opened.labels, self.opened.work / "view", self._tell))
+                self.index = self._opened_index()
                 self.fault = ""
             except (ValueError, OSError) as error:
                 log.warning("%s", error)
                 self.fault = str(error)
+            except Exception as error:
+                # Of a thread that nobody waits for: those who look are told.
+                log.exception("the labels could not be indexed")
+                self.fault = f"The labels could not be indexed ({type(error).__name__}); the log has more."
             self._has_changed, self._looked = False, time.monotonic()
+
+    def _opened_index(self) -> LabelIndex:
+        opened, folder = self.opened, self.opened.work / "view"
+        if opened.errors:
+            from tasks.view.errors import open_errors  # It needs the body model.
+
+            return open_errors(opened.labels, opened.config, folder, self._tell)
+        return LabelIndex(open_index(opened.labels, folder, self._tell))
 
     def _tell(self, done: int, total: int) -> None:
         self.progress = done, total

@@ -21,8 +21,6 @@ _CELL = """
   <template v-else>{{ props.value }}</template>
 </q-td>
 """
-_BACK = '<script>addEventListener("popstate", () => location.reload())</script>'
-"""The page changes its address without being loaded again, so that Back has to load it."""
 _STYLE = ".q-table thead tr { position: sticky; top: 0; z-index: 1; background: white }"
 _FLAGS = {None: "any", True: "yes", False: "no"}
 _FAULTS = 20
@@ -31,7 +29,6 @@ _FAULTS = 20
 
 async def table_page(view: View, index: LabelIndex, query: Query) -> None:
     """Shows the people that a query chooses, a page at a time."""
-    ui.add_head_html(_BACK)
     ui.add_css(_STYLE)
     ui.query(".nicegui-content").classes("h-screen no-wrap")
     await _Table(view, index, query).show()
@@ -43,7 +40,7 @@ class _Table:
     def __init__(self, view: View, index: LabelIndex, query: Query) -> None:
         self._view, self._index, self._query = view, index, query
         self._filters()
-        self._count = ui.label().classes("text-body2")
+        self._count = ui.label().classes("text-body2 pear-count")
         self._faults()
         columns = [
             {"name": name, "label": title(name), "field": name, "sortable": True, "align": "left"}
@@ -64,12 +61,7 @@ class _Table:
             text = ui.input("id contains", value=query.text).props("dense clearable debounce=300").classes("w-48")
             text.on_value_change(lambda event: self._change(text=event.value or ""))
             for name in index.kind.words:
-                options = {word: word or "none" for word in index.words(name)}
-                # A link may name what has gone since.
-                options |= {word: word or "none" for word in words.get(name, ())}
-                choice = ui.select(options, multiple=True, label=title(name), value=list(words.get(name, ())))
-                choice.props("dense options-dense use-chips clearable").classes("min-w-36")
-                choice.on_value_change(self._setter("words", name, lambda value: tuple(value) if value else None))
+                self._words(name, set(words.get(name, ())))
             for name in index.kind.flags:
                 choice = ui.select(_FLAGS, label=title(name), value=flags.get(name)).props("dense options-dense")
                 choice.classes("w-28").on_value_change(self._setter("flags", name, lambda value: value))
@@ -79,6 +71,27 @@ class _Table:
         ):
             for name in index.kind.numbers:
                 self._range(name, *ranges.get(name, (float("-inf"), float("inf"))))
+
+    def _words(self, name: str, chosen: set[str]) -> None:
+        """Boxes to tick; those of a link that have gone since too."""
+        counts = self._index.counts(name)
+
+        def setter(word: str) -> Callable[[events.ValueChangeEventArguments], Awaitable[None]]:
+            async def changed(event: events.ValueChangeEventArguments) -> None:
+                (chosen.add if event.value else chosen.discard)(word)
+                button.text = _said(name, chosen)
+                await self._set("words", name, tuple(sorted(chosen)) or None)
+
+            return changed
+
+        # A select with many choices stays blank when it is opened for the first time while the page is still busy.
+        with (
+            ui.dropdown_button(_said(name, chosen)).props("dense no-caps flat color=grey-9").classes("px-2") as button,
+            ui.column().classes("p-3 gap-1 max-h-96 flex-nowrap overflow-auto"),
+        ):
+            for word in sorted({*counts, *chosen}):
+                box = ui.checkbox(f"{word or 'none'} ({counts.get(word, 0):,})", value=word in chosen).props("dense")
+                box.on_value_change(setter(word))
 
     def _range(self, name: str, low: float, high: float) -> None:
         ends = [low, high]
@@ -145,7 +158,9 @@ class _Table:
             "sortBy": query.sort or None, "descending": query.descending,
         }  # fmt: skip
         self._table.rows = [self._cells(row) for row in shown]
-        states = ", ".join(f"{count:,} {state}" for state, count in self._index.counts("status", rows).items())
+        states = ", ".join(
+            f"{count:,} {state}" for state, count in self._index.counts(self._index.kind.state, rows).items()
+        )
         self._count.text = f"{len(rows):,} of {len(self._index):,}" + (f": {states}" if states else "")
 
     def _cells(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +184,10 @@ def title(name: str) -> str:
     return {"sample_id": "id", "error_code": "reason", "reproj_rel": "residual / box"}.get(
         name, name.removeprefix("reproj_").replace("_px", " residual px").replace("_", " ")
     )
+
+
+def _said(name: str, chosen: set[str]) -> str:
+    return f"{title(name)}: {', '.join(sorted(word or 'none' for word in chosen)) or 'any'}"
 
 
 def _text(value: Any) -> str:
