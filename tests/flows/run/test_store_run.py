@@ -152,6 +152,7 @@ def test_photos_of_a_bucket_and_readers_of_its_labels(project, bucket):  # noqa:
     assert found.fetchall() == [(5, 5)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_workers_that_share_a_bucket_and_no_folder_do_each_shard_once(tmp_path, bucket):  # noqa: F811
     project = WatchedProject(tmp_path, photos=4)

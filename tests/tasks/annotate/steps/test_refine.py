@@ -176,7 +176,7 @@ def test_a_photo_alone_is_seen_through_its_lens_and_its_label_states_it(monkeypa
     monkeypatch.setattr(step, "label_table", lambda parts, fit, schema, out: failed_rows(rows, schema, state))
     job: Any = SimpleNamespace(
         columns=lambda name: Columns(plan) if name == "plan" else rows,
-        config=AnnotateConfig(), size=DEFAULT_SIZE, in_groups=False,
+        corrected_keypoints=rows, config=AnnotateConfig(), size=DEFAULT_SIZE, in_groups=False,
     )  # fmt: skip
     labels = step.refine_labels(job).to_pylist()
     seen = given[0].keypoints_px.numpy()
