@@ -47,7 +47,8 @@ def written(folder, number):
     "1,000 fuzzed photos: with a label, or failed and told, 1,000 together; too large a share of failures fails the "
     "run; an error of CUDA, memory or an import makes no row",
 )
-@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_thousand_fuzzed_photos_are_a_thousand_rows(tmp_path, measured):
     params, asked = written(tmp_path, PHOTOS)
     result = annotate(params, run__max_failed_share=0.01, **asked)
