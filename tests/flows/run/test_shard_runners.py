@@ -27,7 +27,10 @@ DONE_ELSEWHERE = "done here; another worker publishes."
 
 @pytest.fixture
 def project(tmp_path):
-    return WatchedProject(tmp_path, PHOTOS)
+    project = WatchedProject(tmp_path, PHOTOS)
+    yield project
+    for process in project.processes():  # of a test that failed
+        process.kill()
 
 
 def annotate(project, runner, *words, **env):
