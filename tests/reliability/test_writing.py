@@ -139,6 +139,7 @@ def pear(folder, *words):
     "same bytes as without",
 )
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_a_full_disk_is_one_sentence_and_the_next_run_gives_the_same_bytes(rendered, small_disk, tmp_path, measured):
     for folder in (small_disk / "run", tmp_path / "run"):
         folder.mkdir()
