@@ -53,25 +53,8 @@ def options(
 
 
 COMMANDS = (
-    *(
-        init,
-        annotate,
-        work,
-        retry,
-        status,
-        failures,
-        inspect,
-        view,
-        review,
-        audit,
-        verify,
-        snapshot,
-        stats,
-        compare,
-        lineage,
-        export,
-        masks,
-    ),
+    *(init, annotate, work, retry, status, failures, inspect, verify, snapshot, lineage),
+    *(view, review, audit, stats, compare, export, masks),
     *(train, finetune_renderer, train_photometric, evaluate, predict, config, datasets, assets, up, down),
 )
 """In the order of ``pear --help``."""

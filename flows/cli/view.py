@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import threading
 import webbrowser
@@ -77,4 +79,11 @@ def view(
             if open_page:
                 threading.Timer(1.0, webbrowser.open, [address]).start()
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+            logging.getLogger("uvicorn.error").addFilter(_is_of_interest)
             server.run(sockets=[listening])
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Not what Ctrl-C breaks off: pictures that were under way."""
+    is_cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not is_cancelled and not str(record.msg).startswith("Cancel ")

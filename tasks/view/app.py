@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl
@@ -109,7 +110,7 @@ def _header(view: View) -> ui.button:
     with ui.row().classes("w-full items-center"):
         ui.link("Table", "/").classes("text-h6")
         ui.link("Audit", "/audit")
-        ui.label(str(view.opened.labels)).classes("text-grey")
+        ui.label(os.path.relpath(view.opened.labels)).classes("text-grey").tooltip(str(view.opened.labels))
         changed = ui.button("labels changed: reload", on_click=lambda: _reload(view)).props("flat dense color=orange")
     changed.visible = False
     return changed
