@@ -104,11 +104,15 @@ def read_sittings(files: Sequence[Path], form: Form) -> pa.Table:
     return pa.concat_tables(tables) if tables else form.schema.empty_table()
 
 
+def by_time(table: pa.Table, form: Form) -> list[int]:
+    """The rows from the oldest to the newest; those of the same instant in their order."""
+    return np.argsort(table[form.time].cast(pa.int64()).to_numpy(), kind="stable").tolist()
+
+
 def newest(table: pa.Table, form: Form) -> pa.Table:
     """Of the rows about the same the newest; of two of the same instant, that which comes later in the table."""
-    order = np.argsort(table[form.time].cast(pa.int64()).to_numpy(), kind="stable")
     about = list(zip(*(table[name].to_pylist() for name in form.about), strict=True))
-    chosen = {about[row]: row for row in order.tolist()}
+    chosen = {about[row]: row for row in by_time(table, form)}
     return table.take(pa.array(sorted(chosen.values()), pa.int64()))
 
 

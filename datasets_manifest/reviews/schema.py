@@ -2,8 +2,9 @@
 
     reviews/<data set>/<start of the session, UTC>-<8 hex digits>.parquet
 
-A file belongs to one session of one reviewer, so two reviewers never write one file. Verdicts are only ever added; the
-newest on a part counts, whoever gave it. The files lie beside labels/, never below: every Parquet file there is labels.
+A file belongs to one session of one reviewer, so two reviewers never write one file. Verdicts are only ever added; of
+those that stand (``standing``), the newest on a part counts, whoever gave it. The files lie beside labels/, never
+below: every Parquet file there is labels.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SCHEMA_VERSION = 1
 """Of files of verdicts."""
 
 Judgement = Literal["accept", "reject", "flag", "none"]
-"""`flag`: somebody else should look; `none` takes an earlier verdict back."""
+"""`flag`: somebody else should look; `none` takes back the last verdict of the same reviewer (``standing``)."""
 JUDGEMENTS: tuple[Judgement, ...] = get_args(Judgement)
 
 REVIEW_SCHEMA = pa.schema(
@@ -62,7 +63,7 @@ class Review:
     reviewer: str
     """Who judged."""
     reviewed_utc: datetime
-    """When; the newest verdict counts."""
+    """When; the newest verdict that stands counts."""
     label_config_hash: str
     """Settings that the label was made with, as the footer of its shard states them."""
     label_digest: str

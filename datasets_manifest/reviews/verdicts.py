@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from datasets_manifest.reviews.digest import label_digests
 from datasets_manifest.reviews.schema import REVIEW_FORM
+from datasets_manifest.reviews.standing import Said, standing
 from datasets_manifest.schema.ehm_fields import PART_NAMES
-from datasets_manifest.sittings import newest, read_sittings, sitting_files
+from datasets_manifest.sittings import by_time, newest, read_sittings, sitting_files
 
 ReviewRule = Literal["ignore", "drop_rejected", "only_accepted"]
 """`drop_rejected`: a part that was rejected is not valid; `only_accepted`: nor is one that nobody accepted; `ignore`:
@@ -23,7 +24,7 @@ RULES: tuple[ReviewRule, ...] = get_args(ReviewRule)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Verdicts:
-    """The newest verdict on every part that was judged; what was taken back is none."""
+    """The newest verdict on every part that was judged, of those that were not taken back."""
 
     path: Path
     """Folder they were read from."""
@@ -33,11 +34,20 @@ class Verdicts:
     """By sample id: number of the part, verdict, and digest of the label that it is about."""
 
     @classmethod
-    def of(cls, table: pa.Table, path: Path) -> Verdicts:
-        """The newest of many verdicts; of two of the same instant, that which comes later in the table."""
-        chosen = newest(table, REVIEW_FORM)
-        holds = [verdict != "none" for verdict in chosen["verdict"].to_pylist()]
-        chosen = chosen.filter(pa.array(holds, pa.bool_())).combine_chunks()
+    def of(cls, table: pa.Table, path: Path, *, audit: str | None = None) -> Verdicts:
+        """The newest that stands of many verdicts; of two of the same instant, that which comes later in the table.
+
+        Args:
+            table: Columns of ``REVIEW_SCHEMA``.
+            path: Folder they were read from.
+            audit: Only verdicts that state this audit; None: all.
+        """
+        order = by_time(table, REVIEW_FORM)
+        said = list(map(Said, *(table[name].to_pylist() for name in Said._fields)))
+        rows = sorted(order[place] for place in standing(said[row] for row in order))
+        if audit is not None:
+            rows = [row for row in rows if said[row].audit == audit]
+        chosen = newest(table.take(pa.array(rows, pa.int64())), REVIEW_FORM).combine_chunks()
         by_sample: dict[str, list[tuple[int, str, str]]] = {}
         columns = (chosen[name].to_pylist() for name in ("sample_id", "part", "verdict", "label_digest"))
         for sample, part, verdict, digest in zip(*columns, strict=True):
@@ -89,10 +99,7 @@ def read_verdicts(folder: Path | str, *, audit: str | None = None) -> Verdicts:
     root = Path(folder)
     if not root.is_dir():
         raise ValueError(f"reviews: there is no folder {root}; correct the path, or leave it out to obey no verdict")
-    table = read_sittings(sitting_files(root), REVIEW_FORM)
-    if audit is not None:
-        table = table.filter(pa.array([own == audit for own in table["audit"].to_pylist()], pa.bool_()))
-    return Verdicts.of(table, root)
+    return Verdicts.of(read_sittings(sitting_files(root), REVIEW_FORM), root, audit=audit)
 
 
 class Obedience:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 
 from nicegui import ui
@@ -12,6 +11,7 @@ from nicegui import ui
 from datasets_manifest.files import WriteError
 from datasets_manifest.reviews.schema import Judgement, Review
 from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
+from tasks.review.audit import Audit
 from tasks.view.index import Label
 from tasks.view.state import View
 from tasks.view.verdicts import Given, book_of
@@ -19,15 +19,6 @@ from tasks.view.words import part_figures, part_name
 
 _VERDICTS: dict[str, Judgement] = {"a": "accept", "r": "reject", "f": "flag"}
 _COLOURS = {"accept": "positive", "reject": "negative", "flag": "warning"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Done:
-    """A verdict that was given here, and what it took the place of."""
-
-    label: Label
-    part: Part
-    before: Review | None
 
 
 class JudgePanel:
@@ -44,12 +35,14 @@ class JudgePanel:
     ) -> None:
         """Takes the tag of the audit, what buttons do by their keys, and how to come to other people."""
         self._view, self._audit, self._next_person, self._go_to = view, audit, next_person, go_to
-        self._book, self._label, self._done = book_of(view), None, list[_Done]()
+        self._book, self._label = book_of(view), None
+        self._done: list[tuple[str, Review]] = []
+        """Data sets and verdicts that were given on this page and not undone."""
         self._is_noting = False
         """Whether a note is written: until the field has the focus, its first letters come here."""
         self._part: Part = PART_NAMES[0]
         if audit:
-            self._part = audit.split("-")[2]  # type: ignore[assignment]
+            self._part = Audit.of_tag(audit).part
         can_judge = not view.opened.read_only
         with ui.row().classes("items-center gap-1"):
             for key, verdict in _VERDICTS.items() if can_judge else ():
@@ -135,13 +128,13 @@ class JudgePanel:
     async def _give(self, label: Label, verdicts: dict[Part, Judgement]) -> bool:
         """Puts verdicts on disk, and only then shows them."""
         try:
-            before = await asyncio.to_thread(
+            given = await asyncio.to_thread(
                 self._book.give, label, verdicts, note=self._note.value, audit=self._audit or None
             )
         except (ValueError, WriteError) as error:
             self._message.text = str(error)
             return False
-        self._done += [_Done(label=label, part=part, before=before.get(part)) for part in verdicts]
+        self._done += [(label.row["dataset"], review) for review in given]
         self._note.value = ""
         await self._refresh()
         return True
@@ -150,23 +143,18 @@ class JudgePanel:
         if not self._done:
             self._message.text = "nothing to undo on this page"
             return
-        last = self._done[-1]
-        before = last.before
+        dataset, last = self._done[-1]
         try:
-            await asyncio.to_thread(
-                self._book.give,
-                last.label,
-                {last.part: "none" if before is None else before.verdict},
-                note=None if before is None else before.note,
-                audit=(self._audit or None) if before is None else before.audit,
-            )
+            is_back = await asyncio.to_thread(self._book.take_back, dataset, last)
         except (ValueError, WriteError) as error:
             self._message.text = str(error)
             return
         self._done.pop()
-        await self._go_to(last.label.row["sample_id"])
+        await self._go_to(last.sample_id)
         self._select(last.part)
         await self._refresh()
+        if not is_back:
+            self._message.text = "not undone: you have judged this part again, or taken that back, outside this page"
 
     async def _refresh(self) -> None:
         label = self._label
@@ -179,9 +167,10 @@ class JudgePanel:
                 self._message.text = str(error)
         for part in PART_NAMES:
             row = self._rows[part]
-            own = any(given.review.reviewer == self._book.reviewer for given in said[part])
-            # In an audit nobody is told what others think before having judged.
-            row.show(part_figures(label.row, part), said[part] if own or not self._audit else [])
+            own = [given for given in said[part] if given.review.reviewer == self._book.reviewer]
+            # In an audit nobody is told what others think before having judged this label in it.
+            may_know = any(given.review.audit == self._audit and not given.is_stale for given in own)
+            row.show(part_figures(label.row, part), said[part] if may_know or not self._audit else own)
             row.mark(part == self._part)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from datasets_manifest.reviews.digest import label_digests
 from datasets_manifest.reviews.schema import REVIEW_FORM, Judgement, Review
 from datasets_manifest.reviews.session import ReviewSession
+from datasets_manifest.reviews.standing import Said, standing
 from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
 from datasets_manifest.schema.labels import Status
 from datasets_manifest.sittings import read_sittings, sitting_files
@@ -53,20 +54,17 @@ class VerdictBook:
         """
         row, digest = label.row, label_digests(label.table)[0]
         found: dict[Part, list[Given]] = {part: [] for part in PART_NAMES}
-        for review in self._said(row["dataset"], row["sample_id"]):
-            if review.verdict != "none":
-                found[review.part].append(Given(review=review, is_stale=review.label_digest != digest))
+        last = {(one.part, one.reviewer): one for one in self._standing(row["dataset"], row["sample_id"])}
+        for review in last.values():
+            found[review.part].append(Given(review=review, is_stale=review.label_digest != digest))
         for own in found.values():
             own.sort(key=lambda given: given.review.reviewed_utc, reverse=True)
         return found
 
     def give(
         self, label: Label, verdicts: Mapping[Part, Judgement], *, note: str | None = None, audit: str | None = None
-    ) -> dict[Part, Review]:
+    ) -> list[Review]:
         """Puts verdicts on disk; they count when this returns.
-
-        Returns:
-            What this reviewer had said of these parts before, where that was not taken back.
 
         Raises:
             ValueError: The label is of somebody who failed.
@@ -75,44 +73,64 @@ class VerdictBook:
         row = label.row
         if row["status"] == Status.FAILED:
             raise ValueError("whoever failed has no label to judge")
-        now, digest, dataset = datetime.now(UTC), label_digests(label.table)[0], row["dataset"]
-        before: dict[Part, Review] = {
-            one.part: one
-            for one in self._said(dataset, row["sample_id"])
-            if one.reviewer == self.reviewer and one.part in verdicts and one.verdict != "none"
-        }
+        now, digest = datetime.now(UTC), label_digests(label.table)[0]
+        given = [
+            Review(
+                sample_id=row["sample_id"],
+                part=part,
+                verdict=verdict,
+                reviewer=self.reviewer,
+                reviewed_utc=now,
+                label_config_hash=label.config_hash,
+                label_digest=digest,
+                note=note or None,
+                audit=audit or None,
+            )
+            for part, verdict in verdicts.items()
+        ]
+        self._add(row["dataset"], given)
+        return given
+
+    def take_back(self, dataset: str, given: Review) -> bool:
+        """Takes back a verdict of this reviewer: what they had said before holds again, as it was given.
+
+        Returns:
+            Whether it was still their last one on the part; otherwise nothing is done.
+
+        Raises:
+            ValueError: A file of reviews cannot be read.
+            WriteError: The file cannot be written; the verdict stands.
+        """
+        own = [
+            one
+            for one in self._standing(dataset, given.sample_id)
+            if (one.part, one.reviewer) == (given.part, given.reviewer) and given.audit in (None, one.audit)
+        ]
+        if own[-1:] != [given]:
+            return False
+        # A clock that was set back must not date this before what it takes back.
+        now = max(datetime.now(UTC), given.reviewed_utc)
+        self._add(dataset, [replace(given, verdict="none", note=None, reviewed_utc=now)])
+        return True
+
+    def _add(self, dataset: str, reviews: Sequence[Review]) -> None:
         with self._lock:
             if dataset not in self._sessions:
                 self._sessions[dataset] = ReviewSession(
-                    self._folder, dataset, started_utc=now, code_version=code_version()
+                    self._folder, dataset, started_utc=reviews[0].reviewed_utc, code_version=code_version()
                 )
-            self._sessions[dataset].add(
-                *(
-                    Review(
-                        sample_id=row["sample_id"],
-                        part=part,
-                        verdict=verdict,
-                        reviewer=self.reviewer,
-                        reviewed_utc=now,
-                        label_config_hash=label.config_hash,
-                        label_digest=digest,
-                        note=note or None,
-                        audit=audit or None,
-                    )
-                    for part, verdict in verdicts.items()
-                )
-            )
-        return before
+            self._sessions[dataset].add(*reviews)
 
-    def _said(self, dataset: str, sample_id: str) -> list[Review]:
-        """The last word of everybody on each part of a person."""
+    def _standing(self, dataset: str, sample_id: str) -> list[Review]:
+        """What everybody said of a person and did not take back, the oldest first."""
         with self._lock:
             session = self._sessions.get(dataset)
             own = [] if session is None else [one for one in session.verdicts if one.sample_id == sample_id]
             states = list(_states(self._folder / dataset, None if session is None else session.path))
         said = [one for state in states for one in _said_in(*state).get(sample_id, ())] + own
         said.sort(key=lambda one: one.reviewed_utc)
-        return list({(one.part, one.reviewer): one for one in said}.values())
+        places = standing(Said(one.sample_id, one.part, one.reviewer, one.verdict, one.audit) for one in said)
+        return [said[place] for place in places]
 
 
 def book_of(view: View) -> VerdictBook:

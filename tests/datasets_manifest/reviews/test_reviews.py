@@ -125,6 +125,46 @@ def test_the_newest_verdict_counts_whoever_gave_it_and_one_taken_back_is_none(tm
     assert read_verdicts(tmp_path / "reviews").table["reviewer"].to_pylist() == ["b"]
 
 
+def held(folder, **audit):
+    table = read_verdicts(folder / "reviews", **audit).table
+    return list(zip(*(table[name].to_pylist() for name in ("reviewer", "verdict", "label_digest")), strict=True))
+
+
+def test_what_somebody_takes_back_leaves_what_others_said(tmp_path, judge, labels):
+    digest = label_digests(labels)[0]
+    for audit in (None, "0-5-face-valid"):
+        judge(0, "face", "reject", after_s=1, reviewer="anna", audit=audit)
+        judge(0, "face", "accept", after_s=2, reviewer="bert", audit=audit)
+        judge(0, "face", "none", after_s=3, reviewer="bert", audit=audit)
+        assert held(tmp_path, audit=audit) == [("anna", "reject", digest)]
+
+
+def test_what_was_said_before_holds_again_with_its_own_date_and_label(tmp_path, judge):
+    judge(0, "face", "accept", after_s=1, reviewer="bert", label_digest="v1")
+    judge(0, "face", "flag", after_s=3, reviewer="bert", label_digest="v2")
+    judge(0, "face", "none", after_s=4, reviewer="bert", label_digest="v2")
+    assert held(tmp_path) == [("bert", "accept", "v1")]
+    judge(0, "face", "reject", after_s=2, reviewer="anna", label_digest="v1")
+    assert held(tmp_path) == [("anna", "reject", "v1")]
+
+
+def test_one_is_taken_back_at_a_time_and_of_an_audit_only_one_of_it(tmp_path, judge):
+    audit = {"audit": "0-5-face-valid"}
+    judge(0, "face", "none", label_digest="")  # takes back nothing
+    judge(0, "face", "accept", after_s=1, label_digest="")
+    judge(0, "face", "reject", after_s=2, label_digest="", **audit)
+    judge(0, "face", "flag", after_s=3, label_digest="")
+    judge(0, "face", "none", after_s=4, label_digest="", **audit)
+    assert held(tmp_path) == [("me", "flag", "")]
+    assert held(tmp_path, **audit) == []
+    judge(0, "face", "none", after_s=5, label_digest="")
+    assert held(tmp_path) == [("me", "accept", "")]
+    judge(0, "face", "reject", after_s=6, label_digest="", **audit)
+    judge(0, "face", "none", after_s=7, label_digest="")  # without an audit: the last one, whichever it is of
+    assert held(tmp_path) == [("me", "accept", "")]
+    assert held(tmp_path, **audit) == []
+
+
 def test_of_one_session_and_instant_the_last_one_counts(tmp_path, labels):
     session = ReviewSession(tmp_path / "reviews", "demo", started_utc=START, code_version="1")
     digest = label_digests(labels)[0]

@@ -37,10 +37,9 @@ def said(book, label, part="face"):
 
 def test_the_last_word_of_everybody_is_shown(tmp_path, labels):
     anna, bert = (VerdictBook(tmp_path / "reviews", name) for name in ("anna", "bert"))
-    assert anna.give(labels[0], {"face": "accept"}) == {}
+    anna.give(labels[0], {"face": "accept"})
     bert.give(labels[0], {"face": "reject", "body": "flag"}, note="why")
-    before = anna.give(labels[0], {"face": "flag"}, audit="0-5-face-valid")
-    assert before["face"].verdict == "accept"
+    anna.give(labels[0], {"face": "flag"}, audit="0-5-face-valid")
     for book in (anna, bert, VerdictBook(tmp_path / "reviews", "carl")):
         assert said(book, labels[0]) == [("anna", "flag", False), ("bert", "reject", False)]
         assert said(book, labels[1]) == []
@@ -58,6 +57,32 @@ def test_verdicts_on_a_label_that_came_out_differently_are_shown_as_stale(tmp_pa
     assert said(book, read(tmp_path)[0]) == [("anna", "accept", True)]
     book.give(read(tmp_path)[0], {"face": "reject"})
     assert said(book, read(tmp_path)[0]) == [("anna", "reject", False)]
+
+
+def test_an_undone_verdict_leaves_the_one_before_as_it_was_given(tmp_path, labels):
+    anna, bert = (VerdictBook(tmp_path / "reviews", name) for name in ("anna", "bert"))
+    (old,) = anna.give(labels[0], {"face": "accept"}, note="old")
+    bert.give(labels[0], {"face": "reject"})
+    rng = np.random.default_rng(1)
+    write(tmp_path / "labels", [*(person(n, rng) for n in range(3)), failed(9, rng)])
+    (flag,) = anna.give(read(tmp_path)[0], {"face": "flag"}, audit="0-5-face-valid")
+    assert anna.take_back("demo", flag)
+    assert [given.review for given in bert.of(labels[0])["face"] if given.review.reviewer == "anna"] == [old]
+    assert said(anna, read(tmp_path)[0]) == [("bert", "reject", True), ("anna", "accept", True)]
+    assert read_verdicts(tmp_path / "reviews").table["reviewer"].to_pylist() == ["bert"]
+    assert read_verdicts(tmp_path / "reviews", audit="0-5-face-valid").table.num_rows == 0
+
+
+def test_only_the_last_verdict_of_a_reviewer_is_undone(tmp_path, labels):
+    here, elsewhere = (VerdictBook(tmp_path / "reviews", "anna") for _ in range(2))
+    (given,) = here.give(labels[0], {"face": "accept"})
+    elsewhere.give(labels[0], {"face": "reject"})
+    assert not here.take_back("demo", given)
+    assert said(here, labels[0]) == [("anna", "reject", False)]
+    elsewhere.give(labels[0], {"face": "none"})
+    assert here.take_back("demo", given)
+    assert not here.take_back("demo", given)
+    assert said(elsewhere, labels[0]) == []
 
 
 def test_whoever_failed_is_not_judged(tmp_path, labels):
