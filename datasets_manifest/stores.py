@@ -29,6 +29,8 @@ _PACKAGES = {"s3": "pip install 'pear-pipeline[s3]'", "gs": "pip install gcsfs"}
 """Kinds of stores, and what installs the package that reaches them."""
 _METADATA = {"s3": "Metadata", "gs": "metadata"}
 """What the argument of a put is called that an object's metadata are given by."""
+_OTHERS = (409, 412)
+"""HTTP statuses of a put that others were faster with: at the same moment, or before."""
 
 
 class FileState(Protocol):
@@ -166,7 +168,17 @@ def put_if_absent(place: UPath, data: bytes) -> bool:
             _store(place).pipe_file(place.path, data, mode="create")
     except FileExistsError:
         return False
+    except OSError as error:
+        if _status(error) in _OTHERS:
+            return False
+        raise
     return True
+
+
+def _status(error: OSError) -> int | None:
+    """The HTTP status that an error of S3 came with; s3fs keeps it in what it was raised from."""
+    answer = getattr(error.__cause__, "response", None)
+    return answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
 
 
 def get(place: UPath, start: int | None = None, end: int | None = None) -> bytes:

@@ -6,7 +6,8 @@ A shard is finished if, and only if, its final file is there, can be read, and i
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
@@ -51,14 +52,8 @@ class Shard:
         """
         self.path = place_of(path)
         source = opened(self.path) if isinstance(self.path, UPath) else self.path
-        try:
+        with self._told("cannot be read as Parquet"):
             self._file = pq.ParquetFile(source, page_checksum_verification=True)
-        except FileNotFoundError:
-            raise
-        except _UNREADABLE as error:
-            raise ShardError(
-                f"Shard {self.path} cannot be read as Parquet ({error}); delete it and run again."
-            ) from error
         self.footer: Footer = self._counted(
             parse_footer(self.path, self._file.metadata.metadata, self._file.metadata.num_rows)
         )
@@ -106,6 +101,7 @@ class Shard:
         Raises:
             ShardError: Unreadable, of a version that cannot be upgraded (both versions are named), or with other
                 columns.
+            OSError: The store does not give it.
         """
         wanted = schema.names if names is None else list(names)
         is_current = self.footer.schema_version == SCHEMA_VERSION
@@ -131,10 +127,20 @@ class Shard:
 
     def _rows(self, names: list[str] | None) -> pa.Table:
         """Columns as the file has them; None for all."""
-        try:
+        with self._told("is damaged"):
             return self._file.read(columns=names, use_threads=self._file.metadata.num_rows >= _MANY_ROWS)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
         except _UNREADABLE as error:
-            raise ShardError(f"Shard {self.path} is damaged ({error}); delete it and run again.") from error
+            # What a store says of an answer that did not come has a number; damage that Arrow finds has none.
+            if isinstance(self.path, UPath) and isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise ShardError(f"Shard {self.path} {what} ({error}); delete it and run again.") from error
 
     def columns(self, schema: pa.Schema, names: Sequence[str] | None = None) -> Columns:
         """The same rows as arrays, see ``Columns``."""

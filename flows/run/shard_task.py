@@ -6,6 +6,7 @@ step whose input is not there is not run. Only small summaries go back.
 
 from __future__ import annotations
 
+import socket
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -51,7 +52,6 @@ def annotate_shard(job: ShardJob, slot: Slot | None = None) -> Summaries:
     Raises:
         NotPrepared: Nothing was begun; other shards would fare alike.
         WriteError: The disk is full or failed.
-        Exception: What came up while networks were loaded.
     """
     with claims_of(job.workspace).held(job.shard.name, wait=True):
         return annotate_claimed(job, slot)
@@ -101,8 +101,16 @@ def _prepare(job: ShardJob) -> None:
         )
     try:
         load_estimators(job.config)
+    except WriteError:
+        raise
     except MISTAKES as error:
         raise NotPrepared(str(error)) from error
+    except Exception as error:  # A GPU that is broken, say; tried with every shard, it would take them from the others.
+        said = " ".join(str(error).split()) or "no reason is given"
+        raise NotPrepared(
+            f"the networks cannot be loaded on {socket.gethostname()} ({type(error).__name__}: {said}); mend or leave "
+            "out this machine"
+        ) from error
 
 
 def load_estimators(config: AnnotateConfig) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from local_s3 import bucket  # noqa: F401 (a fixture)
 
+from datasets_manifest import stores
 from datasets_manifest.files import WriteError, sweep_temporary, whole_file, write_bytes
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.opening import open_images
@@ -115,6 +116,32 @@ def test_of_many_that_claim_an_object_one_succeeds(bucket):  # noqa: F811
         taken = list(pool.map(lambda number: put_if_absent(place, str(number).encode()), range(16)))
     assert sum(taken) == 1
     assert get(place) == str(taken.index(True)).encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("PreconditionFailed", 412), ("412", 412), ("ConditionalRequestConflict", 409)]
+)
+def test_a_store_that_says_in_other_words_that_somebody_was_faster_is_understood(monkeypatch, code, status):
+    assert not put_into_a_store_that_answers(monkeypatch, code, status)
+
+
+@pytest.mark.parametrize(("code", "status"), [("SlowDown", 503), ("AccessDenied", 403), ("InvalidRequest", 400)])
+def test_other_answers_to_a_claim_are_errors(monkeypatch, code, status):
+    with pytest.raises(OSError, match="as it is"):
+        put_into_a_store_that_answers(monkeypatch, code, status)
+
+
+def put_into_a_store_that_answers(monkeypatch, code, status):
+    errors = pytest.importorskip("s3fs.errors", reason="needs s3fs (extra s3)")
+    from botocore.exceptions import ClientError
+
+    class Store:
+        def pipe_file(self, *_, **__):
+            answer = {"Error": {"Code": code, "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+            raise errors.translate_boto_error(ClientError(answer, "PutObject"))
+
+    monkeypatch.setattr(stores, "_store", lambda _: Store())
+    return put_if_absent(place_of("s3://bucket/claim"), b"")
 
 
 def test_a_forked_process_reads_too(bucket):  # noqa: F811

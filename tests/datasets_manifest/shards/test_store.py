@@ -1,11 +1,14 @@
 """Footers, completion, versions, damage: what a shard on disk promises."""
 
+import errno
 import json
 import logging
 import os
 import pickle
 import subprocess
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import pandas as pd
 import pyarrow as pa
@@ -13,10 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from label_shards import footer, label_table
 
+from datasets_manifest import stores
 from datasets_manifest.files import sweep_temporary
 from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION
 from datasets_manifest.schema.part_files import BODY_SCHEMA
 from datasets_manifest.schema.upgrades import UPGRADES
+from datasets_manifest.shards import shard as shards
 from datasets_manifest.shards.footer import FOOTER_KEYS, ShardError
 from datasets_manifest.shards.shard import finished_footer, read_footer, read_shard
 from datasets_manifest.shards.store import shard_path, write_shard
@@ -194,3 +199,42 @@ def test_a_pickle_inside_a_shard_is_never_executed(tmp_path, monkeypatch):
     with pytest.raises(ShardError):
         read_footer(path)
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.fixture
+def in_a_store(monkeypatch, tmp_path):
+    """A shard that is asked for by ranges, in a store that can be made to answer no more."""
+    write_shard(tmp_path / "00000.parquet", label_table(), footer())
+    store = SimpleNamespace(data=(tmp_path / "00000.parquet").read_bytes(), error=None)
+
+    def get(place, start=None, end=None):
+        if store.error is not None:
+            raise store.error
+        return store.data[start:end]
+
+    monkeypatch.setattr(stores, "get", get)
+    monkeypatch.setattr(stores, "state_of", lambda _: SimpleNamespace(st_size=len(store.data)))
+    monkeypatch.setattr(shards, "opened", partial(stores.opened, block_bytes=512))
+    store.place = stores.place_of("s3://bucket/labels/demo/all/00000.parquet")
+    return store
+
+
+@pytest.mark.parametrize("number", [errno.EREMOTEIO, errno.EBUSY])
+def test_a_store_that_does_not_answer_is_no_damage_of_the_shard(in_a_store, number):
+    with shards.Shard(in_a_store.place) as shard:
+        in_a_store.error = OSError(number, "no route to host")
+        with pytest.raises(OSError, match="no route to host") as told:
+            shard.table(LABEL_SCHEMA)
+        assert told.value.errno == number
+    with pytest.raises(OSError, match="no route to host"):
+        finished_footer(in_a_store.place, footer().config_hash)
+
+
+def test_damage_in_a_store_is_told_as_damage(in_a_store):
+    whole = in_a_store.data
+    in_a_store.data = whole[: len(whole) // 2]
+    with pytest.raises(ShardError, match="cannot be read as Parquet"):
+        shards.Shard(in_a_store.place)
+    in_a_store.data = whole[:100] + bytes(100) + whole[200:]
+    with pytest.raises(ShardError, match="is damaged"), shards.Shard(in_a_store.place) as shard:
+        shard.table(LABEL_SCHEMA)

@@ -139,6 +139,27 @@ def test_a_worker_that_cannot_be_prepared_ends_the_run(rendered, places, tmp_pat
     assert records(tmp_path) == {}
 
 
+def test_a_machine_that_is_broken_ends_its_worker_and_takes_no_shard_from_others(
+    rendered, places, tmp_path, monkeypatch
+):
+    def broken(part, config):
+        raise RuntimeError("CUDA error: no device\nCompile with TORCH_USE_CUDA_DSA")
+
+    monkeypatch.setattr(flows.run.shard_task, "borrowed", broken)
+    with pytest.raises(NotPrepared, match=r"cannot be loaded on .* \(RuntimeError: CUDA error: no device Compile"):
+        run_whole(rendered, places)
+    assert records(tmp_path) == {}
+
+
+def test_a_disk_that_is_full_while_networks_are_loaded_is_told_as_that(rendered, places, tmp_path, monkeypatch):
+    def full(part, config):
+        raise WriteError.of(tmp_path / "x", OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(flows.run.shard_task, "borrowed", full)
+    with pytest.raises(WriteError, match="The disk is full"):
+        run_whole(rendered, places)
+
+
 def test_a_worker_that_does_not_see_the_folders_ends_the_run(rendered, tmp_path):
     config = load_config(rendered, {"output.work": str(tmp_path / "elsewhere")})
     with pytest.raises(NotPrepared, match="on a disk that all of its workers share"):
