@@ -22,7 +22,7 @@ from tasks.annotate.datasets import read_record
 from tasks.annotate.workspace import Group, Workspace
 from tasks.version import code_version
 from tasks.view.index import Label, LabelIndex
-from tasks.view.index_file import IndexFile, open_index, shard_states, stamp_of
+from tasks.view.index_file import IndexFile, name_of, open_index, shard_states, stamp_of
 from tasks.view.kinds import LABELS
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ log = logging.getLogger(__name__)
 class ErrorIndex(LabelIndex):
     """The errors of labels, and as whole rows the labels that they are of."""
 
-    def __init__(self, file: IndexFile, labels: Path) -> None:
+    def __init__(self, file: IndexFile, labels: Path, labels_stamp: str) -> None:
+        """Takes the index of the errors, the folder of the labels, and their stamp from before they were measured."""
         super().__init__(file)
-        self._labels, self._labels_stamp = labels, stamp_of(shard_states(labels))
+        self._labels, self._labels_stamp = labels, labels_stamp
 
     def label(self, number: int) -> Label:
         """The label of a row.
@@ -73,7 +74,8 @@ def open_errors(
         ValueError: No data set with labels knows its people.
     """
     workspace = Workspace.of(config.output)
-    root = folder / "errors"
+    root = folder / "errors" / name_of(labels)
+    stamp = stamp_of(shard_states(labels))  # Measuring takes minutes, in which they may change.
     paths = list(shard_files(labels))
     names = {path: root / path.relative_to(labels) for path in paths}
     done = 0
@@ -88,7 +90,7 @@ def open_errors(
             path.unlink()
     if not any(shard_files(root)):
         raise ValueError(f"none of the data sets in {labels} knows its people: there are no errors to look at")
-    return ErrorIndex(open_index(root, folder), labels)
+    return ErrorIndex(open_index(root, folder), labels, stamp)
 
 
 def _group(path: Path) -> Group:
@@ -112,6 +114,8 @@ def _measure(group: Group, shards: dict[Path, Path], workspace: Workspace, confi
     stale = {path for path, errors in shards.items() if not _is_current(path, errors)}
     if not stale:
         return
+    for path in stale:
+        shards[path].unlink(missing_ok=True)  # Whatever keeps them from being measured, these are errors no more.
     try:
         record = read_record(workspace, group)
         known = reference_records(load_manifest(record.manifest, root_override=record.root))
@@ -122,6 +126,7 @@ def _measure(group: Group, shards: dict[Path, Path], workspace: Workspace, confi
         return
     photos, measure = KnownPhotos(known), EachPerson(labelled_body(config))
     for path, errors in shards.items():
+        measured = _config(path)
         try:
             with Shard(path) as shard:
                 labels, footer = shard.columns(LABEL_SCHEMA), shard.footer
@@ -131,7 +136,7 @@ def _measure(group: Group, shards: dict[Path, Path], workspace: Workspace, confi
         records = photos.take(dict.fromkeys(image_id_of(sample_id) for sample_id in labels["sample_id"]))
         if path in stale:
             stated = dataclasses.replace(
-                footer, config=_config(path), code_version=code_version(), estimators=(), row_count=-1, failed_count=-1,
+                footer, config=measured, code_version=code_version(), estimators=(), row_count=-1, failed_count=-1,
                 empty_count=-1, created_utc="",
             )  # fmt: skip
             write_shard(errors, measure.errors(labels, records), stated)

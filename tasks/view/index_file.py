@@ -96,6 +96,11 @@ def stamp_of(states: Sequence[State] | Iterator[State]) -> str:
     return digest.hexdigest()[:16]
 
 
+def name_of(root: Path) -> str:
+    """What files about a folder are called: a hash of its path, 16 hexadecimal digits."""
+    return hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]
+
+
 def open_index(root: Path, folder: Path, progress: Progress | None = None) -> IndexFile:
     """The index of a folder, read from its file or made anew where that is behind.
 
@@ -108,7 +113,7 @@ def open_index(root: Path, folder: Path, progress: Progress | None = None) -> In
         ValueError: There is no shard, or what the first ones hold is neither labels nor predictions.
     """
     states = tuple(shard_states(root))
-    path = folder / f"{hashlib.sha256(str(root.absolute()).encode()).hexdigest()[:16]}.arrow"
+    path = folder / f"{name_of(root)}.arrow"
     known = _read(path, root)
     if known is not None and known.states == states:
         return known

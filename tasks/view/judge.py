@@ -14,7 +14,7 @@ from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
 from tasks.review.audit import Audit
 from tasks.view.index import Label
 from tasks.view.state import View
-from tasks.view.verdicts import Given, book_of
+from tasks.view.verdicts import Given, book_of, told
 from tasks.view.words import part_figures, part_name
 
 _VERDICTS: dict[str, Judgement] = {"a": "accept", "r": "reject", "f": "flag"}
@@ -167,10 +167,7 @@ class JudgePanel:
                 self._message.text = str(error)
         for part in PART_NAMES:
             row = self._rows[part]
-            own = [given for given in said[part] if given.review.reviewer == self._book.reviewer]
-            # In an audit nobody is told what others think before having judged this label in it.
-            may_know = any(given.review.audit == self._audit and not given.is_stale for given in own)
-            row.show(part_figures(label.row, part), said[part] if may_know or not self._audit else own)
+            row.show(part_figures(label.row, part), told(said[part], self._book.reviewer, self._audit))
             row.mark(part == self._part)
 
 

@@ -133,6 +133,13 @@ class VerdictBook:
         return [said[place] for place in places]
 
 
+def told(said: list[Given], reviewer: str, audit: str) -> list[Given]:
+    """What a reviewer is told of a part: in an audit only their own word, until they have judged this label in it."""
+    own = [given for given in said if given.review.reviewer == reviewer]
+    has_judged = any(given.review.audit == audit and not given.is_stale for given in own)
+    return said if has_judged or not audit else own
+
+
 def book_of(view: View) -> VerdictBook:
     """The verdicts of a process, which writes one file a data set, however many pages are open."""
     with _LOCK:

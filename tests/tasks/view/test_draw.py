@@ -70,6 +70,12 @@ def test_a_tag_that_names_no_audit_is_refused(tag):
         Audit.of_tag(tag)
 
 
+@pytest.mark.parametrize("seed", [-1, 0])
+def test_a_tag_says_what_is_audited(seed):
+    audit = Audit(part="left_hand", among="refused", size=5, seed=seed)
+    assert Audit.of_tag(audit.tag) == audit
+
+
 def test_nobody_to_draw_is_said(labels, tmp_path):
     index = LabelIndex(open_index(labels, tmp_path / "view"))
     with pytest.raises(ValueError, match="has no refused body"):

@@ -1,5 +1,6 @@
 """Verdicts given on a page: everybody's last word is shown, and none is lost when two judge at once."""
 
+import dataclasses
 import threading
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ from datasets_manifest.reviews.verdicts import read_verdicts
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
 from tasks.view.index import Label
-from tasks.view.verdicts import VerdictBook
+from tasks.view.verdicts import VerdictBook, told
 
 
 @pytest.fixture
@@ -83,6 +84,21 @@ def test_only_the_last_verdict_of_a_reviewer_is_undone(tmp_path, labels):
     assert here.take_back("demo", given)
     assert not here.take_back("demo", given)
     assert said(elsewhere, labels[0]) == []
+
+
+def test_in_an_audit_others_are_told_only_to_who_has_judged_this_label_in_it(tmp_path, labels):
+    anna, bert = (VerdictBook(tmp_path / "reviews", name) for name in ("anna", "bert"))
+    bert.give(labels[0], {"face": "reject"})
+
+    def seen(audit, label=labels[0]):
+        return {given.review.reviewer for given in told(anna.of(label)["face"], "anna", audit)}
+
+    assert (seen(""), seen("a")) == ({"bert"}, set())
+    anna.give(labels[0], {"face": "accept"})
+    anna.give(labels[0], {"face": "accept"}, audit="b")
+    assert (seen("a"), seen("b")) == ({"anna"}, {"anna", "bert"})
+    assert seen("b", dataclasses.replace(labels[0], table=labels[1].table.set_column(
+        0, "sample_id", labels[0].table["sample_id"]))) == {"anna"}  # fmt: skip
 
 
 def test_whoever_failed_is_not_judged(tmp_path, labels):
