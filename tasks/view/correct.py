@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +19,17 @@ from tasks.view import pictures
 from tasks.view.index import Label, LabelIndex
 from tasks.view.query import media_url
 from tasks.view.state import View
-from tasks.view.words import part_figures, part_name
+from tasks.view.words import kept_words, part_figures, part_name, tried_lines
 
 if TYPE_CHECKING:
-    from datasets_manifest.corrections.schema import Correction
     from model.renderer.overlay import View as Window
     from tasks.view.trial import Trial
 
 _NEAR_PX = 14.0
 """How near to a keypoint, in px of the picture, it is taken hold of."""
 _SAME_PX = 1.5
-_NAMED = 4
-"""Keypoints of a state that are named; more are counted."""
+_LEAVING = ("j", "k", "t", "ArrowRight", "ArrowLeft")
+"""Keys that show something else."""
 _BUTTONS = {
     "x": "unusable (x)",
     "X": "all shown unusable (X)",
@@ -64,6 +63,7 @@ class CorrectionPanel:
         self._window: Window | None = None
         self._region, self._chosen, self._held = PART_NAMES[0], 0, False
         self._points = np.zeros((0, 3))
+        self._is_saving = False
         self.can_correct = False
         """Whether the person is one whose keypoints can be corrected here."""
         self._message = message
@@ -95,7 +95,7 @@ class CorrectionPanel:
             ("x X", "the chosen keypoint, all keypoints of the region are unusable"),
             ("b", "the chosen keypoint is as it was found: takes a correction back"),
             ("e", "fit the person again with what was done"),
-            ("s Esc", "keep it; discard it"),
+            ("s Esc", "keep it; discard it: one of the two before somebody else is shown"),
         ]
 
     async def show(self, label: Label) -> None:
@@ -118,14 +118,15 @@ class CorrectionPanel:
         except (ValueError, OSError) as error:
             self._message.text = str(error)
             return
-        self._panel.visible, self._hide.visible, self._message.text = True, False, ""
+        self._panel.visible, self._hide.visible = True, False
+        self._message.text = kept_words(self._trial.kept, self._trial.stale)
         self._sides["before"].show(label.row, await self._drawn(label.row))
         self._sides["after"].show({}, "")
         await self._show_region(PART_NAMES[0])
 
     def close(self) -> None:
         """Forgets what was tried."""
-        self._trial, self._panel.visible, self._hide.visible = None, False, True
+        self._trial, self._held, self._panel.visible, self._hide.visible = None, False, False, True
 
     async def on_key(self, key: str) -> bool:
         """Obeys a key; whether it was one of those here."""
@@ -152,6 +153,12 @@ class CorrectionPanel:
         elif key == "Escape":
             self.close()
             return True
+        elif key in _LEAVING and trial.tried:
+            self._message.text = "keep (s) or discard (Esc) first"
+            return True
+        elif key in _LEAVING:
+            self.close()  # At once: what is tried until the next one is shown would be lost.
+            return False
         else:
             return key in ("a", "r", "f", "A", "n", "v")
         self._draw()
@@ -186,7 +193,7 @@ class CorrectionPanel:
         return list(_region_keypoints(self._region))
 
     def _on_mouse(self, event: events.MouseEventArguments) -> None:
-        if self._trial is None or self._window is None:
+        if self._trial is None or self._window is None or self._is_saving:
             return
         at = np.array([event.image_x, event.image_y])
         if event.type == "mousedown":
@@ -223,7 +230,7 @@ class CorrectionPanel:
         self._points = self._trial.keypoints()
         self._points[:, :2] = self._window.apply(self._points[:, :2])
         self._image.content = self._svg()
-        self._list.text = "\n".join(_tried_lines(self._trial.tried))
+        self._list.text = "\n".join(tried_lines(self._trial.tried))
 
     def _svg(self) -> str:
         assert self._trial is not None
@@ -255,12 +262,16 @@ class CorrectionPanel:
             self._message.text = "nothing was corrected"
             return
         num = len(trial.tried)
+        self._held, self._is_saving = False, True
         try:
             command = await asyncio.to_thread(trial.keep)
+            await self._reload()
         except (ValueError, WriteError) as error:
             self._message.text = str(error)
             return
-        await self._reload()
+        finally:
+            self._is_saving = False
+            self._draw()
         again = f"; `{command}` makes the labels of it" if command else ""
         self._message.text = f"kept {num} correction{'s' * (num != 1)}{again}"
 
@@ -274,7 +285,7 @@ class CorrectionPanel:
         return "" if data is None else f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 
     def _kept_text(self, label: Label) -> str:
-        """How many corrections of a person are kept."""
+        """How many corrections of a person are kept, and how many are stale."""
         from datasets_manifest.corrections.kept import read_corrections
 
         try:
@@ -282,8 +293,13 @@ class CorrectionPanel:
         except ValueError as error:
             return str(error)
         own = kept.of_sample.get(label.row["sample_id"], ())
-        by = ", ".join(sorted({one.corrected_by for one in own}))
-        return f"{len(own)} keypoint{'s' * (len(own) != 1)} corrected by {by}" if own else ""
+        if not own:
+            return ""
+        try:
+            trial = _trial(self._view, label)
+        except (ValueError, OSError) as error:
+            return f"{kept_words(own, ())}; whether that is obeyed cannot be told: {error}"
+        return kept_words(trial.kept, trial.stale)
 
 
 class _Side:
@@ -314,14 +330,3 @@ def _region_keypoints(region: str) -> range:
 
     of_part = {"left_hand": LEFT_HAND, "right_hand": RIGHT_HAND, "face": FACE}
     return range(of_part[region].start, of_part[region].stop) if region in of_part else range(FACE.start)
-
-
-def _tried_lines(tried: Sequence[Correction]) -> Iterator[str]:
-    """What is tried, by state; many keypoints are counted."""
-    from model.body.skeleton import KEYPOINT_NAMES
-
-    last = {one.keypoint: one.state for one in tried}
-    for state, said in (("moved", "moved"), ("unusable", "unusable"), ("none", "as found")):
-        names = [KEYPOINT_NAMES[k] for k, own in last.items() if own == state]
-        if names:
-            yield f"{said}: {', '.join(names[:_NAMED])}" + (f" and {len(names) - _NAMED} more" * (len(names) > _NAMED))

@@ -36,7 +36,7 @@ class Trial:
         """Reads what was found of the person.
 
         Raises:
-            ValueError: The label cannot be corrected; a sentence says why.
+            ValueError: The label cannot be corrected, or a file of corrections is damaged; a sentence says why.
         """
         self._view, self._label = view, label
         shard = shard_of(label.path)
@@ -49,8 +49,9 @@ class Trial:
         self.sample_id = str(label.row["sample_id"])
         self._shard, self._workspace = shard, workspace
         self._config = _dataset_config(shard, view, workspace)
+        job = self._job()
         try:
-            found = found_keypoints(self._job(), self.sample_id)
+            found = found_keypoints(job, self.sample_id)
         except FileNotFoundError as error:
             raise ValueError(
                 f"correcting needs what the steps before the refinement said ({error.filename} is not there); annotate "
@@ -58,24 +59,23 @@ class Trial:
             ) from error
         self._found = found
         try:
-            self._sha256 = photo_sha256(str(found["image"][0]), self._job().photos().source)
+            self._sha256 = photo_sha256(str(found["image"][0]), job.photos().source)
         except RuntimeError as error:
             raise ValueError(str(error)) from error
         self._tried: list[tuple[Correction, ...]] = []
+        people = job.columns("keypoints")
+        row = int(np.flatnonzero(people["sample_id"] == self.sample_id)[0])
+        own = job.corrections.of_sample.get(self.sample_id, ())
+        reasons = [(one, stale_reason(one, people, row, lambda _: self._sha256)) for one in own]
+        self.kept = tuple(one for one, why in reasons if not why)
+        """What holds of the person, and is obeyed or will be by the next run."""
+        self.stale = tuple((one, why) for one, why in reasons if why)
+        """What is kept and not obeyed, each with the reason."""
 
     @property
     def tried(self) -> tuple[Correction, ...]:
         """What is tried, in its order."""
         return tuple(one for step in self._tried for one in step)
-
-    @property
-    def kept(self) -> tuple[Correction, ...]:
-        """What holds of the person."""
-        return self._job().corrections.of_sample.get(self.sample_id, ())
-
-    def why_stale(self, correction: Correction) -> str:
-        """Why a kept correction is not obeyed; empty if it is, or will be by the next run."""
-        return stale_reason(correction, self._found, 0, self._job().photos().source)
 
     def found(self) -> np.ndarray:
         """Keypoints (133, 3) as they were found: x px, y px, score; 0 is not seen."""
@@ -118,6 +118,8 @@ class Trial:
     def keep(self) -> str:
         """Puts what is tried on disk; when this returns it is there, and every run obeys it.
 
+        What is tried meanwhile stays tried.
+
         Returns:
             The command that makes the labels of it now.
 
@@ -125,7 +127,8 @@ class Trial:
             WriteError: It cannot be written.
         """
         now = datetime.now(UTC)
-        said = [dataclasses.replace(one, corrected_utc=now) for one in self.tried]
+        steps = tuple(self._tried)
+        said = [dataclasses.replace(one, corrected_utc=now) for step in steps for one in step]
         with _LOCK:
             sittings = _SITTINGS.setdefault(self._view, {})
             if self._shard.dataset not in sittings:
@@ -134,7 +137,10 @@ class Trial:
                     CORRECTION_FORM, folder, self._shard.dataset, started_utc=now, code_version=code_version()
                 )
             sittings[self._shard.dataset].add(*said)
-        self._tried.clear()
+        del self._tried[: len(steps)]
+        self.kept = Corrections.of([*self.kept, *said]).of_sample.get(self.sample_id, ())
+        again = {one.keypoint for one in said}
+        self.stale = tuple((one, why) for one, why in self.stale if one.keypoint not in again)
         return self.command
 
     @property

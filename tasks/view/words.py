@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from datasets_manifest.corrections.schema import Correction
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from datasets_manifest.schema.error_codes import ErrorCode
 from tasks.view.index import Label
 from tasks.view.state import Opened
+from tasks.wording import counted
+
+_NAMED = 4
+"""Keypoints of a state that are named; more are counted."""
 
 
 def part_name(part: str) -> str:
@@ -65,3 +71,23 @@ def commands(opened: Opened, label: Label) -> list[str]:
     if workspace.plan_path(shard).is_file():
         told.append(retry_command(shard, opened.origin))
     return told
+
+
+def tried_lines(tried: Sequence[Correction]) -> Iterator[str]:
+    """What is tried, by state; many keypoints are counted."""
+    from model.body.skeleton import KEYPOINT_NAMES
+
+    last = {one.keypoint: one.state for one in tried}
+    for state, said in (("moved", "moved"), ("unusable", "unusable"), ("none", "as found")):
+        names = [KEYPOINT_NAMES[k] for k, own in last.items() if own == state]
+        if names:
+            yield f"{said}: {', '.join(names[:_NAMED])}" + (f" and {len(names) - _NAMED} more" * (len(names) > _NAMED))
+
+
+def kept_words(kept: Sequence[Correction], stale: Sequence[tuple[Correction, str]]) -> str:
+    """How many corrections are kept and by whom, and why how many are stale; empty without any."""
+    by = ", ".join(sorted({one.corrected_by for one in kept}))
+    reasons = Counter(why for _, why in stale)
+    told = [f"{counted(len(kept), 'keypoint')} corrected by {by}"] if kept else []
+    told += [f"{counted(num, 'correction')} stale and not obeyed: {why}" for why, num in reasons.items()]
+    return "; ".join(told)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -45,14 +46,15 @@ def obey(people: Columns, corrections: Corrections, photos: ImageSource) -> tupl
         photos: Of the data set.
 
     Raises:
-        RuntimeError: A photo of somebody who was corrected cannot be read any more.
+        RuntimeError: As ``photo_sha256``.
     """
+    sha256 = cache(lambda image: photo_sha256(image, photos))
     row_of = {sample: row for row, sample in enumerate(people["sample_id"])}
     changed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     num_keypoints = num_stale = 0
     for sample, own in corrections.of_sample.items():
         row = row_of.get(sample, -1)
-        held = [] if row < 0 else [one for one in own if not stale_reason(one, people, row, photos)]
+        held = [] if row < 0 else [one for one in own if not stale_reason(one, people, row, sha256)]
         num_stale += len(own) - len(held)
         if held:
             changed[row] = _moved(people, row, held)
@@ -61,23 +63,22 @@ def obey(people: Columns, corrections: Corrections, photos: ImageSource) -> tupl
     return (_replaced(people, changed) if changed else people), count
 
 
-def stale_reason(correction: Correction, people: Columns, row: int, photos: ImageSource) -> str:
+def stale_reason(correction: Correction, people: Columns, row: int, sha256: Callable[[str], str]) -> str:
     """Why a correction is not obeyed, in a sentence; empty if it is.
 
     Args:
         correction: What was said.
-        people: Rows of keypoints.
+        people: Rows of keypoints, of everybody in the photo: who is not among them is not told from a neighbour.
         row: Which of them has the correction's sample id.
-        photos: Of the data set.
-
-    Raises:
-        RuntimeError: As ``obey``.
+        sha256: Gives the ``photo_sha256`` of an image, and is asked only where the person is the same.
     """
     if people["status"][row] == Status.FAILED:
         return "the person is not found any more"
-    if overlap(people["bbox_xyxy"][row], np.asarray(correction.bbox_xyxy)) < _SAME_PERSON:
+    in_photo = np.flatnonzero((people["image"] == people["image"][row]) & (people["status"] != Status.FAILED))
+    shared = {own: overlap(people["bbox_xyxy"][own], np.asarray(correction.bbox_xyxy)) for own in in_photo.tolist()}
+    if shared[row] < max(_SAME_PERSON, *shared.values()):
         return "another person has this number now"
-    if photo_sha256(str(people["image"][row]), photos) != correction.photo_sha256:
+    if sha256(str(people["image"][row])) != correction.photo_sha256:
         return "the photo is another one now"
     return ""
 
@@ -86,12 +87,15 @@ def photo_sha256(image: str, photos: ImageSource) -> str:
     """What corrections state of a photo.
 
     Raises:
-        RuntimeError: It cannot be read.
+        RuntimeError: It cannot be read. No correction is stale for that: it may be there again, and the shard, once it
+            is finished, would not be done again for it.
     """
     try:
         return hashlib.sha256(photos.read(image)).hexdigest()
     except ImageError as error:
-        raise RuntimeError(f"{error}; the photo was readable when its keypoints were made") from error
+        message = f"{error}; the photo was readable when its keypoints were made, and without it nothing tells whether "
+        message += "corrections are about it. Annotate the data set once more, with the photo put back or without it."
+        raise RuntimeError(message) from error
 
 
 def _moved(people: Columns, row: int, held: Sequence[Correction]) -> tuple[np.ndarray, np.ndarray]:

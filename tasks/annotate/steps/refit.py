@@ -48,9 +48,10 @@ def refit(job: ShardJob, sample_id: str, tried: Iterable[Correction]) -> pa.Tabl
         FileNotFoundError, ShardError: As ``ShardJob.columns``.
         RuntimeError: The photo cannot be read any more.
     """
-    found = found_keypoints(job, sample_id)
+    found_keypoints(job, sample_id)
+    people = job.columns("keypoints")
     kept = Corrections.of(job.corrections.of_sample.get(sample_id, ()))
-    people, _ = obey(found, kept.and_also(tried), job.photos().source)
-    row = np.flatnonzero(job.columns("keypoints")["sample_id"] == sample_id)
-    parts = {name: rows.take(row) for name, rows in part_rows(job).items()} | {"keypoints": people}
+    people, _ = obey(people, kept.and_also(tried), job.photos().source)
+    row = np.flatnonzero(people["sample_id"] == sample_id)
+    parts = {name: rows.take(row) for name, rows in part_rows(job).items()} | {"keypoints": people.take(row)}
     return lone_labels(job, parts, by_pixels=False)

@@ -4,9 +4,11 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from datasets_manifest.corrections.kept import read_corrections
+from datasets_manifest.corrections.schema import CorrectionSitting
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
@@ -17,6 +19,7 @@ from tasks.annotate.steps.step import run_step
 from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.view.state import Opened, View
 from tasks.view.trial import Trial
+from tasks.view.words import kept_words
 
 ANKLE = 15
 
@@ -52,7 +55,7 @@ def test_what_is_kept_is_what_a_run_makes_and_survives_the_page(view):
     assert {one.corrected_by for one in kept(view, trial.sample_id)} == {"anna"}
     again = Trial(view, label)
     assert len(again.kept) == 22
-    assert again.why_stale(again.kept[0]) == ""
+    assert again.stale == ()
     np.testing.assert_allclose(again.keypoints()[ANKLE, :2], [x + 30, y - 20])
     config = view.opened.config
     shard, workspace = ShardRef(dataset="few", split="all", index=0), Workspace.of(config.output)
@@ -77,6 +80,56 @@ def test_undo_and_forgetting_leave_nothing(view):
     assert trial.undo()
     np.testing.assert_array_equal(trial.keypoints(), before)
     assert not (Workspace.of(view.opened.config.output).work.parent / "corrections").exists()
+
+
+def test_stale_corrections_are_told_and_not_drawn(view):
+    trial = Trial(view, view.index.label(0))
+    found = trial.found()
+    trial._found = Columns(trial._found.table.set_column(*elsewhere(trial._found.table)))
+    trial.leave_out([3, 4])
+    trial.keep()
+    again = Trial(view, view.index.label(0))
+    assert again.kept == ()
+    assert [(one.keypoint, why) for one, why in again.stale] == [
+        (keypoint, "another person has this number now") for keypoint in (3, 4)
+    ]
+    np.testing.assert_array_equal(again.keypoints(), found)
+    assert kept_words(again.kept, again.stale) == (
+        "2 corrections stale and not obeyed: another person has this number now"
+    )
+    again.leave_out([3])
+    again.keep()
+    assert ([one.keypoint for one in again.kept], [one.keypoint for one, _ in again.stale]) == ([3], [4])
+    assert kept_words(again.kept, again.stale).startswith("1 keypoint corrected by anna; 1 correction stale")
+
+
+def elsewhere(table):
+    """The column of the boxes, moved far away."""
+    place = table.schema.get_field_index("bbox_xyxy")
+    boxes = [[value + 1000 for value in box] for box in table["bbox_xyxy"].to_pylist()]
+    return place, table.schema.field(place), pa.array(boxes, table.schema.field(place).type)
+
+
+def test_what_is_tried_while_something_is_kept_stays_tried(view, monkeypatch):
+    trial, add = Trial(view, view.index.label(0)), CorrectionSitting.add
+
+    def dragged_meanwhile(self, *said):
+        trial.move(5, 1.0, 2.0)
+        add(self, *said)
+
+    trial.leave_out([3])
+    monkeypatch.setattr(CorrectionSitting, "add", dragged_meanwhile)
+    trial.keep()
+    assert [one.keypoint for one in trial.tried] == [5]
+    assert [one.keypoint for one in kept(view, trial.sample_id)] == [3]
+
+
+def test_a_damaged_file_of_corrections_is_told_before_anything_is_opened(view):
+    folder = Workspace.of(view.opened.config.output).work.parent / "corrections/few"
+    folder.mkdir(parents=True)
+    (folder / "20260101T000000-00000000.parquet").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"00000000\.parquet"):
+        Trial(view, view.index.label(0))
 
 
 def test_two_pages_add_to_one_file(view):

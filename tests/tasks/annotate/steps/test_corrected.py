@@ -9,15 +9,17 @@ import pytest
 from annotated_project import annotate, step_states
 from small_pages import small_pages
 
+from datasets_manifest.corrections.kept import Corrections
 from datasets_manifest.corrections.schema import CORRECTION_FORM, Correction, CorrectionSitting
-from datasets_manifest.schema.columns import Columns
+from datasets_manifest.schema.columns import Columns, table_from_columns
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.sources.images import ImageError
 from tasks.annotate.look.corrections import correction_lines, correction_states
 from tasks.annotate.settings import Origin
-from tasks.annotate.steps.corrected import photo_sha256
+from tasks.annotate.steps.corrected import obey, photo_sha256
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.refine import refine_labels
 from tasks.annotate.steps.refit import found_keypoints, refit
@@ -136,6 +138,55 @@ def test_what_is_about_another_person_or_photo_is_counted_and_not_obeyed(project
     assert project.told() == ["few/all corrections: 0 corrected keypoints of 0 people obeyed, 3 stale"]
     for name in PARAMETERS:
         np.testing.assert_array_equal(project.columns()[name], before[name])
+
+
+class PhotosRead:
+    """Photos of four bytes each, and how often they are read."""
+
+    def __init__(self):
+        self.read_of = []
+
+    def read(self, image):
+        self.read_of.append(image)
+        return image.encode()[:4]
+
+
+def in_one_photo(*boxes, numbers):
+    """Keypoints of people with boxes (4,) in one photo, numbered as said."""
+    keypoints = np.ones((len(boxes), 133, 3))
+    return Columns(
+        table_from_columns(
+            {
+                "sample_id": [f"few/all/a.jpg#{n}" for n in numbers], "dataset": ["few"] * len(boxes),
+                "split": ["all"] * len(boxes), "image": ["a.jpg"] * len(boxes), "person": list(numbers),
+                "status": ["ok"] * len(boxes), "bbox_xyxy": np.array(boxes, float), "keypoints_2d": keypoints,
+                "sigma_px": keypoints[..., 0],
+            },
+            PART_SCHEMAS["keypoints"],
+        )
+    )  # fmt: skip
+
+
+def test_of_people_who_overlap_each_keeps_their_own_corrections_however_they_are_numbered():
+    left, right = (100.0, 50.0, 300.0, 550.0), (160.0, 50.0, 360.0, 550.0)  # an intersection over union of 0.54
+    photos = PhotosRead()
+    corrections = Corrections.of(
+        Correction(
+            sample_id=f"few/all/a.jpg#{n}", keypoint=keypoint, state="moved", x_px=7.0, y_px=8.0, was_x_px=1.0,
+            was_y_px=1.0, was_score=1.0, bbox_xyxy=box, photo_sha256=photo_sha256("a.jpg", PhotosRead()),
+            corrected_by="me", corrected_utc=datetime.now(UTC),
+        )
+        for n, box in enumerate((left, right))
+        for keypoint in (0, 1)
+    )  # fmt: skip
+    people, count = obey(in_one_photo(left, right, numbers=(0, 1)), corrections, photos)
+    assert (count.people, count.keypoints, count.stale) == (2, 4, 0)
+    assert (people["keypoints_2d"][:, :2, 0] == 7).all()
+    assert photos.read_of == ["a.jpg"]
+    swapped = in_one_photo(left, right, numbers=(1, 0))
+    people, count = obey(swapped, corrections, photos)
+    assert (count.people, count.keypoints, count.stale) == (0, 0, 4)
+    assert people is swapped
 
 
 def test_a_photo_that_vanished_ends_the_shard_and_blames_nobody(project, monkeypatch):
