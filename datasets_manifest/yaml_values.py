@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from contextlib import suppress
 from typing import Any
 
@@ -23,18 +22,41 @@ class _Rules(yaml.constructor.SafeConstructor):
     """YAML 1.1 but for three things that settings want as YAML 1.2 reads them: 2e-4 is a number, 2026-01-22 a text, and
     a key stands once."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping; refused where a key occurs twice (those of a merged mapping may be replaced)."""
-        lines: dict[Any, int] = {}
-        for key in (key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"):
-            name, line = self.construct_object(key, deep=True), key.start_mark.line + 1
-            if not isinstance(name, Hashable):
-                continue  # The class above has a sentence for it.
-            if name in lines:
-                problem = f"the key {name!r} occurs twice, in lines {lines[name]} and {line}; keep one of them"
-                raise yaml.constructor.ConstructorError(problem=problem)
-            lines[name] = line
-        return super().construct_mapping(node, deep)
+    def construct_document(self, node: yaml.Node) -> Any:
+        """The values; refused where a key occurs twice in a mapping, or merged mappings (<<) grow without bound."""
+        known: dict[int, int] = {}
+        self._look_at(node, known)
+        if sum(known.values()) > 2 * _MAX_VALUES:
+            raise yaml.constructor.ConstructorError(problem=_TOO_MUCH)
+        return super().construct_document(node)
+
+    def _look_at(self, node: yaml.Node, known: dict[int, int]) -> int:
+        """Pairs that a node gives to a mapping that merges it: its own and those merged into it, before anything is."""
+        if id(node) in known:
+            return known[id(node)]
+        known[id(node)] = 0
+        if isinstance(node, yaml.SequenceNode):
+            known[id(node)] = sum([self._look_at(item, known) for item in node.value])
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[Any, int] = {}
+            pairs = len(node.value)
+            for key, value in node.value:
+                inside = self._look_at(value, known)
+                if key.tag == "tag:yaml.org,2002:merge":
+                    pairs += inside
+                elif isinstance(key, yaml.ScalarNode):
+                    self._look_twice(key, lines)
+            known[id(node)] = pairs
+        if known[id(node)] > _MAX_VALUES:
+            raise yaml.constructor.ConstructorError(problem=_TOO_MUCH)
+        return known[id(node)]
+
+    def _look_twice(self, key: yaml.ScalarNode, lines: dict[Any, int]) -> None:
+        name, line = self.construct_object(key), key.start_mark.line + 1
+        if name in lines:
+            problem = f"the key {name!r} occurs twice, in lines {lines[name]} and {line}; keep one of them"
+            raise yaml.constructor.ConstructorError(problem=problem)
+        lines[name] = line
 
 
 class _Loader(_Rules, yaml.SafeLoader):

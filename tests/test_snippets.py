@@ -15,8 +15,8 @@ from model.regressor.config import BackboneConfig, ReadoutConfig, RegressorConfi
 from model.regressor.network import EhmRegressor
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_RUN = {"docs/benchmarks/training.md"}
-"""Pages whose snippets go on from what a training of hours made."""
+NOT_RUN = {"docs/benchmarks/training.md", "docs/stores.md"}
+"""Whose snippets go on from what a training of hours made, or read a store (datasets_manifest/test_stores.py does)."""
 PAGES = sorted(
     str(path.relative_to(ROOT))
     for path in ROOT.glob("docs/**/*.md")

@@ -45,17 +45,19 @@ def snapshot(
                 raise ValueError(" ".join(wrong[:10]) + (f" ... and {len(wrong) - 10} more" if len(wrong) > 10 else ""))
             typer.echo(f"snapshots/{name}: every file is as it was taken")
             return
-        taken = _take(name, project, placed(reviews), params, parse_settings(settings, params), note, with_tag=tag)
-        typer.echo(taken.line)
-        typer.echo(_kept(project, taken, with_tag=tag))
-        if push or remote is not None:
+        is_sent = push or remote is not None
+        if not _is_kept(project, name, with_tag=tag):
+            taken = _take(name, project, placed(reviews), params, parse_settings(settings, params), note)
+            typer.echo(taken.line)
+            typer.echo(_kept(project, taken, with_tag=tag))
+        elif not is_sent:
+            raise ValueError(f"there is a snapshot {name} already, and a snapshot never changes; take another name")
+        if is_sent:
             _dvc(project, "push", f"snapshots/{name}.dvc", *(["--remote", remote] if remote else []))
             typer.echo(f"pushed to {remote or 'the default remote'}")
 
 
-def _take(
-    name: str, project: Path, reviews: Path, params: Path, overrides: dict[str, Any], note: str, *, with_tag: bool
-) -> LabelSnapshot:
+def _take(name: str, project: Path, reviews: Path, params: Path, overrides: dict[str, Any], note: str) -> LabelSnapshot:
     from tasks.annotate.finished import open_journal
     from tasks.annotate.settings import Origin
     from tasks.annotate.workspace import Workspace
@@ -63,10 +65,7 @@ def _take(
 
     if not any((folder / ".dvc").is_dir() for folder in (project, *project.resolve().parents)):
         raise ValueError(f"{project} is no project of DVC; `dvc init` makes it one (outside of git: --no-scm)")
-    folder, pointer = project / FOLDER / name, project / FOLDER / f"{name}.dvc"
-    is_tagged = _is_git(project) and bool(_git(project, "tag", "--list", _tag(name)))
-    if is_tagged or (pointer.exists() and (not with_tag or not _is_git(project) or not folder.exists())):
-        raise ValueError(f"there is a snapshot {name} already, and a snapshot never changes; take another name")
+    folder = project / FOLDER / name
     if folder.exists():  # It was stopped before it had all that it gets.
         if wrong := next(differences(folder), None):
             raise ValueError(f"{folder} was left unfinished and has changed since: {wrong} Delete the folder first")
@@ -77,6 +76,16 @@ def _take(
     return take_snapshot(name, project, workspace.labels, said, open_journal(workspace), note)
 
 
+def _is_kept(project: Path, name: str, *, with_tag: bool) -> bool:
+    """Whether a snapshot has all that it gets but for a remote."""
+    from tasks.snapshots import FOLDER
+
+    folder, pointer = project / FOLDER / name, project / FOLDER / f"{name}.dvc"
+    if _is_git(project) and _git(project, "tag", "--list", _tag(name)):
+        return True
+    return pointer.exists() and (not with_tag or not _is_git(project) or not folder.exists())
+
+
 def _kept(project: Path, taken: LabelSnapshot, *, with_tag: bool) -> str:
     """Gives a snapshot to DVC and, in a git repository, tags it; says what was done."""
     name, pointer = taken.name, f"snapshots/{taken.name}.dvc"
@@ -85,7 +94,8 @@ def _kept(project: Path, taken: LabelSnapshot, *, with_tag: bool) -> str:
         return f"{pointer} names it; keep that file with your code"
     try:
         _git(project, "add", "--", pointer, "snapshots/.gitignore")
-        _git(project, "commit", "--quiet", "-m", f"Snapshot {taken.line}", "--", pointer, "snapshots/.gitignore")
+        if _git(project, "status", "--porcelain", "--", pointer, "snapshots/.gitignore"):
+            _git(project, "commit", "--quiet", "-m", f"Snapshot {taken.line}", "--", pointer, "snapshots/.gitignore")
         _git(project, "tag", "--annotate", _tag(name), "-m", taken.line)
     except ValueError as error:
         return f"{pointer} names it; it has no tag, since {error}. Commit it and type: git tag {_tag(name)}"

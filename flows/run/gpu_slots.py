@@ -1,7 +1,7 @@
 """A slot of a GPU: of several processes that share one, so many compute on it at once as the server's limit says.
 
-Each GPU has a limit of its own, ``gpu-<what it is called>``. It is made when the GPU is first used, as large as the
-limit ``gpu`` that ``pear up`` makes.
+Each GPU has a limit of its own, ``pear-gpu-<what it is called>``. It is made when the GPU is first used, as large as
+the limit ``gpu`` that ``pear up`` makes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
-from flows.server.provision import GPU_LEASE_S, GPU_LIMIT
+from flows.server.provision import GPU_LEASE_S, GPU_LIMIT, GPU_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _limit(_api_url: str | None, gpu: str) -> str:
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-    name, slots = f"{GPU_LIMIT}-{gpu}", 1
+    name, slots = f"{GPU_PREFIX}{gpu}", 1
     with get_client(sync_client=True) as client:
         try:
             client.read_global_concurrency_limit_by_name(name)

@@ -23,6 +23,9 @@ WORK_POOL = "local-process"
 GPU_LIMIT = "gpu"
 """Global concurrency limit that says how many use one GPU at once; see ``flows.run.gpu_slots`` for those of each."""
 
+GPU_PREFIX = "pear-gpu-"
+"""Beginning of the names of the limits of single GPUs."""
+
 GPU_LEASE_S = 60
 """A slot that its holder does not renew for so long is free again; the shortest that Prefect allows."""
 
@@ -77,7 +80,7 @@ async def _provision(gpu_slots: int, keep_limit: bool) -> None:
         if not (keep_limit and await _has_limit(client)):
             await client.upsert_global_concurrency_limit_by_name(name=GPU_LIMIT, limit=gpu_slots)
             limits = await client.read_global_concurrency_limits(limit=200)
-            for name in (limit.name for limit in limits if limit.name.split("-")[0] == GPU_LIMIT):
+            for name in (own.name for own in limits if own.name == GPU_LIMIT or own.name.startswith(GPU_PREFIX)):
                 # A limit that somebody switched off in the UI would let every task through.
                 wanted = GlobalConcurrencyLimitUpdate(active=True, limit=gpu_slots)
                 await client.update_global_concurrency_limit(name, wanted)

@@ -69,7 +69,7 @@ class RunConfig:
     Ray's ``remote``, such as ``{num_gpus: 1}``."""
     device: Device = "auto"
     """Where the networks of all backends run that can choose: ``cpu``, ``cuda``, or ``auto``: the GPU if there is one.
-    On a GPU, under Prefect, an estimator takes a slot of its GPU's concurrency limit, ``gpu-<GPU>``, while it
+    On a GPU, under Prefect, an estimator takes a slot of its GPU's concurrency limit, ``pear-gpu-<GPU>``, while it
     computes."""
     retries: NonNegativeInt = 2
     """Times a shard part is tried again after an error, waiting longer each time."""

@@ -183,3 +183,14 @@ def test_below_a_mapping_to_texts_a_name_may_have_dots():
 
     replaced = with_overrides({"roots": {"a.b": "/x", "c": "/y"}}, {"roots.a.b": "/z", "free.d.e": 1}, Own)
     assert replaced == {"roots": {"a.b": "/z", "c": "/y"}, "free": {"d": {"e": 1}}}
+
+
+def test_a_mapping_merged_by_an_alias_is_merged_once_more_without_a_word():
+    text = "a: {base: &base {k: 1}, b: &b {<<: *base, k: 2}}\nc: {<<: *b}\n"
+    assert parse_yaml(text, "p")["c"] == {"k": 2}
+
+
+def test_merges_of_merges_do_not_fill_the_memory():
+    lines = ["l0: &a0 {k: 1}", *(f"l{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12))]
+    with pytest.raises(ValueError, match="expected at most 100,000 values"):
+        parse_yaml("\n".join(lines), "p")

@@ -185,8 +185,8 @@ def test_of_one_gpu_one_shard_computes_at_a_time_while_others_read_and_write(api
     assert state.is_completed(), state.message
     assert (max(seen["estimator"]), max(seen["step"])) == (1, 2)
     limits = {limit["name"]: limit for limit in read(api, "v2/concurrency_limits", {})}
-    assert limits["gpu-GPU-0815"]["limit"] == limits["gpu"]["limit"] == 1
-    assert limits["gpu-GPU-0815"]["active_slots"] == 0
+    assert limits["pear-gpu-GPU-0815"]["limit"] == limits["gpu"]["limit"] == 1
+    assert limits["pear-gpu-GPU-0815"]["active_slots"] == 0
 
 
 @pytest.mark.long

@@ -133,6 +133,17 @@ def test_a_remote_like_s3_gives_it_back(versioned, bucket):  # noqa: F811
 def test_a_remote_that_is_not_there_is_told_in_its_words(versioned):
     assert pear("v1", "--remote", "nowhere")[0] == 2
     assert os.path.isfile("snapshots/v1.dvc"), "the snapshot itself is taken"
+    dvc(versioned, "remote", "add", "elsewhere", str(versioned / "elsewhere"))
+    assert pear("v1", "--remote", "elsewhere") == (0, "pushed to elsewhere\n"), "and is sent when there is one"
+
+
+@pytest.mark.long
+def test_one_that_could_not_be_tagged_is_tagged_the_next_time(versioned):
+    said(versioned, "git", "config", "tag.gpgSign", "true")
+    said(versioned, "git", "config", "gpg.program", "/bin/false")
+    assert "it has no tag, since git tag says" in pear("v1")[1]
+    said(versioned, "git", "config", "--unset", "tag.gpgSign")
+    assert "has the tag snapshot/v1" in pear("v1")[1]
 
 
 @pytest.mark.promise(
