@@ -44,7 +44,7 @@ def view(
     with stoppable("run the same command again to look on."), one_sentence():
         from datasets_manifest.paths import placed
         from tasks.annotate.settings import AnnotateConfig, Origin
-        from tasks.view.security import allowed_origins
+        from tasks.view.security import allowed_origins, page_address
         from tasks.view.state import Opened, View
 
         command_log()
@@ -74,7 +74,7 @@ def view(
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
             port = listening.getsockname()[1]
             app = view_app(View(opened), origins=allowed_origins(host, port, origin or [], token), token=token)
-            address = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
+            address = page_address(host, port, token)
             typer.echo(f"{folder}: {address}   (Ctrl-C ends it)")
             if open_page:
                 threading.Timer(1.0, webbrowser.open, [address]).start()

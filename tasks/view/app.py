@@ -15,6 +15,7 @@ from nicegui import core, ui
 from tasks.view import pictures
 from tasks.view.audit import audit_page
 from tasks.view.index import LabelIndex
+from tasks.view.index_file import RELOAD
 from tasks.view.person import person_page
 from tasks.view.picture_names import WHATS
 from tasks.view.query import Query
@@ -83,12 +84,13 @@ def _media_route(view: View) -> Callable[..., Response]:
 def _add_page(view: View, path: str, build: Build) -> None:
     @ui.page(path, response_timeout=_PAGE_SECONDS)
     async def page(request: Request) -> None:
-        changed = _header(view)
+        changed, fault = _header(view)
         view.first_page_sent()
         index = view.index
         if index is None:
             _show_progress(view)
             return
+        fault.text = view.fault
         try:
             query = Query.parse(parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=200), index.kind)
             done = build(view, index, query)
@@ -98,22 +100,25 @@ def _add_page(view: View, path: str, build: Build) -> None:
             ui.label(str(error)).classes("text-negative")
 
         async def look() -> None:
-            changed.visible = await asyncio.to_thread(view.has_changed)
+            changed.visible = await asyncio.to_thread(view.has_changed, index)
+            fault.text = view.fault
 
         # At the end: a timer has NiceGUI send what there is of the page.
         ui.timer(_CHANGED_SECONDS, look)
 
 
-def _header(view: View) -> ui.button:
-    """Links to the pages, and a button that is seen once the labels have changed."""
+def _header(view: View) -> tuple[ui.button, ui.label]:
+    """Links to the pages; a button that is seen once the labels have changed, and why they could not be read again."""
     ui.add_head_html(_BACK)
     with ui.row().classes("w-full items-center"):
         ui.link("Table", "/").classes("text-h6")
         ui.link("Audit", "/audit")
         ui.label(os.path.relpath(view.opened.labels)).classes("text-grey").tooltip(str(view.opened.labels))
-        changed = ui.button("labels changed: reload", on_click=lambda: _reload(view)).props("flat dense color=orange")
+        changed = ui.button(RELOAD, on_click=lambda: _reload(view)).props("flat dense color=orange")
     changed.visible = False
-    return changed
+    fault = ui.label().classes("text-negative").mark("fault")
+    fault.bind_visibility_from(fault, "text", bool)
+    return changed, fault
 
 
 async def _reload(view: View) -> None:

@@ -34,7 +34,7 @@ async def audit_page(view: View, index: LabelIndex, query: Query) -> None:
     await ui.context.client.connected()  # The draw of many takes seconds.
     spinner = ui.spinner()
     try:
-        rows = await asyncio.to_thread(view.order, query)
+        rows = await asyncio.to_thread(view.order, index, query)
         result = await asyncio.to_thread(_result, view, index, query, rows)
     finally:
         spinner.delete()

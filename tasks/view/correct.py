@@ -105,10 +105,19 @@ class CorrectionPanel:
         self.can_correct = not self._view.opened.read_only and "body_valid" in label.row
         self._message.text = await asyncio.to_thread(self._kept_text, label) if self.can_correct else ""
 
+    def clear(self) -> None:
+        """Nobody is looked at: there is no label to correct."""
+        self._label, self.can_correct, self._message.text = None, False, ""
+        self.close()
+
     async def open(self) -> None:
         """Begins; says why not if it cannot."""
         label = self._label
-        if label is None or not self.can_correct:
+        if label is None:
+            if not self._view.opened.read_only:
+                self._message.text = "there is no label to correct here"
+            return
+        if not self.can_correct:
             return
         if not pictures.is_ready(self._view):
             self._message.text = "the body is still being read; try again in some seconds"

@@ -53,20 +53,34 @@ class Drawings:
     def __init__(self, opened: Opened) -> None:
         """Reads nothing yet."""
         self.photos, self.is_warm = ViewPhotos(opened), False
+        self.fault = ""
+        """Why there is no body, and so no mesh; photos and keypoints need none."""
         self._config, self._lock = opened.config, threading.Lock()
         self._kept: OrderedDict[tuple[str, int, str], bytes | None] = OrderedDict()
         self._num_bytes = 0
 
     @property
     def body(self) -> EHMs:
-        """That of the settings."""
+        """That of the settings.
+
+        Raises:
+            ValueError: It could not be read when it was first needed.
+        """
+        if self.fault:
+            raise ValueError(self.fault)
         return labelled_body(self._config)
 
     def warm(self) -> None:
-        """Loads the body, and poses it once; asks for the version, which verdicts state."""
+        """Loads the body, and poses it once; asks for the version, which verdicts state.
+
+        A body that cannot be read is a fault, and nothing more is waited for.
+        """
         code_version()
-        with self._lock:
-            pose_bodies(self.body, {"body_pose": np.zeros((1, 63), np.float32)})
+        try:
+            with self._lock:
+                pose_bodies(self.body, {"body_pose": np.zeros((1, 63), np.float32)})
+        except (ValueError, OSError) as error:
+            self.fault = str(error)
         self.is_warm = True
 
     def of_row(self, key: tuple[str, int, str], read: Callable[[], Label]) -> bytes | None:

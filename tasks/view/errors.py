@@ -21,7 +21,7 @@ from datasets_manifest.shards.store import write_shard
 from tasks.annotate.datasets import read_record
 from tasks.annotate.workspace import Group, Workspace
 from tasks.version import code_version
-from tasks.view.index import Label, LabelIndex
+from tasks.view.index import Label, LabelIndex, LabelsChanged
 from tasks.view.index_file import IndexFile, name_of, open_index, shard_states, stamp_of
 from tasks.view.kinds import LABELS
 
@@ -52,11 +52,13 @@ class ErrorIndex(LabelIndex):
             box = ", ".join(f"{value:.0f}" for value in row["bbox_xyxy"] or ())
             raise ValueError(f"{row['image']}: a person whom the data set knows was not found; their box is {box} px")
         path = self._labels / errors.path.relative_to(self.root)
+        if not path.is_file():
+            raise LabelsChanged(f"{path} is gone")
         with Shard(path) as shard:
             ids = shard.table(LABEL_SCHEMA, ["sample_id"])["sample_id"]
             place = pc.index(ids, pa.scalar(row["sample_id"], pa.string())).as_py()
             if place < 0:
-                raise ValueError(f"{path} no longer has {row['sample_id']}; reload the page")
+                raise LabelsChanged(f"{path} has lost {row['sample_id']}")
             table = LABELS.whole_rows(shard).slice(place, 1)
             return Label(table=table, path=path, config_hash=shard.footer.config_hash)
 

@@ -13,12 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.shards.shard import Shard
-from tasks.view.index_file import IndexFile, shard_states, stamp_of
+from tasks.view.index_file import RELOAD, IndexFile, shard_states, stamp_of
 from tasks.view.query import Query
 
 
 class LabelsChanged(ValueError):
     """A shard is no longer what was indexed."""
+
+    def __init__(self, what: str) -> None:
+        """Takes what became of which file."""
+        super().__init__(
+            f'{what} since it was indexed; press "{RELOAD}", which comes to the top of the page within 15 seconds'
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,12 +152,12 @@ class LabelIndex:
         path, row = self.root / state.path, int(self._array("row")[number])
         try:
             if ((stat := path.stat()).st_size, stat.st_mtime_ns) != (state.size, state.mtime_ns):
-                raise LabelsChanged(f"{path} has changed since it was indexed; reload the page")
+                raise LabelsChanged(f"{path} has changed")
             with Shard(path) as shard:
                 table = self.kind.whole_rows(shard).slice(row, 1)
                 return Label(table=table, path=path, config_hash=shard.footer.config_hash)
         except FileNotFoundError:
-            raise LabelsChanged(f"{path} is gone since it was indexed; reload the page") from None
+            raise LabelsChanged(f"{path} is gone") from None
 
     def is_current(self) -> bool:
         """Whether the files are still those that were indexed."""

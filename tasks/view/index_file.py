@@ -29,6 +29,8 @@ from tasks.view.kinds import KINDS, Kind, kind_of
 
 log = logging.getLogger(__name__)
 
+RELOAD = "labels changed: reload"
+"""The button that has the labels read again."""
 _KEY, _VERSION = b"pear_view", 1
 _AT_ONCE = 64
 """Shards whose columns are joined at once, after which progress is told."""
@@ -190,7 +192,7 @@ def _shard_table(path: Path, kind: Kind) -> pa.Table | str:
     except ShardError as error:
         return str(error)
     except FileNotFoundError:
-        return f"{path} is gone; reload the page."
+        return f'{path} went while it was read; press "{RELOAD}" when it comes to the top of the page.'
 
 
 class _Numbers:

@@ -18,6 +18,7 @@ from tasks.view.verdicts import Given, book_of, told
 from tasks.view.words import part_figures, part_name
 
 _VERDICTS: dict[str, Judgement] = {"a": "accept", "r": "reject", "f": "flag"}
+_NEED_LABEL = (*_VERDICTS, "A", "n")
 _COLOURS = {"accept": "positive", "reject": "negative", "flag": "warning"}
 
 
@@ -77,6 +78,12 @@ class JudgePanel:
             self._part = PART_NAMES[0]
         await self._refresh()
 
+    def clear(self) -> None:
+        """Shows nobody: there is no label to judge."""
+        self._label, self._message.text = None, ""
+        for row in self._rows.values():
+            row.show("", [])
+
     async def on_key(self, key: str) -> None:
         """Obeys a key, if it is one of those here."""
         label = self._label
@@ -84,6 +91,12 @@ class JudgePanel:
             return
         if key in "1234" and len(key) == 1:
             self._select(PART_NAMES[int(key) - 1])
+        if self._view.opened.read_only:
+            return
+        if key == "u":  # Of whomever it was.
+            await self._undo()
+        elif label is None and key in _NEED_LABEL:
+            self._message.text = "there is no label to judge here"
         if label is None or self._why_not(label):
             return
         if key in _VERDICTS:
@@ -92,8 +105,6 @@ class JudgePanel:
             valid: dict[Part, Judgement] = {part: "accept" for part in PART_NAMES if label.row[f"{part}_valid"]}
             if valid and await self._give(label, valid):
                 await self._next_person()
-        elif key == "u":
-            await self._undo()
         elif key == "n":
             self._is_noting = True
             self._note.run_method("focus")
@@ -152,7 +163,8 @@ class JudgePanel:
         self._done.pop()
         await self._go_to(last.sample_id)
         self._select(last.part)
-        await self._refresh()
+        if self._label is not None:
+            await self._refresh()
         if not is_back:
             self._message.text = "not undone: you have judged this part again, or taken that back, outside this page"
 

@@ -27,7 +27,7 @@ _PREFETCH_S, _READY_S = 0.2, 0.5
 
 async def person_page(view: View, index: LabelIndex, query: Query) -> None:
     """Shows a person of those that the query shows, in their order; without an id the first of them."""
-    order = await asyncio.to_thread(view.order, query)
+    order = await asyncio.to_thread(view.order, index, query)
     number = index.number(query.id) if query.id else int(order[0]) if len(order) else None
     if number is None:
         ui.label(f"There is nobody {query.id!r} here." if query.id else "There is nobody to be shown.")
@@ -43,6 +43,8 @@ class PersonPage:
     def __init__(self, view: View, index: LabelIndex, query: Query, order: np.ndarray) -> None:
         self._view, self._index, self._query, self._order = view, index, query, order
         self._number, self._layer = -1, LAYERS[0]
+        self._is_read = False
+        """Whether there is a label of whom is looked at; without one there are no pictures either."""
         self._in_turn = asyncio.Lock()
         """Keys are obeyed one after the other, however fast they come."""
         with ui.row().classes("items-center gap-2"):
@@ -88,13 +90,11 @@ class PersonPage:
         self._number = number
         try:
             label = await asyncio.to_thread(pictures.label, self._index, number)
-        except ValueError as error:
-            self._problem.text = str(error)
+        except (ValueError, OSError) as error:
+            self._show_none(str(error))
             return
-        row = label.row
-        place = np.flatnonzero(self._order == number)
-        self._place.text = f"{place[0] + 1 if len(place) else '-'} of {len(self._order):,}"
-        self.name(row["sample_id"])
+        row, self._is_read = label.row, True
+        self._show_place(row["sample_id"])
         self._lines.text = "\n".join(state_lines(row))
         self._commands.text = "\n".join(commands(self._view.opened, label))
         self._figures.text = "\n".join(figure_lines(row))
@@ -106,7 +106,30 @@ class PersonPage:
             await self._show_pictures(label)
         else:
             self._waiting.activate()
-        ui.navigate.history.replace(self._query.url("/person", id=row["sample_id"]))
+
+    def _show_place(self, sample_id: str) -> None:
+        """Says who is looked at, on the page and in its address."""
+        place = np.flatnonzero(self._order == self._number)
+        self._place.text = f"{place[0] + 1 if len(place) else '-'} of {len(self._order):,}"
+        self.name(sample_id)
+        ui.navigate.history.replace(self._query.url("/person", id=sample_id))
+
+    def _show_none(self, problem: str) -> None:
+        """Shows somebody without a label to be read: who it is and what is wrong, and nothing of whoever was before."""
+        self._is_read = False
+        self._waiting.deactivate()
+        self._show_place(self._index.rows([self._number])[0]["sample_id"])
+        self._judge.clear()
+        self._correct.clear()
+        self._begin.visible = False
+        for text in (self._lines, self._commands, self._figures):
+            text.text = ""
+        self._problem.text = problem
+        self._set_layer(self._layer)
+        for crop in self._crops.values():
+            crop.show("", "no label")
+        self._scene.clear()
+        self._prefetch.clear()
 
     async def _show_pictures(self, label: Label) -> None:
         """Points the pictures to those of the label; whoever has no photo keeps the rest of the page."""
@@ -114,12 +137,14 @@ class PersonPage:
         problem, seen = await asyncio.to_thread(pictures.look, self._view, row)
         if number != self._number:
             return
-        self._problem.text = problem
-        self._set_layer(self._layer)
+        fault = pictures.fault(self._view)
+        self._problem.text = "\n".join(filter(None, (problem, fault)))
+        self._set_layer("keypoints" if fault and self._layer == "overlay" else self._layer)
         for part, crop in self._crops.items():
-            crop.show(self._media(f"{part}.jpg") if part in seen and not problem else "")
+            is_shown = part in seen and not problem and not fault
+            crop.show(self._media(f"{part}.jpg") if is_shown else "", "no body" if fault else "not seen")
         self._scene.clear()
-        if "body" in seen:
+        if "body" in seen and not fault:
             with self._scene:
                 self._scene.gltf(self._media(MESH)).rotate(np.pi / 2, 0, 0)
             self._scene.move_camera(x=0, y=-1.9, z=0.1, look_at_x=0, look_at_y=0, look_at_z=0, duration=0)
@@ -141,14 +166,17 @@ class PersonPage:
     async def _when_ready(self) -> None:
         if pictures.is_ready(self._view):
             self._waiting.deactivate()
-            await self.show(self._number)
+            async with self._in_turn:
+                await self.show(self._number)
 
     def _media(self, what: str) -> str:
         return media_url(self._index.stamp, self._number, what)
 
     def _set_layer(self, name: str) -> None:
         self._layer = name
-        self._large.props["src"], self._large.props["alt"] = self._media(f"{name}.jpg"), name
+        self._large.visible = self._is_read
+        self._large.props["src"] = self._media(f"{name}.jpg") if self._is_read else ""
+        self._large.props["alt"] = name
         self._large.update()
         for own, button in self._layers.items():
             button.props(f"color={'primary' if own == name else 'grey'}")
@@ -220,9 +248,9 @@ class _Crop:
             self._text = ui.label().style("position:absolute;left:6px;top:4px;font-size:12px;background:#ffffffb0")
         self._part = part.replace("_", " ")
 
-    def show(self, address: str) -> None:
-        """A picture, or none."""
+    def show(self, address: str, why_none: str) -> None:
+        """A picture, or why there is none."""
         self._image.visible = bool(address)
         self._image.props["src"] = address
         self._image.update()
-        self._text.text = self._part if address else f"{self._part}: not seen"
+        self._text.text = self._part if address else f"{self._part}: {why_none}"

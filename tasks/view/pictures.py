@@ -51,6 +51,11 @@ def is_ready(view: View) -> bool:
     return known is not None and known.is_warm
 
 
+def fault(view: View) -> str:
+    """Why there is no body, so that what needs one is not shown; empty if there is one."""
+    return drawings(view).fault
+
+
 def drawings(view: View) -> Drawings:
     """Those of what is looked at; one a process, since they share the body and their caches."""
     with _LOCK:

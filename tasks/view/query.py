@@ -125,4 +125,4 @@ def _range(name: str, text: str) -> tuple[float, float]:
 
 
 def _end(value: float) -> str:
-    return "" if math.isinf(value) else f"{value:g}"
+    return "" if math.isinf(value) else repr(float(value)).removesuffix(".0")  # All digits: it is read again.

@@ -33,6 +33,8 @@ _HEADERS = (
 """Of every answer: nothing is loaded from elsewhere, and nobody else frames or embeds it."""
 MIN_TOKEN = 16
 """Characters."""
+_PORTS = {"http": 80, "https": 443}
+"""Those that addresses leave out."""
 
 
 def is_loopback(host: str) -> bool:
@@ -40,7 +42,7 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"
 
 
 def allowed_origins(host: str, port: int, others: list[str], token: str | None) -> frozenset[str]:
@@ -63,17 +65,33 @@ def allowed_origins(host: str, port: int, others: list[str], token: str | None) 
             "leave the host out and forward the port (ssh -L 8080:127.0.0.1:8080)"
         )
     names = {host, "localhost", "127.0.0.1", "::1"} if is_loopback(host) else {host}
-    origins = {f"http://{_bracketed(name)}:{port}" for name in names}
+    origins = {origin for name in names for origin in _spellings("http", name, port)}
     for other in others:
-        parts = urlsplit(other)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
-            raise ValueError(f"--origin {other}: expected scheme, host and port, such as http://localhost:9000")
-        origins.add(f"{parts.scheme}://{parts.netloc.lower()}")
+        try:
+            parts = urlsplit(other)
+            is_origin = parts.scheme in _PORTS and parts.hostname and "@" not in parts.netloc
+            if not is_origin or parts.path.strip("/") or parts.query:
+                raise ValueError
+            origins |= _spellings(parts.scheme, parts.hostname or "", parts.port)
+        except ValueError:
+            message = f"--origin {other}: expected scheme, host and port, such as http://localhost:9000"
+            raise ValueError(message) from None
     if host in ("0.0.0.0", "::") and not others:
         raise ValueError(
             f"--host {host} is every address of this machine: say by --origin http://NAME:{port} which one"
         )
     return frozenset(origins)
+
+
+def page_address(host: str, port: int, token: str | None) -> str:
+    """Where the pages are, with the token that is asked for."""
+    return f"http://{_bracketed(host)}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
+
+
+def _spellings(scheme: str, host: str, port: int | None) -> set[str]:
+    """An origin as requests name it: in small letters, by browsers without the port that goes with the scheme."""
+    bare = f"{scheme}://{_bracketed(host.lower())}"
+    return {bare, f"{bare}:{_PORTS[scheme]}"} if port in (None, _PORTS[scheme]) else {f"{bare}:{port}"}
 
 
 def _bracketed(host: str) -> str:

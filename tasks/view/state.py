@@ -69,7 +69,7 @@ class View:
         self.progress = (0, 0)
         """Shards read, of how many, while the index is made."""
         self.fault = ""
-        """Why there is no index."""
+        """Why the labels could not be read the last time; empty if they could."""
         self._reading, self._ordering = threading.Lock(), threading.Lock()
         self._orders: OrderedDict[tuple[str, Query], np.ndarray] = OrderedDict()
         self._looked, self._has_changed = time.monotonic(), False
@@ -101,22 +101,24 @@ class View:
     def _tell(self, done: int, total: int) -> None:
         self.progress = done, total
 
-    def has_changed(self) -> bool:
-        """Whether the labels are no longer those that were indexed; looked at every ten seconds at most."""
+    def has_changed(self, shown: LabelIndex) -> bool:
+        """Whether the labels are no longer those that a page shows; files are looked at every ten seconds at most."""
         index = self.index
-        if index is not None and not self._has_changed and time.monotonic() - self._looked > _LOOK_SECONDS:
+        if index is None or index.stamp != shown.stamp:
+            return True
+        if not self._has_changed and time.monotonic() - self._looked > _LOOK_SECONDS:
             self._looked = time.monotonic()
             self._has_changed = not index.is_current()
         return self._has_changed
 
-    def order(self, query: Query) -> np.ndarray:
-        """Numbers of the rows that a query shows, in order, not to be changed.
+    def order(self, index: LabelIndex, query: Query) -> np.ndarray:
+        """Numbers of the rows of an index that a query shows, in order, not to be changed.
+
+        A page asks for those of the index that it was built with: another page may have had the labels read again.
 
         Raises:
             ValueError: The audit that the query names is none, or there is nothing to draw from.
         """
-        index = self.index
-        assert index is not None
         key = index.stamp, query.order
         with self._ordering:
             if key in self._orders:

@@ -147,7 +147,7 @@ class _Table:
     async def show(self) -> None:
         """Puts the rows of the query on the page, unless another query has come in the meantime."""
         query = self._query
-        rows = await asyncio.to_thread(self._view.order, query)
+        rows = await asyncio.to_thread(self._view.order, self._index, query)
         if query is not self._query:
             return
         pages = max(1, -(-len(rows) // query.rows))

@@ -179,6 +179,14 @@ def test_an_address_and_back(index):
         assert again.order == Query.parse(parse_qsl(query.url("/")[2:], keep_blank_values=True), LABELS).order
 
 
+def test_an_address_keeps_every_digit_of_a_figure():
+    ends = [1234567.0, 0.1 + 0.2, -0.0, 1e-9, 1e300, -123456.789, *np.random.default_rng(0).normal(0, 1e6, 50)]
+    for low, high in itertools.pairwise([-np.inf, *ends, np.inf]):
+        query = Query(ranges=(("reproj_rel", low, high),))
+        assert Query.parse(parse_qsl(query.url("/")[2:]), LABELS) == query
+    assert Query(ranges=(("reproj_rel", 3.0, 0.5),)).url("/") == "/?reproj_rel=3..0.5"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("face_valid", "1"), ("body_quality", "0.3"), ("body_quality", "nan.."), ("page", "0"), ("page", "-1"),

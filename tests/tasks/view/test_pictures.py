@@ -72,6 +72,20 @@ def test_layers_differ_where_the_person_is(view):
         assert not changed[:20, :20].any()
 
 
+def test_without_a_body_there_are_photos_and_keypoints_and_a_sentence(rendered, tmp_path):
+    config = opened(rendered, tmp_path).opened.config
+    body = replace(config.body_model, path=str(tmp_path / "nowhere"))
+    view = opened(rendered, tmp_path, config=replace(config, body_model=body))
+    pictures.warm(view)
+    assert pictures.is_ready(view)
+    assert "nowhere" in pictures.fault(view)
+    for name in ("photo", "keypoints", "whole"):
+        assert pictures.media(view, view.index, 0, f"{name}.jpg")
+    for what in ("overlay.jpg", MESH):
+        with pytest.raises(ValueError, match="nowhere"):
+            pictures.media(view, view.index, 0, what)
+
+
 @pytest.mark.parametrize(("part", "points"), [("left_hand", LEFT_HAND), ("right_hand", RIGHT_HAND)])
 def test_a_crop_is_of_its_own_hand(row, part, points):
     assert KEYPOINT_NAMES[points.start].startswith(part)

@@ -1,10 +1,11 @@
 """What other sites, other hosts and other machines may not ask, at every kind of route."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 
-from tasks.view.security import Guard, allowed_origins, is_loopback
+from tasks.view.security import Guard, allowed_origins, is_loopback, page_address
 
 PATHS = ("/", "/person", "/media/0/0/photo.jpg", "/_nicegui_ws/socket.io/")
 OWN = "http://127.0.0.1:8080"
@@ -95,7 +96,33 @@ def test_a_forwarded_port_is_named_by_an_origin():
     assert asked(host="localhost:9001", origin="http://localhost:9001", origins=origins)[0] == 400
 
 
+@pytest.mark.parametrize(
+    ("port", "others", "opened"),
+    [(80, [], "http://127.0.0.1"), (80, [], "http://localhost:80"),
+     (8080, ["https://V.example:443"], "https://v.example"), (8080, ["https://v.example"], "https://v.example:443"),
+     (8080, ["http://V.example:9000"], "http://v.example:9000"), (8080, ["http://[::1]:9000"], "http://[::1]:9000")],
+)  # fmt: skip
+def test_an_address_is_known_as_browsers_spell_it(port, others, opened):
+    origins = allowed_origins("127.0.0.1", port, others, None)
+    assert asked(host=urlsplit(opened).netloc, origin=opened, origins=origins)[0] == 200
+
+
+def test_a_host_is_known_in_any_letters():
+    origins = allowed_origins("Box.Example", 8080, [], TOKEN)
+    assert asked(host="Box.Example:8080", origin="http://box.example:8080", origins=origins)[0] == 200
+    assert allowed_origins("LocalHost", 8080, [], None) == allowed_origins("localhost", 8080, [], None)
+
+
 TOKEN = "0123456789abcdef"
+
+
+def test_the_printed_address_lets_in_with_any_token():
+    for token in (TOKEN, "a+b&c=d#e%20f/g?h;i"):
+        address = urlsplit(page_address("::1", 8080, token))
+        assert (address.netloc, address.path, address.fragment) == ("[::1]:8080", "/", "")
+        status, fields = asked(query=address.query, token=token)
+        assert status == 303
+        assert asked(cookie=fields["set-cookie"].partition(";")[0], token=token)[0] == 200
 
 
 def test_a_token_is_asked_for_at_every_route():
@@ -130,6 +157,7 @@ def test_a_token_leads_to_no_other_host():
     [("192.168.0.5", [], None, "--token"), ("0.0.0.0", [], None, "--token"), ("0.0.0.0", [], TOKEN, "--origin"),
      ("127.0.0.1", [], "short", "at least 16"), ("127.0.0.1", ["evil.example"], None, "expected scheme"),
      ("127.0.0.1", ["http://a/b"], None, "expected scheme"), ("127.0.0.1", ["*"], None, "expected scheme"),
+     ("127.0.0.1", ["http://a:b"], None, "expected scheme"), ("127.0.0.1", ["http://a@b"], None, "expected scheme"),
      ("::", [], None, "--token"), ("localhost.evil.example", [], None, "--token")],
 )  # fmt: skip
 def test_what_others_could_reach_is_refused(host, origins, token, said):
