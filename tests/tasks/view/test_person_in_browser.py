@@ -179,6 +179,8 @@ def test_a_keypoint_is_dragged_and_the_person_fitted_again(person, project):
     person.mouse.move(x + 30, y - 12, steps=4)
     person.mouse.up()
     person.get_by_text("moved: ").wait_for()
+    person.keyboard.press("j")
+    person.get_by_text("keep (s) or discard (Esc) first").wait_for()
     person.keyboard.press("e")
     person.get_by_text("fitted again in").wait_for()
     kept_picture(person, "view_correct")
