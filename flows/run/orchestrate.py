@@ -22,7 +22,9 @@ from flows.run.shard_task import NotPrepared, load_estimators, lost_shard, not_r
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
+from tasks.annotate.plan.shared_plan import OpenPlan
 from tasks.annotate.provenance import step_config
+from tasks.annotate.run.claims import plans_held
 from tasks.annotate.run.publish import publish
 from tasks.annotate.run.run_journal import RunJournal
 from tasks.annotate.run.running import held_datasets
@@ -81,12 +83,8 @@ def run(
     with held_datasets(workspace, config, datasets, replace=replace):
         if config.run.task_runner == "threads":
             load_estimators(config)  # So does a file of another network; the threads then share what was loaded.
-        if not replace:
-            check_places(datasets, workspace)
-        listings = [list_dataset(dataset, workspace, config, anew=replace) for dataset in datasets]
-        if replace:
-            _set_datasets_aside(datasets, workspace, log)
-        plans = [plan_dataset(listing, workspace, config, origin) for listing in listings]
+        with plans_held([dataset.group for dataset in datasets], workspace):
+            plans = _plans(datasets, workspace, config, origin, log, replace=replace)
         for plan in plans:
             log.info("%s: %s; %s", "/".join(plan.shards.group), plan.summary, counted(len(plan.shards), "shard"))
         shards = select_shards(plans, only)
@@ -121,6 +119,28 @@ def check_backends(config: AnnotateConfig) -> None:
     """Ends a run whose backends or body model are not there before any shard."""
     for step in STEPS:
         step_config(step, config)
+
+
+def _plans(
+    datasets: Sequence[Dataset],
+    workspace: Workspace,
+    config: AnnotateConfig,
+    origin: Origin,
+    log: logging.Logger | logging.LoggerAdapter,
+    *,
+    replace: bool,
+) -> list[DatasetPlan]:
+    """Lists all data sets, and refuses those that cannot be annotated; then plans them."""
+    begun = [OpenPlan.begin(workspace, dataset.group, anew=replace) for dataset in datasets]
+    if not replace:
+        check_places(datasets, workspace)
+    listings = [list_dataset(dataset, workspace, config, anew=replace) for dataset in datasets]
+    if replace:
+        _set_datasets_aside(datasets, workspace, log)
+    plans = [plan_dataset(listing, workspace, config, origin) for listing in listings]
+    for opened, plan in zip(begun, plans, strict=True):
+        opened.finish(plan)
+    return plans
 
 
 def _set_datasets_aside(

@@ -22,9 +22,8 @@ from flows.run.runners import Summaries
 from flows.run.shard_task import annotate_claimed, not_run
 from tasks.annotate.datasets import find_datasets
 from tasks.annotate.look.status import recorded_failures
-from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.shared_plan import shared_plan
-from tasks.annotate.run.claims import Claims, claims_of
+from tasks.annotate.run.claims import Claims, claims_of, plans_held
 from tasks.annotate.run.publish import publish
 from tasks.annotate.run.run_journal import RunJournal
 from tasks.annotate.run.running import held_datasets
@@ -94,11 +93,10 @@ def work(
     with held_datasets(workspace, config, datasets) as shared:
         plans = []
         for dataset in datasets:
-            with claims.held(f"{'/'.join(dataset.group)}/plan", wait=True):
+            with plans_held([dataset.group], workspace):
                 is_shared = dataset.group in shared
                 if not is_shared:
                     sweep(config)
-                    check_places([dataset], workspace)
                 plans.append(shared_plan(dataset, workspace, config, origin, is_shared=is_shared))
             log.info("%s: %s; %s", "/".join(dataset.group), plans[-1].summary, counted(len(plans[-1].shards), "shard"))
         shards = ManyShards(tuple(plan.shards for plan in plans))

@@ -120,7 +120,9 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     )
 
 
-def plan_dataset(listing: Listing, workspace: Workspace, config: AnnotateConfig, origin: Origin) -> DatasetPlan:
+def plan_dataset(
+    listing: Listing, workspace: Workspace, config: AnnotateConfig, origin: Origin, *, is_own: bool = True
+) -> DatasetPlan:
     """Lists the rest of a data set and writes one plan file a shard; files that are as they should be stay untouched.
 
     A photo stays in its shard (see ``Membership``): new ones open new shards, and the shard of one that vanished is
@@ -135,6 +137,10 @@ def plan_dataset(listing: Listing, workspace: Workspace, config: AnnotateConfig,
         workspace: Where files are.
         config: All settings.
         origin: Where they came from, for the record of the data set.
+        is_own: Whether this machine made the plan that there was; of another's nothing is set aside.
+
+    Raises:
+        ValueError: A photo of a plan that another machine made is not here.
     """
     dataset, inventory = listing.dataset, listing.inventory
     manifest, problem = dataset.manifest, _unlisted(dataset.manifest, inventory)
@@ -153,10 +159,16 @@ def plan_dataset(listing: Listing, workspace: Workspace, config: AnnotateConfig,
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
     if vanished := sum(members.missing.values()):
+        if not is_own:
+            raise ValueError(
+                f"data set {manifest.id}: {counted(vanished, 'photo')} of the plan that another machine made cannot be "
+                f"found in {manifest.root_text}; copy all photos here (rsync -a), or, if they are gone for good, run "
+                "pear annotate, which sets their labels aside"
+            )
         log.warning("%s: %s gone; their rows go with them", manifest.id, counted(vanished, "planned photo"))
     shards = SplitShards(manifest.id, manifest.split, sorted(planned))
     write_refused(workspace, dataset.group, listing.refused)
-    if aside := set_shards_aside(workspace, dataset.group, shards):  # So that no person occurs twice.
+    if is_own and (aside := set_shards_aside(workspace, dataset.group, shards)):  # So that no person occurs twice.
         log.warning("%s, no longer planned: %s", "/".join(dataset.group), aside)
     problem = " ".join(filter(None, [problem, _not_seen(manifest, unseen)]))
     return DatasetPlan(manifest=manifest, shards=shards, summary=inventory.summary, problem=problem)

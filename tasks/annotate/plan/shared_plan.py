@@ -12,9 +12,11 @@ from pathlib import Path
 from datasets_manifest.files import write_text
 from datasets_manifest.settings import read_settings
 from tasks.annotate.datasets import Dataset
+from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
+from tasks.annotate.plan.stored_plan import StoredPlan
 from tasks.annotate.settings import AnnotateConfig, Origin
-from tasks.annotate.workspace import SplitShards, Workspace, shard_paths
+from tasks.annotate.workspace import Group, SplitShards, Workspace, shard_paths
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +29,41 @@ class _Planned:
     """As ``DatasetPlan.problem``."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenPlan:
+    """A plan that is being made; whoever is killed meanwhile leaves none that seems whole."""
+
+    path: Path
+    """Of ``planned.json``."""
+    stored: StoredPlan
+    """The same in the store."""
+    is_own: bool
+    """Whether there was no plan of another machine that was not followed here yet."""
+
+    @classmethod
+    def begin(cls, workspace: Workspace, group: Group, *, anew: bool = False) -> OpenPlan:
+        """Begins with the plan that lies in the store; ``anew``: with none."""
+        path, stored = _path(workspace, group), StoredPlan(workspace, group)
+        was_made_here = path.is_file()
+        path.unlink(missing_ok=True)
+        is_other = not anew and stored.fetch()
+        return cls(path=path, stored=stored, is_own=not stored.is_there or (was_made_here and not is_other))
+
+    def finish(self, plan: DatasetPlan) -> None:
+        """Gives the plan to others: first to other machines, so that no worker here goes by one that they lack."""
+        self.stored.put()
+        said = asdict(_Planned(summary=plan.summary, problem=plan.problem))
+        write_text(self.path, json.dumps(said, indent=2) + "\n")
+
+
+def _path(workspace: Workspace, group: Group) -> Path:
+    return workspace.record_path(group).with_name("planned.json")
+
+
 def shared_plan(
     dataset: Dataset, workspace: Workspace, config: AnnotateConfig, origin: Origin, *, is_shared: bool
 ) -> DatasetPlan:
-    """The plan of a data set, for a caller whom nobody else plans beside.
+    """The plan of a data set, for a caller who holds its claim (``plans_held``).
 
     Args:
         dataset: What is planned.
@@ -41,17 +74,20 @@ def shared_plan(
             is listed anew, as by any run.
 
     Raises:
-        ValueError: As by ``list_dataset``.
+        ValueError: As by ``list_dataset`` and ``check_places``; or labels in a store are there without their plan, or
+            photos of a plan of another machine are not.
     """
-    path = workspace.record_path(dataset.group).with_name("planned.json")
-    found = _read(path) if is_shared else None
+    found = _read(_path(workspace, dataset.group)) if is_shared else None
     if found is not None:
         indices = sorted(shard.index for shard, _ in shard_paths(workspace.work.joinpath("plan", *dataset.group)))
         shards = SplitShards(dataset.manifest.id, dataset.manifest.split, indices)
         return DatasetPlan(manifest=dataset.manifest, shards=shards, summary=found.summary, problem=found.problem)
-    path.unlink(missing_ok=True)  # Whoever is killed while planning leaves no plan that seems whole.
-    plan = plan_dataset(list_dataset(dataset, workspace, config), workspace, config, origin)
-    write_text(path, json.dumps(asdict(_Planned(summary=plan.summary, problem=plan.problem)), indent=2) + "\n")
+    begun = OpenPlan.begin(workspace, dataset.group)
+    begun.stored.check_unplanned()
+    if not is_shared:
+        check_places([dataset], workspace)
+    plan = plan_dataset(list_dataset(dataset, workspace, config), workspace, config, origin, is_own=begun.is_own)
+    begun.finish(plan)
     return plan
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from tasks.annotate.run.object_claims import ObjectClaims
-from tasks.annotate.workspace import Workspace
+from tasks.annotate.workspace import Group, Workspace
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,16 @@ def claims_of(workspace: Workspace) -> Claims:
     if not isinstance(workspace.labels, Path):  # Those who share labels in a store need share no disk.
         return ObjectClaims(workspace.labels / ".claims")
     return LockedFiles(workspace.work / "claims")
+
+
+@contextmanager
+def plans_held(groups: Iterable[Group], workspace: Workspace) -> Iterator[None]:
+    """Nobody else plans these for as long as the block lasts."""
+    claims = claims_of(workspace)
+    with ExitStack() as held:
+        for group in sorted(groups):  # In one order, so that no two wait for each other.
+            held.enter_context(claims.held(f"{'/'.join(group)}/plan", wait=True))
+        yield
 
 
 class LockedFiles:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -74,8 +75,17 @@ def test_a_run_into_a_bucket(project, bucket):  # noqa: F811
     assert not [path.name for path in project.iterdir() if ":" in path.name]
     assert not list((project / "other").rglob("keypoints"))
 
-    # What is done stays; that is known by the journal, without it by metadata, without these by footers.
+    # The plan is there too: a worker with an empty folder finds all done.
     first = states(labels) | states(parts)
+    assert (project / "other/work/plan/photos/all/planned.json").is_file()
+    (project / "other/work").rename(project / "away")
+    assert pear("work", "photos", *settings)[0] == 0
+    assert states(labels) | states(parts) == first
+    assert not (project / "other/work/stale").exists()
+    shutil.rmtree(project / "other/work")
+    (project / "away").rename(project / "other/work")
+
+    # What is done stays; that is known by the journal, without it by metadata, without these by footers.
     for journal in sorted((project / "other/work/state").glob("*")):
         journal.unlink()
     assert "3 shards: 3 done, 0 to do" in pear("annotate", "photos", "--dry-run", *settings)[1]
