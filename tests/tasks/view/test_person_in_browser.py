@@ -155,15 +155,18 @@ def test_the_mesh_turns_and_stays_turned_after_a_verdict(person):
 
 
 def test_an_audit_goes_on_by_itself_and_its_verdicts_say_so(page, project):
-    page.goto(f"{page.address}/person?audit=0-3-body-valid")
+    page.goto(f"{page.address}/person?audit=-1-3-body-valid")
     page.wait_for_selector(".text-subtitle1")
     first = sample(page)
     page.keyboard.press("a")
     until(page, lambda page: sample(page) != first)
-    table = read_verdicts(project[1] / "reviews", audit="0-3-body-valid").table
+    table = read_verdicts(project[1] / "reviews", audit="-1-3-body-valid").table
     assert table.select(["sample_id", "part", "verdict"]).to_pylist() == [
         {"sample_id": first, "part": "body", "verdict": "accept"}
     ]
+    page.keyboard.press("u")
+    until(page, lambda page: sample(page) == first)
+    assert read_verdicts(project[1] / "reviews", audit="-1-3-body-valid").table.num_rows == 0
 
 
 def test_a_keypoint_is_dragged_and_the_person_fitted_again(person, project):
