@@ -1,6 +1,7 @@
 """The plan of a data set that several workers share: one of them makes it, those that come meanwhile wait for it.
 
 work/plan/<dataset>/<split>/planned.json    the plan beside it is whole; what its maker has to say of it
+work/plan/<dataset>/<split>/planned_before.json    the same of an earlier run
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ class OpenPlan:
     def begin(cls, workspace: Workspace, group: Group, *, anew: bool = False) -> OpenPlan:
         """Begins with the plan that lies in the store; ``anew``: with none."""
         path, stored = _path(workspace, group), StoredPlan(workspace, group)
-        was_made_here = path.is_file()
-        path.unlink(missing_ok=True)
+        known = [known for known in (path, _earlier(path)) if known.is_file()]
+        for one in known:
+            one.unlink()
+        was_made_here = bool(known)
         is_other = not anew and stored.fetch()
         return cls(path=path, stored=stored, is_own=not stored.is_there or (was_made_here and not is_other))
 
@@ -54,6 +57,17 @@ class OpenPlan:
         self.stored.put()
         said = asdict(_Planned(summary=plan.summary, problem=plan.problem))
         write_text(self.path, json.dumps(said, indent=2) + "\n")
+
+
+def set_plan_back(workspace: Workspace, group: Group) -> None:
+    """Makes a whole plan one of an earlier run, which no worker takes, for whoever comes to a data set first."""
+    path = _path(workspace, group)
+    if path.is_file():
+        path.replace(_earlier(path))
+
+
+def _earlier(path: Path) -> Path:
+    return path.with_name("planned_before.json")
 
 
 def _path(workspace: Workspace, group: Group) -> Path:
@@ -84,8 +98,7 @@ def shared_plan(
         return DatasetPlan(manifest=dataset.manifest, shards=shards, summary=found.summary, problem=found.problem)
     begun = OpenPlan.begin(workspace, dataset.group)
     begun.stored.check_unplanned()
-    if not is_shared:
-        check_places([dataset], workspace)
+    check_places([dataset], workspace)
     plan = plan_dataset(list_dataset(dataset, workspace, config), workspace, config, origin, is_own=begun.is_own)
     begun.finish(plan)
     return plan

@@ -12,7 +12,7 @@ from datasets_manifest.shards.store import write_shard
 from datasets_manifest.stores import delete, listed, place_of, put
 from tasks.annotate.datasets import Dataset, find_datasets
 from tasks.annotate.plan import plan as planning
-from tasks.annotate.plan.shared_plan import OpenPlan, shared_plan
+from tasks.annotate.plan.shared_plan import OpenPlan, set_plan_back, shared_plan
 from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
 from tasks.annotate.workspace import ShardRef, Workspace
 
@@ -124,6 +124,8 @@ def test_a_plan_that_is_begun_is_no_plan_that_others_take(machine):
     path = one.workspace.record_path(GROUP).with_name("planned.json")
     assert path.is_file()
     assert one.plan([*PHOTOS, "99.jpg"], is_shared=True).keys() == set(range(6))
+    set_plan_back(one.workspace, GROUP)
     assert OpenPlan.begin(one.workspace, GROUP).is_own
+    assert not OpenPlan.begin(one.workspace, GROUP).is_own
     assert not path.exists()
     assert one.plan([*PHOTOS, "99.jpg"], is_shared=True)[6] == ["99.jpg"]
