@@ -28,7 +28,7 @@ def work(
     ] = None,
     other_id: Annotated[str | None, typer.Option("--id", help="Annotate the data set under this id.")] = None,
 ) -> None:
-    """Do shards that are not done and that no other worker is at, until all are done; the first to end publishes.
+    """Do shards that are not done and that no other worker is at, until all are done and published.
 
     Start it as often as there are cores or GPUs, on any machine that sees the folders, with the same settings.
     """

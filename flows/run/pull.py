@@ -2,7 +2,7 @@
 
 Each goes through the shards from some place of its own and does those that are not done and nobody else is at. Then
 it waits for the shards of the others, and does those that their workers left by dying. So each worker ends when all is
-done, and the first to end publishes.
+done and published: the first to see it publishes, and the others wait for that, for it may be killed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flows.run.orchestrate import ReportedShard, check_backends, sweep
 from flows.run.progress import Progress
@@ -24,6 +24,7 @@ from tasks.annotate.datasets import find_datasets
 from tasks.annotate.look.status import recorded_failures
 from tasks.annotate.plan.shared_plan import shared_plan
 from tasks.annotate.run.claims import Claims, claims_of, plans_held
+from tasks.annotate.run.last_publication import LastPublication
 from tasks.annotate.run.publish import publish
 from tasks.annotate.run.run_journal import RunJournal
 from tasks.annotate.run.running import held_datasets
@@ -49,13 +50,13 @@ class Worked:
     shards: int
     """Shards that it did."""
     failed_shards: tuple[str, ...]
-    """Names of those of the run that lack a part, whoever tried."""
+    """Names of those that it tried and that lack a part."""
     result: RunResult | None
-    """What it published; None: another worker does."""
+    """What it published; None: another worker did."""
 
     @property
     def is_good(self) -> bool:
-        """Whether no shard lacks a part, and what was published counts as good."""
+        """Whether what it published counts as good, which lacks no part; of who did not, whether its own shards do."""
         return not self.failed_shards and (self.result is None or self.result.is_good)
 
     @property
@@ -64,7 +65,7 @@ class Worked:
         if self.result is not None:
             return self.result.sentence
         failed = f"; {counted(len(self.failed_shards), 'shard')} failed" * bool(self.failed_shards)
-        return f"{counted(self.shards, 'shard')} done here{failed}; another worker publishes."
+        return f"{counted(self.shards, 'shard')} done here{failed}; another worker has published."
 
 
 def work(
@@ -74,7 +75,7 @@ def work(
     *,
     origin: Origin,
 ) -> Worked:
-    """Does shards of the data sets of the settings until all are done, by whomever; publishes them if nobody else does.
+    """Does shards of the data sets of the settings until all are done, by whomever, and published.
 
     Args:
         config: All settings; of ``run``, those about workers do not matter.
@@ -104,18 +105,20 @@ def work(
         shown = display or Lines(log)
         progress = Progress(shards=len(shards), workers=1, block=1, log=log, display=shown, earlier=earlier)
         journal = RunJournal(workspace, saved_s=_SAVED_S)
+        last = LastPublication(workspace, [dataset.group for dataset in datasets])
         try:
-            _do_what_is_left(shards, workspace, config, claims, progress, journal)
+            failed = _do_what_is_left(shards, workspace, config, claims, progress, journal, last)
         finally:
             journal.save()
-        own, failed = progress.times.get(STEPS[-1]), tuple(sorted(progress.failed_shards))
-        with claims.held(_PUBLICATION, wait=False) as is_mine:
-            if not is_mine:
-                return Worked(shards=own.shards if own else 0, failed_shards=failed, result=None)
-            log.info("all parts are over; the report and the counts follow")
-            publication = publish(workspace, config, plans, shards, progress.times, origin)
-    result = result_of(publication, progress, plans, time.perf_counter() - started, config)
-    return Worked(shards=own.shards if own else 0, failed_shards=failed, result=result)
+        own = progress.times.get(STEPS[-1])
+        worked = Worked(shards=own.shards if own else 0, failed_shards=failed, result=None)
+        log.info("all parts are over; the report and the counts follow")
+        with claims.held(_PUBLICATION, wait=True):
+            if last.is_made:
+                return worked
+            with last.being_made():
+                publication = publish(workspace, config, plans, shards, progress.times, origin)
+    return replace(worked, result=result_of(publication, progress, plans, time.perf_counter() - started, config))
 
 
 def _do_what_is_left(
@@ -125,12 +128,15 @@ def _do_what_is_left(
     claims: Claims,
     progress: Progress,
     journal: RunJournal,
-) -> None:
-    """Returns when every shard is done or has failed, here or in another worker."""
+    last: LastPublication,
+) -> tuple[str, ...]:
+    """Returns when every shard is done or has failed, here or in another worker; gives the names of those that failed
+    here."""
     done = journal.done(shards, config)
     progress.skip(done)
     before = _failures_recorded(workspace)
     left = deque(shard for shard in shards if shard not in done)
+    own_failed: list[str] = []
     left.rotate(random.randrange(len(left) + 1))  # Workers that go on from one another seldom meet.
     for wait in (False, True):
         for _ in range(len(left)):
@@ -143,6 +149,10 @@ def _do_what_is_left(
                 failed = _failed_meanwhile(job, before.get(shard, {}))
                 handle = _Here(job) if failed is None else _Elsewhere(failed)
                 ReportedShard(job=job, handle=handle, progress=progress, journal=journal).wait()
+                if failed is None:
+                    last.look()
+                    own_failed += [shard.name] * (shard.name in progress.failed_shards)
+    return tuple(sorted(own_failed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ RAY = pytest.param(
 )
 PHOTOS = 4
 pytestmark = pytest.mark.timeout(900)
-DONE_ELSEWHERE = "done here; another worker publishes."
+DONE_ELSEWHERE = "done here; another worker has published."
 
 
 @pytest.fixture
@@ -125,7 +125,8 @@ def test_a_failed_shard_is_tried_by_one_worker_and_again_by_the_next_command(pro
     blocked.mkdir(parents=True)
     workers = [project.start("work", **{SECONDS: "0.3"}) for _ in range(2)]
     said = [worker.communicate(timeout=500) for worker in workers]
-    assert {worker.returncode for worker in workers} == {1}, said
+    published = [worker.returncode for worker, (out, _) in zip(workers, said, strict=True) if DONE_ELSEWHERE not in out]
+    assert published == [1], said
     assert sum(photo == "01.png" for _, photo in project.begun) == 1
     blocked.rmdir()
     code, again = project.run("work")
