@@ -1,7 +1,9 @@
 """The last publication: what a worker may end by is one of its data sets, begun after its own work, and over."""
 
 import pytest
+from local_s3 import bucket  # noqa: F401 (a fixture)
 
+from datasets_manifest.stores import listed, place_of
 from tasks.annotate.run.last_publication import LastPublication
 from tasks.annotate.workspace import Workspace
 
@@ -21,6 +23,15 @@ def test_one_that_was_begun_since_the_last_look_counts_when_it_is_over(workspace
     assert mine.is_made
     mine.look()
     assert not mine.is_made
+
+
+def test_workers_that_share_a_store_and_no_folder_know_of_each_other(tmp_path, bucket):  # noqa: F811
+    labels = place_of(f"{bucket}/labels")
+    mine, other = (LastPublication(Workspace(work=tmp_path / name, labels=labels), GROUPS) for name in "ab")
+    with other.being_made():
+        assert not mine.is_made
+    assert mine.is_made
+    assert list(listed(labels)) == []  # Readers of labels pass over it.
 
 
 def test_one_that_was_begun_before_lacks_what_was_done_meanwhile(workspace):
