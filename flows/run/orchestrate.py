@@ -131,8 +131,10 @@ def _plans(
     replace: bool,
 ) -> list[DatasetPlan]:
     """Lists all data sets, and refuses those that cannot be annotated; then plans them."""
-    begun = [OpenPlan.begin(workspace, dataset.group, anew=replace) for dataset in datasets]
     if not replace:
+        check_places(datasets, workspace)  # Before anything is changed.
+    begun = [OpenPlan.begin(workspace, dataset.group, anew=replace) for dataset in datasets]
+    if not replace and any(plan.stored.is_there for plan in begun):
         check_places(datasets, workspace)
     listings = [list_dataset(dataset, workspace, config, anew=replace) for dataset in datasets]
     if replace:

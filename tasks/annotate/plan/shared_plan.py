@@ -66,6 +66,13 @@ def set_plan_back(workspace: Workspace, group: Group) -> None:
         path.replace(_earlier(path))
 
 
+def set_plan_forth(workspace: Workspace, group: Group) -> None:
+    """Undoes it where nobody has begun a plan since, as of a run that was refused."""
+    path = _path(workspace, group)
+    if _earlier(path).is_file() and not path.is_file():
+        _earlier(path).replace(path)
+
+
 def _earlier(path: Path) -> Path:
     return path.with_name("planned_before.json")
 
@@ -96,9 +103,11 @@ def shared_plan(
         indices = sorted(shard.index for shard, _ in shard_paths(workspace.work.joinpath("plan", *dataset.group)))
         shards = SplitShards(dataset.manifest.id, dataset.manifest.split, indices)
         return DatasetPlan(manifest=dataset.manifest, shards=shards, summary=found.summary, problem=found.problem)
+    check_places([dataset], workspace)  # Before anything is changed.
     begun = OpenPlan.begin(workspace, dataset.group)
     begun.stored.check_unplanned()
-    check_places([dataset], workspace)
+    if begun.stored.is_there:
+        check_places([dataset], workspace)
     plan = plan_dataset(list_dataset(dataset, workspace, config), workspace, config, origin, is_own=begun.is_own)
     begun.finish(plan)
     return plan

@@ -18,7 +18,7 @@ from typing import Any
 from datasets_manifest.files import held_record
 from datasets_manifest.shards.footer import differing_settings
 from tasks.annotate.datasets import Dataset
-from tasks.annotate.plan.shared_plan import set_plan_back
+from tasks.annotate.plan.shared_plan import set_plan_back, set_plan_forth
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import Group, Workspace
@@ -89,4 +89,5 @@ def held_datasets(
             held.enter_context(held_record(workspace.work / "running" / name, record, check))
             if dataset.group not in shared:
                 set_plan_back(workspace, dataset.group)
+                held.callback(set_plan_forth, workspace, dataset.group)
         yield shared
