@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # What runs without stores runs without their packages.
 
 Place: TypeAlias = "Path | UPath"
 
-_PACKAGES = {"s3": "pip install 'pear-pipeline[s3]'", "gs": "pip install gcsfs"}
+_PACKAGES = {"s3": "pip install -e '.[s3]'", "gs": "pip install gcsfs"}
 """Kinds of stores, and what installs the package that reaches them."""
 _METADATA = {"s3": "Metadata", "gs": "metadata"}
 """What the argument of a put is called that an object's metadata are given by."""

@@ -13,27 +13,22 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.bar import display
-from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings, split_pairs
+from flows.cli.command_line import Params, Settings, command_log, has_server, one_sentence, parse_settings
+from flows.cli.given_settings import DataSets, Every, Fps, OtherId, Root, given_settings
 from flows.cli.stopping import stoppable
 
 _WAY_ON = "run the same command again to go on; what is finished is kept."
 
 
 def annotate(
-    datasets: Annotated[
-        list[str] | None, typer.Argument(help="Manifests, or photos and videos by path; default: the settings'.")
-    ] = None,
+    datasets: DataSets = None,
     params: Params = Path("params.yaml"),
     settings: Settings = None,
     shard: Annotated[list[str] | None, typer.Option(help="Only this shard, for example coco/val/00012.")] = None,
-    root: Annotated[list[str] | None, typer.Option(help="Folder of a data set: <id>=<folder>.")] = None,
-    every: Annotated[
-        int | None, typer.Option(help="frames.every: of videos named by their path every n-th frame.")
-    ] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="frames.fps: of these at most so many frames a second; 0: all.")
-    ] = None,
-    other_id: Annotated[str | None, typer.Option("--id", help="Annotate the data set under this id.")] = None,
+    root: Root = None,
+    every: Every = None,
+    fps: Fps = None,
+    other_id: OtherId = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Begin anew; what there is of the data sets goes to work/stale.")
     ] = False,
@@ -45,9 +40,7 @@ def annotate(
     With a server up (`pear up`) the run shows in its UI, else it runs in this process alone.
     """
     with stoppable(_WAY_ON), one_sentence():
-        overrides = given_settings(
-            datasets, params, settings, root, other_id, {"frames.every": every, "frames.fps": fps}
-        )
+        overrides = given_settings(datasets, params, settings, root, other_id, every, fps)
         if dry_run:
             _tell(params, overrides)
             raise typer.Exit
@@ -58,32 +51,6 @@ def annotate(
     raise typer.Exit(0 if ok else 1)
 
 
-def given_settings(
-    datasets: Sequence[str] | None,
-    params: Path,
-    settings: list[str] | None,
-    root: list[str] | None,
-    other_id: str | None,
-    frames: dict[str, float | None],
-) -> dict[str, Any]:
-    """What a command line replaces in the settings file.
-
-    Raises:
-        ValueError: It contradicts itself, or names a data set that the run does not have.
-    """
-    overrides = parse_settings(settings, params)
-    roots = split_pairs(root, "--root", "my_photos=photos")
-    overrides |= {f"roots.{name}": folder for name, folder in roots.items()}
-    if datasets:
-        overrides["datasets"] = list(datasets)
-    overrides |= _frames(params, overrides, frames)
-    if other_id is not None:
-        overrides["ids"] = {_only(datasets): other_id}
-    if roots:
-        _check_ids(list(roots), params, overrides)
-    return overrides
-
-
 def _tell(params: Path, overrides: dict[str, Any]) -> None:
     """Says what a run would do."""
     from tasks.annotate.run.forecast import forecast
@@ -91,42 +58,6 @@ def _tell(params: Path, overrides: dict[str, Any]) -> None:
 
     for line in forecast(Origin.of(params, overrides)):
         typer.echo(line)
-
-
-def _frames(params: Path, overrides: dict[str, Any], chosen: dict[str, float | None]) -> dict[str, Any]:
-    """Settings for the frames of videos, which a manifest has for itself."""
-    from datasets_manifest.named_sources import is_manifest
-    from tasks.annotate.settings import load_config
-
-    stated = {name: value for name, value in chosen.items() if value is not None}
-    is_stated = bool(stated) or any(name.partition(".")[0] == "frames" for name in overrides)
-    sources = load_config(params, overrides).datasets if is_stated else ()
-    if manifests := [source for source in sources if is_manifest(source)]:
-        raise ValueError(
-            "--every, --fps and --set frames are for videos named by their path; which frames "
-            f"{', '.join(manifests)} has, the manifest says itself (layout.frames)"
-        )
-    return stated
-
-
-def _check_ids(named: list[str], params: Path, overrides: dict[str, Any]) -> None:
-    """Refuses the root of a data set that the run does not have: with a slip in the id it would go unused."""
-    from datasets_manifest.manifest import load_manifest
-    from tasks.annotate.settings import load_config
-
-    ids = [load_manifest(source).id for source in load_config(params, overrides).datasets]
-    for name in named:
-        if name not in ids:
-            raise ValueError(f"--root {name}: this run has no data set of that id; it has {', '.join(ids)}")
-
-
-def _only(datasets: Sequence[str] | None) -> str:
-    """The id of the one data set that is named."""
-    from datasets_manifest.manifest import load_manifest
-
-    if datasets is None or len(datasets) != 1:
-        raise ValueError(f"--id is the id of one data set; name it, got {', '.join(datasets or []) or 'none'}")
-    return load_manifest(datasets[0]).id
 
 
 def _run(

@@ -16,6 +16,9 @@ from flows.cli.command_line import Params, Settings, command_log, one_sentence, 
 from flows.cli.review import Reviews, logged_in
 from flows.cli.stopping import stoppable
 
+_PARAMS = Path("params.yaml")
+"""Settings that may be absent: labels and predictions are looked at without any."""
+
 
 def view(
     labels: Annotated[
@@ -37,7 +40,7 @@ def view(
     origin: Annotated[
         list[str] | None, typer.Option(help="Other address of the page, as of a forwarded port: http://localhost:9000.")
     ] = None,
-    params: Params = Path("params.yaml"),
+    params: Params = _PARAMS,
     settings: Settings = None,
 ) -> None:
     """Look at all people in the browser: a table, each person's photo and mesh; accept, reject or flag by keys."""
@@ -54,7 +57,8 @@ def view(
             from tasks.view.app import view_app
         except ImportError as error:
             raise ValueError(f"pear view needs more packages ({error.name}): pip install -e '.[view]'") from error
-        origin_of = Origin.of(params, parse_settings(settings, params)) if params.is_file() else None
+        is_stated = params != _PARAMS or settings
+        origin_of = Origin.of(params, parse_settings(settings, params)) if is_stated or params.is_file() else None
         config = AnnotateConfig() if origin_of is None else origin_of.config()
         folder = placed(labels) if labels is not None else placed(config.output.labels)
         if not folder.is_dir():
@@ -71,16 +75,31 @@ def view(
             read_only=read_only,
             roots={name: placed(path) for name, path in split_pairs(root, "--root", "my_photos=photos").items()},
         )
-        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+        with _listening(host, port) as listening:
             port = listening.getsockname()[1]
             app = view_app(View(opened), origins=allowed_origins(host, port, origin or [], token), token=token)
-            address = page_address(host, port, token)
+            address = page_address(host, port, origin or [], token)
             typer.echo(f"{folder}: {address}   (Ctrl-C ends it)")
             if open_page:
                 threading.Timer(1.0, webbrowser.open, [address]).start()
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
             logging.getLogger("uvicorn.error").addFilter(_is_of_interest)
             server.run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """The door of the server.
+
+    Raises:
+        ValueError: Somebody else has it, or the machine has no such address.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(
+            f"port {port} of {host} cannot be had ({reason}); say --port 0 for any that is free"
+        ) from error
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:

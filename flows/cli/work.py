@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from flows.cli.annotate import given_settings
 from flows.cli.bar import display
 from flows.cli.command_line import Params, Settings, command_log, one_sentence
+from flows.cli.given_settings import DataSets, Every, Fps, OtherId, Root, given_settings
 from flows.cli.stopping import stoppable
 
 
 def work(
-    datasets: Annotated[
-        list[str] | None, typer.Argument(help="Manifests, or photos and videos by path; default: the settings'.")
-    ] = None,
+    datasets: DataSets = None,
     params: Params = Path("params.yaml"),
     settings: Settings = None,
-    root: Annotated[list[str] | None, typer.Option(help="Folder of a data set: <id>=<folder>.")] = None,
-    every: Annotated[
-        int | None, typer.Option(help="frames.every: of videos named by their path every n-th frame.")
-    ] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="frames.fps: of these at most so many frames a second; 0: all.")
-    ] = None,
-    other_id: Annotated[str | None, typer.Option("--id", help="Annotate the data set under this id.")] = None,
+    root: Root = None,
+    every: Every = None,
+    fps: Fps = None,
+    other_id: OtherId = None,
 ) -> None:
     """Do shards that are not done and that no other worker is at, until all are done and published.
 
@@ -36,8 +29,7 @@ def work(
         from flows.run.pull import work as pull
         from tasks.annotate.settings import Origin
 
-        frames = {"frames.every": every, "frames.fps": fps}
-        origin = Origin.of(params, given_settings(datasets, params, settings, root, other_id, frames))
+        origin = Origin.of(params, given_settings(datasets, params, settings, root, other_id, every, fps))
         log = command_log()
         with display(log) as shown:
             done = pull(origin.config(), log, shown, origin=origin)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry, Journal, file_key
+from datasets_manifest.shards.object_entry import entry_of_object
 from datasets_manifest.shards.shard import Shard
-from datasets_manifest.stores import FileState
+from datasets_manifest.stores import FileState, place_of
 from tasks.annotate.workspace import Group, ShardRef, Workspace, numbered_files
 
 
@@ -18,13 +20,39 @@ def open_journal(workspace: Workspace) -> Journal:
     return Journal(workspace.work / "state")
 
 
-def finished_files(workspace: Workspace, step: str, journal: Journal) -> Iterator[tuple[ShardRef, Entry | ShardError]]:
-    """The shards that have a file at a step (or of ``plan``), in order, and what it says, or why it cannot be read."""
+def finished_files(
+    workspace: Workspace,
+    step: str,
+    journal: Journal,
+    among: Collection[ShardRef] | None = None,
+    *,
+    with_people: bool = True,
+) -> Iterator[tuple[ShardRef, Entry | ShardError]]:
+    """The shards that have a file at a step (or of ``plan``), in order, and what it says, or why it cannot be read.
+
+    Args:
+        workspace: Where they are.
+        step: Which step.
+        journal: Knows most of them.
+        among: The shards that are asked for; None for all.
+        with_people: Whether of labels their people are asked for, not hashes and counts alone, which an object in a
+            store states without being read.
+    """
     for (dataset, split), index, file in numbered_files(workspace.step_folder(step)):
+        shard = ShardRef(dataset=dataset, split=split, index=index)
+        if among is not None and shard not in among:
+            continue
         key, state = file_key(step, file.path), file.stat()
-        entry = journal.get(key, state) or _read(step, file.path, state, journal)
+        entry = journal.get(key, state) or (None if with_people else _stated(file.path))
+        entry = entry or _read(step, file.path, state, journal)
         if entry is not None:
-            yield ShardRef(dataset=dataset, split=split, index=index), entry
+            yield shard, entry
+
+
+def _stated(path: str) -> Entry | None:
+    """What an object in a store says of itself, which is not entered: it knows nothing of the people."""
+    place = place_of(path)
+    return None if isinstance(place, Path) else entry_of_object(place)
 
 
 def finished_counts(

@@ -56,7 +56,7 @@ class Drawings:
         self.fault = ""
         """Why there is no body, and so no mesh; photos and keypoints need none."""
         self._config, self._lock = opened.config, threading.Lock()
-        self._kept: OrderedDict[tuple[str, int, str], bytes | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
         self._num_bytes = 0
 
     @property
@@ -99,10 +99,11 @@ class Drawings:
                 return self._kept[key]
             label = read()
             data = self.picture(shown_row(label.row), key[2], read_footer(label.path).body_model)
-            self._kept[key] = data
-            self._num_bytes += len(data or b"")
+            if data is not None:
+                self._kept[key] = data
+                self._num_bytes += len(data)
             while self._num_bytes > _KEPT_BYTES:
-                self._num_bytes -= len(self._kept.popitem(last=False)[1] or b"")
+                self._num_bytes -= len(self._kept.popitem(last=False)[1])
             return data
 
     def look(self, row: Mapping[str, Any]) -> tuple[str, frozenset[str]]:

@@ -210,8 +210,9 @@ class PersonPage:
         async with self._in_turn:
             if key == "?":
                 self._help.open()
+            elif key == "Escape" and self._help.value:
+                self._help.close()  # And nothing else: what was tried on the page stays.
             elif key == "Escape":
-                self._help.close()
                 self._correct.close()
             elif await self._correct.on_key(key):
                 return
@@ -228,7 +229,8 @@ class PersonPage:
                 await self._judge.on_key(key)
 
     def _make_help(self) -> ui.dialog:
-        with ui.dialog() as dialog, ui.card():
+        # Escape comes here as any key does; the dialog by itself would be closed before it.
+        with ui.dialog().props("no-esc-dismiss") as dialog, ui.card():
             for keys in (MOVES, LOOKS, self._judge.keys, self._correct.keys):
                 with ui.grid(columns="auto 1fr").classes("gap-x-4 gap-y-1"):
                     for key, meaning in keys:

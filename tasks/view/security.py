@@ -31,6 +31,8 @@ _HEADERS = (
     (b"referrer-policy", b"same-origin"),
 )  # fmt: skip
 """Of every answer: nothing is loaded from elsewhere, and nobody else frames or embeds it."""
+_EVERY = ("0.0.0.0", "::")
+"""Every address of this machine."""
 MIN_TOKEN = 16
 """Characters."""
 _PORTS = {"http": 80, "https": 443}
@@ -76,16 +78,17 @@ def allowed_origins(host: str, port: int, others: list[str], token: str | None) 
         except ValueError:
             message = f"--origin {other}: expected scheme, host and port, such as http://localhost:9000"
             raise ValueError(message) from None
-    if host in ("0.0.0.0", "::") and not others:
+    if host in _EVERY and not others:
         raise ValueError(
             f"--host {host} is every address of this machine: say by --origin http://NAME:{port} which one"
         )
     return frozenset(origins)
 
 
-def page_address(host: str, port: int, token: str | None) -> str:
-    """Where the pages are, with the token that is asked for."""
-    return f"http://{_bracketed(host)}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
+def page_address(host: str, port: int, others: list[str], token: str | None) -> str:
+    """Where the pages are, with the token that is asked for; of every address of the machine, the one that is named."""
+    base = others[0].rstrip("/") if host in _EVERY else f"http://{_bracketed(host)}:{port}"
+    return f"{base}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def _spellings(scheme: str, host: str, port: int | None) -> set[str]:

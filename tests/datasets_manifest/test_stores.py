@@ -3,7 +3,6 @@
 import hashlib
 import multiprocessing
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from local_s3 import bucket  # noqa: F401 (a fixture)
+from pickling import sent
 
 from datasets_manifest import stores
 from datasets_manifest.files import WriteError, sweep_temporary, whole_file, write_bytes
@@ -53,7 +53,7 @@ def test_an_address_needs_no_folder_and_a_path_is_absolute():
     assert place_of("/folder/x") == Path("/folder/x")
     place = place_of("s3://b/x")
     assert str(place / "y") == "s3://b/x/y"
-    assert pickle.loads(pickle.dumps(place)) == place
+    assert sent(place) == place
 
 
 def test_a_kind_without_its_package_says_what_to_install(monkeypatch):

@@ -35,13 +35,13 @@ class RunJournal:
         own, journal = self._workspace, self._journal
         planned = {
             shard: corrected_inputs(plan.inputs_hash, shard_corrections(shard, own, config))
-            for shard, plan in finished_files(own, "plan", journal)
-            if isinstance(plan, Entry) and shard in shards
+            for shard, plan in finished_files(own, "plan", journal, shards)
+            if isinstance(plan, Entry)
         }
         expected = {config_hash(step_config("refine", config, in_groups=groups)) for groups in (False, True)}
         found = {
             shard
-            for shard, labels in finished_files(own, "refine", journal)
+            for shard, labels in finished_files(own, "refine", journal, shards, with_people=False)
             if isinstance(labels, Entry)
             and labels.config_hash in expected
             and labels.schema_version == SCHEMA_VERSION

@@ -2,12 +2,12 @@
 
 import json
 import logging
-import pickle
 from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
 from annotated_project import PEOPLE, own_results
+from pickling import sent
 
 import flows.run.shard_task
 from datasets_manifest.files import WriteError
@@ -38,9 +38,9 @@ class AtOnce:
     def submit_shard(self, job):
         future = Future()
         try:
-            future.set_result(pickle.loads(pickle.dumps(self.work(pickle.loads(pickle.dumps(job))))))
+            future.set_result(sent(self.work(sent(job))))
         except Exception as error:
-            future.set_exception(pickle.loads(pickle.dumps(error)))
+            future.set_exception(sent(error))
         return future
 
 
@@ -185,7 +185,7 @@ def test_nobody_is_started_for_shards_that_are_done(rendered, places):
 
 def test_a_failed_shard_goes_through_a_pickle_with_what_is_known_of_it():
     bad = ShardSummary(step="hands", shard=FIRST, state="failed", message="no memory")
-    failed = pickle.loads(pickle.dumps(ShardFailed((bad, replace(bad, step="face", state="done")))))
+    failed = sent(ShardFailed((bad, replace(bad, step="face", state="done"))))
     assert failed.summaries[0] == bad
     assert str(failed) == "hands/few/all/00000: no memory"
 

@@ -7,12 +7,14 @@ import shutil
 
 import pytest
 from label_shards import footer, label_table
+from local_s3 import bucket  # noqa: F401 (a fixture)
 from parquet_opens import watch_opens
 
 from datasets_manifest.shards.journal import file_key
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.finished import open_journal
+from datasets_manifest.stores import place_of
+from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.look.failures import list_failures
 from tasks.annotate.look.status import dataset_states, seconds_left, status_lines
 from tasks.annotate.look.verify import verify_labels
@@ -131,3 +133,19 @@ def test_the_time_to_go_is_that_of_the_missing_files(workspace):
     )
     (workspace.work / "run.json").write_text(json.dumps({"refine": times["refine"]}))
     assert seconds_left(states, workspace, 2) is None, "nobody knows what keypoints cost"
+
+
+def test_of_labels_in_a_store_hashes_are_known_without_reading_one(tmp_path, bucket, monkeypatch):  # noqa: F811
+    own = Workspace(work=tmp_path / "work", labels=place_of(f"{bucket}/labels"))
+    for shard in SHARDS:
+        write_shard(own.step_path("refine", shard), label_table(image=f"{shard.index}.jpg"), footer())
+    journal = open_journal(own)
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.annotate.finished.Shard", None)  # Nothing is read.
+        short = dict(finished_files(own, "refine", journal, SHARDS[1:], with_people=False))
+    whole = dict(finished_files(own, "refine", journal))
+    assert list(short) == SHARDS[1:]
+    assert list(whole) == SHARDS
+    for shard, entry in short.items():
+        assert (entry.config_hash, entry.inputs_hash) == (whole[shard].config_hash, whole[shard].inputs_hash)
+        assert (entry.row_count, entry.num_ok, whole[shard].num_ok) == (3, 0, 2)

@@ -114,8 +114,10 @@ def test_verdicts_by_keys(person, project):
     until(person, lambda page: said(page) == [])
     assert on_disk(folder) == {}
     person.keyboard.press("?")
-    person.get_by_text("accept every part that is valid").wait_for()
+    keys = person.get_by_text("accept every part that is valid")
+    keys.wait_for()
     person.keyboard.press("Escape")
+    keys.wait_for(state="hidden")
 
 
 def test_the_next_and_the_previous_and_a_link_that_leads_back(person):
@@ -184,6 +186,12 @@ def test_a_keypoint_is_dragged_and_the_person_fitted_again(person, project):
     person.get_by_text("moved: ").wait_for()
     person.keyboard.press("j")
     person.get_by_text("keep (s) or discard (Esc) first").wait_for()
+    keys = person.get_by_text("accept every part that is valid")
+    person.keyboard.press("?")
+    keys.wait_for()
+    person.keyboard.press("Escape")  # closes the list, and discards nothing
+    keys.wait_for(state="hidden")
+    assert person.get_by_text("moved: ").is_visible()
     person.keyboard.press("e")
     person.get_by_text("fitted again in").wait_for()
     kept_picture(person, "view_correct")

@@ -118,11 +118,15 @@ TOKEN = "0123456789abcdef"
 
 def test_the_printed_address_lets_in_with_any_token():
     for token in (TOKEN, "a+b&c=d#e%20f/g?h;i"):
-        address = urlsplit(page_address("::1", 8080, token))
+        address = urlsplit(page_address("::1", 8080, [], token))
         assert (address.netloc, address.path, address.fragment) == ("[::1]:8080", "/", "")
         status, fields = asked(query=address.query, token=token)
         assert status == 303
         assert asked(cookie=fields["set-cookie"].partition(";")[0], token=token)[0] == 200
+
+
+def test_of_every_address_of_the_machine_the_named_one_is_printed():
+    assert page_address("0.0.0.0", 8080, ["http://box:8080/"], "a&b") == "http://box:8080/?token=a%26b"
 
 
 def test_a_token_is_asked_for_at_every_route():
