@@ -10,9 +10,11 @@ from typing import Any
 from datasets_manifest.files import write_text
 
 
-def write_summary(metrics: str, name: str, figures: Mapping[str, Any]) -> None:
-    """Writes main figures to ``summary/<name>.json`` beside the file of all figures.
+def write_summary(metrics: str, name: str, figures: Mapping[str, Any]) -> Path:
+    """Writes main figures to ``summary/<name>.json`` beside the file of all figures, and returns that file.
 
     DVC is told of the folder, so that what has not been computed is not missed.
     """
-    write_text(Path(metrics).parent / "summary" / f"{name}.json", json.dumps(figures, indent=2) + "\n")
+    path = Path(metrics).parent / "summary" / f"{name}.json"
+    write_text(path, json.dumps(figures, indent=2) + "\n")
+    return path

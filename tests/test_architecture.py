@@ -81,7 +81,7 @@ ROOMS = {
         "annotate.look": {"annotate", "annotate.plan", "body_model", "display", "report", "wording"},
         "annotate.run": {
             *("annotate", "annotate.look", "annotate.plan", "annotate.steps", "body_model", "display", "evaluate"),
-            *("metric_files", "posing", "report", "wording"),
+            *("metric_files", "posing", "report", "version", "wording"),
         },
         "predict": {
             *("body_model", "display", "estimators", "film", "people_renderer", "revisions", "settings", "tracks"),

@@ -17,7 +17,7 @@ from PIL import Image
 
 from datasets_manifest.files import write_text
 from tasks.annotate.look.failures import Failure, FailureCounts, what_to_do
-from tasks.annotate.run.publish import WorstFit
+from tasks.annotate.run.publication import WorstFit
 from tasks.wording import counted
 
 FAILURES_KEY = "failed-shards"

@@ -24,7 +24,7 @@ from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.plan.shared_plan import OpenPlan
 from tasks.annotate.provenance import step_config
-from tasks.annotate.run.claims import plans_held
+from tasks.annotate.run.claims import PUBLICATION, claims_of, plans_held
 from tasks.annotate.run.publish import publish
 from tasks.annotate.run.run_journal import RunJournal
 from tasks.annotate.run.running import held_datasets
@@ -101,7 +101,8 @@ def run(
             log.info("doing %s again; what is replaced is kept in %s", counted(len(shards), "shard"), keep_in)
         _run_what_is_left(shards, start_runner, progress, workspace, config, keep_in)
         log.info("all parts are over; the report and the counts follow")  # They are not in the time left.
-        publication = publish(workspace, config, plans, shards, progress.times, origin)
+        with claims_of(workspace).held(PUBLICATION, wait=True):
+            publication = publish(workspace, config, plans, shards, progress.times, origin)
     seconds = time.perf_counter() - started
     log.info("run took %s", clock(seconds))
     return result_of(publication, progress, plans, seconds, config)

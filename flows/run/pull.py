@@ -23,7 +23,7 @@ from flows.run.shard_task import annotate_claimed, not_run
 from tasks.annotate.datasets import find_datasets
 from tasks.annotate.look.status import recorded_failures
 from tasks.annotate.plan.shared_plan import shared_plan
-from tasks.annotate.run.claims import Claims, claims_of, plans_held
+from tasks.annotate.run.claims import PUBLICATION, Claims, claims_of, plans_held
 from tasks.annotate.run.last_publication import LastPublication
 from tasks.annotate.run.publish import publish
 from tasks.annotate.run.run_journal import RunJournal
@@ -35,9 +35,6 @@ from tasks.annotate.summary import ShardSummary, seconds_a_shard
 from tasks.annotate.workspace import STEPS, ManyShards, ShardRef, Workspace
 from tasks.display import Display, Lines
 from tasks.wording import counted
-
-_PUBLICATION = "publication"
-"""Name of what the one who publishes holds."""
 
 _SAVED_S = 600.0
 """Time between two savings of the journal of each of many workers."""
@@ -113,7 +110,7 @@ def work(
         own = progress.times.get(STEPS[-1])
         worked = Worked(shards=own.shards if own else 0, failed_shards=failed, result=None)
         log.info("all parts are over; the report and the counts follow")
-        with claims.held(_PUBLICATION, wait=True):
+        with claims.held(PUBLICATION, wait=True):
             if last.is_made:
                 return worked
             with last.being_made():

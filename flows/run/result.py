@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flows.run.progress import Progress
 from tasks.annotate.plan.plan import DatasetPlan
-from tasks.annotate.run.publish import Publication
+from tasks.annotate.run.publication import Publication
 from tasks.annotate.settings import AnnotateConfig
 from tasks.wording import counted
 

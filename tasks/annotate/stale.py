@@ -15,8 +15,8 @@ from upath import UPath
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.shard import read_footer
-from datasets_manifest.stores import Place, below, delete, get, is_file
-from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, shard_paths
+from datasets_manifest.stores import Place, below, delete, get, is_file, place_of
+from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, numbered_files
 from tasks.wording import counted
 
 
@@ -57,8 +57,10 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
         How many there were and where they are now, for a log; empty if there were none.
     """
     roots = [workspace.work / "plan", workspace.labels, *(workspace.step_folder(step) for step in STEPS)]
-    found = [found for root in roots for found in shard_paths(root.joinpath(*group))]
-    stale = {path: shard for shard, path in found if shard not in but and not is_foreign(path)}
+    kept = {shard.index for shard in but if shard.group == group}
+    found = [found for root in roots for found in numbered_files(root.joinpath(*group))]
+    paths = {place_of(file.path): index for _, index, file in found if index not in kept}
+    stale = {path: index for path, index in paths.items() if not is_foreign(path)}
     if not stale:
         return ""
     return f"{counted(len(set(stale.values())), 'shard')} set aside in {set_aside(workspace, stale)}"

@@ -21,7 +21,7 @@ _RICHEST_FIRST = ("coco_wholebody", "coco", "none")
 def reference_records(manifest: Manifest) -> Iterator[ImageRecord] | None:
     """The people that a data set knows, as ``known_people`` has them; None if it knows none, or none that can be
     compared."""
-    if not _can_know(manifest):
+    if not can_know(manifest):
         return None
     try:
         return known_people(manifest)
@@ -37,7 +37,7 @@ def known_people(manifest: Manifest) -> Iterator[ImageRecord]:
     Raises:
         ValueError: It knows nobody, or what it says of them cannot be read.
     """
-    if not _can_know(manifest):
+    if not can_know(manifest):
         raise ValueError(f"data set {manifest.id} knows none of its people: there is nothing to measure against")
     error: ValueError | None = None
     choices = _RICHEST_FIRST if manifest.keypoints == "none" else (manifest.keypoints,)
@@ -53,7 +53,8 @@ def known_people(manifest: Manifest) -> Iterator[ImageRecord]:
     raise ValueError(f"people of the data set {manifest.id} cannot be read: {error}") from error
 
 
-def _can_know(manifest: Manifest) -> bool:
+def can_know(manifest: Manifest) -> bool:
+    """Whether a data set of this format may know its people."""
     return "manifest" in adapter_class(manifest.adapter).BOXES
 
 

@@ -21,6 +21,9 @@ from tasks.annotate.workspace import Group, Workspace
 
 log = logging.getLogger(__name__)
 
+PUBLICATION = "publication"
+"""Name of what the one who publishes holds."""
+
 _told: set[Path] = set()
 """Folders that were told of to be on a disk without locks."""
 

@@ -10,10 +10,11 @@ import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,6 +43,8 @@ from tasks.annotate.photos import WorkspacePhotos
 from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.run.dataset_figures import dataset_figures
+from tasks.annotate.run.publication import Publication, WorstFit
+from tasks.annotate.run.published import Photo, Published
 from tasks.annotate.run.same_columns import SameColumns
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.summary import StepTimes, write_times
@@ -66,43 +69,6 @@ _SUMMARY = (
 """Figures of a data set that ``dvc metrics show`` prints, of those that there are."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WorstFit:
-    """A label, drawn."""
-
-    sample_id: str
-    """Whose."""
-    command: str
-    """What draws it again, to be looked at more closely."""
-    png: bytes
-    """Photo with keypoints, body over it, body from the side."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Publication:
-    """What a run published."""
-
-    count: PeopleCount
-    """People and photos of the run's data sets."""
-    metrics: dict[str, Any]
-    """All figures, by data set."""
-    report: Path | None
-    """The page a person looks at; None without labels."""
-    failures_csv: Path
-    """Every failed shard of the run, and every person without a label."""
-    failures: FailureCounts
-    """The same, counted."""
-    worst: WorstFit | None
-    """The label furthest from its keypoints; None without labels."""
-    warning: str
-    """What is wrong with the labels of the run's data sets; empty if nothing is."""
-
-    @property
-    def sentence(self) -> str:
-        """The counts, for a log."""
-        return f"{self.count.sentence}. Report: {self.report or 'none'}."
-
-
 def publish(
     workspace: Workspace,
     config: AnnotateConfig,
@@ -111,7 +77,8 @@ def publish(
     times: Mapping[str, StepTimes],
     origin: Origin,
 ) -> Publication:
-    """Checks and describes the labels of a run; every shard is read once, and of its people only numbers are kept.
+    """Checks and describes the labels of a run; every shard is read once, and of its people only numbers are kept. What
+    was published last stays as it is where nothing that decides it has changed since, see ``Published``.
 
     Args:
         workspace: Where files are.
@@ -127,13 +94,17 @@ def publish(
     """
     report = Path(config.output.report)
     write_times(workspace, times)
+    published = Published(workspace, config, plans, shards, origin)
+    if (last := published.last()) is not None:
+        log.info("nothing that report and figures are made of has changed; they stay as they are")
+        return last
     journal = open_journal(workspace)
     csv_path, failures = report / "failures.csv", FailureCounts()
     with ExitStack() as files:
         reader = _Reader(workspace, config, plans, shards, origin, files)
         snapshot = read_snapshot(workspace.labels, visit=reader.add, journal=journal)
         write_lines(csv_path, reader.failures_csv(failures))
-    reader.columns.give(workspace)
+    is_whole = not reader.columns.give(workspace) and not snapshot.faults
     journal.save()
     _warn_of_others(snapshot, plans, origin)
     labels = reader.statistics
@@ -141,15 +112,19 @@ def publish(
     metrics = {
         plan.manifest.id: reader.metrics(plan) for plan in plans if not count.rows or _group(plan) in labels.groups
     }
-    write_text(Path(config.output.metrics), json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    files = [Path(config.output.metrics), csv_path]
+    write_text(files[0], json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     for dataset, own in metrics.items():
         flat = own.get("against_truth", {}) | own
-        write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
+        files.append(
+            write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
+        )
     body = labelled_body(config)
     if count.rows:
         plot, page = report / "reprojection.png", report / "index.html"
         write_report(labels, reader.photo, body, page, plot=plot, retry=reader.retry)
-    return Publication(
+        files += [plot, page]
+    publication = Publication(
         count=count,
         metrics=metrics,
         report=report / "index.html" if count.rows else None,
@@ -158,6 +133,9 @@ def publish(
         worst=_worst_fit(reader, plans, body) if count.people else None,
         warning=snapshot.fault([_group(plan) for plan in plans]),
     )
+    if is_whole:
+        published.keep(publication, files, reader.lost, snapshot.foreign_warning)
+    return publication
 
 
 def _warn_of_others(snapshot: Snapshot, plans: Sequence[DatasetPlan], origin: Origin) -> None:
@@ -201,8 +179,9 @@ class _Reader:
         for group in self._plans:
             rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
             self._failed_rows[group] = files.enter_context(rows)
-        self.photo = WorkspacePhotos(self._workspace, self._config.run.photo_cache_mb)
-        """Gives a photo of any data set with labels."""
+        self._photos = WorkspacePhotos(self._workspace, self._config.run.photo_cache_mb)
+        self.lost: list[Photo] = []
+        """Photos that could not be had."""
 
     def add(self, labels: Shard, table: pa.Table, entry: Entry) -> None:
         """Takes a shard.
@@ -251,6 +230,14 @@ class _Reader:
             return {"people": 0}
         evaluation = self._evaluations.get(group)
         return dataset_figures(self.statistics, group) | ({} if evaluation is None else evaluation.figures())
+
+    def photo(self, dataset: str, split: str, image: str) -> np.ndarray:
+        """A photo of any data set with labels; raises as ``WorkspacePhotos``."""
+        try:
+            return self._photos(dataset, split, image)
+        except (ImageError, OSError):
+            self.lost.append((dataset, split, image))
+            raise
 
     def retry(self, path: Place) -> str:
         """The command that does the shard of a label file again; empty for a file that was not planned here."""

@@ -15,7 +15,7 @@ from tasks.annotate.look.status import recorded_failures
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.summary import ShardSummary
-from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_paths
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace, numbered_files
 
 SAVED_S = 30.0
 """Time between two savings: of so much of a run that is killed, the next look opens the files."""
@@ -48,7 +48,8 @@ class RunJournal:
             and labels.inputs_hash == planned.get(shard)
         }
         for part in PARTS:
-            found &= {shard for shard, _ in shard_paths(own.step_folder(part))}
+            there = {(group, index) for group, index, _ in numbered_files(own.step_folder(part))}
+            found = {shard for shard in found if (shard.group, shard.index) in there}
         return found.difference(*(recorded_failures(own, step) for step in STEPS))
 
     def add(self, summary: ShardSummary) -> None:

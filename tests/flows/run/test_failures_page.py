@@ -13,7 +13,7 @@ from PIL import Image
 
 from flows.run import artifacts
 from tasks.annotate.look.failures import Failure, FailureCounts
-from tasks.annotate.run.publish import WorstFit
+from tasks.annotate.run.publication import WorstFit
 
 pytestmark = needs_browser
 

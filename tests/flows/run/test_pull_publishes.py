@@ -14,7 +14,7 @@ from flows.run.pull import work
 from tasks.annotate.look.failures import FailureCounts
 from tasks.annotate.run.claims import claims_of
 from tasks.annotate.run.last_publication import LastPublication
-from tasks.annotate.run.publish import Publication
+from tasks.annotate.run.publication import Publication
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Workspace
 

@@ -1,0 +1,158 @@
+"""The publication that was made last, which stands for as long as nothing that decides it changes.
+
+work/published.json    a hash of what it was made from, the files that it wrote, and what it said
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from datasets_manifest.files import write_bytes
+from datasets_manifest.shards.snapshot import shard_entries
+from datasets_manifest.sources.images import ImageError
+from tasks.annotate.photos import WorkspacePhotos
+from tasks.annotate.plan.plan import DatasetPlan
+from tasks.annotate.provenance import step_config
+from tasks.annotate.run.publication import Publication
+from tasks.annotate.settings import AnnotateConfig, Origin, RunConfig
+from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.evaluate.reference import can_know
+from tasks.version import code_version
+
+log = logging.getLogger(__name__)
+
+Photo = tuple[str, str, str]
+"""Data set, split and name of a photo."""
+_State = tuple[int, int] | None
+"""Size and time of change in nanoseconds of a file; None where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record:
+    inputs: str
+    files: dict[str, _State]
+    lost: list[Photo]
+    warning: str
+    publication: Publication
+
+
+_RECORD = TypeAdapter(_Record)
+
+
+class Published:
+    """Whether the last publication of a workspace is the one that a run would make."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        config: AnnotateConfig,
+        plans: Sequence[DatasetPlan],
+        shards: Collection[ShardRef],
+        origin: Origin,
+    ) -> None:
+        """Takes what ``publish`` takes, and looks at the files: what changes later is found by the next run."""
+        self._path, self._photos = (
+            workspace.work / "published.json",
+            WorkspacePhotos(workspace, config.run.photo_cache_mb),
+        )
+        # What people really are is read from files of any kind, whose state only the data set's own reader would know.
+        self._is_repeatable = not any(can_know(plan.manifest) for plan in plans)
+        self._inputs = _digest(_inputs(workspace, config, plans, shards, origin)) if self._is_repeatable else ""
+
+    def last(self) -> Publication | None:
+        """The last publication if all of it is as it would be made now; what was told of it is told again."""
+        if not self._is_repeatable:
+            return None
+        try:
+            record = _RECORD.validate_json(self._path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        if (
+            record.inputs != self._inputs
+            or record.files != _states(record.files)
+            or any(map(self._is_had, record.lost))
+        ):
+            return None
+        if record.warning:
+            log.warning("%s", record.warning)
+        return record.publication
+
+    def keep(self, publication: Publication, files: Iterable[Path], lost: Iterable[Photo], warning: str) -> None:
+        """Remembers a publication without faults.
+
+        Args:
+            publication: What it says.
+            files: What it wrote.
+            lost: Photos that could not be drawn.
+            warning: What is told of it besides.
+        """
+        if self._is_repeatable:
+            states = _states(map(str, files))
+            record = _Record(
+                inputs=self._inputs, files=states, lost=sorted(set(lost)), warning=warning, publication=publication
+            )
+            write_bytes(self._path, _RECORD.dump_json(record))
+
+    def _is_had(self, photo: Photo) -> bool:
+        with suppress(ImageError, OSError):
+            self._photos(*photo)
+            return True
+        return False
+
+
+def _states(files: Iterable[str]) -> dict[str, _State]:
+    return {file: _state(Path(file)) for file in files}
+
+
+def _state(path: Path) -> _State:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _inputs(
+    workspace: Workspace,
+    config: AnnotateConfig,
+    plans: Sequence[DatasetPlan],
+    shards: Collection[ShardRef],
+    origin: Origin,
+) -> Iterator[object]:
+    """All that decides what is published, or the state of the file that says it."""
+    yield code_version(), dataclasses.asdict(dataclasses.replace(config, run=RunConfig())), dataclasses.asdict(origin)
+    yield step_config("refine", config, in_groups=True)  # Knows the files that settings name by their content.
+    for plan in plans:
+        refused = workspace.refused_path(plan.shards.group)
+        yield (
+            plan.manifest.hash,
+            plan.manifest.root,
+            plan.shards.group,
+            refused.is_file() and refused.read_text("utf-8"),
+        )
+    for shard in shards:
+        yield shard.name
+    for group in workspace.planned_groups():  # Where their photos are.
+        record = workspace.record_path(group)
+        yield group, record.is_file() and record.read_text("utf-8")
+    for path in sorted((workspace.work / "failed").glob("*/*/*/*.json")):
+        yield str(path), _state(path)
+    for file in shard_entries(workspace.labels):
+        state = file.stat()
+        yield file.path, state.st_size, state.st_mtime_ns
+
+
+def _digest(values: Iterable[object]) -> str:
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(json.dumps(value, sort_keys=True, default=str).encode() + b"\n")
+    return digest.hexdigest()
