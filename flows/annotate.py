@@ -2,17 +2,20 @@
 
     manifest -> shards -> keypoints -> body, hands, face side by side -> refine -> publish
 
-One task run is one shard x one step, called ``hands/coco/val/00012``, where threads of the flow's process do the work;
-and one shard, ``shard/coco/val/00012``, where processes or a cluster do. The flow only wraps plain functions: the order
-is in ``flows.run.orchestrate``, the work in ``tasks``, the truth on disk.
+One task run is one shard x one step, called ``hands/coco/val/00012``, where threads of the flow's process do few
+shards; and one shard, ``shard/coco/val/00012``, where there are more, or processes or a cluster do them. Beyond 300
+shards several are one task run. The flow only wraps plain functions: the order is in ``flows.run.orchestrate``, the
+work in ``tasks``, the truth on disk.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from prefect import allow_failure, flow, get_run_logger, task
@@ -31,7 +34,6 @@ from flows.run.open_runner import shard_runner
 from flows.run.orchestrate import run
 from flows.run.own_run import remember
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, ShardRunner, Summaries, is_worth_a_retry
-from flows.run.shard_task import ShardFailed
 from tasks.annotate.settings import Origin, RunConfig
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.order import READS, STEP_FUNCTIONS
@@ -40,6 +42,12 @@ from tasks.annotate.summary import ShardSummary
 from tasks.estimators import slots_of
 
 FLOW_NAME = "annotate-part-labels"
+
+MOST_TASK_RUNS = 300
+"""In a flow run: of thousands a server writes most down minutes after their end, and a page of them helps nobody."""
+
+_MOST_TOLD = 20
+"""Failures that the state of a task run tells."""
 
 
 def step_task(step: str, retries: int) -> Task[..., Any]:
@@ -89,52 +97,80 @@ class PrefectRunner:
 
 
 class PrefectShardRunner:
-    """Shows each shard that another runner does as a task run of the present flow run.
+    """Shows the shards that another runner does as task runs of the present flow run: each as one, or so many together
+    that there are no more than ``MOST_TASK_RUNS``.
 
-    The task runs are threads here that wait. Workers need no Prefect, and nobody waits inside one.
+    The task runs are threads here that wait. Workers need no Prefect, nobody waits inside one, and shards that are
+    shown together are done by whoever is free.
     """
 
-    def __init__(self, task_runner: TaskRunner[Any], workers: ShardRunner) -> None:
-        self._task_runner = task_runner
-
-        @task(name="shard", task_run_name="shard/{job.shard.name}", cache_policy=NO_CACHE, persist_result=False)
-        def shard(job: ShardJob) -> Summaries:
-            """Every step of a shard that is not done."""
-            summaries = workers.submit_shard(job).result()
-            if any(summary.state == "failed" for summary in summaries):
-                raise ShardFailed(summaries)  # The page shows its text.
-            return summaries
-
-        self._task = shard
+    def __init__(self, task_runner: TaskRunner[Any], workers: ShardRunner, shards: int) -> None:
+        """Takes who shows, who works, and the number of shards that will come."""
+        self._task_runner, self._workers, self._left = task_runner, workers, shards
+        self._size = math.ceil(shards / MOST_TASK_RUNS)
+        self._room = 0
+        self._shown: SimpleQueue[tuple[str, Handle[Summaries]] | None] = SimpleQueue()
+        self._futures: list[PrefectFuture[None]] = []
 
     def submit_shard(self, job: ShardJob) -> Handle[Summaries]:
         """See ``flows.run.runners.ShardRunner``."""
-        return _Told(self._task_runner.submit(self._task, parameters={"job": job}))
+        handle = self._workers.submit_shard(job)
+        if not self._room:
+            self._room = min(self._size, self._left)
+            self._shown = SimpleQueue()
+            further = f" and {self._room - 1} more" if self._room > 1 else ""
+            asked = {"name": job.shard.name + further, "shards": self._shown, "number": self._room}
+            self._futures.append(self._task_runner.submit(_shards_task, parameters=asked))
+        self._shown.put((job.shard.name, handle))
+        self._room, self._left = self._room - 1, self._left - 1
+        return handle
+
+    def end(self, *, is_good: bool) -> None:
+        """Waits for the task runs of a run that has gone through all shards; ends those of another."""
+        self._shown.put(None)
+        for future in self._futures if is_good else ():
+            future.wait()
 
 
-class _Told:
-    """A shard of which a failed step is no error of the run."""
+class ShardsFailed(RuntimeError):
+    """Steps of a shard failed, or of several that are shown together."""
 
-    def __init__(self, future: PrefectFuture[Summaries]) -> None:
-        self._future = future
 
-    def result(self) -> Summaries:
+@task(name="shard", task_run_name="shard/{name}", cache_policy=NO_CACHE, persist_result=False)
+def _shards_task(name: str, shards: SimpleQueue[tuple[str, Handle[Summaries]] | None], number: int) -> None:
+    """Every step of a shard, or of several, that is not done."""
+    failed: list[str] = []
+    for _ in range(number):
+        if (shown := shards.get()) is None:
+            break
         try:
-            return self._future.result()
-        except ShardFailed as failed:
-            return failed.summaries
+            steps = [own for own in shown[1].result() if own.state == "failed"]
+            failed += [f"{own.run_name}: {own.message}" for own in steps]
+        except Exception as error:
+            if number == 1:
+                raise
+            failed.append(f"{shown[0]}: {str(error) or type(error).__name__}")
+    if failed:
+        more = f"; and {len(failed) - _MOST_TOLD} more" * (len(failed) > _MOST_TOLD)
+        raise ShardsFailed("; ".join(failed[:_MOST_TOLD]) + more)  # The page shows its text.
 
 
 @contextmanager
-def prefect_runner(config: RunConfig, log: logging.Logger | logging.LoggerAdapter) -> Iterator[Runner]:
-    """A runner with as many task runs at once as there are workers, which are known only inside the flow."""
-    with ThreadPoolTaskRunner(max_workers=config.workers) as task_runner:
-        if config.task_runner == "threads":
+def prefect_runner(config: RunConfig, log: logging.Logger | logging.LoggerAdapter, shards: int) -> Iterator[Runner]:
+    """A runner of so many shards, whose task runs are at most ``MOST_TASK_RUNS``; it is known only inside the flow."""
+    if config.task_runner == "threads" and shards * len(STEP_FUNCTIONS) <= MOST_TASK_RUNS:
+        with ThreadPoolTaskRunner(max_workers=config.workers) as task_runner:
             yield PrefectRunner(config, task_runner)
-            return
-        # Ended first: threads that wait for a worker would wait on.
-        with shard_runner(config, log, GpuSlot.here()) as workers:
-            yield PrefectShardRunner(task_runner, workers)
+        return
+    # Workers are ended first: threads that wait for one would wait on.
+    shown = ThreadPoolTaskRunner(max_workers=config.workers)
+    with shown as task_runner, shard_runner(config, log, GpuSlot.here()) as workers:
+        runner, is_good = PrefectShardRunner(task_runner, workers, shards), False
+        try:
+            yield runner
+            is_good = True
+        finally:
+            runner.end(is_good=is_good)
 
 
 @flow(name=FLOW_NAME, persist_result=False, on_running=[remember])

@@ -10,7 +10,7 @@ import base64
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -83,6 +83,7 @@ def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
         "|:--|--:|:--|",
         *(f"| {_text(code)} | {count} | {_cell(what_to_do(code))} |" for code, count in failures.codes.most_common()),
         "",
+        *_failed_shards(failures.failed_shards),
         *_section("Can be repaired", repairable),
         *_section("Not seen well enough", failures.shown[len(repairable) :]),
     ]
@@ -95,6 +96,19 @@ def failures_markdown(failures: FailureCounts, failures_csv: Path) -> str:
 def verdict_markdown(title: str, sentence: str) -> str:
     """How a run ended, as heading and text."""
     return f"# {_escape(title)}\n\n{_escape(sentence)}\n"
+
+
+def _failed_shards(names: Iterable[str]) -> list[str]:
+    """All of them, those that follow each other as a range, however many failures the items leave out."""
+    places = sorted((group, int(index)) for group, _, index in (name.rpartition("/") for name in names))
+    ranges: list[list[tuple[str, int]]] = []
+    for group, index in places:
+        if ranges and ranges[-1][-1] == (group, index - 1):
+            ranges[-1][1:] = [(group, index)]
+        else:
+            ranges.append([(group, index)])
+    told = [_code(f"{own[0][0]}/" + "-".join(f"{index:05d}" for _, index in own)) for own in ranges]
+    return [f"Failed shards: {', '.join(told)}", ""] if told else []
 
 
 def _section(title: str, failures: Sequence[Failure]) -> list[str]:

@@ -10,15 +10,15 @@ from tasks.annotate.settings import RunConfig
 from tasks.estimators import Slot
 
 
-def local_runner(config: RunConfig, log: logging.Logger) -> AbstractContextManager[Runner]:
-    """The runner of a run that no server shows."""
+def local_runner(config: RunConfig, log: logging.Logger, _shards: int) -> AbstractContextManager[Runner]:
+    """The runner of a run that no server shows, of any number of shards."""
     return LocalRunner(config, log) if config.task_runner == "threads" else shard_runner(config, log)
 
 
 def shard_runner(
     config: RunConfig, log: logging.Logger | logging.LoggerAdapter, slot: Slot | None = None
 ) -> AbstractContextManager[ShardRunner]:
-    """The runner of whole shards, which everything but threads is.
+    """The runner of whole shards, which everything but threads always is.
 
     Args:
         config: Which, and how many workers.
@@ -31,6 +31,10 @@ def shard_runner(
     """
     if config.address is not None or config.cluster.class_name is not None:
         slot = None  # Elsewhere GPUs are what `run.task_options` ask for.
+    if config.task_runner == "threads":
+        from flows.run.thread_runner import ThreadRunner
+
+        return ThreadRunner(config, slot)
     if config.task_runner == "processes":
         from flows.run.process_runner import ProcessRunner
 

@@ -38,7 +38,8 @@ from tasks.annotate.workspace import STEPS, ManyShards, ShardRef, Workspace, nam
 from tasks.display import Display, Lines, clock
 from tasks.wording import counted
 
-StartRunner = Callable[[], AbstractContextManager[Runner]]
+StartRunner = Callable[[int], AbstractContextManager[Runner]]
+"""Gives the runner of so many shards, as a context manager."""
 
 _Started = tuple[ShardJob, "dict[str, _Reported]"]
 """A shard with its steps so far, by name."""
@@ -62,7 +63,7 @@ def run(
 
     Args:
         config: All settings.
-        start_runner: Gives the runner, as a context manager.
+        start_runner: Gives the runner.
         log: Receives what is to be told at once.
         only: Shard names (``coco/val/00012``) to restrict the run to; None for all.
         display: Shows how far the run is; None for a line of the log now and then.
@@ -188,7 +189,7 @@ def _run_what_is_left(
         return  # No worker is started to do nothing.
     left = (shard for shard in shards if shard not in done)
     try:
-        with start_runner() as runner:
+        with start_runner(len(shards) - len(done)) as runner:
             run_shards(left, runner, progress, workspace, config, keep_in, journal)
     finally:
         journal.save()

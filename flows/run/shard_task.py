@@ -30,18 +30,6 @@ class NotPrepared(ValueError):
     """A worker cannot do any shard: a network cannot be loaded there, or the files of the run are not there."""
 
 
-class ShardFailed(RuntimeError):
-    """Steps of a shard failed; its argument is how each ended."""
-
-    @property
-    def summaries(self) -> Summaries:
-        """How each step ended."""
-        return self.args[0]
-
-    def __str__(self) -> str:
-        return "; ".join(f"{own.run_name}: {own.message}" for own in self.summaries if own.state == "failed")
-
-
 def annotate_shard(job: ShardJob, slot: Slot | None = None) -> Summaries:
     """Does every step of a shard that is not done, while nobody else does; what fails is in the summaries.
 
@@ -60,6 +48,11 @@ def annotate_shard(job: ShardJob, slot: Slot | None = None) -> Summaries:
 def annotate_claimed(job: ShardJob, slot: Slot | None = None) -> Summaries:
     """``annotate_shard`` for one who holds the shard."""
     _prepare(job)
+    return steps_of_shard(job, slot)
+
+
+def steps_of_shard(job: ShardJob, slot: Slot | None = None) -> Summaries:
+    """``annotate_claimed`` in a process that has what it needs."""
     found: dict[str, ShardSummary] = {}
     with slots_of(slot) if slot is not None else nullcontext():
         for step in STEP_FUNCTIONS:

@@ -1,15 +1,19 @@
 """The flow itself against a real server: what the UI shows of a good run and of one with a failed shard."""
 
 import json
+import math
 import os
+import re
 import shlex
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from annotated_project import own_results, write_project
@@ -17,13 +21,15 @@ from manifests import write_manifest
 from pages import blocks, command_lines
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
+from watched_estimators import install
 
 import tasks.estimators
 from flows import annotate as annotate_module
-from flows.annotate import annotate_part_labels
+from flows.annotate import PrefectShardRunner, annotate_part_labels
 from flows.cli.app import app
 from flows.run import gpu_slots
 from model.estimators.simulated import SimulatedKeypoints
+from tasks.annotate.workspace import ShardRef
 
 
 def read(api, what, body):
@@ -91,12 +97,103 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
     assert waited["state"]["message"] == "not run, because hands/few/all/00001 failed"
     on_disk = {path.stem for path in (tmp_path / "work/failed/hands").rglob("*.json")}
     assert on_disk == {"00001"}
-    measured(
-        "the failed shard of the page is the one on disk; task runs are not bounded: threads make five a shard, other "
-        "values of run.task_runner one"
-    )
+    measured(f"threads, 2 shards, 1 failed: the one of the page is the one on disk; {len(failed)} task runs")
     assert table.startswith("# Failed\n")
     assert read(api, "flow_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})[0]["name"] == "few 2 people"
+
+
+@pytest.mark.promise(4)
+@pytest.mark.slow
+@pytest.mark.parametrize(("shards", "runner"), [(310, "threads"), (61, "threads"), (310, "processes")])
+def test_of_many_shards_all_failed_ones_are_named_and_task_runs_are_few(
+    api, tmp_path, monkeypatch, shards, runner, measured
+):
+    write_photos(tmp_path / "photos", [f"{number:04d}.png" for number in range(shards)])
+    manifest = write_manifest(tmp_path / "many.yaml", "many", tmp_path / "photos")
+    for index in {index for start in (5, 7, 40, 41, 42, 300) for index in (start, start + 10)} & set(range(shards)):
+        (tmp_path / f"work/parts/hands/many/all/{index:05d}.parquet").mkdir(parents=True)
+    install(tmp_path / "package")
+    monkeypatch.syspath_prepend(tmp_path / "package")  # Processes get the path, and so find the estimators.
+    overrides = {"run.task_runner": runner, "run.workers": 2, "keypoints.options": {"refuse": True}}
+    params = write_stub_params(tmp_path, images_per_shard=1)
+    state = annotate_part_labels([str(manifest)], str(params), overrides, return_state=True)
+    flow_run = str(state.state_details.flow_run_id)
+    failed = {path.stem for path in (tmp_path / "work/failed/hands").rglob("*.json")}
+    assert len(failed) > 5
+    artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
+    (line,) = [line for line in table.splitlines() if line.startswith("Failed shards: ")]
+    named = [tuple(map(int, name.split("-"))) for name in re.findall(r"`many/all/([\d-]+)`", line)]
+    assert {f"{index:05d}" for own in named for index in range(own[0], own[-1] + 1)} == failed
+    wanted = math.ceil(shards / math.ceil(shards / 300))
+    found = read_all(api, flow_run, wanted)
+    assert len({own["name"] for own in found}) == len(found) == wanted <= 300
+    told = " ".join(own["state"]["message"] for own in found if own["state_type"] == "FAILED")
+    assert all(f"hands/many/all/{index}: " in told for index in failed)
+    measured(
+        f"{runner}, {shards} shards, {len(failed)} failed: those of the page are those on disk; {len(found)} task runs"
+    )
+
+
+def read_all(api, flow_run, number, seconds=120):
+    """Task runs of a flow run: the server writes them down some time after their end, and gives 200 at a time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        asked = {"flow_runs": {"id": {"any_": [flow_run]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        found = [own for offset in (0, 200, 400) for own in read(api, "task_runs", asked | {"offset": offset})]
+        over = [own for own in found if own["state_type"] in ("COMPLETED", "FAILED")]
+        if len(over) >= number or time.monotonic() > deadline:
+            return found
+        time.sleep(1)
+
+
+class InThreads:
+    """Has the part of Prefect's task runner that shows shards."""
+
+    def __init__(self, pool):
+        self.pool, self.said = pool, {}
+
+    def submit(self, shown, parameters):
+        self.said[parameters["name"]] = self.pool.submit(shown.fn, **parameters)
+        return SimpleNamespace(wait=self.said[parameters["name"]].exception)
+
+
+@pytest.mark.parametrize("shards", [1, 299, 300, 301, 1000, 6001])
+def test_every_shard_is_in_one_of_at_most_300_task_runs_and_a_lost_one_hides_no_other(shards):
+    lost = {index for index in (0, 3, 500, shards - 1) if index < shards}
+
+    def worked(index):
+        handle = Future()
+        if index in lost:
+            handle.set_exception(RuntimeError(f"lost {index}."))
+        else:
+            handle.set_result([])
+        return handle
+
+    workers = SimpleNamespace(submit_shard=lambda job: worked(job.shard.index))
+    with ThreadPoolExecutor(4) as pool:
+        shown = InThreads(pool)
+        runner = PrefectShardRunner(shown, workers, shards)
+        for index in range(shards):
+            job = SimpleNamespace(shard=ShardRef(dataset="many", split="all", index=index))
+            assert runner.submit_shard(job).done()
+        runner.end(is_good=True)
+    assert len(shown.said) <= 300
+    counts = [1 + int((re.findall(r" and (\d+) more", name) or ["0"])[0]) for name in shown.said]
+    assert (sum(counts), max(counts) - 1) == (shards, (shards - 1) // 300)
+    told = " ".join(str(future.exception()) for future in shown.said.values())
+    assert all(f"lost {index}." in told for index in lost)
+
+
+def test_a_run_that_is_stopped_leaves_no_task_run_that_waits_for_more_shards():
+    with ThreadPoolExecutor(1) as pool:
+        shown = InThreads(pool)
+        handle = Future()
+        handle.set_result([])
+        runner = PrefectShardRunner(shown, SimpleNamespace(submit_shard=lambda job: handle), 1000)
+        runner.submit_shard(SimpleNamespace(shard=ShardRef(dataset="many", split="all", index=0)))
+        runner.end(is_good=False)
+    assert list(shown.said) == ["many/all/00000 and 3 more"]
 
 
 @pytest.mark.parametrize("datasets", [["nope"], []])

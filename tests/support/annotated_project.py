@@ -83,4 +83,4 @@ def annotate(params: Path, only: list[str] | None = None, **overrides: object) -
     """Runs the annotation in this process; ``refine__iterations=3`` replaces the setting refine.iterations."""
     origin = Origin.of(params, {key.replace("__", "."): value for key, value in overrides.items()})
     config = origin.config()
-    return run(config, lambda: LocalRunner(config.run, LOG), LOG, only, origin=origin)
+    return run(config, lambda _: LocalRunner(config.run, LOG), LOG, only, origin=origin)

@@ -12,5 +12,5 @@ if __name__ == "__main__":
     config = origin.config()
     log = logging.getLogger("stopped_run")
     print("started", flush=True)
-    result = run(config, lambda: LocalRunner(config.run, log), log, origin=origin)
+    result = run(config, lambda _: LocalRunner(config.run, log), log, origin=origin)
     sys.exit(bool(result.failed_parts))

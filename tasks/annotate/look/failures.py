@@ -133,6 +133,8 @@ class FailureCounts:
     """By error code."""
     shards: set[str] = field(default_factory=set)
     """Names of the shards that have one."""
+    failed_shards: set[str] = field(default_factory=set)
+    """Names of those that an error ended."""
     repairable: list[Failure] = field(default_factory=list)
     """The first of those that can be repaired."""
     refused: list[Failure] = field(default_factory=list)
@@ -150,6 +152,8 @@ class FailureCounts:
             self.codes[failure.code] += 1
             if failure.shard:
                 self.shards.add(failure.shard)
+            if failure.code == SHARD_FAILED:
+                self.failed_shards.add(failure.shard)
             kept = self.repairable if failure.is_repairable else self.refused
             if len(kept) < self.num_shown:
                 kept.append(failure)

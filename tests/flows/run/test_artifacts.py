@@ -84,6 +84,16 @@ def test_the_table_is_bounded_and_says_so(tmp_path):
     assert len(markdown) < 100_000
 
 
+def test_every_failed_shard_is_named_however_many_there_are(tmp_path):
+    failed = [*range(7, 1000), 1001, *range(99_998, 100_002)]
+    rows = [failure(shard=f"coco/{split}/{index:05d}") for split in ("val", "dev") for index in failed]
+    other = failure(shard="coco/val/00001", code="image_missing")
+    markdown = artifacts.failures_markdown(counted(*reversed(rows), other), tmp_path / "failures.csv")
+    (line,) = [line for line in markdown.splitlines() if line.startswith("Failed shards: ")]
+    of = [f"`coco/{split}/{part}`" for split in ("dev", "val") for part in ("00007-00999", "01001", "99998-100001")]
+    assert line == f"Failed shards: {', '.join(of)}"
+
+
 @pytest.mark.parametrize("reason", ["a | b", "two\nlines", "<img src=x onerror=alert(1)>", "`code`", "![x](http://y)"])
 def test_no_reason_breaks_the_table_or_becomes_markup(tmp_path, reason):
     (row,) = _items(artifacts.failures_markdown(counted(failure(reason=reason)), tmp_path / "failures.csv"))

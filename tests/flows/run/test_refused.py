@@ -82,7 +82,7 @@ def test_a_data_set_that_cannot_be_annotated_is_refused_before_another_is_planne
     origin = Origin.of(params, {"datasets": [str(good), str(tmp_path / "empty")]})
     config = origin.config()
     with pytest.raises(ValueError, match=r"data set empty: no photo was found"):
-        run(config, lambda: LocalRunner(config.run, LOG), LOG, origin=origin, replace=replace)
+        run(config, lambda _: LocalRunner(config.run, LOG), LOG, origin=origin, replace=replace)
     assert sorted(tmp_path.rglob("*.parquet")) == before
     assert bool(before) == replace
     assert bool(list((tmp_path / "work").rglob("*.json"))) == replace

@@ -3,7 +3,6 @@
 import json
 import logging
 from concurrent.futures import Future
-from dataclasses import replace
 
 import pytest
 from annotated_project import PEOPLE, own_results
@@ -13,10 +12,9 @@ import flows.run.shard_task
 from datasets_manifest.files import WriteError
 from flows.run.clusters import dask_runner
 from flows.run.orchestrate import run
-from flows.run.shard_task import NotPrepared, ShardFailed, annotate_shard, lost_shard
+from flows.run.shard_task import NotPrepared, annotate_shard, lost_shard
 from tasks.annotate.settings import ClusterConfig, Origin, RunConfig, load_config
 from tasks.annotate.steps.job import ShardJob
-from tasks.annotate.summary import ShardSummary
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 LOG = logging.getLogger("shards")
@@ -53,7 +51,7 @@ def places(rendered, tmp_path):
 def run_whole(params, places, runner=None, **overrides):
     given = places | {"run__task_runner": "processes"} | overrides
     origin = Origin.of(params, {key.replace("__", "."): value for key, value in given.items()})
-    return run(origin.config(), lambda: runner or AtOnce(), LOG, origin=origin)
+    return run(origin.config(), lambda _: runner or AtOnce(), LOG, origin=origin)
 
 
 def failing(monkeypatch, step, error):
@@ -176,18 +174,11 @@ def test_a_full_disk_ends_the_run(rendered, places, tmp_path, monkeypatch):
 def test_nobody_is_started_for_shards_that_are_done(rendered, places):
     assert run_whole(rendered, places).is_good
 
-    def refuse():
+    def refuse(_):
         raise AssertionError
 
     origin = Origin.of(rendered, {key.replace("__", "."): value for key, value in places.items()})
     assert run(origin.config(), refuse, LOG, origin=origin).is_good
-
-
-def test_a_failed_shard_goes_through_a_pickle_with_what_is_known_of_it():
-    bad = ShardSummary(step="hands", shard=FIRST, state="failed", message="no memory")
-    failed = sent(ShardFailed((bad, replace(bad, step="face", state="done"))))
-    assert failed.summaries[0] == bad
-    assert str(failed) == "hands/few/all/00000: no memory"
 
 
 @pytest.mark.parametrize(
