@@ -14,6 +14,7 @@ from typing import Any
 from datasets_manifest.settings import read_settings
 from model.estimators import EstimatorInfo, create
 from model.estimators.registry import describe, options_of
+from model.licensed_files.networks import check_published
 from tasks.settings import EstimatorConfig, uses_gpu
 
 _RUN_OPTIONS = ("device", "batch_size", "num_threads")
@@ -48,7 +49,7 @@ def borrowed(part: str, config: EstimatorConfig) -> Iterator[Any]:
         config: Backend and options.
 
     Raises:
-        ValueError: Unknown backend or options.
+        ValueError: Unknown backend or options, or a file in the place of published weights that is another.
         ImportError: The backend's package is not installed; the message names the extra to install.
     """
     key = _key(part, config)
@@ -95,6 +96,7 @@ def estimator_info(part: str, config: EstimatorConfig) -> EstimatorInfo:
     may never need its network.
     """
     key = _key(part, config)
+    check_published(part, config.backend, config.options)
     if key not in _INFO:
         info = describe(part, config.backend, **checked_options(part, config))
         if info is None:
@@ -153,6 +155,7 @@ def _built(key: _Key, part: str, config: EstimatorConfig) -> Any:
     with building:
         estimator = _taken(key)
         if estimator is None:
+            check_published(part, config.backend, config.options)
             estimator = create(part, config.backend, **checked_options(part, config))
             if _is_shareable(estimator):
                 with _LOCK:

@@ -50,7 +50,7 @@ ROOMS = {
         "metrics": {"body"},
         "renderer": {"batches", "body", "imaging", "networks", "tensor_file", "weights"},
         "estimators": {"body", "imaging", "networks", "rotations", "weights"},
-        "licensed_files": {"estimators"},
+        "licensed_files": {"estimators", "weights"},
         "regressor": {
             *("batches", "body", "estimators", "execution", "imaging", "networks", "renderer", "rotations"),
             *("tensor_file", "weights"),

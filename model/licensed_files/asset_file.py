@@ -60,6 +60,19 @@ class AssetFile:
                 return candidate
         return None
 
+    def is_place(self, path: str | Path) -> bool:
+        """Whether a path ends with this place, and so is to be of the published file; one's own has another name."""
+        place = Path(self.place).parts
+        return Path(path).absolute().parts[-len(place) :] == place
+
+    def other_version(self, num_bytes: int, sha256: str | None) -> str | None:
+        """How a file differs from the published one; None if nothing says that it does."""
+        if self.num_bytes is not None and num_bytes != self.num_bytes:
+            return f"{num_bytes} bytes, the published file has {self.num_bytes}"
+        if self.sha256 is not None and sha256 is not None and not sha256.startswith(self.sha256):
+            return f"not the published version (sha256 {sha256[:12]}, published {self.sha256[:12]})"
+        return None
+
     def step(self, path: Path) -> str:
         """How to have it at a path, as sentences."""
         return f"Get {Path(self.place).name} from {self.source} and put it at {path}. Licence: {self.licence}."

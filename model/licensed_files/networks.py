@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from model.estimators.dwpose.files import (
     DETECTOR_FILE,
     LICENCE,
@@ -11,6 +15,7 @@ from model.estimators.dwpose.files import (
     UpstreamFile,
 )
 from model.licensed_files.asset_file import RESEARCH, UNSTATED, AssetFile
+from model.weights import sha256_of
 
 
 def _weights(id: str, part: str, place: str, option: str = "checkpoint_path", **known: object) -> AssetFile:
@@ -89,6 +94,36 @@ WEIGHTS: tuple[AssetFile, ...] = (
     ),
 )
 """Weights of the estimators."""
+
+
+def backend_files(part: str, backend: str, options: Mapping[str, Any]) -> list[AssetFile]:
+    """Returns the files that a backend takes by an option, by the route that its options choose."""
+    route = options.get("route", "onnx")
+    return [
+        asset
+        for asset in WEIGHTS
+        if (asset.part, asset.backend) == (part, backend) and asset.option and asset.route in ("", route)
+    ]
+
+
+def check_published(part: str, backend: str, options: Mapping[str, Any]) -> None:
+    """Refuses a file that has the place of published weights and is another; each is hashed once a process.
+
+    Raises:
+        ValueError: The sentence says what was expected and found, and what to do.
+    """
+    for asset in backend_files(part, backend, options):
+        path = options.get(asset.option)
+        if asset.sha256 is None or not path or not asset.is_place(path) or not Path(path).is_file():
+            continue
+        found = sha256_of(Path(path))
+        if asset.other_version(Path(path).stat().st_size, found) is not None:
+            raise ValueError(
+                f"{part}.options.{asset.option}: {path} is not the published {Path(asset.place).name}: expected sha256 "
+                f"{asset.sha256}, got {found}; get it again from {asset.source}, or, if these are weights of your own, "
+                f"give the file another name and set {part}.options.{asset.option} to it"
+            )
+
 
 SPIN_DATA = "http://visiondata.cis.upenn.edu/spin/data.tar.gz"
 

@@ -4,8 +4,8 @@ Nothing here fetches anything. The converted bodies (``smplx.npz`` and the like)
 root is what ``body_model.path`` names; the files they are made from lie in ``official/``, network weights in a folder
 of each estimator.
 
-A published hash says whether the file of that name is the publisher's. Under its other names, and where the settings
-name a path of their own, it may be another version.
+A published hash says whether the file of that name is the publisher's; weights that are another are not loaded. Under
+its other names, and where the settings name a file of another name, it may be another version.
 """
 
 from __future__ import annotations

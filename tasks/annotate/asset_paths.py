@@ -6,21 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.licensed_files.asset_file import AssetFile
-from model.licensed_files.networks import WEIGHTS
+from model.licensed_files.networks import backend_files
 
 DEFAULT_ROOT = "licensed"
 """Folder of the table's files, next to the settings, where ``body_model.path`` names no other."""
-
-
-def backend_files(part: str, backend: str, options: Mapping[str, Any]) -> list[AssetFile]:
-    """Returns the files that a backend takes by an option, by the route that its options choose."""
-    route = options.get("route", "onnx")
-    return [
-        asset
-        for asset in WEIGHTS
-        if (asset.part, asset.backend) == (part, backend) and asset.option and asset.route in ("", route)
-    ]
 
 
 def with_table_paths(part: str, backend: str, options: Mapping[str, Any], roots: Sequence[Path]) -> dict[str, Any]:

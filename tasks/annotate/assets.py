@@ -13,10 +13,10 @@ from typing import Any
 from datasets_manifest.paths import placed
 from model.licensed_files.asset_file import SHORT_LICENCES, AssetFile
 from model.licensed_files.bodies import BODIES
-from model.licensed_files.networks import WEIGHTS
+from model.licensed_files.networks import WEIGHTS, backend_files
 from model.licensed_files.table import ASSETS, BY_ID, PAPER_BACKENDS, needed_ids
 from model.weights import sha256_of
-from tasks.annotate.asset_paths import DEFAULT_ROOT, backend_files
+from tasks.annotate.asset_paths import DEFAULT_ROOT
 from tasks.annotate.settings import AnnotateConfig, build_config, load_config
 
 WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml")
@@ -235,8 +235,8 @@ def _row(root: Path, asset: AssetFile, path: Path | None, needed: bool, useful: 
     stat = path.stat()
     problem = _content_problem(path, stat)
     sha256 = sha256_of(path) if hash_files and problem is None else None
-    other = _other_version(asset, stat.st_size, sha256) if problem is None else None
-    is_wrong = other is not None and path.absolute() == (root / asset.place).absolute()
+    other = asset.other_version(stat.st_size, sha256) if problem is None else None
+    is_wrong = other is not None and asset.is_place(path)
     return AssetRow(
         asset=asset,
         path=path,
@@ -270,13 +270,4 @@ def _content_problem(path: Path, stat: os.stat_result) -> str | None:
         return "the file is a web page: sign in at the publisher's site, then get it again"
     if start.startswith(LFS_START):
         return "the file is a Git LFS pointer: run `git lfs pull` where it came from"
-    return None
-
-
-def _other_version(asset: AssetFile, num_bytes: int, sha256: str | None) -> str | None:
-    """How a file differs from the published one; None if nothing says that it does."""
-    if asset.num_bytes is not None and num_bytes != asset.num_bytes:
-        return f"{num_bytes} bytes, the published file has {asset.num_bytes}"
-    if asset.sha256 is not None and sha256 is not None and not sha256.startswith(asset.sha256):
-        return f"not the published version (sha256 {sha256[:12]}, published {asset.sha256[:12]})"
     return None

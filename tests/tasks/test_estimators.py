@@ -1,7 +1,9 @@
 """The pool of a worker's estimators."""
 
+import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,12 +12,15 @@ from photo_people import people
 from upstream_checkpoints import write_checkpoint
 
 from model.estimators.registry import create, register
+from model.licensed_files.networks import check_published
+from model.licensed_files.table import BY_ID
 from tasks.estimators import borrowed, checked_options, estimator_info
 from tasks.settings import EstimatorConfig
 
 BACKEND = EstimatorConfig(backend="test_pool")
 SHARED = EstimatorConfig(backend="test_shared_pool")
 THREADS = 4
+DWPOSE = ["dwpose.pose", "dwpose.detector"]
 
 
 @register("face", "test_pool")
@@ -150,3 +155,42 @@ def test_only_a_backend_with_a_device_is_told_of_it():
     expected = {"device": "cuda" if torch.cuda.is_available() else "cpu", "checkpoint_path": "a"}
     assert checked_options("body", EstimatorConfig(backend="hmr2", options=given)) == expected
     assert checked_options("body", EstimatorConfig(backend="mediapipe", options={"device": "auto"})) == {}
+
+
+@pytest.mark.promise(13)
+@pytest.mark.parametrize(("part", "backend", "ids"), [("face", "smirk", ["smirk"]), ("keypoints", "dwpose", DWPOSE)])
+def test_a_file_in_the_place_of_published_weights_that_is_another_is_refused_before_it_is_read(
+    tmp_path, part, backend, ids, monkeypatch, measured
+):
+    paths = {BY_ID[id].option: tmp_path / BY_ID[id].place for id in ids}
+    for path in paths.values():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights of somebody else")
+    config = EstimatorConfig(backend=backend, options={option: str(path) for option, path in paths.items()})
+    got, asset = hashlib.sha256(b"weights of somebody else").hexdigest(), BY_ID[ids[0]]
+    sentence = f"{asset.sha256}, got {got}; get it again from .*give the file another name and set {part}.options."
+    for use in (lambda: borrowed(part, config).__enter__(), lambda: estimator_info(part, config)):
+        monkeypatch.setattr("tasks.estimators.create", lambda *_, **__: pytest.fail("it was read"))
+        with pytest.raises(ValueError, match=sentence):
+            use()
+    own = paths[asset.option].with_name("own" + paths[asset.option].suffix)
+    for option, path in paths.items():
+        config.options[option] = str(path.rename(own if option == asset.option else path.with_name("other.onnx")))
+    check_published(part, backend, config.options)
+    if backend == "smirk":  # It states its file without reading it.
+        assert estimator_info(part, config).weights_sha256 == got
+    measured(
+        f"{Path(asset.place).name} of another sha256 is refused unread, one's own of another name stated by its hash"
+    )
+
+
+def test_a_file_is_hashed_once(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr("model.weights.file_sha256", lambda path: read.append(path) or "0" * 64)
+    path = tmp_path / "smirk/SMIRK_em1.pt"
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    for _ in range(3):
+        with pytest.raises(ValueError, match="is not the published"):
+            check_published("face", "smirk", {"checkpoint_path": str(path)})
+    assert read == [path]

@@ -21,6 +21,7 @@ from datasets_manifest.files import file_sha256
 from datasets_manifest.shards.shard import read_footer
 from flows.cli.app import app
 from model.body import convert
+from model.licensed_files.asset_file import AssetFile
 from model.licensed_files.table import BY_ID, PAPER_BACKENDS
 from tasks.annotate.assets import inspect_assets, next_step
 
@@ -46,6 +47,14 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def any_version():
+    """The files here are made up: nothing is published of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AssetFile, "other_version", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def licensed(tmp_path_factory):
     """The folder ``licensed``, made as `pear assets` says."""
@@ -57,17 +66,9 @@ def licensed(tmp_path_factory):
     return root
 
 
-@pytest.fixture(autouse=True)
-def any_version(monkeypatch):
-    """The files here are made up: nothing is published of them."""
-    monkeypatch.setattr("tasks.annotate.assets._other_version", lambda *_: None)
-
-
 def convert_as_told(root):
     """Runs the command that `pear assets` gives as the next step."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tasks.annotate.assets._other_version", lambda *_: None)
-        step = next_step(inspect_assets(root), root)
+    step = next_step(inspect_assets(root), root)
     command = step.partition("python -m model.body.convert ")[2]
     assert convert.main(shlex.split(command)) == 0
 

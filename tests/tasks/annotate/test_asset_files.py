@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from flows.cli.app import app
 from model.body import convert
+from model.licensed_files.asset_file import AssetFile
 from model.licensed_files.bodies import BODIES, OFFICIAL
 from model.licensed_files.table import BY_ID, PAPER_BACKENDS, needed_ids
 from tasks.annotate.assets import AssetRow, asset_lines, blocking, count_sentence, inspect_assets, next_step
@@ -28,7 +29,7 @@ def row_of(rows: list[AssetRow], id: str) -> AssetRow:
 def any_version(request, monkeypatch):
     """The files here are made up: but for the tests that ask for it, nothing is published of them."""
     if "published" not in request.fixturenames:
-        monkeypatch.setattr("tasks.annotate.assets._other_version", lambda *_: None)
+        monkeypatch.setattr(AssetFile, "other_version", lambda *_: None)
 
 
 @pytest.fixture
