@@ -85,11 +85,11 @@ def _add_page(view: View, path: str, build: Build) -> None:
     @ui.page(path, response_timeout=_PAGE_SECONDS)
     async def page(request: Request) -> None:
         changed, fault = _header(view)
-        view.first_page_sent()
         index = view.index
         if index is None:
             _show_progress(view)
             return
+        ui.context.client.on_connect(view.begin_background)
         fault.text = view.fault
         try:
             query = Query.parse(parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=200), index.kind)

@@ -133,11 +133,11 @@ class View:
         return rows
 
     def start_background(self, work: Callable[[], None]) -> None:
-        """Has something done, once, as soon as the first page was sent."""
+        """Has something done, once, as soon as the first page is seen."""
         self._background.append(work)
 
-    def first_page_sent(self) -> None:
-        """Starts what was to be done then."""
+    def begin_background(self) -> None:
+        """Starts what was to be done then: a page is seen, or waits for it."""
         waiting, self._background = self._background, []
         for work in waiting:
             threading.Thread(target=work, daemon=True).start()

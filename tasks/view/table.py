@@ -14,13 +14,9 @@ from tasks.view.index import LabelIndex
 from tasks.view.query import ROWS_PER_PAGE, Query
 from tasks.view.state import View
 
-_CELL = """
-<q-td :props="props" :title="props.col.name === 'error_code' ? props.row.why : undefined"
-      :class="props.value === 'no' || props.value === 'failed' ? 'text-negative' : ''">
-  <a v-if="props.col.name === 'sample_id'" :href="props.row.url" class="nicegui-link">{{ props.value }}</a>
-  <template v-else>{{ props.value }}</template>
-</q-td>
-"""
+_LINK = """<td class="text-left"><a :href="props.row.url" class="nicegui-link">{{ props.value }}</a></td>"""
+_REASON = """<td class="text-left" :title="props.row.why">{{ props.value }}</td>"""
+"""Of these two columns alone: the browser makes a component of each cell that has a form of its own, at every page."""
 _STYLE = ".q-table thead tr { position: sticky; top: 0; z-index: 1; background: white }"
 _FLAGS = {None: "any", True: "yes", False: "no"}
 _FAULTS = 20
@@ -43,14 +39,16 @@ class _Table:
         self._count = ui.label().classes("text-body2 pear-count")
         self._faults()
         columns = [
-            {"name": name, "label": title(name), "field": name, "sortable": True, "align": "left"}
+            {"name": name, "label": title(name), "field": name, "sortable": True, "align": "left", **_red(index, name)}
             for name in index.kind.columns
             if name not in ("dataset", "split")  # The id begins with them.
         ]
-        self._table = ui.table(columns=columns, rows=[], row_key="n", pagination={"rowsNumber": 0})
+        # Rows are told apart by their place on the page: the browser changes their text rather than making them anew.
+        self._table = ui.table(columns=columns, rows=[], row_key="place", pagination={"rowsNumber": 0})
         self._table.props("dense flat bordered").classes("w-full flex-grow min-h-64")
         self._table.props["rows-per-page-options"] = list(ROWS_PER_PAGE)
-        self._table.add_slot("body-cell", _CELL)
+        self._table.add_slot("body-cell-sample_id", _LINK)
+        self._table.add_slot("body-cell-error_code", _REASON)
         self._table.on("request", self._requested)
 
     def _filters(self) -> None:
@@ -65,12 +63,18 @@ class _Table:
             for name in index.kind.flags:
                 choice = ui.select(_FLAGS, label=title(name), value=flags.get(name)).props("dense options-dense")
                 choice.classes("w-28").on_value_change(self._setter("flags", name, lambda value: value))
-        with (
-            ui.expansion("Figures", value=bool(ranges)).props("dense").classes("w-full"),
-            ui.row().classes("gap-x-6 gap-y-0"),
-        ):
-            for name in index.kind.numbers:
-                self._range(name, *ranges.get(name, (float("-inf"), float("inf"))))
+        with ui.expansion("Figures").props("dense").classes("w-full") as figures:
+            fields = ui.row().classes("gap-x-6 gap-y-0")
+
+        def unfolded() -> None:
+            # Not before: the browser goes through all of them at each page of the table, seen or not.
+            if not list(fields):
+                with fields:
+                    for name in index.kind.numbers:
+                        self._range(name, *ranges.get(name, (float("-inf"), float("inf"))))
+
+        figures.on_value_change(unfolded)
+        figures.value = bool(ranges)
 
     def _words(self, name: str, chosen: set[str]) -> None:
         """Boxes to tick; those of a link that have gone since too."""
@@ -157,7 +161,7 @@ class _Table:
             "page": min(query.page, pages), "rowsPerPage": query.rows, "rowsNumber": len(rows),
             "sortBy": query.sort or None, "descending": query.descending,
         }  # fmt: skip
-        self._table.rows = [self._cells(row) for row in shown]
+        self._table.rows = [self._cells(row) | {"place": place} for place, row in enumerate(shown)]
         states = ", ".join(
             f"{count:,} {state}" for state, count in self._index.counts(self._index.kind.state, rows).items()
         )
@@ -166,7 +170,7 @@ class _Table:
     def _cells(self, row: dict[str, Any]) -> dict[str, Any]:
         cells = {name: _text(value) for name, value in row.items() if name != "n"}
         url = self._query.url("/person", id=row["sample_id"])
-        return cells | {"n": row["n"], "url": url, "why": ERROR_SENTENCES.get(row["error_code"], "")}
+        return cells | {"url": url, "why": ERROR_SENTENCES.get(row["error_code"], "")}
 
     def _faults(self) -> None:
         faults = self._index.faults
@@ -177,6 +181,14 @@ class _Table:
                 ui.label(sentence).classes("text-caption")
             if len(faults) > _FAULTS:
                 ui.label(f"and {len(faults) - _FAULTS} more").classes("text-caption")
+
+
+def _red(index: LabelIndex, name: str) -> dict[str, str]:
+    """What has a cell of a column shown in red."""
+    worrying = (
+        ["failed", "missed", "false"] if name == index.kind.state else ["yes" if name.endswith("_wrong") else "no"]
+    )
+    return {":classes": f"row => {worrying}.includes(row.{name}) ? 'text-negative' : ''"}
 
 
 def title(name: str) -> str:
