@@ -36,9 +36,10 @@ from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import Shard, read_footer
+from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
+from tasks.annotate.plan_files import planned_footers
 from tasks.annotate.workspace import STEPS, SplitShards, Workspace
 
 DATASET = "stub"
@@ -95,17 +96,16 @@ def write_stubs(folder: Path, rows: int, rows_per_shard: int) -> None:
     settings_in(folder).write_text(f"annotate: {{datasets: [{folder / 'stub.yaml'}], run: {run}}}\n")
     config, workspace = load_config(settings_in(folder)), workspace_in(folder)
     _plan(folder, rows, workspace)
-    shards = iter(_shards(rows, rows_per_shard))
+    shards = planned_footers(workspace)
     footers: dict[str, Footer] = {}
     while block := list(itertools.islice(shards, _SHARDS_AT_ONCE)):
-        first = block[0].index * rows_per_shard
-        manifests = [read_footer(workspace.plan_path(shard)).manifest for shard in block]
+        first = block[0][0].index * rows_per_shard
         for step in STEPS:
             schema = LABEL_SCHEMA if step == "refine" else PART_SCHEMAS[step]
             table = _table(first, min(len(block) * rows_per_shard, rows - first), schema)
-            known = footers.setdefault(step, step_footer(step, config, block[0], manifests[0]))
-            for k, (shard, planned) in enumerate(zip(block, manifests, strict=True)):
-                stated = {name: planned[name] for name in known.manifest}
+            known = footers.setdefault(step, step_footer(step, config, block[0][0], block[0][1].manifest))
+            for k, (shard, planned) in enumerate(block):
+                stated = {name: planned.manifest[name] for name in known.manifest}
                 footer = replace(known, manifest=stated, shard=f"{shard.index:05d}")
                 own = table.slice(k * rows_per_shard, rows_per_shard)
                 write_shard(workspace.step_path(step, shard), own, footer)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_NO_TEXT = np.zeros(1, np.int32)
 
 
 def table_hash(table: pa.Table, more: Iterable[bytes] = ()) -> str:
@@ -58,10 +61,13 @@ def _hash_values(digests: Sequence[hashlib._Hash], values: pa.Array, bounds: np.
         for part in values.flatten():
             _hash_values(digests, part, bounds)
     elif pa.types.is_string(values.type) or pa.types.is_binary(values.type):
-        texts = [text.encode() if isinstance(text, str) else text or b"" for text in values.to_pylist()]
-        lengths = np.array([len(text) for text in texts], np.int32)
+        values = values.fill_null("" if pa.types.is_string(values.type) else b"")
+        _, ends, data = cast(list[Any], values.buffers())
+        offsets = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1] if ends else _NO_TEXT
+        texts, lengths = memoryview(data) if data else b"", np.diff(offsets)
         for digest, first, last in pieces:
-            digest.update(lengths[first:last].tobytes() + b"".join(texts[first:last]))
+            digest.update(lengths[first:last].tobytes())
+            digest.update(texts[offsets[first] : offsets[last]])
     else:
         inner = _sums(is_valid)[bounds].tolist()
         numbers = values.drop_null().to_numpy(zero_copy_only=False)

@@ -84,12 +84,23 @@ class Shard:
         """Rows of the file."""
         return self.footer.row_count
 
+    def stated(self, key: str) -> str:
+        """What ``write_shard`` was given to state beside the footer; raises KeyError."""
+        return (self._file.metadata.metadata or {})[key.encode()].decode()
+
+    @property
+    def group_rows(self) -> list[int]:
+        """Rows of each row group."""
+        return [self._file.metadata.row_group(k).num_rows for k in range(self._file.num_row_groups)]
+
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns as the file has them, whatever its version."""
         return self._file.schema_arrow.remove_metadata()
 
-    def table(self, schema: pa.Schema, names: Sequence[str] | None = None) -> pa.Table:
+    def table(
+        self, schema: pa.Schema, names: Sequence[str] | None = None, groups: Sequence[int] | None = None
+    ) -> pa.Table:
         """Reads rows.
 
         Args:
@@ -97,6 +108,7 @@ class Shard:
                 what labels say of pixels and of groups: these are null where they are asked for and the file lacks
                 them, and left out where it has them and they are not asked for.
             names: Columns to read; None for all.
+            groups: Row groups to read; None for all.
 
         Raises:
             ShardError: Unreadable, of a version that cannot be upgraded (both versions are named), or with other
@@ -107,10 +119,11 @@ class Shard:
         is_current = self.footer.schema_version == SCHEMA_VERSION
         known = _Fitting.last
         if is_current and known is not None and known.fits(schema, wanted, self.schema):
-            return pa.Table.from_arrays(self._rows(None if names is None else wanted).columns, schema=known.stated)
+            rows = self._rows(None if names is None else wanted, groups)
+            return pa.Table.from_arrays(rows.columns, schema=known.stated)
         if is_current:
             _check_columns(self.path, self.schema, schema)
-        table = self._rows(wanted if is_current and names is not None else None)
+        table = self._rows(wanted if is_current and names is not None else None, groups)
         if not is_current:
             table = _upgraded(self.path, table, self.footer.schema_version)
             _check_columns(self.path, table.schema, schema)
@@ -125,9 +138,11 @@ class Shard:
             _Fitting.last = _Fitting(schema, wanted, self.schema, stated)
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
 
-    def _rows(self, names: list[str] | None) -> pa.Table:
+    def _rows(self, names: list[str] | None, groups: Sequence[int] | None = None) -> pa.Table:
         """Columns as the file has them; None for all."""
         with self._told("is damaged"):
+            if groups is not None:
+                return self._file.read_row_groups(list(groups), columns=names, use_threads=False)
             return self._file.read(columns=names, use_threads=self._file.metadata.num_rows >= _MANY_ROWS)
 
     @contextmanager

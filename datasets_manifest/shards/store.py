@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -24,10 +26,24 @@ def shard_path(root: Place | str, dataset: str, split: str, shard: int | str) ->
     return place_of(root) / dataset / split / f"{name}.parquet"
 
 
-def write_shard(path: Place | str, table: pa.Table, footer: Footer) -> Footer:
+def write_shard(
+    path: Place | str,
+    table: pa.Table,
+    footer: Footer,
+    *,
+    stated: Mapping[str, str] | None = None,
+    group_ends: Sequence[int] | None = None,
+) -> Footer:
     """Write a table with its footer so that the final name only ever shows a whole file; return the footer as written.
 
     A file already there is replaced, as by ``datasets_manifest.files.whole_file``.
+
+    Args:
+        path: Its final name.
+        table: Its rows.
+        footer: Its footer, whose counts are made here.
+        stated: What the key-value metadata hold beside the footer.
+        group_ends: Rows at which row groups end; None: as Arrow has them.
 
     Raises:
         WriteError: the disk is full or the folder cannot be written; nothing is left behind.
@@ -35,9 +51,16 @@ def write_shard(path: Place | str, table: pa.Table, footer: Footer) -> Footer:
     path = place_of(path)
     full = _completed(footer, table)
     values = {key: getattr(full, key) for key in FOOTER_KEYS}
-    metadata = {key: canonical_json(value) for key, value in values.items()}
-    with whole_file(path, metadata_of(full)) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd", write_page_checksum=True)
+    metadata = {key: canonical_json(value) for key, value in values.items()} | dict(stated or {})
+    table = table.replace_schema_metadata(metadata)
+    with (
+        whole_file(path, metadata_of(full)) as file,
+        pq.ParquetWriter(file, table.schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        if group_ends is None:
+            writer.write_table(table)
+        for first, end in itertools.pairwise((0, *(group_ends or ()))):
+            writer.write_table(table.slice(first, end - first), row_group_size=end - first)
     return full
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.corrections.kept import NONE, Corrections, photo_of, read_corrections
-from datasets_manifest.schema.part_files import PART_SCHEMAS
-from datasets_manifest.shards.shard import read_shard
+from tasks.annotate.plan_files import planned_shard
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef, Workspace
 
@@ -21,8 +20,8 @@ def shard_corrections(shard: ShardRef, workspace: Workspace, config: AnnotateCon
     """
     if not read_corrections(config.output.corrections, shard.dataset):
         return NONE
-    planned = read_shard(workspace.plan_path(shard), PART_SCHEMAS["plan"], ["sample_id"])
-    return corrections_of(map(str, planned["sample_id"].to_pylist()), shard, config)
+    planned = planned_shard(workspace, shard).columns(["sample_id"])
+    return corrections_of(planned["sample_id"].tolist(), shard, config)
 
 
 def corrections_of(sample_ids: Iterable[str], shard: ShardRef, config: AnnotateConfig) -> Corrections:

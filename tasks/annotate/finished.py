@@ -28,7 +28,7 @@ def finished_files(
     *,
     with_people: bool = True,
 ) -> Iterator[tuple[ShardRef, Entry | ShardError]]:
-    """The shards that have a file at a step (or of ``plan``), in order, and what it says, or why it cannot be read.
+    """The shards that have a file at a step, in order, and what it says, or why it cannot be read.
 
     Args:
         workspace: Where they are.

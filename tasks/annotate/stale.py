@@ -46,7 +46,7 @@ def set_aside(workspace: Workspace, paths: Iterable[Place]) -> Path:
 
 
 def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRef] = ()) -> str:
-    """Sets plan, parts and labels of the shards of a split aside.
+    """Sets parts and labels of the shards of a split aside, and their plans where none stays.
 
     Args:
         workspace: Where they are.
@@ -56,14 +56,16 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
     Returns:
         How many there were and where they are now, for a log; empty if there were none.
     """
-    roots = [workspace.work / "plan", workspace.labels, *(workspace.step_folder(step) for step in STEPS)]
+    roots = [workspace.labels, *(workspace.step_folder(step) for step in STEPS)]
     kept = {shard.index for shard in but if shard.group == group}
     found = [found for root in roots for found in numbered_files(root.joinpath(*group))]
     paths = {place_of(file.path): index for _, index, file in found if index not in kept}
     stale = {path: index for path, index in paths.items() if not is_foreign(path)}
-    if not stale:
+    plans = [] if but else sorted(workspace.plan_folder(group).glob("*.parquet"))
+    if not stale and not plans:
         return ""
-    return f"{counted(len(set(stale.values())), 'shard')} set aside in {set_aside(workspace, stale)}"
+    shards = set(stale.values())
+    return f"{counted(len(shards), 'shard')} set aside in {set_aside(workspace, [*plans, *stale])}"
 
 
 def is_foreign(path: Place) -> bool:

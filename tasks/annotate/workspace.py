@@ -1,6 +1,6 @@
 """Where a run keeps its files, and what names one shard of a data set.
 
-work/plan/<dataset>/<split>/<shard>.parquet          what is to be annotated
+work/plan/<dataset>/<split>/<first>-<last>.parquet   what is to be annotated, some hundred shards a file
 work/plan/<dataset>/<split>/source.json              where it comes from, and with which settings it is annotated
 work/plan/<dataset>/<split>/refused.jsonl            what it names and no row can be made of
 work/datasets/<dataset>                              photos of a synthetic data set
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 STEPS = ("keypoints", "body", "hands", "face", "refine")
 """Steps that a shard goes through after planning; the middle three run side by side."""
 
+_SHARDS_A_PLAN = 256
+"""Shards of which one file has the plans."""
 _NAME = re.compile(r"(?P<dataset>[A-Za-z0-9_.-]+)/((?P<split>[A-Za-z0-9_.-]+)/)?(?P<index>\d{1,9})")
 
 
@@ -168,6 +170,12 @@ def named_shards(names: Iterable[str], groups: Collection[Group]) -> list[ShardR
     return sorted(found)
 
 
+def plan_range(index: int) -> tuple[int, int]:
+    """The first and the last number of the shards that one file of plans may hold beside that of a number."""
+    first = index // _SHARDS_A_PLAN * _SHARDS_A_PLAN
+    return first, first + _SHARDS_A_PLAN - 1
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workspace:
     """Folders of a run."""
@@ -205,16 +213,21 @@ class Workspace:
         return self.work / "parts" if self.parts is None else self.parts
 
     def plan_path(self, shard: ShardRef) -> Path:
-        """File that lists the shard's photos."""
-        return self.work / "plan" / shard.relative_path
+        """File that lists the shard's photos, and those of others beside it (``plan_files``)."""
+        first, last = plan_range(shard.index)
+        return self.plan_folder(shard.group) / f"{first:05d}-{last:05d}.parquet"
+
+    def plan_folder(self, group: Group) -> Path:
+        """Folder of the plans of a split."""
+        return self.work.joinpath("plan", *group)
 
     def record_path(self, group: Group) -> Path:
         """File that says where a data set comes from."""
-        return self.work.joinpath("plan", *group, "source.json")
+        return self.plan_folder(group) / "source.json"
 
     def refused_path(self, group: Group) -> Path:
         """File of what a data set names and no row can be made of; absent if there is nothing."""
-        return self.work.joinpath("plan", *group, "refused.jsonl")
+        return self.plan_folder(group) / "refused.jsonl"
 
     def rendered_path(self, dataset: str) -> Path:
         """Folder that a synthetic data set is rendered into."""
@@ -229,9 +242,7 @@ class Workspace:
         return self.step_folder(step) / shard.relative_path
 
     def step_folder(self, step: str) -> Place:
-        """Folder of the result files of a step, or of ``plan``."""
-        if step == "plan":
-            return self.work / "plan"
+        """Folder of the result files of a step."""
         return self.labels if step == "refine" else self.part_folder / step
 
     def has_result(self, step: str, shard: ShardRef) -> bool:

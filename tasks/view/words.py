@@ -62,13 +62,14 @@ def commands(opened: Opened, label: Label) -> list[str]:
     if opened.origin is None or "dataset" not in row:
         return []
     from tasks.annotate.commands import command, retry_command
+    from tasks.annotate.plan_files import is_planned
     from tasks.annotate.workspace import Workspace, shard_of
 
     shard, workspace = shard_of(label.path), Workspace.of(opened.config.output)
     if shard is None or workspace.step_path("refine", shard).resolve() != label.path.resolve():
         return []
     told = [command(opened.origin, "inspect", row["sample_id"], "--out", "sample.png")]
-    if workspace.plan_path(shard).is_file():
+    if is_planned(workspace, shard):
         told.append(retry_command(shard, opened.origin))
     return told
 

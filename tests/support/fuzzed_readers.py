@@ -51,6 +51,7 @@ from model.body.asset_files import load_body
 from model.body.official_files import read_source
 from model.tensor_file import pack, unpack
 from model.weights import read_checkpoint
+from tasks.annotate.plan_files import PlanFile, write_plan_file
 from tasks.annotate.settings import load_config
 from tasks.predict.avatar.motion import read_motion
 from tasks.training.regressor.mean_file import read_mean_file
@@ -188,8 +189,14 @@ def _labels(folder: Path) -> list[bytes]:
 def _plans(folder: Path) -> list[bytes]:
     schema = PART_SCHEMAS["plan"]
     rows = {"sample_id": "a/all/x#0", "dataset": "a", "split": "all", "image": "x", "person": 0, "status": "ok"}
-    write_shard(folder / "plan.parquet", pa.Table.from_pylist([rows], schema=schema), footer())
+    write_plan_file(folder / "plan.parquet", {3: (pa.Table.from_pylist([rows], schema=schema), footer())})
     return [(folder / "plan.parquet").read_bytes()]
+
+
+def _read_plan(path: Path) -> None:
+    with PlanFile(path) as file:
+        for index in file.footers:
+            file.rows(index)
 
 
 def _footers(folder: Path) -> list[bytes]:
@@ -375,7 +382,7 @@ READERS = {
             name="footer", suffix=".parquet", seeds=_footers, read=lambda path: read_shard(path, LABEL_SCHEMA),
             packed=_with_footer,
         ),
-        Reader(name="plan", suffix=".parquet", seeds=_plans, read=lambda path: read_shard(path, PART_SCHEMAS["plan"])),
+        Reader(name="plan", suffix=".parquet", seeds=_plans, read=_read_plan),
         Reader(name="reviews", suffix=".parquet", seeds=_reviews, read=lambda path: read_verdicts(path.parent)),
         Reader(
             name="corrections",

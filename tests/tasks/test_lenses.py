@@ -10,7 +10,7 @@ from datasets_manifest.adapters.base import CalibratedLens, ImageRecord, PersonR
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.columns import Columns
 from model.imaging.lenses import Lens
-from tasks.annotate.plan.plan_file import plan_table
+from tasks.annotate.plan.plan_rows import plan_table
 from tasks.lenses import lens_of, photo_points, pinhole_keypoints
 
 PRINCIPAL = (960.0, 540.0)

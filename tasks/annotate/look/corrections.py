@@ -12,6 +12,7 @@ from datasets_manifest.shards.shard import read_footer
 from tasks.annotate.commands import annotate_command
 from tasks.annotate.corrections import corrected_inputs, shard_corrections
 from tasks.annotate.finished import finished_files, open_journal
+from tasks.annotate.plan_files import planned_footers
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Group, Workspace
 from tasks.wording import counted
@@ -41,11 +42,7 @@ def correction_states(workspace: Workspace, config: AnnotateConfig) -> Iterator[
     if not corrected:
         return
     journal = open_journal(workspace)
-    planned = {
-        shard: plan.inputs_hash
-        for shard, plan in finished_files(workspace, "plan", journal)
-        if isinstance(plan, Entry) and shard.group in corrected
-    }
+    planned = {shard: plan.manifest["inputs_hash"] for shard, plan in planned_footers(workspace, sorted(corrected))}
     counts: dict[Group, Counter[str]] = {group: Counter() for group in sorted(corrected)}
     for shard, labels in finished_files(workspace, "refine", journal):
         if not isinstance(labels, Entry) or shard not in planned:

@@ -15,8 +15,9 @@ from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.journal import FailedRow
 from tasks.annotate.commands import annotate_command, retry_command
 from tasks.annotate.finished import finished_files, open_journal
-from tasks.annotate.look.status import planned_shards, recorded_failures
+from tasks.annotate.look.status import recorded_failures
 from tasks.annotate.plan.refused import read_refused
+from tasks.annotate.plan_files import planned_shards
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace
 

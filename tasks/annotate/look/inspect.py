@@ -14,8 +14,8 @@ from datasets_manifest.shards.shard import Shard
 from datasets_manifest.stores import is_file
 from model.body.ehms import EHMs
 from model.renderer.overlay import BACKDROP_RGB, encode_png
-from tasks.annotate.look.status import planned_shards
 from tasks.annotate.photos import PhotoReader
+from tasks.annotate.plan_files import planned_shards
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.workspace import ShardRef, Workspace

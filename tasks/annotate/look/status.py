@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,9 +10,10 @@ from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.journal import Entry
 from tasks.annotate.commands import command
 from tasks.annotate.finished import finished_counts, open_journal
+from tasks.annotate.plan_files import planned_numbers
 from tasks.annotate.settings import Origin
 from tasks.annotate.summary import seconds_a_shard
-from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, numbered_files, shard_of, shard_paths
+from tasks.annotate.workspace import STEPS, ShardRef, Workspace, shard_of
 from tasks.display import clock
 from tasks.wording import counted
 
@@ -71,19 +71,6 @@ class DatasetState:
                 f"{self.dataset}/{self.split} {step}: {state.done} of {self.planned} shards{extra}, "
                 f"{state.people} people, {state.failed_people} failed{empty}"
             )
-
-
-def planned_shards(workspace: Workspace) -> Iterator[ShardRef]:
-    """Every shard that has a plan file, in order."""
-    return (shard for shard, _ in shard_paths(workspace.work / "plan"))
-
-
-def planned_numbers(workspace: Workspace) -> dict[Group, set[int]]:
-    """The same by data set and split."""
-    planned: defaultdict[Group, set[int]] = defaultdict(set)
-    for group, index, _ in numbered_files(workspace.work / "plan"):
-        planned[group].add(index)
-    return dict(planned)
 
 
 def dataset_states(workspace: Workspace) -> list[DatasetState]:

@@ -9,7 +9,7 @@ from typing import Any
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
 from tasks.annotate.commands import annotate_command, command
 from tasks.annotate.finished import open_journal
-from tasks.annotate.look.status import planned_numbers
+from tasks.annotate.plan_files import planned_numbers
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Workspace
 

@@ -1,43 +1,59 @@
 """Which photo is in which shard. A photo stays in its shard, whatever comes or goes beside it; new ones open others.
 The photos of a group are in one shard, a new one is where the others are.
 
-The plan files say it, and where one is gone, the labels.
+The plans say it, and where one is gone, the labels.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import json
+import logging
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import pyarrow as pa
 
 from datasets_manifest.adapters.base import ImageRecord
-from datasets_manifest.canonical import canonical_json
 from datasets_manifest.schema.labels import SCHEMA_VERSION, image_id_of, label_schema
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.stores import Place
+from tasks.annotate.plan_files import PlanFile, plan_files
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_paths
+
+log = logging.getLogger(__name__)
 
 
 class Membership:
     """The photos of a split's shards; of each of the N photos a hash and a number are kept, 12 bytes."""
 
     def __init__(self, workspace: Workspace, group: Group) -> None:
-        """Reads every plan file of a split, and the labels of shards without one."""
+        """Reads the plans of a split, and the labels of shards without one."""
         hashes, shards = array("Q"), array("i")
-        self._planned: dict[int, bytes] = {}
+        self._contents: dict[int, bytes] = {}
         self._groups: dict[int, int] = {}
-        known = _indices(workspace.work.joinpath("plan", *group)) | _indices(workspace.labels.joinpath(*group))
-        for index in sorted(known):
-            own = self._photos_of(ShardRef(dataset=group[0], split=group[1], index=index), workspace)
-            hashes.extend(own)
-            shards.extend([index] * len(own))
-        self.next_index = max(known, default=-1) + 1
+        photos = dict(self._planned_photos(workspace, group))
+        self.planned = frozenset(photos)
+        """Numbers of the shards that have a plan."""
+        # Plans of an earlier program were a file a shard, as labels are.
+        for folder, schema in (
+            (workspace.plan_folder(group), PART_SCHEMAS["plan"]),
+            (workspace.labels.joinpath(*group), label_schema(in_groups=True)),
+        ):
+            for shard, path in shard_paths(folder):
+                if shard.index not in photos:
+                    photos[shard.index] = self._read_photos(path, schema, shard.index)
+        self.known = frozenset(photos)
+        """The same, and of those that have labels alone."""
+        for index in sorted(photos):
+            hashes.extend(photos[index])
+            shards.extend([index] * len(photos[index]))
+        self.next_index = max(photos, default=-1) + 1
         """Number of the first new shard."""
         # Of a photo that two files claim, the first has it.
         found, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
@@ -47,24 +63,38 @@ class Membership:
         self.missing: dict[int, int] = dict(zip(indices.tolist(), counts.tolist(), strict=True))
         """Photos of each shard that ``cut`` has not come to yet."""
 
-    def _photos_of(self, shard: ShardRef, workspace: Workspace) -> set[int]:
-        for step, schema in (("plan", PART_SCHEMAS["plan"]), ("refine", label_schema(in_groups=True))):
-            path = workspace.plan_path(shard) if step == "plan" else workspace.step_path(step, shard)
+    def _planned_photos(self, workspace: Workspace, group: Group) -> Iterator[tuple[int, array[int]]]:
+        for path in plan_files(workspace, group):
             try:
-                with Shard(path) as file:
-                    rows = file.columns(schema, ["sample_id", "group"])
-                    if step == "plan" and file.footer.schema_version == SCHEMA_VERSION:
-                        self._planned[shard.index] = _content(file.footer)
-            except (FileNotFoundError, ShardError):
+                with PlanFile(path) as file:
+                    rows, footers, version = file.columns(["sample_id", "group"]), file.footers, file.schema_version
+            except (FileNotFoundError, ShardError) as error:
+                log.warning("%s What labels do not tell of its shards is planned anew.", error)
                 continue
-            for name in set(rows["group"][rows.has("group")]):
-                self._groups.setdefault(_hash(name), shard.index)
-            return {_hash(image_id_of(sample_id)) for sample_id in rows["sample_id"]}
-        return set()
+            ids, groups, end = rows["sample_id"], rows["group"], 0
+            for index, footer in footers.items():
+                first, end = end, end + footer.row_count
+                if version == SCHEMA_VERSION:
+                    self._contents[index] = _content(footer)
+                yield index, self._photos_of(ids[first:end], groups[first:end], index)
+
+    def _read_photos(self, path: Place, schema: pa.Schema, index: int) -> array[int]:
+        try:
+            with Shard(path) as file:
+                rows = file.columns(schema, ["sample_id", "group"])
+        except (FileNotFoundError, ShardError):
+            return array("Q")
+        return self._photos_of(rows["sample_id"], rows["group"], index)
+
+    def _photos_of(self, sample_ids: np.ndarray, groups: np.ndarray, index: int) -> array[int]:
+        """Hashes of the photos of people; of None as group there is none."""
+        for name in set(groups) - {None}:
+            self._groups.setdefault(_hash(name), index)
+        return array("Q", {_hash(image_id_of(sample_id)) for sample_id in sample_ids})
 
     def is_planned(self, shard: ShardRef, footer: Footer) -> bool:
-        """Whether the shard's plan file has this footer already."""
-        return self._planned.get(shard.index) == _content(footer)
+        """Whether the shard has a plan with this footer already."""
+        return self._contents.get(shard.index) == _content(footer)
 
     def cut(self, photos: Iterable[ImageRecord], size: int) -> Iterator[tuple[int, list[ImageRecord]]]:
         """Puts photos into their shards, new ones into new shards.
@@ -112,10 +142,6 @@ class Membership:
         return int(self._shards[at]) if at < len(self._hashes) and self._hashes[at] == wanted else None
 
 
-def _indices(folder: Place) -> set[int]:
-    return {shard.index for shard, _ in shard_paths(folder)}
-
-
 def _by_group(photos: Iterable[ImageRecord]) -> Iterator[tuple[str | None, list[ImageRecord]]]:
     """Groups with their photos, and every other photo by itself; raises ValueError for photos between those of one."""
     seen: set[int] = set()
@@ -139,6 +165,6 @@ def _hash(image_id: str) -> int:
 
 
 def _content(footer: Footer) -> bytes:
-    """What decides whether a plan file may stay."""
-    stated = canonical_json([footer.config_hash, dict(footer.manifest)])
+    """What decides whether a plan may stay."""
+    stated = json.dumps([footer.config_hash, dict(footer.manifest)], sort_keys=True)
     return hashlib.blake2b(stated.encode(), digest_size=16).digest()

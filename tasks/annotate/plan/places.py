@@ -11,7 +11,8 @@ from datasets_manifest.sources.video import FrameChoice
 from tasks.annotate.datasets import Dataset, read_record
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.plan import with_rows
-from tasks.annotate.plan.plan_file import plan_footer, plan_table
+from tasks.annotate.plan.plan_rows import plan_footer, plan_table
+from tasks.annotate.plan_files import plan_files
 from tasks.annotate.workspace import ShardRef, Workspace, shard_paths
 
 
@@ -23,8 +24,8 @@ def check_places(datasets: Sequence[Dataset], workspace: Workspace) -> None:
             sentence says what to do.
     """
     for dataset in datasets:
-        folders = [place.joinpath(*dataset.group) for place in (workspace.work / "plan", workspace.labels)]
-        if dataset.is_rendered or not any(any(shard_paths(folder)) for folder in folders):
+        labels = shard_paths(workspace.labels.joinpath(*dataset.group))
+        if dataset.is_rendered or not (plan_files(workspace, dataset.group) or any(labels)):
             continue
         try:
             record = read_record(workspace, dataset.group)

@@ -1,6 +1,6 @@
 """From manifests to shards: what is to be annotated, cut into files of a few photos.
 
-A plan file has a row for every person the data set annotates, or one row a photo whose people are still to be found.
+A plan has a row for every person the data set annotates, or one row a photo whose people are still to be found.
 Its content decides ``inputs_hash``: when a photo or an annotation changes, the steps of that shard are done again.
 """
 
@@ -17,14 +17,15 @@ from datasets_manifest.adapters.colour_check import with_colours_checked
 from datasets_manifest.adapters.photo_check import with_photos_checked
 from datasets_manifest.manifest import Manifest, open_adapter
 from datasets_manifest.schema.error_codes import ErrorCode
-from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.image_source import ImageSource, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from datasets_manifest.stores import Place, is_file
 from tasks.annotate.datasets import Dataset, write_record
 from tasks.annotate.plan.membership import Membership
+from tasks.annotate.plan.plan_writer import PlanWriter
 from tasks.annotate.plan.refused import write_refused
 from tasks.annotate.plan.shard_plans import ShardPlan, shard_plans
+from tasks.annotate.plan_files import planned_shards
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
 from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths
@@ -123,7 +124,7 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
 def plan_dataset(
     listing: Listing, workspace: Workspace, config: AnnotateConfig, origin: Origin, *, is_own: bool = True
 ) -> DatasetPlan:
-    """Lists the rest of a data set and writes one plan file a shard; files that are as they should be stay untouched.
+    """Lists the rest of a data set and writes the plans of its shards; files that are as they should be stay untouched.
 
     A photo stays in its shard (see ``Membership``): new ones open new shards, and the shard of one that vanished is
     made again without it. A shard without a photo is set aside.
@@ -147,15 +148,18 @@ def plan_dataset(
     write_record(workspace, dataset.group, dataset.record(origin, config.run.images_per_shard))
     if before := listing.before:
         return DatasetPlan(manifest=manifest, shards=before, summary="as it was planned before", problem=problem)
-    members, planned = Membership(workspace, dataset.group), []
+    members = Membership(workspace, dataset.group)
+    writer = PlanWriter(workspace, dataset.group, members)
     unseen: list[ImageError] = []
     cut = (
         (ShardRef(dataset=manifest.id, split=manifest.split, index=index), own)
         for index, own in members.cut(listing.photos, config.run.images_per_shard)
     )
     for plan in shard_plans(cut, manifest, listing.images):
-        unseen += _write_plan(plan, manifest, listing.images, workspace, members)
-        planned.append(plan.shard.index)
+        own = _unseen_of(plan, manifest, listing.images, workspace, members)
+        writer.add(plan.shard.index, None if own or members.is_planned(plan.shard, plan.footer) else plan)
+        unseen += own
+    planned = writer.finish()
     if manifest.boxes == "manifest" and inventory.empty:
         log.info("%s: %d photos without an annotated person get no row", manifest.id, inventory.empty)
     if vanished := sum(members.missing.values()):
@@ -166,7 +170,7 @@ def plan_dataset(
                 "pear annotate, which sets their labels aside"
             )
         log.warning("%s: %s gone; their rows go with them", manifest.id, counted(vanished, "planned photo"))
-    shards = SplitShards(manifest.id, manifest.split, sorted(planned))
+    shards = SplitShards(manifest.id, manifest.split, planned)
     write_refused(workspace, dataset.group, listing.refused)
     if is_own and (aside := set_shards_aside(workspace, dataset.group, shards)):  # So that no person occurs twice.
         log.warning("%s, no longer planned: %s", "/".join(dataset.group), aside)
@@ -196,10 +200,10 @@ def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> S
     Raises:
         ValueError: There are labels without a plan, which another plan would replace.
     """
-    folder = Path(manifest.id) / manifest.split
-    planned = sorted(shard.index for shard, _ in shard_paths(workspace.work / "plan" / folder))
-    if not planned and any(shard_paths(workspace.labels / folder)):
-        raise _no_plan(problem, workspace.labels / folder)
+    group = manifest.id, manifest.split
+    planned = [shard.index for shard in planned_shards(workspace, [group])]
+    if not planned and any(shard_paths(labels := workspace.labels.joinpath(*group))):
+        raise _no_plan(problem, labels)
     return SplitShards(manifest.id, manifest.split, planned) if planned else None
 
 
@@ -210,25 +214,24 @@ def _no_plan(problem: str, labels: Place) -> ValueError:
     )
 
 
-def _write_plan(
+def _unseen_of(
     plan: ShardPlan, manifest: Manifest, images: ImageSource, workspace: Workspace, members: Membership
 ) -> list[ImageError]:
-    """Writes a plan file that is not as it should be, but for one that photos were planned in which may not be looked
-    at now; returns why they may not.
+    """Why photos of a shard that is not planned as it should be may not be looked at now: it stays as it was planned.
 
     Raises:
         ValueError: So it is with photos of a shard that has labels, but no plan.
     """
-    shard, records, table, footer = plan
-    if members.is_planned(shard, footer):
+    shard = plan.shard
+    if members.is_planned(shard, plan.footer):
         return []
-    path, labels = workspace.plan_path(shard), workspace.step_path("refine", shard)
-    if (path.is_file() or is_file(labels)) and (unseen := _unseen(records, images)):
-        if not path.is_file():
-            raise _no_plan(f"{manifest.id}: {unseen[0].detail}", labels.parent)
-        return unseen
-    write_shard(path, table, footer)
-    return []
+    labels = workspace.step_path("refine", shard)
+    has_plan = shard.index in members.planned
+    if not (has_plan or is_file(labels)) or not (unseen := _unseen(plan.records, images)):
+        return []
+    if not has_plan:
+        raise _no_plan(f"{manifest.id}: {unseen[0].detail}", labels.parent)
+    return unseen
 
 
 def _unseen(records: Sequence[ImageRecord], images: ImageSource) -> list[ImageError]:

@@ -1,4 +1,4 @@
-"""Tables and footers of many plan files: small shards that are alike are made together, to the same bytes."""
+"""Rows and footers of the plans of many shards: small ones that are alike are made together, to the same values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.trusted import TRUSTED_PARTS
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.sources.image_source import ImageSource
-from tasks.annotate.plan.plan_file import plan_footer, plan_footers, plan_table
+from tasks.annotate.plan.plan_rows import plan_footer, plan_footers, plan_table
 from tasks.annotate.workspace import ShardRef
 
 _PHOTOS_AT_ONCE = 2048
@@ -20,7 +20,7 @@ _PHOTOS_AT_ONCE = 2048
 
 
 class ShardPlan(NamedTuple):
-    """What the plan file of a shard is to hold."""
+    """What the plan of a shard is to hold."""
 
     shard: ShardRef
     """Which."""
@@ -92,14 +92,5 @@ def _together(
     footers = plan_footers([shard for shard, _ in shards], table, counts, photos, manifest, images)
     first = 0
     for (shard, records), count, footer in zip(shards, counts, footers, strict=True):
-        yield ShardPlan(shard, records, _of_own_words(table.slice(first, count)), footer)
+        yield ShardPlan(shard, records, table.slice(first, count), footer)
         first += count
-
-
-def _of_own_words(table: pa.Table) -> pa.Table:
-    """The same rows, whose categories are those that occur in them, as in a table that was made of them alone."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            words = table[field.name].cast(field.type.value_type).combine_chunks()
-            table = table.set_column(place, field, words.dictionary_encode().cast(field.type))
-    return table

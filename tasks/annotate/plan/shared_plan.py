@@ -16,8 +16,9 @@ from tasks.annotate.datasets import Dataset
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import DatasetPlan, list_dataset, plan_dataset
 from tasks.annotate.plan.stored_plan import StoredPlan
+from tasks.annotate.plan_files import planned_shards
 from tasks.annotate.settings import AnnotateConfig, Origin
-from tasks.annotate.workspace import Group, SplitShards, Workspace, shard_paths
+from tasks.annotate.workspace import Group, SplitShards, Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +101,7 @@ def shared_plan(
     """
     found = _read(_path(workspace, dataset.group)) if is_shared else None
     if found is not None:
-        indices = sorted(shard.index for shard, _ in shard_paths(workspace.work.joinpath("plan", *dataset.group)))
+        indices = [shard.index for shard in planned_shards(workspace, [dataset.group])]
         shards = SplitShards(dataset.manifest.id, dataset.manifest.split, indices)
         return DatasetPlan(manifest=dataset.manifest, shards=shards, summary=found.summary, problem=found.problem)
     check_places([dataset], workspace)  # Before anything is changed.

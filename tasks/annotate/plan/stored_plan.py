@@ -13,12 +13,13 @@ from pathlib import Path
 
 from datasets_manifest.files import write_bytes
 from datasets_manifest.stores import get
+from tasks.annotate.plan_files import PLAN_FILE, plan_files
 from tasks.annotate.stale import set_aside
 from tasks.annotate.workspace import STEPS, Group, Workspace, shard_paths
 
 _SOURCE = "source.json"
 """As ``Workspace.record_path``."""
-_FILE = re.compile(rf"\d+\.parquet|{re.escape(_SOURCE)}")
+_FILE = re.compile(rf"{PLAN_FILE.pattern}|{re.escape(_SOURCE)}")
 
 
 class StoredPlan:
@@ -27,7 +28,7 @@ class StoredPlan:
     def __init__(self, workspace: Workspace, group: Group) -> None:
         """Takes where the files are, and data set and split; nothing is read."""
         self._workspace, self._group = workspace, group
-        self._folder = workspace.work.joinpath("plan", *group)
+        self._folder = workspace.plan_folder(group)
         labels = workspace.labels
         self._place = None if isinstance(labels, Path) else labels / ".plans" / group[0] / f"{group[1]}.tar"
         self._digest: bytes | None = None
@@ -92,7 +93,7 @@ class StoredPlan:
         Raises:
             ValueError: There are some; the sentence says what to do.
         """
-        if self._place is None or any(shard_paths(self._folder)):
+        if self._place is None or plan_files(self._workspace, self._group):
             return
         folders = [self._workspace.step_folder(step).joinpath(*self._group) for step in STEPS]
         if found := next((folder for folder in folders if any(shard_paths(folder))), None):

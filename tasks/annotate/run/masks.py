@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from datasets_manifest.files import write_bytes, write_text
 from datasets_manifest.sources.masks import mask_path, mask_png
-from tasks.annotate.look.status import planned_shards
+from tasks.annotate.plan_files import planned_shards
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.masks import AnnotatedMasks

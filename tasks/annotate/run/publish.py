@@ -41,6 +41,7 @@ from tasks.annotate.look.failures import (
 )
 from tasks.annotate.photos import WorkspacePhotos
 from tasks.annotate.plan.plan import DatasetPlan
+from tasks.annotate.plan_files import is_planned
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.run.dataset_figures import dataset_figures
 from tasks.annotate.run.publication import Publication, WorstFit
@@ -242,7 +243,7 @@ class _Reader:
     def retry(self, path: Place) -> str:
         """The command that does the shard of a label file again; empty for a file that was not planned here."""
         shard = shard_of(path)
-        if shard is None or not self._workspace.plan_path(shard).is_file():
+        if shard is None or not is_planned(self._workspace, shard):
             return ""
         return retry_command(shard, self._origin)
 

@@ -13,6 +13,7 @@ from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.stores import Place
 from tasks.annotate.datasets import find_datasets, read_record
+from tasks.annotate.plan_files import is_planned
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.workspace import Group, ShardRef, Workspace, named_shards, shard_paths
@@ -43,7 +44,7 @@ def find_retries(names: Sequence[str], given: Origin) -> list[Retry]:
     workspace = Workspace.of(output)
     shards = named_shards(names, workspace.planned_groups())
     for shard in shards:
-        if not workspace.plan_path(shard).is_file():
+        if not is_planned(workspace, shard):
             raise ValueError(f"shard {shard.name} was never planned in {workspace.work}; annotate it first")
     found = []
     for group, own in groupby(shards, lambda shard: shard.group):

@@ -12,6 +12,7 @@ from model.estimators.base import PARTS
 from tasks.annotate.corrections import corrected_inputs, shard_corrections
 from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.look.status import recorded_failures
+from tasks.annotate.plan_files import planned_footers
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.summary import ShardSummary
@@ -34,9 +35,9 @@ class RunJournal:
         made with the present settings and plan, their part files are there, and no failure is recorded."""
         own, journal = self._workspace, self._journal
         planned = {
-            shard: corrected_inputs(plan.inputs_hash, shard_corrections(shard, own, config))
-            for shard, plan in finished_files(own, "plan", journal, shards)
-            if isinstance(plan, Entry)
+            shard: corrected_inputs(plan.manifest["inputs_hash"], shard_corrections(shard, own, config))
+            for shard, plan in planned_footers(own)
+            if shard in shards
         }
         expected = {config_hash(step_config("refine", config, in_groups=groups)) for groups in (False, True)}
         found = {

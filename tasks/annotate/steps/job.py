@@ -21,6 +21,7 @@ from datasets_manifest.shards.shard import Shard, finished_footer
 from datasets_manifest.stores import Place, is_file
 from tasks.annotate.corrections import shard_corrections
 from tasks.annotate.photos import PhotoReader
+from tasks.annotate.plan_files import PlannedShard, planned_shard
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps.corrected import CorrectionCount, obey
@@ -52,9 +53,9 @@ class ShardJob:
         return ShardJob, (self.shard, self.workspace, self.config, self.keep_in)
 
     @cached_property
-    def plan(self) -> Shard:
-        """The shard's plan file."""
-        return Shard(self.workspace.plan_path(self.shard))
+    def plan(self) -> PlannedShard:
+        """The plan of the shard."""
+        return planned_shard(self.workspace, self.shard)
 
     def footer(self, step: str) -> Footer:
         """The footer that the shard's file has at a step, with the present settings and plan."""
@@ -124,7 +125,7 @@ class ShardJob:
         with self._lock:
             if name not in self._read:
                 if name == "plan":
-                    self._read[name] = self.plan.columns(PART_SCHEMAS[name])
+                    self._read[name] = self.plan.columns()
                 else:
                     with Shard(self.workspace.step_path(name, self.shard)) as shard:
                         check_made_for(self.footer(name), shard)

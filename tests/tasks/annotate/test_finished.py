@@ -18,18 +18,25 @@ from tasks.annotate.finished import finished_files, open_journal
 from tasks.annotate.look.failures import list_failures
 from tasks.annotate.look.status import dataset_states, seconds_left, status_lines
 from tasks.annotate.look.verify import verify_labels
+from tasks.annotate.plan_files import write_plan_file
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
 
 SHARDS = [ShardRef(dataset="demo", split="all", index=index) for index in range(3)]
 
 
+def plan(workspace, shards):
+    plans = {shard.index: (label_table(image=f"{shard.index}.jpg"), footer()) for shard in shards}
+    write_plan_file(workspace.plan_path(SHARDS[0]), plans)
+
+
 @pytest.fixture
 def workspace(tmp_path):
     found = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
+    plan(found, SHARDS)
     for shard in SHARDS:
-        for path in (found.plan_path(shard), *(found.step_path(step, shard) for step in STEPS)):
-            write_shard(path, label_table(image=f"{shard.index}.jpg"), footer())
+        for step in STEPS:
+            write_shard(found.step_path(step, shard), label_table(image=f"{shard.index}.jpg"), footer())
     (found.work / "plan/demo/all/source.json").write_text("{}")
     return found
 
@@ -65,7 +72,8 @@ EVENTS = {
     "a person twice": lambda own: shutil.copy(labels_of(own, 1), labels_of(own, 2)),
     "a part gone": lambda own: own.step_path("body", SHARDS[0]).unlink(),
     "a part cut": lambda own: overwrite(own.step_path("body", SHARDS[0]), b""),
-    "a plan gone": lambda own: own.plan_path(SHARDS[2]).unlink(),
+    "a plan gone": lambda own: plan(own, SHARDS[:2]),
+    "all plans gone": lambda own: own.plan_path(SHARDS[0]).unlink(),
     "everything gone": lambda own: shutil.rmtree(own.work / "parts"),
     "the journal cut": lambda own: [overwrite(p, p.read_bytes()[:-9]) for p in (own.work / "state").iterdir()],
     "the journal gone": lambda own: shutil.rmtree(own.work / "state"),
@@ -87,10 +95,11 @@ def test_what_was_looked_at_is_not_opened_again(workspace, monkeypatch):
     dataset_states(workspace)
     list(list_failures(workspace, Origin.of(workspace.work / "params.yaml")))
     verified(workspace)
-    assert opened == []
+    assert set(opened) == {str(workspace.plan_path(SHARDS[0]))}, "which shards there are is read off the plans"
+    opened.clear()
     write_shard(labels_of(workspace, 0), label_table(image="0.jpg", failed=2), footer())
     dataset_states(workspace)
-    assert opened == [str(labels_of(workspace, 0))]
+    assert opened == [str(workspace.plan_path(SHARDS[0])), str(labels_of(workspace, 0))]
 
 
 def test_damage_that_leaves_size_and_time_is_found_by_a_deep_look(workspace):

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 from moving_people import HEIGHT, WIDTH, bridge, moving_columns, write_moving
+from plans import write_plan
 
+from datasets_manifest.schema.labels import label_schema
+from datasets_manifest.shards.shard import Shard
 from datasets_manifest.sources.images import decode_image
 from fitting.sparse_body import SparseBody
 from model.body.assets import load_open_body
@@ -11,7 +14,7 @@ from tasks.annotate.look import inspect as module
 from tasks.annotate.look.inspect import company_lines, draw_sample, find_company, find_label
 from tasks.annotate.photos import PhotoReader
 from tasks.annotate.settings import AnnotateConfig
-from tasks.annotate.workspace import Workspace
+from tasks.annotate.workspace import ShardRef, Workspace
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +27,9 @@ def workspace(tmp_path_factory):
     row = scene["sample_id"].index("moving/all/scene/cam1.mp4::000002#1")
     bridge(scene, [row])
     scene["views_joined"][row], scene["group_detail"][row] = False, "nobody was found in camera cam1"
-    for place in (found.work / "plan", found.labels):
-        write_moving(place, [scene], assets.entry)
+    with Shard(write_moving(found.labels, [scene], assets.entry)) as labels:
+        shard = ShardRef(dataset="moving", split="all", index=0)
+        write_plan(found, shard, labels.table(label_schema(in_groups=True)), labels.footer)
     return found
 
 

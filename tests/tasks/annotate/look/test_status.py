@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 from label_shards import footer, label_table
+from plans import write_plan
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.store import write_shard
@@ -21,8 +22,8 @@ def test_who_is_bridged_is_counted_and_no_failure(tmp_path):
     }.items():
         field = LABEL_SCHEMA.field(name)
         table = table.set_column(table.column_names.index(name), field, pa.array(values, field.type))
-    for path in (workspace.plan_path(shard), workspace.step_path("refine", shard)):
-        write_shard(path, table, footer())
+    write_plan(workspace, shard, table, footer())
+    write_shard(workspace.step_path("refine", shard), table, footer())
     for _ in range(2):
         states = dataset_states(workspace)
         assert states[0].labels.sentence == "1 photo: 4 people (1 ok, 1 failed, 2 bridged)"

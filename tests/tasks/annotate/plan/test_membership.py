@@ -5,16 +5,17 @@ import shutil
 import numpy as np
 import pytest
 from manifests import write_manifest
-from plans import plan_of
+from plans import plan_of, read_plan
 
 from datasets_manifest.adapters.base import ImageRecord, Place
-from datasets_manifest.schema.part_files import PLAN_SCHEMA
-from datasets_manifest.shards.shard import read_shard
+from datasets_manifest.shards.store import write_shard
+from tasks.annotate import workspace as places
 from tasks.annotate.datasets import Dataset
 from tasks.annotate.plan import membership
 from tasks.annotate.plan import plan as planning
+from tasks.annotate.plan_files import plan_files, planned_footers, planned_shards
 from tasks.annotate.settings import AnnotateConfig, RunConfig
-from tasks.annotate.workspace import Workspace
+from tasks.annotate.workspace import ShardRef, Workspace
 
 MANY = [f"{2 * number + 1:05d}.jpg" for number in range(2_000)]
 """Between any two of them, before and behind them is room for one more."""
@@ -41,7 +42,7 @@ class Photos:
 
 @pytest.fixture
 def planned(tmp_path, monkeypatch):
-    """A function that plans photos of some names, and gives the files that it wrote, by number of the shard."""
+    """A function that plans photos of some names, and gives the numbers of the shards whose plan is new."""
     (tmp_path / "photos").mkdir()
     source = str(write_manifest(tmp_path / "many.yaml", "many", tmp_path / "photos"))
     workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
@@ -49,24 +50,22 @@ def planned(tmp_path, monkeypatch):
     def plan(names, size=100):
         monkeypatch.setattr(Dataset, "open", lambda _: Photos(names))
         monkeypatch.setattr(planning, "open_adapter", lambda _, images: images)
-        before = states()
         made = plan_of(AnnotateConfig(datasets=(source,), run=RunConfig(images_per_shard=size)), workspace)
-        after = states()
-        assert sorted(after) == [shard.index for shard in made.shards]
-        return [index for index, state in after.items() if before.get(index) != state]
+        before, plan.states = plan.states, states()
+        assert sorted(plan.states) == [shard.index for shard in made.shards]
+        return [index for index, state in plan.states.items() if before.get(index) != state]
 
     def states():
-        """When each plan file was written."""
-        paths = sorted((workspace.work / "plan").rglob("*.parquet"))
-        return {int(path.stem): path.stat().st_mtime_ns for path in paths}
+        """What each shard says of its photos."""
+        return {shard.index: footer.manifest["inputs_hash"] for shard, footer in planned_footers(workspace)}
 
-    plan.workspace = workspace  # pyright: ignore[reportFunctionMemberAccess]
+    plan.workspace, plan.states = workspace, {}  # pyright: ignore[reportFunctionMemberAccess]
     return plan
 
 
 def names_of(workspace, index):
-    plan = read_shard(workspace.work / f"plan/many/all/{index:05d}.parquet", PLAN_SCHEMA)
-    return [str(name) for name in plan["image"].to_pylist()]
+    shard = ShardRef(dataset="many", split="all", index=index)
+    return [str(name) for name in read_plan(workspace, shard)["image"].to_pylist()]
 
 
 @pytest.mark.parametrize("added", ["00000.jpg", "02000.jpg", "99999.jpg"], ids=["first", "middle", "last"])
@@ -103,19 +102,58 @@ def test_the_order_of_growth_decides_nothing_but_the_shards(planned):
     order = random.permutation(MANY[:1000]).tolist()
     for end in (300, 650, 1000):
         planned(order[:end])
-    paths = sorted((planned.workspace.work / "plan").rglob("*.parquet"))
-    shards = [names_of(planned.workspace, int(path.stem)) for path in paths]
+    shards = [names_of(planned.workspace, shard.index) for shard in planned_shards(planned.workspace)]
     assert sorted(name for shard in shards for name in shard) == MANY[:1000]
     assert all(shard == sorted(shard) for shard in shards)
 
 
-def test_a_plan_file_that_is_lost_or_broken_is_made_again_and_no_other(planned):
+def test_a_plan_file_that_is_lost_or_broken_is_made_again_and_no_other(planned, monkeypatch, caplog):
+    monkeypatch.setattr(places, "_SHARDS_A_PLAN", 1)
     planned(MANY[:300])
-    lost = planned.workspace.work / "plan/many/all/00001.parquet"
+    lost = planned.workspace.work / "plan/many/all/00001-00001.parquet"
     lost.write_bytes(b"no plan")
     assert planned(MANY[:300]) == [3]  # Nothing says any more what was in it.
+    assert "00001-00001.parquet cannot be read" in caplog.text
+    assert not lost.exists()
+    assert [path.name for path in (planned.workspace.work / "stale").rglob("*.parquet")] == [lost.name]
     shutil.rmtree(planned.workspace.work)
+    planned.states = {}
     assert planned(MANY[:300]) == [0, 1, 2]
+
+
+def files_of(workspace):
+    """When each file was written."""
+    return {path.name: path.stat().st_mtime_ns for path in plan_files(workspace, ("many", "all"))}
+
+
+def test_files_of_which_no_shard_changes_are_not_written(planned, monkeypatch):
+    monkeypatch.setattr(places, "_SHARDS_A_PLAN", 4)
+    planned(MANY[:1000])
+    before = files_of(planned.workspace)
+    assert list(before) == ["00000-00003.parquet", "00004-00007.parquet", "00008-00011.parquet"]
+    # A photo of shard 1 is gone, and new ones open shards 10 to 12.
+    assert planned([*MANY[:150], *MANY[151:1250]]) == [1, 10, 11, 12]
+    after = files_of(planned.workspace)
+    assert [name for name in before if after[name] == before[name]] == ["00004-00007.parquet"]
+    assert [len(names_of(planned.workspace, index)) for index in (0, 1, 2, 10, 12)] == [100, 99, 100, 100, 50]
+    # All of a shard that was alone in its file, and of one that was not.
+    assert planned([*MANY[:150], *MANY[151:800], *MANY[900:1200]]) == []
+    assert [shard.index for shard in planned_shards(planned.workspace)] == [*range(8), 9, 10, 11]
+    assert list(files_of(planned.workspace)) == list(before)
+
+
+def test_plans_of_an_earlier_program_say_which_photo_is_in_which_shard(planned):
+    planned(MANY[:300])
+    workspace = planned.workspace
+    for shard, footer in list(planned_footers(workspace)):
+        table = read_plan(workspace, shard)
+        write_shard(workspace.work / f"plan/many/all/{shard.index:05d}.parquet", table, footer)
+    (path,) = plan_files(workspace, ("many", "all"))
+    path.unlink()
+    planned([*MANY[:300], "00000.jpg"])
+    assert names_of(workspace, 2) == MANY[200:300]
+    assert names_of(workspace, 3) == ["00000.jpg"]
+    assert list(path.parent.glob("*.parquet")) == [path]
 
 
 def frames(clip, count):

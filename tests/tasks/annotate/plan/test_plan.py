@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from coco_files import coco_image, coco_person, write_coco
 from manifests import write_manifest
 from permissions import permissions_hold
-from plans import plan_of
+from plans import plan_footer_of, plan_of, read_plan
 from table_rows import table_from_rows
 
 from datasets_manifest.adapters.base import CalibratedLens, ImageRecord, PersonRecord, Place
@@ -21,13 +22,14 @@ from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES
 from datasets_manifest.schema.part_files import PLAN_SCHEMA, plan_schema
 from datasets_manifest.schema.truth_3d import Truth3d, truth_3d_of
 from datasets_manifest.shards.footer import Footer
-from datasets_manifest.shards.shard import read_footer, read_shard
+from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan import plan as planning
 from tasks.annotate.plan import shard_plans
-from tasks.annotate.plan.plan_file import plan_footer, plan_table
+from tasks.annotate.plan.plan_rows import plan_footer, plan_table
+from tasks.annotate.plan_files import planned_footers, planned_shards
 from tasks.annotate.settings import AnnotateConfig, RunConfig
-from tasks.annotate.workspace import ShardRef, Workspace, shard_of
+from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.lenses import lens_of
 
 
@@ -61,7 +63,7 @@ class Nowhere:
 
 def inputs(workspace, count):
     refs = [ShardRef(dataset="few", split="all", index=index) for index in range(count)]
-    return [read_footer(workspace.plan_path(ref)).manifest["inputs_hash"] for ref in refs]
+    return [plan_footer_of(workspace, ref).manifest["inputs_hash"] for ref in refs]
 
 
 def test_photos_are_cut_into_shards_in_order(project):
@@ -72,7 +74,7 @@ def test_photos_are_cut_into_shards_in_order(project):
     assert ShardRef(dataset="few", split="all", index=2) in plan.shards
     assert ShardRef(dataset="few", split="all", index=3) not in plan.shards
     assert "7 photos" in plan.summary
-    rows = [read_footer(workspace.plan_path(shard)).row_count for shard in plan.shards]
+    rows = [plan_footer_of(workspace, shard).row_count for shard in plan.shards]
     assert rows == [3, 3, 1]
 
 
@@ -91,13 +93,12 @@ def test_an_unchanged_plan_stays_and_a_changed_photo_changes_its_shard_alone(pro
 def test_a_shard_whose_photos_are_gone_is_set_aside(project, caplog):
     planned, workspace, folder = project
     planned()
+    shard = ShardRef(dataset="few", split="all", index=1)
+    write_shard(workspace.step_path("body", shard), read_plan(workspace, shard), plan_footer_of(workspace, shard))
     for name in "345":
         (folder / f"photos/{name}.jpg").unlink()
     assert [shard.index for shard in planned().shards] == [0, 2]
-    assert [path.name for path in sorted((workspace.work / "plan").rglob("*.parquet"))] == [
-        "00000.parquet",
-        "00002.parquet",
-    ]
+    assert [shard.index for shard in planned_shards(workspace)] == [0, 2]
     assert len(list((workspace.work / "stale").rglob("*.parquet"))) == 1
     (line,) = [line for line in caplog.messages if "no longer planned" in line]
     assert "1 shard set aside" in line
@@ -129,12 +130,12 @@ def test_no_more_photos_are_listed_than_the_shards_in_work_need(project, monkeyp
                 listed.append(entry)
                 yield entry
 
-    def write(*arguments, whole=planning._write_plan):
+    def write(*arguments, whole=planning._unseen_of):
         seen.append(len(listed))
         return whole(*arguments)
 
     monkeypatch.setattr(planning, "open_adapter", Watched)
-    monkeypatch.setattr(planning, "_write_plan", write)
+    monkeypatch.setattr(planning, "_unseen_of", write)
     planned()
     assert np.diff([*seen, len(listed)]).tolist() == [3, 1, 0]
 
@@ -161,7 +162,7 @@ def test_photos_that_cannot_be_seen_keep_their_plan_and_their_labels(project):
     planned()
     label = workspace.labels / "few/all/00002.parquet"
     label.parent.mkdir(parents=True)
-    label.write_bytes((workspace.work / "plan/few/all/00002.parquet").read_bytes())
+    label.write_bytes(b"a label")
     before = files_of(folder)
     for name in ("photos/a", "photos/z", "photos"):
         plan = shut(folder / name, planned)
@@ -172,33 +173,31 @@ def test_photos_that_cannot_be_seen_keep_their_plan_and_their_labels(project):
 
 
 def test_photos_that_are_listed_but_not_to_be_looked_at_keep_their_shard(project):
-    planned, _, folder = project
+    planned, workspace, folder = project
     (folder / "photos/a").mkdir()
     (folder / "photos/a/1.jpg").write_bytes(b"more")
     planned()
-    before = files_of(folder)
+    before = inputs(workspace, 3)
     (folder / "photos/new.jpg").write_bytes(b"new")
     plan = shut(folder / "photos/a", planned, mode=0o644)
     assert "a/1.jpg" in plan.problem
     assert "may not be read by this user" in plan.problem
     assert len(plan.shards) == 4
-    after = files_of(folder)
-    assert {path: after[path] for path in before} == before
+    assert inputs(workspace, 3) == before
     assert planned().problem == ""
-    assert {path: files_of(folder)[path] for path in before} == before
+    assert inputs(workspace, 3) == before
 
 
 def test_labels_without_their_plan_are_not_replaced_while_photos_may_not_be_looked_at(project):
     planned, workspace, folder = project
     planned()
-    for path in (workspace.work / "plan").rglob("*.parquet"):
-        shard = shard_of(path)
-        ids = read_shard(path, PLAN_SCHEMA, ["sample_id"])["sample_id"].to_pylist()
+    for shard, footer in list(planned_footers(workspace)):
+        ids = read_plan(workspace, shard)["sample_id"].to_pylist()
         key = {"dataset": "few", "split": "all", "image": "-", "person": 0, "status": "ok"}
         key |= {f"{part}_valid": True for part in PART_NAMES}
         rows = [key | {"sample_id": name} for name in ids]
-        write_shard(workspace.step_path("refine", shard), table_from_rows(rows, LABEL_SCHEMA), read_footer(path))
-        path.unlink()
+        write_shard(workspace.step_path("refine", shard), table_from_rows(rows, LABEL_SCHEMA), footer)
+    workspace.plan_path(shard).unlink()
     with pytest.raises(ValueError, match=r"may not be read by this user.* Labels of the data set are in"):
         shut(folder / "photos", planned, mode=0o644)
 
@@ -216,7 +215,10 @@ def test_labels_without_their_plan_are_not_replaced_while_photos_cannot_be_seen(
     planned, workspace, folder = project
     (folder / "photos/a").mkdir()
     planned()
-    (workspace.work / "plan").rename(workspace.labels)
+    label = workspace.labels / "few/all/00002.parquet"
+    label.parent.mkdir(parents=True)
+    label.write_bytes(b"a label")
+    shutil.rmtree(workspace.work)
     with pytest.raises(ValueError, match=r"photos/a cannot be listed .* Labels of the data set are in"):
         shut(folder / "photos/a", planned)
 
@@ -293,11 +295,8 @@ def test_the_plan_of_photos_is_that_of_before_there_were_groups(tmp_path):
     write_manifest(tmp_path / "few.yaml", "few", tmp_path / "photos", layout="{frames: {}}")
     workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
     plan_of(AnnotateConfig(datasets=(str(tmp_path / "few.yaml"),)), workspace)
-    path = workspace.plan_path(ShardRef(dataset="few", split="all", index=0))
-    assert (
-        read_footer(path).manifest["inputs_hash"] == "e60a4d635937c8e90e10b412c507e4d7bf08ed1e052d87b3df17116246601428"
-    )
-    assert "group" not in pq.read_schema(path).names
+    assert inputs(workspace, 1) == ["e60a4d635937c8e90e10b412c507e4d7bf08ed1e052d87b3df17116246601428"]
+    assert "group" not in pq.read_schema(workspace.plan_path(ShardRef(dataset="few", split="all", index=0))).names
 
 
 def test_a_plan_states_what_a_person_has_and_no_more_columns():

@@ -5,9 +5,7 @@ import pytest
 from plans import plan_of
 from scenes import camera_entry, camera_file, look_at_middle, write_cameras, write_photo, write_scene_manifest
 
-from datasets_manifest.schema.columns import Columns
-from datasets_manifest.schema.part_files import plan_schema
-from datasets_manifest.shards.shard import read_footer, read_shard
+from tasks.annotate.plan_files import planned_shard, planned_shards
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig, RunConfig
 from tasks.annotate.workspace import STEPS, ShardRef, Workspace
@@ -28,8 +26,8 @@ def scene(tmp_path):
 
     def planned():
         plan_of(config, workspace)
-        path = workspace.plan_path(SHARD)
-        return Columns(read_shard(path, plan_schema(in_groups=True))), read_footer(path).manifest
+        plan = planned_shard(workspace, SHARD)
+        return plan.columns(), plan.footer.manifest
 
     return root, config, workspace, planned
 
@@ -37,7 +35,7 @@ def scene(tmp_path):
 def test_the_views_of_a_scene_are_one_group_in_one_shard(scene):
     _, _, workspace, planned = scene
     rows, footer = planned()
-    assert not workspace.plan_path(ShardRef(dataset="rig", split="all", index=1)).exists()
+    assert list(planned_shards(workspace)) == [SHARD]
     assert list(zip(rows["group"], rows["camera"], rows["frame"], rows["time_s"], strict=True)) == [
         ("walk", camera, frame, frame / 10) for camera in ("left", "right") for frame in (1, 2)
     ]

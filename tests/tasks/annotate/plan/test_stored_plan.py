@@ -4,10 +4,9 @@ import pytest
 from label_shards import footer, label_table
 from local_s3 import bucket  # noqa: F401 (a fixture)
 from manifests import write_manifest
+from plans import read_plan
 
 from datasets_manifest.adapters.base import ImageRecord
-from datasets_manifest.schema.part_files import PLAN_SCHEMA
-from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.stores import delete, listed, place_of, put
 from tasks.annotate.datasets import Dataset, find_datasets
@@ -53,7 +52,7 @@ class Machine:
         return {shard.index: self.photos_of(shard) for shard in plan.shards}
 
     def photos_of(self, shard):
-        return [str(name) for name in read_shard(self.workspace.plan_path(shard), PLAN_SCHEMA)["image"].to_pylist()]
+        return [str(name) for name in read_plan(self.workspace, shard)["image"].to_pylist()]
 
     def label(self, index):
         shard = ShardRef(dataset="many", split="all", index=index)

@@ -11,7 +11,7 @@ from coco_files import HEIGHT, WIDTH, coco_image, coco_person, write_coco
 from manifests import write_manifest
 from permissions import permissions_hold
 from PIL import Image
-from plans import plan_of
+from plans import plan_footer_of, plan_of, write_plan
 from scenes import camera_file, write_cameras, write_photo, write_scene_manifest
 from table_rows import table_from_rows
 from video_files import write_video
@@ -19,10 +19,9 @@ from video_files import write_video
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord, Place
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.labels import LABEL_SCHEMA, PART_NAMES, ErrorCode
-from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
 from model.estimators.base import EstimatorInfo, KeypointsOutput
-from tasks.annotate.plan.plan_file import plan_table
+from tasks.annotate.plan.plan_rows import plan_table
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps import keypoints as step
 from tasks.annotate.steps.job import ShardJob
@@ -159,7 +158,7 @@ def test_a_photo_that_may_not_be_read_costs_no_good_label(tmp_path, status):
         key | {"sample_id": "group/val/1#0", "image": "1.jpg", "status": status, "error_code": code},
         key | {"sample_id": "group/val/2#0", "image": "2.jpg", "status": "ok"},
     ]
-    footer = read_footer(workspace.plan_path(shard))
+    footer = plan_footer_of(workspace, shard)
     write_shard(workspace.step_path("refine", shard), table_from_rows(labels, LABEL_SCHEMA), footer)
     (tmp_path / "1.jpg").chmod(0o000)
     with permissions_hold():
@@ -218,8 +217,7 @@ def test_tracks_of_the_data_set_are_kept_and_who_is_not_known_has_a_number_beyon
     workspace = Workspace(work=tmp_path / "work", labels=tmp_path / "labels")
     shard = ShardRef(dataset="group", split="val", index=0)
     plan_of(config, workspace)
-    path = workspace.plan_path(shard)
-    write_shard(path, plan_table(records, load_manifest(manifest)), read_footer(path))
+    write_plan(workspace, shard, plan_table(records, load_manifest(manifest)), plan_footer_of(workspace, shard))
     table = step.annotate_keypoints(ShardJob(shard, workspace, config))
     assert table["track"].to_pylist() == [5, 4, None, 4, None, 4, 5, 4, None, None]
     assert [code is None for code in table["error_code"].to_pylist()] == [True] * 2 + [False] * 4 + [True] * 4

@@ -17,7 +17,7 @@ from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.masks import NOBODY, PERSON, UNKNOWN
-from tasks.annotate.plan.plan_file import plan_footer, plan_table
+from tasks.annotate.plan.plan_rows import plan_footer, plan_table
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps.masks import AnnotatedMasks, has_masks, with_masks

@@ -25,7 +25,7 @@ from datasets_manifest.schema.trusted import TRUSTED_PARTS, trusted_column
 from fitting.refine import Observations, refine
 from model.estimators import registry
 from model.estimators.simulated import SimulatedKeypoints
-from tasks.annotate.plan.plan_file import plan_table
+from tasks.annotate.plan.plan_rows import plan_table
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps import refine as step
 from tasks.annotate.steps.labels import failed_rows, label_table

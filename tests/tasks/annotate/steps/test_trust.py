@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 from coco_files import coco_image, coco_person, write_coco
-from plans import plan_of
+from plans import plan_footer_of, plan_of, write_plan
 from stub_estimators import StubFace, StubHands, StubKeypoints
 
 from datasets_manifest.adapters.base import ImageRecord, PersonRecord
 from datasets_manifest.manifest import load_manifest
 from datasets_manifest.schema.labels import BODY_GROUP_NAMES, PART_NAMES, ErrorCode
 from datasets_manifest.schema.trusted import TRUSTED_PARTS
-from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.plan.plan_file import plan_table
+from tasks.annotate.plan.plan_rows import plan_table
 from tasks.annotate.settings import AnnotateConfig
 from tasks.annotate.steps.face import annotate_face
 from tasks.annotate.steps.hands import annotate_hands
@@ -49,7 +48,7 @@ def job_of(folder, *trusted, parts):
     )
     plan_of(config, workspace)
     plan = plan_table([ImageRecord(image_id="1", path="1.jpg", people=tuple(people))], load_manifest(path))
-    write_shard(workspace.plan_path(shard), plan, read_footer(workspace.plan_path(shard)))
+    write_plan(workspace, shard, plan, plan_footer_of(workspace, shard))
     job = ShardJob(shard, workspace, config)
     write_shard(workspace.step_path("keypoints", shard), annotate_keypoints(job), job.footer("keypoints"))
     return job

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from people_in_3d import IDS, body_rows, job_of, known, plan_of
+from plans import read_plan, write_plan
 from scipy.spatial.transform import Rotation
 
 from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.evidence import unpack_arrays
 from datasets_manifest.schema.part_files import plan_schema
 from datasets_manifest.schema.truth_3d import Truth3d, pack_truth_3d
-from datasets_manifest.shards.shard import read_footer, read_shard
-from datasets_manifest.shards.store import write_shard
 from fitting.inputs import Observations
 from model.body.skeleton import KEYPOINT_JOINT
 from tasks.annotate.delta_theta import delta_theta
@@ -154,8 +153,7 @@ def errors_m(labels, truth):
 
 
 def test_the_fit_finds_the_depth_that_one_photo_does_not_tell(shard):
-    path = shard.workspace.plan_path(shard.shard)
-    plan = read_shard(path, plan_schema())
+    plan = read_plan(shard.workspace, shard.shard)
     truth = unpack_arrays(plan, "truth")
     body = labelled_body(shard.config)
     parameters = {name: values for name, values in truth.items() if name not in ("keypoints_2d",)}
@@ -172,7 +170,7 @@ def test_the_fit_finds_the_depth_that_one_photo_does_not_tell(shard):
     packed = pack_truth_3d(people)
     schema = plan_schema(optional=packed.keys())
     columns = {name: plan[name] for name in plan.column_names} | packed
-    write_shard(path, table_from_columns(columns, schema), read_footer(path))
+    write_plan(shard.workspace, shard.shard, table_from_columns(columns, schema), shard.plan.footer)
     job = ShardJob(shard.shard, shard.workspace, shard.config)
     assert knows_people(job.columns("plan"))
     labels = refine_labels(job)

@@ -1,4 +1,4 @@
-"""The plan file of a shard: a row for every annotated person, and hashes of what decides what is made of it."""
+"""The plan of a shard: a row for every annotated person, and hashes of what decides what is made of it."""
 
 from __future__ import annotations
 
@@ -146,9 +146,10 @@ def _optional_columns(
         columns["mask"] = [
             _mask_value(person.mask, sample_id) for person, sample_id in zip(people, sample_ids, strict=True)
         ]
-    trusted = [person.trusted.intersection(manifest.trusted) for person in people]
-    if any(len(parts) < len(TRUSTED_PARTS) for parts in trusted):
-        columns["trusted"] = np.array([[part in parts for part in TRUSTED_PARTS] for parts in trusted])
+    trusted = {parts: parts.intersection(manifest.trusted) for parts in {person.trusted for person in people}}
+    if any(len(parts) < len(TRUSTED_PARTS) for parts in trusted.values()):
+        stated = {own: [part in parts for part in TRUSTED_PARTS] for own, parts in trusted.items()}
+        columns["trusted"] = np.array([stated[person.trusted] for person in people])
     return columns
 
 
