@@ -48,6 +48,7 @@ def crowd(open_body: SparseBody) -> SyntheticPeople:
     return make_people(open_body, 256, seed=3)
 
 
+@pytest.mark.long
 @pytest.mark.promise(
     11,
     "A bad row of a batch changes no other row",

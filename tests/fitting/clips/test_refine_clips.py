@@ -111,6 +111,7 @@ def test_a_clip_is_one_shape_nearer_the_truth_and_even(
     assert evenness[0] < 0.1 * evenness[1]
 
 
+@pytest.mark.long
 def test_clips_do_not_depend_on_each_other(open_body: SparseBody, people: ClipPeople, joint: ClipResult) -> None:
     rows = torch.arange(FRAMES, 2 * FRAMES)
     second = fitted(open_body, take_rows(people, rows))

@@ -80,6 +80,7 @@ def test_what_needs_licensed_meshes_says_so_with_the_open_body(result):
     assert "EHF (Tables 2, 4, 6): cannot be measured" in missing
 
 
+@pytest.mark.long
 def test_hands_of_ehf_stand_in_their_column_and_3dpw_says_its_next_file(tmp_path):
     """Two photos as EHF has them, and the open body as a folder of converted files."""
     body = load_open_body()

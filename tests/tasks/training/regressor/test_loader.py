@@ -28,6 +28,7 @@ def same(first, second):
     return first[0] == second[0] and all(torch.equal(a, b) for a, b in zip(first[1:], second[1:], strict=True))
 
 
+@pytest.mark.long
 def test_workers_change_nothing(tmp_path):
     data = dataset(labelled_photos(tmp_path, 5, 2))
     alone = [content(b) for b in build_loader(data, num_steps=5, batch_size=3)]
@@ -57,7 +58,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path):
     assert all(same(a, b) for a, b in zip(whole[2:], rest, strict=True))
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_a_vanished_photo_stops_with_one_sentence(tmp_path, workers):
     data = dataset(labelled_photos(tmp_path, 3))
     (tmp_path / "photos" / "002.jpg").unlink()
@@ -67,7 +68,7 @@ def test_a_vanished_photo_stops_with_one_sentence(tmp_path, workers):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_broken_photos_are_counted_up_to_the_stated_share(tmp_path, workers):
     data = dataset(labelled_photos(tmp_path, 10), max_broken_share=0.2)
     for k in (1, 4):
