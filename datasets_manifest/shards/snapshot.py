@@ -17,6 +17,7 @@ from datasets_manifest.schema.columns import Columns, has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
 from datasets_manifest.schema.people import PeopleCount
 from datasets_manifest.shards.footer import ForeignFileError, ShardError, differing_settings
+from datasets_manifest.shards.joined import shard_numbers
 from datasets_manifest.shards.journal import LABELS, Entry, Journal, file_key, sample_digest
 from datasets_manifest.shards.shard import Shard, read_footer, read_shard
 from datasets_manifest.stores import Listed, Place, listed, place_of
@@ -41,7 +42,7 @@ class GroupSnapshot:
     """Labels of one split of a data set."""
 
     shards: set[int] = field(default_factory=set)
-    """Numbers of the files that can be read, where their names are numbers."""
+    """Numbers of those that can be read, where the names of their files are numbers."""
     count: PeopleCount = field(default_factory=PeopleCount)
     """People and photos."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -186,7 +187,7 @@ def read_snapshot(
             elif journal is not None:
                 journal.add(key, state, entry)
         own = snapshot.groups[group]
-        own.shards |= {int(path.stem)} if path.stem.isdecimal() else set()
+        own.shards |= shard_numbers(path)
         own.count += entry.count
         own.failures.update(failure["code"] for failure in entry.failures)
         num, first = own.settings.get(entry.config_hash, (0, path))

@@ -50,8 +50,7 @@ def write_shard(
     """
     path = place_of(path)
     full = _completed(footer, table)
-    values = {key: getattr(full, key) for key in FOOTER_KEYS}
-    metadata = {key: canonical_json(value) for key, value in values.items()} | dict(stated or {})
+    metadata = footer_metadata(full) | dict(stated or {})
     table = table.replace_schema_metadata(metadata)
     with (
         whole_file(path, metadata_of(full)) as file,
@@ -62,6 +61,11 @@ def write_shard(
         for first, end in itertools.pairwise((0, *(group_ends or ()))):
             writer.write_table(table.slice(first, end - first), row_group_size=end - first)
     return full
+
+
+def footer_metadata(footer: Footer) -> dict[str, str]:
+    """The key-value metadata of a file with a footer that is complete."""
+    return {key: canonical_json(getattr(footer, key)) for key in FOOTER_KEYS}
 
 
 def _completed(footer: Footer, table: pa.Table) -> Footer:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from datasets_manifest.named_sources import fixed_root, fixed_source
-from datasets_manifest.paths import placed
+from datasets_manifest.paths import is_address, placed
 from datasets_manifest.placed_settings import PathText, PlacedBy, PlaceText, placed_overrides, with_places
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
@@ -105,12 +105,22 @@ class OutputConfig:
     """Published labels; a folder, or an address as ``s3://bucket/labels``."""
     parts: PlaceText | None = None
     """Files of the parts, a folder or an address; null: ``parts`` in the work folder."""
+    shards_per_file: PositiveInt = 1
+    """Shards whose labels are in one file. With more than one, those of each shard are kept with the parts, and the
+    files of ``labels`` are made of them when a run publishes; see docs/scale.md."""
     corrections: PathText = "corrections"
     """Keypoints that people corrected, which the refinement obeys; see docs/reviews.md."""
     report: PathText = "reports/annotate"
     """The page a person looks at, and the picture of the error distribution."""
     metrics: PathText = "metrics/annotate.json"
     """All figures by data set; the main ones are in ``summary/<dataset>.json`` beside it, for ``dvc metrics show``."""
+
+    def __post_init__(self) -> None:
+        if self.shards_per_file > 1 and is_address(self.labels) and not is_address(self.parts or ""):
+            raise ValueError(
+                f"parts: labels in a store, {self.labels}, in files of several shards are made of what lies with the "
+                "parts, so that all machines need to see it; give an address in the store (output.parts)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

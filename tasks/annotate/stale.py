@@ -14,7 +14,9 @@ from upath import UPath
 
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
+from datasets_manifest.shards.joined import joined_range
 from datasets_manifest.shards.shard import read_footer
+from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.stores import Place, below, delete, get, is_file, place_of
 from tasks.annotate.workspace import STEPS, Group, ShardRef, Workspace, numbered_files
 from tasks.wording import counted
@@ -61,6 +63,10 @@ def set_shards_aside(workspace: Workspace, group: Group, but: Collection[ShardRe
     found = [found for root in roots for found in numbered_files(root.joinpath(*group))]
     paths = {place_of(file.path): index for _, index, file in found if index not in kept}
     stale = {path: index for path, index in paths.items() if not is_foreign(path)}
+    if not kept:  # Else the next publication sees which files of several shards are still right.
+        for path in shard_files(workspace.labels.joinpath(*group)):
+            if (numbers := joined_range(path)) is not None and not is_foreign(path):
+                stale[path] = numbers[0]
     plans = [] if but else sorted(workspace.plan_folder(group).glob("*.parquet"))
     if not stale and not plans:
         return ""

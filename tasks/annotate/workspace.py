@@ -8,7 +8,8 @@ work/parts/<part>/<dataset>/<split>/<shard>.parquet  what each part estimator sa
 work/claims/                                         who is at which shard, see tasks.annotate.run.claims
 work/state/                                          what these files say in short, see datasets_manifest.shards.journal
 work/failed/<step>/<dataset>/<split>/<shard>.json    why a shard has no file
-labels/<dataset>/<split>/<shard>.parquet             the labels, published shard by shard
+labels/<dataset>/<split>/<shard>.parquet             the labels, published shard by shard; or in files of several
+                                                     shards, see tasks.annotate.label_files
 """
 
 from __future__ import annotations
@@ -186,12 +187,19 @@ class Workspace:
     """Published labels, readable with ``pandas.read_parquet``."""
     parts: Place | None = None
     """Files of the parts; None: ``work/parts``."""
+    shards_per_file: int = 1
+    """Shards in a file of the labels; of more than one, the labels of each shard are beside those of the parts."""
 
     @classmethod
     def of(cls, output: OutputConfig) -> Workspace:
         """The folders that the settings name."""
         parts = None if output.parts is None else place_of(output.parts)
-        return cls(work=Path(output.work), labels=place_of(output.labels), parts=parts)
+        return cls(
+            work=Path(output.work),
+            labels=place_of(output.labels),
+            parts=parts,
+            shards_per_file=output.shards_per_file,
+        )
 
     def check_stores(self) -> None:
         """Asks the stores that labels and parts lie in for something.
@@ -238,12 +246,12 @@ class Workspace:
         return sorted({(path.parent.name, path.name) for path in self.work.glob("plan/*/*") if path.is_dir()})
 
     def step_path(self, step: str, shard: ShardRef) -> Place:
-        """Result file of a step: the labels for ``refine``, a part file otherwise."""
+        """Result file of a step: the labels of the shard for ``refine``, a part file otherwise."""
         return self.step_folder(step) / shard.relative_path
 
     def step_folder(self, step: str) -> Place:
         """Folder of the result files of a step."""
-        return self.labels if step == "refine" else self.part_folder / step
+        return self.labels if step == "refine" and self.shards_per_file == 1 else self.part_folder / step
 
     def has_result(self, step: str, shard: ShardRef) -> bool:
         """Whether a shard has a file at a step and did not fail there since."""

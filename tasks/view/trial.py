@@ -16,11 +16,12 @@ from datasets_manifest.corrections.kept import Corrections
 from datasets_manifest.corrections.schema import CORRECTION_FORM, Correction, CorrectionSitting, State
 from tasks.annotate.commands import command
 from tasks.annotate.datasets import read_record
+from tasks.annotate.label_files import shard_of_label
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.steps.corrected import photo_sha256, stale_reason
 from tasks.annotate.steps.job import ShardJob
 from tasks.annotate.steps.refit import found_keypoints, refit
-from tasks.annotate.workspace import ShardRef, Workspace, shard_of
+from tasks.annotate.workspace import ShardRef, Workspace
 from tasks.version import code_version
 from tasks.view.index import Label
 from tasks.view.state import View
@@ -39,9 +40,9 @@ class Trial:
             ValueError: The label cannot be corrected, or a file of corrections is damaged; a sentence says why.
         """
         self._view, self._label = view, label
-        shard = shard_of(label.path)
         workspace = Workspace.of(view.opened.config.output)
-        if shard is None or workspace.step_path("refine", shard).resolve() != label.path.resolve():
+        shard = shard_of_label(workspace, label.path, str(label.row["sample_id"]))
+        if shard is None:
             raise ValueError(
                 "these are not the labels that the settings name, so what they were made from is not known; open "
                 "`pear view` with the settings of their annotation (--params)"

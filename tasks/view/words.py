@@ -62,11 +62,13 @@ def commands(opened: Opened, label: Label) -> list[str]:
     if opened.origin is None or "dataset" not in row:
         return []
     from tasks.annotate.commands import command, retry_command
+    from tasks.annotate.label_files import shard_of_label
     from tasks.annotate.plan_files import is_planned
-    from tasks.annotate.workspace import Workspace, shard_of
+    from tasks.annotate.workspace import Workspace
 
-    shard, workspace = shard_of(label.path), Workspace.of(opened.config.output)
-    if shard is None or workspace.step_path("refine", shard).resolve() != label.path.resolve():
+    workspace = Workspace.of(opened.config.output)
+    shard = shard_of_label(workspace, label.path, row["sample_id"])
+    if shard is None:
         return []
     told = [command(opened.origin, "inspect", row["sample_id"], "--out", "sample.png")]
     if is_planned(workspace, shard):

@@ -43,7 +43,7 @@ class Membership:
         # Plans of an earlier program were a file a shard, as labels are.
         for folder, schema in (
             (workspace.plan_folder(group), PART_SCHEMAS["plan"]),
-            (workspace.labels.joinpath(*group), label_schema(in_groups=True)),
+            (workspace.step_folder("refine").joinpath(*group), label_schema(in_groups=True)),
         ):
             for shard, path in shard_paths(folder):
                 if shard.index not in photos:

@@ -9,6 +9,7 @@ from datasets_manifest.manifest import open_adapter
 from datasets_manifest.named_sources import is_manifest
 from datasets_manifest.sources.video import FrameChoice
 from tasks.annotate.datasets import Dataset, read_record
+from tasks.annotate.label_files import check_label_files
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.plan import with_rows
 from tasks.annotate.plan.plan_rows import plan_footer, plan_table
@@ -20,11 +21,12 @@ def check_places(datasets: Sequence[Dataset], workspace: Workspace) -> None:
     """Refuses to annotate other photos, or fewer frames, under the id of ones that have labels; those may have moved.
 
     Raises:
-        ValueError: A data set was annotated from another place, or with frames that are not among these; the
-            sentence says what to do.
+        ValueError: A data set was annotated from another place, or with frames that are not among these, or as
+            ``check_label_files``; the sentence says what to do.
     """
     for dataset in datasets:
-        labels = shard_paths(workspace.labels.joinpath(*dataset.group))
+        check_label_files(workspace, dataset.group)
+        labels = shard_paths(workspace.step_folder("refine").joinpath(*dataset.group))
         if dataset.is_rendered or not (plan_files(workspace, dataset.group) or any(labels)):
             continue
         try:

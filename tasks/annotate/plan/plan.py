@@ -202,7 +202,7 @@ def _planned_before(manifest: Manifest, workspace: Workspace, problem: str) -> S
     """
     group = manifest.id, manifest.split
     planned = [shard.index for shard in planned_shards(workspace, [group])]
-    if not planned and any(shard_paths(labels := workspace.labels.joinpath(*group))):
+    if not planned and any(shard_paths(labels := workspace.step_folder("refine").joinpath(*group))):
         raise _no_plan(problem, labels)
     return SplitShards(manifest.id, manifest.split, planned) if planned else None
 

@@ -44,6 +44,7 @@ from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.plan_files import is_planned
 from tasks.annotate.provenance import labelled_body
 from tasks.annotate.run.dataset_figures import dataset_figures
+from tasks.annotate.run.joined_labels import JoinedLabels
 from tasks.annotate.run.publication import Publication, WorstFit
 from tasks.annotate.run.published import Photo, Published
 from tasks.annotate.run.same_columns import SameColumns
@@ -103,10 +104,13 @@ def publish(
     csv_path, failures = report / "failures.csv", FailureCounts()
     with ExitStack() as files:
         reader = _Reader(workspace, config, plans, shards, origin, files)
-        snapshot = read_snapshot(workspace.labels, visit=reader.add, journal=journal)
+        snapshot = read_snapshot(workspace.step_folder("refine"), visit=reader.add, journal=journal)
         write_lines(csv_path, reader.failures_csv(failures))
-    is_whole = not reader.columns.give(workspace) and not snapshot.faults
+    given = reader.columns.give(workspace)
     journal.save()
+    warnings = [snapshot.fault([_group(plan) for plan in plans])]
+    if reader.joined is not None:
+        warnings += [reader.joined.publish(plan.shards, snapshot.fault([_group(plan)])) for plan in plans]
     _warn_of_others(snapshot, plans, origin)
     labels = reader.statistics
     count = sum((labels.groups[_group(plan)].count for plan in plans if _group(plan) in labels.groups), PeopleCount())
@@ -132,9 +136,9 @@ def publish(
         failures_csv=csv_path,
         failures=failures,
         worst=_worst_fit(reader, plans, body) if count.people else None,
-        warning=snapshot.fault([_group(plan) for plan in plans]),
+        warning=" ".join(filter(None, warnings)),
     )
-    if is_whole:
+    if not (given or snapshot.faults or any(warnings)):
         published.keep(publication, files, reader.lost, snapshot.foreign_warning)
     return publication
 
@@ -177,6 +181,8 @@ class _Reader:
         self._failed_rows: dict[Group, IO[str]] = {}
         self.columns = SameColumns()
         """Those of the run's data sets."""
+        self.joined = JoinedLabels(workspace) if workspace.shards_per_file > 1 else None
+        """Their published files, where these are not the shards themselves."""
         for group in self._plans:
             rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
             self._failed_rows[group] = files.enter_context(rows)
@@ -197,6 +203,8 @@ class _Reader:
         if shard is None or (group := shard.group) not in self._plans:
             return
         self.columns.add(shard, labels)
+        if self.joined is not None:
+            self.joined.add(shard, labels)
         if entry.failures and shard in self._shards:
             self._failed_rows[group].write(json.dumps([shard.index, entry.failures]) + "\n")
         if group not in self._evaluations:

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.snapshot import shard_entries
 from datasets_manifest.sources.images import ImageError
+from datasets_manifest.stores import Place
 from tasks.annotate.photos import WorkspacePhotos
 from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.provenance import step_config
@@ -39,6 +40,7 @@ _State = tuple[int, int] | None
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Record:
     inputs: str
+    labels: str
     files: dict[str, _State]
     lost: list[Photo]
     warning: str
@@ -60,10 +62,8 @@ class Published:
         origin: Origin,
     ) -> None:
         """Takes what ``publish`` takes, and looks at the files: what changes later is found by the next run."""
-        self._path, self._photos = (
-            workspace.work / "published.json",
-            WorkspacePhotos(workspace, config.run.photo_cache_mb),
-        )
+        self._workspace, self._path = workspace, workspace.work / "published.json"
+        self._photos = WorkspacePhotos(workspace, config.run.photo_cache_mb)
         # What people really are is read from files of any kind, whose state only the data set's own reader would know.
         self._is_repeatable = not any(can_know(plan.manifest) for plan in plans)
         self._inputs = _digest(_inputs(workspace, config, plans, shards, origin)) if self._is_repeatable else ""
@@ -76,11 +76,9 @@ class Published:
             record = _RECORD.validate_json(self._path.read_bytes())
         except (OSError, ValueError):
             return None
-        if (
-            record.inputs != self._inputs
-            or record.files != _states(record.files)
-            or any(map(self._is_had, record.lost))
-        ):
+        if (record.inputs, record.labels) != (self._inputs, self._labels()) or record.files != _states(record.files):
+            return None
+        if any(map(self._is_had, record.lost)):
             return None
         if record.warning:
             log.warning("%s", record.warning)
@@ -98,9 +96,18 @@ class Published:
         if self._is_repeatable:
             states = _states(map(str, files))
             record = _Record(
-                inputs=self._inputs, files=states, lost=sorted(set(lost)), warning=warning, publication=publication
+                inputs=self._inputs,
+                labels=self._labels(),
+                files=states,
+                lost=sorted(set(lost)),
+                warning=warning,
+                publication=publication,
             )
             write_bytes(self._path, _RECORD.dump_json(record))
+
+    def _labels(self) -> str:
+        """Of files that were made of the labels of shards."""
+        return _digest(_listed(self._workspace.labels)) if self._workspace.shards_per_file > 1 else ""
 
     def _is_had(self, photo: Photo) -> bool:
         with suppress(ImageError, OSError):
@@ -146,7 +153,11 @@ def _inputs(
         yield group, record.is_file() and record.read_text("utf-8")
     for path in sorted((workspace.work / "failed").glob("*/*/*/*.json")):
         yield str(path), _state(path)
-    for file in shard_entries(workspace.labels):
+    yield from _listed(workspace.step_folder("refine"))
+
+
+def _listed(folder: Place) -> Iterator[tuple[str, int, int]]:
+    for file in shard_entries(folder):
         state = file.stat()
         yield file.path, state.st_size, state.st_mtime_ns
 

@@ -79,7 +79,7 @@ def _origin(group: Group, given: Origin, workspace: Workspace) -> Origin:
 def _check_settings(config: AnnotateConfig, workspace: Workspace, shards: Sequence[ShardRef]) -> None:
     dataset = "/".join(shards[0].group)
     wanted = {config_hash(step_config("refine", config, in_groups=groups)) for groups in (False, True)}
-    others = [path for shard, path in shard_paths(workspace.labels / dataset) if shard not in shards]
+    others = [path for shard, path in shard_paths(workspace.step_folder("refine") / dataset) if shard not in shards]
     if others and not any(_hash(path) in wanted for path in others):
         raise ValueError(
             f"{shards[0].name} would get other settings than the rest of {dataset}, and labels of two settings are no "

@@ -53,6 +53,7 @@ def held_datasets(
             settings = {
                 "reads": {"refine": labels},
                 "run": {"images_per_shard": config.run.images_per_shard},
+                "output": {"shards_per_file": config.output.shards_per_file},
                 "manifest": dataset.manifest.hash,
                 "root": dataset.manifest.root,
             }
