@@ -8,13 +8,15 @@ whoever puts last is read next.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from zlib import crc32
 
 from datasets_manifest.paths import is_address, placed
@@ -23,7 +25,10 @@ if TYPE_CHECKING:  # What runs without stores runs without their packages.
     from fsspec import AbstractFileSystem
     from upath import UPath
 
+log = logging.getLogger(__name__)
+
 Place: TypeAlias = "Path | UPath"
+Answer = TypeVar("Answer")
 
 _PACKAGES = {"s3": "pip install -e '.[s3]'", "gs": "pip install gcsfs"}
 """Kinds of stores, and what installs the package that reaches them."""
@@ -31,6 +36,12 @@ _METADATA = {"s3": "Metadata", "gs": "metadata"}
 """What the argument of a put is called that an object's metadata are given by."""
 _OTHERS = (409, 412)
 """HTTP statuses of a put that others were faster with: at the same moment, or before."""
+_LATER = (408, 429)
+"""Of the client's errors those that pass: it was too slow, or asks too much."""
+_WAITS_S = (1.0, 2.0, 4.0)
+"""Before a store that did not answer is asked again, after the packages that reach it have tried by themselves."""
+_REFUSALS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""Answers that stay what they are."""
 
 
 class FileState(Protocol):
@@ -130,10 +141,10 @@ def check_store(place: Place) -> None:
         return
     with _told(place, "cannot be looked at"):
         try:
-            _store(place).info(place.path)
+            _answer(place, lambda: _store(place).info(place.path))
         except FileNotFoundError:  # Nothing is there yet, or there is no bucket.
             with suppress(PermissionError):  # Of a key that opens only what is below the address.
-                _store(place).info(place.path.split("/", 1)[0])
+                _answer(place, lambda: _store(place).info(place.path.split("/", 1)[0]))
 
 
 def below(root: Place, path: Place | str) -> str:
@@ -153,19 +164,18 @@ def put(place: UPath, data: bytes, stated: Mapping[str, str] | None = None) -> N
         OSError: The store did not take it.
     """
     more: dict[str, Any] = {_METADATA[place.protocol]: dict(stated)} if stated else {}
-    with _raised_as_os_error():
-        _store(place).pipe_file(place.path, data, **more)
+    _answer(place, lambda: _store(place).pipe_file(place.path, data, **more))
 
 
 def put_if_absent(place: UPath, data: bytes) -> bool:
-    """Puts an object unless there is one; of several who try at once one succeeds. Returns whether this one did.
+    """Puts an object unless there is one; of several who try at once one succeeds. Returns whether this one did, which
+    one that succeeded and did not hear of it does not know.
 
     Raises:
         OSError: The store did not answer.
     """
     try:
-        with _raised_as_os_error():
-            _store(place).pipe_file(place.path, data, mode="create")
+        _answer(place, lambda: _store(place).pipe_file(place.path, data, mode="create"))
     except FileExistsError:
         return False
     except OSError as error:
@@ -188,8 +198,7 @@ def get(place: UPath, start: int | None = None, end: int | None = None) -> bytes
         FileNotFoundError: It is not there.
         OSError: The store does not give it.
     """
-    with _raised_as_os_error():
-        found = _store(place).cat_file(place.path, start=start, end=end)
+    found = _answer(place, lambda: _store(place).cat_file(place.path, start=start, end=end))
     return bytes(found)  # pyright: ignore[reportArgumentType]
 
 
@@ -237,24 +246,22 @@ def delete(place: UPath) -> None:
     Raises:
         OSError: The store did not do it.
     """
-    with _raised_as_os_error(), suppress(FileNotFoundError):
-        _store(place).rm_file(place.path)
+    with suppress(FileNotFoundError):
+        _answer(place, lambda: _store(place).rm_file(place.path))
 
 
 def stated_of(place: UPath) -> Mapping[str, str]:
     """Metadata of an object, by one request; raises FileNotFoundError."""
-    with _raised_as_os_error():
-        if place.protocol == "gs":
-            return _store(place).info(place.path).get("metadata", {})
-        return _store(place).metadata(place.path)
+    if place.protocol == "gs":
+        return _answer(place, lambda: _store(place).info(place.path)).get("metadata", {})
+    return _answer(place, lambda: _store(place).metadata(place.path))
 
 
 def state_of(place: Place) -> FileState:
     """The state of a file or object; raises FileNotFoundError."""
     if isinstance(place, Path):
         return place.stat()
-    with _raised_as_os_error():
-        info = _store(place).info(place.path)
+    info = _answer(place, lambda: _store(place).info(place.path))
     if info["type"] != "file":
         raise FileNotFoundError(errno.ENOENT, "No such object", str(place))
     return ObjectState.of(info)
@@ -279,10 +286,12 @@ def listed(root: UPath) -> Iterator[Listed]:
     """
     with _told(root, "cannot be listed"):
         try:
-            found = _store(root).ls(root.path, detail=True)
+            found = _answer(root, lambda: _store(root).ls(root.path, detail=True))
         except FileNotFoundError:
-            check_store(root)
-            return
+            found = None
+    if found is None:
+        check_store(root)
+        return
     for info in sorted(found, key=lambda info: info["name"]):
         name = info["name"].rstrip("/")
         if name == root.path.rstrip("/") or name.rpartition("/")[2].startswith("."):
@@ -298,6 +307,21 @@ def _store(place: UPath) -> AbstractFileSystem:
     from fsspec import filesystem
 
     return filesystem(place.protocol, use_listings_cache=False)
+
+
+def _answer(place: UPath, ask: Callable[[], Answer]) -> Answer:
+    """What a store says; it is asked again where it did not answer. Raises OSErrors alone."""
+    for wait_s in _WAITS_S:
+        try:
+            with _raised_as_os_error():
+                return ask()
+        except OSError as error:
+            if isinstance(error, _REFUSALS) or (400 <= (_status(error) or 0) < 500 and _status(error) not in _LATER):
+                raise
+            log.warning("%s: %s; next try in %.0f s", place, error.strerror or error, wait_s)
+            time.sleep(wait_s)
+    with _raised_as_os_error():
+        return ask()
 
 
 @contextmanager

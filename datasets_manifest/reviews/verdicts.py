@@ -43,7 +43,7 @@ class Verdicts:
             audit: Only verdicts that state this audit; None: all.
         """
         order = by_time(table, REVIEW_FORM)
-        said = list(map(Said, *(table[name].to_pylist() for name in Said._fields)))
+        said = said_in(table)
         rows = sorted(order[place] for place in standing(said[row] for row in order))
         if audit is not None:
             rows = [row for row in rows if said[row].audit == audit]
@@ -84,6 +84,11 @@ class Reviewed:
             "verdict on nobody here": self.unknown,
         }
         return ", ".join(f"{count} x {name}" for name, count in what.items() if count)
+
+
+def said_in(table: pa.Table) -> list[Said]:
+    """What decides whether each verdict of a table stands."""
+    return list(map(Said, *(table[name].to_pylist() for name in Said._fields)))
 
 
 def read_verdicts(folder: Path | str, *, audit: str | None = None) -> Verdicts:

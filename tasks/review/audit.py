@@ -41,9 +41,10 @@ class Audit:
     seed: int = 0
     """Another one draws other people."""
     datasets: tuple[str, ...] = ()
-    """Ids of data sets; none means all."""
+    """Ids of data sets, in order; none means all."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "datasets", tuple(sorted({*self.datasets})))
         if self.part not in PART_NAMES:
             raise ValueError(f"an audit is of one part, {', '.join(PART_NAMES)}, not of {self.part!r}")
         if self.among not in get_args(Among):
@@ -54,19 +55,24 @@ class Audit:
     @property
     def tag(self) -> str:
         """What verdicts of the audit state."""
-        return f"{self.seed}-{self.size}-{self.part}-{self.among}"
+        of = f"@{','.join(self.datasets)}" if self.datasets else ""
+        return f"{self.seed}-{self.size}-{self.part}-{self.among}{of}"
 
     @classmethod
-    def of_tag(cls, tag: str, datasets: tuple[str, ...] = ()) -> Self:
+    def of_tag(cls, tag: str) -> Self:
         """The audit that verdicts state.
 
         Raises:
             ValueError: It is no tag of one.
         """
-        match = re.fullmatch(r"(-?\d{1,9})-(\d{1,9})-([a-z_]+)-([a-z]+)", tag)
+        match = re.fullmatch(r"(-?\d{1,9})-(\d{1,9})-([a-z_]+)-([a-z]+)(?:@([\w.,-]+))?", tag, re.ASCII)
         if match is None:
-            raise ValueError(f"the audit {tag[:40]!r} is none; one is called 0-100-face-valid: seed, size, part, among")
-        seed, size, part, among = match.groups()
+            raise ValueError(
+                f"the audit {tag[:40]!r} is none; one is called 0-100-face-valid: seed, size, part, among, and @ with "
+                "the data sets if it is not of all"
+            )
+        seed, size, part, among, of = match.groups()
+        datasets = tuple(of.split(",")) if of else ()
         return cls(part=part, among=among, size=int(size), seed=int(seed), datasets=datasets)  # type: ignore[arg-type]
 
     def places(self, samples: Iterable[str]) -> np.ndarray:

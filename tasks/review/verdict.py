@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from datasets_manifest.reviews.digest import DIGESTED, label_digests
-from datasets_manifest.reviews.schema import Judgement, Review
+from datasets_manifest.reviews.schema import REVIEW_FORM, Judgement, Review
 from datasets_manifest.reviews.session import ReviewSession
+from datasets_manifest.reviews.standing import Said, standing
+from datasets_manifest.reviews.verdicts import said_in
 from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.snapshot import shard_files
+from datasets_manifest.sittings import by_time, read_sittings, sitting_files
 from datasets_manifest.stores import Place
 from tasks.version import code_version
 
@@ -43,7 +46,8 @@ def judge(
         audit: The audit that the verdicts belong to (``audit.Audit.tag``).
 
     Raises:
-        ValueError: There is no such label, it is of somebody who failed and has no parts, or a verdict is none.
+        ValueError: There is no such label, it is of somebody who failed and has no parts, a verdict is none, or nothing
+            is there to take back.
     """
     row, config_hash = _label(labels, sample_id)
     if row["status"][0].as_py() == "failed":
@@ -63,9 +67,20 @@ def judge(
         )
         for part, verdict in verdicts.items()
     ]
+    if not _changes_something(reviews, given):
+        of = f" for the audit {audit}" if audit else ""
+        raise ValueError(f"{sample_id}: {reviewer} has given no verdict on its {', '.join(verdicts)}{of} to take back")
     session = ReviewSession(reviews, str(row["dataset"][0]), started_utc=now, code_version=code_version())
     session.add(*given)
     return session.path
+
+
+def _changes_something(reviews: Path, given: Sequence[Review]) -> bool:
+    """Whether verdicts are said, or one at least is taken back that stands."""
+    table = read_sittings(sitting_files(reviews), REVIEW_FORM)
+    said = said_in(table.take(pa.array(by_time(table, REVIEW_FORM), pa.int64())))
+    new = [Said(one.sample_id, one.part, one.reviewer, one.verdict, one.audit) for one in given]
+    return standing([*said, *new]) != standing(said)
 
 
 def parsed(texts: list[str]) -> dict[Part, Judgement]:

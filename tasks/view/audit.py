@@ -62,9 +62,14 @@ def _form(index: LabelIndex, audit: Audit) -> None:
             if size.value is None or seed.value is None:
                 ui.notify("An audit needs a number of people and a seed.", type="negative")
                 return
-            asked = Audit(part=part.value, among=among.value, size=int(size.value), seed=int(seed.value))
-            words = (("dataset", tuple(datasets.value)),) if datasets.value else ()
-            ui.navigate.to(Query(audit=asked.tag, words=words).url("/audit"))
+            asked = Audit(
+                part=part.value,
+                among=among.value,
+                size=int(size.value),
+                seed=int(seed.value),
+                datasets=tuple(datasets.value),
+            )
+            ui.navigate.to(Query(audit=asked.tag).url("/audit"))
 
         ui.button("Draw", on_click=draw).props("dense no-caps unelevated").classes("px-4")
 

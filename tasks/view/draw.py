@@ -16,12 +16,12 @@ from tasks.view.query import Query
 
 
 def audit_of(query: Query) -> Audit:
-    """The audit of an address: its tag, and the data sets that it is among.
+    """The audit of an address.
 
     Raises:
         ValueError: It is none.
     """
-    return Audit.of_tag(query.audit, datasets=dict(query.words).get("dataset", ()))
+    return Audit.of_tag(query.audit)
 
 
 def asked_rows(index: LabelIndex, audit: Audit) -> np.ndarray:

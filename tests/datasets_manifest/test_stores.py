@@ -125,18 +125,26 @@ def test_a_store_that_says_in_other_words_that_somebody_was_faster_is_understood
     assert not put_into_a_store_that_answers(monkeypatch, code, status)
 
 
-@pytest.mark.parametrize(("code", "status"), [("SlowDown", 503), ("AccessDenied", 403), ("InvalidRequest", 400)])
-def test_other_answers_to_a_claim_are_errors(monkeypatch, code, status):
+@pytest.mark.parametrize(
+    ("code", "status", "times"), [("SlowDown", 503, 4), ("AccessDenied", 403, 1), ("InvalidRequest", 400, 1)]
+)
+def test_other_answers_to_a_claim_are_errors_and_those_that_pass_are_asked_for_again(monkeypatch, code, status, times):
+    asked = []
     with pytest.raises(OSError, match="as it is"):
-        put_into_a_store_that_answers(monkeypatch, code, status)
+        put_into_a_store_that_answers(monkeypatch, code, status, asked)
+    assert len(asked) == times
 
 
-def put_into_a_store_that_answers(monkeypatch, code, status):
+def put_into_a_store_that_answers(monkeypatch, code, status, asked=None):
     errors = pytest.importorskip("s3fs.errors", reason="needs s3fs (extra s3)")
     from botocore.exceptions import ClientError
 
+    monkeypatch.setattr(stores, "_WAITS_S", (0, 0, 0))
+
     class Store:
         def pipe_file(self, *_, **__):
+            if asked is not None:
+                asked.append(code)
             answer = {"Error": {"Code": code, "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
             raise errors.translate_boto_error(ClientError(answer, "PutObject"))
 

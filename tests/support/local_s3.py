@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import pytest
+
+from datasets_manifest import stores
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -35,3 +39,30 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     fsspec.filesystem("s3", use_listings_cache=False).mkdir(name)
     yield f"s3://{name}"
     assert os.environ["AWS_ENDPOINT_URL"]
+
+
+class _Faltering:
+    def __init__(self, store: Any, asked: Counter[str]) -> None:
+        self._store, self._asked = store, asked
+
+    def __getattr__(self, name: str) -> Any:
+        own = getattr(self._store, name)
+        if name not in ("ls", "pipe_file", "rm_file", "cat_file", "info", "metadata"):
+            return own
+
+        def ask(*arguments: Any, **options: Any) -> Any:
+            self._asked[name] += 1
+            if self._asked[name] % 3:
+                raise OSError("connection reset by peer")
+            return own(*arguments, **options)
+
+        return ask
+
+
+def make_falter(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """From now on stores answer nothing but every third time; returns how often each question was asked."""
+    asked: Counter[str] = Counter()
+    whole = stores._store
+    monkeypatch.setattr(stores, "_store", lambda place: _Faltering(whole(place), asked))
+    monkeypatch.setattr(stores, "_WAITS_S", (0.01, 0.02, 0.03))
+    return asked

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.manifest import open_adapter
@@ -13,11 +16,12 @@ from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.places import check_places
 from tasks.annotate.plan.plan import with_rows
 from tasks.annotate.plan.shard_plans import shard_plans
+from tasks.annotate.plan.stored_plan import StoredPlan
 from tasks.annotate.provenance import step_footer
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.steps.job import done_counts
 from tasks.annotate.summary import seconds_a_shard
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.workspace import Group, ShardRef, Workspace
 from tasks.display import clock
 from tasks.wording import counted
 
@@ -51,7 +55,9 @@ def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tup
     images = dataset.open()
     records = inventory.records(open_adapter(manifest, images).entries(), lambda _: None)
     done = shards = 0
-    cut = Membership(workspace, dataset.group).cut(with_rows(records, manifest), config.run.images_per_shard)
+    with _planned(workspace, dataset.group) as planned_in:
+        membership = Membership(planned_in, dataset.group)
+    cut = membership.cut(with_rows(records, manifest), config.run.images_per_shard)
     refs = ((ShardRef(dataset=manifest.id, split=manifest.split, index=index), photos) for index, photos in cut)
     for shard, _, table, planned in shard_plans(refs, manifest, images):
         corrections = corrections_of(map(str, table["sample_id"].to_pylist()), shard, config)
@@ -59,3 +65,13 @@ def _look(dataset: Dataset, workspace: Workspace, config: AnnotateConfig) -> tup
         done += done_counts(workspace.step_path("refine", shard), labels) is not None
         shards += 1
     return inventory.summary, done, shards
+
+
+@contextmanager
+def _planned(workspace: Workspace, group: Group) -> Iterator[Workspace]:
+    """The workspace with the plan that a run would go by: the one in the store, if there is one there."""
+    with TemporaryDirectory() as scratch:
+        elsewhere = replace(workspace, work=Path(scratch))
+        stored = StoredPlan(elsewhere, group)
+        stored.fetch()
+        yield elsewhere if stored.is_there else workspace

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from datasets_manifest.stores import Listed, delete, listed, put, put_if_absent
+from datasets_manifest.stores import Listed, delete, get, listed, put, put_if_absent
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -48,7 +48,7 @@ class ObjectClaims:
             ValueError: The store cannot be listed.
             OSError: It takes no claim.
         """
-        own = self._taken(self._root / name, wait)
+        own = self._taken(name, wait)
         if own is None:
             yield False
             return
@@ -62,18 +62,23 @@ class ObjectClaims:
             renewing.join()
             self._free(own)
 
-    def _taken(self, folder: UPath, wait: bool) -> UPath | None:
+    def _taken(self, name: str, wait: bool) -> UPath | None:
+        folder = self._root / name
         seen: Listed | None = None
+        told = ""
         since = time.monotonic()
         while True:
             last = max(listed(folder), key=_number, default=None)
             if last is None or self._is_left(last) or (last == seen and time.monotonic() - since > self._lasts_s):
                 own = folder / str(0 if last is None else _number(last) + 1)
-                if put_if_absent(own, _record(0)):
+                if put_if_absent(own, _record(_now())):
                     return own
                 continue  # Somebody was faster.
             if not wait:
                 return None
+            if last.path != told:
+                told = last.path
+                log.info("waiting for %s%s", name, _holder(folder / str(_number(last))))
             if last != seen:
                 seen, since = last, time.monotonic()
             time.sleep(min(self._lasts_s / 10, 2.0))
@@ -82,11 +87,11 @@ class ObjectClaims:
         return time.time() - claim.state.st_mtime_ns / 1e9 > self._lasts_s + _CLOCKS_S
 
     def _renew(self, own: UPath, is_over: threading.Event) -> None:
-        count = 0
+        since, count = _now(), 0
         while not is_over.wait(self._lasts_s / 4):
             count += 1
             try:
-                put(own, _record(count))
+                put(own, _record(since, count))
             except OSError as error:
                 log.warning("%s could not be put anew (%s); others may take it", own, error)
 
@@ -104,6 +109,19 @@ def _number(claim: Listed) -> int:
     return int(claim.path.rpartition("/")[2])
 
 
-def _record(count: int) -> bytes:
-    """Who holds it, for a person who looks, and how often it was put anew: each time it is another object."""
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "renewed": count}).encode()
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _record(since: str, count: int = 0) -> bytes:
+    """Who holds it since when, for a person who looks, and how often it was put anew, each time as another object."""
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since, "renewed": count}).encode()
+
+
+def _holder(claim: UPath) -> str:
+    """Who is at it, and since when by the clock there."""
+    try:
+        said = json.loads(get(claim))
+        return f", which process {said['pid']} on {said['host']} is at since {said['since']}"
+    except (OSError, ValueError, KeyError):  # It is free again, or was put by another version.
+        return ""

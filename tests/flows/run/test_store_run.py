@@ -10,7 +10,7 @@ import fsspec
 import pandas as pd
 import pyarrow.dataset
 import pytest
-from local_s3 import bucket  # noqa: F401 (a fixture)
+from local_s3 import bucket, make_falter  # noqa: F401 (a fixture)
 from small_pages import small_pages
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
@@ -111,6 +111,15 @@ def test_a_run_into_a_bucket(project, bucket):  # noqa: F811
     put(one, b"no parquet")
     code, told = pear("verify", *settings)
     assert (code, f"{one} cannot be read" in told) == (2, True)
+    anew = [
+        *settings,
+        "--set",
+        "output.work=empty/work",
+        "--set",
+        "run.images_per_shard=1",
+    ]  # Shards are cut as planned.
+    assert "3 shards: 2 done, 1 to do" in pear("annotate", "photos", "--dry-run", *anew)[1]
+    assert not (project / "empty").exists()
     assert pear("annotate", "photos", "--local", *settings)[0] == 0
     assert contents(labels) == contents(project / "labels")
     assert contents(parts) == contents(project / "work/parts")
@@ -125,6 +134,15 @@ def test_a_run_into_a_bucket(project, bucket):  # noqa: F811
     assert pear("annotate", "photos", "--replace", "--local", *settings)[0] == 0
     assert len(contents(project / "other/work/stale")) == 5 + 5 * 3 + 3
     assert contents(labels) == contents(project / "labels")
+
+
+def test_a_store_that_seldom_answers_at_once_ends_no_worker(project, bucket):  # noqa: F811
+    with pytest.MonkeyPatch.context() as patch:
+        asked = make_falter(patch)
+        code, told = pear("work", "photos", *placed_in(bucket))
+    assert code == 0, told
+    assert asked["pipe_file"] > 30
+    assert contents(place_of(f"{bucket}/labels")) == contents(project / "labels")
 
 
 def read_metadata(place):

@@ -68,9 +68,10 @@ def test_the_report_counts_what_was_judged(labels, among):
     audit = Audit(part="face", among=among, size=10)
     sample = run_audit(labels, None, audit).sample
     bad, good = ("reject", "accept") if among == "valid" else ("accept", "reject")
-    given = dict(zip(sample, [bad, good, good, good, "flag", "none"], strict=False))
+    given = dict(zip(sample, [bad, good, good, good, "flag", "accept"], strict=False))
     for who, verdict in given.items():
         give(labels, audit, who, verdict)
+    give(labels, audit, sample[5], "none")
     found = run_audit(labels, verdicts(labels, audit), audit)
     assert (found.wrong, found.right, found.unsure, found.judged) == (sample[:1], 3, 1, 4)
     assert found.open == sample[5:]
@@ -155,3 +156,27 @@ def test_verdicts_as_people_write_them():
     }  # fmt: skip
     with pytest.raises(ValueError, match="expected a part and a verdict, such as face=reject"):
         parsed(["face"])
+
+
+def test_audits_of_other_data_sets_are_others_whatever_else_they_share(labels):
+    rng = np.random.default_rng(1)
+    write(labels, [person(n, rng, dataset="other") for n in range(5)])
+    one, both = Audit(part="face", size=5, datasets=("demo",)), Audit(part="face", size=5, datasets=("other", "demo"))
+    give(labels, one, run_audit(labels, None, one).sample[0], "accept")
+    assert run_audit(labels, verdicts(labels, one), one).judged == 1
+    for other in (both, Audit(part="face", size=5), Audit(part="face", size=5, datasets=("other",))):
+        assert run_audit(labels, verdicts(labels, other), other).judged == 0
+    assert both == Audit(part="face", size=5, datasets=("demo", "other"))
+
+
+def test_what_was_never_said_cannot_be_taken_back(labels):
+    audit, (sample,) = Audit(part="face", size=1), ids(1)
+    with pytest.raises(ValueError, match=r"demo/train/1.jpg#0: me has given no verdict on its face .*to take back"):
+        give(labels, audit, sample, "none")
+    give(labels, audit, sample, "reject")
+    with pytest.raises(ValueError, match="anna has given no verdict on its face"):
+        judge(labels, labels.parent / "reviews", sample, {"face": "none"}, reviewer="anna")
+    judge(labels, labels.parent / "reviews", sample, parsed(["all=none"]), reviewer="me")
+    assert verdicts(labels, audit).table.num_rows == 0
+    with pytest.raises(ValueError, match="me has given no verdict on its body, left_hand, right_hand, face"):
+        judge(labels, labels.parent / "reviews", sample, parsed(["all=none"]), reviewer="me")

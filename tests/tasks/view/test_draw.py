@@ -34,14 +34,15 @@ def labels(tmp_path):
 @pytest.mark.parametrize("datasets", [(), ("other",)])
 def test_the_sample_and_its_result_are_those_of_the_command(labels, tmp_path, among, datasets):
     audit = Audit(part="face", among=among, size=8, seed=3, datasets=datasets)
-    query = Query(audit=audit.tag, words=(("dataset", datasets),) if datasets else ())
+    query = Query(audit=audit.tag)
     assert audit_of(query) == audit
     index = LabelIndex(open_index(labels, tmp_path / "view"))
     rows = drawn_rows(index, query)
     assert tuple(index.ids(rows)) == run_audit(labels, None, audit).sample
     assert audit_result(index, query, rows, None) == run_audit(labels, None, audit)
-    for sample, verdict in zip(index.ids(rows), ("accept", "reject", "flag", "none", "accept"), strict=False):
-        judge(labels, tmp_path / "reviews", sample, {"face": verdict}, reviewer="me", audit=audit.tag)
+    for sample, verdict in zip(index.ids(rows), ("accept", "reject", "flag", "", "accept"), strict=False):
+        if verdict:
+            judge(labels, tmp_path / "reviews", sample, {"face": verdict}, reviewer="me", audit=audit.tag)
     verdicts = read_verdicts(tmp_path / "reviews", audit=audit.tag)
     found = audit_result(index, query, rows, verdicts)
     assert (found.judged, found.unsure) == (3, 1)
@@ -63,20 +64,20 @@ def test_the_sample_and_its_result_are_those_of_the_command(labels, tmp_path, am
 
 
 @pytest.mark.parametrize(
-    "tag", ["", "x", "0-0-face-valid", "0-5-foot-valid", "0-5-face-both", "1-5-face", "0-5-face-a-"]
+    "tag", ["", "x", "0-0-face-valid", "0-5-foot-valid", "0-5-face-both", "1-5-face", "0-5-face-a-", "0-5-face-valid@"]
 )
 def test_a_tag_that_names_no_audit_is_refused(tag):
     with pytest.raises(ValueError, match="audit"):
         Audit.of_tag(tag)
 
 
-@pytest.mark.parametrize("seed", [-1, 0])
-def test_a_tag_says_what_is_audited(seed):
-    audit = Audit(part="left_hand", among="refused", size=5, seed=seed)
+@pytest.mark.parametrize(("seed", "datasets"), [(-1, ()), (0, ("coco",)), (0, ("my.photos-2", "coco_wholebody"))])
+def test_a_tag_says_what_is_audited(seed, datasets):
+    audit = Audit(part="left_hand", among="refused", size=5, seed=seed, datasets=datasets)
     assert Audit.of_tag(audit.tag) == audit
 
 
 def test_nobody_to_draw_is_said(labels, tmp_path):
     index = LabelIndex(open_index(labels, tmp_path / "view"))
     with pytest.raises(ValueError, match="has no refused body"):
-        drawn_rows(index, Query(audit="0-5-body-refused", words=(("dataset", ("nobody",)),)))
+        drawn_rows(index, Query(audit="0-5-body-refused@nobody"))

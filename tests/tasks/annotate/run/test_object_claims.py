@@ -1,6 +1,8 @@
 """Claims in a store: a name is held by one at a time, is free soon after its holder died, and leaves no object."""
 
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from local_s3 import bucket  # noqa: F401 (a fixture)
+from local_s3 import bucket, make_falter  # noqa: F401 (a fixture)
 
 from datasets_manifest.stores import listed, place_of
 from tasks.annotate.run.object_claims import ObjectClaims
@@ -80,3 +82,29 @@ def test_a_killed_holder_is_followed_and_a_living_one_is_waited_for(bucket):  # 
         killed = time.monotonic()
         assert 0.5 < coming.result(30) - killed < 10
     assert list(listed(root)) == []
+
+
+def test_a_store_that_fails_twice_ends_no_worker_and_is_told(bucket, monkeypatch, caplog):  # noqa: F811
+    root, asked = place_of(f"{bucket}/.claims"), make_falter(monkeypatch)
+    with ObjectClaims(root).held(NAME, wait=True) as is_mine:
+        assert is_mine
+    assert list(listed(root)) == []
+    assert asked["pipe_file"] == asked["rm_file"] == 3
+    assert sum("connection reset by peer; next try in 0 s" in message for message in caplog.messages) >= 6
+
+
+def test_who_waits_is_told_once_for_whom_and_since_when(bucket, caplog):  # noqa: F811
+    caplog.set_level(logging.INFO)
+    claims = ObjectClaims(place_of(f"{bucket}/.claims"), 2.0)
+
+    def come():
+        with claims.held("coco/val/plan", wait=True) as is_mine:
+            return is_mine
+
+    with ThreadPoolExecutor(1) as pool:
+        with claims.held("coco/val/plan", wait=True):
+            coming = pool.submit(come)
+            time.sleep(1.5)  # It looks often, and the claim is put anew.
+        assert coming.result(30)
+    (said,) = [message for message in caplog.messages if message.startswith("waiting for ")]
+    assert re.fullmatch(rf"waiting for coco/val/plan, which process {os.getpid()} on .* is at since 20.*:\d\d", said)
