@@ -32,7 +32,7 @@ from flows.run.mistakes import MISTAKES, REFUSED
 from flows.run.names import RunName
 from flows.run.open_runner import shard_runner
 from flows.run.orchestrate import run
-from flows.run.own_run import remember
+from flows.run.own_run import ended_when_stopped, remember
 from flows.run.runners import BACKOFF_SECONDS, Handle, Runner, ShardRunner, Summaries, is_worth_a_retry
 from tasks.annotate.settings import Origin, RunConfig
 from tasks.annotate.steps.job import ShardJob
@@ -159,12 +159,12 @@ def _shards_task(name: str, shards: SimpleQueue[tuple[str, Handle[Summaries]] | 
 def prefect_runner(config: RunConfig, log: logging.Logger | logging.LoggerAdapter, shards: int) -> Iterator[Runner]:
     """A runner of so many shards, whose task runs are at most ``MOST_TASK_RUNS``; it is known only inside the flow."""
     if config.task_runner == "threads" and shards * len(STEP_FUNCTIONS) <= MOST_TASK_RUNS:
-        with ThreadPoolTaskRunner(max_workers=config.workers) as task_runner:
+        with ThreadPoolTaskRunner(max_workers=config.workers) as task_runner, ended_when_stopped():
             yield PrefectRunner(config, task_runner)
         return
     # Workers are ended first: threads that wait for one would wait on.
     shown = ThreadPoolTaskRunner(max_workers=config.workers)
-    with shown as task_runner, shard_runner(config, log, GpuSlot.here()) as workers:
+    with shown as task_runner, shard_runner(config, log, GpuSlot.here()) as workers, ended_when_stopped():
         runner, is_good = PrefectShardRunner(task_runner, workers, shards), False
         try:
             yield runner

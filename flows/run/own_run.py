@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -27,6 +27,8 @@ _LOOK_S = 1.0
 """Time between two looks for the worker."""
 _ANSWER_S = 3.0
 """Time that the server has to take note."""
+_STOPPED_S = 4.0
+"""Time that a flow run which is stopped has to end by itself."""
 
 
 def remember(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -56,11 +58,32 @@ def _end_without(starters: Sequence[psutil.Process]) -> None:
     told = threading.Thread(target=_tell_quietly, args=(message,), daemon=True)
     told.start()
     told.join(_ANSWER_S)
+    _end()
+
+
+def _end() -> None:
+    """Ends this process and what it started."""
     with suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 child.kill()
     os._exit(1)
+
+
+@contextmanager
+def ended_when_stopped() -> Iterator[None]:
+    """Ends a process that a worker started soon after its flow run is stopped inside, as by cancelling it: Prefect
+    would wait for the threads in work, whose shards are done again from where they were."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        if RUN_VARIABLE in os.environ:
+            ending = threading.Timer(_STOPPED_S, _end)
+            ending.daemon = True
+            ending.start()
+        raise
 
 
 def _runs(process: psutil.Process) -> bool:
