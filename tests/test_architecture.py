@@ -188,21 +188,34 @@ def test_rooms_import_along_the_arrows_of_the_table(package):
                 assert there in {here, *ROOMS[package].get(here, ())}, f"{module} imports {name}"
 
 
-def test_the_run_for_a_gpu_imports_torch_numpy_and_what_is_carried():
-    """Said here at once, with the module at fault; tests/benchmarks/test_gpu.py runs it without the others."""
-    known = sys.stdlib_module_names | {*PRESENT, *CARRIED}
-    seen, waiting = set(), ["benchmarks.gpu"]
+def loaded(*modules: str) -> Iterator[tuple[str, set[str]]]:
+    """The modules that are imported with some, and the packages of others that each of them imports."""
+    seen, waiting = set(), list(modules)
     while waiting:
         module = waiting.pop()
         if module not in seen:
             seen.add(module)
             names = set(imports(MODULES[module], whole=False, types=False))
             own = {name for name in names if name in MODULES}
-            foreign = {name.partition(".")[0] for name in names - own} - known
-            assert not foreign, f"{module} imports {', '.join(foreign)}, which a machine with a GPU may not have"
+            yield module, {name.partition(".")[0] for name in names - own}
             parents = {name.rpartition(".")[0] for name in own} & MODULES.keys()
             waiting += own | parents
-    assert "fitting.refine" in seen
+
+
+def test_the_run_for_a_gpu_imports_torch_numpy_and_what_is_carried():
+    """Said here at once, with the module at fault; tests/benchmarks/test_gpu.py runs it without the others."""
+    known = sys.stdlib_module_names | {*PRESENT, *CARRIED}
+    found = dict(loaded("benchmarks.gpu"))
+    for module, foreign in found.items():
+        assert foreign <= known, (
+            f"{module} imports {', '.join(foreign - known)}, which a machine with a GPU may not have"
+        )
+    assert "fitting.refine" in found
+
+
+def test_settings_and_pages_are_there_before_torch_which_takes_seconds():
+    for module, foreign in loaded("tasks.annotate.settings", "tasks.view.app", "tasks.view.state"):
+        assert "torch" not in foreign, f"{module} imports torch: import it in the function that needs it"
 
 
 def test_only_flows_know_prefect():

@@ -15,7 +15,6 @@ from model.estimators.dwpose.files import (
     UpstreamFile,
 )
 from model.licensed_files.asset_file import RESEARCH, UNSTATED, AssetFile
-from model.weights import sha256_of
 
 
 def _weights(id: str, part: str, place: str, option: str = "checkpoint_path", **known: object) -> AssetFile:
@@ -112,6 +111,8 @@ def check_published(part: str, backend: str, options: Mapping[str, Any]) -> None
     Raises:
         ValueError: The sentence says what was expected and found, and what to do.
     """
+    from model.weights import sha256_of  # It needs torch, which settings do without.
+
     for asset in backend_files(part, backend, options):
         path = options.get(asset.option)
         if asset.sha256 is None or not path or not asset.is_place(path) or not Path(path).is_file():
