@@ -17,9 +17,11 @@ from datasets_manifest.files import WriteError
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from tasks.view import pictures
 from tasks.view.index import Label, LabelIndex
+from tasks.view.leaving import mark_unsaved
 from tasks.view.query import media_url
 from tasks.view.state import View
 from tasks.view.words import kept_words, part_figures, part_name, tried_lines
+from tasks.wording import counted
 
 if TYPE_CHECKING:
     from model.renderer.overlay import View as Window
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 _NEAR_PX = 14.0
 """How near to a keypoint, in px of the picture, it is taken hold of."""
 _SAME_PX = 1.5
-_LEAVING = ("j", "k", "t", "ArrowRight", "ArrowLeft")
-"""Keys that show something else."""
 _BUTTONS = {
     "x": "unusable (x)",
     "X": "all shown unusable (X)",
@@ -95,7 +95,7 @@ class CorrectionPanel:
             ("x X", "the chosen keypoint, all keypoints of the region are unusable"),
             ("b", "the chosen keypoint is as it was found: takes a correction back"),
             ("e", "fit the person again with what was done"),
-            ("s Esc", "keep it; discard it: one of the two before somebody else is shown"),
+            ("s Esc", "keep it; discard it: you are asked which before something else is shown"),
         ]
 
     async def show(self, label: Label) -> None:
@@ -109,6 +109,11 @@ class CorrectionPanel:
         """Nobody is looked at: there is no label to correct."""
         self._label, self.can_correct, self._message.text = None, False, ""
         self.close()
+
+    @property
+    def num_unsaved(self) -> int:
+        """Corrections that are tried and not kept."""
+        return 0 if self._trial is None else len(self._trial.tried)
 
     async def open(self) -> None:
         """Begins; says why not if it cannot."""
@@ -136,6 +141,7 @@ class CorrectionPanel:
     def close(self) -> None:
         """Forgets what was tried."""
         self._trial, self._held, self._panel.visible, self._hide.visible = None, False, False, True
+        mark_unsaved(self._panel, 0)
 
     async def on_key(self, key: str) -> bool:
         """Obeys a key; whether it was one of those here."""
@@ -157,17 +163,11 @@ class CorrectionPanel:
         elif key == "e":
             await self._refit(trial)
         elif key == "s":
-            await self._keep(trial)
+            await self.keep()
             return True
         elif key == "Escape":
             self.close()
             return True
-        elif key in _LEAVING and trial.tried:
-            self._message.text = "keep (s) or discard (Esc) first"
-            return True
-        elif key in _LEAVING:
-            self.close()  # At once: what is tried until the next one is shown would be lost.
-            return False
         else:
             return key in ("a", "r", "f", "A", "n", "v")
         self._draw()
@@ -240,6 +240,7 @@ class CorrectionPanel:
         self._points[:, :2] = self._window.apply(self._points[:, :2])
         self._image.content = self._svg()
         self._list.text = "\n".join(tried_lines(self._trial.tried))
+        mark_unsaved(self._panel, self.num_unsaved)
 
     def _svg(self) -> str:
         assert self._trial is not None
@@ -266,10 +267,12 @@ class CorrectionPanel:
         self._message.text = f"fitted again in {time.perf_counter() - started:.1f} s; nothing is kept yet"
         return row
 
-    async def _keep(self, trial: Trial) -> None:
-        if not trial.tried:
+    async def keep(self) -> bool:
+        """Puts what is tried on disk, and says so; whether it is there."""
+        trial = self._trial
+        if trial is None or not trial.tried:
             self._message.text = "nothing was corrected"
-            return
+            return False
         num = len(trial.tried)
         self._held, self._is_saving = False, True
         try:
@@ -277,12 +280,13 @@ class CorrectionPanel:
             await self._reload()
         except (ValueError, WriteError) as error:
             self._message.text = str(error)
-            return
+            return False
         finally:
             self._is_saving = False
             self._draw()
         again = f"; `{command}` makes the labels of it" if command else ""
-        self._message.text = f"kept {num} correction{'s' * (num != 1)}{again}"
+        self._message.text = f"kept {counted(num, 'correction')}{again}"
+        return True
 
     async def _drawn(self, row: dict[str, Any]) -> str:
         """The mesh over the photo as an address that holds the picture itself."""

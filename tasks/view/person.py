@@ -12,6 +12,7 @@ from tasks.view import pictures
 from tasks.view.correct import CorrectionPanel
 from tasks.view.index import Label, LabelIndex
 from tasks.view.judge import JudgePanel
+from tasks.view.leaving import LINK, Act, Leaving
 from tasks.view.picture_names import CROPS, LAYERS, MESH
 from tasks.view.query import Query, media_url
 from tasks.view.state import View
@@ -46,6 +47,12 @@ class PersonPage:
         self._number, self._layer = -1, LAYERS[0]
         self._is_read = False
         """Whether there is a label of whom is looked at; without one there are no pictures either."""
+        self._ways: dict[str, Act] = {
+            **dict.fromkeys(("j", "ArrowRight"), partial(self._move, 1)),
+            **dict.fromkeys(("k", "ArrowLeft"), partial(self._move, -1)),
+            "t": partial(self._open, query.url("/")),
+        }
+        """What shows something else, by its key."""
         self._in_turn = asyncio.Lock()
         """Keys are obeyed one after the other, however fast they come."""
         with ui.row().classes("items-center gap-2"):
@@ -53,7 +60,7 @@ class PersonPage:
             self._title = ui.label().classes("text-subtitle1").style("font-family:monospace").mark("sample")
             for text, key in (("previous (k)", "k"), ("next (j)", "j"), ("keys (?)", "?")):
                 ui.button(text, on_click=partial(self.obey, key)).props("dense flat no-caps")
-            said = ui.label().classes("text-caption text-primary").mark("correction")
+            self._said = ui.label().classes("text-caption text-primary").mark("correction")
         self._problem = ui.label().classes("text-negative").mark("problem")
         self._problem.bind_visibility_from(self._problem, "text", bool)
         with ui.row().classes("no-wrap gap-3 items-start") as self._pictures:
@@ -72,13 +79,15 @@ class PersonPage:
                 self._scene = ui.scene(*_MESH_PX, grid=False, background_color="#eceef1")
                 step = partial(self._move, 1)
                 self._judge = JudgePanel(view, query.audit, self.obey, next_person=step, go_to=self._go_to)
-        self._correct = CorrectionPanel(view, index, self.obey, self._reload, hide=self._pictures, message=said)
+        self._correct = CorrectionPanel(view, index, self.obey, self._reload, hide=self._pictures, message=self._said)
         self._lines = ui.label().classes("text-caption").style("white-space:pre-line")
         self._commands = ui.label().classes("text-caption").style("white-space:pre-line;font-family:monospace")
         with ui.expansion("All figures").props("dense").classes("text-caption"):
             self._figures = ui.label().style("white-space:pre-line;column-count:3")
         self._prefetch = ui.element("div")
         self._help = self._make_help()
+        self._leaving = Leaving(self.obey, keep=self._keep, discard=self._correct.close)
+        ui.on(LINK, self._on_link)
         ui.keyboard(on_key=self._on_key, repeating=False, ignore=["input", "textarea", "select"])
         self._waiting = ui.timer(_READY_S, self._when_ready, active=False)
 
@@ -206,10 +215,33 @@ class PersonPage:
         if event.action.keydown and not (modifiers.ctrl or modifiers.meta or modifiers.alt):
             await self.obey(event.key.name)
 
+    async def _on_link(self, event: events.GenericEventArguments) -> None:
+        async with self._in_turn:
+            await self._leave(partial(self._open, event.args))
+
+    async def _open(self, address: str) -> None:
+        ui.navigate.to(address)
+
+    async def _leave(self, go: Act) -> None:
+        """To somebody or something else, once it is known what becomes of what was tried."""
+        if num := self._correct.num_unsaved:
+            self._leaving.ask(num, go)
+            return
+        self._correct.close()  # At once: what is tried until the next one is shown would be lost.
+        await go()
+
+    async def _keep(self) -> bool:
+        is_kept = await self._correct.keep()
+        if is_kept:
+            ui.notify(self._said.text, position="top")  # Where it stands, something else is shown soon.
+        return is_kept
+
     async def obey(self, key: str) -> None:
         """Does what a key, or the button with its name, stands for."""
         async with self._in_turn:
-            if key == "?":
+            if self._leaving.is_asking:
+                await self._leaving.on_key(key)
+            elif key == "?":
                 self._help.open()
             elif key == "Escape" and self._help.value:
                 self._help.close()  # And nothing else: what was tried on the page stays.
@@ -217,12 +249,8 @@ class PersonPage:
                 self._correct.close()
             elif await self._correct.on_key(key):
                 return
-            elif key in ("j", "ArrowRight"):
-                await self._move(1)
-            elif key in ("k", "ArrowLeft"):
-                await self._move(-1)
-            elif key == "t":
-                ui.navigate.to(self._query.url("/"))
+            elif key in self._ways:
+                await self._leave(self._ways[key])
             elif key == "v":
                 places = LAYERS
                 self._set_layer(places[(places.index(self._layer) + 1) % len(places)])

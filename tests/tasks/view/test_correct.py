@@ -12,8 +12,6 @@ from nicegui import Client, ui
 
 from tasks.view.correct import CorrectionPanel
 
-LEAVING = ("j", "k", "t", "ArrowRight", "ArrowLeft")
-
 
 class Tried:
     """Stands for a trial: what is tried is a list of names."""
@@ -61,23 +59,18 @@ def drag(panel):
     mouse(panel, "mouseup", 40, 40)
 
 
-@pytest.mark.parametrize("key", LEAVING)
-def test_nobody_else_is_shown_before_what_was_tried_is_kept_or_discarded(panel, key):
-    drag(panel)
-    (one,) = panel._trial.tried
-    assert asyncio.run(panel.on_key(key))
-    assert panel.message.text == "keep (s) or discard (Esc) first"
-    assert panel._trial.tried == [one]
-    assert asyncio.run(panel.on_key("Escape"))
-    assert panel._trial is None
-    assert not asyncio.run(panel.on_key(key))
-
-
-@pytest.mark.parametrize("key", LEAVING)
-def test_where_nothing_was_tried_the_next_is_shown(panel, key):
-    assert not asyncio.run(panel.on_key(key))
-    assert panel._trial is None
-    assert not panel._panel.visible
+def test_what_was_tried_is_unsaved_until_it_is_kept_or_discarded(panel):
+    marked = [panel._panel.props.get("data-unsaved")]
+    for key in ("s", "Escape"):
+        panel._trial = Tried()
+        drag(panel)
+        drag(panel)
+        assert panel.num_unsaved == 2
+        marked.append(panel._panel.props.get("data-unsaved"))
+        assert asyncio.run(panel.on_key(key))
+        assert panel.num_unsaved == 0
+        marked.append(panel._panel.props.get("data-unsaved"))
+    assert marked == [None, 2, None, 2, None]
 
 
 def test_the_mouse_does_nothing_while_corrections_are_saved(panel):

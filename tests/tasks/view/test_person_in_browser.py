@@ -171,21 +171,60 @@ def test_an_audit_goes_on_by_itself_and_its_verdicts_say_so(page, project):
     assert read_verdicts(project[1] / "reviews", audit="-1-3-body-valid").table.num_rows == 0
 
 
-def test_a_keypoint_is_dragged_and_the_person_fitted_again(person, project):
-    person.keyboard.press("c")
-    person.get_by_text("fit again (e)").wait_for()
-    drawn = person.locator("svg:has(circle)").first
+def drag_a_keypoint(page, by=(30, -12)):
+    """Begins to correct, and moves an ankle."""
+    page.keyboard.press("c")
+    page.get_by_text("fit again (e)").wait_for()
+    drawn = page.locator("svg:has(circle)").first
     drawn.wait_for()
     place, circles = drawn.bounding_box(), drawn.locator("circle")
     ankle = circles.nth(circles.count() - 3)
     x, y = (place[side] + float(ankle.get_attribute(name)) for side, name in (("x", "cx"), ("y", "cy")))
-    person.mouse.move(x, y)
-    person.mouse.down()
-    person.mouse.move(x + 30, y - 12, steps=4)
-    person.mouse.up()
-    person.get_by_text("moved: ").wait_for()
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + by[0], y + by[1], steps=4)
+    page.mouse.up()
+    page.get_by_text("moved: ").wait_for()
+
+
+def test_what_is_not_kept_is_asked_for_once(person, project):
+    """Keys and links by a dialog, whose answers are all tried; what leaves the document by the browser itself."""
+    first, asked = sample(person), []
+    person.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    drag_a_keypoint(person)
+    question = person.get_by_text("1 correction on this page is not kept")
+    for leave in (
+        lambda: person.keyboard.press("j"),
+        lambda: person.get_by_role("button", name="next (j)").click(),
+        lambda: person.get_by_role("link", name="Audit").click(),
+    ):
+        leave()
+        question.wait_for()
+        kept_picture(person, "view_unsaved")
+        person.keyboard.press("Escape")  # stays, and discards nothing
+        question.wait_for(state="hidden")
+        assert person.get_by_text("moved: ").is_visible()
+        assert asked == []
+    for number, leave in enumerate(("history.back()", "location.reload()"), 1):
+        person.evaluate(leave)
+        until(person, lambda _, number=number: asked == ["beforeunload"] * number)
+    assert sample(person) == first
     person.keyboard.press("j")
-    person.get_by_text("keep (s) or discard (Esc) first").wait_for()
+    question.wait_for()
+    person.keyboard.press("d")
+    until(person, lambda page: sample(page) != first)
+    drag_a_keypoint(person)
+    person.get_by_role("link", name="Table").click()
+    question.wait_for()
+    person.get_by_role("button", name="keep (s)").last.click()
+    person.locator("tbody tr td").first.wait_for()
+    assert len(asked) == 2
+    ((one,),) = read_corrections(project[1] / "corrections", "few").of_sample.values()
+    assert one.state == "moved"
+
+
+def test_a_keypoint_is_dragged_and_the_person_fitted_again(person, project):
+    drag_a_keypoint(person)
     keys = person.get_by_text("accept every part that is valid")
     person.keyboard.press("?")
     keys.wait_for()
@@ -195,10 +234,11 @@ def test_a_keypoint_is_dragged_and_the_person_fitted_again(person, project):
     person.keyboard.press("e")
     person.get_by_text("fitted again in").wait_for()
     kept_picture(person, "view_correct")
-    assert not read_corrections(project[1] / "corrections", "few")
+    before = read_corrections(project[1] / "corrections", "few").of_sample
     person.keyboard.press("s")
     person.get_by_text("kept 1 correction; `pear annotate").wait_for()
-    ((one,),) = read_corrections(project[1] / "corrections", "few").of_sample.values()
+    after = read_corrections(project[1] / "corrections", "few").of_sample
+    ((one,),) = (after[name] for name in set(after) - set(before))
     assert (one.state, one.corrected_by) == ("moved", "anna")
     moved = np.array([one.x_px - one.was_x_px, one.y_px - one.was_y_px])
     assert moved[0] / moved[1] == pytest.approx(30 / -12, rel=0.1)
