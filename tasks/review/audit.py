@@ -120,7 +120,8 @@ class AuditResult:
         where = f" of {', '.join(own.datasets)}" if own.datasets else ""
         yield (
             f"{own.part}, among {self.population} {own.among} labels{where}: {len(self.sample)} drawn with the seed "
-            f"{own.seed}, {self.judged} judged by {', '.join(self.reviewers) or 'nobody'}"
+            f"{own.seed}, "
+            + (f"{self.judged} judged by {', '.join(self.reviewers)}" if self.judged else "none judged yet")
         )
         if self.judged:
             share = len(self.wrong) / self.judged
