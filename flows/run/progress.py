@@ -109,8 +109,8 @@ class Progress:
             step.times.add(summary)
             self.people += summary.people if summary.step == "keypoints" else 0
         if summary.step == STEPS[-1] and step.finished % self.block == 0 and (elapsed := self._elapsed_s()):
-            # Not at other times: what the workers are in the middle of counts for nothing yet.
-            self._at_work = sum(own.times.seconds for own in self._steps.values()) / elapsed
+            # Not at other times: what the workers are in the middle of counts for nothing yet. Nor if nothing was done.
+            self._at_work = sum(own.times.seconds for own in self._steps.values()) / elapsed or self._at_work
 
     def left_s(self) -> float | None:
         """Seconds that the rest of the shard parts takes; None while nothing was done or the cost of a step is not

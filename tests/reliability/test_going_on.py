@@ -13,9 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from annotated_project import annotate, write_project
+from prefect_project import make_project
+from watched_estimators import COMMAND
 
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import check_snapshot
+from flows.server import local_server as server
 from tasks.annotate.look.status import dataset_states
 from tasks.annotate.workspace import Workspace
 
@@ -95,6 +98,39 @@ def test_kill_and_go_on(rendered, tmp_path, measured):
     whole = pd.read_parquet(rendered.parent / "labels").set_index("sample_id").sort_index()
     assert list(labels.index) == list(whole.index)
     assert labels["quality"].tolist() == pytest.approx(whole["quality"].tolist(), abs=1e-3)
+
+
+@pytest.mark.promise(7)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kill_and_go_on_after_the_record_of_the_server_is_deleted(rendered, tmp_path, measured):
+    folder = project_of(rendered, make_project(tmp_path / "project"))
+
+    def annotate_with_a_server():
+        assert server.up(folder, port=0, timeout_s=300, say=lambda _: None).worker_pid
+        env = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("PREFECT_")}
+        paths = {"PYTHONPATH": f"{SUPPORT.parents[1]}:{SUPPORT}"}
+        return subprocess.Popen([sys.executable, "-c", COMMAND, "annotate"], cwd=folder, env=env | paths)
+
+    try:
+        run = annotate_with_a_server()
+        deadline = time.monotonic() + 240
+        while run.poll() is None and len(shards(folder)) < ALL_FILES // 2 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        run.kill()
+        run.wait()
+        server.down(folder, say=lambda _: None)
+        kept = {path: path.stat().st_mtime_ns for path in shards(folder)}
+        assert ALL_FILES // 2 <= len(kept) < ALL_FILES
+        shutil.rmtree(folder / ".prefect")
+        assert annotate_with_a_server().wait(300) == 0
+    finally:
+        server.down(folder, say=lambda _: None)
+    check(folder, people=4)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished shard was made again"
+    left = len(shards(folder)) - len(kept)
+    assert left == ALL_FILES - len(kept)
+    measured(f"killed after {len(kept)} of {ALL_FILES} files, the server's database deleted: the next run makes {left}")
 
 
 @pytest.mark.promise(

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 import psutil
@@ -15,8 +16,9 @@ from stub_estimators import StubKeypoints
 
 SUPPORT = Path(__file__).parent
 LOG, SECONDS, DEADLY = "WATCHED_LOG", "WATCHED_SECONDS", "WATCHED_DEADLY"
-"""Variables: a file that gets a line ``<process> <photo>`` when a photo is begun; seconds that each takes; a photo at
-which the process is killed, or ``<photo>:<file>`` to kill it as long as the file is not there, which is then made."""
+"""Variables: a file that gets a line ``<process> <photo>`` when a photo is begun; seconds that each takes; photos, as a
+pattern, at which the process is killed, or ``<photo>:<file>`` to kill it as long as the file is not there, which is
+then made."""
 
 
 class WatchedKeypoints(StubKeypoints):
@@ -31,7 +33,7 @@ class WatchedKeypoints(StubKeypoints):
             with open(log, "a") as file:
                 file.write(f"{os.getpid()} {name}\n")
         photo, _, once = os.environ.get(DEADLY, "").partition(":")
-        if photo == name and not (once and os.path.exists(once)):
+        if fnmatch(name, photo) and not (once and os.path.exists(once)):
             if once:
                 Path(once).touch()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -151,3 +151,14 @@ def test_seconds_of_a_step_outlive_a_run_that_does_not_do_it(tmp_path):
 
 def test_the_steps_of_the_law_are_those_of_a_run():
     assert set(DEMO) == set(READS)
+
+
+def test_a_run_whose_first_shards_all_fail_has_a_time_left_too():
+    told = Told()
+    progress = Progress(
+        shards=9, workers=2, block=2, log=LOG, display=told, earlier=DEMO, now=iter(range(1000)).__next__
+    )
+    for shard in SplitShards("many", "all", range(6)):
+        progress.add(*(ShardSummary(step=step, shard=shard, state="failed", message="lost") for step in STEPS))
+    assert (told.done, told.left_s) == (30, 0.0)
+    assert len(progress.failed_shards) == 6

@@ -145,8 +145,7 @@ def test_a_shard_whose_process_is_killed_has_failed_and_the_others_are_done(proj
     started = time.monotonic()
     code, said = annotate(project, runner, **{DEADLY: "01.png"})
     assert time.monotonic() - started < 300
-    seconds = time.monotonic() - started
-    measured(f"{runner}: 1 of 1 killed process a failed shard, the whole run over after {seconds:.0f} s")
+    measured(f"{runner}: 1 of 1 killed process a failed shard")
     assert (code, len(project.labels())) == (1, PHOTOS - 1), said
     assert "1 shard failed (my_photos/all/00001)" in said
     record = json.loads((project.folder / "work/failed/keypoints/my_photos/all/00001.json").read_text())
@@ -156,6 +155,27 @@ def test_a_shard_whose_process_is_killed_has_failed_and_the_others_are_done(proj
         assert sum(photo == "01.png" for _, photo in project.begun) == 1
     code, said = annotate(project, "processes")
     assert (code, len(project.labels())) == (0, PHOTOS), said
+
+
+@pytest.mark.promise(20)
+@pytest.mark.slow
+def test_twenty_killed_processes_are_twenty_failed_shards_within_a_minute(tmp_path, measured):
+    project = WatchedProject(tmp_path, 22)
+    killed, told = {}, {}
+    run = project.start("annotate", "--local", "--set", "run.task_runner=processes", **{DEADLY: "[01]?.png"})
+    while run.poll() is None:
+        now = time.monotonic()
+        for _, photo in project.begun:
+            killed.setdefault(photo.removesuffix(".png"), now)
+        for record in (tmp_path / "work/failed/keypoints/my_photos/all").glob("*.json"):
+            told.setdefault(record.stem[-2:], now)
+        time.sleep(0.05)
+    said = "".join(run.communicate())
+    assert (run.returncode, len(project.labels()), len(told)) == (1, 2, 20), said
+    latest = max(when - killed[photo] for photo, when in told.items())
+    assert latest < 60
+    assert not project.processes()
+    measured(f"processes: 20 of 20 killed processes are failed shards, the last to be told after {latest:.1f} s")
 
 
 @pytest.mark.long
