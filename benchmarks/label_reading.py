@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.table import Column, Row, markdown, number
@@ -47,12 +48,12 @@ COLUMNS = (
 )
 
 
-def write_labels(folder: Path, num_rows: int) -> Path:
+def write_labels(folder: Path, num_rows: int, shard_rows: int = SHARD_ROWS, schema: pa.Schema = LABEL_SCHEMA) -> Path:
     """Shards of random people; returns the data set's folder."""
     rng = np.random.default_rng(0)
-    lists = {f.name: (n, f.type.value_type) for f in LABEL_SCHEMA if (n := fixed_length(f)) is not None}
-    for shard, first in enumerate(range(0, num_rows, SHARD_ROWS)):
-        count = min(SHARD_ROWS, num_rows - first)
+    lists = {f.name: (n, f.type.value_type) for f in schema if (n := fixed_length(f)) is not None}
+    for shard, first in enumerate(range(0, num_rows, shard_rows)):
+        count = min(shard_rows, num_rows - first)
         numbers = range(first, first + count)
         columns: dict[str, Any] = {
             name: rng.random((count, length)) < 0.5 if kind == "bool" else rng.random((count, length), np.float32)
@@ -71,8 +72,9 @@ def write_labels(folder: Path, num_rows: int) -> Path:
             "bbox_xyxy": np.tile(np.array([10, 10, 90, 190], np.float32), (count, 1)),
             **{f"{part}_valid": np.ones(count, bool) for part in PART_NAMES},
         }
-        footer = Footer(config={"step": "benchmark"}, code_version="0", manifest={"id": "many"}, shard=f"{shard:05d}")
-        write_shard(shard_path(folder, "many", "train", shard), table_from_columns(columns, LABEL_SCHEMA), footer)
+        manifest = {"id": "many", "version": "1", "hash": "0", "licence": "none", "inputs_hash": "0"}
+        footer = Footer(config={"step": "benchmark"}, code_version="0", manifest=manifest, shard=f"{shard:05d}")
+        write_shard(shard_path(folder, "many", "train", shard), table_from_columns(columns, schema), footer)
     return folder / "many"
 
 

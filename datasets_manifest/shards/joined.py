@@ -22,8 +22,8 @@ from datasets_manifest.shards.store import footer_metadata
 from datasets_manifest.stores import Place
 
 _NAME = re.compile(r"(\d{5,})-(\d{5,})")
-_GROUP_BYTES = 16 << 20
-"""Rows that are written together, and hardly more of them are in memory."""
+_GROUP_BYTES = 4 << 20
+"""Rows that are written together, of which hardly more are in memory, and that are read to have one of them."""
 
 
 def joined_name(first: int, last: int) -> str:

@@ -5,7 +5,9 @@ A shard is finished if, and only if, its final file is there, can be read, and i
 
 from __future__ import annotations
 
+import itertools
 import logging
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -137,6 +139,13 @@ class Shard:
         if is_current and table.column_names == wanted and set(wanted) <= set(self.schema.names):
             _Fitting.last = _Fitting(schema, wanted, self.schema, stated)
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
+
+    def row(self, schema: pa.Schema, number: int, names: Sequence[str] | None = None) -> pa.Table:
+        """One row, for which no more than its row group is read; raises as ``table``."""
+        ends = list(itertools.accumulate(self.group_rows))
+        group = bisect_right(ends, number)
+        first = ends[group] - self.group_rows[group]
+        return self.table(schema, names, groups=[group]).slice(number - first, 1)
 
     def _rows(self, names: list[str] | None, groups: Sequence[int] | None = None) -> pa.Table:
         """Columns as the file has them; None for all."""

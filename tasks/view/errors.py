@@ -59,7 +59,7 @@ class ErrorIndex(LabelIndex):
             place = pc.index(ids, pa.scalar(row["sample_id"], pa.string())).as_py()
             if place < 0:
                 raise LabelsChanged(f"{path} has lost {row['sample_id']}")
-            table = LABELS.whole_rows(shard).slice(place, 1)
+            table = LABELS.whole_row(shard, place)
             return Label(table=table, path=path, config_hash=shard.footer.config_hash)
 
     def is_current(self) -> bool:

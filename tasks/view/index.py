@@ -154,7 +154,7 @@ class LabelIndex:
             if ((stat := path.stat()).st_size, stat.st_mtime_ns) != (state.size, state.mtime_ns):
                 raise LabelsChanged(f"{path} has changed")
             with Shard(path) as shard:
-                table = self.kind.whole_rows(shard).slice(row, 1)
+                table = self.kind.whole_row(shard, row)
                 return Label(table=table, path=path, config_hash=shard.footer.config_hash)
         except FileNotFoundError:
             raise LabelsChanged(f"{path} is gone") from None

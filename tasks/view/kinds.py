@@ -37,10 +37,10 @@ class Kind:
         """All that are indexed."""
         return ("sample_id", *self.words, *self.flags, *self.numbers)
 
-    def whole_rows(self, shard: Shard) -> pa.Table:
-        """All rows of a file with all columns that it has."""
+    def whole_row(self, shard: Shard, number: int) -> pa.Table:
+        """A row of a file with all columns that it has."""
         known = {*self.base.names, *shard.schema.names}
-        return shard.table(self.schema, [name for name in self.schema.names if name in known])
+        return shard.row(self.schema, number, [name for name in self.schema.names if name in known])
 
 
 LABELS = Kind(

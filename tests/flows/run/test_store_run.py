@@ -66,6 +66,29 @@ def states(root):
     return {entry.path: entry.stat() for entry in listed(root)}
 
 
+def test_files_of_several_shards_in_a_bucket(project, bucket):  # noqa: F811
+    two = ["--set", "output.shards_per_file=2"]
+    here = [*two, "--set", "output.labels=joined", "--set", "output.work=own/work"]
+    assert pear("annotate", "photos", "--local", *here)[0] == 0
+    settings, labels = [*placed_in(bucket), *two], place_of(f"{bucket}/labels")
+    assert pear("annotate", "photos", "--local", *settings)[0] == 0
+    assert contents(labels) == contents(project / "joined")
+    assert list(contents(labels)) == [f"photos/all/{name}.parquet" for name in ("00000-00001", "00002-00003")]
+    first = states(labels)
+    shutil.rmtree(project / "other/work")  # As on another machine.
+    assert pear("work", "photos", *settings)[0] == 0
+    assert states(labels) == first
+    write_photos(project / "photos", ["4.png"], (200, 120, 150))
+    assert pear("annotate", "photos", "--local", *settings)[0] == 0
+    assert [path for path in first if states(labels)[path] != first[path]] == [
+        f"{labels}/photos/all/00002-00003.parquet"
+    ]
+    assert len(pd.read_parquet(str(labels))) == 5
+    assert pear("verify", "--deep", *settings)[0] == 0
+    code, told = pear("annotate", "photos", "--local", *here, "--set", f"output.labels={labels}")
+    assert (code, "give an address in the store (output.parts)" in told) == (2, True)
+
+
 def test_a_run_into_a_bucket(project, bucket):  # noqa: F811
     settings, labels, parts = placed_in(bucket), place_of(f"{bucket}/labels"), place_of(f"{bucket}/parts")
     assert "3 shards: 0 done, 3 to do" in pear("annotate", "photos", "--dry-run", *settings)[1]
