@@ -44,15 +44,20 @@ def measured(reports: Iterable[Path]) -> list[Promise]:
     """What is promised, with the outcome of each test in some reports; of a test that is in several the last counts."""
     found = {promise.number: promise for promise in stated()}
     cases: dict[str, ElementTree.Element[Any]] = {}
-    for report in reports:
+    for report in filter(Path.is_file, reports):
         for case in ElementTree.parse(report).getroot().iter("testcase"):
-            cases[f"{case.attrib['file']}::{case.attrib['name']}"] = case
+            if "file" in case.attrib:  # Not of the one that was interrupted.
+                cases[f"{case.attrib['file']}::{case.attrib['name']}"] = case
     for name, case in cases.items():
         said = [(own.attrib["name"], own.attrib["value"]) for own in case.iter("property")]
         for number in (int(value) for key, value in said if key == "promise"):
             promise, test = found[number], name.partition("[")[0]
             promise.tests += [] if test in promise.tests else [test]
             promise.measured += _outcome(case) or [value for key, value in said if key == "measured"]
+    over = {name.partition("[")[0] for name in cases}
+    for promise in found.values():
+        if not over.issuperset(promise.tests):
+            promise.measured.append("**not held**: it did not end in time")
     return [found[number] for number in sorted(found)]
 
 

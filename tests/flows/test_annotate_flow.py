@@ -104,7 +104,7 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
 
 @pytest.mark.promise(4)
 @pytest.mark.slow
-@pytest.mark.parametrize(("shards", "runner"), [(310, "threads"), (61, "threads"), (310, "processes")])
+@pytest.mark.parametrize(("shards", "runner"), [(310, "threads"), (61, "processes")])
 def test_of_many_shards_all_failed_ones_are_named_and_task_runs_are_few(
     api, tmp_path, monkeypatch, shards, runner, measured
 ):

@@ -1,6 +1,7 @@
 """Whatever is killed of a flow run under a worker: ten seconds later no process of it is left, two minutes later the
 server knows, and the shards go on."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,7 +18,8 @@ from flows.annotate import FLOW_NAME
 
 ROOT = Path(__file__).parents[3]
 PHOTOS = 4
-RUNNERS = ["threads", "processes", "dask"]
+NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
+RUNNERS = ["threads", "processes", "dask", pytest.param("ray", marks=NO_RAY)]
 
 
 def ask(url, body=None):
