@@ -171,6 +171,8 @@ def _array(values: Values, field: pa.Field, name_of: _Namer) -> pa.Array:
     """Arrow values of a column of the schema, checked."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
+    if isinstance(values, list) and set(map(type, values)) == {type(None)}:
+        return pa.nulls(len(values), field.type)
     if fixed_length(field) is not None:
         array = values if isinstance(values, pa.Array) else _vectors(values, field, name_of)
         _check_vectors(array, field, name_of)
@@ -249,13 +251,14 @@ def _check_vectors(array: pa.Array, field: pa.Field, name_of: _Namer) -> None:
 
 def _categories(values: Sequence[Any] | np.ndarray, field: pa.Field, name_of: _Namer) -> pa.Array:
     allowed = CLOSED_SETS.get(field.name)
-    for row, value in enumerate(values):
+    words = {value: None if value is None else str(value) for value in values}
+    for value in words:
         if value is not None and allowed is not None and value not in allowed:
+            row = list(values).index(value)
             raise ValueError(
                 f"{name_of(row)}: {field.name} is {value!r}, expected one of {', '.join(sorted(allowed))}."
             )
-    words = pa.array([None if v is None else str(v) for v in values], type=pa.string())
-    return words.dictionary_encode().cast(field.type)
+    return pa.array([words[value] for value in values], type=pa.string()).dictionary_encode().cast(field.type)
 
 
 def _check_rows(table: pa.Table, name_of: _Namer) -> None:

@@ -7,7 +7,6 @@ The plans say it, and where one is gone, the labels.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import logging
 from array import array
@@ -58,8 +57,9 @@ class Membership:
         # Of a photo that two files claim, the first has it.
         found, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
         self._hashes = array("Q", found.tobytes())
-        self._shards = np.frombuffer(shards, np.int32)[first]
-        indices, counts = np.unique(self._shards, return_counts=True)
+        homes = np.frombuffer(shards, np.int32)[first]
+        self._shards = array("i", homes.tobytes())
+        indices, counts = np.unique(homes, return_counts=True)
         self.missing: dict[int, int] = dict(zip(indices.tolist(), counts.tolist(), strict=True))
         """Photos of each shard that ``cut`` has not come to yet."""
 
@@ -116,7 +116,7 @@ class Membership:
         new: list[ImageRecord] = []
         index = self.next_index
         for group, own in _by_group(photos):
-            known = [shard for shard in map(self._shard_of, own) if shard is not None]
+            known = [shard for photo in own if (shard := self._shard_of(photo.image_id)) is not None]
             home = known[0] if known else None if group is None else self._groups.get(_hash(group))
             if home is None:
                 new += own
@@ -127,36 +127,44 @@ class Membership:
             waiting.setdefault(home, []).extend(own)
             for shard in known:
                 self.missing[shard] -= 1
-            for shard in dict.fromkeys(known):
+            for shard in dict.fromkeys(known) if len(known) > 1 else known:
                 if not self.missing[shard] and shard in waiting:
                     yield shard, waiting.pop(shard)
         yield from sorted(waiting.items())
         if new:
             yield index, new
 
-    def _shard_of(self, photo: ImageRecord) -> int | None:
+    def _shard_of(self, image_id: str) -> int | None:
         if not self._hashes:
             return None
-        wanted = _hash(photo.image_id)
+        wanted = _hash(image_id)
         at = bisect_left(self._hashes, wanted)
-        return int(self._shards[at]) if at < len(self._hashes) and self._hashes[at] == wanted else None
+        return self._shards[at] if at < len(self._hashes) and self._hashes[at] == wanted else None
 
 
 def _by_group(photos: Iterable[ImageRecord]) -> Iterator[tuple[str | None, list[ImageRecord]]]:
     """Groups with their photos, and every other photo by itself; raises ValueError for photos between those of one."""
     seen: set[int] = set()
-    for group, own in itertools.groupby(photos, lambda photo: photo.place and photo.place.group):
-        if group is None:
-            yield from ((None, [photo]) for photo in own)
+    group, own = None, []
+    for photo in photos:
+        name = None if photo.place is None else photo.place.group
+        if own and name != group:
+            yield group, own
+            own = []
+        if name is None:
+            yield None, [photo]
             continue
-        of_group = list(own)
-        if (number := _hash(group)) in seen:
-            raise ValueError(
-                f"group {group!r}: its photos do not follow each other, {of_group[0].image_id!r} comes after those of "
-                "another; list all photos of a group in turn"
-            )
-        seen.add(number)
-        yield group, of_group
+        if not own:
+            if (number := _hash(name)) in seen:
+                raise ValueError(
+                    f"group {name!r}: its photos do not follow each other, {photo.image_id!r} comes after those of "
+                    "another; list all photos of a group in turn"
+                )
+            seen.add(number)
+        group = name
+        own.append(photo)
+    if own:
+        yield group, own
 
 
 def _hash(image_id: str) -> int:
