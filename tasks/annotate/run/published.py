@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from pydantic import TypeAdapter
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.snapshot import shard_entries
 from datasets_manifest.sources.images import ImageError
-from datasets_manifest.stores import Place
+from datasets_manifest.stores import FileState, Place
 from tasks.annotate.photos import WorkspacePhotos
 from tasks.annotate.plan.plan import DatasetPlan
 from tasks.annotate.provenance import step_config
@@ -64,14 +65,14 @@ class Published:
         """Takes what ``publish`` takes, and looks at the files: what changes later is found by the next run."""
         self._workspace, self._path = workspace, workspace.work / "published.json"
         self._photos = WorkspacePhotos(workspace, config.run.photo_cache_mb)
-        # What people really are is read from files of any kind, whose state only the data set's own reader would know.
-        self._is_repeatable = not any(can_know(plan.manifest) for plan in plans)
-        self._inputs = _digest(_inputs(workspace, config, plans, shards, origin)) if self._is_repeatable else ""
+        try:
+            self._inputs = _digest(_inputs(workspace, config, plans, shards, origin))
+        except _Unknown as error:
+            log.info("%s, so that labels are compared with known people anew each time", error)
+            self._inputs = None
 
     def last(self) -> Publication | None:
         """The last publication if all of it is as it would be made now; what was told of it is told again."""
-        if not self._is_repeatable:
-            return None
         try:
             record = _RECORD.validate_json(self._path.read_bytes())
         except (OSError, ValueError):
@@ -93,7 +94,7 @@ class Published:
             lost: Photos that could not be drawn.
             warning: What is told of it besides.
         """
-        if self._is_repeatable:
+        if self._inputs is not None:
             states = _states(map(str, files))
             record = _Record(
                 inputs=self._inputs,
@@ -125,6 +126,10 @@ def _state(path: Path) -> _State:
         found = path.stat()
     except FileNotFoundError:
         return None
+    return _of(found)
+
+
+def _of(found: FileState) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
@@ -146,6 +151,8 @@ def _inputs(
             plan.shards.group,
             refused.is_file() and refused.read_text("utf-8"),
         )
+        if can_know(plan.manifest):  # Whom labels are compared with: in whatever files, those below the root.
+            yield from _tree(plan.manifest.root_path)
     for shard in shards:
         yield shard.name
     for group in workspace.planned_groups():  # Where their photos are.
@@ -154,6 +161,30 @@ def _inputs(
     for path in sorted((workspace.work / "failed").glob("*/*/*/*.json")):
         yield str(path), _state(path)
     yield from _listed(workspace.step_folder("refine"))
+
+
+class _Unknown(Exception):
+    """Whether files are as they were cannot be known."""
+
+
+def _tree(root: Path) -> Iterator[tuple[str, _State]]:
+    """Every file below a folder, or the file itself; raises ``_Unknown`` where one cannot look."""
+    if not root.is_dir():
+        yield str(root), _state(root)
+        return
+    folders = [str(root)]
+    while folders:
+        try:
+            entries = sorted(os.scandir(folders.pop()), key=lambda entry: entry.name)
+            for entry in entries:
+                if not entry.is_dir():
+                    yield entry.path, _state(Path(entry.path)) if entry.is_symlink() else _of(entry.stat())
+                elif entry.is_symlink():
+                    raise _Unknown(f"{entry.path} is a link to a folder")
+                else:
+                    folders.append(entry.path)
+        except OSError as error:
+            raise _Unknown(f"{root} cannot be looked through ({error})") from error
 
 
 def _listed(folder: Place) -> Iterator[tuple[str, int, int]]:

@@ -210,9 +210,18 @@ def test_labels_with_faults_are_read_each_time(project, plain_page):
     assert "00001.parquet" in project.publish().warning
 
 
-def test_labels_of_people_who_are_known_are_compared_each_time(project, plain_page, monkeypatch):
+def test_labels_are_compared_anew_when_files_of_known_people_change(project, plain_page, monkeypatch):
     monkeypatch.setattr(published, "can_know", lambda _: True)
-    assert always_reads(project)
+    assert project.publishes_anew(), "before, nobody was known"
+    assert not project.publishes_anew()
+    known = project.folder / "near/known/people.json"
+    known.parent.mkdir()
+    for text in ("[]", "[0]"):
+        known.write_text(text)
+        assert project.publishes_anew()
+        assert not project.publishes_anew()
+    (project.folder / "near/linked").symlink_to(project.folder / "metrics")
+    assert always_reads(project), "what is behind a link to a folder"
 
 
 def test_files_that_got_columns_are_read_once_more(project, plain_page):
