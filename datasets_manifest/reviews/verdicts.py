@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datasets_manifest.reviews.digest import label_digests
 from datasets_manifest.reviews.schema import REVIEW_FORM
@@ -42,17 +43,31 @@ class Verdicts:
             path: Folder they were read from.
             audit: Only verdicts that state this audit; None: all.
         """
-        order = by_time(table, REVIEW_FORM)
-        said = said_in(table)
-        rows = sorted(order[place] for place in standing(said[row] for row in order))
+        stands = table.take(pa.array(np.sort(standing_rows(table)), pa.int64()))
         if audit is not None:
-            rows = [row for row in rows if said[row].audit == audit]
-        chosen = newest(table.take(pa.array(rows, pa.int64())), REVIEW_FORM).combine_chunks()
+            stands = stands.filter(pc.equal(stands["audit"], pa.scalar(audit)))
+        chosen = newest(stands, REVIEW_FORM).combine_chunks()
         by_sample: dict[str, list[tuple[int, str, str]]] = {}
         columns = (chosen[name].to_pylist() for name in ("sample_id", "part", "verdict", "label_digest"))
         for sample, part, verdict, digest in zip(*columns, strict=True):
             by_sample.setdefault(sample, []).append((PART_NAMES.index(part), verdict, digest))
         return cls(path=path, table=chosen, of_sample={sample: tuple(own) for sample, own in by_sample.items()})
+
+
+def standing_rows(table: pa.Table) -> np.ndarray:
+    """Numbers of the verdicts that stand, from the oldest to the newest.
+
+    Args:
+        table: Columns of ``REVIEW_SCHEMA``.
+    """
+    order = np.array(by_time(table, REVIEW_FORM), np.int64)
+    undone = pc.unique(table.filter(pc.equal(table["verdict"], pa.scalar("none")))["sample_id"])
+    is_touched = pc.is_in(table["sample_id"], value_set=undone).to_numpy()
+    stands = ~is_touched
+    # Most people have nothing that was taken back; of the others it is told one by one.
+    touched = order[is_touched[order]]
+    stands[touched[standing(said_in(table.take(pa.array(touched, pa.int64()))))]] = True
+    return order[stands[order]]
 
 
 @dataclass(kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datasets_manifest.reviews.digest import DIGESTED, label_digests
+from datasets_manifest.schema.labels import LABEL_SCHEMA
+from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import Shard
-from tasks.view.index_file import RELOAD, IndexFile, shard_states, stamp_of
+from tasks.view.index_file import RELOAD, IndexFile, State, shard_states, stamp_of
 from tasks.view.query import Query
 
 
@@ -75,9 +78,9 @@ class LabelIndex:
         named = dict(zip(["", *self._words[column]], counts.tolist(), strict=True))
         return dict(sorted(((word, n) for word, n in named.items() if n), key=lambda item: -item[1]))
 
-    def query(self, query: Query) -> np.ndarray:
-        """Numbers of the rows that pass, in order."""
-        masks = list(self._masks(query))
+    def query(self, query: Query, others: Iterable[np.ndarray] = ()) -> np.ndarray:
+        """Numbers of the rows that pass, in order; ``others`` are (N,) more filters."""
+        masks = [*self._masks(query), *others]
         rows = np.flatnonzero(np.logical_and.reduce(masks)) if masks else np.arange(len(self))
         rows = rows.astype(np.int32)
         return rows[self._ranking(query, rows)] if query.sort else rows
@@ -142,17 +145,52 @@ class LabelIndex:
         found = pc.index(self._ids, pa.scalar(sample_id, pa.string())).as_py()
         return None if found < 0 else found
 
+    def numbers(self, sample_ids: pa.ChunkedArray) -> np.ndarray:
+        """The number of the row with each of many ids; -1: none."""
+        unique = pc.unique(sample_ids)
+        found = pc.index_in(self._ids, value_set=unique)
+        here = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
+        numbers = np.full(len(unique), -1, np.int64)
+        numbers[found.take(pa.array(here, pa.int64())).to_numpy()] = here
+        return numbers[pc.index_in(sample_ids, value_set=unique).to_numpy()]
+
+    def places(self, numbers: np.ndarray) -> list[tuple[State, int]]:
+        """The shard of each of some rows, and its place there."""
+        columns = (self._array(name)[numbers].tolist() for name in ("shard", "row"))
+        return [(self._states[shard], row) for shard, row in zip(*columns, strict=True)]
+
+    def digests(self, state: State, rows: Sequence[int]) -> list[str]:
+        """Digests of rows of one shard; none if it has changed."""
+        try:
+            with Shard(self._unchanged(state)) as shard:
+                return label_digests(shard.table(LABEL_SCHEMA, DIGESTED).take(pa.array(rows)))
+        except (LabelsChanged, ShardError):
+            return []
+
+    def _unchanged(self, state: State) -> Path:
+        """The file of a shard.
+
+        Raises:
+            LabelsChanged: It is gone or another one.
+        """
+        path = self.root / state.path
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise LabelsChanged(f"{path} is gone") from None
+        if (stat.st_size, stat.st_mtime_ns) != (state.size, state.mtime_ns):
+            raise LabelsChanged(f"{path} has changed")
+        return path
+
     def label(self, number: int) -> Label:
         """A whole row, read out of its shard.
 
         Raises:
             LabelsChanged: The shard is gone or another one.
         """
-        state = self._states[int(self._array("shard")[number])]
-        path, row = self.root / state.path, int(self._array("row")[number])
+        ((state, row),) = self.places(np.array([number]))
+        path = self._unchanged(state)
         try:
-            if ((stat := path.stat()).st_size, stat.st_mtime_ns) != (state.size, state.mtime_ns):
-                raise LabelsChanged(f"{path} has changed")
             with Shard(path) as shard:
                 table = self.kind.whole_row(shard, row)
                 return Label(table=table, path=path, config_hash=shard.footer.config_hash)

@@ -29,6 +29,8 @@ _PREFETCH_S, _READY_S = 0.2, 0.5
 async def person_page(view: View, index: LabelIndex, query: Query) -> None:
     """Shows a person of those that the query shows, in their order; without an id the first of them."""
     view.begin_background()  # The pictures are waited for.
+    if query.verdicts:
+        await ui.context.client.connected()  # Labels may have to be compared with what was judged.
     order = await asyncio.to_thread(view.order, index, query)
     number = index.number(query.id) if query.id else int(order[0]) if len(order) else None
     if number is None:

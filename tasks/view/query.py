@@ -9,9 +9,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from tasks.view.kinds import Kind
+from datasets_manifest.schema.ehm_fields import PART_NAMES
+from tasks.view.kinds import LABELS, Kind
 
 ROWS_PER_PAGE = (25, 50, 100, 200)
+REVIEWED, REVIEWER = "reviewed", "reviewer"
+VERDICTS_OF_PARTS = tuple(f"{part}_verdict" for part in PART_NAMES)
+VERDICT_WORDS = ("none", "accept", "reject", "flag", "stale")
+"""What there is of a part: no verdict, the newest one, or one about a label that came out differently since."""
+VERDICTS: dict[str, tuple[str, ...]] = {
+    REVIEWED: ("yes", "no"),
+    **dict.fromkeys(VERDICTS_OF_PARTS, VERDICT_WORDS),
+    REVIEWER: (),
+}
+"""Filters by verdicts, and their values; of reviewers any."""
 _PAGE = re.compile(r"[1-9][0-9]{0,8}")
 _FLAGS = {"yes": True, "no": False}
 
@@ -28,6 +39,8 @@ class Query:
     """What a sample id has in it."""
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Column and the values, one of which a row has; an empty one stands for none."""
+    verdicts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Filter of ``VERDICTS`` and the values, one of which a row has."""
     flags: tuple[tuple[str, bool], ...] = ()
     """Column and its value; a row without one has neither."""
     ranges: tuple[tuple[str, float, float], ...] = ()
@@ -54,6 +67,7 @@ class Query:
         """
         fields: dict[str, Any] = {}
         words: dict[str, list[str]] = {}
+        verdicts: dict[str, list[str]] = {}
         flags: dict[str, bool] = {}
         ranges: dict[str, tuple[float, float]] = {}
         for name, value in pairs:
@@ -61,6 +75,11 @@ class Query:
                 fields[name] = value
             elif name in kind.words:
                 words.setdefault(name, []).append(value)
+            elif kind is LABELS and name in VERDICTS:
+                if VERDICTS[name] and value not in VERDICTS[name]:
+                    expected = ", ".join(VERDICTS[name])
+                    raise ValueError(f"the address says {name}={value[:40]}, expected one of {expected}")
+                verdicts.setdefault(name, []).append(value)
             elif name in kind.flags:
                 if value not in _FLAGS:
                     raise ValueError(f"the address says {name}={value[:40]}, expected yes or no")
@@ -79,7 +98,8 @@ class Query:
                 )
         return cls(
             **fields,
-            words=tuple((name, tuple(dict.fromkeys(values))) for name, values in sorted(words.items())),
+            words=_chosen(words),
+            verdicts=_chosen(verdicts),
             flags=tuple(sorted(flags.items())),
             ranges=tuple((name, *ends) for name, ends in sorted(ranges.items())),
         )
@@ -97,7 +117,7 @@ class Query:
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
         yield from ((name, getattr(self, name)) for name in ("id", "audit", "text") if getattr(self, name))
-        yield from ((name, value) for name, values in self.words for value in values)
+        yield from ((name, value) for name, values in (*self.words, *self.verdicts) for value in values)
         yield from ((name, "yes" if value else "no") for name, value in self.flags)
         yield from ((name, f"{_end(low)}..{_end(high)}") for name, low, high in self.ranges)
         if self.sort:
@@ -106,6 +126,10 @@ class Query:
             yield "page", str(self.page)
         if self.rows != ROWS_PER_PAGE[1]:
             yield "rows", str(self.rows)
+
+
+def _chosen(words: dict[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((name, tuple(dict.fromkeys(values))) for name, values in sorted(words.items()))
 
 
 def media_url(stamp: str, number: int, what: str) -> str:

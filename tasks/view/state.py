@@ -19,6 +19,7 @@ import numpy as np
 from tasks.view.draw import drawn_rows
 from tasks.view.index import LabelIndex
 from tasks.view.index_file import open_index
+from tasks.view.judged import JudgedRows
 from tasks.view.query import Query
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class View:
         self.fault = ""
         """Why the labels could not be read the last time; empty if they could."""
         self._reading, self._ordering = threading.Lock(), threading.Lock()
+        self.judged = JudgedRows(opened.reviews, opened.labels, opened.work / "view")
+        """Verdicts, by rows."""
         self._orders: OrderedDict[tuple[str, Query], np.ndarray] = OrderedDict()
         self._looked, self._has_changed = time.monotonic(), False
         self._background: list[Callable[[], None]] = []
@@ -117,14 +120,17 @@ class View:
         A page asks for those of the index that it was built with: another page may have had the labels read again.
 
         Raises:
-            ValueError: The audit that the query names is none, or there is nothing to draw from.
+            ValueError: The audit that the query names is none, or there is nothing to draw from; a file of verdicts
+                cannot be read.
         """
-        key = index.stamp, query.order
+        judged = self.judged.of(index) if query.verdicts else None
+        key = index.stamp if judged is None else judged.stamp, query.order
         with self._ordering:
             if key in self._orders:
                 self._orders.move_to_end(key)
                 return self._orders[key]
-        rows = drawn_rows(index, query) if query.audit else index.query(query)
+        others = () if judged is None else judged.masks(query)
+        rows = drawn_rows(index, query) if query.audit else index.query(query, others)
         rows.flags.writeable = False
         with self._ordering:
             self._orders[key] = rows

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from nicegui import events, ui
 
 from datasets_manifest.schema.labels import ERROR_SENTENCES
 from tasks.view.index import LabelIndex
-from tasks.view.query import ROWS_PER_PAGE, Query
+from tasks.view.kinds import LABELS
+from tasks.view.query import ROWS_PER_PAGE, VERDICTS, Query
 from tasks.view.state import View
 
 _LINK = """<td class="text-left"><a :href="props.row.url" class="nicegui-link">{{ props.value }}</a></td>"""
@@ -19,6 +21,7 @@ _REASON = """<td class="text-left" :title="props.row.why">{{ props.value }}</td>
 """Of these two columns alone: the browser makes a component of each cell that has a form of its own, at every page."""
 _STYLE = ".q-table thead tr { position: sticky; top: 0; z-index: 1; background: white }"
 _FLAGS = {None: "any", True: "yes", False: "no"}
+_PATIENCE_SECONDS = 0.7
 _FAULTS = 20
 """Files that cannot be read that are named."""
 
@@ -27,7 +30,10 @@ async def table_page(view: View, index: LabelIndex, query: Query) -> None:
     """Shows the people that a query chooses, a page at a time."""
     ui.add_css(_STYLE)
     ui.query(".nicegui-content").classes("h-screen no-wrap")
-    await _Table(view, index, query).show()
+    table = _Table(view, index, query)
+    if query.verdicts:
+        await ui.context.client.connected()  # At the first time every label that was judged is read.
+    await table.show()
 
 
 class _Table:
@@ -59,32 +65,57 @@ class _Table:
             text = ui.input("id contains", value=query.text).props("dense clearable debounce=300").classes("w-48")
             text.on_value_change(lambda event: self._change(text=event.value or ""))
             for name in index.kind.words:
-                self._words(name, set(words.get(name, ())))
+                self._words("words", name, set(words.get(name, ())), index.counts(name))
             for name in index.kind.flags:
                 choice = ui.select(_FLAGS, label=title(name), value=flags.get(name)).props("dense options-dense")
                 choice.classes("w-28").on_value_change(self._setter("flags", name, lambda value: value))
-        with ui.expansion("Figures").props("dense").classes("w-full") as figures:
+
+        async def figures() -> None:
+            for name in index.kind.numbers:
+                self._range(name, *ranges.get(name, (float("-inf"), float("inf"))))
+
+        if index.kind is LABELS:
+            self._fold("Verdicts", self._verdicts, is_open=bool(query.verdicts))
+        self._fold("Figures", figures, is_open=bool(ranges))
+
+    def _fold(self, name: str, fill: Callable[[], Awaitable[None]], *, is_open: bool) -> None:
+        """Filters that are made when they are unfolded: the browser goes through those that there are at every page."""
+        with ui.expansion(name).props("dense").classes("w-full") as fold:
             fields = ui.row().classes("gap-x-6 gap-y-0")
+        has_begun = False
 
-        def unfolded() -> None:
-            # Not before: the browser goes through all of them at each page of the table, seen or not.
-            if not list(fields):
+        async def unfolded() -> None:
+            nonlocal has_begun
+            if not has_begun:
+                has_begun = True
                 with fields:
-                    for name in index.kind.numbers:
-                        self._range(name, *ranges.get(name, (float("-inf"), float("inf"))))
+                    await fill()
 
-        figures.on_value_change(unfolded)
-        figures.value = bool(ranges)
+        fold.on_value_change(unfolded)
+        if is_open:
+            ui.timer(0, lambda: fold.set_value(True), once=True)
 
-    def _words(self, name: str, chosen: set[str]) -> None:
+    async def _verdicts(self) -> None:
+        chosen = dict(self._query.verdicts)
+        waiting = ui.spinner()
+        try:
+            judged = await asyncio.to_thread(self._view.judged.of, self._index)
+        except ValueError as error:
+            ui.label(str(error)).classes("text-negative")
+            return
+        finally:
+            waiting.delete()
+        for name in VERDICTS:
+            self._words("verdicts", name, set(chosen.get(name, ())), judged.counts(name))
+
+    def _words(self, kind: str, name: str, chosen: set[str], counts: Mapping[str, int]) -> None:
         """Boxes to tick; those of a link that have gone since too."""
-        counts = self._index.counts(name)
 
         def setter(word: str) -> Callable[[events.ValueChangeEventArguments], Awaitable[None]]:
             async def changed(event: events.ValueChangeEventArguments) -> None:
                 (chosen.add if event.value else chosen.discard)(word)
                 button.text = _said(name, chosen)
-                await self._set("words", name, tuple(sorted(chosen)) or None)
+                await self._set(kind, name, tuple(sorted(chosen)) or None)
 
             return changed
 
@@ -151,7 +182,11 @@ class _Table:
     async def show(self) -> None:
         """Puts the rows of the query on the page, unless another query has come in the meantime."""
         query = self._query
-        rows = await asyncio.to_thread(self._view.order, self._index, query)
+        try:
+            rows = await self._found(query)
+        except ValueError as error:
+            self._count.text = str(error)
+            return
         if query is not self._query:
             return
         pages = max(1, -(-len(rows) // query.rows))
@@ -166,6 +201,14 @@ class _Table:
             f"{count:,} {state}" for state, count in self._index.counts(self._index.kind.state, rows).items()
         )
         self._count.text = f"{len(rows):,} of {len(self._index):,}" + (f": {states}" if states else "")
+
+    async def _found(self, query: Query) -> np.ndarray:
+        """The rows of a query; where that takes long, how far it is."""
+        searching = asyncio.create_task(asyncio.to_thread(self._view.order, self._index, query))
+        while not (await asyncio.wait({searching}, timeout=_PATIENCE_SECONDS))[0]:
+            done, total = self._view.judged.progress
+            self._count.text = f"Comparing verdicts with labels: {done:,} of {total:,} shards"
+        return searching.result()
 
     def _cells(self, row: dict[str, Any]) -> dict[str, Any]:
         cells = {name: _text(value) for name, value in row.items() if name != "n"}
