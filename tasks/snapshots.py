@@ -24,6 +24,7 @@ from typing import Any
 
 from datasets_manifest.files import alone_in, file_sha256, write_bytes, write_lines, write_text
 from datasets_manifest.schema.people import PeopleCount
+from datasets_manifest.settings import read_settings
 from datasets_manifest.shards.journal import Journal
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.shards.snapshot import GroupSnapshot, SnapshotError, read_snapshot, shard_files
@@ -206,9 +207,11 @@ def read_facts(folder: Path) -> LabelSnapshot:
         values = json.loads((folder / FACTS).read_bytes())
         if values.get("format") != _FORMAT:
             raise ValueError(f"its format is {values.get('format')!r}, not {_FORMAT!r}")
-        return LabelSnapshot(**values | {"datasets": tuple(LabelledSet(**own) for own in values["datasets"])})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        snapshot = read_settings(LabelSnapshot, values, FACTS)
+        _ = snapshot.people
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{folder} is no snapshot of this project, or it is damaged: {error}") from error
+    return snapshot
 
 
 def list_snapshots(project: Path) -> Iterator[LabelSnapshot]:

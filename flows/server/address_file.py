@@ -15,6 +15,9 @@ MARK = "# Written by `pear up`, removed by `pear down`."
 MAX_RETRIES = 8
 """Tries of a client: SQLite answers 503 while it is locked; the waits double, so these last minutes, not one."""
 
+RETRIED_TOO = 500
+"""Status by which a server says that its database did not answer in time; Prefect's clients would end their flow."""
+
 
 def write(root: Path, api_url: str, say: Callable[[str], None]) -> None:
     """Points at the server; a file that somebody else wrote stays as it is, and what to do instead is said."""
@@ -28,7 +31,7 @@ def write(root: Path, api_url: str, say: Callable[[str], None]) -> None:
         f'[api]\nurl = "{api_url}"\n\n'
         "# The server takes a run that is silent for three of these for dead.\n"
         f"[flows]\nheartbeat_frequency = {HEARTBEAT_S}\n\n"
-        f"[client]\nmax_retries = {MAX_RETRIES}\n"
+        f"[client]\nmax_retries = {MAX_RETRIES}\nretry_extra_codes = [{RETRIED_TOO}]\n"
     )
     write_text(path, text)
     elsewhere = os.environ.get("PREFECT_API_URL")

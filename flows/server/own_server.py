@@ -20,6 +20,10 @@ PORT_VARIABLE = "PEAR_PREFECT_PORT"
 
 _HOST = "127.0.0.1"
 
+_DATABASE_S = 30
+"""Time that a database has to answer, unless the shell says another: of several flows at once a busy machine takes more
+than Prefect's five seconds to connect."""
+
 
 class ServerError(RuntimeError):
     """The server or its worker could not be started; the message says why and what to do."""
@@ -70,6 +74,11 @@ def environment(root: Path, api_url: str | None = None) -> dict[str, str]:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_CLIENT_MAX_RETRIES": str(address_file.MAX_RETRIES),
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": str(address_file.RETRIED_TOO),
+        "PREFECT_SERVER_DATABASE_TIMEOUT": str(_DATABASE_S),
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": str(_DATABASE_S),
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }

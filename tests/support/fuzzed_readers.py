@@ -13,13 +13,14 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scipy.io
 import torch
 import yaml
 from label_shards import footer, label_table
@@ -27,13 +28,14 @@ from labelled_photos import labelled_photos
 from manifests import FOLDER_MANIFEST
 from PIL import Image
 
+from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.adapters.camera_files import read_cameras
 from datasets_manifest.adapters.coco_index import CocoIndex
 from datasets_manifest.adapters.people.npz_file import NpzFile
 from datasets_manifest.canonical import config_hash
 from datasets_manifest.corrections.kept import read_corrections
 from datasets_manifest.corrections.schema import CORRECTION_FORM
-from datasets_manifest.manifest import load_manifest
+from datasets_manifest.manifest import Manifest, load_manifest, open_adapter
 from datasets_manifest.reviews.schema import REVIEW_FORM
 from datasets_manifest.reviews.verdicts import read_verdicts
 from datasets_manifest.schema.labels import LABEL_SCHEMA
@@ -46,6 +48,7 @@ from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sittings import Form
 from datasets_manifest.sources.images import decode_image, decode_reduced, exif_focal_px, exif_orientation
 from datasets_manifest.sources.opening import open_images
+from datasets_manifest.sources.ply import ply_vertices
 from datasets_manifest.sources.tar_archive import TarArchive
 from model.body.asset_files import load_body
 from model.body.official_files import read_source
@@ -54,6 +57,7 @@ from model.weights import read_checkpoint
 from tasks.annotate.plan_files import PlanFile, write_plan_file
 from tasks.annotate.settings import load_config
 from tasks.predict.avatar.motion import read_motion
+from tasks.snapshots import FACTS, LabelledSet, LabelSnapshot, read_facts
 from tasks.training.regressor.mean_file import read_mean_file
 
 MAX_PIXELS = 1_000_000
@@ -178,6 +182,70 @@ def _read_coco(path: Path) -> None:
     with CocoIndex(path, path.name, lambda _: 0, lambda _: 0, 1) as index:
         for image in range(len(index.image_ids)):
             index.rows(image, np.flatnonzero(index.images_of == image).tolist())
+
+
+# --- tables, meshes, what a snapshot says -----------------------------------------------------------------------------
+def _aic(_: Path) -> list[bytes]:
+    boxes, points = {"human1": [10, 20, 60, 120]}, {"human1": [30, 40, 1] * 12 + [35, 10, 2, 0, 0, 3]}
+    row = {"url": "x", "image_id": "a", "human_annotations": boxes, "keypoint_annotations": points}
+    return [json.dumps([row, {**row, "image_id": "b"}]).encode()]
+
+
+def _mpii(_: Path) -> list[bytes]:
+    person = {"joints": [[40.5, 60]] * 16, "joints_vis": [1] * 16, "image": "a.jpg", "scale": 3.5, "center": [50, 70]}
+    return [json.dumps([person, person, {**person, "image": "b.jpg"}]).encode()]
+
+
+def _mat(_: Path) -> list[bytes]:
+    made = []
+    for options in ({}, {"do_compression": True}, {"format": "4"}):
+        buffer = io.BytesIO()
+        joints = np.arange(42.0).reshape(14, 3)
+        scipy.io.savemat(buffer, {"joints": joints if options.get("format") else joints[..., None]}, **options)
+        made.append(buffer.getvalue())
+    return made
+
+
+def _listed(kind: str) -> Callable[[Path], None]:
+    def read(path: Path) -> None:
+        has_points = kind != "ava"
+        manifest = Manifest(
+            id="a", version="1", licence="x", access="x", adapter="table", root=str(path.parent), split="all",
+            boxes="manifest", keypoints="coco" if has_points else "none", purpose="x",
+            layout={"kind": kind, "annotations": path.name},
+        )  # fmt: skip
+        (path.parent / "im00001.png").touch()  # As LSP's photos are called.
+        list(Inventory().records(open_adapter(manifest).entries(), lambda _: None))
+
+    return read
+
+
+def _ply(_: Path) -> list[bytes]:
+    head = "ply\nformat {}\nelement vertex 2\nproperty float x\nproperty float y\nproperty double z\nend_header\n"
+    rows = np.array([(1, 2, 3), (4, 5, 6)], "<f4,<f4,<f8")
+    return [
+        head.format("ascii 1.0").encode() + b"1 2 3\n4 5 6e1\n",
+        head.format("binary_little_endian 1.0").encode() + rows.tobytes(),
+    ]
+
+
+def _facts(_: Path) -> list[bytes]:
+    manifest, count = {"id": "a", "version": "1", "hash": "00", "licence": "x"}, {"ok": 2, "failed": 1}
+    own = LabelledSet(
+        dataset="a", split="all", manifest=manifest, config_hash="0", body_model={}, shards=1, count=count
+    )
+    facts = LabelSnapshot(name="v1", hash="00", created_utc="2026", code_version="1", files=2, datasets=(own,))
+    return [json.dumps(asdict(facts)).encode()]
+
+
+def _read_facts(path: Path) -> None:
+    folder = path.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    (folder / FACTS).write_bytes(path.read_bytes())
+    try:
+        _ = read_facts(folder).line
+    except ValueError as error:
+        raise ValueError(str(error).replace(folder.name, path.name)) from error
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------------------
@@ -407,6 +475,17 @@ READERS = {
         Reader(name="mean", suffix=".npz", seeds=_archives, read=read_mean_file),
         Reader(name="motion", suffix=".npz", seeds=_motions, read=lambda path: read_motion(path, {})),
         Reader(name="selection", suffix=".arrow", seeds=_selections, read=_read_selection),
+        Reader(name="aic table", suffix=".json", seeds=_aic, read=_listed("aic_native")),
+        Reader(name="mpii table", suffix=".json", seeds=_mpii, read=_listed("mpii_json")),
+        Reader(
+            name="ava table", suffix=".csv", read=_listed("ava"),
+            seeds=lambda _: [b"film,0902,0.1,0.2,0.5,0.9,12,0\nfilm,0902,0.1,0.2,0.5,0.9,17,0\nfilm,0903,,,,,,\n"],
+        ),
+        Reader(name="lsp table", suffix=".mat", seeds=_mat, read=_listed("lspet")),
+        Reader(
+            name="ply", suffix=".ply", seeds=_ply, read=lambda path: ply_vertices(path.read_bytes(), path.name)
+        ),
+        Reader(name="snapshot", suffix=".json", seeds=_facts, read=_read_facts),
         Reader(name="tar", suffix=".tar", seeds=_tars, read=_read_tar),
     )
 }  # fmt: skip

@@ -19,6 +19,7 @@ from datasets_manifest.adapters.base import Entry, ImageRecord, PersonRecord
 from datasets_manifest.adapters.people.reading import photo_path
 from datasets_manifest.adapters.people.values import box_around, placed
 from datasets_manifest.adapters.tables.layout import TableLayout
+from datasets_manifest.numpy_files import DAMAGED
 from datasets_manifest.paths import inside
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.schema.keypoint_sets import KEYPOINT_SETS
@@ -67,7 +68,7 @@ def _points(images: ImageSource, layout: TableLayout) -> np.ndarray:
         joints = np.asarray(scipy.io.loadmat(str(path), variable_names=["joints"])["joints"], dtype=np.float64)
     except FileNotFoundError as error:
         raise ValueError(f"The annotation file {path} does not exist; put it there or correct the manifest.") from error
-    except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError, OSError, IndexError) as error:
+    except (MatReadError, *DAMAGED) as error:
         raise ValueError(f"The annotation file {path} has no array joints that can be read ({error}).") from error
     if joints.ndim == 3 and joints.shape[:2] == (3, _NUM_POINTS):
         joints = joints.transpose(1, 0, 2)

@@ -221,7 +221,7 @@ def test_labels_by_mediapipe_are_the_same_on_all(tmp_path):
 @pytest.mark.promise(
     19,
     "A run that is stopped or killed leaves no process",
-    "10 s after SIGTERM or kill -9 no process of the run lives, and the next run goes on",
+    "10 s after SIGTERM, kill -9 or its being cancelled no process of the run lives, and the next run goes on",
 )
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -109,7 +109,7 @@ async def _counts(url: str) -> tuple[int, int]:
     "8 flows of 300 task runs at once on PostgreSQL: no flow lost; what SQLite is good for is said (docs/servers.md)",
 )
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1000)
 @pytest.mark.skipif(program("initdb") is None, reason="needs PostgreSQL: apt-get install postgresql")
 def test_eight_flows_at_once_on_postgres_lose_nothing(tmp_path, monkeypatch, measured):
     """8 x 300 task runs: every one is in PostgreSQL within five minutes of the end."""

@@ -145,6 +145,7 @@ def test_a_shell_in_the_project_folder_finds_the_server(project_with_server, mon
     settings = Settings()
     assert settings.api.url == server.status(project_with_server).api_url
     assert settings.flows.heartbeat_frequency == provision.HEARTBEAT_S
+    assert settings.client.retry_extra_codes == {500}
     assert not server.forget_dead_server(project_with_server)
 
 
