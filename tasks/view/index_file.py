@@ -9,6 +9,7 @@ changed are read again. It may be deleted at any time.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -156,18 +157,15 @@ def _made(
 
     with ThreadPoolExecutor(_THREADS) as pool:
         for begin in range(0, len(states), _AT_ONCE):
-            own: list[_Part] = []
-            for number, found in enumerate(pool.map(read, states[begin : begin + _AT_ONCE]), begin):
+            tables: list[pa.Table] = []
+            for found in pool.map(read, states[begin : begin + _AT_ONCE]):
                 if isinstance(found, str):
                     faults.append(found)
-                    counts.append(0)
-                    continue
-                part = _known_part(found) if "shard" in found.column_names else _part(found, kind, words)
-                num = found.num_rows
-                place = {"shard": np.full(num, number, np.int32), "row": np.arange(num, dtype=np.int32)}
-                counts.append(num)
-                own.append(_Part(part.ids, part.arrays | place))
-            parts += [_Part.joined(own)] if own else []
+                else:
+                    tables.append(found)
+                counts.append(0 if isinstance(found, str) else found.num_rows)
+            if tables:
+                parts.append(_placed(_joined(tables, kind, words), begin, counts[begin:]))
             if progress is not None:
                 progress(min(begin + _AT_ONCE, len(states)), len(states))
     whole = _Part.joined(parts)
@@ -180,6 +178,22 @@ def _made(
         faults=tuple(faults),
         table=pa.table({"sample_id": whole.ids, **{name: pa.array(array) for name, array in whole.arrays.items()}}),
     )
+
+
+def _joined(tables: Sequence[pa.Table], kind: Kind, words: dict[str, _Numbers]) -> _Part:
+    """Tables of shards and of the earlier index, in their order; as few at a time as there are kinds in a row."""
+    parts = []
+    for is_known, own in itertools.groupby(tables, lambda table: "shard" in table.column_names):
+        table = pa.concat_tables(own)
+        parts.append(_known_part(table) if is_known else _part(table, kind, words))
+    return _Part.joined(parts)
+
+
+def _placed(part: _Part, first: int, counts: Sequence[int]) -> _Part:
+    """With the shard of each row, from the number of the first on, and its place there."""
+    shards = np.repeat(np.arange(first, first + len(counts), dtype=np.int32), counts)
+    rows = np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
+    return _Part(part.ids, part.arrays | {"shard": shards, "row": rows})
 
 
 def _shard_table(path: Path, kind: Kind) -> pa.Table | str:
