@@ -23,6 +23,13 @@ PEOPLE_ERRORS = pa.schema(
         *(LABEL_SCHEMA.field(name) for name in ("dataset", "split", "image")),
         column("found", pa.string(), ", ".join(FOUND), required=True),
         *(LABEL_SCHEMA.field(name) for name in ("error_code", "error_detail", "bbox_xyxy")),
+        column(
+            "known_keypoints",
+            pa.list_(pa.float32()),
+            "x, y, score of the annotated keypoints of who was missed; score 0: not annotated",
+            unit="px",
+            shape=(133, 3),
+        ),
         *(LABEL_SCHEMA.field(f"{part}_valid").with_nullable(True) for part in PART_NAMES),
         *(
             column(f"{part}_wrong", pa.bool_(), "is an annotated keypoint further off than 0.07 of the box")

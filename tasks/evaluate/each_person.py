@@ -55,6 +55,7 @@ class EachPerson:
             rows.append(
                 group | {"sample_id": f"{name}#missed-{person.index}", "image": record.path, "found": "missed"}
                 | {"bbox_xyxy": box}
+                | {"known_keypoints": None if person.keypoints is None else person.keypoints.ravel().tolist()}
             )  # fmt: skip
         return pa.Table.from_pylist(rows, schema=PEOPLE_ERRORS)
 

@@ -17,6 +17,7 @@ from datasets_manifest.files import WriteError
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from tasks.view import pictures
 from tasks.view.index import Label, LabelIndex
+from tasks.view.kinds import MISSED
 from tasks.view.leaving import mark_unsaved
 from tasks.view.query import media_url
 from tasks.view.state import View
@@ -102,7 +103,8 @@ class CorrectionPanel:
         """Another person is looked at."""
         self._label = label
         self.close()
-        self.can_correct = not self._view.opened.read_only and "body_valid" in label.row
+        is_label = "body_valid" in label.row and label.row["status"] != MISSED
+        self.can_correct = is_label and not self._view.opened.read_only
         self._message.text = await asyncio.to_thread(self._kept_text, label) if self.can_correct else ""
 
     def clear(self) -> None:

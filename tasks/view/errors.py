@@ -23,12 +23,14 @@ from tasks.annotate.workspace import Group, Workspace
 from tasks.version import code_version
 from tasks.view.index import Label, LabelIndex, LabelsChanged
 from tasks.view.index_file import IndexFile, name_of, open_index, shard_states, stamp_of
-from tasks.view.kinds import LABELS
+from tasks.view.kinds import LABELS, MISSED
 
 if TYPE_CHECKING:
     from tasks.annotate.settings import AnnotateConfig
 
 log = logging.getLogger(__name__)
+
+_KNOWN = "A person whom the data set knows was not found; box and keypoints are those of the data set."
 
 
 class ErrorIndex(LabelIndex):
@@ -40,17 +42,16 @@ class ErrorIndex(LabelIndex):
         self._labels, self._labels_stamp = labels, labels_stamp
 
     def label(self, number: int) -> Label:
-        """The label of a row.
+        """The label of a row; of a known person who has none, what is known of them, with the status `missed`.
 
         Raises:
-            ValueError: The row is of a known person who has none.
             LabelsChanged: The shard is gone or another one.
         """
         errors = super().label(number)
         row = errors.row
         if row["found"] == "missed":
-            box = ", ".join(f"{value:.0f}" for value in row["bbox_xyxy"] or ())
-            raise ValueError(f"{row['image']}: a person whom the data set knows was not found; their box is {box} px")
+            known = row | {"status": MISSED, "error_detail": _KNOWN, "keypoints_2d": row["known_keypoints"]}
+            return dataclasses.replace(errors, table=pa.Table.from_pylist([known]))
         path = self._labels / errors.path.relative_to(self.root)
         if not path.is_file():
             raise LabelsChanged(f"{path} is gone")

@@ -13,6 +13,7 @@ from datasets_manifest.reviews.schema import Judgement, Review
 from datasets_manifest.schema.ehm_fields import PART_NAMES, Part
 from tasks.review.audit import Audit
 from tasks.view.index import Label
+from tasks.view.kinds import MISSED
 from tasks.view.state import View
 from tasks.view.verdicts import Given, book_of, told
 from tasks.view.words import part_figures, part_name
@@ -118,6 +119,8 @@ class JudgePanel:
             return "read-only: nothing can be judged"
         if "body_valid" not in label.row:
             return "verdicts are about labels; these are predictions"
+        if label.row["status"] == MISSED:
+            return "whoever was missed has no label to judge"
         return "whoever failed has no label to judge" if label.row["status"] == "failed" else ""
 
     def _select(self, part: Part) -> None:
@@ -172,7 +175,7 @@ class JudgePanel:
         label = self._label
         assert label is not None
         said: dict[Part, list[Given]] = {part: [] for part in PART_NAMES}
-        if "body_valid" in label.row:
+        if "body_valid" in label.row and label.row["status"] != MISSED:
             try:
                 said = await asyncio.to_thread(self._book.of, label)
             except ValueError as error:

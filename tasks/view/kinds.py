@@ -12,6 +12,9 @@ from datasets_manifest.schema.people_errors import ERROR_COLUMNS, PEOPLE_ERRORS
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.shards.shard import Shard
 
+MISSED = "missed"
+"""Status, where errors are looked at, of a known person who has no label."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:

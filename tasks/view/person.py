@@ -151,12 +151,13 @@ class PersonPage:
             return
         fault = pictures.fault(self._view)
         self._problem.text = "\n".join(filter(None, (problem, fault)))
-        self._set_layer("keypoints" if fault and self._layer == "overlay" else self._layer)
+        has_mesh = "body" in seen and not fault
+        self._show_layer(self._layer if has_mesh or self._layer != "overlay" else "keypoints")
         for part, crop in self._crops.items():
             is_shown = part in seen and not problem and not fault
             crop.show(self._media(f"{part}.jpg") if is_shown else "", "no body" if fault else "not seen")
         self._scene.clear()
-        if "body" in seen and not fault:
+        if has_mesh:
             with self._scene:
                 self._scene.gltf(self._media(MESH)).rotate(np.pi / 2, 0, 0)
             self._scene.move_camera(x=0, y=-1.9, z=0.1, look_at_x=0, look_at_y=0, look_at_z=0, duration=0)
@@ -186,6 +187,9 @@ class PersonPage:
 
     def _set_layer(self, name: str) -> None:
         self._layer = name
+        self._show_layer(name)
+
+    def _show_layer(self, name: str) -> None:
         self._large.visible = self._is_read
         self._large.props["src"] = self._media(f"{name}.jpg") if self._is_read else ""
         self._large.props["alt"] = name

@@ -37,6 +37,8 @@ def part_figures(row: Mapping[str, Any], part: str) -> str:
     if f"{part}_valid" not in row:
         seen = row.get(f"{part}_seen")
         return "" if seen is None else "seen" if seen else "not seen"
+    if row[f"{part}_valid"] is None:
+        return ""
     said = ["valid" if row[f"{part}_valid"] else "refused"]
     for name, text in ((f"{part}_quality", "quality {:.2f}"), (f"reproj_{part}_px", "{:.1f} px off")):
         if row.get(name) is not None:

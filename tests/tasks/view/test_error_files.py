@@ -13,6 +13,7 @@ from datasets_manifest.schema.people_errors import PEOPLE_ERRORS
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.settings import OutputConfig
 from tasks.view import errors
+from tasks.view.drawings import keypoints_of, region_view, shown_row
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_folders_of_labels_do_not_share_files(tmp_path, project, monkeypatch):
     assert one.root != two.root
     assert one.is_current()
     assert all(list(index.root.rglob("*.parquet")) for index in (one, two))
+
+
+def test_whoever_was_missed_is_shown_as_the_data_set_knows_them(tmp_path, project, monkeypatch):
+    def missing(group, shards, workspace, config):
+        row = {"image": "a.jpg", "found": "missed", "bbox_xyxy": [1.0, 2.0, 30.0, 40.0], "known_keypoints": [0.5] * 399}
+        row |= {"sample_id": "/".join((*group, "a#missed-0")), "dataset": group[0], "split": group[1]}
+        for path in shards.values():
+            write_shard(path, table_from_rows([row], PEOPLE_ERRORS), footer())
+
+    monkeypatch.setattr(errors, "_measure", missing)
+    row = errors.open_errors(tmp_path / "one", project, tmp_path / "view").label(0).row
+    assert row["status"] == "missed"
+    view = region_view(shown_row(row), "photo", 100)
+    assert (view.apply(np.array([[1.0, 2.0], [30.0, 40.0]])) >= 0).all()
+    assert (keypoints_of(row) == 0.5).all()
+    assert region_view(shown_row(row | {"known_keypoints": None, "keypoints_2d": None}), "face", 100) is None
 
 
 def test_labels_that_change_while_they_are_measured_are_noticed(tmp_path, project, monkeypatch):

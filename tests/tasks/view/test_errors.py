@@ -67,6 +67,8 @@ def test_a_label_that_is_the_truth_has_no_error():
     rng = np.random.default_rng(0)
     rows = [person(n, rng) for n in range(3)]
     known = Columns(table_from_rows(rows, LABEL_SCHEMA))
+    box, points = np.array([60, 0, 90, 70], np.float32), rng.random((133, 3)).astype(np.float32)
+    missed = PersonRecord(index=1, bbox_xyxy=box, keypoints=points)
     records = [
         ImageRecord(
             image_id=f"{n}.jpg",
@@ -75,7 +77,7 @@ def test_a_label_that_is_the_truth_has_no_error():
                 PersonRecord(
                     index=0, bbox_xyxy=known["bbox_xyxy"][n], truth={name: known[name][n] for name in LABEL_PARAMETERS}
                 ),
-                *((PersonRecord(index=1, bbox_xyxy=np.array([60, 0, 90, 70], np.float32)),) if n == 1 else ()),
+                *((missed,) if n == 1 else ()),
             ),
         )
         for n in range(2)
@@ -83,4 +85,5 @@ def test_a_label_that_is_the_truth_has_no_error():
     found = EachPerson(full_body(BodyModelConfig())).errors(known, records).to_pylist()
     assert [row["found"] for row in found] == ["matched", "matched", "false", "missed"]
     assert [row["sample_id"] for row in found[2:]] == ["demo/train/2.jpg#0", "demo/train/1.jpg#missed-1"]
+    assert found[3]["known_keypoints"] == points.ravel().tolist()
     assert all(row["pa_mpjpe_mm"] < 0.1 and row["head_pa_mm"] < 0.1 for row in found[:2])
