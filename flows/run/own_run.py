@@ -27,7 +27,7 @@ _LOOK_S = 1.0
 """Time between two looks for the worker."""
 _ANSWER_S = 3.0
 """Time that the server has to take note."""
-_STOPPED_S = 4.0
+_STOPPED_S = 2.0
 """Time that a flow run which is stopped has to end by itself."""
 
 

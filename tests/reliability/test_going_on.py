@@ -81,7 +81,8 @@ def check(folder, people):
 @pytest.mark.promise(
     7,
     "A run that is started again computes exactly what is not done",
-    "killed half way: no finished file is made again, all others are; no memory of an orchestrator is needed for it",
+    "killed when half is done: the next run makes exactly the other half, also with Prefect's own database deleted in "
+    "between",
 )
 @pytest.mark.long
 def test_kill_and_go_on(rendered, tmp_path, measured):
