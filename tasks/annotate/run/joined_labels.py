@@ -94,7 +94,7 @@ class JoinedLabels:
         ]
         if stale:
             log.warning(
-                "%s: %d label files, no longer of any shards, set aside in %s",
+                "%s: %d label files, of shards that are gone or of another number of them, set aside in %s",
                 "/".join(shards.group), len(stale), set_aside(self._workspace, stale),
             )  # fmt: skip
 

@@ -1,6 +1,10 @@
 """Labels in files of several shards: each person in one of them, and only files of changed shards are written."""
 
+import subprocess
+import sys
+
 import numpy as np
+import pandas as pd
 import pytest
 from whole_labels import person, write
 
@@ -158,6 +162,46 @@ def test_after_a_publication_that_was_killed_the_next_goes_on(labels, monkeypatc
     assert [name for name in before if between[name] != before[name]] == ["00000-00002"]
     assert not read_snapshot(labels.workspace.labels).fault()
     assert changed(labels, lambda: None) == ["00003-00005"]
+    assert labels.is_whole()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from datasets_manifest.shards import joined
+from datasets_manifest.shards.snapshot import read_snapshot
+from tasks.annotate.run.joined_labels import JoinedLabels
+from tasks.annotate.workspace import SplitShards, Workspace, shard_of
+
+def write_table(writer, table, whole=joined.pq.ParquetWriter.write_table):
+    written.append(table)
+    if len(written) == 5:
+        os.kill(os.getpid(), 9)
+    whole(writer, table)
+
+written = []
+joined._GROUP_BYTES, joined.pq.ParquetWriter.write_table = 1, write_table
+folder = Path(sys.argv[1])
+files = JoinedLabels(Workspace(work=folder / "work", labels=folder / "labels", shards_per_file=3))
+visit = lambda shard, *_: files.add(shard_of(shard.path), shard)
+read_snapshot(folder / "work/parts/refine", visit=visit)
+files.publish(SplitShards("demo", "train", range(8)), "")
+"""
+
+
+@pytest.mark.long
+def test_a_publication_killed_in_the_middle_of_a_file_leaves_whole_ones(labels):
+    for index in range(8):
+        labels.write(index, seed=1)
+    before = labels.files()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(labels.folder)], check=False, timeout=120)
+    assert killed.returncode == -9
+    between = labels.files()
+    assert [name for name in before if between[name] != before[name]] == ["00000-00002"]
+    assert len(list((labels.folder / "labels/demo/train").glob(".*.partial"))) == 1
+    assert not read_snapshot(labels.workspace.labels).fault()
+    assert pd.read_parquet(labels.folder / "labels")["sample_id"].is_unique
+    assert changed(labels, lambda: None) == ["00003-00005", "00006-00008"]
     assert labels.is_whole()
 
 
