@@ -139,7 +139,7 @@ def measure(folder: Path, labels: Path, pictures: Path | None = None) -> Measure
             page.goto(address)
             page.wait_for_selector(".q-linear-progress, tbody tr td")
             found.note("progress is seen, without an index", begin)
-            page.wait_for_selector("tbody tr td", timeout=120_000)
+            page.wait_for_selector("tbody tr td", timeout=400_000)
             found.note("table is seen, without an index", begin)
             page.close()
         begin = time.perf_counter()

@@ -46,7 +46,7 @@ class JudgePanel:
         if audit:
             self._part = Audit.of_tag(audit).part
         can_judge = not view.opened.read_only
-        with ui.row().classes("items-center gap-1"):
+        with ui.row().classes("items-center gap-1") as self._buttons:
             for key, verdict in _VERDICTS.items() if can_judge else ():
                 button = ui.button(f"{verdict} ({key})", color=_COLOURS[verdict], on_click=partial(press, key))
                 button.props("dense no-caps unelevated")
@@ -75,6 +75,7 @@ class JudgePanel:
     async def show(self, label: Label) -> None:
         """Shows a person and what was said so far."""
         self._label, self._message.text = label, self._why_not(label)
+        self._buttons.visible = not self._message.text
         if not self._audit:
             self._part = PART_NAMES[0]
         await self._refresh()
@@ -82,6 +83,7 @@ class JudgePanel:
     def clear(self) -> None:
         """Shows nobody: there is no label to judge."""
         self._label, self._message.text = None, ""
+        self._buttons.visible = False
         for row in self._rows.values():
             row.show("", [])
 

@@ -54,9 +54,9 @@ class Trial:
         try:
             found = found_keypoints(job, self.sample_id)
         except FileNotFoundError as error:
+            what = f"{error.filename} is not there" if error.filename else error
             raise ValueError(
-                f"correcting needs what the steps before the refinement said ({error.filename} is not there); annotate "
-                "the data set once more"
+                f"correcting needs what the steps before the refinement said ({what}); annotate the data set once more"
             ) from error
         self._found = found
         try:
