@@ -20,7 +20,9 @@ from tasks.view.words import commands, figure_lines, state_lines
 
 MOVES = (("j", "next person"), ("k", "previous person"), ("t", "table"))
 LOOKS = (("v", "other layer: mesh, keypoints, photo, whole photo"), ("?", "this list"))
-_LARGE, _CROP = "width:560px;height:560px;object-fit:contain;background:#eceef1", "width:400px;height:200px"
+_LARGE = "width:clamp(400px,38vw,560px);aspect-ratio:1;object-fit:contain;background:#eceef1"
+"""Three columns on a wide screen; on a narrow one what does not fit is below."""
+_CROP = "width:400px;height:200px"
 _MESH_PX = (400, 300)
 _PREFETCHED = 2
 _PREFETCH_S, _READY_S = 0.2, 0.5
@@ -65,7 +67,7 @@ class PersonPage:
             self._said = ui.label().classes("text-caption text-primary").mark("correction")
         self._problem = ui.label().classes("text-negative").mark("problem")
         self._problem.bind_visibility_from(self._problem, "text", bool)
-        with ui.row().classes("no-wrap gap-3 items-start") as self._pictures:
+        with ui.row().classes("gap-3 items-start") as self._pictures:
             with ui.column().classes("gap-1"):
                 self._large = ui.element("img").style(_LARGE)
                 with ui.row().classes("gap-1"):
@@ -77,7 +79,7 @@ class PersonPage:
                     self._begin.props("dense flat no-caps")
             with ui.column().classes("gap-1"):
                 self._crops = {part: _Crop(part) for part in CROPS}
-            with ui.column().classes("gap-1"):
+            with ui.column().classes("gap-1").style(f"width:{_MESH_PX[0]}px"):
                 self._scene = ui.scene(*_MESH_PX, grid=False, background_color="#eceef1")
                 step = partial(self._move, 1)
                 self._judge = JudgePanel(view, query.audit, self.obey, next_person=step, go_to=self._go_to)

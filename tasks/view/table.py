@@ -142,7 +142,7 @@ class _Table:
             for k, (word, value) in enumerate((("from", low), ("to", high))):
                 shown = None if abs(value) == float("inf") else value
                 field = ui.number(f"{title(name)} {word}", value=shown).props("dense clearable debounce=300")
-                field.classes("w-36").on_value_change(setter(k, (float("-inf"), float("inf"))[k]))
+                field.classes("w-48").on_value_change(setter(k, (float("-inf"), float("inf"))[k]))
 
     def _setter(
         self, kind: str, name: str, of: Callable[[Any], Any]
