@@ -128,5 +128,5 @@ def _parsed(file: IO[str], path: Path) -> Iterator[tuple[_Frame, int, list[str]]
             if len(values) not in (2, _COLUMNS):
                 raise ValueError(f"line {line} has {len(values)} fields, expected {_COLUMNS}, or 2 without a person")
             yield (values[0], int(float(values[1]))), line, values
-    except (ValueError, csv.Error) as error:
+    except (ValueError, OverflowError, csv.Error) as error:
         raise ValueError(f"The annotation file {path} is no CSV of AVA: {error}.") from error
