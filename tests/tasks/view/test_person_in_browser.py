@@ -213,6 +213,8 @@ def test_what_is_not_kept_is_asked_for_once(person, project):
     question.wait_for()
     person.keyboard.press("d")
     until(person, lambda page: sample(page) != first)
+    question.wait_for(state="hidden")  # it takes the mouse until then
+    wait_for_pictures(person)
     drag_a_keypoint(person)
     person.get_by_role("link", name="Table").click()
     question.wait_for()
