@@ -143,6 +143,7 @@ class CorrectionPanel:
     def close(self) -> None:
         """Forgets what was tried."""
         self._trial, self._held, self._panel.visible, self._hide.visible = None, False, False, True
+        self._image.content = ""  # Or the next one would be shown with these points for a moment.
         mark_unsaved(self._panel, 0)
 
     async def on_key(self, key: str) -> bool:
