@@ -6,11 +6,11 @@ changes costs one of them.
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,16 +69,16 @@ class PlanFile:
         """
         self.path, self._file = path, Shard(path)
         try:
-            stated = json.loads(self._file.stated(_KEY))
-            self.footers: dict[int, Footer] = dict(_footers(stated, self._file.footer))
-            """Of each shard, by number, in order."""
-            self._first_rows = np.cumsum([0, *(footer.row_count for footer in self.footers.values())])
+            self._stated = json.loads(self._file.stated(_KEY))
+            self.numbers: tuple[int, ...] = tuple(index for index, *_ in self._stated["each"])
+            """Of the shards, in order."""
+            self._first_rows = np.cumsum([0, *(rows for _, _, rows, *_ in self._stated["each"])])
             if self._first_rows[-1] != self._file.num_rows:
                 raise ValueError(f"{self._first_rows[-1]} rows are stated, there are {self._file.num_rows}")
         except (KeyError, TypeError, ValueError) as error:
             self._file.close()
-            raise ShardError(f"{path} is no file of plans ({error}); delete it and run pear annotate.") from error
-        self._places = {index: place for place, index in enumerate(self.footers)}
+            raise _no_plans(path, error) from error
+        self._places = {index: place for place, index in enumerate(self.numbers)}
 
     def __enter__(self) -> PlanFile:
         return self
@@ -87,6 +87,14 @@ class PlanFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    @cached_property
+    def footers(self) -> Mapping[int, Footer]:
+        """How each shard was planned, by number, in order; raises ShardError."""
+        try:
+            return dict(_footers(self._stated, self._file.footer))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _no_plans(self.path, error) from error
 
     @property
     def schema_version(self) -> int:
@@ -105,6 +113,10 @@ class PlanFile:
         low, high = np.searchsorted(starts, first, "right") - 1, np.searchsorted(starts, end, "left")
         table = self._file.table(PART_SCHEMAS["plan"], names, groups=range(low, high))
         return _of_own_width(table.slice(first - starts[low], end - first))
+
+
+def _no_plans(path: Path, error: Exception) -> ShardError:
+    return ShardError(f"{path} is no file of plans ({error}); delete it and run pear annotate.")
 
 
 def _of_own_width(table: pa.Table) -> pa.Table:
@@ -199,13 +211,21 @@ def planned_footers(workspace: Workspace, groups: Iterable[Group] | None = None)
 
 def planned_shards(workspace: Workspace, groups: Iterable[Group] | None = None) -> Iterator[ShardRef]:
     """The same without their footers."""
-    return (shard for shard, _ in planned_footers(workspace, groups))
+    for group in workspace.planned_groups() if groups is None else groups:
+        for index in _numbers(workspace, group):
+            yield ShardRef(dataset=group[0], split=group[1], index=index)
 
 
 def planned_numbers(workspace: Workspace) -> dict[Group, set[int]]:
     """The numbers of all that are planned, by data set and split."""
-    by_group = itertools.groupby(planned_shards(workspace), lambda shard: shard.group)
-    return {group: {shard.index for shard in own} for group, own in by_group}
+    found = {group: set(_numbers(workspace, group)) for group in workspace.planned_groups()}
+    return {group: numbers for group, numbers in found.items() if numbers}
+
+
+def _numbers(workspace: Workspace, group: Group) -> Iterator[int]:
+    for path in plan_files(workspace, group):
+        with PlanFile(path) as file:
+            yield from file.numbers
 
 
 def planned_shard(workspace: Workspace, shard: ShardRef) -> PlannedShard:
@@ -216,7 +236,7 @@ def planned_shard(workspace: Workspace, shard: ShardRef) -> PlannedShard:
         ShardError: Its file cannot be read.
     """
     file = PlanFile(workspace.plan_path(shard))
-    if shard.index in file.footers:
+    if shard.index in file.numbers:
         return PlannedShard(file, shard.index)
     with file:
         raise FileNotFoundError(f"shard {shard.name} is not planned in {file.path}")
@@ -226,6 +246,6 @@ def is_planned(workspace: Workspace, shard: ShardRef) -> bool:
     """Whether a shard has a plan that can be read."""
     try:
         with PlanFile(workspace.plan_path(shard)) as file:
-            return shard.index in file.footers
+            return shard.index in file.numbers
     except (FileNotFoundError, ShardError):
         return False
