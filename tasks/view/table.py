@@ -50,7 +50,10 @@ class _Table:
             if name not in ("dataset", "split")  # The id begins with them.
         ]
         # Rows are told apart by their place on the page: the browser changes their text rather than making them anew.
-        self._table = ui.table(columns=columns, rows=[], row_key="place", pagination={"rowsNumber": 0})
+        self._pagination: dict[str, Any] = {"rowsNumber": 0}
+        self._table = ui.table(columns=columns, rows=[], row_key="place", pagination=self._pagination)
+        # Once it is drawn, the browser tells the pages that it began with; by then others may have been found.
+        self._table.on_pagination_change(lambda: self._table.props.update(pagination=self._pagination))
         self._table.props("dense flat bordered").classes("w-full flex-grow min-h-64")
         self._table.props["rows-per-page-options"] = list(ROWS_PER_PAGE)
         self._table.add_slot("body-cell-sample_id", _LINK)
@@ -192,10 +195,11 @@ class _Table:
         pages = max(1, -(-len(rows) // query.rows))
         begin = (min(query.page, pages) - 1) * query.rows
         shown = self._index.rows(rows[begin : begin + query.rows])
-        self._table.props["pagination"] = {
+        self._pagination = {
             "page": min(query.page, pages), "rowsPerPage": query.rows, "rowsNumber": len(rows),
             "sortBy": query.sort or None, "descending": query.descending,
         }  # fmt: skip
+        self._table.props["pagination"] = self._pagination
         self._table.rows = [self._cells(row) | {"place": place} for place, row in enumerate(shown)]
         states = ", ".join(
             f"{count:,} {state}" for state, count in self._index.counts(self._index.kind.state, rows).items()
