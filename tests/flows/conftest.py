@@ -60,6 +60,7 @@ def counted(users: Path, change: int) -> Iterator[int]:
 def project_with_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Project folder whose server and worker run: one for all files that use it meanwhile, of which the last ends it.
 
+    Other processes test with it at the same time: a test that changes a limit or ends a worker has a server of its own.
     A server that nobody asks anything takes a twentieth of a core, so these files are run next to each other.
     """
     base = tmp_path_factory.getbasetemp()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from annotated_project import own_results, write_project
 from manifests import write_manifest
 from pages import blocks, command_lines
+from prefect_api import ask, of_run, task_runs
 from stub_estimators import write_photos, write_stub_params
 from typer.testing import CliRunner
 from watched_estimators import install
@@ -30,14 +30,6 @@ from flows.cli.app import app
 from flows.run import gpu_slots
 from model.estimators.simulated import SimulatedKeypoints
 from tasks.annotate.workspace import ShardRef
-
-
-def read(api, what, body):
-    request = urllib.request.Request(
-        f"{api}/{what}/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=20) as response:
-        return json.load(response)
 
 
 def places(rendered, folder):
@@ -59,10 +51,10 @@ def test_every_shard_part_is_a_task_run_of_its_name(api, rendered, tmp_path, mea
     state, flow_run = run(rendered, tmp_path)
     assert state.is_completed(), state.message
     assert "4 people" in state.message
-    found = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
     wanted = {
         f"{step}/few/all/{shard:05d}" for step in ("keypoints", "body", "hands", "face", "refine") for shard in (0, 1)
     }
+    found = task_runs(api, flow_run, len(wanted))
     assert {task_run["name"] for task_run in found} == wanted
     assert {task_run["state_type"] for task_run in found} == {"COMPLETED"}
     measured(f"{len(found)} task runs of 2 shards and 5 steps")
@@ -84,13 +76,13 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
     state, flow_run = run(rendered, tmp_path)
     assert state.is_failed()
     assert "few/all/00001" in state.message
-    artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    artifacts = of_run(api, "artifacts", flow_run)
     table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
     assert "hands/few/all/00001" in table
     assert "CUDA out of memory" in table
     assert "pear retry few/all/00001" in table
     assert any(artifact["key"] == "worst-fit" for artifact in artifacts)
-    failed = read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})
+    failed = task_runs(api, flow_run, 10)
     assert {t["name"] for t in failed if t["state_type"] == "FAILED"} == {"hands/few/all/00001"}
     (waited,) = [t for t in failed if t["name"] == "refine/few/all/00001"]
     assert (waited["state_type"], waited["state_name"]) == ("CANCELLED", "NotReady")
@@ -99,7 +91,7 @@ def test_a_failed_shard_fails_the_run_and_is_in_its_table(api, rendered, tmp_pat
     assert on_disk == {"00001"}
     measured(f"threads, 2 shards, 1 failed: the one of the page is the one on disk; {len(failed)} task runs")
     assert table.startswith("# Failed\n")
-    assert read(api, "flow_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})[0]["name"] == "few 2 people"
+    assert ask(f"{api}/flow_runs/{flow_run}")["name"] == "few 2 people"
 
 
 @pytest.mark.promise(4)
@@ -120,31 +112,19 @@ def test_of_many_shards_all_failed_ones_are_named_and_task_runs_are_few(
     flow_run = str(state.state_details.flow_run_id)
     failed = {path.stem for path in (tmp_path / "work/failed/hands").rglob("*.json")}
     assert len(failed) > 5
-    artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    artifacts = of_run(api, "artifacts", flow_run)
     table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
     (line,) = [line for line in table.splitlines() if line.startswith("Failed shards: ")]
     named = [tuple(map(int, name.split("-"))) for name in re.findall(r"`many/all/([\d-]+)`", line)]
     assert {f"{index:05d}" for own in named for index in range(own[0], own[-1] + 1)} == failed
     wanted = math.ceil(shards / math.ceil(shards / 300))
-    found = read_all(api, flow_run, wanted)
+    found = task_runs(api, flow_run, wanted)
     assert len({own["name"] for own in found}) == len(found) == wanted <= 300
     told = " ".join(own["state"]["message"] for own in found if own["state_type"] == "FAILED")
     assert all(f"hands/many/all/{index}: " in told for index in failed)
     measured(
         f"{runner}, {shards} shards, {len(failed)} failed: those of the page are those on disk; {len(found)} task runs"
     )
-
-
-def read_all(api, flow_run, number, seconds=120):
-    """Task runs of a flow run: the server writes them down some time after their end, and gives 200 at a time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        asked = {"flow_runs": {"id": {"any_": [flow_run]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        found = [own for offset in (0, 200, 400) for own in read(api, "task_runs", asked | {"offset": offset})]
-        over = [own for own in found if own["state_type"] in ("COMPLETED", "FAILED")]
-        if len(over) >= number or time.monotonic() > deadline:
-            return found
-        time.sleep(1)
 
 
 class InThreads:
@@ -281,7 +261,7 @@ def test_of_one_gpu_one_shard_computes_at_a_time_while_others_read_and_write(api
     )
     assert state.is_completed(), state.message
     assert (max(seen["estimator"]), max(seen["step"])) == (1, 2)
-    limits = {limit["name"]: limit for limit in read(api, "v2/concurrency_limits", {})}
+    limits = {limit["name"]: limit for limit in ask(f"{api}/v2/concurrency_limits/filter", {})}
     assert limits["pear-gpu-GPU-0815"]["limit"] == limits["gpu"]["limit"] == 1
     assert limits["pear-gpu-GPU-0815"]["active_slots"] == 0
 
@@ -296,13 +276,13 @@ def test_a_whole_shard_is_a_task_run_whose_state_tells_the_part_that_failed(api,
     assert state.is_failed()
     assert "1 shard failed (few/all/00001)" in state.message
     flow_run = str(state.state_details.flow_run_id)
-    found = {run["name"]: run["state"] for run in read(api, "task_runs", {"flow_runs": {"id": {"any_": [flow_run]}}})}
+    found = {run["name"]: run["state"] for run in task_runs(api, flow_run, 2)}
     assert {name: own["type"] for name, own in found.items()} == {
         "shard/few/all/00000": "COMPLETED",
         "shard/few/all/00001": "FAILED",
     }
     assert "hands/few/all/00001: " in found["shard/few/all/00001"]["message"]
-    artifacts = read(api, "artifacts", {"artifacts": {"flow_run_id": {"any_": [flow_run]}}})
+    artifacts = of_run(api, "artifacts", flow_run)
     table = next(artifact["data"] for artifact in artifacts if artifact["key"] == "failed-shards")
     assert "hands/few/all/00001" in table
     assert "pear retry few/all/00001" in table

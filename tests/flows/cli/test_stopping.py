@@ -1,6 +1,5 @@
 """A command that is stopped says so in a sentence, leaves no process behind, and goes on when it is run again."""
 
-import json
 import os
 import shutil
 import signal
@@ -8,11 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pandas as pd
 import psutil
 import pytest
+from prefect_api import ask
 from typer.testing import CliRunner
 
 from flows.cli.app import app
@@ -167,8 +166,7 @@ def test_a_server_shows_a_stopped_run_as_crashed_at_once(api, tmp_path, call, me
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said.splitlines()[-1]) == (143, "pear: stopped by SIGTERM; go on.")
-    with urllib.request.urlopen(f"{api}/flow_runs/{run}", timeout=30) as response:
-        state = json.load(response)["state"]
+    state = ask(f"{api}/flow_runs/{run}")["state"]
     assert state["type"] == "CRASHED"
     assert state["message"] in messages
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
-import urllib.request
 
 import numpy as np
 import pytest
 from chromium import browse, needs_browser, picture_of
 from PIL import Image
+from prefect_api import of_run
 
 from flows.run import artifacts
 from tasks.annotate.look.failures import Failure, FailureCounts
@@ -63,10 +62,7 @@ def failed_run(api, tmp_path) -> str:
 
 
 def _artifact_page(api: str, run_id: str, key: str) -> str:
-    body = json.dumps({"artifacts": {"flow_run_id": {"any_": [run_id]}, "key": {"any_": [key]}}}).encode()
-    request = urllib.request.Request(f"{api}/artifacts/filter", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
-        (artifact,) = json.load(response)
+    (artifact,) = of_run(api, "artifacts", run_id, artifacts={"key": {"any_": [key]}})
     return f"{api.removesuffix('/api')}/artifacts/artifact/{artifact['id']}"
 
 

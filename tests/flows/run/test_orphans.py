@@ -2,16 +2,15 @@
 server knows, and the shards go on."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 import uuid
 from pathlib import Path
 
 import pytest
+from prefect_api import ask
 from watched_estimators import SECONDS, WatchedProject
 
 from flows.annotate import FLOW_NAME
@@ -20,20 +19,6 @@ ROOT = Path(__file__).parents[3]
 PHOTOS = 4
 NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra ray is not installed")
 RUNNERS = ["threads", "processes", "dask", pytest.param("ray", marks=NO_RAY)]
-
-
-def ask(url, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
-    for attempt in range(6):
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return json.load(response)
-        except OSError as error:  # A server that is busy says 503, or nothing in time.
-            if attempt == 5 or getattr(error, "code", 503) != 503:
-                raise
-            time.sleep(0.5 * 2**attempt)
-    raise AssertionError("unreachable")
 
 
 class Deployed:

@@ -108,11 +108,10 @@ def test_runs_of_others_do_not_hide_ours_from_being_crashed(monkeypatch):
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_second_folder_works_for_the_server_of_the_first(project_with_server, tmp_path):
-    first = server.status(project_with_server)
-    root, said = make_project(tmp_path / "second"), []
-    server.up(project_with_server, port=0, gpu_slots=3, say=lambda _: None)
+def test_a_second_folder_works_for_the_server_of_the_first(tmp_path):
+    one, root, said = make_project(tmp_path / "first"), make_project(tmp_path / "second"), []
     try:
+        first = server.up(one, port=0, gpu_slots=3, timeout_s=300, say=lambda _: None)
         state = server.up(root, external_url=first.url, timeout_s=300, say=said.append)
         assert (state.api_url, state.healthy, state.server_pid) == (first.api_url, True, None)
         assert state.worker_pid is not None
@@ -121,7 +120,7 @@ def test_a_second_folder_works_for_the_server_of_the_first(project_with_server, 
         client = _client(first.api_url)
         assert client.read_global_concurrency_limit_by_name("gpu").limit == 3, "a limit of others was changed"
         deployment = client.read_deployment_by_name("annotate-part-labels/local")
-        processes.end(processes.descendants(_worker(project_with_server)), grace_s=4.0)
+        processes.end(processes.descendants(_worker(one)), grace_s=4.0)
         run = client.create_flow_run_from_deployment(deployment.id, parameters={"overrides": {"sleep": 600}})
         _wait(lambda: client.read_flow_run(run.id).state_name == "Running")
         others = client.create_flow_run_from_deployment(deployment.id, job_variables={})
@@ -131,10 +130,10 @@ def test_a_second_folder_works_for_the_server_of_the_first(project_with_server, 
         assert client.read_flow_run(run.id).state_name == "Crashed"
         assert client.read_flow_run(others.id).state_name == "Completed"
         assert processes.members(root / ".prefect") == []
-        assert server.status(project_with_server).healthy
+        assert server.status(one).healthy
     finally:
         server.down(root, say=lambda _: None)
-        server.up(project_with_server, port=0, gpu_slots=1, say=lambda _: None)  # its deployments and worker again
+        server.down(one, say=lambda _: None)
 
 
 def _worker(root):

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import signal
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+from prefect_api import ask
 from prefect_project import PROJECT, make_project
 
 from flows.server import address_file, processes, provision
 from flows.server import local_server as server
-
-
-def _get(url: str, body: dict | None = None):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
-    for attempt in range(8):
-        try:
-            with urllib.request.urlopen(request, timeout=10) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as error:
-            # SQLite was busy: the server says so with 503, and every client of Prefect tries again.
-            if error.code != 503 or attempt == 7:
-                raise
-            time.sleep(0.5 * 2**attempt)
-    raise AssertionError("unreachable")
 
 
 def test_prefect_yaml_names_the_flows_and_no_machine():
@@ -126,12 +109,12 @@ def test_after_up_there_are_pool_limit_automation_deployment_and_worker(project_
     state = server.status(project_with_server)
     assert state.healthy
     assert state.worker_pid is not None
-    assert _get(f"{state.api_url}/work_pools/local-process")["type"] == "process"
-    assert _get(f"{state.api_url}/v2/concurrency_limits/gpu")["limit"] == 1
-    (automation,) = _get(f"{state.api_url}/automations/filter", {})
+    assert ask(f"{state.api_url}/work_pools/local-process")["type"] == "process"
+    assert ask(f"{state.api_url}/v2/concurrency_limits/gpu")["limit"] == 1
+    (automation,) = ask(f"{state.api_url}/automations/filter", {})
     assert (automation["name"], automation["enabled"]) == (provision.AUTOMATION, True)
     assert automation["trigger"]["within"] == provision.SILENCE_S
-    deployment = _get(f"{state.api_url}/deployments/name/annotate-part-labels/local")
+    deployment = ask(f"{state.api_url}/deployments/name/annotate-part-labels/local")
     (step,) = deployment["pull_steps"]
     assert step == {"prefect.deployments.steps.set_working_directory": {"directory": str(project_with_server)}}
 
@@ -150,11 +133,16 @@ def test_a_shell_in_the_project_folder_finds_the_server(project_with_server, mon
 
 
 @pytest.mark.slow
-def test_up_again_keeps_the_server_and_its_worker(project_with_server):
-    before = server.status(project_with_server)
-    assert server.up(project_with_server, port=0, gpu_slots=2, say=lambda _: None) == before
-    assert _get(f"{before.api_url}/v2/concurrency_limits/gpu")["limit"] == 2
-    assert len(_get(f"{before.api_url}/automations/filter", {})) == 1
+@pytest.mark.timeout(600)
+def test_up_again_keeps_the_server_and_its_worker(tmp_path):
+    root = make_project(tmp_path / "project")
+    try:
+        before = server.up(root, port=0, timeout_s=300, say=lambda _: None)
+        assert server.up(root, port=0, gpu_slots=2, say=lambda _: None) == before
+        assert ask(f"{before.api_url}/v2/concurrency_limits/gpu")["limit"] == 2
+        assert len(ask(f"{before.api_url}/automations/filter", {})) == 1
+    finally:
+        server.down(root, say=lambda _: None)
 
 
 @pytest.mark.slow
@@ -177,11 +165,11 @@ def test_down_ends_everything_it_started_and_nothing_else(tmp_path):
     bystander = psutil.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         state = server.up(root, port=0, timeout_s=300, say=lambda _: None)
-        deployment = _get(f"{state.api_url}/deployments/name/annotate-part-labels/local")
+        deployment = ask(f"{state.api_url}/deployments/name/annotate-part-labels/local")
         parameters = {"parameters": {"overrides": {"sleep": 600}}}
-        run = _get(f"{state.api_url}/deployments/{deployment['id']}/create_flow_run", parameters)
+        run = ask(f"{state.api_url}/deployments/{deployment['id']}/create_flow_run", parameters)
         deadline = time.monotonic() + 60
-        while _get(f"{state.api_url}/flow_runs/{run['id']}")["state_type"] != "RUNNING":
+        while ask(f"{state.api_url}/flow_runs/{run['id']}")["state_type"] != "RUNNING":
             assert time.monotonic() < deadline
             time.sleep(0.5)
         started = time.monotonic()
@@ -191,7 +179,7 @@ def test_down_ends_everything_it_started_and_nothing_else(tmp_path):
         assert not (root / "prefect.toml").exists()
         assert bystander.is_running()
         state = server.up(root, port=0, timeout_s=300, say=lambda _: None)
-        assert _get(f"{state.api_url}/flow_runs/{run['id']}")["state_type"] == "CRASHED"
+        assert ask(f"{state.api_url}/flow_runs/{run['id']}")["state_type"] == "CRASHED"
     finally:
         bystander.kill()
         bystander.wait()
@@ -208,11 +196,11 @@ def test_a_killed_run_is_crashed_within_two_minutes_and_does_not_hold_up_the_nex
     project_with_server, prefect_command, measured
 ):
     state = server.status(project_with_server)
-    deployment = _get(f"{state.api_url}/deployments/name/annotate-part-labels/local")
+    deployment = ask(f"{state.api_url}/deployments/name/annotate-part-labels/local")
     parameters = {"parameters": {"overrides": {"sleep": 600}}}
-    run = _get(f"{state.api_url}/deployments/{deployment['id']}/create_flow_run", parameters)
+    run = ask(f"{state.api_url}/deployments/{deployment['id']}/create_flow_run", parameters)
     url = f"{state.api_url}/flow_runs/{run['id']}"
-    while _get(url)["state_type"] != "RUNNING":
+    while ask(url)["state_type"] != "RUNNING":
         time.sleep(0.5)
     time.sleep(3)  # its first heartbeat is out
     worker = processes.find(project_with_server / ".prefect", "worker")
@@ -222,8 +210,8 @@ def test_a_killed_run_is_crashed_within_two_minutes_and_does_not_hold_up_the_nex
     killed = time.monotonic()
     server.up(project_with_server, port=0, say=lambda _: None)  # a new worker
     assert prefect_command("deployment", "run", "annotate-part-labels", "--watch").returncode == 0
-    while _get(url)["state_type"] == "RUNNING":
+    while ask(url)["state_type"] == "RUNNING":
         assert time.monotonic() - killed < 125, "still Running two minutes after kill -9"
         time.sleep(1)
-    assert _get(url)["state_type"] == "CRASHED"
+    assert ask(url)["state_type"] == "CRASHED"
     measured(f"Crashed {time.monotonic() - killed:.0f} s after kill -9; a run started meanwhile was completed")
