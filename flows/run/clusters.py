@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -20,12 +21,21 @@ from tasks.estimators import Slot
 class DaskRunner:
     """Gives shards to a Dask scheduler."""
 
-    def __init__(self, client: Any, options: dict[str, Any], slot: Slot | None) -> None:
-        """Takes a client of the cluster, arguments of its ``submit``, and what ``annotate_shard`` is to hold."""
-        self._client, self._options, self._slot = client, options, slot
+    def __init__(self, client: Any, options: dict[str, Any], slot: Slot | None, pool: Executor | None = None) -> None:
+        """Takes a client of the cluster, arguments of its ``submit``, and what ``annotate_shard`` is to hold.
+
+        With a pool no more shards than it has threads are given out at a time. Dask counts the death of a worker as a
+        try of every shard that it has, also of those that only wait there; so none is to wait.
+        """
+        self._client, self._options, self._slot, self._pool = client, options, slot, pool
 
     def submit_shard(self, job: ShardJob) -> Handle[Summaries]:
         """See ``flows.run.runners.ShardRunner``."""
+        if self._pool is None:
+            return self._given(job)
+        return self._pool.submit(lambda: self._given(job).result())
+
+    def _given(self, job: ShardJob) -> Handle[Summaries]:
         return self._client.submit(annotate_shard, job, self._slot, pure=False, **self._options)
 
 
@@ -48,7 +58,12 @@ def dask_runner(config: RunConfig, slot: Slot | None = None) -> Iterator[ShardRu
             client = held.enter_context(distributed.Client(cluster))
         except OSError as error:
             raise ValueError(f"run.address: no Dask scheduler answers at {config.address} ({error})") from error
-        yield DaskRunner(client, config.task_options, slot)
+        pool = None
+        if config.address is None and config.cluster.class_name is None and not config.cluster.adapt:
+            # Others grow with what waits for them, and what they have changes.
+            pool = ThreadPoolExecutor(sum(client.nthreads().values()), thread_name_prefix="dask")
+            held.callback(pool.shutdown, wait=False, cancel_futures=True)
+        yield DaskRunner(client, config.task_options, slot, pool)
 
 
 def _started(config: RunConfig, distributed: Any) -> Any:
