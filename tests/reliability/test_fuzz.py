@@ -6,7 +6,8 @@ The finds of a run guided by coverage (``make fuzz``) are kept in ``cases/<reade
 from pathlib import Path
 
 import pytest
-from fuzzed_readers import READERS, WORDS, seeds_of
+from fuzzed_reader import seeds_of
+from fuzzed_readers import READERS, WORDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
