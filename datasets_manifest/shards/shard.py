@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -90,11 +90,6 @@ class Shard:
         """What ``write_shard`` was given to state beside the footer; raises KeyError."""
         return (self._file.metadata.metadata or {})[key.encode()].decode()
 
-    @property
-    def group_rows(self) -> list[int]:
-        """Rows of each row group."""
-        return [self._file.metadata.row_group(k).num_rows for k in range(self._file.num_row_groups)]
-
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns as the file has them, whatever its version."""
@@ -140,12 +135,12 @@ class Shard:
             _Fitting.last = _Fitting(schema, wanted, self.schema, stated)
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
 
-    def row(self, schema: pa.Schema, number: int, names: Sequence[str] | None = None) -> pa.Table:
-        """One row, for which no more than its row group is read; raises as ``table``."""
-        ends = list(itertools.accumulate(self.group_rows))
-        group = bisect_right(ends, number)
-        first = ends[group] - self.group_rows[group]
-        return self.table(schema, names, groups=[group]).slice(number - first, 1)
+    def rows(self, schema: pa.Schema, first: int, end: int, names: Sequence[str] | None = None) -> pa.Table:
+        """The rows from one to before another, of which no more than their row groups are read; raises as ``table``."""
+        meta = self._file.metadata
+        starts = [0, *itertools.accumulate(meta.row_group(k).num_rows for k in range(meta.num_row_groups))]
+        low, high = bisect_right(starts, first) - 1, bisect_left(starts, end)
+        return self.table(schema, names, groups=range(low, high)).slice(first - starts[low], end - first)
 
     def _rows(self, names: list[str] | None, groups: Sequence[int] | None = None) -> pa.Table:
         """Columns as the file has them; None for all."""

@@ -7,7 +7,6 @@ changes costs one of them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -25,13 +24,12 @@ from datasets_manifest.schema.labels import Status, with_widths
 from datasets_manifest.schema.part_files import PART_SCHEMAS
 from datasets_manifest.schema.people import is_empty_photo
 from datasets_manifest.shards.footer import Footer, ShardError
+from datasets_manifest.shards.joined import joined_range
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.source_date import utc_now
 from tasks.annotate.workspace import Group, ShardRef, Workspace
 
-PLAN_FILE = re.compile(r"(\d+)-(\d+)\.parquet")
-"""Name of a file of plans: the numbers of the first and the last shard that it may hold."""
 _KEY = "shards"
 _ROWS_A_GROUP = 2048
 """Rows that are read to have those of one shard."""
@@ -109,10 +107,7 @@ class PlanFile:
         """The rows of a shard, as ``PlannedShard.columns``."""
         place = self._places[index]
         first, end = self._first_rows[place : place + 2].tolist()
-        starts = np.cumsum([0, *self._file.group_rows])
-        low, high = np.searchsorted(starts, first, "right") - 1, np.searchsorted(starts, end, "left")
-        table = self._file.table(PART_SCHEMAS["plan"], names, groups=range(low, high))
-        return _of_own_width(table.slice(first - starts[low], end - first))
+        return _of_own_width(self._file.rows(PART_SCHEMAS["plan"], first, end, names))
 
 
 def _no_plans(path: Path, error: Exception) -> ShardError:
@@ -187,9 +182,8 @@ def _group_ends(bounds: np.ndarray) -> list[int]:
 
 def plan_files(workspace: Workspace, group: Group) -> list[Path]:
     """The files of the plans of a split, in the order of their shards."""
-    folder = workspace.plan_folder(group)
-    found = {path: PLAN_FILE.fullmatch(path.name) for path in folder.glob("*.parquet")}
-    return sorted((path for path, name in found.items() if name), key=lambda path: int(path.name.partition("-")[0]))
+    found = {path: joined_range(path) for path in workspace.plan_folder(group).glob("*.parquet")}
+    return [path for path, shards in sorted(found.items(), key=lambda item: item[1] or ()) if shards is not None]
 
 
 def planned_footers(workspace: Workspace, groups: Iterable[Group] | None = None) -> Iterator[tuple[ShardRef, Footer]]:

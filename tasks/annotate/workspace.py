@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from upath import UPath
 
+from datasets_manifest.shards.joined import joined_name
 from datasets_manifest.shards.snapshot import Group, shard_entries
 from datasets_manifest.stores import Listed, Place, check_store, is_file, place_of
 
@@ -223,7 +224,7 @@ class Workspace:
     def plan_path(self, shard: ShardRef) -> Path:
         """File that lists the shard's photos, and those of others beside it (``plan_files``)."""
         first, last = plan_range(shard.index)
-        return self.plan_folder(shard.group) / f"{first:05d}-{last:05d}.parquet"
+        return self.plan_folder(shard.group) / f"{joined_name(first, last)}.parquet"
 
     def plan_folder(self, group: Group) -> Path:
         """Folder of the plans of a split."""

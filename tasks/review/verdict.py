@@ -67,7 +67,7 @@ def judge(
         )
         for part, verdict in verdicts.items()
     ]
-    if not _changes_something(reviews, given):
+    if set(verdicts.values()) == {"none"} and not _takes_something_back(reviews, given):
         of = f" for the audit {audit}" if audit else ""
         raise ValueError(f"{sample_id}: {reviewer} has given no verdict on its {', '.join(verdicts)}{of} to take back")
     session = ReviewSession(reviews, str(row["dataset"][0]), started_utc=now, code_version=code_version())
@@ -75,8 +75,8 @@ def judge(
     return session.path
 
 
-def _changes_something(reviews: Path, given: Sequence[Review]) -> bool:
-    """Whether verdicts are said, or one at least is taken back that stands."""
+def _takes_something_back(reviews: Path, given: Sequence[Review]) -> bool:
+    """Whether one at least is taken back that stands."""
     table = read_sittings(sitting_files(reviews), REVIEW_FORM)
     said = said_in(table.take(pa.array(by_time(table, REVIEW_FORM), pa.int64())))
     new = [Said(one.sample_id, one.part, one.reviewer, one.verdict, one.audit) for one in given]

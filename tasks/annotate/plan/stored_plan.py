@@ -13,13 +13,13 @@ from pathlib import Path
 
 from datasets_manifest.files import write_bytes
 from datasets_manifest.stores import get
-from tasks.annotate.plan_files import PLAN_FILE, plan_files
+from tasks.annotate.plan_files import plan_files
 from tasks.annotate.stale import set_aside
 from tasks.annotate.workspace import STEPS, Group, Workspace, shard_paths
 
 _SOURCE = "source.json"
 """As ``Workspace.record_path``."""
-_FILE = re.compile(rf"{PLAN_FILE.pattern}|{re.escape(_SOURCE)}")
+_FILE = re.compile(rf"\d+-\d+\.parquet|{re.escape(_SOURCE)}")
 
 
 class StoredPlan:

@@ -102,8 +102,8 @@ def publish(
         return last
     journal = open_journal(workspace)
     csv_path, failures = report / "failures.csv", FailureCounts()
-    with ExitStack() as files:
-        reader = _Reader(workspace, config, plans, shards, origin, files)
+    with ExitStack() as spools:
+        reader = _Reader(workspace, config, plans, shards, origin, spools)
         snapshot = read_snapshot(workspace.step_folder("refine"), visit=reader.add, journal=journal)
         write_lines(csv_path, reader.failures_csv(failures))
     given = reader.columns.give(workspace)
@@ -117,18 +117,18 @@ def publish(
     metrics = {
         plan.manifest.id: reader.metrics(plan) for plan in plans if not count.rows or _group(plan) in labels.groups
     }
-    files = [Path(config.output.metrics), csv_path]
-    write_text(files[0], json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    written = [Path(config.output.metrics), csv_path]
+    write_text(written[0], json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     for dataset, own in metrics.items():
         flat = own.get("against_truth", {}) | own
-        files.append(
+        written.append(
             write_summary(config.output.metrics, dataset, {name: flat[name] for name in _SUMMARY if name in flat})
         )
     body = labelled_body(config)
     if count.rows:
         plot, page = report / "reprojection.png", report / "index.html"
         write_report(labels, reader.photo, body, page, plot=plot, retry=reader.retry)
-        files += [plot, page]
+        written += [plot, page]
     publication = Publication(
         count=count,
         metrics=metrics,
@@ -139,7 +139,7 @@ def publish(
         warning=" ".join(filter(None, warnings)),
     )
     if not (given or snapshot.faults or any(warnings)):
-        published.keep(publication, files, reader.lost, snapshot.foreign_warning)
+        published.keep(publication, written, reader.lost, snapshot.foreign_warning)
     return publication
 
 
@@ -170,7 +170,7 @@ class _Reader:
         plans: Sequence[DatasetPlan],
         shards: Collection[ShardRef],
         origin: Origin,
-        files: ExitStack,
+        spools: ExitStack,
     ) -> None:
         self._body = labelled_body(config)
         self.statistics = LabelStatistics(body=JointBody(self._body))
@@ -185,7 +185,7 @@ class _Reader:
         """Their published files, where these are not the shards themselves."""
         for group in self._plans:
             rows = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", newline="")  # noqa: SIM115 (the stack closes it)
-            self._failed_rows[group] = files.enter_context(rows)
+            self._failed_rows[group] = spools.enter_context(rows)
         self._photos = WorkspacePhotos(self._workspace, self._config.run.photo_cache_mb)
         self.lost: list[Photo] = []
         """Photos that could not be had."""

@@ -189,8 +189,7 @@ def _tree(root: Path) -> Iterator[tuple[str, _State]]:
 
 def _listed(folder: Place) -> Iterator[tuple[str, int, int]]:
     for file in shard_entries(folder):
-        state = file.stat()
-        yield file.path, state.st_size, state.st_mtime_ns
+        yield file.path, *_of(file.stat())
 
 
 def _digest(values: Iterable[object]) -> str:
