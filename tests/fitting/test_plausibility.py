@@ -44,7 +44,14 @@ def changed(open_body: SparseBody, people: SyntheticPeople) -> Callable[[str], R
     return of
 
 
-@pytest.mark.parametrize("name", [name for name, (_, parts) in validity.WRONG.items() if parts != (validity.BODY,)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name != "hands swapped" else [])
+        for name, (_, parts) in validity.WRONG.items()
+        if parts != (validity.BODY,)
+    ],
+)
 def test_wrong_parts_are_refused(changed: Callable[[str], RefineResult], name: str) -> None:
     parts = validity.WRONG[name][1]
     result = changed(name)

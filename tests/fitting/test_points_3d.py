@@ -55,7 +55,14 @@ def blind(observations: Observations) -> Observations:
     return replace(observations, sigma_px=torch.full_like(observations.sigma_px, torch.inf))
 
 
-@pytest.mark.parametrize("name", ["coco", "wholebody", "human36m", "human36m_mmpose", "smpl", "smplx"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "coco",
+        "human36m",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("wholebody", "human36m_mmpose", "smpl", "smplx")),
+    ],
+)
 def test_points_of_every_set_find_depth_and_pose(
     open_body: SparseBody, people: SyntheticPeople, single: RefineResult, name: str
 ) -> None:

@@ -92,6 +92,7 @@ def assert_independent(body: SparseBody, sizes: tuple[int, ...] = (1, 3, 7, 17))
         assert are_equal(refined(body, crowd, rows, batch_size=size), take_rows(expected, rows))
 
 
+@pytest.mark.long
 def test_people_without_an_estimate_are_independent_too(open_body: SparseBody, crowd: SyntheticPeople) -> None:
     coarse = crowd.coarse
     parts = {"head_orient": coarse.global_orient, "wrist_orient": coarse.global_orient[:, None].repeat(1, 2, 1, 1)}

@@ -57,6 +57,7 @@ def unsafe_reads(path):
     "Body models that are published as pickles are read without running anything in them",
     "12 hostile pickles, none runs; one module derives an unpickler, nothing else in the code reads pickles",
 )
+@pytest.mark.long
 def test_no_pickle_of_a_body_model_runs_anything(tmp_path, measured):
     sentinel = tmp_path / "sentinel"
     hostile = hostile_pickles(sentinel)

@@ -149,6 +149,7 @@ def gap(open_body: SparseBody) -> tuple[ClipPeople, ClipResult]:
     return people, fitted(open_body, people)
 
 
+@pytest.mark.long
 def test_gaps_are_bridged_and_not_said_to_be_seen(open_body: SparseBody, gap: tuple[ClipPeople, ClipResult]) -> None:
     people, result = gap
     assert (result.people.status[GAP] == Status.NO_DATA).all()

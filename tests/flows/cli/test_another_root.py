@@ -45,7 +45,9 @@ def people(project, dataset="my_photos"):
     return pd.read_parquet(project / "labels" / dataset)["image"].tolist()
 
 
-@pytest.mark.parametrize("lost", ["", "labels", "work/plan/my_photos/all/00000-00255.parquet"])
+@pytest.mark.parametrize(
+    "lost", [pytest.param("", marks=pytest.mark.long), "labels", "work/plan/my_photos/all/00000-00255.parquet"]
+)
 def test_another_folder_is_refused_and_nothing_changes(project, lost):
     if lost:
         (project / lost).rename(project / "lost")

@@ -125,7 +125,7 @@ def test_the_old_files_are_kept_and_the_others_stay(annotated):
     }
 
 
-@pytest.mark.parametrize("step", ["keypoints", "refine"])
+@pytest.mark.parametrize("step", [pytest.param("keypoints", marks=pytest.mark.long), "refine"])
 def test_labels_stay_where_they_are_while_the_new_ones_are_made(annotated, monkeypatch, step):
     import flows.run.runners
 
@@ -172,7 +172,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence_and_changes_nothing(annotated
     assert not (annotated / "work/stale").exists()
 
 
-@pytest.mark.parametrize("change", ["option", "file"])
+@pytest.mark.parametrize("change", [pytest.param("option", marks=pytest.mark.long), "file"])
 def test_settings_that_the_rest_of_the_data_set_does_not_have_are_refused(annotated, change):
     words = ["--set", SHIFT] if change == "option" else []
     if change == "file":

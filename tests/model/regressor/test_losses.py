@@ -191,6 +191,7 @@ def test_gradient_of_the_loss() -> None:
     assert torch.autograd.gradcheck(total, (camera, *points, *leaves), fast_mode=True, eps=1e-7, atol=1e-5)
 
 
+@pytest.mark.long
 def test_descending_it_leads_to_the_target(body: KeypointBody) -> None:
     camera = random_camera(2)
     batch = seen_by(random_batch(2), camera, body)

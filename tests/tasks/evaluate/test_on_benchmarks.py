@@ -54,6 +54,7 @@ def test_every_subject_has_a_row_with_the_hash_of_the_data(result, root):
     assert (folder / REPORT / "tables.csv").read_text().startswith("table,method,column,value")
 
 
+@pytest.mark.long
 def test_everybody_s_errors_are_kept_with_what_they_are_of(result):
     table = pq.read_table(result[0] / REPORT / "people.parquet")
     assert table.num_rows == 16
@@ -144,6 +145,7 @@ def test_real_people_by_the_command(root, tmp_path, monkeypatch):
     assert all(0 <= own["pck_0_05"] <= own["pck_0_1"] < 1 for own in figures)
 
 
+@pytest.mark.long
 def test_a_benchmark_without_its_annotations_is_told_and_others_are_measured(root, tmp_path, monkeypatch):
     """COCO's photos with COCO-WholeBody's annotations, but not HMR2's file, and one photo is not there."""
     monkeypatch.setattr("tasks.evaluate.on_benchmarks.synthesise", lambda *_, **__: None)

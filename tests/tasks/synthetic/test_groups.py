@@ -75,6 +75,7 @@ def test_all_views_of_a_moment_are_of_one_world(rig, ehm):
     assert np.ptp(positions, axis=0).max() > 0.01
 
 
+@pytest.mark.long
 def test_truth_is_what_each_camera_sees(clip, rig, ehm):
     for truth in (clip, rig):
         keypoints = posed(truth, ehm).keypoints.numpy()

@@ -36,6 +36,7 @@ def start(request: Path, *, launcher: str = "", processes: str = "", killed_afte
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 def test_it_learns_evaluates_and_gives_out_the_average(tmp_path: Path) -> None:
     experiment = LinearExperiment(linear_config(), tmp_path)
     worker.run(write_request(experiment), open_experiment)
