@@ -10,8 +10,8 @@ from typing import Literal
 
 from datasets_manifest.adapters.base import Inventory, Missing
 from datasets_manifest.adapters.photo_damage import damaged_photos
-from datasets_manifest.manifest import Manifest, load_manifest, manifest_ids, open_adapter, open_source
-from datasets_manifest.named_sources import fixed_root
+from datasets_manifest.manifest import Manifest, load_manifest, open_adapter, open_source
+from datasets_manifest.named_sources import fixed_root, manifest_ids
 from datasets_manifest.paths import is_address
 from datasets_manifest.schema.error_codes import ErrorCode
 

@@ -14,28 +14,23 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
-from upath import UPath
 
 from datasets_manifest.adapters.base import Adapter
 from datasets_manifest.adapters.registry import adapter_class, parse_layout
 from datasets_manifest.canonical import config_hash
+from datasets_manifest.named_sources import MANIFEST_FOLDER, MANIFEST_SUFFIXES, PACKAGE_PREFIX, is_yaml, manifest_ids
 from datasets_manifest.paths import Links, fixed, is_address, placed
 from datasets_manifest.schema.trusted import TRUSTED_PARTS, TrustedPart
 from datasets_manifest.settings import Text, read_settings
+from datasets_manifest.sources.frame_choice import ALL_FRAMES, FrameChoice
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.opening import open_images
-from datasets_manifest.sources.video import ALL_FRAMES, VIDEO_SUFFIXES, FrameChoice
+from datasets_manifest.sources.video import VIDEO_SUFFIXES
 from datasets_manifest.stores import Place, place_in, place_of
 from datasets_manifest.yaml_values import parse_yaml
 
-MANIFEST_FOLDER = Path(__file__).parent / "manifests"
-"""The manifests that come with the project; a file's name is the data set's id."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_MANIFEST_SUFFIXES = (".yaml", ".yml")
-PACKAGE_PREFIX = "package:"
-"""Of a root that lies in an installed package."""
 _NOT_HASHED = (
     "root",
     "links",
@@ -189,11 +184,6 @@ class Manifest:
         return stated | ({"never_train": "true"} if self.never_train else {})
 
 
-def manifest_ids() -> list[str]:
-    """Return the ids of the manifests that come with the project."""
-    return sorted(path.stem for path in MANIFEST_FOLDER.glob("*.yaml"))
-
-
 def load_manifest(
     id_or_path: str | Path, root_override: str | Path | None = None, *, frames: FrameChoice = ALL_FRAMES
 ) -> Manifest:
@@ -212,7 +202,7 @@ def load_manifest(
         path = place_of(place_in("", str(id_or_path)))
     else:
         path = _manifest_path(str(id_or_path))
-    if isinstance(path, UPath) or not is_yaml(path):
+    if not isinstance(path, Path) or not is_yaml(path):
         manifest = manifest_of(path, frames)
         return manifest if root_override is None else replace(manifest, root=str(root_override))
     try:
@@ -232,7 +222,7 @@ def manifest_of(path: Place, frames: FrameChoice = ALL_FRAMES) -> Manifest:
     Its id is the name of the folder or file, of a file without suffix, in letters, digits, _ . and - alone.
     """
     is_photo = path.suffix.lower() in PHOTO_SUFFIXES
-    if isinstance(path, UPath):
+    if not isinstance(path, Path):
         is_file = is_photo or path.suffix == ARCHIVE_SUFFIX
         name = path.stem if is_file else path.name or path.path
     else:
@@ -252,11 +242,6 @@ def manifest_of(path: Place, frames: FrameChoice = ALL_FRAMES) -> Manifest:
         purpose="Annotation of photos and videos named by their path.",
         layout={"frames": {}, "include": [glob.escape(path.name)]} if is_photo else {"frames": frames.stated},
     )
-
-
-def is_yaml(path: Path) -> bool:
-    """Whether a path is that of a manifest, by its suffix."""
-    return path.suffix in _MANIFEST_SUFFIXES and not path.is_dir()
 
 
 def open_source(manifest: Manifest, *, results: Iterable[Path] = ()) -> ImageSource:
@@ -313,7 +298,7 @@ def _manifest_path(id_or_path: str) -> Path:
     if id_or_path in known:
         return MANIFEST_FOLDER / f"{id_or_path}.yaml"
     path = placed(id_or_path)
-    kinds = {*_MANIFEST_SUFFIXES, *PHOTO_SUFFIXES, *VIDEO_SUFFIXES, ARCHIVE_SUFFIX}
+    kinds = {*MANIFEST_SUFFIXES, *PHOTO_SUFFIXES, *VIDEO_SUFFIXES, ARCHIVE_SUFFIX}
     if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in kinds):
         return path
     by_suffix = f" by its suffix: expected one of {', '.join(sorted(kinds))}" if os.path.isfile(path) else ""

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets_manifest.manifest import PACKAGE_PREFIX, is_yaml, manifest_ids
 from datasets_manifest.paths import fixed, is_address, placed
 from datasets_manifest.stores import place_in
+
+MANIFEST_FOLDER = Path(__file__).parent / "manifests"
+"""The manifests that come with the project; a file's name is the data set's id."""
+
+MANIFEST_SUFFIXES = (".yaml", ".yml")
+PACKAGE_PREFIX = "package:"
+"""Of a root that lies in an installed package."""
+
+
+def manifest_ids() -> list[str]:
+    """Return the ids of the manifests that come with the project."""
+    return sorted(path.stem for path in MANIFEST_FOLDER.glob("*.yaml"))
+
+
+def is_yaml(path: Path) -> bool:
+    """Whether a path is that of a manifest, by its suffix."""
+    return path.suffix in MANIFEST_SUFFIXES and not path.is_dir()
 
 
 def fixed_source(id_or_path: str, folder: Path) -> str:

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datasets_manifest.adapters.base import ImageRecord
-from datasets_manifest.manifest import Manifest, load_manifest, manifest_ids, open_adapter
+from datasets_manifest.manifest import Manifest, load_manifest, open_adapter
+from datasets_manifest.named_sources import manifest_ids
 from datasets_manifest.stores import Place
 
 log = logging.getLogger(__name__)

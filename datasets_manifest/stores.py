@@ -79,6 +79,11 @@ class Listed:
     """Its address."""
     state: ObjectState
 
+    @property
+    def name(self) -> str:
+        """The end of it."""
+        return self.path.rpartition("/")[2]
+
     def stat(self) -> ObjectState:
         """Its state when it was listed."""
         return self.state

@@ -38,9 +38,12 @@ ROOMS = {
         "adapters": {
             *("numpy_files", "paths", "restricted_pickle", "schema", "settings", "shards", "sources", "yaml_values"),
         },
-        "manifest": {"adapters", "canonical", "paths", "schema", "settings", "sources", "stores", "yaml_values"},
-        "named_sources": {"manifest", "paths", "stores"},
-        "never_train": {"adapters", "manifest", "stores"},
+        "named_sources": {"paths", "stores"},
+        "manifest": {
+            *("adapters", "canonical", "named_sources", "paths", "schema", "settings", "sources", "stores"),
+            "yaml_values",
+        },
+        "never_train": {"adapters", "manifest", "named_sources", "stores"},
         "catalogue": {"adapters", "manifest", "named_sources", "paths", "schema"},
     },
     "model": {
@@ -213,9 +216,15 @@ def test_the_run_for_a_gpu_imports_torch_numpy_and_what_is_carried():
     assert "fitting.refine" in found
 
 
-def test_settings_and_pages_are_there_before_torch_which_takes_seconds():
-    for module, foreign in loaded("tasks.annotate.settings", "tasks.view.app", "tasks.view.state"):
+def test_settings_pages_and_plans_are_there_before_torch_which_takes_seconds():
+    of_others = ("tasks.annotate.settings", "tasks.annotate.plan.plan", "tasks.view.app", "tasks.view.state")
+    for module, foreign in loaded(*of_others):
         assert "torch" not in foreign, f"{module} imports torch: import it in the function that needs it"
+
+
+def test_looking_decodes_no_photo_and_needs_no_store():
+    for module, foreign in loaded("flows.cli.app", "tasks.annotate.look.status", "tasks.annotate.look.corrections"):
+        assert not foreign & {"cv2", "upath", "torch"}, f"{module} imports what takes longer than pear status"
 
 
 def test_only_flows_know_prefect():

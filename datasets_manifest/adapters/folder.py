@@ -18,9 +18,10 @@ from datasets_manifest.adapters.groups import GROUP_FRAMES, ListedVideo, group_o
 from datasets_manifest.adapters.registry import register
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import Text
+from datasets_manifest.sources.frame_choice import FrameChoice
 from datasets_manifest.sources.image_names import MEMBER_MARK, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
-from datasets_manifest.sources.video import FrameChoice, frame_name, is_video
+from datasets_manifest.sources.video import frame_name, is_video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

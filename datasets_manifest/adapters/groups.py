@@ -7,10 +7,11 @@ from typing import Final
 
 from datasets_manifest.adapters.base import Missing
 from datasets_manifest.schema.error_codes import ErrorCode
+from datasets_manifest.sources.frame_choice import FrameChoice
 from datasets_manifest.sources.image_names import MEMBER_MARK
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError
-from datasets_manifest.sources.video import FrameChoice, VideoClip, frame_name
+from datasets_manifest.sources.video import VideoClip, frame_name
 
 GROUP_FRAMES: Final = 512
 """Frames of a group: 17 seconds at 30 a second, and two of the windows in which clips are fitted."""

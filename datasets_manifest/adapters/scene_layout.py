@@ -10,7 +10,8 @@ from pydantic import PositiveFloat, PositiveInt
 
 from datasets_manifest.adapters.groups import GROUP_FRAMES
 from datasets_manifest.settings import Text
-from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice, is_video
+from datasets_manifest.sources.frame_choice import ALL_FRAMES, FrameChoice
+from datasets_manifest.sources.video import is_video
 
 _WITH_GLASSES = ("egohumans", "harmony4d", "egoexo4d")
 

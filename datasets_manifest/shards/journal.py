@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -167,6 +167,11 @@ def file_key(step: str, path: str) -> str:
     return "/".join([step, *path.split("/")[-3:]])
 
 
+def folder_key(step: str, group: tuple[str, str]) -> str:
+    """What all files of a data set and split have in front of their names."""
+    return "/".join([step, *group, ""])
+
+
 _Place = tuple[str, int, int]
 """Key of a file, its size and its time of change."""
 _PLACE = ("key", "size", "mtime_ns")
@@ -178,23 +183,30 @@ _SMALL = tuple(name for name in _SCHEMA.names if name not in (*_PLACE, *_LARGE))
 class Journal:
     """The entries of the shard files of a workspace."""
 
-    def __init__(self, folder: Path) -> None:
-        """Reads what is there; files that cannot be read are passed over."""
+    def __init__(self, folder: Path, *, with_people: bool = True) -> None:
+        """Reads what is there; files that cannot be read are passed over.
+
+        Args:
+            folder: Where it lies.
+            with_people: Whether of each entry ``failures`` and ``ids`` are read, which are most of it. Else those that
+                were there already have none.
+        """
         self._folder = folder
+        self._names = [*_PLACE, *_SMALL, *(_LARGE if with_people else ())]
         self._files: list[Path] = []
-        self._table = _EMPTY
+        self._table = _EMPTY.select(self._names)
         self._columns: dict[str, list[Any]] = {}
         self._rows: dict[_Place, int] = {}
         self._added: dict[_Place, Entry] = {}
         self._num_added = 0
-        for path, table in _groups(folder.glob("*.parquet")):
+        for path, table in _groups(folder.glob("*.parquet"), self._names):
             self._take(table)
             self._files += [path] if path not in self._files[-1:] else []
 
     def _take(self, table: pa.Table) -> None:
         """Puts entries behind those that are there; it costs what these cost, however many there are."""
         first = self._table.num_rows
-        self._table = pa.concat_tables([self._table, table])
+        self._table = pa.concat_tables([self._table, table.select(self._names)])
         self._columns = {}
         places = zip(*(table[name].to_pylist() for name in _PLACE), strict=True)
         self._rows |= {place: first + row for row, place in enumerate(places)}
@@ -227,9 +239,9 @@ class Journal:
         if not self._columns:
             self._columns = {name: self._table[name].to_pylist() for name in _SMALL}
         values: dict[str, Any] = {name: column[row] for name, column in self._columns.items()}
-        if values["failed_count"] > values["empty_count"]:
+        if _LARGE[0] in self._names and values["failed_count"] > values["empty_count"]:
             values["failures"] = tuple(self._table["failures"][row].as_py())
-        if values["num_photos"]:
+        if _LARGE[1] in self._names and values["num_photos"]:
             values["ids"] = self._table["ids"][row].as_py()
         return Entry(**values)
 
@@ -265,7 +277,7 @@ class Journal:
         """
         latest: dict[str, int] = {}
         present: set[Path] = set()
-        for path, table in _groups(self._folder.glob("*.parquet"), list(_PLACE)):
+        for path, table in _groups(self._folder.glob("*.parquet"), _PLACE):
             present.add(path)
             for key, changed in _changes(table):
                 latest[key] = max(changed, latest.get(key, changed))
@@ -305,8 +317,9 @@ def _changes(table: pa.Table) -> Iterator[tuple[str, int]]:
     yield from zip(table["key"].to_numpy().tolist(), table["mtime_ns"].to_numpy().tolist(), strict=True)
 
 
-def _groups(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator[tuple[Path, pa.Table]]:
-    """Entries of journal files, some at a time; what cannot be read is passed over."""
+def _groups(paths: Iterable[Path], names: Sequence[str] = _SCHEMA.names) -> Iterator[tuple[Path, pa.Table]]:
+    """Columns of the entries of journal files, some entries at a time; what cannot be read is passed over."""
+    schema = pa.schema([_SCHEMA.field(name) for name in names])
     for path in sorted(paths):
         with (
             suppress(OSError, ValueError, pa.ArrowException),
@@ -314,5 +327,4 @@ def _groups(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator
         ):
             if (file.schema_arrow.metadata or {}).get(_VERSION_KEY) == _VERSION:
                 for group in range(file.num_row_groups):
-                    table = file.read_row_group(group, columns=columns, use_threads=False)
-                    yield path, table if columns else table.cast(_SCHEMA)
+                    yield path, file.read_row_group(group, columns=list(names), use_threads=False).cast(schema)

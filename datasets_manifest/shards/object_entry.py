@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from upath import UPath
+from typing import TYPE_CHECKING
 
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.journal import Entry
 from datasets_manifest.stores import stated_of
+
+if TYPE_CHECKING:  # What runs without stores runs without their packages.
+    from upath import UPath
 
 _STATED = ("config_hash", "inputs_hash", "schema_version", "row_count", "failed_count", "empty_count")
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from upath import UPath
 
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.fields import field_note
@@ -53,7 +53,7 @@ class Shard:
             OSError: The store does not give it.
         """
         self.path = place_of(path)
-        source = opened(self.path) if isinstance(self.path, UPath) else self.path
+        source = opened(self.path) if not isinstance(self.path, Path) else self.path
         with self._told("cannot be read as Parquet"):
             self._file = pq.ParquetFile(source, page_checksum_verification=True)
         self.footer: Footer = self._counted(
@@ -157,7 +157,7 @@ class Shard:
             raise
         except _UNREADABLE as error:
             # What a store says of an answer that did not come has a number; damage that Arrow finds has none.
-            if isinstance(self.path, UPath) and isinstance(error, OSError) and error.errno is not None:
+            if not isinstance(self.path, Path) and isinstance(error, OSError) and error.errno is not None:
                 raise
             raise ShardError(f"Shard {self.path} {what} ({error}); delete it and run again.") from error
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 import pyarrow as pa
-from upath import UPath
 
 from datasets_manifest.schema.columns import Columns, has_status
 from datasets_manifest.schema.labels import LABEL_SCHEMA, Status
@@ -119,24 +120,30 @@ def shard_files(root: Path) -> Iterator[Path]: ...
 @overload
 def shard_files(root: Place | str) -> Iterator[Place]: ...
 def shard_files(root: Place | str) -> Iterator[Place]:
-    """Every Parquet file below a folder in the order of their paths, hidden ones left out; of one folder at a time."""
+    """Every Parquet file below a folder in order, hidden ones left out; of one folder at a time."""
     return (place_of(entry.path) for entry in shard_entries(root))
 
 
 def shard_entries(root: Place | str) -> Iterator[os.DirEntry[str] | Listed]:
     """The same as entries of their folders, whose size and time cost little."""
+    return (entry for _, entries in shard_folders(root) for entry in entries)
+
+
+def shard_folders(root: Place | str) -> Iterator[tuple[str, Sequence[os.DirEntry[str] | Listed]]]:
+    """The same by folder: its path, and its files in order. Folders come after the files beside them."""
     place = place_of(root)
-    if isinstance(place, UPath):
-        yield from (entry for entry in listed(place) if entry.path.endswith(".parquet"))
+    if not isinstance(place, Path):
+        found = (entry for entry in listed(place) if entry.path.endswith(".parquet"))
+        for folder, own in groupby(found, lambda entry: entry.path.rpartition("/")[0]):
+            yield folder, list(own)
         return
-    entries = sorted(os.scandir(place), key=lambda entry: entry.name) if place.is_dir() else []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from shard_entries(entry.path)
-        elif entry.name.endswith(".parquet"):
-            yield entry
+    entries = sorted(os.scandir(place), key=attrgetter("name")) if place.is_dir() else []
+    shown = [entry for entry in entries if not entry.name.startswith(".")]
+    folders = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
+    files = [entry for entry in shown if entry.name.endswith(".parquet") and not entry.is_dir(follow_symlinks=False)]
+    yield str(place), files
+    for entry in folders:
+        yield from shard_folders(entry.path)
 
 
 def read_snapshot(

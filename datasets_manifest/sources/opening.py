@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from upath import UPath
-
 from datasets_manifest.paths import Links
 from datasets_manifest.sources.file_source import FileSource, indexed
 from datasets_manifest.sources.folder_source import FolderSource
@@ -33,7 +31,7 @@ def open_images(root: Place | str, links: Links = "follow", results: Iterable[Pa
         ValueError: There is no such folder or file, the file cannot be indexed, or the store cannot be looked at.
     """
     path = place_of(root)
-    if isinstance(path, UPath):
+    if not isinstance(path, Path):
         check_store(path)
         if path.name.endswith(ARCHIVE_SUFFIX) and is_file(path):
             return FileSource(root=path, archive=TarArchive.index(path))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any
 
 from datasets_manifest.paths import plain
 from datasets_manifest.schema.error_codes import ErrorCode
@@ -17,6 +15,9 @@ from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.tar_archive import TarArchive
 from datasets_manifest.sources.video import VideoClip
 from datasets_manifest.stores import below, get, listed, state_of
+
+if TYPE_CHECKING:  # What runs without stores runs without their packages.
+    from upath import UPath
 
 _COPY = "copy it to a disk and annotate it there"
 

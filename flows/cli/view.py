@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import threading
@@ -104,5 +103,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
     """Not what Ctrl-C breaks off: pictures that were under way."""
+    import asyncio  # No other command needs it.
+
     is_cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not is_cancelled and not str(record.msg).startswith("Cancel ")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.annotate.datasets import read_record
+from tasks.annotate.dataset_records import read_record
 from tasks.annotate.settings import Origin
 from tasks.annotate.workspace import Group, ShardRef, Workspace
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from datasets_manifest.schema.labels import LABEL_SCHEMA
 from datasets_manifest.shards.footer import ShardError
-from datasets_manifest.shards.journal import Entry, Journal, file_key
+from datasets_manifest.shards.journal import Entry, Journal, file_key, folder_key
 from datasets_manifest.shards.object_entry import entry_of_object
 from datasets_manifest.shards.shard import Shard
 from datasets_manifest.stores import FileState, place_of
-from tasks.annotate.workspace import Group, ShardRef, Workspace, numbered_files
+from tasks.annotate.workspace import Group, ShardRef, Workspace, numbered_files, numbered_folders
 
 
-def open_journal(workspace: Workspace) -> Journal:
-    """The journal of a workspace."""
-    return Journal(workspace.work / "state")
+def open_journal(workspace: Workspace, *, with_people: bool = True) -> Journal:
+    """The journal of a workspace; as ``Journal``."""
+    return Journal(workspace.work / "state", with_people=with_people)
 
 
 def finished_files(
@@ -68,15 +68,17 @@ def finished_counts(
         planned: The shards that count, by data set and split.
     """
     found: defaultdict[Group, list[int]] = defaultdict(list)
-    for group, index, file in numbered_files(workspace.step_folder(step)):
-        if index not in planned.get(group, ()):
-            continue
-        key, state = file_key(step, file.path), file.stat()
-        entered = journal.find(key, state)
-        if entered is not None:
-            found[group].append(entered)
-        elif (entry := journal.get(key, state) or _read(step, file.path, state, journal)) is not None:
-            yield group, 1, entry
+    for group, files in numbered_folders(workspace.step_folder(step)):
+        wanted, folder = planned.get(group, ()), folder_key(step, group)
+        for index, file in files:
+            if index not in wanted:
+                continue
+            key, state = folder + file.name, file.stat()
+            entered = journal.find(key, state)
+            if entered is not None:
+                found[group].append(entered)
+            elif (entry := journal.get(key, state) or _read(step, file.path, state, journal)) is not None:
+                yield group, 1, entry
     # Reading may have moved entries from memory to the journal's files, never changed their numbers.
     yield from ((group, len(entered), journal.sum(entered)) for group, entered in found.items())
 

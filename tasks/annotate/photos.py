@@ -13,7 +13,7 @@ from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.decoded import MIB, DecodedPhotos
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError, exif_focal_px, exif_orientation
-from tasks.annotate.datasets import read_record
+from tasks.annotate.dataset_records import read_record
 from tasks.annotate.workspace import Group, Workspace
 
 

@@ -20,7 +20,7 @@ from datasets_manifest.paths import is_address, placed
 from datasets_manifest.placed_settings import PathText, PlacedBy, PlaceText, placed_overrides, with_places
 from datasets_manifest.schema.ehm_fields import DEFAULT_SIZE, BodySize
 from datasets_manifest.settings import Share, Text, read_section, read_settings, with_overrides
-from datasets_manifest.sources.video import ALL_FRAMES, FrameChoice
+from datasets_manifest.sources.frame_choice import ALL_FRAMES, FrameChoice
 from fitting.clips.settings import ClipConfig
 from fitting.pixel_settings import PixelConfig
 from fitting.rigs.settings import RigConfig

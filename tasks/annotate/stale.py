@@ -10,8 +10,6 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from upath import UPath
-
 from datasets_manifest.files import write_bytes
 from datasets_manifest.shards.footer import ForeignFileError, ShardError
 from datasets_manifest.shards.joined import joined_range
@@ -38,7 +36,7 @@ def set_aside(workspace: Workspace, paths: Iterable[Place]) -> Path:
     folder = stale_folder(workspace)
     for path in paths:
         target = _place_in(folder, path, workspace)
-        if isinstance(path, UPath):
+        if not isinstance(path, Path):
             write_bytes(target, get(path))
             delete(path)
             continue
@@ -93,7 +91,7 @@ def keep(workspace: Workspace, path: Place, folder: Path) -> None:
     target = _place_in(folder, path, workspace)
     if target.exists() or not is_file(path):
         return
-    if isinstance(path, UPath):
+    if not isinstance(path, Path):
         write_bytes(target, get(path))
         return
     target.parent.mkdir(parents=True, exist_ok=True)

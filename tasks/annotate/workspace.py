@@ -23,10 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from upath import UPath
-
 from datasets_manifest.shards.joined import joined_name
-from datasets_manifest.shards.snapshot import Group, shard_entries
+from datasets_manifest.shards.snapshot import Group, shard_folders
 from datasets_manifest.stores import Listed, Place, check_store, is_file, place_of
 
 if TYPE_CHECKING:
@@ -120,14 +118,19 @@ def shard_of(path: Place) -> ShardRef | None:
     return ShardRef(dataset=path.parent.parent.name, split=path.parent.name, index=int(path.stem))
 
 
+def numbered_folders(folder: Place) -> Iterator[tuple[Group, list[tuple[int, os.DirEntry[str] | Listed]]]]:
+    """The files of shards below a folder, in order: data set and split, and numbers with files; those of other names
+    are passed over. For many files: a path object of each would cost ten times as much."""
+    for path, files in shard_folders(folder):
+        numbers = [(file.name.removesuffix(".parquet"), file) for file in files]
+        if own := [(int(number), file) for number, file in numbers if number.isdecimal()]:
+            *_, dataset, split = path.split("/")
+            yield (dataset, split), own
+
+
 def numbered_files(folder: Place) -> Iterator[tuple[Group, int, os.DirEntry[str] | Listed]]:
-    """The files of shards below a folder, in order: data set and split, number, file; those of other names are passed
-    over. For many files: a path object of each would cost ten times as much."""
-    for file in shard_entries(folder):
-        *_, dataset, split, name = file.path.split("/")
-        number = name.removesuffix(".parquet")
-        if number.isdecimal():
-            yield (dataset, split), int(number), file
+    """The same one by one."""
+    return ((group, index, file) for group, own in numbered_folders(folder) for index, file in own)
 
 
 def shard_paths(folder: Place) -> Iterator[tuple[ShardRef, Place]]:
@@ -209,7 +212,7 @@ class Workspace:
             ValueError: As ``stores.check_store``; or DVC runs this, which keeps files of this machine alone.
         """
         for place in (self.labels, self.part_folder):
-            if isinstance(place, UPath) and os.environ.get("DVC_STAGE"):
+            if not isinstance(place, Path) and os.environ.get("DVC_STAGE"):
                 raise ValueError(
                     f"DVC keeps files of this machine, and {place} is in a store: give a folder (output.labels, "
                     "output.parts), or run pear annotate by itself and not by dvc repro."

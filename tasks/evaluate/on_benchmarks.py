@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from datasets_manifest.catalogue import first_step
-from datasets_manifest.manifest import Manifest, load_manifest, manifest_ids, open_source
-from datasets_manifest.named_sources import fixed_root
+from datasets_manifest.manifest import Manifest, load_manifest, open_source
+from datasets_manifest.named_sources import fixed_root, manifest_ids
 from datasets_manifest.sources.image_source import ImageSource
 from tasks.body_model import ehm_assets, full_body
 from tasks.display import Display

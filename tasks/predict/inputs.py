@@ -17,11 +17,12 @@ from datasets_manifest.paths import MAX_NAME_BYTES, placed
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.files import read_regular
 from datasets_manifest.sources.folder_walk import walk_folder
+from datasets_manifest.sources.frame_choice import FrameChoice
 from datasets_manifest.sources.image_names import ARCHIVE_SUFFIX, MEMBER_MARK, PHOTO_SUFFIXES
 from datasets_manifest.sources.image_source import ImageSource
 from datasets_manifest.sources.images import ImageError, decode_image, exif_focal_px
 from datasets_manifest.sources.opening import open_images
-from datasets_manifest.sources.video import VIDEO_SUFFIXES, FrameChoice, VideoClip, is_video
+from datasets_manifest.sources.video import VIDEO_SUFFIXES, VideoClip, is_video
 from tasks.predict.folder import RESULTS
 
 _ROOM_BYTES = 16

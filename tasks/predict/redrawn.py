@@ -12,7 +12,7 @@ from datasets_manifest.schema.columns import Columns, has_status
 from datasets_manifest.schema.error_codes import Status
 from datasets_manifest.schema.predictions import TRACK
 from datasets_manifest.shards.shard import read_shard
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 from tasks.predict.drawn import Drawings
 from tasks.predict.inputs import InputFrame, Source, decode_frames
 from tasks.predict.rows import prediction_of

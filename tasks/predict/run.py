@@ -29,7 +29,7 @@ from datasets_manifest.shards.body_entry import body_identity, body_name
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.store import write_shard
 from datasets_manifest.sources.decoded import MIB, in_chunks
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 from model.body.ehms import EHMs
 from model.body.keypoint_body import KeypointBody
 from model.regressor.checkpoint import CheckpointMeta, load_regressor

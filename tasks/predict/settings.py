@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from datasets_manifest.paths import placed
 from datasets_manifest.placed_settings import PathText, placed_overrides, with_places
 from datasets_manifest.settings import read_section, read_settings, with_overrides
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 from model.execution import Mode, Precision
 from model.renderer.mesh_files import MeshFormat
 from tasks.predict.people import BoxRule

@@ -18,7 +18,7 @@ from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import Shard, read_footer
 from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
-from tasks.annotate.datasets import read_record
+from tasks.annotate.dataset_records import read_record
 from tasks.annotate.workspace import Group, Workspace
 from tasks.version import code_version
 from tasks.view.index import Label, LabelIndex, LabelsChanged

@@ -15,7 +15,7 @@ import numpy as np
 from datasets_manifest.corrections.kept import Corrections
 from datasets_manifest.corrections.schema import CORRECTION_FORM, Correction, CorrectionSitting, State
 from tasks.annotate.commands import command
-from tasks.annotate.datasets import read_record
+from tasks.annotate.dataset_records import read_record
 from tasks.annotate.label_files import shard_of_label
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.steps.corrected import photo_sha256, stale_reason

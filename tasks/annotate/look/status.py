@@ -79,7 +79,7 @@ def dataset_states(workspace: Workspace) -> list[DatasetState]:
     states = {
         group: DatasetState(dataset=group[0], split=group[1], planned=len(planned[group])) for group in sorted(planned)
     }
-    journal = open_journal(workspace)
+    journal = open_journal(workspace, with_people=False)
     for step in STEPS:
         for group, num_files, entry in finished_counts(workspace, step, journal, planned):
             _count(states[group], step, num_files, entry)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datasets_manifest.adapters.base import Inventory
 from datasets_manifest.manifest import open_adapter
 from datasets_manifest.named_sources import is_manifest
-from datasets_manifest.sources.video import FrameChoice
-from tasks.annotate.datasets import Dataset, read_record
+from datasets_manifest.sources.frame_choice import FrameChoice
+from tasks.annotate.dataset_records import read_record
+from tasks.annotate.datasets import Dataset
 from tasks.annotate.label_files import check_label_files
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.plan import with_rows

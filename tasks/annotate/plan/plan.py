@@ -20,7 +20,8 @@ from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.sources.image_source import ImageSource, problem_of
 from datasets_manifest.sources.images import ImageError, UnreachableError
 from datasets_manifest.stores import Place, is_file
-from tasks.annotate.datasets import Dataset, write_record
+from tasks.annotate.dataset_records import write_record
+from tasks.annotate.datasets import Dataset
 from tasks.annotate.plan.membership import Membership
 from tasks.annotate.plan.plan_writer import PlanWriter
 from tasks.annotate.plan.refused import write_refused
@@ -29,9 +30,6 @@ from tasks.annotate.plan_files import planned_shards
 from tasks.annotate.settings import AnnotateConfig, Origin
 from tasks.annotate.stale import set_shards_aside
 from tasks.annotate.workspace import ShardRef, SplitShards, Workspace, shard_paths
-from tasks.body_model import full_body
-from tasks.synthetic.asked import pictures_of
-from tasks.synthetic.render import synthesise
 from tasks.wording import counted
 
 log = logging.getLogger(__name__)
@@ -83,7 +81,7 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
     """
     manifest = dataset.manifest
     if dataset.is_rendered:
-        synthesise(Path(manifest.root), pictures_of(manifest.typed_layout), full_body(config.body_model))
+        _render(manifest, config)
     images = dataset.open()
     inventory = Inventory()
     refused: list[Missing] = []
@@ -119,6 +117,15 @@ def list_dataset(dataset: Dataset, workspace: Workspace, config: AnnotateConfig,
         photos=itertools.chain(first, photos),
         before=before,
     )
+
+
+def _render(manifest: Manifest, config: AnnotateConfig) -> None:
+    # Imports of a body model and of PyTorch, which other data sets are planned without.
+    from tasks.body_model import full_body
+    from tasks.synthetic.asked import pictures_of
+    from tasks.synthetic.render import synthesise
+
+    synthesise(Path(manifest.root), pictures_of(manifest.typed_layout), full_body(config.body_model))
 
 
 def plan_dataset(

@@ -7,6 +7,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -142,9 +143,7 @@ def _any_in(indices: Sequence[int], first: int, last: int) -> bool:
 
 def _inputs_of(path: Place) -> str | None:
     """What a file states of its shards; None for one that is not there or cannot be read."""
-    from upath import UPath
-
-    if isinstance(path, UPath) and (entry := entry_of_object(path)) is not None:
+    if not isinstance(path, Path) and (entry := entry_of_object(path)) is not None:
         return entry.inputs_hash
     try:
         return str(read_footer(path).manifest.get("inputs_hash"))

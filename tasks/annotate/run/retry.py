@@ -12,7 +12,8 @@ from datasets_manifest.manifest import load_manifest
 from datasets_manifest.shards.footer import ShardError
 from datasets_manifest.shards.shard import read_footer
 from datasets_manifest.stores import Place
-from tasks.annotate.datasets import find_datasets, read_record
+from tasks.annotate.dataset_records import read_record
+from tasks.annotate.datasets import find_datasets
 from tasks.annotate.plan_files import is_planned
 from tasks.annotate.provenance import step_config
 from tasks.annotate.settings import AnnotateConfig, Origin

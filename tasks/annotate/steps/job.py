@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
-from upath import UPath
-
 from datasets_manifest.corrections.kept import NONE, Corrections
 from datasets_manifest.schema.columns import Columns
 from datasets_manifest.schema.ehm_fields import BodySize
@@ -156,7 +154,7 @@ class ShardJob:
 def done_counts(path: Place, footer: Footer) -> RowCounts | None:
     """The counts in the footer of a file that was made with the settings and from the inputs that a footer states, or
     None; of an object in a store that says so itself, nothing is read."""
-    if isinstance(path, UPath) and (entry := entry_of_object(path)) is not None:
+    if not isinstance(path, Path) and (entry := entry_of_object(path)) is not None:
         same = Entry.of(footer)
         names = ("config_hash", "inputs_hash", "schema_version")
         return entry if all(getattr(entry, name) == getattr(same, name) for name in names) else None

@@ -12,7 +12,7 @@ from video_files import write_video
 from datasets_manifest.adapters.base import CalibratedLens
 from datasets_manifest.adapters.moments import Taken, nearest_times, same_numbers
 from datasets_manifest.manifest import load_manifest, open_adapter
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 
 PHOTOS = {"images": "{scene}/{camera}/{frame}.jpg", "fps": 10}
 VIDEOS = {"images": "{scene}/{camera}.mp4"}

@@ -107,6 +107,20 @@ def test_many_files_become_one_that_has_the_latest_of_each(tmp_path, file):
     assert Journal(folder).get("labels/a", file.stat()) == entry(config_hash="19")
 
 
+def test_without_people_the_counts_are_the_same_and_what_is_saved_is_whole(tmp_path, file):
+    journal = Journal(tmp_path / "state")
+    journal.add("labels/a", file.stat(), entry())
+    journal.save()
+    short = Journal(tmp_path / "state", with_people=False)
+    assert short.get("labels/a", file.stat()) == entry(failures=(), ids=b"")
+    short.add("labels/b", file.stat(), entry(config_hash="b"))
+    assert short.get("labels/b", file.stat()) == entry(config_hash="b")
+    short.save()
+    whole = Journal(tmp_path / "state")
+    assert [whole.get(f"labels/{name}", file.stat()).config_hash for name in "ab"] == ["c", "b"]
+    assert whole.get("labels/b", file.stat()) == entry(config_hash="b")
+
+
 @pytest.mark.long
 def test_of_processes_that_write_at_once_no_entry_is_lost_or_mixed(tmp_path):
     folder = tmp_path / "state"

@@ -15,8 +15,9 @@ from video_files import FPS, OPEN_GOP, SIZE, STEP, write_clip, write_video
 
 from datasets_manifest.schema.error_codes import ErrorCode
 from datasets_manifest.settings import read_settings
+from datasets_manifest.sources.frame_choice import FrameChoice
 from datasets_manifest.sources.images import ImageError, decode_image
-from datasets_manifest.sources.video import FrameChoice, VideoClip, is_video
+from datasets_manifest.sources.video import VideoClip, is_video
 from datasets_manifest.sources.video_index import StatedLength, stated_length
 
 NUM_FRAMES = 20

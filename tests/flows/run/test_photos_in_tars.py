@@ -9,7 +9,7 @@ from annotated_project import annotate
 from tar_files import write_tar
 from training_crops import training_crops
 
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 from tasks.predict.inputs import decode_frames, find_sources
 
 pytestmark = pytest.mark.long

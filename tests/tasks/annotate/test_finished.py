@@ -69,6 +69,9 @@ EVENTS = {
     ),
     "labels gone": lambda own: labels_of(own, 1).unlink(),
     "labels cut": lambda own: overwrite(labels_of(own, 1), b"PAR1"),
+    "labels written over in place, with as many bytes": lambda own: overwrite(
+        labels_of(own, 1), bytes(labels_of(own, 1).stat().st_size)
+    ),
     "a person twice": lambda own: shutil.copy(labels_of(own, 1), labels_of(own, 2)),
     "a part gone": lambda own: own.step_path("body", SHARDS[0]).unlink(),
     "a part cut": lambda own: overwrite(own.step_path("body", SHARDS[0]), b""),

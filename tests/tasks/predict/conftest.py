@@ -9,7 +9,7 @@ import pytest
 from predictions_of_photos import BoxesByWidth, checkpoint, photo, settings
 from video_files import write_video
 
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 from model.estimators import registry
 from tasks.predict.run import predict
 

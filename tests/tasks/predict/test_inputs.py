@@ -10,7 +10,7 @@ from permissions import permissions_hold
 from video_files import write_video
 
 from datasets_manifest.files import write_bytes
-from datasets_manifest.sources.video import FrameChoice
+from datasets_manifest.sources.frame_choice import FrameChoice
 from tasks.predict.inputs import count_frames, decode_frames, find_sources
 
 

@@ -15,7 +15,8 @@ from predictions_of_photos import array, photo, settings
 from datasets_manifest.schema.ehm_fields import LABEL_PARAMETERS
 from datasets_manifest.schema.predictions import SEEN_COLUMNS, prediction_schema, rotations_schema
 from datasets_manifest.shards.shard import read_footer, read_shard
-from datasets_manifest.sources.video import FrameChoice, VideoClip
+from datasets_manifest.sources.frame_choice import FrameChoice
+from datasets_manifest.sources.video import VideoClip
 from model.body.assets import load_open_body
 from model.body.ehms import EHMs
 from model.renderer.mesh_files import y_up
