@@ -128,7 +128,8 @@ async def _reload(view: View) -> None:
 
 def _show_progress(view: View) -> None:
     said = ui.label("Reading labels ...")
-    bar = ui.linear_progress(0.0, show_value=False).classes("w-96")
+    # Else the browser draws the bar's way from value to value, which takes a core where there is no graphics card.
+    bar = ui.linear_progress(0.0, show_value=False).props("instant-feedback").classes("w-96")
 
     def look() -> None:
         done, total = view.progress

@@ -1,6 +1,7 @@
 """A shard is opened once, and gives just the columns that are asked for."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from label_shards import footer, label_table
 from parquet_opens import watch_opens
@@ -46,6 +47,27 @@ def test_other_columns_are_refused_even_if_the_wanted_ones_are_there(tmp_path):
     write_shard(path, label_table().drop_columns(["quality"]), footer())
     with Shard(path) as shard, pytest.raises(ShardError, match=r"absent \['quality'\]"):
         shard.table(LABEL_SCHEMA, ["sample_id"])
+
+
+def _renamed(table):
+    return table.rename_columns({"body_pose": "body_poses"})
+
+
+def _written_out(table):
+    place = table.schema.get_field_index("status")
+    return table.set_column(place, "status", table["status"].cast(pa.string()))
+
+
+@pytest.mark.parametrize(("changed", "told"), [(_renamed, "absent .'body_pose'."), (_written_out, "status is string")])
+def test_a_file_unlike_the_ones_before_is_refused_as_the_first_would_be(tmp_path, changed, told):
+    paths = [tmp_path / f"{name}.parquet" for name in "ab"]
+    for path, table in zip(paths, (label_table(), changed(label_table())), strict=True):
+        write_shard(path, table, footer())
+    for _ in range(2):
+        with Shard(paths[0]) as shard:
+            assert shard.table(LABEL_SCHEMA, ["sample_id", "status"]).num_rows == 3
+    with Shard(paths[1]) as shard, pytest.raises(ShardError, match=told):
+        shard.table(LABEL_SCHEMA, ["sample_id", "status"])
 
 
 @pytest.mark.parametrize("version", [1, SCHEMA_VERSION])
