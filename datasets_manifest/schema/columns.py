@@ -171,7 +171,8 @@ def _array(values: Values, field: pa.Field, name_of: _Namer) -> pa.Array:
     """Arrow values of a column of the schema, checked."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
-    if isinstance(values, list) and set(map(type, values)) == {type(None)}:
+    kinds = set(map(type, values)) if isinstance(values, list) else {object}
+    if kinds == {type(None)}:
         return pa.nulls(len(values), field.type)
     if fixed_length(field) is not None:
         array = values if isinstance(values, pa.Array) else _vectors(values, field, name_of)
@@ -186,7 +187,9 @@ def _array(values: Values, field: pa.Field, name_of: _Namer) -> pa.Array:
             return values.cast(field.type)
         if isinstance(values, np.ndarray) and values.dtype != object:
             return pa.array(values).cast(field.type)
-        return pa.array([v.item() if isinstance(v, np.generic) else v for v in values], type=field.type)
+        if not isinstance(values, list) or any(issubclass(kind, np.generic) for kind in kinds):
+            values = [v.item() if isinstance(v, np.generic) else v for v in values]
+        return pa.array(values, type=field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         ids = f"{name_of(0)} .. {name_of(len(values) - 1)}"
         raise ValueError(f"Column {field.name} of {ids} does not hold {field.type}: {error}") from error
@@ -251,7 +254,7 @@ def _check_vectors(array: pa.Array, field: pa.Field, name_of: _Namer) -> None:
 
 def _categories(values: Sequence[Any] | np.ndarray, field: pa.Field, name_of: _Namer) -> pa.Array:
     allowed = CLOSED_SETS.get(field.name)
-    words = {value: None if value is None else str(value) for value in values}
+    words = {value: None if value is None else str(value) for value in dict.fromkeys(values)}
     for value in words:
         if value is not None and allowed is not None and value not in allowed:
             row = list(values).index(value)

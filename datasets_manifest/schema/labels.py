@@ -6,6 +6,8 @@ Image: x right, y down, pixels. Camera frame: x right, y down, z forward, metres
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from datasets_manifest.schema.ehm_fields import (
@@ -62,6 +64,7 @@ __all__ = [
     "image_id_of",
     "label_schema",
     "make_sample_id",
+    "make_sample_ids",
     "parameter_columns",
     "with_widths",
 ]
@@ -74,7 +77,12 @@ eyes and eyelids; what a plan called `evidence` is called `truth`; predictions s
 
 def make_sample_id(dataset: str, split: str, image_id: str, person: int) -> str:
     """Return ``<dataset>/<split>/<image id>#<person>``, unique in a data set and stable between runs."""
-    return f"{dataset}/{split}/{image_id}#{person}"
+    return make_sample_ids(dataset, split, [image_id], [person])[0]
+
+
+def make_sample_ids(dataset: str, split: str, image_ids: Iterable[str], people: Iterable[int]) -> list[str]:
+    """The same of many people."""
+    return [f"{dataset}/{split}/{image_id}#{person}" for image_id, person in zip(image_ids, people, strict=True)]
 
 
 def image_id_of(sample_id: str) -> str:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _NO_TEXT = np.zeros(1, np.int32)
+
+
+class _Digest(Protocol):
+    """Takes bytes, as the hashes of ``hashlib`` do."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
 
 
 def table_hash(table: pa.Table, more: Iterable[bytes] = ()) -> str:
@@ -32,21 +39,49 @@ def table_hashes(table: pa.Table, counts: Sequence[int], more: Sequence[Iterable
         name = f"{field.name}\0{field.type}\0".encode()
         for digest in digests:
             digest.update(name)
-        _hash_values(digests, column.combine_chunks(), bounds)
+        if column.null_count == len(column):
+            for digest, count in zip(digests, counts, strict=True):
+                digest.update(_bytes_of_nulls(field.type, count))
+        else:
+            _hash_values(digests, column.combine_chunks(), bounds)
     for digest, own in zip(digests, more, strict=True):
-        for data in own:
-            digest.update(len(data).to_bytes(8, "little") + data)
+        digest.update(b"".join([len(data).to_bytes(8, "little") + data for data in own]))
     return [digest.hexdigest() for digest in digests]
 
 
-def _hash_values(digests: Sequence[hashlib._Hash], values: pa.Array, bounds: np.ndarray) -> None:
+class _Bytes(bytearray):
+    """What a digest would be given."""
+
+    update = bytearray.extend
+
+
+@lru_cache(maxsize=1024)
+def _bytes_of_nulls(kind: Any, count: int) -> bytes:
+    """What so many rows without a value put into a digest."""
+    found = _Bytes()
+    _hash_values([found], pa.nulls(count, kind), np.array([0, count]))
+    return bytes(found)
+
+
+@lru_cache(maxsize=1024)
+def _bytes_of_valid(count: int) -> bytes:
+    """What is put into a digest before so many values of which none is null."""
+    return _bytes_of_validity(np.ones(count, bool))
+
+
+def _bytes_of_validity(is_valid: np.ndarray) -> bytes:
+    return len(is_valid).to_bytes(8, "little") + np.packbits(is_valid).tobytes()
+
+
+def _hash_values(digests: Sequence[_Digest], values: pa.Array, bounds: np.ndarray) -> None:
     """Puts values into digests, those from one bound to the next into one."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    is_valid = values.is_valid().to_numpy(zero_copy_only=False)
     pieces = list(zip(digests, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
+    is_valid = values.is_valid().to_numpy(zero_copy_only=False)
     for digest, first, last in pieces:
-        digest.update((last - first).to_bytes(8, "little") + np.packbits(is_valid[first:last]).tobytes())
+        rows = _bytes_of_validity(is_valid[first:last]) if values.null_count else _bytes_of_valid(last - first)
+        digest.update(rows)
     if pa.types.is_map(values.type):
         offsets = values.offsets.to_numpy()
         _hash_numbers(pieces, np.diff(offsets))
@@ -64,17 +99,17 @@ def _hash_values(digests: Sequence[hashlib._Hash], values: pa.Array, bounds: np.
         values = values.fill_null("" if pa.types.is_string(values.type) else b"")
         _, ends, data = cast(list[Any], values.buffers())
         offsets = np.frombuffer(ends, np.int32)[values.offset : values.offset + len(values) + 1] if ends else _NO_TEXT
-        texts, lengths = memoryview(data) if data else b"", np.diff(offsets)
-        for digest, first, last in pieces:
+        texts, lengths, places = memoryview(data) if data else b"", np.diff(offsets), offsets[bounds].tolist()
+        for (digest, first, last), begin, end in zip(pieces, places[:-1], places[1:], strict=True):
             digest.update(lengths[first:last].tobytes())
-            digest.update(texts[offsets[first] : offsets[last]])
+            digest.update(texts[begin:end])
     else:
         inner = _sums(is_valid)[bounds].tolist()
         numbers = values.drop_null().to_numpy(zero_copy_only=False)
         _hash_numbers(list(zip(digests, inner[:-1], inner[1:], strict=True)), numbers)
 
 
-def _hash_numbers(pieces: Sequence[tuple[hashlib._Hash, int, int]], numbers: np.ndarray) -> None:
+def _hash_numbers(pieces: Sequence[tuple[_Digest, int, int]], numbers: np.ndarray) -> None:
     for digest, first, last in pieces:
         digest.update(numbers[first:last].tobytes())
 

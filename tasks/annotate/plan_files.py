@@ -150,19 +150,20 @@ def write_plan_file(path: Path, plans: Mapping[int, tuple[pa.Table, Footer]]) ->
         plans: Rows and footer by number, at least one; the footers' counts are made anew.
     """
     tables, footers = zip(*(plans[index] for index in sorted(plans)), strict=True)
-    rows = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    rows = pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
     bounds = np.cumsum([0, *(table.num_rows for table in tables)])
-    failed, empty = (np.diff(np.cumsum([0, *flags])[bounds]).tolist() for flags in _flags(rows))
-    common: dict[str, int] = {}
-    each = []
+    failed, empty = (np.diff(np.concatenate([[0], np.cumsum(flags)])[bounds]).tolist() for flags in _flags(rows))
+    common: list[dict[str, Any]] = []
+    each, now = [], utc_now()
     for place, (index, footer) in enumerate(zip(sorted(plans), footers, strict=True)):
         shared = {name: value for name, value in footer.manifest.items() if name not in _HASHES}
         own = {name: footer.manifest[name] for name in _HASHES if name in footer.manifest}
         said = {"config": footer.config, "code_version": footer.code_version, "manifest": shared}
-        text = json.dumps(said | {"created_utc": footer.created_utc or utc_now()}, sort_keys=True)
-        of = common.setdefault(text, len(common))
-        each.append([index, of, tables[place].num_rows, failed[place], empty[place], own])
-    stated = {"common": [json.loads(text) for text in common], "each": each}
+        said["created_utc"] = footer.created_utc or now
+        if said not in common:
+            common.append(said)
+        each.append([index, common.index(said), tables[place].num_rows, failed[place], empty[place], own])
+    stated = {"common": [json.loads(json.dumps(said, sort_keys=True)) for said in common], "each": each}
     whole = replace(footers[-1], shard=path.stem, created_utc="", manifest=stated["common"][-1]["manifest"])
     write_shard(path, rows, whole, stated={_KEY: json.dumps(stated)}, group_ends=_group_ends(bounds))
 

@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,9 @@ from tasks.annotate.plan_files import PlanFile, plan_files
 from tasks.annotate.workspace import Group, ShardRef, Workspace, shard_paths
 
 log = logging.getLogger(__name__)
+
+_PHOTOS_AT_ONCE = 1024
+"""Photos that are looked for together."""
 
 
 class Membership:
@@ -56,10 +59,8 @@ class Membership:
         """Number of the first new shard."""
         # Of a photo that two files claim, the first has it.
         found, first = np.unique(np.frombuffer(hashes, np.uint64), return_index=True)
-        self._hashes = array("Q", found.tobytes())
-        homes = np.frombuffer(shards, np.int32)[first]
-        self._shards = array("i", homes.tobytes())
-        indices, counts = np.unique(homes, return_counts=True)
+        self._hashes, self._shards = found, np.frombuffer(shards, np.int32)[first]
+        indices, counts = np.unique(self._shards, return_counts=True)
         self.missing: dict[int, int] = dict(zip(indices.tolist(), counts.tolist(), strict=True))
         """Photos of each shard that ``cut`` has not come to yet."""
 
@@ -94,7 +95,7 @@ class Membership:
 
     def is_planned(self, shard: ShardRef, footer: Footer) -> bool:
         """Whether the shard has a plan with this footer already."""
-        return self._contents.get(shard.index) == _content(footer)
+        return shard.index in self._contents and self._contents[shard.index] == _content(footer)
 
     def cut(self, photos: Iterable[ImageRecord], size: int) -> Iterator[tuple[int, list[ImageRecord]]]:
         """Puts photos into their shards, new ones into new shards.
@@ -115,9 +116,7 @@ class Membership:
         waiting: dict[int, list[ImageRecord]] = {}
         new: list[ImageRecord] = []
         index = self.next_index
-        for group, own in _by_group(photos):
-            known = [shard for photo in own if (shard := self._shard_of(photo.image_id)) is not None]
-            home = known[0] if known else None if group is None else self._groups.get(_hash(group))
+        for home, known, own in self._at_home(photos):
             if home is None:
                 new += own
                 if len(new) >= size:
@@ -134,37 +133,47 @@ class Membership:
         if new:
             yield index, new
 
-    def _shard_of(self, image_id: str) -> int | None:
-        if not self._hashes:
-            return None
-        wanted = _hash(image_id)
-        at = bisect_left(self._hashes, wanted)
-        return self._shards[at] if at < len(self._hashes) and self._hashes[at] == wanted else None
+    def _at_home(
+        self, photos: Iterable[ImageRecord]
+    ) -> Iterator[tuple[int | None, Sequence[int], Sequence[ImageRecord]]]:
+        """Photos that belong together, most of them alone: the shard that they go to, if there is one, and of those
+        that are in shards already the numbers of these."""
+        for group, own in _by_group(photos):
+            homes = self._shards_of(own)
+            if group is None:
+                for photo, home in zip(own, homes, strict=True):
+                    yield home, () if home is None else (home,), (photo,)
+            else:
+                known = [home for home in homes if home is not None]
+                yield known[0] if known else self._groups.get(_hash(group)), known, own
+
+    def _shards_of(self, photos: Sequence[ImageRecord]) -> list[int | None]:
+        """The shard that each photo is in already."""
+        if not len(self._hashes):
+            return [None] * len(photos)
+        wanted = np.array([_hash(photo.image_id) for photo in photos], np.uint64)
+        at = np.minimum(np.searchsorted(self._hashes, wanted), len(self._hashes) - 1)
+        is_known = self._hashes[at] == wanted
+        return [home if known else None for home, known in zip(self._shards[at].tolist(), is_known, strict=True)]
 
 
 def _by_group(photos: Iterable[ImageRecord]) -> Iterator[tuple[str | None, list[ImageRecord]]]:
-    """Groups with their photos, and every other photo by itself; raises ValueError for photos between those of one."""
+    """Groups with their photos, and those that stand alone, some at a time; raises ValueError for photos between those
+    of a group."""
     seen: set[int] = set()
-    group, own = None, []
-    for photo in photos:
-        name = None if photo.place is None else photo.place.group
-        if own and name != group:
-            yield group, own
-            own = []
+    for name, run in groupby(photos, lambda photo: None if photo.place is None else photo.place.group):
         if name is None:
-            yield None, [photo]
+            while own := list(islice(run, _PHOTOS_AT_ONCE)):
+                yield None, own
             continue
-        if not own:
-            if (number := _hash(name)) in seen:
-                raise ValueError(
-                    f"group {name!r}: its photos do not follow each other, {photo.image_id!r} comes after those of "
-                    "another; list all photos of a group in turn"
-                )
-            seen.add(number)
-        group = name
-        own.append(photo)
-    if own:
-        yield group, own
+        own = list(run)
+        if (number := _hash(name)) in seen:
+            raise ValueError(
+                f"group {name!r}: its photos do not follow each other, {own[0].image_id!r} comes after those of "
+                "another; list all photos of a group in turn"
+            )
+        seen.add(number)
+        yield name, own
 
 
 def _hash(image_id: str) -> int:

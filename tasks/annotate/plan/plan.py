@@ -163,8 +163,9 @@ def plan_dataset(
         for index, own in members.cut(listing.photos, config.run.images_per_shard)
     )
     for plan in shard_plans(cut, manifest, listing.images):
-        own = _unseen_of(plan, manifest, listing.images, workspace, members)
-        writer.add(plan.shard.index, None if own or members.is_planned(plan.shard, plan.footer) else plan)
+        is_same = members.is_planned(plan.shard, plan.footer)
+        own = [] if is_same else _unseen_of(plan, manifest, listing.images, workspace, members)
+        writer.add(plan.shard.index, None if own or is_same else plan)
         unseen += own
     planned = writer.finish()
     if manifest.boxes == "manifest" and inventory.empty:
@@ -230,7 +231,7 @@ def _unseen_of(
         ValueError: So it is with photos of a shard that has labels, but no plan.
     """
     shard = plan.shard
-    if members.is_planned(shard, plan.footer):
+    if shard.index not in members.known:
         return []
     labels = workspace.step_path("refine", shard)
     has_plan = shard.index in members.planned
@@ -249,4 +250,4 @@ def _unseen(records: Sequence[ImageRecord], images: ImageSource) -> list[ImageEr
 
 def with_rows(photos: Iterable[ImageRecord], manifest: Manifest) -> Iterator[ImageRecord]:
     """The photos that get a row: all, or those with an annotated person, where the data set says who is in them."""
-    return (photo for photo in photos if photo.people or manifest.boxes == "detector")
+    return iter(photos) if manifest.boxes == "detector" else (photo for photo in photos if photo.people)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.columns import Values, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.group_columns import MOST_LENS_COEFFICIENTS, NUM_LENS_COEFFICIENTS, place_columns
-from datasets_manifest.schema.labels import BoxSource, Status, make_sample_id
+from datasets_manifest.schema.labels import BoxSource, Status, make_sample_ids
 from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
 from datasets_manifest.schema.table_hash import table_hashes
 from datasets_manifest.schema.trusted import TRUSTED_PARTS
@@ -27,6 +30,7 @@ from tasks.version import code_version
 
 log = logging.getLogger(__name__)
 
+_schema = cache(plan_schema)
 _UNKNOWN = PersonRecord(index=PERSON_UNKNOWN)
 """Stands for whoever is in a photo."""
 _LATER_COLUMNS = [
@@ -60,7 +64,7 @@ def plan_footers(
         manifest: Of their data set.
         images: Its photos.
     """
-    photos = [_photo_bytes(own, images) for own in records]
+    photos = _photo_bytes(records, images)
     hashes = {"inputs_hash": table_hashes(table, counts, photos)}
     if "mask" in table.column_names:  # Masks are for the refinement alone.
         hashes["unmasked_hash"] = table_hashes(table.drop_columns("mask"), counts, photos)
@@ -69,40 +73,42 @@ def plan_footers(
         later = [name for name in table.column_names if name in _LATER_COLUMNS or name.startswith("truth_3d")]
         hashes["parts_hash"] = table_hashes(table.drop_columns(later), counts, photos)
     config, stated = {"step": "plan", "manifest": manifest.hash}, manifest.footer
+    common = Footer(config=config, code_version=code_version(), manifest=stated, shard="")
+    footers = []
+    for k, shard in enumerate(shards):
+        own = {name: of_each[k] for name, of_each in hashes.items()}
+        footers.append(replace(common, manifest={**stated, **own}, shard=f"{shard.index:05d}"))
+        vars(footers[-1])["config_hash"] = common.config_hash  # Of one config, whose hash is made once.
+    return footers
+
+
+def _photo_bytes(records: Sequence[Sequence[ImageRecord]], images: ImageSource) -> list[list[bytes]]:
+    """What hashes say of the photos of each shard: their paths, and the state of their files."""
+    files = chain.from_iterable(_file_state(record, images) for own in records for record in own)
+    states = np.split(np.fromiter(files, np.int64), 2 * np.cumsum([len(own) for own in records[:-1]], dtype=np.int64))
     return [
-        Footer(
-            config=config,
-            code_version=code_version(),
-            manifest={**stated, **{name: own[k] for name, own in hashes.items()}},
-            shard=f"{shard.index:05d}",
-        )
-        for k, shard in enumerate(shards)
+        [*[record.path.encode() for record in own], state.tobytes()] for own, state in zip(records, states, strict=True)
     ]
-
-
-def _photo_bytes(records: Sequence[ImageRecord], images: ImageSource) -> list[bytes]:
-    """What a hash says of photos: their paths, and the state of their files."""
-    files = np.array([_file_state(record, images) for record in records], np.int64)
-    return [*(record.path.encode() for record in records), files.tobytes()]
 
 
 def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
     """A row for every annotated person of some photos, or one a photo whose people are still to be found."""
-    is_unknown = manifest.boxes == "detector"
-    rows = [(record, person) for record in records for person in ([_UNKNOWN] if is_unknown else record.people)]
-    photos, people = [record for record, _ in rows], [person for _, person in rows]
+    if manifest.boxes == "detector":
+        photos, people = records, [_UNKNOWN] * len(records)
+    else:
+        photos = [record for record in records for _ in record.people]
+        people = [person for record in records for person in record.people]
+    numbers, names = [person.index for person in people], [photo.image_id for photo in photos]
     columns: dict[str, Values] = {
-        "sample_id": [
-            make_sample_id(manifest.id, manifest.split, photo.image_id, max(person.index, 0)) for photo, person in rows
-        ],
-        "dataset": [manifest.id] * len(rows),
-        "split": [manifest.split] * len(rows),
+        "sample_id": make_sample_ids(manifest.id, manifest.split, names, np.maximum(numbers, 0).tolist()),
+        "dataset": [manifest.id] * len(photos),
+        "split": [manifest.split] * len(photos),
         "image": [photo.path for photo in photos],
         "image_width": [photo.width for photo in photos],
         "image_height": [photo.height for photo in photos],
         "focal_px": [photo.focal_px for photo in photos],
         "principal_px": [photo.principal_px for photo in photos],
-        "person": [person.index for person in people],
+        "person": numbers,
         "status": [Status.OK if person.error_code is None else Status.FAILED for person in people],
         "error_code": [person.error_code for person in people],
         "error_detail": [person.error_detail for person in people],
@@ -111,25 +117,24 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
         "keypoints_2d": [person.keypoints for person in people],
         **pack_arrays([person.truth or None for person in people], "truth"),
     }
-    in_groups = any(photo.place is not None for photo in photos)
-    has_most = any(photo.lens is not None and len(photo.lens.coefficients) > NUM_LENS_COEFFICIENTS for photo in photos)
+    places, lenses = [photo.place for photo in photos], [photo.lens for photo in photos]
+    in_groups, has_lenses = any(places), any(lenses)
+    has_most = has_lenses and any(lens and len(lens.coefficients) > NUM_LENS_COEFFICIENTS for lens in lenses)
     num_coefficients = MOST_LENS_COEFFICIENTS if has_most else NUM_LENS_COEFFICIENTS
     if in_groups:
-        places = [photo.place for photo in photos]
         columns |= {
             field.name: [None if place is None else getattr(place, field.name) for place in places]
             for field in place_columns()
         }
         columns["track"] = [person.track for person in people]
-    if in_groups or any(photo.lens is not None for photo in photos):
-        lenses = [photo.lens for photo in photos]
+    if in_groups or has_lenses:
         columns["lens_model"] = [lens and lens.model for lens in lenses]
         columns["lens_coefficients"] = [
             lens and np.pad(lens.coefficients, (0, num_coefficients - len(lens.coefficients))) for lens in lenses
         ]
         columns["focal_xy_px"] = [lens and lens.focal_xy_px for lens in lenses]
     columns |= _optional_columns(people, columns["sample_id"], manifest)
-    schema = plan_schema(in_groups=in_groups, optional=columns.keys(), num_coefficients=num_coefficients)
+    schema = _schema(in_groups=in_groups, optional=frozenset(columns), num_coefficients=num_coefficients)
     return table_from_columns(columns, schema)
 
 
@@ -140,9 +145,9 @@ def _optional_columns(
     columns: dict[str, Values] = {}
     if any(person.other_points for person in people):
         columns |= pack_arrays([person.other_points or None for person in people], "other_points")
-    if any(person.truth_3d is not None for person in people):
-        columns |= pack_truth_3d([person.truth_3d for person in people])
-    if any(person.mask is not None for person in people):
+    if any(truth := [person.truth_3d for person in people]):
+        columns |= pack_truth_3d(truth)
+    if any(person.mask for person in people):
         columns["mask"] = [
             _mask_value(person.mask, sample_id) for person, sample_id in zip(people, sample_ids, strict=True)
         ]

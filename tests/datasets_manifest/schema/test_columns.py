@@ -8,7 +8,7 @@ from datasets_manifest.schema.columns import Columns, joined, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
 from datasets_manifest.schema.fields import fixed_length
 from datasets_manifest.schema.labels import LABEL_SCHEMA
-from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PLAN_SCHEMA
+from datasets_manifest.schema.part_files import KEYPOINTS_SCHEMA, PART_SCHEMAS, PLAN_SCHEMA
 from datasets_manifest.schema.table_hash import table_hash, table_hashes
 
 COUNT = 5
@@ -161,6 +161,27 @@ def test_hashes_of_pieces_are_those_of_the_pieces_alone(counts):
         alone.append(table_hash(piece, own))
         first += count
     assert table_hashes(table, counts, more) == alone
+
+
+def value_of(kind):
+    """Some value of a type."""
+    if pa.types.is_struct(kind):
+        return {part.name: value_of(part.type) for part in kind}
+    if pa.types.is_map(kind):
+        return [("k", value_of(kind.item_type))]
+    if pa.types.is_list(kind):
+        return [value_of(kind.value_type)]
+    others = {pa.string(): "a", pa.binary(): b"a", pa.bool_(): True}
+    return others.get(kind.value_type if pa.types.is_dictionary(kind) else kind, 1)
+
+
+@pytest.mark.parametrize("field", PART_SCHEMAS["plan"], ids=lambda field: field.name)
+def test_rows_without_a_value_have_the_hash_that_they_have_beside_one(field):
+    schema = pa.schema([pa.field(field.name, field.type)])
+    mixed = pa.table([pa.array([None] * 9 + [value_of(field.type)], field.type)], schema=schema)
+    nulls = pa.table([pa.nulls(9, field.type)], schema=schema)
+    assert table_hashes(mixed, [9, 1], [[], []])[0] == table_hash(nulls)
+    assert table_hashes(nulls, [2, 0, 7], [[], [], []]) == [table_hash(nulls.slice(0, count)) for count in (2, 0, 7)]
 
 
 def test_the_hash_of_a_table_is_that_of_before():

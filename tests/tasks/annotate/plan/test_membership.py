@@ -192,3 +192,20 @@ def test_photos_between_those_of_a_group_are_refused():
     photos = [ImageRecord(image_id=name, path=name, place=place_of(name)) for name in ("a::0", "b::0", "a::1")]
     with pytest.raises(ValueError, match="group 'a': its photos do not follow each other, 'a::1' comes after"):
         list(membership._by_group(photos))
+
+
+def test_photos_that_are_looked_for_together_go_where_they_would_one_by_one(planned, monkeypatch):
+    names = [*MANY[:90], *frames("a.mp4", 5), *MANY[90:100], *frames("b.mp4", 9)]
+    planned([*names[:40], *names[60:95], *names[100:110]], size=7)
+    photos = [ImageRecord(image_id=name, path=name, place=place_of(name)) for name in names]
+
+    def cut(at_once):
+        monkeypatch.setattr(membership, "_PHOTOS_AT_ONCE", at_once)
+        members = membership.Membership(planned.workspace, ("many", "all"))
+        return [(index, [photo.image_id for photo in own]) for index, own in members.cut(photos, 7)], members.missing
+
+    assert cut(1) == cut(3) == cut(1024)
+    homes = {name: index for index, own in cut(1024)[0] for name in own}
+    planned(names, size=7)
+    shards = [shard.index for shard in planned_shards(planned.workspace)]
+    assert homes == {name: index for index in shards for name in names_of(planned.workspace, index)}

@@ -24,8 +24,8 @@ from datasets_manifest.schema.truth_3d import Truth3d, truth_3d_of
 from datasets_manifest.shards.footer import Footer
 from datasets_manifest.shards.shard import read_shard
 from datasets_manifest.shards.store import write_shard
+from tasks.annotate.plan import membership, shard_plans
 from tasks.annotate.plan import plan as planning
-from tasks.annotate.plan import shard_plans
 from tasks.annotate.plan.plan_rows import plan_footer, plan_table
 from tasks.annotate.plan_files import planned_footers, planned_shards
 from tasks.annotate.settings import AnnotateConfig, RunConfig
@@ -116,7 +116,8 @@ def test_another_size_is_for_new_shards_alone(project):
 
 
 def test_no_more_photos_are_listed_than_the_shards_in_work_need(project, monkeypatch):
-    monkeypatch.setattr(shard_plans, "_PHOTOS_AT_ONCE", 1)  # Else some thousand photos are made into shards together.
+    for module in (membership, shard_plans):  # Else some thousand photos are made into shards together.
+        monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 1)
     planned, _, _ = project
     listed, seen = [], []
     whole = planning.open_adapter
