@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,9 @@ from flows.run.shard_task import annotate_shard
 from tasks.annotate.settings import RunConfig
 from tasks.annotate.steps.job import ShardJob
 from tasks.estimators import Slot
+
+_CONNECT_S = 10.0
+"""Time that a machine has to answer."""
 
 
 class DaskRunner:
@@ -125,7 +129,8 @@ class _RayHandle:
 
     def result(self) -> Summaries:
         try:
-            return self._ray.get(self._reference)
+            # Not ``ray.get``, which goes on waiting when a signal ends what waits: it knows only Ctrl-C.
+            return self._reference.future().result()
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from None  # Ray's own one has the trace as its text.
 
@@ -143,12 +148,14 @@ def ray_runner(config: RunConfig, slot: Slot | None = None) -> Iterator[ShardRun
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # A busy machine takes longer than Ray would wait.
     stops = signal.getsignal(signal.SIGTERM)
     try:
+        _look_for(config.address)
         ray.init(config.address, log_to_driver=False, logging_level="error", **where)
         with suppress(ValueError):  # In the main thread Ray has put its own way to end in the place of the command's.
             signal.signal(signal.SIGTERM, stops)
     except Exception as error:  # Ray raises the bare class too.
         what = "no Ray cluster could be started here" if config.address is None else f"no Ray at {config.address}"
-        raise ValueError(f"run.address: {what} ({str(error).splitlines()[0]})") from error
+        why = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"run.address: {what} ({why})") from error
     try:
         try:
             runner = RayRunner(ray, config, slot)
@@ -157,6 +164,13 @@ def ray_runner(config: RunConfig, slot: Slot | None = None) -> Iterator[ShardRun
         yield runner
     finally:
         ray.shutdown()
+
+
+def _look_for(address: str | None) -> None:
+    """Raises OSError if nobody listens at an address of a machine, for which Ray would wait for minutes."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def _extra(module: str, extra: str) -> Any:

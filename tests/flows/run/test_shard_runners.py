@@ -257,7 +257,8 @@ input()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runner", [DASK, RAY])
-def test_a_cluster_that_runs_already_is_used_and_left_running(project, runner):
+def test_a_cluster_that_runs_already_is_used_and_left_running(project, runner, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as docs/scale_out.md asks for
     program = project.folder / "cluster.py"
     program.write_text(CLUSTERS[runner])
     cluster = subprocess.Popen(
@@ -268,10 +269,16 @@ def test_a_cluster_that_runs_already_is_used_and_left_running(project, runner):
         assert cluster.stdout is not None
         address = cluster.stdout.readline().strip()
         for _ in range(2):
-            code, said = annotate(project, runner, "--set", f"run.address={address}")
-            assert (code, len(project.labels())) == (0, PHOTOS), said
-            own = {pid for pid, _ in project.begun}
-            assert own <= {child.pid for child in psutil.Process(cluster.pid).children(recursive=True)}
+            run = project.start(
+                "annotate", "--local", "--set", f"run.task_runner={runner}", "--set", f"run.address={address}"
+            )
+            workers = set()
+            while run.poll() is None:  # Ray ends those of a run with it.
+                workers |= {child.pid for child in psutil.Process(cluster.pid).children(recursive=True)}
+                time.sleep(0.05)
+            said = "".join(run.communicate())
+            assert (run.returncode, len(project.labels())) == (0, PHOTOS), said
+            assert {pid for pid, _ in project.begun} <= workers
             project.clear()
     finally:
         cluster.communicate("\n", timeout=60)
