@@ -138,12 +138,16 @@ def shard_folders(root: Place | str) -> Iterator[tuple[str, Sequence[os.DirEntry
             yield folder, list(own)
         return
     entries = sorted(os.scandir(place), key=attrgetter("name")) if place.is_dir() else []
-    shown = [entry for entry in entries if not entry.name.startswith(".")]
-    folders = [entry for entry in shown if entry.is_dir(follow_symlinks=False)]
-    files = [entry for entry in shown if entry.name.endswith(".parquet") and not entry.is_dir(follow_symlinks=False)]
+    folders, files = list[os.DirEntry[str]](), list[os.DirEntry[str]]()
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            folders.append(entry)
+        elif entry.name.endswith(".parquet") and not entry.name.startswith("."):
+            files.append(entry)
     yield str(place), files
     for entry in folders:
-        yield from shard_folders(entry.path)
+        if not entry.name.startswith("."):
+            yield from shard_folders(entry.path)
 
 
 def read_snapshot(
