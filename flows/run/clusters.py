@@ -170,7 +170,7 @@ def _look_for(address: str | None) -> None:
     """Raises OSError if nobody listens at an address of a machine, for which Ray would wait for minutes."""
     host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
 
 
 def _extra(module: str, extra: str) -> Any:
