@@ -1,5 +1,6 @@
 """Both loaders of the benchmark give the same people, and the program prints its table."""
 
+import pytest
 import torch
 
 from benchmarks.data_loading import PlainDataset, main, write_people
@@ -11,6 +12,7 @@ from model.regressor.flip import CoefficientMirror
 from tasks.training.regressor.dataset import RegressorDataset
 
 
+@pytest.mark.long
 def test_both_loaders_give_the_same_people(tmp_path):
     mirror = CoefficientMirror.of(load_open_body(), DEFAULT_SIZE)
     config = RegressorConfig(crop_px=64, side_px=8)

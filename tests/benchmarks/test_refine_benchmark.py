@@ -108,6 +108,7 @@ def test_the_tracker_moves_no_unknown_further_than_its_rate_times_the_steps(benc
     assert 0 < (end.transl_m - start.transl_m).abs().max() < slack * steps * 5e-3 * (1 + 0.01 * 15)
 
 
+@pytest.mark.long
 def test_the_dense_mesh_is_the_body(bench: Bench, trial: Trial) -> None:
     dense, lean = bench.dense.forward(trial.start), bench.lean.forward(trial.start)
     torch.testing.assert_close(dense.vertices, lean.vertices, atol=1e-5, rtol=0)
@@ -153,6 +154,7 @@ def test_tuned_adamw_lowers_the_cost(bench: Bench, trial: Trial) -> None:
     assert bool((outcome.cost < 0.5 * Objective(trial).final_cost(trial.start)).all())
 
 
+@pytest.mark.long
 def test_adamw_takes_the_same_way_through_the_mesh_and_the_sparse_points(bench: Bench, trial: Trial) -> None:
     schedule = adamw.Schedule(steps=5, rates=adamw.TRACKER_RATES)
     ends = []

@@ -85,6 +85,7 @@ def test_distance_and_head_scale_never_step_together() -> None:
     assert [(depth in part.columns, scale in part.columns) for part in parts] == [(True, False)] * 2 + [(False, True)]
 
 
+@pytest.mark.long
 def test_pixels_that_are_not_known_to_show_the_person_have_no_weight(
     trial: Trial, head: PicturePart, term: PictureTerm
 ) -> None:

@@ -88,10 +88,12 @@ def test_good_parts_are_held_to_nothing_new(people: SyntheticPeople, refined: Re
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("hand on one pixel", "half of its points within 0 mm of their middle, needed 16 mm"),
+        pytest.param(
+            "hand on one pixel", "half of its points within 0 mm of their middle, needed 16 mm", marks=pytest.mark.long
+        ),
         ("the other hand's points", "standard deviations from its estimate, allowed 1.2"),
-        ("face 2.2 times as large", "standard deviations from 1, allowed 3"),
-        ("somebody else's legs", "hips, knees or shoulders missed, and turned"),
+        pytest.param("face 2.2 times as large", "standard deviations from 1, allowed 3", marks=pytest.mark.long),
+        pytest.param("somebody else's legs", "hips, knees or shoulders missed, and turned", marks=pytest.mark.long),
     ],
 )
 def test_what_is_implausible_says_why(changed: Callable[[str], RefineResult], name: str, said: str) -> None:
@@ -101,6 +103,7 @@ def test_what_is_implausible_says_why(changed: Callable[[str], RefineResult], na
     assert [sentence for sentence in sentences if said in sentence]
 
 
+@pytest.mark.long
 def test_a_body_that_no_person_has_makes_nothing_valid(open_body: SparseBody, people: SyntheticPeople) -> None:
     coarse = replace(people.coarse, betas=torch.full_like(people.coarse.betas, 1e4))
     assert not refine(open_body, people.observations, coarse, people.camera).part_valid.any()
@@ -147,6 +150,7 @@ def test_a_stated_position_that_shows_the_person_is_kept(open_body: SparseBody) 
     assert (result.parameters.known("transl_m") - people.coarse.transl_m).abs().max() < 1e-4
 
 
+@pytest.mark.long
 def test_one_absurd_keypoint_is_a_missing_one(
     open_body: SparseBody, people: SyntheticPeople, refined: RefineResult
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_perfect_fit_scores_high(open_body_f64: SparseBody) -> None:
     assert result.expected_error_mm.max() < 10
 
 
+@pytest.mark.long
 def test_the_expected_error_grows_with_the_noise(open_body_f64: SparseBody) -> None:
     means = []
     for noise in (0.5, 2.0, 8.0):

@@ -256,7 +256,9 @@ def test_a_single_point_says_nothing(open_body: SparseBody, people: SyntheticPeo
     assert (two.point_precision > 0).sum(1).tolist() == [2] * COUNT
 
 
-@pytest.mark.parametrize("degenerate", ["one spot", "a mirror", "millimetres"])
+@pytest.mark.parametrize(
+    "degenerate", ["a mirror", *(pytest.param(name, marks=pytest.mark.long) for name in ("one spot", "millimetres"))]
+)
 def test_points_of_nobody_leave_what_the_image_says(
     open_body: SparseBody, people: SyntheticPeople, alone: RefineResult, degenerate: str
 ) -> None:

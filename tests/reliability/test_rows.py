@@ -88,9 +88,9 @@ class UnluckyKeypoints(StubKeypoints):
     "error",
     [
         RuntimeError("CUDA error: out of memory"),
-        MemoryError(),
-        ImportError("libcudnn.so.9: cannot open shared object file"),
-        AssertionError("a bug"),
+        pytest.param(MemoryError(), marks=pytest.mark.long),
+        pytest.param(ImportError("libcudnn.so.9: cannot open shared object file"), marks=pytest.mark.long),
+        pytest.param(AssertionError("a bug"), marks=pytest.mark.long),
         OSError(5, "Input/output error"),
     ],
     ids=lambda error: type(error).__name__,

@@ -86,7 +86,9 @@ CLIPS = {
 }
 
 
-@pytest.mark.parametrize("kind", CLIPS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.long] if place % 3 else []) for place, kind in enumerate(CLIPS)]
+)
 def test_any_frame_has_the_pixels_that_reading_from_the_beginning_gives(kind, tmp_path):
     name, how = CLIPS[kind]
     path = write_clip(tmp_path / name, 40, **how)

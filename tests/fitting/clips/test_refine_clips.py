@@ -160,6 +160,7 @@ def test_gaps_are_bridged_and_not_said_to_be_seen(open_body: SparseBody, gap: tu
     assert (result.people.uncertainty.mpjpe_mm[GAP] > result.people.uncertainty.mpjpe_mm[:3].mean()).all()
 
 
+@pytest.mark.long
 def test_a_hand_that_is_hidden_for_a_while_is_near_what_it_was(
     open_body: SparseBody, gap: tuple[ClipPeople, ClipResult]
 ) -> None:

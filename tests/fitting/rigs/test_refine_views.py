@@ -113,6 +113,7 @@ def test_the_laws_of_a_rig(open_body_f64: SparseBody) -> None:
     assert same_person(take_rows(fitted(open_body_f64, hidden).people, seeing), two, 1e-6)
 
 
+@pytest.mark.long
 def test_a_view_of_another_person_is_dropped_and_told(open_body: SparseBody, people: RigPeople) -> None:
     wrong = torch.arange(PEOPLE * VIEWS) % VIEWS == 1
     mixed = other_person(people, VIEWS, 1)
@@ -166,11 +167,11 @@ def unknown(rig: Rig) -> Rig:
     ("broken", "words"),
     [
         (in_millimetres, "times as long as people's: extrinsics are in metres"),
-        (from_camera_to_world, "not from world to camera"),
-        (mirrored, "is a mirror"),
-        (of_opengl, "not from world to camera"),
+        pytest.param(from_camera_to_world, "not from world to camera", marks=pytest.mark.long),
+        pytest.param(mirrored, "is a mirror", marks=pytest.mark.long),
+        pytest.param(of_opengl, "not from world to camera", marks=pytest.mark.long),
         (one_after_the_other, "ms from the other views of its moment"),
-        (unknown, "not finite"),
+        pytest.param(unknown, "not finite", marks=pytest.mark.long),
     ],
 )
 def test_a_wrong_rig_is_told_and_gives_the_single_view_results(

@@ -18,6 +18,7 @@ def run(tmp_path, monkeypatch, *words, section="renderer", settings=SMALL):
     return CliRunner().invoke(app, ["finetune-renderer", "--local", *words])
 
 
+@pytest.mark.long
 def test_the_outcome_is_a_sentence_and_the_files_lie_beside_the_settings(tmp_path, monkeypatch):
     answer = run(tmp_path, monkeypatch, "--set", "directions=2")
     assert answer.exit_code == 0, answer.stderr

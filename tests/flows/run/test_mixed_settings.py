@@ -73,6 +73,7 @@ def test_a_step_refuses_files_that_another_run_put_there_meanwhile(rendered, pla
     pd.testing.assert_frame_equal(pd.read_parquet(places["output__labels"]), alone)
 
 
+@pytest.mark.long
 def test_what_lies_beside_the_labels_of_a_run_makes_it_no_failure(rendered, tmp_path, caplog):
     places = own_results(rendered, tmp_path, annotated=True)
     labels = Path(places["output__labels"])

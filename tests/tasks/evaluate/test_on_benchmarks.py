@@ -63,6 +63,7 @@ def test_everybody_s_errors_are_kept_with_what_they_are_of(result):
     assert all(len(own["dataset"]["data_sha256"]) == 64 for own in stated)
 
 
+@pytest.mark.long
 def test_the_best_and_the_worst_are_drawn(result):
     names = sorted(path.name for path in (result[0] / REPORT / ID).iterdir())
     kinds = [name.rpartition("_")[2].split("-", 1)[1] for name in names]

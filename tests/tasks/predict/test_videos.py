@@ -121,6 +121,7 @@ def test_a_cut_ends_tracks_and_smoothing(rows_of):
     assert np.abs(before[0] - after[0]).max() > 1e-3
 
 
+@pytest.mark.long
 def test_a_video_of_one_frame_is_one_row_and_a_film_of_one_frame(rows_of, folder):
     (row,) = rows_of["one.mp4"].to_dict("records")
     assert (row["frame"], row["time_s"], row["track"], row["status"]) == (0, 0.0, 0, "ok")

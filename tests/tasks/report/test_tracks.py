@@ -144,6 +144,7 @@ def test_the_same_people_lie_on_each_other_in_the_world(labels, ehm):
     assert [picture.shape for picture in draw_world(moment, ehm, 48)] == [(48, 48, 3)] * 2
 
 
+@pytest.mark.long
 def test_the_page_has_a_section_of_tracks(tmp_path, ehm, statistics, labels):
     grey = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
     page = write_report(statistics, lambda *_: grey, ehm, tmp_path / "index.html").path.read_text()

@@ -84,6 +84,7 @@ def test_truth_is_what_each_camera_sees(clip, rig, ehm):
             np.testing.assert_allclose(pixels, truth["keypoints_2d"][row, :, :2], atol=0.02)
 
 
+@pytest.mark.long
 def test_the_same_person_before_cameras_that_stand_still(clip, rig):
     for truth in (clip, rig):
         people = pd.DataFrame({"group": truth["group"], "track": truth["track"]})

@@ -72,6 +72,7 @@ def passes(label, book, query):
     return all(checks) if checks else is_reviewed
 
 
+@pytest.mark.long
 def test_a_filter_chooses_whom_the_pages_show_so(tmp_path, books):
     view = opened(tmp_path)
     for text in QUERIES:

@@ -175,7 +175,7 @@ def test_overlapped_people_lose_their_bodies_and_keep_faces_and_hands(finder):
     assert all(detail is not None for person in both.limb_details for detail in person)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 16])
+@pytest.mark.parametrize("batch_size", [2, *(pytest.param(size, marks=pytest.mark.long) for size in (1, 16))])
 def test_a_batch_of_photos_gives_what_each_gives_alone(dots, finder, batch_size):
     rng = np.random.default_rng(1)
     images, boxes = [], []

@@ -70,6 +70,7 @@ def labels_of(one):
     return [entry.path.rpartition("/")[2] for entry in listed(one.workspace.labels)]
 
 
+@pytest.mark.long
 def test_who_comes_later_cuts_as_the_first_did_and_takes_no_label_away(machine):
     one, two = machine("one"), machine("two")
     cut = one.plan()

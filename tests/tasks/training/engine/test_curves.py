@@ -71,6 +71,7 @@ def test_what_is_not_finite_is_named() -> None:
     assert non_finite({"a": 1.0, "b": float("inf"), "c": float("nan")}) == ["b", "c"]
 
 
+@pytest.mark.long
 def test_the_plot_is_a_picture_with_and_without_evaluations() -> None:
     rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}]
     held = [{"step": 2, "pa_mpjpe_mm": 90.0, "mean_pose_pa_mpjpe_mm": 100.0}]

@@ -158,6 +158,7 @@ def test_files_that_are_not_there_are_one_sentence(photos):
         open_plan(dataclasses.replace(SMALL, start="gone.safetensors", datasets=(photos,)))
 
 
+@pytest.mark.long
 def test_nobody_with_a_mask_is_one_sentence(photos, learnt, tmp_path):
     empty = tmp_path / "masks"
     empty.mkdir()
