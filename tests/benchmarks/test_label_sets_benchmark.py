@@ -5,7 +5,7 @@ import pytest
 from benchmarks.label_sets import COMMANDS, main
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_program_prints_its_table(capsys):
     rows = main(["--people", "3"])
     assert [row["command"] for row in rows] == list(COMMANDS)

@@ -11,6 +11,7 @@ from tasks.evaluate.open_people import head_row
 pytestmark = pytest.mark.long
 
 
+@pytest.mark.slow
 def test_starts_labels_and_checkpoints_have_a_row_each_of_one_hash(tmp_path, capsys):
     (tmp_path / "net.safetensors").write_bytes(checkpoint())
     checkpoint_file = str(tmp_path / "net.safetensors")

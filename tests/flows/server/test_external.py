@@ -106,7 +106,7 @@ def test_runs_of_others_do_not_hide_ours_from_being_crashed(monkeypatch):
     assert asked[0].state is not None
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_second_folder_works_for_the_server_of_the_first(tmp_path):
     one, root, said = make_project(tmp_path / "first"), make_project(tmp_path / "second"), []
