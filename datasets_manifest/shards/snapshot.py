@@ -53,7 +53,7 @@ class GroupSnapshot:
 
     @property
     def num_shards(self) -> int:
-        """Files that can be read."""
+        """Those that can be read; a file whose name is no number is one."""
         return sum(num for num, _ in self.settings.values())
 
 
@@ -72,7 +72,7 @@ class Snapshot:
 
     @property
     def num_shards(self) -> int:
-        """Files that can be read."""
+        """Those that can be read."""
         return sum(group.num_shards for group in self.groups.values())
 
     @property
@@ -198,11 +198,11 @@ def read_snapshot(
             elif journal is not None:
                 journal.add(key, state, entry)
         own = snapshot.groups[group]
-        own.shards |= shard_numbers(path)
+        own.shards |= (numbers := shard_numbers(path))
         own.count += entry.count
         own.failures.update(failure["code"] for failure in entry.failures)
         num, first = own.settings.get(entry.config_hash, (0, path))
-        own.settings[entry.config_hash] = num + 1, first
+        own.settings[entry.config_hash] = num + max(len(numbers), 1), first
         ids += entry.ids
     for sentence, first, again in _repeated(snapshot.root, ids):
         snapshot.add_fault(sentence, first, again)

@@ -68,7 +68,7 @@ def test_a_photo_that_changes_changes_one_file(project):
 
 def test_commands_that_look_at_labels(project, tmp_path):
     code, said = pear("verify")
-    assert (code, "5 photos: 5 people" in said) == (0, True), said
+    assert (code, "near/all: 5 shards, 5 photos: 5 people" in said) == (0, True), said
     (project.parent / "work/parts/refine/near/all/00004.parquet").unlink()
     code, said = pear("status")
     assert "4 of 5 shards" in said, said

@@ -117,6 +117,17 @@ def test_damage_that_leaves_size_and_time_is_found_by_a_deep_look(workspace):
     assert "00001.parquet" in verified(workspace, deep=True).fault
 
 
+def test_labels_that_cannot_be_read_are_no_missing_ones(workspace):
+    """What is to be done stands in the fault."""
+    overwrite(labels_of(workspace, 1), b"PAR1" + labels_of(workspace, 1).read_bytes()[4:-40])
+    labels_of(workspace, 2).unlink()
+    found = verified(workspace)
+    assert "00001.parquet" in found.fault
+    assert "delete it and run again" in found.fault
+    (gap,) = found.gaps
+    assert gap.startswith(f"1 of {len(SHARDS)} planned shards of demo/all has no labels (00002)")
+
+
 def test_a_deep_look_says_where_a_file_is_not_what_was_entered(workspace):
     path, journal = labels_of(workspace, 1), open_journal(workspace)
     verified(workspace)
