@@ -95,11 +95,6 @@ class Shard:
         """Columns as the file has them, whatever its version."""
         return self._file.schema_arrow.remove_metadata()
 
-    @property
-    def _layout(self) -> str:
-        """Names, nesting and types of all columns: the schema of Parquet as text, below a line on the object."""
-        return str(self._file.schema).partition("\n")[2]
-
     def table(
         self, schema: pa.Schema, names: Sequence[str] | None = None, groups: Sequence[int] | None = None
     ) -> pa.Table:
@@ -120,10 +115,9 @@ class Shard:
         wanted = schema.names if names is None else list(names)
         is_current = self.footer.schema_version == SCHEMA_VERSION
         known = _Fitting.last
-        if is_current and known is not None and known.fits(schema, wanted, self._layout):
+        if is_current and known is not None and known.fits(schema, wanted, self.schema):
             rows = self._rows(None if names is None else wanted, groups)
-            if rows.schema.remove_metadata().equals(known.read, check_metadata=True):
-                return pa.Table.from_arrays(rows.columns, schema=known.stated)
+            return pa.Table.from_arrays(rows.columns, schema=known.stated)
         if is_current:
             _check_columns(self.path, self.schema, schema)
         table = self._rows(wanted if is_current and names is not None else None, groups)
@@ -138,7 +132,7 @@ class Shard:
         stated = schema if wanted == schema.names else pa.schema([schema.field(name) for name in wanted])
         stated = with_widths(stated, self.schema)
         if is_current and table.column_names == wanted and set(wanted) <= set(self.schema.names):
-            _Fitting.last = _Fitting(schema, wanted, self._layout, table.schema.remove_metadata(), stated)
+            _Fitting.last = _Fitting(schema, wanted, self.schema, stated)
         return pa.Table.from_arrays([table[name] for name in wanted], schema=stated)
 
     def rows(self, schema: pa.Schema, first: int, end: int, names: Sequence[str] | None = None) -> pa.Table:
@@ -175,20 +169,18 @@ class Shard:
 @dataclass(frozen=True, slots=True)
 class _Fitting:
     """Columns that were asked for, those of a file that has just these, and how its rows are given: of many files alike
-    one is looked at. Of the others, what Arrow makes of a column is compared if the column is read; to learn it of all
-    takes half as long as to open the file."""
+    one is looked at."""
 
     last: ClassVar[_Fitting | None] = None
     """Found last."""
     asked: pa.Schema
     wanted: Sequence[str]
-    layout: str
-    read: pa.Schema
+    found: pa.Schema
     stated: pa.Schema
 
-    def fits(self, asked: pa.Schema, wanted: Sequence[str], layout: str) -> bool:
-        """Whether it says so of a file of this layout, if what is read of it is alike too."""
-        return asked is self.asked and wanted == self.wanted and layout == self.layout
+    def fits(self, asked: pa.Schema, wanted: Sequence[str], found: pa.Schema) -> bool:
+        """Whether it says so of a file."""
+        return asked is self.asked and wanted == self.wanted and found.equals(self.found, check_metadata=True)
 
 
 def read_footer(path: Place | str) -> Footer:

@@ -67,6 +67,8 @@ class Snapshot:
     """By data set and split, in the order of their paths."""
     faults: dict[frozenset[Group], _Faults] = field(default_factory=lambda: defaultdict(_Faults))
     """Faults, by the data sets that have them: two for a sample that both have."""
+    unread: dict[Group, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Numbers of shards whose file cannot be read, which is a fault."""
     foreign: list[Place] = field(default_factory=list)
     """Parquet files that this project did not write; they are passed over."""
 
@@ -190,6 +192,7 @@ def read_snapshot(
                 continue
             except ShardError as error:
                 snapshot.add_fault(str(error), group)
+                snapshot.unread[group] |= shard_numbers(path)
                 continue
             if (failed := int(has_status(table, Status.FAILED).sum())) != entry.failed_count:
                 snapshot.add_fault(f"Shard {path} has {failed} failed rows, its footer {entry.failed_count}.", group)

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from datasets_manifest.shards.snapshot import Group, GroupSnapshot, read_snapshot
-from datasets_manifest.stores import is_file
 from tasks.annotate.commands import annotate_command, command
 from tasks.annotate.finished import open_journal
 from tasks.annotate.plan_files import planned_numbers
 from tasks.annotate.settings import Origin
-from tasks.annotate.workspace import ShardRef, Workspace
+from tasks.annotate.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +62,9 @@ def verify_labels(workspace: Workspace, origin: Origin, *, deep: bool = False) -
     gaps = []
     for group in sorted({*planned, *snapshot.groups}):
         labels = snapshot.groups.get(group, GroupSnapshot())
-        gaps += _gaps(group, planned.get(group), labels.shards, workspace, origin)
+        # One that is there and cannot be read is a fault, which says what to do.
+        found = labels.shards | snapshot.unread.get(group, set())
+        gaps += _gaps(group, planned.get(group), found, workspace, origin)
     remarks = tuple(filter(None, [snapshot.foreign_warning]))
     fault = snapshot.fault()
     if not snapshot.groups and not fault:
@@ -83,10 +84,7 @@ def _gaps(group: Group, planned: set[int] | None, found: set[int], workspace: Wo
     if planned == found:
         return []
     name, again, gaps = "/".join(group), annotate_command(group, workspace, origin), []
-    shards = [ShardRef(dataset=group[0], split=group[1], index=index) for index in sorted(planned - found)]
-    if workspace.shards_per_file == 1:  # One that is there and cannot be read is a fault, which says what to do.
-        shards = [shard for shard in shards if not is_file(workspace.step_path("refine", shard))]
-    if missing := [shard.index for shard in shards]:
+    if missing := sorted(planned - found):
         some = f"{len(missing)} of {len(planned)} planned shards of {name}"
         gaps.append(
             f"{some} {'have' if len(missing) > 1 else 'has'} no labels ({_some(missing)}); "

@@ -54,20 +54,22 @@ def _renamed(table):
 
 
 def _written_out(table):
+    """Parquet's own schema, which knows no dictionaries, stays the same."""
     place = table.schema.get_field_index("status")
-    return table.set_column(place, "status", table["status"].cast(pa.string()))
+    return table.set_column(place, table.schema.field(place).with_type(pa.string()), table["status"].cast(pa.string()))
 
 
+@pytest.mark.parametrize("names", [["sample_id", "status"], ["sample_id"]])
 @pytest.mark.parametrize(("changed", "told"), [(_renamed, "absent .'body_pose'."), (_written_out, "status is string")])
-def test_a_file_unlike_the_ones_before_is_refused_as_the_first_would_be(tmp_path, changed, told):
+def test_a_file_unlike_the_ones_before_is_refused_as_the_first_would_be(tmp_path, changed, told, names):
     paths = [tmp_path / f"{name}.parquet" for name in "ab"]
     for path, table in zip(paths, (label_table(), changed(label_table())), strict=True):
         write_shard(path, table, footer())
     for _ in range(2):
         with Shard(paths[0]) as shard:
-            assert shard.table(LABEL_SCHEMA, ["sample_id", "status"]).num_rows == 3
+            assert shard.table(LABEL_SCHEMA, names).num_rows == 3
     with Shard(paths[1]) as shard, pytest.raises(ShardError, match=told):
-        shard.table(LABEL_SCHEMA, ["sample_id", "status"])
+        shard.table(LABEL_SCHEMA, names)
 
 
 @pytest.mark.parametrize("version", [1, SCHEMA_VERSION])
