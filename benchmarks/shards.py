@@ -1,4 +1,5 @@
-"""How planning, planning again, looking and publishing grow with the number of people, and what reading a row costs.
+"""How listing, planning, planning again, looking and publishing grow with the number of people, and what reading a row
+costs.
 
     python -m benchmarks.shards --rows 1000 10000
 
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -41,6 +42,10 @@ from datasets_manifest.shards.snapshot import shard_files
 from datasets_manifest.shards.store import write_shard
 from tasks.annotate.plan_files import planned_footers
 from tasks.annotate.workspace import STEPS, SplitShards, Workspace
+
+if TYPE_CHECKING:  # A process imports what its operation needs.
+    from tasks.annotate.plan.plan import Listing
+    from tasks.annotate.settings import AnnotateConfig
 
 DATASET = "stub"
 _SHARDS_AT_ONCE = 64
@@ -155,20 +160,36 @@ def _photos(count: int) -> Iterator[None]:
         yield
 
 
-def _plan(folder: Path, rows: int, workspace: Workspace) -> None:
+@contextmanager
+def _listed(folder: Path, rows: int, workspace: Workspace) -> Iterator[tuple[AnnotateConfig, Listing]]:
+    """Settings, and the data set of the benchmark, listed as far as its first photo."""
     from tasks.annotate.datasets import find_datasets
-    from tasks.annotate.plan.plan import list_dataset, plan_dataset
-    from tasks.annotate.settings import Origin, load_config
+    from tasks.annotate.plan.plan import list_dataset
+    from tasks.annotate.settings import load_config
 
     config = load_config(settings_in(folder))
     (dataset,) = find_datasets(config, workspace, folder.absolute())
     with _photos(rows):
-        plan_dataset(list_dataset(dataset, workspace, config), workspace, config, Origin.of(settings_in(folder)))
+        yield config, list_dataset(dataset, workspace, config)
+
+
+def listing(folder: Path, rows: int, rows_per_shard: int) -> None:
+    """Lists ``rows`` photos and does nothing with them, which is a part of planning."""
+    with _listed(folder, rows, workspace_in(folder / "planned")) as (_, listed):
+        assert sum(1 for _ in listed.photos) == rows
 
 
 def plan(folder: Path, rows: int, rows_per_shard: int) -> None:
     """Lists ``rows`` photos and writes their plan."""
     _plan(folder, rows, workspace_in(folder / "planned"))
+
+
+def _plan(folder: Path, rows: int, workspace: Workspace) -> None:
+    from tasks.annotate.plan.plan import plan_dataset
+    from tasks.annotate.settings import Origin
+
+    with _listed(folder, rows, workspace) as (config, listed):
+        plan_dataset(listed, workspace, config, Origin.of(settings_in(folder)))
 
 
 def pear(*words: str, code: int = 0) -> Callable[[Path, int, int], None]:
@@ -208,6 +229,7 @@ def columns(folder: Path, rows: int, rows_per_shard: int) -> None:
 
 
 OPERATIONS: Mapping[str, Callable[[Path, int, int], None]] = {
+    "listing": listing,
     "plan": plan,
     "replan": plan,
     "columns": columns,

@@ -35,17 +35,18 @@ def table_hashes(table: pa.Table, counts: Sequence[int], more: Sequence[Iterable
     """
     digests = [hashlib.sha256() for _ in counts]
     bounds = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    said = dict.fromkeys(counts, b"")  # What comes next in each piece of so many rows; an update costs what it hashes.
     for field, column in zip(table.schema, table.columns, strict=True):
         name = f"{field.name}\0{field.type}\0".encode()
-        for digest in digests:
-            digest.update(name)
         if column.null_count == len(column):
-            for digest, count in zip(digests, counts, strict=True):
-                digest.update(_bytes_of_nulls(field.type, count))
-        else:
-            _hash_values(digests, column.combine_chunks(), bounds)
-    for digest, own in zip(digests, more, strict=True):
-        digest.update(b"".join([len(data).to_bytes(8, "little") + data for data in own]))
+            said = {count: own + name + _bytes_of_nulls(field.type, count) for count, own in said.items()}
+            continue
+        for digest, count in zip(digests, counts, strict=True):
+            digest.update(said[count] + name)
+        said = dict.fromkeys(said, b"")
+        _hash_values(digests, column.combine_chunks(), bounds)
+    for digest, count, own in zip(digests, counts, more, strict=True):
+        digest.update(said[count] + b"".join([len(data).to_bytes(8, "little") + data for data in own]))
     return [digest.hexdigest() for digest in digests]
 
 

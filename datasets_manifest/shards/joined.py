@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from datasets_manifest.files import whole_file
 from datasets_manifest.shards.footer import Footer, ShardError
 from datasets_manifest.shards.object_entry import metadata_of
 from datasets_manifest.shards.shard import read_footer
-from datasets_manifest.shards.store import footer_metadata
+from datasets_manifest.shards.store import footer_metadata, parquet_writer
 from datasets_manifest.stores import Place
 
 _NAME = re.compile(r"(\d{5,})-(\d{5,})")
@@ -73,9 +72,7 @@ def write_joined(path: Place, footer: Footer, schema: pa.Schema, tables: Iterabl
     """
     with (
         whole_file(path, metadata_of(footer)) as file,
-        pq.ParquetWriter(
-            file, schema.with_metadata(footer_metadata(footer)), compression="zstd", write_page_checksum=True
-        ) as writer,
+        parquet_writer(file, schema.with_metadata(footer_metadata(footer))) as writer,
     ):
         for group in _groups(tables):
             writer.write_table(group)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import BufferedWriter, BytesIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,9 @@ from datasets_manifest.shards.footer import FOOTER_KEYS, Footer
 from datasets_manifest.shards.object_entry import metadata_of
 from datasets_manifest.source_date import utc_now
 from datasets_manifest.stores import Place, place_of
+
+_REPEATED = ("dataset", "split")
+"""Texts that are alike in all rows of a file, or nearly so."""
 
 
 def shard_path(root: Place | str, dataset: str, split: str, shard: int | str) -> Place:
@@ -54,13 +59,24 @@ def write_shard(
     table = table.replace_schema_metadata(metadata)
     with (
         whole_file(path, metadata_of(full)) as file,
-        pq.ParquetWriter(file, table.schema, compression="zstd", write_page_checksum=True) as writer,
+        parquet_writer(file, table.schema) as writer,
     ):
         if group_ends is None:
             writer.write_table(table)
         for first, end in itertools.pairwise((0, *(group_ends or ()))):
             writer.write_table(table.slice(first, end - first), row_group_size=end - first)
     return full
+
+
+def parquet_writer(file: BufferedWriter | BytesIO, schema: pa.Schema) -> pq.ParquetWriter:
+    """Writes tables of a schema into a file, compressed, with a checksum of every page.
+
+    Only words from a small set get a dictionary. One of numbers, or of names of photos and people, of which hardly two
+    are alike, would only be larger: of labels by a seventh to a third of the file.
+    """
+    words = [field.name for field in schema if pa.types.is_dictionary(field.type) or field.name in _REPEATED]
+    options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": words}
+    return pq.ParquetWriter(file, schema, **options)
 
 
 def footer_metadata(footer: Footer) -> dict[str, str]:

@@ -150,7 +150,9 @@ def write_plan_file(path: Path, plans: Mapping[int, tuple[pa.Table, Footer]]) ->
         plans: Rows and footer by number, at least one; the footers' counts are made anew.
     """
     tables, footers = zip(*(plans[index] for index in sorted(plans)), strict=True)
-    rows = pa.concat_tables(tables, promote_options="default").unify_dictionaries().combine_chunks()
+    is_alike = all(table.schema == tables[0].schema for table in tables)  # Most are, and to make them so is dear.
+    rows = pa.concat_tables(tables, promote_options="none" if is_alike else "default")
+    rows = rows.unify_dictionaries().combine_chunks()
     bounds = np.cumsum([0, *(table.num_rows for table in tables)])
     failed, empty = (np.diff(np.concatenate([[0], np.cumsum(flags)])[bounds]).tolist() for flags in _flags(rows))
     common: list[dict[str, Any]] = []

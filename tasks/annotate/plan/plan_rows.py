@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from datasets_manifest.adapters.base import ImageRecord, MaskReader, PersonRecor
 from datasets_manifest.manifest import Manifest
 from datasets_manifest.schema.columns import Values, table_from_columns
 from datasets_manifest.schema.evidence import pack_arrays
+from datasets_manifest.schema.fields import FLAGS
 from datasets_manifest.schema.group_columns import MOST_LENS_COEFFICIENTS, NUM_LENS_COEFFICIENTS, place_columns
 from datasets_manifest.schema.labels import BoxSource, Status, make_sample_ids
 from datasets_manifest.schema.part_files import PERSON_UNKNOWN, plan_schema
@@ -93,30 +94,20 @@ def _photo_bytes(records: Sequence[Sequence[ImageRecord]], images: ImageSource) 
 
 def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
     """A row for every annotated person of some photos, or one a photo whose people are still to be found."""
-    if manifest.boxes == "detector":
-        photos, people = records, [_UNKNOWN] * len(records)
-    else:
-        photos = [record for record in records for _ in record.people]
-        people = [person for record in records for person in record.people]
-    numbers, names = [person.index for person in people], [photo.image_id for photo in photos]
-    ok, failed = Status.OK.value, Status.FAILED.value  # Texts: to hash a member of an enumeration takes longer.
+    is_unknown = manifest.boxes == "detector"
+    photos = records if is_unknown else [record for record in records for _ in record.people]
+    people = [_UNKNOWN] if is_unknown else [person for record in records for person in record.people]
+    numbers = repeat(0, len(photos)) if is_unknown else (person.index for person in people)
+    sample_ids = make_sample_ids(manifest.id, manifest.split, [photo.image_id for photo in photos], numbers)
     columns: dict[str, Values] = {
-        "sample_id": make_sample_ids(manifest.id, manifest.split, names, np.maximum(numbers, 0).tolist()),
-        "dataset": [manifest.id] * len(photos),
-        "split": [manifest.split] * len(photos),
+        "sample_id": sample_ids,
+        "dataset": pa.repeat(manifest.id, len(photos)),
+        "split": pa.repeat(manifest.split, len(photos)),
         "image": [photo.path for photo in photos],
         "image_width": [photo.width for photo in photos],
         "image_height": [photo.height for photo in photos],
         "focal_px": [photo.focal_px for photo in photos],
         "principal_px": [photo.principal_px for photo in photos],
-        "person": numbers,
-        "status": [ok if person.error_code is None else failed for person in people],
-        "error_code": [person.error_code for person in people],
-        "error_detail": [person.error_detail for person in people],
-        "bbox_xyxy": [person.bbox_xyxy for person in people],
-        "bbox_source": [None if person.bbox_xyxy is None else BoxSource.MANIFEST for person in people],
-        "keypoints_2d": [person.keypoints for person in people],
-        **pack_arrays([person.truth or None for person in people], "truth"),
     }
     places, lenses = [photo.place for photo in photos], [photo.lens for photo in photos]
     in_groups, has_lenses = any(places), any(lenses)
@@ -127,23 +118,40 @@ def plan_table(records: Sequence[ImageRecord], manifest: Manifest) -> pa.Table:
             field.name: [None if place is None else getattr(place, field.name) for place in places]
             for field in place_columns()
         }
-        columns["track"] = [person.track for person in people]
     if in_groups or has_lenses:
         columns["lens_model"] = [lens and lens.model for lens in lenses]
         columns["lens_coefficients"] = [
             lens and np.pad(lens.coefficients, (0, num_coefficients - len(lens.coefficients))) for lens in lenses
         ]
         columns["focal_xy_px"] = [lens and lens.focal_xy_px for lens in lenses]
-    columns |= _optional_columns(people, columns["sample_id"], manifest)
+    of_people = _columns_of_people(people, sample_ids, manifest, in_groups=in_groups)
+    if is_unknown:  # Every row says the same of whoever is there, and most of it is nothing.
+        of_people = {
+            name: pa.repeat(column[0], len(photos)) for name, column in of_people.items() if column[0] is not None
+        }
+    columns |= of_people
     schema = _schema(in_groups=in_groups, optional=frozenset(columns), num_coefficients=num_coefficients)
     return table_from_columns(columns, schema)
 
 
-def _optional_columns(
-    people: Sequence[PersonRecord], sample_ids: Iterable[Any], manifest: Manifest
-) -> dict[str, Values]:
-    """What some data sets say of people; the plans of others do not have the columns."""
-    columns: dict[str, Values] = {}
+def _columns_of_people(
+    people: Sequence[PersonRecord], sample_ids: Sequence[str], manifest: Manifest, *, in_groups: bool
+) -> dict[str, pa.Array | Sequence[Any]]:
+    """What is said of people; of the columns that only some data sets fill those that have a value."""
+    ok, failed = Status.OK.value, Status.FAILED.value  # Texts: to hash a member of an enumeration takes longer.
+    columns: dict[str, pa.Array | Sequence[Any]] = {
+        "person": [person.index for person in people],
+        "status": [ok if person.error_code is None else failed for person in people],
+        "error_code": [person.error_code for person in people],
+        "error_detail": [person.error_detail for person in people],
+        "bbox_xyxy": [person.bbox_xyxy for person in people],
+        "bbox_source": [None if person.bbox_xyxy is None else BoxSource.MANIFEST for person in people],
+        "keypoints_2d": [person.keypoints for person in people],
+    }
+    if in_groups:
+        columns["track"] = [person.track for person in people]
+    if any(person.truth for person in people):
+        columns |= pack_arrays([person.truth or None for person in people], "truth")
     if any(person.other_points for person in people):
         columns |= pack_arrays([person.other_points or None for person in people], "other_points")
     if any(truth := [person.truth_3d for person in people]):
@@ -155,7 +163,7 @@ def _optional_columns(
     trusted = {parts: parts.intersection(manifest.trusted) for parts in {person.trusted for person in people}}
     if any(len(parts) < len(TRUSTED_PARTS) for parts in trusted.values()):
         stated = {own: [part in parts for part in TRUSTED_PARTS] for own, parts in trusted.items()}
-        columns["trusted"] = np.array([stated[person.trusted] for person in people])
+        columns["trusted"] = pa.array([stated[person.trusted] for person in people], FLAGS)
     return columns
 
 

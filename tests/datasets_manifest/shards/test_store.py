@@ -10,6 +10,7 @@ import time
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from label_shards import footer, label_table
 
 from datasets_manifest import stores
 from datasets_manifest.files import sweep_temporary
+from datasets_manifest.schema.columns import table_from_columns
 from datasets_manifest.schema.labels import LABEL_SCHEMA, SCHEMA_VERSION
 from datasets_manifest.schema.part_files import BODY_SCHEMA
 from datasets_manifest.schema.upgrades import UPGRADES
@@ -42,6 +44,24 @@ def test_rows_and_footer_come_back(tmp_path):
     back = read_shard(path, LABEL_SCHEMA)
     assert back.equals(label_table())
     assert back.schema.equals(LABEL_SCHEMA, check_metadata=True)
+
+
+def test_numbers_and_names_are_stored_as_they_are(tmp_path):
+    rng, count = np.random.default_rng(0), 64
+    rows = {
+        "sample_id": [f"demo/all/{k}.jpg#0" for k in range(count)],
+        "dataset": ["demo"] * count,
+        "status": ["ok"] * count,
+        "global_orient": rng.normal(size=(count, 3)).astype(np.float32),
+        "body_quality": rng.uniform(size=count),
+    }
+    schema = pa.schema([LABEL_SCHEMA.field(name) for name in rows])
+    write_shard(tmp_path / "a.parquet", table_from_columns(rows, schema), footer())
+    group = pq.read_metadata(tmp_path / "a.parquet").row_group(0)
+    encodings = [group.column(k).encodings for k in range(group.num_columns)]
+    assert ["RLE_DICTIONARY" in own for own in encodings] == [False, True, True, False, False]
+    # Random numbers cannot be made smaller: pages of their own size, and their heads.
+    assert group.column(3).total_compressed_size < count * 3 * 4 + 200
 
 
 def test_the_footer_is_json_that_any_reader_can_use(tmp_path):
