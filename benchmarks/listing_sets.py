@@ -14,7 +14,7 @@ import json
 import pickle
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,69 +24,27 @@ import pyarrow.parquet as pq
 from numpy.lib.format import write_array_header_1_0
 from PIL import Image
 
+from benchmarks.listing_people import (
+    AT_ONCE,
+    HEIGHT,
+    PEOPLE_A_PHOTO,
+    WIDTH,
+    boxes,
+    figures,
+    photo_name,
+    pieces,
+    points_3d,
+    write_photos,
+)
 from datasets_manifest.schema.keypoint_sets import HMR2_44, HUMANDATA, KEYPOINT_SETS, SMPL_24, KeypointSet
 
-PEOPLE_A_PHOTO = 4
-WIDTH, HEIGHT = 640, 480
-_PHOTOS_A_FOLDER = 10_000
 _PHOTOS_A_TAR = 1000
 _PHOTOS_A_FILM = 900
 _FRAMES_A_SEQUENCE = 1000
-_AT_ONCE = 10_000
-_PX_A_METRE = 150
 _SMPL_JOINTS = KeypointSet(
     points=SMPL_24.points,
     wholebody=(None, 11, 12, None, 13, 14, None, 15, 16, *[None] * 7, 5, 6, 7, 8, 9, 10, None, None),
 )
-_FIGURE = np.array(
-    [
-        *((50, 10), (53, 7), (47, 7), (57, 9), (43, 9)),
-        *((62, 25), (38, 25), (68, 42), (32, 42), (72, 58), (28, 58)),
-        *((57, 60), (43, 60), (58, 80), (42, 80), (59, 99), (41, 99)),
-    ],
-    np.float32,
-)
-"""(17, 2) COCO's points of a standing person who faces the camera, in a box of 100."""
-
-
-def figures(own: KeypointSet, first: int, count: int) -> np.ndarray:
-    """(count, K, 3) float32 px and confidence of people ``first`` and on, in a set's order; its other points are 0."""
-    rng = np.random.default_rng([first, count])
-    places = np.array([-1 if place is None or place >= len(_FIGURE) else place for place in own.wholebody])
-    points = np.zeros((count, len(places), 3), np.float32)
-    size = rng.uniform(1.0, 3.0, (count, 1, 1))
-    corner = rng.uniform(0, 150, (count, 1, 2))
-    points[:, places >= 0, :2] = _FIGURE[places[places >= 0]] * size + corner
-    points[:, places >= 0, :2] += rng.normal(0, 0.5, (count, int((places >= 0).sum()), 2))
-    points[:, places >= 0, 2] = 1
-    return points
-
-
-def boxes(points: np.ndarray) -> np.ndarray:
-    """(N, 4) float32 xyxy around points (N, K, 3)."""
-    known = np.where(points[..., 2:] > 0, points[..., :2], np.nan)
-    return np.concatenate([np.nanmin(known, 1), np.nanmax(known, 1)], axis=1).astype(np.float32)
-
-
-def photo_name(photo: int) -> str:
-    """Name below the folder of photos."""
-    return f"{photo // _PHOTOS_A_FOLDER:04d}/{photo:08d}.jpg"
-
-
-def _photos(root: Path, people: int) -> int:
-    """Empty photos; their number."""
-    count = -(-people // PEOPLE_A_PHOTO)
-    for photo in range(count):
-        path = root / photo_name(photo)
-        if photo % _PHOTOS_A_FOLDER == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return count
-
-
-def _pieces(people: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, people, _AT_ONCE):
-        yield first, min(_AT_ONCE, people - first)
 
 
 def _jpeg() -> bytes:
@@ -97,7 +55,7 @@ def _jpeg() -> bytes:
 
 def _write_coco(root: Path, people: int) -> None:
     """Annotations are in no order of photos, as those of COCO; each has a polygon of ten points."""
-    photos = _photos(root / "images", people)
+    photos = write_photos(root / "images", people)
     coco = KEYPOINT_SETS["coco"]
     with (root / "people.json").open("w") as file:
         file.write('{"info": {}, "images": [')
@@ -105,7 +63,7 @@ def _write_coco(root: Path, people: int) -> None:
             row = {"id": photo, "file_name": photo_name(photo), "width": WIDTH, "height": HEIGHT, "license": 1}
             file.write((", " if photo else "") + json.dumps(row))
         file.write('], "annotations": [')
-        for first, count in _pieces(people):
+        for first, count in pieces(people):
             points = figures(coco, first, count)
             points[..., 2] *= 2
             found = np.round(boxes(points), 2).tolist()
@@ -137,7 +95,7 @@ def _write_npz(path: Path, people: int, arrays: dict[str, Callable[[int, int], n
             with file.open(f"{name}.npy", "w", force_zip64=True) as member:
                 header = {"descr": like.dtype.str, "fortran_order": False, "shape": (people, *like.shape[1:])}
                 write_array_header_1_0(member, header)
-                for first, count in _pieces(people):
+                for first, count in pieces(people):
                     member.write(np.ascontiguousarray(made(first, count)).tobytes())
 
 
@@ -156,15 +114,8 @@ def _ones(first: int, count: int) -> np.ndarray:
     return np.ones(count, np.float32)
 
 
-def points_3d(own: KeypointSet, first: int, count: int) -> np.ndarray:
-    """(count, K, 4) float32 m and confidence of the same people, all points in one plane, 5 m away."""
-    points = figures(own, first, count)
-    depth = np.full((count, len(own.points), 1), 5, np.float32)
-    return np.concatenate([points[..., :2] / _PX_A_METRE, depth, points[..., 2:]], axis=2)
-
-
 def _write_hmr2_npz(root: Path, people: int) -> None:
-    _photos(root / "images", people)
+    write_photos(root / "images", people)
 
     def points(first: int, count: int) -> np.ndarray:
         return figures(HMR2_44, first, count)
@@ -195,8 +146,8 @@ def _write_hmr2_npz(root: Path, people: int) -> None:
 
 def _write_humandata(root: Path, people: int) -> None:
     """Body parameters in one pickled dict, as the format has them."""
-    _photos(root / "images", people)
-    wholes = [figures(HUMANDATA, first, count) for first, count in _pieces(people)]
+    write_photos(root / "images", people)
+    wholes = [figures(HUMANDATA, first, count) for first, count in pieces(people)]
     mask = (wholes[0][0, :, 2] > 0).astype(np.uint8)
     points = np.concatenate([whole[:, mask > 0] for whole in wholes])
     del wholes
@@ -261,12 +212,12 @@ def _sa1b_photo(photo: int, count: int) -> tuple[str, bytes]:
 
 
 def _write_parquet(root: Path, people: int) -> None:
-    _photos(root / "images", people)
+    write_photos(root / "images", people)
     mhr = KEYPOINT_SETS["mhr70"]
-    for number, first in enumerate(range(0, people, 10 * _AT_ONCE)):
+    for number, first in enumerate(range(0, people, 10 * AT_ONCE)):
         writer = None
-        for start in range(first, min(first + 10 * _AT_ONCE, people), _AT_ONCE):
-            count = min(_AT_ONCE, people - start)
+        for start in range(first, min(first + 10 * AT_ONCE, people), AT_ONCE):
+            count = min(AT_ONCE, people - start)
             points = figures(mhr, start, count)
             columns = {
                 "dataset": ["made_up"] * count,
@@ -288,7 +239,7 @@ def _write_parquet(root: Path, people: int) -> None:
 
 
 def _write_aic(root: Path, people: int) -> None:
-    photos = _photos(root / "images", people)
+    photos = write_photos(root / "images", people)
     aic = KEYPOINT_SETS["aic"]
     with (root / "people.json").open("w") as file:
         file.write("[")

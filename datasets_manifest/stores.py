@@ -8,27 +8,22 @@ whoever puts last is read next.
 from __future__ import annotations
 
 import errno
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from zlib import crc32
 
 from datasets_manifest.paths import is_address, placed
+from datasets_manifest.store_answers import answer_of, raised_as_os_error, status_of, store_of
 
 if TYPE_CHECKING:  # What runs without stores runs without their packages.
-    from fsspec import AbstractFileSystem
     from upath import UPath
 
-log = logging.getLogger(__name__)
-
 Place: TypeAlias = "Path | UPath"
-Answer = TypeVar("Answer")
 
 _PACKAGES = {"s3": "pip install -e '.[s3]'", "gs": "pip install gcsfs"}
 """Kinds of stores, and what installs the package that reaches them."""
@@ -36,12 +31,6 @@ _METADATA = {"s3": "Metadata", "gs": "metadata"}
 """What the argument of a put is called that an object's metadata are given by."""
 _OTHERS = (409, 412)
 """HTTP statuses of a put that others were faster with: at the same moment, or before."""
-_LATER = (408, 429)
-"""Of the client's errors those that pass: it was too slow, or asks too much."""
-_WAITS_S = (1.0, 2.0, 4.0)
-"""Before a store that did not answer is asked again, after the packages that reach it have tried by themselves."""
-_REFUSALS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""Answers that stay what they are."""
 
 
 class FileState(Protocol):
@@ -146,10 +135,10 @@ def check_store(place: Place) -> None:
         return
     with _told(place, "cannot be looked at"):
         try:
-            _answer(place, lambda: _store(place).info(place.path))
+            answer_of(place, lambda: store_of(place).info(place.path))
         except FileNotFoundError:  # Nothing is there yet, or there is no bucket.
             with suppress(PermissionError):  # Of a key that opens only what is below the address.
-                _answer(place, lambda: _store(place).info(place.path.split("/", 1)[0]))
+                answer_of(place, lambda: store_of(place).info(place.path.split("/", 1)[0]))
 
 
 def below(root: Place, path: Place | str) -> str:
@@ -169,7 +158,7 @@ def put(place: UPath, data: bytes, stated: Mapping[str, str] | None = None) -> N
         OSError: The store did not take it.
     """
     more: dict[str, Any] = {_METADATA[place.protocol]: dict(stated)} if stated else {}
-    _answer(place, lambda: _store(place).pipe_file(place.path, data, **more))
+    answer_of(place, lambda: store_of(place).pipe_file(place.path, data, **more))
 
 
 def put_if_absent(place: UPath, data: bytes) -> bool:
@@ -180,20 +169,14 @@ def put_if_absent(place: UPath, data: bytes) -> bool:
         OSError: The store did not answer.
     """
     try:
-        _answer(place, lambda: _store(place).pipe_file(place.path, data, mode="create"))
+        answer_of(place, lambda: store_of(place).pipe_file(place.path, data, mode="create"))
     except FileExistsError:
         return False
     except OSError as error:
-        if _status(error) in _OTHERS:
+        if status_of(error) in _OTHERS:
             return False
         raise
     return True
-
-
-def _status(error: OSError) -> int | None:
-    """The HTTP status that an error of S3 came with; s3fs keeps it in what it was raised from."""
-    answer = getattr(error.__cause__, "response", None)
-    return answer.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(answer, dict) else None
 
 
 def get(place: UPath, start: int | None = None, end: int | None = None) -> bytes:
@@ -203,7 +186,7 @@ def get(place: UPath, start: int | None = None, end: int | None = None) -> bytes
         FileNotFoundError: It is not there.
         OSError: The store does not give it.
     """
-    found = _answer(place, lambda: _store(place).cat_file(place.path, start=start, end=end))
+    found = answer_of(place, lambda: store_of(place).cat_file(place.path, start=start, end=end))
     return bytes(found)  # pyright: ignore[reportArgumentType]
 
 
@@ -252,21 +235,21 @@ def delete(place: UPath) -> None:
         OSError: The store did not do it.
     """
     with suppress(FileNotFoundError):
-        _answer(place, lambda: _store(place).rm_file(place.path))
+        answer_of(place, lambda: store_of(place).rm_file(place.path))
 
 
 def stated_of(place: UPath) -> Mapping[str, str]:
     """Metadata of an object, by one request; raises FileNotFoundError."""
     if place.protocol == "gs":
-        return _answer(place, lambda: _store(place).info(place.path)).get("metadata", {})
-    return _answer(place, lambda: _store(place).metadata(place.path))
+        return answer_of(place, lambda: store_of(place).info(place.path)).get("metadata", {})
+    return answer_of(place, lambda: store_of(place).metadata(place.path))
 
 
 def state_of(place: Place) -> FileState:
     """The state of a file or object; raises FileNotFoundError."""
     if isinstance(place, Path):
         return place.stat()
-    info = _answer(place, lambda: _store(place).info(place.path))
+    info = answer_of(place, lambda: store_of(place).info(place.path))
     if info["type"] != "file":
         raise FileNotFoundError(errno.ENOENT, "No such object", str(place))
     return ObjectState.of(info)
@@ -291,7 +274,7 @@ def listed(root: UPath) -> Iterator[Listed]:
     """
     with _told(root, "cannot be listed"):
         try:
-            found = _answer(root, lambda: _store(root).ls(root.path, detail=True))
+            found = answer_of(root, lambda: store_of(root).ls(root.path, detail=True))
         except FileNotFoundError:
             found = None
     if found is None:
@@ -307,46 +290,11 @@ def listed(root: UPath) -> Iterator[Listed]:
             yield Listed(f"{root.protocol}://{name}", ObjectState.of(info))
 
 
-def _store(place: UPath) -> AbstractFileSystem:
-    """Asked for anew each time: fsspec keeps it, and makes another in a process that was forked."""
-    from fsspec import filesystem
-
-    return filesystem(place.protocol, use_listings_cache=False)
-
-
-def _answer(place: UPath, ask: Callable[[], Answer]) -> Answer:
-    """What a store says; it is asked again where it did not answer. Raises OSErrors alone."""
-    for wait_s in _WAITS_S:
-        try:
-            with _raised_as_os_error():
-                return ask()
-        except OSError as error:
-            if isinstance(error, _REFUSALS) or (400 <= (_status(error) or 0) < 500 and _status(error) not in _LATER):
-                raise
-            log.warning("%s: %s; next try in %.0f s", place, error.strerror or error, wait_s)
-            time.sleep(wait_s)
-    with _raised_as_os_error():
-        return ask()
-
-
-@contextmanager
-def _raised_as_os_error() -> Iterator[None]:
-    """What the packages of stores raise, as an OSError with a number, by which it is no fault of a disk."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            error.errno, error.strerror = errno.EREMOTEIO, str(error)
-        raise
-    except Exception as error:
-        raise OSError(errno.EREMOTEIO, f"{type(error).__name__}: {error}") from error
-
-
 @contextmanager
 def _told(place: UPath, what: str) -> Iterator[None]:
     """What goes wrong with a store, in one sentence."""
     try:
-        with _raised_as_os_error():
+        with raised_as_os_error():
             yield
     except OSError as error:
         raise ValueError(

@@ -25,7 +25,7 @@ BELOW = {
 ROOMS = {
     "datasets_manifest": {
         "schema": set(),
-        "stores": {"paths"},
+        "stores": {"paths", "store_answers"},
         "files": {"paths", "stores"},
         "restricted_pickle": {"pickle_bounds"},
         "settings": {"paths", "yaml_values"},

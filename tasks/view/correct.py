@@ -16,12 +16,13 @@ from nicegui import events, ui
 from datasets_manifest.files import WriteError
 from datasets_manifest.schema.ehm_fields import PART_NAMES
 from tasks.view import pictures
+from tasks.view.correct_drawn import Side, points_svg
 from tasks.view.index import Label, LabelIndex
 from tasks.view.kinds import MISSED
 from tasks.view.leaving import mark_unsaved
 from tasks.view.query import media_url
 from tasks.view.state import View
-from tasks.view.words import kept_words, part_figures, part_name, tried_lines
+from tasks.view.words import kept_words, part_name, tried_lines
 from tasks.wording import counted
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ _BUTTONS = {
     "s": "keep (s)",
     "Escape": "discard (Esc)",
 }
-_COLOURS = {"found": "#18b0ff", "moved": "#ff2fd0"}
 
 
 class CorrectionPanel:
@@ -82,7 +82,7 @@ class CorrectionPanel:
                     for key, text in _BUTTONS.items():
                         ui.button(text, on_click=partial(press, key)).props("dense no-caps outline")
                 with ui.row().classes("no-wrap gap-1"):
-                    self._sides = {name: _Side(name) for name in ("before", "after")}
+                    self._sides = {name: Side(name) for name in ("before", "after")}
                 self._list = ui.label().classes("text-caption").style("white-space:pre-line")
         self._panel.visible = False
 
@@ -220,7 +220,7 @@ class CorrectionPanel:
                 self._put(at)
         elif event.type == "mousemove" and self._held:
             self._points[self._chosen, :2] = at
-            self._image.content = self._svg()
+            self._image.content = self._drawn_points()
         elif event.type == "mouseup" and self._held:
             self._held = False
             if np.linalg.norm(at - self._start) > _SAME_PX:
@@ -241,23 +241,14 @@ class CorrectionPanel:
             return
         self._points = self._trial.keypoints()
         self._points[:, :2] = self._window.apply(self._points[:, :2])
-        self._image.content = self._svg()
+        self._image.content = self._drawn_points()
         self._list.text = "\n".join(tried_lines(self._trial.tried))
         mark_unsaved(self._panel, self.num_unsaved)
 
-    def _svg(self) -> str:
+    def _drawn_points(self) -> str:
         assert self._trial is not None
-        changed = {one.keypoint for one in (*self._trial.kept, *self._trial.tried) if one.state == "moved"}
-        drawn = []
-        for k in self._shown():
-            x, y, score = self._points[k].tolist()
-            if score <= 0:
-                continue
-            colour = _COLOURS["moved" if k in changed else "found"]
-            drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}" stroke="white" stroke-width="1"/>')
-            if k == self._chosen:
-                drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill="none" stroke="#ffe000" stroke-width="2"/>')
-        return "".join(drawn)
+        moved = {one.keypoint for one in (*self._trial.kept, *self._trial.tried) if one.state == "moved"}
+        return points_svg(self._points, self._shown(), moved, self._chosen)
 
     async def _refit(self, trial: Trial) -> dict[str, Any] | None:
         started = time.perf_counter()
@@ -316,23 +307,6 @@ class CorrectionPanel:
         except (ValueError, OSError) as error:
             return f"{kept_words(own, ())}; whether that is obeyed cannot be told: {error}"
         return kept_words(trial.kept, trial.stale)
-
-
-class _Side:
-    """The person before or after, with the figures of the parts."""
-
-    def __init__(self, name: str) -> None:
-        with ui.column().classes("gap-0"):
-            ui.label(name)
-            self._image = ui.element("img").style("width:330px;height:330px;background:#eceef1").mark(name)
-            self._figures = ui.label().classes("text-caption").style("white-space:pre-line")
-
-    def show(self, row: dict[str, Any], address: str) -> None:
-        """A label, or none."""
-        self._image.visible = bool(address)
-        self._image.props["src"] = address
-        self._image.update()
-        self._figures.text = "\n".join(f"{part_name(p)}: {part_figures(row, p)}" for p in PART_NAMES) if row else ""
 
 
 def _trial(view: View, label: Label) -> Trial:

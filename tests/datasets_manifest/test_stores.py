@@ -16,7 +16,7 @@ import pytest
 from local_s3 import bucket  # noqa: F401 (a fixture)
 from pickling import sent
 
-from datasets_manifest import stores
+from datasets_manifest import store_answers, stores
 from datasets_manifest.files import WriteError, sweep_temporary, whole_file, write_bytes
 from datasets_manifest.sources.images import ImageError
 from datasets_manifest.sources.opening import open_images
@@ -139,7 +139,7 @@ def put_into_a_store_that_answers(monkeypatch, code, status, asked=None):
     errors = pytest.importorskip("s3fs.errors", reason="needs s3fs (extra s3)")
     from botocore.exceptions import ClientError
 
-    monkeypatch.setattr(stores, "_WAITS_S", (0, 0, 0))
+    monkeypatch.setattr(store_answers, "_WAITS_S", (0, 0, 0))
 
     class Store:
         def pipe_file(self, *_, **__):
@@ -148,7 +148,7 @@ def put_into_a_store_that_answers(monkeypatch, code, status, asked=None):
             answer = {"Error": {"Code": code, "Message": "as it is"}, "ResponseMetadata": {"HTTPStatusCode": status}}
             raise errors.translate_boto_error(ClientError(answer, "PutObject"))
 
-    monkeypatch.setattr(stores, "_store", lambda _: Store())
+    monkeypatch.setattr(stores, "store_of", lambda _: Store())
     return put_if_absent(place_of("s3://bucket/claim"), b"")
 
 

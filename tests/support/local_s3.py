@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from datasets_manifest import stores
+from datasets_manifest import store_answers, stores
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -62,7 +62,7 @@ class _Faltering:
 def make_falter(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """From now on stores answer nothing but every third time; returns how often each question was asked."""
     asked: Counter[str] = Counter()
-    whole = stores._store
-    monkeypatch.setattr(stores, "_store", lambda place: _Faltering(whole(place), asked))
-    monkeypatch.setattr(stores, "_WAITS_S", (0.01, 0.02, 0.03))
+    whole = stores.store_of
+    monkeypatch.setattr(stores, "store_of", lambda place: _Faltering(whole(place), asked))
+    monkeypatch.setattr(store_answers, "_WAITS_S", (0.01, 0.02, 0.03))
     return asked
