@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Row]:
     """Measures and prints the table; returns its rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--shards-per-file", type=int, nargs="+", default=[64, 256, 850])
+    parser.add_argument("--shards-per-file", type=int, nargs="+", default=[64, 256, 1000])
     options = parser.parse_args(arguments)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -177,7 +177,7 @@ def _watched(browser: Browser, address: str, found: Measured) -> Page:
     page = browser.new_page(viewport={"width": 1400, "height": 860})
     own = (address, address.replace("http", "ws"), "data:", "blob:")
     page.on("request", lambda request: None if request.url.startswith(own) else found.foreign.append(request.url))
-    page.on("console", lambda line: found.errors.append(line.text[:200]) if line.type == "error" else None)
+    page.on("console", lambda line: found.errors.append(line.text[-200:]) if line.type == "error" else None)
     page.on("pageerror", lambda error: found.errors.append(str(error)[:200]))
     return page
 
@@ -202,13 +202,15 @@ def _look(page: Page, address: str, found: Measured) -> None:
         page.wait_for_function("() => !document.querySelector('.q-menu')")
 
     for column in ("face quality", "residual / box", "id", "reason"):
+        head = page.locator("th", has_text=column).first
+        head.scroll_into_view_if_needed()  # Who clicks sees it; scrolling there is no part of sorting.
         for _ in range(2):
-            until("filter or sort", page.locator("th", has_text=column).first.click)
+            until("filter or sort", head.click)
     for icon in _TURNS:
+        page.wait_for_timeout(_BETWEEN_MS)
         found.seconds.setdefault("next page", []).append(
             page.locator(f".q-table__bottom button:has-text('{icon}')").first.evaluate(_CLICK)
         )
-        page.wait_for_timeout(_BETWEEN_MS)
     page.goto(address)
     page.wait_for_selector("tbody tr td")
     tick("status", "partial")
@@ -226,6 +228,7 @@ def _look(page: Page, address: str, found: Measured) -> None:
         act()
         try:
             page.wait_for_function(f"shown => ({_SHOWN})() === shown", arg=shown, timeout=15_000)
+            page.wait_for_function("() => window.socket?.connected")  # A page that is left before complains of it.
         except TimeoutError as error:
             found.errors.append(f"{page.url} shows something else than before: {error}"[:200])
     begin = time.perf_counter()
