@@ -117,6 +117,7 @@ def test_the_dense_mesh_is_the_body(bench: Bench, trial: Trial) -> None:
     torch.testing.assert_close(dense.joints, sparse.joints, atol=1e-5, rtol=0)
 
 
+@pytest.mark.long
 def test_the_dense_mesh_places_hips_and_shoulders_on_the_surface(bench: Bench, trial: Trial) -> None:
     size = bench.body.num_groups[-1]
     if len(bench.body.num_groups) < 4:
@@ -164,6 +165,7 @@ def test_adamw_takes_the_same_way_through_the_mesh_and_the_sparse_points(bench: 
     torch.testing.assert_close(ends[0], ends[1], atol=1e-3, rtol=0)
 
 
+@pytest.mark.long
 def test_adamw_does_not_depend_on_who_else_is_in_the_batch(bench: Bench, trial: Trial) -> None:
     schedule = adamw.Schedule(steps=5, rates=adamw.TRACKER_RATES)
     pose, alone = sparse_pose(bench.body), trial.first(1)
@@ -172,6 +174,7 @@ def test_adamw_does_not_depend_on_who_else_is_in_the_batch(bench: Bench, trial: 
     torch.testing.assert_close(together.keypoints_px[:1], single.keypoints_px, atol=1e-2, rtol=0)
 
 
+@pytest.mark.long
 def test_lbfgs_lowers_the_cost(bench: Bench, trial: Trial) -> None:
     one = trial.first(1)
     outcome = lbfgs.run_lbfgs(one, sparse_pose(bench.body), iterations=4)

@@ -203,6 +203,7 @@ def test_every_step_has_golden_results() -> None:
     assert json.loads(GOLDEN.read_text()).keys() == REVISIONS.keys()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", REVISIONS)
 def test_results_change_with_the_revision_and_only_then(step: str, today: dict[str, dict[str, list[float]]]) -> None:
     golden = json.loads(GOLDEN.read_text())[step]

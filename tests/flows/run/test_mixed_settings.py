@@ -100,6 +100,7 @@ def test_what_lies_beside_the_labels_of_a_run_makes_it_no_failure(rendered, tmp_
     assert any("2 Parquet files not written by this project" in message for message in told)
 
 
+@pytest.mark.long
 def test_verify_counts_every_data_set_and_compares_it_with_the_plan(rendered, tmp_path):
     places = own_results(rendered, tmp_path, annotated=True)
     labels = Path(places["output__labels"])

@@ -83,7 +83,12 @@ EVENTS = {
 }
 
 
-@pytest.mark.parametrize("event", EVENTS)
+USUAL = {"nothing", "labels made again", "labels cut", "a plan gone", "the journal gone"}
+
+
+@pytest.mark.parametrize(
+    "event", [event if event in USUAL else pytest.param(event, marks=pytest.mark.long) for event in EVENTS]
+)
 def test_the_same_is_said_with_a_journal_and_without(workspace, event):
     answers(workspace)
     EVENTS[event](workspace)

@@ -76,6 +76,7 @@ def test_a_data_set_that_is_not_here_says_how_to_get_it_and_benchmarks_list_it(r
         evaluate_on(["posetrack18_val"], [root / "net.safetensors"], BenchmarkRun(folder=tmp_path))
 
 
+@pytest.mark.long
 def test_what_needs_licensed_meshes_says_so_with_the_open_body(result):
     missing = result[1].markdown.partition("## Missing")[2]
     assert "3DPW (Table 3): cannot be measured without a licensed file. Next: truth is of SMPL and SMPL-X" in missing

@@ -64,6 +64,7 @@ def check_head(found):
     assert np.isnan(found.evidence["pose_px"]).all()
 
 
+@pytest.mark.long
 def test_a_portrait_is_a_person_without_a_body(portrait, of_portrait):
     found = of_portrait
     check_head(found)
