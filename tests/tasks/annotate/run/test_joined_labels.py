@@ -168,19 +168,20 @@ def test_after_a_publication_that_was_killed_the_next_goes_on(labels, monkeypatc
 KILLED = """
 import os, sys
 from pathlib import Path
+from pyarrow.parquet import ParquetWriter
 from datasets_manifest.shards import joined
 from datasets_manifest.shards.snapshot import read_snapshot
 from tasks.annotate.run.joined_labels import JoinedLabels
 from tasks.annotate.workspace import SplitShards, Workspace, shard_of
 
-def write_table(writer, table, whole=joined.pq.ParquetWriter.write_table):
+def write_table(writer, table, whole=ParquetWriter.write_table):
     written.append(table)
     if len(written) == 5:
         os.kill(os.getpid(), 9)
     whole(writer, table)
 
 written = []
-joined._GROUP_BYTES, joined.pq.ParquetWriter.write_table = 1, write_table
+joined._GROUP_BYTES, ParquetWriter.write_table = 1, write_table
 folder = Path(sys.argv[1])
 files = JoinedLabels(Workspace(work=folder / "work", labels=folder / "labels", shards_per_file=3))
 visit = lambda shard, *_: files.add(shard_of(shard.path), shard)
