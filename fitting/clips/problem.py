@@ -18,6 +18,7 @@ from fitting.forward import Forward
 from fitting.shared import shared_columns
 from fitting.terms import TermSum
 from fitting.unknowns import COEFFICIENTS_START, State
+from model.batches import map_tensors
 
 _MOVED = slice(0, COEFFICIENTS_START)
 """Root, place, body and jaw, which have local coordinates."""
@@ -153,7 +154,19 @@ class ClipProblem:
             belief: (F, C) precision of what a frame by itself believes of what all share, above its part in the clip.
         """
         gradient, alone = self._frames(state, forward)
-        left = self._undamped(self._equations(state, gradient, alone))
+        equations = self._equations(state, gradient, alone)
+        alone[:, self.shared, self.shared] += belief
+        change = torch.linalg.inv(self.motion.from_local(forward)).transpose(-1, -2)
+        matrix = self._with_others(equations, alone, share, change)
+        if (torch.linalg.cholesky_ex(matrix).info != 0).any():
+            # Of a frame that shows little 32 bits may leave nothing beside the smoothness.
+            exact = map_tensors(equations, torch.Tensor.double)
+            matrix = self._with_others(exact, alone.double(), share, change.double()).to(matrix)
+        return matrix
+
+    def _with_others(self, equations: Equations, alone: Tensor, share: float, change: Tensor) -> Tensor:
+        """Normal matrices of frames `alone` with the others added in part, in steps that `change` turns into theirs."""
+        left = self._undamped(equations)
         # Their inverses span what 32 bits cannot, where a frame shows little.
         factor, info = torch.linalg.cholesky_ex(left.factor.covariances().double())
         is_sound = (info == 0)[:, None, None]
@@ -165,9 +178,8 @@ class ClipProblem:
         matrix[:, self.own[:, None], self.shared] = cross
         matrix[:, self.shared[:, None], self.own] = cross.mT
         matrix[:, self.shared[:, None], self.shared] = left.matrix + follow.mT @ cross
-        alone[:, self.shared, self.shared] += belief
         matrix = torch.where(is_sound, torch.lerp(alone, matrix, share), alone)
-        _change(matrix, torch.linalg.inv(self.motion.from_local(forward)).transpose(-1, -2))
+        _change(matrix, change)
         return matrix
 
     def retract(self, state: State, step: tuple[Tensor, Tensor], evaluation: Forward) -> State:

@@ -1,5 +1,7 @@
 """A clip's normal equations against the dense matrix, and its gradient against finite differences."""
 
+from typing import Any
+
 import pytest
 import torch
 from toy_bodies import random_state
@@ -105,3 +107,30 @@ def test_frames_told_all_have_the_covariance_of_the_whole(clip: tuple[ClipProble
         by_step[places[:, None], places] = covariance[rows[:, None], rows]
         change = torch.block_diag(*problem.motion.from_local(forward)[frame], torch.eye(size - 72).double())
         assert torch.allclose(found[frame], change @ by_step @ change.T, rtol=1e-6, atol=1e-9)
+
+
+def test_where_32_bits_leave_no_covariance_64_do(
+    open_body: SparseBody, open_body_f64: SparseBody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of frames that show little beside the smoothness, whose bodies would be of no quality."""
+    whole = ClipProblem._with_others
+
+    def rounded(self: ClipProblem, equations: Equations, alone: torch.Tensor, *more: Any) -> torch.Tensor:
+        matrix = whole(self, equations, alone, *more)
+        return (
+            matrix if matrix.dtype == torch.float64 else matrix - 2 * torch.diag_embed(matrix.diagonal(dim1=1, dim2=2))
+        )
+
+    monkeypatch.setattr(ClipProblem, "_with_others", rounded)
+    found = []
+    for body in (open_body, open_body_f64):
+        state = random_state(body, FRAMES)
+        known = torch.ones(FRAMES, body.layout.size, dtype=body.dtype)
+        terms = [GaussianTerm(body.layout, Gaussian(mean=torch.zeros_like(known), precision=known))]
+        motion = Motion(body.layout, torch.arange(FRAMES).to(body.dtype) * UNIT_S, None)
+        problem = ClipProblem(TermSum(body, terms), motion, torch.full((body.layout.size,), 5.0, dtype=body.dtype))
+        nothing = torch.zeros(FRAMES, len(problem.shared), dtype=body.dtype)
+        found.append(problem.informed(state, problem.evaluate(state)[1], 1.0, nothing))
+    assert found[0].dtype == torch.float32
+    assert (torch.linalg.cholesky_ex(found[0]).info == 0).all()
+    assert torch.allclose(found[0].double(), found[1], rtol=1e-3, atol=1e-4)
