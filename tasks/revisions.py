@@ -12,7 +12,7 @@ REVISIONS = {
     "hands": 1,
     "face": 2,
     "refine": 10,
-    "groups": 3,
+    "groups": 4,
     "pixels": 4,
     "train": 1,
     "renderer": 2,
